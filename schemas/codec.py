@@ -1,0 +1,97 @@
+"""Records to bytes and back: Confluent wire format (magic byte 0, 4-byte schema id, Avro), ids pinned in avro/ids.json."""
+
+import io
+import json
+import struct
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import fastavro
+import msgspec
+
+from schemas import records
+from schemas.records import Record
+
+AVRO_DIR = Path(__file__).parent / "avro"
+_HEAD = struct.Struct(">bI")
+_PLAIN = (bytes, datetime)
+R = TypeVar("R", bound=Record)
+
+
+class Undecodable(Exception):
+    """The bytes are not wire format, name an unknown schema, or do not hold what the schema says."""
+
+
+class PinnedSchema(msgspec.Struct, frozen=True):
+    """One entry of ids.json: schema `id`, the topic whose values it describes, its version under that subject."""
+
+    id: int
+    record: str
+    topic: str
+    version: int
+    file: str
+
+    @property
+    def text(self) -> str:
+        return (AVRO_DIR / self.file).read_text()
+
+
+@cache
+def pinned_schemas() -> dict[int, PinnedSchema]:
+    entries = json.loads((AVRO_DIR / "ids.json").read_text())
+    return {int(i): PinnedSchema(id=int(i), **entry) for i, entry in entries.items()}
+
+
+@cache
+def _parsed(schema_id: int) -> Any:
+    return fastavro.parse_schema(json.loads(pinned_schemas()[schema_id].text), named_schemas={})
+
+
+@cache
+def _current(record_name: str) -> PinnedSchema:
+    return max((p for p in pinned_schemas().values() if p.record == record_name), key=lambda p: p.version)
+
+
+@cache
+def _writer(record_name: str) -> tuple[bytes, Any]:
+    schema = _current(record_name)
+    return _HEAD.pack(0, schema.id), _parsed(schema.id)
+
+
+def encode(record: Record) -> bytes:
+    """Wire format of the record under the newest schema of its type."""
+    head, schema = _writer(type(record).__name__)
+    out = io.BytesIO()
+    out.write(head)
+    fastavro.schemaless_writer(out, schema, msgspec.to_builtins(record, builtin_types=_PLAIN))
+    return out.getvalue()
+
+
+def decode(kind: type[R], value: bytes | None) -> R:
+    """The record in `value`, read with the schema it was written with. Raises Undecodable, whatever the bytes."""
+    if value is None or len(value) < _HEAD.size:
+        raise Undecodable(f"{0 if value is None else len(value)} bytes are no wire format")
+    magic, schema_id = _HEAD.unpack_from(value)
+    pinned = pinned_schemas().get(schema_id) if magic == 0 else None
+    if pinned is None or pinned.record != kind.__name__:
+        raise Undecodable(f"magic {magic}, schema id {schema_id} is not a {kind.__name__}")
+    body = io.BytesIO(value)
+    body.seek(_HEAD.size)
+    reader = _parsed(_current(pinned.record).id)
+    try:
+        plain = fastavro.schemaless_reader(body, _parsed(schema_id), reader if reader is not _parsed(schema_id) else None)
+        if body.read(1):
+            raise Undecodable("bytes follow the record")
+        return cast(R, msgspec.convert(plain, kind, builtin_types=_PLAIN))
+    except Undecodable:
+        raise
+    except Exception as error:  # fastavro raises whatever its parsing runs into on hostile bytes
+        raise Undecodable(f"{type(error).__name__} while reading {kind.__name__}") from error
+
+
+RECORD_TYPES: dict[str, type[Record]] = {
+    name: getattr(records, name)
+    for name in ("RawMessage", "MediaJob", "VisionJob", "AudioJob", "Enrichment", "EnrichedMessage", "Quarantined")
+}

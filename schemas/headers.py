@@ -1,0 +1,53 @@
+"""Kafka headers every record bears, so that nobody needs the body to route."""
+
+import re
+import secrets
+from collections.abc import Sequence
+
+import msgspec
+
+from schemas.keys import TenantId
+
+Headers = list[tuple[str, bytes]]
+
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Routing(msgspec.Struct, frozen=True, kw_only=True):
+    """tenant, provider, traceparent, generation."""
+
+    tenant_id: TenantId
+    provider: str
+    traceparent: str
+    generation: int = 0
+
+    def to_headers(self) -> Headers:
+        return [
+            ("tenant", self.tenant_id.encode()),
+            ("provider", self.provider.encode()),
+            ("traceparent", self.traceparent.encode()),
+            ("generation", b"%d" % self.generation),
+        ]
+
+
+def new_traceparent() -> str:
+    """A fresh W3C traceparent, sampled."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def is_traceparent(value: str) -> bool:
+    return _TRACEPARENT.fullmatch(value) is not None
+
+
+def header(headers: Sequence[tuple[str, bytes | None]] | None, name: str) -> bytes | None:
+    """The first header of that name."""
+    for key, value in headers or ():
+        if key == name:
+            return value
+    return None
+
+
+def generation_of(headers: Sequence[tuple[str, bytes | None]] | None) -> int:
+    """The record's generation: 0 where the header is missing or no number."""
+    value = header(headers, "generation")
+    return int(value) if value and value.isdigit() and len(value) < 16 else 0

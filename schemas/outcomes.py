@@ -1,0 +1,77 @@
+"""What became of a record: a closed union. Exactly one a record."""
+
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from schemas.records import Record
+from schemas.reasons import QuarantineReason, SkipReason
+from schemas.keys import MessageKey
+from schemas.topics import TopicName
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One record to be written. `conversation_id` set: the conversation decides the partition, else the key."""
+
+    topic: TopicName
+    key: MessageKey
+    record: Record
+    generation: int = 0
+    conversation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    reason: SkipReason
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """`detail` is for a person and holds no message text."""
+
+    reason: QuarantineReason
+    detail: str
+
+
+Outcome = Forward | Duplicate | Skip | Quarantine
+
+
+def outcome_label(outcome: Outcome) -> tuple[str, str]:
+    """(outcome, reason) as metrics and receipts name them."""
+    match outcome:
+        case Forward():
+            return "forwarded", ""
+        case Duplicate():
+            return "duplicate", ""
+        case Skip(reason):
+            return "skipped", reason
+        case Quarantine(reason, _):
+            return "quarantined", reason
+        case _:
+            assert_never(outcome)
+
+
+@dataclass(slots=True)
+class Unavailable(Exception):
+    """The world is wrong (a timeout, a 429, a database away): nothing was decided, try again after `retry_after` seconds.
+
+    `hold` says that the trouble is the whole tenant's (its model, its key), so that the tenant's other jobs wait too.
+    """
+
+    what: str
+    retry_after: float = 1.0
+    hold: bool = False
+    detail: str = field(default="")
+
+    def __str__(self) -> str:
+        return f"{self.what}{': ' + self.detail if self.detail else ''} (again in {self.retry_after:g} s)"

@@ -1,0 +1,64 @@
+"""Why a record was skipped or quarantined, or an attachment failed. Closed lists; values are noun phrases."""
+
+from typing import Literal
+
+SkipReason = Literal[
+    "late",  # an enrichment of a finished message or of a lower generation
+    "update",  # message_updated of a known message
+    "delivery_status",  # sent, delivered, read, failed of a message we did not receive
+    "system_event",  # a number changed and the like: no speech
+    "welcome_request",  # a customer opened the chat and said nothing yet
+    "not_a_message",  # a known event that carries no message (typing, contacts, templates, ...)
+    "unknown_event",  # an event type this version does not know
+    "echo_without_content",  # an echo update that carries neither type nor content
+    "test_event",  # a provider's "send test" button
+    "already_seen",  # outlived the horizon: the row is there
+]
+
+QuarantineReason = Literal[
+    "not_json",
+    "not_an_object",
+    "event_missing",  # no event name in the body
+    "payload_missing",  # the event names an object that is not there
+    "identifier_missing",  # a message without any usable id
+    "identifier_mismatch",  # the id in the body is not the key's
+    "conversation_missing",
+    "field_invalid",  # a field of the wrong type where there is no sane reading
+    "record_undecodable",  # not our wire format or schema
+    "record_unstorable",  # Postgres refuses the row
+    "record_too_large",  # the outcome does not fit a Kafka record
+    "provider_unknown",
+    "tenant_unknown",
+    "stage_error",  # the stage raised on this record: a bug or a hostile shape
+    "process_killer",  # the record was in hand when its process died, three times
+]
+
+AttachmentReason = Literal[
+    "media_unavailable",  # the provider had none to give
+    "media_gone",  # 410, or 404 for the whole of its grace
+    "media_forbidden",  # 401, 403
+    "media_refused_address",  # the address is private or its scheme is not http(s)
+    "media_not_found",
+    "media_timeout",  # retried for MEDIA__RETRY_SECONDS
+    "media_too_large",
+    "media_empty",
+    "media_wrong_content",  # an HTML page or a JSON error where a file was announced
+    "media_link_expired",
+    "image_undecodable",
+    "image_too_large",  # more pixels than the cap
+    "audio_undecodable",
+    "audio_too_short",  # shorter than 0.5 s
+    "audio_too_long",
+    "audio_silent",
+    "refused_by_model",
+    "model_unavailable",  # retried for OPENAI__RETRY_SECONDS
+    "no_file",  # a location or a contact card
+    "outgoing",
+    "private",
+    "old",
+    "history",
+    "web_page",  # the link is a page, not a file
+    "unsupported_format",
+    "overloaded",
+    "quarantined",
+]

@@ -1,0 +1,219 @@
+"""The records of the topics, as values. Field docs stand in avro/*.avsc; a test keeps both equal."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from schemas.keys import MessageKey, TenantId
+
+AttachmentType = Literal["UNKNOWN", "image", "audio", "video", "document", "sticker", "location", "contact", "other"]
+AttachmentStatus = Literal["UNKNOWN", "pending", "stored", "described", "transcribed", "skipped", "failed"]
+Direction = Literal["UNKNOWN", "inbound", "outbound"]
+Role = Literal["UNKNOWN", "user", "assistant", "agent", "system"]
+Kind = Literal[
+    "UNKNOWN", "text", "image", "audio", "video", "document", "sticker", "location", "contact",
+    "interactive", "reaction", "order", "note", "system", "unsupported", "mixed",
+]  # fmt: skip
+Status = Literal["UNKNOWN", "pending", "complete", "degraded"]
+EnrichmentKind = Literal["UNKNOWN", "opened", "stored", "described", "transcribed", "failed", "skipped"]
+Next = Literal["UNKNOWN", "none", "vision", "audio"]
+
+
+class Value(msgspec.Struct, frozen=True):
+    """Base of all values here: immutable, compared by content."""
+
+
+class Source(Value, kw_only=True):
+    topic: str
+    partition: int
+    offset: int
+
+
+class RawMessage(Value, kw_only=True):
+    tenant_id: TenantId
+    provider: str
+    message_key: MessageKey
+    endpoint_id: str = ""
+    received_at: datetime
+    position: int = 0
+    headers: dict[str, str] = {}
+    body: bytes
+
+
+class MediaJob(Value, kw_only=True):
+    tenant_id: TenantId
+    message_key: MessageKey
+    provider: str
+    generation: int = 0
+    endpoint_id: str = ""
+    index: int
+    type: AttachmentType
+    url: str
+    media_id: str | None = None
+    mime_type: str | None = None
+    filename: str | None = None
+    declared_sha256: str | None = None
+    unpaid_reason: str | None = None
+    occurred_at: datetime
+    received_at: datetime
+
+
+class StoredJob(Value, kw_only=True):
+    """What VisionJob and AudioJob share: one stored file to be looked at or listened to."""
+
+    tenant_id: TenantId
+    message_key: MessageKey
+    provider: str
+    generation: int = 0
+    index: int
+    object_key: str
+    sha256: str
+    mime_type: str
+    bytes: int
+    filename: str | None = None
+
+
+class VisionJob(StoredJob, kw_only=True):
+    pass
+
+
+class AudioJob(StoredJob, kw_only=True):
+    pass
+
+
+class Enrichment(Value, kw_only=True):
+    tenant_id: TenantId
+    message_key: MessageKey
+    provider: str
+    generation: int = 0
+    kind: EnrichmentKind
+    index: int | None = None
+    stage: str
+    source: Source
+    at: datetime
+    snapshot: bytes | None = None
+    next: Next = "none"
+    reason: str | None = None
+    object_key: str | None = None
+    url: str | None = None
+    mime_type: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    text: str | None = None
+    model: str | None = None
+    recipe: str | None = None
+    prompt_version: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_microusd: int = 0
+    latency_ms: int = 0
+    cached: bool = False
+
+
+class Attachment(Value, kw_only=True):
+    index: int
+    type: AttachmentType
+    status: AttachmentStatus
+    reason: str | None = None
+    url: str | None = None
+    original_url: str | None = None
+    mime_type: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    filename: str | None = None
+    object_key: str | None = None
+    description: str | None = None
+    transcript: str | None = None
+    model: str | None = None
+    recipe: str | None = None
+    prompt_version: str | None = None
+
+
+class Step(Value, kw_only=True):
+    stage: str
+    outcome: str
+    topic: str
+    partition: int
+    offset: int
+    at: datetime
+
+
+class EnrichedMessage(Value, kw_only=True):
+    tenant_id: TenantId
+    message_key: MessageKey
+    provider: str
+    provider_message_id: str
+    conversation_id: str
+    role: Role
+    direction: Direction
+    kind: Kind
+    content: str | None
+    content_attributes: str
+    status: Status
+    version: int
+    occurred_at: datetime
+    received_at: datetime
+    enriched_at: datetime
+    sender_id: str | None = None
+    sender_name: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    source: Source
+    aliases: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+
+class Quarantined(Value, kw_only=True):
+    tenant_id: TenantId
+    stage: str
+    reason: str
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None = None
+    headers: dict[str, bytes] = {}
+    value: bytes | None = None
+    program_version: str
+    created_at: datetime
+
+
+Record = RawMessage | MediaJob | VisionJob | AudioJob | Enrichment | EnrichedMessage | Quarantined
+
+
+class FoundAttachment(Value, kw_only=True):
+    """An attachment as a provider announces it. `url` None: there is no file (a location, a contact card, a failed download).
+
+    `reason` set: it will never be fetched, and why (`no_file`, `web_page`, `media_unavailable`).
+    """
+
+    type: AttachmentType
+    url: str | None = None
+    media_id: str | None = None
+    mime_type: str | None = None
+    filename: str | None = None
+    declared_sha256: str | None = None
+    reason: str | None = None
+
+
+class ChatMessage(Value, kw_only=True):
+    """What a provider adapter understood of one raw record that is a message.
+
+    `content` is text exactly as sent, never empty; `attributes` becomes `content_attributes.provider`.
+    `is_update`: it came as an update of a message that should be known already. `is_history`: an import.
+    """
+
+    provider_message_id: str
+    conversation_id: str
+    role: Role
+    direction: Direction
+    kind: Kind
+    content: str | None
+    occurred_at: datetime | None
+    sender_id: str | None = None
+    sender_name: str | None = None
+    aliases: tuple[str, ...] = ()
+    attachments: tuple[FoundAttachment, ...] = ()
+    attributes: dict[str, Any] = {}
+    is_update: bool = False
+    is_history: bool = False

@@ -1,0 +1,122 @@
+"""The settings as values. streams/settings.py reads them once from the environment; the doc of each field is in .env.example."""
+
+import msgspec
+
+
+class Secret(str):
+    """A string that does not show itself in reprs."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret('…')" if self else "Secret('')"
+
+
+class Kafka(msgspec.Struct, frozen=True, kw_only=True):
+    bootstrap_servers: str = "127.0.0.1:9092"
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str = ""
+    sasl_username: str = ""
+    sasl_password: Secret = Secret("")
+    ssl_ca_file: str = ""
+    partitions: int = 12
+    replication_factor: int = 3
+    min_insync_replicas: int = 2
+    transaction_timeout_seconds: float = 10.0
+    session_timeout_seconds: float = 10.0
+
+
+class Postgres(msgspec.Struct, frozen=True, kw_only=True):
+    dsn: Secret = Secret("postgresql://sensorium@127.0.0.1:5432/sensorium")
+
+
+class Objects(msgspec.Struct, frozen=True, kw_only=True):
+    endpoint: str = "http://127.0.0.1:9000"
+    access_key: str = ""
+    secret_key: Secret = Secret("")
+    bucket: str = "sensorium"
+    region: str = "us-east-1"
+
+
+class Registry(msgspec.Struct, frozen=True, kw_only=True):
+    url: str = ""
+
+
+class Openai(msgspec.Struct, frozen=True, kw_only=True):
+    base_url: str = "https://api.openai.com/v1"
+    api_key: Secret = Secret("")
+    vision_model: str = "gpt-4o"
+    transcription_model: str = "whisper-1"
+    retry_seconds: float = 3600.0
+    timeout_seconds: float = 60.0
+
+
+class Receiver(msgspec.Struct, frozen=True, kw_only=True):
+    host: str = "127.0.0.1"
+    port: int = 8080
+    ack_seconds: float = 4.0
+    max_body_bytes: int = 1024 * 1024
+    header_seconds: float = 10.0
+    body_seconds: float = 30.0
+    max_pending_bytes: int = 64 * 1024 * 1024
+    tenant_rate_per_second: float = 0.0
+    signature_age_seconds: float = 86_400.0
+    drain_seconds: float = 10.0
+
+
+class Console(msgspec.Struct, frozen=True, kw_only=True):
+    host: str = "127.0.0.1"
+    port: int = 8081
+    allowed_origins: str = ""
+
+
+class Media(msgspec.Struct, frozen=True, kw_only=True):
+    max_bytes: int = 25_000_000
+    link_seconds: int = 300
+    not_found_seconds: float = 60.0
+    retry_seconds: float = 600.0
+    download_seconds: float = 60.0
+    allowed_private_hosts: str = ""
+
+
+class Ycloud(msgspec.Struct, frozen=True, kw_only=True):
+    api_base: str = "https://api.ycloud.com"
+
+
+class Providers(msgspec.Struct, frozen=True, kw_only=True):
+    ycloud: Ycloud = Ycloud()
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    name: str = ""
+    jobs: int = 64
+    jobs_per_tenant: int = 16
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+
+
+class Secrets(msgspec.Struct, frozen=True, kw_only=True):
+    key: Secret = Secret("")
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True):
+    level: str = "info"
+    format: str = "json"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All of them. `namespace` stands before topics, groups and transactional ids."""
+
+    namespace: str = ""
+    kafka: Kafka = Kafka()
+    postgres: Postgres = Postgres()
+    objects: Objects = Objects()
+    registry: Registry = Registry()
+    openai: Openai = Openai()
+    receiver: Receiver = Receiver()
+    console: Console = Console()
+    media: Media = Media()
+    providers: Providers = Providers()
+    worker: Worker = Worker()
+    secrets: Secrets = Secrets()
+    log: Log = Log()

@@ -1,0 +1,56 @@
+"""Tenants, their endpoints and keys, as roles see them."""
+
+from typing import Literal
+
+import msgspec
+
+from schemas.keys import TenantId
+
+Scope = Literal["chat", "read", "admin"]
+
+
+class TenantSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tenant may set (`sensorium tenants set`). None: the default of the installation.
+
+    `vision_prompt` replaces the default prompt; `trade` and `language` fill the default one.
+    `context_text` is the frame of one line of visual context and holds `{description}`.
+    """
+
+    language: str | None = None
+    trade: str | None = None
+    vision_prompt: str | None = None
+    vision_model: str | None = None
+    transcription_prompt: str | None = None
+    transcription_model: str | None = None
+    openai_key: str | None = None
+    context_text: str | None = None
+    rate: float | None = None
+    describe_outgoing: bool = False
+    describe_old: bool = False
+    max_bytes: int | None = None
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True):
+    tenant_id: TenantId
+    settings: TenantSettings = TenantSettings()
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook endpoint. `token` is secret and names it in the URL; `endpoint_id` is public and may be logged.
+
+    Several `secrets` may be live, for rotation. `unsigned`: the provider sends no signature, the token is all.
+    """
+
+    endpoint_id: str
+    token: str
+    tenant_id: TenantId
+    provider: str
+    secrets: tuple[str, ...] = ()
+    unsigned: bool = False
+    api_key: str | None = None
+    rate_per_second: float | None = None
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    tenant_id: TenantId
+    scope: Scope

@@ -1,0 +1,112 @@
+"""The topics: name, owner, key, schema, retention. One place."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+DAY_MS = 86_400_000
+
+TopicName = Literal["raw-messages", "media", "vision", "audio", "enrichments", "enriched-messages", "quarantine"]
+TOPIC_NAMES: tuple[TopicName, ...] = get_args(TopicName)
+
+Stage = Literal["dedupe", "store_media", "describe", "transcribe", "assemble"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+"""Every topic's `max.message.bytes` and every producer's `message.max.bytes`."""
+
+SOURCE_OF: dict[Stage, TopicName] = {
+    "dedupe": "raw-messages",
+    "store_media": "media",
+    "describe": "vision",
+    "transcribe": "audio",
+    "assemble": "enrichments",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """`record` is the Avro record of its values; `writers` and `readers` name roles and stages."""
+
+    name: TopicName
+    record: str
+    key: str
+    partitioned_by: Literal["key", "conversation"]
+    cleanup: Literal["delete", "compact"]
+    retention_ms: int
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+
+
+TOPICS: dict[TopicName, Topic] = {
+    t.name: t
+    for t in (
+        Topic("raw-messages", "RawMessage", "message key or event id", "key", "delete", 7 * DAY_MS, ("receive", "replay"), ("dedupe",)),
+        Topic("media", "MediaJob", "message key", "key", "delete", 7 * DAY_MS, ("dedupe", "replay"), ("store_media",)),
+        Topic("vision", "VisionJob", "message key", "key", "delete", 7 * DAY_MS, ("store_media", "replay"), ("describe",)),
+        Topic("audio", "AudioJob", "message key", "key", "delete", 7 * DAY_MS, ("store_media", "replay"), ("transcribe",)),
+        Topic(
+            "enrichments",
+            "Enrichment",
+            "message key",
+            "key",
+            "delete",
+            7 * DAY_MS,
+            ("dedupe", "store_media", "describe", "transcribe", "replay"),
+            ("assemble",),
+        ),
+        Topic(
+            "enriched-messages", "EnrichedMessage", "message key", "conversation", "compact", 0, ("dedupe", "assemble"), ("sink", "data teams")
+        ),
+        Topic("quarantine", "Quarantined", "key of the record that failed", "key", "delete", 30 * DAY_MS, ("every stage",), ("sink", "replay")),
+    )
+}
+
+HORIZON_MS = 8 * DAY_MS
+"""How long a key is remembered by dedupe, and `min.compaction.lag.ms` of enriched-messages: raw retention + 1 day at least."""
+
+
+def topic_config(topic: Topic, min_insync_replicas: int) -> dict[str, str]:
+    """Kafka topic configuration as `topics apply` sets it."""
+    config = {
+        "cleanup.policy": topic.cleanup,
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+        "min.insync.replicas": str(min_insync_replicas),
+    }
+    if topic.cleanup == "compact":
+        config["min.compaction.lag.ms"] = str(HORIZON_MS)
+    else:
+        config["retention.ms"] = str(topic.retention_ms)
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of topics, groups, schemas and prefixes under a namespace: two pipelines can stand side by side."""
+
+    namespace: str = ""
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.namespace}-" if self.namespace else ""
+
+    def topic(self, name: TopicName) -> str:
+        return f"{self.prefix}{name}"
+
+    def group(self, stage: str) -> str:
+        """Consumer group of a stage or the sink; also Faust's app id."""
+        return f"{self.prefix}sensorium-{stage.replace('_', '-')}"
+
+    def transactional_id(self, stage: Stage, partition: int) -> str:
+        return f"{self.group(stage)}-{SOURCE_OF[stage]}-{partition}"
+
+    def logical(self, topic: str) -> str:
+        """The topic's name without the namespace."""
+        return topic.removeprefix(self.prefix)
+
+    @property
+    def postgres_schema(self) -> str:
+        return self.namespace.replace("-", "_") or "sensorium"
+
+    @property
+    def object_prefix(self) -> str:
+        return f"{self.namespace}/" if self.namespace else ""

@@ -1,0 +1,91 @@
+"""Reads `SENSORIUM_<PART>__<NAME>` once, at start, into the values of schemas/settings.py."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from schemas.settings import Secret, Settings
+from schemas.topics import MAX_RECORD_BYTES
+
+PREFIX = "SENSORIUM_"
+_NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
+WRITTEN_BY_UP = frozenset({"SENSORIUM_RECEIVER__URL", "SENSORIUM_CONSOLE__URL"})
+"""Names that `sensorium up` writes for people and programs around it; no role reads them."""
+
+
+class SettingsError(Exception):
+    """A setting is missing, unknown, of the wrong kind, or two do not fit together. The text says what to do."""
+
+
+def known_settings() -> dict[str, Any]:
+    """Environment name → default, for every setting."""
+    return {f"{PREFIX}{'__'.join(path).upper()}": default for path, default in _leaves(Settings(), ())}
+
+
+def _leaves(value: msgspec.Struct, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name in value.__struct_fields__:
+        inner = getattr(value, name)
+        if isinstance(inner, msgspec.Struct):
+            yield from _leaves(inner, (*path, name))
+        else:
+            yield (*path, name), inner
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process. Raises SettingsError that names the wrong variable and the right one."""
+    environment = os.environ if environment is None else environment
+    known = known_settings()
+    tree: dict[str, Any] = {}
+    for name, text in environment.items():
+        if not name.startswith(PREFIX) or name in WRITTEN_BY_UP:
+            continue
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            raise SettingsError(f"{name} is not a setting; did you mean {near[0]}? All are listed in .env.example")
+        *path, leaf = name.removeprefix(PREFIX).lower().split("__")
+        branch = tree
+        for part in path:
+            branch = branch.setdefault(part, {})
+        branch[leaf] = text
+    try:
+        settings = msgspec.convert(tree, Settings, strict=False, dec_hook=_secret)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_in_environment_names(str(error))) from None
+    _check(settings)
+    return settings
+
+
+def _secret(kind: type, value: object) -> object:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise NotImplementedError(kind)
+
+
+def _in_environment_names(message: str) -> str:
+    """`… - at `$.kafka.partitions`` as a person set it: SENSORIUM_KAFKA__PARTITIONS."""
+    return re.sub(r"`\$\.([a-z_.]+)`", lambda m: PREFIX + m[1].replace(".", "__").upper(), message)
+
+
+def _check(settings: Settings) -> None:
+    if not _NAMESPACE.fullmatch(settings.namespace):
+        raise SettingsError("SENSORIUM_NAMESPACE holds lower-case letters, digits and hyphens, at most 41")
+    if settings.receiver.max_body_bytes + 64 * 1024 > MAX_RECORD_BYTES // 2:
+        raise SettingsError(
+            f"SENSORIUM_RECEIVER__MAX_BODY_BYTES + 64 KiB must not be over {MAX_RECORD_BYTES // 2} bytes, half of the largest Kafka record"
+        )
+    if settings.kafka.partitions < 1:
+        raise SettingsError("SENSORIUM_KAFKA__PARTITIONS must be at least 1")
+    if settings.kafka.min_insync_replicas > settings.kafka.replication_factor:
+        raise SettingsError("SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not be over SENSORIUM_KAFKA__REPLICATION_FACTOR")
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """Every setting in force under its full name: what `up` writes into var/sensorium.env."""
+    return {
+        f"{PREFIX}{'__'.join(path).upper()}": str(value).lower() if isinstance(value, bool) else str(value)
+        for path, value in _leaves(settings, ())
+    }
