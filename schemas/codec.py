@@ -92,6 +92,5 @@ def decode(kind: type[R], value: bytes | None) -> R:
 
 
 RECORD_TYPES: dict[str, type[Record]] = {
-    name: getattr(records, name)
-    for name in ("RawMessage", "MediaJob", "VisionJob", "AudioJob", "Enrichment", "EnrichedMessage", "Quarantined")
+    name: getattr(records, name) for name in ("RawMessage", "MediaJob", "VisionJob", "AudioJob", "Enrichment", "EnrichedMessage", "Quarantined")
 }

@@ -7,7 +7,9 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 STAGE_RECORDS = Counter(
     "sensorium_stage_records", "Records by what became of them, counted after their transaction committed.", ["stage", "outcome", "reason"]
 )
-STAGE_LAG = Gauge("sensorium_stage_lag_records", "Records of the source topic not yet committed. Growing: start another worker.", ["stage", "partition"])
+STAGE_LAG = Gauge(
+    "sensorium_stage_lag_records", "Records of the source topic not yet committed. Growing: start another worker.", ["stage", "partition"]
+)
 STAGE_COMMIT = Histogram("sensorium_stage_commit_seconds", "Duration of a lane's transaction. Slow: look at the broker.", ["stage"], buckets=_SECONDS)
 STAGE_LANES = Gauge("sensorium_stage_lanes_ready", "Source partitions this process works on.", ["stage"])
 JOBS_WAITING = Gauge("sensorium_stage_jobs_waiting", "Admitted, unfinished jobs. Growing: more workers, or the model is slow.", ["stage"])
@@ -20,7 +22,9 @@ JOB_SECONDS = Histogram("sensorium_stage_job_seconds", "Duration of one try of a
 RECEIVER_REQUESTS = Counter("sensorium_receiver_requests", "Webhook requests by answer.", ["provider", "status"])
 RECEIVER_ACK = Histogram("sensorium_receiver_ack_seconds", "From the whole body read to Kafka's acknowledgement.", buckets=_SECONDS)
 RECEIVER_PENDING_BYTES = Gauge("sensorium_receiver_pending_bytes", "Body bytes in memory, read or being read and not yet acknowledged.")
-RECEIVER_OLD_SIGNATURES = Counter("sensorium_receiver_old_signatures", "Right signatures whose time is over 300 s old, accepted within the window.", ["provider"])
+RECEIVER_OLD_SIGNATURES = Counter(
+    "sensorium_receiver_old_signatures", "Right signatures whose time is over 300 s old, accepted within the window.", ["provider"]
+)
 
 AI_CALLS = Counter("sensorium_ai_calls", "Model calls by result.", ["stage", "model", "result"])
 AI_TOKENS = Counter("sensorium_ai_tokens", "Tokens as the model counted them.", ["stage", "model", "direction"])
@@ -36,7 +40,9 @@ SINK_LAG = Gauge("sensorium_sink_lag_records", "Records of the topic not yet in 
 SINK_COMMIT = Histogram("sensorium_sink_commit_seconds", "Duration of a sink transaction.", buckets=_SECONDS)
 
 CONSOLE_REQUESTS = Counter("sensorium_console_requests", "Console requests by route and status.", ["route", "status"])
-CONSOLE_SECONDS = Histogram("sensorium_console_request_seconds", "Duration of a console request without the time it was asked to wait.", ["route"], buckets=_SECONDS)
+CONSOLE_SECONDS = Histogram(
+    "sensorium_console_request_seconds", "Duration of a console request without the time it was asked to wait.", ["route"], buckets=_SECONDS
+)
 
 DIRECTORY_AGE = Gauge("sensorium_directory_age_seconds", "Since tenants, endpoints and keys were last read from Postgres.")
 DIRECTORY_TENANTS = Gauge("sensorium_directory_tenants", "Tenants known to this process.")

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from schemas.records import Record
-from schemas.reasons import QuarantineReason, SkipReason
 from schemas.keys import MessageKey
+from schemas.reasons import QuarantineReason, SkipReason
+from schemas.records import Record
 from schemas.topics import TopicName
 
 

@@ -54,9 +54,7 @@ TOPICS: dict[TopicName, Topic] = {
             ("dedupe", "store_media", "describe", "transcribe", "replay"),
             ("assemble",),
         ),
-        Topic(
-            "enriched-messages", "EnrichedMessage", "message key", "conversation", "compact", 0, ("dedupe", "assemble"), ("sink", "data teams")
-        ),
+        Topic("enriched-messages", "EnrichedMessage", "message key", "conversation", "compact", 0, ("dedupe", "assemble"), ("sink", "data teams")),
         Topic("quarantine", "Quarantined", "key of the record that failed", "key", "delete", 30 * DAY_MS, ("every stage",), ("sink", "replay")),
     )
 }

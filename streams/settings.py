@@ -86,6 +86,5 @@ def _check(settings: Settings) -> None:
 def to_environment(settings: Settings) -> dict[str, str]:
     """Every setting in force under its full name: what `up` writes into var/sensorium.env."""
     return {
-        f"{PREFIX}{'__'.join(path).upper()}": str(value).lower() if isinstance(value, bool) else str(value)
-        for path, value in _leaves(settings, ())
+        f"{PREFIX}{'__'.join(path).upper()}": str(value).lower() if isinstance(value, bool) else str(value) for path, value in _leaves(settings, ())
     }

@@ -1,0 +1,55 @@
+# Every target sets up what it needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help setup parts up down status check test bench clean
+
+PYTHON ?= $(or $(shell command -v python3.11),python3)
+UV := 0.13.9
+BIN := .venv/bin
+READY := .venv/ready
+TESTS ?= tests
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## a venv with the locked dependencies
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH: install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps -e .
+	@touch $@
+
+parts: $(READY) ## fetch and build the servers: Kafka's jars, the object store (once a machine)
+	$(BIN)/sensorium parts
+
+up: $(READY) ## run everything on this machine, then send sample traffic through it
+	$(BIN)/sensorium up
+	$(BIN)/sensorium demo
+
+down: $(READY) ## stop what `make up` started; the data stays
+	$(BIN)/sensorium down
+
+status: $(READY) ## what runs
+	$(BIN)/sensorium status
+
+check: $(READY) ## style, types, imports, compose file and Dockerfile
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/hadolint Dockerfile
+
+test: parts ## all tests, on real servers of their own; TESTS=tests/unit for some
+	$(BIN)/python -m pytest $(TESTS)
+
+bench: parts ## speed and memory, side by side
+	$(BIN)/python -m bench
+
+clean: ## remove the venv and caches; the data in var/ stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,76 @@
+"""Creates and checks the topics of schemas/topics.py on a cluster."""
+
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import NewTopic as _NewTopic
+
+from schemas.settings import Kafka
+from schemas.topics import TOPICS, Names, topic_config
+from storage.kafka.client import client_config
+
+_TIMEOUT_SECONDS = 30.0
+
+
+class TopicsWrong(Exception):
+    """A topic stands on the cluster with another number of partitions than the settings say. It is never changed in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    topic: str
+    change: str
+
+
+def apply_topics(settings: Kafka, names: Names) -> list[Applied]:
+    """Creates what is missing and sets the configuration of what is there. Raises TopicsWrong, changes no partition count."""
+    admin = AdminClient(client_config(settings))
+    there = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
+    wrong = [
+        f"{names.topic(name)} has {len(there[names.topic(name)].partitions)} partitions, the settings say {settings.partitions}"
+        for name in TOPICS
+        if names.topic(name) in there and len(there[names.topic(name)].partitions) != settings.partitions
+    ]
+    if wrong:
+        raise TopicsWrong("; ".join(wrong) + ". Set SENSORIUM_KAFKA__PARTITIONS to what is there, or use another namespace")
+    applied = _create(admin, settings, names, set(there))
+    return applied + _configure(admin, settings, names, set(there))
+
+
+def _create(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) -> list[Applied]:
+    missing = [
+        _NewTopic(
+            names.topic(name),
+            num_partitions=settings.partitions,
+            replication_factor=settings.replication_factor,
+            config=topic_config(topic, settings.min_insync_replicas),
+        )
+        for name, topic in TOPICS.items()
+        if names.topic(name) not in there
+    ]
+    for name, future in admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS).items() if missing else ():
+        try:
+            future.result(_TIMEOUT_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+    return [Applied(new.topic, "created") for new in missing]
+
+
+def _configure(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) -> list[Applied]:
+    resources = [
+        ConfigResource(
+            ResourceType.TOPIC,
+            names.topic(name),
+            incremental_configs=[
+                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+                for key, value in topic_config(topic, settings.min_insync_replicas).items()
+            ],
+        )
+        for name, topic in TOPICS.items()
+        if names.topic(name) in there
+    ]
+    for future in admin.incremental_alter_configs(resources).values() if resources else ():
+        future.result(_TIMEOUT_SECONDS)
+    return [Applied(resource.name, "configured") for resource in resources]

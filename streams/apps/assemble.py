@@ -1,0 +1,128 @@
+"""The assemble stage as a Faust app: batches of enrichments, a table of open messages."""
+
+from collections import Counter
+
+from faust.types import StreamT
+
+from schemas import metrics
+from schemas.codec import Undecodable, decode
+from schemas.outcomes import Duplicate, Output, Quarantine, Skip, outcome_label
+from schemas.records import Enrichment
+from schemas.settings import Settings
+from schemas.topics import Names
+from streams.apps.encoding import Encoding, utc_now
+from streams.lanes.app import LaneApp, die, lane_app
+from streams.lanes.batches import Batch
+from streams.lanes.state import KeptValues
+from streams.lanes.table import LaneTable
+from streams.lanes.transactions import Write
+from streams.stages.arrival import Arrival
+from streams.stages.assemble import OpenMessage, assemble, fold
+
+COMPACTED = {
+    # The active segment is never cleaned, so its size rules the time a lane needs to open.
+    "cleanup.policy": "compact",
+    "segment.bytes": str(16 * 1024 * 1024),
+    "segment.ms": "300000",
+    "min.cleanable.dirty.ratio": "0.1",
+    # Longer than any load: a tombstone that vanished under a loader would make a finished job run again.
+    "delete.retention.ms": "600000",
+}
+
+
+def create_app(settings: Settings) -> LaneApp:
+    """The app; its worker is started by the `stream` role."""
+    names = Names(settings.namespace)
+    encoding = Encoding(names, settings.kafka.partitions)
+    app = lane_app("assemble", settings.kafka, names, settings.worker.name)
+    opened: LaneTable[KeptValues] = app.Table(
+        "open",
+        partitions=settings.kafka.partitions,
+        key_type=bytes,
+        value_type=bytes,
+        new_state=KeptValues,
+        extra_topic_configs=COMPACTED | {"min.insync.replicas": str(settings.kafka.min_insync_replicas), "max.message.bytes": str(8 * 1024 * 1024)},
+    )
+    batches = app.batch_lanes(opened)
+
+    @app.agent(batches, name="assemble")
+    async def assemble_batches(stream: StreamT[Batch[KeptValues]]) -> None:
+        async for batch in stream:
+            if not batch.current:
+                batch.discard()
+                continue
+            try:
+                decide(batch, encoding)
+            except Exception as error:  # a raising agent would lose the batch silently
+                die(error)
+
+    return app
+
+
+class _Folding:
+    """The messages one batch touches. At most one version a message a batch."""
+
+    def __init__(self, kept: KeptValues) -> None:
+        self._kept = kept
+        self.states: dict[bytes, OpenMessage] = {}
+        self.traces: dict[bytes, str] = {}
+        self.grown: set[bytes] = set()
+
+    def fold(self, arrival: Arrival) -> tuple[str, str] | Quarantine:
+        """(outcome, reason) of one enrichment."""
+        try:
+            enrichment = decode(Enrichment, arrival.value)
+            state = self._state(arrival.key)
+            match fold(state, enrichment):
+                case Duplicate() | Skip() as outcome:
+                    return outcome_label(outcome)
+                case OpenMessage() as folded:
+                    self.states[arrival.key] = folded
+                    self.traces[arrival.key] = arrival.traceparent
+                    if enrichment.kind == "opened":
+                        self.grown.discard(arrival.key)
+                    else:
+                        self.grown.add(arrival.key)
+                    return "folded", ""
+        except Undecodable as error:
+            return Quarantine("record_undecodable", str(error))
+
+    def _state(self, key: bytes) -> OpenMessage | None:
+        if key not in self.states:
+            value = self._kept.get(key)
+            if value is None:
+                return None
+            self.states[key] = OpenMessage.from_bytes(value)
+        return self.states[key]
+
+
+def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
+    """Folds every enrichment in order, then emits one version of each message that grew and closes those that are complete."""
+    folding = _Folding(batch.state)
+    writes: list[Write] = []
+    outcomes: Counter[tuple[str, str]] = Counter()
+    for message in batch.messages:
+        arrival = encoding.arrival(message)
+        became = folding.fold(arrival)
+        if isinstance(became, Quarantine):
+            writes.append(encoding.quarantined(arrival, "assemble", became))
+            became = outcome_label(became)
+        outcomes[became] += 1
+    now = utc_now()
+    changelog: list[tuple[bytes, bytes | None]] = []
+    for key, state in folding.states.items():
+        closed = False
+        if key in folding.grown:
+            version = assemble(state, now)
+            state.last_version = version.version
+            closed = version.status != "pending"
+            output = Output("enriched-messages", version.message_key, version, state.generation, version.conversation_id)
+            writes.append(encoding.write(output, folding.traces[key]))
+        if key in folding.traces:
+            changelog.append(batch.state.put(key, None if closed else state.to_bytes()))
+    batch.settle(writes, changelog, lambda: _count(outcomes))
+
+
+def _count(outcomes: Counter[tuple[str, str]]) -> None:
+    for (outcome, reason), count in outcomes.items():
+        metrics.STAGE_RECORDS.labels("assemble", outcome, reason).inc(count)

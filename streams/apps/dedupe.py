@@ -1,0 +1,90 @@
+"""The dedupe stage as a Faust app: batches of raw-messages, a table of claimed keys."""
+
+import time
+from collections import Counter
+from datetime import datetime
+
+from connectors.providers.catalogue import read
+from faust.types import StreamT
+
+from schemas import metrics
+from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
+from schemas.settings import Settings
+from schemas.topics import HORIZON_MS, Names
+from streams.apps.encoding import Encoding, utc_now
+from streams.lanes.app import LaneApp, die, lane_app
+from streams.lanes.batches import Batch
+from streams.lanes.state import ClaimedKeys
+from streams.lanes.table import LaneTable
+from streams.lanes.transactions import Write
+from streams.stages.arrival import Arrival
+from streams.stages.dedupe import dedupe, digest
+
+DAY_SECONDS = 86_400
+HORIZON_DAYS = HORIZON_MS // 1000 // DAY_SECONDS
+
+
+def create_app(settings: Settings) -> LaneApp:
+    """The app; its worker is started by the `stream` role."""
+    names = Names(settings.namespace)
+    encoding = Encoding(names, settings.kafka.partitions)
+    app = lane_app("dedupe", settings.kafka, names, settings.worker.name)
+    claimed: LaneTable[ClaimedKeys] = app.Table(
+        "claimed",
+        partitions=settings.kafka.partitions,
+        key_type=bytes,
+        value_type=bytes,
+        new_state=ClaimedKeys,
+        extra_topic_configs={
+            "cleanup.policy": "delete",
+            "retention.ms": str(HORIZON_MS),
+            "segment.ms": str(DAY_SECONDS * 1000),
+            "min.insync.replicas": str(settings.kafka.min_insync_replicas),
+        },
+    )
+    batches = app.batch_lanes(claimed)
+
+    @app.agent(batches, name="dedupe")
+    async def dedupe_batches(stream: StreamT[Batch[ClaimedKeys]]) -> None:
+        async for batch in stream:
+            if not batch.current:
+                batch.discard()
+                continue
+            try:
+                decide(batch, encoding)
+            except Exception as error:  # a raising agent would lose the batch silently
+                die(error)
+
+    return app
+
+
+def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
+    """One verdict a record, in order; what forwards claims at once, so that the batch itself holds no duplicate."""
+    day = int(time.time()) // DAY_SECONDS
+    batch.state.forget_before(day - HORIZON_DAYS)
+    now = utc_now()
+    writes: list[Write] = []
+    claims: list[tuple[bytes, bytes | None]] = []
+    outcomes: Counter[tuple[str, str]] = Counter()
+    for message in batch.messages:
+        arrival = encoding.arrival(message)
+        outcome = _outcome(arrival, batch.state, now)
+        outcomes[outcome_label(outcome)] += 1
+        if isinstance(outcome, Forward):
+            claims.append(batch.state.claim(digest(arrival), day))
+            writes += [encoding.write(output, arrival.traceparent) for output in outcome.outputs]
+        elif isinstance(outcome, Quarantine):
+            writes.append(encoding.quarantined(arrival, "dedupe", outcome))
+    batch.settle(writes, claims, lambda: _count(outcomes))
+
+
+def _outcome(arrival: Arrival, claimed: ClaimedKeys, now: datetime) -> Outcome:
+    try:
+        return dedupe(arrival, claimed=claimed, read=read, now=now)
+    except Exception as error:  # foreign bytes through a provider's adapter: whatever it was, this record is set aside whole
+        return Quarantine("stage_error", type(error).__name__)
+
+
+def _count(outcomes: Counter[tuple[str, str]]) -> None:
+    for (outcome, reason), count in outcomes.items():
+        metrics.STAGE_RECORDS.labels("dedupe", outcome, reason).inc(count)

@@ -1,0 +1,163 @@
+"""A job stage as a Faust app: a table that is a durable queue, workers that call the stage, one settlement a job."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+from confluent_kafka import Message
+from faust.types import StreamT
+
+from schemas import metrics
+from schemas.codec import Undecodable, decode
+from schemas.keys import MessageKey
+from schemas.outcomes import Forward, Output, Quarantine, Unavailable
+from schemas.records import Enrichment, MediaJob, StoredJob
+from schemas.settings import Settings
+from schemas.topics import SOURCE_OF, Names, Stage
+from streams.apps.assemble import COMPACTED
+from streams.apps.encoding import Encoding, utc_now
+from streams.lanes.app import LaneApp, die, lane_app
+from streams.lanes.jobs import Job, JobEntries
+from streams.lanes.table import LaneTable
+from streams.lanes.transactions import Write
+from streams.stages.arrival import Arrival
+
+log = structlog.get_logger()
+J = TypeVar("J", bound=MediaJob | StoredJob)
+
+
+class World(Protocol):
+    """The clients a stage needs: opened before the first job, closed after the last."""
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(Generic[J]):
+    """One try of a job. `waited_seconds` since its first one, also over restarts."""
+
+    job: J
+    arrival: Arrival
+    waited_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobStage(Generic[J]):
+    stage: Stage
+    kind: type[J]
+    work: Callable[[Turn[J]], Awaitable[Forward]]
+    world: World
+
+
+def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
+    """The app; its worker is started by the `stream` role."""
+    names = Names(settings.namespace)
+    settle = _Settlement(job_stage, Encoding(names, settings.kafka.partitions))
+    app = lane_app(job_stage.stage, settings.kafka, names, settings.worker.name)
+    app.opening, app.closing = job_stage.world.open, job_stage.world.close
+    entries: LaneTable[JobEntries] = app.Table(
+        "jobs",
+        partitions=settings.kafka.partitions,
+        key_type=bytes,
+        value_type=bytes,
+        new_state=JobEntries,
+        extra_topic_configs=COMPACTED | {"min.insync.replicas": str(settings.kafka.min_insync_replicas)},
+    )
+    workers = settings.worker.jobs
+    queue = app.job_lanes(entries, workers, settings.worker.jobs_per_tenant, settle.refuse, settle.refused)
+
+    @app.agent(queue, name=job_stage.stage, concurrency=workers)
+    async def work(stream: StreamT[Job]) -> None:
+        async for job in stream:
+            try:
+                await settle.one(job)
+            except Exception as error:  # a raising agent would lose the job silently
+                die(error)
+
+    return app
+
+
+class _Settlement(Generic[J]):
+    """How a job ends: its stage's outputs, a later try, or the quarantine."""
+
+    def __init__(self, job_stage: JobStage[J], encoding: Encoding) -> None:
+        self._stage = job_stage
+        self._encoding = encoding
+
+    def refuse(self, message: Message) -> list[Write] | None:
+        """What is written in the stead of a record that is no job: it never enters the queue."""
+        try:
+            decode(self._stage.kind, message.value())
+            return None
+        except Undecodable as error:
+            return self._quarantine(self._encoding.arrival(message), Quarantine("record_undecodable", str(error)), index=None)
+
+    def refused(self, count: int) -> None:
+        if count:
+            self._count("quarantined", "record_undecodable", count)
+
+    async def one(self, job: Job) -> None:
+        """Calls the stage once and settles the job, whatever comes of it."""
+        value = await job.value()
+        arrival = self._arrival(job, value)
+        try:
+            record = decode(self._stage.kind, value)
+        except Undecodable as error:
+            job.finish(
+                self._quarantine(arrival, Quarantine("record_undecodable", str(error)), index=None),
+                lambda: self._count("quarantined", "record_undecodable"),
+            )
+            return
+        waited = max(0.0, time.time() - job.entry.first_attempt_at)
+        began = time.monotonic()
+        try:
+            forward = await self._stage.work(Turn(record, arrival, waited))
+        except Unavailable as trouble:
+            metrics.JOB_RETRIES.labels(self._stage.stage, trouble.what).inc()
+            log.info(
+                "job_postponed",
+                tenant=arrival.tenant_id,
+                message_key=record.message_key,
+                stage=self._stage.stage,
+                what=trouble.what,
+                attempt=job.entry.attempt,
+            )
+            job.postpone(trouble)
+        except Exception as error:  # whatever this one record did to the stage, the others go on; the breaker looks at how often
+            log.exception("stage_error", tenant=arrival.tenant_id, message_key=record.message_key, stage=self._stage.stage)
+            verdict = Quarantine("stage_error", type(error).__name__)
+            job.finish(self._quarantine(arrival, verdict, record.index), lambda: self._count("quarantined", "stage_error"))
+        else:
+            writes = [self._encoding.write(output, arrival.traceparent) for output in forward.outputs]
+            job.finish(writes, lambda: self._count("forwarded", ""))
+        finally:
+            metrics.JOB_SECONDS.labels(self._stage.stage).observe(time.monotonic() - began)
+
+    def _arrival(self, job: Job, value: bytes | None) -> Arrival:
+        entry = job.entry
+        return Arrival(SOURCE_OF[self._stage.stage], job.partition, job.offset, entry.key, value, entry.headers)
+
+    def _quarantine(self, arrival: Arrival, verdict: Quarantine, index: int | None) -> list[Write]:
+        """The record whole, and the word to the message that waits for it, in one transaction."""
+        stage = self._stage.stage
+        key = MessageKey(arrival.key.decode(errors="replace"))
+        failed = Enrichment(
+            tenant_id=arrival.tenant_id,
+            message_key=key,
+            provider=arrival.provider,
+            generation=arrival.generation,
+            kind="failed",
+            index=index,
+            stage=stage,
+            source=arrival.source,
+            at=utc_now(),
+            reason="quarantined",
+        )
+        told = self._encoding.write(Output("enrichments", key, failed, arrival.generation), arrival.traceparent)
+        return [self._encoding.quarantined(arrival, stage, verdict), told._replace(key=arrival.key)]
+
+    def _count(self, outcome: str, reason: str, count: int = 1) -> None:
+        metrics.STAGE_RECORDS.labels(self._stage.stage, outcome, reason).inc(count)

@@ -1,0 +1,58 @@
+"""`sensorium`: every command and role, each loaded only when it is called."""
+
+from importlib import import_module
+
+import click
+
+COMMANDS: dict[str, str] = {
+    # roles
+    "receive": "streams.commands.roles:receive",
+    "stream": "streams.commands.roles:stream",
+    "sink": "streams.commands.roles:sink",
+    "console": "streams.commands.roles:console",
+    "stand-in": "streams.commands.roles:stand_in",
+    # this machine
+    "up": "streams.commands.up:up",
+    "down": "streams.commands.up:down",
+    "status": "streams.commands.up:status",
+    "parts": "streams.commands.up:parts",
+    "demo": "streams.commands.demo:demo",
+    # set-up
+    "topics": "streams.commands.topics:topics",
+    "migrate": "streams.commands.migrate:migrate",
+    "doctor": "streams.commands.doctor:doctor",
+    "tenants": "streams.commands.tenants:tenants",
+    "endpoints": "streams.commands.endpoints:endpoints",
+    "keys": "streams.commands.keys:keys",
+    # traffic
+    "send": "streams.commands.send:send",
+    "tail": "streams.commands.tail:tail",
+    "trace": "streams.commands.trace:trace",
+    # repair
+    "quarantine": "streams.commands.quarantine:quarantine",
+    "replay": "streams.commands.replay:replay",
+}
+
+
+class LazyCommands(click.Group):
+    """Imports a command's module when it is named: a role starts without the others' libraries."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.group(cls=LazyCommands)
+@click.version_option("0.1.0", prog_name="sensorium")
+def main() -> None:
+    """Eyes and ears for chat agents: webhooks in, enriched messages out, once."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The roles as commands. Each runs until SIGTERM."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+
+import click
+import structlog
+
+from schemas.settings import Settings
+from schemas.topics import STAGES
+from streams.roles.logs import configure_logs
+from streams.settings import SettingsError, read_settings
+
+EXIT_TROUBLE = 70
+
+
+def _settings(role: str) -> Settings:
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    configure_logs(settings.log, role)
+    return settings
+
+
+def _run(role: str, module: str) -> None:
+    """Runs the role in uvloop; what it raises ends the process with a line that says why."""
+    import uvloop
+
+    settings = _settings(role)
+    run: Callable[[Settings], Awaitable[None]] = import_module(f"streams.roles.{module}").run
+
+    async def to_the_end() -> None:
+        await run(settings)
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(to_the_end())
+    except KeyboardInterrupt:
+        pass
+    except Exception as error:
+        structlog.get_logger().exception("role_ends", error=f"{type(error).__name__}: {error}")
+        sys.exit(EXIT_TROUBLE)
+
+
+@click.command()
+def receive() -> None:
+    """Takes webhooks and writes them to raw-messages."""
+    _run("receive", "receive")
+
+
+@click.command()
+def sink() -> None:
+    """Writes enriched messages and quarantine to Postgres."""
+    _run("sink", "sink")
+
+
+@click.command()
+def console() -> None:
+    """Serves context, media, messages and schemas over HTTP."""
+    _run("console", "console")
+
+
+@click.command("stand-in")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8082, show_default=True)
+@click.option("--controls", is_flag=True, help="Open the fault switches under /control. For tests.")
+def stand_in(host: str, port: int, controls: bool) -> None:
+    """A server that speaks OpenAI's API and says only what it can measure. For trying out and tests."""
+    from streams.roles.stand_in import serve
+
+    _settings("stand-in")
+    asyncio.run(serve(host, port, controls=controls))
+
+
+@click.command()
+@click.argument("stages", nargs=-1, required=True, type=click.Choice(STAGES))
+def stream(stages: tuple[str, ...]) -> None:
+    """Works on one or more stages, a process each."""
+    from streams.roles.stream import run
+
+    sys.exit(run(_settings("stream"), stages))  # type: ignore[arg-type]

@@ -1,0 +1,101 @@
+"""`sensorium up | down | status`: everything on this machine, without Docker. And `parts`, which fetches what it needs."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from streams.local import kafka, objects, postgres
+from streams.local.home import home_at
+from streams.local.lifecycle import down as bring_down
+from streams.local.lifecycle import is_whole, supervisor_of
+from streams.local.lifecycle import status as look
+from streams.local.lifecycle import up as bring_up
+from streams.local.processes import LocalError
+from streams.local.supervisor import Running
+from streams.settings import SettingsError
+
+_home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), default=Path("var"), show_default=True, help="Where all of it lies.")
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+@click.command()
+@_home
+@_json
+@click.option("--only-servers", is_flag=True, help="Kafka, Postgres and the object store, without topics, tables and roles.")
+def up(home: Path, as_json: bool, only_servers: bool) -> None:
+    """Run everything on this machine. SENSORIUM_* of the environment stands over the local defaults; again: restarts only what changed."""
+    say = _clock()
+    try:
+        result = bring_up(home_at(home), os.environ, say=say, only_servers=only_servers)
+    except (LocalError, SettingsError) as error:
+        raise click.ClickException(str(error)) from None
+    if result.uses_stand_in:
+        say("NO MODEL: neither SENSORIUM_OPENAI__API_KEY nor SENSORIUM_OPENAI__BASE_URL is set;")
+        say("a stand-in answers in its place and tells sizes, colours and lengths only")
+    say(f"up; every setting in force is in {home / 'sensorium.env'}")
+    if as_json:
+        _print_json(result.processes)
+
+
+@click.command()
+@_home
+@_json
+def down(home: Path, as_json: bool) -> None:
+    """End what `up` started. The data stays."""
+    rows = bring_down(home_at(home), say=_clock())
+    if as_json:
+        _print_json(rows)
+
+
+@click.command()
+@_home
+@_json
+@click.pass_context
+def status(context: click.Context, home: Path, as_json: bool) -> None:
+    """Show what runs. Exit code 1 when something does not."""
+    at = home_at(home)
+    rows = look(at)
+    _print_json(rows) if as_json else _print_table(rows)
+    if not rows:
+        click.echo("nothing was started here: run `sensorium up`", err=True)
+    elif supervisor_of(at) is None:
+        click.echo("no supervisor keeps these alive: run `sensorium up`", err=True)
+    context.exit(0 if is_whole(rows) and supervisor_of(at) else 1)
+
+
+@click.command(hidden=True)
+def parts() -> None:
+    """Fetch and build what `up` and the tests start, and nothing else."""
+    say = _clock()
+    try:
+        say(f"java: {kafka.java()}")
+        say(f"postgres: {postgres.programs()}")
+        say(f"kafka: {kafka.jars(say)}")
+        say(f"objects: {objects.built(objects.chosen(), say)}")
+    except LocalError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _clock() -> Callable[[str], None]:
+    """Progress on stderr, each line with the seconds since the start."""
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"{time.monotonic() - began:6.1f} s  {line}", file=sys.stderr, flush=True)
+
+    return say
+
+
+def _print_json(rows: list[Running]) -> None:
+    shown = [{"name": r.name, "role": r.role, "pid": r.pid, "port": r.port, "url": r.url, "state": r.state} for r in rows]
+    click.echo(json.dumps({"processes": shown}, indent=2))
+
+
+def _print_table(rows: list[Running]) -> None:
+    for row in rows:
+        click.echo(f"{row.name:12} {row.state:10} {row.pid or '-':>8}  {row.url or ''}")

@@ -1,0 +1,243 @@
+"""A Faust app whose agents read lanes: Faust decides who owns which partition, lanes fetch and commit."""
+
+import asyncio
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+import structlog
+from aiokafka import TopicPartition as AioTopicPartition
+from faust.types import TP
+
+from schemas import metrics
+from schemas.settings import Kafka
+from schemas.topics import SOURCE_OF, Names, Stage
+from storage.kafka.client import ssl_context
+from streams.lanes.batches import BatchIntake
+from streams.lanes.channel import LaneChannel
+from streams.lanes.jobs import JobEntries, JobIntake, Jobs, Refuse
+from streams.lanes.lane import Intake, Lane, Pace
+from streams.lanes.table import LaneTable, LaneTableManager
+from streams.lanes.transactions import LaneIdentity, is_fenced
+
+log = structlog.get_logger()
+
+FENCE_GRACE_SECONDS = 12.0
+"""A fenced lane whose partition is still assigned: either an assignment follows, or somebody has our id by mistake."""
+EXIT_TROUBLE = 70
+EXIT_WATCHDOG_SECONDS = 10.0
+BATCH_PACE = Pace(gap_seconds=0.02)
+JOB_PACE = Pace(gap_seconds=0.01)
+JOB_DRAIN_SECONDS = 3.0
+
+
+async def _nothing() -> None:
+    pass
+
+
+def die(why: BaseException | str) -> None:
+    """Ends the process: the supervisor starts it again, the lanes fence, state is read anew. The only way out of trouble."""
+    log.error("worker_ends", error=f"{type(why).__name__}: {why}" if isinstance(why, BaseException) else why)
+    sys.stderr.flush()
+    os._exit(EXIT_TROUBLE)
+
+
+class Lanes:
+    """Maps the partitions Faust assigns to this process to lanes.
+
+    Kept partitions go on through a rebalance untouched: a valid epoch proves that nobody wrote in between.
+    """
+
+    def __init__(self, app: "LaneApp", table: LaneTable[Any], intake: Intake, pace: Pace, jobs: Jobs | None = None) -> None:
+        self.app = app
+        self.table = table
+        self.jobs = jobs
+        self.intake = intake
+        self.open: dict[int, Lane] = {}
+        self.assigned: set[int] = set()
+        self.owned: Callable[[list[str]], None] = lambda transactional_ids: None
+        self._pace = pace
+        self._tasks: dict[Lane, asyncio.Task[None]] = {}
+        app.on_partitions_assigned.connect(self.on_assigned)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every assigned partition has been taken over. Faust's own "ready" says nothing about lanes."""
+        return self.app.joined and all(p in self.open and self.open[p].ready for p in self.assigned)
+
+    async def on_assigned(self, app: faust.App, assigned: set[TP], **_: Any) -> None:
+        """The complete assignment after a rebalance: lost lanes end, new ones open, kept ones are left alone."""
+        self.app.joined = True
+        lane_topics = (self.app.source, self.table.changelog_topic_name)
+        # The one private access: Faust's consumer must not fetch what the lanes fetch, and forgets its pauses at each assignment.
+        fetcher = app.consumer._thread._ensure_consumer()
+        fetcher.pause(*[AioTopicPartition(tp.topic, tp.partition) for tp in assigned if tp.topic in lane_topics])
+        self.assigned = {tp.partition for tp in assigned if tp.topic == self.app.source}
+        log.info("partitions_assigned", partitions=sorted(self.assigned))
+        for partition in sorted(set(self.open) - self.assigned):
+            self._drop(partition)
+        identities = {p: self._identity(p) for p in sorted(self.assigned)}
+        self.owned([identity.transactional_id for identity in identities.values()])
+        for partition, identity in identities.items():
+            lane = self.open.get(partition)
+            if lane is None or lane.stopping:
+                self._open(identity)
+
+    async def stop(self) -> None:
+        """Running jobs may finish, running transactions end; then nothing is left to save."""
+        if self.jobs is not None:
+            await self.jobs.drain(JOB_DRAIN_SECONDS)
+        for lane in self.open.values():
+            lane.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=5)
+
+    def refresh_metrics(self) -> None:
+        """Gauges that are computed when read."""
+        stage = self.app.stage
+        lanes = list(self.open.values())
+        metrics.STAGE_LANES.labels(stage).set(sum(lane.ready for lane in lanes))
+        for lane in lanes:
+            lag = lane.lag()
+            if lag is not None:
+                metrics.STAGE_LAG.labels(stage, lane.partition).set(lag)
+        if self.jobs is None:
+            return
+        entries = [entry for lane in lanes if isinstance(lane.state, JobEntries) for entry in list(lane.state.entries.values())]
+        metrics.JOBS_WAITING.labels(stage).set(len(entries))
+        oldest = min((entry.admitted_at for entry in entries), default=None)
+        metrics.JOBS_OLDEST.labels(stage).set(0 if oldest is None else max(0.0, time.time() - oldest))
+        metrics.JOBS_RUNNING.labels(stage).set(self.jobs.running)
+        if isinstance(self.intake, JobIntake):
+            for lane in lanes:
+                metrics.JOBS_INTAKE_PAUSED.labels(stage, lane.partition).set(lane.partition in self.intake.paused)
+
+    def _identity(self, partition: int) -> LaneIdentity:
+        return LaneIdentity(self.app.conf.id, self.app.source, self.table.changelog_topic_name, partition)
+
+    def _open(self, identity: LaneIdentity) -> None:
+        state = self.table.partitions_held[identity.partition] = self.table.new_state()
+        lane = Lane(self.app.kafka, identity, state, self.intake, self._pace)
+        lane.commit_seconds = metrics.STAGE_COMMIT.labels(self.app.stage).observe
+        self.open[identity.partition] = lane
+        task = asyncio.ensure_future(lane.run())
+        self._tasks[lane] = task  # a strong reference: a lane's tasks are otherwise referenced only by each other
+        task.add_done_callback(lambda done: self._ended(lane, done))
+
+    def _drop(self, partition: int) -> None:
+        lane = self.open.pop(partition)
+        self.table.partitions_held.pop(partition, None)
+        lane.stop()
+        if self.jobs is not None:
+            self.jobs.drop(lane)
+
+    def _ended(self, lane: Lane, task: "asyncio.Task[None]") -> None:
+        self._tasks.pop(lane, None)
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        fenced = is_fenced(error)
+        log.warning("lane_failed", partition=lane.partition, fenced=fenced, error=f"{type(error).__name__}: {error}")
+        if self.open.get(lane.partition) is not lane:
+            return  # given away already; the new owner fenced it, as intended
+        if not fenced:
+            die(error)
+        # Never reopened at once: that would fence the rightful owner.
+        asyncio.get_running_loop().call_later(FENCE_GRACE_SECONDS, self._still_fenced, lane)
+
+    def _still_fenced(self, lane: Lane) -> None:
+        if self.open.get(lane.partition) is lane and lane.partition in self.assigned:
+            die(f"partition {lane.partition} is assigned to this worker, but another one has its transactional id")
+
+
+class LaneApp(faust.App):
+    """One stage: its source topic, one table, one agent. See `streams/apps`."""
+
+    stage: Stage
+    kafka: Kafka
+    source: str
+    lanes: Lanes | None = None
+    joined = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.opening: Callable[[], Awaitable[None]] = _nothing
+        self.closing: Callable[[], Awaitable[None]] = _nothing
+
+    async def on_start(self) -> None:
+        """What the stage needs of the world is there before the first partition is."""
+        await self.opening()
+        await super().on_start()
+
+    def batch_lanes(self, table: LaneTable[Any], pace: Pace = BATCH_PACE) -> LaneChannel:
+        """The channel of batches the stage's agent reads."""
+        channel = LaneChannel(self, maxsize=0)
+        self.lanes = Lanes(self, table, BatchIntake(channel), pace)
+        self._own_source()
+        return channel
+
+    def job_lanes(self, table: LaneTable[JobEntries], workers: int, per_tenant: int, refuse: Refuse, refused: Callable[[int], None]) -> LaneChannel:
+        """The channel of jobs the stage's agent reads with `concurrency=workers`."""
+        channel = LaneChannel(self, maxsize=0)
+        jobs = Jobs(channel, workers, per_tenant)
+        self.lanes = Lanes(self, table, JobIntake(jobs, refuse, refused), JOB_PACE, jobs)
+        self._own_source()
+        return channel
+
+    async def on_stop(self) -> None:
+        """Finishes the running transactions while still a member of the group, then leaves it."""
+        if self.lanes is not None:
+            await self.lanes.stop()
+        await self.closing()
+        # Faust's consumer thread can hang 60 s when SIGTERM meets a rebalance; nothing is left to save by now.
+        watchdog = threading.Timer(EXIT_WATCHDOG_SECONDS, os._exit, (0,))
+        watchdog.daemon = True
+        watchdog.start()
+        await super().on_stop()
+
+    def _own_source(self) -> None:
+        """Subscribes the group to the source without a stream, which also keeps its committed offsets from expiring."""
+        self.topics.add(self.topic(self.source, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False))
+
+
+def lane_app(stage: Stage, kafka: Kafka, names: Names, worker_name: str) -> LaneApp:
+    """A Faust app configured for lanes. Faust's own processing guarantee is not used: docs/decisions/0001."""
+    group = names.group(stage)
+    app = LaneApp(
+        group,
+        Table=LaneTable,
+        TableManager=LaneTableManager,
+        broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(kafka),
+        store="memory://",
+        topic_partitions=kafka.partitions,
+        topic_replication_factor=kafka.replication_factor,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=False,
+        broker_session_timeout=kafka.session_timeout_seconds,
+        broker_heartbeat_interval=1.0,
+        broker_rebalance_timeout=10.0,
+        broker_request_timeout=20.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=f"{group}-{worker_name}" if worker_name else None,
+        stream_recovery_delay=0.0,
+        stream_processing_timeout=1e9,  # silences "no fetch since start" for the paused partitions
+        datadir=f"{tempfile.gettempdir()}/{group}-{os.getpid()}",
+    )
+    app.stage, app.kafka, app.source = stage, kafka, names.topic(SOURCE_OF[stage])
+    return app
+
+
+def _credentials(kafka: Kafka) -> Any:
+    context = ssl_context(kafka)
+    if kafka.sasl_mechanism:
+        return faust.SASLCredentials(
+            username=kafka.sasl_username, password=str(kafka.sasl_password), mechanism=kafka.sasl_mechanism, ssl_context=context
+        )
+    return faust.SSLCredentials(context) if context is not None else None

@@ -1,0 +1,73 @@
+"""Intake 1: a batch of records, decided at once by an agent, is one transaction."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from confluent_kafka import Message
+
+from streams.lanes.channel import LaneChannel
+from streams.lanes.lane import Lane
+from streams.lanes.state import PartitionState
+from streams.lanes.transactions import Write
+
+S = TypeVar("S", bound=PartitionState)
+
+
+class Batch(Generic[S]):
+    """Records of one partition in order, with the state of that partition. Exactly one of `settle` and `discard`."""
+
+    __slots__ = ("_decided", "_lane", "changelog", "committed", "messages", "state", "writes")
+
+    def __init__(self, lane: Lane, state: S, messages: list[Message]) -> None:
+        self._lane = lane
+        self.state = state
+        self.messages = messages
+        self.writes: list[Write] = []
+        self.changelog: list[tuple[bytes, bytes | None]] = []
+        self.committed: Callable[[], None] = lambda: None
+        self._decided: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    @property
+    def current(self) -> bool:
+        """Whether the lane is still ours. A batch of a lost lane must be discarded: settling it empty would move its offset."""
+        return not self._lane.stopping
+
+    @property
+    def partition(self) -> int:
+        return self._lane.partition
+
+    def settle(self, writes: list[Write], changelog: list[tuple[bytes, bytes | None]], committed: Callable[[], None]) -> None:
+        """The agent's verdict. `committed` is called after the transaction committed, for counting."""
+        self.writes, self.changelog, self.committed = writes, changelog, committed
+        self._decided.set_result(True)
+
+    def discard(self) -> None:
+        """Nothing of this batch may be committed."""
+        self._decided.set_result(False)
+
+    def decided(self) -> "asyncio.Future[bool]":
+        return self._decided
+
+
+class BatchIntake(Generic[S]):
+    """One batch of a lane at a time: fetch, hand out, await the verdict, add, await the commit."""
+
+    def __init__(self, channel: LaneChannel) -> None:
+        self._channel = channel
+
+    async def run(self, lane: Lane) -> None:
+        while not lane.stopping:
+            messages = await lane.fetch()
+            if not messages or lane.stopping:
+                continue
+            batch: Batch[S] = Batch(lane, lane.state, messages)  # type: ignore[arg-type]
+            self._channel.hand_out(batch)
+            if not await batch.decided():
+                lane.stop()
+                return
+            await lane.add(batch.writes, batch.changelog, (messages[-1].offset() or 0) + 1)
+            batch.committed()
+
+    def dropped(self, lane: Lane) -> None:
+        """A batch in the agent's hands is discarded there, its lane being over."""

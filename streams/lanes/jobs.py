@@ -1,0 +1,305 @@
+"""Intake 2: records become entries of a durable queue, worked on out of order by an agent's workers.
+
+A batch admits its jobs (entries and source offset) in one transaction; a finished job's outputs and its entry's
+tombstone go into the lane's next one. A crash runs only unfinished jobs again; a slow call holds back nobody.
+"""
+
+import asyncio
+import random
+import struct
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+from confluent_kafka import Message
+
+from schemas.headers import Headers, header
+from schemas.outcomes import Unavailable
+from streams.lanes.channel import LaneChannel
+from streams.lanes.lane import Lane
+from streams.lanes.schedule import Schedule
+from streams.lanes.transactions import Write
+
+log = structlog.get_logger()
+
+_KEY = struct.Struct(">q")
+FULL_ENTRIES = 50_000
+"""Entries with body a lane holds at most; one tenant a quarter of them. Beyond that an entry is a stub without body."""
+ALL_ENTRIES = 10 * FULL_ENTRIES
+"""Entries of either kind: when there are that many, intake pauses."""
+LONGEST_BACK_OFF_SECONDS = 60.0
+
+
+class Entry(msgspec.Struct, array_like=True):
+    """One admitted, unfinished job. Its key is the source offset: unique in its lane, whatever the message.
+
+    `value` None: a stub; the record is read again from the source when its turn comes. Times are Unix seconds.
+    """
+
+    tenant: str
+    key: bytes
+    headers: list[tuple[str, bytes]]
+    value: bytes | None
+    admitted_at: float
+    attempt: int = 0
+    first_attempt_at: float = 0.0
+    due_at: float = 0.0
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Entry).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An entry in its lane."""
+
+    lane: Lane
+    offset: int
+    entry: Entry
+
+    @property
+    def tenant(self) -> str:
+        return self.entry.tenant
+
+    @property
+    def due_at(self) -> float:
+        return self.entry.due_at
+
+
+class JobEntries:
+    """Offset → entry of the unfinished jobs of a partition, in order of admission. The changelog is compacted."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, Entry] = {}
+        self._full: Counter[str] = Counter()
+
+    def load(self, batches: Iterable[list[Message]]) -> int:
+        raw: dict[bytes, bytes] = {}
+        count = 0
+        for messages in batches:
+            for message in messages:
+                key, value = message.key() or b"", message.value()
+                if value is None:
+                    raw.pop(key, None)
+                else:
+                    raw[key] = value
+            count += len(messages)
+        for key, value in raw.items():
+            self.put(_KEY.unpack(key)[0], _decode(value))
+        return count
+
+    def put(self, offset: int, entry: Entry) -> tuple[bytes, bytes]:
+        """Keeps it; returns its changelog record."""
+        self._count_body(self.entries.get(offset), -1)
+        self.entries[offset] = entry
+        self._count_body(entry, 1)
+        return _KEY.pack(offset), _encode(entry)
+
+    def remove(self, offset: int) -> tuple[bytes, None]:
+        self._count_body(self.entries.pop(offset), -1)
+        return _KEY.pack(offset), None
+
+    def has_room_for_body(self, tenant: str) -> bool:
+        """Whether the tenant's next entry may carry its body. What it may not is bounded memory, not service."""
+        return self._full.total() < FULL_ENTRIES and self._full[tenant] < FULL_ENTRIES // 4
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def _count_body(self, entry: Entry | None, by: int) -> None:
+        if entry is not None and entry.value is not None:
+            self._full[entry.tenant] += by
+            if not self._full[entry.tenant]:
+                del self._full[entry.tenant]
+
+
+class Job:
+    """What a worker gets. Exactly one of `finish` and `postpone`; after the lane was lost both only free the worker."""
+
+    __slots__ = ("_jobs", "_value", "waiting")
+
+    def __init__(self, jobs: "Jobs", waiting: Waiting) -> None:
+        self._jobs = jobs
+        self.waiting = waiting
+        self._value = waiting.entry.value
+
+    @property
+    def entry(self) -> Entry:
+        return self.waiting.entry
+
+    @property
+    def offset(self) -> int:
+        return self.waiting.offset
+
+    @property
+    def partition(self) -> int:
+        return self.waiting.lane.partition
+
+    async def value(self) -> bytes | None:
+        """The record's value; of a stub read again from the source. None: the source does not hold it any more."""
+        if self._value is None:
+            self._value = await asyncio.to_thread(_read_again, self.waiting.lane, self.offset)
+        return self._value
+
+    def finish(self, writes: list[Write], committed: Callable[[], None]) -> None:
+        """Its outputs and its tombstone join the lane's next transaction; `committed` is called after that."""
+        lane = self.waiting.lane
+        if not lane.stopping:
+            settled = lane.add(writes, [self._state.remove(self.offset)])
+            settled.add_done_callback(lambda future: committed() if not future.cancelled() and future.exception() is None else None)
+        self._jobs.release(self.waiting)
+
+    def postpone(self, trouble: Unavailable) -> None:
+        """Back into the queue, due later: at least what the trouble asks for, and longer with each attempt."""
+        lane, entry = self.waiting.lane, self.entry
+        now = time.time()
+        back_off = min(LONGEST_BACK_OFF_SECONDS, 0.5 * 2 ** min(entry.attempt, 10)) * random.uniform(0.75, 1.25)
+        delay = max(trouble.retry_after, back_off)
+        later = msgspec.structs.replace(entry, attempt=entry.attempt + 1, due_at=now + delay)
+        if not lane.stopping:
+            lane.add([], [self._state.put(self.offset, later)])
+            if trouble.hold:
+                self._jobs.schedule.hold(entry.tenant, now + trouble.retry_after)
+            self._jobs.schedule.add(Waiting(lane, self.offset, later), now)
+        self._jobs.release(self.waiting)
+
+    @property
+    def _state(self) -> JobEntries:
+        state = self.waiting.lane.state
+        assert isinstance(state, JobEntries)
+        return state
+
+
+class Jobs:
+    """One a process: the due jobs of all its lanes, and how many workers are free.
+
+    A job goes before the agent only when a worker is free, so that "who is next" is decided at the last moment.
+    """
+
+    def __init__(self, channel: LaneChannel, workers: int, per_tenant: int) -> None:
+        self.schedule: Schedule[Waiting] = Schedule(per_tenant)
+        self.draining = False
+        self._channel = channel
+        self._workers = self._free = workers
+        self._timer: tuple[float, asyncio.TimerHandle] | None = None
+
+    @property
+    def running(self) -> int:
+        return self._workers - self._free
+
+    def admit(self, waiting: Iterable[Waiting]) -> None:
+        now = time.time()
+        for one in waiting:
+            self.schedule.add(one, now)
+        self.pump()
+
+    def pump(self) -> None:
+        """Hands out what is due while workers are free."""
+        if self.draining:
+            return
+        now = time.time()
+        while self._free and (waiting := self.schedule.take(now, self._free)):
+            self._free -= 1
+            waiting.entry.first_attempt_at = waiting.entry.first_attempt_at or now
+            self._channel.hand_out(Job(self, waiting))
+        self._arm(now)
+
+    def release(self, waiting: Waiting) -> None:
+        self._free += 1
+        self.schedule.done(waiting.tenant)
+        self.pump()
+
+    def drop(self, lane: Lane) -> None:
+        self.schedule.drop(lambda waiting: waiting.lane is lane)
+
+    async def drain(self, seconds: float) -> None:
+        """No new job; waits for running ones. Those that take longer run again after the restart."""
+        self.draining = True
+        deadline = time.monotonic() + seconds
+        while self.running and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+    def _arm(self, now: float) -> None:
+        wake = self.schedule.next_wake(now)
+        if wake is None or (self._timer is not None and now < self._timer[0] <= wake):
+            return
+        if self._timer is not None:
+            self._timer[1].cancel()
+        self._timer = (wake, asyncio.get_running_loop().call_later(max(0.0, wake - now) + 0.001, self.pump))
+
+
+Refuse = Callable[[Message], list[Write] | None]
+"""None: the record may become a job. Else what is written in its stead (quarantine), with the same transaction as the offset."""
+
+
+class JobIntake:
+    """Room? → fetch → entries → add → await the commit → schedule. Nothing runs before its admission is committed."""
+
+    def __init__(self, jobs: Jobs, refuse: Refuse, refused: Callable[[int], None]) -> None:
+        self._jobs = jobs
+        self._refuse = refuse
+        self._refused = refused
+        self.paused: set[int] = set()
+
+    async def run(self, lane: Lane) -> None:
+        state = lane.state
+        assert isinstance(state, JobEntries)
+        self._jobs.admit(Waiting(lane, offset, entry) for offset, entry in state.entries.items())
+        while not lane.stopping:
+            if len(state) >= ALL_ENTRIES or self._jobs.draining:
+                # Not reading is enough: librdkafka's queue fills up, and an assigned, unsubscribed consumer has no poll deadline.
+                self.paused.add(lane.partition)
+                await asyncio.sleep(0.02)
+                continue
+            self.paused.discard(lane.partition)
+            messages = await lane.fetch()
+            if messages and not lane.stopping:
+                await self._admit(lane, state, messages)
+
+    def dropped(self, lane: Lane) -> None:
+        self._jobs.drop(lane)
+
+    async def _admit(self, lane: Lane, state: JobEntries, messages: list[Message]) -> None:
+        now = time.time()
+        admitted: list[Waiting] = []
+        writes: list[Write] = []
+        changelog: list[tuple[bytes, bytes | None]] = []
+        refused = 0
+        for message in messages:
+            refusal = self._refuse(message)
+            if refusal is not None:
+                writes += refusal
+                refused += 1
+                continue
+            waiting = Waiting(lane, message.offset() or 0, _entry_of(message, now, state))
+            changelog.append(state.put(waiting.offset, waiting.entry))
+            admitted.append(waiting)
+        await lane.add(writes, changelog, (messages[-1].offset() or 0) + 1)
+        self._refused(refused)
+        self._jobs.admit(admitted)
+
+
+def _entry_of(message: Message, now: float, state: JobEntries) -> Entry:
+    headers: Headers = [(name, value or b"") for name, value in message.headers() or ()]
+    key = message.key() or b""
+    tenant = (header(headers, "tenant") or key.partition(b":")[0]).decode(errors="replace")
+    value = message.value() if state.has_room_for_body(tenant) else None
+    return Entry(tenant, key, headers, value, now)
+
+
+def _read_again(lane: Lane, offset: int) -> bytes | None:
+    """The value at `offset` of the lane's source, or None when it is gone. Blocks for at most 10 s, then TimeoutError."""
+    consumer = lane.reader_at(offset)
+    try:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            for message in consumer.consume(1, 0.2):
+                if message.error() is None:
+                    return message.value() if message.offset() == offset else None
+        raise TimeoutError(f"offset {offset} could not be read again")
+    finally:
+        consumer.close()

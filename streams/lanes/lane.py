@@ -1,0 +1,182 @@
+"""One source partition at work: a pending transaction that anybody may add to, and one task that flushes it."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.settings import Kafka
+from streams.lanes.state import PartitionState
+from streams.lanes.transactions import LaneIdentity, OffsetLost, PartitionTransactions, Transaction, Write
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+STUCK_SECONDS = 30.0
+"""A commit that takes longer will not come back: librdkafka's send_offsets can ignore its own time-out."""
+
+
+class Intake(Protocol):
+    """How records of the source become work. One a lane."""
+
+    async def run(self, lane: "Lane") -> None:
+        """Reads and adds until `lane.stopping`. Raising ends the lane."""
+        ...
+
+    def dropped(self, lane: "Lane") -> None:
+        """The lane is over: what it has waiting must not be worked on any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`gap_seconds` between two transactions of a lane; `batch_records` at most in one fetch."""
+
+    gap_seconds: float
+    batch_records: int = 2_000
+    batch_bytes: int = 16 * 1024 * 1024
+
+
+class Lane:
+    """Open (fence, load, position), add, flush, close. Everything asynchronous runs in the worker's event loop."""
+
+    def __init__(self, settings: Kafka, identity: LaneIdentity, state: PartitionState, intake: Intake, pace: Pace) -> None:
+        self.identity = identity
+        self.partition = identity.partition
+        self.state = state
+        self.pace = pace
+        self.stopping = False
+        self.ready = False
+        self.position = 0
+        self._end_seen = 0
+        self.source: Consumer | None = None
+        self.commit_seconds: Callable[[float], None] = lambda seconds: None
+        self._transactions = PartitionTransactions(settings, identity)
+        self._intake = intake
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix=f"lane-{identity.partition}")
+        self._wake = asyncio.Event()
+        self._last_begin = 0.0
+        self._pending = Transaction()
+        self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        """From taking the partition over to letting it go. Returns when stopped; raises what ended it."""
+        try:
+            start = await self._in_thread(self._transactions.open, self.state)
+            if self.stopping:
+                return
+            self.position = start or 0
+            self.source = await self._in_thread(self._transactions.source_consumer, start)
+            log.info("lane_ready", source=self.identity.source, partition=self.partition, offset=start)
+            self.ready = True
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._intake.run(self))
+                tasks.create_task(self._flush())
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            self.ready, self.stopping = False, True
+            self._intake.dropped(self)
+            self._close()
+
+    def add(self, writes: list[Write], changelog: list[tuple[bytes, bytes | None]], next_offset: int | None = None) -> "asyncio.Future[None]":
+        """Joins the lane's next transaction. The future resolves when that is committed; with a lost lane it never does."""
+        self._pending.writes += writes
+        self._pending.changelog += changelog
+        if next_offset is not None:
+            self._pending.next_offset = next_offset
+        self._wake.set()
+        return self._settled
+
+    def stop(self) -> None:
+        """No further intake; what was added is still committed, or fenced: both are right."""
+        self.stopping = True
+        self._wake.set()
+
+    async def fetch(self) -> list[Message]:
+        """The next records: waits a moment for the first, lets the gap pass so that more arrive, takes what is prefetched."""
+        messages = await self._in_thread(self._take, 1, 0.25)
+        if messages and not self.stopping:
+            await self._keep_gap()
+            messages += await self._in_thread(self._take, self.pace.batch_records - 1, 0)
+        return messages
+
+    def reader_at(self, offset: int) -> Consumer:
+        """Another consumer of the source partition, for one record behind us. The caller closes it."""
+        return self._transactions.source_consumer(offset)
+
+    def lag(self) -> int | None:
+        """Records up to the last stable offset that are not committed, as librdkafka last heard of it.
+
+        Transaction markers take offsets too and are never delivered: the end-of-partition event says what is behind us.
+        """
+        if self.source is None or not self.ready:
+            return None
+        high: int = self.source.get_watermark_offsets(TopicPartition(self.identity.source, self.partition), cached=True)[1]
+        return max(0, high - max(self.position, self._end_seen)) if high >= 0 else None
+
+    def _take(self, count: int, seconds: float) -> list[Message]:
+        assert self.source is not None
+        good = []
+        for message in self.source.consume(count, seconds):
+            error = message.error()
+            if error is None:
+                good.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._end_seen = message.offset() or 0
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                raise OffsetLost(
+                    f"{self.identity.source}[{self.partition}] does not hold offset {self.position}, where group {self.identity.group} stands: "
+                    "records were deleted before they were read, or the topic is another one. Set the group's offset on purpose to go on"
+                )
+            elif not error.retriable() and error.fatal():
+                raise KafkaException(error)
+            else:
+                break
+        return good
+
+    async def _keep_gap(self) -> None:
+        gap = self.pace.gap_seconds - (time.monotonic() - self._last_begin)
+        if gap > 0 and not self.stopping:
+            await asyncio.sleep(gap)
+
+    async def _flush(self) -> None:
+        """Commits what was added, at most one transaction a gap, until stopped and empty."""
+        while True:
+            if not self.stopping:  # a stop that came since the last look must not be waited for again
+                await self._wake.wait()
+            await self._keep_gap()
+            self._wake.clear()
+            # Swapped without an await between: a future belongs to one transaction.
+            transaction, settled = self._pending, self._settled
+            self._pending, self._settled = Transaction(), asyncio.get_running_loop().create_future()
+            if not transaction:
+                if self.stopping:
+                    return
+                continue
+            self._last_begin = time.monotonic()
+            async with asyncio.timeout(STUCK_SECONDS):
+                self.commit_seconds(await self._in_thread(self._transactions.commit, transaction))
+            if transaction.next_offset is not None:
+                self.position = transaction.next_offset
+            settled.set_result(None)
+
+    def _in_thread(self, call: Callable[..., T], *arguments: object) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+
+    def _close(self) -> None:
+        """In a thread of its own: closing a consumer can take a second and nobody waits for it."""
+
+        def close() -> None:
+            self._threads.shutdown(wait=True)
+            if self.source is not None:
+                self.source.close()
+            self._transactions.close()
+
+        threading.Thread(target=close, name=f"close-lane-{self.partition}", daemon=True).start()

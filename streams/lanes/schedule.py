@@ -1,0 +1,97 @@
+"""Which job is next. Pure: time and the number of free workers are arguments."""
+
+import heapq
+import itertools
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+
+class Schedulable(Protocol):
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def due_at(self) -> float: ...
+
+
+E = TypeVar("E", bound=Schedulable)
+
+
+class Schedule(Generic[E]):
+    """Due jobs first come first served within a tenant, round robin over tenants.
+
+    A tenant may start a job while it runs fewer than `min(per_tenant, free workers)`: m stuck tenants hold at most
+    m/(m+1) of the workers, and one is always left for a tenant that runs nothing.
+    """
+
+    def __init__(self, per_tenant: int) -> None:
+        self._per_tenant = per_tenant
+        self._ready: dict[str, deque[E]] = {}
+        self._turn: deque[str] = deque()
+        self._later: list[tuple[float, int, E]] = []
+        self._held_until: dict[str, float] = {}
+        self._running: Counter[str] = Counter()
+        self._order = itertools.count()
+
+    def add(self, entry: E, now: float) -> None:
+        if entry.due_at > now:
+            heapq.heappush(self._later, (entry.due_at, next(self._order), entry))
+            return
+        queue = self._ready.get(entry.tenant)
+        if queue is None:
+            queue = self._ready[entry.tenant] = deque()
+            self._turn.append(entry.tenant)
+        queue.append(entry)
+
+    def hold(self, tenant: str, until: float) -> None:
+        """No job of the tenant starts before `until`: its model or key is in trouble, not one job."""
+        self._held_until[tenant] = max(until, self._held_until.get(tenant, 0.0))
+
+    def take(self, now: float, free: int) -> E | None:
+        """The next job to run, or None. Counts it as running until `done`."""
+        while self._later and self._later[0][0] <= now:
+            self.add(heapq.heappop(self._later)[2], now)
+        limit = min(self._per_tenant, free)
+        for _ in range(len(self._turn)):
+            tenant = self._turn.popleft()
+            if self._running[tenant] >= limit or self._is_held(tenant, now):
+                self._turn.append(tenant)
+                continue
+            queue = self._ready[tenant]
+            entry = queue.popleft()
+            self._running[tenant] += 1
+            if queue:
+                self._turn.append(tenant)
+            else:
+                del self._ready[tenant]
+            return entry
+        return None
+
+    def done(self, tenant: str) -> None:
+        """A job of the tenant is no longer running."""
+        self._running[tenant] -= 1
+        if not self._running[tenant]:
+            del self._running[tenant]
+
+    def drop(self, belongs: Callable[[E], bool]) -> None:
+        """Forgets the waiting jobs for which `belongs` says so."""
+        self._later = [item for item in self._later if not belongs(item[2])]
+        heapq.heapify(self._later)
+        kept = {tenant: deque(e for e in queue if not belongs(e)) for tenant, queue in self._ready.items()}
+        self._ready = {tenant: queue for tenant, queue in kept.items() if queue}
+        self._turn = deque(tenant for tenant in self._turn if tenant in self._ready)
+
+    def next_wake(self, now: float) -> float | None:
+        """When to look again, if nothing else happens: the next due job or the next end of a hold."""
+        times = [self._later[0][0]] if self._later else []
+        times += [until for tenant, until in self._held_until.items() if until > now and tenant in self._ready]
+        return min(times, default=None)
+
+    def _is_held(self, tenant: str, now: float) -> bool:
+        until = self._held_until.get(tenant)
+        if until is None:
+            return False
+        if until > now:
+            return True
+        del self._held_until[tenant]
+        return False

@@ -1,0 +1,205 @@
+"""The transactional side of one source partition. Every call blocks: use it from the lane's own thread."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from schemas.headers import Headers
+from schemas.settings import Kafka
+from storage.kafka.client import reader_config, transactional_producer_config
+from streams.lanes import failpoints
+from streams.lanes.state import PartitionState
+
+CALL_SECONDS = 10.0
+OPEN_SECONDS = 60.0
+_FENCED_CODES = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+T = TypeVar("T")
+
+
+class OffsetMissing(Exception):
+    """The table has contents, its source partition has no committed offset. Beginning at 0 would forward everything again."""
+
+
+class OffsetLost(Exception):
+    """The committed offset is not in the log any more (retention passed, or the topic is another one)."""
+
+
+class Write(NamedTuple):
+    """One encoded record. `partition` -1: the key decides (murmur2)."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    partition: int
+    headers: Headers
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What commits together. `next_offset` None: the source position does not move."""
+
+    writes: list[Write] = field(default_factory=list)
+    changelog: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    next_offset: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.writes or self.changelog) or self.next_offset is not None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneIdentity:
+    """Which partition of what: names with the namespace. The transactional id must not name a worker: it is the fence."""
+
+    group: str
+    source: str
+    changelog: str
+    partition: int
+
+    @property
+    def transactional_id(self) -> str:
+        return f"{self.group}-{self.source_without_prefix}-{self.partition}"
+
+    @property
+    def source_without_prefix(self) -> str:
+        prefix = self.group.partition("sensorium-")[0]
+        return self.source.removeprefix(prefix)
+
+
+def is_fenced(error: BaseException) -> bool:
+    """Whether a later owner of the partition took the transactional id over."""
+    return isinstance(error, KafkaException) and error.args[0].code() in _FENCED_CODES
+
+
+class PartitionTransactions:
+    """Fence, load, and one transaction after another for one source partition."""
+
+    def __init__(self, settings: Kafka, identity: LaneIdentity) -> None:
+        self.identity = identity
+        self._settings = settings
+        self._group: Consumer | None = None
+
+    def open(self, state: PartitionState) -> int | None:
+        """Takes the partition over and returns where to read on; None: from the beginning, the table being empty.
+
+        1. Fence: `init_transactions` aborts or completes what a former owner left open, and stops it for good.
+        2. Load the changelog up to the last stable offset: nobody else writes to it any more.
+        3. Read the committed offset. Only now: a transaction of the former owner may have moved it in step 1.
+        """
+        self._producer = Producer(transactional_producer_config(self._settings, self.identity.transactional_id))
+        self._retry(lambda: self._producer.init_transactions(CALL_SECONDS), OPEN_SECONDS)  # 1
+        loaded = state.load(self._changelog())  # 2
+        # Never subscribed: it only carries the group's name. The broker checks membership of members; the fence is the transactional id.
+        self._group = Consumer(reader_config(self._settings, self.identity.group))
+        self._group_metadata = self._group.consumer_group_metadata()
+        source = TopicPartition(self.identity.source, self.identity.partition)
+        position = self._retry(lambda: self._group.committed([source], CALL_SECONDS)[0].offset, OPEN_SECONDS)  # 3
+        if position >= 0:
+            return position
+        if loaded:
+            raise OffsetMissing(
+                f"{self.identity.changelog}[{self.identity.partition}] holds {loaded} records but group {self.identity.group} has no committed "
+                f"offset for {self.identity.source}[{self.identity.partition}]. Restore the offset, or delete the changelog topic to begin anew"
+            )
+        return None
+
+    def source_consumer(self, position: int | None) -> Consumer:
+        """A consumer that stands at `position` of the source partition and fetches ahead within bounds."""
+        consumer = Consumer(
+            reader_config(self._settings, self.identity.group)
+            | {
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 50,
+                "fetch.queue.backoff.ms": 2,
+                "queued.min.messages": 10_000,
+                "queued.max.messages.kbytes": 8_192,
+                "check.crcs": False,
+            }
+        )
+        offset = OFFSET_BEGINNING if position is None else position
+        consumer.assign([TopicPartition(self.identity.source, self.identity.partition, offset)])
+        return consumer
+
+    def commit(self, transaction: Transaction) -> float:
+        """Commits it all or nothing; returns seconds. After any error the lane is over: nothing is rolled back here.
+
+        1. Begin.
+        2. Produce the outputs, then the table's changelog.
+        3. Add the source offset, if the transaction moves it.
+        4. Commit. From here on a read_committed reader sees all of it, and the next owner of the partition goes on after it.
+        """
+        began = time.monotonic()
+        producer, identity = self._producer, self.identity
+        failpoints.reached("before_begin")
+        producer.begin_transaction()  # 1
+        for topic, key, value, partition, headers in transaction.writes:  # 2
+            producer.produce(topic, value, key, partition, headers=headers)
+        failpoints.reached("between_outputs_and_table")
+        for key, changed in transaction.changelog:
+            producer.produce(identity.changelog, changed, key, identity.partition)
+        if transaction.next_offset is not None:  # 3
+            failpoints.reached("between_table_and_offset")
+            position = [TopicPartition(identity.source, identity.partition, transaction.next_offset)]
+            self._retry(lambda: producer.send_offsets_to_transaction(position, self._group_metadata, CALL_SECONDS), CALL_SECONDS)
+        failpoints.reached("before_commit")
+        self._retry(lambda: producer.commit_transaction(CALL_SECONDS), CALL_SECONDS)  # 4
+        failpoints.reached("after_commit")
+        return time.monotonic() - began
+
+    def close(self) -> None:
+        """Lets go of the clients. An open transaction stays open until the next owner fences it."""
+        if self._group is not None:
+            self._group.close()
+
+    def _changelog(self) -> Iterator[list[Message]]:
+        """Batches of changelog records up to the last stable offset (the end-of-partition event of a read_committed consumer)."""
+        consumer = Consumer(
+            reader_config(self._settings, self.identity.group)
+            | {
+                "enable.partition.eof": True,
+                "check.crcs": False,
+                "fetch.wait.max.ms": 20,
+                "queued.min.messages": 200_000,
+                "queued.max.messages.kbytes": 65_536,
+            }
+        )
+        try:
+            consumer.assign([TopicPartition(self.identity.changelog, self.identity.partition, OFFSET_BEGINNING)])
+            deadline = time.monotonic() + OPEN_SECONDS
+            at_end = False
+            while not at_end:
+                messages = []
+                for message in consumer.consume(10_000, 0.05):
+                    error = message.error()
+                    if error is None:
+                        messages.append(message)
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        at_end = True
+                if messages:
+                    yield messages
+                    deadline = time.monotonic() + OPEN_SECONDS
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{self.identity.changelog}[{self.identity.partition}] gave nothing for {OPEN_SECONDS:g} s")
+        finally:
+            consumer.close()
+
+    @staticmethod
+    def _retry(call: Callable[[], T], seconds: float) -> T:
+        """`call`, again while its error is retriable, for at most `seconds`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return call()
+            except KafkaException as error:
+                cause = error.args[0]
+                if cause.fatal() or cause.txn_requires_abort() or is_fenced(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+
+def fence(settings: Kafka, transactional_id: str) -> None:
+    """Ends whatever transaction is open under the id, so that readers go on: 0.5 to 0.7 s after a death."""
+    Producer(transactional_producer_config(settings, transactional_id)).init_transactions(CALL_SECONDS)

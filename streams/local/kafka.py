@@ -1,0 +1,128 @@
+"""Apache Kafka: one KRaft process, from the jars that kafka.lock pins."""
+
+import base64
+import hashlib
+import os
+import re
+import subprocess
+import uuid
+from pathlib import Path
+
+from streams.local.parts import Say, part, program, run
+from streams.local.processes import LocalError
+
+VERSION = "4.1.0"
+_LOCK = Path(__file__).with_name("kafka.lock")
+_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+_LEAST_JAVA = 17
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+log.dirs={data}
+auto.create.topics.enable=false
+num.partitions=4
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+# a transaction whose owner is gone is aborted at most this much after its timeout (default 10 s)
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+# after SIGKILL the broker waits until its own old session is over (default 9 s)
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=400
+log.segment.bytes=67108864
+# the default forgets a group's offsets after 7 days without members: too short for a laptop
+offsets.retention.minutes=525600
+"""
+LOGGING = """\
+Configuration:
+  Appenders:
+    Console:
+      name: out
+      PatternLayout: {pattern: '%d %p %m (%c)%n'}
+  Loggers:
+    Root: {level: WARN, AppenderRef: [{ref: out}]}
+"""
+
+
+def pinned() -> dict[str, str]:
+    """`group:artifact:version` → sha256 of the jar."""
+    lines = (line.split() for line in _LOCK.read_text().splitlines() if line and not line.startswith("#"))
+    return {line[0]: line[1] for line in lines}
+
+
+def jars(say: Say) -> Path:
+    """The folder with the jars, fetched by Maven when it is not there yet and checked against kafka.lock."""
+
+    def fetch(folder: Path) -> None:
+        say(f"kafka: fetching {len(pinned())} jars with Maven (once)")
+        maven = program("mvn", install="Maven (Debian: `apt-get install maven`)")
+        project = folder / "pom.xml"
+        project.write_text(_project(pinned()))
+        run([maven, "-q", "-B", "-f", str(project), _COPY, f"-DoutputDirectory={folder}"])
+        check(folder, pinned())
+
+    return part(f"kafka-{VERSION}", fetch)
+
+
+def _project(lock: dict[str, str]) -> str:
+    """A Maven project with exactly these dependencies and none of theirs: Maven resolves nothing, it only copies."""
+    dependencies = "".join(
+        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
+        "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
+        for group, artifact, version in (coordinates.split(":") for coordinates in lock)
+    )
+    return (
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>sensorium</groupId>'
+        f"<artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging><dependencies>{dependencies}</dependencies></project>"
+    )
+
+
+def check(folder: Path, lock: dict[str, str]) -> None:
+    """Raises LocalError when a jar is missing or is not the one that was pinned, or when there is one more."""
+    wanted = {f"{artifact}-{version}.jar": digest for (_, artifact, version), digest in ((c.split(":"), d) for c, d in lock.items())}
+    found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in folder.glob("*.jar")}
+    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if wrong:
+        raise LocalError(f"Maven brought other jars than {_LOCK.name} pins: {', '.join(wrong)}")
+
+
+def java() -> str:
+    """A Java 17 or later: that of JAVA_HOME, else of PATH."""
+    home = os.environ.get("JAVA_HOME")
+    found = f"{home}/bin/java" if home else program("java", install=f"a Java runtime, {_LEAST_JAVA} or later (Debian: `openjdk-17-jre-headless`)")
+    try:
+        said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
+    except OSError as error:
+        raise LocalError(f"JAVA_HOME={home} holds no Java: {error.strerror}") from None
+    version = re.search(r'version "(\d+)', said)
+    if version is None or int(version[1]) < _LEAST_JAVA:
+        raise LocalError(f"{found} is not Java {_LEAST_JAVA} or later: install one (Debian: `openjdk-17-jre-headless`) or set JAVA_HOME")
+    return found
+
+
+def prepare(data: Path, *, port: int, controller_port: int, say: Say) -> list[str]:
+    """Writes the broker's configuration and formats an empty `data` folder. Returns the command line of the broker."""
+    libraries = jars(say)
+    data.mkdir(parents=True, exist_ok=True)
+    properties, logging = data.with_name("kafka.properties"), data.with_name("kafka-log4j2.yaml")
+    properties.write_text(PROPERTIES.format(port=port, controller_port=controller_port, data=data))
+    logging.write_text(LOGGING)
+    command = [java(), "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Xshare:auto", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{libraries}/*"]
+    if not (data / "meta.properties").exists():
+        run([*command, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)])
+    return [*command, "kafka.Kafka", str(properties)]
+
+
+def _cluster_id() -> str:
+    """A random one. It must not begin with a hyphen: the tool takes that for an option."""
+    return "s" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]

@@ -1,0 +1,218 @@
+"""`up`, `down` and `status`: what should run is written down, and a supervisor makes it so."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.settings import Settings
+from streams.local.home import Home, read, secrets_of, write, write_text
+from streams.local.parts import Say, locked
+from streams.local.ports import ports_of
+from streams.local.processes import LocalError, Process, end, start, wait_for
+from streams.local.supervisor import SUPERVISOR, Running, Supervisor, declared_in, running_in
+from streams.local.topology import PORTS, Declared, local_settings, roles, servers
+from streams.settings import to_environment
+
+READY_SECONDS = 90.0
+_RESTARTS = 3
+"""A process that is started again this often while `up` waits will not come up."""
+_STOP_SECONDS = 120.0
+
+
+class Up(NamedTuple):
+    settings: Settings
+    processes: list[Running]
+    uses_stand_in: bool
+
+
+def up(
+    home: Home,
+    environment: Mapping[str, str],
+    *,
+    say: Say,
+    only_servers: bool = False,
+    ports_anywhere: bool = False,
+    owner: int | None = None,
+) -> Up:
+    """Everything runs and is ready when this returns; what already ran as it should was left alone.
+
+    With `owner`, the pid of a process, all of it ends when that process does. Raises LocalError and SettingsError.
+    """
+    home.make()
+    with locked(home.run / "up.lock"):
+        secrets = secrets_of(home)
+        ports = ports_of(home, list(PORTS), held=_held_ports(home), anywhere=ports_anywhere)
+        settings = local_settings(environment, ports, secrets)
+        before = {(row.name, row.pid) for row in status(home)}
+        wanted_servers = list(servers(home, settings, ports, secrets, say))
+        _declare(home, [*wanted_servers, *_living_roles(home)])
+        _ensure_supervisor(home, owner)
+        _wait_until_running(home, wanted_servers, before, say)
+        wanted_roles = []
+        if not only_servers:
+            sensorium(settings, "topics", "apply")
+            sensorium(settings, "migrate")
+            say("topics and tables are there")
+            wanted_roles = list(roles(settings, ports))
+            _declare(home, [*wanted_servers, *wanted_roles])
+            _wait_until_running(home, wanted_roles, before, say)
+            _add_demo_tenant(home, settings, say)
+        _write_environment(home, settings)
+        return Up(settings, status(home), any(role.name == "stand-in" for role in wanted_roles))
+
+
+def _held_ports(home: Home) -> frozenset[str]:
+    """Names of the ports that our own living processes listen on."""
+    alive = {row.name for row in running_in(home) if _alive(row)}
+    names = {"receive": "receiver", "stand-in": "stand_in"}
+    return frozenset({names.get(name, name) for name in alive} | ({"kafka_controller"} if "kafka" in alive else set()))
+
+
+def _living_roles(home: Home) -> list[Declared]:
+    alive = {row.name for row in running_in(home) if _alive(row)}
+    return [declared for declared in declared_in(home) if declared.name in alive and not declared.is_server]
+
+
+def _alive(row: Running) -> bool:
+    return row.pid is not None and Process(row.pid, row.started).alive()
+
+
+def _declare(home: Home, wanted: list[Declared]) -> None:
+    if wanted != declared_in(home):
+        write_text(home.declared_file, msgspec.json.encode(wanted).decode())
+
+
+def supervisor_of(home: Home) -> Process | None:
+    """The living supervisor of this home."""
+    known = read(home.supervisor_file, None)
+    process = Process(**known) if known else None
+    return process if process and process.alive() else None
+
+
+def _ensure_supervisor(home: Home, owner: int | None) -> None:
+    if supervisor_of(home):
+        return
+    command = [sys.executable, "-m", "streams.local.supervisor", str(home.folder), *([] if owner is None else ["--owner", str(owner)])]
+    log = home.logs / f"{SUPERVISOR}.log"
+    started = start(command, log=log, environment=os.environ, mark=home.mark(SUPERVISOR), folder=home.folder)
+    if not wait_for(lambda: supervisor_of(home) is not None or not started.alive(), 20) or not started.alive():
+        raise LocalError(f"the supervisor did not start; the end of {log}:\n{_tail(home, SUPERVISOR)}")
+
+
+def _wait_until_running(home: Home, wanted: list[Declared], before: set[tuple[str, int | None]], say: Say) -> None:
+    """Returns when all of them answer; says so of each. Raises LocalError when one keeps dying or the time is over."""
+    began, waiting = time.monotonic(), {declared.name: declared for declared in wanted}
+    first: dict[str, int] = {}
+    while waiting:
+        for row in running_in(home):
+            declared = waiting.get(row.name)
+            if declared is None or declared.fingerprint != row.fingerprint:
+                continue
+            first[row.name] = min(first.get(row.name, row.starts), row.starts)
+            if row.state in ("running", "elsewhere"):
+                del waiting[row.name]
+                how = "already runs" if (row.name, row.pid) in before else f"runs after {time.monotonic() - began:.1f} s"
+                say(f"{row.name}: {'runs elsewhere' if row.state == 'elsewhere' else how}, {row.url}")
+            elif row.starts - first[row.name] >= _RESTARTS:
+                raise LocalError(f"{row.name} does not stay up; the end of {home.logs / row.name}.log:\n{_tail(home, row.name)}")
+        if supervisor_of(home) is None:
+            raise LocalError(f"the supervisor ended; the end of {home.logs / SUPERVISOR}.log:\n{_tail(home, SUPERVISOR)}")
+        if time.monotonic() - began > READY_SECONDS:
+            name = next(iter(waiting))
+            raise LocalError(f"{', '.join(waiting)}: not ready after {READY_SECONDS:.0f} s; the end of {home.logs / name}.log:\n{_tail(home, name)}")
+        if waiting:
+            time.sleep(0.05)
+
+
+def _tail(home: Home, name: str) -> str:
+    try:
+        return (home.logs / f"{name}.log").read_bytes()[-1500:].decode(errors="replace")
+    except FileNotFoundError:
+        return "(there is none)"
+
+
+def sensorium(settings: Settings, *words: str) -> str:
+    """Runs a command of our own with these settings. Returns what it wrote to stdout. Raises LocalError with what it wrote to stderr."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("SENSORIUM_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "streams.commands.main", *words],
+        env={**others, **to_environment(settings)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise LocalError(f"`sensorium {' '.join(words)}` failed with {done.returncode}:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def _add_demo_tenant(home: Home, settings: Settings, say: Say) -> None:
+    """Once for each database: a tenant `demo` and an endpoint a provider, remembered in run/demo.json."""
+    where = f"{settings.postgres.dsn.rpartition('@')[2]} {settings.namespace}".strip()
+    file = home.run / "demo.json"
+    known: dict[str, Any] = read(file, {})
+    if where in known:
+        return
+    tenant = json.loads(sensorium(settings, "tenants", "add", "demo", "--json"))
+    endpoints = {provider: json.loads(sensorium(settings, "endpoints", "add", "demo", provider, "--json")) for provider in ("ycloud", "chatwoot")}
+    write(file, known | {where: {**tenant, "endpoints": endpoints}})
+    say("tenant demo was added, with an endpoint for ycloud and one for chatwoot")
+
+
+def demo_tenant(home: Home, settings: Settings) -> dict[str, Any]:
+    """`{tenant_id, endpoints: {provider: what endpoints add printed}}`. Raises LocalError when `up` has not made it."""
+    where = f"{settings.postgres.dsn.rpartition('@')[2]} {settings.namespace}".strip()
+    known: dict[str, Any] = read(home.run / "demo.json", {})
+    if where not in known:
+        raise LocalError("there is no demo tenant: run `sensorium up` first")
+    found: dict[str, Any] = known[where]
+    return found
+
+
+def _write_environment(home: Home, settings: Settings) -> None:
+    lines = to_environment(settings) | {
+        "SENSORIUM_RECEIVER__URL": _url(settings.receiver.host, settings.receiver.port),
+        "SENSORIUM_CONSOLE__URL": _url(settings.console.host, settings.console.port),
+    }
+    write_text(home.environment_file, "".join(f"{name}={value}\n" for name, value in lines.items()))
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
+
+
+def status(home: Home) -> list[Running]:
+    """What runs, looked at now: what state.json says, but never of a process that is gone that it lives."""
+    return [
+        msgspec.structs.replace(row, state="dead", pid=None) if row.state in ("starting", "running") and not _alive(row) else row
+        for row in running_in(home)
+    ]
+
+
+def is_whole(rows: list[Running]) -> bool:
+    return bool(rows) and all(row.state in ("running", "elsewhere") for row in rows)
+
+
+def down(home: Home, *, say: Say) -> list[Running]:
+    """Ends all that `up` started: the roles, then the servers. Nothing that lasts is removed."""
+    if not home.run.exists():
+        return []
+    with locked(home.run / "up.lock"):
+        began, supervisor = time.monotonic(), supervisor_of(home)
+        if supervisor:
+            end({supervisor: signal.SIGTERM}, _STOP_SECONDS)
+        else:
+            left = Supervisor(home)
+            left.take_over()
+            left.shut_down()
+        home.declared_file.unlink(missing_ok=True)
+        say(f"everything ended after {time.monotonic() - began:.1f} s")
+    return status(home)

@@ -1,0 +1,82 @@
+"""The object store: MinIO, built from its last source; or Versity Gateway, with STACK__OBJECTS=versitygw.
+
+MinIO is published as source only. There is no checksum to pin beside the version: the Go module's sum, which the
+toolchain checks against its checksum database, is that checksum.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from streams.local.parts import Say, part, program, run
+from streams.local.processes import LocalError
+
+
+class _Source(NamedTuple):
+    package: str
+    version: str
+
+
+SOURCES: Mapping[str, _Source] = {
+    "minio": _Source("github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c"),
+    "versitygw": _Source("github.com/versity/versitygw/cmd/versitygw", "v1.8.0"),
+}
+
+
+class Store(NamedTuple):
+    """How to start it."""
+
+    argv: list[str]
+    environment: dict[str, str]
+
+
+def chosen() -> str:
+    name = os.environ.get("STACK__OBJECTS", "minio")
+    if name not in SOURCES:
+        raise LocalError(f"STACK__OBJECTS={name} is not one of {', '.join(SOURCES)}")
+    return name
+
+
+def built(name: str, say: Say) -> Path:
+    """The program, built with Go when it is not there yet."""
+    source = SOURCES[name]
+
+    def build(folder: Path) -> None:
+        go = _go()
+        say(f"objects: building {name} from source (once, one to three minutes)")
+        run([go, "install", f"{source.package}@{source.version}"], environment={"GOBIN": str(folder), "GOFLAGS": ""})
+
+    return part(f"{name}-{source.version}", build) / name
+
+
+def _go() -> str:
+    """Go from 1.21 on fetches by itself the newer toolchain that a program asks for."""
+    where = "Go 1.25 or later (https://go.dev/dl)"
+    go = program("go", install=where)
+    said = run([go, "version"])
+    version = re.search(r"go1\.(\d+)", said)
+    if version is None or int(version[1]) < 21:
+        raise LocalError(f"{said.strip()} is too old to build the object store: install {where}")
+    return go
+
+
+def prepare(data: Path, *, port: int, access_key: str, secret_key: str, say: Say) -> Store:
+    """Makes the folders. Returns how to start the store on 127.0.0.1:port."""
+    name = chosen()
+    binary, address = str(built(name, say)), f"127.0.0.1:{port}"
+    if name == "minio":
+        data.mkdir(parents=True, exist_ok=True)
+        return Store(
+            [binary, "server", str(data), "--address", address, "--quiet"],
+            {"MINIO_ROOT_USER": access_key, "MINIO_ROOT_PASSWORD": secret_key, "MINIO_BROWSER": "off", "MINIO_UPDATE": "off"},
+        )
+    # neither name may be a prefix of the other, nor lie inside it
+    files, versions = data.with_name("gateway-files"), data.with_name("versions-of-gateway")
+    files.mkdir(parents=True, exist_ok=True)
+    versions.mkdir(parents=True, exist_ok=True)
+    return Store(
+        [binary, "--port", address, "posix", "--versioning-dir", str(versions), str(files)],
+        {"ROOT_ACCESS_KEY": access_key, "ROOT_SECRET_KEY": secret_key},
+    )

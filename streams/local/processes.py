@@ -1,0 +1,125 @@
+"""Processes that are ours: started, recognised after a restart of whoever started them, and ended."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+MARK = "STACK__PROCESS"
+"""Environment variable that every process of ours bears, and its children inherit: `<home>:<name>`."""
+
+
+class LocalError(Exception):
+    """Something on this machine stands in the way. The text says what a person can do about it."""
+
+
+class Process(NamedTuple):
+    """A pid alone may by now be another's; with the kernel's start time it is this one or nobody."""
+
+    pid: int
+    started: str
+
+    def alive(self) -> bool:
+        return started_at(self.pid) == self.started
+
+
+def started_at(pid: int) -> str | None:
+    """The kernel's start time of a living process, in clock ticks since boot; None for a dead one.
+
+    A zombie is dead: `kill(pid, 0)` takes it for alive as long as its parent does not reap it.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def start(argv: Sequence[str], *, log: Path, environment: Mapping[str, str], mark: str, folder: Path) -> Process:
+    """Starts a process in a session of its own, its output appended to `log`. Its environment is exactly the one given, and the mark."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        try:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env={**environment, MARK: mark},
+                cwd=folder,
+            )
+        except OSError as error:
+            raise LocalError(f"cannot start {argv[0]}: {error.strerror}") from None
+    started = started_at(child.pid)
+    child.returncode = 0  # whoever waits for it does so by pid: Popen must not warn that it still runs
+    return Process(child.pid, started or "ended at once")
+
+
+def reap() -> None:
+    """Takes the exit status of every ended child, so that none stays a zombie."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def send(process: Process, number: signal.Signals) -> None:
+    """Signals a process if it is still the one that was started."""
+    if process.alive():
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, *, every: float = 0.05) -> bool:
+    """True as soon as the condition holds, False when it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every)
+    return True
+
+
+def end(processes: Mapping[Process, signal.Signals], seconds: float) -> None:
+    """Ends all of them at the same time: each by its own signal, and by SIGKILL what still lives after `seconds`."""
+    for process, number in processes.items():
+        send(process, number)
+    if not wait_for(lambda: none_alive(processes), seconds):
+        for process in processes:
+            send(process, signal.SIGKILL)
+        wait_for(lambda: none_alive(processes), 5)
+
+
+def none_alive(processes: Iterable[Process]) -> bool:
+    return not any(process.alive() for process in processes)
+
+
+def marked(prefix: str) -> Iterator[tuple[Process, str]]:
+    """Living processes whose mark begins with `prefix`, children included, and the rest of the mark."""
+    wanted = f"{MARK}={prefix}".encode()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                environment = (folder / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it has ended, or is not ours to look at
+            process = Process(int(folder.name), started_at(int(folder.name)) or "")
+            for entry in environment:
+                if entry.startswith(wanted) and process.started:
+                    yield process, entry.removeprefix(wanted).decode(errors="replace")
+
+
+def descends_from(pid: int, ancestors: Set[int]) -> bool:
+    """True for one of the ancestors themselves, too."""
+    while pid > 1:
+        if pid in ancestors:
+            return True
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, UnicodeDecodeError):
+            return False
+    return False

@@ -1,0 +1,184 @@
+"""What `sensorium up` runs: the servers, the roles, and the settings that all of them share."""
+
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from schemas.settings import Settings
+from streams.local import kafka, objects, postgres
+from streams.local.home import Home, Secrets
+from streams.local.parts import Say
+from streams.settings import PREFIX, read_settings, to_environment
+
+STAGES = ("dedupe", "store_media", "describe", "transcribe", "assemble")
+SERVERS = ("kafka", "postgres", "objects")
+PORTS = ("kafka", "kafka_controller", "postgres", "objects", "receiver", "console", "stand_in", "demo_media", *STAGES, "sink")
+
+_STAND_IN_KEY = "stand-in"
+_READ_BY: Mapping[str, tuple[str, ...]] = {
+    "RECEIVER__": ("receive",),
+    "CONSOLE__": ("console",),
+    "OPENAI__": ("describe", "transcribe", "stand-in"),
+}
+"""Settings that touch some processes only: another value restarts just those. Every other setting touches all roles."""
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that should run. Without `argv` it runs somewhere else, and is only named here."""
+
+    name: str
+    role: str
+    argv: tuple[str, ...]
+    environment: dict[str, str] = {}
+    port: int | None
+    url: str | None
+    probe: str = ""
+    """Asked until it answers (probes.py) before the process counts as running; empty: it runs when it lives."""
+    stop_signal: str = "SIGTERM"
+    stop_seconds: float = 15.0
+    fingerprint: str = ""
+    """Two with the same one need no restart."""
+
+    @property
+    def is_server(self) -> bool:
+        return self.role == "server"
+
+
+def local_settings(given: Mapping[str, str], ports: Mapping[str, int], secrets: Secrets) -> Settings:
+    """The local defaults, and over them what the environment gives under `SENSORIUM_*`. Raises SettingsError."""
+    given = {name: value for name, value in given.items() if name.startswith(PREFIX)}
+    stand_in, media = stand_in_url(ports), f"127.0.0.1:{ports['demo_media']}"
+    defaults = {
+        "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{ports['kafka']}",
+        "KAFKA__PARTITIONS": "4",
+        "KAFKA__REPLICATION_FACTOR": "1",
+        "KAFKA__MIN_INSYNC_REPLICAS": "1",
+        "KAFKA__TRANSACTION_TIMEOUT_SECONDS": "5",
+        "KAFKA__SESSION_TIMEOUT_SECONDS": "6",
+        "POSTGRES__DSN": f"postgresql://{postgres.USER}:{secrets.postgres_password}@127.0.0.1:{ports['postgres']}/{postgres.DATABASE}",
+        "OBJECTS__ENDPOINT": f"http://127.0.0.1:{ports['objects']}",
+        "OBJECTS__ACCESS_KEY": "sensorium",
+        "OBJECTS__SECRET_KEY": secrets.objects_secret_key,
+        "RECEIVER__PORT": str(ports["receiver"]),
+        "CONSOLE__PORT": str(ports["console"]),
+        "SECRETS__KEY": secrets.key,
+    }
+    chosen = {f"{PREFIX}{name}": value for name, value in defaults.items()} | given
+    url, key = f"{PREFIX}OPENAI__BASE_URL", f"{PREFIX}OPENAI__API_KEY"
+    if given.get(url, "") in ("", stand_in):
+        if given.get(key, "") in ("", _STAND_IN_KEY):
+            chosen |= {url: stand_in, key: _STAND_IN_KEY}
+        else:
+            chosen.pop(url, None)
+    allowed = f"{PREFIX}MEDIA__ALLOWED_PRIVATE_HOSTS"
+    hosts = [host for host in given.get(allowed, "").split(",") if host]
+    chosen[allowed] = ",".join(hosts if media in hosts else [*hosts, media])  # the demo serves its sample media there
+    return read_settings(chosen)
+
+
+def stand_in_url(ports: Mapping[str, int]) -> str:
+    return f"http://127.0.0.1:{ports['stand_in']}/v1"
+
+
+def servers(home: Home, settings: Settings, ports: Mapping[str, int], secrets: Secrets, say: Say) -> Iterator[Declared]:
+    """The three servers, made ready to start: parts fetched, folders made. One that the settings place elsewhere is not run here."""
+    yield _kafka(home, settings, ports, say)
+    yield _postgres(home, settings, ports, secrets, say)
+    yield _objects(home, settings, ports, say)
+
+
+def _kafka(home: Home, settings: Settings, ports: Mapping[str, int], say: Say) -> Declared:
+    port = ports["kafka"]
+    if settings.kafka.bootstrap_servers != f"127.0.0.1:{port}":
+        return _elsewhere("kafka", f"kafka://{settings.kafka.bootstrap_servers}")
+    argv = kafka.prepare(home.data / "kafka", port=port, controller_port=ports["kafka_controller"], say=say)
+    url = f"kafka://127.0.0.1:{port}"
+    return _fingerprinted(Declared(name="kafka", role="server", argv=tuple(argv), port=port, url=url, probe=url, stop_seconds=30), kafka.PROPERTIES)
+
+
+def _postgres(home: Home, settings: Settings, ports: Mapping[str, int], secrets: Secrets, say: Say) -> Declared:
+    port, address = ports["postgres"], urlsplit(settings.postgres.dsn)
+    if (address.hostname, address.port) != ("127.0.0.1", port):
+        return _elsewhere("postgres", f"postgres://{address.hostname}:{address.port or 5432}")
+    argv = postgres.prepare(home.data / "postgres", port=port, password=secrets.postgres_password, say=say)
+    url = f"postgres://127.0.0.1:{port}"
+    return _fingerprinted(
+        Declared(name="postgres", role="server", argv=tuple(argv), port=port, url=url, probe=url, stop_signal="SIGINT", stop_seconds=30)
+    )
+
+
+def _objects(home: Home, settings: Settings, ports: Mapping[str, int], say: Say) -> Declared:
+    port, wanted = ports["objects"], settings.objects
+    if wanted.endpoint != f"http://127.0.0.1:{port}":
+        return _elsewhere("objects", wanted.endpoint)
+    store = objects.prepare(home.data / "objects", port=port, access_key=wanted.access_key, secret_key=str(wanted.secret_key), say=say)
+    return _fingerprinted(
+        Declared(
+            name="objects",
+            role="server",
+            argv=tuple(store.argv),
+            environment=store.environment,
+            port=port,
+            url=wanted.endpoint,
+            probe=f"s3://127.0.0.1:{port}",
+        )
+    )
+
+
+def _elsewhere(name: str, url: str) -> Declared:
+    return Declared(name=name, role="server", argv=(), port=None, url=url, fingerprint=url)
+
+
+def roles(settings: Settings, ports: Mapping[str, int]) -> Iterator[Declared]:
+    """One process a role; the stand-in for a model only where no model is given."""
+    release = _release()
+    if settings.openai.base_url == stand_in_url(ports):
+        port = ports["stand_in"]
+        yield _role("stand-in", ("stand-in", "--port", str(port)), settings, release, port=port)
+    yield _role("receive", ("receive",), settings, release, port=settings.receiver.port)
+    for stage in STAGES:
+        yield _role(stage, ("stream", stage), settings, release, port=ports[stage], metrics_port=ports[stage])
+    yield _role("sink", ("sink",), settings, release, port=ports["sink"], metrics_port=ports["sink"])
+    yield _role("console", ("console",), settings, release, port=settings.console.port)
+
+
+def _role(name: str, words: tuple[str, ...], settings: Settings, release: str, *, port: int, metrics_port: int = 0) -> Declared:
+    """`metrics_port` 0: it answers probes at a port of its own."""
+    worker = msgspec.structs.replace(settings.worker, name=f"{name}-1", metrics_port=metrics_port, metrics_host="127.0.0.1")
+    environment = to_environment(msgspec.structs.replace(settings, worker=worker))
+    url = f"http://127.0.0.1:{port}"
+    declared = Declared(
+        name=name,
+        role=" ".join(words[:2]) if words[0] == "stream" else words[0],
+        argv=(sys.executable, "-m", "streams.commands.main", *words),
+        environment={**environment, "PYTHONUNBUFFERED": "1"},
+        port=port,
+        url=url,
+        probe=f"{url}/readyz",
+    )
+    return _fingerprinted(declared, release)
+
+
+def _fingerprinted(declared: Declared, *more: str) -> Declared:
+    touching = {name: value for name, value in declared.environment.items() if _touches(name, declared.name)}
+    words = msgspec.json.encode([declared.argv, sorted(touching.items()), *more])
+    return msgspec.structs.replace(declared, fingerprint=hashlib.sha256(words).hexdigest()[:16])
+
+
+def _touches(setting: str, name: str) -> bool:
+    readers = (readers for part, readers in _READ_BY.items() if setting.startswith(PREFIX + part))
+    return name in next(readers, (name,))
+
+
+def _release() -> str:
+    """A hash of the program itself: after a change of it, the next `up` restarts the roles."""
+    root, digest = Path(__file__).parents[2], hashlib.sha256()
+    for package in ("schemas", "storage", "connectors", "streams"):
+        for file in sorted((root / package).rglob("*")):
+            if file.suffix in (".py", ".sql", ".avsc", ".json"):
+                digest.update(f"{file.relative_to(root)} {file.stat().st_mtime_ns}\n".encode())
+    return digest.hexdigest()

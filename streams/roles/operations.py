@@ -1,0 +1,41 @@
+"""/livez, /readyz and /metrics of a role that has no HTTP of its own, served from a thread."""
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+
+def start_operations(host: str, port: int, ready: Callable[[], bool], refresh: Callable[[], None] = lambda: None) -> ThreadingHTTPServer | None:
+    """Serves until the process ends; port 0 means not at all. `refresh` sets gauges that are computed when read."""
+    if port == 0:
+        return None
+
+    class Operations(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            match self.path.partition("?")[0]:
+                case "/livez":
+                    self._answer(200, b"alive\n")
+                case "/readyz":
+                    self._answer(200, b"ready\n") if ready() else self._answer(503, b"not ready\n")
+                case "/metrics":
+                    refresh()
+                    self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
+                case _:
+                    self._answer(404, b"/livez, /readyz or /metrics\n")
+
+        def _answer(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
+            self.send_response(status)
+            self.send_header("content-type", content_type)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Probes are not worth a line each."""
+
+    server = ThreadingHTTPServer((host, port), Operations)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="operations", daemon=True).start()
+    return server

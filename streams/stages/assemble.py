@@ -1,0 +1,160 @@
+"""assemble: folds what became known of a message into its next version.
+
+The message is computed from the opened snapshot and a set of facts, one a slot: the order in which they came, and how
+often, cannot matter.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from schemas.codec import decode, encode
+from schemas.outcomes import Duplicate, Skip
+from schemas.records import Attachment, AttachmentType, EnrichedMessage, Enrichment, Step
+from streams.stages.message import attributes_json, provider_attributes, status_of
+
+Slot = tuple[int, Literal["media", "result"]]
+
+
+class OpenMessage(msgspec.Struct, kw_only=True):
+    """A message some of whose attachments are still on their way. `last_version` is the one emitted last."""
+
+    generation: int
+    snapshot: EnrichedMessage
+    last_version: int
+    facts: dict[Slot, Enrichment] = {}
+
+    def to_bytes(self) -> bytes:
+        return _encoder.encode([self.generation, self.last_version, encode(self.snapshot), [encode(fact) for fact in self.facts.values()]])
+
+    @classmethod
+    def from_bytes(cls, value: bytes) -> "OpenMessage":
+        generation, last_version, snapshot, facts = _decoder.decode(value)
+        opened = cls(generation=generation, last_version=last_version, snapshot=decode(EnrichedMessage, snapshot))
+        for fact in facts:
+            enrichment = decode(Enrichment, fact)
+            for slot in opened.slots_of(enrichment):
+                opened.facts[slot] = enrichment
+        return opened
+
+    def slots_of(self, enrichment: Enrichment) -> list[Slot]:
+        """Where the enrichment belongs. Without an index (its job could not even be read) it stands for all that is still open."""
+        slot_name: Literal["media", "result"] = "media" if enrichment.stage == "store_media" else "result"
+        if enrichment.index is not None:
+            return [(enrichment.index, slot_name)]
+        return [
+            (attachment.index, slot_name)
+            for attachment in self.snapshot.attachments
+            if attachment.status == "pending" and (attachment.index, slot_name) not in self.facts
+        ]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(tuple[int, int, bytes, list[bytes]])
+
+
+def open_message(enrichment: Enrichment) -> OpenMessage:
+    """The state an `opened` enrichment begins. Raises Undecodable for a hostile snapshot."""
+    snapshot = decode(EnrichedMessage, enrichment.snapshot)
+    return OpenMessage(generation=enrichment.generation, snapshot=snapshot, last_version=snapshot.version)
+
+
+def fold(state: OpenMessage | None, enrichment: Enrichment) -> OpenMessage | Duplicate | Skip:
+    """The state with the enrichment in it. Changes `state` in place.
+
+    An `opened` of a higher generation replaces the state; what is of a lower one, or of a key that is not open, is late.
+    """
+    if enrichment.kind == "opened":
+        if state is None or enrichment.generation > state.generation:
+            return open_message(enrichment)
+        return Duplicate() if enrichment.generation == state.generation else Skip("late")
+    if state is None or enrichment.generation != state.generation:
+        return Skip("late")
+    known = {attachment.index for attachment in state.snapshot.attachments}
+    free = [slot for slot in state.slots_of(enrichment) if slot not in state.facts and slot[0] in known]
+    if not free:
+        return Duplicate()
+    for slot in free:
+        state.facts[slot] = enrichment
+    return state
+
+
+def assemble(state: OpenMessage, now: datetime) -> EnrichedMessage:
+    """The next version: snapshot and facts, nothing else."""
+    opened = state.snapshot
+    attachments = tuple(_attachment(attachment, state) for attachment in opened.attachments)
+    transcript = "\n".join(a.transcript for a in attachments if a.transcript)
+    said_before = opened.content if opened.content != _transcript(opened.attachments) else None
+    return msgspec.structs.replace(
+        opened,
+        content=said_before or transcript or None,
+        content_attributes=attributes_json(attachments, provider_attributes(opened)),
+        status=status_of(attachments),
+        version=state.last_version + 1,
+        enriched_at=now,
+        attachments=attachments,
+        steps=(*opened.steps, *_steps(state)),
+    )
+
+
+def _transcript(attachments: Iterable[Attachment]) -> str:
+    return "\n".join(a.transcript for a in attachments if a.transcript)
+
+
+def _attachment(attachment: Attachment, state: OpenMessage) -> Attachment:
+    """What is known of one attachment. It stays pending until its whole way is known."""
+    media, result = state.facts.get((attachment.index, "media")), state.facts.get((attachment.index, "result"))
+    if attachment.status != "pending":
+        return attachment
+    if media is None:
+        # Redone from the model on: the file is known from a former generation, only the result is awaited.
+        return _with_result(attachment, result) if result is not None and attachment.object_key is not None else attachment
+    if media.kind != "stored":
+        return msgspec.structs.replace(attachment, status="skipped" if media.kind == "skipped" else "failed", reason=media.reason)
+    stored = msgspec.structs.replace(
+        attachment,
+        type=_type_by_content(attachment.type, media.mime_type),
+        url=media.url,
+        object_key=media.object_key,
+        mime_type=media.mime_type,
+        bytes=media.bytes,
+        sha256=media.sha256,
+    )
+    if media.next == "none":
+        return msgspec.structs.replace(stored, status="skipped" if media.reason else "stored", reason=media.reason)
+    return stored if result is None else _with_result(stored, result)
+
+
+def _with_result(attachment: Attachment, result: Enrichment) -> Attachment:
+    by = {"model": result.model, "recipe": result.recipe, "prompt_version": result.prompt_version}
+    match result.kind:
+        case "described":
+            return msgspec.structs.replace(attachment, status="described", reason=None, description=result.text, **by)
+        case "transcribed":
+            return msgspec.structs.replace(attachment, status="transcribed", reason=None, transcript=result.text, **by)
+        case "skipped":
+            return msgspec.structs.replace(attachment, status="skipped", reason=result.reason)
+        case _:
+            return msgspec.structs.replace(attachment, status="failed", reason=result.reason)
+
+
+def _type_by_content(announced: AttachmentType, mime_type: str | None) -> AttachmentType:
+    """Whatever is audio by content is audio, so that a frontend renders a player."""
+    return "audio" if mime_type is not None and (mime_type.startswith("audio/") or mime_type == "application/ogg") else announced
+
+
+def _steps(state: OpenMessage) -> list[Step]:
+    """In slot order, which does not depend on the order of arrival."""
+    return [
+        Step(
+            stage=fact.stage,
+            outcome=fact.kind if fact.reason is None else f"{fact.kind}:{fact.reason}",
+            topic=fact.source.topic,
+            partition=fact.source.partition,
+            offset=fact.source.offset,
+            at=fact.at,
+        )
+        for _, fact in sorted(state.facts.items(), key=lambda item: item[0])
+    ]

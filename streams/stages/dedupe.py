@@ -1,0 +1,112 @@
+"""dedupe: the first delivery that forwards claims its key; every later one is a duplicate, whatever the order."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from schemas.codec import Undecodable, decode, encode
+from schemas.keys import claim_digest
+from schemas.outcomes import Duplicate, Forward, Outcome, Output, Quarantine, Skip
+from schemas.records import ChatMessage, EnrichedMessage, Enrichment, MediaJob, RawMessage
+from schemas.topics import MAX_RECORD_BYTES
+from streams.stages.arrival import Arrival
+from streams.stages.message import first_version, unpaid_reason
+
+Read = Callable[[RawMessage], ChatMessage | Skip | Quarantine]
+"""A provider adapter: what a raw record says. It never raises."""
+
+_UPDATING_PROVIDERS = frozenset({"chatwoot"})
+"""Providers that send updates under the message's own id."""
+_LARGEST_MESSAGE_BYTES = MAX_RECORD_BYTES - 256 * 1024
+"""Above it the later versions, with descriptions and steps, might not fit a record."""
+
+
+class Claimed(Protocol):
+    """Digests claimed so far, within this batch too. Must not forget one within the horizon."""
+
+    def __contains__(self, digest: bytes) -> bool: ...
+
+
+def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> Outcome:
+    """What becomes of one raw record. On Forward the caller claims `digest(arrival)`; nothing else claims.
+
+    So a quarantined or skipped delivery leaves the way open for the next one, or for a replay after a fix.
+    """
+    known = digest(arrival) in claimed
+    if known and arrival.provider not in _UPDATING_PROVIDERS:
+        return Duplicate()
+    try:
+        raw = decode(RawMessage, arrival.value)
+    except Undecodable as error:
+        return Duplicate() if known else Quarantine("record_undecodable", str(error))
+    match read(raw):
+        case Skip() as skip:
+            return skip
+        case Quarantine() as verdict:
+            return Duplicate() if known else verdict
+        case ChatMessage() as chat if known:
+            return Skip("update") if chat.is_update else Duplicate()
+        case ChatMessage() as chat:
+            return _forward(arrival, raw, chat, now)
+
+
+def digest(arrival: Arrival) -> bytes:
+    """Under which the arrival's message is claimed, once a generation."""
+    return claim_digest(arrival.key, arrival.generation)
+
+
+def _forward(arrival: Arrival, raw: RawMessage, chat: ChatMessage, now: datetime) -> Forward | Quarantine:
+    generation = arrival.generation
+    message = first_version(chat, raw, generation=generation, source=arrival.source, now=now)
+    size = len(message.content_attributes) + len(message.content or "")
+    if size > _LARGEST_MESSAGE_BYTES // 4:  # characters; cheap to ask, and enough to know that the encoded record is far below
+        size = len(encode(message))
+        if size > _LARGEST_MESSAGE_BYTES:
+            return Quarantine("record_too_large", f"{size} bytes")
+    first = Output("enriched-messages", raw.message_key, message, generation, message.conversation_id)
+    if message.status != "pending":
+        return Forward((first,))
+    opened = Output("enrichments", raw.message_key, opening(message, generation, "dedupe", now), generation)
+    jobs = tuple(Output("media", raw.message_key, job, generation) for job in media_jobs(message, chat, raw, generation))
+    return Forward((first, opened, *jobs))
+
+
+def opening(message: EnrichedMessage, generation: int, stage: str, now: datetime) -> Enrichment:
+    """The enrichment that stands before all others of its key and generation."""
+    return Enrichment(
+        tenant_id=message.tenant_id,
+        message_key=message.message_key,
+        provider=message.provider,
+        generation=generation,
+        kind="opened",
+        stage=stage,
+        source=message.source,
+        at=now,
+        snapshot=encode(message),
+    )
+
+
+def media_jobs(message: EnrichedMessage, chat: ChatMessage, raw: RawMessage, generation: int) -> list[MediaJob]:
+    """One job for each attachment that is to be fetched."""
+    unpaid = unpaid_reason(chat, raw)
+    return [
+        MediaJob(
+            tenant_id=raw.tenant_id,
+            message_key=raw.message_key,
+            provider=raw.provider,
+            generation=generation,
+            endpoint_id=raw.endpoint_id,
+            index=index,
+            type=found.type,
+            url=found.url or "",
+            media_id=found.media_id,
+            mime_type=found.mime_type,
+            filename=found.filename,
+            declared_sha256=found.declared_sha256,
+            unpaid_reason=unpaid,
+            occurred_at=message.occurred_at,
+            received_at=message.received_at,
+        )
+        for index, (found, attachment) in enumerate(zip(chat.attachments, message.attachments, strict=True))
+        if attachment.status == "pending"
+    ]

@@ -1,0 +1,23 @@
+"""describe: what a vision model sees in a stored image."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from schemas.outcomes import Forward
+from schemas.records import Source, VisionJob
+from streams.stages.asking import Answer, Patience, Question, Recipe, Results, Unfit, answer
+
+
+class Eyes(Protocol):
+    """Fetches the stored image, makes it fit for the model and asks. Trouble of the world is Unavailable."""
+
+    async def look(self, job: VisionJob, recipe: Recipe) -> Answer | Unfit: ...
+
+
+async def describe(
+    job: VisionJob, *, recipe: Recipe, eyes: Eyes, results: Results, patience: Patience, source: Source, now: Callable[[], datetime]
+) -> Forward:
+    """One image in, one `described` (or failed, skipped) out; the answer is recorded before it is forwarded."""
+    question = Question("describe", "described", recipe, lambda: eyes.look(job, recipe))
+    return await answer(job, question, results=results, patience=patience, source=source, now=now)

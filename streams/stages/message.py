@@ -1,0 +1,120 @@
+"""How an EnrichedMessage is put together from what is known. Pure; shared by dedupe (first version) and assemble (the next ones)."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from schemas.records import Attachment, ChatMessage, EnrichedMessage, FoundAttachment, RawMessage, Source, Status, Step
+
+OLD_AFTER = timedelta(days=1)
+"""A message this much older than its arrival is an import: kept, not paid for. Compares two recorded times, so a backlog ages nothing."""
+
+_IN_ROW = (
+    "index",
+    "type",
+    "url",
+    "original_url",
+    "mime_type",
+    "bytes",
+    "sha256",
+    "status",
+    "reason",
+    "filename",
+    "description",
+    "transcript",
+    "model",
+    "prompt_version",
+)
+_SKIPPED_FROM_THE_START = frozenset({"no_file", "web_page"})
+
+
+def first_version(chat: ChatMessage, raw: RawMessage, *, generation: int, source: Source, now: datetime) -> EnrichedMessage:
+    """What can be said of a message before any of its files was fetched."""
+    attachments = tuple(_announced(index, found) for index, found in enumerate(chat.attachments))
+    degraded = bool(chat.attributes.get("degraded_reason"))
+    return EnrichedMessage(
+        tenant_id=raw.tenant_id,
+        message_key=raw.message_key,
+        provider=raw.provider,
+        provider_message_id=chat.provider_message_id,
+        conversation_id=chat.conversation_id,
+        role=chat.role,
+        direction=chat.direction,
+        kind=chat.kind,
+        content=chat.content,
+        content_attributes=attributes_json(attachments, chat.attributes),
+        status="degraded" if degraded else status_of(attachments),
+        version=generation * 1000 + 1,
+        occurred_at=chat.occurred_at or raw.received_at,
+        received_at=raw.received_at,
+        enriched_at=now,
+        sender_id=chat.sender_id,
+        sender_name=chat.sender_name,
+        attachments=attachments,
+        source=source,
+        aliases=chat.aliases,
+        steps=(Step(stage="dedupe", outcome="forwarded", topic=source.topic, partition=source.partition, offset=source.offset, at=now),),
+    )
+
+
+def unpaid_reason(chat: ChatMessage, raw: RawMessage) -> str | None:
+    """Why no paid model may see the files of this message unless the tenant asks; None: it may."""
+    if chat.kind == "note":
+        return "private"
+    if chat.direction == "outbound":
+        return "outgoing"
+    if chat.is_history:
+        return "history"
+    if chat.occurred_at is not None and raw.received_at - chat.occurred_at > OLD_AFTER:
+        return "old"
+    return None
+
+
+def status_of(attachments: Iterable[Attachment]) -> Status:
+    """pending while one is, degraded when one failed, else complete."""
+    statuses = {attachment.status for attachment in attachments}
+    if "pending" in statuses:
+        return "pending"
+    return "degraded" if "failed" in statuses else "complete"
+
+
+def attributes_json(attachments: Iterable[Attachment], provider: Mapping[str, Any]) -> str:
+    """The `content_attributes` document: attachments, their joined description and transcript, the provider's own fields."""
+    document: dict[str, Any] = {}
+    shown = [{name: value for name in _IN_ROW if (value := getattr(attachment, name)) is not None} for attachment in attachments]
+    if shown:
+        document["attachments"] = shown
+    for joined in ("description", "transcript"):
+        parts = [attachment[joined] for attachment in shown if attachment.get(joined)]
+        if parts:
+            document[joined] = "\n".join(parts)
+    if provider:
+        document["provider"] = provider
+    return msgspec.json.encode(document).decode()
+
+
+def provider_attributes(message: EnrichedMessage) -> dict[str, Any]:
+    """The `provider` part of a message's content_attributes."""
+    document = msgspec.json.decode(message.content_attributes)
+    provider: dict[str, Any] = document.get("provider", {})
+    return provider
+
+
+def _announced(index: int, found: FoundAttachment) -> Attachment:
+    if found.reason in _SKIPPED_FROM_THE_START:
+        status, reason = "skipped", found.reason
+    elif found.reason is not None or found.url is None:
+        status, reason = "failed", found.reason or "media_unavailable"
+    else:
+        status, reason = "pending", None
+    return Attachment(
+        index=index,
+        type=found.type,
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        original_url=found.url,
+        mime_type=found.mime_type,
+        filename=found.filename,
+    )

@@ -1,0 +1,202 @@
+"""store_media: fetches one file, keeps it, and says which job follows."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from schemas.outcomes import Forward, Output, Unavailable
+from schemas.reasons import AttachmentReason
+from schemas.records import AttachmentType, AudioJob, Enrichment, MediaJob, Next, Source, VisionJob
+from schemas.settings import Media
+from schemas.tenants import TenantSettings
+
+log = structlog.get_logger()
+
+KIND_BYTES: Mapping[AttachmentType, int] = {"image": 20_000_000, "sticker": 5_000_000, "audio": 25_000_000}
+"""Caps below the general one, where the models that would see the file refuse more."""
+_VISION_TYPES = frozenset({"image", "sticker", "document", "other"})
+
+
+class Fetched(Protocol):
+    """A file in the spool. Whoever asked for it discards it."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    content_type: str
+    head: bytes
+
+    def discard(self) -> None: ...
+
+
+class Kept(Protocol):
+    """What the content is, not what its name says. `family` web_page: an error page where a file was announced."""
+
+    mime: str
+    extension: str
+    family: str
+
+
+class Way(Protocol):
+    """One request that may give the file. Headers may hold credentials of the provider."""
+
+    url: str
+    headers: dict[str, str]
+    lifetime_seconds: float | None
+
+
+class FileGone(Exception):
+    """Will not get better: `reason` says why. `try_next_way`: another request may still give it (401, 403)."""
+
+    def __init__(self, reason: AttachmentReason, try_next_way: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.try_next_way = try_next_way
+
+
+class FileNotThere(Exception):
+    """404: it may not be there yet."""
+
+
+class MediaPorts(Protocol):
+    """What the stage needs of the world. Trouble of the world is Unavailable."""
+
+    def ways(self, job: MediaJob) -> Sequence[Way]:
+        """The requests to try, in order."""
+        ...
+
+    async def fetch(self, way: Way, max_bytes: int) -> Fetched:
+        """Raises FileGone, FileNotThere, Unavailable. Must never reach inside the network."""
+        ...
+
+    def sniff(self, head: bytes, declared: str | None) -> Kept: ...
+
+    async def keep(self, job: MediaJob, fetched: Fetched, kept: Kept) -> str:
+        """Puts the file into the store and returns its object key: the same for the same bytes of the same attachment."""
+        ...
+
+    def public_path(self, object_key: str) -> str: ...
+
+
+async def store_media(
+    job: MediaJob, *, ports: MediaPorts, limits: Media, tenant: TenantSettings, source: Source, waited_seconds: float, now: datetime
+) -> Forward:
+    """One job in; one enrichment out, with the vision or audio job where one follows. Raises Unavailable to be asked again.
+
+    `waited_seconds` since the job's first try decides when to give up.
+    """
+    try:
+        fetched = await _fetch(job, ports, limits, tenant, waited_seconds)
+    except FileGone as gone:
+        log.info("media_failed", tenant=job.tenant_id, message_key=job.message_key, stage="store_media", reason=gone.reason)
+        return _forward(job, _enrichment(job, source, now, kind="failed", reason=gone.reason))
+    try:
+        kept = ports.sniff(fetched.head, job.mime_type)
+        if kept.family == "web_page" and job.type != "document":
+            return _forward(job, _enrichment(job, source, now, kind="failed", reason="media_wrong_content"))
+        object_key = await ports.keep(job, fetched, kept)
+    finally:
+        fetched.discard()
+    following, reason = _next(job, kept, tenant)
+    log.info(
+        "media_stored", tenant=job.tenant_id, message_key=job.message_key, stage="store_media", bytes=fetched.bytes, mime=kept.mime, next=following
+    )
+    stored = _enrichment(
+        job,
+        source,
+        now,
+        kind="stored",
+        reason=reason,
+        next=following,
+        object_key=object_key,
+        url=ports.public_path(object_key),
+        mime_type=kept.mime,
+        bytes=fetched.bytes,
+        sha256=fetched.sha256,
+    )
+    return _forward(job, stored)
+
+
+async def _fetch(job: MediaJob, ports: MediaPorts, limits: Media, tenant: TenantSettings, waited_seconds: float) -> Fetched:
+    """The file by the first way that gives it. Gives up (FileGone) when waiting longer cannot help."""
+    max_bytes = min(tenant.max_bytes or limits.max_bytes, KIND_BYTES.get(job.type, limits.max_bytes))
+    ways = ports.ways(job)
+    last: Exception = FileGone("media_unavailable")
+    lifetime = min((way.lifetime_seconds for way in ways if way.lifetime_seconds is not None), default=limits.retry_seconds)
+    for way in ways:
+        try:
+            return await ports.fetch(way, max_bytes)
+        except FileGone as gone:
+            if not gone.try_next_way:
+                raise
+            last = gone
+        except FileNotThere as missing:
+            last = missing
+        except Unavailable as trouble:
+            if trouble.what != "media":
+                raise  # our disk, not their server: it waits as long as it takes
+            last = trouble
+            break
+    match last:
+        case FileNotThere() if waited_seconds < limits.not_found_seconds:
+            raise Unavailable("media", retry_after=2.0, detail="404")
+        case FileNotThere():
+            raise FileGone("media_not_found")
+        case Unavailable() if waited_seconds < min(limits.retry_seconds, lifetime):
+            raise last
+        case Unavailable():
+            raise FileGone("media_timeout")
+        case _:
+            raise last
+
+
+def _next(job: MediaJob, kept: Kept, tenant: TenantSettings) -> tuple[Next, str | None]:
+    """Which model sees the file, or none; the reason stands only where one would have."""
+    following: Next = "none"
+    if job.type == "audio" or kept.family == "audio":
+        following = "audio"
+    elif kept.family == "image" and job.type in _VISION_TYPES:
+        following = "vision"
+    if following == "none" or job.unpaid_reason is None:
+        return following, None
+    asked = (job.unpaid_reason == "outgoing" and tenant.describe_outgoing) or (job.unpaid_reason in ("old", "history") and tenant.describe_old)
+    return (following, None) if asked else ("none", job.unpaid_reason)
+
+
+def _forward(job: MediaJob, enrichment: Enrichment) -> Forward:
+    outputs = [Output("enrichments", job.message_key, enrichment, job.generation)]
+    if enrichment.next in ("vision", "audio"):
+        follow = {
+            "tenant_id": job.tenant_id,
+            "message_key": job.message_key,
+            "provider": job.provider,
+            "generation": job.generation,
+            "index": job.index,
+            "object_key": enrichment.object_key or "",
+            "sha256": enrichment.sha256 or "",
+            "mime_type": enrichment.mime_type or "",
+            "bytes": enrichment.bytes or 0,
+            "filename": job.filename,
+        }
+        if enrichment.next == "vision":
+            outputs.append(Output("vision", job.message_key, VisionJob(**follow), job.generation))
+        else:
+            outputs.append(Output("audio", job.message_key, AudioJob(**follow), job.generation))
+    return Forward(tuple(outputs))
+
+
+def _enrichment(job: MediaJob, source: Source, now: datetime, **fields: object) -> Enrichment:
+    return Enrichment(
+        tenant_id=job.tenant_id,
+        message_key=job.message_key,
+        provider=job.provider,
+        generation=job.generation,
+        index=job.index,
+        stage="store_media",
+        source=source,
+        at=now,
+        **fields,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,23 @@
+"""transcribe: what a speech model hears in a stored voice note."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from schemas.outcomes import Forward
+from schemas.records import AudioJob, Source
+from streams.stages.asking import Answer, Patience, Question, Recipe, Results, Unfit, answer
+
+
+class Ears(Protocol):
+    """Fetches the stored sound, makes it fit for the model and asks. Trouble of the world is Unavailable."""
+
+    async def listen(self, job: AudioJob, recipe: Recipe) -> Answer | Unfit: ...
+
+
+async def transcribe(
+    job: AudioJob, *, recipe: Recipe, ears: Ears, results: Results, patience: Patience, source: Source, now: Callable[[], datetime]
+) -> Forward:
+    """One sound in, one `transcribed` (or failed, skipped) out; the answer is recorded before it is forwarded."""
+    question = Question("transcribe", "transcribed", recipe, lambda: ears.listen(job, recipe))
+    return await answer(job, question, results=results, patience=patience, source=source, now=now)

@@ -1,0 +1,86 @@
+"""Real servers for the tests that need them, names of their own for each test, and a count of what was skipped."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.settings import Settings
+from streams.local.home import home_at
+from streams.local.lifecycle import down, up
+from streams.settings import read_settings
+
+MAY_BE_SKIPPED: dict[str, str] = {}
+"""Test id (or how it begins) → why a machine may lack what it needs. Any other skipped test fails the session."""
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Settings]:
+    """Settings whose Kafka, Postgres and object store run: started for this session on free ports, by the code behind `sensorium up`,
+    or, with SENSORIUM_TEST_STACK=<an environment file as `up` writes it>, those of the file."""
+    running = os.environ.get("SENSORIUM_TEST_STACK")
+    if running:
+        lines = (line.partition("=") for line in Path(running).read_text().splitlines() if "=" in line and not line.startswith("#"))
+        yield read_settings({name: value for name, _, value in lines})
+        return
+    folder = Path(tempfile.mkdtemp(prefix="sensorium-test-"))
+    folder.chmod(0o711)  # the user that PostgreSQL runs as must be able to pass through
+    home = home_at(folder)
+    try:
+        yield up(home, {}, say=print, only_servers=True, ports_anywhere=True, owner=os.getpid()).settings
+    finally:
+        down(home, say=print)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A NAMESPACE that no other test uses."""
+    return f"t{secrets.token_hex(3)}"
+
+
+class _Skips:
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+    def unexplained(self) -> dict[str, str]:
+        return {test: reason for test, reason in self.reasons.items() if not any(test.startswith(known) for known in MAY_BE_SKIPPED)}
+
+
+_SKIPS = pytest.StashKey[_Skips]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_SKIPS] = _Skips()
+    config.pluginmanager.register(_Collector(config.stash[_SKIPS]), "sensorium-skips")
+
+
+class _Collector:
+    def __init__(self, skips: _Skips) -> None:
+        self._skips = skips
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._note(report)
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self._skips.reasons[report.nodeid] = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.stash[_SKIPS].unexplained() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    skips = config.stash[_SKIPS]
+    terminalreporter.section(f"{len(skips.reasons)} skipped, {len(skips.unexplained())} of them without leave")
+    for test, reason in skips.reasons.items():
+        terminalreporter.line(f"{test}: {reason}")
