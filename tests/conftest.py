@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from schemas.settings import Settings
-from streams.local.home import home_at
+from streams.local.home import Secrets, environment_in, home_at
 from streams.local.lifecycle import down, up
-from streams.settings import read_settings
+from streams.local.topology import PORTS, local_settings
+
+RUNNING = os.environ.pop("SENSORIUM_TEST_STACK", None)
+"""Taken out of the environment: to a role that a test starts it would be a setting that does not exist."""
 
 MAY_BE_SKIPPED: dict[str, str] = {}
 """Test id (or how it begins) → why a machine may lack what it needs. Any other skipped test fails the session."""
@@ -22,10 +26,9 @@ MAY_BE_SKIPPED: dict[str, str] = {}
 def stack() -> Iterator[Settings]:
     """Settings whose Kafka, Postgres and object store run: started for this session on free ports, by the code behind `sensorium up`,
     or, with SENSORIUM_TEST_STACK=<an environment file as `up` writes it>, those of the file."""
-    running = os.environ.get("SENSORIUM_TEST_STACK")
-    if running:
-        lines = (line.partition("=") for line in Path(running).read_text().splitlines() if "=" in line and not line.startswith("#"))
-        yield read_settings({name: value for name, _, value in lines})
+    if RUNNING:
+        nowhere = Secrets(postgres_password="", objects_secret_key="", key=Fernet.generate_key().decode())
+        yield local_settings(environment_in(Path(RUNNING)), dict.fromkeys(PORTS, 0), nowhere)
         return
     folder = Path(tempfile.mkdtemp(prefix="sensorium-test-"))
     folder.chmod(0o711)  # the user that PostgreSQL runs as must be able to pass through

@@ -34,6 +34,11 @@ def ports_of(home: Home, names: list[str], *, held: frozenset[str], anywhere: bo
     return chosen
 
 
+def known_port(home: Home, name: str) -> int:
+    """The port that `up` gave to `name`, for example `demo_media`, where the sample media of the demo may be served from."""
+    return int(read(home.run / "ports.json", {})[name])
+
+
 def free_port(besides: set[int]) -> int:
     """A port on which nobody listens and that is not one of `besides`."""
     while True:

@@ -12,6 +12,9 @@ from typing import NamedTuple
 MARK = "STACK__PROCESS"
 """Environment variable that every process of ours bears, and its children inherit: `<home>:<name>`."""
 
+_LOG_BYTES = 20_000_000
+"""A log that is larger is put aside at the next start, in place of the one before."""
+
 
 class LocalError(Exception):
     """Something on this machine stands in the way. The text says what a person can do about it."""
@@ -42,6 +45,8 @@ def started_at(pid: int) -> str | None:
 def start(argv: Sequence[str], *, log: Path, environment: Mapping[str, str], mark: str, folder: Path) -> Process:
     """Starts a process in a session of its own, its output appended to `log`. Its environment is exactly the one given, and the mark."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
     with log.open("ab") as output:
         try:
             child = subprocess.Popen(

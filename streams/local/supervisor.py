@@ -170,7 +170,8 @@ class Supervisor:
         stopped = [msgspec.structs.replace(kept.running(), state="stopped") for kept in self.kept.values()]
         self.kept = {}
         self._end_leftovers()
-        write_text(self.home.state_file, msgspec.json.encode(stopped).decode())
+        if stopped:
+            write_text(self.home.state_file, msgspec.json.encode(stopped).decode())
 
     def _stop(self, several: Iterable[Kept]) -> None:
         several = list(several)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from streams.local import postgres
-from streams.local.processes import started_at, wait_for
+from streams.local.processes import LocalError, started_at, wait_for
 
 
 def test_the_lock_of_a_zombie_is_removed(tmp_path: Path) -> None:
@@ -40,5 +40,5 @@ def test_anybody_but_root_runs_the_server_as_himself(tmp_path: Path, monkeypatch
 
 def test_missing_programs_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(postgres.LocalError, match="apt-get install postgresql"):
+    with pytest.raises(LocalError, match="apt-get install postgresql"):
         postgres.programs()

@@ -72,3 +72,15 @@ def test_a_program_that_is_not_there_is_a_local_error(tmp_path: Path) -> None:
 
 def test_nobody_started_at_no_time() -> None:
     assert started_at(2**22 + 1) is None
+
+
+def test_a_log_that_grew_large_is_put_aside_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.local.processes._LOG_BYTES", 3)
+    log = tmp_path / "a.log"
+    for expected in (None, "one\n"):
+        process = start(("echo", "one"), log=log, environment=PATH, mark="", folder=tmp_path)
+        assert wait_for(lambda: not process.alive(), 5)  # noqa: B023 — called before the next turn
+        aside = tmp_path / "a.log.1"
+        assert (aside.read_text() if aside.exists() else None) == expected
+        assert log.read_text() == "one\n"
+    reap()

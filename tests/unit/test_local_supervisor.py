@@ -118,11 +118,8 @@ def test_a_child_that_outlived_its_parent_is_ended_before_the_parent_starts_agai
 
 def test_roles_end_before_servers(home: Home) -> None:
     script = "trap 'date +%s%N > {name}.ended; exit' TERM; touch {name}.ready; while :; do sleep 0.05; done"
-    several = [
-        msgspec.structs.replace(sleeper(name, role=role), argv=("sh", "-c", script.format(name=name)))
-        for name, role in (("k", "server"), ("r", "sink"))
-    ]
-    declare(home, *several)
+    for_each = (("k", "server"), ("r", "sink"))
+    declare(home, *(msgspec.structs.replace(sleeper(name, role=role), argv=("sh", "-c", script.format(name=name))) for name, role in for_each))
     supervisor = supervising(home)
     running = tick_until_running(supervisor)
     assert wait_for(lambda: all((home.folder / f"{name}.ready").exists() for name in "kr"), 5)

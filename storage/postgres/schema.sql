@@ -1,0 +1,185 @@
+-- What the sink writes: messages, their arrival, conversations, files, steps, quarantine, and where it stands in Kafka.
+
+CREATE TABLE inbound_messages (
+    tenant_id           text        NOT NULL,
+    provider            text        NOT NULL,
+    provider_message_id text        NOT NULL,
+    message_key         text        NOT NULL,
+    topic               text        NOT NULL,
+    partition           integer     NOT NULL,
+    "offset"            bigint      NOT NULL,
+    occurred_at         timestamptz NOT NULL,
+    received_at         timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, provider, provider_message_id)
+);
+
+CREATE TABLE chat_messages (
+    tenant_id          text        NOT NULL,
+    message_key        text        NOT NULL,
+    provider           text        NOT NULL,
+    conversation_id    text        NOT NULL,
+    role               text        NOT NULL,
+    direction          text        NOT NULL,
+    kind               text        NOT NULL,
+    content            text,
+    content_attributes jsonb       NOT NULL,
+    status             text        NOT NULL,
+    version            bigint      NOT NULL,
+    occurred_at        timestamptz NOT NULL,
+    received_at        timestamptz NOT NULL,
+    enriched_at        timestamptz NOT NULL,
+    sender_id          text,
+    sender_name        text,
+    PRIMARY KEY (tenant_id, message_key),
+    CHECK (content <> '')
+);
+CREATE INDEX chat_messages_by_conversation ON chat_messages (tenant_id, conversation_id, received_at);
+CREATE INDEX chat_messages_pending ON chat_messages (tenant_id, received_at) WHERE status = 'pending';
+CREATE INDEX chat_messages_degraded ON chat_messages (tenant_id, received_at) WHERE status = 'degraded';
+
+CREATE TABLE conversation_aliases (
+    tenant_id       text NOT NULL,
+    alias           text NOT NULL,
+    conversation_id text NOT NULL,
+    PRIMARY KEY (tenant_id, alias, conversation_id)
+);
+CREATE INDEX conversation_aliases_back ON conversation_aliases (tenant_id, conversation_id);
+
+CREATE TABLE media_objects (
+    tenant_id           text        NOT NULL,
+    object_key          text        NOT NULL,
+    message_key         text        NOT NULL,
+    attachment_index    integer     NOT NULL,
+    sha256              text        NOT NULL,
+    mime_type           text        NOT NULL,
+    bytes               bigint      NOT NULL,
+    original_url        text        NOT NULL,
+    stored_at           timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, object_key)
+);
+CREATE INDEX media_objects_by_original ON media_objects (tenant_id, md5(original_url));
+
+CREATE TABLE message_steps (
+    tenant_id   text        NOT NULL,
+    message_key text        NOT NULL,
+    stage       text        NOT NULL,
+    topic       text        NOT NULL,
+    partition   integer     NOT NULL,
+    "offset"    bigint      NOT NULL,
+    outcome     text        NOT NULL,
+    at          timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, message_key, stage, topic, partition, "offset")
+);
+
+CREATE TABLE quarantined_messages (
+    tenant_id       text        NOT NULL,
+    stage           text        NOT NULL,
+    reason          text        NOT NULL,
+    detail          text        NOT NULL,
+    record_key      text        NOT NULL,
+    topic           text        NOT NULL,
+    partition       integer     NOT NULL,
+    "offset"        bigint      NOT NULL,
+    created_at      timestamptz NOT NULL,
+    state           text        NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'replayed', 'dismissed')),
+    key             bytea,
+    value           bytea,
+    headers         jsonb       NOT NULL DEFAULT '{}',
+    program_version text        NOT NULL,
+    UNIQUE (stage, topic, partition, "offset")
+);
+CREATE INDEX quarantined_messages_by_tenant ON quarantined_messages (tenant_id, state, created_at);
+
+CREATE TABLE sink_offsets (
+    topic       text    NOT NULL,
+    partition   integer NOT NULL,
+    topic_id    text    NOT NULL,
+    next_offset bigint  NOT NULL,
+    epoch       bigint  NOT NULL,
+    PRIMARY KEY (topic, partition)
+);
+-- Answers of models, by content and recipe, and what they cost.
+
+CREATE TABLE ai_results (
+    tenant_id      text        NOT NULL,
+    sha256         text        NOT NULL,
+    recipe         text        NOT NULL,
+    kind           text        NOT NULL,
+    text           text        NOT NULL,
+    refused        boolean     NOT NULL,
+    model          text        NOT NULL,
+    prompt_version text        NOT NULL,
+    input_tokens   bigint      NOT NULL,
+    output_tokens  bigint      NOT NULL,
+    cost_microusd  bigint      NOT NULL,
+    latency_ms     bigint      NOT NULL,
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, sha256, recipe)
+);
+
+CREATE TABLE ai_usage (
+    tenant_id     text   NOT NULL,
+    day           date   NOT NULL,
+    kind          text   NOT NULL,
+    model         text   NOT NULL,
+    calls         bigint NOT NULL,
+    input_tokens  bigint NOT NULL,
+    output_tokens bigint NOT NULL,
+    cost_microusd bigint NOT NULL,
+    PRIMARY KEY (tenant_id, day, kind, model)
+);
+-- Tenants, endpoints, keys, generations, and who changed what. Secrets are encrypted by the program.
+
+CREATE TABLE tenants (
+    tenant_id  text        PRIMARY KEY,
+    settings   bytea       NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE webhook_endpoints (
+    tenant_id    text        NOT NULL REFERENCES tenants,
+    endpoint_id  text        NOT NULL UNIQUE,
+    provider     text        NOT NULL,
+    token_sha256 bytea       NOT NULL UNIQUE,
+    sealed       bytea       NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, endpoint_id)
+);
+
+CREATE TABLE api_keys (
+    tenant_id  text        NOT NULL REFERENCES tenants,
+    key_sha256 bytea       NOT NULL UNIQUE,
+    scope      text        NOT NULL CHECK (scope IN ('chat', 'read', 'admin')),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, key_sha256)
+);
+
+CREATE TABLE generations (
+    generation bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    command    text        NOT NULL,
+    detail     text        NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE audit_log (
+    id        bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    tenant_id text        NOT NULL,
+    action    text        NOT NULL,
+    detail    text        NOT NULL,
+    at        timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX audit_log_by_tenant ON audit_log (tenant_id, at);
+
+-- Roles hold a copy of these tables and read it again when told.
+CREATE FUNCTION directory_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify(TG_TABLE_SCHEMA || '_directory', TG_TABLE_NAME);
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER tenants_changed AFTER INSERT OR UPDATE OR DELETE ON tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();
+CREATE TRIGGER webhook_endpoints_changed AFTER INSERT OR UPDATE OR DELETE ON webhook_endpoints
+    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();
+CREATE TRIGGER api_keys_changed AFTER INSERT OR UPDATE OR DELETE ON api_keys
+    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();

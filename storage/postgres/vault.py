@@ -1,0 +1,38 @@
+"""Secrets at rest: sealed with SECRETS__KEY. Several keys, comma-separated, for rotation; the first one seals."""
+
+import hashlib
+import hmac
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+
+class VaultError(Exception):
+    """SECRETS__KEY is missing or wrong. The text says what to do."""
+
+
+class Vault:
+    """Seals and opens; derives keys for other purposes. Raises VaultError for a key that is none."""
+
+    def __init__(self, keys: str) -> None:
+        self._keys = [key.strip() for key in keys.split(",") if key.strip()]
+        if not self._keys:
+            raise VaultError(
+                "SENSORIUM_SECRETS__KEY is not set. Make one: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
+            )
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in self._keys])
+        except ValueError as error:
+            raise VaultError("SENSORIUM_SECRETS__KEY is no key: 32 bytes in URL-safe base64, several separated by commas") from error
+
+    def seal(self, plain: bytes) -> bytes:
+        return self._fernet.encrypt(plain)
+
+    def open(self, sealed: bytes) -> bytes:
+        try:
+            return self._fernet.decrypt(sealed)
+        except InvalidToken as error:
+            raise VaultError("a secret in the database was sealed with a key that is not in SENSORIUM_SECRETS__KEY") from error
+
+    def derived_keys(self, purpose: str) -> list[bytes]:
+        """One key for each live one, for signing: the first signs, any verifies."""
+        return [hmac.digest(key.encode(), b"sensorium:" + purpose.encode(), hashlib.sha256) for key in self._keys]

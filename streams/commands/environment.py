@@ -1,0 +1,69 @@
+"""Where a command finds its settings and its database."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+import click
+
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres.pool import connect, unavailable
+from storage.postgres.tenancy import TenancyError
+from storage.postgres.vault import VaultError
+from streams.settings import SettingsError, read_settings
+
+T = TypeVar("T")
+ENV_FILE = Path("var/sensorium.env")
+
+
+def command_environment() -> dict[str, str]:
+    """The process's environment over the file `sensorium up` wrote, when there is one here."""
+    from_file: dict[str, str] = {}
+    if ENV_FILE.exists() and "SENSORIUM_POSTGRES__DSN" not in os.environ:
+        for line in ENV_FILE.read_text().splitlines():
+            name, found, value = line.partition("=")
+            if found and not name.startswith("#"):
+                from_file[name] = value
+    return from_file | dict(os.environ)
+
+
+def command_settings() -> Settings:
+    """The settings a command works with. Ends the command with a clear message when one is wrong."""
+    try:
+        return read_settings(command_environment())
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """A connection to the namespace's schema."""
+    connection = await connect(settings.postgres, Names(settings.namespace))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def run_command(work: Callable[[], Awaitable[T]]) -> T:
+    """Runs it; the trouble a person can mend becomes a message with exit code 1, the rest a traceback."""
+
+    async def to_the_end() -> T:
+        return await work()
+
+    try:
+        return asyncio.run(to_the_end())
+    except (TenancyError, VaultError) as error:
+        raise click.ClickException(str(error)) from None
+    except asyncpg.UndefinedTableError:
+        raise click.ClickException("the database was never migrated: sensorium migrate") from None
+    except Exception as error:
+        trouble = unavailable(error)
+        if trouble is None:
+            raise
+        raise click.ClickException(f"Postgres cannot be reached or is in trouble ({error}): look at SENSORIUM_POSTGRES__DSN, or run sensorium doctor") from None

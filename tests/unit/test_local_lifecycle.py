@@ -1,0 +1,126 @@
+"""`up` with roles that only answer probes, and with servers that are said to run elsewhere."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from schemas.settings import Settings
+from streams.local import lifecycle, topology
+from streams.local.home import Home, home_at, read
+from streams.local.lifecycle import demo_tenant, down, is_whole, status, up
+from streams.local.processes import LocalError, marked
+from streams.local.topology import Declared
+
+ELSEWHERE = {
+    "SENSORIUM_KAFKA__BOOTSTRAP_SERVERS": "broker:9092",
+    "SENSORIUM_POSTGRES__DSN": "postgresql://u:secret@db/x",
+    "SENSORIUM_OBJECTS__ENDPOINT": "https://s3.example",
+}
+ANSWERS = """
+import sys, http.server
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+PRINTED = {"tenants": {"tenant_id": "demo"}, "endpoints": {"token": "t"}}
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The commands that `up` ran, in order; roles are replaced by processes that are ready at once."""
+    commands: list[tuple[str, ...]] = []
+
+    def command(settings: Settings, *words: str) -> str:
+        commands.append(words)
+        return json.dumps(PRINTED.get(words[0], {}))
+
+    def roles(settings: Settings, ports: Mapping[str, int]) -> Iterator[Declared]:
+        for role in topology.roles(settings, ports):
+            if role.name in ("receive", "dedupe"):
+                yield msgspec.structs.replace(role, argv=(sys.executable, "-c", ANSWERS, str(role.port)))
+
+    monkeypatch.setattr(lifecycle, "sensorium", command)
+    monkeypatch.setattr(lifecycle, "roles", roles)
+    return commands
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = home_at(tmp_path / "var")
+    yield home
+    down(home, say=print)
+
+
+def bring_up(home: Home, **more: str) -> dict[str, int | None]:
+    given = ELSEWHERE | {f"SENSORIUM_{name}": value for name, value in more.items()}
+    rows = up(home, given, say=print, ports_anywhere=True, owner=os.getpid()).processes
+    assert is_whole(rows)
+    return {row.name: row.pid for row in rows}
+
+
+def test_topics_and_tables_are_there_before_the_demo_tenant_and_it_is_added_once(home: Home, called: list[tuple[str, ...]]) -> None:
+    running = bring_up(home)
+    assert list(running) == ["kafka", "postgres", "objects", "receive", "dedupe"]
+    assert called == [
+        ("topics", "apply"),
+        ("migrate",),
+        ("tenants", "add", "demo", "--json"),
+        ("endpoints", "add", "demo", "ycloud", "--json"),
+        ("endpoints", "add", "demo", "chatwoot", "--json"),
+    ]
+    assert bring_up(home) == running
+    assert called[5:] == [("topics", "apply"), ("migrate",)]
+
+
+def test_another_value_restarts_only_the_roles_that_read_it(home: Home, called: list[tuple[str, ...]]) -> None:
+    before = bring_up(home)
+    after = bring_up(home, RECEIVER__DRAIN_SECONDS="3")
+    assert after["dedupe"] == before["dedupe"]
+    assert after["receive"] != before["receive"]
+
+
+def test_the_demo_tenant_is_remembered_for_each_database_and_namespace(home: Home, called: list[tuple[str, ...]]) -> None:
+    bring_up(home)
+    settings = up(home, ELSEWHERE, say=print, owner=os.getpid()).settings
+    assert demo_tenant(home, settings) == {"tenant_id": "demo", "endpoints": {"ycloud": {"token": "t"}, "chatwoot": {"token": "t"}}}
+    with pytest.raises(LocalError, match="run `sensorium up` first"):
+        demo_tenant(home, msgspec.structs.replace(settings, namespace="other"))
+
+
+def test_a_role_that_does_not_stay_up_fails_up_with_the_end_of_its_log(
+    home: Home, called: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Declared(name="sink", role="sink", argv=("sh", "-c", "echo no such table; exit 1"), port=None, url=None, probe="http://127.0.0.1:1/")
+    monkeypatch.setattr(lifecycle, "roles", lambda settings, ports: [broken])
+    with pytest.raises(LocalError, match=r"(?s)sink does not stay up.*no such table"):
+        bring_up(home)
+
+
+def test_down_ends_all_of_it_and_a_second_down_finds_nothing(home: Home, called: list[tuple[str, ...]]) -> None:
+    bring_up(home)
+    down(home, say=print)
+    assert list(marked(home.mark(""))) == []
+    assert not is_whole(status(home))
+    assert {row.state for row in down(home, say=print)} == {"stopped"}
+
+
+def test_secrets_and_ports_are_the_same_after_a_restart(home: Home, called: list[tuple[str, ...]]) -> None:
+    bring_up(home)
+    before = home.environment_file.read_text()
+    down(home, say=print)
+    bring_up(home)
+    assert home.environment_file.read_text() == before
+    assert read(home.run / "secrets.json", {})["key"] in before
+
+
+def test_nothing_runs_where_nothing_was_started(tmp_path: Path) -> None:
+    home = home_at(tmp_path / "never")
+    assert (status(home), down(home, say=print), is_whole(status(home))) == ([], [], False)
+    assert not home.folder.exists()
