@@ -159,6 +159,7 @@ def _role(name: str, words: tuple[str, ...], settings: Settings, release: str, *
         port=port,
         url=url,
         probe=f"{url}/readyz",
+        stop_seconds=30 if words[0] == "stream" else 15,  # the parent of a stage gives its child 25 s
     )
     return _fingerprinted(declared, release)
 

@@ -1,0 +1,176 @@
+"""What an adapter of a provider is, and how all of them read foreign JSON: leniently, and without ever raising."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from schemas.keys import body_id, conversation_part, is_provider_id
+from schemas.outcomes import Quarantine, Skip
+from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
+from schemas.text import storable
+
+Document = Mapping[str, Any]
+_DEEPEST = 60
+_NAME_CHARS = 256
+_URL_CHARS = 8_192
+_NOT_DIGITS = re.compile(r"[^0-9]")
+
+
+class Provider(Protocol):
+    """Bytes to meaning, for one provider. Both methods hold for any bytes and never raise."""
+
+    name: str
+
+    def identify(self, body: bytes) -> tuple[str, ...]:
+        """The id part of the raw key of each event in the body, in order. A body without a usable id: `sha256-<hex>`."""
+        ...
+
+    def read(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
+        """What the event says."""
+        ...
+
+
+class Unreadable(Exception):
+    """Carries the verdict out of nested reading; never leaves an adapter."""
+
+    def __init__(self, verdict: Skip | Quarantine) -> None:
+        super().__init__(verdict)
+        self.verdict = verdict
+
+
+def parse(body: bytes) -> Document:
+    """The body's JSON object. Raises Unreadable: not JSON, no object, or nested deeper than any provider goes."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Unreadable(Quarantine("not_json", f"{len(body)} bytes")) from None
+    if not isinstance(document, dict):
+        raise Unreadable(Quarantine("not_an_object", type(document).__name__))
+    if _depth_over(document, _DEEPEST):
+        raise Unreadable(Quarantine("field_invalid", "nested too deep"))
+    return document
+
+
+def _depth_over(document: object, limit: int) -> bool:
+    """Whether it nests deeper than `limit`, without recursion."""
+    level: list[object] = [document]
+    for _ in range(limit):
+        level = [
+            child
+            for value in level
+            if isinstance(value, dict | list)
+            for child in (value.values() if isinstance(value, dict) else value)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def part(document: Document, name: str) -> Document:
+    """The object under `name`; an empty one when there is none."""
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def parts(document: Document, name: str) -> list[Document]:
+    """The objects of the array under `name`."""
+    value = document.get(name)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def text(document: Document, name: str, limit: int | None = None) -> str | None:
+    """The string (or number) under `name`, made storable; None for anything else and for nothing."""
+    value = document.get(name)
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        return None
+    try:
+        written = storable(str(value))
+    except ValueError:  # an integer of thousands of digits
+        return None
+    return written[:limit] if limit else written
+
+
+def name_of(document: Document, name: str) -> str | None:
+    """A short string: a name, an id, a code."""
+    return text(document, name, _NAME_CHARS)
+
+
+def link(document: Document, name: str) -> str | None:
+    """A web address of a sane length, or None."""
+    value = text(document, name)
+    return value if value and len(value) <= _URL_CHARS and value.lower().startswith(("http://", "https://")) else None
+
+
+def digits(value: str | None) -> str | None:
+    """A phone number as digits; None when there is none in it."""
+    return _NOT_DIGITS.sub("", value or "") or None
+
+
+def identifier(value: object) -> str | None:
+    """A provider's id as text, when it can serve as one."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
+        value = str(value)
+    return value if isinstance(value, str) and is_provider_id(value) else None
+
+
+def identified(body: bytes, found: str | None) -> tuple[str, ...]:
+    """The one id of a body, or the body's digest."""
+    return (found or body_id(body),)
+
+
+def moment(value: object) -> datetime | None:
+    """A time as providers write it: RFC 3339, or Unix seconds (milliseconds when it is that large). None for anything else."""
+    try:
+        if isinstance(value, str) and not value.isdigit():
+            parsed = datetime.fromisoformat(value.strip())
+            return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            seconds = float(value)
+            return datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC) if seconds > 0 else None
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None
+
+
+def conversation(*of: str | None) -> str:
+    """`a~b`, each part made of allowed characters. Raises Unreadable when one is missing."""
+    if not all(of):
+        raise Unreadable(Quarantine("conversation_missing", "neither a phone number nor a user id"))
+    return "~".join(conversation_part(str(one))[:200] for one in of)
+
+
+def must_be_keyed(raw: RawMessage, found: str) -> None:
+    """The id in the body and the one in the key must be the same, or a forged key could claim another's message."""
+    if raw.message_key.split(":", 2)[2:] != [found]:
+        raise Unreadable(Quarantine("identifier_mismatch", "the body's id is not the key's"))
+
+
+def is_audio(mime_type: str | None) -> bool:
+    """Whether a declared type is sound, whatever the provider calls the attachment."""
+    plain = (mime_type or "").partition(";")[0].strip().lower()
+    return plain.startswith("audio/") or plain == "application/ogg"
+
+
+def kind_of(attachments: tuple[FoundAttachment, ...], without: Kind = "text") -> Kind:
+    """The kind of a message that is its attachments: `mixed` when they are of several types."""
+    kinds: dict[AttachmentType, Kind] = {
+        "image": "image",
+        "audio": "audio",
+        "video": "video",
+        "document": "document",
+        "sticker": "sticker",
+        "location": "location",
+        "contact": "contact",
+    }
+    types = {attachment.type for attachment in attachments}
+    if len(types) > 1:
+        return "mixed"
+    return kinds.get(next(iter(types)), without) if types else without
+
+
+def present(**fields: object) -> dict[str, Any]:
+    """The fields that hold something."""
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {})}

@@ -1,0 +1,234 @@
+"""Chatwoot: messages of many channels, one event a request. Contract: chatwoot/chatwoot v4.15.1, WebhookListener and Message#webhook_data."""
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from connectors.providers.adapter import (
+    Document,
+    Unreadable,
+    conversation,
+    identified,
+    identifier,
+    is_audio,
+    kind_of,
+    link,
+    moment,
+    must_be_keyed,
+    name_of,
+    parse,
+    part,
+    parts,
+    present,
+    text,
+)
+from schemas.keys import body_id
+from schemas.outcomes import Quarantine, Skip
+from schemas.records import AttachmentType, ChatMessage, Direction, FoundAttachment, Kind, RawMessage, Role
+from schemas.text import storable_deep
+
+MESSAGE_EVENTS = frozenset({"message_created", "message_updated"})
+OTHER_EVENTS = frozenset(
+    {
+        "conversation_created", "conversation_updated", "conversation_status_changed", "conversation_opened", "conversation_resolved",
+        "conversation_typing_on", "conversation_typing_off", "contact_created", "contact_updated", "inbox_created", "inbox_updated",
+        "webwidget_triggered", "conversation_contact_changed", "conversation_mentioned", "assignee_changed", "team_changed",
+    }
+)  # fmt: skip
+_MESSAGE_TYPES = {0: "incoming", 1: "outgoing", 2: "activity", 3: "template", "0": "incoming", "1": "outgoing", "2": "activity", "3": "template"}
+_BOT_SENDERS = frozenset({"agent_bot", "captain_assistant", "agentbot", "captain::assistant"})
+_WEB_PAGES = frozenset({"fallback", "embed"})
+_SHARES = frozenset({"share", "story_mention", "ig_reel", "ig_post", "ig_story", "ig_story_reply"})
+_MAX_ATTACHMENTS = 50
+
+
+class Chatwoot:
+    name = "chatwoot"
+
+    def identify(self, body: bytes) -> tuple[str, ...]:
+        try:
+            return identified(body, _event_key(parse(body)))
+        except Unreadable:
+            return (body_id(body),)
+
+    def read(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
+        try:
+            return _read(raw)
+        except Unreadable as unreadable:
+            return unreadable.verdict
+
+
+def _event_key(event: Document) -> str | None:
+    """`<account id>/<message id>`; other events carry no id of their own."""
+    if name_of(event, "event") not in MESSAGE_EVENTS:
+        return None
+    account, message = identifier(part(event, "account").get("id")), identifier(event.get("id"))
+    return identifier(f"{account}/{message}") if account and message else None
+
+
+def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
+    event = parse(raw.body)
+    kind = name_of(event, "event")
+    if kind is None:
+        return Quarantine("event_missing", "no event")
+    if kind in OTHER_EVENTS:
+        return Skip("not_a_message")
+    if kind not in MESSAGE_EVENTS:
+        return Skip("unknown_event")
+    found = _event_key(event)
+    if found is None:
+        return Quarantine("identifier_missing", "no account id or message id")
+    must_be_keyed(raw, found)
+    spoken = event.get("message_type")
+    spoken = _MESSAGE_TYPES.get(spoken, spoken) if isinstance(spoken, str | int) else None
+    match spoken:
+        case "incoming" | "outgoing" | "template":
+            return _message(found, event, kind, spoken)
+        case "activity":
+            return Skip("system_event")
+        case _:
+            return Quarantine("field_invalid", "message_type")
+
+
+def _message(found: str, event: Document, kind: str, spoken: str) -> ChatMessage:
+    talk = part(event, "conversation")
+    conversation_id = conversation(identifier(part(event, "account").get("id")), identifier(talk.get("id")))
+    private = event.get("private") is True
+    direction: Direction = "inbound" if spoken == "incoming" and not private else "outbound"
+    attachments = _attachments(event)
+    content = text(event, "content")
+    sender = part(event, "sender")
+    empty = content is None and not attachments
+    attributes = _attributes(event, talk, attachments)
+    if empty and direction == "inbound":
+        attributes["degraded_reason"] = "media_unavailable"
+    return ChatMessage(
+        provider_message_id=found,
+        conversation_id=conversation_id,
+        role=_role(sender, spoken, event),
+        direction=direction,
+        kind=_kind(event, attachments, content, private=private),
+        content=content,
+        occurred_at=moment(event.get("created_at")),
+        sender_id=identifier(sender.get("id")),
+        sender_name=name_of(sender, "name"),
+        attachments=attachments,
+        attributes=attributes,
+        is_update=kind == "message_updated",
+    )
+
+
+def _role(sender: Document, spoken: str, event: Document) -> Role:
+    """Who speaks. Without a sender it is a template, a campaign or an automation, or a send from the channel's own app."""
+    if spoken == "incoming":
+        return "user"
+    kind = (name_of(sender, "type") or "").lower()
+    if spoken == "template" or kind in _BOT_SENDERS:
+        return "assistant"
+    if kind == "user" or part(event, "content_attributes").get("external_echo"):
+        return "agent"
+    return "assistant"
+
+
+def _kind(event: Document, attachments: tuple[FoundAttachment, ...], content: str | None, *, private: bool) -> Kind:
+    if private:
+        return "note"
+    form = name_of(event, "content_type") or "text"
+    if form == "sticker" and attachments:
+        return "sticker"
+    if attachments:
+        return kind_of(attachments, "unsupported" if content is None else "text")
+    if content is None:
+        return "unsupported"
+    return "interactive" if form in {"input_select", "cards", "form", "input_csat", "input_email", "input_text", "input_textarea"} else "text"
+
+
+def _attachments(event: Document) -> tuple[FoundAttachment, ...]:
+    sticker = name_of(event, "content_type") == "sticker"
+    return tuple(_attachment(one, sticker) for one in parts(event, "attachments")[:_MAX_ATTACHMENTS])
+
+
+def _attachment(one: Document, sticker: bool) -> FoundAttachment:
+    form = name_of(one, "file_type") or "file"
+    url = link(one, "data_url")
+    if form == "location":
+        return FoundAttachment(type="location", reason="no_file")
+    if form == "contact":
+        return FoundAttachment(type="contact", reason="no_file")
+    if form in _WEB_PAGES:
+        return FoundAttachment(type="other", url=url, reason="web_page")
+    mime_type = name_of(one, "content_type")
+    return FoundAttachment(
+        type=_type(form, mime_type, sticker),
+        url=url,
+        mime_type=mime_type,
+        filename=_filename(url),
+        reason=None if url else "media_unavailable",
+    )
+
+
+def _type(form: str, mime_type: str | None, sticker: bool) -> AttachmentType:
+    """Whatever is sound is audio: Chatwoot's own `audio`, or a sound sent as a file."""
+    if form == "audio" or is_audio(mime_type):
+        return "audio"
+    if form == "image":
+        return "sticker" if sticker else "image"
+    if form == "video":
+        return "video"
+    if form == "file":
+        return "document"
+    if form in _SHARES:
+        family = (mime_type or "").partition("/")[0]
+        return "video" if family == "video" or form == "ig_reel" else "image" if family == "image" or form == "story_mention" else "other"
+    return "other"
+
+
+def _filename(url: str | None) -> str | None:
+    """The percent-encoded last part of a blob's address."""
+    if url is None:
+        return None
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return None
+    name = unquote(path.rpartition("/")[2], errors="replace")
+    return name[:256] if "/active_storage/" in path and name else None
+
+
+def _attributes(event: Document, talk: Document, attachments: tuple[FoundAttachment, ...]) -> dict[str, Any]:
+    """A white list. Tokens, addresses of people and provider configuration that Chatwoot sends along stay behind."""
+    content = part(event, "content_attributes")
+    inbox = part(event, "inbox")
+    attributes = present(
+        event=name_of(event, "event"),
+        source_id=name_of(event, "source_id"),
+        content_type=name_of(event, "content_type"),
+        inbox_id=identifier(inbox.get("id")),
+        inbox_name=name_of(inbox, "name"),
+        channel=name_of(talk, "channel"),
+        conversation_status=name_of(talk, "status"),
+        contact_source_id=name_of(part(talk, "contact_inbox"), "source_id"),
+        in_reply_to=identifier(content.get("in_reply_to")),
+        in_reply_to_external_id=name_of(content, "in_reply_to_external_id"),
+        external_echo=content.get("external_echo") is True or None,
+        deleted=content.get("deleted") is True or None,
+        is_unsupported=content.get("is_unsupported") is True or None,
+        story_id=name_of(content, "story_id"),
+        image_type=name_of(content, "image_type"),
+        campaign_id=identifier(part(event, "additional_attributes").get("campaign_id")),
+    )
+    found = parts(event, "attachments")[:_MAX_ATTACHMENTS]
+    places = [
+        present(latitude=text(one, "coordinates_lat", 40), longitude=text(one, "coordinates_long", 40), name=name_of(one, "fallback_title"))
+        for one, attachment in zip(found, attachments, strict=True)
+        if attachment.type == "location"
+    ]
+    cards = [
+        present(phone=name_of(one, "fallback_title"), **{key: name_of(part(one, "meta"), key) for key in ("firstName", "lastName", "first_name", "last_name")})
+        for one, attachment in zip(found, attachments, strict=True)
+        if attachment.type == "contact"
+    ]
+    titles = [title for one in found if name_of(one, "file_type") in _WEB_PAGES and (title := name_of(one, "fallback_title"))]
+    heard = [said for one in found if (said := text(one, "transcribed_text", 20_000))]
+    safe = storable_deep(attributes | present(locations=places, contacts=cards, page_titles=titles, chatwoot_transcripts=heard))
+    assert isinstance(safe, dict)
+    return safe
