@@ -132,9 +132,9 @@ def _conversation(message: Document, *, outbound: bool) -> tuple[str, tuple[str,
     business, customer = ("from", "to") if outbound else ("to", "from")
     users = ("toUserId", "recipientUserId", "toParentUserId") if outbound else ("fromUserId", "fromParentUserId")
     ours = digits(name_of(message, business)) or name_of(message, business) or name_of(message, "wabaId")
-    phone = digits(name_of(message, customer)) or (name_of(message, customer) if outbound else None)
+    phone = digits(name_of(message, customer))
     user = next((found for name in users if (found := name_of(message, name))), None)
-    main = conversation(ours, phone or user)
+    main = conversation(ours, phone or user or name_of(message, customer))
     return main, (conversation(ours, user),) if phone and user else ()
 
 

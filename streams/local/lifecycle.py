@@ -54,7 +54,7 @@ def up(
         wanted_servers = list(servers(home, settings, ports, secrets, say))
         _declare(home, [*wanted_servers, *_living_roles(home)])
         _ensure_supervisor(home, owner)
-        _wait_until_running(home, wanted_servers, before, say)
+        _wait_until_running(home, wanted_servers, before, owner, say)
         wanted_roles = []
         if not only_servers:
             sensorium(settings, "topics", "apply")
@@ -62,7 +62,7 @@ def up(
             say("topics and tables are there")
             wanted_roles = list(roles(settings, ports))
             _declare(home, [*wanted_servers, *wanted_roles])
-            _wait_until_running(home, wanted_roles, before, say)
+            _wait_until_running(home, wanted_roles, before, owner, say)
             _add_demo_tenant(home, settings, say)
         _write_environment(home, settings)
         return Up(settings, status(home), any(role.name == "stand-in" for role in wanted_roles))
@@ -106,12 +106,12 @@ def _ensure_supervisor(home: Home, owner: int | None) -> None:
         raise LocalError(f"the supervisor did not start; the end of {log}:\n{_tail(home, SUPERVISOR)}")
 
 
-def _wait_until_running(home: Home, wanted: list[Declared], before: set[tuple[str, int | None]], say: Say) -> None:
+def _wait_until_running(home: Home, wanted: list[Declared], before: set[tuple[str, int | None]], owner: int | None, say: Say) -> None:
     """Returns when all of them answer; says so of each. Raises LocalError when one keeps dying or the time is over."""
     began, waiting = time.monotonic(), {declared.name: declared for declared in wanted}
     first: dict[str, int] = {}
     while waiting:
-        for row in running_in(home):
+        for row in status(home):
             declared = waiting.get(row.name)
             if declared is None or declared.fingerprint != row.fingerprint:
                 continue
@@ -122,13 +122,11 @@ def _wait_until_running(home: Home, wanted: list[Declared], before: set[tuple[st
                 say(f"{row.name}: {'runs elsewhere' if row.state == 'elsewhere' else how}, {row.url}")
             elif row.starts - first[row.name] >= _RESTARTS:
                 raise LocalError(f"{row.name} does not stay up; the end of {home.logs / row.name}.log:\n{_tail(home, row.name)}")
-        if supervisor_of(home) is None:
-            raise LocalError(f"the supervisor ended; the end of {home.logs / SUPERVISOR}.log:\n{_tail(home, SUPERVISOR)}")
-        if time.monotonic() - began > READY_SECONDS:
+        _ensure_supervisor(home, owner)
+        if waiting and time.monotonic() - began > READY_SECONDS:
             name = next(iter(waiting))
             raise LocalError(f"{', '.join(waiting)}: not ready after {READY_SECONDS:.0f} s; the end of {home.logs / name}.log:\n{_tail(home, name)}")
-        if waiting:
-            time.sleep(0.05)
+        time.sleep(0.05 if waiting else 0)
 
 
 def _tail(home: Home, name: str) -> str:

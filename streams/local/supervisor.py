@@ -113,6 +113,8 @@ class Supervisor:
                 kept.process, kept.since = process, time.monotonic()
         self.kept = wanted
         self._end_leftovers()
+        if self.kept:
+            self._write()
 
     def _end_leftovers(self, *names: str) -> None:
         """Ends marked processes (of these names, or of any) that do not descend from one that is kept: children that outlived
@@ -218,8 +220,9 @@ def _supervise(supervisor: Supervisor, owner: Process | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stop.append(number))
     signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes the loop
-    write(supervisor.home.supervisor_file, Process(os.getpid(), started_at(os.getpid()) or "")._asdict())
     supervisor.take_over()
+    # only now, so that whoever finds a living supervisor finds its own state.json, not that of one before
+    write(supervisor.home.supervisor_file, Process(os.getpid(), started_at(os.getpid()) or "")._asdict())
     while not stop and (owner is None or owner.alive()):
         supervisor.tick()
         select.select([wake_read], [], [], _TICK_SECONDS)

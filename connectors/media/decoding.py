@@ -1,0 +1,158 @@
+"""The worker process that decodes hostile bytes: pictures and sound made fit for a model. Nothing else imports this module.
+
+Protocol on stdin and stdout: 4-byte length, msgpack. In: [what, bytes]. Out: a Prepared dict, or {"reason", "detail"}.
+"""
+
+import io
+import resource
+import struct
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+MEMORY_BYTES = 2 * 1024**3
+MAX_PIXELS = 50_000_000
+LONGEST_SIDE = 2_048
+PASS_BYTES = 4_000_000
+AUDIO_BYTES = 25_000_000
+SHORTEST_SECONDS = 0.5
+LONGEST_SECONDS = 4 * 3600
+_PASSED_IMAGES = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+_PASSED_AUDIO = {"ogg": ("ogg", "audio/ogg"), "mp3": ("mp3", "audio/mpeg"), "wav": ("wav", "audio/wav"), "flac": ("flac", "audio/flac")}
+
+
+class NotFit(Exception):
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.detail = reason, detail
+
+
+def prepare_image(data: bytes) -> dict[str, Any]:
+    """As it is when the model takes it, else downscaled, turned upright, on white; of an animation the first frame."""
+    from PIL import Image, ImageOps
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise NotFit("image_too_large", f"{width}x{height}")
+            animated = bool(getattr(image, "is_animated", False))
+            kind = image.format or ""
+            if kind in _PASSED_IMAGES and not animated and len(data) <= PASS_BYTES and max(width, height) <= LONGEST_SIDE:
+                image.load()
+                return {"data": data, "mime": _PASSED_IMAGES[kind], "width": width, "height": height, "animated": False}
+            image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
+            upright = ImageOps.exif_transpose(image)
+            upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+            with_alpha = upright.convert("RGBA")
+            flat = Image.new("RGB", with_alpha.size, "white")
+            flat.paste(with_alpha, mask=with_alpha.getchannel("A"))
+            out = io.BytesIO()
+            flat.save(out, "JPEG", quality=85)
+            return {"data": out.getvalue(), "mime": "image/jpeg", "width": flat.width, "height": flat.height, "animated": animated}
+    except NotFit:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise NotFit("image_too_large") from error
+    except Exception as error:  # decoders raise whatever the bytes lead them to
+        raise NotFit("image_undecodable", type(error).__name__) from error
+
+
+def prepare_audio(data: bytes) -> dict[str, Any]:
+    """Named by what it is; transcoded to mp3 (mono, 16 kHz, 32 kbit/s) only where the API would refuse it."""
+    import av
+
+    try:
+        with av.open(io.BytesIO(data), "r") as container:
+            stream = next(iter(container.streams.audio), None)
+            if stream is None:
+                raise NotFit("audio_undecodable", "no sound in it")
+            formats, codec = container.format.name.split(","), stream.codec_context.name
+            seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else (container.duration or 0) / 1e6
+            mp3, heard = (None, seconds) if _passes(formats, codec, data) and seconds else _transcoded(container, stream)
+    except NotFit:
+        raise
+    except Exception as error:  # decoders raise whatever the bytes lead them to
+        raise NotFit("audio_undecodable", type(error).__name__) from error
+    if heard < SHORTEST_SECONDS:
+        raise NotFit("audio_too_short", f"{heard:.2f} s")
+    if mp3 is None or (_passes(formats, codec, data) and len(data) <= AUDIO_BYTES):
+        extension, mime = next(((*_PASSED_AUDIO[name],) for name in formats if name in _PASSED_AUDIO), ("m4a", "audio/mp4"))
+        if "webm" in formats:
+            extension, mime = "webm", "audio/webm"
+        return {"data": data, "filename": f"audio.{extension}", "mime": mime, "duration_seconds": heard}
+    if len(mp3) > AUDIO_BYTES:
+        raise NotFit("audio_too_long", f"{heard:.0f} s")
+    return {"data": mp3, "filename": "audio.mp3", "mime": "audio/mpeg", "duration_seconds": heard}
+
+
+def _passes(formats: list[str], codec: str, data: bytes) -> bool:
+    """Whether the API takes the container and codec as they are."""
+    if len(data) > AUDIO_BYTES:
+        return False
+    if codec.startswith(("amr", "adpcm")):
+        return False
+    return bool({"ogg", "mp3", "wav", "flac", "mov", "mp4", "m4a", "webm", "matroska"} & set(formats)) and "aac" not in formats
+
+
+def _transcoded(container: Any, stream: Any) -> tuple[bytes, float]:
+    import av
+
+    out = io.BytesIO()
+    seconds = 0.0
+    with av.open(out, "w", format="mp3") as target:
+        encoder = target.add_stream("mp3", rate=16_000, layout="mono")
+        encoder.bit_rate = 32_000
+        resampler = av.AudioResampler(format="s16p", layout="mono", rate=16_000)
+        for frame in _frames(container, stream):
+            seconds += frame.samples / frame.sample_rate
+            if seconds > LONGEST_SECONDS:
+                raise NotFit("audio_too_long", f"over {LONGEST_SECONDS} s")
+            for resampled in resampler.resample(frame):
+                target.mux(encoder.encode(resampled))
+        for resampled in resampler.resample(None):
+            target.mux(encoder.encode(resampled))
+        target.mux(encoder.encode(None))
+    return out.getvalue(), seconds
+
+
+def _frames(container: Any, stream: Any) -> Iterator[Any]:
+    """Decoded frames. AMR's frames of silence (DTX) are not implemented in FFmpeg: nothing is said in them, they are left out."""
+    import av
+
+    for packet in container.demux(stream):
+        try:
+            yield from packet.decode()
+        except av.error.PatchWelcomeError:
+            continue
+
+
+WORK: dict[str, Callable[[bytes], dict[str, Any]]] = {"image": prepare_image, "audio": prepare_audio}
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    while len(head := source.read(4)) == 4:
+        what, data = msgspec.msgpack.decode(source.read(struct.unpack(">I", head)[0]), type=tuple[str, bytes])
+        try:
+            answer = WORK[what](data)
+        except NotFit as unfit:
+            answer = {"reason": unfit.reason, "detail": unfit.detail}
+        except MemoryError:
+            answer = {"reason": f"{what}_undecodable", "detail": "out of memory"}
+        encoded = msgspec.msgpack.encode(answer)
+        sink.write(struct.pack(">I", len(encoded)) + encoded)
+        sink.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Pictures and sound made fit for a model, in worker processes with limits: decoders are C code on hostile bytes."""
+
+import asyncio
+import struct
+import sys
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+WALL_SECONDS = 30.0
+ANSWER_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    data: bytes
+    mime: str
+    width: int
+    height: int
+    animated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedAudio:
+    """`filename` is named by what it is: the API decides by the extension."""
+
+    data: bytes
+    filename: str
+    mime: str
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """It cannot be shown to a model: `reason` from schemas.reasons.AttachmentReason."""
+
+    reason: str
+    detail: str
+
+
+class Decoder:
+    """A few long-lived worker processes, started when first needed; one that hangs or dies is replaced, its item is Unfit."""
+
+    def __init__(self, workers: int = 2, wall_seconds: float = WALL_SECONDS) -> None:
+        self._wall_seconds = wall_seconds
+        self._idle: asyncio.LifoQueue[asyncio.subprocess.Process | None] = asyncio.LifoQueue()
+        for _ in range(workers):
+            self._idle.put_nowait(None)
+        self._alive: set[asyncio.subprocess.Process] = set()
+
+    async def __aenter__(self) -> "Decoder":
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for worker in list(self._alive):
+            await self._end(worker)
+
+    async def prepare_image(self, data: bytes) -> PreparedImage | Unfit:
+        answer = await self._ask("image", data)
+        return Unfit(**answer) if "reason" in answer else PreparedImage(**answer)
+
+    async def prepare_audio(self, data: bytes) -> PreparedAudio | Unfit:
+        answer = await self._ask("audio", data)
+        return Unfit(**answer) if "reason" in answer else PreparedAudio(**answer)
+
+    async def _ask(self, what: str, data: bytes) -> dict[str, Any]:
+        worker = await self._idle.get()
+        healthy = None
+        try:
+            worker = await self._living(worker)
+            async with asyncio.timeout(self._wall_seconds):
+                answer = await self._exchange(worker, what, data)
+            healthy = worker
+            return answer
+        except (TimeoutError, OSError, EOFError, asyncio.IncompleteReadError, msgspec.MsgspecError) as error:
+            detail = "took too long" if isinstance(error, TimeoutError) else "the decoder died"
+            return {"reason": f"{what}_undecodable", "detail": detail}
+        finally:
+            if worker is not None and healthy is None:
+                await asyncio.shield(self._end(worker))
+            self._idle.put_nowait(healthy)
+
+    async def _living(self, worker: asyncio.subprocess.Process | None) -> asyncio.subprocess.Process:
+        if worker is not None and worker.returncode is None:
+            return worker
+        started = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "connectors.media.decoding"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=1024 * 1024,
+        )
+        self._alive.add(started)
+        return started
+
+    @staticmethod
+    async def _exchange(worker: asyncio.subprocess.Process, what: str, data: bytes) -> dict[str, Any]:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        request = msgspec.msgpack.encode([what, data])
+        worker.stdin.write(struct.pack(">I", len(request)) + request)
+        await worker.stdin.drain()
+        (size,) = struct.unpack(">I", await worker.stdout.readexactly(4))
+        if size > ANSWER_BYTES:
+            raise EOFError("an answer beyond all bounds")
+        answer: dict[str, Any] = msgspec.msgpack.decode(await worker.stdout.readexactly(size))
+        return answer
+
+    async def _end(self, worker: asyncio.subprocess.Process) -> None:
+        self._alive.discard(worker)
+        if worker.returncode is None:
+            worker.kill()
+        await worker.wait()
