@@ -124,14 +124,20 @@ def _transcoded(container: Any, stream: Any) -> tuple[bytes, float]:
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:
-    """Decoded frames. AMR's frames of silence (DTX) are not implemented in FFmpeg: nothing is said in them, they are left out."""
+    """Decoded frames. Single broken packets are left out, as a player does (FFmpeg does not know AMR's frames of silence)."""
     import av
 
+    good = bad = 0
     for packet in container.demux(stream):
         try:
-            yield from packet.decode()
-        except av.error.PatchWelcomeError:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            bad += 1
             continue
+        good += 1
+        yield from frames
+    if bad > good:
+        raise NotFit("audio_undecodable", f"{bad} of {bad + good} packets")
 
 
 WORK: dict[str, Callable[[bytes], dict[str, Any]]] = {"image": prepare_image, "audio": prepare_audio}

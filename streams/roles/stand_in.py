@@ -1,0 +1,240 @@
+"""A server that speaks OpenAI's API and says only what it can measure: sizes, colours, lengths. It is no model and says so.
+
+For trying out without a key, and for tests, which can make it misbehave (`controls=True`).
+"""
+
+import asyncio
+import base64
+import colorsys
+import io
+import time
+from array import array
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+import uvicorn
+from fastapi import FastAPI, File, Form, HTTPException, Request, Response, UploadFile
+from fastapi.responses import JSONResponse, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+NAME = "stand-in"
+MAX_BYTES = 30_000_000
+Fault = Literal[
+    "rate_limited", "server_error", "hang", "slow", "slow_loris", "bad_json", "truncated", "refused", "refusal_text", "unauthorized"
+]
+
+
+class Control(msgspec.Struct, kw_only=True):
+    """A fault for calls whose key begins with `key` (None: all), `times` times (None: until deleted)."""
+
+    fault: Fault
+    key: str | None = None
+    times: int | None = None
+    retry_after: float = 1.0
+    seconds: float = 1.0
+
+
+@dataclass
+class Calls:
+    """What was asked: started and finished, by key and kind, and how many at once."""
+
+    started: Counter[str] = field(default_factory=Counter)
+    finished: Counter[str] = field(default_factory=Counter)
+    peak: Counter[str] = field(default_factory=Counter)
+    controls: list[Control] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def one(self, key: str, kind: str) -> AsyncIterator[None]:
+        name = f"{key}:{kind}"
+        self.started[name] += 1
+        self.peak[name] = max(self.peak[name], self.started[name] - self.finished[name])
+        try:
+            yield
+        finally:
+            self.finished[name] += 1
+
+    def fault_for(self, key: str) -> Control | None:
+        for control in self.controls:
+            if control.key is None or key.startswith(control.key):
+                if control.times is not None:
+                    control.times -= 1
+                    if control.times <= 0:
+                        self.controls.remove(control)
+                return control
+        return None
+
+
+def create_app(*, controls: bool = False) -> FastAPI:
+    """The server's routes; with `controls` also /control."""
+    app = FastAPI(title="stand-in", docs_url=None, redoc_url=None)
+    calls = Calls()
+
+    @app.get("/livez")
+    @app.get("/readyz")
+    async def alive() -> Response:
+        return Response("alive\n", media_type="text/plain")
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        return {"object": "list", "data": [{"id": NAME, "object": "model", "created": 0, "owned_by": NAME}]}
+
+    @app.post("/v1/chat/completions", response_model=None)
+    async def chat(request: Request) -> Response:
+        key = _key(request)
+        async with calls.one(key, "vision"):
+            if (answer := await _misbehave(calls.fault_for(key))) is not None:
+                return answer
+            data = _picture(await request.json())
+            text = await asyncio.to_thread(look_at, data)
+            return JSONResponse(_completion(text))
+
+    @app.post("/v1/audio/transcriptions", response_model=None)
+    async def transcriptions(request: Request, file: UploadFile = File(...), model: str = Form(...)) -> Response:
+        key = _key(request)
+        async with calls.one(key, "speech"):
+            if (answer := await _misbehave(calls.fault_for(key))) is not None:
+                return answer
+            data = await file.read()
+            if not (file.filename or "").endswith((".ogg", ".mp3", ".m4a", ".mp4", ".wav", ".webm", ".flac", ".mpeg", ".mpga")):
+                raise HTTPException(400, "Unrecognized file format")
+            return JSONResponse({"text": await asyncio.to_thread(listen_to, data), "model": NAME})
+
+    if controls:
+        _add_controls(app, calls)
+    return app
+
+
+def _add_controls(app: FastAPI, calls: Calls) -> None:
+    @app.post("/control")
+    async def set_control(request: Request) -> dict[str, str]:
+        calls.controls.append(msgspec.json.decode(await request.body(), type=Control))
+        return {"state": "armed"}
+
+    @app.delete("/control")
+    async def delete_controls() -> dict[str, str]:
+        calls.controls.clear()
+        return {"state": "calm"}
+
+    @app.get("/control/calls")
+    async def counts() -> dict[str, Any]:
+        return {"started": calls.started, "finished": calls.finished, "peak": calls.peak}
+
+
+async def _misbehave(control: Control | None) -> Response | None:
+    if control is None:
+        return None
+    match control.fault:
+        case "rate_limited":
+            return JSONResponse({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, 429, {"retry-after": f"{control.retry_after:g}"})
+        case "server_error":
+            return JSONResponse({"error": {"message": "broken"}}, 500)
+        case "unauthorized":
+            return JSONResponse({"error": {"message": "no such key", "code": "invalid_api_key"}}, 401)
+        case "refused":
+            return JSONResponse({"error": {"message": "against policy", "code": "content_policy_violation"}}, 400)
+        case "hang":
+            await asyncio.sleep(control.seconds if control.seconds > 1 else 3600)
+            return None
+        case "slow":
+            await asyncio.sleep(control.seconds)
+            return None
+        case "slow_loris":
+            return StreamingResponse(_drip(control.seconds), media_type="application/json")
+        case "bad_json":
+            return Response("{not json", media_type="application/json")
+        case "truncated":
+            return Response('{"id":"x","choices":[{"index":0,"mess', media_type="application/json")
+        case "refusal_text":
+            return JSONResponse(_completion("I'm sorry, I can't assist with that."))
+
+
+async def _drip(seconds: float) -> AsyncIterator[bytes]:
+    end = time.monotonic() + max(seconds, 60)
+    while time.monotonic() < end:
+        yield b" "
+        await asyncio.sleep(0.2)
+
+
+def _key(request: Request) -> str:
+    return request.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def _picture(body: Any) -> bytes:
+    try:
+        parts = [part for message in body["messages"] if isinstance(message["content"], list) for part in message["content"]]
+        url = next(part["image_url"]["url"] for part in parts if part.get("type") == "image_url")
+        head, _, encoded = url.partition(",")
+        if not head.startswith("data:image/"):
+            raise ValueError(head[:20])
+        return base64.b64decode(encoded, validate=True)[:MAX_BYTES]
+    except (KeyError, TypeError, ValueError, StopIteration) as error:
+        raise HTTPException(400, "this server looks at data: images only") from error
+
+
+def _completion(text: str) -> dict[str, Any]:
+    words = len(text.split())
+    return {
+        "id": NAME, "object": "chat.completion", "created": int(time.time()), "model": NAME, "system_fingerprint": NAME,
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        "usage": {"prompt_tokens": 85, "completion_tokens": words, "total_tokens": 85 + words},
+    }  # fmt: skip
+
+
+def look_at(data: bytes) -> str:
+    """Size, shape and main colours: all this server can see."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            small = image.convert("RGB").resize((16, 16))
+    except Exception as error:
+        raise HTTPException(400, "the image cannot be read") from error
+    colours = Counter(_colour(*small.getpixel((x, y))) for x in range(16) for y in range(16))  # type: ignore[misc]
+    shape = "wide" if width > height else "tall" if height > width else "square"
+    named = " and ".join(name for name, _ in colours.most_common(2))
+    return f"[stand-in] A {shape} picture of {width} by {height} pixels, mostly {named}."
+
+
+def _colour(red: int, green: int, blue: int) -> str:
+    hue, light, saturation = colorsys.rgb_to_hls(red / 255, green / 255, blue / 255)
+    if light < 0.15:
+        return "black"
+    if light > 0.88:
+        return "white"
+    if saturation < 0.15:
+        return "grey"
+    names = ("red", "orange", "yellow", "green", "green", "cyan", "blue", "blue", "violet", "magenta", "pink", "red")
+    return names[int(hue * 12) % 12]
+
+
+def listen_to(data: bytes) -> str:
+    """Length and loudness: all this server can hear."""
+    import av
+
+    loudest, samples = 0, 0
+    try:
+        with av.open(io.BytesIO(data)) as container:
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=8_000)
+            for frame in container.decode(audio=0):
+                for heard in resampler.resample(frame):
+                    wave = array("h", bytes(heard.planes[0])[: heard.samples * 2])
+                    samples += len(wave)
+                    loudest = max(loudest, max(wave, default=0), -min(wave, default=0))
+    except Exception as error:
+        raise HTTPException(400, "the sound cannot be read") from error
+    loudness = "loud" if loudest > 10_000 else "soft" if loudest > 300 else "silent"
+    return f"[stand-in] A sound of {samples / 8_000:.1f} seconds, {loudness}."
+
+
+async def serve(host: str, port: int, *, controls: bool = False) -> None:
+    """Until SIGTERM."""
+    await uvicorn.Server(uvicorn.Config(create_app(controls=controls), host=host, port=port, log_level="warning", access_log=False)).serve()
