@@ -33,10 +33,11 @@ class SpeechModel:
                 )
                 said = heard.text.strip()
                 tokens = _tokens(heard)
+                answered_by = str(getattr(heard, "model", None) or model)
         except Refused:
             return ModelAnswer("", model, refused=True, latency_ms=watch.ms if watch else 0)
-        cost = cost_of_tokens(model, *tokens) or cost_of_sound(model, seconds)
-        return ModelAnswer(said, getattr(heard, "model", None) or model, False, *tokens, cost, watch.ms)
+        cost = cost_of_tokens(answered_by, *tokens) or cost_of_sound(answered_by, seconds)
+        return ModelAnswer(said, answered_by, False, *tokens, cost, watch.ms)
 
     async def close(self) -> None:
         await self._clients.close()

@@ -1,0 +1,272 @@
+"""The sink connector: enriched-messages and quarantine into Postgres, positions in the same transaction."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from connectors.postgres.writer import Placed, Position, Work, Writer
+from schemas import metrics
+from schemas.codec import Undecodable, decode, encode
+from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
+from schemas.records import EnrichedMessage, Quarantined, Source
+from schemas.settings import Settings
+from schemas.topics import Names, TopicName
+from storage.kafka.client import client_config, plain_producer_config, reader_config
+from storage.postgres.pool import unavailable
+from storage.postgres.sql import queries
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+SINK_TOPICS: tuple[TopicName, ...] = ("enriched-messages", "quarantine")
+BATCH_RECORDS = 2_000
+BATCH_BYTES = 8 * 1024 * 1024
+QUARANTINE_SECONDS = 10.0
+LONGEST_BACK_OFF_SECONDS = 10.0
+PROGRAM_VERSION = "0.1.0"
+
+
+class SinkStopped(Exception):
+    """Going on would lose or repeat something: a person must look. The text says what is wrong and what to do."""
+
+
+class Sink:
+    """A group consumer whose commit is a Postgres transaction. `run` returns when stopped; Fenced and SinkStopped end the role."""
+
+    def __init__(self, settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._names = Names(settings.namespace)
+        self._pool = pool
+        self._writer = Writer(pool, f"{self._names.postgres_schema}_messages", self._set_aside)
+        self._producer = Producer(plain_producer_config(settings.kafka))
+        self._admin = AdminClient(client_config(settings.kafka))
+        instance = {"group.instance.id": f"{self._names.group('sink')}-{settings.worker.name}"} if settings.worker.name else {}
+        self._consumer = Consumer(
+            reader_config(settings.kafka, self._names.group("sink"))
+            | instance
+            | {
+                "session.timeout.ms": int(settings.kafka.session_timeout_seconds * 1000),
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 50,
+                "fetch.queue.backoff.ms": 2,
+                "queued.max.messages.kbytes": 32_768,
+                "check.crcs": False,
+            }
+        )
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sink")
+        self._epochs: dict[tuple[str, int], int] = {}
+        self._assignments = 0
+        self._trouble: BaseException | None = None
+        self._stopping = False
+        self.assigned = False
+
+    async def run(self) -> None:
+        """The commit loop.
+
+        1. Take what is there: the first record, then whatever is prefetched.
+        2. Decode; what is not ours goes to quarantine like a row that does not fit.
+        3. One Postgres transaction: rows and positions (connectors/postgres/writer.py).
+        4. Mirror the positions to Kafka, for lag monitoring only: Postgres is the truth.
+        """
+        self._loop = asyncio.get_running_loop()
+        topics = [self._names.topic(name) for name in SINK_TOPICS]
+        await self._in_thread(lambda: self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke))
+        try:
+            while not self._stopping:
+                messages = await self._in_thread(self._take)  # 1
+                if self._trouble is not None:
+                    raise self._trouble
+                if messages:
+                    await self._settle(messages)
+        finally:
+            await self._in_thread(self._consumer.close)
+
+    def stop(self) -> None:
+        """After the batch in hand."""
+        self._stopping = True
+
+    async def _settle(self, messages: list[Message]) -> None:
+        """One batch to its end: again and again while Postgres is away, given up when the assignment changed under it."""
+        assignment, back_off = self._assignments, 0.2
+        work, undecodable = self._decode(messages)  # 2
+        while assignment == self._assignments:
+            began = time.monotonic()
+            try:
+                if undecodable:
+                    await self._set_aside(undecodable)
+                written = await self._writer.write(work)  # 3
+            except Exception as error:
+                trouble = unavailable(error)
+                if trouble is None:
+                    raise
+                log.warning("sink_waits", what=trouble.what, detail=trouble.detail, records=len(messages))
+                await self._wait_as_member(back_off)
+                back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
+                continue
+            metrics.SINK_COMMIT.observe(time.monotonic() - began)
+            metrics.SINK_ROWS.labels("enriched-messages", "written").inc(written.rows)
+            metrics.SINK_ROWS.labels("enriched-messages", "unchanged").inc(written.unchanged)
+            metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(written.unstorable + len(undecodable))
+            self._mirror(work.positions)  # 4
+            return
+
+    def _decode(self, messages: list[Message]) -> tuple[Work, list[tuple[Placed, str]]]:
+        work, undecodable = Work(), []
+        ends: dict[tuple[str, int], int] = {}
+        for message in messages:
+            topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
+            ends[topic, partition] = offset + 1
+            value = message.value()
+            if value is None:
+                continue  # a tombstone: the topic forgets, the row stays
+            logical = self._names.logical(topic)
+            source = Source(topic=logical, partition=partition, offset=offset)
+            kind: type[EnrichedMessage] | type[Quarantined] = EnrichedMessage if logical == "enriched-messages" else Quarantined
+            try:
+                work.placed.append(Placed(source, decode(kind, value), message.key() or b"", value))
+            except Undecodable as error:
+                undecodable.append((Placed(source, None, message.key() or b"", value), f"record_undecodable: {error}"))  # type: ignore[arg-type]
+        work.positions = [Position(topic, partition, end, self._epochs.get((topic, partition), -1)) for (topic, partition), end in ends.items()]
+        return work, undecodable
+
+    async def _set_aside(self, refused: Sequence[tuple[Placed, str]]) -> None:
+        """Into quarantine, acknowledged. A quarantine record that cannot be written, or stored, is our trouble: stop."""
+        for placed, why in refused:
+            if placed.source.topic == "quarantine":
+                raise SinkStopped(f"a quarantine record cannot be stored ({why}): quarantine[{placed.source.partition}] offset {placed.source.offset}")
+        failures: list[KafkaError] = []
+        for placed, why in refused:
+            reason = "record_undecodable" if why.startswith("record_undecodable") else "record_unstorable"
+            log.error("record_set_aside", stage="sink", reason=reason, partition=placed.source.partition, offset=placed.source.offset)
+            record = Quarantined(
+                tenant_id=TenantId(placed.key.partition(b":")[0].decode(errors="replace") or "unknown"),
+                stage="sink",
+                reason=reason,
+                detail=why[:300],
+                topic=placed.source.topic,
+                partition=placed.source.partition,
+                offset=placed.source.offset,
+                key=placed.key,
+                value=placed.value,
+                program_version=PROGRAM_VERSION,
+                created_at=datetime.now(UTC),
+            )
+            self._producer.produce(
+                self._names.topic("quarantine"),
+                encode(record),
+                placed.key,
+                headers=[("tenant", record.tenant_id.encode())],
+                on_delivery=lambda error, _message: failures.append(error) if error else None,
+            )
+        left = await asyncio.to_thread(self._producer.flush, QUARANTINE_SECONDS)
+        if left or failures:
+            raise Unavailable("kafka", 2.0, detail="quarantine not acknowledged")
+
+    def _take(self) -> list[Message]:
+        messages: list[Message] = []
+        size = 0
+        for count, seconds in ((1, 0.25), (BATCH_RECORDS - 1, 0)):
+            for message in self._consumer.consume(count, seconds):
+                error = message.error()
+                if error is None:
+                    messages.append(message)
+                    size += len(message.value() or b"")
+                elif error.code() != KafkaError._PARTITION_EOF and error.fatal():
+                    raise KafkaException(error)
+            if not messages:
+                break
+        return messages
+
+    async def _wait_as_member(self, seconds: float) -> None:
+        """Waits, but goes on polling with everything paused: the group must not take us for dead, and may take partitions away."""
+        deadline = time.monotonic() + seconds
+
+        def poll_paused() -> None:
+            paused = self._consumer.assignment()
+            self._consumer.pause(paused)
+            while time.monotonic() < deadline and not self._stopping:
+                self._consumer.poll(min(0.2, max(0.0, deadline - time.monotonic())))
+            self._consumer.resume([one for one in self._consumer.assignment() if one in paused])
+
+        await self._in_thread(poll_paused)
+
+    def _mirror(self, positions: list[Position]) -> None:
+        self._consumer.commit(offsets=[TopicPartition(p.topic, p.partition, p.next_offset) for p in positions], asynchronous=True)
+        for position in positions:
+            high = self._consumer.get_watermark_offsets(TopicPartition(position.topic, position.partition), cached=True)[1]
+            metrics.SINK_LAG.labels(self._names.logical(position.topic), position.partition).set(max(0, high - position.next_offset))
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """In the consumer's thread, inside `consume`: each partition begins where Postgres says."""
+        self._assignments += 1
+        try:
+            future = asyncio.run_coroutine_threadsafe(self._take_over(partitions), self._loop)
+            consumer.assign(future.result(120))
+            self.assigned = True
+        except Exception as error:
+            self._trouble = error
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._assignments += 1
+        for one in partitions:
+            self._epochs.pop((one.topic, one.partition), None)
+
+    async def _take_over(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """Positions and epochs of newly assigned partitions. Waits while Postgres is away. Raises SinkStopped."""
+        if not partitions:
+            return []
+        found = await asyncio.to_thread(self._topic_ids)
+        back_off = 0.2
+        while True:
+            try:
+                return [await self._take_one(one, found[one.topic]) for one in partitions]
+            except Exception as error:
+                if (trouble := unavailable(error)) is None:
+                    raise
+                log.warning("sink_waits", what=trouble.what, detail=trouble.detail)
+                await asyncio.sleep(back_off)
+                back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
+
+    async def _take_one(self, one: TopicPartition, topic_id: str) -> TopicPartition:
+        row = await self._pool.fetchrow(queries("sink")["take_partition"], one.topic, one.partition, topic_id)
+        assert row is not None
+        if row["topic_id"] != topic_id:
+            raise SinkStopped(
+                f"{one.topic} on the cluster has id {topic_id}, Postgres stands in the one with id {row['topic_id']}: the topic was deleted and made "
+                f"anew, or this is another cluster. If that is intended: DELETE FROM sink_offsets WHERE topic = '{one.topic}'"
+            )
+        next_offset = row["next_offset"]
+        low, high = await asyncio.to_thread(self._bounds, one)
+        if next_offset > high:
+            raise SinkStopped(
+                f"{one.topic}[{one.partition}] ends at {high}, Postgres stands at {next_offset}: the topic lost records, or this is another cluster"
+            )
+        if 0 <= next_offset < low and self._names.logical(one.topic) == "quarantine":
+            log.error("records_deleted_unread", topic=one.topic, partition=one.partition, position=next_offset, first=low)
+        self._epochs[one.topic, one.partition] = row["epoch"]
+        return TopicPartition(one.topic, one.partition, next_offset if next_offset >= 0 else OFFSET_BEGINNING)
+
+    def _bounds(self, one: TopicPartition) -> tuple[int, int]:
+        """First and end offset, by the admin client: the consumer is inside its callback and must not be asked."""
+        wanted = TopicPartition(one.topic, one.partition)
+        found = [self._admin.list_offsets({wanted: spec}, request_timeout=10)[wanted] for spec in (OffsetSpec.earliest(), OffsetSpec.latest())]
+        low, high = (future.result(10).offset for future in found)
+        return low, high
+
+    def _topic_ids(self) -> dict[str, str]:
+        topics = [self._names.topic(name) for name in SINK_TOPICS]
+        described = self._admin.describe_topics(TopicCollection(topics), request_timeout=20)
+        return {name: str(future.result(20).topic_id) for name, future in described.items()}
+
+    def _in_thread(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+

@@ -1,0 +1,65 @@
+-- name: take_partition
+-- Becomes the owner of a partition's position: every former owner's epoch is older from here on.
+INSERT INTO sink_offsets (topic, partition, topic_id, next_offset, epoch) VALUES ($1, $2, $3, -1, 1)
+ON CONFLICT (topic, partition) DO UPDATE SET epoch = sink_offsets.epoch + 1
+RETURNING topic_id, next_offset, epoch;
+
+-- name: move_offset
+-- Moves a partition's position, if this owner is still the owner.
+UPDATE sink_offsets SET next_offset = $3 WHERE topic = $1 AND partition = $2 AND epoch = $4 AND next_offset <= $3;
+
+-- name: merge_messages
+-- Rows of messages; an older version, or a re-delivery after the horizon, changes none.
+INSERT INTO chat_messages AS there
+    (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
+     occurred_at, received_at, enriched_at, sender_id, sender_name)
+SELECT tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes::jsonb, status, version,
+       occurred_at, received_at, enriched_at, sender_id, sender_name
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[],
+            $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[])
+    AS new (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
+            occurred_at, received_at, enriched_at, sender_id, sender_name)
+ON CONFLICT (tenant_id, message_key) DO UPDATE SET
+    role = EXCLUDED.role, direction = EXCLUDED.direction, kind = EXCLUDED.kind, content = EXCLUDED.content,
+    content_attributes = EXCLUDED.content_attributes, status = EXCLUDED.status, version = EXCLUDED.version,
+    occurred_at = EXCLUDED.occurred_at, received_at = EXCLUDED.received_at, enriched_at = EXCLUDED.enriched_at,
+    sender_id = EXCLUDED.sender_id, sender_name = EXCLUDED.sender_name
+WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version >= 1000);
+
+-- name: insert_arrivals
+-- What arrived and when; the first word stands.
+INSERT INTO inbound_messages (tenant_id, provider, provider_message_id, message_key, topic, partition, "offset", occurred_at, received_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::timestamptz[], $9::timestamptz[])
+ON CONFLICT (tenant_id, provider, provider_message_id) DO NOTHING;
+
+-- name: insert_aliases
+-- Other names of a conversation.
+INSERT INTO conversation_aliases (tenant_id, alias, conversation_id)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+ON CONFLICT DO NOTHING;
+
+-- name: insert_objects
+-- Stored files. They never change.
+INSERT INTO media_objects (tenant_id, object_key, message_key, attachment_index, sha256, mime_type, bytes, original_url, stored_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::timestamptz[])
+ON CONFLICT DO NOTHING;
+
+-- name: insert_steps
+-- Steps a message went through.
+INSERT INTO message_steps (tenant_id, message_key, stage, topic, partition, "offset", outcome, at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::text[], $8::timestamptz[])
+ON CONFLICT DO NOTHING;
+
+-- name: insert_quarantined
+-- Records a stage refused, whole.
+INSERT INTO quarantined_messages
+    (tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, key, value, headers, program_version)
+SELECT tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, key, value, headers::jsonb, program_version
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::bigint[], $9::timestamptz[],
+            $10::bytea[], $11::bytea[], $12::text[], $13::text[])
+    AS new (tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, key, value, headers, program_version)
+ON CONFLICT (stage, topic, partition, "offset") DO NOTHING;
+
+-- name: tell
+-- Wakes readers who wait for a conversation.
+SELECT pg_notify($1, $2);
