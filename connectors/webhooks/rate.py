@@ -1,0 +1,29 @@
+"""How many requests a second a tenant may send. Pure: time is an argument."""
+
+from collections import OrderedDict
+
+MAX_BUCKETS = 100_000
+
+
+class Rates:
+    """A token bucket a name, one second deep (at least one request)."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait_seconds(self, name: str, per_second: float, now: float) -> float:
+        """0: take it. Else how long until there is room."""
+        if per_second <= 0:
+            return 0.0
+        deep = max(1.0, per_second)
+        left, at = self._buckets.pop(name, (deep, now))
+        left = min(deep, left + (now - at) * per_second)
+        if left >= 1.0:
+            self._buckets[name] = (left - 1.0, now)
+            wait = 0.0
+        else:
+            self._buckets[name] = (left, now)
+            wait = (1.0 - left) / per_second
+        if len(self._buckets) > MAX_BUCKETS:
+            self._buckets.popitem(last=False)
+        return wait

@@ -1,0 +1,246 @@
+"""The webhook source connector as an ASGI application: bytes in, durable, then 200. No framework on this path."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from connectors.webhooks.answers import UNAUTHORIZED, Problem, Send, answer_json, answer_problem, answer_text
+from connectors.webhooks.body import Budget, Disconnected, Receive, read_body
+from connectors.webhooks.rate import Rates
+from connectors.webhooks.signatures import CHECKS, Claim
+from schemas import metrics
+from schemas.codec import encode
+from schemas.headers import Headers, Routing, is_traceparent, new_traceparent
+from schemas.keys import TenantId, message_key
+from schemas.outcomes import Unavailable
+from schemas.records import RawMessage
+from schemas.settings import Receiver as ReceiverSettings
+from schemas.tenants import ApiKey, Endpoint, Tenant
+
+log = structlog.get_logger()
+
+_KEPT_HEADERS = ("content-type", "user-agent", "x-webhook-endpoint-id", "x-chatwoot-delivery")
+_HEADER_CHARS = 200
+_NO_RETRY_PROVIDERS = frozenset({"chatwoot"})
+"""They send once: refusing for the rate would lose the message, so only a rate set on the endpoint itself counts."""
+Scope = Mapping[str, Any]
+
+
+class Directory(Protocol):
+    """Tenants, endpoints and keys. `loaded` false: nothing is known yet, and nobody may be refused for it."""
+
+    loaded: bool
+
+    def endpoint(self, token: str) -> Endpoint | None: ...
+    def tenant(self, tenant_id: TenantId) -> Tenant | None: ...
+    def key(self, plain: str) -> ApiKey | None: ...
+
+
+class Log(Protocol):
+    """Where raw records go. `send` returns when they are durable, raises Unavailable when that was not said in time."""
+
+    @property
+    def healthy(self) -> bool: ...
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What the receiver must know of providers: ids of a body's events, and what is wrong with a `POST /chat`."""
+
+    identify: Callable[[str, bytes], tuple[str, ...]]
+    validate: Callable[[object], list[str]]
+
+
+class Receiver:
+    """The application. `draining`: still answers, but is not ready for more."""
+
+    def __init__(self, settings: ReceiverSettings, topic: str, log_: Log, directory: Directory, understanding: Understanding) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._log = log_
+        self._directory = directory
+        self._understanding = understanding
+        self._budget = Budget(settings.max_pending_bytes)
+        self._rates = Rates()
+        self.draining = False
+
+    @property
+    def ready(self) -> bool:
+        return self._directory.loaded and self._log.healthy and not self.draining
+
+    def drain(self) -> None:
+        """Not ready for more from here on; what comes all the same is still answered."""
+        self.draining = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        provider, status = "none", 500
+        try:
+            path: str = scope["path"]
+            if path.startswith("/webhooks/"):
+                given, _, token = path.removeprefix("/webhooks/").partition("/")
+                provider = given if given in CHECKS else "other"
+                status = await self._webhook(scope, receive, send, given, token)
+            elif path == "/chat":
+                provider, status = "chat", await self._chat(scope, receive, send)
+            else:
+                status = await self._operations(scope, send, path)
+        except Problem as problem:
+            status = problem.status
+            await answer_problem(send, problem)
+        except Unavailable as trouble:
+            status = 503
+            log.warning("receiver_unavailable", what=trouble.what, detail=trouble.detail)
+            await answer_problem(send, Problem(503, "Service Unavailable", "not stored, send it again", {"retry-after": "1"}))
+        except Disconnected:
+            status = 499
+        metrics.RECEIVER_REQUESTS.labels(provider, status).inc()
+
+    async def _webhook(self, scope: Scope, receive: Receive, send: Send, provider: str, token: str) -> int:
+        """A provider's delivery.
+
+        1. Who: the token names tenant, provider and secrets.
+        2. Read the body within bounds, the limit before the signature.
+        3. Check the signature on the raw bytes.
+        4. Write, and answer 200 only when it is durable.
+        """
+        _only_post(scope)
+        self._must_be_loaded()
+        headers = _headers(scope)
+        endpoint = self._directory.endpoint(token)  # 1
+        with self._budget.one_request() as share:
+            limits = self._settings
+            body = await read_body(receive, headers, share, max_bytes=limits.max_body_bytes, seconds=limits.body_seconds)  # 2
+            if endpoint is None or endpoint.provider != provider:
+                return await _unauthorized(send)
+            if not self._is_signed(endpoint, headers, body):  # 3
+                return await _unauthorized(send)
+            self._must_be_within_rate(endpoint)
+            ids = self._understanding.identify(provider, body)
+            routing = Routing(tenant_id=endpoint.tenant_id, provider=provider, traceparent=_trace(headers))
+            kept = {name: headers[name][:_HEADER_CHARS] for name in _KEPT_HEADERS if name in headers}
+            for position, provider_message_id in enumerate(ids):
+                key = message_key(endpoint.tenant_id, provider, provider_message_id)
+                raw = RawMessage(
+                    tenant_id=endpoint.tenant_id,
+                    provider=provider,
+                    message_key=key,
+                    endpoint_id=endpoint.endpoint_id,
+                    received_at=datetime.now(UTC),
+                    position=position,
+                    headers=kept,
+                    body=body,
+                )
+                await self._write(raw, routing)  # 4
+        await answer_json(send, 200, {"accepted": len(ids)})
+        return 200
+
+    async def _chat(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """A message a service already holds."""
+        _only_post(scope)
+        self._must_be_loaded()
+        headers = _headers(scope)
+        key = self._directory.key(headers.get("authorization", "").removeprefix("Bearer ").strip())
+        if key is None:
+            return await _unauthorized(send, {"www-authenticate": "Bearer"})
+        if key.scope not in ("chat", "admin"):
+            raise Problem(403, "Forbidden", "this key has not the scope chat")
+        with self._budget.one_request() as share:
+            limits = self._settings
+            body = await read_body(receive, headers, share, max_bytes=limits.max_body_bytes, seconds=limits.body_seconds)
+            try:
+                document = json.loads(body)
+            except (ValueError, RecursionError):
+                raise Problem(400, "Bad Request", "the body is not JSON") from None
+            errors = self._understanding.validate(document)
+            if errors:
+                raise Problem(422, "Unprocessable Content", "; ".join(errors), extra={"errors": errors})
+            self._must_wait(f"tenant:{key.tenant_id}", self._tenant_rate(key.tenant_id))
+            provider = document["provider"]
+            message = message_key(key.tenant_id, provider, document["provider_message_id"])
+            raw = RawMessage(tenant_id=key.tenant_id, provider=provider, message_key=message, received_at=datetime.now(UTC), body=body)
+            await self._write(raw, Routing(tenant_id=key.tenant_id, provider=provider, traceparent=_trace(headers)))
+        await answer_json(send, 202, {"message_key": message})
+        return 202
+
+    async def _write(self, raw: RawMessage, routing: Routing) -> None:
+        began = time.monotonic()
+        await self._log.send(self._topic, raw.message_key.encode(), encode(raw), routing.to_headers())
+        metrics.RECEIVER_ACK.observe(time.monotonic() - began)
+
+    async def _operations(self, scope: Scope, send: Send, path: str) -> int:
+        if path not in ("/livez", "/readyz", "/metrics"):
+            raise Problem(404, "Not Found")
+        if scope["method"] not in ("GET", "HEAD"):
+            raise Problem(405, "Method Not Allowed", headers={"allow": "GET"})
+        status, text, kind = 200, b"alive\n", b"text/plain; charset=utf-8"
+        if path == "/readyz":
+            status, text = (200, b"ready\n") if self.ready else (503, b"not ready\n")
+        elif path == "/metrics":
+            text, kind = generate_latest(), CONTENT_TYPE_LATEST.encode()
+        await answer_text(send, status, text, kind)
+        return status
+
+    def _must_be_loaded(self) -> None:
+        if not self._directory.loaded:
+            raise Problem(503, "Service Unavailable", "starting", {"retry-after": "1"})
+
+    def _is_signed(self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> bool:
+        if endpoint.unsigned:
+            return True
+        check = CHECKS.get(endpoint.provider)
+        if check is None:
+            return False
+        verdict = check(Claim(headers, body, time.time()), endpoint.secrets, age_seconds=self._settings.signature_age_seconds)
+        if verdict == "valid_old":
+            metrics.RECEIVER_OLD_SIGNATURES.labels(endpoint.provider).inc()
+        return verdict in ("valid", "valid_old")
+
+    def _must_be_within_rate(self, endpoint: Endpoint) -> None:
+        if endpoint.rate_per_second is not None:
+            self._must_wait(f"endpoint:{endpoint.endpoint_id}", endpoint.rate_per_second)
+        elif endpoint.provider not in _NO_RETRY_PROVIDERS:
+            self._must_wait(f"tenant:{endpoint.tenant_id}", self._tenant_rate(endpoint.tenant_id))
+
+    def _tenant_rate(self, tenant_id: TenantId) -> float:
+        tenant = self._directory.tenant(tenant_id)
+        own = tenant.settings.rate if tenant is not None else None
+        return self._settings.tenant_rate_per_second if own is None else own
+
+    def _must_wait(self, name: str, per_second: float) -> None:
+        wait = self._rates.wait_seconds(name, per_second, time.monotonic())
+        if wait > 0:
+            raise Problem(429, "Too Many Requests", headers={"retry-after": str(max(1, round(wait + 0.5)))})
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Lower-case names; of a repeated one the first, so that a second signature cannot replace it."""
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+    return found
+
+
+def _only_post(scope: Scope) -> None:
+    if scope["method"] != "POST":
+        raise Problem(405, "Method Not Allowed", headers={"allow": "POST"})
+
+
+def _trace(headers: Mapping[str, str]) -> str:
+    given = headers.get("traceparent", "")
+    return given if is_traceparent(given) else new_traceparent()
+
+
+async def _unauthorized(send: Send, headers: Mapping[str, str] = {}) -> int:
+    problem = Problem(401, "Unauthorized", headers=headers)
+    problem.document = UNAUTHORIZED
+    await answer_problem(send, problem)
+    return 401
