@@ -170,7 +170,11 @@ class Downloader:
         return target._replace(fragment="")
 
     def _next_hop(self, here: SplitResult, location: str) -> SplitResult:
-        there = self._checked(urljoin(here.geturl(), location))
+        try:
+            joined = urljoin(here.geturl(), location)
+        except ValueError:
+            raise Refused("media_refused_address") from None
+        there = self._checked(joined)
         if here.scheme == "https" and there.scheme == "http":
             raise Refused("media_refused_address")
         return there

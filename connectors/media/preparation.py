@@ -85,6 +85,8 @@ class Decoder:
     async def _living(self, worker: asyncio.subprocess.Process | None) -> asyncio.subprocess.Process:
         if worker is not None and worker.returncode is None:
             return worker
+        if worker is not None:
+            self._alive.discard(worker)  # it died while idle
         started = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "connectors.media.decoding"),
             stdin=asyncio.subprocess.PIPE,

@@ -1,5 +1,6 @@
 """What a file is, by its first bytes: never by its name, and only as a hint by what was declared."""
 
+import codecs
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -85,7 +86,7 @@ def _by_library(head: bytes, declared: str) -> Sniffed:
     if stripped[:1] in (b"{", b"[") and declared.partition("/")[0] in ("image", "audio", "video"):
         return Sniffed("application/json", "txt", "web_page")  # an error body where a file was announced
     try:
-        head[:-4].decode()
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
     except UnicodeDecodeError:
         return UNKNOWN
     return Sniffed(declared if declared in _PLAIN else "text/plain", _PLAIN.get(declared, "txt"), "document") if head else UNKNOWN

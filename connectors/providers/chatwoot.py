@@ -24,7 +24,7 @@ from connectors.providers.adapter import (
 from schemas.keys import body_id
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, Direction, FoundAttachment, Kind, RawMessage, Role
-from schemas.text import storable_deep
+from schemas.text import storable, storable_deep
 
 MESSAGE_EVENTS = frozenset({"message_created", "message_updated"})
 OTHER_EVENTS = frozenset(
@@ -190,7 +190,7 @@ def _filename(url: str | None) -> str | None:
         path = urlsplit(url).path
     except ValueError:
         return None
-    name = unquote(path.rpartition("/")[2], errors="replace")
+    name = storable(unquote(path.rpartition("/")[2], errors="replace"))
     return name[:256] if "/active_storage/" in path and name else None
 
 
@@ -223,7 +223,10 @@ def _attributes(event: Document, talk: Document, attachments: tuple[FoundAttachm
         if attachment.type == "location"
     ]
     cards = [
-        present(phone=name_of(one, "fallback_title"), **{key: name_of(part(one, "meta"), key) for key in ("firstName", "lastName", "first_name", "last_name")})
+        present(
+            phone=name_of(one, "fallback_title"),
+            **{key: name_of(part(one, "meta"), key) for key in ("firstName", "lastName", "first_name", "last_name")},
+        )
         for one, attachment in zip(found, attachments, strict=True)
         if attachment.type == "contact"
     ]

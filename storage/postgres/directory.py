@@ -74,6 +74,11 @@ class Directory:
     def endpoint_by_id(self, endpoint_id: str) -> Endpoint | None:
         return self._snapshot.endpoints_by_id.get(endpoint_id)
 
+    def provider_key(self, tenant_id: TenantId, provider: str) -> str | None:
+        """An API key of the provider that the tenant gave with one of its endpoints."""
+        endpoints = self._snapshot.endpoints_by_id.values()
+        return next((e.api_key for e in endpoints if e.tenant_id == tenant_id and e.provider == provider and e.api_key), None)
+
     def tenant(self, tenant_id: TenantId) -> Tenant | None:
         return self._snapshot.tenants.get(tenant_id)
 

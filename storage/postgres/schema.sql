@@ -36,6 +36,8 @@ CREATE TABLE chat_messages (
 CREATE INDEX chat_messages_by_conversation ON chat_messages (tenant_id, conversation_id, received_at);
 CREATE INDEX chat_messages_pending ON chat_messages (tenant_id, received_at) WHERE status = 'pending';
 CREATE INDEX chat_messages_degraded ON chat_messages (tenant_id, received_at) WHERE status = 'degraded';
+CREATE INDEX chat_messages_by_attachment ON chat_messages USING gin ((content_attributes -> 'attachments') jsonb_path_ops)
+    WHERE content_attributes ? 'attachments';
 
 CREATE TABLE conversation_aliases (
     tenant_id       text NOT NULL,

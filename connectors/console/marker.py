@@ -1,0 +1,87 @@
+"""The marker of visual context, and how nobody forges or closes it. Pure.
+
+`[CONTEXTO VISUAL: …]` is what a bot trusts. In every text that came from outside, typed, transcribed or described, what
+reads like the marker is defused: whatever case, spacing, accents, zero-width characters or look-alike letters it is
+written with.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+
+DEFAULT_TEXT = "[CONTEXTO VISUAL: {description}]"
+_OPENING = frozenset("[［〔【〖⟦❲⁅⦋⦏⁽{｛❴⟨‹«<＜(（❨❪⎡⎢⎣⟮")
+_LOOKALIKES = str.maketrans(
+    "асеорхутікмнвзѕјԁһӏԛԝɡіοαενικρτυχςσωΟΑΕΝΙΚΡΤΥΧΒΗΜΖ0135$@ⅼ∣|",
+    "aceopxytikmhb3sjdhlqwgioaevikptuxcswoaenikptyxbhmzoiess" + "alll"[:4],
+)
+_BRACKETS = {character: "(" for character in "[［〔【〖⟦❲⁅⦋⦏{｛❴<＜⟨‹«"} | {character: ")" for character in "]］〕】〗⟧❳⁆⦌⦐}｝❵>＞⟩›»"}
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """What a text looks like, letters and opening brackets only; `at[i]` is where character i stands in the text."""
+
+    text: str
+    at: list[int]
+
+
+def skeleton(text: str) -> Skeleton:
+    shown: list[str] = []
+    at: list[int] = []
+    for index, character in enumerate(text):
+        for plain in unicodedata.normalize("NFKD", character).casefold().translate(_LOOKALIKES):
+            if plain.isalpha() and unicodedata.category(plain) not in ("Mn", "Lm"):
+                shown.append(plain)
+                at.append(index)
+        if character in _OPENING:
+            shown.append("[")
+            at.append(index)
+    return Skeleton("".join(shown), at)
+
+
+class Marker:
+    """The frame of one line of visual context: the default, or what the tenant set."""
+
+    def __init__(self, frame: str | None) -> None:
+        self._frame = " ".join((frame or DEFAULT_TEXT).split())
+        if "{description}" not in self._frame:
+            self._frame = DEFAULT_TEXT
+        prefixes = {one.partition("{description}")[0] for one in (self._frame, DEFAULT_TEXT)}
+        self._forgeries = sorted({skeleton(prefix).text.strip("[") for prefix in prefixes} - {""}, key=len, reverse=True)
+        self._frame_signs = {c for c in self._frame.replace("{description}", "") if not c.isalnum() and not c.isspace() and c not in ".,"}
+
+    def line(self, description: str) -> str:
+        """One line; the description cannot end it, or begin another."""
+        flat = " ".join(self.defused(description).split())
+        inside = "".join(_BRACKETS.get(character, " " if character in self._frame_signs and character not in ":" else character) for character in flat)
+        return self._frame.replace("{description}", inside.strip())
+
+    def defused(self, text: str) -> str:
+        """The text with whatever reads like the beginning of a marker broken up by a middle dot."""
+        for forgery in self._forgeries:
+            text = self._break(text, forgery)
+        return text
+
+    @staticmethod
+    def _break(text: str, forgery: str) -> str:
+        while True:
+            seen = skeleton(text)
+            found = _find(seen.text, forgery)
+            if found is None:
+                return text
+            start, middle = seen.at[found[0]], seen.at[found[1]]
+            # The bracket becomes round, and a dot stands inside the words: no reader takes it for the marker.
+            text = f"{text[:start]}({text[start + 1 : middle]}·{text[middle:]}"
+
+
+def _find(shown: str, forgery: str) -> tuple[int, int] | None:
+    """(bracket, second letter) of the first `[…forgery` in a skeleton; brackets inside the words do not hide them."""
+    letters = [(character, index) for index, character in enumerate(shown) if character != "["]
+    words = "".join(character for character, _ in letters)
+    begin = words.find(forgery)
+    while begin >= 0:
+        first = letters[begin][1]
+        if first > 0 and shown[first - 1] == "[":
+            return first - 1, letters[begin + 1][1] if len(forgery) > 1 else first
+        begin = words.find(forgery, begin + 1)
+    return None

@@ -1,0 +1,48 @@
+"""Errors as RFC 9457 problem details."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from schemas.outcomes import Unavailable
+
+_TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 416: "Range Not Satisfiable",
+           422: "Unprocessable Content", 502: "Bad Gateway", 503: "Service Unavailable"}  # fmt: skip
+
+
+class Problem(Exception):
+    """An answer that is an error. `detail` is for the person who reads it."""
+
+    def __init__(self, status: int, detail: str = "", headers: Mapping[str, str] = {}) -> None:
+        super().__init__(status, detail)
+        self.status, self.detail, self.headers = status, detail, headers
+
+
+def problem_response(status: int, detail: str = "", headers: Mapping[str, str] = {}, **extra: Any) -> JSONResponse:
+    document = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status} | ({"detail": detail} if detail else {}) | extra
+    return JSONResponse(document, status, dict(headers), media_type="application/problem+json")
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Every error of the app leaves it as a problem."""
+
+    @app.exception_handler(Problem)
+    async def problem(_: Request, error: Problem) -> JSONResponse:
+        return problem_response(error.status, error.detail, error.headers)
+
+    @app.exception_handler(Unavailable)
+    async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
+        return problem_response(503, f"{error.what} is away", {"retry-after": str(max(1, round(error.retry_after)))})
+
+    @app.exception_handler(StarletteHTTPException)
+    async def http(_: Request, error: StarletteHTTPException) -> JSONResponse:
+        return problem_response(error.status_code, str(error.detail or ""), error.headers or {})
+
+    @app.exception_handler(RequestValidationError)
+    async def validation(_: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
+        return problem_response(422, "; ".join(errors), errors=errors)

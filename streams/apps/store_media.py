@@ -1,0 +1,111 @@
+"""The store_media stage as a Faust app: downloads, the spool and the object store."""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from connectors.media.download import Downloaded, Downloader, NotThere, Refused, sweep_spool
+from connectors.media.sniff import Sniffed, sniff
+from connectors.providers.downloads import Way, ways
+from schemas import metrics
+from schemas.outcomes import Forward, Unavailable
+from schemas.records import MediaJob
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.objects.keys import object_key, public_path
+from storage.objects.store import ObjectStore
+from storage.postgres.directory import Directory
+from storage.postgres.vault import Vault
+from streams.apps.encoding import utc_now
+from streams.apps.jobs import JobStage, Turn, job_app
+from streams.lanes.app import LaneApp
+from streams.stages.store_media import FileGone, FileNotThere, store_media
+from schemas.tenants import TenantSettings
+
+log = structlog.get_logger()
+SPOOL_STALE_SECONDS = 3_600.0
+
+
+class MediaWorld:
+    """The stage's ports on real clients."""
+
+    def __init__(self, settings: Settings) -> None:
+        names = Names(settings.namespace)
+        self.directory = Directory(settings.postgres, names, Vault(settings.secrets.key))
+        self._settings = settings
+        self._prefix = names.object_prefix
+        self._store = ObjectStore(settings.objects)
+        self._spool = Path(tempfile.gettempdir()) / f"sensorium-spool-{names.prefix or 'main'}"
+        self._downloader = Downloader(allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=self._spool)
+
+    async def open(self) -> None:
+        await self.directory.start()
+        await self.directory.wait_loaded()
+        await self._downloader.__aenter__()
+        await self._have_bucket()
+        await asyncio.to_thread(sweep_spool, self._spool, SPOOL_STALE_SECONDS)
+
+    async def _have_bucket(self) -> None:
+        while True:
+            try:
+                return await self._store.ensure_bucket()
+            except Unavailable as trouble:
+                log.warning("object_store_unreachable", detail=trouble.detail)
+                await asyncio.sleep(trouble.retry_after)
+
+    async def close(self) -> None:
+        await self._downloader.__aexit__(None, None, None)
+        await self.directory.stop()
+        await self._store.close()
+
+    def ways(self, job: MediaJob) -> Sequence[Way]:
+        endpoint = self.directory.endpoint_by_id(job.endpoint_id) if job.endpoint_id else None
+        ours = endpoint is not None and endpoint.tenant_id == job.tenant_id
+        key = endpoint.api_key if endpoint is not None and ours else None
+        return ways(job, api_key=key, ycloud_api_base=self._settings.providers.ycloud.api_base)
+
+    async def fetch(self, way: Way, max_bytes: int) -> Downloaded:
+        try:
+            return await self._downloader.fetch(
+                way.url, headers=way.headers, max_bytes=max_bytes, deadline_seconds=self._settings.media.download_seconds
+            )
+        except NotThere:
+            raise FileNotThere from None
+        except Refused as refused:
+            raise FileGone(refused.reason, try_next_way=refused.status in (401, 403)) from None
+
+    def sniff(self, head: bytes, declared: str | None) -> Sniffed:
+        return sniff(head, declared)
+
+    async def keep(self, job: MediaJob, fetched: Downloaded, kept: Sniffed) -> str:
+        if job.declared_sha256 is not None and job.declared_sha256 != fetched.sha256:
+            metrics.MEDIA_HASH_MISMATCH.labels(job.provider if job.provider in ("ycloud", "chatwoot") else "direct").inc()
+        key = object_key(self._prefix, job.tenant_id, job.message_key, job.index, fetched.sha256, kept.extension)
+        await self._store.put_file(key, fetched.path, kept.mime)
+        metrics.MEDIA_BYTES.labels(job.type).inc(fetched.bytes)
+        return key
+
+    def public_path(self, object_key: str) -> str:
+        return public_path(self._prefix, object_key)
+
+
+def create_app(settings: Settings) -> LaneApp:
+    """The app; its worker is started by the `stream` role."""
+    world = MediaWorld(settings)
+
+    async def work(turn: Turn[MediaJob]) -> Forward:
+        tenant = world.directory.tenant(turn.job.tenant_id)
+        return await store_media(
+            turn.job,
+            ports=world,
+            limits=settings.media,
+            tenant=tenant.settings if tenant is not None else TenantSettings(),
+            source=turn.arrival.source,
+            waited_seconds=turn.waited_seconds,
+            now=utc_now(),
+        )
+
+    return job_app(settings, JobStage("store_media", MediaJob, work, world))

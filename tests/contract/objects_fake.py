@@ -1,0 +1,56 @@
+"""An object store in memory, for tests of what stands on one. Proven by the suite that also runs on the real store."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from storage.objects.store import CHUNK_BYTES, ObjectMissing, Stored
+
+
+class ObjectsFake:
+    """The methods of storage.objects.store.ObjectStore, over a dict."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, tuple[Stored, bytes]] = {}
+
+    async def ensure_bucket(self) -> None:
+        return None
+
+    async def put_file(self, key: str, path: Path, mime: str) -> None:
+        await self.put_bytes(key, path.read_bytes(), mime)
+
+    async def put_bytes(self, key: str, data: bytes, mime: str) -> None:
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        self._objects[key] = Stored(key, len(data), mime, etag, datetime.now(UTC)), data
+
+    async def get(self, key: str, *, max_bytes: int) -> bytes:
+        data = self._data(key)
+        if len(data) > max_bytes:
+            raise ValueError(f"object over {max_bytes} bytes")
+        return data
+
+    async def stat(self, key: str) -> Stored | None:
+        return self._objects[key][0] if key in self._objects else None
+
+    async def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        data = self._data(key)
+        part = data[offset : offset + length] if length else data[offset:]
+        for begin in range(0, len(part), CHUNK_BYTES):
+            yield part[begin : begin + CHUNK_BYTES]
+
+    async def list(self, prefix: str) -> AsyncIterator[Stored]:
+        for key in sorted(self._objects):
+            if key.startswith(prefix):
+                yield self._objects[key][0]
+
+    async def delete(self, key: str) -> None:
+        self._objects.pop(key, None)
+
+    async def close(self) -> None:
+        return None
+
+    def _data(self, key: str) -> bytes:
+        if key not in self._objects:
+            raise ObjectMissing
+        return self._objects[key][1]

@@ -1,0 +1,273 @@
+import json
+from datetime import timedelta
+from itertools import permutations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.codec import Undecodable
+from schemas.outcomes import Duplicate, Skip
+from schemas.records import Attachment, EnrichedMessage, Enrichment
+from streams.stages.assemble import OpenMessage, assemble, fold, open_message
+from tests.unit.records import NOW, attachment, enrichment, message, opened, stored
+
+LATER = NOW + timedelta(minutes=1)
+
+
+def begun(of: EnrichedMessage, generation: int = 0) -> OpenMessage:
+    return open_message(opened(of, generation))
+
+
+def after(of: EnrichedMessage, *facts: Enrichment) -> EnrichedMessage:
+    """The version that says all of the facts, folded in this order."""
+    state = begun(of)
+    for fact in facts:
+        fold(state, fact)
+    return assemble(state, LATER)
+
+
+def described(index: int = 0, text: str | None = "Un perro", **fields: object) -> Enrichment:
+    return enrichment("described", index, text=text, model="gpt-4o", recipe="r1", prompt_version="v1", **fields)
+
+
+def transcribed(index: int = 0, text: str | None = "Hola", **fields: object) -> Enrichment:
+    return enrichment("transcribed", index, text=text, model="whisper-1", recipe="r2", prompt_version="v1", **fields)
+
+
+ONE = message(attachment(0))
+VOICE = message(attachment(0, type="audio"), kind="audio")
+
+
+# the end does not depend on the way
+
+
+def facts_of(index: int, ending: str) -> list[Enrichment]:
+    """All that will ever be said of one attachment."""
+    audio = {"mime_type": "audio/ogg", "next": "audio"}
+    return {
+        "stored": [stored(index)],
+        "unpaid": [stored(index, reason="outgoing")],
+        "described": [stored(index, next="vision"), described(index, f"imagen {index}")],
+        "transcribed": [stored(index, **audio), transcribed(index, f"voz {index}")],
+        "refused": [stored(index, next="vision"), enrichment("failed", index, stage="describe", reason="refused_by_model")],
+        "too short": [stored(index, **audio), enrichment("skipped", index, stage="transcribe", reason="audio_too_short")],
+        "gone": [enrichment("failed", index, reason="media_gone")],
+    }[ending]
+
+
+ENDINGS = st.sampled_from(["stored", "unpaid", "described", "transcribed", "refused", "too short", "gone"])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[EnrichedMessage, list[Enrichment], list[Enrichment]]:
+    """A message, the facts of it in slot order, and the same in some order with some repeated (`opened` as well)."""
+    endings = draw(st.lists(ENDINGS, min_size=1, max_size=4))
+    of = message(*(attachment(index) for index in range(len(endings))), content=draw(st.sampled_from([None, "mira"])))
+    facts = [fact for index, ending in enumerate(endings) for fact in facts_of(index, ending)]
+    repeated = draw(st.lists(st.sampled_from([*facts, opened(of)]), max_size=6))
+    return of, facts, draw(st.permutations(facts + repeated))
+
+
+@given(histories(), st.booleans())
+def test_any_order_and_any_repetition_give_the_same_message(
+    history: tuple[EnrichedMessage, list[Enrichment], list[Enrichment]], is_reloaded: bool
+) -> None:
+    of, facts, shuffled = history
+    state = begun(of)
+    for fact in shuffled:
+        folded = fold(state, fact)
+        assert folded is state or folded == Duplicate()
+        if is_reloaded:
+            state = OpenMessage.from_bytes(state.to_bytes())
+    final = assemble(state, LATER)
+    assert final == after(of, *facts)
+    assert final.status in ("complete", "degraded")
+
+
+@given(histories())
+def test_a_message_is_pending_until_the_last_fact(history: tuple[EnrichedMessage, list[Enrichment], list[Enrichment]]) -> None:
+    of, facts, _ = history
+    assert [after(of, *facts[:known]).status == "pending" for known in range(len(facts) + 1)] == [True] * len(facts) + [False]
+
+
+def test_a_result_before_its_file_waits_for_it() -> None:
+    early = after(ONE, described())
+    assert (early.status, early.attachments[0].status, early.attachments[0].description) == ("pending", "pending", None)
+    for order in permutations([stored(next="vision"), described()]):
+        assert after(ONE, *order).attachments[0].status == "described"
+
+
+# what an ending looks like
+
+
+@pytest.mark.parametrize(
+    ("of", "facts", "status", "of_attachment"),
+    [
+        (ONE, [stored()], "complete", {"status": "stored", "url": "/media/acme/0.jpg", "bytes": 48_211}),
+        (ONE, [stored(reason="outgoing")], "complete", {"status": "skipped", "reason": "outgoing", "object_key": "media/acme/0.jpg"}),
+        (
+            ONE,
+            [stored(next="vision"), described()],
+            "complete",
+            {"status": "described", "description": "Un perro", "model": "gpt-4o", "recipe": "r1"},
+        ),
+        (ONE, [stored(next="vision")], "pending", {"status": "pending", "url": "/media/acme/0.jpg"}),
+        (ONE, [enrichment("failed", 0, reason="media_gone")], "degraded", {"status": "failed", "reason": "media_gone", "url": None}),
+        (ONE, [enrichment("skipped", 0, reason="web_page")], "complete", {"status": "skipped", "reason": "web_page"}),
+        (
+            ONE,
+            [stored(next="vision"), enrichment("failed", 0, stage="describe", reason="refused_by_model")],
+            "degraded",
+            {"status": "failed", "reason": "refused_by_model", "url": "/media/acme/0.jpg", "description": None},
+        ),
+        (
+            VOICE,
+            [stored(next="audio", mime_type="audio/ogg"), enrichment("skipped", 0, stage="transcribe", reason="audio_too_short")],
+            "complete",
+            {"status": "skipped", "reason": "audio_too_short"},
+        ),
+        (message(attachment(0, type="document")), [stored(mime_type="application/ogg")], "complete", {"type": "audio"}),
+        (message(attachment(0, type="document")), [stored(mime_type="image/png")], "complete", {"type": "document"}),
+    ],
+)
+def test_what_became_of_an_attachment(of: EnrichedMessage, facts: list[Enrichment], status: str, of_attachment: dict[str, object]) -> None:
+    final = after(of, *facts)
+    (only,) = final.attachments
+    assert (final.status, {name: getattr(only, name) for name in of_attachment}) == (status, of_attachment)
+
+
+def test_a_voice_note_is_its_transcript() -> None:
+    assert after(VOICE, stored(next="audio"), transcribed()).content == "Hola"
+
+
+def test_a_caption_stays_the_content_and_the_transcript_stands_beside_it() -> None:
+    final = after(msgspec.structs.replace(VOICE, content="mira"), stored(next="audio"), transcribed())
+    assert (final.content, json.loads(final.content_attributes)["transcript"]) == ("mira", "Hola")
+
+
+def test_an_empty_transcript_gives_no_content() -> None:
+    final = after(VOICE, stored(next="audio"), transcribed(text=None))
+    assert (final.content, final.attachments[0].status) == (None, "transcribed")
+
+
+def test_transcripts_and_descriptions_are_joined_in_the_order_of_the_attachments() -> None:
+    of = message(*(attachment(index) for index in range(4)))
+    facts = [fact for index, ending in enumerate(["transcribed", "described", "transcribed", "described"]) for fact in facts_of(index, ending)]
+    final = after(of, *reversed(facts))
+    document = json.loads(final.content_attributes)
+    assert (final.content, document["transcript"], document["description"]) == ("voz 0\nvoz 2", "voz 0\nvoz 2", "imagen 1\nimagen 3")
+    assert [one["status"] for one in document["attachments"]] == ["transcribed", "described", "transcribed", "described"]
+    assert document["provider"] == {"event_id": "evt_1"}
+
+
+def test_the_steps_name_every_record_that_contributed() -> None:
+    final = after(ONE, enrichment("failed", 0, stage="describe", reason="refused_by_model"), stored(next="vision"))
+    assert [(step.stage, step.outcome, step.topic) for step in final.steps] == [
+        ("store_media", "stored", "media"),
+        ("describe", "failed:refused_by_model", "media"),
+    ]
+
+
+def test_a_version_follows_the_one_emitted_last_and_bears_the_time_it_was_made() -> None:
+    state = begun(ONE)
+    fold(state, stored(next="vision"))
+    second = assemble(state, LATER)
+    state.last_version = second.version
+    fold(state, described())
+    assert (second.version, assemble(state, LATER).version, second.enriched_at) == (2, 3, LATER)
+
+
+# late and repeated
+
+
+@pytest.mark.parametrize("fact", [stored(), described(), enrichment("failed", None, reason="quarantined")])
+def test_what_is_of_no_open_message_is_late(fact: Enrichment) -> None:
+    assert fold(None, fact) == Skip("late")
+
+
+def test_a_second_opening_and_a_second_fact_are_duplicates_and_change_nothing() -> None:
+    state = begun(ONE)
+    fold(state, stored())
+    before = state.to_bytes()
+    for repeated in (opened(ONE), stored(), stored(mime_type="image/png"), enrichment("failed", 0, reason="media_gone")):
+        assert fold(state, repeated) == Duplicate()
+    assert state.to_bytes() == before
+
+
+def test_a_fact_of_an_attachment_that_is_not_there_is_a_duplicate() -> None:
+    assert fold(begun(ONE), stored(7)) == Duplicate()
+
+
+def test_a_higher_generation_replaces_the_state() -> None:
+    state = begun(ONE)
+    fold(state, stored(next="vision"))
+    again = message(attachment(0), generation=2)
+    replaced = fold(state, opened(again, 2))
+    assert replaced == begun(again, 2)
+    assert isinstance(replaced, OpenMessage)
+    assert (replaced.facts, assemble(replaced, LATER).version) == ({}, 2002)
+
+
+@pytest.mark.parametrize("fact", [opened(ONE), stored(), stored(generation=1), stored(generation=3)])
+def test_what_is_of_another_generation_is_late(fact: Enrichment) -> None:
+    assert fold(begun(message(attachment(0), generation=2), 2), fact) == Skip("late")
+
+
+def test_a_result_redone_needs_no_second_storing() -> None:
+    known = attachment(0, object_key="media/acme/0.jpg", url="/media/acme/0.jpg", sha256="ab" * 32)
+    final = after(message(known), described())
+    assert (final.status, final.attachments[0].description, final.attachments[0].url) == ("complete", "Un perro", "/media/acme/0.jpg")
+
+
+def test_a_transcript_redone_replaces_the_old_one_as_content() -> None:
+    known = attachment(0, type="audio", object_key="media/acme/0.ogg", transcript="Viejo")
+    assert after(message(known, kind="audio", content="Viejo"), transcribed(text="Nuevo")).content == "Nuevo"
+
+
+# a job that could not even be read
+
+
+def test_a_failure_without_an_index_ends_every_attachment_that_is_still_open() -> None:
+    done = attachment(2, status="skipped", reason="no_file")
+    of = message(attachment(0), attachment(1), done)
+    final = after(of, stored(0), enrichment("failed", None, reason="quarantined"))
+    assert [(one.status, one.reason) for one in final.attachments] == [("stored", None), ("failed", "quarantined"), ("skipped", "no_file")]
+    assert final.status == "degraded"
+
+
+def test_a_model_job_that_could_not_be_read_ends_the_message() -> None:
+    final = after(ONE, stored(next="vision"), enrichment("failed", None, stage="describe", reason="quarantined"))
+    assert (final.status, final.attachments[0].reason) == ("degraded", "quarantined")
+
+
+# the table's bytes
+
+
+@given(histories(), st.integers(0, 8))
+def test_an_open_message_survives_the_changelog(history: tuple[EnrichedMessage, list[Enrichment], list[Enrichment]], known: int) -> None:
+    of, _, shuffled = history
+    state = begun(of)
+    for fact in shuffled[:known]:
+        fold(state, fact)
+    assert OpenMessage.from_bytes(state.to_bytes()) == state
+
+
+def test_a_failure_for_all_survives_the_changelog() -> None:
+    state = begun(message(attachment(0), attachment(1), attachment(2)))
+    fold(state, stored(1))
+    fold(state, enrichment("failed", None, reason="quarantined"))
+    again = OpenMessage.from_bytes(state.to_bytes())
+    assert (again, assemble(again, LATER)) == (state, assemble(state, LATER))
+
+
+@pytest.mark.parametrize("snapshot", [None, b"", b"poison"])
+def test_an_opening_without_a_readable_snapshot_is_undecodable(snapshot: bytes | None) -> None:
+    with pytest.raises(Undecodable):
+        fold(None, enrichment("opened", snapshot=snapshot))
+
+
+def test_attachments_that_were_finished_at_the_opening_stay_as_they_are() -> None:
+    finished: Attachment = attachment(0, status="described", description="Un gato")
+    assert after(message(finished, attachment(1)), stored(1), stored(0)).attachments[0] == finished

@@ -1,0 +1,82 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.providers.downloads import META_CDN_SECONDS, YCLOUD_KEYED_SECONDS, YCLOUD_UNKEYED_SECONDS, Way, origin, ways
+from tests.unit.records import media_job
+
+BASE = "https://api.ycloud.com"
+LINK = f"{BASE}/v2/whatsapp/media/download/1?sig=x"
+KEY = {"X-API-Key": "k-1"}
+
+
+def test_a_ycloud_file_is_asked_for_with_the_key_without_it_and_by_its_id() -> None:
+    assert ways(media_job(url=LINK, media_id="9/9"), api_key="k-1", ycloud_api_base=f"{BASE}/") == (
+        Way(LINK, KEY, YCLOUD_KEYED_SECONDS),
+        Way(LINK),
+        Way(f"{BASE}/v2/whatsapp/media/download/9%2F9", KEY, YCLOUD_KEYED_SECONDS),
+    )
+
+
+def test_without_a_media_id_there_is_no_third_way() -> None:
+    assert ways(media_job(url=LINK), api_key="k-1", ycloud_api_base=BASE) == (Way(LINK, KEY, YCLOUD_KEYED_SECONDS), Way(LINK))
+
+
+def test_without_a_key_the_link_is_known_to_die_soon() -> None:
+    assert ways(media_job(url=LINK, media_id="9"), api_key=None, ycloud_api_base=BASE) == (Way(LINK, {}, YCLOUD_UNKEYED_SECONDS),)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.ycloud.com/f",
+        "https://api.ycloud.com:8443/f",
+        "https://api.ycloud.com.evil.example/f",
+        "https://evil.example/api.ycloud.com",
+        "https://api.ycloud.com@evil.example/f",
+        "https://evil.example#@api.ycloud.com/",
+        "https://ycloud.com/f",
+        "https://API.YCLOUD.COM.evil.example/f",
+    ],
+)
+def test_the_key_goes_to_no_other_origin(url: str) -> None:
+    assert ways(media_job(url=url, media_id="9"), api_key="k-1", ycloud_api_base=BASE) == (Way(url),)
+
+
+@pytest.mark.parametrize("url", ["https://API.ycloud.com/f", "https://api.ycloud.com:443/f", "https://user@api.ycloud.com/f"])
+def test_the_same_origin_in_other_words_is_given_the_key(url: str) -> None:
+    assert ways(media_job(url=url), api_key="k-1", ycloud_api_base=BASE)[0].headers == KEY
+
+
+@pytest.mark.parametrize("provider", ["chatwoot", "vetchat"])
+def test_another_providers_file_is_never_given_the_key(provider: str) -> None:
+    assert ways(media_job(provider=provider, url=LINK, media_id="9"), api_key="k-1", ycloud_api_base=BASE) == (Way(LINK),)
+
+
+@pytest.mark.parametrize(
+    ("url", "lifetime_seconds"),
+    [
+        ("https://lookaside.fbsbx.com/ig?asset_id=1", META_CDN_SECONDS),
+        ("https://scontent.xx.fbcdn.net/v/1", META_CDN_SECONDS),
+        ("https://scontent.cdninstagram.com/v/1", META_CDN_SECONDS),
+        ("https://notfbcdn.net/v/1", None),
+        ("https://chat.example.com/rails/active_storage/x", None),
+    ],
+)
+def test_a_link_into_metas_cdn_does_not_last(url: str, lifetime_seconds: float | None) -> None:
+    assert ways(media_job(provider="chatwoot", url=url), api_key=None, ycloud_api_base=BASE) == (Way(url, {}, lifetime_seconds),)
+
+
+@pytest.mark.parametrize("url", ["https://[", "https://h:port/"])
+def test_what_is_no_address_cannot_be_fetched(url: str) -> None:
+    assert ways(media_job(url=url), api_key="k-1", ycloud_api_base=BASE) == ()
+
+
+@given(st.text(max_size=40) | st.text(max_size=20).map(lambda text: f"https://{text}/f"))
+def test_whatever_the_link_says_a_request_with_the_key_goes_to_the_providers_origin(url: str) -> None:
+    for way in ways(media_job(url=url, media_id=url), api_key="k-1", ycloud_api_base=BASE):
+        assert not way.headers or origin(way.url) == origin(BASE)
+
+
+def test_a_way_does_not_show_its_credentials() -> None:
+    assert "k-1" not in repr(Way(LINK, KEY))

@@ -1,0 +1,220 @@
+import asyncio
+import io
+import math
+import os
+import signal
+import struct
+import wave
+import zlib
+from array import array
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from connectors.media.preparation import Decoder, PreparedAudio, PreparedImage, Unfit
+
+MEDIA = Path(__file__).parents[1] / "media"
+
+
+@pytest.fixture
+async def decoder() -> AsyncIterator[Decoder]:
+    async with Decoder(workers=1) as opened:
+        yield opened
+
+
+def media(name: str) -> bytes:
+    return (MEDIA / name).read_bytes()
+
+
+def picture(kind: str, size: tuple[int, int] = (64, 32), mode: str = "RGB", colour: object = "red", **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.new(mode, size, colour).save(out, kind, **options)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of a few kilobytes that says it is side by side pixels of one bit, and is."""
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer = zlib.compressobj(9)
+    row = bytes(1 + (side + 7) // 8)
+    pixels = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def tone(seconds: float) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8_000)
+        sound.writeframes(array("h", [round(9_000 * math.sin(i / 3)) for i in range(round(8_000 * seconds))]).tobytes())
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file", "mime", "as_it_is"), [("cat.jpg", "image/jpeg", True), ("coffee.jpg", "image/jpeg", True), ("rocket.webp", "image/webp", True), ("astronaut.heic", "image/jpeg", False)]
+)
+async def test_a_real_picture_is_shown_as_it_is_or_as_jpeg(file: str, mime: str, as_it_is: bool, decoder: Decoder) -> None:
+    shown = await decoder.prepare_image(media(file))
+    assert isinstance(shown, PreparedImage)
+    assert (shown.mime, shown.data == media(file), shown.animated) == (mime, as_it_is, False)
+    with Image.open(io.BytesIO(shown.data)) as image:
+        assert (image.size, f"image/{(image.format or '').lower()}") == ((shown.width, shown.height), mime)
+
+
+async def test_a_large_picture_is_made_smaller_and_keeps_its_shape(decoder: Decoder) -> None:
+    shown = await decoder.prepare_image(picture("PNG", (4096, 1024)))
+    assert isinstance(shown, PreparedImage)
+    assert (shown.width, shown.height, shown.mime) == (2048, 512, "image/jpeg")
+
+
+async def test_a_picture_of_an_uncommon_kind_becomes_jpeg_on_white(decoder: Decoder) -> None:
+    shown = await decoder.prepare_image(picture("TIFF", (8, 8), "RGBA", (255, 0, 0, 0)))
+    assert isinstance(shown, PreparedImage)
+    with Image.open(io.BytesIO(shown.data)) as image:
+        assert (image.format, image.getpixel((4, 4))) == ("JPEG", (255, 255, 255))
+
+
+async def test_a_picture_lying_on_its_side_is_turned_upright_when_it_is_made_anew(decoder: Decoder) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    shown = await decoder.prepare_image(picture("JPEG", (3000, 1000), exif=exif))
+    assert isinstance(shown, PreparedImage)
+    assert shown.width < shown.height
+
+
+async def test_of_an_animation_the_first_frame_is_shown(decoder: Decoder) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
+    out = io.BytesIO()
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
+    shown = await decoder.prepare_image(out.getvalue())
+    assert isinstance(shown, PreparedImage)
+    assert (shown.animated, shown.mime) == (True, "image/jpeg")
+    with Image.open(io.BytesIO(shown.data)) as image:
+        red, _, blue = image.getpixel((8, 8))  # type: ignore[misc]
+    assert red > 200 and blue < 60
+
+
+@pytest.mark.parametrize("side", [30_000, 8_000])
+async def test_a_picture_that_would_unfold_to_too_many_pixels_is_refused_by_its_header(side: int, decoder: Decoder) -> None:
+    data = bomb(side)
+    assert len(data) < 300_000
+    refused = await decoder.prepare_image(data)
+    assert isinstance(refused, Unfit)
+    assert refused.reason == "image_too_large"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00", b"not a picture", media("cat.jpg")[:3000], media("astronaut.heic")[:3000], media("rocket.webp")[:500], media("voice-es.mp3"), bomb(100)[:50]]
+)
+async def test_what_is_no_whole_picture_is_undecodable(data: bytes, decoder: Decoder) -> None:
+    refused = await decoder.prepare_image(data)
+    assert isinstance(refused, Unfit)
+    assert refused.reason == "image_undecodable"
+
+
+@pytest.mark.parametrize(
+    ("file", "filename", "mime", "as_it_is", "seconds"),
+    [
+        ("voice-note-es.ogg", "audio.ogg", "audio/ogg", True, (6, 12)),
+        ("voice-memo-en.m4a", "audio.m4a", "audio/mp4", True, (3, 9)),
+        ("voice-es.mp3", "audio.mp3", "audio/mpeg", True, (2, 8)),
+        ("voice-es.amr", "audio.mp3", "audio/mpeg", False, (2, 8)),
+    ],
+)
+async def test_a_real_voice_note_is_named_by_what_it_is(
+    file: str, filename: str, mime: str, as_it_is: bool, seconds: tuple[float, float], decoder: Decoder
+) -> None:
+    heard = await decoder.prepare_audio(media(file))
+    assert isinstance(heard, PreparedAudio)
+    assert (heard.filename, heard.mime, heard.data == media(file)) == (filename, mime, as_it_is)
+    assert seconds[0] < heard.duration_seconds < seconds[1]
+
+
+async def test_a_transcoded_voice_note_is_one_that_passes_as_it_is(decoder: Decoder) -> None:
+    once = await decoder.prepare_audio(media("voice-es.amr"))
+    assert isinstance(once, PreparedAudio)
+    again = await decoder.prepare_audio(once.data)
+    assert isinstance(again, PreparedAudio)
+    assert again.data == once.data
+    assert again.duration_seconds == pytest.approx(once.duration_seconds, abs=0.2)
+
+
+@pytest.mark.parametrize(("seconds", "fits"), [(0.4, False), (0.6, True)])
+async def test_a_sound_shorter_than_half_a_second_is_too_short(seconds: float, fits: bool, decoder: Decoder) -> None:
+    heard = await decoder.prepare_audio(tone(seconds))
+    assert isinstance(heard, PreparedAudio) if fits else isinstance(heard, Unfit) and heard.reason == "audio_too_short"
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"not a sound", b"OggS", media("voice-memo-en.m4a")[:200], media("cat.jpg"), b"#!AMR\n" + b"\xff" * 300])
+async def test_what_is_no_sound_is_undecodable(data: bytes, decoder: Decoder) -> None:
+    refused = await decoder.prepare_audio(data)
+    assert isinstance(refused, Unfit)
+    assert refused.reason == "audio_undecodable"
+
+
+async def test_the_worker_lives_on_after_hostile_bytes(decoder: Decoder) -> None:
+    await decoder.prepare_image(b"not a picture")
+    before = pids(decoder)
+    await decoder.prepare_image(bomb(9_000))
+    await decoder.prepare_audio(b"not a sound")
+    assert pids(decoder) == before
+
+
+def pids(decoder: Decoder) -> list[int]:
+    """The decoder keeps its workers to itself; a test of their death has to reach in."""
+    return [worker.pid for worker in decoder._alive]
+
+
+async def killed_once_it_works(decoder: Decoder) -> None:
+    async with asyncio.timeout(10):
+        while not pids(decoder):
+            await asyncio.sleep(0.001)
+    os.kill(pids(decoder)[0], signal.SIGKILL)
+
+
+async def test_a_worker_that_dies_at_work_costs_its_item_and_no_other(decoder: Decoder) -> None:
+    refused, _ = await asyncio.gather(decoder.prepare_audio(tone(30)), killed_once_it_works(decoder))
+    assert refused == Unfit("audio_undecodable", "the decoder died")
+    assert isinstance(await decoder.prepare_image(media("cat.jpg")), PreparedImage)
+
+
+async def test_a_worker_that_dies_idle_is_replaced(decoder: Decoder) -> None:
+    await decoder.prepare_image(media("cat.jpg"))
+    worker = next(iter(decoder._alive))
+    os.kill(worker.pid, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        await worker.wait()
+    assert isinstance(await decoder.prepare_image(media("cat.jpg")), PreparedImage)
+    assert worker.pid not in pids(decoder)
+
+
+async def test_an_item_that_takes_too_long_is_unfit_and_its_worker_ends() -> None:
+    async with Decoder(workers=1, wall_seconds=0.001) as impatient:
+        assert await impatient.prepare_image(media("cat.jpg")) == Unfit("image_undecodable", "took too long")
+        assert pids(impatient) == []
+
+
+async def test_a_caller_that_gives_up_leaves_a_decoder_that_works(decoder: Decoder) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(decoder.prepare_image(media("astronaut.heic")), 0.02)
+    assert isinstance(await decoder.prepare_image(media("cat.jpg")), PreparedImage)
+
+
+async def test_more_items_than_workers_are_all_prepared() -> None:
+    async with Decoder(workers=2) as two:
+        shown = await asyncio.gather(*(two.prepare_image(media("cat.jpg")) for _ in range(6)))
+        assert all(isinstance(one, PreparedImage) for one in shown)
+        assert len(pids(two)) == 2
+
+
+async def test_no_worker_outlives_its_decoder() -> None:
+    async with Decoder(workers=1) as opened:
+        await opened.prepare_image(media("cat.jpg"))
+        (pid,) = pids(opened)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.media.sniff import UNKNOWN, Sniffed, sniff
+
+MEDIA = Path(__file__).parents[1] / "media"
+OFFICE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
+
+def box(brand: bytes, rest: bytes = b"") -> bytes:
+    return b"\x00\x00\x00\x20ftyp" + brand + b"\x00\x00\x02\x00" + brand + rest
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("cat.jpg", Sniffed("image/jpeg", "jpg", "image")),
+        ("coffee.jpg", Sniffed("image/jpeg", "jpg", "image")),
+        ("rocket.webp", Sniffed("image/webp", "webp", "image")),
+        ("astronaut.heic", Sniffed("image/heic", "heic", "image")),
+        ("voice-es.amr", Sniffed("audio/amr", "amr", "audio")),
+        ("voice-es.mp3", Sniffed("audio/mpeg", "mp3", "audio")),
+        ("voice-memo-en.m4a", Sniffed("audio/mp4", "m4a", "audio")),
+        ("voice-note-es.ogg", Sniffed("audio/ogg", "ogg", "audio")),
+    ],
+)
+@pytest.mark.parametrize("declared", [None, "", "application/octet-stream", "text/html", "image/svg+xml"])
+def test_a_real_file_is_what_its_bytes_say_whatever_was_declared(file: str, expected: Sniffed, declared: str | None) -> None:
+    assert sniff((MEDIA / file).read_bytes()[:4096], declared) == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "declared", "expected"),
+    [
+        (b"OggS" + bytes(30) + b"\x80theora", None, Sniffed("video/ogg", "ogv", "video")),
+        (b"OggS" + bytes(30) + b"OpusHead", "application/ogg", Sniffed("audio/ogg", "ogg", "audio")),
+        (box(b"isom", b"vide"), "video/mp4", Sniffed("video/mp4", "mp4", "video")),
+        (box(b"isom"), "audio/mp4; codecs=mp4a", Sniffed("audio/mp4", "m4a", "audio")),
+        (box(b"qt  "), None, Sniffed("video/quicktime", "mov", "video")),
+        (box(b"3gp4"), None, Sniffed("video/3gpp", "3gp", "video")),
+        (box(b"avif"), None, Sniffed("image/avif", "avif", "image")),
+        (box(b"mif1"), None, Sniffed("image/heic", "heic", "image")),
+        (box(b"M4B "), None, Sniffed("audio/mp4", "m4a", "audio")),
+        (b"#!AMR-WB\n\x00", None, Sniffed("audio/amr", "amr", "audio")),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", None, Sniffed("audio/wav", "wav", "audio")),
+        (b"ID3\x04\x00", None, Sniffed("audio/mpeg", "mp3", "audio")),
+        (b"\xff\xfb\x90\x00", None, Sniffed("audio/mpeg", "mp3", "audio")),
+        (b"\xff\xf1\x50\x80", None, Sniffed("audio/aac", "aac", "audio")),
+        (b"\x1aE\xdf\xa3webm", "audio/webm", Sniffed("audio/webm", "weba", "audio")),
+        (b"\x1aE\xdf\xa3webm", "video/webm", Sniffed("video/webm", "webm", "video")),
+        (b"fLaC\x00", None, Sniffed("audio/flac", "flac", "audio")),
+        (b"GIF89a\x01\x00\x01\x00", "image/png", Sniffed("image/gif", "gif", "image")),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR", None, Sniffed("image/png", "png", "image")),
+        (b"%PDF-1.7\n", "image/jpeg", Sniffed("application/pdf", "pdf", "document")),
+        (b"PK\x03\x04" + bytes(60), OFFICE, Sniffed(OFFICE, "docx", "document")),
+        (b"PK\x03\x04" + bytes(60), "text/html", Sniffed("application/zip", "zip", "document")),
+        (b"a,b\n1,2\n", "text/csv", Sniffed("text/csv", "csv", "document")),
+        (b"a,b\n1,2\n", "text/html", Sniffed("text/plain", "txt", "document")),
+        (b"BEGIN:VCARD\n", "text/x-vcard; charset=utf-8", Sniffed("text/x-vcard", "vcf", "document")),
+        ("ñandú, ".encode() * 9 + "ñ".encode()[:1], "", Sniffed("text/plain", "txt", "document")),
+        (b"", None, UNKNOWN),
+        (b"", "image/jpeg", UNKNOWN),
+        (b"\x00\x9f\x92\x96\xff\x00\x81\x82\x83\x84", "image/jpeg", UNKNOWN),
+    ],
+)
+def test_the_first_bytes_decide_and_the_declaration_only_where_they_leave_it_open(head: bytes, declared: str | None, expected: Sniffed) -> None:
+    assert sniff(head, declared) == expected
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"<!DOCTYPE html><title>Sign in</title>", b"  \n<HTML><body>", b"<script>alert(1)</script>", b"<!-- x --><html>", b"<head>", b"<body onload=x>",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("declared", ["image/jpeg", "text/html", None])
+def test_a_page_is_no_file_and_is_never_named_html(head: bytes, declared: str | None) -> None:
+    assert sniff(head, declared) == Sniffed("text/html", "txt", "web_page")
+
+
+@pytest.mark.parametrize("head", [b"<svg xmlns='x'>", b"<?xml version='1.0'?>\n<svg>", b"<?xml version='1.0'?><!-- a --><svg>"])
+def test_an_svg_is_a_document_that_no_browser_opens(head: bytes) -> None:
+    assert sniff(head, "image/svg+xml") == Sniffed("image/svg+xml", "bin", "document")
+
+
+def test_an_error_in_json_is_no_picture_but_json_that_was_announced_is_a_file() -> None:
+    assert sniff(b'{"error": "expired"}', "image/jpeg").family == "web_page"
+    assert sniff(b'{"a": 1}', "application/json").family == "document"
+
+
+STARTS = st.sampled_from([b"", b"OggS", b"\0\0\0\x20ftyp", b"RIFF\0\0\0\0WAVE", b"\xff", b"PK\x03\x04", b"<", b"{", b"\x1aE\xdf\xa3", b"\x89PNG\r\n\x1a\n"])
+
+
+@given(start=STARTS, rest=st.binary(max_size=600), declared=st.none() | st.text(max_size=40))
+def test_any_bytes_and_any_declaration_have_an_answer_with_a_harmless_extension(start: bytes, rest: bytes, declared: str | None) -> None:
+    found = sniff(start + rest, declared)
+    assert found.family in ("image", "audio", "video", "document", "web_page", "unknown")
+    assert found.extension.isalnum() and found.extension.isascii() and len(found.extension) <= 5
+    assert found.extension not in ("html", "htm", "svg", "xml", "js")

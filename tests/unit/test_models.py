@@ -1,0 +1,343 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from connectors.models.answers import ModelAnswer
+from connectors.models.client import BAD_KEY_SECONDS, LONGEST_RETRY_AFTER_SECONDS, MAX_CLIENTS, NO_QUOTA_SECONDS, Clients, is_refusal
+from connectors.models.prices import cost_of_sound, cost_of_tokens
+from connectors.models.recipes import DEFAULT_VERSION, speech_recipe, vision_recipe
+from connectors.models.speech import SpeechModel
+from connectors.models.vision import VisionModel
+from schemas.outcomes import Unavailable
+from schemas.settings import Openai, Secret
+from schemas.tenants import TenantSettings
+from streams.roles.stand_in import create_app
+
+MEDIA = Path(__file__).parents[1] / "media"
+PROMPT = "What is in it?"
+DEFAULTS = Openai()
+
+
+@dataclass
+class Models:
+    """Both models on one server, and how to make it misbehave."""
+
+    vision: VisionModel
+    speech: SpeechModel
+    control: httpx.AsyncClient
+
+    async def describe(self, api_key: str | None = None, image: bytes = (MEDIA / "cat.jpg").read_bytes()) -> ModelAnswer:
+        return await self.vision.describe(image, "image/jpeg", prompt=PROMPT, model="gpt-4o", api_key=api_key)
+
+    async def transcribe(self, api_key: str | None = None, filename: str = "audio.ogg") -> ModelAnswer:
+        sound = (MEDIA / "voice-note-es.ogg").read_bytes()
+        return await self.speech.transcribe(sound, filename, "audio/ogg", prompt=None, language="es", model="whisper-1", api_key=api_key, seconds=8.0)
+
+    async def ask(self, kind: str, api_key: str | None = None) -> ModelAnswer:
+        return await (self.describe(api_key) if kind == "vision" else self.transcribe(api_key))
+
+    async def misbehave(self, **control: Any) -> None:
+        (await self.control.post("/control", json=control)).raise_for_status()
+
+    async def calls(self) -> dict[str, dict[str, int]]:
+        counted: dict[str, dict[str, int]] = (await self.control.get("/control/calls")).json()
+        return counted
+
+
+@contextlib.asynccontextmanager
+async def served(app: Callable[..., Any]) -> AsyncIterator[str]:
+    """The app on a port of its own; its address."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
+    with_no_signals: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    server.capture_signals = with_no_signals  # type: ignore[method-assign]
+    task = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(10):
+            while not server.started:
+                await asyncio.sleep(0.005)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(task, 10)
+
+
+@contextlib.asynccontextmanager
+async def models_at(url: str, timeout_seconds: float = 5.0) -> AsyncIterator[Models]:
+    settings = Openai(base_url=f"{url}/v1", api_key=Secret("sk-ours"), timeout_seconds=timeout_seconds)
+    async with httpx.AsyncClient(base_url=url) as control:
+        models = Models(VisionModel(settings), SpeechModel(settings), control)
+        try:
+            yield models
+        finally:
+            await models.vision.close()
+            await models.speech.close()
+
+
+@pytest.fixture
+async def models() -> AsyncIterator[Models]:
+    async with served(create_app(controls=True)) as url, models_at(url) as opened:
+        yield opened
+
+
+async def test_a_picture_is_described_with_what_it_cost(models: Models) -> None:
+    answer = await models.describe()
+    assert (answer.text[:10], answer.model, answer.refused, answer.input_tokens) == ("[stand-in]", "stand-in", False, 85)
+    assert answer.output_tokens == len(answer.text.split())
+
+
+async def test_a_voice_note_is_transcribed(models: Models) -> None:
+    answer = await models.transcribe()
+    assert (answer.text[:10], answer.model, answer.refused) == ("[stand-in]", "stand-in", False)
+
+
+async def test_a_tenants_key_is_used_and_the_installations_where_there_is_none(models: Models) -> None:
+    await models.describe("sk-theirs")
+    await models.describe()
+    await models.transcribe("sk-theirs")
+    assert (await models.calls())["started"] == {"sk-theirs:vision": 1, "sk-ours:vision": 1, "sk-theirs:speech": 1}
+
+
+UNAVAILABLE: list[tuple[dict[str, Any], float, bool]] = [
+    ({"fault": "rate_limited", "retry_after": 7}, 7.0, True),
+    ({"fault": "rate_limited", "retry_after": 86_400}, LONGEST_RETRY_AFTER_SECONDS, True),
+    ({"fault": "rate_limited", "retry_after": 0}, 0.1, True),
+    ({"fault": "server_error"}, 2.0, False),
+    ({"fault": "unauthorized"}, BAD_KEY_SECONDS, True),
+    ({"fault": "bad_json"}, 5.0, False),
+    ({"fault": "truncated"}, 5.0, False),
+]
+
+
+@pytest.mark.parametrize("kind", ["vision", "speech"])
+@pytest.mark.parametrize(("control", "retry_after", "hold"), UNAVAILABLE, ids=[str(case[0]) for case in UNAVAILABLE])
+async def test_a_fault_that_may_pass_says_when_to_ask_again_and_whether_it_is_the_keys(
+    kind: str, control: dict[str, Any], retry_after: float, hold: bool, models: Models
+) -> None:
+    await models.misbehave(**control)
+    with pytest.raises(Unavailable) as caught:
+        await models.ask(kind)
+    assert (caught.value.what, caught.value.retry_after, caught.value.hold) == ("model", retry_after, hold)
+    assert sum((await models.calls())["started"].values()) == 1, "the client does not ask again by itself"
+
+
+@pytest.mark.parametrize("kind", ["vision", "speech"])
+@pytest.mark.parametrize("fault", ["hang", "slow_loris"])
+async def test_a_server_that_does_not_finish_is_left_at_the_deadline(kind: str, fault: str) -> None:
+    async with served(create_app(controls=True)) as url, models_at(url, timeout_seconds=0.5) as models:
+        await models.misbehave(fault=fault)
+        with pytest.raises(Unavailable) as caught:
+            async with asyncio.timeout(5):
+                await models.ask(kind)
+    assert (caught.value.retry_after, caught.value.hold) == (2.0, False)
+
+
+@pytest.mark.parametrize("kind", ["vision", "speech"])
+async def test_a_slow_answer_is_an_answer(kind: str, models: Models) -> None:
+    await models.misbehave(fault="slow", seconds=0.2)
+    answer = await models.ask(kind)
+    assert (answer.refused, answer.latency_ms >= 200) == (False, True)
+
+
+async def test_nobody_listening_is_the_worlds_trouble() -> None:
+    async with served(create_app()) as url:
+        gone = url
+    async with models_at(gone) as models:
+        with pytest.raises(Unavailable) as caught:
+            await models.describe()
+    assert (caught.value.retry_after, caught.value.hold) == (2.0, False)
+
+
+@pytest.mark.parametrize("kind", ["vision", "speech"])
+async def test_an_answer_of_400_is_a_refusal(kind: str, models: Models) -> None:
+    await models.misbehave(fault="refused")
+    answer = await models.ask(kind)
+    assert (answer.text, answer.refused) == ("", True)
+
+
+async def test_a_picture_and_a_sound_that_the_server_cannot_read_are_refused(models: Models) -> None:
+    assert (await models.describe(image=b"not a picture")).refused
+    assert (await models.transcribe(filename="audio.amr")).refused
+
+
+async def test_a_description_that_is_a_refusal_is_not_a_description(models: Models) -> None:
+    await models.misbehave(fault="refusal_text")
+    answer = await models.describe()
+    assert (answer.text, answer.refused) == ("", True)
+
+
+async def test_a_fault_for_one_key_leaves_the_others_alone(models: Models) -> None:
+    await models.misbehave(fault="rate_limited", key="sk-theirs")
+    with pytest.raises(Unavailable):
+        await models.describe("sk-theirs")
+    assert not (await models.describe("sk-other")).refused
+
+
+async def test_a_fault_ends_after_its_times(models: Models) -> None:
+    await models.misbehave(fault="server_error", times=2)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await models.describe()
+    assert not (await models.describe()).refused
+
+
+async def test_without_controls_nobody_can_make_the_server_misbehave() -> None:
+    async with served(create_app()) as url, httpx.AsyncClient(base_url=url) as client:
+        assert (await client.post("/control", json={"fault": "hang"})).status_code == 404
+
+
+def replying(status: int, document: object, headers: dict[str, str] | None = None) -> Callable[..., Awaitable[None]]:
+    """A server that says the same to everyone: for answers the stand-in does not give."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            answer = httpx.Response(status, json=document, headers=headers)
+            head = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+            await send({"type": "http.response.start", "status": status, "headers": head})
+            await send({"type": "http.response.body", "body": answer.content})
+
+    return app
+
+
+def completion(content: str | None = None, *, finish: str = "stop", refusal: str | None = None) -> dict[str, Any]:
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content, "refusal": refusal}}
+    return {"id": "x", "object": "chat.completion", "created": 1, "model": "gpt-4o-2024-11-20", "choices": [choice]}
+
+
+@pytest.mark.parametrize(
+    ("document", "text", "refused"),
+    [
+        (completion("  A cat. \n"), "A cat.", False),
+        (completion(""), "", True),
+        (completion(None), "", True),
+        (completion("A ca", finish="content_filter"), "", True),
+        (completion(None, refusal="No."), "", True),
+        (completion("Lo siento, no puedo describir esta imagen."), "", True),
+        (completion("I can't believe it's not butter, says the tub."), "I can't believe it's not butter, says the tub.", False),
+    ],
+)
+async def test_what_a_completion_says(document: object, text: str, refused: bool) -> None:
+    async with served(replying(200, document)) as url, models_at(url) as models:
+        answer = await models.describe()
+    assert (answer.text, answer.refused, answer.model) == (text, refused, "gpt-4o-2024-11-20")
+
+
+@pytest.mark.parametrize("document", [{}, [], None, "text", {"choices": []}, {"choices": [{}]}, {"choices": [{"message": {"content": 3}}]}])
+async def test_a_completion_of_another_shape_is_the_worlds_trouble(document: object) -> None:
+    async with served(replying(200, document)) as url, models_at(url) as models:
+        with pytest.raises(Unavailable):
+            await models.describe()
+
+
+@pytest.mark.parametrize("document", [{}, [], None, "text", {"text": 3}])
+async def test_a_transcript_of_another_shape_is_the_worlds_trouble(document: object) -> None:
+    async with served(replying(200, document)) as url, models_at(url) as models:
+        with pytest.raises(Unavailable):
+            await models.transcribe()
+
+
+async def test_silence_is_an_answer_and_what_it_cost_is_by_its_length() -> None:
+    async with served(replying(200, {"text": "  "})) as url, models_at(url) as models:
+        answer = await models.transcribe()
+    assert (answer.text, answer.refused, answer.cost_microusd) == ("", False, 800)
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "headers", "retry_after", "hold"),
+    [
+        (429, {"error": {"message": "m", "code": "insufficient_quota"}}, {"retry-after": "1"}, NO_QUOTA_SECONDS, True),
+        (429, {"error": {"message": "m"}}, {"retry-after-ms": "250", "retry-after": "9"}, 0.25, True),
+        (429, {"error": {"message": "m"}}, {"retry-after": "soon"}, 2.0, True),
+        (403, {"error": {"message": "m"}}, {}, BAD_KEY_SECONDS, True),
+        (404, {"error": {"message": "no such model"}}, {}, BAD_KEY_SECONDS, True),
+        (408, {}, {}, 2.0, False),
+        (503, {}, {"retry-after": "3"}, 3.0, False),
+    ],
+)
+async def test_what_a_status_means(status: int, document: object, headers: dict[str, str], retry_after: float, hold: bool) -> None:
+    async with served(replying(status, document, headers)) as url, models_at(url) as models:
+        with pytest.raises(Unavailable) as caught:
+            await models.describe()
+    assert (caught.value.retry_after, caught.value.hold) == (retry_after, hold)
+
+
+@pytest.mark.parametrize("text", ["I'm sorry, but I can’t help with that.", "I cannot identify people.", "Desculpe, não posso ajudar.", "“I'm unable to describe it"])
+def test_how_models_begin_a_refusal_is_known(text: str) -> None:
+    assert is_refusal(text)
+
+
+@pytest.mark.parametrize("text", ["A sign says: I'm sorry, I can't help.", "I can see a cat.", "", "No puedo más, dice el cartel."])
+def test_a_description_that_speaks_of_refusing_is_a_description(text: str) -> None:
+    assert not is_refusal(text)
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[Clients]:
+    opened = Clients(Openai(api_key=Secret("sk-ours")))
+    yield opened
+    await opened.close()
+
+
+async def test_a_key_has_one_client_and_their_number_is_bounded(clients: Clients) -> None:
+    first = clients.of("sk-0")
+    assert clients.of("sk-0") is first
+    for number in range(1, MAX_CLIENTS + 1):
+        clients.of(f"sk-{number}")
+    assert clients.of(f"sk-{MAX_CLIENTS}") is clients.of(f"sk-{MAX_CLIENTS}")
+    assert clients.of("sk-0") is not first
+
+
+def different_tenants() -> Iterator[TenantSettings]:
+    yield TenantSettings()
+    yield TenantSettings(language="es")
+    yield TenantSettings(trade="dental")
+    yield TenantSettings(vision_model="gpt-4o-mini")
+    yield TenantSettings(vision_prompt="Say what it is.")
+    yield TenantSettings(vision_prompt="Say what it is.", language="es")
+
+
+def test_every_ingredient_of_a_vision_recipe_changes_its_id() -> None:
+    ids = [vision_recipe(tenant, DEFAULTS).id for tenant in different_tenants()]
+    ids.append(vision_recipe(TenantSettings(), Openai(vision_model="another")).id)
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_ingredient_of_a_speech_recipe_changes_its_id() -> None:
+    tenants = [TenantSettings(), TenantSettings(language="es"), TenantSettings(transcription_prompt="Muela"), TenantSettings(transcription_model="gpt-4o-transcribe")]
+    ids = [speech_recipe(tenant, DEFAULTS).id for tenant in tenants]
+    ids += [speech_recipe(TenantSettings(), Openai(transcription_model="another")).id, vision_recipe(TenantSettings(), DEFAULTS).id]
+    assert len(set(ids)) == len(ids)
+
+
+def test_what_no_model_sees_changes_no_recipe() -> None:
+    plain, other = TenantSettings(), TenantSettings(openai_key="sk-1", rate=3, context_text="{description}", transcription_prompt="x")
+    assert vision_recipe(plain, DEFAULTS) == vision_recipe(other, Openai(base_url="http://127.0.0.1/v1", timeout_seconds=1))
+    assert speech_recipe(plain, DEFAULTS) == speech_recipe(TenantSettings(vision_prompt="x", trade="dental"), DEFAULTS)
+
+
+def test_a_default_recipe_speaks_the_tenants_language_and_knows_its_trade() -> None:
+    asked = vision_recipe(TenantSettings(language="es", trade="dental"), DEFAULTS)
+    assert asked.prompt is not None
+    assert "in Spanish" in asked.prompt and "dental" in asked.prompt
+    assert (asked.model, asked.prompt_version) == ("gpt-4o", DEFAULT_VERSION)
+
+
+def test_a_prompt_of_the_tenants_own_is_asked_as_it_is_with_a_label_of_its_own() -> None:
+    one, two = (vision_recipe(TenantSettings(vision_prompt=text), DEFAULTS) for text in ("What {is} it?", "What?"))
+    assert one.prompt == "What {is} it?"
+    assert DEFAULT_VERSION != one.prompt_version != two.prompt_version
+
+
+@pytest.mark.parametrize(("model", "cost"), [("gpt-4o", 3500), ("gpt-4o-2024-11-20", 3500), ("gpt-4o-mini", 210), ("gpt-4o-mini-2024-07-18", 210), ("gpt-4omega", 0), ("stand-in", 0)])
+def test_a_dated_model_costs_what_its_family_costs_and_an_unknown_one_nothing(model: str, cost: int) -> None:
+    assert cost_of_tokens(model, 1000, 100) == cost
+
+
+def test_sound_is_priced_by_the_second() -> None:
+    assert (cost_of_sound("whisper-1", 60), cost_of_sound("unknown", 60)) == (6000, 0)

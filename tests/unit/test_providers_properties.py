@@ -1,0 +1,130 @@
+"""An adapter holds for any bytes: it never raises, and what it understood can always be written."""
+
+import json
+from copy import deepcopy
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectors.providers import catalogue, direct
+from schemas.codec import decode, encode
+from schemas.keys import is_provider_id
+from schemas.outcomes import Quarantine, Skip
+from schemas.records import ChatMessage, EnrichedMessage
+from schemas.text import storable_deep
+from streams.stages.message import first_version
+from tests.unit.records import NOW, PAYLOADS, SOURCE, raw
+
+PROVIDERS = st.sampled_from([*sorted(catalogue.PROVIDERS), "direct", "fax"])
+DIRECT_BODY = {
+    "provider": "direct",
+    "provider_message_id": "42",
+    "conversation_id": "c1",
+    "sender": {"id": "u1", "name": "Maya"},
+    "text": "Hola",
+    "media": [{"type": "image", "url": "https://files.example.com/1", "mime_type": "image/jpeg", "filename": "a.jpg"}],
+    "occurred_at": "2026-07-14T10:05:00Z",
+    "direction": "inbound",
+}
+CAPTURED: list[tuple[str, Any]] = [
+    (provider, json.loads(file.read_bytes()))
+    for provider in ("ycloud", "chatwoot")
+    for file in sorted((PAYLOADS / provider).glob("*.json"))
+    if file.stem != "signature_vectors"
+] + [("direct", DIRECT_BODY)]
+
+ANY_TEXT = st.text(alphabet=st.characters(), max_size=20)
+"""Surrogates and U+0000 among it: JSON can hold both."""
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), ANY_TEXT, st.sampled_from([10**400, "9" * 5_000, "https://[", "http://a/%00", "\x00", "²"])
+)
+ANY_JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4), max_leaves=12)
+
+
+def is_storable(value: Any) -> bool:
+    return bool(storable_deep(value) == value)
+
+
+def check(provider: str, content: bytes) -> None:
+    identify = direct.Direct().identify if provider == "direct" else lambda found: catalogue.identify(provider, found)
+    ids = identify(content)
+    assert ids
+    assert all(map(is_provider_id, ids))
+    assert ids == identify(content)
+    record = raw(provider, ids[0], content, endpoint_id="" if provider == "direct" else "ep-1")
+    found = catalogue.read(record)
+    match found:
+        case Skip():
+            pass
+        case Quarantine(reason, detail):
+            assert reason != "identifier_mismatch"
+            assert len(detail) <= 400
+            assert is_storable(detail)
+        case ChatMessage():
+            assert found.provider_message_id == ids[0]
+            assert found.content != ""
+            message = first_version(found, record, generation=0, source=SOURCE, now=NOW)
+            assert decode(EnrichedMessage, encode(message)) == message
+            fields = [message.content, message.sender_id, message.sender_name, found.attributes]
+            fields += [text for one in found.attachments for text in (one.url, one.media_id, one.mime_type, one.filename)]
+            assert is_storable(fields)
+            conversations = (message.conversation_id, *message.aliases)
+            assert all(one and all(c.isascii() and (c.isalnum() or c in "._~-") for c in one) for one in conversations)
+
+
+def dumped(document: object) -> bytes:
+    """As a program with no scruples writes it: NaN, lone surrogates and all."""
+    try:
+        return json.dumps(document).encode()
+    except ValueError:  # an integer of more digits than Python writes
+        return b"{}"
+
+
+@given(PROVIDERS, st.binary(max_size=300))
+def test_arbitrary_bytes(provider: str, content: bytes) -> None:
+    check(provider, content)
+
+
+@given(PROVIDERS, ANY_JSON)
+def test_arbitrary_json(provider: str, document: object) -> None:
+    check(provider, dumped(document))
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value inside."""
+    inside = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    return [found for key, value in inside for found in [(*path, key), *places(value, (*path, key))]]
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(CAPTURED), st.data())
+def test_a_valid_body_with_values_replaced_or_missing(captured: tuple[str, Any], data: st.DataObject) -> None:
+    provider, document = captured[0], deepcopy(captured[1])
+    for _ in range(data.draw(st.integers(1, 4))):
+        paths = places(document)
+        if not paths:
+            break
+        *way, last = data.draw(st.sampled_from(paths))
+        parent = document
+        for step in way:
+            parent = parent[step]
+        if isinstance(parent, dict) and data.draw(st.booleans()):
+            del parent[last]
+        else:
+            parent[last] = data.draw(ANY_JSON)
+    check(provider, dumped(document))
+
+
+@given(st.sampled_from(CAPTURED), st.data())
+def test_a_valid_body_with_bytes_replaced_or_cut(captured: tuple[str, Any], data: st.DataObject) -> None:
+    content = bytearray(dumped(captured[1]))
+    for _ in range(data.draw(st.integers(0, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    check(captured[0], bytes(content[: data.draw(st.integers(0, len(content)))]))
+
+
+@given(ANY_JSON)
+def test_any_document_of_the_direct_way_is_either_wrong_or_read(document: object) -> None:
+    errors = direct.validate(document)
+    assert all(isinstance(error, str) and error for error in errors)

@@ -1,0 +1,299 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.outcomes import Forward, Unavailable
+from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
+from schemas.settings import Media
+from schemas.tenants import TenantSettings
+from streams.stages.store_media import FileGone, FileNotThere, store_media
+from tests.unit.records import NOW, SOURCE, media_job
+
+DEFAULTS = TenantSettings()
+LIMITS = Media(max_bytes=25_000_000, not_found_seconds=60.0, retry_seconds=600.0)
+FORBIDDEN = FileGone("media_forbidden", try_next_way=True)
+AWAY = Unavailable("media", retry_after=3.0, detail="503")
+
+
+@dataclass
+class File:
+    path: Path = Path("spool")
+    sha256: str = "ab" * 32
+    content_type: str = "image/jpeg"
+    head: bytes = b"head"
+    bytes: int = 48_211
+    discarded: int = 0
+
+    def discard(self) -> None:
+        self.discarded += 1
+
+
+@dataclass(frozen=True)
+class Content:
+    mime: str = "image/jpeg"
+    extension: str = "jpg"
+    family: str = "image"
+
+
+@dataclass
+class OneWay:
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+    lifetime_seconds: float | None = None
+
+
+class World:
+    """The stage's ports: each way gives a file or raises what the test says; what was asked and kept is remembered."""
+
+    def __init__(
+        self, *gives: File | Exception, content: Content = Content(), lifetimes: Sequence[float | None] = (), full_disk: bool = False
+    ) -> None:
+        self.gives = gives
+        self.content = content
+        self.lifetimes = [*lifetimes, *[None] * (len(gives) - len(lifetimes))]
+        self.full_disk = full_disk
+        self.asked: list[tuple[int, int]] = []
+        self.kept: list[str] = []
+
+    def ways(self, job: MediaJob) -> list[OneWay]:
+        return [OneWay(str(number), lifetime_seconds=lifetime) for number, lifetime in enumerate(self.lifetimes)]
+
+    async def fetch(self, way: OneWay, max_bytes: int) -> File:
+        self.asked.append((int(way.url), max_bytes))
+        given = self.gives[int(way.url)]
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    def sniff(self, head: bytes, declared: str | None) -> Content:
+        return self.content
+
+    async def keep(self, job: MediaJob, fetched: Any, kept: Any) -> str:
+        if self.full_disk:
+            raise Unavailable("objects")
+        self.kept.append(fetched.sha256)
+        return f"media/acme/{job.index}.{kept.extension}"
+
+    def public_path(self, object_key: str) -> str:
+        return f"/{object_key}"
+
+
+async def stored(world: World, job: MediaJob | None = None, *, waited: float = 0.0, tenant: TenantSettings = DEFAULTS) -> Forward:
+    return await store_media(
+        job or media_job(), ports=world, limits=LIMITS, tenant=tenant, source=SOURCE, waited_seconds=waited, now=NOW  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def said(outcome: Forward) -> Enrichment:
+    record = outcome.outputs[0].record
+    assert isinstance(record, Enrichment)
+    assert outcome.outputs[0].topic == "enrichments"
+    return record
+
+
+# a file that comes
+
+
+async def test_a_kept_file_is_said_to_be_where_it_is_and_the_model_job_follows() -> None:
+    file, job = File(), media_job(index=2, generation=1, filename="a.jpg")
+    outcome = await stored(World(file), job)
+    assert said(outcome) == Enrichment(
+        tenant_id=job.tenant_id,
+        message_key=job.message_key,
+        provider="ycloud",
+        generation=1,
+        kind="stored",
+        index=2,
+        stage="store_media",
+        source=SOURCE,
+        at=NOW,
+        next="vision",
+        object_key="media/acme/2.jpg",
+        url="/media/acme/2.jpg",
+        mime_type="image/jpeg",
+        bytes=48_211,
+        sha256="ab" * 32,
+    )
+    assert [(output.topic, output.key, output.generation) for output in outcome.outputs[1:]] == [("vision", job.message_key, 1)]
+    assert outcome.outputs[1].record == VisionJob(
+        tenant_id=job.tenant_id,
+        message_key=job.message_key,
+        provider="ycloud",
+        generation=1,
+        index=2,
+        object_key="media/acme/2.jpg",
+        sha256="ab" * 32,
+        mime_type="image/jpeg",
+        bytes=48_211,
+        filename="a.jpg",
+    )
+    assert file.discarded == 1
+
+
+JPEG, OGG = Content(), Content("audio/ogg", "ogg", "audio")
+PDF, MP4 = Content("application/pdf", "pdf", "document"), Content("video/mp4", "mp4", "video")
+
+
+@pytest.mark.parametrize(
+    ("type", "content", "following"),
+    [
+        ("image", JPEG, "vision"),
+        ("sticker", Content("image/webp", "webp", "image"), "vision"),
+        ("document", JPEG, "vision"),
+        ("other", JPEG, "vision"),
+        ("audio", OGG, "audio"),
+        ("document", OGG, "audio"),
+        ("video", OGG, "audio"),
+        ("audio", MP4, "audio"),
+        ("audio", JPEG, "audio"),
+        ("video", MP4, "none"),
+        ("video", JPEG, "none"),
+        ("document", PDF, "none"),
+        ("image", PDF, "none"),
+    ],
+)
+async def test_the_content_decides_which_model_is_asked(type: str, content: Content, following: str) -> None:
+    outcome = await stored(World(File(), content=content), media_job(type=type))
+    assert (said(outcome).next, said(outcome).reason) == (following, None)
+    assert [output.topic for output in outcome.outputs[1:]] == ([] if following == "none" else [following])
+    assert all(isinstance(output.record, AudioJob if following == "audio" else VisionJob) for output in outcome.outputs[1:])
+
+
+@pytest.mark.parametrize(
+    ("unpaid", "tenant", "is_asked"),
+    [
+        ("outgoing", TenantSettings(), False),
+        ("outgoing", TenantSettings(describe_old=True), False),
+        ("outgoing", TenantSettings(describe_outgoing=True), True),
+        ("old", TenantSettings(), False),
+        ("old", TenantSettings(describe_outgoing=True), False),
+        ("old", TenantSettings(describe_old=True), True),
+        ("history", TenantSettings(describe_old=True), True),
+        ("private", TenantSettings(describe_old=True, describe_outgoing=True), False),
+    ],
+)
+async def test_a_file_nobody_should_pay_for_is_kept_and_not_shown_to_a_model_unless_asked(
+    unpaid: str, tenant: TenantSettings, is_asked: bool
+) -> None:
+    outcome = await stored(World(File()), media_job(unpaid_reason=unpaid), tenant=tenant)
+    assert (said(outcome).kind, said(outcome).next, said(outcome).reason) == (("stored", "vision", None) if is_asked else ("stored", "none", unpaid))
+    assert len(outcome.outputs) == (2 if is_asked else 1)
+
+
+async def test_a_file_no_model_would_see_needs_no_reason() -> None:
+    outcome = await stored(World(File(), content=PDF), media_job(type="document", unpaid_reason="outgoing"))
+    assert (said(outcome).next, said(outcome).reason) == ("none", None)
+
+
+@pytest.mark.parametrize(
+    ("type", "tenant", "max_bytes"),
+    [
+        ("document", TenantSettings(), 25_000_000),
+        ("image", TenantSettings(), 20_000_000),
+        ("sticker", TenantSettings(), 5_000_000),
+        ("image", TenantSettings(max_bytes=1_000), 1_000),
+        ("document", TenantSettings(max_bytes=1_000), 1_000),
+    ],
+)
+async def test_the_tightest_cap_holds(type: str, tenant: TenantSettings, max_bytes: int) -> None:
+    world = World(File())
+    await stored(world, media_job(type=type), tenant=tenant)
+    assert world.asked == [(0, max_bytes)]
+
+
+# a file that does not come
+
+
+@pytest.mark.parametrize(
+    ("gives", "tried"),
+    [
+        ([FORBIDDEN, File()], [0, 1]),
+        ([FileNotThere(), File()], [0, 1]),
+        ([FORBIDDEN, FileNotThere(), File()], [0, 1, 2]),
+        ([File(), File()], [0]),
+    ],
+)
+async def test_the_next_way_is_tried_when_it_may_still_give_the_file(gives: list[File | Exception], tried: list[int]) -> None:
+    world = World(*gives)
+    assert said(await stored(world)).kind == "stored"
+    assert [way for way, _ in world.asked] == tried
+
+
+@pytest.mark.parametrize(
+    ("gives", "waited", "reason", "tried"),
+    [
+        ([], 0, "media_unavailable", 0),
+        ([FileGone("media_gone"), File()], 0, "media_gone", 1),
+        ([FileGone("media_refused_address")], 0, "media_refused_address", 1),
+        ([FileGone("media_too_large"), File()], 0, "media_too_large", 1),
+        ([FORBIDDEN, FORBIDDEN], 0, "media_forbidden", 2),
+        ([FORBIDDEN, FileGone("media_gone")], 0, "media_gone", 2),
+        ([FileNotThere()], 60, "media_not_found", 1),
+        ([FORBIDDEN, FileNotThere()], 60, "media_not_found", 2),
+        ([AWAY], 600, "media_timeout", 1),
+        ([FORBIDDEN, AWAY, File()], 600, "media_timeout", 2),
+    ],
+)
+async def test_a_file_that_will_not_come_ends_the_attachment_with_its_reason(
+    gives: list[File | Exception], waited: float, reason: str, tried: int
+) -> None:
+    world = World(*gives)
+    outcome = await stored(world, waited=waited)
+    assert (said(outcome).kind, said(outcome).reason, said(outcome).next, len(outcome.outputs)) == ("failed", reason, "none", 1)
+    assert (len(world.asked), world.kept) == (tried, [])
+
+
+@pytest.mark.parametrize(
+    ("gives", "waited", "lifetimes", "retry_after"),
+    [
+        ([FileNotThere()], 0, [], 2.0),
+        ([FileNotThere()], 59.9, [], 2.0),
+        ([FORBIDDEN, FileNotThere()], 0, [], 2.0),
+        ([AWAY, File()], 0, [], 3.0),  # their server is away: another request to it does not help
+        ([AWAY], 599, [], 3.0),
+        ([AWAY], 599, [3_600.0], 3.0),
+        ([AWAY, File()], 119, [120.0, None], 3.0),
+    ],
+)
+async def test_a_file_that_may_still_come_is_asked_for_again(
+    gives: list[File | Exception], waited: float, lifetimes: list[float | None], retry_after: float
+) -> None:
+    with pytest.raises(Unavailable) as trouble:
+        await stored(World(*gives, lifetimes=lifetimes), waited=waited)
+    assert (trouble.value.what, trouble.value.retry_after) == ("media", retry_after)
+
+
+async def test_nobody_waits_beyond_the_life_of_the_link() -> None:
+    assert said(await stored(World(AWAY, lifetimes=[120.0]), waited=120)).reason == "media_timeout"
+
+
+@pytest.mark.parametrize("what", ["spool", "objects"])
+async def test_trouble_of_our_own_waits_as_long_as_it_takes(what: str) -> None:
+    with pytest.raises(Unavailable, match=what):
+        await stored(World(Unavailable(what), File()), waited=1e9)
+
+
+async def test_a_file_that_could_not_be_kept_is_discarded_and_asked_for_again() -> None:
+    file = File()
+    with pytest.raises(Unavailable, match="objects"):
+        await stored(World(file, full_disk=True), waited=1e9)
+    assert file.discarded == 1
+
+
+PAGE = Content("text/html", "html", "web_page")
+
+
+@pytest.mark.parametrize("type", ["image", "audio", "video", "sticker", "other"])
+async def test_an_error_page_where_a_file_was_announced_is_not_kept(type: str) -> None:
+    file = File()
+    world = World(file, content=PAGE)
+    outcome = await stored(world, media_job(type=type))
+    assert (said(outcome).kind, said(outcome).reason, len(outcome.outputs)) == ("failed", "media_wrong_content", 1)
+    assert (world.kept, file.discarded) == ([], 1)
+
+
+async def test_a_page_sent_as_a_document_is_a_document() -> None:
+    assert said(await stored(World(File(), content=PAGE), media_job(type="document"))).kind == "stored"

@@ -1,0 +1,75 @@
+import pytest
+
+from schemas.codec import RECORD_TYPES
+from schemas.headers import Routing, generation_of, header, is_traceparent, new_traceparent
+from schemas.keys import TenantId
+from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES, SOURCE_OF, STAGES, TOPIC_NAMES, TOPICS, Names, topic_config
+
+PLAIN, BESIDE = Names(), Names("blue-2")
+
+
+@pytest.mark.parametrize(
+    ("plain", "beside", "expected"),
+    [
+        (PLAIN.topic("raw-messages"), BESIDE.topic("raw-messages"), ("raw-messages", "blue-2-raw-messages")),
+        (PLAIN.group("store_media"), BESIDE.group("store_media"), ("sensorium-store-media", "blue-2-sensorium-store-media")),
+        (
+            PLAIN.transactional_id("dedupe", 3),
+            BESIDE.transactional_id("dedupe", 3),
+            ("sensorium-dedupe-raw-messages-3", "blue-2-sensorium-dedupe-raw-messages-3"),
+        ),
+        (PLAIN.postgres_schema, BESIDE.postgres_schema, ("sensorium", "blue_2")),
+        (PLAIN.object_prefix, BESIDE.object_prefix, ("", "blue-2/")),
+    ],
+)
+def test_a_namespace_stands_once_before_every_name(plain: str, beside: str, expected: tuple[str, str]) -> None:
+    assert (plain, beside) == expected
+
+
+@pytest.mark.parametrize("names", [PLAIN, BESIDE])
+def test_a_topic_is_known_again_without_its_namespace(names: Names) -> None:
+    assert [names.logical(names.topic(name)) for name in TOPIC_NAMES] == list(TOPIC_NAMES)
+
+
+def test_every_topic_is_described_once_and_holds_a_known_record() -> None:
+    assert tuple(TOPICS) == TOPIC_NAMES
+    assert {topic.record for topic in TOPICS.values()} == set(RECORD_TYPES)
+
+
+def test_every_stage_reads_the_topic_that_names_it_as_a_reader() -> None:
+    assert [stage in TOPICS[SOURCE_OF[stage]].readers for stage in STAGES] == [True] * len(STAGES)
+
+
+def test_dedupe_remembers_longer_than_raw_records_live() -> None:
+    assert TOPICS["raw-messages"].retention_ms + DAY_MS <= HORIZON_MS
+
+
+def test_only_the_enriched_topic_is_compacted_and_not_before_the_horizon() -> None:
+    configs = {name: topic_config(topic, 2) for name, topic in TOPICS.items()}
+    assert [name for name, config in configs.items() if config["cleanup.policy"] == "compact"] == ["enriched-messages"]
+    assert configs["enriched-messages"] == {
+        "cleanup.policy": "compact",
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+        "min.insync.replicas": "2",
+        "min.compaction.lag.ms": str(8 * DAY_MS),
+    }
+    assert configs["quarantine"]["retention.ms"] == str(30 * DAY_MS)
+
+
+def test_routing_is_in_the_headers_of_every_record() -> None:
+    trace = new_traceparent()
+    headers = Routing(tenant_id=TenantId("acme"), provider="ycloud", traceparent=trace, generation=3).to_headers()
+    assert headers == [("tenant", b"acme"), ("provider", b"ycloud"), ("traceparent", trace.encode()), ("generation", b"3")]
+    assert generation_of(headers) == 3
+    assert header(headers, "provider") == b"ycloud"
+    assert is_traceparent(trace)
+
+
+@pytest.mark.parametrize("value", [None, b"", b"-1", b"1.5", b"\xff", b"9" * 16, "²".encode()])
+def test_a_generation_that_is_no_number_is_live_traffic(value: bytes | None) -> None:
+    assert generation_of([("generation", value)]) == 0
+
+
+def test_a_record_without_headers_is_live_traffic() -> None:
+    assert (generation_of(None), generation_of([])) == (0, 0)
+    assert header(None, "tenant") is None
