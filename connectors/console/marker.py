@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 DEFAULT_TEXT = "[CONTEXTO VISUAL: {description}]"
 _OPENING = frozenset("[［〔【〖⟦❲⁅⦋⦏⁽{｛❴⟨‹«<＜(（❨❪⎡⎢⎣⟮")
-_LOOKALIKES = str.maketrans(
-    "асеорхутікмнвзѕјԁһӏԛԝɡіοαενικρτυχςσωΟΑΕΝΙΚΡΤΥΧΒΗΜΖ0135$@ⅼ∣|",
-    "aceopxytikmhb3sjdhlqwgioaevikptuxcswoaenikptyxbhmzoiess" + "alll"[:4],
-)
+_ALIKE = {
+    "a": "аαɑ@4", "b": "вβ", "c": "сϲ", "d": "ԁ", "e": "еεє3", "g": "ɡ", "h": "һн", "i": "іιıl1|∣!", "j": "јϳ", "k": "кκ", "m": "м", "n": "пη",
+    "o": "оοσ0", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ5$", "t": "тτ", "u": "υս", "v": "νѵ", "w": "ԝω", "x": "хχ", "y": "уγ", "z": "ᴢ",
+}  # fmt: skip
+_LOOKALIKES = str.maketrans({foreign: plain for plain, alike in _ALIKE.items() for foreign in alike})
 _BRACKETS = {character: "(" for character in "[［〔【〖⟦❲⁅⦋⦏{｛❴<＜⟨‹«"} | {character: ")" for character in "]］〕】〗⟧❳⁆⦌⦐}｝❵>＞⟩›»"}
 
 
@@ -64,24 +65,21 @@ class Marker:
 
     @staticmethod
     def _break(text: str, forgery: str) -> str:
-        while True:
-            seen = skeleton(text)
-            found = _find(seen.text, forgery)
-            if found is None:
-                return text
-            start, middle = seen.at[found[0]], seen.at[found[1]]
-            # The bracket becomes round, and a dot stands inside the words: no reader takes it for the marker.
-            text = f"{text[:start]}({text[start + 1 : middle]}·{text[middle:]}"
+        """The bracket becomes round and a dot stands inside the words: no reader takes it for the marker."""
+        for bracket, inside in reversed(_found(skeleton(text), forgery)):
+            text = f"{text[:bracket]}({text[bracket + 1 : inside]}·{text[inside:]}"
+        return text
 
 
-def _find(shown: str, forgery: str) -> tuple[int, int] | None:
-    """(bracket, second letter) of the first `[…forgery` in a skeleton; brackets inside the words do not hide them."""
-    letters = [(character, index) for index, character in enumerate(shown) if character != "["]
-    words = "".join(character for character, _ in letters)
+def _found(seen: Skeleton, forgery: str) -> list[tuple[int, int]]:
+    """(bracket, second letter) of each `[…forgery`, as positions in the text; brackets inside the words do not hide them."""
+    letters = [index for index, character in enumerate(seen.text) if character != "["]
+    words = "".join(seen.text[index] for index in letters)
+    places: list[tuple[int, int]] = []
     begin = words.find(forgery)
     while begin >= 0:
-        first = letters[begin][1]
-        if first > 0 and shown[first - 1] == "[":
-            return first - 1, letters[begin + 1][1] if len(forgery) > 1 else first
-        begin = words.find(forgery, begin + 1)
-    return None
+        first = letters[begin]
+        if first > 0 and seen.text[first - 1] == "[":
+            places.append((seen.at[first - 1], seen.at[letters[begin + 1]] if len(forgery) > 1 else seen.at[first]))
+        begin = words.find(forgery, begin + len(forgery))
+    return places
