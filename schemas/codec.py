@@ -6,7 +6,7 @@ import struct
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import fastavro
 import msgspec
@@ -84,7 +84,7 @@ def decode(kind: type[R], value: bytes | None) -> R:
         plain = fastavro.schemaless_reader(body, _parsed(schema_id), reader if reader is not _parsed(schema_id) else None)
         if body.read(1):
             raise Undecodable("bytes follow the record")
-        return cast(R, msgspec.convert(plain, kind, builtin_types=_PLAIN))
+        return msgspec.convert(plain, kind, builtin_types=_PLAIN)
     except Undecodable:
         raise
     except Exception as error:  # fastavro raises whatever its parsing runs into on hostile bytes

@@ -24,13 +24,13 @@ class Value(msgspec.Struct, frozen=True):
     """Base of all values here: immutable, compared by content."""
 
 
-class Source(Value, kw_only=True):
+class Source(Value, frozen=True, kw_only=True):
     topic: str
     partition: int
     offset: int
 
 
-class RawMessage(Value, kw_only=True):
+class RawMessage(Value, frozen=True, kw_only=True):
     tenant_id: TenantId
     provider: str
     message_key: MessageKey
@@ -41,7 +41,7 @@ class RawMessage(Value, kw_only=True):
     body: bytes
 
 
-class MediaJob(Value, kw_only=True):
+class MediaJob(Value, frozen=True, kw_only=True):
     tenant_id: TenantId
     message_key: MessageKey
     provider: str
@@ -59,7 +59,7 @@ class MediaJob(Value, kw_only=True):
     received_at: datetime
 
 
-class StoredJob(Value, kw_only=True):
+class StoredJob(Value, frozen=True, kw_only=True):
     """What VisionJob and AudioJob share: one stored file to be looked at or listened to."""
 
     tenant_id: TenantId
@@ -74,15 +74,15 @@ class StoredJob(Value, kw_only=True):
     filename: str | None = None
 
 
-class VisionJob(StoredJob, kw_only=True):
+class VisionJob(StoredJob, frozen=True, kw_only=True):
     pass
 
 
-class AudioJob(StoredJob, kw_only=True):
+class AudioJob(StoredJob, frozen=True, kw_only=True):
     pass
 
 
-class Enrichment(Value, kw_only=True):
+class Enrichment(Value, frozen=True, kw_only=True):
     tenant_id: TenantId
     message_key: MessageKey
     provider: str
@@ -111,7 +111,7 @@ class Enrichment(Value, kw_only=True):
     cached: bool = False
 
 
-class Attachment(Value, kw_only=True):
+class Attachment(Value, frozen=True, kw_only=True):
     index: int
     type: AttachmentType
     status: AttachmentStatus
@@ -130,7 +130,7 @@ class Attachment(Value, kw_only=True):
     prompt_version: str | None = None
 
 
-class Step(Value, kw_only=True):
+class Step(Value, frozen=True, kw_only=True):
     stage: str
     outcome: str
     topic: str
@@ -139,7 +139,7 @@ class Step(Value, kw_only=True):
     at: datetime
 
 
-class EnrichedMessage(Value, kw_only=True):
+class EnrichedMessage(Value, frozen=True, kw_only=True):
     tenant_id: TenantId
     message_key: MessageKey
     provider: str
@@ -163,7 +163,7 @@ class EnrichedMessage(Value, kw_only=True):
     steps: tuple[Step, ...] = ()
 
 
-class Quarantined(Value, kw_only=True):
+class Quarantined(Value, frozen=True, kw_only=True):
     tenant_id: TenantId
     stage: str
     reason: str
@@ -181,7 +181,7 @@ class Quarantined(Value, kw_only=True):
 Record = RawMessage | MediaJob | VisionJob | AudioJob | Enrichment | EnrichedMessage | Quarantined
 
 
-class FoundAttachment(Value, kw_only=True):
+class FoundAttachment(Value, frozen=True, kw_only=True):
     """An attachment as a provider announces it. `url` None: there is no file (a location, a contact card, a failed download).
 
     `reason` set: it will never be fetched, and why (`no_file`, `web_page`, `media_unavailable`).
@@ -196,7 +196,7 @@ class FoundAttachment(Value, kw_only=True):
     reason: str | None = None
 
 
-class ChatMessage(Value, kw_only=True):
+class ChatMessage(Value, frozen=True, kw_only=True):
     """What a provider adapter understood of one raw record that is a message.
 
     `content` is text exactly as sent, never empty; `attributes` becomes `content_attributes.provider`.

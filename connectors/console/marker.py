@@ -15,7 +15,7 @@ _ALIKE = {
     "o": "оοσ0", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ5$", "t": "тτ", "u": "υս", "v": "νѵ", "w": "ԝω", "x": "хχ", "y": "уγ", "z": "ᴢ",
 }  # fmt: skip
 _LOOKALIKES = str.maketrans({foreign: plain for plain, alike in _ALIKE.items() for foreign in alike})
-_BRACKETS = {character: "(" for character in "[［〔【〖⟦❲⁅⦋⦏{｛❴<＜⟨‹«"} | {character: ")" for character in "]］〕】〗⟧❳⁆⦌⦐}｝❵>＞⟩›»"}
+_BRACKETS = dict.fromkeys("[［〔【〖⟦❲⁅⦋⦏{｛❴<＜⟨‹«", "(") | dict.fromkeys("]］〕】〗⟧❳⁆⦌⦐}｝❵>＞⟩›»", ")")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,9 @@ class Marker:
     def line(self, description: str) -> str:
         """One line; the description cannot end it, or begin another."""
         flat = " ".join(self.defused(description).split())
-        inside = "".join(_BRACKETS.get(character, " " if character in self._frame_signs and character not in ":" else character) for character in flat)
+        inside = "".join(
+            _BRACKETS.get(character, " " if character in self._frame_signs and character not in ":" else character) for character in flat
+        )
         return self._frame.replace("{description}", inside.strip())
 
     def defused(self, text: str) -> str:

@@ -5,6 +5,7 @@ answer otherwise. Redirects are followed here, so that each hop is checked again
 """
 
 import asyncio
+import builtins
 import errno
 import hashlib
 import os
@@ -56,7 +57,7 @@ class Downloaded:
     bytes: int
     sha256: str
     content_type: str
-    head: bytes
+    head: builtins.bytes
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -98,7 +99,9 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
                 last = error
         raise last
 
-    async def connect_unix_socket(self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None) -> httpcore.AsyncNetworkStream:
+    async def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.AsyncNetworkStream:
         raise Refused("media_refused_address")
 
     async def sleep(self, seconds: float) -> None:

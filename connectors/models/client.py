@@ -5,11 +5,10 @@ import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
 import openai
 
 from schemas.outcomes import Unavailable
@@ -20,7 +19,7 @@ LONGEST_RETRY_AFTER_SECONDS = 300.0
 BAD_KEY_SECONDS = 30.0
 NO_QUOTA_SECONDS = 120.0
 _REFUSALS = re.compile(
-    r"^\W*(?:i['’]?m sorry,? (?:but )?i (?:can['’]?t|cannot|am unable)|i (?:can['’]?t|cannot|am unable to|am not able to) (?:assist|help|describe|identify|provide)"
+    r"^\W*(?:i['’]?m sorry,? (?:but )?i (?:can['’]?t|cannot|am unable)|i (?:can['’]?t|cannot|am unable to|am not able to) (?:assist|help|describe|identify|provide)"  # noqa: E501
     r"|i['’]?m (?:unable|not able) to (?:assist|help|describe|identify|provide)"
     r"|lo siento,? (?:pero )?no puedo|no puedo (?:ayudar|describir|identificar|asistir)"
     r"|desculpe,? (?:mas )?(?:eu )?n[aã]o posso|sinto muito,? (?:mas )?(?:eu )?n[aã]o posso)",
@@ -61,7 +60,7 @@ class Clients:
                 api_key=key,
                 base_url=self._settings.base_url,
                 max_retries=0,
-                timeout=httpx.Timeout(self._settings.timeout_seconds, connect=5.0),
+                timeout=openai.Timeout(self._settings.timeout_seconds, connect=5.0),
             )
         self._clients[key] = client
         if len(self._clients) > MAX_CLIENTS:
@@ -93,18 +92,18 @@ def _meaning(error: openai.APIStatusError) -> Exception:
     status = error.status_code
     if status == 429:
         out_of_quota = "insufficient_quota" in str(error.code or "") or "insufficient_quota" in str(error.message)
-        return Unavailable("model", NO_QUOTA_SECONDS if out_of_quota else _retry_after(error.response), hold=True, detail="429")
+        return Unavailable("model", NO_QUOTA_SECONDS if out_of_quota else _retry_after(error.response.headers), hold=True, detail="429")
     if status in (401, 403, 404):
         return Unavailable("model", BAD_KEY_SECONDS, hold=True, detail=str(status))
     if status in (408, 409, 425) or status >= 500:
-        return Unavailable("model", _retry_after(error.response), detail=str(status))
+        return Unavailable("model", _retry_after(error.response.headers), detail=str(status))
     return Refused(f"{status} {error.code or ''}".strip())
 
 
-def _retry_after(response: httpx.Response) -> float:
+def _retry_after(headers: Mapping[str, str]) -> float:
     """Seconds, as the server asked, within reason."""
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        value = response.headers.get(name, "")
+        value = headers.get(name, "")
         try:
             return min(max(float(value) / scale, 0.1), LONGEST_RETRY_AFTER_SECONDS)
         except ValueError:

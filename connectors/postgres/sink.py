@@ -141,7 +141,9 @@ class Sink:
         """Into quarantine, acknowledged. A quarantine record that cannot be written, or stored, is our trouble: stop."""
         for placed, why in refused:
             if placed.source.topic == "quarantine":
-                raise SinkStopped(f"a quarantine record cannot be stored ({why}): quarantine[{placed.source.partition}] offset {placed.source.offset}")
+                raise SinkStopped(
+                    f"a quarantine record cannot be stored ({why}): quarantine[{placed.source.partition}] offset {placed.source.offset}"
+                )
         failures: list[KafkaError] = []
         for placed, why in refused:
             reason = "record_undecodable" if why.startswith("record_undecodable") else "record_unstorable"
@@ -257,7 +259,8 @@ class Sink:
     def _bounds(self, one: TopicPartition) -> tuple[int, int]:
         """First and end offset, by the admin client: the consumer is inside its callback and must not be asked."""
         wanted = TopicPartition(one.topic, one.partition)
-        found = [self._admin.list_offsets({wanted: spec}, request_timeout=10)[wanted] for spec in (OffsetSpec.earliest(), OffsetSpec.latest())]
+        specs: Any = OffsetSpec
+        found = [self._admin.list_offsets({wanted: spec}, request_timeout=10)[wanted] for spec in (specs.earliest(), specs.latest())]
         low, high = (future.result(10).offset for future in found)
         return low, high
 
@@ -268,5 +271,3 @@ class Sink:
 
     def _in_thread(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
-
-

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-
 import asyncpg
 
 from connectors.postgres.rows import message_columns, notification, quarantine_columns
@@ -83,16 +82,18 @@ class Writer:
             if refused:
                 await self._set_aside(refused)  # 2
             for position in work.positions:  # 3
-                moved = await connection.execute(
-                    self._sql["move_offset"], position.topic, position.partition, position.next_offset, position.epoch
-                )
+                moved = await connection.execute(self._sql["move_offset"], position.topic, position.partition, position.next_offset, position.epoch)
                 if moved != "UPDATE 1":
                     raise Fenced(f"{position.topic}[{position.partition}] has another owner")
         written.unstorable = len(refused)  # 4: left the block
         return written
 
     async def _store(
-        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", placed: list[Placed], written: Written, refused: list[tuple[Placed, str]]
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        placed: list[Placed],
+        written: Written,
+        refused: list[tuple[Placed, str]],
     ) -> None:
         if not placed:
             return

@@ -76,7 +76,9 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
 def _attachment(one: Document) -> FoundAttachment:
     mime_type = name_of(one, "mime_type")
     kind: Any = one.get("type")
-    return FoundAttachment(type="audio" if is_audio(mime_type) else kind, url=link(one, "url"), mime_type=mime_type, filename=name_of(one, "filename"))
+    return FoundAttachment(
+        type="audio" if is_audio(mime_type) else kind, url=link(one, "url"), mime_type=mime_type, filename=name_of(one, "filename")
+    )
 
 
 def validate(document: object) -> list[str]:

@@ -26,26 +26,31 @@ def origin(url: str) -> tuple[str, str, int | None]:
 
 
 def ways(job: MediaJob, *, api_key: str | None, ycloud_api_base: str) -> tuple[Way, ...]:
+    """The requests to try for a job, in order."""
+    return ways_to(job.provider, job.url, job.media_id, api_key, ycloud_api_base)
+
+
+def ways_to(provider: str, url: str, media_id: str | None, api_key: str | None, ycloud_api_base: str) -> tuple[Way, ...]:
     """The requests to try, in order.
 
     YCloud: the link with the key, once without it (a keyed request was seen refused where a plain one passed), then the
     durable form by media id, which outlives the link.
     """
     try:
-        here = origin(job.url)
+        here = origin(url)
     except ValueError:
         return ()
-    if job.provider != "ycloud":
+    if provider != "ycloud":
         expires = here[1].endswith((".fbsbx.com", ".fbcdn.net", ".cdninstagram.com"))
-        return (Way(job.url, lifetime_seconds=META_CDN_SECONDS if expires else None),)
+        return (Way(url, lifetime_seconds=META_CDN_SECONDS if expires else None),)
     if here != origin(ycloud_api_base):
-        return (Way(job.url),)
+        return (Way(url),)
     if api_key is None:
-        return (Way(job.url, lifetime_seconds=YCLOUD_UNKEYED_SECONDS),)
+        return (Way(url, lifetime_seconds=YCLOUD_UNKEYED_SECONDS),)
     key = {"X-API-Key": api_key}
-    keyed = Way(job.url, key, YCLOUD_KEYED_SECONDS)
-    plain = Way(job.url)
-    if job.media_id is None:
+    keyed = Way(url, key, YCLOUD_KEYED_SECONDS)
+    plain = Way(url)
+    if media_id is None:
         return keyed, plain
-    durable = Way(f"{ycloud_api_base.rstrip('/')}/v2/whatsapp/media/download/{quote(job.media_id, safe='')}", key, YCLOUD_KEYED_SECONDS)
+    durable = Way(f"{ycloud_api_base.rstrip('/')}/v2/whatsapp/media/download/{quote(media_id, safe='')}", key, YCLOUD_KEYED_SECONDS)
     return keyed, plain, durable

@@ -32,7 +32,9 @@ INBOUND = frozenset({"whatsapp.inbound_message.received"})
 ECHOES = frozenset({"whatsapp.smb.message.echoes", "whatsapp.smb.message.created", "whatsapp.echo_message.created", "whatsapp.echo_message.updated"})
 HISTORY = frozenset({"whatsapp.smb.history"})
 MESSAGES = INBOUND | ECHOES | HISTORY
-STATUSES = frozenset({"whatsapp.message.updated", "messenger.message.updated", "sms.message.updated", "voice.message.updated", "email.delivery.updated"})
+STATUSES = frozenset(
+    {"whatsapp.message.updated", "messenger.message.updated", "sms.message.updated", "voice.message.updated", "email.delivery.updated"}
+)
 _KNOWN_FAMILIES = (
     "whatsapp.group.", "whatsapp.call.", "whatsapp.business_account.", "whatsapp.phone_number.", "whatsapp.template.",
     "whatsapp.flow.", "whatsapp.payment.", "whatsapp.user.", "contact.", "sms.", "email.", "voice.", "messenger.",
@@ -224,7 +226,9 @@ def _attributes(event: Document, message: Document, said: str) -> dict[str, Any]
         reply_to=name_of(context, "id"),
         forwarded=bool(context.get("forwarded")) or None,
         username=name_of(part(message, "customerProfile"), "username"),
-        referral=present(**{name: text(referral, name, 2_000) for name in ("source_url", "source_type", "source_id", "headline", "body", "ctwa_clid")}),
+        referral=present(
+            **{name: text(referral, name, 2_000) for name in ("source_url", "source_type", "source_id", "headline", "body", "ctwa_clid")}
+        ),
     )
     match said:
         case "interactive":

@@ -49,7 +49,7 @@ def _create(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) 
         for name, topic in TOPICS.items()
         if names.topic(name) not in there
     ]
-    for name, future in admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS).items() if missing else ():
+    for future in admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS).values() if missing else ():
         try:
             future.result(_TIMEOUT_SECONDS)
         except KafkaException as error:

@@ -106,9 +106,7 @@ class ObjectStore:
 
     async def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from `offset` on, in pieces, never all at once in memory."""
-        answer = await self._call(
-            lambda: self._client.get_object(bucket_name=self._bucket, object_name=key, offset=offset, length=length or 0)
-        )
+        answer = await self._call(lambda: self._client.get_object(bucket_name=self._bucket, object_name=key, offset=offset, length=length or 0))
         try:
             while chunk := await self._call(lambda: bytes(answer.read(CHUNK_BYTES))):
                 yield chunk
@@ -142,4 +140,6 @@ class ObjectStore:
 
 
 def _stored(found: Any) -> Stored:
-    return Stored(found.object_name, found.size or 0, found.content_type or "application/octet-stream", (found.etag or "").strip('"'), found.last_modified)
+    return Stored(
+        found.object_name, found.size or 0, found.content_type or "application/octet-stream", (found.etag or "").strip('"'), found.last_modified
+    )

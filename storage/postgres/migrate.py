@@ -36,7 +36,7 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", names: Names
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{names.postgres_schema}"')  # a checked name: letters, digits, underscores
         await connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+            "CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"  # noqa: E501
         )
     applied = []
     for migration in await pending(connection):

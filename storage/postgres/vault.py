@@ -17,7 +17,7 @@ class Vault:
         self._keys = [key.strip() for key in keys.split(",") if key.strip()]
         if not self._keys:
             raise VaultError(
-                "SENSORIUM_SECRETS__KEY is not set. Make one: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
+                "SENSORIUM_SECRETS__KEY is not set. Make one: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"  # noqa: E501
             )
         try:
             self._fernet = MultiFernet([Fernet(key) for key in self._keys])

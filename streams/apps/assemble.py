@@ -14,7 +14,6 @@ from streams.apps.encoding import Encoding, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
 from streams.lanes.state import KeptValues
-from streams.lanes.table import LaneTable
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
 from streams.stages.assemble import OpenMessage, assemble, fold
@@ -35,11 +34,9 @@ def create_app(settings: Settings) -> LaneApp:
     names = Names(settings.namespace)
     encoding = Encoding(names, settings.kafka.partitions)
     app = lane_app("assemble", settings.kafka, names, settings.worker.name)
-    opened: LaneTable[KeptValues] = app.Table(
+    opened = app.lane_table(
         "open",
         partitions=settings.kafka.partitions,
-        key_type=bytes,
-        value_type=bytes,
         new_state=KeptValues,
         extra_topic_configs=COMPACTED | {"min.insync.replicas": str(settings.kafka.min_insync_replicas), "max.message.bytes": str(8 * 1024 * 1024)},
     )

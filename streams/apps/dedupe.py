@@ -4,9 +4,9 @@ import time
 from collections import Counter
 from datetime import datetime
 
-from connectors.providers.catalogue import read
 from faust.types import StreamT
 
+from connectors.providers.catalogue import read
 from schemas import metrics
 from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
 from schemas.settings import Settings
@@ -15,7 +15,6 @@ from streams.apps.encoding import Encoding, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
 from streams.lanes.state import ClaimedKeys
-from streams.lanes.table import LaneTable
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
 from streams.stages.dedupe import dedupe, digest
@@ -29,11 +28,9 @@ def create_app(settings: Settings) -> LaneApp:
     names = Names(settings.namespace)
     encoding = Encoding(names, settings.kafka.partitions)
     app = lane_app("dedupe", settings.kafka, names, settings.worker.name)
-    claimed: LaneTable[ClaimedKeys] = app.Table(
+    claimed = app.lane_table(
         "claimed",
         partitions=settings.kafka.partitions,
-        key_type=bytes,
-        value_type=bytes,
         new_state=ClaimedKeys,
         extra_topic_configs={
             "cleanup.policy": "delete",

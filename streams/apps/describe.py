@@ -29,9 +29,7 @@ class RealEyes:
         if isinstance(image, NotPrepared):
             return unfit(image)
         key = self._world.tenant(job.tenant_id).openai_key
-        return self._world.counted(
-            await self._model.describe(image.data, image.mime, prompt=recipe.prompt or "", model=recipe.model, api_key=key)
-        )
+        return self._world.counted(await self._model.describe(image.data, image.mime, prompt=recipe.prompt or "", model=recipe.model, api_key=key))
 
 
 def create_app(settings: Settings) -> LaneApp:

@@ -10,7 +10,7 @@ from schemas.headers import Routing
 from schemas.keys import conversation_partition
 from schemas.outcomes import Output, Quarantine
 from schemas.topics import Names, Stage
-from streams.lanes.transactions import Write
+from streams.lanes.transactions import Write, headers_of
 from streams.stages.arrival import Arrival, quarantine
 
 
@@ -27,7 +27,7 @@ class Encoding:
 
     def arrival(self, message: Message) -> Arrival:
         """A Kafka record as stages know it."""
-        headers = [(name, value or b"") for name, value in message.headers() or ()]
+        headers = headers_of(message)
         return Arrival(
             self.names.logical(message.topic() or ""), message.partition() or 0, message.offset() or 0, message.key() or b"", message.value(), headers
         )

@@ -13,19 +13,18 @@ from schemas import metrics
 from schemas.codec import Undecodable, decode
 from schemas.keys import MessageKey
 from schemas.outcomes import Forward, Output, Quarantine, Unavailable
-from schemas.records import Enrichment, MediaJob, StoredJob
+from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
 from schemas.settings import Settings
 from schemas.topics import SOURCE_OF, Names, Stage
 from streams.apps.assemble import COMPACTED
 from streams.apps.encoding import Encoding, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.jobs import Job, JobEntries
-from streams.lanes.table import LaneTable
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
 
 log = structlog.get_logger()
-J = TypeVar("J", bound=MediaJob | StoredJob)
+J = TypeVar("J", MediaJob, VisionJob, AudioJob)
 
 
 class World(Protocol):
@@ -58,11 +57,9 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
     settle = _Settlement(job_stage, Encoding(names, settings.kafka.partitions))
     app = lane_app(job_stage.stage, settings.kafka, names, settings.worker.name)
     app.opening, app.closing = job_stage.world.open, job_stage.world.close
-    entries: LaneTable[JobEntries] = app.Table(
+    entries = app.lane_table(
         "jobs",
         partitions=settings.kafka.partitions,
-        key_type=bytes,
-        value_type=bytes,
         new_state=JobEntries,
         extra_topic_configs=COMPACTED | {"min.insync.replicas": str(settings.kafka.min_insync_replicas)},
     )
@@ -84,7 +81,7 @@ class _Settlement(Generic[J]):
     """How a job ends: its stage's outputs, a later try, or the quarantine."""
 
     def __init__(self, job_stage: JobStage[J], encoding: Encoding) -> None:
-        self._stage = job_stage
+        self._stage: JobStage[J] = job_stage
         self._encoding = encoding
 
     def refuse(self, message: Message) -> list[Write] | None:

@@ -89,9 +89,7 @@ class ModelWorld:
         metrics.AI_TOKENS.labels(self._stage, model, "output").inc(answer.output_tokens)
         metrics.AI_COST.labels(self._stage, model).inc(answer.cost_microusd)
         metrics.AI_SECONDS.labels(self._stage).observe(answer.latency_ms / 1000)
-        return Answer(
-            answer.text, answer.model, answer.refused, answer.input_tokens, answer.output_tokens, answer.cost_microusd, answer.latency_ms
-        )
+        return Answer(answer.text, answer.model, answer.refused, answer.input_tokens, answer.output_tokens, answer.cost_microusd, answer.latency_ms)
 
 
 _KNOWN_MODELS = frozenset({"gpt-4o", "gpt-4o-mini", "whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "stand-in"})

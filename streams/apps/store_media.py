@@ -14,6 +14,7 @@ from schemas import metrics
 from schemas.outcomes import Forward, Unavailable
 from schemas.records import MediaJob
 from schemas.settings import Settings
+from schemas.tenants import TenantSettings
 from schemas.topics import Names
 from storage.objects.keys import object_key, public_path
 from storage.objects.store import ObjectStore
@@ -22,8 +23,8 @@ from storage.postgres.vault import Vault
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, Turn, job_app
 from streams.lanes.app import LaneApp
+from streams.stages import store_media as stage
 from streams.stages.store_media import FileGone, FileNotThere, store_media
-from schemas.tenants import TenantSettings
 
 log = structlog.get_logger()
 SPOOL_STALE_SECONDS = 3_600.0
@@ -67,7 +68,7 @@ class MediaWorld:
         key = endpoint.api_key if endpoint is not None and ours else None
         return ways(job, api_key=key, ycloud_api_base=self._settings.providers.ycloud.api_base)
 
-    async def fetch(self, way: Way, max_bytes: int) -> Downloaded:
+    async def fetch(self, way: stage.Way, max_bytes: int) -> Downloaded:
         try:
             return await self._downloader.fetch(
                 way.url, headers=way.headers, max_bytes=max_bytes, deadline_seconds=self._settings.media.download_seconds
@@ -80,7 +81,7 @@ class MediaWorld:
     def sniff(self, head: bytes, declared: str | None) -> Sniffed:
         return sniff(head, declared)
 
-    async def keep(self, job: MediaJob, fetched: Downloaded, kept: Sniffed) -> str:
+    async def keep(self, job: MediaJob, fetched: stage.Fetched, kept: stage.Kept) -> str:
         if job.declared_sha256 is not None and job.declared_sha256 != fetched.sha256:
             metrics.MEDIA_HASH_MISMATCH.labels(job.provider if job.provider in ("ycloud", "chatwoot") else "direct").inc()
         key = object_key(self._prefix, job.tenant_id, job.message_key, job.index, fetched.sha256, kept.extension)

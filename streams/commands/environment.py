@@ -66,4 +66,6 @@ def run_command(work: Callable[[], Awaitable[T]]) -> T:
         trouble = unavailable(error)
         if trouble is None:
             raise
-        raise click.ClickException(f"Postgres cannot be reached or is in trouble ({error}): look at SENSORIUM_POSTGRES__DSN, or run sensorium doctor") from None
+        raise click.ClickException(
+            f"Postgres cannot be reached or is in trouble ({error}): look at SENSORIUM_POSTGRES__DSN, or run sensorium doctor"
+        ) from None

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import faust
 import structlog
@@ -22,10 +22,12 @@ from streams.lanes.batches import BatchIntake
 from streams.lanes.channel import LaneChannel
 from streams.lanes.jobs import JobEntries, JobIntake, Jobs, Refuse
 from streams.lanes.lane import Intake, Lane, Pace
+from streams.lanes.state import PartitionState
 from streams.lanes.table import LaneTable, LaneTableManager
 from streams.lanes.transactions import LaneIdentity, is_fenced
 
 log = structlog.get_logger()
+S = TypeVar("S", bound=PartitionState)
 
 FENCE_GRACE_SECONDS = 12.0
 """A fenced lane whose partition is still assigned: either an assignment follows, or somebody has our id by mistake."""
@@ -63,7 +65,8 @@ class Lanes:
         self.owned: Callable[[list[str]], None] = lambda transactional_ids: None
         self._pace = pace
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
-        app.on_partitions_assigned.connect(self.on_assigned)
+        signal: Any = app.on_partitions_assigned  # its type asks for positional arguments only
+        signal.connect(self.on_assigned)
 
     @property
     def ready(self) -> bool:
@@ -75,7 +78,8 @@ class Lanes:
         self.app.joined = True
         lane_topics = (self.app.source, self.table.changelog_topic_name)
         # The one private access: Faust's consumer must not fetch what the lanes fetch, and forgets its pauses at each assignment.
-        fetcher = app.consumer._thread._ensure_consumer()
+        consumer: Any = app.consumer
+        fetcher = consumer._thread._ensure_consumer()
         fetcher.pause(*[AioTopicPartition(tp.topic, tp.partition) for tp in assigned if tp.topic in lane_topics])
         self.assigned = {tp.partition for tp in assigned if tp.topic == self.app.source}
         log.info("partitions_assigned", partitions=sorted(self.assigned))
@@ -173,6 +177,13 @@ class LaneApp(faust.App):
         """What the stage needs of the world is there before the first partition is."""
         await self.opening()
         await super().on_start()
+
+    def lane_table(self, name: str, *, partitions: int, new_state: Callable[[], S], extra_topic_configs: dict[str, str]) -> LaneTable[S]:
+        """A table of bytes whose contents belong to lanes: see LaneTable."""
+        table: Any = self.Table(
+            name, partitions=partitions, key_type=bytes, value_type=bytes, new_state=new_state, extra_topic_configs=extra_topic_configs
+        )
+        return cast("LaneTable[S]", table)
 
     def batch_lanes(self, table: LaneTable[Any], pace: Pace = BATCH_PACE) -> LaneChannel:
         """The channel of batches the stage's agent reads."""

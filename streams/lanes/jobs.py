@@ -16,12 +16,12 @@ import msgspec
 import structlog
 from confluent_kafka import Message
 
-from schemas.headers import Headers, header
+from schemas.headers import header
 from schemas.outcomes import Unavailable
 from streams.lanes.channel import LaneChannel
 from streams.lanes.lane import Lane
 from streams.lanes.schedule import Schedule
-from streams.lanes.transactions import Write
+from streams.lanes.transactions import Write, headers_of
 
 log = structlog.get_logger()
 
@@ -284,7 +284,7 @@ class JobIntake:
 
 
 def _entry_of(message: Message, now: float, state: JobEntries) -> Entry:
-    headers: Headers = [(name, value or b"") for name, value in message.headers() or ()]
+    headers = headers_of(message)
     key = message.key() or b""
     tenant = (header(headers, "tenant") or key.partition(b":")[0]).decode(errors="replace")
     value = message.value() if state.has_room_for_body(tenant) else None

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -68,6 +68,12 @@ class LaneIdentity:
         return self.source.removeprefix(prefix)
 
 
+def headers_of(message: Message) -> Headers:
+    """The record's headers; one without a value counts as empty."""
+    found: Any = message.headers() or ()
+    return [(name, value or b"") for name, value in found]
+
+
 def is_fenced(error: BaseException) -> bool:
     """Whether a later owner of the partition took the transactional id over."""
     return isinstance(error, KafkaException) and error.args[0].code() in _FENCED_CODES
@@ -95,7 +101,8 @@ class PartitionTransactions:
         self._group = Consumer(reader_config(self._settings, self.identity.group))
         self._group_metadata = self._group.consumer_group_metadata()
         source = TopicPartition(self.identity.source, self.identity.partition)
-        position = self._retry(lambda: self._group.committed([source], CALL_SECONDS)[0].offset, OPEN_SECONDS)  # 3
+        group = self._group
+        position = self._retry(lambda: group.committed([source], CALL_SECONDS)[0].offset, OPEN_SECONDS)  # 3
         if position >= 0:
             return position
         if loaded:
@@ -136,7 +143,7 @@ class PartitionTransactions:
         failpoints.reached("before_begin")
         producer.begin_transaction()  # 1
         for topic, key, value, partition, headers in transaction.writes:  # 2
-            producer.produce(topic, value, key, partition, headers=headers)
+            producer.produce(topic, value, key, partition, headers=list(headers))
         failpoints.reached("between_outputs_and_table")
         for key, changed in transaction.changelog:
             producer.produce(identity.changelog, changed, key, identity.partition)

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import uvicorn
@@ -23,9 +23,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 NAME = "stand-in"
 MAX_BYTES = 30_000_000
-Fault = Literal[
-    "rate_limited", "server_error", "hang", "slow", "slow_loris", "bad_json", "truncated", "refused", "refusal_text", "unauthorized"
-]
+Fault = Literal["rate_limited", "server_error", "hang", "slow", "slow_loris", "bad_json", "truncated", "refused", "refusal_text", "unauthorized"]
 
 
 class Control(msgspec.Struct, kw_only=True):
@@ -97,7 +95,7 @@ def create_app(*, controls: bool = False) -> FastAPI:
             return JSONResponse(_completion(text))
 
     @app.post("/v1/audio/transcriptions", response_model=None)
-    async def transcriptions(request: Request, file: UploadFile = File(...), model: str = Form(...)) -> Response:
+    async def transcriptions(request: Request, file: Annotated[UploadFile, File()], model: Annotated[str, Form()]) -> Response:
         key = _key(request)
         async with calls.one(key, "speech"):
             if (answer := await _misbehave(calls.fault_for(key))) is not None:
@@ -222,7 +220,7 @@ def listen_to(data: bytes) -> str:
 
     loudest, samples = 0, 0
     try:
-        with av.open(io.BytesIO(data)) as container:
+        with av.open(io.BytesIO(data), "r") as container:
             resampler = av.AudioResampler(format="s16", layout="mono", rate=8_000)
             for frame in container.decode(audio=0):
                 for heard in resampler.resample(frame):

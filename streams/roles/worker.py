@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 import uvloop
 
@@ -46,7 +47,7 @@ def main(stage: str, pipe: int) -> None:
     start_operations(settings.worker.metrics_host, settings.worker.metrics_port, lambda: lanes.ready, lanes.refresh_metrics)
     import faust
 
-    faust.Worker(app, loglevel="info", quiet=True, redirect_stdouts=False, override_logging=False, workdir=os.getcwd()).execute_from_commandline()
+    faust.Worker(app, loglevel="info", quiet=True, redirect_stdouts=False, override_logging=False, workdir=str(Path.cwd())).execute_from_commandline()
 
 
 if __name__ == "__main__":

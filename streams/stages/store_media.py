@@ -1,9 +1,10 @@
 """store_media: fetches one file, keeps it, and says which job follows."""
 
+import builtins
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -23,29 +24,39 @@ _VISION_TYPES = frozenset({"image", "sticker", "document", "other"})
 class Fetched(Protocol):
     """A file in the spool. Whoever asked for it discards it."""
 
-    path: Path
-    bytes: int
-    sha256: str
-    content_type: str
-    head: bytes
-
+    @property
+    def path(self) -> Path: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def head(self) -> builtins.bytes: ...
     def discard(self) -> None: ...
 
 
 class Kept(Protocol):
     """What the content is, not what its name says. `family` web_page: an error page where a file was announced."""
 
-    mime: str
-    extension: str
-    family: str
+    @property
+    def mime(self) -> str: ...
+    @property
+    def extension(self) -> str: ...
+    @property
+    def family(self) -> str: ...
 
 
 class Way(Protocol):
     """One request that may give the file. Headers may hold credentials of the provider."""
 
-    url: str
-    headers: dict[str, str]
-    lifetime_seconds: float | None
+    @property
+    def url(self) -> str: ...
+    @property
+    def headers(self) -> dict[str, str]: ...
+    @property
+    def lifetime_seconds(self) -> float | None: ...
 
 
 class FileGone(Exception):
@@ -169,7 +180,7 @@ def _next(job: MediaJob, kept: Kept, tenant: TenantSettings) -> tuple[Next, str 
 def _forward(job: MediaJob, enrichment: Enrichment) -> Forward:
     outputs = [Output("enrichments", job.message_key, enrichment, job.generation)]
     if enrichment.next in ("vision", "audio"):
-        follow = {
+        follow: dict[str, Any] = {
             "tenant_id": job.tenant_id,
             "message_key": job.message_key,
             "provider": job.provider,

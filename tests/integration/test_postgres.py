@@ -91,7 +91,9 @@ async def test_the_migrations_make_what_schema_sql_says(stack: Settings, names: 
         ("functions", SCHEMA_SQL.replace("RETURN NULL", "RETURN OLD")),
     ],
 )
-async def test_a_difference_between_migrations_and_schema_sql_is_seen(what: str, changed: str, stack: Settings, names: Names, database: Connection) -> None:
+async def test_a_difference_between_migrations_and_schema_sql_is_seen(
+    what: str, changed: str, stack: Settings, names: Names, database: Connection
+) -> None:
     migrated, other = await shape(database, names.postgres_schema), await shape_of_schema_sql(stack.postgres, names, changed)
     assert migrated[what] != other[what]
 
@@ -366,7 +368,9 @@ async def test_answers_recorded_at_once_are_one_answer(stack: Settings, names: N
     assert await database.fetchval("SELECT calls FROM ai_usage") == 16
 
 
-@pytest.mark.parametrize("other", [AnswerKey(TenantId("other"), KEY.sha256, KEY.recipe), AnswerKey(ACME, "cd" * 32, KEY.recipe), AnswerKey(ACME, KEY.sha256, "else")])
+@pytest.mark.parametrize(
+    "other", [AnswerKey(TenantId("other"), KEY.sha256, KEY.recipe), AnswerKey(ACME, "cd" * 32, KEY.recipe), AnswerKey(ACME, KEY.sha256, "else")]
+)
 async def test_an_answer_is_nobody_elses(other: AnswerKey, stack: Settings, names: Names, database: Connection) -> None:
     async with pooled(stack.postgres, names) as pool:
         await AiResults(pool).record(KEY, "vision", "v1", ANSWER)

@@ -34,7 +34,12 @@ class LoopbackOnly(httpcore.AnyIOBackend):
 
 
 def answer(status: int, headers: str = "", body: bytes = b"") -> bytes:
-    return f"HTTP/1.1 {status} X\r\nconnection: close\r\n{headers}".encode() + (b"" if "transfer-encoding" in headers else b"content-length: %d\r\n" % len(body)) + b"\r\n" + body
+    return (
+        f"HTTP/1.1 {status} X\r\nconnection: close\r\n{headers}".encode()
+        + (b"" if "transfer-encoding" in headers else b"content-length: %d\r\n" % len(body))
+        + b"\r\n"
+        + body
+    )
 
 
 @dataclass
@@ -86,7 +91,13 @@ async def server() -> AsyncIterator[Server]:
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    known = {"files.test": ["127.0.0.1"], "other.test": ["127.0.0.1"], "inside.test": ["10.0.0.7"], "mixed.test": [PUBLIC, "192.168.1.1"], "nowhere.test": []}
+    known = {
+        "files.test": ["127.0.0.1"],
+        "other.test": ["127.0.0.1"],
+        "inside.test": ["10.0.0.7"],
+        "mixed.test": [PUBLIC, "192.168.1.1"],
+        "nowhere.test": [],
+    }
     if host in known:
         return known[host]
     if host == "unknown.test":
@@ -301,7 +312,9 @@ def test_a_public_address_is_public(address: str) -> None:
     assert is_public(address)
 
 
-@pytest.mark.parametrize("address", ["::ffff:10.0.0.1", "fe80::1%eth0", "64:ff9b:1::a00:1", "2002:a00:1::", "100.127.0.1", "::", "240.0.0.1", "198.18.0.1"])
+@pytest.mark.parametrize(
+    "address", ["::ffff:10.0.0.1", "fe80::1%eth0", "64:ff9b:1::a00:1", "2002:a00:1::", "100.127.0.1", "::", "240.0.0.1", "198.18.0.1"]
+)
 def test_an_address_that_hides_a_private_one_is_private(address: str) -> None:
     assert not is_public(address)
 

@@ -36,6 +36,7 @@ def picture(kind: str, size: tuple[int, int] = (64, 32), mode: str = "RGB", colo
 
 def bomb(side: int) -> bytes:
     """A PNG of a few kilobytes that says it is side by side pixels of one bit, and is."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -56,7 +57,13 @@ def tone(seconds: float) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("file", "mime", "as_it_is"), [("cat.jpg", "image/jpeg", True), ("coffee.jpg", "image/jpeg", True), ("rocket.webp", "image/webp", True), ("astronaut.heic", "image/jpeg", False)]
+    ("file", "mime", "as_it_is"),
+    [
+        ("cat.jpg", "image/jpeg", True),
+        ("coffee.jpg", "image/jpeg", True),
+        ("rocket.webp", "image/webp", True),
+        ("astronaut.heic", "image/jpeg", False),
+    ],
 )
 async def test_a_real_picture_is_shown_as_it_is_or_as_jpeg(file: str, mime: str, as_it_is: bool, decoder: Decoder) -> None:
     shown = await decoder.prepare_image(media(file))
@@ -109,7 +116,17 @@ async def test_a_picture_that_would_unfold_to_too_many_pixels_is_refused_by_its_
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x00", b"not a picture", media("cat.jpg")[:3000], media("astronaut.heic")[:3000], media("rocket.webp")[:500], media("voice-es.mp3"), bomb(100)[:50]]
+    "data",
+    [
+        b"",
+        b"\x00",
+        b"not a picture",
+        media("cat.jpg")[:3000],
+        media("astronaut.heic")[:3000],
+        media("rocket.webp")[:500],
+        media("voice-es.mp3"),
+        bomb(100)[:50],
+    ],
 )
 async def test_what_is_no_whole_picture_is_undecodable(data: bytes, decoder: Decoder) -> None:
     refused = await decoder.prepare_image(data)
@@ -150,7 +167,9 @@ async def test_a_sound_shorter_than_half_a_second_is_too_short(seconds: float, f
     assert isinstance(heard, PreparedAudio) if fits else isinstance(heard, Unfit) and heard.reason == "audio_too_short"
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00", b"not a sound", b"OggS", media("voice-memo-en.m4a")[:200], media("cat.jpg"), b"#!AMR\n" + b"\xff" * 300])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00", b"not a sound", b"OggS", media("voice-memo-en.m4a")[:200], media("cat.jpg"), b"#!AMR\n" + b"\xff" * 300]
+)
 async def test_what_is_no_sound_is_undecodable(data: bytes, decoder: Decoder) -> None:
     refused = await decoder.prepare_audio(data)
     assert isinstance(refused, Unfit)

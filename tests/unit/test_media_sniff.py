@@ -91,7 +91,9 @@ def test_an_error_in_json_is_no_picture_but_json_that_was_announced_is_a_file() 
     assert sniff(b'{"a": 1}', "application/json").family == "document"
 
 
-STARTS = st.sampled_from([b"", b"OggS", b"\0\0\0\x20ftyp", b"RIFF\0\0\0\0WAVE", b"\xff", b"PK\x03\x04", b"<", b"{", b"\x1aE\xdf\xa3", b"\x89PNG\r\n\x1a\n"])
+STARTS = st.sampled_from(
+    [b"", b"OggS", b"\0\0\0\x20ftyp", b"RIFF\0\0\0\0WAVE", b"\xff", b"PK\x03\x04", b"<", b"{", b"\x1aE\xdf\xa3", b"\x89PNG\r\n\x1a\n"]
+)
 
 
 @given(start=STARTS, rest=st.binary(max_size=600), declared=st.none() | st.text(max_size=40))

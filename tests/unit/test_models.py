@@ -267,7 +267,9 @@ async def test_what_a_status_means(status: int, document: object, headers: dict[
     assert (caught.value.retry_after, caught.value.hold) == (retry_after, hold)
 
 
-@pytest.mark.parametrize("text", ["I'm sorry, but I can’t help with that.", "I cannot identify people.", "Desculpe, não posso ajudar.", "“I'm unable to describe it"])
+@pytest.mark.parametrize(
+    "text", ["I'm sorry, but I can’t help with that.", "I cannot identify people.", "Desculpe, não posso ajudar.", "“I'm unable to describe it"]
+)
 def test_how_models_begin_a_refusal_is_known(text: str) -> None:
     assert is_refusal(text)
 
@@ -309,7 +311,12 @@ def test_every_ingredient_of_a_vision_recipe_changes_its_id() -> None:
 
 
 def test_every_ingredient_of_a_speech_recipe_changes_its_id() -> None:
-    tenants = [TenantSettings(), TenantSettings(language="es"), TenantSettings(transcription_prompt="Muela"), TenantSettings(transcription_model="gpt-4o-transcribe")]
+    tenants = [
+        TenantSettings(),
+        TenantSettings(language="es"),
+        TenantSettings(transcription_prompt="Muela"),
+        TenantSettings(transcription_model="gpt-4o-transcribe"),
+    ]
     ids = [speech_recipe(tenant, DEFAULTS).id for tenant in tenants]
     ids += [speech_recipe(TenantSettings(), Openai(transcription_model="another")).id, vision_recipe(TenantSettings(), DEFAULTS).id]
     assert len(set(ids)) == len(ids)
@@ -334,7 +341,10 @@ def test_a_prompt_of_the_tenants_own_is_asked_as_it_is_with_a_label_of_its_own()
     assert DEFAULT_VERSION != one.prompt_version != two.prompt_version
 
 
-@pytest.mark.parametrize(("model", "cost"), [("gpt-4o", 3500), ("gpt-4o-2024-11-20", 3500), ("gpt-4o-mini", 210), ("gpt-4o-mini-2024-07-18", 210), ("gpt-4omega", 0), ("stand-in", 0)])
+@pytest.mark.parametrize(
+    ("model", "cost"),
+    [("gpt-4o", 3500), ("gpt-4o-2024-11-20", 3500), ("gpt-4o-mini", 210), ("gpt-4o-mini-2024-07-18", 210), ("gpt-4omega", 0), ("stand-in", 0)],
+)
 def test_a_dated_model_costs_what_its_family_costs_and_an_unknown_one_nothing(model: str, cost: int) -> None:
     assert cost_of_tokens(model, 1000, 100) == cost
 

@@ -1,0 +1,167 @@
+"""`sensorium demo`: signed sample traffic through everything `sensorium up` started, and what became of each message."""
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import click
+import msgspec
+
+from schemas.settings import Settings
+from streams.commands.environment import database, run_command
+from streams.commands.output import as_json_option, emit, note
+from streams.local.home import Home, environment_in, home_at
+from streams.local.lifecycle import demo_tenant, sensorium
+from streams.local.ports import known_port
+from streams.local.processes import LocalError
+from streams.local.samples import MEDIA_DIR, File, Sample, chatwoot, deliver, link, mime_of, serving, ycloud
+from streams.settings import read_settings
+
+WAIT_SECONDS = 90.0
+_LOOK_SECONDS = 0.3
+_MESSAGES = """
+SELECT message_key, kind, content, status, version, content_attributes FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])
+"""
+_QUARANTINED = "SELECT stage, reason, detail FROM quarantined_messages WHERE tenant_id = $1 AND created_at >= $2"
+
+
+def samples(address: str) -> list[Sample]:
+    """What is sent, in order; each message once. Two deliveries hold no message."""
+
+    def image(name: str) -> File:
+        return File("image", link(address, name), mime_of(MEDIA_DIR / name))
+
+    def voice(name: str) -> File:
+        return File("audio", link(address, name), mime_of(MEDIA_DIR / name))
+
+    return [
+        ycloud("Hola, ¿tienen disponibilidad para mañana? 🙂", None, what="text"),
+        ycloud("¿Qué es esto?", image("cat.jpg"), what="photo, JPEG, with a caption"),
+        ycloud(None, image("rocket.webp"), what="photo, WebP"),
+        ycloud(None, voice("voice-note-es.ogg"), what="voice note, Ogg Opus (WhatsApp)"),
+        ycloud(None, voice("voice-es.amr"), what="voice note, AMR (old phones)"),
+        chatwoot("Good morning", None, what="text"),
+        chatwoot(None, image("coffee.jpg"), what="photo, JPEG"),
+        chatwoot(None, image("astronaut.heic"), what="photo, HEIC (iPhone)"),
+        chatwoot(None, voice("voice-memo-en.m4a"), what="voice memo, M4A (iPhone)"),
+        chatwoot(None, voice("voice-es.mp3"), what="voice message, MP3"),
+        Sample("a body that is not JSON", "ycloud", b"this is not JSON {", ""),
+        Sample("an event nobody knows", "chatwoot", b'{"event": "moon_phase_changed", "id": 1}', ""),
+    ]
+
+
+@click.command()
+@click.option("--home", type=click.Path(path_type=Path, file_okay=False), default=Path("var"), show_default=True, help="Where `sensorium up` put it.")
+@as_json_option
+def demo(home: Path, as_json: bool) -> None:
+    """Sends sample traffic, each message twice, and shows what became of it. Exit code 1 when something is not as it should be."""
+    at = home_at(home)
+    if not at.environment_file.exists():
+        raise click.ClickException("nothing runs here: run `sensorium up` first")
+    settings = read_settings(environment_in(at.environment_file))
+    try:
+        result = run_command(lambda: _demo(at, settings))
+    except LocalError as error:
+        raise click.ClickException(str(error)) from None
+    emit(result, as_json, _lines(result, at, settings))
+    if result["unfinished"]:
+        raise click.ClickException(f"{result['unfinished']} messages were not finished after {WAIT_SECONDS:.0f} s: sensorium status, and look at {at.logs}")
+
+
+async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
+    tenant = demo_tenant(home, settings)
+    where = environment_in(home.environment_file)["SENSORIUM_RECEIVER__URL"]
+    files = {path.name: path for path in MEDIA_DIR.iterdir()}
+    answers: Counter[int] = Counter()
+    async with database(settings) as connection:
+        began = await connection.fetchval("SELECT now()")
+        with serving(files, known_port(home, "demo_media")) as address:
+            sent = samples(address)
+            note(f"sending {len(sent)} sample deliveries, each twice")
+            for sample in sent:
+                endpoint = tenant["endpoints"][sample.provider]
+                url = f"{where}/webhooks/{sample.provider}/{endpoint['token']}"
+                statuses = [await asyncio.to_thread(deliver, sample, url, endpoint["secret"]) for _ in range(2)]
+                answers.update(statuses)
+                note(f"  {sample.provider:9} {sample.what:34} → {statuses[0]}, again → {statuses[1]}")
+            wanted = {sample.key(tenant["tenant_id"]): sample for sample in sent if sample.provider_message_id}
+            rows = await _watch(connection, tenant["tenant_id"], wanted)
+        quarantined = [dict(row) for row in await _settled_quarantine(connection, tenant["tenant_id"], began)]
+    finished = sum(row["status"] != "pending" for row in rows.values())
+    return {
+        "tenant": tenant["tenant_id"],
+        "deliveries": 2 * len(sent),
+        "answers": {str(status): count for status, count in answers.items()},
+        "messages": [{"what": wanted[key].what, "provider": wanted[key].provider, **_summary(row)} for key, row in rows.items()],
+        "rows": len(rows),
+        "duplicates_dropped": len(wanted),
+        "quarantined": quarantined,
+        "unfinished": len(wanted) - finished,
+    }
+
+
+async def _watch(connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, wanted: dict[str, Sample]) -> dict[str, Any]:
+    """The rows as they come, each told once when it is finished."""
+    note("what becomes of them:")
+    began, told, rows = time.monotonic(), set[str](), dict[str, Any]()
+    while len(told) < len(wanted) and time.monotonic() - began < WAIT_SECONDS:
+        rows = {row["message_key"]: row for row in await connection.fetch(_MESSAGES, tenant, list(wanted))}
+        for key, row in rows.items():
+            if row["status"] != "pending" and key not in told:
+                told.add(key)
+                summary = _summary(row)
+                heard = summary["description"] or summary["transcript"] or summary["content"] or ""
+                note(f"  {time.monotonic() - began:5.1f} s  {wanted[key].provider:9} {wanted[key].what:34} {row['status']:9} {heard[:90]}")
+        await asyncio.sleep(_LOOK_SECONDS)
+    return rows
+
+
+async def _settled_quarantine(connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, began: Any) -> list[Any]:
+    """Both deliveries of the body that is not JSON end there: neither claims its key."""
+    deadline = time.monotonic() + 10
+    while True:
+        rows: list[Any] = await connection.fetch(_QUARANTINED, tenant, began)
+        if len(rows) >= 2 or time.monotonic() > deadline:
+            return rows
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _summary(row: Any) -> dict[str, Any]:
+    attributes = msgspec.json.decode(row["content_attributes"])
+    return {
+        "message_key": row["message_key"],
+        "kind": row["kind"],
+        "status": row["status"],
+        "version": row["version"],
+        "content": row["content"],
+        "description": attributes.get("description"),
+        "transcript": attributes.get("transcript"),
+    }
+
+
+def _lines(result: dict[str, Any], home: Home, settings: Settings) -> list[str]:
+    environment = environment_in(home.environment_file)
+    console = environment["SENSORIUM_CONSOLE__URL"]
+    key = sensorium(settings, "keys", "add", result["tenant"], "--scope", "read").strip()
+    image = next((m for m in result["messages"] if m["description"]), None)
+    conversation = "15550109999~15550100001"
+    sensorium_ = ".venv/bin/sensorium"
+    lines = [
+        "",
+        f"{result['deliveries']} deliveries, {result['rows']} rows, {result['duplicates_dropped']} duplicates dropped, "
+        f"{len(result['quarantined'])} quarantined ({', '.join(sorted({q['reason'] for q in result['quarantined']}))}), the unknown event skipped",
+        "",
+        f"webhooks   {environment['SENSORIUM_RECEIVER__URL']}/webhooks/<provider>/<token>",
+        f"console    {console}  (OpenAPI: {console}/openapi.json)",
+        f"objects    {settings.objects.endpoint}",
+        f"Kafka      {settings.kafka.bootstrap_servers}",
+        "",
+        "three commands to try next:",
+        f"  curl -s -H 'Authorization: Bearer {key}' '{console}/api/conversations/{conversation}/context' | python3 -m json.tool",
+        f"  {sensorium_} send ycloud --tenant demo --image tests/media/coffee.jpg",
+        f"  {sensorium_} trace '{image['message_key'] if image else '<message key>'}'",
+    ]
+    return lines

@@ -1,0 +1,71 @@
+"""The role `console`."""
+
+import tempfile
+from pathlib import Path
+
+from connectors.console.app import Parts, create_console
+from connectors.console.changes import Changes
+from connectors.console.links import Links
+from connectors.console.reading import Reading
+from connectors.media.download import Downloaded, Downloader, NotThere, Refused
+from connectors.providers.downloads import Way, ways_to
+from schemas.keys import TenantId
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.objects.store import ObjectStore
+from storage.postgres.directory import Directory
+from storage.postgres.pool import create_pool
+from storage.postgres.vault import Vault
+from streams.roles.http import serve_until_told
+
+DRAIN_SECONDS = 10.0
+
+
+async def run(settings: Settings) -> None:
+    """Until SIGTERM; who waits is answered with what there is."""
+    names, vault, wanted = Names(settings.namespace), Vault(settings.secrets.key), settings.console
+    directory = Directory(settings.postgres, names, vault)
+    changes = Changes(settings.postgres, names)
+    pool = await create_pool(settings.postgres, names, "console")
+    store = ObjectStore(settings.objects)
+    spool = Path(tempfile.gettempdir()) / f"sensorium-proxy-{names.prefix or 'main'}"
+    async with Downloader(allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=spool) as downloader:
+
+        async def fetch(tenant_id: TenantId, provider: str, url: str) -> Downloaded:
+            key = directory.provider_key(tenant_id, provider)
+            return await _first(downloader, ways_to(provider, url, None, key, settings.providers.ycloud.api_base), settings)
+
+        app = create_console(
+            Parts(
+                names=names,
+                directory=directory,
+                reading=Reading(pool),
+                changes=changes,
+                store=store,
+                links=Links(vault.derived_keys("media-links"), settings.media.link_seconds),
+                fetch=fetch,
+                allowed_origins=tuple(origin.strip() for origin in wanted.allowed_origins.split(",") if origin.strip()),
+            )
+        )
+        await directory.start()
+        await changes.start()
+        try:
+            await serve_until_told(app, wanted.host, wanted.port, draining=changes.end, drain_seconds=DRAIN_SECONDS)
+        finally:
+            await changes.stop()
+            await directory.stop()
+            await store.close()
+            pool.terminate()
+
+
+async def _first(downloader: Downloader, found: tuple[Way, ...], settings: Settings) -> Downloaded:
+    """The first way that gives the file; what the last one said, when none does."""
+    said: Exception = Refused("media_refused_address")
+    for way in found:
+        try:
+            return await downloader.fetch(
+                way.url, headers=way.headers, max_bytes=settings.media.max_bytes, deadline_seconds=settings.media.download_seconds
+            )
+        except (NotThere, Refused) as error:
+            said = error
+    raise said
