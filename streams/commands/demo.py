@@ -68,7 +68,9 @@ def demo(home: Path, as_json: bool) -> None:
         raise click.ClickException(str(error)) from None
     emit(result, as_json, _lines(result, at, settings))
     if result["unfinished"]:
-        raise click.ClickException(f"{result['unfinished']} messages were not finished after {WAIT_SECONDS:.0f} s: sensorium status, and look at {at.logs}")
+        raise click.ClickException(
+            f"{result['unfinished']} messages were not finished after {WAIT_SECONDS:.0f} s: sensorium status, and look at {at.logs}"
+        )
 
 
 async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
@@ -149,7 +151,7 @@ def _lines(result: dict[str, Any], home: Home, settings: Settings) -> list[str]:
     image = next((m for m in result["messages"] if m["description"]), None)
     conversation = "15550109999~15550100001"
     sensorium_ = ".venv/bin/sensorium"
-    lines = [
+    return [
         "",
         f"{result['deliveries']} deliveries, {result['rows']} rows, {result['duplicates_dropped']} duplicates dropped, "
         f"{len(result['quarantined'])} quarantined ({', '.join(sorted({q['reason'] for q in result['quarantined']}))}), the unknown event skipped",
@@ -164,4 +166,3 @@ def _lines(result: dict[str, Any], home: Home, settings: Settings) -> list[str]:
         f"  {sensorium_} send ycloud --tenant demo --image tests/media/coffee.jpg",
         f"  {sensorium_} trace '{image['message_key'] if image else '<message key>'}'",
     ]
-    return lines

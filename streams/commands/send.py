@@ -1,7 +1,9 @@
 """`sensorium send`: signed sample traffic of one's own, and what becomes of it."""
 
+import json
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -14,7 +16,7 @@ from streams.local.ports import known_port
 from streams.local.processes import LocalError
 from streams.local.samples import File, Sample, chatwoot, deliver, link, mime_of, serving, ycloud
 
-_MAKERS = {"ycloud": ycloud, "chatwoot": chatwoot}
+_MAKERS: dict[str, Callable[..., Sample]] = {"ycloud": ycloud, "chatwoot": chatwoot}
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -28,7 +30,9 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--serve-seconds", type=float, default=30.0, show_default=True, help="Serve the file for so long, for the download.")
 @click.option("--home", type=click.Path(path_type=Path, file_okay=False), default=Path("var"), show_default=True)
 @as_json_option
-def send(provider: str, tenant: str, text: str | None, image: Path | None, audio: Path | None, times: int, serve_seconds: float, home: Path, as_json: bool) -> None:  # noqa: E501
+def send(
+    provider: str, tenant: str, text: str | None, image: Path | None, audio: Path | None, times: int, serve_seconds: float, home: Path, as_json: bool
+) -> None:
     """Sends a message as PROVIDER would: signed, its file behind a link."""
     if image and audio:
         raise click.UsageError("a message has either --image or --audio")
@@ -74,8 +78,6 @@ def _deliver(sample: Sample, tenant: str, times: int, home: Path) -> tuple[list[
 
 def _endpoint(provider: str, tenant: str, home: Path) -> tuple[str, str]:
     """The demo tenant's endpoint, or a new one: tokens of others are nowhere to be read."""
-    import json
-
     settings = command_settings()
     try:
         if tenant == "demo":
