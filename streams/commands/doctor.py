@@ -1,0 +1,140 @@
+"""`sensorium doctor`: asks every part and says what is wrong with it, and what to do."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import asyncpg
+import click
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from schemas.outcomes import Unavailable
+from schemas.settings import Settings
+from schemas.topics import TOPICS, Names
+from storage.kafka.client import client_config
+from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
+from storage.postgres.migrate import DatabaseAhead, pending
+from storage.postgres.vault import Vault, VaultError
+from streams.commands.environment import command_settings, database, run_command
+from streams.commands.output import as_json_option, emit
+
+_SECONDS = 5.0
+
+
+class Finding(NamedTuple):
+    part: str
+    ok: bool
+    says: str
+
+
+@click.command()
+@as_json_option
+@click.pass_context
+def doctor(context: click.Context, as_json: bool) -> None:
+    """Checks settings, Kafka, Postgres, the object store, the secrets and the model. Exit code 1 when one is wrong."""
+    settings = command_settings()
+
+    async def work() -> list[Finding]:
+        return [await _guarded(part, check, settings) for part, check in _CHECKS.items()]
+
+    findings = run_command(work)
+    document: dict[str, Any] = {"ok": all(f.ok for f in findings), "parts": [f._asdict() for f in findings]}
+    emit(document, as_json, [f"{'ok   ' if f.ok else 'WRONG'}  {f.part:9} {f.says}" for f in findings])
+    context.exit(0 if document["ok"] else 1)
+
+
+async def _guarded(part: str, check: "Callable[[Settings], Awaitable[str]]", settings: Settings) -> Finding:
+    try:
+        return Finding(part, True, await check(settings))
+    except _Wrong as error:
+        return Finding(part, False, str(error))
+    except Exception as error:  # a check that fails is a finding, whatever it met
+        return Finding(part, False, f"{type(error).__name__}: {error}")
+
+
+class _Wrong(Exception):
+    """The text says what is wrong and what to do."""
+
+
+async def _kafka(settings: Settings) -> str:
+    names = Names(settings.namespace)
+    try:
+        there = AdminClient(client_config(settings.kafka) | {"error_cb": lambda _: None}).list_topics(timeout=_SECONDS).topics
+    except KafkaException:
+        raise _Wrong(f"nobody answers at {settings.kafka.bootstrap_servers}: is it up, is SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?") from None
+    missing = [names.topic(name) for name in TOPICS if names.topic(name) not in there]
+    if missing:
+        raise _Wrong(f"topics are missing ({', '.join(missing)}): sensorium topics apply")
+    wrong = [names.topic(name) for name in TOPICS if len(there[names.topic(name)].partitions) != settings.kafka.partitions]
+    if wrong:
+        raise _Wrong(f"{', '.join(wrong)} has not {settings.kafka.partitions} partitions: set SENSORIUM_KAFKA__PARTITIONS to what is there")
+    return f"{len(TOPICS)} topics of {settings.kafka.partitions} partitions"
+
+
+async def _postgres(settings: Settings) -> str:
+    try:
+        async with database(settings) as connection:
+            left = await pending(connection)
+    except asyncpg.UndefinedTableError:
+        raise _Wrong("the database was never migrated: sensorium migrate") from None
+    except DatabaseAhead as error:
+        raise _Wrong(str(error)) from None
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        raise _Wrong(f"not reached ({type(error).__name__}): is it up, is SENSORIUM_POSTGRES__DSN right?") from None
+    if left:
+        raise _Wrong(f"{len(left)} migrations are missing: sensorium migrate")
+    return "reached, migrated"
+
+
+async def _objects(settings: Settings) -> str:
+    store = ObjectStore(settings.objects, threads=1)
+    try:
+        await store.stat("doctor/nothing")
+    except ObjectStoreMisconfigured as error:
+        raise _Wrong(str(error)) from None
+    except Unavailable as error:
+        raise _Wrong(f"{settings.objects.endpoint} does not answer ({error.detail}): SENSORIUM_OBJECTS__ENDPOINT") from None
+    finally:
+        await store.close()
+    return f"{settings.objects.endpoint} answers"
+
+
+async def _secrets(settings: Settings) -> str:
+    try:
+        vault = Vault(settings.secrets.key)
+        async with database(settings) as connection:
+            sealed = await connection.fetchval("SELECT settings FROM tenants LIMIT 1")
+        if sealed is not None:
+            vault.open(sealed)
+    except VaultError as error:
+        raise _Wrong(str(error)) from None
+    return "the key opens what is sealed"
+
+
+async def _model(settings: Settings) -> str:
+    import openai
+
+    wanted = settings.openai
+    if not wanted.api_key:
+        raise _Wrong("SENSORIUM_OPENAI__API_KEY is not set: images and voice notes of tenants without a key of their own will fail")
+    async with openai.AsyncOpenAI(api_key=str(wanted.api_key), base_url=wanted.base_url, max_retries=0, timeout=_SECONDS) as client:
+        try:
+            await client.models.list()
+        except openai.AuthenticationError:
+            raise _Wrong(f"{wanted.base_url} refuses the key: SENSORIUM_OPENAI__API_KEY") from None
+        except openai.NotFoundError:
+            return f"{wanted.base_url} answers; it lists no models"
+        except openai.APIConnectionError:
+            raise _Wrong(f"{wanted.base_url} does not answer: SENSORIUM_OPENAI__BASE_URL") from None
+        except openai.APIStatusError as error:
+            return f"{wanted.base_url} answers {error.status_code}; it lists no models"
+    return f"{wanted.base_url} answers"
+
+
+_CHECKS: dict[str, Callable[[Settings], Awaitable[str]]] = {
+    "kafka": _kafka,
+    "postgres": _postgres,
+    "objects": _objects,
+    "secrets": _secrets,
+    "model": _model,
+}
