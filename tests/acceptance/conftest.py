@@ -1,0 +1,40 @@
+"""One pipeline for all acceptance tests; each uses tenants of its own."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from pipeline import Pipeline
+
+from schemas.settings import Settings
+from storage.postgres.pool import connect
+from streams.local.samples import MEDIA_DIR, serving
+
+
+@pytest.fixture(scope="session")
+def pipeline(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    running = Pipeline(stack, f"a{secrets.token_hex(3)}", tmp_path_factory.mktemp("pipeline"))
+    try:
+        running.start_all()
+        yield running
+    finally:
+        running.stop_all()
+
+
+@pytest.fixture(scope="session")
+def media(pipeline: Pipeline) -> Iterator[str]:
+    """The address sample media is served from."""
+    files: dict[str, Path] = {path.name: path for path in MEDIA_DIR.iterdir()}
+    with serving(files, pipeline.ports["media"]) as address:
+        yield address
+
+
+@pytest.fixture
+async def connection(pipeline: Pipeline) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    opened = await connect(pipeline.settings.postgres, pipeline.names, "test")
+    try:
+        yield opened
+    finally:
+        await opened.close()

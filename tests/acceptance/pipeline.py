@@ -1,0 +1,182 @@
+"""The whole pipeline as processes, on the session's servers, in a namespace of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from schemas.settings import Secret, Settings
+from schemas.topics import STAGES, Names
+from streams.local.ports import free_port
+from streams.local.samples import Sample, deliver
+from streams.settings import to_environment
+
+READY_SECONDS = 60.0
+MODEL_RETRY_SECONDS = 3.0
+ROLES: dict[str, tuple[str, ...]] = {
+    "receive": ("receive",),
+    **{stage: ("stream", stage) for stage in STAGES},
+    "sink": ("sink",),
+    "console": ("console",),
+}
+
+
+class Pipeline:
+    """Processes by role. `environment` is what each gets; `logs` holds a file each."""
+
+    def __init__(self, settings: Settings, namespace: str, folder: Path) -> None:
+        self.folder = folder
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        taken: set[int] = set()
+        self.ports: dict[str, int] = {}
+        for name in [*ROLES, "stand-in", "media"]:
+            self.ports[name] = free_port(taken)
+            taken.add(self.ports[name])
+        replace = msgspec.structs.replace
+        self.settings = replace(
+            settings,
+            namespace=namespace,
+            receiver=replace(settings.receiver, port=self.ports["receive"]),
+            console=replace(settings.console, port=self.ports["console"]),
+            openai=replace(
+                settings.openai,
+                base_url=f"http://127.0.0.1:{self.ports['stand-in']}/v1",
+                api_key=Secret("stand-in"),
+                retry_seconds=MODEL_RETRY_SECONDS,
+            ),
+            media=replace(settings.media, allowed_private_hosts=f"127.0.0.1:{self.ports['media']}", retry_seconds=2.0, not_found_seconds=1.0),
+        )
+        self.names = Names(namespace)
+        self.receiver = f"http://127.0.0.1:{self.ports['receive']}"
+        self.console = f"http://127.0.0.1:{self.ports['console']}"
+
+    def environment(self, name: str = "") -> dict[str, str]:
+        worker = msgspec.structs.replace(self.settings.worker, name=f"{name}-1" if name else "", metrics_port=self.ports.get(name, 0))
+        plain = {key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")}
+        return plain | to_environment(msgspec.structs.replace(self.settings, worker=worker))
+
+    def start(self, name: str) -> None:
+        words = ("stand-in", "--port", str(self.ports["stand-in"]), "--controls") if name == "stand-in" else ROLES[name]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "streams.commands.main", *words], env=self.environment(name), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def command(self, *words: str) -> Any:
+        """Runs a command with --json and gives its document."""
+        done = subprocess.run(
+            [sys.executable, "-m", "streams.commands.main", *words, "--json"], env=self.environment(), capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def start_all(self) -> None:
+        self.command("topics", "apply")
+        self.command("migrate")
+        for name in ["stand-in", *ROLES]:
+            self.start(name)
+        for name in ["stand-in", *ROLES]:
+            self.wait_ready(name)
+
+    def wait_ready(self, name: str) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/readyz", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"{name} is not ready:\n{self.log_of(name)[-3000:]}")
+
+    def worker_pid(self, stage: str) -> int:
+        """The child of a stage's parent; a role without one is its own."""
+        pid = self.processes[stage].pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(children[0]) if children else pid
+
+    def kill(self, name: str) -> None:
+        """SIGKILL: of a stage its worker, which its parent starts again; of another role the process, started again here."""
+        if name in STAGES:
+            os.kill(self.worker_pid(name), signal.SIGKILL)
+            return
+        self.processes[name].kill()
+        self.processes[name].wait()
+        self.start(name)
+
+    def stop_all(self) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def log_of(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def control(self, fault: dict[str, Any] | None) -> None:
+        """Makes the model server misbehave; None: calm again."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.ports['stand-in']}/control",
+            json.dumps(fault).encode() if fault else None,
+            method="POST" if fault else "DELETE",
+        )
+        urllib.request.urlopen(request, timeout=5).close()
+
+    def get(self, path: str, key: str) -> Any:
+        request = urllib.request.Request(f"{self.console}{path}", headers={"authorization": f"Bearer {key}"})
+        with urllib.request.urlopen(request, timeout=40) as answer:
+            return json.load(answer)
+
+
+class Tenant:
+    """A tenant with an endpoint a provider and a key that may read."""
+
+    def __init__(self, pipeline: Pipeline, name: str) -> None:
+        self.name = name
+        self._pipeline = pipeline
+        pipeline.command("tenants", "add", name)
+        self.endpoints = {provider: pipeline.command("endpoints", "add", name, provider) for provider in ("ycloud", "chatwoot")}
+        self.key: str = pipeline.command("keys", "add", name, "--scope", "read")["key"]
+
+    def post(self, sample: Sample, *, seconds: float = 30.0) -> int:
+        """Delivers as a provider does: again until it is answered 2xx."""
+        endpoint = self.endpoints[sample.provider]
+        url = f"{self._pipeline.receiver}/webhooks/{sample.provider}/{endpoint['token']}"
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                status = deliver(sample, url, endpoint["secret"])
+            except OSError:
+                status = 0
+            if status == 200 or time.monotonic() > deadline:
+                return status
+            time.sleep(0.1)
+
+    async def rows(self, connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, Any]:
+        found = await connection.fetch("SELECT * FROM chat_messages WHERE tenant_id = $1", self.name)
+        return {row["message_key"]: row for row in found}
+
+
+async def wait_for(condition: Callable[[], Awaitable[Any]], what: str, seconds: float = 60.0) -> Any:
+    """What the condition gives once it is true. Fails with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = await condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(0.1)
