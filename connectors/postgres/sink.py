@@ -213,6 +213,7 @@ class Sink:
             future = asyncio.run_coroutine_threadsafe(self._take_over(partitions), self._loop)
             consumer.assign(future.result(120))
             self.assigned = True
+            log.info("sink_partitions_assigned", partitions=len(partitions))
         except Exception as error:
             self._trouble = error
 

@@ -115,6 +115,7 @@ def deliver(sample: Sample, url: str, secret: str | None) -> int:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
+        error.close()
         return error.code
 
 

@@ -100,10 +100,15 @@ class Pipeline:
         raise AssertionError(f"{name} is not ready:\n{self.log_of(name)[-3000:]}")
 
     def worker_pid(self, stage: str) -> int:
-        """The child of a stage's parent; a role without one is its own."""
+        """The child of a stage's parent, which starts another one a moment after a death."""
         pid = self.processes[stage].pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(children[0]) if children else pid
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            if children:
+                return int(children[0])
+            time.sleep(0.02)
+        raise AssertionError(f"the parent of {stage} starts no worker:\n{self.log_of(stage)[-3000:]}")
 
     def kill(self, name: str) -> None:
         """SIGKILL: of a stage its worker, which its parent starts again; of another role the process, started again here."""

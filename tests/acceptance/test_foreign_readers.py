@@ -1,6 +1,7 @@
 """Readers that are not ours read `enriched-messages`: Confluent's deserializer against /registry, and aiokafka with the schema files."""
 
 import asyncio
+import gc
 import io
 import json
 import struct
@@ -8,6 +9,7 @@ import time
 from typing import Any
 
 import fastavro
+import pytest
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import DeserializingConsumer
 from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -60,6 +62,7 @@ async def test_confluents_deserializer_reads_with_the_consoles_registry(pipeline
     assert (value["message_key"], value["content"], value["status"], value["version"]) == (key, "para todos", "complete", 1)
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # aiokafka leaves a socket to the collector
 async def test_aiokafka_reads_with_the_schema_files(pipeline: Pipeline, connection: Any) -> None:
     key = await _one(pipeline, connection, "aiokafka-reader")
     pinned = json.loads((AVRO_DIR / "ids.json").read_text())
@@ -83,3 +86,4 @@ async def test_aiokafka_reads_with_the_schema_files(pipeline: Pipeline, connecti
                 return
     finally:
         await consumer.stop()
+        gc.collect()

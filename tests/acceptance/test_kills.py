@@ -23,7 +23,9 @@ def _traffic(media: str) -> list[Sample]:
     names = ["cat.jpg", "coffee.jpg", "voice-note-es.ogg"]
     files = [names[n % len(names)] for n in range(FILES)]
     sent = [ycloud(f"texto {n}", None, what="text") if n % 2 else chatwoot(f"text {n}", None, what="text") for n in range(TEXTS)]
-    sent += [ycloud(None, File("audio" if name.endswith("ogg") else "image", link(media, name), mime_of(MEDIA_DIR / name)), what=name) for name in files]
+    sent += [
+        ycloud(None, File("audio" if name.endswith("ogg") else "image", link(media, name), mime_of(MEDIA_DIR / name)), what=name) for name in files
+    ]
     return [one for sample in sorted(sent, key=lambda s: s.provider_message_id) for one in (sample, sample)]
 
 

@@ -67,6 +67,7 @@ async def test_a_text_an_image_and_a_voice_note_reach_the_context_once(pipeline:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{pipeline.console}{signed[:-1]}{'0' if signed[-1] != '0' else '1'}")
     assert refused.value.code == 403
+    refused.value.close()
     rows = await tenant.rows(connection)
     assert {key: (row["status"], row["version"]) for key, row in rows.items()} == {keys[0]: ("complete", 1)} | {
         key: ("complete", rows[key]["version"]) for key in keys[1:]
@@ -84,6 +85,7 @@ async def test_another_tenant_sees_nothing_of_it(pipeline: Pipeline, connection:
     with pytest.raises(urllib.error.HTTPError) as missing:
         await asyncio.to_thread(pipeline.get, f"/api/messages/{quote(sample.key('owner'), safe='')}", other.key)
     assert missing.value.code == 404
+    missing.value.close()
 
 
 def _expected(tenant: str, provider: str, body: bytes) -> list[tuple[str, ChatMessage | Skip | Quarantine]]:
@@ -226,4 +228,6 @@ async def test_a_replayed_range_gives_higher_versions_and_no_new_rows(pipeline: 
 
     after = await wait_for(higher, "every row at a higher version")
     assert set(after) == set(before)
-    assert {key: (row["content"], row["status"]) for key, row in after.items()} == {key: (row["content"], row["status"]) for key, row in before.items()}
+    assert {key: (row["content"], row["status"]) for key, row in after.items()} == {
+        key: (row["content"], row["status"]) for key, row in before.items()
+    }
