@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup parts up down status check test bench clean
+.PHONY: help setup parts up down status check test clean
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 UV := 0.13.9
@@ -47,9 +47,6 @@ check: $(READY) ## style, types, imports, compose file and Dockerfile
 
 test: parts ## all tests, on real servers of their own; TESTS=tests/unit for some
 	$(BIN)/python -m pytest $(TESTS)
-
-bench: parts ## speed and memory, side by side
-	$(BIN)/python -m bench
 
 clean: ## remove the venv and caches; the data in var/ stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
