@@ -51,3 +51,8 @@ def generation_of(headers: Sequence[tuple[str, bytes | None]] | None) -> int:
     """The record's generation: 0 where the header is missing or no number."""
     value = header(headers, "generation")
     return int(value) if value and value.isdigit() and len(value) < 16 else 0
+
+
+def with_generation(headers: Headers, generation: int) -> Headers:
+    """The headers with this generation in the stead of their own."""
+    return [*((name, value) for name, value in headers if name != "generation"), ("generation", b"%d" % generation)]

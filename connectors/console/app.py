@@ -27,7 +27,6 @@ from connectors.media.sniff import sniff
 from schemas import metrics
 from schemas.keys import TENANT_PATTERN, TenantId
 from schemas.tenants import ApiKey, Tenant
-from schemas.tenants import Scope as KeyScope
 from schemas.topics import Names
 from storage.objects.store import ObjectStore
 
@@ -80,7 +79,7 @@ def create_console(parts: Parts) -> ASGIApp:
     return _Measured(_OpenToBrowsers(app, parts.allowed_origins))
 
 
-def _caller(parts: Parts, scope: KeyScope = "read") -> Callable[[Request], Awaitable[ApiKey]]:
+def _caller(parts: Parts) -> Callable[[Request], Awaitable[ApiKey]]:
     async def caller(request: Request) -> ApiKey:
         """The key of this request. 503 while none are known, 401 for no or an unknown one, 403 for another scope."""
         if not parts.directory.loaded:
@@ -89,8 +88,8 @@ def _caller(parts: Parts, scope: KeyScope = "read") -> Callable[[Request], Await
         key = parts.directory.key(plain.strip()) if scheme.lower() == "bearer" else None
         if key is None:
             raise Problem(401, "send Authorization: Bearer <key>", {"www-authenticate": "Bearer"})
-        if key.scope not in (scope, "admin"):
-            raise Problem(403, f"this key has not the scope {scope}")
+        if key.scope not in ("read", "admin"):
+            raise Problem(403, "this key has not the scope read")
         return key
 
     return caller
@@ -118,9 +117,9 @@ def _add_context(app: FastAPI, parts: Parts) -> None:
             missing = [one for one in wait_for if there.get(one, "pending") == "pending"]
             return context(conversation_id, messages, missing, marker, parts.sign)
 
-        names = await parts.reading.conversation_ids(tenant_id, conversation_id) if wait_seconds else []
         if not wait_seconds:
             return await look()
+        names = await parts.reading.conversation_ids(tenant_id, conversation_id)
         began = time.monotonic()
         with parts.changes.waiter(tenant_id, names) as waiter:
             answer = await look()
@@ -171,15 +170,18 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
                 raise Problem(404, "there is no such file")
         if not TENANT_PATTERN.fullmatch(tenant) or not _FILE_NAME.fullmatch(name):
             raise Problem(404, "there is no such file")
-        stored = f"{parts.names.object_prefix}media/{tenant}/{name}"
+        stored = await parts.store.stat(f"{parts.names.object_prefix}media/{tenant}/{name}")
+        if stored is None:
+            raise Problem(404, "there is no such file")
         return await answer_file(parts.store, stored, request.headers, head=request.method == "HEAD")
 
     @app.get("/admin/chat/media/proxy", tags=["media"], summary="A file by the address its provider gave")
     async def proxy(request: Request, url: str, key: Annotated[ApiKey, Depends(_caller(parts))]) -> Response:
         if "\0" in url:
             raise Problem(404, "no attachment has this address")
-        stored = await parts.reading.stored_by_original(key.tenant_id, url)
-        if stored is not None and await parts.store.stat(stored) is not None:
+        object_key = await parts.reading.stored_by_original(key.tenant_id, url)
+        stored = await parts.store.stat(object_key) if object_key is not None else None
+        if stored is not None:
             return await answer_file(parts.store, stored, request.headers, head=False)
         provider = await parts.reading.announced_by_original(key.tenant_id, url)
         if provider is None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fastapi.responses import Response, StreamingResponse
 
 from connectors.console.problems import Problem
-from storage.objects.store import ObjectStore
+from storage.objects.store import ObjectStore, Stored
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _SHOWN_INLINE = re.compile(r"image/(?!svg)[a-z0-9.+-]+|audio/[a-z0-9.+-]+|video/[a-z0-9.+-]+")
@@ -51,11 +51,8 @@ def span_of(value: str | None, size: int) -> Span | None:
     return Span(start, end - start + 1)
 
 
-async def answer_file(store: ObjectStore, key: str, headers: Mapping[str, str], *, head: bool) -> Response:
-    """The object, or the part of it that was asked for. Raises Problem 404 and 416."""
-    found = await store.stat(key)
-    if found is None:
-        raise Problem(404, "there is no such file")
+async def answer_file(store: ObjectStore, found: Stored, headers: Mapping[str, str], *, head: bool) -> Response:
+    """The object, or the part of it that was asked for. Raises Problem 416."""
     tag = f'"{found.etag}"'
     answer = {**safe_headers(found.mime), "etag": tag}
     if tag in (part.strip().removeprefix("W/") for part in headers.get("if-none-match", "").split(",")):
@@ -69,4 +66,4 @@ async def answer_file(store: ObjectStore, key: str, headers: Mapping[str, str], 
     answer["content-length"] = str(length)
     if head or length == 0:
         return Response(status_code=status, headers=answer, media_type=found.mime)
-    return StreamingResponse(store.stream(key, offset=offset, length=length), status, answer, media_type=found.mime)
+    return StreamingResponse(store.stream(found.key, offset=offset, length=length), status, answer, media_type=found.mime)

@@ -15,6 +15,7 @@ from schemas.topics import Names
 from storage.postgres.pool import connect, unavailable
 from storage.postgres.tenancy import TenancyError
 from storage.postgres.vault import VaultError
+from streams.local.home import environment_in
 from streams.settings import SettingsError, read_settings
 
 T = TypeVar("T")
@@ -25,10 +26,7 @@ def command_environment() -> dict[str, str]:
     """The process's environment over the file `sensorium up` wrote, when there is one here."""
     from_file: dict[str, str] = {}
     if ENV_FILE.exists() and "SENSORIUM_POSTGRES__DSN" not in os.environ:
-        for line in ENV_FILE.read_text().splitlines():
-            name, found, value = line.partition("=")
-            if found and not name.startswith("#"):
-                from_file[name] = value
+        from_file = environment_in(ENV_FILE)
     return from_file | dict(os.environ)
 
 

@@ -5,18 +5,17 @@ from typing import Any
 
 import click
 import msgspec
-from confluent_kafka import KafkaException
 
-from schemas.topics import SOURCE_OF, TOPIC_NAMES, Names
+from schemas.headers import with_generation
+from schemas.topics import SOURCE_OF, Names, TopicName
 from storage.postgres.sql import queries
-from storage.postgres.tenancy import Tenancy
-from storage.postgres.vault import Vault
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.output import as_json_option, emit, note
+from streams.commands.replay import next_generation, run_replay
 from streams.lanes.transactions import Write
 from streams.repair.writing import write_all
 
-_REPLAYABLE = {"dedupe": "raw-messages", "assemble": "enrichments", "sink": "enriched-messages"}
+_REPLAYABLE: dict[str, TopicName] = {"dedupe": "raw-messages", "assemble": "enrichments", "sink": "enriched-messages"}
 """Stage → the topic its records go back to. A job's message was closed with failed(quarantined): replay attachments opens it again."""
 
 
@@ -110,17 +109,14 @@ def replay(place: str | None, tenant: str | None, stage: str | None, reason: str
         if not chosen:
             return {"generation": None, "records": 0, "left": left}
         async with database(settings) as connection:
-            generation = await Tenancy(connection, Vault(settings.secrets.key)).next_generation("quarantine replay", f"{len(chosen)} records")
+            generation = await next_generation(connection, settings, "quarantine replay", f"{len(chosen)} records")
             write_all(settings.kafka, names, [_again(row, names, generation) for row in chosen])
             await connection.executemany(
                 queries("repair")["mark_replayed"], [(row["stage"], row["topic"], row["partition"], row["offset"]) for row in chosen]
             )
         return {"generation": generation, "records": len(chosen), "left": left}
 
-    try:
-        done = run_command(work)
-    except KafkaException as error:
-        raise click.ClickException(f"Kafka: {error}; nothing was replayed") from None
+    done = run_replay(work)
     emit(done, as_json, [f"{done['records']} records replayed"])
     if done["left"]:
         note(f"{done['left']} are jobs whose message is closed: sensorium replay attachments --reason quarantined")
@@ -130,8 +126,6 @@ def _again(row: Any, names: Names, generation: int) -> Write:
     """A raw record goes under a new generation: whether another delivery came through meanwhile or not, its row is written once more."""
     headers = [(name, value.encode("latin-1")) for name, value in msgspec.json.decode(row["headers"]).items()]
     if row["stage"] == "dedupe":
-        headers = [(name, value) for name, value in headers if name != "generation"] + [("generation", b"%d" % generation)]
-    topic = _REPLAYABLE[row["stage"]]
-    assert topic in TOPIC_NAMES
+        headers = with_generation(headers, generation)
     partition = row["partition"] if row["stage"] == "sink" else -1
-    return Write(names.topic(topic), row["key"] or b"", row["value"], partition, headers)
+    return Write(names.topic(_REPLAYABLE[row["stage"]]), row["key"] or b"", row["value"], partition, headers)

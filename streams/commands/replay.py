@@ -1,12 +1,15 @@
 """`sensorium replay raw | attachments`."""
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import click
 from confluent_kafka import KafkaException
 
+from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
@@ -24,6 +27,19 @@ _SPAN = re.compile(r"(\d{1,6}):(\d{1,18})-(\d{1,18})")
 @click.group()
 def replay() -> None:
     """Does work again. Rows get a higher version; no new rows appear."""
+
+
+async def next_generation(connection: "asyncpg.Connection[asyncpg.Record]", settings: Settings, command: str, detail: str) -> int:
+    """The number all that this command redoes will bear."""
+    return await Tenancy(connection, Vault(settings.secrets.key)).next_generation(command, detail)
+
+
+def run_replay(work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """run_command for what writes in one Kafka transaction: after its failure nothing is to be seen."""
+    try:
+        return run_command(work)
+    except KafkaException as error:
+        raise click.ClickException(f"Kafka: {error}; nothing was replayed") from None
 
 
 def _spans(given: tuple[str, ...]) -> list[Span]:
@@ -62,9 +78,7 @@ def raw(offsets: tuple[str, ...], since: str | None, until: str | None, tenant: 
 
     async def work() -> dict[str, Any]:
         async with database(settings) as connection:
-            generation = await Tenancy(connection, Vault(settings.secrets.key)).next_generation(
-                "replay raw", f"{offsets or ''} {since or ''} {until or ''}"
-            )
+            generation = await next_generation(connection, settings, "replay raw", f"{offsets or ''} {since or ''} {until or ''}")
         reader = RawReader(settings.kafka, names)
         try:
             spans = [reader.cut(span) for span in asked] if begin is None else reader.between(begin, end)
@@ -73,10 +87,7 @@ def raw(offsets: tuple[str, ...], since: str | None, until: str | None, tenant: 
             reader.close()
         return {"generation": generation, "records": count}
 
-    try:
-        done = run_command(work)
-    except KafkaException as error:
-        raise click.ClickException(f"Kafka: {error}; nothing was replayed") from None
+    done = run_replay(work)
     emit(done, as_json, [f"{done['records']} raw records replayed as generation {done['generation']}"])
 
 
@@ -96,7 +107,7 @@ def attachments(reason: str, tenant: str | None, limit: int, as_json: bool) -> N
             rows = await failed_messages(connection, reason, tenant, limit)
             if not rows:
                 return {"generation": None, "messages": 0, "attachments": 0}
-            generation = await Tenancy(connection, Vault(settings.secrets.key)).next_generation("replay attachments", reason)
+            generation = await next_generation(connection, settings, "replay attachments", reason)
             writes: list[Write] = []
             redone = 0
             for row in rows:
@@ -106,8 +117,5 @@ def attachments(reason: str, tenant: str | None, limit: int, as_json: bool) -> N
             write_all(settings.kafka, names, writes)
         return {"generation": generation, "messages": len(rows), "attachments": redone}
 
-    try:
-        done = run_command(work)
-    except KafkaException as error:
-        raise click.ClickException(f"Kafka: {error}; nothing was replayed") from None
+    done = run_replay(work)
     emit(done, as_json, [f"{done['attachments']} attachments of {done['messages']} messages are tried again"])

@@ -1,7 +1,6 @@
 """Failed attachments again: the message is opened anew from its row, under a new generation, and only what failed is redone."""
 
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 import msgspec
@@ -9,14 +8,13 @@ import msgspec
 from schemas.headers import new_traceparent
 from schemas.keys import split_message_key
 from schemas.outcomes import Output
-from schemas.records import Attachment, AudioJob, EnrichedMessage, MediaJob, Source, Step, VisionJob
+from schemas.records import Attachment, EnrichedMessage, MediaJob, Source, Step
 from storage.postgres.sql import queries
-from streams.apps.encoding import Encoding
+from streams.apps.encoding import Encoding, utc_now
 from streams.lanes.transactions import Write
 from streams.stages.dedupe import opening
-from streams.stages.message import OLD_AFTER, attributes_json
-
-_NOT_IN_ROWS = ("signed_url",)
+from streams.stages.message import attributes_json, opening_version, unpaid_reason
+from streams.stages.store_media import model_job
 
 
 async def failed_messages(connection: "asyncpg.Connection[asyncpg.Record]", reason: str, tenant: str | None, limit: int) -> list[Any]:
@@ -31,11 +29,11 @@ async def writes_for(
     statements = queries("repair")
     tenant_id, key = row["tenant_id"], row["message_key"]
     objects = {o["attachment_index"]: o["object_key"] for o in await connection.fetch(statements["objects"], tenant_id, key)}
-    steps = [Step(**dict(step)) for step in await connection.fetch(statements["steps"], tenant_id, key)]
+    steps = [Step(**dict(step)) for step in await connection.fetch(queries("console")["steps"], tenant_id, key)]
     aliases = [a["alias"] for a in await connection.fetch(statements["aliases"], tenant_id, row["conversation_id"])]
     endpoint = await connection.fetchval(statements["endpoint"], tenant_id, row["provider"])
     message = snapshot(row, objects, steps, aliases, reason, generation)
-    now = datetime.now(UTC)
+    now = utc_now()
     jobs = [_job(message, attachment, generation, endpoint or "") for attachment in message.attachments if attachment.status == "pending"]
     outputs = [
         Output("enriched-messages", message.message_key, message, generation, message.conversation_id),
@@ -62,10 +60,10 @@ def snapshot(row: Any, objects: dict[int, str], steps: list[Step], aliases: list
         content=row["content"],
         content_attributes=attributes_json(attachments, document.get("provider", {})),
         status="pending",
-        version=generation * 1000 + 1,
+        version=opening_version(generation),
         occurred_at=row["occurred_at"],
         received_at=row["received_at"],
-        enriched_at=datetime.now(UTC),
+        enriched_at=utc_now(),
         sender_id=row["sender_id"],
         sender_name=row["sender_name"],
         attachments=attachments,
@@ -86,21 +84,8 @@ def _attachment(shown: dict[str, Any], objects: dict[int, str], reason: str) -> 
 def _job(message: EnrichedMessage, attachment: Attachment, generation: int, endpoint_id: str) -> Output:
     """From the file on where it is kept, else from its download."""
     if attachment.url is not None and attachment.object_key is not None:
-        common: dict[str, Any] = {
-            "tenant_id": message.tenant_id,
-            "message_key": message.message_key,
-            "provider": message.provider,
-            "generation": generation,
-            "index": attachment.index,
-            "object_key": attachment.object_key,
-            "sha256": attachment.sha256 or "",
-            "mime_type": attachment.mime_type or "",
-            "bytes": attachment.bytes or 0,
-            "filename": attachment.filename,
-        }
-        if attachment.type == "audio":
-            return Output("audio", message.message_key, AudioJob(**common), generation)
-        return Output("vision", message.message_key, VisionJob(**common), generation)
+        following: Literal["vision", "audio"] = "audio" if attachment.type == "audio" else "vision"
+        return model_job(following, message, attachment, generation=generation, index=attachment.index, filename=attachment.filename)
     job = MediaJob(
         tenant_id=message.tenant_id,
         message_key=message.message_key,
@@ -112,16 +97,8 @@ def _job(message: EnrichedMessage, attachment: Attachment, generation: int, endp
         url=attachment.original_url or "",
         mime_type=attachment.mime_type,
         filename=attachment.filename,
-        unpaid_reason=_unpaid(message),
+        unpaid_reason=unpaid_reason(message),
         occurred_at=message.occurred_at,
         received_at=message.received_at,
     )
     return Output("media", message.message_key, job, generation)
-
-
-def _unpaid(message: EnrichedMessage) -> str | None:
-    if message.kind == "note":
-        return "private"
-    if message.direction == "outbound":
-        return "outgoing"
-    return "old" if message.received_at - message.occurred_at > OLD_AFTER else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from schemas.headers import header
+from schemas.headers import header, with_generation
 from schemas.settings import Kafka
 from schemas.topics import Names
 from storage.kafka.client import reader_config
@@ -61,8 +61,7 @@ class RawReader:
                 headers = headers_of(message)
                 if tenant is not None and (header(headers, "tenant") or b"").decode(errors="replace") != tenant:
                     continue
-                kept = [(name, value) for name, value in headers if name != "generation"]
-                yield Write(self._topic, message.key() or b"", message.value(), -1, [*kept, ("generation", b"%d" % generation)])
+                yield Write(self._topic, message.key() or b"", message.value(), -1, with_generation(headers, generation))
 
     def close(self) -> None:
         self._consumer.close()

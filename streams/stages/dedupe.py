@@ -88,7 +88,7 @@ def opening(message: EnrichedMessage, generation: int, stage: str, now: datetime
 
 def media_jobs(message: EnrichedMessage, chat: ChatMessage, raw: RawMessage, generation: int) -> list[MediaJob]:
     """One job for each attachment that is to be fetched."""
-    unpaid = unpaid_reason(chat, raw)
+    unpaid = unpaid_reason(message, is_history=chat.is_history)
     return [
         MediaJob(
             tenant_id=raw.tenant_id,

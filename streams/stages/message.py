@@ -46,7 +46,7 @@ def first_version(chat: ChatMessage, raw: RawMessage, *, generation: int, source
         content=chat.content,
         content_attributes=attributes_json(attachments, chat.attributes),
         status="degraded" if degraded else status_of(attachments),
-        version=generation * 1000 + 1,
+        version=opening_version(generation),
         occurred_at=chat.occurred_at or raw.received_at,
         received_at=raw.received_at,
         enriched_at=now,
@@ -59,17 +59,20 @@ def first_version(chat: ChatMessage, raw: RawMessage, *, generation: int, source
     )
 
 
-def unpaid_reason(chat: ChatMessage, raw: RawMessage) -> str | None:
+def opening_version(generation: int) -> int:
+    """The first version of a generation."""
+    return generation * 1000 + 1
+
+
+def unpaid_reason(message: EnrichedMessage, *, is_history: bool = False) -> str | None:
     """Why no paid model may see the files of this message unless the tenant asks; None: it may."""
-    if chat.kind == "note":
+    if message.kind == "note":
         return "private"
-    if chat.direction == "outbound":
+    if message.direction == "outbound":
         return "outgoing"
-    if chat.is_history:
+    if is_history:
         return "history"
-    if chat.occurred_at is not None and raw.received_at - chat.occurred_at > OLD_AFTER:
-        return "old"
-    return None
+    return "old" if message.received_at - message.occurred_at > OLD_AFTER else None
 
 
 def status_of(attachments: Iterable[Attachment]) -> Status:

@@ -4,13 +4,13 @@ import builtins
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
 import structlog
 
 from schemas.outcomes import Forward, Output, Unavailable
 from schemas.reasons import AttachmentReason
-from schemas.records import AttachmentType, AudioJob, Enrichment, MediaJob, Next, Source, VisionJob
+from schemas.records import Attachment, AttachmentType, AudioJob, EnrichedMessage, Enrichment, MediaJob, Next, Source, VisionJob
 from schemas.settings import Media
 from schemas.tenants import TenantSettings
 
@@ -179,24 +179,35 @@ def _next(job: MediaJob, kept: Kept, tenant: TenantSettings) -> tuple[Next, str 
 
 def _forward(job: MediaJob, enrichment: Enrichment) -> Forward:
     outputs = [Output("enrichments", job.message_key, enrichment, job.generation)]
-    if enrichment.next in ("vision", "audio"):
-        follow: dict[str, Any] = {
-            "tenant_id": job.tenant_id,
-            "message_key": job.message_key,
-            "provider": job.provider,
-            "generation": job.generation,
-            "index": job.index,
-            "object_key": enrichment.object_key or "",
-            "sha256": enrichment.sha256 or "",
-            "mime_type": enrichment.mime_type or "",
-            "bytes": enrichment.bytes or 0,
-            "filename": job.filename,
-        }
-        if enrichment.next == "vision":
-            outputs.append(Output("vision", job.message_key, VisionJob(**follow), job.generation))
-        else:
-            outputs.append(Output("audio", job.message_key, AudioJob(**follow), job.generation))
+    if enrichment.next == "vision" or enrichment.next == "audio":
+        outputs.append(model_job(enrichment.next, job, enrichment, generation=job.generation, index=job.index, filename=job.filename))
     return Forward(tuple(outputs))
+
+
+def model_job(
+    following: Literal["vision", "audio"],
+    of: MediaJob | EnrichedMessage,
+    stored: Enrichment | Attachment,
+    *,
+    generation: int,
+    index: int,
+    filename: str | None,
+) -> Output:
+    """The job that shows a stored file of a message to a model."""
+    kind = VisionJob if following == "vision" else AudioJob
+    job = kind(
+        tenant_id=of.tenant_id,
+        message_key=of.message_key,
+        provider=of.provider,
+        generation=generation,
+        index=index,
+        object_key=stored.object_key or "",
+        sha256=stored.sha256 or "",
+        mime_type=stored.mime_type or "",
+        bytes=stored.bytes or 0,
+        filename=filename,
+    )
+    return Output(following, of.message_key, job, generation)
 
 
 def _enrichment(job: MediaJob, source: Source, now: datetime, **fields: object) -> Enrichment:

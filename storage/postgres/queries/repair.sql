@@ -12,11 +12,6 @@ LIMIT $3;
 -- The stored files of a message.
 SELECT attachment_index, object_key FROM media_objects WHERE tenant_id = $1 AND message_key = $2 ORDER BY stored_at;
 
--- name: steps
--- What a message went through.
-SELECT stage, outcome, topic, partition, "offset", at FROM message_steps
-WHERE tenant_id = $1 AND message_key = $2 ORDER BY at, topic, partition, "offset";
-
 -- name: aliases
 -- Other names of a conversation.
 SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY alias;
