@@ -6,12 +6,11 @@ import struct
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import fastavro
 import msgspec
 
-from schemas import records
 from schemas.records import Record
 
 AVRO_DIR = Path(__file__).parent / "avro"
@@ -91,6 +90,4 @@ def decode(kind: type[R], value: bytes | None) -> R:
         raise Undecodable(f"{type(error).__name__} while reading {kind.__name__}") from error
 
 
-RECORD_TYPES: dict[str, type[Record]] = {
-    name: getattr(records, name) for name in ("RawMessage", "MediaJob", "VisionJob", "AudioJob", "Enrichment", "EnrichedMessage", "Quarantined")
-}
+RECORD_TYPES: dict[str, type[Record]] = {kind.__name__: kind for kind in get_args(Record)}

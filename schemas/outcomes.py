@@ -5,7 +5,7 @@ from typing import assert_never
 
 from schemas.keys import MessageKey
 from schemas.reasons import QuarantineReason, SkipReason
-from schemas.records import Record
+from schemas.records import TenantRecord
 from schemas.topics import TopicName
 
 
@@ -15,7 +15,7 @@ class Output:
 
     topic: TopicName
     key: MessageKey
-    record: Record
+    record: TenantRecord
     generation: int = 0
     conversation_id: str | None = None
 

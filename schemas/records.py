@@ -178,7 +178,29 @@ class Quarantined(Value, frozen=True, kw_only=True):
     created_at: datetime
 
 
-Record = RawMessage | MediaJob | VisionJob | AudioJob | Enrichment | EnrichedMessage | Quarantined
+class Verdict(Value, frozen=True, kw_only=True):
+    outcome: str
+    reason: str = ""
+    generation: int = 0
+
+
+class Receipt(Value, frozen=True, kw_only=True):
+    stage: str
+    topic: str
+    partition: int
+    first_offset: int
+    next_offset: int
+    at: datetime
+    verdicts: tuple[Verdict, ...] = ()
+    given: bytes = b""
+    offsets: tuple[int, ...] = ()
+    received_ms: tuple[int, ...] = ()
+    keys: tuple[bytes, ...] = ()
+
+
+TenantRecord = RawMessage | MediaJob | VisionJob | AudioJob | Enrichment | EnrichedMessage | Quarantined
+"""Records that belong to one tenant; a receipt is about the records of many."""
+Record = TenantRecord | Receipt
 
 
 class FoundAttachment(Value, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 DAY_MS = 86_400_000
 
-TopicName = Literal["raw-messages", "media", "vision", "audio", "enrichments", "enriched-messages", "quarantine"]
+TopicName = Literal["raw-messages", "media", "vision", "audio", "enrichments", "enriched-messages", "quarantine", "receipts"]
 TOPIC_NAMES: tuple[TopicName, ...] = get_args(TopicName)
 
 Stage = Literal["dedupe", "store_media", "describe", "transcribe", "assemble"]
@@ -30,7 +30,7 @@ class Topic:
     name: TopicName
     record: str
     key: str
-    partitioned_by: Literal["key", "conversation"]
+    partitioned_by: Literal["key", "conversation", "source"]
     cleanup: Literal["delete", "compact"]
     retention_ms: int
     writers: tuple[str, ...]
@@ -56,6 +56,7 @@ TOPICS: dict[TopicName, Topic] = {
         ),
         Topic("enriched-messages", "EnrichedMessage", "message key", "conversation", "compact", 0, ("dedupe", "assemble"), ("sink", "data teams")),
         Topic("quarantine", "Quarantined", "key of the record that failed", "key", "delete", 30 * DAY_MS, ("every stage",), ("sink", "replay")),
+        Topic("receipts", "Receipt", "stage:partition", "source", "delete", 8 * DAY_MS, ("every stage",), ("sink", "audit")),
     )
 }
 

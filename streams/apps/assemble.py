@@ -1,10 +1,7 @@
 """The assemble stage as a Faust app: batches of enrichments, a table of open messages."""
 
-from collections import Counter
-
 from faust.types import StreamT
 
-from schemas import metrics
 from schemas.codec import Undecodable, decode
 from schemas.outcomes import Duplicate, Output, Quarantine, Skip, outcome_label
 from schemas.records import Enrichment
@@ -13,6 +10,7 @@ from schemas.topics import Names
 from streams.apps.encoding import Encoding, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
+from streams.lanes.receipts import Line, line
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
@@ -97,14 +95,14 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
     """Folds every enrichment in order, then emits one version of each message that grew and closes those that are complete."""
     folding = _Folding(batch.state)
     writes: list[Write] = []
-    outcomes: Counter[tuple[str, str]] = Counter()
+    lines: list[Line] = []
     for message in batch.messages:
         arrival = encoding.arrival(message)
         became = folding.fold(arrival)
         if isinstance(became, Quarantine):
             writes.append(encoding.quarantined(arrival, "assemble", became))
             became = outcome_label(became)
-        outcomes[became] += 1
+        lines.append(line(message, *became, arrival.generation))
     now = utc_now()
     changelog: list[tuple[bytes, bytes | None]] = []
     for key, state in folding.states.items():
@@ -117,9 +115,4 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
             writes.append(encoding.write(output, folding.traces[key]))
         if key in folding.traces:
             changelog.append(batch.state.put(key, None if closed else state.to_bytes()))
-    batch.settle(writes, changelog, lambda: _count(outcomes))
-
-
-def _count(outcomes: Counter[tuple[str, str]]) -> None:
-    for (outcome, reason), count in outcomes.items():
-        metrics.STAGE_RECORDS.labels("assemble", outcome, reason).inc(count)
+    batch.settle(writes, changelog, lines)

@@ -1,19 +1,18 @@
 """The dedupe stage as a Faust app: batches of raw-messages, a table of claimed keys."""
 
 import time
-from collections import Counter
 from datetime import datetime
 
 from faust.types import StreamT
 
 from connectors.providers.catalogue import read
-from schemas import metrics
 from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
 from schemas.settings import Settings
 from schemas.topics import HORIZON_MS, Names
 from streams.apps.encoding import Encoding, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
+from streams.lanes.receipts import Line, line
 from streams.lanes.state import ClaimedKeys
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
@@ -62,17 +61,17 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
     now = utc_now()
     writes: list[Write] = []
     claims: list[tuple[bytes, bytes | None]] = []
-    outcomes: Counter[tuple[str, str]] = Counter()
+    lines: list[Line] = []
     for message in batch.messages:
         arrival = encoding.arrival(message)
         outcome = _outcome(arrival, batch.state, now)
-        outcomes[outcome_label(outcome)] += 1
+        lines.append(line(message, *outcome_label(outcome), arrival.generation))
         if isinstance(outcome, Forward):
             claims.append(batch.state.claim(digest(arrival), day))
             writes += [encoding.write(output, arrival.traceparent) for output in outcome.outputs]
         elif isinstance(outcome, Quarantine):
             writes.append(encoding.quarantined(arrival, "dedupe", outcome))
-    batch.settle(writes, claims, lambda: _count(outcomes))
+    batch.settle(writes, claims, lines)
 
 
 def _outcome(arrival: Arrival, claimed: ClaimedKeys, now: datetime) -> Outcome:
@@ -80,8 +79,3 @@ def _outcome(arrival: Arrival, claimed: ClaimedKeys, now: datetime) -> Outcome:
         return dedupe(arrival, claimed=claimed, read=read, now=now)
     except Exception as error:  # foreign bytes through a provider's adapter: whatever it was, this record is set aside whole
         return Quarantine("stage_error", type(error).__name__)
-
-
-def _count(outcomes: Counter[tuple[str, str]]) -> None:
-    for (outcome, reason), count in outcomes.items():
-        metrics.STAGE_RECORDS.labels("dedupe", outcome, reason).inc(count)

@@ -19,7 +19,7 @@ from schemas.topics import SOURCE_OF, Names, Stage
 from streams.apps.assemble import COMPACTED
 from streams.apps.encoding import Encoding, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
-from streams.lanes.jobs import Job, JobEntries
+from streams.lanes.jobs import Job, JobEntries, Refusal
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
 
@@ -64,7 +64,7 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
         extra_topic_configs=COMPACTED | {"min.insync.replicas": str(settings.kafka.min_insync_replicas)},
     )
     workers = settings.worker.jobs
-    queue = app.job_lanes(entries, workers, settings.worker.jobs_per_tenant, settle.refuse, settle.refused)
+    queue = app.job_lanes(entries, workers, settings.worker.jobs_per_tenant, settle.refuse)
 
     @app.agent(queue, name=job_stage.stage, concurrency=workers)
     async def work(stream: StreamT[Job]) -> None:
@@ -84,17 +84,14 @@ class _Settlement(Generic[J]):
         self._stage: JobStage[J] = job_stage
         self._encoding = encoding
 
-    def refuse(self, message: Message) -> list[Write] | None:
+    def refuse(self, message: Message) -> Refusal | None:
         """What is written in the stead of a record that is no job: it never enters the queue."""
         try:
             decode(self._stage.kind, message.value())
             return None
         except Undecodable as error:
-            return self._quarantine(self._encoding.arrival(message), Quarantine("record_undecodable", str(error)), index=None)
-
-    def refused(self, count: int) -> None:
-        if count:
-            self._count("quarantined", "record_undecodable", count)
+            verdict = Quarantine("record_undecodable", str(error))
+            return Refusal(verdict.reason, self._quarantine(self._encoding.arrival(message), verdict, index=None))
 
     async def one(self, job: Job) -> None:
         """Calls the stage once and settles the job, whatever comes of it."""
@@ -103,10 +100,7 @@ class _Settlement(Generic[J]):
         try:
             record = decode(self._stage.kind, value)
         except Undecodable as error:
-            job.finish(
-                self._quarantine(arrival, Quarantine("record_undecodable", str(error)), index=None),
-                lambda: self._count("quarantined", "record_undecodable"),
-            )
+            self._set_aside(job, arrival, Quarantine("record_undecodable", str(error)), index=None)
             return
         waited = max(0.0, time.time() - job.entry.first_attempt_at)
         began = time.monotonic()
@@ -125,13 +119,15 @@ class _Settlement(Generic[J]):
             job.postpone(trouble)
         except Exception as error:  # whatever this one record did to the stage, the others go on; the breaker looks at how often
             log.exception("stage_error", tenant=arrival.tenant_id, message_key=record.message_key, stage=self._stage.stage)
-            verdict = Quarantine("stage_error", type(error).__name__)
-            job.finish(self._quarantine(arrival, verdict, record.index), lambda: self._count("quarantined", "stage_error"))
+            self._set_aside(job, arrival, Quarantine("stage_error", type(error).__name__), record.index)
         else:
             writes = [self._encoding.write(output, arrival.traceparent) for output in forward.outputs]
-            job.finish(writes, lambda: self._count("forwarded", ""))
+            job.finish(writes, "forwarded")
         finally:
             metrics.JOB_SECONDS.labels(self._stage.stage).observe(time.monotonic() - began)
+
+    def _set_aside(self, job: Job, arrival: Arrival, verdict: Quarantine, index: int | None) -> None:
+        job.finish(self._quarantine(arrival, verdict, index), "quarantined", verdict.reason)
 
     def _arrival(self, job: Job, value: bytes | None) -> Arrival:
         entry = job.entry
@@ -155,6 +151,3 @@ class _Settlement(Generic[J]):
         )
         told = self._encoding.write(Output("enrichments", key, failed, arrival.generation), arrival.traceparent)
         return [self._encoding.quarantined(arrival, stage, verdict), told._replace(key=arrival.key)]
-
-    def _count(self, outcome: str, reason: str, count: int = 1) -> None:
-        metrics.STAGE_RECORDS.labels(self._stage.stage, outcome, reason).inc(count)

@@ -122,7 +122,7 @@ class Lanes:
                 metrics.JOBS_INTAKE_PAUSED.labels(stage, lane.partition).set(lane.partition in self.intake.paused)
 
     def _identity(self, partition: int) -> LaneIdentity:
-        return LaneIdentity(self.app.conf.id, self.app.source, self.table.changelog_topic_name, partition)
+        return LaneIdentity(self.app.stage, self.app.conf.id, self.app.source, self.table.changelog_topic_name, self.app.receipts, partition)
 
     def _open(self, identity: LaneIdentity) -> None:
         state = self.table.partitions_held[identity.partition] = self.table.new_state()
@@ -165,6 +165,7 @@ class LaneApp(faust.App):
     stage: Stage
     kafka: Kafka
     source: str
+    receipts: str
     lanes: Lanes | None = None
     joined = False
 
@@ -192,11 +193,11 @@ class LaneApp(faust.App):
         self._own_source()
         return channel
 
-    def job_lanes(self, table: LaneTable[JobEntries], workers: int, per_tenant: int, refuse: Refuse, refused: Callable[[int], None]) -> LaneChannel:
+    def job_lanes(self, table: LaneTable[JobEntries], workers: int, per_tenant: int, refuse: Refuse) -> LaneChannel:
         """The channel of jobs the stage's agent reads with `concurrency=workers`."""
         channel = LaneChannel(self, maxsize=0)
         jobs = Jobs(channel, workers, per_tenant)
-        self.lanes = Lanes(self, table, JobIntake(jobs, refuse, refused), JOB_PACE, jobs)
+        self.lanes = Lanes(self, table, JobIntake(jobs, refuse), JOB_PACE, jobs)
         self._own_source()
         return channel
 
@@ -241,7 +242,8 @@ def lane_app(stage: Stage, kafka: Kafka, names: Names, worker_name: str) -> Lane
         stream_processing_timeout=1e9,  # silences "no fetch since start" for the paused partitions
         datadir=f"{tempfile.gettempdir()}/{group}-{os.getpid()}",
     )
-    app.stage, app.kafka, app.source = stage, kafka, names.topic(SOURCE_OF[stage])
+    app.stage, app.kafka = stage, kafka
+    app.source, app.receipts = names.topic(SOURCE_OF[stage]), names.topic("receipts")
     return app
 
 

@@ -1,13 +1,13 @@
 """Intake 1: a batch of records, decided at once by an agent, is one transaction."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from confluent_kafka import Message
 
 from streams.lanes.channel import LaneChannel
 from streams.lanes.lane import Lane
+from streams.lanes.receipts import Line
 from streams.lanes.state import PartitionState
 from streams.lanes.transactions import Write
 
@@ -17,7 +17,7 @@ S = TypeVar("S", bound=PartitionState)
 class Batch(Generic[S]):
     """Records of one partition in order, with the state of that partition. Exactly one of `settle` and `discard`."""
 
-    __slots__ = ("_decided", "_lane", "changelog", "committed", "messages", "state", "writes")
+    __slots__ = ("_decided", "_lane", "changelog", "lines", "messages", "state", "writes")
 
     def __init__(self, lane: Lane, state: S, messages: list[Message]) -> None:
         self._lane = lane
@@ -25,7 +25,7 @@ class Batch(Generic[S]):
         self.messages = messages
         self.writes: list[Write] = []
         self.changelog: list[tuple[bytes, bytes | None]] = []
-        self.committed: Callable[[], None] = lambda: None
+        self.lines: list[Line] = []
         self._decided: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     @property
@@ -37,9 +37,10 @@ class Batch(Generic[S]):
     def partition(self) -> int:
         return self._lane.partition
 
-    def settle(self, writes: list[Write], changelog: list[tuple[bytes, bytes | None]], committed: Callable[[], None]) -> None:
-        """The agent's verdict. `committed` is called after the transaction committed, for counting."""
-        self.writes, self.changelog, self.committed = writes, changelog, committed
+    def settle(self, writes: list[Write], changelog: list[tuple[bytes, bytes | None]], lines: list[Line]) -> None:
+        """The agent's verdict: one line for each of the messages, or a record would have neither output nor reason."""
+        assert len(lines) == len(self.messages)
+        self.writes, self.changelog, self.lines = writes, changelog, lines
         self._decided.set_result(True)
 
     def discard(self) -> None:
@@ -66,8 +67,7 @@ class BatchIntake(Generic[S]):
             if not await batch.decided():
                 lane.stop()
                 return
-            await lane.add(batch.writes, batch.changelog, (messages[-1].offset() or 0) + 1)
-            batch.committed()
+            await lane.add(batch.writes, batch.changelog, batch.lines, (messages[-1].offset() or 0) + 1)
 
     def dropped(self, lane: Lane) -> None:
         """A batch in the agent's hands is discarded there, its lane being over."""

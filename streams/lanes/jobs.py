@@ -16,10 +16,11 @@ import msgspec
 import structlog
 from confluent_kafka import Message
 
-from schemas.headers import header
+from schemas.headers import generation_of, header
 from schemas.outcomes import Unavailable
 from streams.lanes.channel import LaneChannel
 from streams.lanes.lane import Lane
+from streams.lanes.receipts import Line, line
 from streams.lanes.schedule import Schedule
 from streams.lanes.transactions import Write, headers_of
 
@@ -145,12 +146,12 @@ class Job:
             self._value = await asyncio.to_thread(_read_again, self.waiting.lane, self.offset)
         return self._value
 
-    def finish(self, writes: list[Write], committed: Callable[[], None]) -> None:
-        """Its outputs and its tombstone join the lane's next transaction; `committed` is called after that."""
-        lane = self.waiting.lane
+    def finish(self, writes: list[Write], outcome: str, reason: str = "") -> None:
+        """Its outputs, its tombstone and its line join the lane's next transaction."""
+        lane, entry = self.waiting.lane, self.entry
         if not lane.stopping:
-            settled = lane.add(writes, [self._state.remove(self.offset)])
-            settled.add_done_callback(lambda future: committed() if not future.cancelled() and future.exception() is None else None)
+            line = Line(self.offset, entry.key, int(entry.admitted_at * 1000), outcome, reason, generation_of(entry.headers))
+            lane.add(writes, [self._state.remove(self.offset)], [line])
         self._jobs.release(self.waiting)
 
     def postpone(self, trouble: Unavailable) -> None:
@@ -161,7 +162,7 @@ class Job:
         delay = max(trouble.retry_after, back_off)
         later = msgspec.structs.replace(entry, attempt=entry.attempt + 1, due_at=now + delay)
         if not lane.stopping:
-            lane.add([], [self._state.put(self.offset, later)])
+            lane.add([], [self._state.put(self.offset, later)], [])
             if trouble.hold:
                 self._jobs.schedule.hold(entry.tenant, now + trouble.retry_after)
             self._jobs.schedule.add(Waiting(lane, self.offset, later), now)
@@ -232,17 +233,24 @@ class Jobs:
         self._timer = (wake, asyncio.get_running_loop().call_later(max(0.0, wake - now) + 0.001, self.pump))
 
 
-Refuse = Callable[[Message], list[Write] | None]
-"""None: the record may become a job. Else what is written in its stead (quarantine), with the same transaction as the offset."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a record never becomes a job, and what is written in its stead, in the same transaction as the offset."""
+
+    reason: str
+    writes: list[Write]
+
+
+Refuse = Callable[[Message], Refusal | None]
+"""None: the record may become a job."""
 
 
 class JobIntake:
     """Room? → fetch → entries → add → await the commit → schedule. Nothing runs before its admission is committed."""
 
-    def __init__(self, jobs: Jobs, refuse: Refuse, refused: Callable[[int], None]) -> None:
+    def __init__(self, jobs: Jobs, refuse: Refuse) -> None:
         self._jobs = jobs
         self._refuse = refuse
-        self._refused = refused
         self.paused: set[int] = set()
 
     async def run(self, lane: Lane) -> None:
@@ -268,18 +276,19 @@ class JobIntake:
         admitted: list[Waiting] = []
         writes: list[Write] = []
         changelog: list[tuple[bytes, bytes | None]] = []
-        refused = 0
+        lines: list[Line] = []
         for message in messages:
+            generation = generation_of(headers_of(message))
             refusal = self._refuse(message)
             if refusal is not None:
-                writes += refusal
-                refused += 1
+                writes += refusal.writes
+                lines.append(line(message, "quarantined", refusal.reason, generation))
                 continue
+            lines.append(line(message, "admitted", "", generation))
             waiting = Waiting(lane, message.offset() or 0, _entry_of(message, now, state))
             changelog.append(state.put(waiting.offset, waiting.entry))
             admitted.append(waiting)
-        await lane.add(writes, changelog, (messages[-1].offset() or 0) + 1)
-        self._refused(refused)
+        await lane.add(writes, changelog, lines, (messages[-1].offset() or 0) + 1)
         self._jobs.admit(admitted)
 
 

@@ -12,6 +12,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.settings import Kafka
+from streams.lanes.receipts import Line, Span
 from streams.lanes.state import PartitionState
 from streams.lanes.transactions import LaneIdentity, OffsetLost, PartitionTransactions, Transaction, Write
 
@@ -58,6 +59,8 @@ class Lane:
         self.source: Consumer | None = None
         self.commit_seconds: Callable[[float], None] = lambda seconds: None
         self._transactions = PartitionTransactions(settings, identity)
+        self._ledger = identity.ledger
+        self._receipt_key = f"{identity.stage}:{identity.partition}".encode()
         self._intake = intake
         self._threads = ThreadPoolExecutor(2, thread_name_prefix=f"lane-{identity.partition}")
         self._wake = asyncio.Event()
@@ -85,10 +88,16 @@ class Lane:
             self._intake.dropped(self)
             self._close()
 
-    def add(self, writes: list[Write], changelog: list[tuple[bytes, bytes | None]], next_offset: int | None = None) -> "asyncio.Future[None]":
-        """Joins the lane's next transaction. The future resolves when that is committed; with a lost lane it never does."""
+    def add(
+        self, writes: list[Write], changelog: list[tuple[bytes, bytes | None]], lines: list[Line], next_offset: int | None = None
+    ) -> "asyncio.Future[None]":
+        """Joins the lane's next transaction. The future resolves when that is committed; with a lost lane it never does.
+
+        `lines` say what became of which records of the source: they are written as receipts and counted after the commit.
+        """
         self._pending.writes += writes
         self._pending.changelog += changelog
+        self._pending.lines += lines
         if next_offset is not None:
             self._pending.next_offset = next_offset
         self._wake.set()
@@ -162,10 +171,18 @@ class Lane:
                 continue
             self._last_begin = time.monotonic()
             async with asyncio.timeout(STUCK_SECONDS):
-                self.commit_seconds(await self._in_thread(self._transactions.commit, transaction))
+                self.commit_seconds(await self._in_thread(self._commit, transaction))
             if transaction.next_offset is not None:
                 self.position = transaction.next_offset
+            self._ledger.count(transaction.lines)
             settled.set_result(None)
+
+    def _commit(self, transaction: Transaction) -> float:
+        """With its receipts. Runs in the lane's thread."""
+        moved = self.position if transaction.next_offset is None else transaction.next_offset
+        for receipt in self._ledger.receipts(Span(self.position, moved), transaction.lines):
+            transaction.writes.append(Write(self.identity.receipts, self._receipt_key, receipt, self.partition, []))
+        return self._transactions.commit(transaction)
 
     def _in_thread(self, call: Callable[..., T], *arguments: object) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)

@@ -9,8 +9,10 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from schemas.headers import Headers
 from schemas.settings import Kafka
+from schemas.topics import Stage
 from storage.kafka.client import reader_config, transactional_producer_config
 from streams.lanes import failpoints
+from streams.lanes.receipts import Ledger, Line
 from streams.lanes.state import PartitionState
 
 CALL_SECONDS = 10.0
@@ -39,11 +41,12 @@ class Write(NamedTuple):
 
 @dataclass(slots=True)
 class Transaction:
-    """What commits together. `next_offset` None: the source position does not move."""
+    """What commits together. `next_offset` None: the source position does not move. `lines` become the receipts among the writes."""
 
     writes: list[Write] = field(default_factory=list)
     changelog: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     next_offset: int | None = None
+    lines: list[Line] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.writes or self.changelog) or self.next_offset is not None
@@ -53,14 +56,20 @@ class Transaction:
 class LaneIdentity:
     """Which partition of what: names with the namespace. The transactional id must not name a worker: it is the fence."""
 
+    stage: Stage
     group: str
     source: str
     changelog: str
+    receipts: str
     partition: int
 
     @property
     def transactional_id(self) -> str:
         return f"{self.group}-{self.source_without_prefix}-{self.partition}"
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.stage, self.source_without_prefix, self.partition)
 
     @property
     def source_without_prefix(self) -> str:
