@@ -3,9 +3,12 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from schemas.records import EnrichedMessage, Quarantined
+from schemas.keys import MessageKey, TenantId, body_id, split_message_key
+from schemas.receipts import Line, lines_of
+from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.text import storable
 
 Columns = list[list[Any]]
@@ -38,8 +41,14 @@ def message_columns(messages: Sequence[EnrichedMessage]) -> MessageColumns:
     rows["insert_aliases"] = sorted({(m.tenant_id, alias, m.conversation_id) for m in messages for alias in m.aliases})
     rows["insert_objects"] = [row for m in messages for row in _objects(m)]
     rows["insert_steps"] = [row for m in messages for row in _steps(m)]
-    tables = {name: [list(column) for column in zip(*table, strict=True)] for name, table in rows.items() if table}
+    # Sorted: two sinks that touch the same rows wait for each other, and never in a ring.
+    tables = {name: [list(column) for column in zip(*sorted(table, key=_order), strict=True)] for name, table in rows.items() if table}
     return MessageColumns(tables, {(m.tenant_id, m.conversation_id) for m in messages})
+
+
+def _order(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Tables begin with the columns of their keys."""
+    return row[:3]
 
 
 def _message(m: EnrichedMessage) -> tuple[Any, ...]:
@@ -64,6 +73,44 @@ def _objects(m: EnrichedMessage) -> list[tuple[Any, ...]]:
 
 def _steps(m: EnrichedMessage) -> list[tuple[Any, ...]]:
     return [(m.tenant_id, m.message_key, s.stage, s.topic, s.partition, s.offset, s.outcome, s.at) for s in m.steps]
+
+
+@dataclass(slots=True)
+class _Delivered:
+    """One key of a batch of receipts: its last word but for duplicates, and how often it came."""
+
+    line: Line
+    source: Source
+    deliveries: int = 0
+
+
+def delivery_columns(receipts: Iterable[Receipt]) -> Columns:
+    """A row for each key that dedupe settled. Work that is redone (a generation) is no delivery."""
+    keys: dict[bytes, _Delivered] = {}
+    for receipt in receipts:
+        if receipt.stage != "dedupe":
+            continue
+        for line in lines_of(receipt):
+            known = keys.get(line.key)
+            if known is None:
+                known = keys[line.key] = _Delivered(line, Source(topic=receipt.topic, partition=receipt.partition, offset=line.offset))
+            elif line.outcome != "duplicate" and known.line.outcome != "forwarded":
+                known.line = line
+            known.deliveries += line.generation == 0
+    return [list(column) for column in zip(*(_delivery(key, one) for key, one in sorted(keys.items())), strict=True)]
+
+
+def _delivery(key: bytes, one: _Delivered) -> tuple[Any, ...]:
+    text = storable(key.decode(errors="replace"))
+    try:
+        tenant_id, provider, provider_message_id = split_message_key(MessageKey(text))
+    except ValueError:  # not one of the receiver's
+        tenant_id, provider, provider_message_id = TenantId("unknown"), "unknown", body_id(key)
+    at, line = one.source, one.line
+    received_at = datetime.fromtimestamp(max(0, line.received_ms) / 1000, UTC)
+    return (
+        tenant_id, provider, provider_message_id, text, at.topic, at.partition, at.offset, received_at, line.outcome, line.reason, one.deliveries,
+    )  # fmt: skip
 
 
 def quarantine_columns(records: Sequence[Quarantined]) -> Columns:

@@ -12,12 +12,12 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from connectors.postgres.writer import Placed, Position, Work, Writer
+from connectors.postgres.writer import Placed, Position, Stored, Work, Writer
 from schemas import metrics
 from schemas.codec import Undecodable, decode, encode
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
-from schemas.records import EnrichedMessage, Quarantined, Source
+from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.settings import Settings
 from schemas.topics import Names, TopicName
 from storage.kafka.client import client_config, plain_producer_config, reader_config
@@ -27,9 +27,8 @@ from storage.postgres.sql import queries
 log = structlog.get_logger()
 T = TypeVar("T")
 
-SINK_TOPICS: tuple[TopicName, ...] = ("enriched-messages", "quarantine")
+SINK_TOPICS: dict[TopicName, type[Stored]] = {"enriched-messages": EnrichedMessage, "quarantine": Quarantined, "receipts": Receipt}
 BATCH_RECORDS = 2_000
-BATCH_BYTES = 8 * 1024 * 1024
 QUARANTINE_SECONDS = 10.0
 LONGEST_BACK_OFF_SECONDS = 10.0
 PROGRAM_VERSION = "0.1.0"
@@ -96,13 +95,16 @@ class Sink:
     async def _settle(self, messages: list[Message]) -> None:
         """One batch to its end: again and again while Postgres is away, given up when the assignment changed under it."""
         assignment, back_off = self._assignments, 0.2
-        work, undecodable = self._decode(messages)  # 2
-        while assignment == self._assignments:
-            began = time.monotonic()
+        undecodable, works = self._decode(messages)  # 2
+        while (undecodable or works) and assignment == self._assignments:
             try:
                 if undecodable:
                     await self._set_aside(undecodable)
-                written = await self._writer.write(work)  # 3
+                    metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(len(undecodable))
+                    undecodable = []
+                while works and assignment == self._assignments:
+                    await self._write(works[0])
+                    works.pop(0)
             except Exception as error:
                 trouble = unavailable(error)
                 if trouble is None:
@@ -110,32 +112,35 @@ class Sink:
                 log.warning("sink_waits", what=trouble.what, detail=trouble.detail, records=len(messages))
                 await self._wait_as_member(back_off)
                 back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
-                continue
-            metrics.SINK_COMMIT.observe(time.monotonic() - began)
-            metrics.SINK_ROWS.labels("enriched-messages", "written").inc(written.rows)
-            metrics.SINK_ROWS.labels("enriched-messages", "unchanged").inc(written.unchanged)
-            metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(written.unstorable + len(undecodable))
-            self._mirror(work.positions)  # 4
-            return
 
-    def _decode(self, messages: list[Message]) -> tuple[Work, list[tuple[Placed, str]]]:
-        work, undecodable = Work(), []
-        ends: dict[tuple[str, int], int] = {}
+    async def _write(self, work: Work) -> None:
+        began = time.monotonic()
+        written = await self._writer.write(work)  # 3
+        metrics.SINK_COMMIT.observe(time.monotonic() - began)
+        metrics.SINK_ROWS.labels("enriched-messages", "written").inc(written.rows)
+        metrics.SINK_ROWS.labels("enriched-messages", "unchanged").inc(written.unchanged)
+        metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(written.unstorable)
+        self._mirror(list(work.positions.values()))  # 4
+
+    def _decode(self, messages: list[Message]) -> tuple[list[tuple[Placed, str]], list[Work]]:
+        """What is not ours, and the work: receipts apart. They touch rows of other sinks' messages: in one transaction with messages
+        two sinks would wait for each other in a ring.
+        """
+        messages_work, receipts_work, undecodable = Work(), Work(), []
         for message in messages:
             topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
-            ends[topic, partition] = offset + 1
+            work = receipts_work if self._names.logical(topic) == "receipts" else messages_work
+            work.positions[topic, partition] = Position(topic, partition, offset + 1, self._epochs.get((topic, partition), -1))
             value = message.value()
             if value is None:
                 continue  # a tombstone: the topic forgets, the row stays
             logical = self._names.logical(topic)
             source = Source(topic=logical, partition=partition, offset=offset)
-            kind: type[EnrichedMessage] | type[Quarantined] = EnrichedMessage if logical == "enriched-messages" else Quarantined
             try:
-                work.placed.append(Placed(source, decode(kind, value), message.key() or b"", value))
+                work.placed.append(Placed(source, decode(SINK_TOPICS[logical], value), message.key() or b"", value))  # type: ignore[index]
             except Undecodable as error:
                 undecodable.append((Placed(source, None, message.key() or b"", value), f"record_undecodable: {error}"))  # type: ignore[arg-type]
-        work.positions = [Position(topic, partition, end, self._epochs.get((topic, partition), -1)) for (topic, partition), end in ends.items()]
-        return work, undecodable
+        return undecodable, [work for work in (messages_work, receipts_work) if work.positions]
 
     async def _set_aside(self, refused: Sequence[tuple[Placed, str]]) -> None:
         """Into quarantine, acknowledged. A quarantine record that cannot be written, or stored, is our trouble: stop."""
@@ -174,13 +179,11 @@ class Sink:
 
     def _take(self) -> list[Message]:
         messages: list[Message] = []
-        size = 0
         for count, seconds in ((1, 0.25), (BATCH_RECORDS - 1, 0)):
             for message in self._consumer.consume(count, seconds):
                 error = message.error()
                 if error is None:
                     messages.append(message)
-                    size += len(message.value() or b"")
                 elif error.code() != KafkaError._PARTITION_EOF and error.fatal():
                     raise KafkaException(error)
             if not messages:

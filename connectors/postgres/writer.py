@@ -5,11 +5,19 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from connectors.postgres.rows import message_columns, notification, quarantine_columns
-from schemas.records import EnrichedMessage, Quarantined, Source
+from connectors.postgres.rows import delivery_columns, message_columns, notification, quarantine_columns
+from schemas.codec import Undecodable
+from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from storage.postgres.sql import queries
 
-_UNSTORABLE = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError, OverflowError, UnicodeEncodeError)
+_UNSTORABLE = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    OverflowError,
+    UnicodeEncodeError,
+    Undecodable,
+)
 """What Postgres says of a row that will never fit. Everything else is the world's trouble or ours."""
 
 
@@ -27,12 +35,15 @@ class Position:
     epoch: int
 
 
+Stored = EnrichedMessage | Quarantined | Receipt
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """A decoded record and where it stood."""
 
     source: Source
-    record: EnrichedMessage | Quarantined
+    record: Stored
     key: bytes
     value: bytes
 
@@ -42,7 +53,7 @@ class Work:
     """A batch: what to store, and where that leaves each partition."""
 
     placed: list[Placed] = field(default_factory=list)
-    positions: list[Position] = field(default_factory=list)
+    positions: dict[tuple[str, int], Position] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -68,25 +79,33 @@ class Writer:
         self._sql = queries("sink")
 
     async def write(self, work: Work) -> Written:
-        """Rows and positions, all or nothing.
+        """Rows and positions, all or nothing. Called again after an error that left open whether it committed, it does so once.
 
-        1. Store the rows; where one of them is refused, halve until only the refused ones are left out.
-        2. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost; once more, should the commit fail.
-        3. Move the positions, if this sink still owns them. Else nothing is committed.
+        1. Move the positions on, if this sink still owns them. Where they stand there already, the try before did commit.
+        2. Store the rows; where one of them is refused, halve until only the refused ones are left out.
+        3. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost; once more, should the commit fail.
         4. Commit.
         """
         written = Written()
         refused: list[tuple[Placed, str]] = []
         async with self._pool.acquire() as connection, connection.transaction():
-            await self._store(connection, work.placed, written, refused)  # 1
+            for position in work.positions.values():  # 1
+                if not await self._move(connection, position):
+                    return written
+            await self._store(connection, work.placed, written, refused)  # 2
             if refused:
-                await self._set_aside(refused)  # 2
-            for position in work.positions:  # 3
-                moved = await connection.execute(self._sql["move_offset"], position.topic, position.partition, position.next_offset, position.epoch)
-                if moved != "UPDATE 1":
-                    raise Fenced(f"{position.topic}[{position.partition}] has another owner")
+                await self._set_aside(refused)  # 3
         written.unstorable = len(refused)  # 4: left the block
         return written
+
+    async def _move(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", position: Position) -> bool:
+        """False: it stands there already, and with it the whole batch, which commits together. Raises Fenced."""
+        where = (position.topic, position.partition, position.next_offset, position.epoch)
+        if await connection.execute(self._sql["move_offset"], *where) == "UPDATE 1":
+            return True
+        if await connection.fetchval(self._sql["stands_at"], *where):
+            return False
+        raise Fenced(f"{position.topic}[{position.partition}] has another owner")
 
     async def _store(
         self,
@@ -125,4 +144,7 @@ class Writer:
             await connection.execute(self._sql["tell"], self._channel, notification(columns.touched))
         if quarantined:
             await connection.execute(self._sql["insert_quarantined"], *quarantine_columns(quarantined))
+        deliveries = delivery_columns(one.record for one in placed if isinstance(one.record, Receipt))
+        if deliveries:
+            await connection.execute(self._sql["merge_deliveries"], *deliveries)
         return changed, total

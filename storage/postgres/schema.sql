@@ -8,10 +8,14 @@ CREATE TABLE inbound_messages (
     topic               text        NOT NULL,
     partition           integer     NOT NULL,
     "offset"            bigint      NOT NULL,
-    occurred_at         timestamptz NOT NULL,
+    occurred_at         timestamptz,
     received_at         timestamptz NOT NULL,
+    outcome             text        NOT NULL DEFAULT 'forwarded',
+    reason              text        NOT NULL DEFAULT '',
+    deliveries          bigint      NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, provider, provider_message_id)
 );
+CREATE INDEX inbound_messages_not_forwarded ON inbound_messages (tenant_id, received_at) WHERE outcome <> 'forwarded';
 
 CREATE TABLE chat_messages (
     tenant_id          text        NOT NULL,
@@ -99,6 +103,15 @@ CREATE TABLE sink_offsets (
     next_offset bigint  NOT NULL,
     epoch       bigint  NOT NULL,
     PRIMARY KEY (topic, partition)
+);
+
+-- A stage that stopped because too much of what it read would have gone to quarantine, and who let it go on.
+CREATE TABLE stage_stops (
+    stage      text        NOT NULL,
+    stopped_at timestamptz NOT NULL DEFAULT now(),
+    detail     text        NOT NULL,
+    resumed_at timestamptz,
+    PRIMARY KEY (stage, stopped_at)
 );
 -- Answers of models, by content and recipe, and what they cost.
 

@@ -4,13 +4,14 @@ from faust.types import StreamT
 
 from schemas.codec import Undecodable, decode
 from schemas.outcomes import Duplicate, Output, Quarantine, Skip, outcome_label
+from schemas.receipts import Line
 from schemas.records import Enrichment
 from schemas.settings import Settings
 from schemas.topics import Names
 from streams.apps.encoding import Encoding, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
-from streams.lanes.receipts import Line, line
+from streams.lanes.receipts import line
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival

@@ -7,12 +7,13 @@ from faust.types import StreamT
 
 from connectors.providers.catalogue import read
 from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
+from schemas.receipts import Line
 from schemas.settings import Settings
 from schemas.topics import HORIZON_MS, Names
 from streams.apps.encoding import Encoding, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
-from streams.lanes.receipts import Line, line
+from streams.lanes.receipts import line
 from streams.lanes.state import ClaimedKeys
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival

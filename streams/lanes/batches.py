@@ -5,9 +5,9 @@ from typing import Generic, TypeVar
 
 from confluent_kafka import Message
 
+from schemas.receipts import Line
 from streams.lanes.channel import LaneChannel
 from streams.lanes.lane import Lane
-from streams.lanes.receipts import Line
 from streams.lanes.state import PartitionState
 from streams.lanes.transactions import Write
 

@@ -18,9 +18,10 @@ from confluent_kafka import Message
 
 from schemas.headers import generation_of, header
 from schemas.outcomes import Unavailable
+from schemas.receipts import Line
 from streams.lanes.channel import LaneChannel
 from streams.lanes.lane import Lane
-from streams.lanes.receipts import Line, line
+from streams.lanes.receipts import line
 from streams.lanes.schedule import Schedule
 from streams.lanes.transactions import Write, headers_of
 

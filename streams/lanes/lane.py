@@ -11,8 +11,9 @@ from typing import Protocol, TypeVar
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from schemas.receipts import Line, Span
 from schemas.settings import Kafka
-from streams.lanes.receipts import Line, Span
+from streams.lanes.receipts import count
 from streams.lanes.state import PartitionState
 from streams.lanes.transactions import LaneIdentity, OffsetLost, PartitionTransactions, Transaction, Write
 
@@ -174,7 +175,7 @@ class Lane:
                 self.commit_seconds(await self._in_thread(self._commit, transaction))
             if transaction.next_offset is not None:
                 self.position = transaction.next_offset
-            self._ledger.count(transaction.lines)
+            count(self.identity.stage, transaction.lines)
             settled.set_result(None)
 
     def _commit(self, transaction: Transaction) -> float:

@@ -1,124 +1,20 @@
-"""Receipts: what a transaction did with each record, written in the same transaction.
-
-Conservation is proven from them after any crash: the ranges of a stage's receipts follow each other without gap or overlap,
-and every record of its source has one line. Counters tell the same, but die with their process.
-"""
+"""Lines of a receipt: one a record of the source, and how they are counted."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from confluent_kafka import Message
 
 from schemas import metrics
-from schemas.codec import encode
-from schemas.records import Receipt, Verdict
+from schemas.receipts import Line
 from schemas.topics import Stage
-
-RECORDS = 5_000
-"""Lines one receipt holds at most; a transaction with more writes several."""
-KEY_BYTES = 1024 * 1024
-VERDICTS = 256
-"""`given` holds one byte a record."""
-
-
-class Line(NamedTuple):
-    """One record of the source and what became of it."""
-
-    offset: int
-    key: bytes
-    received_ms: int
-    outcome: str
-    reason: str
-    generation: int
 
 
 def line(message: Message, outcome: str, reason: str = "", generation: int = 0) -> Line:
     return Line(message.offset() or 0, message.key() or b"", message.timestamp()[1], outcome, reason, generation)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Where the lane stood in its source partition, and where it stands now."""
-
-    first_offset: int
-    next_offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """Writes receipts for one source partition. `topic` is the source without the namespace."""
-
-    stage: Stage
-    topic: str
-    partition: int
-
-    def receipts(self, span: Span, lines: Sequence[Line]) -> list[bytes]:
-        """The encoded receipts of one transaction. The last one moves the position, those before it only carry lines."""
-        portions = list(_portions(lines)) or ([()] if span.next_offset != span.first_offset else [])
-        at = datetime.now(UTC)
-        standing = Span(span.first_offset, span.first_offset)
-        return [self._receipt(span if number == len(portions) else standing, portion, at) for number, portion in enumerate(portions, 1)]
-
-    def count(self, lines: Iterable[Line]) -> None:
-        """Into the metrics, after the transaction committed. A job is counted when it ends, not when it is taken."""
-        for (outcome, reason), count in Counter((one.outcome, one.reason) for one in lines if one.outcome != "admitted").items():
-            metrics.STAGE_RECORDS.labels(self.stage, outcome, reason).inc(count)
-
-    def _receipt(self, span: Span, lines: Sequence[Line], at: datetime) -> bytes:
-        known: dict[tuple[str, str, int], int] = {}
-        given = bytes(known.setdefault(one[3:], len(known)) for one in lines)
-        return encode(
-            Receipt(
-                stage=self.stage,
-                topic=self.topic,
-                partition=self.partition,
-                first_offset=span.first_offset,
-                next_offset=span.next_offset,
-                at=at,
-                verdicts=tuple(Verdict(outcome=outcome, reason=reason, generation=generation) for outcome, reason, generation in known),
-                given=given,
-                offsets=_steps(span.first_offset, [one.offset for one in lines]),
-                received_ms=_steps(0, [one.received_ms for one in lines]),
-                keys=tuple(one.key for one in lines),
-            )
-        )
-
-
-def lines_of(receipt: Receipt) -> list[Line]:
-    """The lines as they were written. Raises ValueError for a receipt whose columns do not fit together."""
-    columns = zip(receipt.given, _sums(receipt.first_offset, receipt.offsets), receipt.keys, _sums(0, receipt.received_ms), strict=True)
-    verdicts = receipt.verdicts
-    try:
-        return [
-            Line(offset, key, at, verdicts[which].outcome, verdicts[which].reason, verdicts[which].generation) for which, offset, key, at in columns
-        ]
-    except IndexError:
-        raise ValueError(f"a receipt of {receipt.stage} names a verdict that it does not hold") from None
-
-
-def _portions(lines: Sequence[Line]) -> Iterable[Sequence[Line]]:
-    begin, size = 0, 0
-    verdicts: set[tuple[str, str, int]] = set()
-    for here, one in enumerate(lines):
-        verdicts.add(one[3:])
-        size += len(one.key)
-        if here > begin and (here - begin >= RECORDS or size > KEY_BYTES or len(verdicts) > VERDICTS):
-            yield lines[begin:here]
-            begin, size, verdicts = here, len(one.key), {one[3:]}
-    if begin < len(lines):
-        yield lines[begin:]
-
-
-def _steps(start: int, values: Sequence[int]) -> tuple[int, ...]:
-    """Differences are small, and small numbers are short in Avro."""
-    return tuple(after - before for before, after in pairwise([start, *values]))
-
-
-def _sums(start: int, steps: Iterable[int]) -> Iterable[int]:
-    for step in steps:
-        start += step
-        yield start
+def count(stage: Stage, lines: Iterable[Line]) -> None:
+    """Into the metrics, after the transaction committed. A job is counted when it ends, not when it is taken."""
+    for (outcome, reason), number in Counter((one.outcome, one.reason) for one in lines if one.outcome != "admitted").items():
+        metrics.STAGE_RECORDS.labels(stage, outcome, reason).inc(number)

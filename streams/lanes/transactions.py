@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, TypeVar
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas.headers import Headers
+from schemas.receipts import Ledger, Line
 from schemas.settings import Kafka
 from schemas.topics import Stage
 from storage.kafka.client import reader_config, transactional_producer_config
 from streams.lanes import failpoints
-from streams.lanes.receipts import Ledger, Line
 from streams.lanes.state import PartitionState
 
 CALL_SECONDS = 10.0

@@ -104,7 +104,7 @@ async def test_every_table_but_those_of_the_installation_begins_its_key_with_the
         names.postgres_schema,
     )
     others = {row["of"] for row in keys if not row["is"].startswith("PRIMARY KEY (tenant_id")}
-    assert others == {"schema_migrations", "sink_offsets", "generations", "audit_log"}
+    assert others == {"schema_migrations", "sink_offsets", "generations", "audit_log", "stage_stops"}
 
 
 async def test_migrating_again_changes_nothing(names: Names, database: Connection) -> None:

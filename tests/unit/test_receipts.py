@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codec import decode
+from schemas.codec import Undecodable, decode
+from schemas.receipts import KEY_BYTES, RECORDS, Ledger, Line, Span, lines_of
 from schemas.records import Receipt, Verdict
-from streams.lanes.receipts import KEY_BYTES, RECORDS, Ledger, Line, Span, lines_of
 
 LEDGER = Ledger("dedupe", "raw-messages", 3)
 
@@ -86,5 +86,5 @@ def test_what_does_not_fit_one_receipt_goes_into_several_whose_ranges_still_foll
 @pytest.mark.parametrize("damage", [{"given": b"\x09"}, {"given": b"\0\0"}, {"keys": ()}])
 def test_a_receipt_whose_columns_do_not_fit_together_is_no_proof_of_anything(damage: dict[str, Any]) -> None:
     (receipt,) = written(Span(40, 41), [a_line()])
-    with pytest.raises(ValueError):
+    with pytest.raises(Undecodable):
         lines_of(msgspec.structs.replace(receipt, **damage))

@@ -5,8 +5,12 @@ ON CONFLICT (topic, partition) DO UPDATE SET epoch = sink_offsets.epoch + 1
 RETURNING topic_id, next_offset, epoch;
 
 -- name: move_offset
--- Moves a partition's position, if this owner is still the owner.
-UPDATE sink_offsets SET next_offset = $3 WHERE topic = $1 AND partition = $2 AND epoch = $4 AND next_offset <= $3;
+-- Moves a partition's position on, if this owner is still the owner.
+UPDATE sink_offsets SET next_offset = $3 WHERE topic = $1 AND partition = $2 AND epoch = $4 AND next_offset < $3;
+
+-- name: stands_at
+-- Whether this owner has moved the position there already.
+SELECT EXISTS (SELECT 1 FROM sink_offsets WHERE topic = $1 AND partition = $2 AND epoch = $4 AND next_offset = $3);
 
 -- name: merge_messages
 -- Rows of messages; an older version, or a re-delivery after the horizon, changes none.
@@ -27,10 +31,25 @@ ON CONFLICT (tenant_id, message_key) DO UPDATE SET
 WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version >= 1000);
 
 -- name: insert_arrivals
--- What arrived and when; the first word stands.
-INSERT INTO inbound_messages (tenant_id, provider, provider_message_id, message_key, topic, partition, "offset", occurred_at, received_at)
+-- What arrived as a message and when; the first one stands.
+INSERT INTO inbound_messages AS there
+    (tenant_id, provider, provider_message_id, message_key, topic, partition, "offset", occurred_at, received_at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::timestamptz[], $9::timestamptz[])
-ON CONFLICT (tenant_id, provider, provider_message_id) DO NOTHING;
+ON CONFLICT (tenant_id, provider, provider_message_id) DO UPDATE SET
+    topic = EXCLUDED.topic, partition = EXCLUDED.partition, "offset" = EXCLUDED."offset",
+    occurred_at = EXCLUDED.occurred_at, received_at = EXCLUDED.received_at, outcome = 'forwarded', reason = ''
+WHERE there.occurred_at IS NULL;
+
+-- name: merge_deliveries
+-- What became of every raw record's key, messages or not, and how often it was delivered. What was forwarded once stays forwarded.
+INSERT INTO inbound_messages AS there
+    (tenant_id, provider, provider_message_id, message_key, topic, partition, "offset", received_at, outcome, reason, deliveries)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::timestamptz[],
+                     $9::text[], $10::text[], $11::bigint[])
+ON CONFLICT (tenant_id, provider, provider_message_id) DO UPDATE SET
+    deliveries = there.deliveries + EXCLUDED.deliveries,
+    outcome = CASE WHEN there.outcome = 'forwarded' OR EXCLUDED.outcome = 'duplicate' THEN there.outcome ELSE EXCLUDED.outcome END,
+    reason = CASE WHEN there.outcome = 'forwarded' OR EXCLUDED.outcome = 'duplicate' THEN there.reason ELSE EXCLUDED.reason END;
 
 -- name: insert_aliases
 -- Other names of a conversation.

@@ -1,0 +1,210 @@
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from connectors.postgres.writer import Fenced, Placed, Position, Work, Writer
+from schemas.codec import decode, encode
+from schemas.receipts import Ledger, Line, Span
+from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres.sql import queries
+from tests.integration.databases import Connection, pooled, schema
+from tests.unit.records import NOW, message
+
+TOPIC = "enriched-messages"
+Refused = list[tuple[Placed, str]]
+
+
+class Sink:
+    """A writer that owns partition 0, and what it set aside."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", epoch: int) -> None:
+        self.set_aside: Refused = []
+        self.writer = Writer(pool, "told", self._set_aside)
+        self.epoch = epoch
+        self.offset = 0
+
+    async def _set_aside(self, refused: Sequence[tuple[Placed, str]]) -> None:
+        self.set_aside += refused
+
+    def work(self, *records: EnrichedMessage | Quarantined | Receipt) -> Work:
+        placed = []
+        for record in records:
+            placed.append(Placed(Source(topic=TOPIC, partition=0, offset=self.offset), record, b"acme:ycloud:x", encode(record)))
+            self.offset += 1
+        return Work(placed, {(TOPIC, 0): Position(TOPIC, 0, self.offset, self.epoch)})
+
+    async def write(self, *records: EnrichedMessage | Quarantined | Receipt) -> Any:
+        return await self.writer.write(self.work(*records))
+
+
+async def owner(connection: Connection) -> int:
+    row = await connection.fetchrow(queries("sink")["take_partition"], TOPIC, 0, "topic-id")
+    assert row is not None
+    return int(row["epoch"])
+
+
+@pytest.fixture
+async def database(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
+    async with schema(stack.postgres, Names(namespace)) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def sink(stack: Settings, namespace: str, database: Connection) -> AsyncIterator[Sink]:
+    async with pooled(stack.postgres, Names(namespace)) as pool:
+        yield Sink(pool, await owner(database))
+
+
+async def row(database: Connection) -> tuple[Any, ...]:
+    (found,) = await database.fetch("SELECT version, content FROM chat_messages")
+    return tuple(found)
+
+
+async def position(database: Connection) -> int:
+    return int(await database.fetchval("SELECT next_offset FROM sink_offsets WHERE topic = $1 AND partition = 0", TOPIC))
+
+
+# the guard
+
+
+async def test_a_higher_version_replaces_a_row_and_a_lower_one_does_not(sink: Sink, database: Connection) -> None:
+    await sink.write(message(version=2, content="two"))
+    written = await sink.write(message(version=1, content="one"))
+    assert (await row(database), written.rows, written.unchanged) == ((2, "two"), 0, 1)
+    await sink.write(message(version=3, content="three"))
+    assert await row(database) == (3, "three")
+
+
+async def test_of_the_versions_in_one_batch_the_highest_is_the_row(sink: Sink, database: Connection) -> None:
+    await sink.write(message(version=1, content="one"), message(version=3, content="three"), message(version=2, content="two"))
+    assert await row(database) == (3, "three")
+
+
+async def test_a_delivery_after_the_horizon_changes_no_row_but_a_replay_does(sink: Sink, database: Connection) -> None:
+    await sink.write(message(version=1, content="first"))
+    later = NOW + timedelta(days=9)
+    assert (await sink.write(message(version=3, content="again", received_at=later))).unchanged == 1
+    assert await row(database) == (1, "first")
+    await sink.write(message(version=1001, generation=1, content="replayed", received_at=later))
+    assert await row(database) == (1001, "replayed")
+
+
+# positions
+
+
+async def test_rows_and_position_are_written_together(sink: Sink, database: Connection) -> None:
+    await sink.write(message(content="a"))
+    assert (await row(database), await position(database)) == ((1, "a"), 1)
+
+
+async def test_a_second_owner_fences_the_first_and_nothing_of_its_batch_is_kept(sink: Sink, database: Connection) -> None:
+    await owner(database)
+    with pytest.raises(Fenced):
+        await sink.write(message(content="late"))
+    assert await database.fetchval("SELECT count(*) FROM chat_messages") == 0
+
+
+async def test_a_batch_that_was_committed_without_our_hearing_of_it_is_not_written_twice(sink: Sink, database: Connection) -> None:
+    work = sink.work(a_receipt(line(0), line(1, outcome="duplicate")))
+    await sink.writer.write(work)
+    again = await sink.writer.write(work)
+    assert (again.rows, await database.fetchval("SELECT deliveries FROM inbound_messages")) == (0, 2)
+
+
+# what does not fit
+
+
+async def test_one_row_that_cannot_be_stored_is_set_aside_and_its_neighbours_land(sink: Sink, database: Connection) -> None:
+    good = [message(message_key=f"acme:ycloud:w{n}", provider_message_id=f"w{n}") for n in range(9)]
+    bad = message(message_key="acme:ycloud:bad", content_attributes="{not json")
+    written = await sink.write(*good[:4], bad, *good[4:])
+    assert {r["message_key"] for r in await database.fetch("SELECT message_key FROM chat_messages")} == {m.message_key for m in good}
+    assert ([placed.record for placed, _ in sink.set_aside], written.unstorable, await position(database)) == ([bad], 1, 10)
+
+
+async def test_when_the_quarantine_does_not_take_it_nothing_is_committed(sink: Sink, database: Connection) -> None:
+    async def broken(refused: Sequence[tuple[Placed, str]]) -> None:
+        raise OSError("kafka is away")
+
+    sink.writer._set_aside = broken
+    with pytest.raises(OSError):
+        await sink.write(message(message_key="acme:ycloud:bad", content_attributes="{not json"), message())
+    assert (await database.fetchval("SELECT count(*) FROM chat_messages"), await position(database)) == (0, -1)
+
+
+# receipts
+
+
+def line(offset: int, key: bytes = b"acme:ycloud:w1", outcome: str = "forwarded", reason: str = "", generation: int = 0) -> Line:
+    return Line(offset, key, int(NOW.timestamp() * 1000), outcome, reason, generation)
+
+
+def a_receipt(*lines: Line, stage: Any = "dedupe") -> Receipt:
+    (value,) = Ledger(stage, "raw-messages", 3).receipts(Span(0, 9), lines)
+    return decode(Receipt, value)
+
+
+async def outcomes(database: Connection) -> dict[str, tuple[str, str, int]]:
+    found = await database.fetch("SELECT * FROM inbound_messages")
+    return {r["message_key"]: (r["outcome"], r["reason"], r["deliveries"]) for r in found}
+
+
+async def test_every_raw_key_has_its_outcome_and_the_number_of_its_deliveries(sink: Sink, database: Connection) -> None:
+    await sink.write(
+        a_receipt(
+            line(0),
+            line(1, outcome="duplicate"),
+            line(2, b"acme:ycloud:evt_1", "skipped", "unknown_event"),
+            line(3, b"acme:ycloud:sha256-1", "quarantined", "not_json"),
+            line(4, b"acme:ycloud:sha256-1", "quarantined", "not_json"),
+        )
+    )
+    assert await outcomes(database) == {
+        "acme:ycloud:w1": ("forwarded", "", 2),
+        "acme:ycloud:evt_1": ("skipped", "unknown_event", 1),
+        "acme:ycloud:sha256-1": ("quarantined", "not_json", 2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        ([[line(0, outcome="quarantined", reason="not_json")], [line(1)]], ("forwarded", "", 2)),
+        ([[line(0)], [line(1, outcome="skipped", reason="update")]], ("forwarded", "", 2)),
+        ([[line(0)], [line(1, outcome="duplicate")], [line(2, outcome="duplicate")]], ("forwarded", "", 3)),
+        ([[line(0, outcome="quarantined", reason="not_json")], [line(1, generation=4)]], ("forwarded", "", 1)),
+        ([[line(0)], [line(1, generation=5)]], ("forwarded", "", 1)),
+    ],
+    ids=["poison, then good", "an update", "duplicates", "poison, replayed", "replayed"],
+)
+async def test_what_was_forwarded_once_stays_forwarded_and_a_replay_is_no_delivery(
+    batches: list[list[Line]], expected: tuple[str, str, int], sink: Sink, database: Connection
+) -> None:
+    for batch in batches:
+        await sink.write(a_receipt(*batch))
+    assert await outcomes(database) == {"acme:ycloud:w1": expected}
+
+
+@pytest.mark.parametrize("is_receipt_first", [True, False])
+async def test_a_message_and_its_receipt_make_one_row_in_either_order(is_receipt_first: bool, sink: Sink, database: Connection) -> None:
+    first, second = a_receipt(line(41, b"acme:ycloud:wamid.1")), message()
+    await (sink.write(first) if is_receipt_first else sink.write(second))
+    await (sink.write(second) if is_receipt_first else sink.write(first))
+    (found,) = await database.fetch("SELECT * FROM inbound_messages")
+    assert (found["outcome"], found["deliveries"], found["occurred_at"], found["offset"]) == ("forwarded", 1, NOW, 41)
+
+
+async def test_receipts_of_other_stages_are_no_deliveries(sink: Sink, database: Connection) -> None:
+    await sink.write(a_receipt(line(0), stage="assemble"))
+    assert await outcomes(database) == {}
+
+
+async def test_a_key_that_is_none_of_ours_is_kept_under_the_unknown_tenant(sink: Sink, database: Connection) -> None:
+    await sink.write(a_receipt(line(0, b"\xff\0garbage", "quarantined", "record_undecodable")))
+    (found,) = await database.fetch("SELECT tenant_id, provider, outcome FROM inbound_messages")
+    assert tuple(found) == ("unknown", "unknown", "quarantined")
