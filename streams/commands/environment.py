@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -67,3 +68,14 @@ def run_command(work: Callable[[], Awaitable[T]]) -> T:
         raise click.ClickException(
             f"Postgres cannot be reached or is in trouble ({error}): look at SENSORIUM_POSTGRES__DSN, or run sensorium doctor"
         ) from None
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time as a person gives it; without a zone it is this machine's."""
+    if text is None:
+        return None
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(f"{text!r} is no time: write it as 2026-01-31T12:00:00Z") from None
+    return given if given.tzinfo else given.astimezone()

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "send": "streams.commands.send:send",
     "tail": "streams.commands.tail:tail",
     "trace": "streams.commands.trace:trace",
+    "audit": "streams.commands.audit:audit",
     # repair
     "quarantine": "streams.commands.quarantine:quarantine",
     "replay": "streams.commands.replay:replay",

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -14,7 +13,7 @@ from schemas.topics import Names
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.apps.encoding import Encoding
-from streams.commands.environment import command_settings, database, run_command
+from streams.commands.environment import command_settings, database, moment, run_command
 from streams.commands.output import as_json_option, emit
 from streams.lanes.transactions import Write
 from streams.repair.attachments import failed_messages, writes_for
@@ -52,16 +51,6 @@ def _spans(given: tuple[str, ...]) -> list[Span]:
     return spans
 
 
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(f"{text!r} is no time: write it as 2026-01-31T12:00:00Z") from None
-    return moment if moment.tzinfo else moment.astimezone()
-
-
 @replay.command()
 @click.option("--offsets", multiple=True, help="PARTITION:FIRST-LAST, both included; repeatable.")
 @click.option("--since", help="From this time on, as 2026-01-31T12:00:00Z.")
@@ -72,7 +61,7 @@ def raw(offsets: tuple[str, ...], since: str | None, until: str | None, tenant: 
     """Sends raw records through the pipeline again: after a new prompt, a new model, a fixed bug."""
     if bool(offsets) == bool(since):
         raise click.UsageError("say which records: --offsets, or --since (and --until)")
-    asked, begin, end = _spans(offsets), _moment(since), _moment(until)
+    asked, begin, end = _spans(offsets), moment(since), moment(until)
     settings = command_settings()
     names = Names(settings.namespace)
 

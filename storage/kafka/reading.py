@@ -1,0 +1,60 @@
+"""Reads topics from one moment to another, for tools: as read_committed readers see them, committing nothing."""
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.settings import Kafka
+from storage.kafka.client import reader_config
+
+_SECONDS = 30.0
+_BATCH = 5_000
+
+
+class TopicReader:
+    """One consumer for any number of reads. Raises KafkaException when the brokers do not answer, TimeoutError when they stop to."""
+
+    def __init__(self, settings: Kafka, group: str) -> None:
+        self._partitions = settings.partitions
+        self._consumer = Consumer(reader_config(settings, group) | {"enable.partition.eof": True, "queued.max.messages.kbytes": 65_536})
+
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Partition → first offset, and the end up to which transactions are decided."""
+        return {p: self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_SECONDS) for p in range(self._partitions)}
+
+    def since(self, topic: str, moment: datetime) -> dict[int, int]:
+        """Partition → offset of the first record of that moment or later; the end where there is none."""
+        asked = [TopicPartition(topic, p, int(moment.timestamp() * 1000)) for p in range(self._partitions)]
+        found = self._consumer.offsets_for_times(asked, timeout=_SECONDS)
+        ends = self.bounds(topic)
+        return {one.partition: one.offset if one.offset >= 0 else ends[one.partition][1] for one in found}
+
+    def read(self, topic: str, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[Message]:
+        """Every record from `begin` up to `end` (not included), in order within a partition."""
+        left = {p: end[p] for p in begin if begin[p] < end[p]}
+        self._consumer.assign([TopicPartition(topic, p, begin[p]) for p in left])
+        deadline = time.monotonic() + _SECONDS
+        while left:
+            # `consume` waits for all it was asked for, whatever ends before: a short time-out keeps the end of a topic from costing a long one.
+            messages = self._consumer.consume(_BATCH, 0.05)
+            if messages:
+                deadline = time.monotonic() + _SECONDS
+            elif time.monotonic() > deadline:
+                raise TimeoutError(f"{topic} gave nothing for {_SECONDS:g} s")
+            for message in messages:
+                yield from self._one(message, left)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    @staticmethod
+    def _one(message: Message, left: dict[int, int]) -> Iterator[Message]:
+        error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+        if error is None and offset < left.get(partition, 0):
+            yield message
+        if error is not None or offset + 1 >= left.get(partition, 0):
+            left.pop(partition, None)

@@ -1,0 +1,194 @@
+"""Holds the facts against each other. Pure: nothing is read here."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from schemas.receipts import Line
+from schemas.text import storable
+from schemas.topics import SOURCE_OF
+from streams.audit.facts import Facts, Wanted
+from streams.audit.findings import Finding, Kind, Report, tenant_of
+from streams.audit.ledger import Book, Place, Seen, balance
+from streams.audit.versions import Newest
+
+
+class Audit:
+    """One balance. A record that waits longer than `stuck_seconds` is stuck; before that it is in flight."""
+
+    def __init__(self, facts: Facts, wanted: Wanted, now_ms: int, stuck_seconds: float) -> None:
+        self._facts = facts
+        self._wanted = wanted
+        self._now_ms = now_ms
+        self._stuck_ms = stuck_seconds * 1000
+        self._books: dict[Place, Book] = {}
+        self._waiting: dict[str, str] = {}
+
+    def report(self, accepted: Iterable[str] = ()) -> Report:
+        """1. Every stage's source against its receipts.
+        2. What the receiver accepted against the raw topic.
+        3. What dedupe forwarded against the enriched topic.
+        4. What stages refused against the quarantine.
+        5. The enriched topic against the rows, and deliveries against their count.
+        6. The rows against the objects.
+        """
+        facts, report = self._facts, Report()
+        for place, records in facts.sources.items():  # 1
+            book = self._books[place] = balance(place, records, facts.receipts.get(place, []))
+            self._note_open(place, book, report)
+            report.add(one for one in book.findings if self._wanted.includes(one.tenant) or not one.tenant)
+        report.add(facts.findings)
+        self._sum_up(report)
+        report.add(self._accepted(accepted))  # 2
+        report.add(self._forwarded())  # 3
+        report.add(self._quarantined())  # 4
+        report.add(facts.versions.findings)  # 5
+        report.add(self._rows())
+        report.add(self._deliveries())
+        report.add(self._objects())  # 6
+        report.checked = {
+            **{SOURCE_OF[stage]: sum(len(r) for place, r in facts.sources.items() if place.stage == stage) for stage in SOURCE_OF},
+            "receipts": sum(len(found) for found in facts.receipts.values()),
+            "messages": len(facts.versions.newest),
+            "rows": len(facts.rows),
+            "quarantined": len(facts.quarantined),
+            "objects": len(facts.object_rows),
+        }
+        return report
+
+    def _old(self, at_ms: int) -> bool:
+        return self._now_ms - at_ms > self._stuck_ms
+
+    def _note_open(self, place: Place, book: Book, report: Report) -> None:
+        for seen in book.open.values():
+            key = seen.key.decode(errors="replace")
+            self._waiting[key] = place.stage
+            if self._old(seen.at_ms):
+                age = (self._now_ms - seen.at_ms) / 1000
+                report.add([Finding("stuck", place.stage, f"{place}@{seen.offset} waits", tenant_of(seen.key), key, seen.at_ms, round(age, 1))])
+
+    def _sum_up(self, report: Report) -> None:
+        for seen, line in self._raw():
+            hour = report.hour(tenant_of(seen.key), seen.at_ms)
+            if seen.generation == 0:
+                hour.received += 1
+            else:
+                hour.redone += 1
+            if line is None:
+                hour.in_flight += 1
+            else:
+                hour.outcomes[line.outcome] += 1
+
+    def _raw(self) -> Iterator[tuple[Seen, Line | None]]:
+        """Raw records with the line dedupe settled them by."""
+        for place, records in self._facts.sources.items():
+            if place.stage == "dedupe":
+                for offset, seen in records.items():
+                    yield seen, self._books[place].settled.get(offset)
+
+    def _accepted(self, accepted: Iterable[str]) -> Iterator[Finding]:
+        there = {seen.key.decode(errors="replace") for seen, _ in self._raw()}
+        for key in accepted:
+            tenant = tenant_of(key.encode())
+            if key not in there and self._wanted.includes(tenant):
+                yield Finding("lost", "receive", "accepted, and not in raw-messages", tenant, key)
+
+    def _forwarded(self) -> Iterator[Finding]:
+        openings = Counter(self._facts.versions.openings)
+        for place, book in self._books.items():
+            if place.stage != "dedupe":
+                continue
+            for offset, line in book.settled.items():
+                if line.outcome == "forwarded":
+                    times = openings.pop((place.partition, offset, line.generation * 1000 + 1), 0)
+                    if times != 1:
+                        what = f"{place}@{offset} was forwarded and opened its message {times} times"
+                        yield self._of_line("lost" if not times else "twice", "dedupe", what, line)
+        raw = {place.partition: records for place, records in self._facts.sources.items() if place.stage == "dedupe"}
+        for partition, offset, version in openings:
+            # An older raw record is not looked at here, and a repair opens messages by itself.
+            if version < 1000 and (seen := raw.get(partition, {}).get(offset)) is not None:
+                what = f"raw-messages[{partition}]@{offset} opened a message and was not forwarded"
+                yield Finding("unexplained", "dedupe", what, tenant_of(seen.key), seen.key.decode(errors="replace"), seen.at_ms)
+
+    def _quarantined(self) -> Iterator[Finding]:
+        for place, book in self._books.items():
+            for offset, line in book.settled.items():
+                if line.outcome != "quarantined":
+                    continue
+                where = (place.stage, SOURCE_OF[place.stage], place.partition, offset)
+                stands = self._facts.quarantined.get(where)
+                if stands is None:
+                    yield self._of_line("lost", place.stage, f"{place}@{offset} was quarantined and is not in quarantine", line)
+                elif where not in self._facts.quarantine_rows and self._sink_passed("quarantine", *stands):
+                    yield self._of_line("lost", "sink", f"{place}@{offset} is in quarantine and has no row", line)
+
+    def _rows(self) -> Iterator[Finding]:
+        for key, newest in self._facts.versions.newest.items():
+            row = self._facts.rows.get(key)
+            if self._sink_passed("enriched-messages", newest.partition, newest.offset):
+                if row is None:
+                    yield self._of_message("lost", "version {} has no row", key, newest)
+                elif row["version"] < newest.version and not _is_after_horizon(row, newest):
+                    yield self._of_message("lost", f"the row has version {row['version']}, the topic {{}}", key, newest)
+            elif self._old(newest.enriched_ms):
+                yield self._of_message("stuck", "version {} waits for the sink", key, newest)
+        for key, row in self._facts.rows.items():
+            enriched_ms = int(row["enriched_at"].timestamp() * 1000)
+            if not self._old(enriched_ms):
+                continue
+            received_ms = int(row["received_at"].timestamp() * 1000)
+            if key not in self._facts.versions.newest and received_ms >= self._wanted.since.timestamp() * 1000:
+                yield Finding("unexplained", "sink", "a row without a record in enriched-messages", row["tenant_id"], key, received_ms)
+            elif row["status"] == "pending" and key not in self._waiting:
+                age = round((self._now_ms - enriched_ms) / 1000, 1)
+                yield Finding("stuck", "assemble", "pending, and no stage has work for it", row["tenant_id"], key, received_ms, age)
+
+    def _deliveries(self) -> Iterator[Finding]:
+        """Live deliveries of each raw key against the row that counts them. More may have come before the time looked at."""
+        counted: Counter[bytes] = Counter()
+        newest: dict[bytes, int] = {}
+        for seen, line in self._raw():
+            if line is not None and seen.generation == 0:
+                counted[seen.key] += 1
+                newest[seen.key] = max(newest.get(seen.key, 0), seen.at_ms)
+        is_behind = any(self._facts.positions.get(("receipts", p), -1) < end for p, end in self._facts.receipt_ends.items())
+        for key, times in counted.items():
+            name = storable(key.decode(errors="replace"))
+            row = self._facts.arrivals.get(name)
+            if self._old(newest[key]) and (row is None or row["deliveries"] < times):
+                kind: Kind = "stuck" if is_behind else "lost" if row is None else "unexplained"
+                what = f"{times} deliveries, inbound_messages says {'nothing' if row is None else row['deliveries']}"
+                yield Finding(kind, "sink", what, tenant_of(key), name, newest[key])
+
+    def _objects(self) -> Iterator[Finding]:
+        facts = self._facts
+        for key, row in facts.object_rows.items():
+            at_ms = int(row["stored_at"].timestamp() * 1000)
+            there = facts.objects.get(key)
+            if there is None:
+                yield Finding("lost", "store_media", f"{key} is not in the store", row["tenant_id"], row["message_key"], at_ms)
+            elif there.bytes != row["bytes"]:
+                what = f"{key} has {there.bytes} bytes, stored were {row['bytes']}"
+                yield Finding("unexplained", "store_media", what, row["tenant_id"], row["message_key"], at_ms)
+        for key, stored in facts.objects.items():
+            at_ms = int(stored.modified.timestamp() * 1000)
+            if key not in facts.object_rows and stored.modified >= self._wanted.since and self._old(at_ms):
+                tenant = key.rpartition("media/")[2].partition("/")[0]
+                yield Finding("unexplained", "store_media", f"{key} is in the store and no message has it", tenant, at_ms=at_ms)
+
+    def _sink_passed(self, topic: str, partition: int, offset: int) -> bool:
+        return self._facts.positions.get((topic, partition), -1) > offset
+
+    @staticmethod
+    def _of_line(kind: Kind, stage: str, what: str, line: Line) -> Finding:
+        return Finding(kind, stage, what, tenant_of(line.key), line.key.decode(errors="replace"), line.received_ms)
+
+    def _of_message(self, kind: Kind, what: str, key: str, newest: Newest) -> Finding:
+        age = round((self._now_ms - newest.enriched_ms) / 1000, 1) if kind == "stuck" else None
+        return Finding(kind, "sink", what.format(newest.version), tenant_of(key.encode()), key, newest.received_ms, age)
+
+
+def _is_after_horizon(row: object, newest: Newest) -> bool:
+    """A delivery after the horizon makes new versions, and changes no row."""
+    received_ms = int(row["received_at"].timestamp() * 1000)  # type: ignore[index]
+    return newest.version < 1000 and received_ms != newest.received_ms

@@ -1,0 +1,141 @@
+"""Reads what there is, upstream first: whatever is downstream of what was read is read later, so a running system does not look broken."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from confluent_kafka import Message
+
+from schemas.codec import Undecodable, decode
+from schemas.headers import generation_of
+from schemas.records import EnrichedMessage, Quarantined, Receipt
+from schemas.settings import Settings
+from schemas.topics import SOURCE_OF, STAGES, Names, TopicName
+from storage.kafka.reading import TopicReader
+from storage.objects.store import ObjectStore, Stored
+from storage.postgres.sql import queries
+from streams.audit.findings import Finding, tenant_of
+from streams.audit.ledger import Place, Seen
+from streams.audit.versions import Versions, versions
+
+QuarantinePlace = tuple[str, str, int, int]
+"""Stage, topic, partition, offset of the record that was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is audited. `tenant` None: all."""
+
+    since: datetime
+    tenant: str | None
+
+    def includes(self, tenant: str) -> bool:
+        return self.tenant is None or tenant == self.tenant
+
+
+@dataclass(slots=True)
+class Facts:
+    """Everything the balance is drawn from."""
+
+    sources: dict[Place, dict[int, Seen]] = field(default_factory=dict)
+    receipts: dict[Place, list[Receipt]] = field(default_factory=dict)
+    receipt_ends: dict[int, int] = field(default_factory=dict)
+    versions: Versions = field(default_factory=Versions)
+    quarantined: dict[QuarantinePlace, tuple[int, int]] = field(default_factory=dict)
+    positions: dict[tuple[str, int], int] = field(default_factory=dict)
+    rows: dict[str, Any] = field(default_factory=dict)
+    arrivals: dict[str, Any] = field(default_factory=dict)
+    quarantine_rows: set[QuarantinePlace] = field(default_factory=set)
+    object_rows: dict[str, Any] = field(default_factory=dict)
+    objects: dict[str, Stored] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+class Gathering:
+    """One audit's reads."""
+
+    def __init__(self, settings: Settings, wanted: Wanted) -> None:
+        self._names = Names(settings.namespace)
+        self._reader = TopicReader(settings.kafka, f"{self._names.prefix}sensorium-audit")
+        self._settings = settings
+        self._wanted = wanted
+
+    def from_kafka(self) -> Facts:
+        """Source topics, then receipts, then what the stages wrote. Blocks."""
+        facts = Facts()
+        ends = {name: self._ends(name) for name in {SOURCE_OF[stage] for stage in STAGES}}
+        try:
+            for stage in STAGES:
+                self._source(facts, stage, ends[SOURCE_OF[stage]])
+            self._receipts(facts)
+            facts.versions = versions(self._enriched(facts))
+            for message in self._all("quarantine"):
+                self._quarantined(facts, message)
+        finally:
+            self._reader.close()
+        return facts
+
+    async def from_stores(self, facts: Facts, connection: "asyncpg.Connection[asyncpg.Record]", store: ObjectStore) -> None:
+        """Rows, then objects."""
+        statements, asked = queries("audit"), (self._wanted.since, self._wanted.tenant)
+        facts.positions = {
+            (self._names.logical(row["topic"]), row["partition"]): row["next_offset"] for row in await connection.fetch(statements["positions"])
+        }
+        facts.rows = {row["message_key"]: row for row in await connection.fetch(statements["rows"], *asked)}
+        facts.arrivals = {row["message_key"]: row for row in await connection.fetch(statements["arrivals"], *asked)}
+        facts.quarantine_rows = {tuple(row)[1:] for row in await connection.fetch(statements["quarantined"], *asked)}
+        facts.object_rows = {row["object_key"]: row for row in await connection.fetch(statements["objects"], *asked)}
+        prefix = f"{self._names.object_prefix}media/{self._wanted.tenant + '/' if self._wanted.tenant else ''}"
+        facts.objects = {stored.key: stored async for stored in store.list(prefix)}
+
+    def _ends(self, name: TopicName) -> dict[int, int]:
+        return {partition: end for partition, (_, end) in self._reader.bounds(self._names.topic(name)).items()}
+
+    def _all(self, name: TopicName, ends: dict[int, int] | None = None) -> Iterator[Message]:
+        topic = self._names.topic(name)
+        return self._reader.read(topic, self._reader.since(topic, self._wanted.since), ends or self._ends(name))
+
+    def _source(self, facts: Facts, stage: Any, ends: dict[int, int]) -> None:
+        for partition in ends:
+            facts.sources[Place(stage, partition)] = {}
+        for message in self._all(SOURCE_OF[stage], ends):
+            key, offset = message.key() or b"", message.offset() or 0
+            if self._wanted.includes(tenant_of(key)):
+                seen = Seen(offset, key, message.timestamp()[1], generation_of(message.headers()))  # type: ignore[arg-type]
+                facts.sources[Place(stage, message.partition() or 0)][offset] = seen
+
+    def _receipts(self, facts: Facts) -> None:
+        found: dict[Place, list[Receipt]] = defaultdict(list)
+        for message in self._all("receipts"):
+            facts.receipt_ends[message.partition() or 0] = (message.offset() or 0) + 1
+            try:
+                receipt = decode(Receipt, message.value())
+            except Undecodable as error:
+                facts.findings.append(Finding("unexplained", "receipts", f"receipts[{message.partition()}]@{message.offset()}: {error}"))
+                continue
+            found[Place(receipt.stage, receipt.partition)].append(receipt)  # type: ignore[arg-type]
+        facts.receipts = dict(found)
+
+    def _enriched(self, facts: Facts) -> Iterator[tuple[int, int, bytes, EnrichedMessage]]:
+        for message in self._all("enriched-messages"):
+            key, partition, offset, value = message.key() or b"", message.partition() or 0, message.offset() or 0, message.value()
+            if value is None or not self._wanted.includes(tenant_of(key)):
+                continue
+            try:
+                yield partition, offset, key, decode(EnrichedMessage, value)
+            except Undecodable as error:
+                facts.findings.append(
+                    Finding("unexplained", "enriched-messages", f"enriched-messages[{partition}]@{offset}: {error}", tenant_of(key))
+                )
+
+    def _quarantined(self, facts: Facts, message: Message) -> None:
+        partition, offset = message.partition() or 0, message.offset() or 0
+        try:
+            record = decode(Quarantined, message.value())
+        except Undecodable as error:
+            facts.findings.append(Finding("unexplained", "quarantine", f"quarantine[{partition}]@{offset}: {error}"))
+            return
+        facts.quarantined[record.stage, record.topic, record.partition, record.offset] = (partition, offset)

@@ -1,0 +1,92 @@
+"""What an audit finds, and how it is summed up."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+Kind = Literal["lost", "twice", "stuck", "unexplained"]
+KINDS: tuple[Kind, ...] = ("lost", "twice", "stuck", "unexplained")
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that does not balance. lost: it should be there. twice: it should be there once. stuck: it waits too long.
+    unexplained: it is there and nothing says why.
+    """
+
+    kind: Kind
+    stage: str
+    what: str
+    tenant: str = ""
+    message_key: str = ""
+    at_ms: int = 0
+    age_seconds: float | None = None
+
+
+def tenant_of(key: bytes) -> str:
+    return key.partition(b":")[0].decode(errors="replace")
+
+
+@dataclass(slots=True)
+class Hour:
+    """What one tenant sent in one hour, and what became of it."""
+
+    received: int = 0
+    redone: int = 0
+    in_flight: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    findings: Counter[Kind] = field(default_factory=Counter)
+
+    def document(self) -> dict[str, Any]:
+        counted = {name: self.outcomes[name] for name in ("forwarded", "duplicate", "skipped", "quarantined")}
+        return {
+            "received": self.received,
+            "redone": self.redone,
+            "in_flight": self.in_flight,
+            **counted,
+            **{kind: self.findings[kind] for kind in KINDS},
+        }
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything an audit says. `balanced`: nothing is lost, twice, stuck or unexplained."""
+
+    findings: list[Finding] = field(default_factory=list)
+    hours: dict[tuple[str, int], Hour] = field(default_factory=dict)
+    checked: dict[str, int] = field(default_factory=dict)
+
+    def hour(self, tenant: str, at_ms: int) -> Hour:
+        return self.hours.setdefault((tenant, at_ms // HOUR_MS), Hour())
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        for one in findings:
+            self.findings.append(one)
+            self.hour(one.tenant, one.at_ms).findings[one.kind] += 1
+
+    @property
+    def balanced(self) -> bool:
+        return not self.findings
+
+    def document(self, most: int = 1_000) -> dict[str, Any]:
+        """As `audit --json` prints it."""
+        total = Hour()
+        for hour in self.hours.values():
+            total.received += hour.received
+            total.redone += hour.redone
+            total.in_flight += hour.in_flight
+            total.outcomes += hour.outcomes
+            total.findings += hour.findings
+        return {
+            "balanced": self.balanced,
+            "totals": total.document(),
+            "checked": self.checked,
+            "hours": [
+                {"tenant": tenant, "hour": datetime.fromtimestamp(number * HOUR_MS / 1000, UTC).isoformat(), **hour.document()}
+                for (tenant, number), hour in sorted(self.hours.items())
+            ],
+            "findings": [asdict(one) for one in self.findings[:most]],
+        }

@@ -1,0 +1,97 @@
+"""A stage's source partition against the stage's receipts: every record has one line, jobs one line more when they end."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from schemas.receipts import Line, lines_of
+from schemas.records import Receipt
+from schemas.topics import SOURCE_OF, Stage
+from streams.audit.findings import Finding, Kind, tenant_of
+
+JOB_STAGES: frozenset[Stage] = frozenset({"store_media", "describe", "transcribe"})
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A record of a source topic."""
+
+    offset: int
+    key: bytes
+    at_ms: int
+    generation: int
+
+
+@dataclass(slots=True)
+class Book:
+    """What the receipts say of one source partition. `settled`: the line a record ended with; `open`: records that still wait."""
+
+    findings: list[Finding] = field(default_factory=list)
+    settled: dict[int, Line] = field(default_factory=dict)
+    open: dict[int, Seen] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A stage at a partition of its source."""
+
+    stage: Stage
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{SOURCE_OF[self.stage]}[{self.partition}]"
+
+
+def balance(place: Place, records: Mapping[int, Seen], receipts: Iterable[Receipt]) -> Book:
+    """`records` are all that the partition holds of the time looked at; receipts come in the order they were written."""
+    book = Book()
+    taken: Counter[int] = Counter()
+    ended: Counter[int] = Counter()
+    position: int | None = None
+    for receipt in receipts:
+        if position is not None and receipt.first_offset != position:
+            book.findings.append(_broken_chain(place, position, receipt.first_offset))
+        position = max(receipt.next_offset, position or 0)
+        for line in lines_of(receipt):
+            record = records.get(line.offset)
+            if record is None:
+                continue  # of another time, or deleted by its retention
+            if record.key != line.key:
+                book.findings.append(_finding("unexplained", place, record, f"a receipt gives {place}@{line.offset} another key"))
+            _enter(place.stage, line, taken, ended, book)
+    for offset, record in records.items():
+        book.findings += _judge(place, record, taken[offset], ended[offset], offset < (position or 0))
+        if not ended[offset] and (taken[offset] or offset >= (position or 0)):
+            book.open[offset] = record
+    return book
+
+
+def _enter(stage: Stage, line: Line, taken: Counter[int], ended: Counter[int], book: Book) -> None:
+    if line.outcome == "admitted":
+        taken[line.offset] += 1
+        return
+    if stage not in JOB_STAGES or not taken[line.offset]:
+        taken[line.offset] += 1
+    ended[line.offset] += 1
+    book.settled[line.offset] = line
+
+
+def _judge(place: Place, record: Seen, taken: int, ended: int, passed: bool) -> list[Finding]:
+    where = f"{place}@{record.offset}"
+    if taken > 1:
+        return [_finding("twice", place, record, f"{where} was taken {taken} times")]
+    if ended > 1:
+        return [_finding("twice", place, record, f"{where} was finished {ended} times")]
+    if not taken and passed:
+        return [_finding("lost", place, record, f"{where} was passed over: no receipt names it")]
+    return []
+
+
+def _broken_chain(place: Place, before: int, after: int) -> Finding:
+    if after > before:
+        return Finding("unexplained", place.stage, f"receipts of {place} have a gap from {before} to {after}")
+    return Finding("twice", place.stage, f"receipts of {place} go back from {before} to {after}")
+
+
+def _finding(kind: Kind, place: Place, record: Seen, what: str) -> Finding:
+    return Finding(kind, place.stage, what, tenant_of(record.key), record.key.decode(errors="replace"), record.at_ms)

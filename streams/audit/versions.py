@@ -1,0 +1,55 @@
+"""The enriched topic as a read_committed reader sees it: each message's versions rise by generation, and each is there once."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from schemas.records import EnrichedMessage
+from streams.audit.findings import Finding, tenant_of
+
+Opening = tuple[int, int, int]
+"""Partition and offset of a raw record, and the version it opened its message with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The highest version of a message in the topic, and where that stands."""
+
+    version: int
+    received_ms: int
+    enriched_ms: int
+    partition: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Versions:
+    """By message key."""
+
+    newest: dict[str, Newest] = field(default_factory=dict)
+    openings: Counter[Opening] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage]]) -> Versions:
+    """`records`: partition, offset, key, message."""
+    found = Versions()
+    last: dict[tuple[str, int], int] = {}
+    for partition, offset, key, message in records:
+        name, generation = message.message_key, message.version // 1000
+        received_ms, enriched_ms = int(message.received_at.timestamp() * 1000), int(message.enriched_at.timestamp() * 1000)
+        where = f"enriched-messages[{partition}]@{offset}"
+        if key != name.encode() or tenant_of(key) != message.tenant_id:
+            what = f"{where}: key, message key and tenant do not belong together"
+            found.findings.append(Finding("unexplained", "enriched-messages", what, message.tenant_id, name, received_ms))
+        before = last.get((name, generation), 0)
+        if message.version <= before:
+            what = f"{where}: version {message.version} follows {before}"
+            found.findings.append(Finding("twice", "enriched-messages", what, message.tenant_id, name, received_ms))
+        last[name, generation] = max(before, message.version)
+        if message.version % 1000 == 1:
+            found.openings[message.source.partition, message.source.offset, message.version] += 1
+        known = found.newest.get(name)
+        if known is None or known.version < message.version:
+            found.newest[name] = Newest(message.version, received_ms, enriched_ms, partition, offset)
+    return found
