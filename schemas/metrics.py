@@ -12,6 +12,11 @@ STAGE_LAG = Gauge(
 )
 STAGE_COMMIT = Histogram("sensorium_stage_commit_seconds", "Duration of a lane's transaction. Slow: look at the broker.", ["stage"], buckets=_SECONDS)
 STAGE_LANES = Gauge("sensorium_stage_lanes_ready", "Source partitions this process works on.", ["stage"])
+STAGE_STOPPED = Gauge(
+    "sensorium_stage_stopped",
+    "1: the stage stopped itself, too much of what it reads would be quarantined. Alert on it; mend the cause, then sensorium resume STAGE.",
+    ["stage"],
+)
 JOBS_WAITING = Gauge("sensorium_stage_jobs_waiting", "Admitted, unfinished jobs. Growing: more workers, or the model is slow.", ["stage"])
 JOBS_OLDEST = Gauge("sensorium_stage_oldest_job_seconds", "Age of the oldest admitted, unfinished job.", ["stage"])
 JOBS_RUNNING = Gauge("sensorium_stage_jobs_running", "Jobs in a worker's hands.", ["stage"])

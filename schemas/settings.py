@@ -95,6 +95,12 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: int = 0
 
 
+class Breaker(msgspec.Struct, frozen=True, kw_only=True):
+    consecutive: int = 50
+    ratio: float = 0.5
+    window_records: int = 200
+
+
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     key: Secret = Secret("")
 
@@ -118,5 +124,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     media: Media = Media()
     providers: Providers = Providers()
     worker: Worker = Worker()
+    breaker: Breaker = Breaker()
     secrets: Secrets = Secrets()
     log: Log = Log()

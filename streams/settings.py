@@ -79,6 +79,10 @@ def _check(settings: Settings) -> None:
         )
     if settings.kafka.partitions < 1:
         raise SettingsError("SENSORIUM_KAFKA__PARTITIONS must be at least 1")
+    if not 0 < settings.breaker.ratio <= 1:
+        raise SettingsError("SENSORIUM_BREAKER__RATIO is a share: above 0, at most 1")
+    if not 0 <= settings.breaker.consecutive <= settings.breaker.window_records:
+        raise SettingsError("SENSORIUM_BREAKER__CONSECUTIVE must be between 0 and SENSORIUM_BREAKER__WINDOW_RECORDS")
     if settings.kafka.min_insync_replicas > settings.kafka.replication_factor:
         raise SettingsError("SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not be over SENSORIUM_KAFKA__REPLICATION_FACTOR")
 

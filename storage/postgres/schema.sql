@@ -107,10 +107,12 @@ CREATE TABLE sink_offsets (
 
 -- A stage that stopped because too much of what it read would have gone to quarantine, and who let it go on.
 CREATE TABLE stage_stops (
-    stage      text        NOT NULL,
-    stopped_at timestamptz NOT NULL DEFAULT now(),
-    detail     text        NOT NULL,
-    resumed_at timestamptz,
+    stage       text        NOT NULL,
+    stopped_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    detail      text        NOT NULL,
+    asked_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    resumed_at  timestamptz,
+    quiet_until timestamptz,
     PRIMARY KEY (stage, stopped_at)
 );
 -- Answers of models, by content and recipe, and what they cost.

@@ -8,7 +8,8 @@ from schemas.receipts import Line
 from schemas.records import Enrichment
 from schemas.settings import Settings
 from schemas.topics import Names
-from streams.apps.encoding import Encoding, utc_now
+from streams.apps.encoding import PROCESS_KILLER, Encoding, utc_now
+from streams.lanes import failpoints
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
 from streams.lanes.receipts import line
@@ -32,7 +33,7 @@ def create_app(settings: Settings) -> LaneApp:
     """The app; its worker is started by the `stream` role."""
     names = Names(settings.namespace)
     encoding = Encoding(names, settings.kafka.partitions)
-    app = lane_app("assemble", settings.kafka, names, settings.worker.name)
+    app = lane_app("assemble", settings)
     opened = app.lane_table(
         "open",
         partitions=settings.kafka.partitions,
@@ -67,6 +68,7 @@ class _Folding:
     def fold(self, arrival: Arrival) -> tuple[str, str] | Quarantine:
         """(outcome, reason) of one enrichment."""
         try:
+            failpoints.reading(arrival.value)
             enrichment = decode(Enrichment, arrival.value)
             state = self._state(arrival.key)
             match fold(state, enrichment):
@@ -97,9 +99,9 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
     folding = _Folding(batch.state)
     writes: list[Write] = []
     lines: list[Line] = []
-    for message in batch.messages:
+    for message, is_killer in batch.each():
         arrival = encoding.arrival(message)
-        became = folding.fold(arrival)
+        became = PROCESS_KILLER if is_killer else folding.fold(arrival)
         if isinstance(became, Quarantine):
             writes.append(encoding.quarantined(arrival, "assemble", became))
             became = outcome_label(became)

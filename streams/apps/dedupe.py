@@ -10,14 +10,15 @@ from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
 from schemas.receipts import Line
 from schemas.settings import Settings
 from schemas.topics import HORIZON_MS, Names
-from streams.apps.encoding import Encoding, utc_now
+from streams.apps.encoding import PROCESS_KILLER, Encoding, utc_now
+from streams.lanes import failpoints
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
 from streams.lanes.receipts import line
 from streams.lanes.state import ClaimedKeys
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
-from streams.stages.dedupe import dedupe, digest
+from streams.stages.dedupe import Claimed, dedupe, digest
 
 DAY_SECONDS = 86_400
 HORIZON_DAYS = HORIZON_MS // 1000 // DAY_SECONDS
@@ -27,7 +28,7 @@ def create_app(settings: Settings) -> LaneApp:
     """The app; its worker is started by the `stream` role."""
     names = Names(settings.namespace)
     encoding = Encoding(names, settings.kafka.partitions)
-    app = lane_app("dedupe", settings.kafka, names, settings.worker.name)
+    app = lane_app("dedupe", settings)
     claimed = app.lane_table(
         "claimed",
         partitions=settings.kafka.partitions,
@@ -60,12 +61,13 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
     day = int(time.time()) // DAY_SECONDS
     batch.state.forget_before(day - HORIZON_DAYS)
     now = utc_now()
+    claimed: Claimed = () if failpoints.breaks("claim") else batch.state
     writes: list[Write] = []
     claims: list[tuple[bytes, bytes | None]] = []
     lines: list[Line] = []
-    for message in batch.messages:
+    for message, is_killer in batch.each():
         arrival = encoding.arrival(message)
-        outcome = _outcome(arrival, batch.state, now)
+        outcome = PROCESS_KILLER if is_killer else _outcome(arrival, claimed, now)
         lines.append(line(message, *outcome_label(outcome), arrival.generation))
         if isinstance(outcome, Forward):
             claims.append(batch.state.claim(digest(arrival), day))
@@ -75,8 +77,9 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
     batch.settle(writes, claims, lines)
 
 
-def _outcome(arrival: Arrival, claimed: ClaimedKeys, now: datetime) -> Outcome:
+def _outcome(arrival: Arrival, claimed: Claimed, now: datetime) -> Outcome:
     try:
+        failpoints.reading(arrival.value)
         return dedupe(arrival, claimed=claimed, read=read, now=now)
     except Exception as error:  # foreign bytes through a provider's adapter: whatever it was, this record is set aside whole
         return Quarantine("stage_error", type(error).__name__)

@@ -13,12 +13,15 @@ from schemas import metrics
 from schemas.codec import Undecodable, decode
 from schemas.keys import MessageKey
 from schemas.outcomes import Forward, Output, Quarantine, Unavailable
+from schemas.receipts import Line
 from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
 from schemas.settings import Settings
 from schemas.topics import SOURCE_OF, Names, Stage
 from streams.apps.assemble import COMPACTED
-from streams.apps.encoding import Encoding, utc_now
+from streams.apps.encoding import PROCESS_KILLER, Encoding, utc_now
+from streams.lanes import failpoints
 from streams.lanes.app import LaneApp, die, lane_app
+from streams.lanes.gate import Gate
 from streams.lanes.jobs import Job, JobEntries, Refusal
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
@@ -54,8 +57,8 @@ class JobStage(Generic[J]):
 def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
     """The app; its worker is started by the `stream` role."""
     names = Names(settings.namespace)
-    settle = _Settlement(job_stage, Encoding(names, settings.kafka.partitions))
-    app = lane_app(job_stage.stage, settings.kafka, names, settings.worker.name)
+    app = lane_app(job_stage.stage, settings)
+    settle = _Settlement(job_stage, Encoding(names, settings.kafka.partitions), app.gate)
     app.opening, app.closing = job_stage.world.open, job_stage.world.close
     entries = app.lane_table(
         "jobs",
@@ -80,27 +83,35 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
 class _Settlement(Generic[J]):
     """How a job ends: its stage's outputs, a later try, or the quarantine."""
 
-    def __init__(self, job_stage: JobStage[J], encoding: Encoding) -> None:
+    def __init__(self, job_stage: JobStage[J], encoding: Encoding, gate: Gate) -> None:
         self._stage: JobStage[J] = job_stage
         self._encoding = encoding
+        self._gate = gate
 
-    def refuse(self, message: Message) -> Refusal | None:
+    def refuse(self, message: Message, is_killer: bool) -> Refusal | None:
         """What is written in the stead of a record that is no job: it never enters the queue."""
         try:
-            decode(self._stage.kind, message.value())
-            return None
+            if is_killer:
+                verdict = PROCESS_KILLER
+            else:
+                failpoints.reading(message.value())
+                decode(self._stage.kind, message.value())
+                return None
         except Undecodable as error:
             verdict = Quarantine("record_undecodable", str(error))
-            return Refusal(verdict.reason, self._quarantine(self._encoding.arrival(message), verdict, index=None))
+        return Refusal(verdict.reason, self._quarantine(self._encoding.arrival(message), verdict, index=None))
 
     async def one(self, job: Job) -> None:
         """Calls the stage once and settles the job, whatever comes of it."""
+        if not await self._gate.wait(lambda: job.is_lost):
+            job.give_back()
+            return
         value = await job.value()
         arrival = self._arrival(job, value)
         try:
             record = decode(self._stage.kind, value)
         except Undecodable as error:
-            self._set_aside(job, arrival, Quarantine("record_undecodable", str(error)), index=None)
+            await self._set_aside(job, arrival, Quarantine("record_undecodable", str(error)), index=None)
             return
         waited = max(0.0, time.time() - job.entry.first_attempt_at)
         began = time.monotonic()
@@ -119,15 +130,20 @@ class _Settlement(Generic[J]):
             job.postpone(trouble)
         except Exception as error:  # whatever this one record did to the stage, the others go on; the breaker looks at how often
             log.exception("stage_error", tenant=arrival.tenant_id, message_key=record.message_key, stage=self._stage.stage)
-            self._set_aside(job, arrival, Quarantine("stage_error", type(error).__name__), record.index)
+            await self._set_aside(job, arrival, Quarantine("stage_error", type(error).__name__), record.index)
         else:
             writes = [self._encoding.write(output, arrival.traceparent) for output in forward.outputs]
-            job.finish(writes, "forwarded")
+            await self._finish(job, writes, job.line("forwarded"))
         finally:
             metrics.JOB_SECONDS.labels(self._stage.stage).observe(time.monotonic() - began)
 
-    def _set_aside(self, job: Job, arrival: Arrival, verdict: Quarantine, index: int | None) -> None:
-        job.finish(self._quarantine(arrival, verdict, index), "quarantined", verdict.reason)
+    async def _set_aside(self, job: Job, arrival: Arrival, verdict: Quarantine, index: int | None) -> None:
+        await self._finish(job, self._quarantine(arrival, verdict, index), job.line("quarantined", verdict.reason))
+
+    async def _finish(self, job: Job, writes: list[Write], line: Line) -> None:
+        """Once the gate lets it; a job whose lane was lost meanwhile only frees its worker."""
+        await self._gate.judge([line], lambda: job.is_lost)
+        job.finish(writes, line)
 
     def _arrival(self, job: Job, value: bytes | None) -> Arrival:
         entry = job.entry

@@ -14,6 +14,7 @@ from schemas.topics import TOPICS, Names
 from storage.kafka.client import client_config
 from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
 from storage.postgres.migrate import DatabaseAhead, pending
+from storage.postgres.sql import queries
 from storage.postgres.vault import Vault, VaultError
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.output import as_json_option, emit
@@ -75,6 +76,7 @@ async def _postgres(settings: Settings) -> str:
     try:
         async with database(settings) as connection:
             left = await pending(connection)
+            stops = [] if left else await connection.fetch(queries("stops")["standing_stops"])
     except asyncpg.UndefinedTableError:
         raise _Wrong("the database was never migrated: sensorium migrate") from None
     except DatabaseAhead as error:
@@ -83,6 +85,9 @@ async def _postgres(settings: Settings) -> str:
         raise _Wrong(f"not reached ({type(error).__name__}): is it up, is SENSORIUM_POSTGRES__DSN right?") from None
     if left:
         raise _Wrong(f"{len(left)} migrations are missing: sensorium migrate")
+    if stops:
+        told = (f"{stop['stage']} stopped itself ({stop['detail']}): mend the cause, then sensorium resume {stop['stage']}" for stop in stops)
+        raise _Wrong("; ".join(told))
     return "reached, migrated"
 
 

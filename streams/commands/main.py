@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     # repair
     "quarantine": "streams.commands.quarantine:quarantine",
     "replay": "streams.commands.replay:replay",
+    "resume": "streams.commands.resume:resume",
 }
 
 

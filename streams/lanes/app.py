@@ -15,11 +15,15 @@ from aiokafka import TopicPartition as AioTopicPartition
 from faust.types import TP
 
 from schemas import metrics
-from schemas.settings import Kafka
+from schemas.settings import Kafka, Settings
 from schemas.topics import SOURCE_OF, Names, Stage
 from storage.kafka.client import ssl_context
+from storage.postgres.stops import StageStops
 from streams.lanes.batches import BatchIntake
+from streams.lanes.breaker import Breaker
 from streams.lanes.channel import LaneChannel
+from streams.lanes.gate import Gate
+from streams.lanes.hand import Hand
 from streams.lanes.jobs import JobEntries, JobIntake, Jobs, Refuse
 from streams.lanes.lane import Intake, Lane, Pace
 from streams.lanes.state import PartitionState
@@ -70,8 +74,8 @@ class Lanes:
 
     @property
     def ready(self) -> bool:
-        """Whether every assigned partition has been taken over. Faust's own "ready" says nothing about lanes."""
-        return self.app.joined and all(p in self.open and self.open[p].ready for p in self.assigned)
+        """Whether every assigned partition has been taken over and nothing has stopped the stage. Faust's own "ready" says nothing of lanes."""
+        return self.app.joined and not self.app.gate.is_shut and all(p in self.open and self.open[p].ready for p in self.assigned)
 
     async def on_assigned(self, app: faust.App, assigned: set[TP], **_: Any) -> None:
         """The complete assignment after a rebalance: lost lanes end, new ones open, kept ones are left alone."""
@@ -166,6 +170,7 @@ class LaneApp(faust.App):
     kafka: Kafka
     source: str
     receipts: str
+    gate: Gate
     lanes: Lanes | None = None
     joined = False
 
@@ -173,6 +178,7 @@ class LaneApp(faust.App):
         super().__init__(*arguments, **options)
         self.opening: Callable[[], Awaitable[None]] = _nothing
         self.closing: Callable[[], Awaitable[None]] = _nothing
+        self.hand = Hand()
 
     async def on_start(self) -> None:
         """What the stage needs of the world is there before the first partition is."""
@@ -189,7 +195,7 @@ class LaneApp(faust.App):
     def batch_lanes(self, table: LaneTable[Any], pace: Pace = BATCH_PACE) -> LaneChannel:
         """The channel of batches the stage's agent reads."""
         channel = LaneChannel(self, maxsize=0)
-        self.lanes = Lanes(self, table, BatchIntake(channel), pace)
+        self.lanes = Lanes(self, table, BatchIntake(channel, self.gate, self.hand), pace)
         self._own_source()
         return channel
 
@@ -197,7 +203,7 @@ class LaneApp(faust.App):
         """The channel of jobs the stage's agent reads with `concurrency=workers`."""
         channel = LaneChannel(self, maxsize=0)
         jobs = Jobs(channel, workers, per_tenant)
-        self.lanes = Lanes(self, table, JobIntake(jobs, refuse), JOB_PACE, jobs)
+        self.lanes = Lanes(self, table, JobIntake(jobs, refuse, self.gate, self.hand), JOB_PACE, jobs)
         self._own_source()
         return channel
 
@@ -217,8 +223,9 @@ class LaneApp(faust.App):
         self.topics.add(self.topic(self.source, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False))
 
 
-def lane_app(stage: Stage, kafka: Kafka, names: Names, worker_name: str) -> LaneApp:
+def lane_app(stage: Stage, settings: Settings) -> LaneApp:
     """A Faust app configured for lanes. Faust's own processing guarantee is not used: docs/decisions/0001."""
+    kafka, names, worker_name = settings.kafka, Names(settings.namespace), settings.worker.name
     group = names.group(stage)
     app = LaneApp(
         group,
@@ -244,6 +251,7 @@ def lane_app(stage: Stage, kafka: Kafka, names: Names, worker_name: str) -> Lane
     )
     app.stage, app.kafka = stage, kafka
     app.source, app.receipts = names.topic(SOURCE_OF[stage]), names.topic("receipts")
+    app.gate = Gate(stage, Breaker(settings.breaker), StageStops(settings.postgres, names))
     return app
 
 

@@ -1,12 +1,15 @@
 """Intake 1: a batch of records, decided at once by an agent, is one transaction."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from confluent_kafka import Message
 
 from schemas.receipts import Line
 from streams.lanes.channel import LaneChannel
+from streams.lanes.gate import Gate
+from streams.lanes.hand import Hand
 from streams.lanes.lane import Lane
 from streams.lanes.state import PartitionState
 from streams.lanes.transactions import Write
@@ -17,10 +20,11 @@ S = TypeVar("S", bound=PartitionState)
 class Batch(Generic[S]):
     """Records of one partition in order, with the state of that partition. Exactly one of `settle` and `discard`."""
 
-    __slots__ = ("_decided", "_lane", "changelog", "lines", "messages", "state", "writes")
+    __slots__ = ("_decided", "_hand", "_lane", "changelog", "lines", "messages", "state", "writes")
 
-    def __init__(self, lane: Lane, state: S, messages: list[Message]) -> None:
+    def __init__(self, lane: Lane, state: S, messages: list[Message], hand: Hand) -> None:
         self._lane = lane
+        self._hand = hand
         self.state = state
         self.messages = messages
         self.writes: list[Write] = []
@@ -36,6 +40,10 @@ class Batch(Generic[S]):
     @property
     def partition(self) -> int:
         return self._lane.partition
+
+    def each(self) -> Iterator[tuple[Message, bool]]:
+        """The messages in order; True with one that is not to be read, because it killed who read it."""
+        return self._hand.each(self.partition, self.messages)
 
     def settle(self, writes: list[Write], changelog: list[tuple[bytes, bytes | None]], lines: list[Line]) -> None:
         """The agent's verdict: one line for each of the messages, or a record would have neither output nor reason."""
@@ -54,17 +62,19 @@ class Batch(Generic[S]):
 class BatchIntake(Generic[S]):
     """One batch of a lane at a time: fetch, hand out, await the verdict, add, await the commit."""
 
-    def __init__(self, channel: LaneChannel) -> None:
+    def __init__(self, channel: LaneChannel, gate: Gate, hand: Hand) -> None:
         self._channel = channel
+        self._gate = gate
+        self._hand = hand
 
     async def run(self, lane: Lane) -> None:
         while not lane.stopping:
             messages = await lane.fetch()
             if not messages or lane.stopping:
                 continue
-            batch: Batch[S] = Batch(lane, lane.state, messages)  # type: ignore[arg-type]
+            batch: Batch[S] = Batch(lane, lane.state, messages, self._hand)  # type: ignore[arg-type]
             self._channel.hand_out(batch)
-            if not await batch.decided():
+            if not await batch.decided() or not await self._gate.judge(batch.lines, lambda: lane.stopping):
                 lane.stop()
                 return
             await lane.add(batch.writes, batch.changelog, batch.lines, (messages[-1].offset() or 0) + 1)

@@ -1,13 +1,22 @@
-"""Places where a test makes the process die. In production none is armed and `reached` costs one look-up.
+"""Places where a test makes the process die, or makes it break a promise on purpose. In production none is armed and each costs a look-up.
 
-SENSORIUM_FAILPOINT=<name>:<n> kills the process (SIGKILL) when the place is reached for the n-th time.
+SENSORIUM_FAILPOINT is one of
+    <place>:<n>         SIGKILL when the place is reached for the n-th time
+    read:<text>         SIGKILL when a record that holds the text is read, as a body would that crashes a decoder
+    break:<promise>     break it: the negative controls of tests/chaos show that this is seen
 """
 
 import os
 import signal
+from typing import Literal
 
-_name, _, _count = os.environ.pop("SENSORIUM_FAILPOINT", "").partition(":")
-_left = int(_count or 1) if _name else 0
+Promise = Literal["claim", "offset_with_output", "receipt"]
+
+ARMED = os.environ.pop("SENSORIUM_FAILPOINT", "")
+"""Taken out of the environment: it is no setting. A parent gives it to its children."""
+_name, _, _argument = ARMED.partition(":")
+_left = int(_argument or 1) if _name not in ("", "read", "break") else 0
+_marker = _argument.encode() if _name == "read" else b""
 
 
 def reached(name: str) -> None:
@@ -16,4 +25,19 @@ def reached(name: str) -> None:
     if name == _name:
         _left -= 1
         if _left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _die()
+
+
+def reading(value: bytes | None) -> None:
+    """Dies here if the record is the one that kills its reader."""
+    if _marker and value is not None and _marker in value:
+        _die()
+
+
+def breaks(promise: Promise) -> bool:
+    """Whether this promise is to be broken."""
+    return _name == "break" and _argument == promise
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -20,6 +20,8 @@ from schemas.headers import generation_of, header
 from schemas.outcomes import Unavailable
 from schemas.receipts import Line
 from streams.lanes.channel import LaneChannel
+from streams.lanes.gate import Gate
+from streams.lanes.hand import Hand
 from streams.lanes.lane import Lane
 from streams.lanes.receipts import line
 from streams.lanes.schedule import Schedule
@@ -141,18 +143,31 @@ class Job:
     def partition(self) -> int:
         return self.waiting.lane.partition
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether its lane is over: what becomes of the job is the next owner's."""
+        return self.waiting.lane.stopping
+
+    def line(self, outcome: str, reason: str = "") -> Line:
+        """What the job's receipt says when it ends so."""
+        entry = self.entry
+        return Line(self.offset, entry.key, int(entry.admitted_at * 1000), outcome, reason, generation_of(entry.headers))
+
     async def value(self) -> bytes | None:
         """The record's value; of a stub read again from the source. None: the source does not hold it any more."""
         if self._value is None:
             self._value = await asyncio.to_thread(_read_again, self.waiting.lane, self.offset)
         return self._value
 
-    def finish(self, writes: list[Write], outcome: str, reason: str = "") -> None:
+    def finish(self, writes: list[Write], line: Line) -> None:
         """Its outputs, its tombstone and its line join the lane's next transaction."""
-        lane, entry = self.waiting.lane, self.entry
+        lane = self.waiting.lane
         if not lane.stopping:
-            line = Line(self.offset, entry.key, int(entry.admitted_at * 1000), outcome, reason, generation_of(entry.headers))
             lane.add(writes, [self._state.remove(self.offset)], [line])
+        self._jobs.release(self.waiting)
+
+    def give_back(self) -> None:
+        """Frees the worker, nothing done: the job's lane is over, or will be."""
         self._jobs.release(self.waiting)
 
     def postpone(self, trouble: Unavailable) -> None:
@@ -242,16 +257,18 @@ class Refusal:
     writes: list[Write]
 
 
-Refuse = Callable[[Message], Refusal | None]
-"""None: the record may become a job."""
+Refuse = Callable[[Message, bool], Refusal | None]
+"""None: the record may become a job. True with a message that is not to be read, because it killed who read it."""
 
 
 class JobIntake:
     """Room? → fetch → entries → add → await the commit → schedule. Nothing runs before its admission is committed."""
 
-    def __init__(self, jobs: Jobs, refuse: Refuse) -> None:
+    def __init__(self, jobs: Jobs, refuse: Refuse, gate: Gate, hand: Hand) -> None:
         self._jobs = jobs
         self._refuse = refuse
+        self._gate = gate
+        self._hand = hand
         self.paused: set[int] = set()
 
     async def run(self, lane: Lane) -> None:
@@ -278,9 +295,9 @@ class JobIntake:
         writes: list[Write] = []
         changelog: list[tuple[bytes, bytes | None]] = []
         lines: list[Line] = []
-        for message in messages:
+        for message, is_killer in self._hand.each(lane.partition, messages):
             generation = generation_of(headers_of(message))
-            refusal = self._refuse(message)
+            refusal = self._refuse(message, is_killer)
             if refusal is not None:
                 writes += refusal.writes
                 lines.append(line(message, "quarantined", refusal.reason, generation))
@@ -289,6 +306,8 @@ class JobIntake:
             waiting = Waiting(lane, message.offset() or 0, _entry_of(message, now, state))
             changelog.append(state.put(waiting.offset, waiting.entry))
             admitted.append(waiting)
+        if not await self._gate.judge(lines, lambda: lane.stopping):
+            return
         await lane.add(writes, changelog, lines, (messages[-1].offset() or 0) + 1)
         self._jobs.admit(admitted)
 

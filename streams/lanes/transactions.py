@@ -150,6 +150,8 @@ class PartitionTransactions:
         began = time.monotonic()
         producer, identity = self._producer, self.identity
         failpoints.reached("before_begin")
+        if failpoints.breaks("offset_with_output") and transaction.next_offset is not None:
+            self._break_the_promise(transaction.next_offset)
         producer.begin_transaction()  # 1
         for topic, key, value, partition, headers in transaction.writes:  # 2
             producer.produce(topic, value, key, partition, headers=list(headers))
@@ -164,6 +166,11 @@ class PartitionTransactions:
         self._retry(lambda: producer.commit_transaction(CALL_SECONDS), CALL_SECONDS)  # 4
         failpoints.reached("after_commit")
         return time.monotonic() - began
+
+    def _break_the_promise(self, next_offset: int) -> None:
+        """The position first and by itself: what a negative control must see."""
+        assert self._group is not None
+        self._group.commit(offsets=[TopicPartition(self.identity.source, self.identity.partition, next_offset)], asynchronous=False)
 
     def close(self) -> None:
         """Lets go of the clients. An open transaction stays open until the next owner fences it."""

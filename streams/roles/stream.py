@@ -3,6 +3,9 @@
 When a child dies in mid-transaction, read_committed readers of every partition it touched wait. The parent knows the
 child's transactional ids (the child writes them to a pipe at every assignment) and fences them at once: readers are
 free after 0.5 to 0.7 s instead of a session time-out. Then it starts the child again.
+
+A record that was in the child's hand each time it died (streams/lanes/hand.py) is not read a fourth time: it goes to
+quarantine as a process killer. Strikes are counted here and end with the parent.
 """
 
 import json
@@ -12,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,6 +23,8 @@ import structlog
 
 from schemas.settings import Settings
 from schemas.topics import Stage
+from streams.lanes import failpoints
+from streams.lanes.hand import left_in, shared_memory
 from streams.lanes.transactions import fence
 
 log = structlog.get_logger()
@@ -28,6 +34,8 @@ FENCE_WITHIN_SECONDS = 4.0
 FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 30.0
 STEADY_SECONDS = 30.0
+STRIKES = 3
+"""Deaths with the same record in hand after which it is not read again."""
 CHILD_STOP_SECONDS = 25.0
 
 
@@ -38,6 +46,7 @@ class Child:
     stage: Stage
     process: subprocess.Popen[bytes]
     pipe: int
+    hand: int
     started: float
     buffer: bytes = b""
     transactional_ids: list[str] = field(default_factory=list)
@@ -52,6 +61,7 @@ class Parent:
         self._children: dict[Stage, Child] = {}
         self._back_off: dict[Stage, float] = dict.fromkeys(stages, FIRST_BACK_OFF_SECONDS)
         self._start_at: dict[Stage, float] = dict.fromkeys(stages, 0.0)
+        self._strikes: Counter[tuple[Stage, int, int]] = Counter()
         self._pipes = selectors.DefaultSelector()
         self._stopping = False
 
@@ -78,10 +88,12 @@ class Parent:
 
     def _start(self, stage: Stage) -> None:
         ours, theirs = os.pipe()
-        command = [sys.executable, "-m", "streams.roles.worker", stage, str(theirs)]
-        process = subprocess.Popen(command, pass_fds=(theirs,))
+        hand = shared_memory()
+        command = [sys.executable, "-m", "streams.roles.worker", stage, str(theirs), str(hand), json.dumps(self._killers(stage))]
+        environment = dict(os.environ) | ({"SENSORIUM_FAILPOINT": failpoints.ARMED} if failpoints.ARMED else {})
+        process = subprocess.Popen(command, pass_fds=(theirs, hand), env=environment)
         os.close(theirs)
-        child = Child(stage, process, ours, time.monotonic())
+        child = Child(stage, process, ours, hand, time.monotonic())
         self._children[stage] = child
         self._pipes.register(ours, selectors.EVENT_READ, child)
         log.info("worker_started", stage=stage, pid=process.pid)
@@ -107,10 +119,29 @@ class Parent:
         log.warning("worker_ended", stage=child.stage, code=code, lived_seconds=round(died - child.started, 1))
         if code != 0:
             self._fence(child, died)
+            self._strike(child)
+        os.close(child.hand)
         if died - child.started > STEADY_SECONDS:
             self._back_off[child.stage] = FIRST_BACK_OFF_SECONDS
         self._start_at[child.stage] = time.monotonic() + self._back_off[child.stage]
         self._back_off[child.stage] = min(LONGEST_BACK_OFF_SECONDS, self._back_off[child.stage] * 2)
+
+    def _strike(self, child: Child) -> None:
+        """Whatever the child had in hand may have killed it."""
+        place = left_in(child.hand)
+        if place is None:
+            return
+        self._strikes[child.stage, *place] += 1
+        strikes = self._strikes[child.stage, *place]
+        log.warning("worker_died_reading", stage=child.stage, partition=place[0], offset=place[1], times=strikes)
+
+    def _killers(self, stage: Stage) -> dict[int, list[int]]:
+        """Partition → offsets the stage's next child must not read."""
+        found: dict[int, list[int]] = {}
+        for (of, partition, offset), strikes in self._strikes.items():
+            if of == stage and strikes >= STRIKES:
+                found.setdefault(partition, []).append(offset)
+        return found
 
     def _fence(self, child: Child, died: float) -> None:
         """Ends the dead child's open transactions: at once, or not at all."""

@@ -1,4 +1,4 @@
-"""The child of the role `stream`: one Faust app, one stage. `python -m streams.roles.worker STAGE PIPE_FD`."""
+"""The child of the role `stream`: one Faust app, one stage. `python -m streams.roles.worker STAGE PIPE_FD HAND_FD KILLERS`."""
 
 import ctypes
 import json
@@ -27,7 +27,7 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def main(stage: str, pipe: int) -> None:
+def main(stage: str, pipe: int, hand: int, killers: dict[str, list[int]]) -> None:
     die_with_parent()
     if stage not in STAGES:
         raise SystemExit(f"{stage} is no stage; stages are {', '.join(STAGES)}")
@@ -44,6 +44,7 @@ def main(stage: str, pipe: int) -> None:
         os.write(pipe, json.dumps(transactional_ids).encode() + b"\n")
 
     lanes.owned = tell_parent
+    app.hand.share(hand, {int(partition): frozenset(offsets) for partition, offsets in killers.items()})
     start_operations(settings.worker.metrics_host, settings.worker.metrics_port, lambda: lanes.ready, lanes.refresh_metrics)
     import faust
 
@@ -51,4 +52,4 @@ def main(stage: str, pipe: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4]))

@@ -65,11 +65,15 @@ class Pipeline:
         plain = {key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")}
         return plain | to_environment(msgspec.structs.replace(self.settings, worker=worker))
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, failpoint: str = "") -> None:
         words = ("stand-in", "--port", str(self.ports["stand-in"]), "--controls") if name == "stand-in" else ROLES[name]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "streams.commands.main", *words], env=self.environment(name), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [sys.executable, "-m", "streams.commands.main", *words],
+                env=self.environment(name) | ({"SENSORIUM_FAILPOINT": failpoint} if failpoint else {}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def command(self, *words: str) -> Any:
@@ -91,12 +95,9 @@ class Pipeline:
     def wait_ready(self, name: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/readyz", timeout=2) as answer:
-                    if answer.status == 200:
-                        return
-            except OSError:
-                time.sleep(0.05)
+            if self.is_ready(name):
+                return
+            time.sleep(0.05)
         raise AssertionError(f"{name} is not ready:\n{self.log_of(name)[-3000:]}")
 
     def worker_pid(self, stage: str) -> int:
@@ -118,6 +119,20 @@ class Pipeline:
         self.processes[name].kill()
         self.processes[name].wait()
         self.start(name)
+
+    def restart(self, name: str, failpoint: str = "") -> None:
+        """SIGTERM, and anew: with a failpoint armed, or without."""
+        self.processes[name].terminate()
+        self.processes[name].wait(40)
+        self.start(name, failpoint)
+        self.wait_ready(name)
+
+    def is_ready(self, name: str) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
 
     def stop_all(self) -> None:
         for process in self.processes.values():

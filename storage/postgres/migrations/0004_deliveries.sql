@@ -10,9 +10,11 @@ CREATE INDEX inbound_messages_not_forwarded ON inbound_messages (tenant_id, rece
 
 -- A stage that stopped because too much of what it read would have gone to quarantine, and who let it go on.
 CREATE TABLE stage_stops (
-    stage      text        NOT NULL,
-    stopped_at timestamptz NOT NULL DEFAULT now(),
-    detail     text        NOT NULL,
-    resumed_at timestamptz,
+    stage       text        NOT NULL,
+    stopped_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    detail      text        NOT NULL,
+    asked_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    resumed_at  timestamptz,
+    quiet_until timestamptz,
     PRIMARY KEY (stage, stopped_at)
 );

@@ -1,0 +1,45 @@
+"""Stages that stopped themselves, and who let them go on."""
+
+from datetime import datetime
+
+import asyncpg
+
+from schemas.outcomes import Unavailable
+from schemas.settings import Postgres
+from schemas.topics import Names, Stage
+from storage.postgres.pool import connect, unavailable
+from storage.postgres.sql import queries
+
+
+class StageStops:
+    """A connection for each question: a stage asks only while it is stopped."""
+
+    def __init__(self, settings: Postgres, names: Names) -> None:
+        self._settings = settings
+        self._names = names
+
+    async def stopped(self, stage: Stage, detail: str) -> datetime:
+        """Writes it down; returns the moment that names the stop."""
+        moment: datetime = (await self._row("stop_stage", stage, detail))[0]
+        return moment
+
+    async def resumed(self, stage: Stage, stop: object) -> float | None:
+        """None: nobody resumed it yet. Else for how many seconds from now on nothing shall stop the stage."""
+        quiet: float | None = (await self._row("stop_resumed", stage, stop))[0]
+        return quiet
+
+    async def _row(self, statement: str, *arguments: object) -> "asyncpg.Record":
+        try:
+            connection = await connect(self._settings, self._names, "stops")
+            try:
+                row = await connection.fetchrow(queries("stops")[statement], *arguments)
+            finally:
+                await connection.close()
+        except Exception as error:
+            trouble = unavailable(error)
+            if trouble is None:
+                raise
+            raise trouble from error
+        if row is None:
+            raise Unavailable("postgres", detail="the stop is not there any more")
+        return row

@@ -1,0 +1,86 @@
+"""The gate before a commit: shut when the breaker says that the stage is wrong, opened again by a person."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from schemas import metrics
+from schemas.outcomes import Unavailable
+from schemas.receipts import Line
+from schemas.topics import Stage
+from streams.lanes.breaker import Breaker
+
+log = structlog.get_logger()
+ASK_SECONDS = 1.0
+LOOK_SECONDS = 0.1
+
+
+class Stops(Protocol):
+    """Where a stop is told to people, and their answer read. Raises Unavailable."""
+
+    async def stopped(self, stage: Stage, detail: str) -> object:
+        """Writes the stop down and returns what `resumed` is asked with."""
+        ...
+
+    async def resumed(self, stage: Stage, stop: object) -> float | None:
+        """None: not yet. Else for how many seconds nothing shall stop the stage again."""
+        ...
+
+
+class Gate:
+    """`judge` lets lines through, or waits with all that come after them. Nothing of what waits is committed: the records stay."""
+
+    def __init__(self, stage: Stage, breaker: Breaker, stops: Stops) -> None:
+        self._stage = stage
+        self._breaker = breaker
+        self._stops = stops
+        self._quiet_until = 0.0
+        self._asking: asyncio.Task[None] | None = None
+        metrics.STAGE_STOPPED.labels(stage).set(0)
+
+    @property
+    def is_shut(self) -> bool:
+        return self._asking is not None
+
+    async def judge(self, lines: Sequence[Line], given_up: Callable[[], bool]) -> bool:
+        """Whether the lines may be committed: False when `given_up` says so while they wait."""
+        await self.wait(given_up)
+        now = time.monotonic()
+        for line in lines:
+            if line.outcome != "admitted":
+                self._breaker.add(line.key.partition(b":")[0], line.outcome == "quarantined", now)
+        if any(line.outcome == "quarantined" for line in lines) and now >= self._quiet_until:
+            trouble = self._breaker.trouble(now)
+            if trouble is not None and self._asking is None:
+                self._asking = asyncio.create_task(self._until_resumed(trouble))
+        return await self.wait(given_up)
+
+    async def wait(self, given_up: Callable[[], bool]) -> bool:
+        """Returns when the gate is open (True) or the wait is given up (False)."""
+        while self.is_shut:
+            if given_up():
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
+        return not given_up()
+
+    async def _until_resumed(self, trouble: str) -> None:
+        log.error("stage_stopped", stage=self._stage, detail=trouble, resume=f"sensorium resume {self._stage}")
+        metrics.STAGE_STOPPED.labels(self._stage).set(1)
+        stop: object = None
+        quiet_seconds: float | None = None
+        while quiet_seconds is None:
+            try:
+                if stop is None:
+                    stop = await self._stops.stopped(self._stage, trouble)
+                quiet_seconds = await self._stops.resumed(self._stage, stop)
+            except Unavailable as away:
+                log.warning("stage_stop_not_told", stage=self._stage, detail=away.detail)
+            await asyncio.sleep(ASK_SECONDS)
+        log.info("stage_resumed", stage=self._stage, quiet_seconds=quiet_seconds)
+        self._breaker.forget()
+        self._quiet_until = time.monotonic() + quiet_seconds
+        metrics.STAGE_STOPPED.labels(self._stage).set(0)
+        self._asking = None

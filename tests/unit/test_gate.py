@@ -1,0 +1,118 @@
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from schemas.outcomes import Unavailable
+from schemas.receipts import Line
+from schemas.settings import Breaker as Limits
+from schemas.topics import Stage
+from streams.lanes import gate as gates
+from streams.lanes.breaker import Breaker
+from streams.lanes.gate import Gate
+
+
+@dataclass
+class Desk:
+    """The person who resumes. `away`: so many times Postgres does not answer."""
+
+    away: int = 0
+    quiet_seconds: float | None = None
+    told: list[str] = field(default_factory=list)
+
+    async def stopped(self, stage: Stage, detail: str) -> object:
+        if self.away:
+            self.away -= 1
+            raise Unavailable("postgres")
+        self.told.append(detail)
+        return len(self.told)
+
+    async def resumed(self, stage: Stage, stop: object) -> float | None:
+        return self.quiet_seconds
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "ASK_SECONDS", 0.001)
+    monkeypatch.setattr(gates, "LOOK_SECONDS", 0.001)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def gate(desk: Desk) -> Gate:
+    return Gate("dedupe", Breaker(Limits(consecutive=3, ratio=0.5, window_records=10)), desk)
+
+
+def lines(outcome: str, count: int, tenant: str = "acme") -> list[Line]:
+    return [Line(offset, f"{tenant}:ycloud:{offset}".encode(), 0, outcome, "", 0) for offset in range(count)]
+
+
+def never() -> bool:
+    return False
+
+
+async def until(condition: object) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.001)
+
+
+async def test_what_is_good_goes_through(gate: Gate) -> None:
+    assert await gate.judge(lines("forwarded", 100), never)
+    assert not gate.is_shut
+
+
+async def test_a_batch_that_trips_it_waits_until_a_person_resumes_and_then_goes_through(gate: Gate, desk: Desk) -> None:
+    waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
+    await until(lambda: desk.told)
+    assert gate.is_shut and not waiting.done()
+    desk.quiet_seconds = 0.0
+    assert await asyncio.wait_for(waiting, 5)
+    assert not gate.is_shut
+
+
+async def test_whatever_comes_while_it_is_shut_waits_too(gate: Gate, desk: Desk) -> None:
+    first = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
+    await until(lambda: desk.told)
+    second = asyncio.create_task(gate.judge(lines("forwarded", 1, "other"), never))
+    await asyncio.sleep(0)
+    assert not second.done()
+    desk.quiet_seconds = 0.0
+    assert await asyncio.wait_for(asyncio.gather(first, second), 5) == [True, True]
+
+
+async def test_a_lane_that_is_lost_while_it_waits_commits_nothing(gate: Gate, desk: Desk) -> None:
+    lost = False
+    waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), lambda: lost))
+    await until(lambda: desk.told)
+    lost = True
+    assert not await asyncio.wait_for(waiting, 5)
+    desk.quiet_seconds = 0.0
+    await until(lambda: not gate.is_shut)
+
+
+async def test_after_resuming_it_keeps_quiet_as_long_as_was_said(gate: Gate, desk: Desk) -> None:
+    waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
+    await until(lambda: desk.told)
+    desk.quiet_seconds = 600.0
+    await asyncio.wait_for(waiting, 5)
+    assert await asyncio.wait_for(gate.judge(lines("quarantined", 50), never), 5)
+    assert len(desk.told) == 1
+
+
+async def test_without_postgres_it_stays_shut_and_tells_later(gate: Gate, desk: Desk) -> None:
+    desk.away = 3
+    waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
+    await until(lambda: desk.told)
+    assert gate.is_shut
+    desk.quiet_seconds = 0.0
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_job_that_was_only_taken_is_no_verdict(gate: Gate) -> None:
+    assert await gate.judge([*lines("quarantined", 2), *lines("admitted", 5)], never)
+    assert not gate.is_shut
