@@ -10,7 +10,7 @@ from schemas.keys import TenantId
 
 Headers = list[tuple[str, bytes]]
 
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):

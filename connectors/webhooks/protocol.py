@@ -1,51 +1,180 @@
-"""uvicorn's HTTP protocol with a deadline for a request's headers, which it does not have itself."""
+"""uvicorn's HTTP protocol within bounds that it does not have itself: of time, of header bytes, of requests sent ahead.
+
+A connection is always in one of four states, and each ends by itself: a head is awaited (`head_seconds`, then 408); a request
+is being answered (the application's deadlines); the rest of a body that was answered early is thrown away (`head_seconds`);
+it is idle (uvicorn's keep-alive).
+"""
 
 import asyncio
-from typing import Any
+import json
+from typing import Any, Literal
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_PROBLEM = b'{"type": "about:blank", "title": "Request Timeout", "status": 408}'
-_TIMEOUT = (
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(_PROBLEM)
-) + _PROBLEM
+MAX_FIELD_BYTES = 16 * 1024
+"""Of one request: its target, header and trailer fields. The parser below has no limit and would keep what comes."""
+MAX_PIPELINED = 64
+"""Requests sent ahead of an answer on one connection: each costs some kilobytes, and a read may hold thousands."""
+FRESH_SECONDS = 1.0
+"""When the server ends: how long who has connected and said nothing yet may still begin."""
 
 
-def with_header_deadline(seconds: float) -> type[HttpToolsProtocol]:
-    """A protocol class: whoever has begun a request and not ended its headers within `seconds` gets 408 and is closed."""
+class _TooMuch(Exception):
+    """Raised through the parser, which stops there."""
 
-    class DeadlinedProtocol(HttpToolsProtocol):
-        _deadline: asyncio.TimerHandle | None = None
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
+
+class BoundedProtocol(HttpToolsProtocol):
+    def __init__(self, *args: Any, head_seconds: float, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._head_seconds = head_seconds
+        self._phase: Literal["between", "head", "body"] = "between"
+        self._deadline: asyncio.TimerHandle | None = None
+        self._field_bytes = 0
+        self._unparsed = 0
+        self._has_spoken = False
+        self._too_much: int | None = None
+        self._deaf = False
+
+    # --- what the transport says
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        self._unparsed += len(data)
+        super().data_received(data)
+        if self._unparsed > MAX_FIELD_BYTES and not self._deaf:
+            self._refuse(431)
+        elif self._deadline is None and self.timeout_keep_alive_task is None and self._is_answered():
             self._arm()
 
-        def connection_lost(self, exc: Exception | None) -> None:
+    # --- what the parser says
+
+    def on_message_begin(self) -> None:
+        self._unset_keepalive_if_required()
+        self._has_spoken = True
+        self._phase, self._field_bytes, self._unparsed = "head", 0, 0
+        if self._deadline is None:
+            self._arm()
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        if self._phase == "head":  # a trailer is no header: it comes when the request is being answered
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._stop(400)
+        self._disarm()
+        super().on_headers_complete()
+        self._phase = "body"
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._phase, self._unparsed = "between", 0
+        if self.cycle.response_complete:
             self._disarm()
-            super().connection_lost(exc)
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        super().on_message_complete()
 
-        def data_received(self, data: bytes) -> None:
-            if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
-                self._arm()
-            super().data_received(data)
+    # --- what the application and the server say
 
-        def on_headers_complete(self) -> None:
+    def on_response_complete(self) -> None:
+        if self._deaf and not self.pipeline:
+            self.transport.close()
+        elif self._phase == "body" and not self.pipeline and self._is_answered() and self._deadline is None:
+            self._arm()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._too_much or 400)
+
+    def shutdown(self) -> None:
+        """Idle connections end. Who has begun a request, or has only just connected, is still answered, and then ends."""
+        if not self._has_spoken:
             self._disarm()
-            super().on_headers_complete()
+            self._deadline = self.loop.call_later(min(FRESH_SECONDS, self._head_seconds), self._leave_if_silent)
+        elif self._phase != "head" or not self._is_answered():
+            super().shutdown()
 
-        def _arm(self) -> None:
-            self._deadline = self.loop.call_later(seconds, self._too_late)
+    # --- bounds
 
-        def _disarm(self) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
+    def _count(self, size: int) -> None:
+        self._unparsed = 0
+        self._field_bytes += size
+        if self._field_bytes > MAX_FIELD_BYTES:
+            self._stop(431)
 
-        def _too_late(self) -> None:
+    def _stop(self, status: int) -> None:
+        self._too_much = status
+        raise _TooMuch(status)
+
+    def _is_answered(self) -> bool:
+        return self.cycle is None or bool(self.cycle.response_complete)
+
+    def _arm(self) -> None:
+        self._deadline = self.loop.call_later(self._head_seconds, self._too_late)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
             self._deadline = None
-            if not self.transport.is_closing():
-                self.transport.write(_TIMEOUT)
-                self.transport.close()
 
-    return DeadlinedProtocol
+    def _too_late(self) -> None:
+        self._deadline = None
+        if not self._is_answered():
+            self._arm()  # sent ahead, and not read on because of us: its time begins when it is its turn
+        else:
+            self._refuse(408)
+
+    def _leave_if_silent(self) -> None:
+        self._deadline = None
+        if self._phase == "head":
+            self._arm()
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int) -> None:
+        """Reads nothing more, answers what stands before, and ends the connection."""
+        self._deaf = True
+        self._disarm()
+        at_hand = self._phase == "body"
+        if at_hand and self.pipeline and self.pipeline[0][0] is self.cycle:
+            self.pipeline.popleft()  # it will never be whole; those before it are still to be answered
+            return
+        if not at_hand and not self._is_answered():
+            return
+        if not self.transport.is_closing():
+            if not (at_hand and self.cycle.response_complete):
+                self.transport.write(_answer(status))
+            self.transport.close()
+
+
+_TITLES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+
+
+def _answer(status: int) -> bytes:
+    title = _TITLES[status]
+    body = json.dumps({"type": "about:blank", "title": title, "status": status}).encode()
+    head = f"HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body

@@ -1,8 +1,9 @@
 """The webhook source connector as an ASGI application: bytes in, durable, then 200. No framework on this path."""
 
 import json
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from connectors.webhooks.answers import UNAUTHORIZED, Problem, Send, answer_json, answer_problem, answer_text
-from connectors.webhooks.body import Budget, Disconnected, Receive, read_body
+from connectors.webhooks.body import Budget, Disconnected, Receive, Share, read_body
 from connectors.webhooks.rate import Rates
 from connectors.webhooks.signatures import CHECKS, Claim
 from schemas import metrics
@@ -27,6 +28,7 @@ log = structlog.get_logger()
 
 _KEPT_HEADERS = ("content-type", "user-agent", "x-webhook-endpoint-id", "x-chatwoot-delivery")
 _HEADER_CHARS = 200
+_ERROR_CHARS = 200
 _NO_RETRY_PROVIDERS = frozenset({"chatwoot"})
 """They send once: refusing for the rate would lose the message, so only a rate set on the endpoint itself counts."""
 Scope = Mapping[str, Any]
@@ -43,11 +45,11 @@ class Directory(Protocol):
 
 
 class Log(Protocol):
-    """Where raw records go. `send` returns when they are durable, raises Unavailable when that was not said in time."""
+    """Where raw records go. `send` returns when one is durable, raises Unavailable when that was not said within `seconds`."""
 
     @property
     def healthy(self) -> bool: ...
-    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None: ...
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,14 @@ class Receiver:
             await answer_problem(send, Problem(503, "Service Unavailable", "not stored, send it again", {"retry-after": "1"}))
         except Disconnected:
             status = 499
-        metrics.RECEIVER_REQUESTS.labels(provider, status).inc()
+        finally:
+            metrics.RECEIVER_REQUESTS.labels(provider, status).inc()
 
     async def _webhook(self, scope: Scope, receive: Receive, send: Send, provider: str, token: str) -> int:
         """A provider's delivery.
 
         1. Who: the token names tenant, provider and secrets.
-        2. Read the body within bounds, the limit before the signature.
+        2. Read the body within bounds, the limit before the signature. A stranger's is read alike, and not kept.
         3. Check the signature on the raw bytes.
         4. Write, and answer 200 only when it is durable.
         """
@@ -116,30 +119,31 @@ class Receiver:
         self._must_be_loaded()
         headers = _headers(scope)
         endpoint = self._directory.endpoint(token)  # 1
-        with self._budget.one_request() as share:
-            limits = self._settings
-            body = await read_body(receive, headers, share, max_bytes=limits.max_body_bytes, seconds=limits.body_seconds)  # 2
-            if endpoint is None or endpoint.provider != provider:
-                return await _unauthorized(send)
+        if endpoint is None or endpoint.provider != provider:
+            await self._read(receive, headers, None)
+            return await _unauthorized(send)
+        with self._budget.one_request(endpoint.tenant_id) as share:
+            body = await self._read(receive, headers, share)  # 2
             if not self._is_signed(endpoint, headers, body):  # 3
                 return await _unauthorized(send)
             self._must_be_within_rate(endpoint)
             ids = self._understanding.identify(provider, body)
             routing = Routing(tenant_id=endpoint.tenant_id, provider=provider, traceparent=_trace(headers))
             kept = {name: headers[name][:_HEADER_CHARS] for name in _KEPT_HEADERS if name in headers}
-            for position, provider_message_id in enumerate(ids):
-                key = message_key(endpoint.tenant_id, provider, provider_message_id)
-                raw = RawMessage(
+            raws = (
+                RawMessage(
                     tenant_id=endpoint.tenant_id,
                     provider=provider,
-                    message_key=key,
+                    message_key=message_key(endpoint.tenant_id, provider, provider_message_id),
                     endpoint_id=endpoint.endpoint_id,
                     received_at=datetime.now(UTC),
                     position=position,
                     headers=kept,
                     body=body,
                 )
-                await self._write(raw, routing)  # 4
+                for position, provider_message_id in enumerate(ids)
+            )
+            await self._write(raws, routing)  # 4
         await answer_json(send, 200, {"accepted": len(ids)})
         return 200
 
@@ -148,39 +152,44 @@ class Receiver:
         _only_post(scope)
         self._must_be_loaded()
         headers = _headers(scope)
-        key = self._directory.key(headers.get("authorization", "").removeprefix("Bearer ").strip())
+        key = self._directory.key(_bearer(headers))
         if key is None:
             return await _unauthorized(send, {"www-authenticate": "Bearer"})
         if key.scope not in ("chat", "admin"):
             raise Problem(403, "Forbidden", "this key has not the scope chat")
-        with self._budget.one_request() as share:
-            limits = self._settings
-            body = await read_body(receive, headers, share, max_bytes=limits.max_body_bytes, seconds=limits.body_seconds)
+        with self._budget.one_request(key.tenant_id) as share:
+            body = await self._read(receive, headers, share)
             try:
                 document = json.loads(body)
             except (ValueError, RecursionError):
                 raise Problem(400, "Bad Request", "the body is not JSON") from None
-            errors = self._understanding.validate(document)
+            errors = [error[:_ERROR_CHARS] for error in self._understanding.validate(document)]
             if errors:
                 raise Problem(422, "Unprocessable Content", "; ".join(errors), extra={"errors": errors})
             self._must_wait(f"tenant:{key.tenant_id}", self._tenant_rate(key.tenant_id))
             provider = document["provider"]
             message = message_key(key.tenant_id, provider, document["provider_message_id"])
             raw = RawMessage(tenant_id=key.tenant_id, provider=provider, message_key=message, received_at=datetime.now(UTC), body=body)
-            await self._write(raw, Routing(tenant_id=key.tenant_id, provider=provider, traceparent=_trace(headers)))
+            await self._write((raw,), Routing(tenant_id=key.tenant_id, provider=provider, traceparent=_trace(headers)))
         await answer_json(send, 202, {"message_key": message})
         return 202
 
-    async def _write(self, raw: RawMessage, routing: Routing) -> None:
+    async def _read(self, receive: Receive, headers: Mapping[str, str], share: Share | None) -> bytes:
+        return await read_body(receive, headers, share, max_bytes=self._settings.max_body_bytes, seconds=self._settings.body_seconds)
+
+    async def _write(self, raws: Iterable[RawMessage], routing: Routing) -> None:
+        """One after the other, so that a batched delivery is never in memory many times over; one deadline for all."""
         began = time.monotonic()
-        await self._log.send(self._topic, raw.message_key.encode(), encode(raw), routing.to_headers())
+        for raw in raws:
+            left = began + self._settings.ack_seconds - time.monotonic()
+            await self._log.send(self._topic, raw.message_key.encode(), encode(raw), routing.to_headers(), seconds=left)
         metrics.RECEIVER_ACK.observe(time.monotonic() - began)
 
     async def _operations(self, scope: Scope, send: Send, path: str) -> int:
         if path not in ("/livez", "/readyz", "/metrics"):
             raise Problem(404, "Not Found")
         if scope["method"] not in ("GET", "HEAD"):
-            raise Problem(405, "Method Not Allowed", headers={"allow": "GET"})
+            raise Problem(405, "Method Not Allowed", headers={"allow": "GET, HEAD"})
         status, text, kind = 200, b"alive\n", b"text/plain; charset=utf-8"
         if path == "/readyz":
             status, text = (200, b"ready\n") if self.ready else (503, b"not ready\n")
@@ -218,7 +227,7 @@ class Receiver:
     def _must_wait(self, name: str, per_second: float) -> None:
         wait = self._rates.wait_seconds(name, per_second, time.monotonic())
         if wait > 0:
-            raise Problem(429, "Too Many Requests", headers={"retry-after": str(max(1, round(wait + 0.5)))})
+            raise Problem(429, "Too Many Requests", headers={"retry-after": str(math.ceil(wait))})
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -227,6 +236,12 @@ def _headers(scope: Scope) -> dict[str, str]:
     for name, value in scope["headers"]:
         found.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
     return found
+
+
+def _bearer(headers: Mapping[str, str]) -> str:
+    """The key of `Authorization: Bearer <key>`; empty, which is nobody's, for every other form."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
 
 
 def _only_post(scope: Scope) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 AHEAD_SECONDS = 300
 FRESH_SECONDS = 300
-_YCLOUD = re.compile(r"t=(\d{1,12}),s=([0-9a-f]{64})")
+_YCLOUD = re.compile(r"t=([0-9]{1,12}),s=([0-9a-f]{64})")
 _CHATWOOT = re.compile(r"sha256=([0-9a-f]{64})")
 
 Verdict = Literal["valid", "valid_old", "missing", "malformed", "mismatch", "outside_window"]

@@ -1,6 +1,7 @@
 """A producer whose `send` returns when all in-sync replicas have the record."""
 
 import asyncio
+import math
 import time
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -37,11 +38,11 @@ class AcknowledgedProducer:
         )
         self._outstanding = 0
         self._poller: asyncio.Task[None] | None = None
-        self._failing_since: float | None = None
+        self._failing_since: float | None = -math.inf
 
     @property
     def healthy(self) -> bool:
-        """False once nothing was acknowledged for a while although something was sent."""
+        """False until Kafka was reached once, and when nothing was acknowledged for a while although something was sent."""
         return self._failing_since is None or time.monotonic() - self._failing_since < AWAY_AFTER_SECONDS
 
     async def check(self) -> None:
@@ -50,23 +51,24 @@ class AcknowledgedProducer:
             await asyncio.to_thread(self._producer.list_topics, timeout=2.0)
             self._failing_since = None
         except KafkaException:
-            self._failed()
-            self._failing_since = min(self._failing_since or 0.0, time.monotonic() - AWAY_AFTER_SECONDS)
+            self._failing_since = -math.inf
 
-    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
-        """Returns when Kafka has it. Raises Unavailable when it did not say so in time: the record may still be written."""
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float | None = None) -> None:
+        """Returns when Kafka has it. Raises Unavailable when it did not say so within `seconds` (at most `ack_seconds`): it may still be written."""
         loop = asyncio.get_running_loop()
         delivered: asyncio.Future[None] = loop.create_future()
 
         def report(error: KafkaError | None, _message: Message) -> None:
             self._outstanding -= 1
+            if error is None:
+                self._failing_since = None
+            else:
+                self._failed()
             if delivered.done():
                 return
             if error is None:
-                self._failing_since = None
                 delivered.set_result(None)
             else:
-                self._failed()
                 delivered.set_exception(Unavailable("kafka", 1.0, detail=str(error.name())))
 
         try:
@@ -79,7 +81,7 @@ class AcknowledgedProducer:
         if self._poller is None or self._poller.done():
             self._poller = loop.create_task(self._poll())
         try:
-            async with asyncio.timeout(self._ack_seconds):
+            async with asyncio.timeout(self._ack_seconds if seconds is None else seconds):
                 await delivered
         except TimeoutError:
             self._failed()

@@ -1,16 +1,33 @@
 """How a role serves HTTP: its own socket, its own end."""
 
 import asyncio
+import ctypes
+import math
 import signal
 import socket
+import struct
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 DRAIN_NOTICE_SECONDS = 0.5
-"""Between "not ready" and closing the door: connections that were on their way are still taken."""
+"""Between "not ready" and turning new connections away: a load balancer takes notice."""
+SETTLE_SECONDS = 0.5
+"""Between turning new connections away and closing the door: those whose handshake is under way get in."""
+
+_SO_ATTACH_FILTER = 26
+_FLAGS_OFFSET, _SYN_AND_ACK, _SYN = 13, 0x12, 0x02
+_NO_SYN = (  # classic BPF over the TCP header: drop a segment with SYN and without ACK, keep every other
+    (0x30, 0, 0, _FLAGS_OFFSET),  # load a byte
+    (0x54, 0, 0, _SYN_AND_ACK),  # and
+    (0x15, 0, 1, _SYN),  # equal?
+    (0x06, 0, 0, 0),  # drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # keep
+)
 
 
 class RoleServer(uvicorn.Server):
@@ -19,6 +36,15 @@ class RoleServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def say_goodbye(self) -> None:
+        """From here on every answer closes its connection: clients go elsewhere before this server hangs up on them."""
+        close = (b"connection", b"close")
+        self.config.encoded_headers.append(close)
+        self.server_state.default_headers = [*self.server_state.default_headers, close]
+        for connection in self.server_state.connections:
+            if isinstance(connection, HttpToolsProtocol) and connection.cycle is not None:
+                connection.cycle.keep_alive = False
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -32,8 +58,26 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listening
 
 
+def turn_new_connections_away(listening: socket.socket) -> None:
+    """New handshakes go unanswered; those under way and those not accepted yet go on.
+
+    Under SO_REUSEPORT each socket has an accept queue of its own, and closing it resets what stands there. So the door is closed
+    to newcomers first: a client sends its SYN again after a second, and then the kernel gives it to another receiver on this port.
+    Where there is no such filter (not Linux), closing may reset a connection.
+    """
+    if sys.platform != "linux":
+        return
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _NO_SYN))
+    listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(_NO_SYN), ctypes.addressof(program)))
+
+
 async def serve_until_told(app: Any, host: str, port: int, *, draining: Callable[[], None], drain_seconds: float, **options: Any) -> None:
-    """Serves until SIGTERM or SIGINT; then calls `draining`, answers what is in flight, and returns."""
+    """Serves until SIGTERM or SIGINT, then ends without refusing what is under way.
+
+    1. Call `draining` (not ready), and let every answer say `Connection: close`.
+    2. Leave new connections unanswered, and take those that are half made.
+    3. Close; answer what is in flight, at most `drain_seconds` long.
+    """
     config = uvicorn.Config(
         app,
         loop="none",
@@ -41,21 +85,25 @@ async def serve_until_told(app: Any, host: str, port: int, *, draining: Callable
         ws="none",
         access_log=False,
         log_config=None,
+        log_level="error",
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=65,
-        timeout_graceful_shutdown=int(drain_seconds),
-        **options,
+        timeout_graceful_shutdown=math.ceil(drain_seconds),
+        **{"http": HttpToolsProtocol} | options,
     )
-    server = RoleServer(config)
+    server, listening = RoleServer(config), listening_socket(host, port)
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    serving = asyncio.create_task(server.serve(sockets=[listening_socket(host, port)]))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
     told = asyncio.create_task(ending.wait())
     await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
-    draining()
+    draining()  # 1
+    server.say_goodbye()
     await asyncio.sleep(DRAIN_NOTICE_SECONDS)
-    server.should_exit = True
+    turn_new_connections_away(listening)  # 2
+    await asyncio.sleep(SETTLE_SECONDS)
+    server.should_exit = True  # 3
     await serving

@@ -1,10 +1,11 @@
 """The role `receive`."""
 
 import asyncio
+from functools import partial
 
 from connectors.providers.catalogue import identify
 from connectors.providers.direct import validate
-from connectors.webhooks.protocol import with_header_deadline
+from connectors.webhooks.protocol import BoundedProtocol
 from connectors.webhooks.receiver import Receiver, Understanding
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -25,9 +26,8 @@ async def run(settings: Settings) -> None:
     await directory.start()
     checking = asyncio.create_task(_check(producer))
     try:
-        await serve_until_told(
-            app, wanted.host, wanted.port, draining=app.drain, drain_seconds=wanted.drain_seconds, http=with_header_deadline(wanted.header_seconds)
-        )
+        protocol = partial(BoundedProtocol, head_seconds=wanted.header_seconds)
+        await serve_until_told(app, wanted.host, wanted.port, draining=app.drain, drain_seconds=wanted.drain_seconds, http=protocol)
     finally:
         checking.cancel()
         await producer.drain(wanted.ack_seconds)
