@@ -1,0 +1,54 @@
+"""An HTTP client that says exactly what it is told to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+DEADLINE = 20.0
+QUIET = 0.6
+"""So long nothing comes where nothing should come."""
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def say(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def hear(self) -> tuple[int, dict[str, str], bytes]:
+        """The next answer."""
+        async with asyncio.timeout(DEADLINE):
+            head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
+            status, *lines = head.split("\r\n")[:-2]
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+            return int(status.split()[1]), headers, await self._reader.readexactly(int(headers["content-length"]))
+
+    async def hear_the_end(self) -> bytes:
+        """All that still comes before the connection ends."""
+        async with asyncio.timeout(DEADLINE):
+            rest = b""
+            try:
+                while chunk := await self._reader.read(65536):
+                    rest += chunk
+            except ConnectionResetError:
+                pass
+            return rest
+
+    async def hears_nothing(self) -> bool:
+        try:
+            async with asyncio.timeout(QUIET):
+                await self._reader.read(1)
+        except TimeoutError:
+            return True
+        return False
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[Client]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield Client(reader, writer)
+    finally:
+        writer.transport.abort()
