@@ -77,6 +77,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             f"SENSORIUM_RECEIVER__MAX_BODY_BYTES + 64 KiB must not be over {MAX_RECORD_BYTES // 2} bytes, half of the largest Kafka record"
         )
+    if settings.receiver.max_pending_bytes < 2 * settings.receiver.max_body_bytes:
+        raise SettingsError("SENSORIUM_RECEIVER__MAX_PENDING_BYTES must hold two bodies of SENSORIUM_RECEIVER__MAX_BODY_BYTES: one tenant gets half")
     if settings.kafka.partitions < 1:
         raise SettingsError("SENSORIUM_KAFKA__PARTITIONS must be at least 1")
     if not 0 < settings.breaker.ratio <= 1:

@@ -1,8 +1,9 @@
-"""uvicorn's HTTP protocol within bounds that it does not have itself: of time, of header bytes, of requests sent ahead.
+"""uvicorn's HTTP protocol within bounds that it does not have itself: of time, of header bytes, of requests
+sent ahead, of connections.
 
-A connection is always in one of four states, and each ends by itself: a head is awaited (`head_seconds`, then 408); a request
-is being answered (the application's deadlines); the rest of a body that was answered early is thrown away (`head_seconds`);
-it is idle (uvicorn's keep-alive).
+A connection is always in one of five states, and each ends by itself: a head is awaited (`head_seconds`, then 408); a request
+is being answered (the application's deadlines); nobody takes the answer (`head_seconds`); the rest of a body that was answered
+early is thrown away (`head_seconds`); it is idle (uvicorn's keep-alive).
 """
 
 import asyncio
@@ -28,9 +29,11 @@ class _TooMuch(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    def __init__(self, *args: Any, head_seconds: float, **named: Any) -> None:
+    def __init__(self, *args: Any, head_seconds: float, max_connections: int, **named: Any) -> None:
         super().__init__(*args, **named)
         self._head_seconds = head_seconds
+        self._max_connections = max_connections
+        self._untaken: asyncio.TimerHandle | None = None
         self._phase: Literal["between", "head", "body"] = "between"
         self._deadline: asyncio.TimerHandle | None = None
         self._field_bytes = 0
@@ -43,10 +46,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._arm()
+        if len(self.connections) > self._max_connections:
+            self._refuse(503)
+        else:
+            self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self.resume_writing()
         self.pipeline.clear()
         super().connection_lost(exc)
 
@@ -59,6 +66,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(431)
         elif self._deadline is None and self.timeout_keep_alive_task is None and self._is_answered():
             self._arm()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._untaken = self.loop.call_later(self._head_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
     # --- what the parser says
 
@@ -170,11 +187,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-_TITLES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+_TITLES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
 
 
 def _answer(status: int) -> bytes:
     title = _TITLES[status]
     body = json.dumps({"type": "about:blank", "title": title, "status": status}).encode()
-    head = f"HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    lines = [f"HTTP/1.1 {status} {title}", "content-type: application/problem+json", f"content-length: {len(body)}", "connection: close"]
+    lines += ["retry-after: 1"] if status == 503 else []
+    return "\r\n".join([*lines, "", ""]).encode() + body

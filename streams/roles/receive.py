@@ -1,6 +1,7 @@
 """The role `receive`."""
 
 import asyncio
+import resource
 from contextlib import suppress
 from functools import partial
 
@@ -16,6 +17,9 @@ from storage.postgres.vault import Vault
 from streams.roles.http import serve_until_told
 
 CHECK_SECONDS = 2.0
+MAX_OPEN_FILES = 16_384
+RESERVED_FILES = 128
+"""For Kafka, Postgres, and connections that are told to come again."""
 START_SECONDS = 3.0
 """How long the door stays shut until tenants and Kafka are known. Another receiver may stand at the same port: who opens before that
 takes requests from it only to answer 503. Longer is no use: then 503 is the answer."""
@@ -31,12 +35,21 @@ async def run(settings: Settings) -> None:
     checking = asyncio.create_task(_check(producer))
     try:
         await _until_ready(app)
-        protocol = partial(BoundedProtocol, head_seconds=wanted.header_seconds)
+        protocol = partial(BoundedProtocol, head_seconds=wanted.header_seconds, max_connections=_connections_allowed())
         await serve_until_told(app, wanted.host, wanted.port, draining=app.drain, drain_seconds=wanted.drain_seconds, http=protocol)
     finally:
         checking.cancel()
         await producer.drain(wanted.ack_seconds)
         await directory.stop()
+
+
+def _connections_allowed() -> int:
+    """What the process's limit of open files leaves, after it was raised as far as it may be. At that limit itself nobody could be answered,
+    and neither Kafka nor Postgres be reached again."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(1, most - RESERVED_FILES)
 
 
 async def _until_ready(app: Receiver) -> None:

@@ -8,6 +8,7 @@ from connectors.webhooks import rate
 from connectors.webhooks.answers import Problem
 from connectors.webhooks.body import Budget, Disconnected, Receive, read_body
 from connectors.webhooks.rate import Rates
+from streams.settings import SettingsError, read_settings
 
 LIMIT = 100
 
@@ -152,3 +153,16 @@ async def test_a_body_without_a_share_is_read_and_not_kept() -> None:
     with pytest.raises(Problem) as raised:
         await read_body(arriving(b"x" * 50, b"x" * 51), {}, None, max_bytes=LIMIT, seconds=1)
     assert raised.value.status == 413
+
+
+# --- the settings
+
+
+@pytest.mark.parametrize(("pending", "fits"), [(2 * 1024 * 1024, True), (2 * 1024 * 1024 - 1, False)])
+def test_a_tenants_half_of_the_budget_must_hold_a_body(pending: int, fits: bool) -> None:
+    environment = {"SENSORIUM_RECEIVER__MAX_PENDING_BYTES": str(pending)}
+    if fits:
+        assert read_settings(environment).receiver.max_pending_bytes == pending
+    else:
+        with pytest.raises(SettingsError, match="MAX_PENDING_BYTES"):
+            read_settings(environment)

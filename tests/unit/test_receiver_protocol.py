@@ -24,6 +24,7 @@ class Served:
         self.state = ServerState()
         self.port = 0
         self.early = False
+        self.padding = b""
         self.gate = asyncio.Event()
         self.gate.set()
         self.bodies: list[bytes] = []
@@ -43,15 +44,17 @@ class Served:
         await self.gate.wait()
         self.bodies.append(body)
         self.headers.append(scope["headers"])
-        await answer_text(send, 413 if self.early else 200, scope["path"].encode())
+        await answer_text(send, 413 if self.early else 200, scope["path"].encode() + self.padding)
 
 
 @asynccontextmanager
-async def serving(head_seconds: float = LATE) -> AsyncIterator[Served]:
+async def serving(head_seconds: float = LATE, max_connections: int = 100) -> AsyncIterator[Served]:
     served = Served()
     loop = asyncio.get_running_loop()
     config = Config(served, ws="none", lifespan="off", access_log=False, log_config=None)
-    server = await loop.create_server(partial(BoundedProtocol, config, served.state, {}, _loop=loop, head_seconds=head_seconds), "127.0.0.1", 0)
+    server = await loop.create_server(
+        partial(BoundedProtocol, config, served.state, {}, _loop=loop, head_seconds=head_seconds, max_connections=max_connections), "127.0.0.1", 0
+    )
     served.port = server.sockets[0].getsockname()[1]
     try:
         yield served
@@ -212,6 +215,31 @@ async def test_too_many_pipelined_requests_end_the_connection_after_those_that_w
         served.gate.set()
         answered = (await client.hear_the_end()).count(b"HTTP/1.1 200 OK")
         assert answered == MAX_PIPELINED + 1 == served.running
+
+
+async def test_beyond_the_most_connections_it_is_503_until_one_ends() -> None:
+    async with serving(max_connections=2) as served, connected(served.port) as first:
+        async with connected(served.port) as second:
+            await second.say(post("/2"))
+            assert (await second.hear())[0] == 200
+            async with connected(served.port) as third:
+                status, headers, _ = await third.hear()
+                assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
+                assert await third.hear_the_end() == b""
+        await until(lambda: len(served.state.connections) == 1)
+        async with connected(served.port) as fourth:
+            for client in (first, fourth):
+                await client.say(post("/4"))
+                assert (await client.hear())[0] == 200
+
+
+async def test_who_does_not_take_its_answer_is_cut_off() -> None:
+    async with serving(SOON) as served, connected(served.port) as client:
+        served.padding = b"x" * 20_000_000
+        await client.say(post("/1"))
+        await until(lambda: served.running == 1)
+        await until(lambda: not served.state.connections)
+        assert len(await client.hear_the_end()) < 20_000_000
 
 
 # --- what is no HTTP
