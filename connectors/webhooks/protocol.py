@@ -64,7 +64,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._unparsed > MAX_FIELD_BYTES and not self._deaf:
             self._refuse(431)
-        elif self._deadline is None and self.timeout_keep_alive_task is None and self._is_answered():
+        elif self._deadline is None and (self._phase == "head" or (self.timeout_keep_alive_task is None and self._is_answered())):
             self._arm()
 
     def pause_writing(self) -> None:
@@ -83,8 +83,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._has_spoken = True
         self._phase, self._field_bytes, self._unparsed = "head", 0, 0
-        if self._deadline is None:
-            self._arm()
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
