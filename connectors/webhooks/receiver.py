@@ -71,6 +71,7 @@ class Receiver:
         self._understanding = understanding
         self._budget = Budget(settings.max_pending_bytes)
         self._rates = Rates()
+        self._said_at = -math.inf
         self.draining = False
 
     @property
@@ -100,7 +101,7 @@ class Receiver:
             await answer_problem(send, problem)
         except Unavailable as trouble:
             status = 503
-            log.warning("receiver_unavailable", what=trouble.what, detail=trouble.detail)
+            self._say(trouble)
             await answer_problem(send, Problem(503, "Service Unavailable", "not stored, send it again", {"retry-after": "1"}))
         except Disconnected:
             status = 499
@@ -197,6 +198,13 @@ class Receiver:
             text, kind = generate_latest(), CONTENT_TYPE_LATEST.encode()
         await answer_text(send, status, text, kind)
         return status
+
+    def _say(self, trouble: Unavailable) -> None:
+        """Once a second at most: an outage under load is one piece of news, and the metrics count the requests."""
+        now = time.monotonic()
+        if now - self._said_at >= 1.0:
+            self._said_at = now
+            log.warning("receiver_unavailable", what=trouble.what, detail=trouble.detail)
 
     def _must_be_loaded(self) -> None:
         if not self._directory.loaded:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from connectors.providers.direct import validate
 from connectors.webhooks.receiver import Understanding
@@ -294,6 +295,15 @@ async def test_without_kafka_nothing_is_accepted_and_all_are_asked_to_come_again
     for answer in (await application.deliver("ycloud", TEXT), await application.deliver("chatwoot", WOOT), await application.chat(MESSAGE)):
         assert problem(answer) == (503, "Service Unavailable")
         assert answer.headers["retry-after"] == "1"
+
+
+async def test_an_outage_is_not_a_line_of_log_for_every_request() -> None:
+    application = Application()
+    application.log.away = True
+    with capture_logs() as lines:
+        for _ in range(20):
+            assert (await application.deliver("ycloud", TEXT)).status == 503
+    assert lines == [{"event": "receiver_unavailable", "log_level": "warning", "what": "kafka", "detail": "_TIMED_OUT"}]
 
 
 async def test_before_tenants_are_known_nobody_is_a_stranger() -> None:
