@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+log = structlog.get_logger()
 
 DRAIN_NOTICE_SECONDS = 0.5
 """Between "not ready" and turning new connections away: a load balancer takes notice."""
@@ -93,6 +96,7 @@ async def serve_until_told(app: Any, host: str, port: int, *, draining: Callable
         **{"http": HttpToolsProtocol} | options,
     )
     server, listening = RoleServer(config), listening_socket(host, port)
+    log.info("http_listens", host=host, port=port)
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
@@ -100,6 +104,7 @@ async def serve_until_told(app: Any, host: str, port: int, *, draining: Callable
     told = asyncio.create_task(ending.wait())
     await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
+    log.info("http_drains")
     draining()  # 1
     server.say_goodbye()
     await asyncio.sleep(DRAIN_NOTICE_SECONDS)
