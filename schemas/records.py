@@ -204,7 +204,7 @@ Record = TenantRecord | Receipt
 
 
 class FoundAttachment(Value, frozen=True, kw_only=True):
-    """An attachment as a provider announces it. `url` None: there is no file (a location, a contact card, a failed download).
+    """An attachment as a provider announces it. Neither `url` nor `media_id`: there is no file (a location, a contact card, a failed download).
 
     `reason` set: it will never be fetched, and why (`no_file`, `web_page`, `media_unavailable`).
     """

@@ -15,6 +15,8 @@ Document = Mapping[str, Any]
 _DEEPEST = 60
 _NAME_CHARS = 256
 _URL_CHARS = 8_192
+_LARGEST_ID = 10**30
+_PHONE = re.compile(r"[0-9+()\s./\u2010-\u2015\u2060\u200e\u202a\u202c-]*")
 _NOT_DIGITS = re.compile(r"[^0-9]")
 
 
@@ -104,14 +106,20 @@ def link(document: Document, name: str) -> str | None:
     return value if value and len(value) <= _URL_CHARS and value.lower().startswith(("http://", "https://")) else None
 
 
-def digits(value: str | None) -> str | None:
-    """A phone number as digits; None when there is none in it."""
-    return _NOT_DIGITS.sub("", value or "") or None
+def who(document: Document, name: str) -> str | None:
+    """What names a person, an account or a group: a short string or a whole number."""
+    return None if isinstance(document.get(name), float) else name_of(document, name)
+
+
+def phone(document: Document, name: str) -> str | None:
+    """A phone number as digits; None for what is none: a user id holds digits too."""
+    value = who(document, name) or ""
+    return _NOT_DIGITS.sub("", value) or None if _PHONE.fullmatch(value) else None
 
 
 def identifier(value: object) -> str | None:
     """A provider's id as text, when it can serve as one."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST_ID:
         value = str(value)
     return value if isinstance(value, str) and is_provider_id(value) else None
 

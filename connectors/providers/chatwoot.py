@@ -37,7 +37,8 @@ OTHER_EVENTS = frozenset(
 _MESSAGE_TYPES = {0: "incoming", 1: "outgoing", 2: "activity", 3: "template", "0": "incoming", "1": "outgoing", "2": "activity", "3": "template"}
 _BOT_SENDERS = frozenset({"agent_bot", "captain_assistant", "agentbot", "captain::assistant"})
 _WEB_PAGES = frozenset({"fallback", "embed"})
-_SHARES = frozenset({"share", "story_mention", "ig_reel", "ig_post", "ig_story", "ig_story_reply"})
+_SHARES = frozenset({"share", "story_mention", "reel", "ig_reel", "ig_post", "ig_story", "ig_story_reply"})
+_META_PAGES = frozenset({"facebook.com", "instagram.com", "fb.watch", "fb.com"})
 _MAX_ATTACHMENTS = 50
 
 
@@ -59,7 +60,8 @@ class Chatwoot:
 
 def _event_key(event: Document) -> str | None:
     """`<account id>/<message id>`; other events carry no id of their own."""
-    if name_of(event, "event") not in MESSAGE_EVENTS:
+    kind = event.get("event")
+    if not isinstance(kind, str) or kind not in MESSAGE_EVENTS:
         return None
     account, message = identifier(part(event, "account").get("id")), identifier(event.get("id"))
     return identifier(f"{account}/{message}") if account and message else None
@@ -67,8 +69,8 @@ def _event_key(event: Document) -> str | None:
 
 def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
     event = parse(raw.body)
-    kind = name_of(event, "event")
-    if kind is None:
+    kind = event.get("event")
+    if not isinstance(kind, str) or not kind:
         return Quarantine("event_missing", "no event")
     if kind in OTHER_EVENTS:
         return Skip("not_a_message")
@@ -79,7 +81,7 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
         return Quarantine("identifier_missing", "no account id or message id")
     must_be_keyed(raw, found)
     spoken = event.get("message_type")
-    spoken = _MESSAGE_TYPES.get(spoken, spoken) if isinstance(spoken, str | int) else None
+    spoken = _MESSAGE_TYPES.get(spoken, spoken) if isinstance(spoken, str | int) and not isinstance(spoken, bool) else None
     match spoken:
         case "incoming" | "outgoing" | "template":
             return _message(found, event, kind, spoken)
@@ -92,14 +94,14 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
 def _message(found: str, event: Document, kind: str, spoken: str) -> ChatMessage:
     talk = part(event, "conversation")
     conversation_id = conversation(identifier(part(event, "account").get("id")), identifier(talk.get("id")))
-    private = event.get("private") is True
+    private = _is_private(event)
     direction: Direction = "inbound" if spoken == "incoming" and not private else "outbound"
-    attachments = _attachments(event)
+    files = _files(event)
+    attachments = _attachments(event, files)
     content = text(event, "content")
     sender = part(event, "sender")
-    empty = content is None and not attachments
-    attributes = _attributes(event, talk, attachments)
-    if empty and direction == "inbound":
+    attributes = _attributes(event, talk, files)
+    if content is None and not attachments and not private and "deleted" not in attributes:
         attributes["degraded_reason"] = "media_unavailable"
     return ChatMessage(
         provider_message_id=found,
@@ -117,12 +119,19 @@ def _message(found: str, event: Document, kind: str, spoken: str) -> ChatMessage
     )
 
 
+def _is_private(event: Document) -> bool:
+    """Whether it is an internal note. In doubt it is: a note must reach no customer and no model."""
+    return event.get("private") not in (None, False, 0, "", "0", "f", "false", "False")
+
+
 def _role(sender: Document, spoken: str, event: Document) -> Role:
     """Who speaks. Without a sender it is a template, a campaign or an automation, or a send from the channel's own app."""
     if spoken == "incoming":
         return "user"
     kind = (name_of(sender, "type") or "").lower()
-    if spoken == "template" or kind in _BOT_SENDERS:
+    # A campaign bears the name of the person who set it up: it is no less a machine's.
+    automatic = part(event, "additional_attributes").get("campaign_id") or part(event, "content_attributes").get("automation_rule_id")
+    if spoken == "template" or kind in _BOT_SENDERS or automatic:
         return "assistant"
     if kind == "user" or part(event, "content_attributes").get("external_echo"):
         return "agent"
@@ -142,9 +151,22 @@ def _kind(event: Document, attachments: tuple[FoundAttachment, ...], content: st
     return "interactive" if form in {"input_select", "cards", "form", "input_csat", "input_email", "input_text", "input_textarea"} else "text"
 
 
-def _attachments(event: Document) -> tuple[FoundAttachment, ...]:
+def _files(event: Document) -> list[Document]:
+    """The attachments, of a post that was shared only one: Instagram announces it as `share` and again as `ig_post`."""
+    kept: list[Document] = []
+    shared: set[str] = set()
+    for one in parts(event, "attachments"):
+        url = link(one, "data_url") if name_of(one, "file_type") in _SHARES else None
+        if url is None or url not in shared:
+            kept.append(one)
+        if url is not None:
+            shared.add(url)
+    return kept[:_MAX_ATTACHMENTS]
+
+
+def _attachments(event: Document, files: list[Document]) -> tuple[FoundAttachment, ...]:
     sticker = name_of(event, "content_type") == "sticker"
-    return tuple(_attachment(one, sticker) for one in parts(event, "attachments")[:_MAX_ATTACHMENTS])
+    return tuple(_attachment(one, sticker) for one in files)
 
 
 def _attachment(one: Document, sticker: bool) -> FoundAttachment:
@@ -154,7 +176,7 @@ def _attachment(one: Document, sticker: bool) -> FoundAttachment:
         return FoundAttachment(type="location", reason="no_file")
     if form == "contact":
         return FoundAttachment(type="contact", reason="no_file")
-    if form in _WEB_PAGES:
+    if form in _WEB_PAGES or (form in _SHARES and _is_page_of_meta(url)):
         return FoundAttachment(type="other", url=url, reason="web_page")
     mime_type = name_of(one, "content_type")
     return FoundAttachment(
@@ -178,8 +200,17 @@ def _type(form: str, mime_type: str | None, sticker: bool) -> AttachmentType:
         return "document"
     if form in _SHARES:
         family = (mime_type or "").partition("/")[0]
-        return "video" if family == "video" or form == "ig_reel" else "image" if family == "image" or form == "story_mention" else "other"
+        return "video" if family == "video" or form in ("reel", "ig_reel") else "image" if family == "image" or form == "story_mention" else "other"
     return "other"
+
+
+def _is_page_of_meta(url: str | None) -> bool:
+    """A shared post or reel may be given as the page that shows it. Files come from Meta's CDN, under other names."""
+    try:
+        host = (urlsplit(url or "").hostname or "").lower()
+    except ValueError:
+        return False
+    return host in _META_PAGES or host.removeprefix("www.").removeprefix("m.") in _META_PAGES
 
 
 def _filename(url: str | None) -> str | None:
@@ -194,7 +225,7 @@ def _filename(url: str | None) -> str | None:
     return name[:256] if "/active_storage/" in path and name else None
 
 
-def _attributes(event: Document, talk: Document, attachments: tuple[FoundAttachment, ...]) -> dict[str, Any]:
+def _attributes(event: Document, talk: Document, files: list[Document]) -> dict[str, Any]:
     """A white list. Tokens, addresses of people and provider configuration that Chatwoot sends along stay behind."""
     content = part(event, "content_attributes")
     inbox = part(event, "inbox")
@@ -215,23 +246,23 @@ def _attributes(event: Document, talk: Document, attachments: tuple[FoundAttachm
         story_id=name_of(content, "story_id"),
         image_type=name_of(content, "image_type"),
         campaign_id=identifier(part(event, "additional_attributes").get("campaign_id")),
+        automation_rule_id=identifier(content.get("automation_rule_id")),
     )
-    found = parts(event, "attachments")[:_MAX_ATTACHMENTS]
     places = [
         present(latitude=text(one, "coordinates_lat", 40), longitude=text(one, "coordinates_long", 40), name=name_of(one, "fallback_title"))
-        for one, attachment in zip(found, attachments, strict=True)
-        if attachment.type == "location"
+        for one in files
+        if name_of(one, "file_type") == "location"
     ]
     cards = [
         present(
             phone=name_of(one, "fallback_title"),
             **{key: name_of(part(one, "meta"), key) for key in ("firstName", "lastName", "first_name", "last_name")},
         )
-        for one, attachment in zip(found, attachments, strict=True)
-        if attachment.type == "contact"
+        for one in files
+        if name_of(one, "file_type") == "contact"
     ]
-    titles = [title for one in found if name_of(one, "file_type") in _WEB_PAGES and (title := name_of(one, "fallback_title"))]
-    heard = [said for one in found if (said := text(one, "transcribed_text", 20_000))]
+    titles = [title for one in files if name_of(one, "file_type") in _WEB_PAGES and (title := name_of(one, "fallback_title"))]
+    heard = [said for one in files if (said := text(one, "transcribed_text", 20_000))]
     safe = storable_deep(attributes | present(locations=places, contacts=cards, page_titles=titles, chatwoot_transcripts=heard))
     assert isinstance(safe, dict)
     return safe

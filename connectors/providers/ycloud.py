@@ -2,13 +2,14 @@
 
 import base64
 import binascii
+import json
+import re
 from typing import Any
 
 from connectors.providers.adapter import (
     Document,
     Unreadable,
     conversation,
-    digits,
     identified,
     identifier,
     is_audio,
@@ -20,18 +21,21 @@ from connectors.providers.adapter import (
     parse,
     part,
     parts,
+    phone,
     present,
     text,
+    who,
 )
 from schemas.keys import body_id, conversation_part
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
 from schemas.text import storable_deep
 
-INBOUND = frozenset({"whatsapp.inbound_message.received"})
+INBOUND = {"whatsapp.inbound_message.received": "whatsappInboundMessage", "messenger.inbound_message.received": "messengerInboundMessage"}
+"""What a customer said, and the object that says it."""
 ECHOES = frozenset({"whatsapp.smb.message.echoes", "whatsapp.smb.message.created", "whatsapp.echo_message.created", "whatsapp.echo_message.updated"})
 HISTORY = frozenset({"whatsapp.smb.history"})
-MESSAGES = INBOUND | ECHOES | HISTORY
+MESSAGES = INBOUND.keys() | ECHOES | HISTORY
 STATUSES = frozenset(
     {"whatsapp.message.updated", "messenger.message.updated", "sms.message.updated", "voice.message.updated", "email.delivery.updated"}
 )
@@ -47,6 +51,11 @@ _FILES: dict[str, AttachmentType] = {
     "document": "document",
     "sticker": "sticker",
 }
+
+
+_MAX_CONTACTS = 50
+_HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_REPLIES = ("button_reply", "list_reply", "nfm_reply", "call_permission_reply")
 
 
 class YCloud:
@@ -67,14 +76,28 @@ class YCloud:
 
 def _event_key(event: Document) -> str | None:
     """wamid of a message; of every other event its own id, so that a status can never claim its message's key."""
-    if name_of(event, "type") in MESSAGES:
-        message = _message_of(event)
-        return identifier(message.get("wamid")) or identifier(message.get("id")) or identifier(event.get("id"))
+    kind = event.get("type")
+    if isinstance(kind, str) and kind in MESSAGES:
+        message, _ = _message_of(event, kind)
+        if not _is_mere_update(kind, message):
+            return identifier(message.get("wamid")) or identifier(message.get("id")) or identifier(event.get("id"))
     return identifier(event.get("id"))
 
 
-def _message_of(event: Document) -> Document:
-    return part(event, "whatsappInboundMessage") or part(event, "whatsappMessage") or part(event, "whatsappEchoMessage")
+def _message_of(event: Document, kind: str) -> tuple[Document, bool]:
+    """The message a message event holds, and whether the business sent it. History goes both ways: the object's name tells which."""
+    if kind in INBOUND:
+        return part(event, INBOUND[kind]), False
+    received = part(event, "whatsappInboundMessage")
+    sent = part(event, "whatsappMessage") or part(event, "whatsappEchoMessage")
+    if kind in HISTORY:
+        return (received, False) if received else (sent, True)
+    return sent or received, True
+
+
+def _is_mere_update(kind: str, message: Document) -> bool:
+    """An echo's update carries a status and neither type nor content."""
+    return kind == "whatsapp.echo_message.updated" and not name_of(message, "type")
 
 
 def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
@@ -86,7 +109,7 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
         return Skip("delivery_status")
     if kind not in MESSAGES:
         return Skip("not_a_message") if kind.startswith(_KNOWN_FAMILIES) else Skip("unknown_event")
-    message = _message_of(event)
+    message, outbound = _message_of(event, kind)
     if not message:
         return Quarantine("payload_missing", "the event names a message that is not there")
     found = _event_key(event)
@@ -98,9 +121,8 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
         return Skip("system_event")
     if said == "request_welcome":
         return Skip("welcome_request")
-    if kind == "whatsapp.echo_message.updated" and not said:
+    if _is_mere_update(kind, message):
         return Skip("echo_without_content")
-    outbound = kind in ECHOES or (kind in HISTORY and "whatsappInboundMessage" not in event)
     return _message(found, event, message, said, outbound=outbound)
 
 
@@ -108,7 +130,7 @@ def _message(found: str, event: Document, message: Document, said: str, *, outbo
     conversation_id, aliases = _conversation(message, outbound=outbound)
     attachments = _attachments(message, said)
     profile = part(message, "customerProfile")
-    sender = digits(name_of(message, "from"))
+    sender = phone(message, "from") or next(iter([] if outbound else _users(message, outbound=False)), None)
     return ChatMessage(
         provider_message_id=found,
         conversation_id=conversation_id,
@@ -118,55 +140,66 @@ def _message(found: str, event: Document, message: Document, said: str, *, outbo
         kind=_kind(said, attachments),
         content=_content(message, said),
         occurred_at=moment(message.get("sendTime")) or moment(message.get("createTime")) or moment(event.get("createTime")),
-        sender_id=sender if outbound else sender or name_of(message, "fromUserId"),
+        sender_id=sender or who(message, "from"),
         sender_name=None if outbound else name_of(profile, "name"),
         attachments=attachments,
-        attributes=_attributes(event, message, said),
+        attributes=_attributes(event, message, said, outbound=outbound),
         is_history=name_of(event, "type") in HISTORY,
     )
 
 
 def _conversation(message: Document, *, outbound: bool) -> tuple[str, tuple[str, ...]]:
-    """The group, or `<business>~<customer>` by phone, else by user id; the other form is an alias."""
+    """The group, or `<business>~<customer>` by phone, else by user id; the other forms are aliases."""
     group = identifier(message.get("groupId"))
     if group is not None:
         return conversation_part(group)[:400], ()
     business, customer = ("from", "to") if outbound else ("to", "from")
-    users = ("toUserId", "recipientUserId", "toParentUserId") if outbound else ("fromUserId", "fromParentUserId")
-    ours = digits(name_of(message, business)) or name_of(message, business) or name_of(message, "wabaId")
-    phone = digits(name_of(message, customer))
-    user = next((found for name in users if (found := name_of(message, name))), None)
-    main = conversation(ours, phone or user or name_of(message, customer))
-    return main, (conversation(ours, user),) if phone and user else ()
+    ours = phone(message, business) or who(message, business) or who(message, "wabaId")
+    number = phone(message, customer)
+    names: list[str | None] = [*([number] if number else []), *_users(message, outbound=outbound)]
+    main, *others = dict.fromkeys(conversation(ours, name) for name in names or [who(message, customer)])
+    return main, tuple(others)
+
+
+def _users(message: Document, *, outbound: bool) -> list[str]:
+    """The customer's business-scoped ids, its own before its parent's."""
+    names = ("toUserId", "recipientUserId", "toParentUserId") if outbound else ("fromUserId", "fromParentUserId")
+    return [found for name in names if (found := who(message, name))]
 
 
 def _attachments(message: Document, said: str) -> tuple[FoundAttachment, ...]:
     if said == "location":
         return (FoundAttachment(type="location", reason="no_file"),)
     if said == "contacts":
-        return tuple(FoundAttachment(type="contact", reason="no_file") for _ in (parts(message, "contacts") or [{}]))
+        return tuple(FoundAttachment(type="contact", reason="no_file") for _ in (_cards(message) or [{}]))
     if said not in _FILES:
         return ()
     file = part(message, said) or part(message, "audio" if said == "voice" else said)
     mime_type = name_of(file, "mime_type")
-    url = link(file, "link") or link(file, "url")
+    url, media_id = link(file, "link") or link(file, "url"), identifier(file.get("id"))
     return (
         FoundAttachment(
             type="audio" if is_audio(mime_type) else _FILES[said],
             url=url,
-            media_id=identifier(file.get("id")),
+            media_id=media_id,
             mime_type=mime_type,
             filename=name_of(file, "filename"),
             declared_sha256=_hex_digest(name_of(file, "sha256")),
-            reason=None if url else "media_unavailable",
+            reason=None if url or media_id else "media_unavailable",
         ),
     )
 
 
+def _cards(message: Document) -> list[Document]:
+    return parts(message, "contacts")[:_MAX_CONTACTS]
+
+
 def _hex_digest(declared: str | None) -> str | None:
-    """YCloud declares base64; some events were seen with hex."""
+    """YCloud declares base64; hex is taken too."""
     if declared is None:
         return None
+    if _HEX_SHA256.fullmatch(declared):
+        return declared.lower()
     try:
         raw = base64.b64decode(declared, validate=True)
     except (binascii.Error, ValueError):
@@ -196,9 +229,9 @@ def _content(message: Document, said: str) -> str | None:
             return text(part(message, "text"), "body")
         case "interactive":
             reply = _interactive_reply(message)
-            return text(reply, "title") or text(reply, "body") or text(reply, "response")
+            return text(reply, "title") or text(reply, "body")
         case "button":
-            return text(part(message, "button"), "text") or text(part(message, "button"), "payload")
+            return text(part(message, "button"), "text")
         case "order":
             return text(part(message, "order"), "text")
         case "reaction":
@@ -210,11 +243,20 @@ def _content(message: Document, said: str) -> str | None:
 def _interactive_reply(message: Document) -> Document:
     interactive = part(message, "interactive")
     return part(interactive, name_of(interactive, "type") or "") or next(
-        (part(interactive, name) for name in ("button_reply", "list_reply", "nfm_reply", "call_permission_reply") if part(interactive, name)), {}
+        (part(interactive, name) for name in _REPLIES if part(interactive, name)), {}
     )
 
 
-def _attributes(event: Document, message: Document, said: str) -> dict[str, Any]:
+def _reply_attributes(reply: Document) -> dict[str, Any]:
+    """What an answer says beside its title. A flow's answer is JSON in a string; as an object it is written as one."""
+    names = ("id", "description", "name", "response_json", "response", "expiration_timestamp")
+    found = present(**{name: text(reply, name, 20_000) for name in names}, is_permanent=reply.get("is_permanent") is True or None)
+    if isinstance(reply.get("response_json"), dict | list):
+        found["response_json"] = json.dumps(reply["response_json"], ensure_ascii=False)[:20_000]
+    return found
+
+
+def _attributes(event: Document, message: Document, said: str, *, outbound: bool) -> dict[str, Any]:
     """A white list: what a bot may need and the columns do not hold."""
     context = part(message, "context")
     referral = part(message, "referral")
@@ -222,9 +264,10 @@ def _attributes(event: Document, message: Document, said: str) -> dict[str, Any]
         event_id=name_of(event, "id"),
         event_type=name_of(event, "type"),
         group_id=name_of(message, "groupId"),
-        user_id=name_of(message, "fromUserId") or name_of(message, "toUserId"),
+        user_id=next(iter(_users(message, outbound=outbound)), None),
         reply_to=name_of(context, "id"),
-        forwarded=bool(context.get("forwarded")) or None,
+        forwarded=bool(context.get("forwarded") or context.get("frequently_forwarded")) or None,
+        product=present(**{name: name_of(part(context, "referred_product"), name) for name in ("catalog_id", "product_retailer_id")}),
         username=name_of(part(message, "customerProfile"), "username"),
         referral=present(
             **{name: text(referral, name, 2_000) for name in ("source_url", "source_type", "source_id", "headline", "body", "ctwa_clid")}
@@ -232,10 +275,7 @@ def _attributes(event: Document, message: Document, said: str) -> dict[str, Any]
     )
     match said:
         case "interactive":
-            reply = _interactive_reply(message)
-            attributes["interactive"] = present(
-                **{name: text(reply, name, 20_000) for name in ("id", "description", "name", "response_json", "response", "expiration_timestamp")}
-            )
+            attributes["interactive"] = _reply_attributes(_interactive_reply(message))
         case "button":
             attributes["button"] = present(payload=text(part(message, "button"), "payload", 2_000))
         case "reaction":
@@ -252,7 +292,7 @@ def _attributes(event: Document, message: Document, said: str) -> dict[str, Any]
             place = part(message, "location")
             attributes["location"] = present(**{name: text(place, name, 1_000) for name in ("latitude", "longitude", "name", "address", "url")})
         case "contacts":
-            attributes["contacts"] = [_contact(card) for card in parts(message, "contacts")[:50]]
+            attributes["contacts"] = [_contact(card) for card in _cards(message)]
         case "text" | "image" | "video" | "audio" | "voice" | "document" | "sticker":
             pass
         case _:

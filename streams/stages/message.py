@@ -108,7 +108,7 @@ def provider_attributes(message: EnrichedMessage) -> dict[str, Any]:
 def _announced(index: int, found: FoundAttachment) -> Attachment:
     if found.reason in _SKIPPED_FROM_THE_START:
         status, reason = "skipped", found.reason
-    elif found.reason is not None or found.url is None:
+    elif found.reason is not None or (found.url is None and found.media_id is None):
         status, reason = "failed", found.reason or "media_unavailable"
     else:
         status, reason = "pending", None

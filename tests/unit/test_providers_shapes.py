@@ -5,37 +5,11 @@ from typing import Any
 
 import pytest
 
-from connectors.providers import catalogue
 from connectors.providers.adapter import moment
 from schemas.outcomes import Quarantine, Skip
-from schemas.records import ChatMessage, FoundAttachment
-from tests.unit.records import body, payload, raw
-
-BUSINESS, CUSTOMER = "+1 (415) 555-0123", "+1 202 555 0147"
-
-
-def ycloud(type: str = "whatsapp.inbound_message.received", **message: Any) -> dict[str, Any]:
-    name = "whatsappInboundMessage" if "inbound" in type or type == "whatsapp.smb.history" else "whatsappMessage"
-    ends = {"from": CUSTOMER, "to": BUSINESS} if name == "whatsappInboundMessage" else {"from": BUSINESS, "to": CUSTOMER}
-    return {"id": "evt_1", "type": type, "apiVersion": "v2", name: {"wamid": "wamid.1", **ends, **message}}
-
-
-def chatwoot(*attachments: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    event = {**payload("chatwoot", "api_channel_text_2026_02.json"), **fields}
-    return {**event, "content": fields.get("content"), "attachments": list(attachments)} if attachments else event
-
-
-def verdict(event: dict[str, Any]) -> ChatMessage | Skip | Quarantine:
-    provider = "chatwoot" if "event" in event else "ycloud"
-    (provider_id,) = catalogue.identify(provider, body(event))
-    return catalogue.read(raw(provider, provider_id, body(event)))
-
-
-def understood(event: dict[str, Any]) -> ChatMessage:
-    found = verdict(event)
-    assert isinstance(found, ChatMessage), found
-    return found
-
+from schemas.records import FoundAttachment
+from tests.unit.events import BUSINESS, CUSTOMER, chatwoot, text_of, understood, verdict, ycloud
+from tests.unit.records import payload
 
 # YCloud: who talks to whom
 
@@ -56,22 +30,18 @@ def understood(event: dict[str, Any]) -> ChatMessage:
 def test_a_ycloud_conversation_is_named_by_phones_else_by_the_user_id(
     fields: dict[str, Any], conversation_id: str, aliases: tuple[str, ...], sender_id: str
 ) -> None:
-    found = understood(ycloud() | {"whatsappInboundMessage": _text(fields)})
+    found = understood(ycloud() | {"whatsappInboundMessage": text_of(fields)})
     assert (found.conversation_id, found.aliases, found.sender_id) == (conversation_id, aliases, sender_id)
 
 
-def _text(fields: dict[str, Any]) -> dict[str, Any]:
-    return {"wamid": "wamid.1", "from": CUSTOMER, "to": BUSINESS, "type": "text", "text": {"body": "Hola"}, **fields}
-
-
 def test_a_ycloud_message_of_nobody_is_quarantined() -> None:
-    found = verdict(ycloud() | {"whatsappInboundMessage": _text({"from": None})})
+    found = verdict(ycloud() | {"whatsappInboundMessage": text_of({"from": None})})
     assert found == Quarantine("conversation_missing", "neither a phone number nor a user id")
 
 
 @pytest.mark.parametrize("type", ["whatsapp.smb.message.echoes", "whatsapp.smb.message.created", "whatsapp.echo_message.created"])
 def test_what_the_business_sends_from_its_phone_is_an_agents(type: str) -> None:
-    found = understood(ycloud(type) | {"whatsappMessage": _text({"from": BUSINESS, "to": CUSTOMER})})
+    found = understood(ycloud(type) | {"whatsappMessage": text_of({"from": BUSINESS, "to": CUSTOMER})})
     assert (found.role, found.direction, found.conversation_id) == ("agent", "outbound", "14155550123~12025550147")
 
 
@@ -80,13 +50,13 @@ def test_an_update_of_an_echo_without_content_is_skipped() -> None:
 
 
 def test_an_echo_of_a_text_that_is_not_there_has_no_content() -> None:
-    found = understood(ycloud("whatsapp.smb.message.echoes") | {"whatsappMessage": _text({"from": BUSINESS, "to": CUSTOMER, "text": None})})
+    found = understood(ycloud("whatsapp.smb.message.echoes") | {"whatsappMessage": text_of({"from": BUSINESS, "to": CUSTOMER, "text": None})})
     assert (found.kind, found.content) == ("text", None)
 
 
 @pytest.mark.parametrize(("key", "direction"), [("whatsappInboundMessage", "inbound"), ("whatsappMessage", "outbound")])
 def test_history_goes_both_ways_and_is_known_as_history(key: str, direction: str) -> None:
-    found = understood({"id": "evt_1", "type": "whatsapp.smb.history", key: _text({})})
+    found = understood({"id": "evt_1", "type": "whatsapp.smb.history", key: text_of({})})
     assert (found.direction, found.is_history) == (direction, True)
 
 
@@ -160,10 +130,12 @@ def test_a_ycloud_file_is_announced(said: str, file: dict[str, Any], attachment:
 
 
 @pytest.mark.parametrize("link", [None, "", "ftp://host/f", "file:///etc/passwd", 7, "https://h/" + "x" * 9_000])
-def test_a_file_without_a_usable_link_is_known_not_to_come(link: object) -> None:
+def test_a_file_without_a_usable_link_is_fetched_by_its_id_and_without_either_known_not_to_come(link: object) -> None:
     event = ycloud()
     event["whatsappInboundMessage"].update({"type": "image", "image": {"link": link, "id": "9"}})
-    assert understood(event).attachments == (FoundAttachment(type="image", media_id="9", reason="media_unavailable"),)
+    assert understood(event).attachments == (FoundAttachment(type="image", media_id="9"),)
+    event["whatsappInboundMessage"].update({"image": {"link": link}})
+    assert understood(event).attachments == (FoundAttachment(type="image", reason="media_unavailable"),)
 
 
 # Chatwoot
@@ -295,8 +267,8 @@ def test_a_time_is_read_in_every_form_providers_write(value: object, expected: d
         ({"id": "e", "type": "whatsapp.call.connect"}, "not_a_message"),
         ({"id": "e", "type": "contact.created"}, "not_a_message"),
         ({"id": "e", "type": "whatsapp.hologram"}, "unknown_event"),
-        (ycloud() | {"whatsappInboundMessage": _text({"type": "request_welcome"})}, "welcome_request"),
-        (ycloud() | {"whatsappInboundMessage": _text({"type": "system"})}, "system_event"),
+        (ycloud() | {"whatsappInboundMessage": text_of({"type": "request_welcome"})}, "welcome_request"),
+        (ycloud() | {"whatsappInboundMessage": text_of({"type": "system"})}, "system_event"),
         ({"event": "webwidget_triggered"}, "not_a_message"),
         ({"event": "message_hologram"}, "unknown_event"),
     ],

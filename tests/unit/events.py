@@ -1,0 +1,37 @@
+"""Webhook events for tests: each builder gives a valid one, and takes the fields that matter to the case."""
+
+from typing import Any
+
+from connectors.providers import catalogue
+from schemas.outcomes import Quarantine, Skip
+from schemas.records import ChatMessage
+from tests.unit.records import body, payload, raw
+
+BUSINESS, CUSTOMER = "+1 (415) 555-0123", "+1 202 555 0147"
+
+
+def ycloud(type: str = "whatsapp.inbound_message.received", /, **message: Any) -> dict[str, Any]:
+    name = "whatsappInboundMessage" if "inbound" in type or type == "whatsapp.smb.history" else "whatsappMessage"
+    ends = {"from": CUSTOMER, "to": BUSINESS} if name == "whatsappInboundMessage" else {"from": BUSINESS, "to": CUSTOMER}
+    return {"id": "evt_1", "type": type, "apiVersion": "v2", name: {"wamid": "wamid.1", **ends, **message}}
+
+
+def chatwoot(*attachments: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    event = {**payload("chatwoot", "api_channel_text_2026_02.json"), **fields}
+    return {**event, "content": fields.get("content"), "attachments": list(attachments)} if attachments else event
+
+
+def verdict(event: dict[str, Any]) -> ChatMessage | Skip | Quarantine:
+    provider = "chatwoot" if "event" in event else "ycloud"
+    (provider_id,) = catalogue.identify(provider, body(event))
+    return catalogue.read(raw(provider, provider_id, body(event)))
+
+
+def understood(event: dict[str, Any]) -> ChatMessage:
+    found = verdict(event)
+    assert isinstance(found, ChatMessage), found
+    return found
+
+
+def text_of(fields: dict[str, Any]) -> dict[str, Any]:
+    return {"wamid": "wamid.1", "from": CUSTOMER, "to": BUSINESS, "type": "text", "text": {"body": "Hola"}, **fields}
