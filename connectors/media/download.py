@@ -14,7 +14,9 @@ import ssl
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -63,8 +65,13 @@ class Downloaded:
         self.path.unlink(missing_ok=True)
 
 
+_RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="resolve")
+"""Of its own: name servers that never answer must not hold the threads that everything else in the process waits for."""
+
+
 async def system_resolve(host: str, port: int) -> list[str]:
-    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    infos = await asyncio.get_running_loop().run_in_executor(_RESOLVERS, look_up)
     return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
@@ -143,8 +150,10 @@ class Downloader:
 
     async def _follow(self, url: str, headers: Mapping[str, str], max_bytes: int) -> Downloaded:
         target = first = self._checked(url)
+        sent = dict(headers)
         for _ in range(MAX_HOPS + 1):
-            sent = {**headers} if _origin(target) == _origin(first) else {}
+            if _origin(target) != _origin(first):
+                sent = {}  # for good: who sent us away must not choose what is asked with them on the way back
             # identity: media is compressed already, and a compressed answer could be a bomb
             request = [("host", target.netloc), ("accept", "*/*"), ("accept-encoding", "identity"), ("user-agent", "sensorium"), *sent.items()]
             async with self._pool.stream("GET", target.geturl(), headers=_encoded(request), extensions={"timeout": _TIMEOUTS}) as response:
@@ -177,10 +186,7 @@ class Downloader:
             joined = urljoin(here.geturl(), location)
         except ValueError:
             raise Refused("media_refused_address") from None
-        there = self._checked(joined)
-        if here.scheme == "https" and there.scheme == "http":
-            raise Refused("media_refused_address")
-        return there
+        return self._checked(joined)
 
     async def _spool(self, chunks: AsyncIterator[bytes], answer: Mapping[str, str], max_bytes: int) -> Downloaded:
         descriptor, name = tempfile.mkstemp(dir=self._spool_dir)
@@ -191,7 +197,6 @@ class Downloader:
                     size += len(chunk)
                     if size > max_bytes:
                         raise Refused("media_too_large")
-
                     if len(head) < HEAD_BYTES:
                         head += chunk[: HEAD_BYTES - len(head)]
                     digest.update(chunk)
@@ -235,13 +240,18 @@ def _check_answer(status: int, answer: Mapping[str, str], max_bytes: int) -> Non
     if answer.get("content-encoding", "identity").lower() != "identity":
         raise Refused("media_wrong_content", status)
     declared = answer.get("content-length", "")
-    if declared.isdigit() and int(declared[:20]) > max_bytes:
+    if _is_number(declared) and int(declared[:20]) > max_bytes:
         raise Refused("media_too_large", status)
 
 
 def _retry_after(value: str) -> float:
     """Seconds, as the server asked; a date is not worth reading here."""
-    return min(float(value), LONGEST_RETRY_AFTER_SECONDS) if value.isdigit() and len(value) < 6 else 1.0
+    return min(float(value), LONGEST_RETRY_AFTER_SECONDS) if _is_number(value) and len(value) < 6 else 1.0
+
+
+def _is_number(value: str) -> bool:
+    """Digits as headers have them: `²` is a digit to Python, and a byte of Latin-1."""
+    return value.isascii() and value.isdigit()
 
 
 def sweep_spool(spool_dir: Path, older_than_seconds: float) -> int:

@@ -156,12 +156,6 @@ def must_be_keyed(raw: RawMessage, found: str) -> None:
         raise Unreadable(Quarantine("identifier_mismatch", "the body's id is not the key's"))
 
 
-def is_audio(mime_type: str | None) -> bool:
-    """Whether a declared type is sound, whatever the provider calls the attachment."""
-    plain = (mime_type or "").partition(";")[0].strip().lower()
-    return plain.startswith("audio/") or plain == "application/ogg"
-
-
 def kind_of(attachments: tuple[FoundAttachment, ...], without: Kind = "text") -> Kind:
     """The kind of a message that is its attachments: `mixed` when they are of several types."""
     kinds: dict[AttachmentType, Kind] = {

@@ -9,7 +9,6 @@ from connectors.providers.adapter import (
     conversation,
     identified,
     identifier,
-    is_audio,
     kind_of,
     link,
     moment,
@@ -22,6 +21,7 @@ from connectors.providers.adapter import (
     text,
 )
 from schemas.keys import body_id
+from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, Direction, FoundAttachment, Kind, RawMessage, Role
 from schemas.text import storable, storable_deep
@@ -190,7 +190,7 @@ def _attachment(one: Document, sticker: bool) -> FoundAttachment:
 
 def _type(form: str, mime_type: str | None, sticker: bool) -> AttachmentType:
     """Whatever is sound is audio: Chatwoot's own `audio`, or a sound sent as a file."""
-    if form == "audio" or is_audio(mime_type):
+    if form == "audio" or is_sound(mime_type):
         return "audio"
     if form == "image":
         return "sticker" if sticker else "image"

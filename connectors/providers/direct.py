@@ -7,7 +7,6 @@ from connectors.providers.adapter import (
     Unreadable,
     identified,
     identifier,
-    is_audio,
     kind_of,
     link,
     moment,
@@ -20,6 +19,7 @@ from connectors.providers.adapter import (
     text,
 )
 from schemas.keys import PROVIDER_PATTERN, body_id, conversation_part, is_provider_id
+from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, RawMessage
 
@@ -77,7 +77,7 @@ def _attachment(one: Document) -> FoundAttachment:
     mime_type = name_of(one, "mime_type")
     kind: Any = one.get("type")
     return FoundAttachment(
-        type="audio" if is_audio(mime_type) else kind, url=link(one, "url"), mime_type=mime_type, filename=name_of(one, "filename")
+        type="audio" if is_sound(mime_type) else kind, url=link(one, "url"), mime_type=mime_type, filename=name_of(one, "filename")
     )
 
 

@@ -1,13 +1,22 @@
 """Which requests may give a file, by provider. Credentials go to the provider's own origin and nowhere else."""
 
+import re
+from collections.abc import Set
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from schemas.records import MediaJob
 
 YCLOUD_KEYED_SECONDS = 30 * 86_400.0
 YCLOUD_UNKEYED_SECONDS = 600.0
 META_CDN_SECONDS = 3_600.0
+_META_CDN = (".fbsbx.com", ".fbcdn.net", ".cdninstagram.com")
+_DOWNLOADS = "/v2/whatsapp/media/download/"
+_MEDIA_ID = re.compile(re.escape(_DOWNLOADS) + r"([^/]+)/?")
+
+
+class ForeignHost(Exception):
+    """The link leads to a host that is none of its provider's: it is not asked for anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +34,57 @@ def origin(url: str) -> tuple[str, str, int | None]:
     return split.scheme, (split.hostname or "").lower(), split.port or {"https": 443, "http": 80}.get(split.scheme)
 
 
-def ways(job: MediaJob, *, api_key: str | None, ycloud_api_base: str) -> tuple[Way, ...]:
-    """The requests to try for a job, in order."""
-    return ways_to(job.provider, job.url, job.media_id, api_key, ycloud_api_base)
+def ways(job: MediaJob, *, api_key: str | None, ycloud_api_base: str, exempt: Set[tuple[str, int]] = frozenset()) -> tuple[Way, ...]:
+    """The requests to try for a job, in order. Raises ForeignHost."""
+    return ways_to(job.provider, job.url, job.media_id, api_key, ycloud_api_base, exempt)
 
 
-def ways_to(provider: str, url: str, media_id: str | None, api_key: str | None, ycloud_api_base: str) -> tuple[Way, ...]:
-    """The requests to try, in order.
+def ways_to(
+    provider: str, url: str, media_id: str | None, api_key: str | None, ycloud_api_base: str, exempt: Set[tuple[str, int]] = frozenset()
+) -> tuple[Way, ...]:
+    """The requests to try, in order. `exempt`: (host, port) pairs a person allowed, whosever they are. Raises ForeignHost.
 
     YCloud: the link with the key, once without it (a keyed request was seen refused where a plain one passed), then the
-    durable form by media id, which outlives the link.
+    durable form by media id, which outlives the link and serves without one. Chatwoot stands on a host of the tenant's
+    own and hands on links of others; what comes by `POST /chat` may come from anywhere: neither has a list.
     """
+    if provider == "ycloud":
+        return _ycloud(url, media_id, api_key, ycloud_api_base, exempt)
+    try:
+        host = origin(url)[1]
+    except ValueError:
+        return ()
+    return (Way(url, lifetime_seconds=META_CDN_SECONDS if host.endswith(_META_CDN) else None),)
+
+
+def _ycloud(url: str, media_id: str | None, api_key: str | None, api_base: str, exempt: Set[tuple[str, int]]) -> tuple[Way, ...]:
+    base = origin(api_base)
+    durable = _durable(media_id or _media_id_in(url, base), api_key, api_base)
+    if not url:
+        return durable
     try:
         here = origin(url)
     except ValueError:
         return ()
-    if provider != "ycloud":
-        expires = here[1].endswith((".fbsbx.com", ".fbcdn.net", ".cdninstagram.com"))
-        return (Way(url, lifetime_seconds=META_CDN_SECONDS if expires else None),)
-    if here != origin(ycloud_api_base):
-        return (Way(url),)
-    if api_key is None:
-        return (Way(url, lifetime_seconds=YCLOUD_UNKEYED_SECONDS),)
-    key = {"X-API-Key": api_key}
-    keyed = Way(url, key, YCLOUD_KEYED_SECONDS)
-    plain = Way(url)
-    if media_id is None:
-        return keyed, plain
-    durable = Way(f"{ycloud_api_base.rstrip('/')}/v2/whatsapp/media/download/{quote(media_id, safe='')}", key, YCLOUD_KEYED_SECONDS)
-    return keyed, plain, durable
+    if here == base:
+        if api_key is None:
+            return (Way(url, lifetime_seconds=YCLOUD_UNKEYED_SECONDS),)
+        return Way(url, {"X-API-Key": api_key}, YCLOUD_KEYED_SECONDS), Way(url), *(way for way in durable if way.url != url)
+    if here[1] not in ("ycloud.com", base[1]) and not here[1].endswith(".ycloud.com") and here[1:] not in exempt:
+        raise ForeignHost
+    return (Way(url),)
+
+
+def _media_id_in(url: str, base: tuple[str, str, int | None]) -> str | None:
+    """A link holds its file's id: what is left to ask by when nothing else was kept of it."""
+    try:
+        found = _MEDIA_ID.fullmatch(urlsplit(url).path) if origin(url) == base else None
+    except ValueError:
+        return None
+    return unquote(found[1]) if found else None
+
+
+def _durable(media_id: str | None, api_key: str | None, api_base: str) -> tuple[Way, ...]:
+    if media_id is None or api_key is None:
+        return ()
+    return (Way(f"{api_base.rstrip('/')}{_DOWNLOADS}{quote(media_id, safe='')}", {"X-API-Key": api_key}, YCLOUD_KEYED_SECONDS),)

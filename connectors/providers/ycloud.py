@@ -12,7 +12,6 @@ from connectors.providers.adapter import (
     conversation,
     identified,
     identifier,
-    is_audio,
     kind_of,
     link,
     moment,
@@ -27,6 +26,7 @@ from connectors.providers.adapter import (
     who,
 )
 from schemas.keys import body_id, conversation_part
+from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
 from schemas.text import storable_deep
@@ -179,7 +179,7 @@ def _attachments(message: Document, said: str) -> tuple[FoundAttachment, ...]:
     url, media_id = link(file, "link") or link(file, "url"), identifier(file.get("id"))
     return (
         FoundAttachment(
-            type="audio" if is_audio(mime_type) else _FILES[said],
+            type="audio" if is_sound(mime_type) else _FILES[said],
             url=url,
             media_id=media_id,
             mime_type=mime_type,

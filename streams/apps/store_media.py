@@ -7,9 +7,10 @@ from pathlib import Path
 
 import structlog
 
+from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotThere, Refused, sweep_spool
-from connectors.media.sniff import Sniffed, sniff
-from connectors.providers.downloads import Way, ways
+from connectors.media.sniff import Sniffed, sniff_file
+from connectors.providers.downloads import ForeignHost, Way, ways
 from schemas import metrics
 from schemas.outcomes import Forward, Unavailable
 from schemas.records import MediaJob
@@ -40,6 +41,7 @@ class MediaWorld:
         self._prefix = names.object_prefix
         self._store = ObjectStore(settings.objects)
         self._spool = Path(tempfile.gettempdir()) / f"sensorium-spool-{names.prefix or 'main'}"
+        self._exempt = allowed_hosts(settings.media.allowed_private_hosts)
         self._downloader = Downloader(allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=self._spool)
 
     async def open(self) -> None:
@@ -66,7 +68,10 @@ class MediaWorld:
         endpoint = self.directory.endpoint_by_id(job.endpoint_id) if job.endpoint_id else None
         ours = endpoint is not None and endpoint.tenant_id == job.tenant_id
         key = endpoint.api_key if endpoint is not None and ours else None
-        return ways(job, api_key=key, ycloud_api_base=self._settings.providers.ycloud.api_base)
+        try:
+            return ways(job, api_key=key, ycloud_api_base=self._settings.providers.ycloud.api_base, exempt=self._exempt)
+        except ForeignHost:
+            raise FileGone("media_refused_address") from None
 
     async def fetch(self, way: stage.Way, max_bytes: int) -> Downloaded:
         try:
@@ -78,12 +83,13 @@ class MediaWorld:
         except Refused as refused:
             raise FileGone(refused.reason, try_next_way=refused.status in (401, 403)) from None
 
-    def sniff(self, head: bytes, declared: str | None) -> Sniffed:
-        return sniff(head, declared)
+    async def sniff(self, fetched: stage.Fetched, announced: str | None) -> Sniffed:
+        return await asyncio.to_thread(sniff_file, fetched.path, fetched.head, announced)
 
     async def keep(self, job: MediaJob, fetched: stage.Fetched, kept: stage.Kept) -> str:
         if job.declared_sha256 is not None and job.declared_sha256 != fetched.sha256:
             metrics.MEDIA_HASH_MISMATCH.labels(job.provider if job.provider in ("ycloud", "chatwoot") else "direct").inc()
+            log.warning("media_hash_mismatch", tenant=job.tenant_id, message_key=job.message_key, stage="store_media")
         key = object_key(self._prefix, job.tenant_id, job.message_key, job.index, fetched.sha256, kept.extension)
         await self._store.put_file(key, fetched.path, kept.mime)
         metrics.MEDIA_BYTES.labels(job.type).inc(fetched.bytes)

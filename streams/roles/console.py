@@ -7,8 +7,9 @@ from connectors.console.app import Parts, create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
 from connectors.console.reading import Reading
+from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotThere, Refused
-from connectors.providers.downloads import Way, ways_to
+from connectors.providers.downloads import ForeignHost, Way, ways_to
 from schemas.keys import TenantId
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -29,11 +30,16 @@ async def run(settings: Settings) -> None:
     pool = await create_pool(settings.postgres, names, "console")
     store = ObjectStore(settings.objects)
     spool = Path(tempfile.gettempdir()) / f"sensorium-proxy-{names.prefix or 'main'}"
+    exempt = allowed_hosts(settings.media.allowed_private_hosts)
     async with Downloader(allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=spool) as downloader:
 
         async def fetch(tenant_id: TenantId, provider: str, url: str) -> Downloaded:
             key = directory.provider_key(tenant_id, provider)
-            return await _first(downloader, ways_to(provider, url, None, key, settings.providers.ycloud.api_base), settings)
+            try:
+                found = ways_to(provider, url, None, key, settings.providers.ycloud.api_base, exempt)
+            except ForeignHost:
+                raise Refused("media_refused_address") from None
+            return await _first(downloader, found, settings)
 
         app = create_console(
             Parts(

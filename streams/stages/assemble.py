@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from schemas.codec import decode, encode
+from schemas.media import is_sound
 from schemas.outcomes import Duplicate, Skip
 from schemas.records import Attachment, AttachmentType, EnrichedMessage, Enrichment, Step
 from streams.stages.message import attributes_json, provider_attributes, status_of
@@ -142,7 +143,7 @@ def _with_result(attachment: Attachment, result: Enrichment) -> Attachment:
 
 def _type_by_content(announced: AttachmentType, mime_type: str | None) -> AttachmentType:
     """Whatever is audio by content is audio, so that a frontend renders a player."""
-    return "audio" if mime_type is not None and (mime_type.startswith("audio/") or mime_type == "application/ogg") else announced
+    return "audio" if is_sound(mime_type) else announced
 
 
 def _steps(state: OpenMessage) -> list[Step]:

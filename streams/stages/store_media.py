@@ -1,6 +1,7 @@
 """store_media: fetches one file, keeps it, and says which job follows."""
 
 import builtins
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Literal, Protocol
 
 import structlog
 
+from schemas.media import is_binary, plain_type
 from schemas.outcomes import Forward, Output, Unavailable
 from schemas.reasons import AttachmentReason
 from schemas.records import Attachment, AttachmentType, AudioJob, EnrichedMessage, Enrichment, MediaJob, Next, Source, VisionJob
@@ -19,6 +21,8 @@ log = structlog.get_logger()
 KIND_BYTES: Mapping[AttachmentType, int] = {"image": 20_000_000, "sticker": 5_000_000, "audio": 25_000_000}
 """Caps below the general one, where the models that would see the file refuse more."""
 _VISION_TYPES = frozenset({"image", "sticker", "document", "other"})
+_NEVER_TEXT = frozenset({"image", "sticker", "audio", "video"})
+_FAMILY_OF: Mapping[AttachmentType, str] = {"image": "image", "sticker": "image", "audio": "audio", "video": "video"}
 
 
 class Fetched(Protocol):
@@ -76,14 +80,14 @@ class MediaPorts(Protocol):
     """What the stage needs of the world. Trouble of the world is Unavailable."""
 
     def ways(self, job: MediaJob) -> Sequence[Way]:
-        """The requests to try, in order."""
+        """The requests to try, in order. Raises FileGone where none may be made."""
         ...
 
     async def fetch(self, way: Way, max_bytes: int) -> Fetched:
         """Raises FileGone, FileNotThere, Unavailable. Must never reach inside the network."""
         ...
 
-    def sniff(self, head: bytes, declared: str | None) -> Kept: ...
+    async def sniff(self, fetched: Fetched, announced: str | None) -> Kept: ...
 
     async def keep(self, job: MediaJob, fetched: Fetched, kept: Kept) -> str:
         """Puts the file into the store and returns its object key: the same for the same bytes of the same attachment."""
@@ -100,13 +104,15 @@ async def store_media(
     `waited_seconds` since the job's first try decides when to give up.
     """
     try:
-        fetched = await _fetch(job, ports, limits, tenant, waited_seconds)
+        age_seconds = max(waited_seconds, (now - job.received_at).total_seconds())
+        fetched = await _fetch(job, ports, limits, tenant, waited_seconds, age_seconds)
     except FileGone as gone:
         log.info("media_failed", tenant=job.tenant_id, message_key=job.message_key, stage="store_media", reason=gone.reason)
         return _forward(job, _enrichment(job, source, now, kind="failed", reason=gone.reason))
     try:
-        kept = ports.sniff(fetched.head, job.mime_type)
-        if kept.family == "web_page" and job.type != "document":
+        kept = await ports.sniff(fetched, _announced(job))
+        if _is_error_body(job, kept):
+            log.info("media_failed", tenant=job.tenant_id, message_key=job.message_key, stage="store_media", reason="media_wrong_content")
             return _forward(job, _enrichment(job, source, now, kind="failed", reason="media_wrong_content"))
         object_key = await ports.keep(job, fetched, kept)
     finally:
@@ -131,12 +137,25 @@ async def store_media(
     return _forward(job, stored)
 
 
-async def _fetch(job: MediaJob, ports: MediaPorts, limits: Media, tenant: TenantSettings, waited_seconds: float) -> Fetched:
-    """The file by the first way that gives it. Gives up (FileGone) when waiting longer cannot help."""
+def _announced(job: MediaJob) -> str | None:
+    """The declared type; where it does not fit what the provider calls the attachment, that: voice notes are declared as film."""
+    family = _FAMILY_OF.get(job.type)
+    return job.mime_type if family is None or plain_type(job.mime_type).startswith(f"{family}/") else f"{family}/*"
+
+
+def _is_error_body(job: MediaJob, kept: Kept) -> bool:
+    """A page, a JSON body or a line of text where a file was announced: servers say "expired" and "log in" with 200."""
+    if kept.family == "web_page":
+        return job.type != "document" or is_binary(job.mime_type, job.filename)
+    return job.type in _NEVER_TEXT and kept.mime.startswith("text/")
+
+
+async def _fetch(job: MediaJob, ports: MediaPorts, limits: Media, tenant: TenantSettings, waited_seconds: float, age_seconds: float) -> Fetched:
+    """The file by the first way that gives it. Gives up (FileGone) when waiting longer cannot help: a link's life counts from its message."""
     max_bytes = min(tenant.max_bytes or limits.max_bytes, KIND_BYTES.get(job.type, limits.max_bytes))
     ways = ports.ways(job)
     last: Exception = FileGone("media_unavailable")
-    lifetime = min((way.lifetime_seconds for way in ways if way.lifetime_seconds is not None), default=limits.retry_seconds)
+    lifetime = min((way.lifetime_seconds for way in ways if way.lifetime_seconds is not None), default=math.inf)
     for way in ways:
         try:
             return await ports.fetch(way, max_bytes)
@@ -156,7 +175,7 @@ async def _fetch(job: MediaJob, ports: MediaPorts, limits: Media, tenant: Tenant
             raise Unavailable("media", retry_after=2.0, detail="404")
         case FileNotThere():
             raise FileGone("media_not_found")
-        case Unavailable() if waited_seconds < min(limits.retry_seconds, lifetime):
+        case Unavailable() if waited_seconds < limits.retry_seconds and age_seconds < lifetime:
             raise last
         case Unavailable():
             raise FileGone("media_timeout")
@@ -169,12 +188,18 @@ def _next(job: MediaJob, kept: Kept, tenant: TenantSettings) -> tuple[Next, str 
     following: Next = "none"
     if job.type == "audio" or kept.family == "audio":
         following = "audio"
-    elif kept.family == "image" and job.type in _VISION_TYPES:
+    elif _is_image(job, kept) and job.type in _VISION_TYPES:
         following = "vision"
     if following == "none" or job.unpaid_reason is None:
         return following, None
     asked = (job.unpaid_reason == "outgoing" and tenant.describe_outgoing) or (job.unpaid_reason in ("old", "history") and tenant.describe_old)
     return (following, None) if asked else ("none", job.unpaid_reason)
+
+
+def _is_image(job: MediaJob, kept: Kept) -> bool:
+    """By content. Of bytes that say nothing, announced as a picture, the decoder has the word: it knows more formats."""
+    announced = _FAMILY_OF.get(job.type) == "image" or plain_type(job.mime_type).startswith("image/")
+    return kept.family == "image" or (kept.family == "unknown" and announced)
 
 
 def _forward(job: MediaJob, enrichment: Enrichment) -> Forward:

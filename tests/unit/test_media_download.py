@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from connectors.media.download import LONGEST_RETRY_AFTER_SECONDS, Downloader, N
 from schemas.outcomes import Unavailable
 
 MAX_BYTES = 100_000
+PIECE_BYTES = 65_536
 PUBLIC = "93.184.216.34"
 
 
@@ -47,6 +49,7 @@ class Server:
     """Answers each path with its bytes; `asked` is what came: (host, path, whether with credentials)."""
 
     port: int = 0
+    pieces: int = 0
     answers: dict[str, bytes] = field(default_factory=dict)
     asked: list[tuple[str, str, bool]] = field(default_factory=list)
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -72,6 +75,9 @@ class Server:
             self.asked.append((headers["host"].partition(":")[0], path, "x-api-key" in headers))
             writer.write(self.answers[path])
             await writer.drain()
+            for _ in range(self.pieces if path == "/large" else 0):
+                writer.write(b"y" * PIECE_BYTES)
+                await writer.drain()
             while path == "/drip" and not writer.is_closing():
                 writer.write(b"x")
                 await self._pause()
@@ -214,6 +220,8 @@ ANSWERS: list[tuple[str, bytes, object]] = [
     ("slow down for a day", answer(429, "retry-after: 86400\r\n"), ("unavailable", LONGEST_RETRY_AFTER_SECONDS)),
     ("slow down until a date", answer(429, "retry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n"), ("unavailable", 1.0)),
     ("slow down, in no number", answer(429, "retry-after: ²\r\n".encode().decode("latin-1")), ("unavailable", 1.0)),
+    ("slow down, in what Python calls a digit", answer(429).replace(b"\r\n", b"\r\nretry-after: \xb2\r\n", 1), ("unavailable", 1.0)),
+    ("a length in what Python calls a digit", b"HTTP/1.1 200 X\r\ncontent-length: \xb2\r\n\r\nx", ("unavailable", 1.0)),
     ("request timeout", answer(408), ("unavailable", 1.0)),
     ("teapot", answer(418), ("media_wrong_content", 418)),
     ("no content", answer(204), ("media_wrong_content", 204)),
@@ -260,6 +268,36 @@ async def test_a_key_follows_a_redirect_within_its_origin_and_never_to_another_a
     }
     await outcome(downloader(tmp_path, allowed), f"http://files.test:{server.port}/one", headers={"x-api-key": "secret"})
     assert server.asked == [("files.test", "/one", True), ("files.test", "/two", True), ("other.test", "/three", False)]
+
+
+async def test_a_key_dropped_on_the_way_is_not_picked_up_again(server: Server, tmp_path: Path) -> None:
+    allowed = f"files.test:{server.port},other.test:{server.port}"
+    server.answers |= {
+        "/one": answer(302, f"location: http://other.test:{server.port}/two\r\n"),
+        "/two": answer(302, f"location: http://files.test:{server.port}/three\r\n"),
+        "/three": answer(200, body=b"hello"),
+    }
+    await outcome(downloader(tmp_path, allowed), f"http://files.test:{server.port}/one", headers={"x-api-key": "secret"})
+    assert server.asked == [("files.test", "/one", True), ("other.test", "/two", False), ("files.test", "/three", False)]
+
+
+async def test_the_host_in_the_address_is_the_one_that_is_asked_for(server: Server, tmp_path: Path) -> None:
+    server.answers["/it?a=%C3%B1&b"] = answer(200, body=b"x")
+    await outcome(downloader(tmp_path, f"files.test:{server.port}"), f"http://files.test:{server.port}/it?a=%C3%B1&b#part")
+    assert server.asked == [("files.test", "/it?a=%C3%B1&b", False)]
+
+
+async def test_a_large_file_goes_to_the_disk_and_not_into_memory(server: Server, tmp_path: Path) -> None:
+    server.pieces, size = 800, 800 * PIECE_BYTES
+    server.answers["/large"] = b"HTTP/1.1 200 X\r\ncontent-length: %d\r\n\r\n" % size
+    tracemalloc.start()
+    try:
+        async with downloader(tmp_path, f"files.test:{server.port}") as opened:
+            got = await opened.fetch(f"http://files.test:{server.port}/large", max_bytes=size, deadline_seconds=60)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (got.bytes, peak < size // 8) == (size, True)
 
 
 async def test_a_server_that_drips_is_left_at_the_deadline(server: Server, tmp_path: Path) -> None:

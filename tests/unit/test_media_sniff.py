@@ -1,10 +1,11 @@
+import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.media.sniff import UNKNOWN, Sniffed, sniff
+from connectors.media.sniff import UNKNOWN, Sniffed, sniff, sniff_file
 
 MEDIA = Path(__file__).parents[1] / "media"
 OFFICE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -89,6 +90,73 @@ def test_an_svg_is_a_document_that_no_browser_opens(head: bytes) -> None:
 def test_an_error_in_json_is_no_picture_but_json_that_was_announced_is_a_file() -> None:
     assert sniff(b'{"error": "expired"}', "image/jpeg").family == "web_page"
     assert sniff(b'{"a": 1}', "application/json").family == "document"
+
+
+# sound in containers of film
+
+
+def atom(kind: bytes, content: bytes = b"") -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def large_atom(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4sQ", 1, kind, 16 + len(content)) + content
+
+
+def track(handler: bytes) -> bytes:
+    return atom(b"trak", atom(b"mdia", atom(b"hdlr", bytes(8) + handler + bytes(12))))
+
+
+def film(brand: bytes) -> bytes:
+    return atom(b"ftyp", brand + bytes(4) + brand)
+
+
+DATA = atom(b"mdat", bytes(10_000))
+MP4, M4A = Sniffed("video/mp4", "mp4", "video"), Sniffed("audio/mp4", "m4a", "audio")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (film(b"isom") + DATA + atom(b"moov", track(b"soun")), M4A),
+        (film(b"isom") + atom(b"moov", track(b"soun") + track(b"soun")) + DATA, M4A),
+        (film(b"mp42") + large_atom(b"mdat", bytes(10_000)) + atom(b"moov", track(b"soun")), M4A),
+        (film(b"qt  ") + DATA + atom(b"moov", track(b"soun")), M4A),
+        (film(b"3gp4") + DATA + atom(b"moov", track(b"soun")), Sniffed("audio/3gpp", "3gp", "audio")),
+        (film(b"isom") + DATA + atom(b"moov", track(b"soun") + track(b"vide")), MP4),
+        (film(b"isom") + DATA + atom(b"moov", track(b"vide")), MP4),
+        (film(b"isom") + DATA + atom(b"moov", track(b"text")), MP4),
+        (film(b"isom") + DATA, MP4),
+        (film(b"isom") + atom(b"mdat", track(b"soun")), MP4),
+        (film(b"isom") + struct.pack(">I4s", 0, b"mdat") + track(b"soun"), MP4),
+        (film(b"isom") + struct.pack(">I4s", 7, b"free"), MP4),
+        (film(b"isom") + struct.pack(">I4sQ", 1, b"free", 0) + track(b"soun"), MP4),
+        (film(b"isom") + struct.pack(">I4s", 2**32 - 1, b"moov") + track(b"soun"), MP4),
+        (film(b"isom") + atom(b"free") * 10_000 + atom(b"moov", track(b"soun")), MP4),
+        (film(b"isom") + b"\0\0", MP4),
+    ],
+)
+def test_a_film_without_pictures_is_sound(content: bytes, expected: Sniffed, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert sniff_file(tmp_path / "file", content[:4096], "application/octet-stream") == expected
+
+
+@pytest.mark.parametrize("name", ["cat.jpg", "astronaut.heic", "voice-es.amr", "voice-memo-en.m4a"])
+def test_of_a_whole_file_the_same_is_said(name: str) -> None:
+    head = (MEDIA / name).read_bytes()[:4096]
+    assert sniff_file(MEDIA / name, head, None) == sniff(head, None)
+
+
+@pytest.mark.parametrize(
+    "declared", ["application/pdf", "application/vnd.ms-excel", "image/*", "audio/ogg; codecs=opus", "video/mp4", "application/zip"]
+)
+def test_json_where_no_text_can_be_meant_is_an_error(declared: str) -> None:
+    assert sniff(b' {"error": {"code": 404}}', declared).family == "web_page"
+
+
+@pytest.mark.parametrize("declared", [None, "", "application/json", "application/vnd.api+json", "text/plain", "application/octet-stream"])
+def test_json_that_may_be_meant_is_a_file(declared: str | None) -> None:
+    assert sniff(b'{"a": 1}', declared).family == "document"
 
 
 STARTS = st.sampled_from(

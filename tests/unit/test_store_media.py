@@ -1,7 +1,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -57,6 +59,7 @@ class World:
         self.full_disk = full_disk
         self.asked: list[tuple[int, int]] = []
         self.kept: list[str] = []
+        self.announced: str | None = "nothing yet"
 
     def ways(self, job: MediaJob) -> list[OneWay]:
         return [OneWay(str(number), lifetime_seconds=lifetime) for number, lifetime in enumerate(self.lifetimes)]
@@ -68,7 +71,8 @@ class World:
             raise given
         return given
 
-    def sniff(self, head: bytes, declared: str | None) -> Content:
+    async def sniff(self, fetched: Any, announced: str | None) -> Content:
+        self.announced = announced
         return self.content
 
     async def keep(self, job: MediaJob, fetched: Any, kept: Any) -> str:
@@ -297,3 +301,88 @@ async def test_an_error_page_where_a_file_was_announced_is_not_kept(type: str) -
 
 async def test_a_page_sent_as_a_document_is_a_document() -> None:
     assert said(await stored(World(File(), content=PAGE), media_job(type="document"))).kind == "stored"
+
+
+BINARY = ("application/pdf", "image/heic", "application/vnd.ms-excel", "audio/ogg")
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_kept"),
+    [
+        *(({"mime_type": mime}, False) for mime in BINARY),
+        ({"filename": "factura.PDF"}, False),
+        ({"filename": "factura.pdf", "mime_type": "application/octet-stream"}, False),
+        ({"filename": "pagina.html"}, True),
+        ({"mime_type": "text/html", "filename": "a.pdf"}, True),
+        ({"mime_type": "application/octet-stream"}, True),
+        ({}, True),
+    ],
+)
+async def test_a_page_where_a_document_of_another_kind_was_announced_is_an_error(fields: dict[str, str], is_kept: bool) -> None:
+    outcome = await stored(World(File(), content=PAGE), media_job(type="document", **fields))
+    assert (said(outcome).kind, said(outcome).reason) == (("stored", None) if is_kept else ("failed", "media_wrong_content"))
+
+
+@pytest.mark.parametrize(
+    ("type", "is_kept"), [("image", False), ("sticker", False), ("audio", False), ("video", False), ("document", True), ("other", True)]
+)
+async def test_a_line_of_text_is_no_picture_and_no_sound(type: str, is_kept: bool) -> None:
+    outcome = await stored(World(File(), content=Content("text/plain", "txt", "document")), media_job(type=type))
+    assert said(outcome).kind == ("stored" if is_kept else "failed")
+
+
+@pytest.mark.parametrize(
+    ("type", "mime_type", "announced"),
+    [
+        ("audio", "video/mp4", "audio/*"),
+        ("audio", "audio/ogg; codecs=opus", "audio/ogg; codecs=opus"),
+        ("audio", None, "audio/*"),
+        ("image", None, "image/*"),
+        ("image", "application/octet-stream", "image/*"),
+        ("sticker", "image/webp", "image/webp"),
+        ("video", "video/3gpp", "video/3gpp"),
+        ("document", None, None),
+        ("document", "application/pdf", "application/pdf"),
+        ("other", "image/png", "image/png"),
+    ],
+)
+async def test_the_content_is_looked_at_as_what_was_announced(type: str, mime_type: str | None, announced: str | None) -> None:
+    world = World(File())
+    await stored(world, media_job(type=type, mime_type=mime_type))
+    assert world.announced == announced
+
+
+@pytest.mark.parametrize(
+    ("type", "mime_type", "following"),
+    [
+        ("image", None, "vision"),
+        ("sticker", None, "vision"),
+        ("document", "image/heic", "vision"),
+        ("document", None, "none"),
+        ("video", None, "none"),
+    ],
+)
+async def test_what_only_the_decoder_may_know_as_a_picture_goes_to_it(type: str, mime_type: str | None, following: str) -> None:
+    unknown = Content("application/octet-stream", "bin", "unknown")
+    assert said(await stored(World(File(), content=unknown), media_job(type=type, mime_type=mime_type))).next == following
+
+
+async def test_a_link_that_leads_elsewhere_is_refused_before_anything_is_asked() -> None:
+    world = World(File())
+    world.ways = Mock(side_effect=FileGone("media_refused_address"))  # type: ignore[method-assign]
+    assert (said(await stored(world)).reason, world.asked) == ("media_refused_address", [])
+
+
+@pytest.mark.parametrize(("age", "lifetime", "is_over"), [(599, 600.0, False), (600, 600.0, True), (86_400, 600.0, True), (86_400, None, False)])
+async def test_the_life_of_a_link_counts_from_its_message(age: float, lifetime: float | None, is_over: bool) -> None:
+    job, world = media_job(received_at=NOW - timedelta(seconds=age)), World(AWAY, lifetimes=[lifetime])
+    if is_over:
+        assert said(await stored(world, job)).reason == "media_timeout"
+    else:
+        with pytest.raises(Unavailable):
+            await stored(world, job)
+
+
+async def test_an_old_link_is_tried_all_the_same() -> None:
+    job = media_job(received_at=NOW - timedelta(days=400))
+    assert said(await stored(World(File(), lifetimes=[600.0]), job)).kind == "stored"
