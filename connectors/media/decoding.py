@@ -20,7 +20,12 @@ PASS_BYTES = 4_000_000
 AUDIO_BYTES = 25_000_000
 SHORTEST_SECONDS = 0.5
 LONGEST_SECONDS = 4 * 3600
+_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "HEIF", "AVIF", "BMP", "TIFF", "ICO", "JPEG2000", "TGA", "PPM")
+"""Those a chat may hold. Of the rest some are whole interpreters: EPS is handed to Ghostscript."""
+_PASSED_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
+_ORIENTATION = 0x0112
 _PASSED_IMAGES = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+_PASSED_CODECS = ("opus", "vorbis", "aac", "mp3", "flac", "alac", "pcm_")
 _PASSED_AUDIO = {"ogg": ("ogg", "audio/ogg"), "mp3": ("mp3", "audio/mpeg"), "wav": ("wav", "audio/wav"), "flac": ("flac", "audio/flac")}
 
 
@@ -36,22 +41,25 @@ def prepare_image(data: bytes) -> dict[str, Any]:
     from pillow_heif import register_heif_opener
 
     register_heif_opener()
+    Image.init()
+    formats = [known for known in _FORMATS if known in Image.OPEN]
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise NotFit("image_too_large", f"{width}x{height}")
             animated = bool(getattr(image, "is_animated", False))
             kind = image.format or ""
-            if kind in _PASSED_IMAGES and not animated and len(data) <= PASS_BYTES and max(width, height) <= LONGEST_SIDE:
+            upright = image.getexif().get(_ORIENTATION, 1) in (0, 1) and image.mode in _PASSED_MODES
+            if kind in _PASSED_IMAGES and upright and not animated and len(data) <= PASS_BYTES and max(width, height) <= LONGEST_SIDE:
                 image.load()
                 return {"data": data, "mime": _PASSED_IMAGES[kind], "width": width, "height": height, "animated": False}
             image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
-            upright = ImageOps.exif_transpose(image)
-            upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-            with_alpha = upright.convert("RGBA")
+            turned = ImageOps.exif_transpose(image)
+            turned.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+            with_alpha = turned.convert("RGBA")
             flat = Image.new("RGB", with_alpha.size, "white")
             flat.paste(with_alpha, mask=with_alpha.getchannel("A"))
             out = io.BytesIO()
@@ -76,7 +84,7 @@ def prepare_audio(data: bytes) -> dict[str, Any]:
                 raise NotFit("audio_undecodable", "no sound in it")
             formats, codec = container.format.name.split(","), stream.codec_context.name
             seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else (container.duration or 0) / 1e6
-            mp3, heard = (None, seconds) if _passes(formats, codec, data) and seconds else _transcoded(container, stream)
+            mp3, heard = (None, seconds) if _passes(formats, codec, data) and seconds > 0 else _transcoded(container, stream)
     except NotFit:
         raise
     except Exception as error:  # decoders raise whatever the bytes lead them to
@@ -97,7 +105,7 @@ def _passes(formats: list[str], codec: str, data: bytes) -> bool:
     """Whether the API takes the container and codec as they are."""
     if len(data) > AUDIO_BYTES:
         return False
-    if codec.startswith(("amr", "adpcm")):
+    if not any(known in codec for known in _PASSED_CODECS):
         return False
     return bool({"ogg", "mp3", "wav", "flac", "mov", "mp4", "m4a", "webm", "matroska"} & set(formats)) and "aac" not in formats
 

@@ -3,11 +3,15 @@
 import asyncio
 import struct
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import msgspec
+
+from schemas.outcomes import Unavailable
 
 WALL_SECONDS = 30.0
 ANSWER_BYTES = 64 * 1024 * 1024
@@ -40,11 +44,21 @@ class Unfit:
     detail: str
 
 
+@dataclass(slots=True)
+class _Turns:
+    """How many of one owner's items may still go to a worker, and how many wait or are there."""
+
+    free: asyncio.Semaphore
+    taken: int = 0
+
+
 class Decoder:
     """A few long-lived worker processes, started when first needed; one that hangs or dies is replaced, its item is Unfit."""
 
-    def __init__(self, workers: int = 2, wall_seconds: float = WALL_SECONDS) -> None:
+    def __init__(self, workers: int = 4, wall_seconds: float = WALL_SECONDS) -> None:
         self._wall_seconds = wall_seconds
+        self._per_owner = max(1, workers // 2)
+        self._turns: dict[str, _Turns] = {}
         self._idle: asyncio.LifoQueue[asyncio.subprocess.Process | None] = asyncio.LifoQueue()
         for _ in range(workers):
             self._idle.put_nowait(None)
@@ -57,13 +71,32 @@ class Decoder:
         for worker in list(self._alive):
             await self._end(worker)
 
-    async def prepare_image(self, data: bytes) -> PreparedImage | Unfit:
-        answer = await self._ask("image", data)
+    async def prepare_image(self, data: bytes, owner: str | None = None) -> PreparedImage | Unfit:
+        """Of one owner at most half of the workers are busy: files that take long hold back nobody else's. Raises Unavailable."""
+        async with self._turn(owner):
+            answer = await self._ask("image", data)
         return Unfit(**answer) if "reason" in answer else PreparedImage(**answer)
 
-    async def prepare_audio(self, data: bytes) -> PreparedAudio | Unfit:
-        answer = await self._ask("audio", data)
+    async def prepare_audio(self, data: bytes, owner: str | None = None) -> PreparedAudio | Unfit:
+        """As `prepare_image`."""
+        async with self._turn(owner):
+            answer = await self._ask("audio", data)
         return Unfit(**answer) if "reason" in answer else PreparedAudio(**answer)
+
+    @asynccontextmanager
+    async def _turn(self, owner: str | None) -> AsyncIterator[None]:
+        if owner is None:
+            yield
+            return
+        turns = self._turns.setdefault(owner, _Turns(asyncio.Semaphore(self._per_owner)))
+        turns.taken += 1
+        try:
+            async with turns.free:
+                yield
+        finally:
+            turns.taken -= 1
+            if not turns.taken:
+                del self._turns[owner]
 
     async def _ask(self, what: str, data: bytes) -> dict[str, Any]:
         worker = await self._idle.get()
@@ -87,13 +120,16 @@ class Decoder:
             return worker
         if worker is not None:
             self._alive.discard(worker)  # it died while idle
-        started = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "connectors.media.decoding"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            limit=1024 * 1024,
-        )
+        try:
+            started = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "connectors.media.decoding"),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                limit=1024 * 1024,
+            )
+        except OSError as error:  # no process, no file or no memory to be had: that says nothing of the item
+            raise Unavailable("decoder", retry_after=5.0, detail=type(error).__name__) from error
         self._alive.add(started)
         return started
 

@@ -32,7 +32,7 @@ def vision_recipe(tenant: TenantSettings, defaults: Openai) -> Asked:
     if tenant.vision_prompt:
         prompt, version = tenant.vision_prompt, f"tenant-{_short(tenant.vision_prompt)}"
     else:
-        language = _LANGUAGES.get(tenant.language or "en", tenant.language or "English")
+        language = _spoken(tenant.language or "en")
         trade = f" of a business in this trade: {tenant.trade}" if tenant.trade else ""
         prompt, version = _DEFAULT_VISION.format(trade=trade, language=language), DEFAULT_VERSION
     return _asked("vision", tenant.vision_model or defaults.vision_model, prompt, version, tenant.language)
@@ -42,7 +42,21 @@ def speech_recipe(tenant: TenantSettings, defaults: Openai) -> Asked:
     """How the tenant wants voice notes transcribed. The prompt is a hint of vocabulary, not an instruction."""
     prompt = tenant.transcription_prompt
     version = f"tenant-{_short(prompt)}" if prompt else DEFAULT_VERSION
-    return _asked("speech", tenant.transcription_model or defaults.transcription_model, prompt, version, tenant.language)
+    return _asked("speech", tenant.transcription_model or defaults.transcription_model, prompt, version, _code(tenant.language))
+
+
+def _spoken(language: str) -> str:
+    """A language in words a model knows, with its region: `es-MX` is `Spanish (es-MX)`."""
+    base, _, region = language.replace("_", "-").partition("-")
+    named = _LANGUAGES.get(base.lower())
+    return language if named is None else f"{named} ({language})" if region else named
+
+
+def _code(language: str | None) -> str | None:
+    """The two or three letters speech APIs take; None, and they listen for themselves, for anything else: they refuse what they do not know."""
+    base = (language or "").replace("_", "-").partition("-")[0].strip().lower()
+    code = next((code for code, name in _LANGUAGES.items() if name.lower() == base), base)
+    return code if code.isascii() and code.isalpha() and len(code) in (2, 3) else None
 
 
 def _asked(kind: str, model: str, prompt: str | None, version: str, language: str | None) -> Asked:

@@ -1,10 +1,8 @@
 """Asks a speech model what was said, over any server that speaks OpenAI's API."""
 
-from typing import Any
-
 import openai
 
-from connectors.models.answers import ModelAnswer
+from connectors.models.answers import ModelAnswer, text_of, tokens_of
 from connectors.models.client import Clients, Refused
 from connectors.models.prices import cost_of_sound, cost_of_tokens
 from schemas.settings import Openai
@@ -31,9 +29,10 @@ class SpeechModel:
                     prompt=prompt or openai.omit,
                     temperature=0,
                 )
-                said = heard.text.strip()
-                tokens = _tokens(heard)
-                answered_by = str(getattr(heard, "model", None) or model)
+                said = text_of(heard.text)
+                usage = getattr(heard, "usage", None)
+                tokens = (tokens_of(usage, "input_tokens"), tokens_of(usage, "output_tokens"))
+                answered_by = text_of(str(getattr(heard, "model", None) or model))
         except Refused:
             return ModelAnswer("", model, refused=True, latency_ms=watch.ms if watch else 0)
         cost = cost_of_tokens(answered_by, *tokens) or cost_of_sound(answered_by, seconds)
@@ -41,8 +40,3 @@ class SpeechModel:
 
     async def close(self) -> None:
         await self._clients.close()
-
-
-def _tokens(heard: Any) -> tuple[int, int]:
-    usage = getattr(heard, "usage", None)
-    return int(getattr(usage, "input_tokens", 0) or 0), int(getattr(usage, "output_tokens", 0) or 0)

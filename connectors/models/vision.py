@@ -2,7 +2,7 @@
 
 import base64
 
-from connectors.models.answers import ModelAnswer
+from connectors.models.answers import ModelAnswer, text_of, tokens_of
 from connectors.models.client import Clients, Refused, is_refusal
 from connectors.models.prices import cost_of_tokens
 from schemas.settings import Openai
@@ -32,13 +32,13 @@ class VisionModel:
                     ],
                 )
                 choice = completion.choices[0]
-                said = (choice.message.content or "").strip()
-                usage = completion.usage
-                tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-                answered_by = completion.model or model
+                said = text_of(choice.message.content or "")
+                tokens = (tokens_of(completion.usage, "prompt_tokens"), tokens_of(completion.usage, "completion_tokens"))
+                answered_by = text_of(str(completion.model or model))
+                declined = bool(choice.message.refusal) or choice.finish_reason == "content_filter"
         except Refused:
             return ModelAnswer("", model, refused=True, latency_ms=watch.ms if watch else 0)
-        refused = bool(choice.message.refusal) or choice.finish_reason == "content_filter" or not said or is_refusal(said)
+        refused = declined or not said or is_refusal(said)
         return ModelAnswer("" if refused else said, answered_by, refused, *tokens, cost_of_tokens(answered_by, *tokens), watch.ms)
 
     async def close(self) -> None:

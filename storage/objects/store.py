@@ -32,6 +32,10 @@ class ObjectMissing(Exception):
     """No object stands under the key."""
 
 
+class ObjectTooLarge(ValueError):
+    """The object is larger than the reader takes."""
+
+
 class ObjectStoreMisconfigured(Exception):
     """The settings are wrong, not the world. The text says which."""
 
@@ -83,7 +87,7 @@ class ObjectStore:
         )
 
     async def get(self, key: str, *, max_bytes: int) -> bytes:
-        """All of it. Raises ObjectMissing, and ValueError for one larger than `max_bytes`."""
+        """All of it. Raises ObjectMissing, and ObjectTooLarge for one larger than `max_bytes`."""
 
         def read() -> bytes:
             answer = self._client.get_object(bucket_name=self._bucket, object_name=key)
@@ -93,7 +97,7 @@ class ObjectStore:
                 answer.close()
                 answer.release_conn()
             if len(data) > max_bytes:
-                raise ValueError(f"object over {max_bytes} bytes")
+                raise ObjectTooLarge(f"object over {max_bytes} bytes")
             return data
 
         return await self._call(read)

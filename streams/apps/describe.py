@@ -25,7 +25,7 @@ class RealEyes:
         data = await self._world.stored(job)
         if isinstance(data, Unfit):
             return data
-        image = await self._world.decoder.prepare_image(data)
+        image = await self._world.decoder.prepare_image(data, job.tenant_id)
         if isinstance(image, NotPrepared):
             return unfit(image)
         key = self._world.tenant(job.tenant_id).openai_key

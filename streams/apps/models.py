@@ -15,11 +15,12 @@ from schemas.records import StoredJob
 from schemas.settings import Settings
 from schemas.tenants import TenantSettings
 from schemas.topics import Names
-from storage.objects.store import ObjectMissing, ObjectStore
+from storage.objects.store import ObjectMissing, ObjectStore, ObjectStoreMisconfigured, ObjectTooLarge
 from storage.postgres.ai_results import AiResults, AnswerKey, RecordedAnswer
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
+from streams.apps.object_trouble import waiting_for_a_person
 from streams.stages.asking import Answer, Recipe, Unfit
 
 MAX_OBJECT_BYTES = 64_000_000
@@ -62,6 +63,10 @@ class ModelWorld:
             return await self._store.get(job.object_key, max_bytes=MAX_OBJECT_BYTES)
         except ObjectMissing:
             return Unfit("media_gone")
+        except ObjectTooLarge:
+            return Unfit("media_too_large")
+        except ObjectStoreMisconfigured as wrong:
+            raise waiting_for_a_person(wrong) from wrong
 
     async def find(self, tenant_id: TenantId, sha256: str, recipe: Recipe) -> Answer | None:
         assert self._results is not None

@@ -18,11 +18,12 @@ from schemas.settings import Settings
 from schemas.tenants import TenantSettings
 from schemas.topics import Names
 from storage.objects.keys import object_key, public_path
-from storage.objects.store import ObjectStore
+from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
 from storage.postgres.directory import Directory
 from storage.postgres.vault import Vault
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, Turn, job_app
+from streams.apps.object_trouble import waiting_for_a_person
 from streams.lanes.app import LaneApp
 from streams.stages import store_media as stage
 from streams.stages.store_media import FileGone, FileNotThere, store_media
@@ -91,7 +92,10 @@ class MediaWorld:
             metrics.MEDIA_HASH_MISMATCH.labels(job.provider if job.provider in ("ycloud", "chatwoot") else "direct").inc()
             log.warning("media_hash_mismatch", tenant=job.tenant_id, message_key=job.message_key, stage="store_media")
         key = object_key(self._prefix, job.tenant_id, job.message_key, job.index, fetched.sha256, kept.extension)
-        await self._store.put_file(key, fetched.path, kept.mime)
+        try:
+            await self._store.put_file(key, fetched.path, kept.mime)
+        except ObjectStoreMisconfigured as wrong:
+            raise waiting_for_a_person(wrong) from wrong
         metrics.MEDIA_BYTES.labels(job.type).inc(fetched.bytes)
         return key
 

@@ -25,7 +25,7 @@ class RealEars:
         data = await self._world.stored(job)
         if isinstance(data, Unfit):
             return data
-        sound = await self._world.decoder.prepare_audio(data)
+        sound = await self._world.decoder.prepare_audio(data, job.tenant_id)
         if isinstance(sound, NotPrepared):
             return unfit(sound)
         heard = await self._model.transcribe(

@@ -14,8 +14,11 @@ from schemas.codec import decode, encode
 from schemas.media import is_sound
 from schemas.outcomes import Duplicate, Skip
 from schemas.records import Attachment, AttachmentType, EnrichedMessage, Enrichment, Step
+from schemas.topics import MAX_RECORD_BYTES
 from streams.stages.message import attributes_json, provider_attributes, status_of
 
+LARGEST_VERSION_BYTES = MAX_RECORD_BYTES - 128 * 1024
+_SHORTER_CHARS = (50_000, 10_000, 2_000, 400, 0)
 Slot = tuple[int, Literal["media", "result"]]
 
 
@@ -83,9 +86,20 @@ def fold(state: OpenMessage | None, enrichment: Enrichment) -> OpenMessage | Dup
 
 
 def assemble(state: OpenMessage, now: datetime) -> EnrichedMessage:
-    """The next version: snapshot and facts, nothing else."""
+    """The next version: snapshot and facts, nothing else. Texts that together would not fit a Kafka record are cut, each to the same length."""
+    for most_chars in (None, *_SHORTER_CHARS):
+        message = _version(state, now, most_chars)
+        # Characters take at most 4 bytes; cheap to ask, and enough to know that nearly every message is far below.
+        if (len(message.content_attributes) + 2 * len(message.content or "")) * 4 < LARGEST_VERSION_BYTES:
+            break
+        if len(encode(message)) <= LARGEST_VERSION_BYTES:
+            break
+    return message
+
+
+def _version(state: OpenMessage, now: datetime, most_chars: int | None) -> EnrichedMessage:
     opened = state.snapshot
-    attachments = tuple(_attachment(attachment, state) for attachment in opened.attachments)
+    attachments = tuple(_cut(_attachment(attachment, state), most_chars) for attachment in opened.attachments)
     transcript = "\n".join(a.transcript for a in attachments if a.transcript)
     said_before = opened.content if opened.content != _transcript(opened.attachments) else None
     return msgspec.structs.replace(
@@ -97,6 +111,15 @@ def assemble(state: OpenMessage, now: datetime) -> EnrichedMessage:
         enriched_at=now,
         attachments=attachments,
         steps=(*opened.steps, *_steps(state)),
+    )
+
+
+def _cut(attachment: Attachment, most_chars: int | None) -> Attachment:
+    if most_chars is None:
+        return attachment
+    description, transcript = attachment.description, attachment.transcript
+    return msgspec.structs.replace(
+        attachment, description=description and (description[:most_chars] or None), transcript=transcript and (transcript[:most_chars] or None)
     )
 
 

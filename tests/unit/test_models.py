@@ -1,7 +1,10 @@
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import httpx
 import pytest
 import uvicorn
 
-from connectors.models.answers import ModelAnswer
+from connectors.models.answers import MAX_TEXT_CHARS, ModelAnswer
 from connectors.models.client import BAD_KEY_SECONDS, LONGEST_RETRY_AFTER_SECONDS, MAX_CLIENTS, NO_QUOTA_SECONDS, Clients, is_refusal
 from connectors.models.prices import cost_of_sound, cost_of_tokens
 from connectors.models.recipes import DEFAULT_VERSION, speech_recipe, vision_recipe
@@ -205,6 +208,18 @@ def replying(status: int, document: object, headers: dict[str, str] | None = Non
     return app
 
 
+def replying_bytes(content: bytes) -> Callable[..., Awaitable[None]]:
+    """The same, of bytes that need not be JSON."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+            await send({"type": "http.response.start", "status": 200, "headers": head})
+            await send({"type": "http.response.body", "body": content})
+
+    return app
+
+
 def completion(content: str | None = None, *, finish: str = "stop", refusal: str | None = None) -> dict[str, Any]:
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content, "refusal": refusal}}
     return {"id": "x", "object": "chat.completion", "created": 1, "model": "gpt-4o-2024-11-20", "choices": [choice]}
@@ -258,6 +273,23 @@ async def test_silence_is_an_answer_and_what_it_cost_is_by_its_length() -> None:
         (404, {"error": {"message": "no such model"}}, {}, BAD_KEY_SECONDS, True),
         (408, {}, {}, 2.0, False),
         (503, {}, {"retry-after": "3"}, 3.0, False),
+        (409, {}, {}, 2.0, False),
+        (425, {}, {}, 2.0, False),
+        (501, {}, {}, 2.0, False),
+        (402, {"error": {"message": "m"}}, {}, BAD_KEY_SECONDS, True),
+        (405, {}, {}, BAD_KEY_SECONDS, True),
+        (407, {}, {}, BAD_KEY_SECONDS, True),
+        (400, {"error": {"message": "m", "code": "invalid_api_key"}}, {}, BAD_KEY_SECONDS, True),
+        (400, {"error": {"message": "m", "code": "model_not_found"}}, {}, BAD_KEY_SECONDS, True),
+        (429, {}, {"retry-after": "nan"}, 2.0, True),
+        (429, {}, {"retry-after": "-5"}, 0.1, True),
+        (429, {}, {"retry-after": "inf"}, LONGEST_RETRY_AFTER_SECONDS, True),
+        (429, {}, {"retry-after": "1e400"}, LONGEST_RETRY_AFTER_SECONDS, True),
+        (429, {}, {"retry-after": "9" * 400}, LONGEST_RETRY_AFTER_SECONDS, True),
+        (429, {}, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.1, True),
+        (429, {}, {"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST_RETRY_AFTER_SECONDS, True),
+        (503, {}, {"retry-after-ms": "nan", "retry-after": "7"}, 7.0, False),
+        (503, {}, {"retry-after": "Wed, 99 Foo 2015"}, 2.0, False),
     ],
 )
 async def test_what_a_status_means(status: int, document: object, headers: dict[str, str], retry_after: float, hold: bool) -> None:
@@ -267,14 +299,142 @@ async def test_what_a_status_means(status: int, document: object, headers: dict[
     assert (caught.value.retry_after, caught.value.hold) == (retry_after, hold)
 
 
+async def test_a_date_to_come_back_at_is_understood() -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    async with served(replying(429, {}, {"retry-after": soon})) as url, models_at(url) as models:
+        with pytest.raises(Unavailable) as caught:
+            await models.describe()
+    assert 60 < caught.value.retry_after <= 100
+
+
+@pytest.mark.parametrize("kind", ["vision", "speech"])
 @pytest.mark.parametrize(
-    "text", ["I'm sorry, but I can’t help with that.", "I cannot identify people.", "Desculpe, não posso ajudar.", "“I'm unable to describe it"]
+    ("status", "code"), [(400, None), (400, "content_policy_violation"), (413, None), (415, None), (422, "invalid_image_format")]
+)
+async def test_what_the_api_says_of_the_file_is_a_refusal(kind: str, status: int, code: str | None) -> None:
+    async with served(replying(status, {"error": {"message": "m", "code": code}})) as url, models_at(url) as models:
+        answer = await models.ask(kind)
+    assert (answer.text, answer.refused) == ("", True)
+
+
+UNSTORABLE = "a\0b\ud800c"
+
+
+async def test_what_a_model_says_is_made_storable() -> None:
+    async with served(replying_bytes(json.dumps({**completion(UNSTORABLE), "model": UNSTORABLE}).encode())) as url, models_at(url) as models:
+        answer = await models.describe()
+    assert (answer.text, answer.model) == ("a\ufffdb\ufffdc", "a\ufffdb\ufffdc")
+    async with served(replying_bytes(json.dumps({"text": UNSTORABLE, "model": UNSTORABLE}).encode())) as url, models_at(url) as models:
+        answer = await models.transcribe()
+    assert (answer.text, answer.model) == ("a\ufffdb\ufffdc", "a\ufffdb\ufffdc")
+
+
+async def test_what_a_model_says_without_end_is_cut() -> None:
+    async with served(replying(200, completion("x" * 3_000_000))) as url, models_at(url) as models:
+        assert len((await models.describe()).text) == MAX_TEXT_CHARS
+    async with served(replying(200, {"text": "x" * 3_000_000})) as url, models_at(url) as models:
+        assert len((await models.transcribe()).text) == MAX_TEXT_CHARS
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 85, "completion_tokens": 7, "total_tokens": 92}, (85, 7)),
+        (None, (0, 0)),
+        ({}, (0, 0)),
+        ([], (0, 0)),
+        ("cheap", (0, 0)),
+        ({"prompt_tokens": None, "completion_tokens": 7}, (0, 7)),
+        ({"prompt_tokens": "85", "completion_tokens": -1}, (0, 0)),
+        ({"prompt_tokens": 10**30, "completion_tokens": 1.5}, (0, 0)),
+    ],
+)
+async def test_a_paid_answer_is_not_lost_over_its_bill(usage: object, tokens: tuple[int, int]) -> None:
+    async with served(replying(200, {**completion("A cat."), "usage": usage})) as url, models_at(url) as models:
+        answer = await models.describe()
+    assert (answer.text, answer.input_tokens, answer.output_tokens) == ("A cat.", *tokens)
+
+
+@pytest.mark.parametrize("usage", [None, {}, "cheap", {"input_tokens": "x"}, {"type": "duration", "seconds": 8}])
+async def test_a_transcript_is_not_lost_over_its_bill(usage: object) -> None:
+    async with served(replying(200, {"text": "Hola", "usage": usage})) as url, models_at(url) as models:
+        answer = await models.transcribe()
+    assert (answer.text, answer.input_tokens, answer.output_tokens) == ("Hola", 0, 0)
+
+
+@pytest.mark.parametrize("content", [["A cat."], [{"type": "text", "text": "A cat."}], {"text": "A cat."}, 7, True])
+async def test_content_of_another_type_is_the_worlds_trouble(content: object) -> None:
+    document = completion()
+    document["choices"][0]["message"]["content"] = content
+    async with served(replying(200, document)) as url, models_at(url) as models:
+        with pytest.raises(Unavailable):
+            await models.describe()
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"\xff\xfe", b"[" * 100_000, b"<html>", b'{"choices": [{"message": {"content": "A ca'])
+@pytest.mark.parametrize("kind", ["vision", "speech"])
+async def test_an_answer_that_is_no_json_is_the_worlds_trouble(content: bytes, kind: str) -> None:
+    async with served(replying_bytes(content)) as url, models_at(url) as models:
+        with pytest.raises(Unavailable) as caught:
+            await models.ask(kind)
+    assert (caught.value.what, caught.value.hold) == ("model", False)
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "in_words"),
+    [
+        ("es", "es", "in Spanish,"),
+        ("es-MX", "es", "in Spanish (es-MX),"),
+        ("pt_BR", "pt", "in Portuguese (pt_BR),"),
+        ("Spanish", "es", "in Spanish,"),
+        ("ES", "es", "in Spanish,"),
+        ("yue", "yue", "in yue,"),
+        ("español neutro", None, "in español neutro,"),
+        ("x", None, "in x,"),
+        (None, None, "in English,"),
+    ],
+)
+def test_a_language_is_a_code_to_the_ears_and_a_word_to_the_eyes(language: str | None, code: str | None, in_words: str) -> None:
+    tenant = TenantSettings(language=language)
+    assert speech_recipe(tenant, DEFAULTS).language == code
+    assert in_words in (vision_recipe(tenant, DEFAULTS).prompt or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can’t help with that.",
+        "I cannot identify people.",
+        "Desculpe, não posso ajudar.",
+        "“I'm unable to describe it",
+        "I’m sorry. I can't assist with that.",
+        "I am sorry, but I'm unable to view this.",
+        "Unfortunately, I can't analyze this picture.",
+        "I won't be able to help with that",
+        "Lo lamento, pero no puedo describirla.",
+        "Lo siento, no me es posible.",
+        "Désolé, mais je ne peux pas vous aider.",
+        "Es tut mir leid, aber ich kann das nicht.",
+        "Mi dispiace, non posso.",
+    ],
 )
 def test_how_models_begin_a_refusal_is_known(text: str) -> None:
     assert is_refusal(text)
 
 
-@pytest.mark.parametrize("text", ["A sign says: I'm sorry, I can't help.", "I can see a cat.", "", "No puedo más, dice el cartel."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A sign says: I'm sorry, I can't help.",
+        "I can see a cat.",
+        "",
+        "No puedo más, dice el cartel.",
+        "I cannot see whether it is a cat or a dog.",
+        "Unfortunately the screen of the phone is broken.",
+        "I'm sorry for your loss, says the card.",
+        "Lo siento en el alma, dice la tarjeta.",
+    ],
+)
 def test_a_description_that_speaks_of_refusing_is_a_description(text: str) -> None:
     assert not is_refusal(text)
 
