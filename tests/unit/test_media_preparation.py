@@ -9,11 +9,14 @@ import zlib
 from array import array
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import Mock
 
+import av
 import pytest
 from PIL import Image
 
 from connectors.media.preparation import Decoder, PreparedAudio, PreparedImage, Unfit
+from schemas.outcomes import Unavailable
 
 MEDIA = Path(__file__).parents[1] / "media"
 
@@ -56,6 +59,20 @@ def tone(seconds: float) -> bytes:
     return out.getvalue()
 
 
+def encoded(codec: str, container: str) -> bytes:
+    """A second of sound, as some phone would write it."""
+    out = io.BytesIO()
+    with av.open(out, "w", format=container) as target:
+        stream = target.add_stream(codec, rate=48_000 if "opus" in codec or container in ("3gp", "adts", "mp2") else 8_000, layout="mono")
+        resampler = av.AudioResampler(format=stream.format, layout="mono", rate=stream.rate, frame_size=stream.codec_context.frame_size or 1_000)
+        with av.open(io.BytesIO(tone(1)), "r") as source:
+            for frame in [*source.decode(audio=0), None]:
+                for resampled in resampler.resample(frame):
+                    target.mux(stream.encode(resampled))
+        target.mux(stream.encode(None))
+    return out.getvalue()
+
+
 @pytest.mark.parametrize(
     ("file", "mime", "as_it_is"),
     [
@@ -92,6 +109,52 @@ async def test_a_picture_lying_on_its_side_is_turned_upright_when_it_is_made_ane
     shown = await decoder.prepare_image(picture("JPEG", (3000, 1000), exif=exif))
     assert isinstance(shown, PreparedImage)
     assert shown.width < shown.height
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 6, 8])
+async def test_a_small_picture_lying_on_its_side_is_turned_upright_too(orientation: int, decoder: Decoder) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    given = picture("JPEG", (60, 20), exif=exif)
+    shown = await decoder.prepare_image(given)
+    assert isinstance(shown, PreparedImage)
+    assert (shown.data != given, shown.width < shown.height) == (True, orientation in (6, 8))
+
+
+async def test_an_upright_picture_is_not_made_anew_for_its_metadata(decoder: Decoder) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    given = picture("JPEG", (60, 20), exif=exif)
+    shown = await decoder.prepare_image(given)
+    assert isinstance(shown, PreparedImage)
+    assert shown.data == given
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "CMYK"), ("PNG", "I;16")])
+async def test_a_picture_in_colours_no_model_takes_is_made_anew(kind: str, mode: str, decoder: Decoder) -> None:
+    shown = await decoder.prepare_image(picture(kind, (8, 8), mode, 0))
+    assert isinstance(shown, PreparedImage)
+    with Image.open(io.BytesIO(shown.data)) as image:
+        assert (image.format, image.mode) == ("JPEG", "RGB")
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "SPIDER"])
+async def test_a_format_no_chat_sends_is_not_even_tried(kind: str, decoder: Decoder) -> None:
+    data = picture(kind, (8, 8), "F" if kind == "SPIDER" else "RGB", 0.0 if kind == "SPIDER" else "red")
+    assert await decoder.prepare_image(data) == Unfit("image_undecodable", "UnidentifiedImageError")
+
+
+async def test_of_an_animated_sticker_the_first_frame_is_shown(decoder: Decoder) -> None:
+    frames = [Image.new("RGBA", (16, 16), colour) for colour in ("red", "blue")]
+    for kind in ("WEBP", "PNG"):
+        out = io.BytesIO()
+        frames[0].save(out, kind, save_all=True, append_images=frames[1:], duration=100)
+        shown = await decoder.prepare_image(out.getvalue())
+        assert isinstance(shown, PreparedImage)
+        assert (shown.animated, shown.mime) == (True, "image/jpeg")
+        with Image.open(io.BytesIO(shown.data)) as image:
+            red, _, blue = image.getpixel((8, 8))  # type: ignore[misc]
+        assert red > 200 and blue < 60
 
 
 async def test_of_an_animation_the_first_frame_is_shown(decoder: Decoder) -> None:
@@ -167,6 +230,33 @@ async def test_a_sound_shorter_than_half_a_second_is_too_short(seconds: float, f
     assert isinstance(heard, PreparedAudio) if fits else isinstance(heard, Unfit) and heard.reason == "audio_too_short"
 
 
+@pytest.mark.parametrize(("codec", "as_it_is"), [("pcm_s16le", True), ("pcm_alaw", True), ("adpcm_ima_wav", False), ("adpcm_ms", False)])
+async def test_a_codec_the_api_would_refuse_is_written_anew(codec: str, as_it_is: bool, decoder: Decoder) -> None:
+    given = encoded(codec, "wav")
+    heard = await decoder.prepare_audio(given)
+    assert isinstance(heard, PreparedAudio)
+    assert (heard.data == given, heard.filename) == (as_it_is, "audio.wav" if as_it_is else "audio.mp3")
+    assert heard.duration_seconds == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "filename", "as_it_is"),
+    [
+        ("libopus", "ogg", "audio.ogg", True),
+        ("flac", "flac", "audio.flac", True),
+        ("aac", "adts", "audio.mp3", False),
+        ("libopus", "webm", "audio.webm", True),
+        ("aac", "3gp", "audio.m4a", True),
+        ("mp2", "mp2", "audio.mp3", False),
+    ],
+)
+async def test_a_container_is_named_by_what_it_is(codec: str, container: str, filename: str, as_it_is: bool, decoder: Decoder) -> None:
+    given = encoded(codec, container)
+    heard = await decoder.prepare_audio(given)
+    assert isinstance(heard, PreparedAudio)
+    assert (heard.data == given, heard.filename) == (as_it_is, filename)
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\x00", b"not a sound", b"OggS", media("voice-memo-en.m4a")[:200], media("cat.jpg"), b"#!AMR\n" + b"\xff" * 300]
 )
@@ -229,6 +319,43 @@ async def test_more_items_than_workers_are_all_prepared() -> None:
         shown = await asyncio.gather(*(two.prepare_image(media("cat.jpg")) for _ in range(6)))
         assert all(isinstance(one, PreparedImage) for one in shown)
         assert len(pids(two)) == 2
+
+
+class Held(Decoder):
+    """Notes what reaches a worker, and keeps it there."""
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers)
+        self.reached: list[bytes] = []
+        self.go = asyncio.Event()
+
+    async def _ask(self, what: str, data: bytes) -> dict[str, str]:
+        self.reached.append(data)
+        await self.go.wait()
+        return {"reason": "image_undecodable", "detail": "held"}
+
+
+async def test_one_owners_files_leave_workers_for_the_others() -> None:
+    async with Held(workers=4) as held:
+        asked = [asyncio.create_task(held.prepare_image(b"theirs", "zoo")) for _ in range(9)]
+        asked.append(asyncio.create_task(held.prepare_audio(b"ours", "acme")))
+        async with asyncio.timeout(10):
+            while b"ours" not in held.reached:
+                await asyncio.sleep(0)
+        assert sorted(held.reached) == [b"ours", b"theirs", b"theirs"]
+        asked[8].cancel()
+        held.go.set()
+        await asyncio.wait(asked)
+        assert len(held.reached) == 9
+        assert held._turns == {}
+
+
+async def test_a_machine_that_can_start_no_process_says_nothing_of_the_item(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(asyncio, "create_subprocess_exec", Mock(side_effect=BlockingIOError))
+        with pytest.raises(Unavailable, match="decoder"):
+            await decoder.prepare_image(media("cat.jpg"))
+    assert isinstance(await decoder.prepare_image(media("cat.jpg")), PreparedImage)
 
 
 async def test_no_worker_outlives_its_decoder() -> None:
