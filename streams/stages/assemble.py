@@ -13,12 +13,15 @@ import msgspec
 from schemas.codec import decode, encode
 from schemas.media import is_sound
 from schemas.outcomes import Duplicate, Skip
-from schemas.records import Attachment, AttachmentType, EnrichedMessage, Enrichment, Step
+from schemas.records import Attachment, AttachmentType, EnrichedMessage, Enrichment, Kind, Step
 from schemas.topics import MAX_RECORD_BYTES
 from streams.stages.message import attributes_json, provider_attributes, status_of
 
 LARGEST_VERSION_BYTES = MAX_RECORD_BYTES - 128 * 1024
+_FACTS_BYTES = 1_500_000
+"""Beside the largest snapshot, half of a record."""
 _SHORTER_CHARS = (50_000, 10_000, 2_000, 400, 0)
+_OF_FILES: tuple[Kind, ...] = ("image", "audio", "video", "document", "sticker", "mixed")
 Slot = tuple[int, Literal["media", "result"]]
 
 
@@ -80,9 +83,18 @@ def fold(state: OpenMessage | None, enrichment: Enrichment) -> OpenMessage | Dup
     free = [slot for slot in state.slots_of(enrichment) if slot not in state.facts and slot[0] in known]
     if not free:
         return Duplicate()
+    kept = _fitting(enrichment, len(known))
     for slot in free:
-        state.facts[slot] = enrichment
+        state.facts[slot] = kept
     return state
+
+
+def _fitting(enrichment: Enrichment, attachments: int) -> Enrichment:
+    """With a text so short that those of all attachments fit the table's record: by their number, so that no order matters."""
+    most_bytes = _FACTS_BYTES // attachments
+    if enrichment.text is None or len(enrichment.text) * 4 <= most_bytes:
+        return enrichment
+    return msgspec.structs.replace(enrichment, text=enrichment.text.encode()[:most_bytes].decode(errors="ignore"))
 
 
 def assemble(state: OpenMessage, now: datetime) -> EnrichedMessage:
@@ -104,6 +116,7 @@ def _version(state: OpenMessage, now: datetime, most_chars: int | None) -> Enric
     said_before = opened.content if opened.content != _transcript(opened.attachments) else None
     return msgspec.structs.replace(
         opened,
+        kind=_kind(opened, attachments),
         content=said_before or transcript or None,
         content_attributes=attributes_json(attachments, provider_attributes(opened)),
         status=status_of(attachments),
@@ -112,6 +125,15 @@ def _version(state: OpenMessage, now: datetime, most_chars: int | None) -> Enric
         attachments=attachments,
         steps=(*opened.steps, *_steps(state)),
     )
+
+
+def _kind(opened: EnrichedMessage, attachments: Iterable[Attachment]) -> Kind:
+    """A message that is its files is of the kind they turned out to be."""
+    if opened.kind not in _OF_FILES:
+        return opened.kind
+    types = {attachment.type for attachment in attachments}
+    only = next((kind for kind in _OF_FILES if {kind} == types), None)
+    return only or ("mixed" if len(types) > 1 else opened.kind)
 
 
 def _cut(attachment: Attachment, most_chars: int | None) -> Attachment:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codec import Undecodable
+from schemas.codec import Undecodable, encode
 from schemas.outcomes import Duplicate, Skip
 from schemas.records import Attachment, EnrichedMessage, Enrichment
-from streams.stages.assemble import OpenMessage, assemble, fold, open_message
+from schemas.topics import MAX_RECORD_BYTES
+from streams.stages.assemble import LARGEST_VERSION_BYTES, OpenMessage, assemble, fold, open_message
 from tests.unit.records import NOW, attachment, enrichment, message, opened, stored
 
 LATER = NOW + timedelta(minutes=1)
@@ -90,6 +91,47 @@ def test_any_order_and_any_repetition_give_the_same_message(
 def test_a_message_is_pending_until_the_last_fact(history: tuple[EnrichedMessage, list[Enrichment], list[Enrichment]]) -> None:
     of, facts, _ = history
     assert [after(of, *facts[:known]).status == "pending" for known in range(len(facts) + 1)] == [True] * len(facts) + [False]
+
+
+def in_batches(facts: list[Enrichment], sizes: list[int]) -> list[list[Enrichment]]:
+    """The facts cut into batches of these sizes, the last of what is left."""
+    batches, at = [], 0
+    for size in sizes:
+        batches.append(facts[at : at + size])
+        at += size
+    return [*batches, facts[at:]]
+
+
+@given(histories(), st.lists(st.integers(0, 4), max_size=6), st.sampled_from([0, 3]))
+def test_versions_grow_by_one_a_batch_and_what_comes_after_the_last_is_late(
+    history: tuple[EnrichedMessage, list[Enrichment], list[Enrichment]], sizes: list[int], generation: int
+) -> None:
+    of, facts, shuffled = history
+    of = msgspec.structs.replace(of, version=generation * 1000 + 1)
+    in_generation = [msgspec.structs.replace(fact, generation=generation) for fact in shuffled]
+    state: OpenMessage | None = begun(of, generation)
+    emitted: list[EnrichedMessage] = []
+    for batch in in_batches(in_generation, sizes):
+        grew = False
+        for fact in batch:
+            if state is None and fact.kind == "opened":
+                continue  # dedupe writes it once, before all others
+            became = fold(state, fact)
+            if state is None:
+                assert became == Skip("late")
+                continue
+            assert became is state or became == Duplicate()
+            grew = grew or became is state
+        if state is not None and grew:
+            version = assemble(state, LATER)
+            emitted.append(version)
+            state.last_version = version.version
+            state = OpenMessage.from_bytes(state.to_bytes()) if version.status == "pending" else None
+    assert state is None
+    assert [version.version for version in emitted] == list(range(of.version + 1, of.version + 1 + len(emitted)))
+    assert [version.status == "pending" for version in emitted] == [True] * (len(emitted) - 1) + [False]
+    whole = after(of, *facts)
+    assert msgspec.structs.replace(emitted[-1], version=whole.version) == whole
 
 
 def test_a_result_before_its_file_waits_for_it() -> None:
@@ -177,6 +219,56 @@ def test_a_version_follows_the_one_emitted_last_and_bears_the_time_it_was_made()
     state.last_version = second.version
     fold(state, described())
     assert (second.version, assemble(state, LATER).version, second.enriched_at) == (2, 3, LATER)
+
+
+# what a message is, and what fits
+
+
+@pytest.mark.parametrize(
+    ("types", "kind", "mimes", "becomes"),
+    [
+        (["document"], "document", ["audio/ogg"], "audio"),
+        (["document"], "document", ["application/pdf"], "document"),
+        (["video"], "video", ["audio/mp4"], "audio"),
+        (["document", "audio"], "mixed", ["audio/ogg", "audio/ogg"], "audio"),
+        (["document", "document"], "document", ["audio/ogg", "application/pdf"], "mixed"),
+        (["document"], "note", ["audio/ogg"], "note"),
+        (["other"], "unsupported", ["image/png"], "unsupported"),
+        (["image", "location"], "mixed", ["image/png", None], "mixed"),
+    ],
+)
+def test_a_message_that_is_its_files_is_of_the_kind_they_are(types: list[str], kind: str, mimes: list[str | None], becomes: str) -> None:
+    def announced(index: int, type: str) -> Attachment:
+        return attachment(index, type=type, **({"status": "skipped", "reason": "no_file"} if type == "location" else {}))
+
+    of = message(*(announced(index, type) for index, type in enumerate(types)), kind=kind)
+    facts = [stored(index, mime_type=mime) for index, mime in enumerate(mimes) if mime is not None]
+    assert after(of, *facts).kind == becomes
+
+
+@pytest.mark.parametrize("letter", ["x", "ñ", "\U0001f600", "\x01", '"'])
+def test_texts_that_would_not_fit_a_record_are_cut_alike(letter: str) -> None:
+    of = message(*(attachment(index, type="audio") for index in range(20)), kind="audio")
+    facts = [fact for index in range(20) for fact in (stored(index, next="audio", mime_type="audio/ogg"), transcribed(index, letter * 200_000))]
+    final = after(of, *facts)
+    assert len(encode(final)) <= LARGEST_VERSION_BYTES
+    assert final.status == "complete"
+    (length,) = {len(one.transcript or "") for one in final.attachments}
+    assert length >= 400
+    assert final.content == "\n".join([letter * length] * 20)
+
+
+@pytest.mark.parametrize("letter", ["x", "ñ", "\U0001f600"])
+def test_what_the_table_keeps_of_many_long_texts_fits_a_record(letter: str) -> None:
+    state = begun(message(*(attachment(index, type="audio") for index in range(50)), kind="audio", content="x" * 2_000_000))
+    for index in range(50):
+        fold(state, transcribed(index, letter * 200_000))
+    assert len(state.to_bytes()) < MAX_RECORD_BYTES
+    assert OpenMessage.from_bytes(state.to_bytes()) == state
+
+
+def test_one_long_transcript_is_whole() -> None:
+    assert after(VOICE, stored(next="audio"), transcribed(text="ñ" * 200_000)).content == "ñ" * 200_000
 
 
 # late and repeated

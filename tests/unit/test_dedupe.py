@@ -1,4 +1,7 @@
+import json
 from datetime import timedelta
+from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -10,7 +13,7 @@ from schemas.records import ChatMessage, EnrichedMessage, Enrichment, FoundAttac
 from schemas.topics import MAX_RECORD_BYTES
 from streams.stages.arrival import Arrival, quarantine
 from streams.stages.dedupe import Read, dedupe, digest
-from tests.unit.records import NOW, arrival, body, chat, found, payload, raw
+from tests.unit.records import NOW, PAYLOADS, arrival, body, chat, found, payload, raw
 
 IMAGE = found("image", mime_type="image/jpeg", filename="a.jpg", media_id="9")
 LOCATION = found("location", url=None, reason="no_file")
@@ -229,6 +232,106 @@ def test_an_update_before_its_creation_opens_the_message_and_the_creation_is_the
     assert isinstance(lane.deliver(arrival(raw("chatwoot", "7/820091", update))), Forward)
     assert lane.deliver(arrival(raw("chatwoot", "7/820091", creation), offset=42)) == Duplicate()
     assert lane.deliver(arrival(raw("chatwoot", "7/820091", update), offset=43)) == Skip("update")
+
+
+# what arrives more than once, and in what guise
+
+
+def lane_of(provider: str, events: list[dict[str, Any]]) -> list[Outcome]:
+    """What becomes of each event, one after the other, each under the key that its body names."""
+    lane, became = Lane(), []
+    for offset, event in enumerate(events):
+        (provider_id,) = catalogue.identify(provider, body(event))
+        became.append(lane.deliver(arrival(raw(provider, provider_id, body(event)), offset=offset)))
+    return became
+
+
+def sequence(name: str) -> list[dict[str, Any]]:
+    return [step["event"] for step in json.loads((PAYLOADS / "sequences" / f"{name}.json").read_bytes())]
+
+
+SEQUENCES: list[tuple[str, str, list[Outcome]]] = [
+    ("ycloud", "ycloud_redelivery", [Duplicate(), Duplicate()]),
+    ("chatwoot", "chatwoot_same_message_three_subscriptions", [Duplicate(), Duplicate()]),
+    ("chatwoot", "chatwoot_outgoing_lifecycle", [Skip("update")] * 3),
+]
+
+
+@pytest.mark.parametrize(("provider", "name", "later"), SEQUENCES, ids=[case[1] for case in SEQUENCES])
+def test_a_sequence_of_deliveries_is_one_message(provider: str, name: str, later: list[Outcome]) -> None:
+    first, *rest = lane_of(provider, sequence(name))
+    assert isinstance(first, Forward)
+    assert rest == later
+
+
+@pytest.mark.parametrize(("provider", "name"), [case[:2] for case in SEQUENCES])
+def test_in_any_order_a_sequence_is_one_message_of_the_same_words(provider: str, name: str) -> None:
+    for order in permutations(sequence(name)):
+        forwards = [outcome for outcome in lane_of(provider, list(order)) if isinstance(outcome, Forward)]
+        (message,) = (forward.outputs[0].record for forward in forwards)
+        expected = lane_of(provider, sequence(name))[0]
+        assert isinstance(expected, Forward)
+        whole = expected.outputs[0].record
+        assert isinstance(message, EnrichedMessage) and isinstance(whole, EnrichedMessage)
+        assert (message.content, message.conversation_id, message.role) == (whole.content, whole.conversation_id, whole.role)
+
+
+def test_a_status_before_and_after_its_message_takes_nothing_from_it() -> None:
+    event = payload("ycloud", "text_plain.json")
+    status = payload("ycloud", "status_delivered.json")
+    status["whatsappMessage"]["wamid"] = event["whatsappInboundMessage"]["wamid"]
+    before, forward, later = lane_of("ycloud", [status, event, status])
+    assert (before, later) == (Skip("delivery_status"), Skip("delivery_status"))
+    assert isinstance(forward, Forward)
+
+
+def test_the_update_of_an_echo_takes_nothing_from_the_echo() -> None:
+    echo = payload("ycloud", "echo_app_text_docs.json")
+    update = {
+        "id": "evt_2",
+        "type": "whatsapp.echo_message.updated",
+        "whatsappMessage": {"wamid": echo["whatsappMessage"]["wamid"], "status": "read"},
+    }
+    before, forward, later = lane_of("ycloud", [update, echo, update])
+    assert (before, later) == (Skip("echo_without_content"), Skip("echo_without_content"))
+    assert isinstance(forward, Forward)
+
+
+def test_a_chatwoot_event_that_is_no_message_takes_nothing_from_the_message_of_the_same_number() -> None:
+    event = payload("chatwoot", "api_channel_text_2026_02.json")
+    resolved = {**payload("chatwoot", "conversation_status_changed_resolved.json"), "id": event["id"], "account": event["account"]}
+    before, forward, later = lane_of("chatwoot", [resolved, event, resolved])
+    assert (before, later) == (Skip("not_a_message"), Skip("not_a_message"))
+    assert isinstance(forward, Forward)
+
+
+def test_an_update_that_overtakes_its_creation_brings_the_attachments_and_the_row_is_whole() -> None:
+    creation = payload("chatwoot", "whatsapp_audio_voice.json")
+    update = {**creation, "event": "message_updated"}
+    opened, later = lane_of("chatwoot", [update, creation])
+    assert isinstance(opened, Forward)
+    assert later == Duplicate()
+    assert [output.topic for output in opened.outputs] == ["enriched-messages", "enrichments", "media"]
+
+
+@pytest.mark.parametrize("message_type", ["incoming", "outgoing", "template"])
+def test_an_update_of_an_unknown_message_opens_it_whatever_was_updated(message_type: str) -> None:
+    update = {**payload("chatwoot", "message_updated_status_delivered.json"), "message_type": message_type}
+    opened, again = lane_of("chatwoot", [update, update])
+    assert isinstance(opened, Forward)
+    assert again == Skip("update")
+
+
+# private notes
+
+
+def test_the_files_of_a_private_note_are_kept_and_never_shown_to_a_model() -> None:
+    note = payload("chatwoot", "whatsapp_image_caption.json") | {"private": True, "message_type": "outgoing"}
+    (forward,) = lane_of("chatwoot", [note])
+    assert isinstance(forward, Forward)
+    message, _, job = (output.record for output in forward.outputs)
+    assert isinstance(message, EnrichedMessage) and isinstance(job, MediaJob)
+    assert (message.kind, message.direction, job.unpaid_reason) == ("note", "outbound", "private")
 
 
 # what is quarantined can be tried again
