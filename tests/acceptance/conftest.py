@@ -24,10 +24,15 @@ def pipeline(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="session")
-def media(pipeline: Pipeline) -> Iterator[str]:
-    """The address sample media is served from."""
-    files: dict[str, Path] = {path.name: path for path in MEDIA_DIR.iterdir()}
-    with serving(files, pipeline.ports["media"]) as address:
+def media_files() -> dict[str, Path]:
+    """What is served under which name; a test may add files of its own."""
+    return {path.name: path for path in MEDIA_DIR.iterdir()}
+
+
+@pytest.fixture(scope="session")
+def media(pipeline: Pipeline, media_files: dict[str, Path]) -> Iterator[str]:
+    """The address media is served from."""
+    with serving(media_files, pipeline.ports["media"]) as address:
         yield address
 
 
