@@ -11,6 +11,7 @@ YCLOUD_KEYED_SECONDS = 30 * 86_400.0
 YCLOUD_UNKEYED_SECONDS = 600.0
 META_CDN_SECONDS = 3_600.0
 _META_CDN = (".fbsbx.com", ".fbcdn.net", ".cdninstagram.com")
+_DIRECT = "direct"
 _DOWNLOADS = "/v2/whatsapp/media/download/"
 _MEDIA_ID = re.compile(re.escape(_DOWNLOADS) + r"([^/]+)/?")
 
@@ -35,8 +36,11 @@ def origin(url: str) -> tuple[str, str, int | None]:
 
 
 def ways(job: MediaJob, *, api_key: str | None, ycloud_api_base: str, exempt: Set[tuple[str, int]] = frozenset()) -> tuple[Way, ...]:
-    """The requests to try for a job, in order. Raises ForeignHost."""
-    return ways_to(job.provider, job.url, job.media_id, api_key, ycloud_api_base, exempt)
+    """The requests to try for a job, in order. Raises ForeignHost.
+
+    What came by `POST /chat` is nobody's endpoint: its links are its sender's, whatever provider it names.
+    """
+    return ways_to(job.provider if job.endpoint_id else _DIRECT, job.url, job.media_id, api_key, ycloud_api_base, exempt)
 
 
 def ways_to(

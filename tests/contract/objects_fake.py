@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.objects.store import CHUNK_BYTES, ObjectMissing, Stored
+from storage.objects.store import CHUNK_BYTES, ObjectMissing, ObjectTooLarge, Stored
 
 
 class ObjectsFake:
@@ -27,7 +27,7 @@ class ObjectsFake:
     async def get(self, key: str, *, max_bytes: int) -> bytes:
         data = self._data(key)
         if len(data) > max_bytes:
-            raise ValueError(f"object over {max_bytes} bytes")
+            raise ObjectTooLarge(f"object over {max_bytes} bytes")
         return data
 
     async def stat(self, key: str) -> Stored | None:

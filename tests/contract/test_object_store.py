@@ -12,7 +12,7 @@ from schemas.keys import MessageKey, TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Objects, Secret, Settings
 from storage.objects.keys import object_key, public_path
-from storage.objects.store import CHUNK_BYTES, ObjectMissing, ObjectStore, ObjectStoreMisconfigured
+from storage.objects.store import CHUNK_BYTES, ObjectMissing, ObjectStore, ObjectStoreMisconfigured, ObjectTooLarge
 from tests.contract.objects_fake import ObjectsFake
 
 Store = ObjectStore | ObjectsFake
@@ -82,7 +82,7 @@ async def test_the_same_object_put_again_is_the_same_object(store: Store) -> Non
 
 async def test_an_object_larger_than_is_wanted_is_an_error(store: Store) -> None:
     await store.put_bytes(KEY, b"hello", "audio/ogg")
-    with pytest.raises(ValueError, match="object over 4 bytes"):
+    with pytest.raises(ObjectTooLarge, match="object over 4 bytes"):
         await store.get(KEY, max_bytes=4)
 
 

@@ -85,6 +85,11 @@ def test_a_host_that_a_person_allowed_is_asked_at_its_port_and_without_the_key()
         ways(media_job(url=url), api_key="k-1", ycloud_api_base=BASE, exempt={("127.0.0.1", 9001)})
 
 
+def test_what_came_by_the_direct_way_may_lie_anywhere_whatever_provider_it_names() -> None:
+    url = "https://files.example.com/f"
+    assert ways(media_job(url=url, endpoint_id="", media_id="9"), api_key="k-1", ycloud_api_base=BASE) == (Way(url),)
+
+
 def test_an_api_elsewhere_is_the_providers_own() -> None:
     base = "http://127.0.0.1:9000"
     assert ways(media_job(url=f"{base}/f"), api_key="k-1", ycloud_api_base=base) == (
