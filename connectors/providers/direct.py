@@ -22,10 +22,12 @@ from schemas.keys import PROVIDER_PATTERN, body_id, conversation_part, is_provid
 from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, RawMessage
+from schemas.text import storable
 
 MEDIA_TYPES = tuple(name for name in get_args(AttachmentType) if name not in ("UNKNOWN", "location", "contact"))
 MAX_MEDIA = 50
 _CONVERSATION_CHARS = 400
+_NAMED_CHARS = 64
 _FIELDS = frozenset({"provider", "provider_message_id", "conversation_id", "sender", "text", "media", "occurred_at", "direction"})
 
 
@@ -85,7 +87,7 @@ def validate(document: object) -> list[str]:
     """What is wrong with a body of `POST /chat`, for the person who sends it; empty when nothing is."""
     if not isinstance(document, dict):
         return ["the body must be a JSON object"]
-    errors = [f"{name}: unknown field" for name in sorted(map(str, set(document) - _FIELDS))[:10]]
+    errors = [f"{storable(str(name))[:_NAMED_CHARS]}: unknown field" for name in sorted(map(str, set(document) - _FIELDS))[:10]]
     provider, message_id = document.get("provider"), document.get("provider_message_id")
     if not isinstance(provider, str) or not PROVIDER_PATTERN.fullmatch(provider):
         errors.append("provider: required, [a-z0-9_]+, at most 32 characters")

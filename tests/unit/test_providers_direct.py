@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,6 +69,13 @@ def test_a_sound_body_has_no_errors(fields: dict[str, Any]) -> None:
 )
 def test_each_error_names_its_field(fields: dict[str, Any], named: list[str]) -> None:
     assert [error.partition(":")[0] for error in validate(document(**fields))] == named
+
+
+def test_a_field_nobody_knows_is_named_so_that_it_can_be_written_down() -> None:
+    (error,) = validate(document(**{"a\0\ud800" + "x" * 900: 1}))
+    assert error == "a\ufffd\ufffd" + "x" * 61 + ": unknown field"
+    said = {**document(), "\ud800": 1}
+    assert catalogue.read(raw("vetchat", "42", json.dumps(said).encode(), endpoint_id="")) == Quarantine("field_invalid", "\ufffd: unknown field")
 
 
 @pytest.mark.parametrize("nonsense", [None, [], "text", 7])
