@@ -51,8 +51,6 @@ _FILES: dict[str, AttachmentType] = {
     "document": "document",
     "sticker": "sticker",
 }
-
-
 _MAX_CONTACTS = 50
 _HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _REPLIES = ("button_reply", "list_reply", "nfm_reply", "call_permission_reply")

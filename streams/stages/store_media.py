@@ -160,8 +160,8 @@ async def _fetch(job: MediaJob, ports: MediaPorts, limits: Media, tenant: Tenant
         try:
             return await ports.fetch(way, max_bytes)
         except FileGone as gone:
-            if not gone.try_next_way:
-                raise
+            if not gone.try_next_way or (isinstance(last, FileGone) and last.try_next_way):
+                raise  # refused with the key and without it: no third form of the request is anything else
             last = gone
         except FileNotThere as missing:
             last = missing

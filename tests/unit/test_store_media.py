@@ -234,6 +234,7 @@ async def test_the_next_way_is_tried_when_it_may_still_give_the_file(gives: list
         ([FileGone("media_refused_address")], 0, "media_refused_address", 1),
         ([FileGone("media_too_large"), File()], 0, "media_too_large", 1),
         ([FORBIDDEN, FORBIDDEN], 0, "media_forbidden", 2),
+        ([FORBIDDEN, FORBIDDEN, File()], 0, "media_forbidden", 2),
         ([FORBIDDEN, FileGone("media_gone")], 0, "media_gone", 2),
         ([FileNotThere()], 60, "media_not_found", 1),
         ([FORBIDDEN, FileNotThere()], 60, "media_not_found", 2),
