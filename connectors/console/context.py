@@ -10,6 +10,7 @@ Sign = Callable[[str], str]
 """A path → the path with a signature that opens it for a while."""
 
 _TOLD = ("description", "transcript")
+_TOLD_OF_A_FILE = (*_TOLD, "filename")
 
 
 def context(conversation_id: str, messages: list[ContextMessage], waited_for: Iterable[str], marker: Marker, sign: Sign) -> dict[str, Any]:
@@ -17,6 +18,7 @@ def context(conversation_id: str, messages: list[ContextMessage], waited_for: It
     lines = [
         marker.line(attachment["description"])
         for message in messages
+        if message.is_recent
         for attachment in _attachments(message.attributes)
         if attachment.get("description")
     ]
@@ -49,7 +51,7 @@ def readable(message: ContextMessage, marker: Marker) -> str | None:
 
 
 def attachments(attributes: dict[str, Any], marker: Marker, sign: Sign) -> list[dict[str, Any]]:
-    """As in the row, with a signed link, what foreign eyes and ears said defused."""
+    """As in the row, with a signed link, and defused: what foreign eyes and ears said, and the name a stranger gave."""
     return [_shown(attachment, marker, sign) for attachment in _attachments(attributes)]
 
 
@@ -67,7 +69,7 @@ def _attachments(attributes: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _shown(attachment: dict[str, Any], marker: Marker, sign: Sign) -> dict[str, Any]:
-    shown = attachment | {name: marker.defused(attachment[name]) for name in _TOLD if attachment.get(name)}
+    shown = attachment | {name: marker.defused(attachment[name]) for name in _TOLD_OF_A_FILE if attachment.get(name)}
     if attachment.get("url"):
         shown["signed_url"] = sign(attachment["url"])
     return shown

@@ -1,15 +1,17 @@
-"""Stored files over HTTP: ranges, tags, and nothing that a browser would run."""
+"""Files over HTTP: ranges, tags, and nothing that a browser would run."""
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import NamedTuple
 
 from fastapi.responses import Response, StreamingResponse
 
 from connectors.console.problems import Problem
-from storage.objects.store import ObjectStore, Stored
+from connectors.media.download import Downloaded
+from storage.objects.store import CHUNK_BYTES, ObjectStore, Stored
 
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 _SHOWN_INLINE = re.compile(r"image/(?!svg)[a-z0-9.+-]+|audio/[a-z0-9.+-]+|video/[a-z0-9.+-]+")
 _SAFE = {
     "x-content-type-options": "nosniff",
@@ -17,7 +19,11 @@ _SAFE = {
     "cross-origin-resource-policy": "cross-origin",
     "cache-control": "private, max-age=300",
     "accept-ranges": "bytes",
+    # or a browser's cache would give a script the copy that an <img> fetched without CORS
+    "vary": "Origin",
 }
+Pieces = Callable[[int, int], AsyncIterator[bytes]]
+"""(offset, length) → the bytes, in pieces."""
 
 
 class Span(NamedTuple):
@@ -25,6 +31,12 @@ class Span(NamedTuple):
 
     offset: int
     length: int
+
+
+class _File(NamedTuple):
+    bytes: int
+    mime: str
+    etag: str
 
 
 def safe_headers(mime: str) -> dict[str, str]:
@@ -36,7 +48,7 @@ def safe_headers(mime: str) -> dict[str, str]:
 def span_of(value: str | None, size: int) -> Span | None:
     """The one span a Range header asks for; None: the whole file (none, several, or not understood). Raises Problem 416."""
     match = _RANGE.fullmatch(value.strip()) if value else None
-    if match is None or match.group(0) == "bytes=-":
+    if match is None or not (match[1] or match[2]):
         return None
     first, last = match[1], match[2]
     if not first:
@@ -51,19 +63,50 @@ def span_of(value: str | None, size: int) -> Span | None:
     return Span(start, end - start + 1)
 
 
-async def answer_file(store: ObjectStore, found: Stored, headers: Mapping[str, str], *, head: bool) -> Response:
+def answer_stored(store: ObjectStore, found: Stored, headers: Mapping[str, str], *, head: bool) -> Response:
     """The object, or the part of it that was asked for. Raises Problem 416."""
-    tag = f'"{found.etag}"'
-    answer = {**safe_headers(found.mime), "etag": tag}
-    if tag in (part.strip().removeprefix("W/") for part in headers.get("if-none-match", "").split(",")):
+
+    def pieces(offset: int, length: int) -> AsyncIterator[bytes]:
+        return store.stream(found.key, offset=offset, length=length)
+
+    return _answer(_File(found.bytes, found.mime, found.etag), pieces, headers, head=head)
+
+
+def answer_downloaded(file: Downloaded, mime: str, headers: Mapping[str, str]) -> Response:
+    """The file, or the part of it that was asked for, and the file leaves the spool whatever becomes of the answer. Raises Problem 416."""
+    handle = file.path.open("rb")
+    file.discard()  # the open handle still reads it, and nothing has to clean up after a client that goes away
+
+    async def pieces(offset: int, length: int) -> AsyncIterator[bytes]:
+        with handle:
+            handle.seek(offset)
+            while length and (chunk := await asyncio.to_thread(handle.read, min(CHUNK_BYTES, length))):
+                length -= len(chunk)
+                yield chunk
+
+    try:
+        answer = _answer(_File(file.bytes, mime, file.sha256), pieces, headers, head=False)
+    except Problem:
+        handle.close()
+        raise
+    if not isinstance(answer, StreamingResponse):
+        handle.close()
+    return answer
+
+
+def _answer(file: _File, pieces: Pieces, headers: Mapping[str, str], *, head: bool) -> Response:
+    tag = f'"{file.etag}"'
+    answer = {**safe_headers(file.mime), "etag": tag}
+    known = [part.strip().removeprefix("W/") for part in headers.get("if-none-match", "").split(",")]
+    if tag in known or known == ["*"]:
         return Response(status_code=304, headers=answer)
-    same = headers.get("if-range", tag) == tag
-    span = span_of(headers.get("range") if same else None, found.bytes)
-    status, offset, length = 200, 0, found.bytes
+    ranged = not head and headers.get("if-range", tag) == tag  # a range means nothing to HEAD (RFC 9110, 14.2)
+    span = span_of(headers.get("range") if ranged else None, file.bytes)
+    status, offset, length = 200, 0, file.bytes
     if span is not None:
         status, (offset, length) = 206, span
-        answer["content-range"] = f"bytes {offset}-{offset + length - 1}/{found.bytes}"
+        answer["content-range"] = f"bytes {offset}-{offset + length - 1}/{file.bytes}"
     answer["content-length"] = str(length)
     if head or length == 0:
-        return Response(status_code=status, headers=answer, media_type=found.mime)
-    return StreamingResponse(store.stream(found.key, offset=offset, length=length), status, answer, media_type=found.mime)
+        return Response(status_code=status, headers=answer, media_type=file.mime)
+    return StreamingResponse(pieces(offset, length), status, answer, media_type=file.mime)

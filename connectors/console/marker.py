@@ -5,8 +5,10 @@ reads like the marker is defused: whatever case, spacing, accents, zero-width ch
 written with.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 DEFAULT_TEXT = "[CONTEXTO VISUAL: {description}]"
 _OPENING = frozenset("[［〔【〖⟦❲⁅⦋⦏⁽{｛❴⟨‹«<＜(（❨❪⎡⎢⎣⟮")
@@ -15,6 +17,8 @@ _ALIKE = {
     "o": "оοσ0", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ5$", "t": "тτ", "u": "υս", "v": "νѵ", "w": "ԝω", "x": "хχ", "y": "уγ", "z": "ᴢ",
 }  # fmt: skip
 _LOOKALIKES = str.maketrans({foreign: plain for plain, alike in _ALIKE.items() for foreign in alike})
+_CAPITALS = str.maketrans("ΝΗΥ", "nhy")
+"""Greek capitals that look like another letter than their small forms do."""
 _BRACKETS = dict.fromkeys("[［〔【〖⟦❲⁅⦋⦏{｛❴<＜⟨‹«", "(") | dict.fromkeys("]］〕】〗⟧❳⁆⦌⦐}｝❵>＞⟩›»", ")")
 
 
@@ -30,14 +34,21 @@ def skeleton(text: str) -> Skeleton:
     shown: list[str] = []
     at: list[int] = []
     for index, character in enumerate(text):
-        for plain in unicodedata.normalize("NFKD", character).casefold().translate(_LOOKALIKES):
-            if plain.isalpha() and unicodedata.category(plain) not in ("Mn", "Lm"):
-                shown.append(plain)
-                at.append(index)
-        if character in _OPENING:
-            shown.append("[")
+        for plain in _shape(character):
+            shown.append(plain)
             at.append(index)
     return Skeleton("".join(shown), at)
+
+
+@lru_cache(4096)
+def _shape(character: str) -> str:
+    """The letters a character looks like, and a bracket for whatever looks like an opening one."""
+    looks = unicodedata.normalize("NFKD", character).translate(_CAPITALS).casefold().translate(_LOOKALIKES)
+    letters = "".join(plain for plain in looks if plain.isalpha() and unicodedata.category(plain) not in ("Mn", "Lm"))
+    return letters + ("[" if character in _OPENING else "")
+
+
+_ANY_OPENING = re.compile("[" + re.escape("".join(sorted(_OPENING))) + "]")
 
 
 class Marker:
@@ -47,8 +58,10 @@ class Marker:
         self._frame = " ".join((frame or DEFAULT_TEXT).split())
         if "{description}" not in self._frame:
             self._frame = DEFAULT_TEXT
-        prefixes = {one.partition("{description}")[0] for one in (self._frame, DEFAULT_TEXT)}
-        self._forgeries = sorted({skeleton(prefix).text.strip("[") for prefix in prefixes} - {""}, key=len, reverse=True)
+        prefixes = {one.partition("{description}")[0].strip() for one in (self._frame, DEFAULT_TEXT)} - {""}
+        bracketed = {prefix for prefix in prefixes if prefix[0] in _OPENING}
+        self._forgeries = sorted({skeleton(prefix).text.strip("[") for prefix in bracketed} - {""}, key=len, reverse=True)
+        self._bare = [_bare(prefix) for prefix in prefixes - bracketed]
         self._frame_signs = {c for c in self._frame.replace("{description}", "") if not c.isalnum() and not c.isspace() and c not in ".,"}
 
     def line(self, description: str) -> str:
@@ -61,16 +74,28 @@ class Marker:
 
     def defused(self, text: str) -> str:
         """The text with whatever reads like the beginning of a marker broken up by a middle dot."""
+        for bare in self._bare:
+            text = bare.sub(r"\1·\2", text)
+        if _ANY_OPENING.search(text) is None:
+            return text
         for forgery in self._forgeries:
-            text = self._break(text, forgery)
+            text = _broken(text, forgery)
         return text
 
-    @staticmethod
-    def _break(text: str, forgery: str) -> str:
-        """The bracket becomes round and a dot stands inside the words: no reader takes it for the marker."""
-        for bracket, inside in reversed(_found(skeleton(text), forgery)):
-            text = f"{text[:bracket]}({text[bracket + 1 : inside]}·{text[inside:]}"
-        return text
+
+def _bare(prefix: str) -> re.Pattern[str]:
+    """A frame without a bracket is known by its words and signs as they stand, whatever their case and spacing."""
+    words = r"\s+".join(re.escape(word) for word in prefix[1:].split(" "))
+    return re.compile(rf"(?<!\w)({re.escape(prefix[0])})({words})", re.IGNORECASE)
+
+
+def _broken(text: str, forgery: str) -> str:
+    """The bracket becomes round and a dot stands inside the words: no reader takes it for the marker."""
+    pieces, done = [], 0
+    for bracket, inside in _found(skeleton(text), forgery):
+        pieces += [text[done:bracket], "(", text[bracket + 1 : inside], "·"]
+        done = inside
+    return "".join([*pieces, text[done:]])
 
 
 def _found(seen: Skeleton, forgery: str) -> list[tuple[int, int]]:

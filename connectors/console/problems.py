@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from schemas.outcomes import Unavailable
 
 _TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 416: "Range Not Satisfiable",
-           422: "Unprocessable Content", 502: "Bad Gateway", 503: "Service Unavailable"}  # fmt: skip
+           422: "Unprocessable Content", 500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}  # fmt: skip
 
 
 class Problem(Exception):
@@ -46,3 +46,8 @@ def answer_problems(app: FastAPI) -> None:
     async def validation(_: Request, error: RequestValidationError) -> JSONResponse:
         errors = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
         return problem_response(422, "; ".join(errors), errors=errors)
+
+    @app.exception_handler(Exception)
+    async def ours(_: Request, error: Exception) -> JSONResponse:
+        """Starlette raises it again behind the answer, so that it stands in the log."""
+        return problem_response(500, "this is our fault, and in our log")

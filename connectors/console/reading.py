@@ -15,7 +15,7 @@ from storage.postgres.sql import queries
 
 @dataclass(frozen=True, slots=True)
 class ContextMessage:
-    """A row of a conversation; `attributes` is its content_attributes."""
+    """A row of a conversation; `attributes` is its content_attributes. `is_recent`: its images belong into the visual context."""
 
     message_key: str
     role: str
@@ -24,6 +24,7 @@ class ContextMessage:
     attributes: dict[str, Any]
     status: str
     occurred_at: datetime
+    is_recent: bool
 
 
 class Reading:
@@ -49,6 +50,7 @@ class Reading:
                 msgspec.json.decode(row["content_attributes"]),
                 row["status"],
                 row["occurred_at"],
+                row["is_recent"],
             )
             for row in reversed(rows)
         ]

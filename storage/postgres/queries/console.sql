@@ -5,11 +5,11 @@ UNION SELECT conversation_id FROM conversation_aliases WHERE tenant_id = $1 AND 
 UNION SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id = $2;
 
 -- name: context_messages
--- The latest messages of a conversation, notes left out.
-SELECT message_key, role, kind, content, content_attributes, status, occurred_at, received_at
+-- The latest messages of a conversation, notes left out; images of the last 5 minutes are visual context.
+SELECT message_key, role, kind, content, content_attributes, status, occurred_at, received_at >= now() - interval '5 minutes' AS is_recent
 FROM chat_messages
 WHERE tenant_id = $1 AND conversation_id = ANY($2::text[]) AND received_at >= now() - make_interval(secs => $3) AND kind <> 'note'
-ORDER BY received_at DESC, message_key
+ORDER BY received_at DESC, message_key DESC
 LIMIT $4;
 
 -- name: known_keys

@@ -1,0 +1,68 @@
+"""What stands around the application: CORS where browsers may call, and its metrics."""
+
+import re
+import time
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from connectors.console.problems import problem_response
+from schemas import metrics
+
+_FOR_BROWSERS = re.compile(r"/media/|/admin/chat/media/proxy$|/api/conversations/[^/]+/context$")
+
+
+class _Cors(CORSMiddleware):
+    def preflight_response(self, request_headers: Headers) -> Response:
+        answer = super().preflight_response(request_headers)
+        if answer.status_code == 200:
+            return answer
+        return problem_response(answer.status_code, bytes(answer.body).decode(), {"vary": "Origin"})
+
+
+class OpenToBrowsers:
+    """CORS for media, proxy and context; every other route answers browsers of other origins as if there were none."""
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+        self._app = app
+        self._open = _Cors(
+            app,
+            allow_origins=origins,
+            allow_methods=["GET", "HEAD"],
+            allow_headers=["authorization", "range", "if-range", "if-none-match"],
+            expose_headers=["etag", "content-range", "accept-ranges", "content-length"],
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        browsers = scope["type"] == "http" and _FOR_BROWSERS.match(scope["path"])
+        await (self._open if browsers else self._app)(scope, receive, send)
+
+
+class Measured:
+    """Counts requests by route and status; the time a caller asked to wait is not the console's."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        began, status = time.monotonic(), 500
+        scope.setdefault("state", {})
+
+        async def noting(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            metrics.CONSOLE_REQUESTS.labels(route, status).inc()
+            metrics.CONSOLE_SECONDS.labels(route).observe(max(0.0, time.monotonic() - began - scope["state"].get("waited", 0.0)))
+        return None

@@ -1,0 +1,163 @@
+"""A console in this process, over a schema and objects of its own on the real servers."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from connectors.console.app import Parts, create_console
+from connectors.console.changes import Changes
+from connectors.console.links import Links
+from connectors.console.reading import Reading
+from connectors.media.download import Downloaded
+from connectors.postgres.rows import message_columns, notification
+from schemas.keys import MessageKey, TenantId, message_key
+from schemas.records import Attachment, EnrichedMessage
+from schemas.settings import Postgres, Settings
+from schemas.topics import Names
+from storage.objects.keys import object_key, public_path
+from storage.objects.store import ObjectStore
+from storage.postgres.directory import Directory
+from storage.postgres.sql import queries
+from storage.postgres.tenancy import Tenancy
+from storage.postgres.vault import Vault
+from streams.stages.message import attributes_json, status_of
+from tests.integration.databases import Connection, pooled, schema
+from tests.unit.records import message
+
+CONVERSATION = "15550109999~15550100001"
+ORIGIN = "https://chat.example.com"
+Fetch = Callable[[TenantId, str, str], Awaitable[Downloaded]]
+
+
+async def _nothing(tenant_id: TenantId, provider: str, url: str) -> Downloaded:
+    raise AssertionError("nothing was to be fetched")
+
+
+@dataclass
+class Console:
+    """`keys`: (tenant, scope) → key. `fetch` is what the proxy asks."""
+
+    app: Any
+    parts: Parts
+    client: httpx.AsyncClient
+    connection: Connection
+    names: Names
+    vault: Vault
+    keys: dict[tuple[str, str], str] = field(default_factory=dict)
+    fetch: Fetch = _nothing
+
+    async def get(self, path: str, tenant: str = "acme", scope: str = "read", method: str = "GET", **headers: str) -> httpx.Response:
+        """`scope` "" sends no key."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if scope:
+            sent["authorization"] = f"Bearer {self.keys[tenant, scope]}"
+        return await self.client.request(method, path, headers=sent)
+
+    async def write(self, *messages: EnrichedMessage) -> None:
+        """As the sink does, waiting readers told."""
+        statements = queries("sink")
+        columns = message_columns(messages)
+        for name, table in columns.tables.items():
+            await self.connection.execute(statements[name], *table)
+        await self.connection.execute(statements["tell"], f"{self.names.postgres_schema}_messages", notification(columns.touched))
+
+    async def keep(self, data: bytes, mime: str, extension: str, *, tenant: str = "acme", of: str = "1", index: int = 0) -> Attachment:
+        """A stored file, as an attachment of message `of`."""
+        prefix = self.names.object_prefix
+        key = object_key(prefix, TenantId(tenant), key_of(of, tenant), index, f"{hash(data):x}", extension)
+        await self.parts.store.put_bytes(key, data, mime)
+        return Attachment(
+            index=index, type="other", status="stored", url=public_path(prefix, key), object_key=key, mime_type=mime, bytes=len(data),
+            original_url=f"https://files.example.com/{of}/{index}",
+        )  # fmt: skip
+
+
+def key_of(identifier: str, tenant: str = "acme") -> MessageKey:
+    return message_key(TenantId(tenant), "ycloud", identifier)
+
+
+def row(identifier: str, *attachments: Attachment, tenant: str = "acme", attributes: dict[str, Any] = {}, **fields: Any) -> EnrichedMessage:
+    """A message as its last version has it, arrived now."""
+    now = datetime.now(UTC)
+    return message(
+        *attachments,
+        **{
+            "tenant_id": tenant,
+            "message_key": key_of(identifier, tenant),
+            "provider_message_id": identifier,
+            "conversation_id": CONVERSATION,
+            "content_attributes": attributes_json(attachments, attributes),
+            "status": status_of(attachments),
+            "occurred_at": now,
+            "received_at": now,
+            "enriched_at": now,
+            **fields,
+        },
+    )
+
+
+@asynccontextmanager
+async def running(
+    stack: Settings, names: Names, *, origins: tuple[str, ...] = (ORIGIN,), loaded: bool = True, postgres: Postgres | None = None
+) -> AsyncIterator[Console]:
+    """Tenants acme and other, a key of each scope for both. `postgres`: what the console reads from in the stead of the stack's."""
+    vault, store = Vault(str(stack.secrets.key)), ObjectStore(stack.objects)
+    await store.ensure_bucket()
+    async with schema(stack.postgres, names) as connection, pooled(postgres or stack.postgres, names) as pool:
+        tenancy, keys = Tenancy(connection, vault), dict[tuple[str, str], str]()
+        for tenant in ("acme", "other"):
+            await tenancy.add_tenant(tenant)
+            for scope in ("chat", "read", "admin"):
+                keys[tenant, scope] = await tenancy.add_key(tenant, scope)  # type: ignore[arg-type]
+        directory, changes = Directory(stack.postgres, names, vault), Changes(stack.postgres, names)
+        if loaded:
+            await directory.start()
+            await directory.wait_loaded()
+        await changes.start()
+
+        async def fetch(tenant_id: TenantId, provider: str, url: str) -> Downloaded:
+            return await console.fetch(tenant_id, provider, url)
+
+        parts = Parts(
+            names=names,
+            directory=directory,
+            reading=Reading(pool),
+            changes=changes,
+            store=store,
+            links=Links(vault.derived_keys("media-links"), 300),
+            fetch=fetch,
+            allowed_origins=origins,
+        )
+        app = create_console(parts)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        try:
+            async with httpx.AsyncClient(transport=transport, base_url="http://console", timeout=60) as client:
+                console = Console(app, parts, client, connection, names, vault, keys)
+                yield console
+        finally:
+            await changes.stop()
+            await directory.stop()
+            async for one in store.list(names.object_prefix):
+                await store.delete(one.key)
+            await store.close()
+
+
+def spooled(folder: Path, data: bytes, content_type: str = "") -> Downloaded:
+    """What a download leaves."""
+    path = folder / "spooled"
+    path.write_bytes(data)
+    return Downloaded(path, len(data), "ab" * 32, content_type, data[:4096])
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem details of an error answer; holds every error to their form."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert (document["type"], document["status"]) == ("about:blank", status) and document["title"] not in ("", "Error")
+    return document
