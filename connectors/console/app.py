@@ -60,7 +60,7 @@ class Parts:
 
 def create_console(parts: Parts) -> ASGIApp:
     """The application, its metrics and CORS around it."""
-    app = FastAPI(title="Sensorium console", version="0.1.0", docs_url=None, redoc_url=None)
+    app = FastAPI(title="Sensorium console", version="0.1.0", docs_url=None, redoc_url=None, responses=problems(422))
     answer_problems(app)
     app.include_router(registry(parts.names))
     _add_context(app, parts)
@@ -75,7 +75,7 @@ def _add_context(app: FastAPI, parts: Parts) -> None:
         "/api/conversations/{conversation_id}/context",
         tags=["bots"],
         summary="What a bot needs before its turn",
-        responses={200: {"model": answers.Context}, **problems(401, 403, 422, 503)},
+        responses={200: {"model": answers.Context}, **problems(401, 403, 503)},
     )
     async def conversation_context(
         request: Request,
@@ -157,9 +157,9 @@ def _add_messages(app: FastAPI, parts: Parts) -> None:
 
 
 def _add_media(app: FastAPI, parts: Parts) -> None:
-    @app.api_route(
+    @app.head("/media/{tenant}/{name}", include_in_schema=False)
+    @app.get(
         "/media/{tenant}/{name}",
-        methods=["GET", "HEAD"],
         tags=["media"],
         summary="A stored file, for a key or by a signed link",
         response_class=Response,
@@ -184,7 +184,7 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
         tags=["media"],
         summary="A file by the address its provider gave",
         response_class=Response,
-        responses={**FILE, **problems(401, 403, 404, 416, 422, 502, 503)},
+        responses={**FILE, **problems(401, 403, 404, 416, 502, 503)},
     )
     async def proxy(request: Request, url: str, key: Annotated[ApiKey, Depends(caller_of(parts.directory))]) -> Response:
         if "\0" in url:

@@ -53,9 +53,9 @@ class Console:
 
     async def get(self, path: str, tenant: str = "acme", scope: str = "read", method: str = "GET", **headers: str) -> httpx.Response:
         """`scope` "" sends no key."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {name.replace("_", "-"): value.encode("latin-1") for name, value in headers.items()}
         if scope:
-            sent["authorization"] = f"Bearer {self.keys[tenant, scope]}"
+            sent["authorization"] = f"Bearer {self.keys[tenant, scope]}".encode()
         return await self.client.request(method, path, headers=sent)
 
     async def write(self, *messages: EnrichedMessage) -> None:
@@ -81,7 +81,7 @@ def key_of(identifier: str, tenant: str = "acme") -> MessageKey:
     return message_key(TenantId(tenant), "ycloud", identifier)
 
 
-def row(identifier: str, *attachments: Attachment, tenant: str = "acme", attributes: dict[str, Any] = {}, **fields: Any) -> EnrichedMessage:
+def row(identifier: str, *attachments: Attachment, tenant: str = "acme", attributes: dict[str, Any] | None = None, **fields: Any) -> EnrichedMessage:
     """A message as its last version has it, arrived now."""
     now = datetime.now(UTC)
     return message(
@@ -91,7 +91,7 @@ def row(identifier: str, *attachments: Attachment, tenant: str = "acme", attribu
             "message_key": key_of(identifier, tenant),
             "provider_message_id": identifier,
             "conversation_id": CONVERSATION,
-            "content_attributes": attributes_json(attachments, attributes),
+            "content_attributes": attributes_json(attachments, attributes or {}),
             "status": status_of(attachments),
             "occurred_at": now,
             "received_at": now,
