@@ -1,6 +1,6 @@
 """Tenants, their endpoints and keys, as roles see them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -24,10 +24,10 @@ class TenantSettings(msgspec.Struct, frozen=True, kw_only=True):
     transcription_model: str | None = None
     openai_key: str | None = None
     context_text: str | None = None
-    rate: float | None = None
+    rate: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
     describe_outgoing: bool = False
     describe_old: bool = False
-    max_bytes: int | None = None
+    max_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):

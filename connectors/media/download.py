@@ -148,6 +148,10 @@ class Downloader:
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError) as error:
             raise Unavailable("media", detail=type(error).__name__) from error
 
+    async def spool(self, chunks: AsyncIterator[bytes], content_type: str, max_bytes: int) -> Downloaded:
+        """A file that is ours already, as if it had been downloaded. Raises Unavailable for a full disk, and what `chunks` raises."""
+        return await self._spool(chunks, {"content-type": content_type}, max_bytes)
+
     async def _follow(self, url: str, headers: Mapping[str, str], max_bytes: int) -> Downloaded:
         target = first = self._checked(url)
         sent = dict(headers)

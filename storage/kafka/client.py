@@ -7,6 +7,8 @@ from schemas.settings import Kafka
 from schemas.topics import MAX_RECORD_BYTES
 
 ClientConfig = dict[str, Any]
+QUIET: ClientConfig = {"log_level": 2}
+"""For commands: they say themselves what is wrong, in one line, where librdkafka would fill the screen."""
 
 
 def client_config(settings: Kafka) -> ClientConfig:

@@ -16,3 +16,8 @@ def object_key(prefix: str, tenant_id: TenantId, message_key: MessageKey, index:
 def public_path(prefix: str, key: str) -> str:
     """The path under the console: `/media/<tenant>/<uuid>.<ext>`."""
     return f"/{key.removeprefix(prefix)}"
+
+
+def kept_at(prefix: str, path: str) -> str:
+    """The object key of a path under the console: what public_path was made of."""
+    return f"{prefix}{path.removeprefix('/')}"

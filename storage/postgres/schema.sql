@@ -64,6 +64,7 @@ CREATE TABLE media_objects (
     PRIMARY KEY (tenant_id, object_key)
 );
 CREATE INDEX media_objects_by_original ON media_objects (tenant_id, md5(original_url));
+CREATE INDEX media_objects_by_message ON media_objects (tenant_id, message_key);
 
 CREATE TABLE message_steps (
     tenant_id   text        NOT NULL,

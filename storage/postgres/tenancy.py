@@ -74,6 +74,11 @@ class Tenancy:
             await self._audit(tenant, "endpoint_added", f"{endpoint.endpoint_id} {provider}")
         return endpoint
 
+    async def endpoint_of(self, tenant: str, provider: str) -> Endpoint | None:
+        """The newest one."""
+        sealed = await self._connection.fetchval(self._sql["newest_endpoint"], tenant, provider)
+        return None if sealed is None else msgspec.json.decode(self._vault.open(sealed), type=Endpoint)
+
     async def rotate(self, token: str, *, drop: str | None) -> tuple[Endpoint, str | None]:
         """Adds a live secret, or ends the one given as `drop`. Returns the endpoint and the new secret, if one was made."""
         async with self._connection.transaction():

@@ -18,8 +18,10 @@ from schemas.settings import Settings
 from schemas.tenants import TenantSettings
 from schemas.topics import Names
 from storage.objects.keys import object_key, public_path
-from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
+from storage.objects.store import ObjectMissing, ObjectStore, ObjectStoreMisconfigured
 from storage.postgres.directory import Directory
+from storage.postgres.media_objects import MediaObjects
+from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, Turn, job_app
@@ -36,7 +38,7 @@ class MediaWorld:
     """The stage's ports on real clients."""
 
     def __init__(self, settings: Settings) -> None:
-        names = Names(settings.namespace)
+        self._names = names = Names(settings.namespace)
         self.directory = Directory(settings.postgres, names, Vault(settings.secrets.key))
         self._settings = settings
         self._prefix = names.object_prefix
@@ -48,6 +50,8 @@ class MediaWorld:
     async def open(self) -> None:
         await self.directory.start()
         await self.directory.wait_loaded()
+        self._pool = await create_pool(self._settings.postgres, self._names, "store-media", size=2)
+        self._objects = MediaObjects(self._pool)
         await self._downloader.__aenter__()
         await self._have_bucket()
         await asyncio.to_thread(sweep_spool, self._spool, SPOOL_STALE_SECONDS)
@@ -63,16 +67,30 @@ class MediaWorld:
     async def close(self) -> None:
         await self._downloader.__aexit__(None, None, None)
         await self.directory.stop()
+        self._pool.terminate()
         await self._store.close()
 
     def ways(self, job: MediaJob) -> Sequence[Way]:
         endpoint = self.directory.endpoint_by_id(job.endpoint_id) if job.endpoint_id else None
         ours = endpoint is not None and endpoint.tenant_id == job.tenant_id
         key = endpoint.api_key if endpoint is not None and ours else None
+        if key is None and job.endpoint_id:  # the endpoint is gone, or a repair chose another one of the tenant's
+            key = self.directory.provider_key(job.tenant_id, job.provider)
         try:
             return ways(job, api_key=key, ycloud_api_base=self._settings.providers.ycloud.api_base, exempt=self._exempt)
         except ForeignHost:
             raise FileGone("media_refused_address") from None
+
+    async def stored_before(self, job: MediaJob) -> Downloaded | None:
+        found = await self._objects.find(job.tenant_id, job.message_key, job.index, job.url)
+        if found is None:
+            return None
+        try:
+            return await self._downloader.spool(self._store.stream(found.object_key), found.mime_type, found.bytes)
+        except (ObjectMissing, Refused):  # gone, or not what was stored: the provider may have it
+            return None
+        except ObjectStoreMisconfigured as wrong:
+            raise waiting_for_a_person(wrong) from wrong
 
     async def fetch(self, way: stage.Way, max_bytes: int) -> Downloaded:
         try:

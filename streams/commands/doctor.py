@@ -1,22 +1,25 @@
 """`sensorium doctor`: asks every part and says what is wrong with it, and what to do."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import asyncpg
 import click
+import httpx
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import TOPICS, Names
-from storage.kafka.client import client_config
+from storage.kafka.client import QUIET, client_config
 from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
 from storage.postgres.migrate import DatabaseAhead, pending
 from storage.postgres.sql import queries
 from storage.postgres.vault import Vault, VaultError
-from streams.commands.environment import command_settings, database, run_command
+from streams.commands.environment import command_environment, command_settings, database, run_command
 from streams.commands.output import as_json_option, emit
 
 _SECONDS = 5.0
@@ -32,7 +35,7 @@ class Finding(NamedTuple):
 @as_json_option
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    """Checks settings, Kafka, Postgres, the object store, the secrets and the model. Exit code 1 when one is wrong."""
+    """Checks Kafka, Postgres, the object store, the secrets, the model, and the roles that serve HTTP. Exit code 1 when one is wrong."""
     settings = command_settings()
 
     async def work() -> list[Finding]:
@@ -60,7 +63,7 @@ class _Wrong(Exception):
 async def _kafka(settings: Settings) -> str:
     names = Names(settings.namespace)
     try:
-        there = AdminClient(client_config(settings.kafka) | {"error_cb": lambda _: None}).list_topics(timeout=_SECONDS).topics
+        there = AdminClient(client_config(settings.kafka) | QUIET).list_topics(timeout=_SECONDS).topics
     except KafkaException:
         raise _Wrong(f"nobody answers at {settings.kafka.bootstrap_servers}: is it up, is SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?") from None
     missing = [names.topic(name) for name in TOPICS if names.topic(name) not in there]
@@ -72,17 +75,24 @@ async def _kafka(settings: Settings) -> str:
     return f"{len(TOPICS)} topics of {settings.kafka.partitions} partitions"
 
 
-async def _postgres(settings: Settings) -> str:
+@asynccontextmanager
+async def _reached(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
     try:
-        async with database(settings) as connection:
-            left = await pending(connection)
-            stops = [] if left else await connection.fetch(queries("stops")["standing_stops"])
+        async with asyncio.timeout(_SECONDS), database(settings) as connection:
+            yield connection
     except asyncpg.UndefinedTableError:
         raise _Wrong("the database was never migrated: sensorium migrate") from None
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise _Wrong(f"not reached ({type(error).__name__}): is it up, is SENSORIUM_POSTGRES__DSN right?") from None
+
+
+async def _postgres(settings: Settings) -> str:
+    try:
+        async with _reached(settings) as connection:
+            left = await pending(connection)
+            stops = [] if left else await connection.fetch(queries("stops")["standing_stops"])
     except DatabaseAhead as error:
         raise _Wrong(str(error)) from None
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        raise _Wrong(f"not reached ({type(error).__name__}): is it up, is SENSORIUM_POSTGRES__DSN right?") from None
     if left:
         raise _Wrong(f"{len(left)} migrations are missing: sensorium migrate")
     if stops:
@@ -94,26 +104,42 @@ async def _postgres(settings: Settings) -> str:
 async def _objects(settings: Settings) -> str:
     store = ObjectStore(settings.objects, threads=1)
     try:
-        await store.stat("doctor/nothing")
+        async for _ in store.list("doctor/nothing"):
+            pass
     except ObjectStoreMisconfigured as error:
         raise _Wrong(str(error)) from None
     except Unavailable as error:
-        raise _Wrong(f"{settings.objects.endpoint} does not answer ({error.detail}): SENSORIUM_OBJECTS__ENDPOINT") from None
+        raise _Wrong(f"{settings.objects.endpoint} does not answer ({error.detail}): is it up, is SENSORIUM_OBJECTS__ENDPOINT right?") from None
     finally:
         await store.close()
-    return f"{settings.objects.endpoint} answers"
+    return f"{settings.objects.endpoint} answers, bucket {settings.objects.bucket} is there"
 
 
 async def _secrets(settings: Settings) -> str:
+    """Every sealed value is opened: after a rotation some may still be under a key that was taken out."""
     try:
         vault = Vault(settings.secrets.key)
-        async with database(settings) as connection:
-            sealed = await connection.fetchval("SELECT settings FROM tenants LIMIT 1")
-        if sealed is not None:
-            vault.open(sealed)
     except VaultError as error:
         raise _Wrong(str(error)) from None
-    return "the key opens what is sealed"
+    try:
+        async with _reached(settings) as connection:
+            tenants = await connection.fetch(queries("directory")["tenants"])
+            endpoints = await connection.fetch(queries("directory")["endpoints"])
+    except _Wrong as wrong:
+        raise _Wrong(f"SENSORIUM_SECRETS__KEY is a key; whether it opens what is sealed only the database says: {wrong}") from None
+    sealed = [row["settings"] for row in tenants] + [row["sealed"] for row in endpoints]
+    closed = sum(not _opens(vault, one) for one in sealed)
+    if closed:
+        raise _Wrong(f"{closed} of {len(sealed)} secrets were sealed with another key: put the old one behind the new one in SENSORIUM_SECRETS__KEY")
+    return f"the key opens all {len(sealed)} sealed values"
+
+
+def _opens(vault: Vault, sealed: bytes) -> bool:
+    try:
+        vault.open(sealed)
+    except VaultError:
+        return False
+    return True
 
 
 async def _model(settings: Settings) -> str:
@@ -136,10 +162,32 @@ async def _model(settings: Settings) -> str:
     return f"{wanted.base_url} answers"
 
 
+def _role(name: str) -> Callable[[Settings], Awaitable[str]]:
+    """Of a role that serves HTTP: where it is, only `up` and those who set the URL know."""
+
+    async def check(settings: Settings) -> str:
+        variable = f"SENSORIUM_{name.upper()}__URL"
+        url = command_environment().get(variable)
+        if url is None:
+            return f"not looked at: {variable} does not say where it is"
+        try:
+            async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
+                answer = await client.get(f"{url}/readyz")
+        except httpx.HTTPError:
+            raise _Wrong(f"{url} does not answer: is it up (sensorium status), is {variable} right?") from None
+        if answer.status_code != 200:
+            raise _Wrong(f"{url} is not ready: look at the parts above, and at its log")
+        return f"{url} is ready"
+
+    return check
+
+
 _CHECKS: dict[str, Callable[[Settings], Awaitable[str]]] = {
     "kafka": _kafka,
     "postgres": _postgres,
     "objects": _objects,
     "secrets": _secrets,
     "model": _model,
+    "receiver": _role("receiver"),
+    "console": _role("console"),
 }

@@ -35,6 +35,8 @@ def add(tenant: str, provider: str, secret: str | None, unsigned: bool, api_key:
     """Adds an endpoint: each call a new one."""
     if secret and unsigned:
         raise click.UsageError("--secret and --unsigned exclude each other")
+    if secret == "" or api_key == "":
+        raise click.UsageError("an empty --secret or --api-key is none: leave the option out")
     settings = command_settings()
 
     async def work() -> Endpoint:

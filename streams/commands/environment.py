@@ -10,9 +10,12 @@ from typing import TypeVar
 
 import asyncpg
 import click
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.kafka.client import QUIET, client_config
 from storage.postgres.pool import connect, unavailable
 from storage.postgres.tenancy import TenancyError
 from storage.postgres.vault import VaultError
@@ -21,6 +24,7 @@ from streams.settings import SettingsError, read_settings
 
 T = TypeVar("T")
 ENV_FILE = Path("var/sensorium.env")
+KAFKA_SECONDS = 8.0
 
 
 def command_environment() -> dict[str, str]:
@@ -61,12 +65,14 @@ def run_command(work: Callable[[], Awaitable[T]]) -> T:
         raise click.ClickException(str(error)) from None
     except asyncpg.UndefinedTableError:
         raise click.ClickException("the database was never migrated: sensorium migrate") from None
+    except (asyncpg.ClientConfigurationError, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        raise click.ClickException(f"Postgres is not reached ({error}): look at SENSORIUM_POSTGRES__DSN") from None
     except Exception as error:
         trouble = unavailable(error)
         if trouble is None:
             raise
         raise click.ClickException(
-            f"Postgres cannot be reached or is in trouble ({error}): look at SENSORIUM_POSTGRES__DSN, or run sensorium doctor"
+            f"Postgres cannot be reached or is in trouble ({_first_line(error)}): look at SENSORIUM_POSTGRES__DSN, or run sensorium doctor"
         ) from None
 
 
@@ -79,3 +85,21 @@ def moment(text: str | None) -> datetime | None:
     except ValueError:
         raise click.UsageError(f"{text!r} is no time: write it as 2026-01-31T12:00:00Z") from None
     return given if given.tzinfo else given.astimezone()
+
+
+def kafka_answers(settings: Settings) -> None:
+    """Ends the command with a message when nobody answers there."""
+    try:
+        AdminClient(client_config(settings.kafka) | QUIET).list_topics(timeout=KAFKA_SECONDS)
+    except KafkaException as error:
+        raise click.ClickException(kafka_trouble(settings, error)) from None
+
+
+def kafka_trouble(settings: Settings, error: KafkaException) -> str:
+    """One line for a person."""
+    said = error.args[0].str()
+    return f"Kafka does not answer at {settings.kafka.bootstrap_servers} ({said}): is it up, is SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,8 +1,11 @@
 """`sensorium`: every command and role, each loaded only when it is called."""
 
 from importlib import import_module
+from typing import Any
 
 import click
+
+from streams.commands.output import emit_error
 
 COMMANDS: dict[str, str] = {
     # roles
@@ -48,6 +51,19 @@ class LazyCommands(click.Group):
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["as_json"] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """A command that fails before it has printed anything still gives its one JSON document."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            if ctx.meta["as_json"]:
+                emit_error(error)
+            raise
 
 
 @click.group(cls=LazyCommands)

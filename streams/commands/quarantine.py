@@ -1,20 +1,26 @@
 """`sensorium quarantine list | show | replay`."""
 
 import base64
-from typing import Any
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
 import click
 import msgspec
 
 from schemas.headers import with_generation
+from schemas.settings import Settings
 from schemas.topics import SOURCE_OF, Names, TopicName
 from storage.postgres.sql import queries
-from streams.commands.environment import command_settings, database, run_command
+from streams.commands.environment import command_settings, database, kafka_answers, run_command
 from streams.commands.output import as_json_option, emit, note
-from streams.commands.replay import next_generation, run_replay
+from streams.commands.replay import broken_off, next_generation
 from streams.lanes.transactions import Write
-from streams.repair.writing import write_all
+from streams.repair.writing import Item, committed_portions
 
+_AT_ONCE = 50
 _REPLAYABLE: dict[str, TopicName] = {"dedupe": "raw-messages", "assemble": "enrichments", "sink": "enriched-messages"}
 """Stage → the topic its records go back to. A job's message was closed with failed(quarantined): replay attachments opens it again."""
 
@@ -34,21 +40,46 @@ def _filters(command: Any) -> Any:
     return command
 
 
-def _place(text: str | None) -> tuple[str | None, int | None, int | None]:
+class Place(NamedTuple):
+    """Where a record stood, as `quarantine list` shows it."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+_PLACE = re.compile(r"(.+)\[([0-9]{1,9})\]@([0-9]{1,18})")
+
+
+def _place(text: str | None) -> Place | None:
     if text is None:
-        return None, None, None
-    topic, _, rest = text.rpartition("[")
-    partition, _, offset = rest.partition("]@")
-    if not topic or not partition.isdigit() or not offset.isdigit():
+        return None
+    match = _PLACE.fullmatch(text)
+    if match is None:
         raise click.UsageError(f"{text!r} is no place: TOPIC[PARTITION]@OFFSET, as `quarantine list` shows it")
-    return topic, int(partition), int(offset)
+    return Place(match[1], int(match[2]), int(match[3]))
 
 
-async def _found(
-    settings: Any, *, tenant: str | None, stage: str | None, reason: str | None, state: str | None, place: str | None, limit: int
-) -> list[Any]:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    tenant: str | None = None
+    stage: str | None = None
+    reason: str | None = None
+    state: str | None = None
+    place: Place | None = None
+
+
+async def _found(settings: Settings, wanted: _Wanted, limit: int | None) -> list[Any]:
+    place = wanted.place or (None, None, None)
     async with database(settings) as connection:
-        return list(await connection.fetch(queries("repair")["quarantined"], tenant, stage, reason, state, *_place(place), limit))
+        return list(await connection.fetch(queries("repair")["quarantined"], wanted.tenant, wanted.stage, wanted.reason, wanted.state, *place, limit))
+
+
+async def _whole(settings: Settings, rows: list[Any]) -> list[Any]:
+    """With their bytes, which `_found` leaves where they are: there may be many, and large ones."""
+    columns = [[row[name] for row in rows] for name in ("stage", "topic", "partition", "offset")]
+    async with database(settings) as connection:
+        return list(await connection.fetch(queries("repair")["quarantined_whole"], *columns))
 
 
 def _shown(row: Any) -> dict[str, Any]:
@@ -68,7 +99,7 @@ def _shown(row: Any) -> dict[str, Any]:
 def list_(tenant: str | None, stage: str | None, reason: str | None, state: str, limit: int, as_json: bool) -> None:
     """What is in quarantine."""
     settings = command_settings()
-    rows = run_command(lambda: _found(settings, tenant=tenant, stage=stage, reason=reason, state=state, place=None, limit=limit))
+    rows = run_command(lambda: _found(settings, _Wanted(tenant, stage, reason, state), limit))
     shown = [_shown(row) for row in rows]
     emit({"quarantined": shown}, as_json, [f"{s['place']:32} {s['stage']:11} {s['reason']:22} {s['tenant_id']:16} {s['detail']}" for s in shown])
     if not shown:
@@ -80,12 +111,14 @@ def list_(tenant: str | None, stage: str | None, reason: str | None, state: str,
 @as_json_option
 def show(place: str, as_json: bool) -> None:
     """One record whole. PLACE is TOPIC[PARTITION]@OFFSET."""
-    settings = command_settings()
-    rows = run_command(lambda: _found(settings, tenant=None, stage=None, reason=None, state=None, place=place, limit=10))
+    settings, at = command_settings(), _place(place)
+    rows = run_command(lambda: _found(settings, _Wanted(place=at), None))
     if not rows:
         raise click.ClickException(f"nothing in quarantine came from {place}")
+    whole = run_command(lambda: _whole(settings, rows))
     shown = [
-        _shown(row) | {"value_base64": base64.b64encode(row["value"] or b"").decode(), "headers": msgspec.json.decode(row["headers"])} for row in rows
+        _shown(row) | {"value_base64": base64.b64encode(bytes_["value"] or b"").decode(), "headers": msgspec.json.decode(bytes_["headers"])}
+        for row, bytes_ in zip(rows, whole, strict=True)
     ]
     emit({"quarantined": shown}, as_json, [f"{name}: {value}" for one in shown for name, value in one.items()])
 
@@ -99,27 +132,38 @@ def replay(place: str | None, tenant: str | None, stage: str | None, reason: str
     """Sends quarantined records through again, after the fix: one PLACE, or what the options choose."""
     if not (place or tenant or stage or reason or everything):
         raise click.UsageError("say which: a PLACE, --tenant, --stage, --reason, or --all")
-    settings = command_settings()
-    names = Names(settings.namespace)
-
-    async def work() -> dict[str, Any]:
-        rows = await _found(settings, tenant=tenant, stage=stage, reason=reason, state=None if place else "new", place=place, limit=10_000)
-        chosen = [row for row in rows if row["stage"] in _REPLAYABLE]
-        left = len(rows) - len(chosen)
-        if not chosen:
-            return {"generation": None, "records": 0, "left": left}
-        async with database(settings) as connection:
-            generation = await next_generation(connection, settings, "quarantine replay", f"{len(chosen)} records")
-            write_all(settings.kafka, names, [_again(row, names, generation) for row in chosen])
-            await connection.executemany(
-                queries("repair")["mark_replayed"], [(row["stage"], row["topic"], row["partition"], row["offset"]) for row in chosen]
-            )
-        return {"generation": generation, "records": len(chosen), "left": left}
-
-    done = run_replay(work)
+    settings, at = command_settings(), _place(place)
+    rows = run_command(lambda: _found(settings, _Wanted(tenant, stage, reason, None if at else "new", at), None))
+    if at and not rows:
+        raise click.ClickException(f"nothing in quarantine came from {place}")
+    chosen = [row for row in rows if row["stage"] in _REPLAYABLE]
+    done: dict[str, Any] = {"generation": None, "records": 0, "left": len(rows) - len(chosen)}
+    if chosen:
+        kafka_answers(settings)
+        done["generation"] = next_generation(settings, "quarantine replay", f"{len(chosen)} records")
+        with broken_off(done, "{records} records were replayed as generation {generation} before that; run the same command for the rest"):
+            for replayed in _replayed(settings, chosen, done["generation"]):
+                done["records"] += replayed
+                note(f"{done['records']} of {len(chosen)} records")
     emit(done, as_json, [f"{done['records']} records replayed"])
     if done["left"]:
         note(f"{done['left']} are jobs whose message is closed: sensorium replay attachments --reason quarantined")
+
+
+def _replayed(settings: Settings, chosen: list[Any], generation: int) -> Iterator[int]:
+    """A few at a time, since each may be large: written, then marked. One that is written and not marked is only replayed once more."""
+    names = Names(settings.namespace)
+    for begin in range(0, len(chosen), _AT_ONCE):
+        rows = run_command(partial(_whole, settings, chosen[begin : begin + _AT_ONCE]))
+        for portion in committed_portions(settings.kafka, names, [Item((_again(row, names, generation),), n) for n, row in enumerate(rows)]):
+            run_command(partial(_mark, settings, rows[portion.mark + 1 - portion.records : portion.mark + 1]))
+            yield portion.records
+
+
+async def _mark(settings: Settings, rows: list[Any]) -> None:
+    async with database(settings) as connection:
+        places = [(row["stage"], row["topic"], row["partition"], row["offset"]) for row in rows]
+        await connection.executemany(queries("repair")["mark_replayed"], places)
 
 
 def _again(row: Any, names: Names, generation: int) -> Write:

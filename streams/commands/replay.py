@@ -1,10 +1,11 @@
 """`sensorium replay raw | attachments`."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
-import asyncpg
 import click
 from confluent_kafka import KafkaException
 
@@ -13,14 +14,13 @@ from schemas.topics import Names
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.apps.encoding import Encoding
-from streams.commands.environment import command_settings, database, moment, run_command
-from streams.commands.output import as_json_option, emit
-from streams.lanes.transactions import Write
-from streams.repair.attachments import failed_messages, writes_for
-from streams.repair.raw import RawReader, Span
-from streams.repair.writing import write_all
+from streams.commands.environment import command_settings, database, kafka_answers, moment, run_command
+from streams.commands.output import Failure, as_json_option, emit, note
+from streams.repair.attachments import failed_messages, item_for
+from streams.repair.raw import Place, RawReader, Span, left_of
+from streams.repair.writing import Item, Portion, committed_portions
 
-_SPAN = re.compile(r"(\d{1,6}):(\d{1,18})-(\d{1,18})")
+_SPAN = re.compile(r"([0-9]{1,6}):([0-9]{1,18})-([0-9]{1,18})")
 
 
 @click.group()
@@ -28,25 +28,39 @@ def replay() -> None:
     """Does work again. Rows get a higher version; no new rows appear."""
 
 
-async def next_generation(connection: "asyncpg.Connection[asyncpg.Record]", settings: Settings, command: str, detail: str) -> int:
+def next_generation(settings: Settings, command: str, detail: str) -> int:
     """The number all that this command redoes will bear."""
-    return await Tenancy(connection, Vault(settings.secrets.key)).next_generation(command, detail)
+
+    async def work() -> int:
+        async with database(settings) as connection:
+            return await Tenancy(connection, Vault(settings.secrets.key)).next_generation(command, detail.strip())
+
+    return run_command(work)
 
 
-def run_replay(work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    """run_command for what writes in one Kafka transaction: after its failure nothing is to be seen."""
+@contextmanager
+def broken_off(document: dict[str, Any], told: str) -> Iterator[None]:
+    """Makes what ends a replay in its middle a message that says how far it came. `told` is formatted with the document as it is then."""
     try:
-        return run_command(work)
+        yield
     except KafkaException as error:
-        raise click.ClickException(f"Kafka: {error}; nothing was replayed") from None
+        raise Failure(f"Kafka: {error.args[0].str()}. {told.format(**document)}", document) from None
+    except TimeoutError as error:
+        raise Failure(f"Kafka: {error}. {told.format(**document)}", document) from None
+    except click.ClickException as error:
+        raise Failure(f"{error.format_message()}. {told.format(**document)}", document) from None
+    except KeyboardInterrupt:
+        raise Failure(f"interrupted. {told.format(**document)}", document) from None
 
 
-def _spans(given: tuple[str, ...]) -> list[Span]:
+def _spans(given: tuple[str, ...], partitions: int) -> list[Span]:
     spans = []
     for text in given:
         match = _SPAN.fullmatch(text)
-        if match is None:
+        if match is None or int(match[3]) < int(match[2]):
             raise click.UsageError(f"{text!r} is no span: PARTITION:FIRST-LAST, both offsets included")
+        if int(match[1]) >= partitions:
+            raise click.UsageError(f"{text!r}: there are partitions 0 to {partitions - 1}")
         spans.append(Span(int(match[1]), int(match[2]), int(match[3]) + 1))
     return spans
 
@@ -59,25 +73,63 @@ def _spans(given: tuple[str, ...]) -> list[Span]:
 @as_json_option
 def raw(offsets: tuple[str, ...], since: str | None, until: str | None, tenant: str | None, as_json: bool) -> None:
     """Sends raw records through the pipeline again: after a new prompt, a new model, a fixed bug."""
-    if bool(offsets) == bool(since):
+    if bool(offsets) == bool(since) or (offsets and until):
         raise click.UsageError("say which records: --offsets, or --since (and --until)")
-    asked, begin, end = _spans(offsets), moment(since), moment(until)
     settings = command_settings()
-    names = Names(settings.namespace)
+    asked, begin, end = _spans(offsets, settings.kafka.partitions), moment(since), moment(until)
+    kafka_answers(settings)
+    reader = RawReader(settings.kafka, Names(settings.namespace))
+    try:
+        with broken_off({}, "Nothing was replayed"):
+            spans = [span for span in _cut(reader, asked) if span.begin < span.end] if begin is None else reader.between(begin, end)
+        done = _replay(reader, spans, tenant, settings) if spans else {"generation": None, "records": 0}
+    finally:
+        reader.close()
+    emit(done, as_json, [f"{done['records']} raw records replayed as generation {done['generation']}" if spans else "the log holds nothing of that"])
 
-    async def work() -> dict[str, Any]:
-        async with database(settings) as connection:
-            generation = await next_generation(connection, settings, "replay raw", f"{offsets or ''} {since or ''} {until or ''}")
-        reader = RawReader(settings.kafka, names)
-        try:
-            spans = [reader.cut(span) for span in asked] if begin is None else reader.between(begin, end)
-            count = write_all(settings.kafka, names, reader.writes(spans, tenant, generation))
-        finally:
-            reader.close()
-        return {"generation": generation, "records": count}
 
-    done = run_replay(work)
-    emit(done, as_json, [f"{done['records']} raw records replayed as generation {done['generation']}"])
+def _cut(reader: RawReader, asked: list[Span]) -> Iterator[Span]:
+    """What the log holds of it; a person is told what it does not."""
+    for span in asked:
+        there = reader.cut(span)
+        if there != span:
+            whole = reader.whole(span.partition)
+            note(f"of {span} the log holds {there if there.begin < there.end else 'nothing'}: partition {span.partition} is {whole}")
+        yield there
+
+
+def _replay(reader: RawReader, spans: list[Span], tenant: str | None, settings: Settings) -> dict[str, Any]:
+    """The document; ends the command with one that says what is left when it breaks off."""
+    text = " ".join(map(str, spans))
+    generation = next_generation(settings, "replay raw", f"{text} {tenant or ''}")
+    progress = _Progress(spans, tenant, {"generation": generation, "records": 0, "left": [str(span) for span in spans]})
+    told = "{records} records were replayed as generation {generation} before that; for the rest: {go_on}"
+    with broken_off(progress.document, told):
+        for portion in committed_portions(settings.kafka, Names(settings.namespace), reader.again(spans, tenant, generation)):
+            progress.committed(portion)
+    return {"generation": generation, "records": progress.document["records"]}
+
+
+@dataclass(slots=True)
+class _Progress:
+    """`document` says at any time what was done and what is left."""
+
+    spans: list[Span]
+    tenant: str | None
+    document: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._leave(self.spans)
+
+    def committed(self, portion: Portion[Place]) -> None:
+        self.document["records"] += portion.records
+        self._leave(left_of(self.spans, portion.mark))
+        note(f"{self.document['records']} records replayed, partition {portion.mark.partition} up to offset {portion.mark.offset}")
+
+    def _leave(self, spans: list[Span]) -> None:
+        self.document["left"] = [str(span) for span in spans]
+        whose = f" --tenant {self.tenant}" if self.tenant else ""
+        self.document["go_on"] = f"sensorium replay raw {' '.join(f'--offsets {span}' for span in spans)}{whose}"
 
 
 @replay.command()
@@ -89,22 +141,38 @@ def attachments(reason: str, tenant: str | None, limit: int, as_json: bool) -> N
     """Tries failed attachments again: from the stored file where there is one, else from the download on."""
     settings = command_settings()
     names = Names(settings.namespace)
-    encoding = Encoding(names, settings.kafka.partitions)
-
-    async def work() -> dict[str, Any]:
-        async with database(settings) as connection:
-            rows = await failed_messages(connection, reason, tenant, limit)
-            if not rows:
-                return {"generation": None, "messages": 0, "attachments": 0}
-            generation = await next_generation(connection, settings, "replay attachments", reason)
-            writes: list[Write] = []
-            redone = 0
-            for row in rows:
-                more, count = await writes_for(connection, row, reason, generation, encoding)
-                writes += more
-                redone += count
-            write_all(settings.kafka, names, writes)
-        return {"generation": generation, "messages": len(rows), "attachments": redone}
-
-    done = run_replay(work)
+    rows = run_command(lambda: _rows(settings, reason, tenant, limit))
+    done: dict[str, Any] = {"generation": None, "messages": 0, "attachments": 0}
+    if rows:
+        kafka_answers(settings)
+        done["generation"] = generation = next_generation(settings, "replay attachments", f"{reason} {tenant or ''}")
+        items = run_command(lambda: _items(settings, rows, reason, generation))
+        with broken_off(done, "{messages} messages are tried again as generation {generation}; for the rest, run the same command again"):
+            for portion in committed_portions(settings.kafka, names, _told(items)):
+                done["messages"], done["attachments"] = portion.mark
+                note(f"{done['messages']} of {len(items)} messages")
     emit(done, as_json, [f"{done['attachments']} attachments of {done['messages']} messages are tried again"])
+    if len(rows) == limit:
+        note(f"there may be more than {limit}: run it again")
+    elif len(rows) > done["messages"]:
+        note(f"{len(rows) - done['messages']} have neither a file nor an address: there is nothing to try again")
+
+
+async def _rows(settings: Settings, reason: str, tenant: str | None, limit: int) -> list[Any]:
+    async with database(settings) as connection:
+        return await failed_messages(connection, reason, tenant, limit)
+
+
+async def _items(settings: Settings, rows: list[Any], reason: str, generation: int) -> list[Item[int]]:
+    encoding = Encoding(Names(settings.namespace), settings.kafka.partitions)
+    async with database(settings) as connection:
+        items = [await item_for(connection, row, reason, generation, encoding) for row in rows]
+    return [item for item in items if item.writes]
+
+
+def _told(items: list[Item[int]]) -> Iterator[Item[tuple[int, int]]]:
+    """Each with the messages and attachments up to it."""
+    redone = 0
+    for messages, item in enumerate(items, 1):
+        redone += item.mark
+        yield Item(item.writes, (messages, redone))

@@ -1,6 +1,6 @@
-"""`sensorium send`: signed sample traffic of one's own, and what becomes of it."""
+"""`sensorium send`: signed sample traffic of one's own."""
 
-import json
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -8,16 +8,20 @@ from pathlib import Path
 
 import click
 
-from streams.commands.environment import command_environment, command_settings
+from schemas.settings import Settings
+from schemas.tenants import Endpoint
+from storage.postgres.tenancy import Tenancy
+from storage.postgres.vault import Vault
+from streams.commands.environment import command_environment, command_settings, database, run_command
 from streams.commands.output import as_json_option, emit, note
 from streams.local.home import home_at
-from streams.local.lifecycle import demo_tenant, sensorium
 from streams.local.ports import known_port
-from streams.local.processes import LocalError
 from streams.local.samples import File, Sample, chatwoot, deliver, link, mime_of, serving, ycloud
 
 _MAKERS: dict[str, Callable[..., Sample]] = {"ycloud": ycloud, "chatwoot": chatwoot}
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
+KNOWN_WITHIN_SECONDS = 3.0
+"""A new endpoint is known to every role within 2 s."""
 
 
 @click.command()
@@ -27,11 +31,21 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--image", type=_file)
 @click.option("--audio", type=_file)
 @click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="Deliver the same message so often.")
-@click.option("--serve-seconds", type=float, default=30.0, show_default=True, help="Serve the file for so long, for the download.")
+@click.option("--serve-seconds", type=float, default=30.0, show_default=True, help="Serve the file at most so long, for the download.")
 @click.option("--home", type=click.Path(path_type=Path, file_okay=False), default=Path("var"), show_default=True)
 @as_json_option
+@click.pass_context
 def send(
-    provider: str, tenant: str, text: str | None, image: Path | None, audio: Path | None, times: int, serve_seconds: float, home: Path, as_json: bool
+    context: click.Context,
+    provider: str,
+    tenant: str,
+    text: str | None,
+    image: Path | None,
+    audio: Path | None,
+    times: int,
+    serve_seconds: float,
+    home: Path,
+    as_json: bool,
 ) -> None:
     """Sends a message as PROVIDER would: signed, its file behind a link."""
     if image and audio:
@@ -40,50 +54,61 @@ def send(
         raise click.UsageError("say what to send: --text, --image or --audio")
     path = image or audio
     if path is None:
-        statuses, sample = _deliver(_MAKERS[provider](text, None, what="text"), tenant, times, home)
+        sample = _MAKERS[provider](text, None, what="text")
+        statuses = _deliver(sample, tenant, times)
     else:
-        try:
-            port = known_port(home_at(home), "demo_media")
-        except (KeyError, FileNotFoundError):
-            raise click.ClickException("files are served from the port that `sensorium up` chose: run it first") from None
-        name = f"{uuid.uuid4().hex}{path.suffix.lower()}"
-        with serving({name: path}, port) as address:
-            made = _MAKERS[provider](text, File("image" if image else "audio", link(address, name), mime_of(path)), what="file")
-            statuses, sample = _deliver(made, tenant, times, home)
-            note(f"serving the file for {serve_seconds:g} s; interrupt when it was fetched")
-            time.sleep(serve_seconds)
+        sample, statuses = _with_file(provider, tenant, text, "image" if image else "audio", path, times, serve_seconds, _media_port(home))
     key = sample.key(tenant)
     emit({"message_key": key, "statuses": statuses}, as_json, [key])
     if any(status != 200 for status in statuses):
-        raise click.ClickException(f"the receiver answered {statuses}")
+        note(f"the receiver answered {statuses}: sensorium doctor")
+        context.exit(1)
 
 
-def _deliver(sample: Sample, tenant: str, times: int, home: Path) -> tuple[list[int], Sample]:
+def _media_port(home: Path) -> int:
+    try:
+        return known_port(home_at(home), "demo_media")
+    except (KeyError, FileNotFoundError):
+        raise click.ClickException("files are served from the port that `sensorium up` chose: run it first, or say --home") from None
+
+
+def _with_file(
+    provider: str, tenant: str, text: str | None, kind: str, path: Path, times: int, serve_seconds: float, port: int
+) -> tuple[Sample, list[int]]:
+    name = f"{uuid.uuid4().hex}{path.suffix.lower()}"
+    fetched = threading.Event()
+    try:
+        with serving({name: path}, port, fetched) as address:
+            sample = _MAKERS[provider](text, File(kind, link(address, name), mime_of(path)), what="file")  # type: ignore[arg-type]
+            statuses = _deliver(sample, tenant, times)
+            if 200 in statuses and not fetched.wait(serve_seconds):
+                note(f"nobody fetched the file within {serve_seconds:g} s: sensorium trace '{sample.key(tenant)}'")
+    except OSError as error:
+        raise click.ClickException(f"the file cannot be served from port {port} ({error}): is a demo or another send running?") from None
+    return sample, statuses
+
+
+def _deliver(sample: Sample, tenant: str, times: int) -> list[int]:
     receiver = command_environment().get("SENSORIUM_RECEIVER__URL")
     if receiver is None:
         raise click.ClickException("SENSORIUM_RECEIVER__URL says where the receiver is; `sensorium up` writes it into var/sensorium.env")
-    token, secret = _endpoint(sample.provider, tenant, home)
-    url = f"{receiver}/webhooks/{sample.provider}/{token}"
+    endpoint = run_command(lambda: _endpoint(command_settings(), tenant, sample.provider))
+    url = f"{receiver}/webhooks/{sample.provider}/{endpoint.token}"
+    secret = endpoint.secrets[0] if endpoint.secrets else None
     try:
         statuses = [deliver(sample, url, secret)]
-        # a new endpoint is known to every role within 2 s
-        until = time.monotonic() + 3
+        until = time.monotonic() + KNOWN_WITHIN_SECONDS
         while statuses == [401] and time.monotonic() < until:
             time.sleep(0.1)
             statuses = [deliver(sample, url, secret)]
-        return statuses + [deliver(sample, url, secret) for _ in range(times - 1)], sample
+        return statuses + [deliver(sample, url, secret) for _ in range(times - 1)]
     except OSError as error:
         raise click.ClickException(f"the receiver at {receiver} does not answer ({error}): sensorium status") from None
 
 
-def _endpoint(provider: str, tenant: str, home: Path) -> tuple[str, str]:
-    """The demo tenant's endpoint, or a new one: tokens of others are nowhere to be read."""
-    settings = command_settings()
-    try:
-        if tenant == "demo":
-            known = demo_tenant(home_at(home), settings)["endpoints"][provider]
-        else:
-            known = json.loads(sensorium(settings, "endpoints", "add", tenant, provider, "--json"))
-    except LocalError as error:
-        raise click.ClickException(str(error)) from None
-    return known["token"], known["secret"]
+async def _endpoint(settings: Settings, tenant: str, provider: str) -> Endpoint:
+    """The tenant's newest, or its first one."""
+    async with database(settings) as connection:
+        tenancy = Tenancy(connection, Vault(settings.secrets.key))
+        known = await tenancy.endpoint_of(tenant, provider)
+        return known or await tenancy.add_endpoint(tenant, provider, secret=None, unsigned=False, api_key=None)

@@ -1,17 +1,18 @@
 """`sensorium tail`: enriched messages as they appear."""
 
-import json
-import uuid
+from collections.abc import Iterator
 
 import click
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from schemas.codec import Undecodable, decode
 from schemas.records import EnrichedMessage
+from schemas.settings import Settings
 from schemas.topics import Names
-from storage.kafka.client import reader_config
-from streams.commands.environment import command_settings
+from storage.kafka.client import QUIET, reader_config
+from streams.commands.environment import KAFKA_SECONDS, command_settings, kafka_trouble
+from streams.commands.output import json_text, note
 
 
 @click.command()
@@ -22,24 +23,40 @@ from streams.commands.environment import command_settings
 def tail(tenant: str | None, from_beginning: bool, count: int | None, as_json: bool) -> None:
     """Shows enriched messages as a read_committed reader sees them. Ends with Ctrl-C."""
     settings = command_settings()
-    names = Names(settings.namespace)
-    start = "earliest" if from_beginning else "latest"
-    consumer = Consumer(reader_config(settings.kafka, f"{names.prefix}sensorium-tail-{uuid.uuid4()}") | {"auto.offset.reset": start})
-    consumer.subscribe([names.topic("enriched-messages")])
     shown = 0
     try:
-        while count is None or shown < count:
+        for message in _messages(settings, from_beginning):
+            shown += _show(message, tenant, as_json)
+            if shown == count:
+                return
+    except KafkaException as error:
+        raise click.ClickException(kafka_trouble(settings, error)) from None
+    except KeyboardInterrupt:
+        pass
+
+
+def _messages(settings: Settings, from_beginning: bool) -> Iterator[Message]:
+    """From where the partitions end now. No group is joined: what comes from here on is seen at once, and nothing is left behind."""
+    topic = Names(settings.namespace).topic("enriched-messages")
+    consumer = Consumer(reader_config(settings.kafka, "sensorium-tail") | QUIET)
+    try:
+        partitions = consumer.list_topics(topic, timeout=KAFKA_SECONDS).topics[topic].partitions
+        if not partitions:
+            raise click.ClickException(f"there is no topic {topic}: sensorium topics apply")
+        places = [TopicPartition(topic, partition) for partition in partitions]
+        for place in places:
+            end = consumer.get_watermark_offsets(place, timeout=KAFKA_SECONDS)[1]
+            place.offset = OFFSET_BEGINNING if from_beginning else end
+        consumer.assign(places)
+        note(f"reading {topic}, {len(places)} partitions; Ctrl-C ends")
+        while True:
             message = consumer.poll(0.5)
             if message is None:
                 continue
             error = message.error()
             if error is not None:
-                if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise click.ClickException("the topic is not there: sensorium topics apply")
-                raise click.ClickException(str(KafkaException(error)))
-            shown += _show(message, tenant, as_json)
-    except KeyboardInterrupt:
-        pass
+                raise KafkaException(error)
+            yield message
     finally:
         consumer.close()
 
@@ -48,12 +65,12 @@ def _show(message: Message, tenant: str | None, as_json: bool) -> int:
     try:
         enriched = decode(EnrichedMessage, message.value())
     except Undecodable as error:
-        click.echo(f"[{message.partition()}]@{message.offset()}: {error}", err=True)
+        note(f"[{message.partition()}]@{message.offset()}: {error}")
         return 0
     if tenant is not None and enriched.tenant_id != tenant:
         return 0
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(enriched), ensure_ascii=False, default=str))
+        click.echo(json_text(msgspec.to_builtins(enriched)))
     else:
         click.echo(
             f"{enriched.received_at:%H:%M:%S} {enriched.message_key} v{enriched.version} {enriched.status} {enriched.kind}: {enriched.content or ''}"

@@ -3,6 +3,7 @@
 from typing import Any
 
 import click
+import msgspec
 
 from schemas.tenants import TenantSettings
 from storage.postgres.sql import queries
@@ -56,8 +57,12 @@ def _change(text: str) -> tuple[str, Any]:
     if not found or field not in fields:
         raise click.UsageError(f"{text!r}: say NAME=VALUE with one of {', '.join(f.replace('_', '-') for f in fields)}")
     default = getattr(TenantSettings(), field)
-    if value == "":
+    if value.strip() == "":
         return field, default
+    try:
+        msgspec.convert({field: value}, TenantSettings, strict=False)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(f"{key}={value}: {str(error).partition(' - at')[0]}") from None
     if field == "context_text" and "{description}" not in value:
         raise click.UsageError("context-text must hold {description}, where the description goes")
     return field, value

@@ -120,8 +120,8 @@ def deliver(sample: Sample, url: str, secret: str | None) -> int:
 
 
 @contextmanager
-def serving(files: Mapping[str, Path], port: int) -> Iterator[str]:
-    """Serves the files by name on 127.0.0.1 while the block runs; gives the address they stand under."""
+def serving(files: Mapping[str, Path], port: int, fetched: threading.Event | None = None) -> Iterator[str]:
+    """Serves the files by name on 127.0.0.1 while the block runs; gives the address they stand under. `fetched`: set when one was fetched whole."""
 
     class Files(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -135,6 +135,8 @@ def serving(files: Mapping[str, Path], port: int) -> Iterator[str]:
             self.send_header("content-length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
+            if fetched is not None:
+                fetched.set()
 
         def log_message(self, format: str, *args: object) -> None:
             """The demo has its own progress to show."""

@@ -9,9 +9,10 @@ from schemas.headers import new_traceparent
 from schemas.keys import split_message_key
 from schemas.outcomes import Output
 from schemas.records import Attachment, EnrichedMessage, MediaJob, Source, Step
+from storage.objects.keys import kept_at
 from storage.postgres.sql import queries
 from streams.apps.encoding import Encoding, utc_now
-from streams.lanes.transactions import Write
+from streams.repair.writing import Item
 from streams.stages.dedupe import opening
 from streams.stages.message import attributes_json, opening_version, unpaid_reason
 from streams.stages.store_media import model_job
@@ -22,32 +23,29 @@ async def failed_messages(connection: "asyncpg.Connection[asyncpg.Record]", reas
     return list(await connection.fetch(queries("repair")["failed_messages"], reason, tenant, limit))
 
 
-async def writes_for(
-    connection: "asyncpg.Connection[asyncpg.Record]", row: Any, reason: str, generation: int, encoding: Encoding
-) -> tuple[list[Write], int]:
-    """What opens the message anew, and how many attachments are redone."""
-    statements = queries("repair")
-    tenant_id, key = row["tenant_id"], row["message_key"]
-    objects = {o["attachment_index"]: o["object_key"] for o in await connection.fetch(statements["objects"], tenant_id, key)}
-    steps = [Step(**dict(step)) for step in await connection.fetch(queries("console")["steps"], tenant_id, key)]
-    aliases = [a["alias"] for a in await connection.fetch(statements["aliases"], tenant_id, row["conversation_id"])]
-    endpoint = await connection.fetchval(statements["endpoint"], tenant_id, row["provider"])
-    message = snapshot(row, objects, steps, aliases, reason, generation)
-    now = utc_now()
+async def item_for(connection: "asyncpg.Connection[asyncpg.Record]", row: Any, reason: str, generation: int, encoding: Encoding) -> Item[int]:
+    """What opens the message anew; its mark is how many attachments are redone. Nothing, where none of them has an address or a file."""
+    steps = [Step(**dict(step)) for step in await connection.fetch(queries("console")["steps"], row["tenant_id"], row["message_key"])]
+    aliases = [a["alias"] for a in await connection.fetch(queries("repair")["aliases"], row["tenant_id"], row["conversation_id"])]
+    message = snapshot(row, encoding.names.object_prefix, steps, aliases, reason, generation)
+    # which one it came by is not recorded; its link names the file, and any key of the tenant's account opens that
+    endpoint = await connection.fetchval(queries("repair")["endpoint"], row["tenant_id"], row["provider"])
     jobs = [_job(message, attachment, generation, endpoint or "") for attachment in message.attachments if attachment.status == "pending"]
+    if not jobs:
+        return Item((), 0)
     outputs = [
         Output("enriched-messages", message.message_key, message, generation, message.conversation_id),
-        Output("enrichments", message.message_key, opening(message, generation, "replay", now), generation),
+        Output("enrichments", message.message_key, opening(message, generation, "replay", utc_now()), generation),
         *jobs,
     ]
     trace = new_traceparent()
-    return [encoding.write(output, trace) for output in outputs], len(jobs)
+    return Item([encoding.write(output, trace) for output in outputs], len(jobs))
 
 
-def snapshot(row: Any, objects: dict[int, str], steps: list[Step], aliases: list[str], reason: str, generation: int) -> EnrichedMessage:
+def snapshot(row: Any, object_prefix: str, steps: list[Step], aliases: list[str], reason: str, generation: int) -> EnrichedMessage:
     """The message as its row has it, the attachments that failed for the reason pending again."""
     document = msgspec.json.decode(row["content_attributes"])
-    attachments = tuple(_attachment(shown, objects, reason) for shown in document.get("attachments", []))
+    attachments = tuple(_attachment(shown, object_prefix, reason) for shown in document.get("attachments", []))
     return EnrichedMessage(
         tenant_id=row["tenant_id"],
         message_key=row["message_key"],
@@ -73,17 +71,19 @@ def snapshot(row: Any, objects: dict[int, str], steps: list[Step], aliases: list
     )
 
 
-def _attachment(shown: dict[str, Any], objects: dict[int, str], reason: str) -> Attachment:
+def _attachment(shown: dict[str, Any], object_prefix: str, reason: str) -> Attachment:
     known = {name: value for name, value in shown.items() if name in Attachment.__struct_fields__}
-    attachment = msgspec.convert(known | {"object_key": objects.get(shown["index"])}, Attachment)
-    if attachment.status == "failed" and attachment.reason == reason:
+    url = shown.get("url")
+    attachment = msgspec.convert(known | {"object_key": None if url is None else kept_at(object_prefix, url)}, Attachment)
+    may_be_redone = attachment.url is not None or attachment.original_url is not None
+    if attachment.status == "failed" and attachment.reason == reason and may_be_redone:
         return msgspec.structs.replace(attachment, status="pending", reason=None)
     return attachment
 
 
 def _job(message: EnrichedMessage, attachment: Attachment, generation: int, endpoint_id: str) -> Output:
     """From the file on where it is kept, else from its download."""
-    if attachment.url is not None and attachment.object_key is not None:
+    if attachment.object_key is not None:
         following: Literal["vision", "audio"] = "audio" if attachment.type == "audio" else "vision"
         return model_job(following, message, attachment, generation=generation, index=attachment.index, filename=attachment.filename)
     job = MediaJob(

@@ -83,6 +83,10 @@ class MediaPorts(Protocol):
         """The requests to try, in order. Raises FileGone where none may be made."""
         ...
 
+    async def stored_before(self, job: MediaJob) -> Fetched | None:
+        """The file of this attachment, if an earlier generation stored it and the store has it still. Must not give another tenant's."""
+        ...
+
     async def fetch(self, way: Way, max_bytes: int) -> Fetched:
         """Raises FileGone, FileNotThere, Unavailable. Must never reach inside the network."""
         ...
@@ -105,15 +109,12 @@ async def store_media(
     """
     try:
         age_seconds = max(waited_seconds, (now - job.received_at).total_seconds())
-        fetched = await _fetch(job, ports, limits, tenant, waited_seconds, age_seconds)
+        found = await _from_the_store(job, ports) or await _downloaded(job, ports, limits, tenant, waited_seconds, age_seconds)
     except FileGone as gone:
         log.info("media_failed", tenant=job.tenant_id, message_key=job.message_key, stage="store_media", reason=gone.reason)
         return _forward(job, _enrichment(job, source, now, kind="failed", reason=gone.reason))
+    fetched, kept = found
     try:
-        kept = await ports.sniff(fetched, _announced(job))
-        if _is_error_body(job, kept):
-            log.info("media_failed", tenant=job.tenant_id, message_key=job.message_key, stage="store_media", reason="media_wrong_content")
-            return _forward(job, _enrichment(job, source, now, kind="failed", reason="media_wrong_content"))
         object_key = await ports.keep(job, fetched, kept)
     finally:
         fetched.discard()
@@ -135,6 +136,36 @@ async def store_media(
         sha256=fetched.sha256,
     )
     return _forward(job, stored)
+
+
+async def _from_the_store(job: MediaJob, ports: MediaPorts) -> tuple[Fetched, Kept] | None:
+    """A replay first looks there: links expire, and what is stored never changes. What it is, is looked at anew."""
+    before = await ports.stored_before(job) if job.generation else None
+    kept = await _accepted(job, ports, before) if before is not None else None
+    return (before, kept) if before is not None and kept is not None else None
+
+
+async def _downloaded(
+    job: MediaJob, ports: MediaPorts, limits: Media, tenant: TenantSettings, waited_seconds: float, age_seconds: float
+) -> tuple[Fetched, Kept]:
+    fetched = await _fetch(job, ports, limits, tenant, waited_seconds, age_seconds)
+    kept = await _accepted(job, ports, fetched)
+    if kept is None:
+        raise FileGone("media_wrong_content")
+    return fetched, kept
+
+
+async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> Kept | None:
+    """What the file is; None, and it is discarded, for an error body."""
+    try:
+        kept = await ports.sniff(fetched, _announced(job))
+    except BaseException:
+        fetched.discard()
+        raise
+    if _is_error_body(job, kept):
+        fetched.discard()
+        return None
+    return kept
 
 
 def _announced(job: MediaJob) -> str | None:

@@ -60,9 +60,15 @@ class World:
         self.asked: list[tuple[int, int]] = []
         self.kept: list[str] = []
         self.announced: str | None = "nothing yet"
+        self.before: File | None = None
+        self.looked_up = 0
 
     def ways(self, job: MediaJob) -> list[OneWay]:
         return [OneWay(str(number), lifetime_seconds=lifetime) for number, lifetime in enumerate(self.lifetimes)]
+
+    async def stored_before(self, job: MediaJob) -> File | None:
+        self.looked_up += 1
+        return self.before
 
     async def fetch(self, way: OneWay, max_bytes: int) -> File:
         self.asked.append((int(way.url), max_bytes))
@@ -387,3 +393,41 @@ async def test_the_life_of_a_link_counts_from_its_message(age: float, lifetime: 
 async def test_an_old_link_is_tried_all_the_same() -> None:
     job = media_job(received_at=NOW - timedelta(days=400))
     assert said(await stored(World(File(), lifetimes=[600.0]), job)).kind == "stored"
+
+
+# a replay
+
+AGAIN = media_job(generation=7, index=1, filename="a.jpg")
+
+
+async def test_a_replay_uses_the_stored_file_and_asks_nobody() -> None:
+    world = World(FileGone("media_gone"))
+    world.before = before = File(sha256="cd" * 32, bytes=99)
+    outcome = await stored(world, AGAIN)
+    found = said(outcome)
+    assert (found.kind, found.next, found.object_key, found.bytes, found.sha256, found.generation) == (
+        "stored", "vision", "media/acme/1.jpg", 99, "cd" * 32, 7,
+    )  # fmt: skip
+    job = outcome.outputs[1].record
+    assert isinstance(job, VisionJob) and (job.sha256, job.filename, job.generation) == ("cd" * 32, "a.jpg", 7)
+    assert (world.asked, before.discarded) == ([], 1)
+
+
+async def test_a_replay_of_what_was_never_stored_downloads_it() -> None:
+    world = World(File())
+    assert said(await stored(world, AGAIN)).sha256 == File.sha256
+    assert world.looked_up == 1
+
+
+async def test_an_error_page_that_was_once_stored_as_a_file_is_downloaded_again() -> None:
+    world = World(FileGone("media_gone"), content=PAGE)
+    world.before = before = File()
+    assert said(await stored(world, AGAIN)).reason == "media_gone"
+    assert (world.kept, before.discarded) == ([], 1)
+
+
+async def test_live_traffic_looks_up_nothing() -> None:
+    world = World(File())
+    world.before = File(sha256="cd" * 32)
+    assert said(await stored(world, media_job())).sha256 == File.sha256
+    assert world.looked_up == 0

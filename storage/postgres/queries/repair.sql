@@ -2,33 +2,37 @@
 -- Finished messages with an attachment that failed for a reason, and where each arrived.
 SELECT m.*, i.topic, i.partition, i."offset"
 FROM chat_messages m
-LEFT JOIN inbound_messages i ON i.tenant_id = m.tenant_id AND i.message_key = m.message_key
+LEFT JOIN inbound_messages i ON i.tenant_id = m.tenant_id AND i.provider = m.provider
+  AND i.provider_message_id = substr(m.message_key, length(m.tenant_id) + length(m.provider) + 3)
 WHERE m.status = 'degraded' AND ($2::text IS NULL OR m.tenant_id = $2)
   AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $1::text))
 ORDER BY m.received_at
 LIMIT $3;
-
--- name: objects
--- The stored files of a message.
-SELECT attachment_index, object_key FROM media_objects WHERE tenant_id = $1 AND message_key = $2 ORDER BY stored_at;
 
 -- name: aliases
 -- Other names of a conversation.
 SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY alias;
 
 -- name: endpoint
--- An endpoint of a tenant's provider: its key opens the provider's links.
+-- An endpoint of a tenant's provider.
 SELECT endpoint_id FROM webhook_endpoints WHERE tenant_id = $1 AND provider = $2 ORDER BY created_at DESC LIMIT 1;
 
 -- name: quarantined
--- Quarantined records, oldest first.
-SELECT tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, state, key, value, headers
+-- Quarantined records without their bytes, oldest first.
+SELECT tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, state
 FROM quarantined_messages
 WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR stage = $2) AND ($3::text IS NULL OR reason = $3)
   AND ($4::text IS NULL OR state = $4) AND ($5::text IS NULL OR topic = $5) AND ($6::integer IS NULL OR partition = $6)
   AND ($7::bigint IS NULL OR "offset" = $7)
 ORDER BY created_at, topic, partition, "offset"
 LIMIT $8;
+
+-- name: quarantined_whole
+-- Some quarantined records with their bytes.
+SELECT q.stage, q.topic, q.partition, q."offset", q.key, q.value, q.headers
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[]) WITH ORDINALITY AS wanted (stage, topic, partition, "offset", nth)
+JOIN quarantined_messages q USING (stage, topic, partition, "offset")
+ORDER BY wanted.nth;
 
 -- name: mark_replayed
 -- A quarantined record was written to its topic again.

@@ -18,6 +18,10 @@ INSERT INTO webhook_endpoints (tenant_id, endpoint_id, provider, token_sha256, s
 -- An endpoint by the digest of its token, locked for a change.
 SELECT tenant_id, endpoint_id, provider, sealed FROM webhook_endpoints WHERE token_sha256 = $1 FOR UPDATE;
 
+-- name: newest_endpoint
+-- A tenant's endpoint for a provider.
+SELECT sealed FROM webhook_endpoints WHERE tenant_id = $1 AND provider = $2 ORDER BY created_at DESC LIMIT 1;
+
 -- name: reseal_endpoint
 -- New sealed contents of an endpoint.
 UPDATE webhook_endpoints SET sealed = $3 WHERE tenant_id = $1 AND endpoint_id = $2;

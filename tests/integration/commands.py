@@ -1,0 +1,62 @@
+"""Commands as an operator runs them, in this process."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from click.testing import CliRunner, Result
+
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres.pool import connect
+from streams.commands.main import main
+from streams.settings import to_environment
+from tests.integration.databases import Connection
+
+T = TypeVar("T")
+
+
+@dataclass
+class Commands:
+    """`more`: further variables of the environment."""
+
+    settings: Settings
+    more: dict[str, str]
+
+    @property
+    def names(self) -> Names:
+        return Names(self.settings.namespace)
+
+    def run(self, *words: str) -> Result:
+        result = CliRunner().invoke(main, words, env=to_environment(self.settings) | self.more)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert "Traceback" not in result.stderr
+        return result
+
+    def json(self, *words: str, exit_code: int = 0) -> Any:
+        """The one document on stdout."""
+        result = self.run(*words, "--json")
+        assert result.exit_code == exit_code, result.stderr
+        return json.loads(result.stdout)
+
+    def fails(self, *words: str) -> str:
+        """What a person reads when it fails; with --json there is a document that says the same."""
+        plain, result = self.run(*words), self.run(*words, "--json")
+        for one in (plain, result):
+            assert one.exit_code in (1, 2), one.stdout
+        assert plain.stdout == ""
+        message = result.stderr.rpartition("Error: ")[2].strip()
+        assert json.loads(result.stdout)["error"] == message and "\n" not in message
+        return message
+
+    def database(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        async def connected() -> T:
+            connection = await connect(self.settings.postgres, self.names, "test")
+            try:
+                return await work(connection)
+            finally:
+                await connection.close()
+
+        return asyncio.run(connected())

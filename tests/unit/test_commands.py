@@ -1,0 +1,183 @@
+"""What commands say when they are called wrongly, or when what they need is away."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.fernet import Fernet
+
+from schemas.settings import Kafka, Objects, Openai, Postgres, Secret, Secrets, Settings
+from streams.commands.main import COMMANDS, main
+from streams.local.ports import free_port
+from tests.integration.commands import Commands
+
+PORT = free_port(set())
+NOWHERE = Settings(
+    kafka=Kafka(bootstrap_servers=f"127.0.0.1:{PORT}"),
+    postgres=Postgres(dsn=Secret(f"postgresql://x@127.0.0.1:{PORT}/x")),
+    objects=Objects(endpoint=f"http://127.0.0.1:{PORT}", access_key="x", secret_key=Secret("x")),
+    openai=Openai(base_url=f"http://127.0.0.1:{PORT}/v1", api_key=Secret("x")),
+    secrets=Secrets(key=Secret(Fernet.generate_key().decode())),
+)
+
+
+@pytest.fixture
+def away() -> Commands:
+    """Nobody answers anywhere."""
+    return Commands(NOWHERE, {})
+
+
+def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
+    commands = {name: main.get_command(None, name) for name in COMMANDS}  # type: ignore[arg-type]
+    assert [name for name, command in commands.items() if command is None or not command.help] == []
+
+
+# --- called wrongly
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("nothing", "No such command 'nothing'"),
+        ("tenants add", "Missing argument 'NAME'"),
+        ("tenants set acme", "Missing argument"),
+        ("tenants set acme color=red", "'color=red': say NAME=VALUE with one of language, trade, vision-prompt, "),
+        ("tenants set acme rate", "'rate': say NAME=VALUE"),
+        ("tenants set acme rate=fast", "rate=fast: Expected"),
+        ("tenants set acme rate=-1", "rate=-1: Expected"),
+        ("tenants set acme rate=nan", "rate=nan: Expected"),
+        ("tenants set acme rate=inf", "rate=inf: Expected"),
+        ("tenants set acme max-bytes=0", "max-bytes=0: Expected"),
+        ("tenants set acme describe-old=perhaps", "describe-old=perhaps: Expected"),
+        ("tenants set acme context-text=x", "context-text must hold {description}"),
+        ("endpoints add acme telegram", "'telegram' is not one of 'ycloud', 'chatwoot'"),
+        ("endpoints add acme ycloud --secret s --unsigned", "exclude each other"),
+        ("endpoints add acme ycloud --secret=", "an empty --secret or --api-key is none"),
+        ("keys add acme", "Missing option '--scope'"),
+        ("keys add acme --scope write", "'write' is not one of 'chat', 'read', 'admin'"),
+        ("send telegram --tenant acme --text x", "'telegram' is not one of 'ycloud', 'chatwoot'"),
+        ("send ycloud --text x", "Missing option '--tenant'"),
+        ("send ycloud --tenant acme", "say what to send: --text, --image or --audio"),
+        ("send ycloud --tenant acme --image tests/media/cat.jpg --audio tests/media/cat.jpg", "either --image or --audio"),
+        ("send ycloud --tenant acme --image nowhere.jpg", "does not exist"),
+        ("send ycloud --tenant acme --text x --times 0", "0 is not in the range"),
+        ("tail --count 0", "0 is not in the range"),
+        ("trace wamid.1", "'wamid.1' is no message key: tenant:provider:provider_message_id"),
+        ("trace ACME:ycloud:1", "is no message key"),
+        ("quarantine show raw-messages", "is no place: TOPIC[PARTITION]@OFFSET"),
+        ("quarantine show raw-messages[²]@1", "is no place"),
+        ("quarantine replay", "say which: a PLACE, --tenant, --stage, --reason, or --all"),
+        ("quarantine list --state old", "'old' is not one of"),
+        ("replay raw", "say which records: --offsets, or --since (and --until)"),
+        ("replay raw --offsets 0:1-2 --since 2026-01-01", "say which records"),
+        ("replay raw --offsets 0:1-2 --until 2026-01-01", "say which records"),
+        ("replay raw --until 2026-01-01", "say which records"),
+        ("replay raw --offsets 1-2", "'1-2' is no span: PARTITION:FIRST-LAST"),
+        ("replay raw --offsets 0:2-1", "'0:2-1' is no span"),
+        ("replay raw --offsets 0:²-9", "is no span"),
+        ("replay raw --offsets 99:1-2", "'99:1-2': there are partitions 0 to 11"),
+        ("replay raw --since yesterday", "'yesterday' is no time: write it as 2026-01-31T12:00:00Z"),
+        ("replay attachments", "Missing option '--reason'"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong_with_it(away: Commands, words: str, says: str) -> None:
+    for as_json in ([], ["--json"]):
+        result = away.run(*words.split(), *as_json)
+        assert result.exit_code == 2
+        assert says in result.stderr
+        document = msgspec.json.decode(result.stdout) if result.stdout else None
+        assert (document is not None) == bool(as_json)
+        if document is not None:
+            assert says in document["error"] and result.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("SENSORIUM_KAFKA__BOOTSTRAP", "x", "SENSORIUM_KAFKA__BOOTSTRAP is not a setting; did you mean SENSORIUM_KAFKA__BOOTSTRAP_SERVERS"),
+        ("SENSORIUM_KAFKA__PARTITIONS", "many", "SENSORIUM_KAFKA__PARTITIONS"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str, says: str) -> None:
+    result = Commands(NOWHERE, {name: value}).run("tenants", "list", "--json")
+    assert (result.exit_code, says in result.stderr, says in result.stdout) == (2, True, True)
+
+
+def test_a_missing_secrets_key_says_how_to_make_one(away: Commands) -> None:
+    commands = Commands(msgspec.structs.replace(NOWHERE, secrets=Secrets()), {})
+    finding = next(part for part in commands.json("doctor", exit_code=1)["parts"] if part["part"] == "secrets")
+    assert "Fernet.generate_key()" in finding["says"]
+
+
+# --- what it needs is away
+
+NEED_POSTGRES = [
+    "migrate",
+    "tenants add acme",
+    "tenants set acme rate=1",
+    "tenants list",
+    "endpoints add acme ycloud",
+    "endpoints rotate token",
+    "endpoints list",
+    "keys add acme --scope read",
+    "trace acme:ycloud:1",
+    "quarantine list",
+    "quarantine show raw-messages[0]@1",
+    "quarantine replay --all",
+    "replay attachments --reason model_unavailable",
+]
+
+
+@pytest.mark.parametrize("words", NEED_POSTGRES)
+def test_without_postgres_a_command_says_so_in_one_line(away: Commands, words: str) -> None:
+    message = away.fails(*words.split())
+    assert message.startswith("Postgres ") and "SENSORIUM_POSTGRES__DSN" in message
+
+
+@pytest.mark.parametrize("words", ["topics apply", "tail", "replay raw --since 2026-01-01T00:00:00Z", "replay raw --offsets 0:0-1"])
+def test_without_kafka_a_command_says_so_in_one_line(away: Commands, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("environment", "tail"):
+        monkeypatch.setattr(f"streams.commands.{module}.KAFKA_SECONDS", 1.0)
+    message = away.fails(*words.split())
+    assert message.startswith(f"Kafka does not answer at 127.0.0.1:{PORT}") and "SENSORIUM_KAFKA__BOOTSTRAP_SERVERS" in message
+
+
+def test_send_says_where_the_receiver_should_be(away: Commands, tmp_path: Path) -> None:
+    assert "SENSORIUM_RECEIVER__URL says where the receiver is" in away.fails("send", "ycloud", "--tenant", "acme", "--text", "x")
+    words = ("send", "ycloud", "--tenant", "acme", "--image", "tests/media/cat.jpg", "--home", str(tmp_path))
+    assert "run it first, or say --home" in away.fails(*words)
+
+
+def test_doctor_says_of_every_part_what_is_wrong_and_what_to_do(away: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.commands.doctor._SECONDS", 1.0)
+    urls = {f"SENSORIUM_{name}__URL": f"http://127.0.0.1:{PORT}" for name in ("RECEIVER", "CONSOLE")}
+    document = Commands(NOWHERE, urls).json("doctor", exit_code=1)
+    assert document["ok"] is False
+    remedies = {
+        "kafka": "SENSORIUM_KAFKA__BOOTSTRAP_SERVERS",
+        "postgres": "SENSORIUM_POSTGRES__DSN",
+        "objects": "SENSORIUM_OBJECTS__ENDPOINT",
+        "secrets": "SENSORIUM_POSTGRES__DSN",
+        "model": "SENSORIUM_OPENAI__BASE_URL",
+        "receiver": "sensorium status",
+        "console": "sensorium status",
+    }
+    assert {part["part"]: part["ok"] for part in document["parts"]} == dict.fromkeys(remedies, False)
+    for part in document["parts"]:
+        assert remedies[part["part"]] in part["says"], part
+        assert not re.search(r"\n|Error:", part["says"])
+
+
+def test_a_database_address_that_is_none_is_said() -> None:
+    commands = Commands(msgspec.structs.replace(NOWHERE, postgres=Postgres(dsn=Secret("nonsense"))), {})
+    assert "SENSORIUM_POSTGRES__DSN" in commands.fails("tenants", "list")
+
+
+def test_status_of_a_place_where_nothing_was_started(away: Commands, tmp_path: Path) -> None:
+    assert away.json("status", "--home", str(tmp_path), exit_code=1) == {"processes": []}
+    assert "run `sensorium up`" in away.run("status", "--home", str(tmp_path)).stderr
+
+
+def test_demo_of_a_place_where_nothing_was_started(away: Commands, tmp_path: Path) -> None:
+    assert "run `sensorium up` first" in away.fails("demo", "--home", str(tmp_path))
