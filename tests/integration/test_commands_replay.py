@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from connectors.providers.downloads import ways
 from schemas.codec import decode
 from schemas.headers import generation_of, header
 from schemas.records import Attachment, EnrichedMessage, Enrichment, MediaJob, Step, VisionJob
@@ -271,11 +272,15 @@ def test_a_failed_attachment_is_tried_again_from_its_file_or_from_its_download(c
     assert len(written(commands, "audio")) == 1 and written(commands, "media") == []
 
 
-def test_what_failed_before_it_was_stored_is_downloaded_again_by_its_durable_address(commands: Commands) -> None:
+def test_what_failed_before_it_was_stored_is_downloaded_again_by_its_tenants_endpoint(commands: Commands) -> None:
+    commands.json("tenants", "add", "acme")
+    endpoint = commands.json("endpoints", "add", "acme", "ycloud", "--api-key", "k")
     store(commands, row("1", failed(0, "quarantined"), failed(1, "media_link_expired"), received_at=NOW, occurred_at=NOW - timedelta(days=3)))
     generation = commands.json("replay", "attachments", "--reason", "quarantined")["generation"]
     (job,) = outputs(commands, "media", MediaJob)
-    assert (job.index, job.url, job.media_id, job.unpaid_reason, job.generation) == (0, URL, "77", "old", generation)
+    assert (job.index, job.url, job.endpoint_id, job.unpaid_reason, job.generation) == (0, URL, endpoint["endpoint_id"], "old", generation)
+    # of the link and the key all ways follow, the one by the file's id among them
+    assert [way.url for way in ways(job, api_key="k", ycloud_api_base="https://api.ycloud.com")] == [URL, URL, URL.partition("?")[0]]
     assert (job.tenant_id, job.provider, job.received_at) == ("acme", "ycloud", NOW)
 
 
