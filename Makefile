@@ -3,13 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup parts up down status check test clean
+.PHONY: help setup parts up down status check test bench clean
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 UV := 0.13.9
 BIN := .venv/bin
 READY := .venv/ready
 TESTS ?= tests
+BENCH ?=
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +48,9 @@ check: $(READY) ## style, types, imports, compose file and Dockerfile
 
 test: parts ## all tests, on real servers of their own; TESTS=tests/unit for some
 	$(BIN)/python -m pytest $(TESTS)
+
+bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink for some
+	$(BIN)/python -m bench $(BENCH)
 
 clean: ## remove the venv and caches; the data in var/ stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

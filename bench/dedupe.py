@@ -1,0 +1,169 @@
+"""dedupe with its real stage function on real bodies, beside stock Faust that calls the same function and writes the same bytes.
+
+The product's side is the role itself, `sensorium stream dedupe`. `python -m bench.dedupe` is the worker of the other side.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvloop
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+
+from bench.figures import Figure, Pace, Table, paced, ratio
+from bench.rig import PARTITIONS, PATIENCE_SECONDS, Rig, committed, fill, written
+from bench.stock import bytes_topic, stock_app, work
+from bench.traffic import is_image, raw_record, with_duplicates
+from connectors.providers.catalogue import read
+from schemas.outcomes import Forward
+from schemas.settings import Kafka, Settings
+from schemas.topics import Names
+from storage.kafka.client import plain_producer_config, reader_config
+from streams.apps.encoding import Encoding, utc_now
+from streams.settings import read_settings
+from streams.stages.arrival import Arrival
+from streams.stages.dedupe import dedupe, digest
+
+ROUNDS = 3
+RECORDS = 50_000
+STOCK_RECORDS = 20_000
+LATENCY_PER_SECOND = 1_000
+LATENCY_SECONDS = 6
+LATENCY_WARMING_SECONDS = 2
+LATENCY_ROUNDS = 2
+_OURS = ("streams.commands.main", "stream", "dedupe")
+_STOCK = ("bench.dedupe",)
+
+
+def run(rig: Rig) -> list[Table]:
+    return [_throughput(rig), _latency(rig)]
+
+
+def _throughput(rig: Rig) -> Table:
+    product, stock = [], []
+    _dedupe(rig)  # not counted: the broker is faster once its own code is compiled
+    for _ in range(ROUNDS):
+        product.append(_dedupe(rig))
+        stock.append(_stock(rig))
+    ours, reference = paced("dedupe, exactly-once", product), paced("stock Faust, at-least-once", stock)
+    title = "dedupe: raw webhooks to enriched messages by the real stage function, 10 % duplicates, 20 % images"
+    wanted = ratio("dedupe : stock", ours, reference, at_least=3)
+    return Table(bench="dedupe", title=title, unit="records/s", figures=[ours, reference], ratios=[wanted])
+
+
+def _dedupe(rig: Rig) -> Pace:
+    settings = rig.fresh()
+    names = Names(settings.namespace)
+    fill(settings.kafka, names.topic("raw-messages"), map(raw_record, with_duplicates(RECORDS)))
+    with rig.process(settings, *_OURS) as worker:
+        return worker.pace(committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages")), RECORDS, RECORDS)
+
+
+def _stock(rig: Rig) -> Pace:
+    settings = rig.fresh()
+    names = Names(settings.namespace)
+    numbers = list(with_duplicates(STOCK_RECORDS))
+    fill(settings.kafka, names.topic("raw-messages"), map(raw_record, numbers))
+    outputs = sum(3 if is_image(number) else 1 for number in set(numbers))
+    topics = [names.topic(name) for name in ("enriched-messages", "enrichments", "media")]
+    with rig.process(settings, *_STOCK) as worker:
+        return worker.pace(written(settings.kafka, *topics), outputs, STOCK_RECORDS)
+
+
+def _latency(rig: Rig) -> Table:
+    """From a raw record given to its producer until a read_committed reader has its first version."""
+    sides = {"dedupe, exactly-once": _OURS, "stock Faust, at-least-once": _STOCK}
+    runs: dict[str, list[list[float]]] = {side: [] for side in sides}
+    for _ in range(LATENCY_ROUNDS):
+        for side, words in sides.items():
+            runs[side].append(sorted(_milliseconds(rig, words)))
+    figures = [
+        Figure(name=f"{side}: {name}", runs=[run[min(len(run) - 1, int(len(run) * part))] for run in of_side])
+        for side, of_side in runs.items()
+        for name, part in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
+    ]
+    title = f"dedupe: produced to visible for a read_committed reader at {LATENCY_PER_SECOND:,}/s; aim: p99 under 100"
+    return Table(bench="dedupe", title=title, unit="ms", figures=figures)
+
+
+def _milliseconds(rig: Rig, words: tuple[str, ...]) -> list[float]:
+    settings = rig.fresh()
+    names = Names(settings.namespace)
+    sent: dict[bytes, float] = {}
+    seen: dict[bytes, float] = {}
+    warming = LATENCY_PER_SECOND * LATENCY_WARMING_SECONDS
+    with rig.process(settings, *words) as worker, _reading(settings.kafka, names.topic("enriched-messages"), seen):
+        _send(settings.kafka, names.topic("raw-messages"), range(1), sent)
+        worker.wait(lambda: len(seen) == 1)  # its start is not what is measured
+        _send(settings.kafka, names.topic("raw-messages"), range(1, warming + LATENCY_PER_SECOND * LATENCY_SECONDS), sent)
+        worker.wait(lambda: len(seen) == len(sent))
+    return [(seen[key] - at) * 1000 for key, at in list(sent.items())[warming:]]
+
+
+def _send(kafka: Kafka, topic: str, numbers: range, sent: dict[bytes, float]) -> None:
+    """At an even pace; notes when each record was given to the producer."""
+    producer = Producer(plain_producer_config(kafka))
+    records = [raw_record(number) for number in numbers]
+    began = time.monotonic()
+    for place, (key, value, headers, _) in enumerate(records):
+        wait = began + place / LATENCY_PER_SECOND - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        sent[key] = time.monotonic()
+        producer.produce(topic, value, key, headers=list(headers))
+        producer.poll(0)
+    producer.flush(PATIENCE_SECONDS)
+
+
+@contextmanager
+def _reading(kafka: Kafka, topic: str, seen: dict[bytes, float]) -> Iterator[None]:
+    """Notes when each key was first seen, while the block runs."""
+    eager = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 1}
+    consumer = Consumer(reader_config(kafka, "bench") | eager)
+    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(PARTITIONS)])
+    ending = threading.Event()
+
+    def read_on() -> None:
+        while not ending.is_set():
+            message = consumer.poll(0.1)
+            if message is not None and message.error() is None:
+                seen.setdefault(message.key() or b"", time.monotonic())
+
+    thread = threading.Thread(target=read_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
+        consumer.close()
+
+
+def stock(settings: Settings) -> Any:
+    """What a user of Faust would write: the stage asks the Table, outputs are sent, then the key is kept."""
+    names = Names(settings.namespace)
+    encoding = Encoding(names, settings.kafka.partitions)
+    app = stock_app(f"{settings.namespace}-stock", settings.kafka)
+    topics = {names.topic(name): bytes_topic(app, names.topic(name)) for name in ("enriched-messages", "enrichments", "media")}
+    seen = app.Table("seen", partitions=settings.kafka.partitions, key_type=bytes, value_type=bytes)
+
+    @app.agent(bytes_topic(app, names.topic("raw-messages")))
+    async def forward(stream: Any) -> None:
+        async for event in stream.events():
+            at = event.message
+            arrival = Arrival("raw-messages", at.partition, at.offset, at.key, at.value, at.headers)
+            outcome = dedupe(arrival, claimed=seen, read=read, now=utc_now())
+            if isinstance(outcome, Forward):
+                for output in outcome.outputs:
+                    topic, key, value, partition, headers = encoding.write(output, arrival.traceparent)
+                    await topics[topic].send(key=key, value=value, partition=at.partition if partition < 0 else partition, headers=headers)
+                seen[digest(arrival)] = b"1"
+
+    return app
+
+
+if __name__ == "__main__":
+    uvloop.install()
+    work(stock(read_settings()))

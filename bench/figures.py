@@ -1,0 +1,95 @@
+"""Figures of a bench: the runs, their median, the ratio that the bench is about. A table for people, JSON for programs."""
+
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+FOLDER = Path("var/bench")
+
+
+class Pace(NamedTuple):
+    """How one run went."""
+
+    per_second: float
+    memory_mib: float
+    cpu_seconds: float
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a table: what was measured, in every run."""
+
+    name: str
+    runs: list[float]
+    memory_mib: float | None = None
+    note: str = ""
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.runs)
+
+
+class Ratio(msgspec.Struct, frozen=True, kw_only=True):
+    """Median of one figure over that of another, and what it should be at least. 0: nothing is asked."""
+
+    name: str
+    value: float
+    at_least: float = 0.0
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    bench: str
+    title: str
+    unit: str
+    figures: list[Figure]
+    ratios: list[Ratio] = []
+
+
+class _Report(NamedTuple):
+    bench: str
+    date: str
+    cores: int
+    memory_gib: int
+    load_average: float
+    tables: list[Table]
+
+
+def paced(name: str, paces: list[Pace]) -> Figure:
+    """The figure of several runs, with the most memory that any of them took."""
+    return Figure(name=name, runs=[pace.per_second for pace in paces], memory_mib=max(pace.memory_mib for pace in paces))
+
+
+def ratio(name: str, of: Figure, to: Figure, at_least: float = 0.0) -> Ratio:
+    return Ratio(name=name, value=of.median / to.median, at_least=at_least)
+
+
+def show(table: Table) -> str:
+    """The table as text."""
+    wide = max(len(figure.name) for figure in table.figures)
+    lines = [f"{table.title} [{table.unit}]"]
+    for figure in table.figures:
+        runs = " ".join(_number(run) for run in figure.runs)
+        memory = "" if figure.memory_mib is None else f"  {figure.memory_mib:4.0f} MiB"
+        note = f"  {figure.note}" if figure.note else ""
+        lines.append(f"  {figure.name:{wide}}  {_number(figure.median):>9}  ({runs}){memory}{note}")
+    for one in table.ratios:
+        wanted = f", wanted at least {one.at_least:g}: {'yes' if one.value >= one.at_least else 'NO'}" if one.at_least else ""
+        lines.append(f"  {one.name}: {one.value:.2f}{wanted}")
+    return "\n".join(lines)
+
+
+def write(bench: str, tables: list[Table], load_average: float) -> Path:
+    """The same as JSON, with the machine it was measured on."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+    report = _Report(bench, time.strftime("%Y-%m-%dT%H:%M:%S%z"), os.cpu_count() or 0, memory, load_average, tables)
+    file = FOLDER / f"{bench}.json"
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(report._asdict()), indent=2))
+    return file
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

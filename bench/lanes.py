@@ -1,0 +1,131 @@
+"""Lanes alone: how fast are records deduplicated when deciding costs nothing? Keys are looked up, values passed on undecoded.
+
+Both sides write 1.2 outputs and one changelog record a survivor. `python -m bench.lanes ours|stock` is a worker.
+"""
+
+import random
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import uvloop
+
+from bench.figures import Pace, Table, paced, ratio
+from bench.rig import Record, Rig, committed, fill, written
+from bench.stock import bytes_topic, stock_app, work
+from bench.traffic import with_duplicates
+from schemas.keys import claim_digest
+from schemas.settings import Settings
+from schemas.topics import Names
+from streams.lanes.app import lane_app
+from streams.lanes.batches import Batch
+from streams.lanes.state import ClaimedKeys
+from streams.lanes.transactions import Write
+from streams.settings import read_settings
+
+ROUNDS = 3
+RECORDS = 200_000
+STOCK_RECORDS = 30_000
+_VALUE_BYTES = 480
+_DAY_SECONDS = 86_400
+
+
+def run(rig: Rig) -> list[Table]:
+    lanes, stock = [], []
+    _lanes(rig)  # not counted: the broker is faster once its own code is compiled
+    for _ in range(ROUNDS):
+        lanes.append(_lanes(rig))
+        stock.append(_stock(rig))
+    ours, reference = paced("lanes, exactly-once", lanes), paced("stock Faust, at-least-once", stock)
+    title = f"lanes alone: dedup of {_VALUE_BYTES} B values by key, 10 % duplicates, 1.2 outputs"
+    wanted = ratio("lanes : stock", ours, reference, at_least=10)
+    return [Table(bench="lanes", title=title, unit="records/s", figures=[ours, reference], ratios=[wanted])]
+
+
+def _lanes(rig: Rig) -> Pace:
+    settings = rig.fresh()
+    names = Names(settings.namespace)
+    fill(settings.kafka, names.topic("raw-messages"), _records(RECORDS))
+    with rig.process(settings, "bench.lanes", "ours") as worker:
+        return worker.pace(committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages")), RECORDS, RECORDS)
+
+
+def _stock(rig: Rig) -> Pace:
+    settings = rig.fresh()
+    names = Names(settings.namespace)
+    fill(settings.kafka, names.topic("raw-messages"), _records(STOCK_RECORDS))
+    survivors = set(with_duplicates(STOCK_RECORDS))
+    outputs = len(survivors) + sum(map(_has_media, survivors))
+    with rig.process(settings, "bench.lanes", "stock") as worker:
+        return worker.pace(written(settings.kafka, names.topic("enriched-messages"), names.topic("media")), outputs, STOCK_RECORDS)
+
+
+def _records(count: int) -> Iterator[Record]:
+    value = random.Random(7).randbytes(_VALUE_BYTES)
+    for number in with_duplicates(count):
+        yield Record(_key(number), value, [])
+
+
+def _key(number: int) -> bytes:
+    return b"acme:ycloud:wamid.HBgLNTQ5MTE1MTIzNDU2Nz%020d" % number
+
+
+def _has_media(number: int) -> bool:
+    return number % 5 == 0
+
+
+def ours(settings: Settings) -> Any:
+    """The project's lanes under an agent that decides by key alone."""
+    names = Names(settings.namespace)
+    enriched, media = names.topic("enriched-messages"), names.topic("media")
+    app = lane_app("dedupe", settings.kafka, names, "")
+    claimed = app.lane_table("claimed", partitions=settings.kafka.partitions, new_state=ClaimedKeys, extra_topic_configs={"cleanup.policy": "delete"})
+    batches = app.batch_lanes(claimed)
+
+    @app.agent(batches)
+    async def forward(stream: Any) -> None:
+        async for batch in stream:
+            decide(batch) if batch.current else batch.discard()
+
+    def decide(batch: Batch[ClaimedKeys]) -> None:
+        day = int(time.time()) // _DAY_SECONDS
+        writes: list[Write] = []
+        claims: list[tuple[bytes, bytes | None]] = []
+        for message in batch.messages:
+            key, value = message.key() or b"", message.value() or b""
+            digest = claim_digest(key, 0)
+            if digest not in batch.state:
+                claims.append(batch.state.claim(digest, day))
+                writes.append(Write(enriched, key, value, batch.partition, []))
+                if _has_media(int(key[-20:])):
+                    writes.append(Write(media, key, value[:64], batch.partition, []))
+        batch.settle(writes, claims, lambda: None)
+
+    return app
+
+
+def stock(settings: Settings) -> Any:
+    """The same on Faust's own streams and Table."""
+    names = Names(settings.namespace)
+    app = stock_app(f"{settings.namespace}-stock", settings.kafka)
+    enriched, media = bytes_topic(app, names.topic("enriched-messages")), bytes_topic(app, names.topic("media"))
+    seen = app.Table("seen", partitions=settings.kafka.partitions, key_type=bytes, value_type=bytes)
+
+    @app.agent(bytes_topic(app, names.topic("raw-messages")))
+    async def forward(stream: Any) -> None:
+        async for event in stream.events():
+            message = event.message
+            digest = claim_digest(message.key, 0)
+            if digest not in seen:
+                await enriched.send(key=message.key, value=message.value, partition=message.partition)
+                if _has_media(int(message.key[-20:])):
+                    await media.send(key=message.key, value=message.value[:64], partition=message.partition)
+                seen[digest] = b"1"
+
+    return app
+
+
+if __name__ == "__main__":
+    uvloop.install()
+    work({"ours": ours, "stock": stock}[sys.argv[1]](read_settings()))

@@ -1,0 +1,3 @@
+module sensorium/bench/load
+
+go 1.21

@@ -1,0 +1,153 @@
+"""The receiver with signature and acks=all, beside the same server without either: what does it cost to be sure?
+
+The product's side is the role itself, `sensorium receive`. `python -m bench.receiver` is the other side: the same server and the
+same application, whose endpoint is unsigned and whose log keeps nothing. Both parse the body for its ids and encode the record.
+"""
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+
+from bench.figures import Figure, Table, ratio
+from bench.rig import BenchFailed, Rig
+from bench.traffic import TENANT, webhook
+from connectors.providers.catalogue import identify
+from connectors.providers.direct import validate
+from connectors.webhooks.protocol import with_header_deadline
+from connectors.webhooks.receiver import Receiver, Understanding
+from schemas.headers import Headers
+from schemas.keys import TenantId
+from schemas.settings import Settings
+from schemas.tenants import ApiKey, Endpoint, Tenant
+from streams.local.lifecycle import sensorium
+from streams.local.parts import program
+from streams.local.parts import run as run_program
+from streams.local.ports import free_port
+from streams.roles.http import serve_until_told
+from streams.settings import read_settings
+
+ROUNDS = 3
+CONNECTIONS = (64, 256)
+BODY_BYTES = 1_500
+_SOURCE = Path(__file__).parent / "load"
+_TOKEN = "unsigned"
+
+
+def run(rig: Rig) -> list[Table]:
+    load = _Load(rig.folder)
+    settings = _on_a_port(rig.fresh())
+    sensorium(settings, "migrate")
+    sensorium(settings, "tenants", "add", TENANT)
+    endpoint = json.loads(sensorium(settings, "endpoints", "add", TENANT, "ycloud", "--json"))
+    elsewhere = _on_a_port(settings)
+    with rig.process(settings, "streams.commands.main", "receive") as receiver, rig.process(elsewhere, "bench.receiver") as bare:
+        receiver.wait_ready(f"http://127.0.0.1:{settings.receiver.port}/readyz")
+        bare.wait_ready(f"http://127.0.0.1:{elsewhere.receiver.port}/readyz")
+        tables = []
+        for connections in CONNECTIONS:
+            durable, plain = [], []
+            for _ in range(ROUNDS):
+                durable.append(load.run(settings, endpoint["token"], endpoint["secret"], connections))
+                plain.append(load.run(elsewhere, _TOKEN, "", connections))
+            ours = _figure("signature, acks=all, then 200", durable, receiver.memory_mib())
+            reference = _figure("same server, no signature, no Kafka", plain, bare.memory_mib())
+            title = f"receiver: webhooks of {BODY_BYTES} B over {connections} connections"
+            wanted = ratio("receiver : without", ours, reference, at_least=0.5)
+            tables.append(Table(bench="receiver", title=title, unit="requests/s", figures=[ours, reference], ratios=[wanted]))
+    return tables
+
+
+def _figure(name: str, runs: list["_Run"], memory_mib: float) -> Figure:
+    middle = sorted(runs, key=lambda one: one.per_second)[len(runs) // 2]
+    note = f"p50 {middle.p50_ms:.1f} ms, p99 {middle.p99_ms:.1f} ms"
+    return Figure(name=name, runs=[one.per_second for one in runs], memory_mib=memory_mib, note=note)
+
+
+class _Run(msgspec.Struct):
+    """What the load generator says."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    refused: int
+
+
+class _Load:
+    """The load generator, built from bench/load."""
+
+    def __init__(self, folder: Path) -> None:
+        self._program = folder / "load"
+        run_program([program("go", install="Go 1.21 or later"), "build", "-C", str(_SOURCE), "-o", str(self._program), "."])
+        self._body = folder / "body.json"
+        self._body.write_bytes(_body())
+
+    def run(self, settings: Settings, token: str, secret: str, connections: int) -> _Run:
+        words = {
+            "address": f"127.0.0.1:{settings.receiver.port}",
+            "path": f"/webhooks/ycloud/{token}",
+            "secret": secret,
+            "body": self._body,
+            "connections": connections,
+        }
+        done = subprocess.run([self._program, *(f"-{name}={value}" for name, value in words.items())], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BenchFailed(f"the load generator failed: {done.stderr}")
+        result = msgspec.json.decode(done.stdout, type=_Run)
+        if result.refused:
+            raise BenchFailed(f"{result.refused} requests were not answered 200")
+        return result
+
+
+def _body() -> bytes:
+    """A text as YCloud delivers it, as long as wanted; the load generator puts an id of its own into each."""
+    _, _, body = webhook(0)
+    event = json.loads(body)
+    event["whatsappInboundMessage"]["wamid"] = "wamid.HBgLMTIwMjU1NTAxNDcVAgASGCBBQzc0ID_HERE"
+    length = BODY_BYTES - len(json.dumps(event)) + len(event["whatsappInboundMessage"]["text"]["body"]) - 13
+    event["whatsappInboundMessage"]["text"]["body"] = ("lorem ipsum " * 200)[:length]
+    return json.dumps(event).encode()
+
+
+def _on_a_port(settings: Settings) -> Settings:
+    return msgspec.structs.replace(settings, receiver=msgspec.structs.replace(settings.receiver, port=free_port({settings.receiver.port})))
+
+
+class _Nowhere:
+    """A log that keeps nothing."""
+
+    healthy = True
+
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+        pass
+
+
+class _OneEndpoint:
+    """A directory of one unsigned endpoint."""
+
+    loaded = True
+
+    def endpoint(self, token: str) -> Endpoint | None:
+        return Endpoint(endpoint_id="bench-endpoint", token=_TOKEN, tenant_id=TENANT, provider="ycloud", unsigned=True)
+
+    def tenant(self, tenant_id: TenantId) -> Tenant | None:
+        return Tenant(tenant_id=tenant_id)
+
+    def key(self, plain: str) -> ApiKey | None:
+        return None
+
+
+async def _serve(settings: Settings) -> None:
+    wanted = settings.receiver
+    app = Receiver(wanted, "raw-messages", _Nowhere(), _OneEndpoint(), Understanding(identify, validate))
+    http: Any = with_header_deadline(wanted.header_seconds)
+    await serve_until_told(app, wanted.host, wanted.port, draining=app.drain, drain_seconds=wanted.drain_seconds, http=http)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(read_settings()))

@@ -1,0 +1,196 @@
+"""What every bench stands on: servers of its own, topics and processes with a namespace a run, progress read from outside."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from bench.figures import Pace
+from schemas.headers import Headers
+from schemas.settings import Kafka, Settings
+from schemas.topics import Names
+from storage.kafka.client import plain_producer_config, reader_config
+from storage.kafka.topics import apply_topics
+from streams.local.home import home_at
+from streams.local.lifecycle import down, up
+from streams.settings import to_environment
+
+PARTITIONS = 4
+PATIENCE_SECONDS = 120.0
+_POLL_SECONDS = 0.01
+_NO_COORDINATOR_YET = frozenset({KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS})
+_QUIET = {"log_level": 0}
+"""The servers end before the bench's own clients do, which would say so at length."""
+
+
+class Record(NamedTuple):
+    """One record to be loaded into a topic. `partition` -1: the key decides."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
+    partition: int = -1
+
+
+class BenchFailed(Exception):
+    """A run did not come to its end; the text says which, and shows the log."""
+
+
+@dataclass
+class Rig:
+    """Running servers. Its folder goes with it."""
+
+    settings: Settings
+    folder: Path
+    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def fresh(self) -> Settings:
+        """Settings with a namespace that nobody used, its topics there: each run begins with empty logs."""
+        settings = msgspec.structs.replace(self.settings, namespace=f"b{secrets.token_hex(3)}")
+        apply_topics(settings.kafka, Names(settings.namespace))
+        return settings
+
+    @contextmanager
+    def process(self, settings: Settings, *words: str) -> Iterator["Worker"]:
+        """`python -m <words>` under these settings; ended with the block."""
+        log = self.folder / f"{settings.namespace}-{'-'.join(words[:3])}.log"
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("SENSORIUM_")}
+        with log.open("ab") as output:
+            started = subprocess.Popen(
+                [sys.executable, "-m", *words], env=plain | to_environment(settings), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        try:
+            yield Worker(started, log)
+        finally:
+            started.terminate()
+            try:
+                started.wait(40)
+            except subprocess.TimeoutExpired:
+                started.kill()
+                started.wait()
+
+
+@dataclass
+class Worker:
+    """A process under measurement, with the children it starts."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def pace(self, count: Callable[[], int], total: int, records: int) -> Pace:
+        """Waits until `count` says `total`, which stands for `records` records.
+
+        Start-up is left out: the clock runs from the first progress seen, and what was done by then is not counted.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        first = 0
+        while not first:
+            first = self._look(count, deadline)
+        began, cpu = time.monotonic(), self.cpu_seconds()
+        seen = first
+        while seen < total:
+            seen = self._look(count, deadline)
+        seconds = time.monotonic() - began
+        if total - first < total / 4:
+            raise BenchFailed(f"{first} of {total} were done when the first progress was seen: the run is too short to measure")
+        return Pace(records * (1 - first / total) / seconds, self.memory_mib(), self.cpu_seconds() - cpu)
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Until it holds."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self._look(condition, deadline):
+            pass
+
+    def wait_ready(self, url: str) -> None:
+        """Until `url` answers 200."""
+
+        def answers() -> bool:
+            try:
+                with urllib.request.urlopen(url, timeout=2) as answer:
+                    return bool(answer.status == 200)
+            except OSError:
+                return False
+
+        self.wait(answers)
+
+    def memory_mib(self) -> float:
+        """Peak resident memory of the process and its children."""
+        peaks = (line.split()[1] for pid in self._tree() for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+        return sum(map(int, peaks)) / 1024
+
+    def cpu_seconds(self) -> float:
+        """CPU time so far of the process and its children."""
+        ticks = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13] for pid in self._tree())
+        return sum(int(user) + int(system) for user, system in ticks) / os.sysconf("SC_CLK_TCK")
+
+    def _tree(self) -> list[int]:
+        pid = self.process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    def _look(self, count: Callable[[], int], deadline: float) -> int:
+        if self.process.poll() is not None or time.monotonic() > deadline:
+            end = self.log.read_text(errors="replace")[-3000:]
+            raise BenchFailed(f"{' '.join(map(str, self.process.args[1:]))} did not come to its end ({self.process.returncode}):\n{end}")  # type: ignore[index]
+        time.sleep(_POLL_SECONDS)
+        return count()
+
+
+@contextmanager
+def servers() -> Iterator[Rig]:
+    """Kafka, PostgreSQL and the store on free ports, by the code behind `sensorium up`; gone when the block ends."""
+    folder = Path(tempfile.mkdtemp(prefix="sensorium-bench-"))
+    folder.chmod(0o711)  # the user that PostgreSQL runs as must be able to pass through
+    home = home_at(folder)
+    try:
+        settings = up(home, {}, say=print, only_servers=True, ports_anywhere=True, owner=os.getpid()).settings
+        yield Rig(settings, home.logs)
+    finally:
+        down(home, say=print)
+        shutil.rmtree(folder)
+
+
+def fill(kafka: Kafka, topic: str, records: Iterable[Record]) -> None:
+    """Loads a topic as fast as it goes; returns when Kafka has all of it."""
+    producer = Producer(plain_producer_config(kafka) | _QUIET | {"linger.ms": 20, "batch.size": 1_000_000, "queue.buffering.max.messages": 1_000_000})
+    for count, (key, value, headers, partition) in enumerate(records):
+        producer.produce(topic, value, key, partition, headers=list(headers))
+        if count % 1000 == 0:
+            producer.poll(0)
+    if producer.flush(PATIENCE_SECONDS):
+        raise BenchFailed(f"{topic} could not be filled")
+
+
+def committed(kafka: Kafka, group: str, topic: str) -> Callable[[], int]:
+    """How many source records a group has committed: for exactly-once work, what it has done."""
+    # read_uncommitted: else the answer would wait while a transaction is open, and one nearly always is
+    asking = Consumer(reader_config(kafka, group) | _QUIET | {"isolation.level": "read_uncommitted"})
+    places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+
+    def count() -> int:
+        try:
+            return sum(max(0, place.offset) for place in asking.committed(places, 10.0))
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_COORDINATOR_YET:
+                raise
+            return 0
+
+    return count
+
+
+def written(kafka: Kafka, *topics: str) -> Callable[[], int]:
+    """How many records stand in topics that are not written in transactions."""
+    asking = Consumer(reader_config(kafka, "bench") | _QUIET)
+    places = [TopicPartition(topic, partition) for topic in topics for partition in range(PARTITIONS)]
+    return lambda: sum(asking.get_watermark_offsets(place, 10.0)[1] for place in places)

@@ -1,0 +1,142 @@
+"""The sink, Kafka to Postgres with positions in the same transaction, beside what one would write first and beside the limit.
+
+The product's side is the role itself, `sensorium sink`, on a loaded topic: new messages, then a second version of each.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from bench.figures import Figure, Pace, Table, paced, ratio
+from bench.rig import Record, Rig, committed, fill
+from bench.traffic import raw_record
+from connectors.postgres.rows import message_columns
+from connectors.providers.catalogue import read
+from schemas.codec import encode
+from schemas.keys import conversation_partition
+from schemas.outcomes import Forward
+from schemas.records import EnrichedMessage
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres.pool import connect
+from streams.apps.encoding import utc_now
+from streams.local.lifecycle import sensorium
+from streams.stages.arrival import Arrival
+from streams.stages.dedupe import dedupe
+
+ROUNDS = 3
+ROWS = 30_000
+SINGLE_ROWS = 3_000
+_UPSERT = """
+INSERT INTO chat_messages AS there
+    (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
+     occurred_at, received_at, enriched_at, sender_id, sender_name)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+ON CONFLICT (tenant_id, message_key) DO UPDATE SET
+    role = EXCLUDED.role, direction = EXCLUDED.direction, kind = EXCLUDED.kind, content = EXCLUDED.content,
+    content_attributes = EXCLUDED.content_attributes, status = EXCLUDED.status, version = EXCLUDED.version,
+    occurred_at = EXCLUDED.occurred_at, received_at = EXCLUDED.received_at, enriched_at = EXCLUDED.enriched_at,
+    sender_id = EXCLUDED.sender_id, sender_name = EXCLUDED.sender_name
+WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version >= 1000)
+"""
+"""The sink's guard, a row at a time. It reads no Kafka, decodes nothing and keeps no arrivals, steps or position: it does less."""
+_COPIED = "CREATE TABLE IF NOT EXISTS copied (LIKE chat_messages INCLUDING ALL); TRUNCATE copied"
+
+
+def run(rig: Rig) -> list[Table]:
+    first = [_first_version(number) for number in range(ROWS)]
+    second = [_second_version(message) for message in first]
+    inserts, updates, single_inserts, single_updates, copies = [], [], [], [], []
+    for _ in range(ROUNDS):
+        settings = rig.fresh()
+        sensorium(settings, "migrate")
+        inserts.append(_sink(rig, settings, first, already=0))
+        updates.append(_sink(rig, settings, second, already=ROWS))
+        other = rig.fresh()
+        sensorium(other, "migrate")
+        single_inserts.append(asyncio.run(_one_by_one(other, first[:SINGLE_ROWS])))
+        single_updates.append(asyncio.run(_one_by_one(other, second[:SINGLE_ROWS])))
+        copies.append(asyncio.run(_copy(other, first)))
+    copy = Figure(name="COPY, chat_messages only", runs=copies)
+    return [_table("inserts", inserts, single_inserts, copy), _table("updates", updates, single_updates, copy)]
+
+
+def _table(what: str, sink: list[Pace], single: list[float], copy: Figure) -> Table:
+    ours = paced("sink, with its position", sink)
+    upserts = Figure(name="upserts one by one", runs=single)
+    return Table(
+        bench="sink",
+        title=f"sink: {what}",
+        unit="rows/s",
+        figures=[ours, upserts, copy],
+        ratios=[ratio("sink : one by one", ours, upserts, at_least=5), ratio("sink : COPY", ours, copy)],
+    )
+
+
+def _sink(rig: Rig, settings: Settings, messages: list[EnrichedMessage], *, already: int) -> Pace:
+    names = Names(settings.namespace)
+    topic = names.topic("enriched-messages")
+    fill(settings.kafka, topic, (_record(message, settings.kafka.partitions) for message in messages))
+    done = committed(settings.kafka, names.group("sink"), topic)
+    with rig.process(settings, "streams.commands.main", "sink") as worker:
+        return worker.pace(lambda: max(0, done() - already), len(messages), len(messages))
+
+
+async def _one_by_one(settings: Settings, messages: list[EnrichedMessage]) -> float:
+    """Rows a second. asyncpg keeps the statement prepared; each execute is a transaction."""
+    rows = _rows(messages)
+    async with _connected(settings) as connection:
+        began = time.monotonic()
+        for row in rows:
+            await connection.execute(_UPSERT, *row)
+        return len(rows) / (time.monotonic() - began)
+
+
+async def _copy(settings: Settings, messages: list[EnrichedMessage]) -> float:
+    """Rows a second into an empty table with the same indexes, nothing checked."""
+    rows = _rows(messages)
+    async with _connected(settings) as connection:
+        await connection.execute(_COPIED)
+        began = time.monotonic()
+        await connection.copy_records_to_table("copied", records=rows)
+        return len(rows) / (time.monotonic() - began)
+
+
+@asynccontextmanager
+async def _connected(settings: Settings) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await connect(settings.postgres, Names(settings.namespace), "bench")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _rows(messages: list[EnrichedMessage]) -> list[tuple[Any, ...]]:
+    return list(zip(*message_columns(messages).tables["merge_messages"], strict=True))
+
+
+def _first_version(number: int) -> EnrichedMessage:
+    """As dedupe writes it."""
+    record = raw_record(number)
+    arrival = Arrival("raw-messages", number % 4, number, record.key, record.value, record.headers)
+    outcome = dedupe(arrival, claimed=(), read=read, now=utc_now())
+    assert isinstance(outcome, Forward)
+    message = outcome.outputs[0].record
+    assert isinstance(message, EnrichedMessage)
+    return message
+
+
+def _second_version(message: EnrichedMessage) -> EnrichedMessage:
+    """As assemble writes it: one more step, one version up."""
+    step = msgspec.structs.replace(message.steps[0], stage="assemble", topic="enrichments")
+    return msgspec.structs.replace(message, version=message.version + 1, status="complete", steps=(*message.steps, step))
+
+
+def _record(message: EnrichedMessage, partitions: int) -> Record:
+    partition = conversation_partition(message.tenant_id, message.conversation_id, partitions)
+    return Record(message.message_key.encode(), encode(message), [("tenant", message.tenant_id.encode())], partition)

@@ -1,0 +1,83 @@
+"""Records as they come: bodies of tests/payloads under ids of their own, every tenth a delivery of one that came before."""
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.rig import Record
+from schemas.codec import encode
+from schemas.headers import Routing, new_traceparent
+from schemas.keys import TenantId, message_key
+from schemas.records import RawMessage
+
+TENANT = TenantId("bench")
+CONVERSATIONS = 2_000
+_PAYLOADS = Path(__file__).parents[1] / "tests" / "payloads"
+_TEXT, _IMAGE = ("ycloud/text_plain", "chatwoot/whatsapp_text_cloud_2026_04"), ("ycloud/image_caption", "chatwoot/whatsapp_image_caption")
+_MIX = (*_TEXT, *_TEXT, *_TEXT, *_TEXT, *_IMAGE)
+"""One message in five is an image; half of all come from each provider."""
+
+
+def with_duplicates(count: int, share: float = 0.1) -> Iterator[int]:
+    """Numbers from 0 on. A `share` of them was there before: half of those within the last 50, half anywhere earlier."""
+    dice = random.Random(7)
+    fresh = 0
+    for _ in range(count):
+        chance = dice.random()
+        if fresh <= 50 or chance >= share:
+            yield fresh
+            fresh += 1
+        else:
+            yield fresh - 1 - dice.randrange(50 if chance < share / 2 else fresh)
+
+
+def is_image(number: int) -> bool:
+    """Whether message `number` has a picture: then dedupe writes three records for it, else one."""
+    return _MIX[number % len(_MIX)] in _IMAGE
+
+
+def webhook(number: int) -> tuple[str, str, bytes]:
+    """Provider, provider message id and body of message `number`."""
+    name = _MIX[number % len(_MIX)]
+    provider = name.partition("/")[0]
+    document = _DOCUMENTS[name]
+    if provider == "ycloud":
+        message = document["whatsappInboundMessage"]
+        found = message["wamid"] = f"wamid.HBgLMTIwMjU1NTAxNDcVAgASGCBBQzc0{number:020d}QQA="
+        message["from"] = f"+1202555{number % CONVERSATIONS:04d}"
+    else:
+        document["id"] = number
+        found = f"{document['account']['id']}/{number}"
+        document["conversation"]["id"] = number % CONVERSATIONS
+    return provider, found, json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def raw(number: int) -> RawMessage:
+    """What the receiver makes of it."""
+    provider, found, body = webhook(number)
+    return RawMessage(
+        tenant_id=TENANT,
+        provider=provider,
+        message_key=message_key(TENANT, provider, found),
+        endpoint_id="bench-endpoint",
+        received_at=datetime.now(UTC),
+        headers={"content-type": "application/json", "user-agent": "provider/1.0"},
+        body=body,
+    )
+
+
+def raw_record(number: int) -> Record:
+    message = raw(number)
+    routing = Routing(tenant_id=TENANT, provider=message.provider, traceparent=new_traceparent())
+    return Record(message.message_key.encode(), encode(message), routing.to_headers())
+
+
+def _document(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((_PAYLOADS / f"{name}.json").read_bytes())
+    return document
+
+
+_DOCUMENTS = {name: _document(name) for name in _MIX}
