@@ -23,6 +23,7 @@ from connectors.providers.adapter import (
     phone,
     present,
     text,
+    texts,
     who,
 )
 from schemas.keys import body_id, conversation_part
@@ -257,7 +258,6 @@ def _reply_attributes(reply: Document) -> dict[str, Any]:
 def _attributes(event: Document, message: Document, said: str, *, outbound: bool) -> dict[str, Any]:
     """A white list: what a bot may need and the columns do not hold."""
     context = part(message, "context")
-    referral = part(message, "referral")
     attributes = present(
         event_id=name_of(event, "id"),
         event_type=name_of(event, "type"),
@@ -267,9 +267,7 @@ def _attributes(event: Document, message: Document, said: str, *, outbound: bool
         forwarded=bool(context.get("forwarded") or context.get("frequently_forwarded")) or None,
         product=present(**{name: name_of(part(context, "referred_product"), name) for name in ("catalog_id", "product_retailer_id")}),
         username=name_of(part(message, "customerProfile"), "username"),
-        referral=present(
-            **{name: text(referral, name, 2_000) for name in ("source_url", "source_type", "source_id", "headline", "body", "ctwa_clid")}
-        ),
+        referral=texts(part(message, "referral"), 2_000, "source_url", "source_type", "source_id", "headline", "body", "ctwa_clid"),
     )
     match said:
         case "interactive":
@@ -281,14 +279,10 @@ def _attributes(event: Document, message: Document, said: str, *, outbound: bool
             attributes["reaction"] = present(message_id=name_of(reaction, "message_id"), removed=not reaction.get("emoji") or None)
         case "order":
             order = part(message, "order")
-            items = [
-                present(**{name: text(item, name, 200) for name in ("product_retailer_id", "quantity", "item_price", "currency")})
-                for item in parts(order, "product_items")[:200]
-            ]
+            items = [texts(item, 200, "product_retailer_id", "quantity", "item_price", "currency") for item in parts(order, "product_items")[:200]]
             attributes["order"] = present(catalog_id=name_of(order, "catalog_id"), items=items)
         case "location":
-            place = part(message, "location")
-            attributes["location"] = present(**{name: text(place, name, 1_000) for name in ("latitude", "longitude", "name", "address", "url")})
+            attributes["location"] = texts(part(message, "location"), 1_000, "latitude", "longitude", "name", "address", "url")
         case "contacts":
             attributes["contacts"] = [_contact(card) for card in _cards(message)]
         case "text" | "image" | "video" | "audio" | "voice" | "document" | "sticker":

@@ -1,13 +1,16 @@
 """An adapter holds for any bytes: it never raises, and what it understood can always be written."""
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.providers import catalogue, direct
+from connectors.providers.adapter import Unreadable, parse
 from schemas.codec import decode, encode
 from schemas.keys import is_provider_id
 from schemas.outcomes import Quarantine, Skip
@@ -79,6 +82,34 @@ def dumped(document: object) -> bytes:
         return json.dumps(document).encode()
     except ValueError:  # an integer of more digits than Python writes
         return b"{}"
+
+
+def read_by(read: Callable[[bytes], object], content: bytes) -> str:
+    try:
+        return repr(read(content))
+    except (ValueError, RecursionError):
+        return "not JSON"
+    except Unreadable as unreadable:
+        return "not JSON" if unreadable.verdict.reason == "not_json" else repr(unreadable.verdict)
+
+
+@given(st.dictionaries(ANY_TEXT, ANY_JSON, max_size=4).map(dumped), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+def test_a_body_says_what_the_standard_library_reads_in_it(content: bytes, encoding: str) -> None:
+    content = content.decode().encode(encoding)
+    assert read_by(parse, content) == read_by(json.loads, content)
+
+
+@given(st.lists(st.sampled_from(["{", "}", "[", "]", ":", ",", '"', "a", "1", ".", "e", "-", "NaN", "\\ud800", "\\", "\xff"]), max_size=12))
+def test_what_the_standard_library_refuses_is_no_json(pieces: list[str]) -> None:
+    content = f'{{"a": {"".join(pieces)}}}'.encode("latin-1")
+    assert (read_by(parse, content) == "not JSON") == (read_by(json.loads, content) == "not JSON")
+
+
+@pytest.mark.parametrize(
+    ("content", "accepted"), [('{"a":' * 60 + "1" + "}" * 60, True), ('{"a":' * 61 + "1" + "}" * 61, False), (f'{{"a": {[[]] * 99}}}', True)]
+)
+def test_a_body_may_nest_sixty_deep_and_hold_any_number_side_by_side(content: str, accepted: bool) -> None:
+    assert read_by(parse, content.encode()) == (repr(json.loads(content)) if accepted else repr(Quarantine("field_invalid", "nested too deep")))
 
 
 @given(PROVIDERS, st.binary(max_size=300))
