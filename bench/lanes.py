@@ -1,6 +1,7 @@
 """Lanes alone: how fast are records deduplicated when deciding costs nothing? Keys are looked up, values passed on undecoded.
 
-Both sides write 1.2 outputs and one changelog record a survivor. `python -m bench.lanes ours|stock` is a worker.
+Both sides write 1.2 outputs and one changelog record a survivor; the lanes write their receipts besides.
+`python -m bench.lanes ours|stock` is a worker.
 """
 
 import random
@@ -16,10 +17,12 @@ from bench.rig import Record, Rig, committed, fill, written
 from bench.stock import bytes_topic, stock_app, work
 from bench.traffic import with_duplicates
 from schemas.keys import claim_digest
+from schemas.receipts import Line
 from schemas.settings import Settings
 from schemas.topics import Names
 from streams.lanes.app import lane_app
 from streams.lanes.batches import Batch
+from streams.lanes.receipts import line
 from streams.lanes.state import ClaimedKeys
 from streams.lanes.transactions import Write
 from streams.settings import read_settings
@@ -92,15 +95,19 @@ def ours(settings: Settings) -> Any:
         day = int(time.time()) // _DAY_SECONDS
         writes: list[Write] = []
         claims: list[tuple[bytes, bytes | None]] = []
+        lines: list[Line] = []
         for message in batch.messages:
             key, value = message.key() or b"", message.value() or b""
             digest = claim_digest(key, 0)
-            if digest not in batch.state:
+            if digest in batch.state:
+                lines.append(line(message, "duplicate"))
+            else:
+                lines.append(line(message, "forwarded"))
                 claims.append(batch.state.claim(digest, day))
                 writes.append(Write(enriched, key, value, batch.partition, []))
                 if _has_media(int(key[-20:])):
                     writes.append(Write(media, key, value[:64], batch.partition, []))
-        batch.settle(writes, claims, lambda: None)
+        batch.settle(writes, claims, lines)
 
     return app
 

@@ -7,7 +7,7 @@ and every record of its source has one line. Counters tell the same, but die wit
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
+from operator import sub
 from typing import NamedTuple
 
 from schemas.codec import Undecodable, encode
@@ -102,7 +102,7 @@ def _portions(lines: Sequence[Line]) -> Iterable[Sequence[Line]]:
 
 def _steps(start: int, values: Sequence[int]) -> tuple[int, ...]:
     """Differences are small, and small numbers are short in Avro."""
-    return tuple(after - before for before, after in pairwise([start, *values]))
+    return tuple(map(sub, values, [start, *values]))
 
 
 def _sums(start: int, steps: Iterable[int]) -> Iterable[int]:

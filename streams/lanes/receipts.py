@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from operator import attrgetter
 
 from confluent_kafka import Message
 
 from schemas import metrics
 from schemas.receipts import Line
 from schemas.topics import Stage
+
+_VERDICT = attrgetter("outcome", "reason")
 
 
 def line(message: Message, outcome: str, reason: str = "", generation: int = 0) -> Line:
@@ -16,5 +19,6 @@ def line(message: Message, outcome: str, reason: str = "", generation: int = 0) 
 
 def count(stage: Stage, lines: Iterable[Line]) -> None:
     """Into the metrics, after the transaction committed. A job is counted when it ends, not when it is taken."""
-    for (outcome, reason), number in Counter((one.outcome, one.reason) for one in lines if one.outcome != "admitted").items():
-        metrics.STAGE_RECORDS.labels(stage, outcome, reason).inc(number)
+    for (outcome, reason), number in Counter(map(_VERDICT, lines)).items():
+        if outcome != "admitted":
+            metrics.STAGE_RECORDS.labels(stage, outcome, reason).inc(number)
