@@ -82,7 +82,7 @@ def ours(settings: Settings) -> Any:
     """The project's lanes under an agent that decides by key alone."""
     names = Names(settings.namespace)
     enriched, media = names.topic("enriched-messages"), names.topic("media")
-    app = lane_app("dedupe", settings.kafka, names, "")
+    app = lane_app("dedupe", settings)
     claimed = app.lane_table("claimed", partitions=settings.kafka.partitions, new_state=ClaimedKeys, extra_topic_configs={"cleanup.policy": "delete"})
     batches = app.batch_lanes(claimed)
 

@@ -7,6 +7,7 @@ same application, whose endpoint is unsigned and whose log keeps nothing. Both p
 import asyncio
 import json
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from bench.rig import BenchFailed, Rig
 from bench.traffic import TENANT, webhook
 from connectors.providers.catalogue import identify
 from connectors.providers.direct import validate
-from connectors.webhooks.protocol import with_header_deadline
+from connectors.webhooks.protocol import BoundedProtocol
 from connectors.webhooks.receiver import Receiver, Understanding
 from schemas.headers import Headers
 from schemas.keys import TenantId
@@ -122,7 +123,7 @@ class _Nowhere:
 
     healthy = True
 
-    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float) -> None:
         pass
 
 
@@ -144,7 +145,7 @@ class _OneEndpoint:
 async def _serve(settings: Settings) -> None:
     wanted = settings.receiver
     app = Receiver(wanted, "raw-messages", _Nowhere(), _OneEndpoint(), Understanding(identify, validate))
-    http: Any = with_header_deadline(wanted.header_seconds)
+    http: Any = partial(BoundedProtocol, head_seconds=wanted.header_seconds, max_connections=2 * max(CONNECTIONS))
     await serve_until_told(app, wanted.host, wanted.port, draining=app.drain, drain_seconds=wanted.drain_seconds, http=http)
 
 

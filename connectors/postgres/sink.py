@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 SINK_TOPICS: dict[TopicName, type[Stored]] = {"enriched-messages": EnrichedMessage, "quarantine": Quarantined, "receipts": Receipt}
 BATCH_RECORDS = 2_000
+BATCHES_TAKEN = 4
+"""At most this many at once, so that there is one to decode while Postgres writes another."""
 QUARANTINE_SECONDS = 10.0
 LONGEST_BACK_OFF_SECONDS = 10.0
 PROGRAM_VERSION = "0.1.0"
@@ -84,7 +86,7 @@ class Sink:
                 if self._trouble is not None:
                     raise self._trouble
                 if messages:
-                    await self._settle(messages)
+                    await self._settle_all(messages)
         finally:
             await self._in_thread(self._consumer.close)
 
@@ -92,10 +94,25 @@ class Sink:
         """After the batch in hand."""
         self._stopping = True
 
-    async def _settle(self, messages: list[Message]) -> None:
+    async def _settle_all(self, messages: list[Message]) -> None:
+        """Batch after batch. While Postgres writes one, a thread decodes the next; nothing else happens at the same time.
+
+        What is given up, because it was told to stop or the assignment changed, is read again: its positions have not moved.
+        """
+        assignment = self._assignments
+        first, *following = [messages[at : at + BATCH_RECORDS] for at in range(0, len(messages), BATCH_RECORDS)]
+        decoded = self._decode(first)  # 2
+        for batch in following:
+            ahead = asyncio.ensure_future(asyncio.to_thread(self._decode, batch))
+            await self._settle(*decoded)
+            decoded = await ahead
+            if self._stopping or assignment != self._assignments:
+                return
+        await self._settle(*decoded)
+
+    async def _settle(self, undecodable: list[tuple[Placed, str]], works: list[Work]) -> None:
         """One batch to its end: again and again while Postgres is away, given up when the assignment changed under it."""
         assignment, back_off = self._assignments, 0.2
-        undecodable, works = self._decode(messages)  # 2
         while (undecodable or works) and assignment == self._assignments:
             try:
                 if undecodable:
@@ -109,7 +126,7 @@ class Sink:
                 trouble = unavailable(error)
                 if trouble is None:
                     raise
-                log.warning("sink_waits", what=trouble.what, detail=trouble.detail, records=len(messages))
+                log.warning("sink_waits", what=trouble.what, detail=trouble.detail, records=sum(len(work.placed) for work in works))
                 await self._wait_as_member(back_off)
                 back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
 
@@ -179,7 +196,7 @@ class Sink:
 
     def _take(self) -> list[Message]:
         messages: list[Message] = []
-        for count, seconds in ((1, 0.25), (BATCH_RECORDS - 1, 0)):
+        for count, seconds in ((1, 0.25), (BATCHES_TAKEN * BATCH_RECORDS - 1, 0)):
             for message in self._consumer.consume(count, seconds):
                 error = message.error()
                 if error is None:
