@@ -1,0 +1,90 @@
+"""The sink on a loaded topic: it takes several batches at once and writes them one after the other."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+
+from connectors.postgres import sink as connector
+from connectors.postgres.sink import Sink
+from connectors.postgres.writer import Work, Writer, Written
+from schemas.codec import encode
+from schemas.keys import MessageKey
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.kafka.client import plain_producer_config
+from storage.kafka.topics import apply_topics
+from tests.integration.databases import Connection, pooled, schema
+from tests.integration.waiting import until
+from tests.unit.records import message
+
+KEYS, VERSIONS, BATCH = 7, 20, 10
+RECORDS = KEYS * VERSIONS
+
+
+@pytest.fixture
+async def loaded(stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Settings, Connection]]:
+    """One partition of enriched-messages with the versions of each message in order, and batches that are much smaller."""
+    settings = msgspec.structs.replace(stack, namespace=namespace)
+    names = Names(namespace)
+    await asyncio.to_thread(apply_topics, settings.kafka, names)
+    producer = Producer(plain_producer_config(settings.kafka))
+    for version in range(1, VERSIONS + 1):
+        for number in range(KEYS):
+            one = message(message_key=MessageKey(f"acme:ycloud:{number}"), provider_message_id=str(number), version=version)
+            producer.produce(names.topic("enriched-messages"), encode(one), one.message_key.encode(), 0)
+    assert await asyncio.to_thread(producer.flush, 30) == 0
+    monkeypatch.setattr(connector, "BATCH_RECORDS", BATCH)
+    async with schema(settings.postgres, names) as database:
+        yield settings, database
+
+
+async def positions(database: Connection) -> int:
+    return int(await database.fetchval("SELECT coalesce(sum(greatest(next_offset, 0)), 0) FROM sink_offsets"))
+
+
+async def versions(database: Connection) -> list[int]:
+    return [row["version"] for row in await database.fetch("SELECT version FROM chat_messages")]
+
+
+async def test_every_batch_is_written_and_the_last_version_is_the_row(loaded: tuple[Settings, Connection]) -> None:
+    settings, database = loaded
+
+    async def whole() -> bool:
+        return await positions(database) == RECORDS
+
+    async with pooled(settings.postgres, Names(settings.namespace)) as pool:
+        sink = Sink(settings, pool)
+        running = asyncio.create_task(sink.run())
+        await until(whole, 60)
+        sink.stop()
+        await running
+    assert await versions(database) == [VERSIONS] * KEYS
+
+
+async def test_a_sink_that_is_told_to_stop_leaves_the_other_batches_to_the_next(
+    loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, database = loaded
+    write = Writer.write
+
+    async def write_and_stop(self: Writer, work: Work) -> Written:
+        sink.stop()
+        return await write(self, work)
+
+    monkeypatch.setattr(Writer, "write", write_and_stop)
+    lives = 0
+    while await positions(database) < RECORDS:
+        before = await positions(database)
+        async with pooled(settings.postgres, Names(settings.namespace)) as pool:
+            sink = Sink(settings, pool)
+            async with asyncio.timeout(60):
+                await sink.run()
+        assert 0 < await positions(database) - before <= connector.BATCH_RECORDS
+        lives += 1
+        if lives == 3:
+            monkeypatch.setattr(connector, "BATCH_RECORDS", RECORDS)
+    assert lives == 4
+    assert await versions(database) == [VERSIONS] * KEYS
