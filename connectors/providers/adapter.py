@@ -18,7 +18,6 @@ _DEEPEST = 60
 _LARGEST_ID = 10**30
 _NAME_CHARS = 256
 _URL_CHARS = 8_192
-_LARGEST_ID = 10**30
 _PHONE = re.compile(r"[0-9+()\s./\u2010-\u2015\u2060\u200e\u202a\u202c-]*")
 _NOT_DIGITS = re.compile(r"[^0-9]")
 
