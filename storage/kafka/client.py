@@ -44,7 +44,7 @@ def transactional_producer_config(settings: Kafka, transactional_id: str) -> Cli
         "batch.num.messages": 10_000,
         "batch.size": 1_000_000,
         "queue.buffering.max.messages": 1_000_000,
-        "queue.buffering.max.kbytes": 262_144,
+        "queue.buffering.max.kbytes": 65_536,  # a lane; a larger transaction waits for the brokers to take the first part
     }
 
 

@@ -1,5 +1,6 @@
 """The assemble stage as a Faust app: batches of enrichments, a table of open messages."""
 
+from confluent_kafka import Message
 from faust.types import StreamT
 
 from schemas.codec import Undecodable, decode
@@ -40,7 +41,7 @@ def create_app(settings: Settings) -> LaneApp:
         new_state=KeptValues,
         extra_topic_configs=COMPACTED | {"min.insync.replicas": str(settings.kafka.min_insync_replicas), "max.message.bytes": str(8 * 1024 * 1024)},
     )
-    batches = app.batch_lanes(opened)
+    batches = app.batch_lanes(opened, weigh=weight)
 
     @app.agent(batches, name="assemble")
     async def assemble_batches(stream: StreamT[Batch[KeptValues]]) -> None:
@@ -54,6 +55,11 @@ def create_app(settings: Settings) -> LaneApp:
                 die(error)
 
     return app
+
+
+def weight(kept: KeptValues, message: Message) -> int:
+    """A small fact of a large message makes a large version: bounded by what the message holds already."""
+    return 4 * (len(message.value() or b"") + len(kept.get(message.key() or b"") or b""))
 
 
 class _Folding:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import faust
 import structlog
 from aiokafka import TopicPartition as AioTopicPartition
+from confluent_kafka import Message
 from faust.types import TP
 
 from schemas import metrics
@@ -192,10 +193,10 @@ class LaneApp(faust.App):
         )
         return cast("LaneTable[S]", table)
 
-    def batch_lanes(self, table: LaneTable[Any], pace: Pace = BATCH_PACE) -> LaneChannel:
-        """The channel of batches the stage's agent reads."""
+    def batch_lanes(self, table: LaneTable[S], pace: Pace = BATCH_PACE, weigh: Callable[[S, Message], int] | None = None) -> LaneChannel:
+        """The channel of batches the stage's agent reads. `weigh`: see BatchIntake."""
         channel = LaneChannel(self, maxsize=0)
-        self.lanes = Lanes(self, table, BatchIntake(channel, self.gate, self.hand), pace)
+        self.lanes = Lanes(self, table, BatchIntake(channel, self.gate, self.hand, weigh), pace)
         self._own_source()
         return channel
 

@@ -60,16 +60,22 @@ class Batch(Generic[S]):
 
 
 class BatchIntake(Generic[S]):
-    """One batch of a lane at a time: fetch, hand out, await the verdict, add, await the commit."""
+    """One batch of a lane at a time: fetch, hand out, await the verdict, add, await the commit.
 
-    def __init__(self, channel: LaneChannel, gate: Gate, hand: Hand) -> None:
+    `weigh` says how many bytes one record may make the stage hold and write; without it a record weighs what it is, and
+    what the consumer's queue lets through fits.
+    """
+
+    def __init__(self, channel: LaneChannel, gate: Gate, hand: Hand, weigh: Callable[[S, Message], int] | None = None) -> None:
         self._channel = channel
         self._gate = gate
         self._hand = hand
+        self._weigh = weigh
 
     async def run(self, lane: Lane) -> None:
+        rest: list[Message] = []
         while not lane.stopping:
-            messages = await lane.fetch()
+            messages, rest = self._within_bounds(lane, rest or await lane.fetch())
             if not messages or lane.stopping:
                 continue
             batch: Batch[S] = Batch(lane, lane.state, messages, self._hand)  # type: ignore[arg-type]
@@ -78,6 +84,17 @@ class BatchIntake(Generic[S]):
                 lane.stop()
                 return
             await lane.add(batch.writes, batch.changelog, batch.lines, (messages[-1].offset() or 0) + 1)
+
+    def _within_bounds(self, lane: Lane, messages: list[Message]) -> tuple[list[Message], list[Message]]:
+        """What makes the next batch, one record at least, and what waits for the one after."""
+        if self._weigh is None:
+            return messages, []
+        weight = 0
+        for count, message in enumerate(messages):
+            weight += self._weigh(lane.state, message)  # type: ignore[arg-type]
+            if count and weight > lane.pace.batch_bytes:
+                return messages[:count], messages[count:]
+        return messages, []
 
     def dropped(self, lane: Lane) -> None:
         """A batch in the agent's hands is discarded there, its lane being over."""

@@ -16,7 +16,7 @@ from schemas.settings import Kafka
 from streams.lanes import failpoints
 from streams.lanes.receipts import count
 from streams.lanes.state import PartitionState
-from streams.lanes.transactions import LaneIdentity, OffsetLost, PartitionTransactions, Transaction, Write
+from streams.lanes.transactions import Abandoned, LaneIdentity, OffsetLost, PartitionTransactions, Transaction, Write, is_passing
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -39,11 +39,11 @@ class Intake(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`gap_seconds` between two transactions of a lane; `batch_records` at most in one fetch."""
+    """`gap_seconds` between two transactions of a lane; `batch_records` at most in one fetch, `batch_bytes` at most in one batch."""
 
     gap_seconds: float
     batch_records: int = 2_000
-    batch_bytes: int = 16 * 1024 * 1024
+    batch_bytes: int = 32 * 1024 * 1024
 
 
 class Lane:
@@ -83,6 +83,8 @@ class Lane:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._intake.run(self))
                 tasks.create_task(self._flush())
+        except Abandoned:
+            return
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
@@ -108,6 +110,7 @@ class Lane:
     def stop(self) -> None:
         """No further intake; what was added is still committed, or fenced: both are right."""
         self.stopping = True
+        self._transactions.abandon()
         self._wake.set()
 
     async def fetch(self) -> list[Message]:
@@ -146,10 +149,8 @@ class Lane:
                     f"{self.identity.source}[{self.partition}] does not hold offset {self.position}, where group {self.identity.group} stands: "
                     "records were deleted before they were read, or the topic is another one. Set the group's offset on purpose to go on"
                 )
-            elif not error.retriable() and error.fatal():
+            elif not is_passing(error):
                 raise KafkaException(error)
-            else:
-                break
         return good
 
     async def _keep_gap(self) -> None:

@@ -1,7 +1,7 @@
 """The transactional side of one source partition. Every call blocks: use it from the lane's own thread."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +18,24 @@ from streams.lanes.state import PartitionState
 CALL_SECONDS = 10.0
 OPEN_SECONDS = 60.0
 _FENCED_CODES = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+_PASSING_CODES = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+    }
+)
 T = TypeVar("T")
 
 
@@ -27,6 +45,10 @@ class OffsetMissing(Exception):
 
 class OffsetLost(Exception):
     """The committed offset is not in the log any more (retention passed, or the topic is another one)."""
+
+
+class Abandoned(Exception):
+    """The partition was given away before it was fenced. Fencing it now would hit the rightful owner."""
 
 
 class Write(NamedTuple):
@@ -73,7 +95,7 @@ class LaneIdentity:
 
     @property
     def source_without_prefix(self) -> str:
-        prefix = self.group.partition("sensorium-")[0]
+        prefix = self.group.rpartition("sensorium-")[0]
         return self.source.removeprefix(prefix)
 
 
@@ -88,6 +110,11 @@ def is_fenced(error: BaseException) -> bool:
     return isinstance(error, KafkaException) and error.args[0].code() in _FENCED_CODES
 
 
+def is_passing(error: KafkaError) -> bool:
+    """Whether a consumer's error is the brokers' trouble, which ends by itself. Any other (no such topic, no right to read) does not."""
+    return error.retriable() or error.code() in _PASSING_CODES
+
+
 class PartitionTransactions:
     """Fence, load, and one transaction after another for one source partition."""
 
@@ -95,6 +122,7 @@ class PartitionTransactions:
         self.identity = identity
         self._settings = settings
         self._group: Consumer | None = None
+        self._abandoned = False
 
     def open(self, state: PartitionState) -> int | None:
         """Takes the partition over and returns where to read on; None: from the beginning, the table being empty.
@@ -104,14 +132,12 @@ class PartitionTransactions:
         3. Read the committed offset. Only now: a transaction of the former owner may have moved it in step 1.
         """
         self._producer = Producer(transactional_producer_config(self._settings, self.identity.transactional_id))
-        self._retry(lambda: self._producer.init_transactions(CALL_SECONDS), OPEN_SECONDS)  # 1
+        self._retry(self._fence, OPEN_SECONDS)  # 1
         loaded = state.load(self._changelog())  # 2
         # Never subscribed: it only carries the group's name. The broker checks membership of members; the fence is the transactional id.
         self._group = Consumer(reader_config(self._settings, self.identity.group))
         self._group_metadata = self._group.consumer_group_metadata()
-        source = TopicPartition(self.identity.source, self.identity.partition)
-        group = self._group
-        position = self._retry(lambda: group.committed([source], CALL_SECONDS)[0].offset, OPEN_SECONDS)  # 3
+        position = self._retry(self._committed, OPEN_SECONDS)  # 3
         if position >= 0:
             return position
         if loaded:
@@ -121,8 +147,15 @@ class PartitionTransactions:
             )
         return None
 
+    def abandon(self) -> None:
+        """The partition was given away. One that is still being opened is not fenced any more."""
+        self._abandoned = True
+
     def source_consumer(self, position: int | None) -> Consumer:
-        """A consumer that stands at `position` of the source partition and fetches ahead within bounds."""
+        """A consumer that stands at `position` of the source partition and fetches ahead within bounds.
+
+        The bound of its queue (8 MiB, a fetch more while one is on its way) also bounds what one transaction takes in.
+        """
         consumer = Consumer(
             reader_config(self._settings, self.identity.group)
             | {
@@ -154,10 +187,10 @@ class PartitionTransactions:
             self._break_the_promise(transaction.next_offset)
         producer.begin_transaction()  # 1
         for topic, key, value, partition, headers in transaction.writes:  # 2
-            producer.produce(topic, value, key, partition, headers=list(headers))
+            self._produce(topic, value, key, partition, headers)
         failpoints.reached("between_outputs_and_table")
         for key, changed in transaction.changelog:
-            producer.produce(identity.changelog, changed, key, identity.partition)
+            self._produce(identity.changelog, changed, key, identity.partition)
         if transaction.next_offset is not None:  # 3
             failpoints.reached("between_table_and_offset")
             position = [TopicPartition(identity.source, identity.partition, transaction.next_offset)]
@@ -176,6 +209,31 @@ class PartitionTransactions:
         """Lets go of the clients. An open transaction stays open until the next owner fences it."""
         if self._group is not None:
             self._group.close()
+
+    def _fence(self) -> None:
+        if self._abandoned:
+            raise Abandoned
+        self._producer.init_transactions(CALL_SECONDS)
+
+    def _committed(self) -> int:
+        """Negative: none. An error that is not looked at would read as none, and a lane with an empty table would begin at 0."""
+        assert self._group is not None
+        (found,) = self._group.committed([TopicPartition(self.identity.source, self.identity.partition)], CALL_SECONDS)
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return found.offset
+
+    def _produce(self, topic: str, value: bytes | None, key: bytes, partition: int, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+        """Queues one record; while librdkafka's queue is full, waits for the brokers to take some of it."""
+        deadline = time.monotonic() + CALL_SECONDS
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, headers=list(headers))
+                return
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise
+                self._producer.poll(0.05)
 
     def _changelog(self) -> Iterator[list[Message]]:
         """Batches of changelog records up to the last stable offset (the end-of-partition event of a read_committed consumer)."""
@@ -201,6 +259,8 @@ class PartitionTransactions:
                         messages.append(message)
                     elif error.code() == KafkaError._PARTITION_EOF:
                         at_end = True
+                    elif not is_passing(error):
+                        raise KafkaException(error)
                 if messages:
                     yield messages
                     deadline = time.monotonic() + OPEN_SECONDS
