@@ -17,6 +17,7 @@ import structlog
 from confluent_kafka import Message
 
 from schemas.headers import generation_of, header
+from schemas.keys import TENANT_PATTERN
 from schemas.outcomes import Unavailable
 from schemas.receipts import Line
 from streams.lanes.channel import LaneChannel
@@ -31,10 +32,20 @@ log = structlog.get_logger()
 
 _KEY = struct.Struct(">q")
 FULL_ENTRIES = 50_000
-"""Entries with body a lane holds at most; one tenant a quarter of them. Beyond that an entry is a stub without body."""
+"""Entries with body a lane holds at most; one tenant a quarter of them. Beyond that an entry is a stub without body.
+
+One whose body is larger than `BODY_UNIT_BYTES` counts as several, so that this bounds the memory too.
+"""
+BODY_UNIT_BYTES = 2_048
+LARGEST_KEPT_BYTES = 256 * 1024
+"""A larger body is always read again: with key and headers it would not fit a changelog record."""
 ALL_ENTRIES = 10 * FULL_ENTRIES
 """Entries of either kind: when there are that many, intake pauses."""
+PAUSE_SECONDS = 0.25
+UNKNOWN_TENANT = "unknown"
 LONGEST_BACK_OFF_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 3_600.0
+"""No job waits longer for its next try, whatever a server asked for or a clock that was set back makes of its due time."""
 
 
 class Entry(msgspec.Struct, array_like=True):
@@ -59,19 +70,16 @@ _decode = msgspec.msgpack.Decoder(Entry).decode
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An entry in its lane."""
+    """An entry in its lane. `due_at` by the monotonic clock: a wall clock that is set back must not park the queue."""
 
     lane: Lane
     offset: int
     entry: Entry
+    due_at: float = 0.0
 
     @property
     def tenant(self) -> str:
         return self.entry.tenant
-
-    @property
-    def due_at(self) -> float:
-        return self.entry.due_at
 
 
 class JobEntries:
@@ -80,6 +88,7 @@ class JobEntries:
     def __init__(self) -> None:
         self.entries: dict[int, Entry] = {}
         self._full: Counter[str] = Counter()
+        self._held = 0
 
     def load(self, batches: Iterable[list[Message]]) -> int:
         raw: dict[bytes, bytes] = {}
@@ -107,16 +116,18 @@ class JobEntries:
         self._count_body(self.entries.pop(offset), -1)
         return _KEY.pack(offset), None
 
-    def has_room_for_body(self, tenant: str) -> bool:
-        """Whether the tenant's next entry may carry its body. What it may not is bounded memory, not service."""
-        return self._full.total() < FULL_ENTRIES and self._full[tenant] < FULL_ENTRIES // 4
+    def has_room_for_body(self, tenant: str, size: int = 0) -> bool:
+        """Whether the tenant's next entry may carry its body of `size` bytes. What it may not is bounded memory, not service."""
+        return size <= LARGEST_KEPT_BYTES and self._held < FULL_ENTRIES and self._full[tenant] < FULL_ENTRIES // 4
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def _count_body(self, entry: Entry | None, by: int) -> None:
         if entry is not None and entry.value is not None:
-            self._full[entry.tenant] += by
+            units = by * (1 + len(entry.value) // BODY_UNIT_BYTES)
+            self._held += units
+            self._full[entry.tenant] += units
             if not self._full[entry.tenant]:
                 del self._full[entry.tenant]
 
@@ -124,10 +135,11 @@ class JobEntries:
 class Job:
     """What a worker gets. Exactly one of `finish` and `postpone`; after the lane was lost both only free the worker."""
 
-    __slots__ = ("_jobs", "_value", "waiting")
+    __slots__ = ("_jobs", "_settled", "_value", "waiting")
 
     def __init__(self, jobs: "Jobs", waiting: Waiting) -> None:
         self._jobs = jobs
+        self._settled = False
         self.waiting = waiting
         self._value = waiting.entry.value
 
@@ -154,13 +166,17 @@ class Job:
         return Line(self.offset, entry.key, int(entry.admitted_at * 1000), outcome, reason, generation_of(entry.headers))
 
     async def value(self) -> bytes | None:
-        """The record's value; of a stub read again from the source. None: the source does not hold it any more."""
+        """The record's value; of a stub read again from the source. None: the source does not hold it any more.
+
+        Raises Unavailable when the brokers do not give it in time.
+        """
         if self._value is None:
-            self._value = await asyncio.to_thread(_read_again, self.waiting.lane, self.offset)
+            self._value = await asyncio.to_thread(self.waiting.lane.read_again, self.offset)
         return self._value
 
     def finish(self, writes: list[Write], line: Line) -> None:
         """Its outputs, its tombstone and its line join the lane's next transaction."""
+        self._settle()
         lane = self.waiting.lane
         if not lane.stopping:
             lane.add(writes, [self._state.remove(self.offset)], [line])
@@ -168,21 +184,29 @@ class Job:
 
     def give_back(self) -> None:
         """Frees the worker, nothing done: the job's lane is over, or will be."""
+        self._settle()
         self._jobs.release(self.waiting)
 
     def postpone(self, trouble: Unavailable) -> None:
         """Back into the queue, due later: at least what the trouble asks for, and longer with each attempt."""
+        self._settle()
         lane, entry = self.waiting.lane, self.entry
-        now = time.time()
+        now = time.monotonic()
+        asked = trouble.retry_after if 0 <= trouble.retry_after <= LONGEST_WAIT_SECONDS else LONGEST_WAIT_SECONDS  # NaN too
         back_off = min(LONGEST_BACK_OFF_SECONDS, 0.5 * 2 ** min(entry.attempt, 10)) * random.uniform(0.75, 1.25)
-        delay = max(trouble.retry_after, back_off)
-        later = msgspec.structs.replace(entry, attempt=entry.attempt + 1, due_at=now + delay)
+        delay = max(asked, back_off)
+        later = msgspec.structs.replace(entry, attempt=entry.attempt + 1, due_at=time.time() + delay)
         if not lane.stopping:
             lane.add([], [self._state.put(self.offset, later)], [])
             if trouble.hold:
-                self._jobs.schedule.hold(entry.tenant, now + trouble.retry_after)
-            self._jobs.schedule.add(Waiting(lane, self.offset, later), now)
+                self._jobs.schedule.hold(entry.tenant, now + asked)
+            self._jobs.schedule.add(Waiting(lane, self.offset, later, now + delay), now)
         self._jobs.release(self.waiting)
+
+    def _settle(self) -> None:
+        if self._settled:
+            raise RuntimeError(f"the job at offset {self.offset} was settled twice")
+        self._settled = True
 
     @property
     def _state(self) -> JobEntries:
@@ -209,7 +233,7 @@ class Jobs:
         return self._workers - self._free
 
     def admit(self, waiting: Iterable[Waiting]) -> None:
-        now = time.time()
+        now = time.monotonic()
         for one in waiting:
             self.schedule.add(one, now)
         self.pump()
@@ -218,10 +242,10 @@ class Jobs:
         """Hands out what is due while workers are free."""
         if self.draining:
             return
-        now = time.time()
+        now = time.monotonic()
         while self._free and (waiting := self.schedule.take(now, self._free)):
             self._free -= 1
-            waiting.entry.first_attempt_at = waiting.entry.first_attempt_at or now
+            waiting.entry.first_attempt_at = waiting.entry.first_attempt_at or time.time()
             self._channel.hand_out(Job(self, waiting))
         self._arm(now)
 
@@ -241,6 +265,8 @@ class Jobs:
             await asyncio.sleep(0.02)
 
     def _arm(self, now: float) -> None:
+        if not self._free:
+            return  # the next worker that comes free looks again
         wake = self.schedule.next_wake(now)
         if wake is None or (self._timer is not None and now < self._timer[0] <= wake):
             return
@@ -274,12 +300,15 @@ class JobIntake:
     async def run(self, lane: Lane) -> None:
         state = lane.state
         assert isinstance(state, JobEntries)
-        self._jobs.admit(Waiting(lane, offset, entry) for offset, entry in state.entries.items())
+        now, clock = time.monotonic(), time.time()
+        self._jobs.admit(
+            Waiting(lane, offset, entry, now + min(entry.due_at - clock, LONGEST_WAIT_SECONDS)) for offset, entry in state.entries.items()
+        )
         while not lane.stopping:
             if len(state) >= ALL_ENTRIES or self._jobs.draining:
                 # Not reading is enough: librdkafka's queue fills up, and an assigned, unsubscribed consumer has no poll deadline.
                 self.paused.add(lane.partition)
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(PAUSE_SECONDS)
                 continue
             self.paused.discard(lane.partition)
             messages = await lane.fetch()
@@ -287,6 +316,7 @@ class JobIntake:
                 await self._admit(lane, state, messages)
 
     def dropped(self, lane: Lane) -> None:
+        self.paused.discard(lane.partition)
         self._jobs.drop(lane)
 
     async def _admit(self, lane: Lane, state: JobEntries, messages: list[Message]) -> None:
@@ -309,26 +339,14 @@ class JobIntake:
         if not await self._gate.judge(lines, lambda: lane.stopping):
             return
         await lane.add(writes, changelog, lines, (messages[-1].offset() or 0) + 1)
-        self._jobs.admit(admitted)
+        if not lane.stopping:  # given away while it committed: the new owner has the entries
+            self._jobs.admit(admitted)
 
 
 def _entry_of(message: Message, now: float, state: JobEntries) -> Entry:
     headers = headers_of(message)
     key = message.key() or b""
-    tenant = (header(headers, "tenant") or key.partition(b":")[0]).decode(errors="replace")
-    value = message.value() if state.has_room_for_body(tenant) else None
-    return Entry(tenant, key, headers, value, now)
-
-
-def _read_again(lane: Lane, offset: int) -> bytes | None:
-    """The value at `offset` of the lane's source, or None when it is gone. Blocks for at most 10 s, then TimeoutError."""
-    consumer = lane.reader_at(offset)
-    try:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            for message in consumer.consume(1, 0.2):
-                if message.error() is None:
-                    return message.value() if message.offset() == offset else None
-        raise TimeoutError(f"offset {offset} could not be read again")
-    finally:
-        consumer.close()
+    named = (header(headers, "tenant") or key.partition(b":")[0]).decode(errors="replace")
+    tenant = named if TENANT_PATTERN.fullmatch(named) else UNKNOWN_TENANT
+    value = message.value()
+    return Entry(tenant, key, headers, value if state.has_room_for_body(tenant, len(value or b"")) else None, now)

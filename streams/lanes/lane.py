@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from schemas.receipts import Line, Span
 from schemas.settings import Kafka
 from streams.lanes import failpoints
+from streams.lanes.behind import RecordsBehind
 from streams.lanes.receipts import count
 from streams.lanes.state import PartitionState
 from streams.lanes.transactions import Abandoned, LaneIdentity, OffsetLost, PartitionTransactions, Transaction, Write, is_passing
@@ -61,6 +62,7 @@ class Lane:
         self.source: Consumer | None = None
         self.commit_seconds: Callable[[float], None] = lambda seconds: None
         self._transactions = PartitionTransactions(settings, identity)
+        self._behind = RecordsBehind(settings, identity)
         self._ledger = identity.ledger
         self._receipt_key = f"{identity.stage}:{identity.partition}".encode()
         self._intake = intake
@@ -121,9 +123,9 @@ class Lane:
             messages += await self._in_thread(self._take, self.pace.batch_records - 1, 0)
         return messages
 
-    def reader_at(self, offset: int) -> Consumer:
-        """Another consumer of the source partition, for one record behind us. The caller closes it."""
-        return self._transactions.source_consumer(offset)
+    def read_again(self, offset: int) -> bytes | None:
+        """The value at an offset behind us, or None when the source does not hold it any more. Blocks: not for the event loop."""
+        return self._behind.value_at(offset)
 
     def lag(self) -> int | None:
         """Records up to the last stable offset that are not committed, as librdkafka last heard of it.
@@ -198,6 +200,7 @@ class Lane:
             self._threads.shutdown(wait=True)
             if self.source is not None:
                 self.source.close()
+            self._behind.close()
             self._transactions.close()
 
         threading.Thread(target=close, name=f"close-lane-{self.partition}", daemon=True).start()

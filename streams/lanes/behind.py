@@ -1,0 +1,76 @@
+"""Records of a source partition that were read before, for entries that do not carry their body."""
+
+import threading
+import time
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.outcomes import Unavailable
+from schemas.settings import Kafka
+from storage.kafka.client import reader_config
+from streams.lanes.transactions import LaneIdentity, is_passing
+
+READ_SECONDS = 10.0
+
+
+class RecordsBehind:
+    """One consumer, opened when first needed, that goes on where it stands: stubs come one after another. Safe in threads."""
+
+    def __init__(self, settings: Kafka, identity: LaneIdentity) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._consumer: Consumer | None = None
+        self._position = -1
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def value_at(self, offset: int) -> bytes | None:
+        """None: the source does not hold it any more, or this is closed. Raises Unavailable when the brokers do not answer in time."""
+        with self._lock:
+            if self._closed:
+                return None
+            deadline = time.monotonic() + READ_SECONDS
+            consumer = self._standing_at(offset)
+            while time.monotonic() < deadline:
+                for message in consumer.consume(1, 0.2):
+                    self._position = (message.offset() or 0) + 1
+                    if message.error() is None:
+                        return message.value() if message.offset() == offset else None
+                    self._position = -1
+                    if _is_gone(message):
+                        return None
+            self._position = -1
+            raise Unavailable("kafka", 1.0, detail="a record could not be read again")
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._consumer is not None:
+                self._consumer.close()
+
+    def _standing_at(self, offset: int) -> Consumer:
+        if self._consumer is None:
+            self._consumer = Consumer(
+                reader_config(self._settings, self._identity.group)
+                | {
+                    "auto.offset.reset": "error",
+                    "enable.partition.eof": True,
+                    "fetch.wait.max.ms": 50,
+                    "fetch.message.max.bytes": 256 * 1024,
+                    "queued.max.messages.kbytes": 1_024,
+                }
+            )
+        if offset != self._position:
+            self._consumer.assign([TopicPartition(self._identity.source, self._identity.partition, offset)])
+        return self._consumer
+
+
+def _is_gone(message: Message) -> bool:
+    """Whether the error in the record's stead says that it is not there. Raises what does not pass by itself."""
+    error = message.error()
+    assert error is not None
+    if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError._PARTITION_EOF):
+        return True
+    if not is_passing(error):
+        raise KafkaException(error)
+    return False
