@@ -9,7 +9,7 @@ from schemas.receipts import Line
 from schemas.records import Enrichment
 from schemas.settings import Settings
 from schemas.topics import Names
-from streams.apps.encoding import PROCESS_KILLER, Encoding, utc_now
+from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes import failpoints
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
@@ -68,7 +68,7 @@ class _Folding:
     def __init__(self, kept: KeptValues) -> None:
         self._kept = kept
         self.states: dict[bytes, OpenMessage] = {}
-        self.traces: dict[bytes, str] = {}
+        self.last: dict[bytes, Arrival] = {}
         self.grown: set[bytes] = set()
 
     def fold(self, arrival: Arrival) -> tuple[str, str] | Quarantine:
@@ -82,7 +82,7 @@ class _Folding:
                     return outcome_label(outcome)
                 case OpenMessage() as folded:
                     self.states[arrival.key] = folded
-                    self.traces[arrival.key] = arrival.traceparent
+                    self.last[arrival.key] = arrival
                     if enrichment.kind == "opened":
                         self.grown.discard(arrival.key)
                     else:
@@ -121,7 +121,14 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
             state.last_version = version.version
             closed = version.status != "pending"
             output = Output("enriched-messages", version.message_key, version, state.generation, version.conversation_id)
-            writes.append(encoding.write(output, folding.traces[key]))
-        if key in folding.traces:
+            last = folding.last[key]
+            try:
+                writes.append(encoding.write(output, last.traceparent))
+            except TooLarge as error:  # redone so often that its steps alone fill a record: a person looks, the others go on
+                closed = True
+                verdict = Quarantine("record_too_large", str(error))
+                writes.append(encoding.quarantined(last, "assemble", verdict))
+                lines = [one._replace(outcome="quarantined", reason=verdict.reason) if one.offset == last.offset else one for one in lines]
+        if key in folding.last:
             changelog.append(batch.state.put(key, None if closed else state.to_bytes()))
     batch.settle(writes, changelog, lines)

@@ -9,8 +9,8 @@ from connectors.providers.catalogue import read
 from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
 from schemas.receipts import Line
 from schemas.settings import Settings
-from schemas.topics import HORIZON_MS, Names
-from streams.apps.encoding import PROCESS_KILLER, Encoding, utc_now
+from schemas.topics import HORIZON_MS, MAX_RECORD_BYTES, Names
+from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes import failpoints
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
@@ -38,6 +38,7 @@ def create_app(settings: Settings) -> LaneApp:
             "retention.ms": str(HORIZON_MS),
             "segment.ms": str(DAY_SECONDS * 1000),
             "min.insync.replicas": str(settings.kafka.min_insync_replicas),
+            "max.message.bytes": str(MAX_RECORD_BYTES),
         },
     )
     batches = app.batch_lanes(claimed)
@@ -67,13 +68,12 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
     lines: list[Line] = []
     for message, is_killer in batch.each():
         arrival = encoding.arrival(message)
-        outcome = PROCESS_KILLER if is_killer else _outcome(arrival, claimed, now)
+        became = PROCESS_KILLER if is_killer else _outcome(arrival, claimed, now)
+        outcome, written = _written(became, arrival, encoding)
         lines.append(line(message, *outcome_label(outcome), arrival.generation))
+        writes += written
         if isinstance(outcome, Forward):
             claims.append(batch.state.claim(digest(arrival), day))
-            writes += [encoding.write(output, arrival.traceparent) for output in outcome.outputs]
-        elif isinstance(outcome, Quarantine):
-            writes.append(encoding.quarantined(arrival, "dedupe", outcome))
     batch.settle(writes, claims, lines)
 
 
@@ -83,3 +83,17 @@ def _outcome(arrival: Arrival, claimed: Claimed, now: datetime) -> Outcome:
         return dedupe(arrival, claimed=claimed, read=read, now=now)
     except Exception as error:  # foreign bytes through a provider's adapter: whatever it was, this record is set aside whole
         return Quarantine("stage_error", type(error).__name__)
+
+
+def _written(outcome: Outcome, arrival: Arrival, encoding: Encoding) -> tuple[Outcome, list[Write]]:
+    """What the outcome writes. A message that cannot be written down is set aside like one that cannot be read."""
+    if isinstance(outcome, Forward):
+        try:
+            return outcome, [encoding.write(output, arrival.traceparent) for output in outcome.outputs]
+        except TooLarge as error:
+            outcome = Quarantine("record_too_large", str(error))
+        except Exception as error:  # a value that the schema does not hold; the codec raises whatever it runs into
+            outcome = Quarantine("stage_error", type(error).__name__)
+    if isinstance(outcome, Quarantine):
+        return outcome, [encoding.quarantined(arrival, "dedupe", outcome)]
+    return outcome, []

@@ -16,9 +16,9 @@ from schemas.outcomes import Forward, Output, Quarantine, Unavailable
 from schemas.receipts import Line
 from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
 from schemas.settings import Settings
-from schemas.topics import SOURCE_OF, Names, Stage
+from schemas.topics import MAX_RECORD_BYTES, SOURCE_OF, Names, Stage
 from streams.apps.assemble import COMPACTED
-from streams.apps.encoding import PROCESS_KILLER, Encoding, utc_now
+from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes import failpoints
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.gate import Gate
@@ -64,7 +64,7 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
         "jobs",
         partitions=settings.kafka.partitions,
         new_state=JobEntries,
-        extra_topic_configs=COMPACTED | {"min.insync.replicas": str(settings.kafka.min_insync_replicas)},
+        extra_topic_configs=COMPACTED | {"min.insync.replicas": str(settings.kafka.min_insync_replicas), "max.message.bytes": str(MAX_RECORD_BYTES)},
     )
     workers = settings.worker.jobs
     queue = app.job_lanes(entries, workers, settings.worker.jobs_per_tenant, settle.refuse)
@@ -106,7 +106,11 @@ class _Settlement(Generic[J]):
         if not await self._gate.wait(lambda: job.is_lost):
             job.give_back()
             return
-        value = await job.value()
+        try:
+            value = await job.value()
+        except Unavailable as trouble:
+            job.postpone(trouble)
+            return
         arrival = self._arrival(job, value)
         try:
             record = decode(self._stage.kind, value)
@@ -117,6 +121,7 @@ class _Settlement(Generic[J]):
         began = time.monotonic()
         try:
             forward = await self._stage.work(Turn(record, arrival, waited))
+            writes = [self._encoding.write(output, arrival.traceparent) for output in forward.outputs]
         except Unavailable as trouble:
             metrics.JOB_RETRIES.labels(self._stage.stage, trouble.what).inc()
             log.info(
@@ -128,11 +133,12 @@ class _Settlement(Generic[J]):
                 attempt=job.entry.attempt,
             )
             job.postpone(trouble)
+        except TooLarge as error:
+            await self._set_aside(job, arrival, Quarantine("record_too_large", str(error)), record.index)
         except Exception as error:  # whatever this one record did to the stage, the others go on; the breaker looks at how often
             log.exception("stage_error", tenant=arrival.tenant_id, message_key=record.message_key, stage=self._stage.stage)
             await self._set_aside(job, arrival, Quarantine("stage_error", type(error).__name__), record.index)
         else:
-            writes = [self._encoding.write(output, arrival.traceparent) for output in forward.outputs]
             await self._finish(job, writes, job.line("forwarded"))
         finally:
             metrics.JOB_SECONDS.labels(self._stage.stage).observe(time.monotonic() - began)

@@ -52,7 +52,7 @@ def quarantine(arrival: Arrival, stage: str, verdict: Quarantine, now: datetime)
         tenant_id=arrival.tenant_id,
         stage=stage,
         reason=verdict.reason,
-        detail=verdict.detail[:_DETAIL_CHARS],
+        detail=verdict.detail[:_DETAIL_CHARS].encode(errors="replace").decode(),  # a field's name may hold half a surrogate
         topic=arrival.topic,
         partition=arrival.partition,
         offset=arrival.offset,

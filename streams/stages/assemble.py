@@ -19,7 +19,10 @@ from streams.stages.message import attributes_json, provider_attributes, status_
 
 LARGEST_VERSION_BYTES = MAX_RECORD_BYTES - 128 * 1024
 _FACTS_BYTES = 1_500_000
-"""Beside the largest snapshot, half of a record."""
+"""The texts of all attachments, at most. Less where the snapshot leaves less."""
+_FRAME_BYTES = 64 * 1024
+_FACT_BYTES = 4 * 1024
+"""What the facts of one attachment take beside their text: places, types, hashes."""
 _SHORTER_CHARS = (50_000, 10_000, 2_000, 400, 0)
 _OF_FILES: tuple[Kind, ...] = ("image", "audio", "video", "document", "sticker", "mixed")
 Slot = tuple[int, Literal["media", "result"]]
@@ -83,16 +86,20 @@ def fold(state: OpenMessage | None, enrichment: Enrichment) -> OpenMessage | Dup
     free = [slot for slot in state.slots_of(enrichment) if slot not in state.facts and slot[0] in known]
     if not free:
         return Duplicate()
-    kept = _fitting(enrichment, len(known))
+    kept = _fitting(enrichment, state.snapshot)
     for slot in free:
         state.facts[slot] = kept
     return state
 
 
-def _fitting(enrichment: Enrichment, attachments: int) -> Enrichment:
-    """With a text so short that those of all attachments fit the table's record: by their number, so that no order matters."""
-    most_bytes = _FACTS_BYTES // attachments
-    if enrichment.text is None or len(enrichment.text) * 4 <= most_bytes:
+def _fitting(enrichment: Enrichment, snapshot: EnrichedMessage) -> Enrichment:
+    """With a text so short that those of all attachments fit the table's record beside the snapshot: by that alone, so that no order matters."""
+    if enrichment.text is None:
+        return enrichment
+    attachments = len(snapshot.attachments)
+    room = MAX_RECORD_BYTES - _FRAME_BYTES - len(encode(snapshot)) - attachments * _FACT_BYTES
+    most_bytes = max(0, min(room, _FACTS_BYTES)) // attachments
+    if len(enrichment.text) * 4 <= most_bytes:
         return enrichment
     return msgspec.structs.replace(enrichment, text=enrichment.text.encode()[:most_bytes].decode(errors="ignore"))
 

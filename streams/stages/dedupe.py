@@ -17,7 +17,7 @@ Read = Callable[[RawMessage], ChatMessage | Skip | Quarantine]
 
 _UPDATING_PROVIDERS = frozenset({"chatwoot"})
 """Providers that send updates under the message's own id."""
-_LARGEST_MESSAGE_BYTES = MAX_RECORD_BYTES - 256 * 1024
+_LARGEST_MESSAGE_BYTES = MAX_RECORD_BYTES - 1024 * 1024
 """Above it the later versions, with descriptions and steps, might not fit a record."""
 
 
