@@ -37,11 +37,12 @@ STEADY_SECONDS = 30.0
 STRIKES = 3
 """Deaths with the same record in hand after which it is not read again."""
 CHILD_STOP_SECONDS = 25.0
+FENCE_THREADS = 32
 
 
 @dataclass
 class Child:
-    """A worker process and what the parent must remember of it."""
+    """A worker process and what the parent must remember of it: its last assignment and how it was alive since."""
 
     stage: Stage
     process: subprocess.Popen[bytes]
@@ -50,6 +51,22 @@ class Child:
     started: float
     buffer: bytes = b""
     transactional_ids: list[str] = field(default_factory=list)
+    last_beat: float = 0.0
+    stood_still: bool = False
+
+    def tell(self, line: bytes) -> None:
+        """One line of the pipe. A beat that comes late says that the group may have given the partitions away meanwhile."""
+        said = json.loads(line)
+        late = said["at"] - self.last_beat > FENCE_WITHIN_SECONDS
+        if "transactional_ids" in said:
+            self.transactional_ids, self.stood_still = said["transactional_ids"], False
+        elif late:
+            self.stood_still = True
+        self.last_beat = said["at"]
+
+    def surely_owned(self, died: float) -> bool:
+        """Whether nobody else can own the child's partitions yet."""
+        return not self.stood_still and died - self.last_beat < FENCE_WITHIN_SECONDS
 
 
 class Parent:
@@ -64,6 +81,7 @@ class Parent:
         self._strikes: Counter[tuple[Stage, int, int]] = Counter()
         self._pipes = selectors.DefaultSelector()
         self._stopping = False
+        self._stop_by: float | None = None
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT; returns the exit code."""
@@ -71,6 +89,8 @@ class Parent:
             signal.signal(number, self._stop)
         while self._children or not self._stopping:
             now = time.monotonic()
+            if self._stopping:
+                self._stop_children(now)
             for stage in self._stages:
                 if stage not in self._children and not self._stopping and now >= self._start_at[stage]:
                     self._start(stage)
@@ -82,14 +102,25 @@ class Parent:
         return 0
 
     def _stop(self, *_: object) -> None:
+        """Only says so: a signal may arrive between the start of a child and its entry in the list."""
         self._stopping = True
-        for child in self._children.values():
-            child.process.terminate()
+
+    def _stop_children(self, now: float) -> None:
+        if self._stop_by is None:
+            self._stop_by = now + CHILD_STOP_SECONDS
+            for child in self._children.values():
+                child.process.terminate()
+        elif now > self._stop_by:
+            for child in self._children.values():
+                log.error("worker_does_not_stop", stage=child.stage, pid=child.process.pid)
+                child.process.kill()
 
     def _start(self, stage: Stage) -> None:
         ours, theirs = os.pipe()
+        os.set_blocking(ours, False)
         hand = shared_memory()
-        command = [sys.executable, "-m", "streams.roles.worker", stage, str(theirs), str(hand), json.dumps(self._killers(stage))]
+        command = [sys.executable, "-m", "streams.roles.worker", stage]
+        command += [str(theirs), str(os.getpid()), str(hand), json.dumps(self._killers(stage))]
         environment = dict(os.environ) | ({"SENSORIUM_FAILPOINT": failpoints.ARMED} if failpoints.ARMED else {})
         process = subprocess.Popen(command, pass_fds=(theirs, hand), env=environment)
         os.close(theirs)
@@ -99,13 +130,15 @@ class Parent:
         log.info("worker_started", stage=stage, pid=process.pid)
 
     def _read(self, child: Child) -> None:
-        data = os.read(child.pipe, 65536)
-        if not data:
+        """All that is in the pipe. Never waits: a grandchild may hold the other end open."""
+        try:
+            while data := os.read(child.pipe, 65536):
+                *lines, child.buffer = (child.buffer + data).split(b"\n")
+                for line in lines:
+                    child.tell(line)
             self._pipes.unregister(child.pipe)
+        except BlockingIOError:
             return
-        *lines, child.buffer = (child.buffer + data).split(b"\n")
-        for line in lines:
-            child.transactional_ids = json.loads(line)
 
     def _ended(self, child: Child) -> None:
         died = time.monotonic()
@@ -118,7 +151,8 @@ class Parent:
         del self._children[child.stage]
         log.warning("worker_ended", stage=child.stage, code=code, lived_seconds=round(died - child.started, 1))
         if code != 0:
-            self._fence(child, died)
+            if child.transactional_ids:
+                self._fence(child, died)
             self._strike(child)
         os.close(child.hand)
         if died - child.started > STEADY_SECONDS:
@@ -145,13 +179,16 @@ class Parent:
 
     def _fence(self, child: Child, died: float) -> None:
         """Ends the dead child's open transactions: at once, or not at all."""
+        if not child.surely_owned(died):
+            log.warning("worker_not_fenced", stage=child.stage, reason="it stood still before it died: others may own its partitions")
+            return
 
         def one(transactional_id: str) -> None:
             if time.monotonic() - died < FENCE_WITHIN_SECONDS:
                 fence(self._settings.kafka, transactional_id)
 
         try:
-            with ThreadPoolExecutor(8) as threads:
+            with ThreadPoolExecutor(FENCE_THREADS) as threads:
                 list(threads.map(one, child.transactional_ids))
             log.info("worker_fenced", stage=child.stage, transactions=len(child.transactional_ids), seconds=round(time.monotonic() - died, 2))
         except Exception as error:  # a help for readers, not a condition: the next owner fences anyway

@@ -1,10 +1,12 @@
-"""The child of the role `stream`: one Faust app, one stage. `python -m streams.roles.worker STAGE PIPE_FD HAND_FD KILLERS`."""
+"""The child of the role `stream`: one Faust app, one stage. `python -m streams.roles.worker STAGE PIPE_FD PARENT_PID HAND_FD KILLERS`."""
 
 import ctypes
 import json
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -19,16 +21,49 @@ from streams.roles.operations import start_operations
 from streams.settings import read_settings
 
 _PR_SET_PDEATHSIG = 1
+BEAT_SECONDS = 1.0
 
 
-def die_with_parent() -> None:
-    """A worker without its parent would be one too many as soon as the parent is started again."""
+def die_with_parent(parent: int) -> None:
+    """A worker without its parent would be one too many as soon as the parent is started again.
+
+    The kernel sends the signal when the parent's *thread* that started us ends: its main thread, which ends with it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we could ask for the signal
+        os._exit(1)
 
 
-def main(stage: str, pipe: int, hand: int, killers: dict[str, list[int]]) -> None:
-    die_with_parent()
+class ToParent:
+    """The pipe: which transactional ids we have, and every second that we are alive."""
+
+    def __init__(self, pipe: int) -> None:
+        os.set_inheritable(pipe, False)
+        self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def owned(self, transactional_ids: list[str]) -> None:
+        self._say({"at": time.monotonic(), "transactional_ids": transactional_ids})
+
+    def beat(self) -> None:
+        """Until the process ends; without a parent it ends here, also where there is no death signal."""
+        while True:
+            try:
+                self._say({"at": time.monotonic()})
+            except BrokenPipeError:
+                os._exit(1)
+            time.sleep(BEAT_SECONDS)
+
+    def _say(self, what: dict[str, object]) -> None:
+        with self._lock:  # a long line is not written in one piece
+            os.write(self._pipe, json.dumps(what).encode() + b"\n")
+
+
+def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[int]]) -> None:
+    die_with_parent(parent)
+    to_parent = ToParent(pipe)
+    threading.Thread(target=to_parent.beat, name="beat", daemon=True).start()
     if stage not in STAGES:
         raise SystemExit(f"{stage} is no stage; stages are {', '.join(STAGES)}")
     settings = read_settings()
@@ -39,11 +74,7 @@ def main(stage: str, pipe: int, hand: int, killers: dict[str, list[int]]) -> Non
     app = create_app(settings)
     lanes = app.lanes
     assert lanes is not None
-
-    def tell_parent(transactional_ids: list[str]) -> None:
-        os.write(pipe, json.dumps(transactional_ids).encode() + b"\n")
-
-    lanes.owned = tell_parent
+    lanes.owned = to_parent.owned
     app.hand.share(hand, {int(partition): frozenset(offsets) for partition, offsets in killers.items()})
     start_operations(settings.worker.metrics_host, settings.worker.metrics_port, lambda: lanes.ready, lanes.refresh_metrics)
     import faust
@@ -52,4 +83,4 @@ def main(stage: str, pipe: int, hand: int, killers: dict[str, list[int]]) -> Non
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), json.loads(sys.argv[5]))
