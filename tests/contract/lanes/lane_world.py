@@ -1,0 +1,198 @@
+"""Topics, records and lanes on the session's broker, without Faust: what a lane reads, writes and commits, seen from outside."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from schemas.headers import Headers
+from schemas.settings import Kafka
+from schemas.topics import MAX_RECORD_BYTES
+from storage.kafka.client import client_config, plain_producer_config, reader_config
+from streams.lanes.lane import Intake, Lane, Pace
+from streams.lanes.state import KeptValues, PartitionState
+from streams.lanes.transactions import LaneIdentity, PartitionTransactions, Write
+
+SECONDS = 40.0
+"""Deadline of every wait: the machine is shared."""
+PACE = Pace(gap_seconds=0.005)
+
+
+async def until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
+    """What the condition gives once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(0.01)
+    return value
+
+
+async def until_async(condition: Callable[[], Awaitable[Any]], what: str, seconds: float = SECONDS) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := await condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(0.01)
+    return value
+
+
+def write(topic: str, value: bytes = b"out", key: bytes = b"k", partition: int = 0, headers: Headers | None = None) -> Write:
+    return Write(topic, key, value, partition, headers or [])
+
+
+class FakeRecord:
+    """A record as the client gives it."""
+
+    def __init__(self, key: bytes = b"k", value: bytes | None = b"v", offset: int = 0, headers: Headers | None = None) -> None:
+        self._key, self._value, self._offset, self._headers = key, value, offset, headers
+
+    def key(self) -> bytes:
+        return self._key
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def offset(self) -> int:
+        return self._offset
+
+    def partition(self) -> int:
+        return 0
+
+    def headers(self) -> Headers | None:
+        return self._headers
+
+    def error(self) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class World:
+    """One namespace on the broker: source `in`, outputs `out`, changelog `log`, of a few partitions each."""
+
+    kafka: Kafka
+    name: str
+    partitions: int = 2
+
+    @property
+    def group(self) -> str:
+        return f"{self.name}-sensorium-test"
+
+    def topic(self, name: str) -> str:
+        return f"{self.name}-{name}"
+
+    def identity(self, partition: int = 0) -> LaneIdentity:
+        return LaneIdentity(self.group, self.topic("in"), self.topic("log"), partition)
+
+    def transactions(self, partition: int = 0) -> PartitionTransactions:
+        return PartitionTransactions(self.kafka, self.identity(partition))
+
+    def lane(self, intake: Intake, state: PartitionState | None = None, partition: int = 0, pace: Pace = PACE) -> Lane:
+        return Lane(self.kafka, self.identity(partition), KeptValues() if state is None else state, intake, pace)
+
+    def make(self, *names: str, **config: str) -> None:
+        admin = AdminClient(client_config(self.kafka))
+        new = [
+            NewTopic(self.topic(name), num_partitions=self.partitions, replication_factor=1, config={"max.message.bytes": str(MAX_RECORD_BYTES), **config})
+            for name in names
+        ]
+        for future in admin.create_topics(new, operation_timeout=30).values():
+            future.result(30)
+
+    def delete(self, name: str) -> None:
+        admin = AdminClient(client_config(self.kafka))
+        for future in admin.delete_topics([self.topic(name)], operation_timeout=30).values():
+            future.result(30)
+
+    def delete_records_before(self, name: str, offset: int, partition: int = 0) -> None:
+        admin = AdminClient(client_config(self.kafka))
+        for future in admin.delete_records([TopicPartition(self.topic(name), partition, offset)]).values():
+            future.result(30)
+
+    def produce(self, name: str, *values: bytes, key: bytes = b"k", partition: int = 0, headers: Headers | None = None) -> None:
+        producer = Producer(plain_producer_config(self.kafka))
+        for value in values:
+            while True:
+                try:
+                    producer.produce(self.topic(name), value, key, partition, headers=list(headers or []))
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        assert producer.flush(SECONDS) == 0
+
+    def read(self, name: str, partition: int | None = 0, *, committed: bool = True) -> list[Message]:
+        """All records up to the end that this reader sees: the last stable offset, or with `committed=False` the last of all."""
+        isolation = "read_committed" if committed else "read_uncommitted"
+        consumer = Consumer(reader_config(self.kafka, "test-reader") | {"enable.partition.eof": True, "isolation.level": isolation})
+        of = range(self.partitions) if partition is None else [partition]
+        consumer.assign([TopicPartition(self.topic(name), p, 0) for p in of])
+        found, ended = [], set()
+        deadline = time.monotonic() + SECONDS
+        try:
+            while len(ended) < len(of):
+                assert time.monotonic() < deadline, f"{name} could not be read to its end"
+                for message in consumer.consume(1_000, 0.1):
+                    error = message.error()
+                    if error is None:
+                        found.append(message)
+                    else:
+                        assert error.code() == KafkaError._PARTITION_EOF, error
+                        ended.add(message.partition())
+        finally:
+            consumer.close()
+        return found
+
+    def values(self, name: str, partition: int | None = 0, *, committed: bool = True) -> list[bytes]:
+        return [message.value() or b"" for message in self.read(name, partition, committed=committed)]
+
+    def position(self, partition: int = 0) -> int:
+        """The group's committed offset; negative: none."""
+        consumer = Consumer(reader_config(self.kafka, self.group))
+        try:
+            return int(consumer.committed([TopicPartition(self.topic("in"), partition)], 20)[0].offset)
+        finally:
+            consumer.close()
+
+
+class Still:
+    """An intake that reads nothing."""
+
+    async def run(self, lane: Lane) -> None:
+        while not lane.stopping:
+            await asyncio.sleep(0.01)
+
+    def dropped(self, lane: Lane) -> None:
+        pass
+
+
+class Desk:
+    """Stands where an agent's channel stands: what is handed out lies in `items`."""
+
+    def __init__(self) -> None:
+        self.items: asyncio.Queue[Any] = asyncio.Queue()
+
+    def hand_out(self, item: object) -> None:
+        self.items.put_nowait(item)
+
+    async def next(self) -> Any:
+        return await asyncio.wait_for(self.items.get(), SECONDS)
+
+
+@asynccontextmanager
+async def at_work(lane: Lane) -> AsyncIterator["asyncio.Task[None]"]:
+    """The lane, ready. Stopped at the end; what it raises is the test's to look at."""
+    task = asyncio.ensure_future(lane.run())
+    await until(lambda: lane.ready or task.done(), "the lane opens")
+    if task.done():
+        await task
+    try:
+        yield task
+    finally:
+        lane.stop()
+        await asyncio.wait([task], timeout=SECONDS)
+        assert task.done()
+        if not task.cancelled():
+            task.exception()
