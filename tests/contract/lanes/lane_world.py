@@ -14,6 +14,7 @@ from schemas.headers import Headers
 from schemas.settings import Kafka
 from schemas.topics import MAX_RECORD_BYTES
 from storage.kafka.client import client_config, plain_producer_config, reader_config
+from streams.lanes.app import LaneApp, Lanes
 from streams.lanes.lane import Intake, Lane, Pace
 from streams.lanes.state import KeptValues, PartitionState
 from streams.lanes.transactions import LaneIdentity, PartitionTransactions, Write
@@ -96,7 +97,9 @@ class World:
     def make(self, *names: str, **config: str) -> None:
         admin = AdminClient(client_config(self.kafka))
         new = [
-            NewTopic(self.topic(name), num_partitions=self.partitions, replication_factor=1, config={"max.message.bytes": str(MAX_RECORD_BYTES), **config})
+            NewTopic(
+                self.topic(name), num_partitions=self.partitions, replication_factor=1, config={"max.message.bytes": str(MAX_RECORD_BYTES), **config}
+            )
             for name in names
         ]
         for future in admin.create_topics(new, operation_timeout=30).values():
@@ -148,6 +151,14 @@ class World:
     def values(self, name: str, partition: int | None = 0, *, committed: bool = True) -> list[bytes]:
         return [message.value() or b"" for message in self.read(name, partition, committed=committed)]
 
+    def end(self, name: str, partition: int = 0) -> int:
+        """The offset the next record gets."""
+        consumer = Consumer(reader_config(self.kafka, "test-reader"))
+        try:
+            return int(consumer.get_watermark_offsets(TopicPartition(self.topic(name), partition), 20)[1])
+        finally:
+            consumer.close()
+
     def position(self, partition: int = 0) -> int:
         """The group's committed offset; negative: none."""
         consumer = Consumer(reader_config(self.kafka, self.group))
@@ -196,3 +207,17 @@ async def at_work(lane: Lane) -> AsyncIterator["asyncio.Task[None]"]:
         assert task.done()
         if not task.cancelled():
             task.exception()
+
+
+@asynccontextmanager
+async def app_at_work(app: LaneApp) -> AsyncIterator[Lanes]:
+    """A whole Faust app in the test's own loop, all its lanes open."""
+    app.finalize()
+    lanes = app.lanes
+    assert lanes is not None
+    await app.start()
+    try:
+        await until(lambda: lanes.ready, "all lanes are open", 90)
+        yield lanes
+    finally:
+        await app.stop()

@@ -193,7 +193,7 @@ def test_a_table_with_contents_and_no_offset_is_never_read_from_zero(world: Worl
     producer.begin_transaction()
     producer.produce(world.topic("log"), b"1", b"a", 0)
     producer.commit_transaction(SECONDS)
-    with pytest.raises(OffsetMissing, match="holds 1 records but group .*-sensorium-test has no committed offset .* Restore the offset, or delete"):
+    with pytest.raises(OffsetMissing, match=r"holds 1 records but group .*-sensorium-test has no committed offset .* Restore the offset, or delete"):
         opened(world)
 
 

@@ -1,0 +1,158 @@
+"""The batch intake on the real broker, the agent's part played by hand."""
+
+import asyncio
+
+import pytest
+from confluent_kafka import Message
+from lane_world import PACE, SECONDS, Desk, World, at_work, until, write
+
+from streams.lanes.batches import Batch, BatchIntake
+from streams.lanes.lane import Lane, Pace
+from streams.lanes.state import KeptValues
+from streams.lanes.transactions import is_fenced
+
+
+def batching(world: World, desk: Desk, pace: Pace = PACE) -> Lane:
+    return world.lane(BatchIntake(desk), pace=pace)  # type: ignore[arg-type]
+
+
+def offsets(batch: Batch[KeptValues]) -> list[int | None]:
+    return [message.offset() for message in batch.messages]
+
+
+async def test_settling_commits_outputs_table_and_offset_and_then_says_so(world: World) -> None:
+    desk, committed = Desk(), asyncio.Event()
+    world.produce("in", b"1", b"2", b"3")
+    async with at_work(batching(world, desk)):
+        batch: Batch[KeptValues] = await desk.next()
+        assert offsets(batch) == [0, 1, 2]
+        assert not committed.is_set()
+        batch.settle([write(world.topic("out"))], [batch.state.put(b"a", b"1")], committed.set)
+        await asyncio.wait_for(committed.wait(), SECONDS)
+        assert (world.values("out"), world.values("log"), world.position()) == ([b"out"], [b"1"], 3)
+
+
+async def test_a_batch_that_is_settled_with_nothing_still_moves_the_offset(world: World) -> None:
+    desk = Desk()
+    world.produce("in", b"1", b"2")
+    async with at_work(batching(world, desk)) as task:
+        batch = await desk.next()
+        batch.settle([], [], lambda: None)
+        await until(lambda: world.position() == 2, "the offset moves")
+        assert not task.done()
+
+
+async def test_there_is_one_batch_of_a_lane_in_hand_at_a_time(world: World) -> None:
+    desk, committed = Desk(), asyncio.Event()
+    world.produce("in", b"1")
+    async with at_work(batching(world, desk)):
+        first = await desk.next()
+        world.produce("in", b"2")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(desk.items.get(), 0.6)  # longer than a fetch waits
+        first.settle([], [], committed.set)
+        second = await desk.next()
+        assert committed.is_set()
+        assert offsets(second) == [1]
+        second.settle([], [], lambda: None)
+
+
+async def test_discarding_ends_the_lane_and_moves_nothing(world: World) -> None:
+    desk = Desk()
+    world.produce("in", b"1")
+    async with at_work(batching(world, desk)) as task:
+        (await desk.next()).discard()
+        await asyncio.wait([task], timeout=SECONDS)
+        assert (task.done(), task.exception()) == (True, None)
+    assert (world.position(), world.values("log")) == (-1001, [])
+
+
+async def test_a_batch_of_a_lane_that_was_lost_meanwhile_must_not_move_the_offset(world: World) -> None:
+    desk = Desk()
+    world.produce("in", b"1")
+    lane = batching(world, desk)
+    async with at_work(lane) as task:
+        batch = await desk.next()
+        assert batch.current
+        lane.stop()
+        assert not batch.current
+        batch.discard()
+        await asyncio.wait([task], timeout=SECONDS)
+    assert world.position() == -1001
+    desk = Desk()
+    async with at_work(batching(world, desk)):
+        again = await desk.next()
+        again.discard()
+        assert offsets(again) == [0]
+
+
+async def test_a_batch_that_was_settled_as_its_lane_was_lost_is_still_committed(world: World) -> None:
+    desk = Desk()
+    world.produce("in", b"1")
+    lane = batching(world, desk)
+    async with at_work(lane) as task:
+        batch = await desk.next()
+        batch.settle([write(world.topic("out"))], [], lambda: None)
+        lane.stop()
+        await asyncio.wait([task], timeout=SECONDS)
+        assert (task.done(), task.exception()) == (True, None)
+    assert (world.position(), world.values("out")) == (1, [b"out"])
+
+
+async def test_a_batch_of_a_fenced_lane_is_neither_seen_nor_counted(world: World) -> None:
+    desk, counted = Desk(), []
+    world.produce("in", b"1")
+    async with at_work(batching(world, desk)) as task:
+        batch = await desk.next()
+        world.transactions().open(KeptValues())
+        batch.settle([write(world.topic("out"))], [(b"a", b"1")], lambda: counted.append(1))
+        await asyncio.wait([task], timeout=SECONDS)
+        error = task.exception()
+        assert error is not None
+        assert is_fenced(error)
+    assert (world.values("out"), world.values("log"), world.position(), counted) == ([], [], -1001, [])
+
+
+async def test_a_batch_has_no_more_records_than_the_pace_allows(world: World) -> None:
+    desk = Desk()
+    world.produce("in", *[b"x"] * 25)
+    found: list[int | None] = []
+    async with at_work(batching(world, desk, Pace(0.005, batch_records=10))):
+        while len(found) < 25:
+            batch = await desk.next()
+            assert len(batch.messages) <= 10
+            found += offsets(batch)
+            batch.settle([], [], lambda: None)
+    assert found == list(range(25))
+
+
+async def test_a_batch_weighs_no_more_than_the_pace_allows_and_what_is_over_comes_next(world: World) -> None:
+    desk = Desk()
+    world.produce("in", *[b"x" * n for n in (10, 40, 60, 60, 500, 10, 10)])
+
+    def weigh(_: KeptValues, message: Message) -> int:
+        return len(message.value() or b"")
+
+    lane = world.lane(BatchIntake(desk, weigh), pace=Pace(0.1, batch_bytes=100))  # type: ignore[arg-type]
+    batches: list[list[int | None]] = []
+    async with at_work(lane):
+        while sum(map(len, batches)) < 7:
+            batch = await desk.next()
+            batches.append(offsets(batch))
+            batch.settle([], [], lambda: None)
+    assert [one for batch in batches for one in batch] == list(range(7))
+    assert [4] in batches  # larger than the bound: alone
+    assert all(sum((10, 40, 60, 60, 500, 10, 10)[o or 0] for o in batch) <= 100 for batch in batches if batch != [4])
+
+
+async def test_stopping_a_lane_with_a_batch_that_nobody_decides_leaves_it_to_the_next_owner(world: World) -> None:
+    desk = Desk()
+    world.produce("in", b"1")
+    async with at_work(batching(world, desk)) as task:
+        await desk.next()
+        task.cancel()
+    later = Desk()
+    async with at_work(batching(world, later)):
+        again = await later.next()
+        again.discard()
+        assert offsets(again) == [0]
