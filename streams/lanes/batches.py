@@ -1,7 +1,7 @@
 """Intake 1: a batch of records, decided at once by an agent, is one transaction."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from confluent_kafka import Message

@@ -11,7 +11,7 @@ from streams.lanes import app as lane_app_module
 def world(stack: Settings, namespace: str) -> World:
     """Source, changelog and output topics of one test's own."""
     made = World(stack.kafka, namespace)
-    made.make("in", "log", "out")
+    made.make("in", "log", "out", "receipts")
     return made
 
 

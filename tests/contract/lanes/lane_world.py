@@ -10,12 +10,15 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from schemas import metrics
 from schemas.headers import Headers
+from schemas.receipts import Line
 from schemas.settings import Kafka
 from schemas.topics import MAX_RECORD_BYTES
 from storage.kafka.client import client_config, plain_producer_config, reader_config
 from streams.lanes.app import LaneApp, Lanes
 from streams.lanes.lane import Intake, Lane, Pace
+from streams.lanes.receipts import line
 from streams.lanes.state import KeptValues, PartitionState
 from streams.lanes.transactions import LaneIdentity, PartitionTransactions, Write
 
@@ -69,10 +72,13 @@ class FakeRecord:
     def error(self) -> None:
         return None
 
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 0
+
 
 @dataclass(frozen=True)
 class World:
-    """One namespace on the broker: source `in`, outputs `out`, changelog `log`, of a few partitions each."""
+    """One namespace on the broker: source `in`, outputs `out`, changelog `log`, `receipts`, of a few partitions each."""
 
     kafka: Kafka
     name: str
@@ -86,7 +92,7 @@ class World:
         return f"{self.name}-{name}"
 
     def identity(self, partition: int = 0) -> LaneIdentity:
-        return LaneIdentity(self.group, self.topic("in"), self.topic("log"), partition)
+        return LaneIdentity("dedupe", self.group, self.topic("in"), self.topic("log"), self.topic("receipts"), partition)
 
     def transactions(self, partition: int = 0) -> PartitionTransactions:
         return PartitionTransactions(self.kafka, self.identity(partition))
@@ -166,6 +172,16 @@ class World:
             return int(consumer.committed([TopicPartition(self.topic("in"), partition)], 20)[0].offset)
         finally:
             consumer.close()
+
+
+def lines(messages: list[Message], outcome: str = "forwarded") -> list[Line]:
+    """What became of the records: one line each, as a receipt wants it."""
+    return [line(message, outcome) for message in messages]
+
+
+def counted(outcome: str, reason: str = "", stage: str = "dedupe") -> float:
+    """The metric of that outcome, in this process."""
+    return float(metrics.STAGE_RECORDS.labels(stage, outcome, reason)._value.get())
 
 
 class Still:

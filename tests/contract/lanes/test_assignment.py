@@ -26,6 +26,7 @@ class Faust:
         self.consumer = SimpleNamespace(_thread=SimpleNamespace(_ensure_consumer=lambda: consumer))
         self.conf = SimpleNamespace(id=world.group)
         self.source, self.kafka, self.stage, self.joined = world.topic("in"), world.kafka, "dedupe", False
+        self.receipts = world.topic("receipts")
         self.on_partitions_assigned = SimpleNamespace(connect=lambda handler: None)
         self.table: Any = SimpleNamespace(changelog_topic_name=world.topic("log"), partitions_held={}, new_state=KeptValues)
 
@@ -74,7 +75,7 @@ async def test_a_partition_that_comes_back_gets_a_new_lane_with_a_new_state(worl
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open")
     first = lanes.open[0]
-    await first.add([write(world.topic("out"))], [(b"a", b"1")], 1)
+    await first.add([write(world.topic("out"))], [(b"a", b"1")], [], 1)
     await faust.assign(lanes)
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open again")
@@ -89,7 +90,7 @@ async def test_what_a_lost_lane_was_about_to_commit_is_committed_or_fenced_never
 ) -> None:
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open")
-    lanes.open[0].add([write(world.topic("out"))], [(b"a", b"1")], 1)
+    lanes.open[0].add([write(world.topic("out"))], [(b"a", b"1")], [], 1)
     await faust.assign(lanes)
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open again")
@@ -112,7 +113,7 @@ async def test_a_fenced_lane_waits_for_the_assignment_that_must_follow(
     await until(lambda: lanes.ready, "the lane is open")
     fenced = lanes.open[0]
     usurp(world)
-    fenced.add([write(world.topic("out"))], [])
+    fenced.add([write(world.topic("out"))], [], [])
     await until(lambda: not lanes._tasks, "the lane ends")
     assert deaths == []
     await faust.assign(lanes)  # given away
@@ -127,7 +128,7 @@ async def test_a_fenced_lane_whose_partition_stays_ours_ends_the_process_after_a
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open")
     usurp(world)
-    lanes.open[0].add([write(world.topic("out"))], [])
+    lanes.open[0].add([write(world.topic("out"))], [], [])
     (death,) = await until(lambda: deaths, "the process ends")
     assert "another one has its transactional id" in death
 
@@ -136,18 +137,18 @@ async def test_a_fenced_lane_whose_partition_is_assigned_anew_opens_again(world:
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open")
     usurp(world)
-    lanes.open[0].add([write(world.topic("out"), b"fenced")], [])
+    lanes.open[0].add([write(world.topic("out"), b"fenced")], [], [])
     await until(lambda: not lanes._tasks, "the lane ends")
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open again")
-    await lanes.open[0].add([write(world.topic("out"), b"ours")], [])
+    await lanes.open[0].add([write(world.topic("out"), b"ours")], [], [])
     assert (world.values("out"), deaths) == ([b"ours"], [])
 
 
 async def test_any_other_trouble_of_a_lane_ends_the_process_with_its_reason(world: World, faust: Faust, lanes: Lanes, deaths: list[str]) -> None:
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open")
-    lanes.open[0].add([write(world.topic("out"), b"x" * (5 * 1024 * 1024))], [])
+    lanes.open[0].add([write(world.topic("out"), b"x" * (5 * 1024 * 1024))], [], [])
     (death,) = await until(lambda: deaths, "the process ends")
     assert "MSG_SIZE_TOO_LARGE" in death
     assert not lanes.ready
@@ -156,7 +157,7 @@ async def test_any_other_trouble_of_a_lane_ends_the_process_with_its_reason(worl
 async def test_the_trouble_of_a_lane_that_was_given_away_ends_nothing(world: World, faust: Faust, lanes: Lanes, deaths: list[str]) -> None:
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open")
-    lanes.open[0].add([write(world.topic("out"), b"x" * (5 * 1024 * 1024))], [])
+    lanes.open[0].add([write(world.topic("out"), b"x" * (5 * 1024 * 1024))], [], [])
     await faust.assign(lanes)
     await until(lambda: not lanes._tasks, "the lane ends")
     assert deaths == []

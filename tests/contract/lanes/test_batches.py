@@ -4,8 +4,11 @@ import asyncio
 
 import pytest
 from confluent_kafka import Message
-from lane_world import PACE, SECONDS, Desk, World, at_work, until, write
+from lane_world import PACE, SECONDS, Desk, World, at_work, counted, lines, until, write
 
+from schemas.codec import decode
+from schemas.receipts import lines_of
+from schemas.records import Receipt
 from streams.lanes.batches import Batch, BatchIntake
 from streams.lanes.lane import Lane, Pace
 from streams.lanes.state import KeptValues
@@ -21,15 +24,17 @@ def offsets(batch: Batch[KeptValues]) -> list[int | None]:
 
 
 async def test_settling_commits_outputs_table_and_offset_and_then_says_so(world: World) -> None:
-    desk, committed = Desk(), asyncio.Event()
+    desk, before = Desk(), counted("forwarded")
     world.produce("in", b"1", b"2", b"3")
     async with at_work(batching(world, desk)):
         batch: Batch[KeptValues] = await desk.next()
         assert offsets(batch) == [0, 1, 2]
-        assert not committed.is_set()
-        batch.settle([write(world.topic("out"))], [batch.state.put(b"a", b"1")], committed.set)
-        await asyncio.wait_for(committed.wait(), SECONDS)
+        batch.settle([write(world.topic("out"))], [batch.state.put(b"a", b"1")], lines(batch.messages))
+        assert counted("forwarded") == before
+        await until(lambda: counted("forwarded") == before + 3, "it is committed and counted")
         assert (world.values("out"), world.values("log"), world.position()) == ([b"out"], [b"1"], 3)
+        (receipt,) = [decode(Receipt, value) for value in world.values("receipts")]
+        assert [(one.offset, one.key, one.outcome) for one in lines_of(receipt)] == [(n, b"k", "forwarded") for n in range(3)]
 
 
 async def test_a_batch_that_is_settled_with_nothing_still_moves_the_offset(world: World) -> None:
@@ -37,24 +42,34 @@ async def test_a_batch_that_is_settled_with_nothing_still_moves_the_offset(world
     world.produce("in", b"1", b"2")
     async with at_work(batching(world, desk)) as task:
         batch = await desk.next()
-        batch.settle([], [], lambda: None)
+        batch.settle([], [], lines(batch.messages))
         await until(lambda: world.position() == 2, "the offset moves")
         assert not task.done()
 
 
 async def test_there_is_one_batch_of_a_lane_in_hand_at_a_time(world: World) -> None:
-    desk, committed = Desk(), asyncio.Event()
+    desk, before = Desk(), counted("forwarded")
     world.produce("in", b"1")
     async with at_work(batching(world, desk)):
         first = await desk.next()
         world.produce("in", b"2")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(desk.items.get(), 0.6)  # longer than a fetch waits
-        first.settle([], [], committed.set)
+        first.settle([], [], lines(first.messages))
         second = await desk.next()
-        assert committed.is_set()
+        assert counted("forwarded") == before + 1
         assert offsets(second) == [1]
-        second.settle([], [], lambda: None)
+        second.settle([], [], lines(second.messages))
+
+
+async def test_every_record_of_a_batch_needs_its_line(world: World) -> None:
+    desk = Desk()
+    world.produce("in", b"1", b"2")
+    async with at_work(batching(world, desk)):
+        batch = await desk.next()
+        with pytest.raises(AssertionError):
+            batch.settle([], [], lines(batch.messages[1:]))
+        batch.discard()
 
 
 async def test_discarding_ends_the_lane_and_moves_nothing(world: World) -> None:
@@ -92,7 +107,7 @@ async def test_a_batch_that_was_settled_as_its_lane_was_lost_is_still_committed(
     lane = batching(world, desk)
     async with at_work(lane) as task:
         batch = await desk.next()
-        batch.settle([write(world.topic("out"))], [], lambda: None)
+        batch.settle([write(world.topic("out"))], [], lines(batch.messages))
         lane.stop()
         await asyncio.wait([task], timeout=SECONDS)
         assert (task.done(), task.exception()) == (True, None)
@@ -100,17 +115,18 @@ async def test_a_batch_that_was_settled_as_its_lane_was_lost_is_still_committed(
 
 
 async def test_a_batch_of_a_fenced_lane_is_neither_seen_nor_counted(world: World) -> None:
-    desk, counted = Desk(), []
+    desk, before = Desk(), counted("forwarded")
     world.produce("in", b"1")
     async with at_work(batching(world, desk)) as task:
         batch = await desk.next()
         world.transactions().open(KeptValues())
-        batch.settle([write(world.topic("out"))], [(b"a", b"1")], lambda: counted.append(1))
+        batch.settle([write(world.topic("out"))], [(b"a", b"1")], lines(batch.messages))
         await asyncio.wait([task], timeout=SECONDS)
         error = task.exception()
         assert error is not None
         assert is_fenced(error)
-    assert (world.values("out"), world.values("log"), world.position(), counted) == ([], [], -1001, [])
+    assert (world.values("out"), world.values("log"), world.values("receipts"), world.position()) == ([], [], [], -1001)
+    assert counted("forwarded") == before
 
 
 async def test_a_batch_has_no_more_records_than_the_pace_allows(world: World) -> None:
@@ -122,7 +138,7 @@ async def test_a_batch_has_no_more_records_than_the_pace_allows(world: World) ->
             batch = await desk.next()
             assert len(batch.messages) <= 10
             found += offsets(batch)
-            batch.settle([], [], lambda: None)
+            batch.settle([], [], lines(batch.messages))
     assert found == list(range(25))
 
 
@@ -139,7 +155,7 @@ async def test_a_batch_weighs_no_more_than_the_pace_allows_and_what_is_over_come
         while sum(map(len, batches)) < 7:
             batch = await desk.next()
             batches.append(offsets(batch))
-            batch.settle([], [], lambda: None)
+            batch.settle([], [], lines(batch.messages))
     assert [one for batch in batches for one in batch] == list(range(7))
     assert [4] in batches  # larger than the bound: alone
     assert all(sum((10, 40, 60, 60, 500, 10, 10)[o or 0] for o in batch) <= 100 for batch in batches if batch != [4])

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message
-from lane_world import PACE, SECONDS, Desk, World, at_work, until, write
+from lane_world import PACE, SECONDS, Desk, World, at_work, counted, until, write
 
 from schemas.outcomes import Unavailable
 from streams.lanes import jobs as jobs_module
-from streams.lanes.jobs import Entry, Job, JobEntries, JobIntake, Jobs
+from streams.lanes.jobs import Entry, Job, JobEntries, JobIntake, Jobs, Refusal
 from streams.lanes.lane import Lane, Pace
 from streams.lanes.transactions import Write
 
@@ -26,17 +26,16 @@ class Shop:
     workers: int = 64
     per_tenant: int = 64
     pace: Pace = PACE
-    refusals: dict[bytes, list[Write]] = field(default_factory=dict)
+    refusals: dict[bytes, Refusal] = field(default_factory=dict)
     desk: Desk = field(default_factory=Desk)
-    refused: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.jobs = Jobs(self.desk, self.workers, self.per_tenant)  # type: ignore[arg-type]
-        self.intake = JobIntake(self.jobs, self._refuse, self.refused.append)
+        self.intake = JobIntake(self.jobs, self._refuse)
         self.state = JobEntries()
         self.lane: Lane = self.world.lane(self.intake, self.state, pace=self.pace)
 
-    def _refuse(self, message: Message) -> list[Write] | None:
+    def _refuse(self, message: Message) -> Refusal | None:
         return self.refusals.get(message.value() or b"")
 
     @asynccontextmanager
@@ -50,9 +49,8 @@ class Shop:
 
     async def finish(self, job: Job, *writes: Write) -> None:
         """Finishes it and waits until that is committed."""
-        committed = asyncio.Event()
-        job.finish(list(writes), committed.set)
-        await asyncio.wait_for(committed.wait(), SECONDS)
+        job.finish(list(writes), "forwarded")
+        await committed(self.lane)
 
 
 def for_tenant(tenant: str) -> list[tuple[str, bytes]]:
@@ -60,8 +58,8 @@ def for_tenant(tenant: str) -> list[tuple[str, bytes]]:
 
 
 async def committed(lane: Lane) -> None:
-    """Until what was added to the lane so far is committed."""
-    await asyncio.wait_for(asyncio.shield(lane.add([], [(b"test-marker-", None)])), SECONDS)
+    """Until what was added to the lane just now is committed."""
+    await asyncio.wait_for(asyncio.shield(lane.add([], [], [])), SECONDS)
 
 
 # admission
@@ -103,33 +101,33 @@ async def test_a_job_is_settled_exactly_once(world: World) -> None:
     async with Shop(world).open() as shop:
         first, second = await shop.next(), await shop.next()
         await shop.finish(first)
-        for again in (lambda: first.finish([], lambda: None), lambda: first.postpone(Unavailable("model"))):
+        for again in (lambda: first.finish([], "forwarded"), lambda: first.postpone(Unavailable("model"))):
             with pytest.raises(RuntimeError, match="offset 0 was settled twice"):
                 again()
         second.postpone(Unavailable("model", 60.0))
         with pytest.raises(RuntimeError, match="offset 1 was settled twice"):
-            second.finish([], lambda: None)
+            second.finish([], "forwarded")
         assert (shop.jobs.running, len(shop.state)) == (0, 1)
 
 
 async def test_a_refused_record_never_enters_the_queue_and_what_stands_for_it_comes_with_the_offset(world: World) -> None:
     instead = [write(world.topic("out"), b"quarantined"), write(world.topic("out"), b"failed")]
-    shop = Shop(world, refusals={b"poison": instead})
+    shop, before = Shop(world, refusals={b"poison": Refusal("not_json", instead)}), counted("quarantined", "not_json")
     world.produce("in", b"1", b"poison", b"2")
     async with shop.open():
         found = [await shop.next(), await shop.next()]
         assert [await job.value() for job in found] == [b"1", b"2"]
         assert (world.values("out"), world.position(), len(shop.state)) == ([b"quarantined", b"failed"], 3, 2)
-        assert sum(shop.refused) == 1
+        assert counted("quarantined", "not_json") == before + 1
         for job in found:
             await shop.finish(job)
 
 
 async def test_a_batch_of_nothing_but_poison_moves_on(world: World) -> None:
-    shop = Shop(world, refusals={b"poison": [write(world.topic("out"))]})
+    shop, before = Shop(world, refusals={b"poison": Refusal("not_json", [write(world.topic("out"))])}), counted("quarantined", "not_json")
     world.produce("in", *[b"poison"] * 5)
     async with shop.open():
-        await until(lambda: sum(shop.refused) == 5, "all are refused")
+        await until(lambda: counted("quarantined", "not_json") == before + 5, "all are refused")
         assert (world.position(), len(world.values("out")), shop.desk.items.empty()) == (5, 5, True)
 
 
@@ -209,7 +207,7 @@ async def test_a_clock_that_was_set_back_does_not_park_a_job(world: World, monke
         job = await shop.next()
         shop.state.put(0, job.entry)
         ahead = Entry(job.entry.tenant, job.entry.key, [], b"1", time.time(), 1, time.time(), due_at=time.time() + 1e9)
-        await shop.lane.add([], [shop.state.put(0, ahead)])
+        await shop.lane.add([], [shop.state.put(0, ahead)], [])
     monkeypatch.setattr(jobs_module, "LONGEST_WAIT_SECONDS", 0.2)
     async with Shop(world).open() as again:
         await again.finish(await again.next())
@@ -246,15 +244,14 @@ async def test_a_job_of_a_lost_lane_only_frees_its_worker_j5(world: World) -> No
         shop.lane.stop()
         reopened = Shop(world, workers=4)
         async with reopened.open():
-            counted: list[int] = []
-            first.finish([write(world.topic("out"))], lambda: counted.append(1))
+            first.finish([write(world.topic("out"))], "forwarded")
             second.postpone(Unavailable("model", 0.0, hold=True))
-            assert (shop.jobs.running, counted) == (0, [])
+            assert shop.jobs.running == 0
             assert list(reopened.state.entries) == [0, 1]
             again = [await reopened.next(), await reopened.next()]
             for job in again:
                 await reopened.finish(job)
-        assert (world.values("out"), counted, shop.desk.items.empty()) == ([], [], True)
+        assert (world.values("out"), shop.desk.items.empty()) == ([], True)
 
 
 async def test_what_a_lost_lane_had_waiting_is_not_started(world: World) -> None:
@@ -264,7 +261,7 @@ async def test_what_a_lost_lane_had_waiting_is_not_started(world: World) -> None
         shop.lane.stop()
         shop.jobs.drop(shop.lane)
         for job in running:
-            job.finish([], lambda: None)
+            job.finish([], "forwarded")
         assert (shop.desk.items.empty(), shop.jobs.running) == (True, 0)
 
 
@@ -423,7 +420,7 @@ async def test_a_tenant_in_outage_does_not_keep_another_ones_jobs_waiting(world:
                 job.postpone(Unavailable("model", 0.3, hold=True))
                 continue
             waits.append(time.time() - float(await job.value() or b""))
-            job.finish([], lambda: None)
+            job.finish([], "forwarded")
 
     async with shop.open():
         async with asyncio.TaskGroup() as tasks:

@@ -11,7 +11,7 @@ import faust
 import pytest
 from confluent_kafka import Producer
 from faust.types import TP
-from lane_world import SECONDS, FakeRecord, World, app_at_work, until
+from lane_world import SECONDS, FakeRecord, World, app_at_work, lines, until
 from mode import Service
 
 from schemas.settings import Kafka, Settings
@@ -36,7 +36,7 @@ def staged(kafka: Kafka, names: Names, worker: str = "") -> tuple[LaneApp, LaneT
         async for batch in stream:
             seen.append(batch)
             if batch.current:
-                batch.settle([], [batch.state.put(m.key() or b"", m.value()) for m in batch.messages], lambda: None)
+                batch.settle([], [batch.state.put(m.key() or b"", m.value()) for m in batch.messages], lines(batch.messages))
             else:
                 batch.discard()
 
@@ -152,7 +152,7 @@ async def test_no_attribute_of_an_instance_shadows_one_of_faust() -> None:
     bare_app = faust.App("bare", broker="kafka://127.0.0.1:1", store="memory://")
     bare_table = bare_app.Table("bare", partitions=1)
     for ours, bare, meant in (
-        (app, bare_app, {"stage", "kafka", "source", "lanes", "opening", "closing"}),
+        (app, bare_app, {"stage", "kafka", "source", "receipts", "lanes", "opening", "closing"}),
         (table, bare_table, {"new_state", "partitions_held", "__orig_class__"}),
     ):
         assert set(vars(ours)) - set(vars(bare)) - {n for n in vars(ours) if n.startswith("_")} <= meant | set(dir(type(bare)))

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from lane_world import SECONDS, Still, World, at_work, until, write
+from lane_world import SECONDS, Still, World, at_work, lines, until, write
 
 from storage.kafka.client import reader_config, transactional_producer_config
 from streams.lanes.lane import Lane
@@ -80,7 +80,7 @@ def test_a_transaction_larger_than_the_producers_queue_waits_for_room(world: Wor
 def test_the_key_chooses_the_partition_as_java_clients_do(world: World) -> None:
     # the keys and hashes of UtilsTest in Apache Kafka
     wide = World(world.kafka, f"{world.name}-wide", partitions=3)
-    wide.make("in", "log", "out")
+    wide.make("in", "log", "out", "receipts")
     keys = [b"21", b"foobar", b"a-little-bit-long-string", b"a-little-bit-longer-string", b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8"]
     java = [-973932308, -790332482, -985981536, -1486304829, -58897971]
     opened(wide).commit(Transaction([write(wide.topic("out"), b"", key, -1) for key in keys]))
@@ -296,7 +296,7 @@ async def test_transaction_markers_are_not_counted_as_lag(world: World) -> None:
         async def run(self, lane: Lane) -> None:
             while not lane.stopping:
                 if messages := await lane.fetch():
-                    await lane.add([], [], (messages[-1].offset() or 0) + 1)
+                    await lane.add([], [], lines(messages), (messages[-1].offset() or 0) + 1)
 
     producer = Producer(transactional_producer_config(world.kafka, f"{world.name}-upstream"))
     producer.init_transactions(SECONDS)
@@ -319,7 +319,7 @@ async def test_transaction_markers_are_not_counted_as_lag(world: World) -> None:
     ],
 )
 def test_the_transactional_id_names_the_partition_and_the_namespace_once(group: str, source: str, transactional_id: str) -> None:
-    assert LaneIdentity(group, source, "log", 3).transactional_id == transactional_id
+    assert LaneIdentity("dedupe", group, source, "log", "receipts", 3).transactional_id == transactional_id
 
 
 async def test_a_lane_that_cannot_open_ends_with_what_hinders_it(world: World) -> None:
@@ -344,7 +344,7 @@ async def test_a_commit_that_does_not_come_back_ends_the_lane(world: World, monk
     lane = world.lane(Still())
     monkeypatch.setattr(lane._transactions, "commit", hangs)
     async with at_work(lane) as task:
-        lane.add([write(world.topic("out"))], [])
+        lane.add([write(world.topic("out"))], [], [])
         await asyncio.wait([task], timeout=SECONDS)
         assert isinstance(task.exception(), TimeoutError)
         release.set()
