@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -76,6 +77,18 @@ class FakeRecord:
         return 1, 0
 
 
+@cache
+def _producer(kafka: Kafka) -> Producer:
+    """One for all tests: a new one waits half a second for its id."""
+    return Producer(plain_producer_config(kafka))
+
+
+@cache
+def _reader(kafka: Kafka, isolation: str) -> Consumer:
+    """One for all tests: a new one waits half a second for the brokers. Used by one test at a time."""
+    return Consumer(reader_config(kafka, "test-reader") | {"enable.partition.eof": True, "isolation.level": isolation, "fetch.wait.max.ms": 20})
+
+
 @dataclass(frozen=True)
 class World:
     """One namespace on the broker: source `in`, outputs `out`, changelog `log`, `receipts`, of a few partitions each."""
@@ -122,7 +135,7 @@ class World:
             future.result(30)
 
     def produce(self, name: str, *values: bytes, key: bytes = b"k", partition: int = 0, headers: Headers | None = None) -> None:
-        producer = Producer(plain_producer_config(self.kafka))
+        producer = _producer(self.kafka)
         for value in values:
             while True:
                 try:
@@ -134,24 +147,22 @@ class World:
 
     def read(self, name: str, partition: int | None = 0, *, committed: bool = True) -> list[Message]:
         """All records up to the end that this reader sees: the last stable offset, or with `committed=False` the last of all."""
-        isolation = "read_committed" if committed else "read_uncommitted"
-        consumer = Consumer(reader_config(self.kafka, "test-reader") | {"enable.partition.eof": True, "isolation.level": isolation})
+        consumer = _reader(self.kafka, "read_committed" if committed else "read_uncommitted")
         of = range(self.partitions) if partition is None else [partition]
         consumer.assign([TopicPartition(self.topic(name), p, 0) for p in of])
         found, ended = [], set()
         deadline = time.monotonic() + SECONDS
-        try:
-            while len(ended) < len(of):
-                assert time.monotonic() < deadline, f"{name} could not be read to its end"
-                for message in consumer.consume(1_000, 0.1):
-                    error = message.error()
-                    if error is None:
-                        found.append(message)
-                    else:
-                        assert error.code() == KafkaError._PARTITION_EOF, error
-                        ended.add(message.partition())
-        finally:
-            consumer.close()
+        while len(ended) < len(of):
+            assert time.monotonic() < deadline, f"{name} could not be read to its end"
+            for message in consumer.consume(1_000, 0.02):
+                if message.topic() != self.topic(name):
+                    continue  # of an earlier assignment
+                error = message.error()
+                if error is None:
+                    found.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    ended.add(message.partition())
+        consumer.unassign()
         return found
 
     def values(self, name: str, partition: int | None = 0, *, committed: bool = True) -> list[bytes]:
