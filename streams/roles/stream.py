@@ -38,6 +38,8 @@ STRIKES = 3
 """Deaths with the same record in hand after which it is not read again."""
 CHILD_STOP_SECONDS = 25.0
 FENCE_THREADS = 32
+WORKER = (sys.executable, "-m", "streams.roles.worker")
+"""The program of a child; its arguments are the stage, the pipe to write to, the parent's process id, its hand and what not to read."""
 
 
 @dataclass
@@ -119,8 +121,7 @@ class Parent:
         ours, theirs = os.pipe()
         os.set_blocking(ours, False)
         hand = shared_memory()
-        command = [sys.executable, "-m", "streams.roles.worker", stage]
-        command += [str(theirs), str(os.getpid()), str(hand), json.dumps(self._killers(stage))]
+        command = [*WORKER, stage, str(theirs), str(os.getpid()), str(hand), json.dumps(self._killers(stage))]
         environment = dict(os.environ) | ({"SENSORIUM_FAILPOINT": failpoints.ARMED} if failpoints.ARMED else {})
         process = subprocess.Popen(command, pass_fds=(theirs, hand), env=environment)
         os.close(theirs)
