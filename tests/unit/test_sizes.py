@@ -62,7 +62,7 @@ def batch(state: object, *messages: Kafka) -> Any:
     def settle(writes: list[Any], changelog: list[Any], lines: list[Any]) -> None:
         settled.writes, settled.changelog, settled.lines = writes, changelog, lines
 
-    settled.settle = settle
+    settled.settle, settled.each = settle, lambda: ((message, False) for message in messages)
     return settled
 
 

@@ -14,10 +14,13 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from schemas import metrics
 from schemas.headers import Headers
 from schemas.receipts import Line
+from schemas.settings import Breaker as Limits
 from schemas.settings import Kafka
-from schemas.topics import MAX_RECORD_BYTES
+from schemas.topics import MAX_RECORD_BYTES, Stage
 from storage.kafka.client import client_config, plain_producer_config, reader_config
 from streams.lanes.app import LaneApp, Lanes
+from streams.lanes.breaker import Breaker
+from streams.lanes.gate import Gate
 from streams.lanes.lane import Intake, Lane, Pace
 from streams.lanes.receipts import line
 from streams.lanes.state import KeptValues, PartitionState
@@ -193,6 +196,20 @@ def lines(messages: list[Message], outcome: str = "forwarded") -> list[Line]:
 def counted(outcome: str, reason: str = "", stage: str = "dedupe") -> float:
     """The metric of that outcome, in this process."""
     return float(metrics.STAGE_RECORDS.labels(stage, outcome, reason)._value.get())
+
+
+class NoStops:
+    """Nothing here stops a stage."""
+
+    async def stopped(self, stage: Stage, detail: str) -> object:
+        raise AssertionError(detail)
+
+    async def resumed(self, stage: Stage, stop: object) -> float | None:
+        raise AssertionError(stop)
+
+
+def open_gate() -> Gate:
+    return Gate("dedupe", Breaker(Limits()), NoStops())
 
 
 class Still:

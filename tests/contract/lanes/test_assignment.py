@@ -9,7 +9,7 @@ import pytest
 from aiokafka import TopicPartition as AioTopicPartition
 from confluent_kafka import Producer
 from faust.types import TP
-from lane_world import PACE, SECONDS, Still, World, until, write
+from lane_world import PACE, SECONDS, Still, World, open_gate, until, write
 
 from storage.kafka.client import transactional_producer_config
 from streams.lanes import app as lane_app_module
@@ -26,7 +26,7 @@ class Faust:
         self.consumer = SimpleNamespace(_thread=SimpleNamespace(_ensure_consumer=lambda: consumer))
         self.conf = SimpleNamespace(id=world.group)
         self.source, self.kafka, self.stage, self.joined = world.topic("in"), world.kafka, "dedupe", False
-        self.receipts = world.topic("receipts")
+        self.receipts, self.gate = world.topic("receipts"), open_gate()
         self.on_partitions_assigned = SimpleNamespace(connect=lambda handler: None)
         self.table: Any = SimpleNamespace(changelog_topic_name=world.topic("log"), partitions_held={}, new_state=KeptValues)
 

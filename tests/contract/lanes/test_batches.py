@@ -4,19 +4,20 @@ import asyncio
 
 import pytest
 from confluent_kafka import Message
-from lane_world import PACE, SECONDS, Desk, World, at_work, counted, lines, until, write
+from lane_world import PACE, SECONDS, Desk, World, at_work, counted, lines, open_gate, until, write
 
 from schemas.codec import decode
 from schemas.receipts import lines_of
 from schemas.records import Receipt
 from streams.lanes.batches import Batch, BatchIntake
+from streams.lanes.hand import Hand
 from streams.lanes.lane import Lane, Pace
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import is_fenced
 
 
 def batching(world: World, desk: Desk, pace: Pace = PACE) -> Lane:
-    return world.lane(BatchIntake(desk), pace=pace)  # type: ignore[arg-type]
+    return world.lane(BatchIntake(desk, open_gate(), Hand()), pace=pace)  # type: ignore[arg-type]
 
 
 def offsets(batch: Batch[KeptValues]) -> list[int | None]:
@@ -101,7 +102,7 @@ async def test_a_batch_of_a_lane_that_was_lost_meanwhile_must_not_move_the_offse
         assert offsets(again) == [0]
 
 
-async def test_a_batch_that_was_settled_as_its_lane_was_lost_is_still_committed(world: World) -> None:
+async def test_a_batch_that_was_settled_as_its_lane_was_lost_is_committed_whole_or_left_whole_to_the_next_owner(world: World) -> None:
     desk = Desk()
     world.produce("in", b"1")
     lane = batching(world, desk)
@@ -111,7 +112,8 @@ async def test_a_batch_that_was_settled_as_its_lane_was_lost_is_still_committed(
         lane.stop()
         await asyncio.wait([task], timeout=SECONDS)
         assert (task.done(), task.exception()) == (True, None)
-    assert (world.position(), world.values("out")) == (1, [b"out"])
+    seen = (world.position(), world.values("out"), len(world.values("receipts")))
+    assert seen in ((1, [b"out"], 1), (-1001, [], 0))
 
 
 async def test_a_batch_of_a_fenced_lane_is_neither_seen_nor_counted(world: World) -> None:
@@ -149,7 +151,7 @@ async def test_a_batch_weighs_no_more_than_the_pace_allows_and_what_is_over_come
     def weigh(_: KeptValues, message: Message) -> int:
         return len(message.value() or b"")
 
-    lane = world.lane(BatchIntake(desk, weigh), pace=Pace(0.1, batch_bytes=100))  # type: ignore[arg-type]
+    lane = world.lane(BatchIntake(desk, open_gate(), Hand(), weigh), pace=Pace(0.1, batch_bytes=100))  # type: ignore[arg-type]
     batches: list[list[int | None]] = []
     async with at_work(lane):
         while sum(map(len, batches)) < 7:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message
-from lane_world import PACE, SECONDS, Desk, World, at_work, counted, until, write
+from lane_world import PACE, SECONDS, Desk, World, at_work, counted, open_gate, until, write
 
 from schemas.outcomes import Unavailable
 from streams.lanes import jobs as jobs_module
+from streams.lanes.hand import Hand
 from streams.lanes.jobs import Entry, Job, JobEntries, JobIntake, Jobs, Refusal
 from streams.lanes.lane import Lane, Pace
 from streams.lanes.transactions import Write
@@ -31,11 +32,11 @@ class Shop:
 
     def __post_init__(self) -> None:
         self.jobs = Jobs(self.desk, self.workers, self.per_tenant)  # type: ignore[arg-type]
-        self.intake = JobIntake(self.jobs, self._refuse)
+        self.intake = JobIntake(self.jobs, self._refuse, open_gate(), Hand())
         self.state = JobEntries()
         self.lane: Lane = self.world.lane(self.intake, self.state, pace=self.pace)
 
-    def _refuse(self, message: Message) -> Refusal | None:
+    def _refuse(self, message: Message, _is_killer: bool) -> Refusal | None:
         return self.refusals.get(message.value() or b"")
 
     @asynccontextmanager
@@ -49,7 +50,7 @@ class Shop:
 
     async def finish(self, job: Job, *writes: Write) -> None:
         """Finishes it and waits until that is committed."""
-        job.finish(list(writes), "forwarded")
+        job.finish(list(writes), job.line("forwarded"))
         await committed(self.lane)
 
 
@@ -101,12 +102,12 @@ async def test_a_job_is_settled_exactly_once(world: World) -> None:
     async with Shop(world).open() as shop:
         first, second = await shop.next(), await shop.next()
         await shop.finish(first)
-        for again in (lambda: first.finish([], "forwarded"), lambda: first.postpone(Unavailable("model"))):
+        for again in (lambda: first.finish([], first.line("forwarded")), lambda: first.postpone(Unavailable("model"))):
             with pytest.raises(RuntimeError, match="offset 0 was settled twice"):
                 again()
         second.postpone(Unavailable("model", 60.0))
         with pytest.raises(RuntimeError, match="offset 1 was settled twice"):
-            second.finish([], "forwarded")
+            second.finish([], second.line("forwarded"))
         assert (shop.jobs.running, len(shop.state)) == (0, 1)
 
 
@@ -244,7 +245,7 @@ async def test_a_job_of_a_lost_lane_only_frees_its_worker_j5(world: World) -> No
         shop.lane.stop()
         reopened = Shop(world, workers=4)
         async with reopened.open():
-            first.finish([write(world.topic("out"))], "forwarded")
+            first.finish([write(world.topic("out"))], first.line("forwarded"))
             second.postpone(Unavailable("model", 0.0, hold=True))
             assert shop.jobs.running == 0
             assert list(reopened.state.entries) == [0, 1]
@@ -261,7 +262,7 @@ async def test_what_a_lost_lane_had_waiting_is_not_started(world: World) -> None
         shop.lane.stop()
         shop.jobs.drop(shop.lane)
         for job in running:
-            job.finish([], "forwarded")
+            job.finish([], job.line("forwarded"))
         assert (shop.desk.items.empty(), shop.jobs.running) == (True, 0)
 
 
@@ -420,7 +421,7 @@ async def test_a_tenant_in_outage_does_not_keep_another_ones_jobs_waiting(world:
                 job.postpone(Unavailable("model", 0.3, hold=True))
                 continue
             waits.append(time.time() - float(await job.value() or b""))
-            job.finish([], "forwarded")
+            job.finish([], job.line("forwarded"))
 
     async with shop.open():
         async with asyncio.TaskGroup() as tasks:

@@ -14,19 +14,20 @@ from faust.types import TP
 from lane_world import SECONDS, FakeRecord, World, app_at_work, lines, until
 from mode import Service
 
-from schemas.settings import Kafka, Settings
+from schemas.settings import Kafka, Settings, Worker
 from schemas.topics import Names
 from storage.kafka.client import transactional_producer_config
 from streams.lanes.app import LaneApp, Lanes, lane_app
 from streams.lanes.batches import Batch
 from streams.lanes.channel import LaneChannel
+from streams.lanes.hand import Hand
 from streams.lanes.state import KeptValues
 from streams.lanes.table import LaneTable
 
 
 def staged(kafka: Kafka, names: Names, worker: str = "") -> tuple[LaneApp, LaneTable[KeptValues], list[Batch[KeptValues]]]:
     """A stage that puts every record of raw-messages into its table."""
-    app = lane_app("dedupe", kafka, names, worker)
+    app = lane_app("dedupe", Settings(namespace=names.namespace, kafka=kafka, worker=Worker(name=worker)))
     table = app.lane_table("kept", partitions=kafka.partitions, new_state=KeptValues, extra_topic_configs={"cleanup.policy": "compact"})
     channel = app.batch_lanes(table)
     seen: list[Batch[KeptValues]] = []
@@ -96,7 +97,7 @@ async def test_an_agent_of_lanes_can_be_tried_without_a_broker() -> None:
     async with agent.test_context() as tried:
         for stopping in (False, True):
             lane.stopping = stopping
-            batch: Batch[KeptValues] = Batch(lane, KeptValues(), [FakeRecord(b"k", b"1")])  # type: ignore[list-item]
+            batch: Batch[KeptValues] = Batch(lane, KeptValues(), [FakeRecord(b"k", b"1")], Hand())  # type: ignore[list-item]
             await tried.channel.put(batch)
             assert await asyncio.wait_for(batch.decided(), SECONDS) is not stopping
             assert batch.changelog == ([] if stopping else [(b"k", b"1")])
@@ -105,13 +106,12 @@ async def test_an_agent_of_lanes_can_be_tried_without_a_broker() -> None:
 
 PASSES = """
 import asyncio, faust
-from schemas.settings import Kafka
-from schemas.topics import Names
+from schemas.settings import Kafka, Settings
 from streams.lanes.app import lane_app
 from streams.lanes.channel import LaneChannel
 
 async def main():
-    app = lane_app("dedupe", Kafka(bootstrap_servers="127.0.0.1:1"), Names(), "")
+    app = lane_app("dedupe", Settings(kafka=Kafka(bootstrap_servers="127.0.0.1:1")))
     app.flow_control.resume()
     channel = LaneChannel(app, maxsize=0)
     stream = app.stream(channel)
@@ -152,7 +152,7 @@ async def test_no_attribute_of_an_instance_shadows_one_of_faust() -> None:
     bare_app = faust.App("bare", broker="kafka://127.0.0.1:1", store="memory://")
     bare_table = bare_app.Table("bare", partitions=1)
     for ours, bare, meant in (
-        (app, bare_app, {"stage", "kafka", "source", "receipts", "lanes", "opening", "closing"}),
+        (app, bare_app, {"stage", "kafka", "source", "receipts", "lanes", "gate", "hand", "opening", "closing"}),
         (table, bare_table, {"new_state", "partitions_held", "__orig_class__"}),
     ):
         assert set(vars(ours)) - set(vars(bare)) - {n for n in vars(ours) if n.startswith("_")} <= meant | set(dir(type(bare)))
