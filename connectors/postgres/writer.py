@@ -8,6 +8,7 @@ import asyncpg
 from connectors.postgres.rows import delivery_columns, message_columns, notification, quarantine_columns
 from schemas.codec import Undecodable
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
+from storage import failpoints
 from storage.postgres.sql import queries
 
 _UNSTORABLE = (
@@ -95,6 +96,8 @@ class Writer:
             await self._store(connection, work.placed, written, refused)  # 2
             if refused:
                 await self._set_aside(refused)  # 3
+            failpoints.reached("sink_before_commit")
+        failpoints.reached("sink_after_commit")
         written.unstorable = len(refused)  # 4: left the block
         return written
 

@@ -23,6 +23,7 @@ from schemas.outcomes import Unavailable
 from schemas.records import RawMessage
 from schemas.settings import Receiver as ReceiverSettings
 from schemas.tenants import ApiKey, Endpoint, Tenant
+from storage import failpoints
 
 log = structlog.get_logger()
 
@@ -183,7 +184,9 @@ class Receiver:
         began = time.monotonic()
         for raw in raws:
             left = began + self._settings.ack_seconds - time.monotonic()
+            failpoints.reached("receiver_before_write")
             await self._log.send(self._topic, raw.message_key.encode(), encode(raw), routing.to_headers(), seconds=left)
+            failpoints.reached("receiver_before_answer")
         metrics.RECEIVER_ACK.observe(time.monotonic() - began)
 
     async def _operations(self, scope: Scope, send: Send, path: str) -> int:

@@ -9,8 +9,8 @@ from schemas.receipts import Line
 from schemas.records import Enrichment
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage import failpoints
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
-from streams.lanes import failpoints
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
 from streams.lanes.receipts import line

@@ -10,8 +10,8 @@ from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
 from schemas.receipts import Line
 from schemas.settings import Settings
 from schemas.topics import HORIZON_MS, MAX_RECORD_BYTES, Names
+from storage import failpoints
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
-from streams.lanes import failpoints
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.batches import Batch
 from streams.lanes.receipts import line

@@ -17,9 +17,9 @@ from schemas.receipts import Line
 from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
 from schemas.settings import Settings
 from schemas.topics import MAX_RECORD_BYTES, SOURCE_OF, Names, Stage
+from storage import failpoints
 from streams.apps.assemble import COMPACTED
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
-from streams.lanes import failpoints
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.gate import Gate
 from streams.lanes.jobs import Job, JobEntries, Refusal

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.receipts import Line, Span
 from schemas.settings import Kafka
-from streams.lanes import failpoints
+from storage import failpoints
 from streams.lanes.behind import RecordsBehind
 from streams.lanes.receipts import count
 from streams.lanes.state import PartitionState

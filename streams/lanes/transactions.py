@@ -11,8 +11,8 @@ from schemas.headers import Headers
 from schemas.receipts import Ledger, Line
 from schemas.settings import Kafka
 from schemas.topics import Stage
+from storage import failpoints
 from storage.kafka.client import reader_config, transactional_producer_config
-from streams.lanes import failpoints
 from streams.lanes.state import PartitionState
 
 CALL_SECONDS = 10.0

@@ -23,7 +23,7 @@ import structlog
 
 from schemas.settings import Settings
 from schemas.topics import Stage
-from streams.lanes import failpoints
+from storage import failpoints
 from streams.lanes.hand import left_in, shared_memory
 from streams.lanes.transactions import fence
 
@@ -122,8 +122,7 @@ class Parent:
         os.set_blocking(ours, False)
         hand = shared_memory()
         command = [*WORKER, stage, str(theirs), str(os.getpid()), str(hand), json.dumps(self._killers(stage))]
-        environment = dict(os.environ) | ({"SENSORIUM_FAILPOINT": failpoints.ARMED} if failpoints.ARMED else {})
-        process = subprocess.Popen(command, pass_fds=(theirs, hand), env=environment)
+        process = subprocess.Popen(command, pass_fds=(theirs, hand), env={**os.environ, **failpoints.inherited()})
         os.close(theirs)
         child = Child(stage, process, ours, hand, time.monotonic())
         self._children[stage] = child

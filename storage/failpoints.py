@@ -1,7 +1,10 @@
-"""Places where a test makes the process die, or makes it break a promise on purpose. In production none is armed and each costs a look-up.
+"""Places where a test makes the process die or stand still, or makes it break a promise on purpose.
+
+In production none is armed and each costs a look-up.
 
 SENSORIUM_FAILPOINT is one of
     <place>:<n>         SIGKILL when the place is reached for the n-th time
+    <place>:<n>:stop    SIGSTOP there, until somebody wakes it
     read:<text>         SIGKILL when a record that holds the text is read, as a body would that crashes a decoder
     break:<promise>     break it: the negative controls of tests/chaos show that this is seen
 """
@@ -12,20 +15,26 @@ from typing import Literal
 
 Promise = Literal["claim", "offset_with_output", "receipt"]
 
-ARMED = os.environ.pop("SENSORIUM_FAILPOINT", "")
-"""Taken out of the environment: it is no setting. A parent gives it to its children."""
-_name, _, _argument = ARMED.partition(":")
-_left = int(_argument or 1) if _name not in ("", "read", "break") else 0
+_VARIABLE = "SENSORIUM_FAILPOINT"
+_armed = os.environ.pop(_VARIABLE, "")
+_name, _, _argument = _armed.partition(":")
+_count, _, _action = _argument.partition(":")
+_left = int(_count or 1) if _name not in ("", "read", "break") else 0
 _marker = _argument.encode() if _name == "read" else b""
 
 
+def inherited() -> dict[str, str]:
+    """What a child must find in its environment to be armed as this process was started. Here it is taken out: it is no setting."""
+    return {_VARIABLE: _armed} if _armed else {}
+
+
 def reached(name: str) -> None:
-    """Dies here if this place is armed and its count is used up."""
+    """Dies or stands still here if this place is armed and its count is used up."""
     global _left
     if name == _name:
         _left -= 1
-        if _left <= 0:
-            _die()
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGSTOP if _action == "stop" else signal.SIGKILL)
 
 
 def reading(value: bytes | None) -> None:
