@@ -64,6 +64,7 @@ class Sink:
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sink")
         self._epochs: dict[tuple[str, int], int] = {}
+        self._ended: set[tuple[str, int]] = set()
         self._assignments = 0
         self._trouble: BaseException | None = None
         self._stopping = False
@@ -196,12 +197,17 @@ class Sink:
 
     def _take(self) -> list[Message]:
         messages: list[Message] = []
+        for topic, partition in self._ended:  # and what came before is stored by now
+            metrics.SINK_LAG.labels(self._names.logical(topic), partition).set(0)
+        self._ended.clear()
         for count, seconds in ((1, 0.25), (BATCHES_TAKEN * BATCH_RECORDS - 1, 0)):
             for message in self._consumer.consume(count, seconds):
                 error = message.error()
                 if error is None:
                     messages.append(message)
-                elif error.code() != KafkaError._PARTITION_EOF and error.fatal():
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    self._ended.add((message.topic() or "", message.partition() or 0))
+                elif error.fatal():
                     raise KafkaException(error)
             if not messages:
                 break
@@ -224,6 +230,7 @@ class Sink:
         self._consumer.commit(offsets=[TopicPartition(p.topic, p.partition, p.next_offset) for p in positions], asynchronous=True)
         for position in positions:
             high = self._consumer.get_watermark_offsets(TopicPartition(position.topic, position.partition), cached=True)[1]
+            # Until the end-of-partition event: transaction markers take offsets too and are never delivered.
             metrics.SINK_LAG.labels(self._names.logical(position.topic), position.partition).set(max(0, high - position.next_offset))
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -59,6 +59,7 @@ class Lane:
         self.ready = False
         self.position = 0
         self._end_seen = 0
+        self._high = -1
         self.source: Consumer | None = None
         self.commit_seconds: Callable[[float], None] = lambda seconds: None
         self._transactions = PartitionTransactions(settings, identity)
@@ -132,10 +133,9 @@ class Lane:
 
         Transaction markers take offsets too and are never delivered: the end-of-partition event says what is behind us.
         """
-        if self.source is None or not self.ready:
+        if not self.ready or self._high < 0:
             return None
-        high: int = self.source.get_watermark_offsets(TopicPartition(self.identity.source, self.partition), cached=True)[1]
-        return max(0, high - max(self.position, self._end_seen)) if high >= 0 else None
+        return max(0, self._high - max(self.position, self._end_seen))
 
     def _take(self, count: int, seconds: float) -> list[Message]:
         assert self.source is not None
@@ -153,6 +153,8 @@ class Lane:
                 )
             elif not is_passing(error):
                 raise KafkaException(error)
+        # Here and not where the lag is read: from another thread even the cached watermark waits for a consume() to return, for seconds.
+        self._high = self.source.get_watermark_offsets(TopicPartition(self.identity.source, self.partition), cached=True)[1]
         return good
 
     async def _keep_gap(self) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from pipeline import Pipeline
 
 from schemas.settings import Settings
 from storage.postgres.pool import connect
 from streams.local.samples import MEDIA_DIR, serving
+from tests.pipeline import Pipeline
 
 
 @pytest.fixture(scope="session")

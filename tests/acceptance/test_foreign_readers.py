@@ -14,10 +14,10 @@ from aiokafka import AIOKafkaConsumer
 from confluent_kafka import DeserializingConsumer
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
-from pipeline import Pipeline, Tenant, wait_for
 
 from schemas.codec import AVRO_DIR
 from streams.local.samples import ycloud
+from tests.pipeline import Pipeline, Tenant, wait_for
 
 
 async def _one(pipeline: Pipeline, connection: Any, name: str) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError
-from pipeline import ROLES, Pipeline, Tenant, wait_for
 
 from schemas.codec import decode
 from schemas.records import EnrichedMessage
 from storage.kafka.client import reader_config
 from streams.local.samples import MEDIA_DIR, File, Sample, chatwoot, link, mime_of, ycloud
+from tests.pipeline import ROLES, Pipeline, Tenant, wait_for
 
 TEXTS, FILES, SENDERS = 120, 12, 8
 

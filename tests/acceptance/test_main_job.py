@@ -10,13 +10,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from pipeline import MODEL_RETRY_SECONDS, Pipeline, Tenant, wait_for
 
 from connectors.providers.catalogue import identify, read
 from schemas.keys import TenantId, message_key
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import ChatMessage, RawMessage
 from streams.local.samples import MEDIA_DIR, File, Sample, chatwoot, link, mime_of, ycloud
+from tests.pipeline import MODEL_RETRY_SECONDS, Pipeline, Tenant, wait_for
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 CONVERSATION = "15550109999~15550100001"

@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import Pipeline, Tenant, wait_for
-
 from connectors.providers.catalogue import identify
 from schemas.keys import TenantId, message_key
 from streams.local.samples import MEDIA_DIR, Sample, link
+from tests.pipeline import Pipeline, Tenant, wait_for
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 

@@ -4,9 +4,9 @@ import urllib.request
 from typing import Any
 
 import pytest
-from pipeline import Pipeline, Tenant, wait_for
 
 from streams.local.samples import Sample, ycloud
+from tests.pipeline import Pipeline, Tenant, wait_for
 
 KILLER = "read-this-and-die"
 

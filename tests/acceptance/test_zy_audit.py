@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-from pipeline import Pipeline, wait_for
+from tests.pipeline import Pipeline, wait_for
 
 
 def audit(pipeline: Pipeline, *words: str) -> Any:

@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline import Pipeline
+from tests.pipeline import Pipeline
 
 _SAID = ("la buena", "solo para uno", "un engaño", "ya arreglado", "seconds, loud", "pixels, mostly")
 _NUMBERS = ("15550100001", "15550109999", "12025550147")

@@ -1,6 +1,7 @@
 """The whole pipeline as processes, on the session's servers, in a namespace of its own."""
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,33 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 
 
-class Pipeline:
-    """Processes by role. `environment` is what each gets; `logs` holds a file each."""
+def role_of(name: str) -> str:
+    """`describe#2` is a second process of the role `describe`."""
+    return name.partition("#")[0]
 
-    def __init__(self, settings: Settings, namespace: str, folder: Path) -> None:
+
+def _die_with_parent() -> None:
+    """In the child: what a killed test leaves behind would go on using the machine."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+class Pipeline:
+    """Processes by name: a role, or `role#2` and so on for further ones. `environment` is what each gets; `folder` holds a log each."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        namespace: str,
+        folder: Path,
+        *,
+        model_retry_seconds: float = MODEL_RETRY_SECONDS,
+        media_retry_seconds: float = 2.0,
+    ) -> None:
         self.folder = folder
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        taken: set[int] = set()
         self.ports: dict[str, int] = {}
         for name in [*ROLES, "stand-in", "media"]:
-            self.ports[name] = free_port(taken)
-            taken.add(self.ports[name])
+            self._port(name)
         replace = msgspec.structs.replace
         self.settings = replace(
             settings,
@@ -52,29 +69,54 @@ class Pipeline:
                 settings.openai,
                 base_url=f"http://127.0.0.1:{self.ports['stand-in']}/v1",
                 api_key=Secret("stand-in"),
-                retry_seconds=MODEL_RETRY_SECONDS,
+                retry_seconds=model_retry_seconds,
             ),
-            media=replace(settings.media, allowed_private_hosts=f"127.0.0.1:{self.ports['media']}", retry_seconds=2.0, not_found_seconds=1.0),
+            media=replace(
+                settings.media,
+                allowed_private_hosts=f"127.0.0.1:{self.ports['media']}",
+                retry_seconds=media_retry_seconds,
+                not_found_seconds=1.0,
+            ),
         )
         self.names = Names(namespace)
         self.receiver = f"http://127.0.0.1:{self.ports['receive']}"
         self.console = f"http://127.0.0.1:{self.ports['console']}"
 
+    def _port(self, name: str) -> int:
+        """Where it answers probes. Receivers share the port they serve at."""
+        if name not in self.ports:
+            self.ports[name] = self.ports["receive"] if role_of(name) == "receive" and name != "receive" else free_port(set(self.ports.values()))
+        return self.ports[name]
+
     def environment(self, name: str = "") -> dict[str, str]:
-        worker = msgspec.structs.replace(self.settings.worker, name=f"{name}-1" if name else "", metrics_port=self.ports.get(name, 0))
+        role, _, number = name.partition("#")
+        port = self._port(name) if name else 0
+        worker = msgspec.structs.replace(self.settings.worker, name=f"{role}-{number or 1}" if name else "", metrics_port=port)
         plain = {key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")}
         return plain | to_environment(msgspec.structs.replace(self.settings, worker=worker))
 
-    def start(self, name: str, failpoint: str = "") -> None:
-        words = ("stand-in", "--port", str(self.ports["stand-in"]), "--controls") if name == "stand-in" else ROLES[name]
+    def start(self, name: str, failpoint: str = "", more: Mapping[str, str] = {}) -> None:
+        """`failpoint`: see storage/failpoints.py; `more` is added to its environment."""
+        words = ("stand-in", "--port", str(self.ports["stand-in"]), "--controls") if name == "stand-in" else ROLES[role_of(name)]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "streams.commands.main", *words],
-                env=self.environment(name) | ({"SENSORIUM_FAILPOINT": failpoint} if failpoint else {}),
+                env=self.environment(name) | ({"SENSORIUM_FAILPOINT": failpoint} if failpoint else {}) | dict(more),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=_die_with_parent,
             )
+
+    def stop(self, name: str) -> int:
+        """SIGTERM, and SIGKILL for what does not heed it; returns the exit code."""
+        process = self.processes.pop(name)
+        process.terminate()
+        try:
+            return process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
 
     def command(self, *words: str) -> Any:
         """Runs a command with --json and gives its document."""
@@ -113,7 +155,7 @@ class Pipeline:
 
     def kill(self, name: str) -> None:
         """SIGKILL: of a stage its worker, which its parent starts again; of another role the process, started again here."""
-        if name in STAGES:
+        if role_of(name) in STAGES:
             os.kill(self.worker_pid(name), signal.SIGKILL)
             return
         self.processes[name].kill()
