@@ -37,23 +37,38 @@ class Control(msgspec.Struct, kw_only=True):
 
 
 @dataclass
+class Call:
+    """One call. Times are Unix seconds; `paid`: it was given a real answer, whether anybody heard it or not."""
+
+    key: str
+    kind: str
+    began: float
+    ended: float | None = None
+    paid: bool = False
+
+
+@dataclass
 class Calls:
-    """What was asked: started and finished, by key and kind, and how many at once."""
+    """What was asked: started and finished, by key and kind, and how many at once. `log` is kept for tests only."""
 
     started: Counter[str] = field(default_factory=Counter)
     finished: Counter[str] = field(default_factory=Counter)
     peak: Counter[str] = field(default_factory=Counter)
     controls: list[Control] = field(default_factory=list)
+    log: list[Call] | None = None
 
     @asynccontextmanager
-    async def one(self, key: str, kind: str) -> AsyncIterator[None]:
-        name = f"{key}:{kind}"
+    async def one(self, key: str, kind: str) -> AsyncIterator[Call]:
+        name, call = f"{key}:{kind}", Call(key, kind, time.time())
         self.started[name] += 1
         self.peak[name] = max(self.peak[name], self.started[name] - self.finished[name])
+        if self.log is not None:
+            self.log.append(call)
         try:
-            yield
+            yield call
         finally:
             self.finished[name] += 1
+            call.ended = time.time()
 
     def fault_for(self, key: str) -> Control | None:
         for control in self.controls:
@@ -69,7 +84,7 @@ class Calls:
 def create_app(*, controls: bool = False) -> FastAPI:
     """The server's routes; with `controls` also /control."""
     app = FastAPI(title="stand-in", docs_url=None, redoc_url=None)
-    calls = Calls()
+    calls = Calls(log=[] if controls else None)
 
     @app.get("/livez")
     @app.get("/readyz")
@@ -87,23 +102,26 @@ def create_app(*, controls: bool = False) -> FastAPI:
     @app.post("/v1/chat/completions", response_model=None)
     async def chat(request: Request) -> Response:
         key = _key(request)
-        async with calls.one(key, "vision"):
+        async with calls.one(key, "vision") as call:
             if (answer := await _misbehave(calls.fault_for(key))) is not None:
                 return answer
             data = _picture(await request.json())
             text = await asyncio.to_thread(look_at, data)
+            call.paid = True
             return JSONResponse(_completion(text))
 
     @app.post("/v1/audio/transcriptions", response_model=None)
     async def transcriptions(request: Request, file: Annotated[UploadFile, File()], model: Annotated[str, Form()]) -> Response:
         key = _key(request)
-        async with calls.one(key, "speech"):
+        async with calls.one(key, "speech") as call:
             if (answer := await _misbehave(calls.fault_for(key))) is not None:
                 return answer
             data = await file.read()
             if not (file.filename or "").endswith((".ogg", ".mp3", ".m4a", ".mp4", ".wav", ".webm", ".flac", ".mpeg", ".mpga")):
                 raise HTTPException(400, "Unrecognized file format")
-            return JSONResponse({"text": await asyncio.to_thread(listen_to, data), "model": NAME})
+            text = await asyncio.to_thread(listen_to, data)
+            call.paid = True
+            return JSONResponse({"text": text, "model": NAME})
 
     if controls:
         _add_controls(app, calls)
@@ -124,6 +142,10 @@ def _add_controls(app: FastAPI, calls: Calls) -> None:
     @app.get("/control/calls")
     async def counts() -> dict[str, Any]:
         return {"started": calls.started, "finished": calls.finished, "peak": calls.peak}
+
+    @app.get("/control/log", response_model=None)
+    async def log() -> Response:
+        return Response(msgspec.json.encode(calls.log), media_type="application/json")
 
 
 async def _misbehave(control: Control | None) -> Response | None:
