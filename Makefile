@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup parts up down status check test bench clean
+.PHONY: help setup parts up down status check test bench chaos clean
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 UV := 0.13.9
@@ -51,6 +51,9 @@ test: parts ## all tests, on real servers of their own; TESTS=tests/unit for som
 
 bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink for some
 	$(BIN)/python -m bench $(BENCH)
+
+chaos: parts ## faults on a stack of its own; FAULT=name,name SEED=n MINUTES=m; FAULT=all for every fault
+	$(BIN)/python -m tests.chaos --fault "$(FAULT)" --seed $(or $(SEED),1) --minutes $(or $(MINUTES),0)
 
 clean: ## remove the venv and caches; the data in var/ stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

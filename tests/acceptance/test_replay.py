@@ -5,9 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline import Pipeline, Tenant, wait_for
-
 from streams.local.samples import MEDIA_DIR, File, chatwoot, link, mime_of, ycloud
+from tests.pipeline import Pipeline, Tenant, wait_for
 
 
 def file_of(address: str, name: str, like: str) -> File:

@@ -1,0 +1,107 @@
+"""How long the other tenants wait, before and while one of them is in trouble or floods."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from schemas.settings import Settings
+from tests.chaos import gather
+from tests.chaos.book import POISON, Book
+from tests.chaos.world import World
+
+MORE_SECONDS = 5.0
+"""What one tenant's trouble may add to another one's job: design.md §3.5."""
+NOISE_SECONDS = 0.25
+"""Below it a difference of two p99 says nothing on a machine that does other things."""
+LOOK_SECONDS = 0.05
+
+
+class Completions:
+    """When each accepted message became a finished row, looked at twenty times a second."""
+
+    def __init__(self, settings: Settings, book: Book, tenants: list[str]) -> None:
+        self.at: dict[str, float] = {}
+        self._settings = settings
+        self._book = book
+        self._tenants = tenants
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="completions", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ending.set()
+        self._thread.join(10)
+
+    def waiting(self, since: float) -> set[str]:
+        """Messages accepted since then that are not finished yet."""
+        return {
+            e.key for e in list(self._book.accepted.values()) if e.at >= since and e.tenant in self._tenants and e.kind not in POISON
+        } - self.at.keys()
+
+    def latencies(self, since: float, until: float) -> list[float]:
+        """Accepted → row finished, of what was accepted in that time; what is not finished yet counts with its age."""
+        now = time.time()
+        entries = [e for e in list(self._book.accepted.values()) if since <= e.at < until and e.tenant in self._tenants and e.kind not in POISON]
+        return sorted(max(0.0, self.at.get(entry.key, now) - entry.at) for entry in entries)
+
+    async def _run(self) -> None:
+        began = time.time()
+        connection = await gather.open_connection(self._settings)
+        try:
+            while not self._ending.is_set():
+                if waiting := self.waiting(began):
+                    found = await connection.fetch(
+                        "SELECT message_key FROM chat_messages WHERE tenant_id = ANY($1) AND message_key = ANY($2) AND status <> 'pending'",
+                        self._tenants,
+                        list(waiting),
+                    )
+                    now = time.time()
+                    self.at |= {row["message_key"]: now for row in found}
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            connection.terminate()
+
+
+def quantile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+@contextmanager
+def compare(world: World, victim: str, seconds: float, *, quiet_rate: float | None = None, factor: float | None = None) -> Iterator[None]:
+    """Notes the other tenants' p99 before and during the block. With `factor` the p99 may grow that much, else the slowest by five seconds."""
+    others = [sender.tenant for sender in world.senders if sender.tenant != victim]
+    rate, weights = world.generator.rate, list(world.generator.traffic.weights)
+    completions = Completions(world.pipeline.settings, world.generator.book, others)
+    try:
+        if quiet_rate is not None:
+            world.generator.rate = quiet_rate * len(others)
+            world.generator.traffic.weights = [0.0 if sender.tenant == victim else 1.0 for sender in world.senders]
+        before = time.time()
+        world.sleep(seconds)
+        world.generator.rate, world.generator.traffic.weights = rate, weights
+        began = time.time()
+        yield
+        ended = time.time()
+        world.until(lambda: not completions.waiting(before), MORE_SECONDS * 2)
+        baseline, now = completions.latencies(before, began), completions.latencies(began, ended)
+    finally:
+        completions.close()
+    _compared(world, baseline, now, factor)
+
+
+def _compared(world: World, baseline: list[float], now: list[float], factor: float | None) -> None:
+    p99 = quantile(baseline, 0.99), quantile(now, 0.99)
+    slowest = max(baseline, default=0.0), max(now, default=0.0)
+    world.notes |= {
+        "others_p99_before": round(p99[0], 2),
+        "others_p99": round(p99[1], 2),
+        "others_slowest_before": round(slowest[0], 2),
+        "others_slowest": round(slowest[1], 2),
+        "others_counted": (len(baseline), len(now)),
+    }
+    if factor is not None and p99[1] > max(factor * p99[0], p99[0] + NOISE_SECONDS):
+        world.failures.append(f"others' p99 grew from {p99[0]:.2f} to {p99[1]:.2f} s")
+    if slowest[1] > slowest[0] + MORE_SECONDS:
+        world.failures.append(f"another tenant's message waited {slowest[1]:.1f} s, {slowest[0]:.1f} s before")

@@ -1,0 +1,41 @@
+"""Promises broken on purpose, one at a time: a run that passes one of these proves nothing about the others."""
+
+import asyncio
+from collections.abc import Callable
+
+from storage.failpoints import Promise
+from tests.chaos import gather
+from tests.chaos.world import World
+
+
+def breaking(promise: Promise) -> Callable[[World], None]:
+    """dedupe works with the promise broken, and dies a few times."""
+
+    def hurt(world: World) -> None:
+        world.crew.replace("dedupe", f"break:{promise}")
+        world.wait_ready("dedupe")
+        for _ in range(4 if promise == "offset_with_output" else 0):
+            world.sleep(1.5)
+            world.crew.replace("dedupe", f"break:{promise}")
+            world.wait_ready("dedupe")
+        world.sleep(world.seconds)
+        world.crew.replace("dedupe")
+
+    return hurt
+
+
+def a_row_dropped(world: World) -> None:
+    """One finished row is deleted after everything was drained."""
+    world.sleep(world.seconds)
+    tenants = [sender.tenant for sender in world.senders]
+
+    async def drop() -> None:
+        connection = await gather.open_connection(world.pipeline.settings)
+        try:
+            await connection.execute(
+                "DELETE FROM chat_messages WHERE message_key = (SELECT min(message_key) FROM chat_messages WHERE tenant_id = ANY($1))", tenants
+            )
+        finally:
+            await connection.close()
+
+    world.before_judging.append(lambda: asyncio.run(drop()))

@@ -1,0 +1,111 @@
+"""Deliveries at a pace, in a thread of its own, as providers make them: signed, and again until they are taken."""
+
+import asyncio
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+import httpx
+
+from connectors.webhooks.signatures import sign
+from tests.chaos.book import Book, Item
+from tests.chaos.traffic import Sender, Traffic
+
+OUTSTANDING = 300
+"""Deliveries on their way at most: a provider does not open more either."""
+GIVE_UP_SECONDS = 90.0
+
+
+class Generator:
+    """`rate` may be changed while it runs; 0 is a pause."""
+
+    def __init__(self, receiver: str, traffic: Traffic, book: Book, rate: float, seed: int) -> None:
+        self.rate = rate
+        self.traffic = traffic
+        self.book = book
+        self.statuses: Counter[str] = Counter()
+        self.outstanding = 0
+        self._receiver = receiver
+        self._senders: dict[str, Sender] = {sender.tenant: sender for sender in traffic.senders}
+        self._pacing = threading.Event()
+        self._ending = threading.Event()
+        self._asked: list[Item] = []
+        self._rng = random.Random(seed)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="generator", daemon=True)
+        self._thread.start()
+
+    def start(self) -> None:
+        self._pacing.set()
+
+    def pause(self) -> None:
+        """No new deliveries; those that were not taken yet go on being tried."""
+        self._pacing.clear()
+
+    def send(self, items: Iterable[Item]) -> None:
+        """These too, at once."""
+        self._asked += items
+
+    @property
+    def idle(self) -> bool:
+        return self.outstanding == 0 and not self._asked
+
+    @property
+    def refused(self) -> int:
+        """Deliveries that were not answered 2xx."""
+        return sum(count for status, count in self.statuses.items() if not status.startswith("2"))
+
+    def close(self) -> None:
+        self._ending.set()
+        self._thread.join(10)
+
+    async def _run(self) -> None:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        async with httpx.AsyncClient(timeout=15, limits=limits, trust_env=False) as client:
+            tasks: set[asyncio.Task[None]] = set()
+            due = time.monotonic()
+            while not self._ending.is_set():
+                now = time.monotonic()
+                new, self._asked = self._asked, []
+                if not self._pacing.is_set() or self.rate <= 0:
+                    due = now
+                while due < now and self.outstanding + len(new) < OUTSTANDING and self.rate > 0:
+                    new += self.traffic.next()
+                    due += 1 / self.rate
+                due = max(due, now - 1.0)
+                for item in new:
+                    self.outstanding += 1
+                    task = asyncio.create_task(self._deliver(client, item))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+                await asyncio.sleep(0.005)
+            for task in tasks:
+                task.cancel()
+
+    async def _deliver(self, client: httpx.AsyncClient, item: Item) -> None:
+        """Until 2xx. Each answer but that leaves it in doubt whether the message is in."""
+        deadline, wait = time.monotonic() + GIVE_UP_SECONDS, 0.2
+        try:
+            while time.monotonic() < deadline:
+                status = await self._once(client, item)
+                self.statuses[status] += 1
+                if status == "200":
+                    await asyncio.to_thread(self.book.accept, item)
+                    return
+                self.book.doubt(item)
+                await asyncio.sleep(wait * self._rng.uniform(0.7, 1.3))
+                wait = min(2.0, wait * 1.5)
+            self.statuses["given up"] += 1
+        finally:
+            self.outstanding -= 1
+
+    async def _once(self, client: httpx.AsyncClient, item: Item) -> str:
+        provider, body = item.sample.provider, item.sample.body
+        token, secret = self._senders[item.tenant].endpoints[provider]
+        headers = {"content-type": "application/json"} | sign(provider, secret, body, int(time.time()))
+        try:
+            answer = await client.post(f"{self._receiver}/webhooks/{provider}/{token}", content=body, headers=headers)
+        except httpx.HTTPError as error:
+            return type(error).__name__
+        return str(answer.status_code)

@@ -1,0 +1,79 @@
+"""One table, and JSON beside it."""
+
+import dataclasses
+import json
+import platform
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Line:
+    """One fault and what came of it. `longest_stall`: accepted → first version visible to a read_committed reader, the slowest, in seconds."""
+
+    fault: str
+    seed: int
+    accepted: int
+    deliveries: int
+    kills: int
+    rows: int
+    lost: int
+    twice: int
+    wrong_tenant: int
+    stuck: int
+    poison: int
+    paid: int
+    paid_bound: int
+    longest_stall: float
+    seconds: float
+    statuses: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+    broken: dict[str, list[str]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        return "ok" if not self.broken and not self.failures else "FAILED"
+
+
+_COLUMNS = (
+    "fault", "seed", "accepted", "deliveries", "kills", "rows", "lost", "twice", "wrong tenant", "stuck", "poison", "paid/bound", "stall s", "verdict",
+)  # fmt: skip
+
+
+def table(lines: list[Line]) -> str:
+    rows = [_COLUMNS, *(_cells(line) for line in lines)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    drawn = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    drawn.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    for line in lines:
+        drawn += [f"{line.fault}: {name}: {value}" for name, value in line.notes.items()]
+        drawn += [f"{line.fault}: FAILED: {failure}" for failure in line.failures]
+        drawn += [f"{line.fault}: BROKEN: {promise}: {len(several)}, such as {several[:3]}" for promise, several in line.broken.items()]
+    return "\n".join(drawn)
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    numbers = (line.seed, line.accepted, line.deliveries, line.kills, line.rows, line.lost, line.twice, line.wrong_tenant, line.stuck, line.poison)
+    return (line.fault, *map(str, numbers), f"{line.paid}/{line.paid_bound}", f"{line.longest_stall:g}", line.verdict)
+
+
+def write_json(lines: list[Line], folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
+    document = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "machine": f"{platform.system()} {platform.machine()}, {_cores()} cores",
+        "verdict": "ok" if all(line.verdict == "ok" for line in lines) else "FAILED",
+        "faults": [dataclasses.asdict(line) | {"verdict": line.verdict} for line in lines],
+    }
+    file.write_text(json.dumps(document, indent=1))
+    return file
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0))

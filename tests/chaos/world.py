@@ -1,0 +1,218 @@
+"""What a fault may lay hands on: the pipeline's processes, its servers, the traffic, and notes of what was done."""
+
+import os
+import random
+import re
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schemas.topics import STAGES
+from tests.chaos.generator import Generator
+from tests.chaos.media import MediaServer
+from tests.chaos.proxy import Proxy
+from tests.chaos.servers import Servers
+from tests.chaos.traffic import Sender
+from tests.chaos.watch import Watcher
+from tests.pipeline import ROLES, Pipeline, role_of
+
+RESTART_SECONDS = 0.5
+READY_SECONDS = 90.0
+ENDING = threading.Event()
+"""Set by the signal that ends the run: an exception alone can get lost in a place that ignores it."""
+Say = Callable[[str], None]
+
+
+@dataclass
+class Spec:
+    """How a process is started, so that it can be started again the same way."""
+
+    failpoint: str = ""
+    more: dict[str, str] = field(default_factory=dict)
+
+
+class Crew:
+    """Keeps the roles alive as `sensorium up` does. Everything happens in the caller's thread: processes end with it."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.deaths: list[tuple[float, str, int]] = []
+        self.slowest_stop = (0.0, "")
+        self._specs: dict[str, Spec] = {}
+        self._again: dict[str, tuple[float, float]] = {}
+
+    def start(self, name: str, failpoint: str = "", more: dict[str, str] | None = None) -> None:
+        self._specs[name] = Spec(failpoint, more or {})
+        self.pipeline.start(name, failpoint, self._specs[name].more)
+
+    def stop(self, name: str) -> int:
+        """SIGTERM, and nobody starts it again."""
+        del self._specs[name]
+        if name not in self.pipeline.processes:
+            return 0
+        self._wake_children(name)
+        began = time.monotonic()
+        code = self.pipeline.stop(name)
+        self.slowest_stop = max(self.slowest_stop, (time.monotonic() - began, name))
+        return code
+
+    def replace(self, name: str, failpoint: str = "", more: dict[str, str] | None = None) -> None:
+        """SIGKILL of the process, and with it of its worker, and another one in its stead, armed as `more` says."""
+        process = self.pipeline.processes.pop(name, None)
+        if process is not None:
+            process.kill()
+            process.wait()
+        self.start(name, failpoint, more)
+
+    def tend(self) -> None:
+        """Starts again what died, after a moment that grows."""
+        now = time.monotonic()
+        for name, spec in self._specs.items():
+            process = self.pipeline.processes.get(name)
+            if process is not None and process.poll() is not None:
+                self.deaths.append((time.time(), name, process.returncode))
+                _, wait = self._again.get(name, (0.0, RESTART_SECONDS))
+                self._again[name] = (now + wait, min(5.0, wait * 2))
+                del self.pipeline.processes[name]
+            elif process is None and now >= self._again[name][0]:
+                self.pipeline.start(name, spec.failpoint, spec.more)
+
+    def calm(self) -> None:
+        """Back-offs begin anew."""
+        self._again = dict.fromkeys(self._again, (0.0, RESTART_SECONDS))
+
+    def names(self) -> list[str]:
+        return list(self._specs)
+
+    def ready(self, name: str) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.pipeline.ports[name]}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def metric(self, name: str, metric: str, labels: str = "") -> float | None:
+        """The sum of a metric's samples that carry the label text; None when the process does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.pipeline.ports[name]}/metrics", timeout=2) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return None
+        return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if re.match(rf"{metric}(\{{|\s)", line) and labels in line)
+
+    def worker_deaths(self, name: str, since_byte: int = 0) -> int:
+        """How often a stage's parent saw its child die by SIGKILL, from a place in its log on."""
+        path = self.pipeline.folder / f"{name}.log"
+        return path.read_bytes()[since_byte:].count(b'"code": -9') if path.exists() else 0
+
+    def log_size(self, name: str) -> int:
+        path = self.pipeline.folder / f"{name}.log"
+        return path.stat().st_size if path.exists() else 0
+
+    def _wake_children(self, name: str) -> None:
+        if role_of(name) in STAGES:
+            pid = self.pipeline.processes[name].pid
+            for child in children_of(pid):
+                os.kill(child, signal.SIGCONT)
+
+
+def listeners(port: int) -> int:
+    """How many sockets of this machine take connections at the port."""
+    wanted = f":{port:04X}"
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return sum(1 for line in lines if line[1].endswith(wanted) and line[3] == "0A")
+
+
+def children_of(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def process_state(pid: int) -> str:
+    """`T` for one that stands still; empty for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
+
+
+@dataclass
+class World:
+    """`seconds`: how long a fault should hurt. `disturbed`: moments in which work in flight was thrown away."""
+
+    crew: Crew
+    servers: Servers
+    store: Proxy
+    media: MediaServer
+    generator: Generator
+    watcher: Watcher
+    senders: Sequence[Sender]
+    rng: random.Random
+    seconds: float
+    long: bool
+    say: Say
+    tick: Callable[[], None] = lambda: None
+    disturbed: list[float] = field(default_factory=list)
+    kills: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    degraded_allowed: bool = False
+    unfinished: int = 0
+    began: float = field(default_factory=time.time)
+    before_judging: list[Callable[[], None]] = field(default_factory=list)
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.crew.pipeline
+
+    def sleep(self, seconds: float) -> None:
+        """Lets the fault work for a time. What dies meanwhile is started again."""
+        self.until(lambda: False, seconds)
+
+    def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """True once the condition holds, False when it does not within `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            if ENDING.is_set():
+                raise KeyboardInterrupt
+            self.crew.tend()
+            self.tick()
+            time.sleep(0.05)
+        return True
+
+    def must(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        """Notes a failure of the run, by name, when the condition does not come true."""
+        if not self.until(condition, seconds):
+            self.failures.append(f"not within {seconds:g} s: {what}")
+
+    def disturb(self, what: str) -> None:
+        self.disturbed.append(time.time())
+        self.say(what)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL of a process; of a stage its worker, or now and then the parent with it."""
+        process = self.pipeline.processes.get(name)
+        if process is None or process.poll() is not None:
+            return
+        victims = children_of(process.pid) if role_of(name) in STAGES and self.rng.random() < 0.75 else [process.pid]
+        for victim in victims:
+            self.disturb(f"SIGKILL {name}")
+            self.kills += 1
+            os.kill(victim, signal.SIGKILL)
+
+    def wait_ready(self, *names: str) -> None:
+        for name in names or tuple(self.crew.names()):
+            self.must(lambda name=name: self.crew.ready(name), READY_SECONDS, f"{name} is ready")  # type: ignore[misc]
+
+
+ALL_ROLES = tuple(ROLES)
