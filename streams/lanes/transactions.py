@@ -201,9 +201,15 @@ class PartitionTransactions:
         return time.monotonic() - began
 
     def _break_the_promise(self, next_offset: int) -> None:
-        """The position first and by itself: what a negative control must see."""
-        assert self._group is not None
-        self._group.commit(offsets=[TopicPartition(self.identity.source, self.identity.partition, next_offset)], asynchronous=False)
+        """The position first and by itself, and then a moment in which a death loses the output: what a negative control must see.
+
+        In a transaction of its own: a plain commit from outside is refused while the group has members.
+        """
+        position = [TopicPartition(self.identity.source, self.identity.partition, next_offset)]
+        self._producer.begin_transaction()
+        self._producer.send_offsets_to_transaction(position, self._group_metadata, CALL_SECONDS)
+        self._producer.commit_transaction(CALL_SECONDS)
+        time.sleep(0.2)
 
     def close(self) -> None:
         """Lets go of the clients. An open transaction stays open until the next owner fences it."""

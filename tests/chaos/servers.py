@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -106,6 +106,7 @@ def fill(folder: Path) -> Path | None:
     if not os.path.ismount(folder):
         return None
     ballast = folder / "ballast"
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(folder).free - 4096))
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):  # until there is no room
+        while True:
+            file.write(bytes(65_536))
     return ballast

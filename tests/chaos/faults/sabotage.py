@@ -14,9 +14,10 @@ def breaking(promise: Promise) -> Callable[[World], None]:
     def hurt(world: World) -> None:
         world.crew.replace("dedupe", f"break:{promise}")
         world.wait_ready("dedupe")
-        for _ in range(4 if promise == "offset_with_output" else 0):
-            world.sleep(1.5)
-            world.crew.replace("dedupe", f"break:{promise}")
+        for _ in range(3 if promise == "offset_with_output" else 0):
+            world.sleep(2.0)
+            world.kill("dedupe")
+            world.sleep(1.0)
             world.wait_ready("dedupe")
         world.sleep(world.seconds)
         world.crew.replace("dedupe")
