@@ -45,6 +45,7 @@ class TopicReader:
                 raise TimeoutError(f"{topic} gave nothing for {_SECONDS:g} s")
             for message in messages:
                 yield from self._one(message, left)
+        self._consumer.unassign()  # asked for bounds while it still holds an assignment, it answers after the whole time-out
 
     def close(self) -> None:
         self._consumer.close()
