@@ -23,7 +23,7 @@ FAULTS: dict[str, Fault] = {
     for fault in (
         Fault("calm", lambda world: world.sleep(world.seconds), 5, 30),
         Fault("kill_roles", roles.kill_roles, 20, 90, in_short=True),
-        Fault("windows", roles.windows, 30, 600, in_short=True),
+        Fault("windows", roles.windows, 30, 600),
         Fault("rolling", roles.rolling, 10, 60, in_short=True),
         Fault("membership", roles.membership, 15, 90, in_short=True),
         Fault("frozen", roles.frozen, 9, 14, in_short=True),
