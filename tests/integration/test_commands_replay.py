@@ -27,7 +27,7 @@ from streams.settings import to_environment
 from tests.integration.commands import Commands
 from tests.integration.console import key_of, row
 from tests.integration.databases import Connection
-from tests.integration.test_commands import store
+from tests.integration.test_commands_and_servers import store
 from tests.unit.records import NOW
 
 
