@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def role_of(name: str) -> str:
 
 
 def _die_with_parent() -> None:
-    """In the child: what a killed test leaves behind would go on using the machine."""
+    """In the child: what a killed test leaves behind would go on using the machine. The parent is the *thread* that forks."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
@@ -55,6 +56,7 @@ class Pipeline:
         media_retry_seconds: float = 2.0,
     ) -> None:
         self.folder = folder
+        self._forking = ThreadPoolExecutor(1, thread_name_prefix="forking")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ports: dict[str, int] = {}
         for name in [*ROLES, "stand-in", "media"]:
@@ -99,14 +101,15 @@ class Pipeline:
         """`failpoint`: see storage/failpoints.py; `more` is added to its environment."""
         words = ("stand-in", "--port", str(self.ports["stand-in"]), "--controls") if name == "stand-in" else ROLES[role_of(name)]
         with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
+            self.processes[name] = self._forking.submit(
+                subprocess.Popen[bytes],
                 [sys.executable, "-m", "streams.commands.main", *words],
                 env=self.environment(name) | ({"SENSORIUM_FAILPOINT": failpoint} if failpoint else {}) | dict(more),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 preexec_fn=_die_with_parent,
-            )
+            ).result()
 
     def stop(self, name: str) -> int:
         """SIGTERM, and SIGKILL for what does not heed it; returns the exit code."""
