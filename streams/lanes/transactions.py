@@ -215,6 +215,8 @@ class PartitionTransactions:
         """Lets go of the clients. An open transaction stays open until the next owner fences it."""
         if self._group is not None:
             self._group.close()
+        # The last reference: what waits for the garbage collector would keep its threads and connections, and end in the event loop.
+        vars(self).pop("_producer", None)
 
     def _fence(self) -> None:
         if self._abandoned:

@@ -1,10 +1,19 @@
+from collections.abc import Iterator
+
 import pytest
-from lane_world import World
+from lane_world import World, let_go, unless_stalled
 
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.topics import apply_topics
 from streams.lanes import app as lane_app_module
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clients(stack: Settings) -> Iterator[None]:
+    """Those that all tests share end before the broker does."""
+    yield
+    let_go()
 
 
 @pytest.fixture
@@ -19,7 +28,7 @@ def world(stack: Settings, namespace: str) -> World:
 def pipeline_topics(stack: Settings, namespace: str) -> Names:
     """The product's own topics under a namespace of one test's own."""
     names = Names(namespace)
-    apply_topics(stack.kafka, names)
+    unless_stalled(lambda: apply_topics(stack.kafka, names))
     return names
 
 
