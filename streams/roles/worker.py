@@ -79,7 +79,9 @@ def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[
     start_operations(settings.worker.metrics_host, settings.worker.metrics_port, lambda: lanes.ready, lanes.refresh_metrics)
     import faust
 
-    faust.Worker(app, loglevel="info", quiet=True, redirect_stdouts=False, override_logging=False, workdir=str(Path.cwd())).execute_from_commandline()
+    worker = faust.Worker(app, loglevel="info", quiet=True, redirect_stdouts=False, override_logging=False, workdir=str(Path.cwd()))
+    worker.spinner = None  # it writes a terminal's codes between the lines of a log
+    worker.execute_from_commandline()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """After everything else: no log of any role holds what a tenant's customers said, who they are, or a secret."""
 
+import json
 import re
 
 from tests.pipeline import Pipeline
@@ -16,3 +17,11 @@ def test_logs_tell_nothing_of_customers(pipeline: Pipeline) -> None:
         for line in text.splitlines():
             held = [said for said in (*_SAID, *_NUMBERS) if said in line]
             assert not held and not _SECRETS.search(line), f"{name}: {line}"
+
+
+def test_what_a_role_logs_is_json_a_line(pipeline: Pipeline) -> None:
+    for name in pipeline.processes.keys() - {"stand-in"}:
+        ours = [line for line in pipeline.log_of(name).splitlines() if '"event"' in line]
+        assert ours or name == "console"
+        for line in ours:
+            json.loads(line)
