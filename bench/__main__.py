@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from bench import dedupe, figures, lanes, receiver, sink
+from bench import dedupe, figures, lanes, receiver, sink, soak
 from bench.rig import Rig, servers
 
 BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
@@ -12,7 +12,10 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "dedupe": dedupe.run,
     "receiver": receiver.run,
     "sink": sink.run,
+    "soak": soak.run,
 }
+LONG = ("soak",)
+"""Run only when named."""
 
 
 def main(wanted: list[str]) -> None:
@@ -20,7 +23,7 @@ def main(wanted: list[str]) -> None:
     if unknown:
         raise SystemExit(f"{', '.join(sorted(unknown))}: benches are {', '.join(BENCHES)}")
     with servers() as rig:
-        for name in wanted or BENCHES:
+        for name in wanted or [name for name in BENCHES if name not in LONG]:
             load_average = os.getloadavg()[0]
             print(f"\n{name}: running", flush=True)
             tables = BENCHES[name](rig)

@@ -33,11 +33,20 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """Median of one figure over that of another, and what it should be at least. 0: nothing is asked."""
+    """One figure over another, and what it should be at least or at most. 0: nothing is asked."""
 
     name: str
     value: float
     at_least: float = 0.0
+    at_most: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        if self.at_least:
+            return f", wanted at least {self.at_least:g}: {'yes' if self.value >= self.at_least else 'NO'}"
+        if self.at_most:
+            return f", wanted at most {self.at_most:g}: {'yes' if self.value <= self.at_most else 'NO'}"
+        return ""
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,9 +86,7 @@ def show(table: Table) -> str:
         memory = "" if figure.memory_mib is None else f"  {figure.memory_mib:4.0f} MiB"
         note = f"  {figure.note}" if figure.note else ""
         lines.append(f"  {figure.name:{wide}}  {_number(figure.median):>9}  ({runs}){memory}{note}")
-    for one in table.ratios:
-        wanted = f", wanted at least {one.at_least:g}: {'yes' if one.value >= one.at_least else 'NO'}" if one.at_least else ""
-        lines.append(f"  {one.name}: {one.value:.2f}{wanted}")
+    lines += [f"  {one.name}: {one.value:.2f}{one.verdict}" for one in table.ratios]
     return "\n".join(lines)
 
 

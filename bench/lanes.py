@@ -49,7 +49,7 @@ def run(rig: Rig) -> list[Table]:
 def _lanes(rig: Rig) -> Pace:
     settings = rig.fresh()
     names = Names(settings.namespace)
-    fill(settings.kafka, names.topic("raw-messages"), _records(RECORDS))
+    fill(settings.kafka, names.topic("raw-messages"), records(RECORDS))
     with rig.process(settings, "bench.lanes", "ours") as worker:
         return worker.pace(committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages")), RECORDS, RECORDS)
 
@@ -57,14 +57,14 @@ def _lanes(rig: Rig) -> Pace:
 def _stock(rig: Rig) -> Pace:
     settings = rig.fresh()
     names = Names(settings.namespace)
-    fill(settings.kafka, names.topic("raw-messages"), _records(STOCK_RECORDS))
+    fill(settings.kafka, names.topic("raw-messages"), records(STOCK_RECORDS))
     survivors = set(with_duplicates(STOCK_RECORDS))
     outputs = len(survivors) + sum(map(_has_media, survivors))
     with rig.process(settings, "bench.lanes", "stock") as worker:
         return worker.pace(written(settings.kafka, names.topic("enriched-messages"), names.topic("media")), outputs, STOCK_RECORDS)
 
 
-def _records(count: int) -> Iterator[Record]:
+def records(count: int) -> Iterator[Record]:
     value = random.Random(7).randbytes(_VALUE_BYTES)
     for number in with_duplicates(count):
         yield Record(_key(number), value, [])

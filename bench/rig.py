@@ -1,5 +1,6 @@
 """What every bench stands on: servers of its own, topics and processes with a namespace a run, progress read from outside."""
 
+import json
 import os
 import secrets
 import shutil
@@ -10,9 +11,9 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -54,7 +55,6 @@ class Rig:
 
     settings: Settings
     folder: Path
-    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def fresh(self) -> Settings:
         """Settings with a namespace that nobody used, its topics there: each run begins with empty logs."""
@@ -66,10 +66,9 @@ class Rig:
     def process(self, settings: Settings, *words: str) -> Iterator["Worker"]:
         """`python -m <words>` under these settings; ended with the block."""
         log = self.folder / f"{settings.namespace}-{'-'.join(words[:3])}.log"
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("SENSORIUM_")}
         with log.open("ab") as output:
             started = subprocess.Popen(
-                [sys.executable, "-m", *words], env=plain | to_environment(settings), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [sys.executable, "-m", *words], env=_environment(settings), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         try:
             yield Worker(started, log)
@@ -80,6 +79,18 @@ class Rig:
             except subprocess.TimeoutExpired:
                 started.kill()
                 started.wait()
+
+    def result(self, settings: Settings, *words: str) -> Any:
+        """What `python -m <words>` prints: one JSON document."""
+        command = [sys.executable, "-m", *words]
+        done = subprocess.run(command, env=_environment(settings), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+        if done.returncode:
+            raise BenchFailed(f"{' '.join(words)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
+        return json.loads(done.stdout)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SENSORIUM_")} | to_environment(settings)
 
 
 @dataclass
@@ -126,10 +137,10 @@ class Worker:
 
         self.wait(answers)
 
-    def memory_mib(self) -> float:
-        """Peak resident memory of the process and its children."""
-        peaks = (line.split()[1] for pid in self._tree() for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
-        return sum(map(int, peaks)) / 1024
+    def memory_mib(self, which: Literal["VmHWM", "VmRSS"] = "VmHWM") -> float:
+        """Resident memory of the process and its children: the peak, or what it is now."""
+        found = (line.split()[1] for pid in self._tree() for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(which))
+        return sum(map(int, found)) / 1024
 
     def cpu_seconds(self) -> float:
         """CPU time so far of the process and its children."""
