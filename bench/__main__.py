@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from bench import dedupe, figures, lanes, receiver, sink, soak
+from bench import dedupe, figures, lanes, receipts, receiver, recovery, sink, soak, table
 from bench.rig import Rig, servers
 
 BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
@@ -12,6 +12,9 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "dedupe": dedupe.run,
     "receiver": receiver.run,
     "sink": sink.run,
+    "recovery": recovery.run,
+    "table": table.run,
+    "receipts": receipts.run,
     "soak": soak.run,
 }
 LONG = ("soak",)

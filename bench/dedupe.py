@@ -3,24 +3,21 @@
 The product's side is the role itself, `sensorium stream dedupe`. `python -m bench.dedupe` is the worker of the other side.
 """
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import uvloop
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
-from bench.figures import Figure, Pace, Table, paced, ratio
-from bench.rig import PARTITIONS, PATIENCE_SECONDS, Rig, committed, fill, written
+from bench.figures import Figure, Pace, Table, paced, percentile, ratio
+from bench.rig import PATIENCE_SECONDS, Rig, committed, fill, reading, written
 from bench.stock import bytes_topic, stock_app, work
 from bench.traffic import is_image, raw_record, with_duplicates
 from connectors.providers.catalogue import read
 from schemas.outcomes import Forward
 from schemas.settings import Kafka, Settings
 from schemas.topics import Names
-from storage.kafka.client import plain_producer_config, reader_config
+from storage.kafka.client import plain_producer_config
 from streams.apps.encoding import Encoding, utc_now
 from streams.settings import read_settings
 from streams.stages.arrival import Arrival
@@ -78,9 +75,9 @@ def _latency(rig: Rig) -> Table:
     runs: dict[str, list[list[float]]] = {side: [] for side in sides}
     for _ in range(LATENCY_ROUNDS):
         for side, words in sides.items():
-            runs[side].append(sorted(_milliseconds(rig, words)))
+            runs[side].append(_milliseconds(rig, words))
     figures = [
-        Figure(name=f"{side}: {name}", runs=[run[min(len(run) - 1, int(len(run) * part))] for run in of_side])
+        Figure(name=f"{side}: {name}", runs=[percentile(run, part) for run in of_side])
         for side, of_side in runs.items()
         for name, part in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
     ]
@@ -94,7 +91,7 @@ def _milliseconds(rig: Rig, words: tuple[str, ...]) -> list[float]:
     sent: dict[bytes, float] = {}
     seen: dict[bytes, float] = {}
     warming = LATENCY_PER_SECOND * LATENCY_WARMING_SECONDS
-    with rig.process(settings, *words) as worker, _reading(settings.kafka, names.topic("enriched-messages"), seen):
+    with rig.process(settings, *words) as worker, reading(settings.kafka, names.topic("enriched-messages"), seen):
         _send(settings.kafka, names.topic("raw-messages"), range(1), sent)
         worker.wait(lambda: len(seen) == 1)  # its start is not what is measured
         _send(settings.kafka, names.topic("raw-messages"), range(1, warming + LATENCY_PER_SECOND * LATENCY_SECONDS), sent)
@@ -115,30 +112,6 @@ def _send(kafka: Kafka, topic: str, numbers: range, sent: dict[bytes, float]) ->
         producer.produce(topic, value, key, headers=list(headers))
         producer.poll(0)
     producer.flush(PATIENCE_SECONDS)
-
-
-@contextmanager
-def _reading(kafka: Kafka, topic: str, seen: dict[bytes, float]) -> Iterator[None]:
-    """Notes when each key was first seen, while the block runs."""
-    eager = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 1}
-    consumer = Consumer(reader_config(kafka, "bench") | eager)
-    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(PARTITIONS)])
-    ending = threading.Event()
-
-    def read_on() -> None:
-        while not ending.is_set():
-            message = consumer.poll(0.1)
-            if message is not None and message.error() is None:
-                seen.setdefault(message.key() or b"", time.monotonic())
-
-    thread = threading.Thread(target=read_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        thread.join()
-        consumer.close()
 
 
 def stock(settings: Settings) -> Any:

@@ -77,6 +77,11 @@ def ratio(name: str, of: Figure, to: Figure, at_least: float = 0.0) -> Ratio:
     return Ratio(name=name, value=of.median / to.median, at_least=at_least)
 
 
+def percentile(values: list[float], part: float) -> float:
+    """The value that `part` of all are not above: 0.5 the middle one, 1.0 the largest."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
 def show(table: Table) -> str:
     """The table as text."""
     wide = max(len(figure.name) for figure in table.figures)

@@ -52,5 +52,5 @@ def _pace(rig: Rig, job: str, side: str, count: int, records: Callable[[int], It
 if __name__ == "__main__":
     uvloop.install()
     if sys.argv[2] == "without":
-        Ledger.receipts = lambda ledger, span, lines: []  # type: ignore[method-assign]
+        Ledger.receipts = lambda self, span, lines: []  # type: ignore[method-assign]
     work({"lanes": lanes.ours, "dedupe": create_app}[sys.argv[1]](read_settings()))

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from bench.figures import Pace
 from schemas.headers import Headers
@@ -147,9 +148,13 @@ class Worker:
         ticks = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13] for pid in self._tree())
         return sum(int(user) + int(system) for user, system in ticks) / os.sysconf("SC_CLK_TCK")
 
-    def _tree(self) -> list[int]:
+    def children(self) -> list[int]:
+        """Process ids."""
         pid = self.process.pid
-        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def _tree(self) -> list[int]:
+        return [self.process.pid, *self.children()]
 
     def _look(self, count: Callable[[], int], deadline: float) -> int:
         if self.process.poll() is not None or time.monotonic() > deadline:
@@ -206,3 +211,27 @@ def written(kafka: Kafka, *topics: str) -> Callable[[], int]:
     asking = Consumer(reader_config(kafka, "bench") | _QUIET)
     places = [TopicPartition(topic, partition) for topic in topics for partition in range(PARTITIONS)]
     return lambda: sum(asking.get_watermark_offsets(place, 10.0)[1] for place in places)
+
+
+@contextmanager
+def reading(kafka: Kafka, topic: str, seen: dict[bytes, float]) -> Iterator[None]:
+    """Notes when each key was first seen, while the block runs."""
+    eager = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 1}
+    consumer = Consumer(reader_config(kafka, "bench") | eager)
+    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(PARTITIONS)])
+    ending = threading.Event()
+
+    def read_on() -> None:
+        while not ending.is_set():
+            message = consumer.poll(0.1)
+            if message is not None and message.error() is None:
+                seen.setdefault(message.key() or b"", time.monotonic())
+
+    thread = threading.Thread(target=read_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
+        consumer.close()
