@@ -49,7 +49,7 @@ check: $(READY) ## style, types, imports, compose file and Dockerfile
 test: parts ## all tests, on real servers of their own; TESTS=tests/unit for some
 	$(BIN)/python -m pytest $(TESTS)
 
-bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink for some
+bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink|recovery|table|receipts for some; BENCH=soak MINUTES=m
 	$(BIN)/python -m bench $(BENCH)
 
 chaos: parts ## faults on a stack of its own; FAULT=name,name SEED=n MINUTES=m; FAULT=all for every fault

@@ -1,4 +1,4 @@
-"""`make bench`: product and reference side by side in one run, in turns. `BENCH=lanes|dedupe|receiver|sink` picks some."""
+"""`make bench`: product and reference side by side in one run, in turns. `BENCH="lanes sink"` picks some."""
 
 import os
 import sys

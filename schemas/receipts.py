@@ -7,7 +7,7 @@ and every record of its source has one line. Counters tell the same, but die wit
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import sub
+from operator import itemgetter, sub
 from typing import NamedTuple
 
 from schemas.codec import Undecodable, encode
@@ -21,6 +21,9 @@ VERDICTS = 256
 """`given` holds one byte a record."""
 
 
+_NO_COLUMNS: tuple[tuple[()], ...] = ((),) * 6
+
+
 class Line(NamedTuple):
     """One record of the source and what became of it."""
 
@@ -30,6 +33,10 @@ class Line(NamedTuple):
     outcome: str
     reason: str
     generation: int
+
+
+_KEY = itemgetter(1)
+_VERDICT = itemgetter(3, 4, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +63,10 @@ class Ledger:
         return [self._receipt(span if number == len(portions) else standing, portion, at) for number, portion in enumerate(portions, 1)]
 
     def _receipt(self, span: Span, lines: Sequence[Line], at: datetime) -> bytes:
-        known: dict[tuple[str, str, int], int] = {}
-        given = bytes(known.setdefault(one[3:], len(known)) for one in lines)
+        # A column at a time, in C: a line at a time takes three times as long.
+        offsets, keys, received_ms, *labels = zip(*lines, strict=True) if lines else _NO_COLUMNS
+        verdicts = list(zip(*labels, strict=True))
+        known = {verdict: number for number, verdict in enumerate(dict.fromkeys(verdicts))}
         return encode(
             Receipt(
                 stage=self.stage,
@@ -67,10 +76,10 @@ class Ledger:
                 next_offset=span.next_offset,
                 at=at,
                 verdicts=tuple(Verdict(outcome=outcome, reason=reason, generation=generation) for outcome, reason, generation in known),
-                given=given,
-                offsets=_steps(span.first_offset, [one.offset for one in lines]),
-                received_ms=_steps(0, [one.received_ms for one in lines]),
-                keys=tuple(one.key for one in lines),
+                given=bytes(map(known.__getitem__, verdicts)),
+                offsets=_steps(span.first_offset, offsets),
+                received_ms=_steps(0, received_ms),
+                keys=keys,
             )
         )
 
@@ -88,6 +97,9 @@ def lines_of(receipt: Receipt) -> list[Line]:
 
 
 def _portions(lines: Sequence[Line]) -> Iterable[Sequence[Line]]:
+    if 0 < len(lines) <= RECORDS and sum(map(len, map(_KEY, lines))) <= KEY_BYTES and len(set(map(_VERDICT, lines))) <= VERDICTS:
+        yield lines  # nearly always
+        return
     begin, size = 0, 0
     verdicts: set[tuple[str, str, int]] = set()
     for here, one in enumerate(lines):
@@ -102,7 +114,7 @@ def _portions(lines: Sequence[Line]) -> Iterable[Sequence[Line]]:
 
 def _steps(start: int, values: Sequence[int]) -> tuple[int, ...]:
     """Differences are small, and small numbers are short in Avro."""
-    return tuple(map(sub, values, [start, *values]))
+    return tuple(map(sub, values, (start, *values)))
 
 
 def _sums(start: int, steps: Iterable[int]) -> Iterable[int]:
