@@ -48,7 +48,8 @@ def _fill(settings: Settings, count: int) -> None:
     """The changelog as claims leave it, and the committed offsets without which a lane with ids does not open."""
     identity = _identity(settings, 0)
     topic = NewTopic(identity.changelog, PARTITIONS, 1, config={"cleanup.policy": "delete"})
-    AdminClient(client_config(settings.kafka)).create_topics([topic])[identity.changelog].result(30)
+    admin = AdminClient(client_config(settings.kafka))  # a name of its own: it must outlive its call
+    admin.create_topics([topic])[identity.changelog].result(30)
     fill(settings.kafka, identity.changelog, _claims(count))
     group = Consumer(reader_config(settings.kafka, identity.group))
     group.commit(offsets=[TopicPartition(identity.source, partition, 0) for partition in range(PARTITIONS)], asynchronous=False)
