@@ -31,13 +31,18 @@ DAYS = 8
 
 def run(rig: Rig) -> list[Table]:
     seconds, sizes = [], []
+    grown: dict[int, list[int]] = {}
     for count in COUNTS:
         settings = rig.fresh()
         _fill(settings, count)
         runs = [rig.result(settings, "bench.table", str(count)) for _ in range(ROUNDS)]
         name = f"{count:,} ids"
         seconds.append(Figure(name=name, runs=[run["seconds"] for run in runs], memory_mib=max(run["peak_mib"] for run in runs)))
-        sizes.append(Figure(name=name, runs=[run["bytes"] / count for run in runs]))
+        grown[count] = [run["bytes"] for run in runs]
+        sizes.append(Figure(name=name, runs=[size / count for size in grown[count]]))
+    fewest, most = min(COUNTS), max(COUNTS)
+    further = [(much - little) / (most - fewest) for little, much in zip(grown[fewest], grown[most], strict=True)]
+    sizes.append(Figure(name="each further id", runs=further, note="the rest is what loading leaves behind, once"))
     return [
         Table(bench="table", title=f"dedupe's table: a cold load through `open`, {PARTITIONS} partitions at once", unit="s", figures=seconds),
         Table(bench="table", title="dedupe's table: growth of resident memory for each id", unit="bytes", figures=sizes),
