@@ -4,11 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.chaos.book import POISON, Accepted
+from tests.chaos.book import POISON, Accepted, Kind
 from tests.chaos.facts import Facts, Row
 
 RECORDING_SECONDS = 1.0
 """After the model's answer a call is in flight until the worker has recorded it."""
+
+REASONS: dict[Kind, str] = {"not_json": "not_json", "undecodable": "record_undecodable", "killer": "process_killer"}
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,12 @@ def unplanned_quarantine(facts: Facts) -> Iterator[str]:
     return (f"{one.key} {one.stage} {one.reason}" for one in facts.quarantined if one.key not in planned and one.key not in facts.ambiguous)
 
 
+def wrong_reason(facts: Facts) -> Iterator[str]:
+    """Poison stands in quarantine for what it is."""
+    kinds = {entry.key: entry.kind for entry in facts.accepted if entry.kind in POISON}
+    return (f"{one.key} {one.reason}" for one in facts.quarantined if one.key in kinds and one.reason != REASONS[kinds[one.key]])
+
+
 def files_missing(facts: Facts) -> Iterator[str]:
     """Attachments stored, rows of media_objects and objects in the bucket are the same set; orphans are allowed (swept after a day)."""
     prefix_free = {name[name.index("media/") :] for name in facts.objects if "media/" in name}
@@ -158,6 +166,7 @@ PROMISES: dict[str, Callable[[Facts], Iterator[str]]] = {
     "stuck": stuck,
     "degraded": degraded,
     "unplanned_quarantine": unplanned_quarantine,
+    "wrong_reason": wrong_reason,
     "files_missing": files_missing,
     "paid_too_often": paid_too_often,
     "unbalanced": unbalanced,

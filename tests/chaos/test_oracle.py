@@ -54,6 +54,7 @@ BREAKS: dict[str, list[Facts]] = {
     "stuck": [replace(WHOLE, rows=(TEXT_ROW, replace(IMAGE_ROW, status="pending")))],
     "degraded": [replace(WHOLE, rows=(TEXT_ROW, replace(IMAGE_ROW, status="degraded")))],
     "unplanned_quarantine": [replace(WHOLE, quarantined=(*WHOLE.quarantined, Refused("a", TEXT, "dedupe", "stage_error")))],
+    "wrong_reason": [replace(WHOLE, quarantined=(Refused("a", POISON, "dedupe", "stage_error"),))],
     "files_missing": [
         replace(WHOLE, objects=frozenset()),
         replace(WHOLE, stored=()),

@@ -1,5 +1,6 @@
 """What a fault may lay hands on: the pipeline's processes, its servers, the traffic, and notes of what was done."""
 
+import asyncio
 import os
 import random
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.topics import STAGES
+from tests.chaos import gather
 from tests.chaos.generator import Generator
 from tests.chaos.media import MediaServer
 from tests.chaos.proxy import Proxy
@@ -194,6 +196,18 @@ class World:
         """Notes a failure of the run, by name, when the condition does not come true."""
         if not self.until(condition, seconds):
             self.failures.append(f"not within {seconds:g} s: {what}")
+
+    def refused_keys(self) -> set[str]:
+        """What stands in quarantine now."""
+
+        async def ask() -> set[str]:
+            connection = await gather.open_connection(self.pipeline.settings)
+            try:
+                return {one.key for one in await gather.refused(connection, [sender.tenant for sender in self.senders])}
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
 
     def disturb(self, what: str) -> None:
         self.disturbed.append(time.time())

@@ -23,7 +23,7 @@ FAULTS: dict[str, Fault] = {
     for fault in (
         Fault("calm", lambda world: world.sleep(world.seconds), 5, 30),
         Fault("kill_roles", roles.kill_roles, 20, 90, in_short=True),
-        Fault("windows", roles.windows, 30, 600),
+        Fault("windows", roles.windows, 60, 600, in_short=True),
         Fault("rolling", roles.rolling, 10, 60, in_short=True),
         Fault("membership", roles.membership, 15, 90, in_short=True),
         Fault("frozen", roles.frozen, 9, 14, in_short=True),
@@ -50,7 +50,7 @@ FAULTS: dict[str, Fault] = {
         Fault("media_429", models.media("rate_limited"), 8, 30),
         Fault("storm", traffic.storm, 10, 30, in_short=True),
         Fault("undecodable", traffic.undecodable, 3, 10),
-        Fault("killer_body", traffic.killer_body, 20, 60),
+        Fault("killer_body", traffic.killer_body, 3, 20),
         Fault("flood", traffic.flood, 15, 60),
     )
 }

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections import Counter
 from contextlib import ExitStack
 
 from schemas.topics import STAGES
@@ -14,10 +15,11 @@ ROLE_WINDOWS = {
     "sink": ("sink_before_commit", "sink_after_commit"),
     "receive": ("receiver_before_write", "receiver_before_answer"),
 }
-FIRST_REACHED = {"describe": (3, 8), "transcribe": (2, 5), "sink": (5, 20), "receive": (10, 30)}
-"""How often a window is passed before it kills, where it is passed less often than elsewhere."""
+OFTEN = (10, 40)
+RARELY = {"store_media": (3, 12), "describe": (2, 8), "transcribe": (2, 5), "sink": (5, 20)}
+"""How often a window is passed before it kills."""
 HITS_SHORT, HITS_LONG = 3, 20
-ROUND_SECONDS = 60.0
+WINDOWS_SECONDS_SHORT, WINDOWS_SECONDS_LONG = 120.0, 900.0
 
 
 def kill_roles(world: World) -> None:
@@ -29,49 +31,65 @@ def kill_roles(world: World) -> None:
 
 
 def windows(world: World) -> None:
-    """Each critical window of lanes, sink and receiver kills its process at least `wanted` times. A second receiver lets traffic pass."""
-    wanted = HITS_LONG if world.long else HITS_SHORT
+    """Each critical window of lanes, sink and receiver kills the process that is in it, again and again, in all processes at once.
+
+    In short each stage dies in one window, drawn by the seed; in long each dies in every one. A second receiver lets traffic pass.
+    """
+    wanted, limit = (HITS_LONG, WINDOWS_SECONDS_LONG) if world.long else (HITS_SHORT, WINDOWS_SECONDS_SHORT)
+    turned = list(LANE_WINDOWS)
+    world.rng.shuffle(turned)
+    marks = [_Mark(world, role, list(several), wanted) for role, several in ROLE_WINDOWS.items()]
+    for number, stage in enumerate(STAGES):
+        in_turn = [turned[(number + step) % len(turned)] for step in range(len(turned))]
+        marks.append(_Mark(world, stage, in_turn, wanted // len(STAGES)) if world.long else _Mark(world, stage, in_turn[:1], wanted))
     world.crew.start("receive#2")
-    hits: dict[str, int] = {}
-    for number, window in enumerate(LANE_WINDOWS):
-        stages = STAGES if world.long else ("dedupe", STAGES[1 + number % 4])
-        armed: dict[str, str] = dict.fromkeys(stages, window)
-        if number < 4:
-            other, windows = list(ROLE_WINDOWS.items())[number // 2]
-            armed[other] = windows[number % 2]
-        for name, count in _one_round(world, armed, wanted).items():
-            hits[armed[name]] = hits.get(armed[name], 0) + count
+    for mark in marks:
+        mark.arm()
+
+    def all_hit() -> bool:
+        world.crew.calm()  # they are meant to die: no back-off
+        for mark in marks:
+            mark.look()
+        return not any(mark.left for mark in marks)
+
+    world.until(all_hit, limit)
     world.crew.stop("receive#2")
-    world.notes["window_hits"] = hits
-    world.kills += sum(hits.values())
-    world.failures += [f"window {name} was hit {count} times, {wanted} wanted" for name, count in hits.items() if count < wanted]
+    hits = sum((mark.hits for mark in marks), Counter[str]())
+    world.kills += hits.total()
+    world.notes["window_hits"] = dict(hits)
+    world.failures += [f"{mark.name} died {mark.hits[window]} times {window}, {mark.wanted} wanted" for mark in marks for window in mark.left]
 
 
-def _one_round(world: World, armed: dict[str, str], wanted: int) -> dict[str, int]:
-    """Arms all of these processes at once, waits until each window killed often enough, and disarms them."""
-    sizes = {name: world.crew.log_size(name) for name in armed}
-    died = len(world.crew.deaths)
-    for name, window in armed.items():
-        world.crew.replace(name, f"{window}:{world.rng.randint(*FIRST_REACHED.get(name, (10, 40)))}")
-    world.disturb(f"armed {', '.join(sorted(set(armed.values())))}")
+class _Mark:
+    """A process and the windows in which it must die `wanted` times each, one window after the other."""
 
-    def hits() -> dict[str, int]:
-        found = {name: world.crew.worker_deaths(name, sizes[name]) for name in armed if name in STAGES}
-        for name in armed.keys() - set(STAGES):
-            found[name] = sum(1 for _, who, code in world.crew.deaths[died:] if who == name and code == -signal.SIGKILL)
-        return found
+    def __init__(self, world: World, name: str, left: list[str], wanted: int) -> None:
+        self.name = name
+        self.left = left
+        self.wanted = wanted
+        self.hits: Counter[str] = Counter()
+        self._world = world
 
-    def enough() -> bool:
-        found = hits()
-        return sum(found.get(stage, 0) for stage in STAGES) >= wanted and all(found[name] >= wanted for name in armed.keys() - set(STAGES))
+    def arm(self) -> None:
+        """For the next window, or for none when all had their deaths."""
+        world, name = self._world, self.name
+        self._log_bytes, self._deaths = world.crew.log_size(name), len(world.crew.deaths)
+        world.disturb(f"{name} is to die {self.left[0]}" if self.left else f"{name} is to live")
+        world.crew.replace(name, f"{self.left[0]}:{world.rng.randint(*RARELY.get(name, OFTEN))}" if self.left else "")
 
-    world.until(enough, ROUND_SECONDS * (5 if world.long else 1))
-    world.crew.calm()
-    found = hits()
-    for name in armed:
-        world.crew.replace(name)
-    world.disturb("disarmed")
-    return found
+    def look(self) -> None:
+        """Counts the deaths; when there were enough in this window, goes on to the next."""
+        if self.left:
+            window = self.left[0]
+            self.hits[window] = self._died()
+            if self.hits[window] >= self.wanted:
+                self.left.pop(0)
+                self.arm()
+
+    def _died(self) -> int:
+        if self.name in STAGES:
+            return self._world.crew.worker_deaths(self.name, self._log_bytes)
+        return sum(1 for _, name, code in self._world.crew.deaths[self._deaths :] if name == self.name and code == -signal.SIGKILL)
 
 
 def rolling(world: World) -> None:

@@ -4,12 +4,14 @@ from confluent_kafka import Producer
 
 from storage.kafka.client import plain_producer_config
 from streams.local.samples import Sample
+from streams.roles.stream import STRIKES
 from tests.chaos.book import Item
 from tests.chaos.fairness import compare
 from tests.chaos.traffic import killer
 from tests.chaos.world import World, listeners
 
 MARKER = "chaos-killer"
+KILLED_SECONDS = 90.0
 
 
 def storm(world: World) -> None:
@@ -46,9 +48,15 @@ def killer_body(world: World) -> None:
     """A body that kills the process that reads it: after three deaths it goes to quarantine unread, and the rest goes on."""
     world.crew.replace("dedupe", f"read:{MARKER}")
     world.wait_ready("dedupe")
-    sender = world.senders[0]
-    world.generator.send([killer(world.generator.traffic.make(sender, "text"), MARKER)])
+    log_bytes = world.crew.log_size("dedupe")
+    body = killer(world.generator.traffic.make(world.senders[0], "text"), MARKER)
+    world.generator.send([body])
+    world.must(lambda: body.key in world.refused_keys(), KILLED_SECONDS, "the body is in quarantine")
     world.sleep(world.seconds)
+    deaths = world.crew.worker_deaths("dedupe", log_bytes)
+    world.kills += deaths
+    if deaths != STRIKES:
+        world.failures.append(f"the body killed {deaths} times, not {STRIKES}")
     world.crew.replace("dedupe")
 
 
