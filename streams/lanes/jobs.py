@@ -272,7 +272,12 @@ class Jobs:
             return
         if self._timer is not None:
             self._timer[1].cancel()
-        self._timer = (wake, asyncio.get_running_loop().call_later(max(0.0, wake - now) + 0.001, self.pump))
+        self._timer = (wake, asyncio.get_running_loop().call_later(max(0.0, wake - now) + 0.001, self._woken))
+
+    def _woken(self) -> None:
+        """A loop's timer may fire a moment too early: one that is spent must not be taken for one that is still to come."""
+        self._timer = None
+        self.pump()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from schemas.settings import Settings
 from tests.chaos import gather
-from tests.chaos.book import POISON, Book
+from tests.chaos.book import POISON, Accepted, Book
 from tests.chaos.world import World
 
 MORE_SECONDS = 5.0
@@ -26,6 +26,7 @@ class Completions:
         self._settings = settings
         self._book = book
         self._tenants = tenants
+        self._since = time.time()  # here: the thread may begin later than who asks
         self._ending = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="completions", daemon=True)
         self._thread.start()
@@ -34,24 +35,23 @@ class Completions:
         self._ending.set()
         self._thread.join(10)
 
-    def waiting(self, since: float) -> set[str]:
-        """Messages accepted since then that are not finished yet."""
-        return {
-            e.key for e in list(self._book.accepted.values()) if e.at >= since and e.tenant in self._tenants and e.kind not in POISON
-        } - self.at.keys()
+    def waiting(self, until: float = float("inf")) -> set[str]:
+        """Messages accepted before then that are not finished yet."""
+        return {entry.key for entry in self._accepted(self._since, until)} - self.at.keys()
 
     def latencies(self, since: float, until: float) -> list[float]:
         """Accepted → row finished, of what was accepted in that time; what is not finished yet counts with its age."""
         now = time.time()
-        entries = [e for e in list(self._book.accepted.values()) if since <= e.at < until and e.tenant in self._tenants and e.kind not in POISON]
-        return sorted(max(0.0, self.at.get(entry.key, now) - entry.at) for entry in entries)
+        return sorted(max(0.0, self.at.get(entry.key, now) - entry.at) for entry in self._accepted(since, until))
+
+    def _accepted(self, since: float, until: float) -> list[Accepted]:
+        return [e for e in list(self._book.accepted.values()) if since <= e.at < until and e.tenant in self._tenants and e.kind not in POISON]
 
     async def _run(self) -> None:
-        began = time.time()
         connection = await gather.open_connection(self._settings)
         try:
             while not self._ending.is_set():
-                if waiting := self.waiting(began):
+                if waiting := self.waiting():
                     found = await connection.fetch(
                         "SELECT message_key FROM chat_messages WHERE tenant_id = ANY($1) AND message_key = ANY($2) AND status <> 'pending'",
                         self._tenants,
@@ -84,7 +84,7 @@ def compare(world: World, victim: str, seconds: float, *, quiet_rate: float | No
         began = time.time()
         yield
         ended = time.time()
-        world.until(lambda: not completions.waiting(before), MORE_SECONDS * 2)
+        world.until(lambda: not completions.waiting(ended), MORE_SECONDS * 2)
         baseline, now = completions.latencies(before, began), completions.latencies(began, ended)
     finally:
         completions.close()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from schemas.topics import STAGES
 from storage.postgres.tenancy import Tenancy
@@ -39,6 +39,8 @@ from tests.pipeline import ROLES, Pipeline
 TENANTS = 4
 DRAIN_SECONDS = 150.0
 LAG_SECONDS = 30.0
+MODEL_SECONDS = 25.0
+"""More than a hanging model hangs (faults/models.py): a call that is given up and paid all the same would not be explained."""
 PROGRESS_SECONDS = 5.0
 WARM_SECONDS = 2.0
 _INTERRUPTED = re.compile(rb'"event": "(?:worker_ended|partitions_assigned|lane_failed)"')
@@ -300,8 +302,10 @@ def running(options: Options) -> Iterator[Chaos]:
     with servers() as own, tempfile.TemporaryDirectory(prefix="sensorium-chaos-logs-") as name:
         plain = Pipeline(own.settings, f"c{secrets.token_hex(3)}", Path(name), model_retry_seconds=3600, media_retry_seconds=3600)
         port = plain._port("store")
-        plain.settings = msgspec.structs.replace(
-            plain.settings, objects=msgspec.structs.replace(plain.settings.objects, endpoint=f"http://127.0.0.1:{port}")
+        plain.settings = replace(
+            plain.settings,
+            objects=replace(plain.settings.objects, endpoint=f"http://127.0.0.1:{port}"),
+            openai=replace(plain.settings.openai, timeout_seconds=MODEL_SECONDS),
         )
         host, _, target = own.settings.objects.endpoint.removeprefix("http://").partition(":")
         crew = Crew(plain)

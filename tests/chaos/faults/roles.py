@@ -19,7 +19,7 @@ OFTEN = (10, 40)
 RARELY = {"store_media": (3, 12), "describe": (2, 8), "transcribe": (2, 5), "sink": (5, 20)}
 """How often a window is passed before it kills."""
 HITS_SHORT, HITS_LONG = 3, 20
-WINDOWS_SECONDS_SHORT, WINDOWS_SECONDS_LONG = 120.0, 900.0
+WINDOWS_SECONDS = 900.0
 
 
 def kill_roles(world: World) -> None:
@@ -35,7 +35,7 @@ def windows(world: World) -> None:
 
     In short each stage dies in one window, drawn by the seed; in long each dies in every one. A second receiver lets traffic pass.
     """
-    wanted, limit = (HITS_LONG, WINDOWS_SECONDS_LONG) if world.long else (HITS_SHORT, WINDOWS_SECONDS_SHORT)
+    wanted = HITS_LONG if world.long else HITS_SHORT
     turned = list(LANE_WINDOWS)
     world.rng.shuffle(turned)
     marks = [_Mark(world, role, list(several), wanted) for role, several in ROLE_WINDOWS.items()]
@@ -43,6 +43,7 @@ def windows(world: World) -> None:
         in_turn = [turned[(number + step) % len(turned)] for step in range(len(turned))]
         marks.append(_Mark(world, stage, in_turn, wanted // len(STAGES)) if world.long else _Mark(world, stage, in_turn[:1], wanted))
     world.crew.start("receive#2")
+    world.must(lambda: listeners(world.pipeline.ports["receive"]) == 2, 60, "a second receiver")
     for mark in marks:
         mark.arm()
 
@@ -52,12 +53,15 @@ def windows(world: World) -> None:
             mark.look()
         return not any(mark.left for mark in marks)
 
-    world.until(all_hit, limit)
+    world.until(all_hit, WINDOWS_SECONDS if world.long else WINDOWS_SECONDS / 3)
+    world.failures += [f"{mark.name} died {mark.hits[window]} times {window}, {mark.wanted} wanted" for mark in marks for window in mark.left]
+    for mark in marks:
+        mark.disarm()
+    world.must(lambda: listeners(world.pipeline.ports["receive"]) == 2, 60, "the first receiver again")
     world.crew.stop("receive#2")
     hits = sum((mark.hits for mark in marks), Counter[str]())
     world.kills += hits.total()
     world.notes["window_hits"] = dict(hits)
-    world.failures += [f"{mark.name} died {mark.hits[window]} times {window}, {mark.wanted} wanted" for mark in marks for window in mark.left]
 
 
 class _Mark:
@@ -85,6 +89,11 @@ class _Mark:
             if self.hits[window] >= self.wanted:
                 self.left.pop(0)
                 self.arm()
+
+    def disarm(self) -> None:
+        if self.left:
+            self.left.clear()
+            self.arm()
 
     def _died(self) -> int:
         if self.name in STAGES:
