@@ -10,6 +10,7 @@ import msgspec
 
 from schemas.settings import Secret, Settings
 from schemas.topics import MAX_RECORD_BYTES
+from storage import failpoints  # noqa: F401  takes its variable out of the environment before that is read: it is no setting
 
 PREFIX = "SENSORIUM_"
 _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")

@@ -1,3 +1,7 @@
+import signal
+import subprocess
+import sys
+
 import msgspec
 import pytest
 
@@ -87,3 +91,9 @@ def test_the_largest_body_that_still_fits_is_allowed() -> None:
 
 def test_a_secret_does_not_show_itself() -> None:
     assert "hunter2" not in repr(Settings(openai=Openai(api_key=Secret("hunter2")), postgres=Postgres(dsn=Secret("hunter2"))))
+
+
+def test_an_armed_failpoint_is_taken_for_no_setting() -> None:
+    program = "from streams.settings import read_settings; read_settings(); from storage import failpoints; failpoints.reached('here')"
+    done = subprocess.run([sys.executable, "-c", program], env={"SENSORIUM_FAILPOINT": "here:1"}, capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
