@@ -11,7 +11,9 @@ from pathlib import Path
 _SOURCE = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -21,11 +23,14 @@ _SOURCE = r"""
 
 static volatile int64_t *shift;
 static int (*real)(clockid_t, struct timespec *);
+static int (*real_wait)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
 
 __attribute__((constructor)) static void open_shift(void) {
     const char *path = getenv("CHAOS_CLOCK");
     int file = path ? open(path, O_RDONLY) : -1;
     real = dlsym(RTLD_NEXT, "clock_gettime");
+    real_wait = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");  /* dlsym finds the one before it */
+    if (!real_wait) real_wait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
     if (file >= 0) {
         void *found = mmap(0, 8, PROT_READ, MAP_SHARED, file, 0);
         shift = found == MAP_FAILED ? 0 : found;
@@ -45,6 +50,20 @@ int gettimeofday(struct timeval *restrict at, void *restrict zone) {
     at->tv_sec = now.tv_sec;
     at->tv_usec = now.tv_nsec / 1000;
     return result;
+}
+
+/* The kernel waits by its own clock: by slices, so that a step is seen by who waits already. A monotonic time is a small number. */
+int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex, const struct timespec *restrict until) {
+    if (!shift || until->tv_sec < 1000000000) return real_wait(cond, mutex, until);
+    for (;;) {
+        struct timespec slice, end = *until;
+        real(CLOCK_REALTIME, &slice);
+        slice.tv_sec += 1;
+        end.tv_sec -= *shift;
+        int last = end.tv_sec < slice.tv_sec || (end.tv_sec == slice.tv_sec && end.tv_nsec <= slice.tv_nsec);
+        int result = real_wait(cond, mutex, last ? &end : &slice);
+        if (result != ETIMEDOUT || last) return result;
+    }
 }
 
 time_t time(time_t *at) {

@@ -1,6 +1,8 @@
 """The run's own tools do what the faults rely on."""
 
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -76,9 +78,6 @@ def test_the_proxy_hurts_an_upload_as_it_is_told(mode: Mode, seen: int | None) -
 
 
 def test_a_process_sees_its_wall_clock_step_back() -> None:
-    import subprocess
-    import sys
-
     program = "import sys, time, datetime\nfor _ in sys.stdin: print(time.time(), datetime.datetime.now().timestamp(), flush=True)"
     with (
         shifted() as clock,
@@ -97,6 +96,23 @@ def test_a_process_sees_its_wall_clock_step_back() -> None:
         after = seen()
         process.stdin.close()
     assert all(3500 < a - b < 3601 for a, b in zip(before, after, strict=True))
+
+
+def test_a_process_whose_clock_stepped_back_still_waits_as_long_as_it_means_to() -> None:
+    program = """
+import ctypes, time
+libc = ctypes.CDLL(None)
+class At(ctypes.Structure): _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
+cond, mutex = ctypes.create_string_buffer(64), ctypes.create_string_buffer(64)
+libc.pthread_mutex_lock(mutex)
+began, until = time.monotonic(), time.time() + 1.5
+libc.pthread_cond_timedwait(cond, mutex, ctypes.byref(At(int(until), int(until % 1 * 1e9))))
+print(time.monotonic() - began)
+"""
+    with shifted() as clock:
+        clock.step(-3600)
+        done = subprocess.run([sys.executable, "-c", program], env=clock.environment, capture_output=True, text=True, timeout=60, check=True)
+    assert 1.4 < float(done.stdout) < 30
 
 
 def test_moments_close_together_are_one() -> None:
