@@ -45,15 +45,15 @@ class Proxy:
                 self.hurt += 1
                 return
             if self.mode == "error":
-                self._answer_error(client)
+                self._answer_error(client, client.recv(65536))
                 return
             with socket.create_connection(self._target, 5) as store:
                 self._relay(client, store)
 
-    def _answer_error(self, client: socket.socket) -> None:
-        self.hurt += 1
-        client.recv(65536)
-        client.sendall(_ERROR)
+    def _answer_error(self, client: socket.socket, asked: bytes) -> None:
+        if asked:
+            self.hurt += 1
+            client.sendall(_ERROR)
 
     def _relay(self, client: socket.socket, store: socket.socket) -> None:
         sent = 0
@@ -65,8 +65,11 @@ class Proxy:
                     data = key.fileobj.recv(65536)  # type: ignore[union-attr]
                     if not data:
                         return
+                    if self.mode == "refuse":
+                        self.hurt += 1
+                        return
                     if key.fileobj is client and self.mode == "error":
-                        self._answer_error(client)
+                        self._answer_error(client, data)
                         return
                     if key.fileobj is client and self.mode == "cut":
                         sent = len(data) if data.startswith((b"PUT", b"GET", b"HEAD")) else sent + len(data)

@@ -77,6 +77,21 @@ def test_the_proxy_hurts_an_upload_as_it_is_told(mode: Mode, seen: int | None) -
     store.server_close()
 
 
+@pytest.mark.parametrize("mode", ["refuse", "error", "cut"])
+def test_the_relay_also_hurts_a_connection_that_is_open_already(mode: Mode) -> None:
+    port = free_port(set())
+    with socket.create_server(("127.0.0.1", 0)) as store, proxy(port, store.getsockname()) as relay:
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(b"HEAD / HTTP/1.1\r\n\r\n")
+            inside, _ = store.accept()
+            with inside:
+                assert inside.recv(100) == b"HEAD / HTTP/1.1\r\n\r\n"
+                relay.mode = mode
+                client.sendall(b"PUT / HTTP/1.1\r\n\r\n")
+                answer = client.recv(100)
+        assert (answer.startswith(b"HTTP/1.1 500"), relay.hurt) == (mode == "error", 1)
+
+
 def test_a_process_sees_its_wall_clock_step_back() -> None:
     program = "import sys, time, datetime\nfor _ in sys.stdin: print(time.time(), datetime.datetime.now().timestamp(), flush=True)"
     with (
