@@ -22,8 +22,11 @@ from streams.lanes.transactions import Abandoned, LaneIdentity, OffsetLost, Part
 log = structlog.get_logger()
 T = TypeVar("T")
 
-STUCK_SECONDS = 30.0
-"""A commit that takes longer will not come back: librdkafka's send_offsets can ignore its own time-out."""
+STUCK_SECONDS = 15.0
+"""A commit that takes longer will not come back: librdkafka's send_offsets can ignore its own time-out, of 10 s.
+
+So it does in the first transaction after a broker was away, in one stage after the other: what is waited here is waited by each.
+"""
 
 
 class Intake(Protocol):
