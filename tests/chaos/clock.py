@@ -18,18 +18,21 @@ _SOURCE = r"""
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
 static volatile int64_t *shift;
 static int (*real)(clockid_t, struct timespec *);
 static int (*real_wait)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
+static int (*real_c11_wait)(cnd_t *, mtx_t *, const struct timespec *);
 
 __attribute__((constructor)) static void open_shift(void) {
     const char *path = getenv("CHAOS_CLOCK");
     int file = path ? open(path, O_RDONLY) : -1;
     real = dlsym(RTLD_NEXT, "clock_gettime");
     real_wait = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");  /* dlsym finds the one before it */
+    real_c11_wait = dlsym(RTLD_NEXT, "cnd_timedwait");
     if (!real_wait) real_wait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
     if (file >= 0) {
         void *found = mmap(0, 8, PROT_READ, MAP_SHARED, file, 0);
@@ -53,17 +56,24 @@ int gettimeofday(struct timeval *restrict at, void *restrict zone) {
 }
 
 /* The kernel waits by its own clock: by slices, so that a step is seen by who waits already. A monotonic time is a small number. */
-int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex, const struct timespec *restrict until) {
-    if (!shift || until->tv_sec < 1000000000) return real_wait(cond, mutex, until);
-    for (;;) {
-        struct timespec slice, end = *until;
-        real(CLOCK_REALTIME, &slice);
-        slice.tv_sec += 1;
-        end.tv_sec -= *shift;
-        int last = end.tv_sec < slice.tv_sec || (end.tv_sec == slice.tv_sec && end.tv_nsec <= slice.tv_nsec);
-        int result = real_wait(cond, mutex, last ? &end : &slice);
-        if (result != ETIMEDOUT || last) return result;
+#define BY_SLICES(wait, timed_out)                                                                            \
+    if (!shift || until->tv_sec < 1000000000) return wait(cond, mutex, until);                                \
+    for (;;) {                                                                                                \
+        struct timespec slice, end = *until;                                                                  \
+        real(CLOCK_REALTIME, &slice);                                                                         \
+        slice.tv_sec += 1;                                                                                    \
+        end.tv_sec -= *shift;                                                                                 \
+        int last = end.tv_sec < slice.tv_sec || (end.tv_sec == slice.tv_sec && end.tv_nsec <= slice.tv_nsec); \
+        int result = wait(cond, mutex, last ? &end : &slice);                                                 \
+        if (result != timed_out || last) return result;                                                       \
     }
+
+int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex, const struct timespec *restrict until) {
+    BY_SLICES(real_wait, ETIMEDOUT)
+}
+
+int cnd_timedwait(cnd_t *restrict cond, mtx_t *restrict mutex, const struct timespec *restrict until) {
+    BY_SLICES(real_c11_wait, thrd_timedout)
 }
 
 time_t time(time_t *at) {
