@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -93,6 +93,20 @@ class FakeRecord:
         return 1, 0
 
 
+def _produced(producer: Producer, topic: str, values: Sequence[bytes], key: bytes, partition: int, headers: Headers) -> list[KafkaError]:
+    """Why records were not taken; nothing: all were."""
+    refused: list[KafkaError] = []
+    for value in values:
+        while True:
+            try:
+                producer.produce(topic, value, key, partition, headers=headers, on_delivery=lambda error, _: refused.append(error) if error else None)
+                break
+            except BufferError:
+                producer.poll(0.1)
+    assert producer.flush(SECONDS) == 0
+    return refused
+
+
 @cache
 def _producer(kafka: Kafka) -> Producer:
     """One for all tests: a new one waits half a second for its id."""
@@ -155,15 +169,12 @@ class World:
             future.result(30)
 
     def produce(self, name: str, *values: bytes, key: bytes = b"k", partition: int = 0, headers: Headers | None = None) -> None:
-        producer = _producer(self.kafka)
-        for value in values:
-            while True:
-                try:
-                    producer.produce(self.topic(name), value, key, partition, headers=list(headers or []))
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-        assert producer.flush(SECONDS) == 0
+        """The first one by itself, until it is taken: a fresh topic's leader may refuse at first, and what came then would be missing."""
+        producer, where = _producer(self.kafka), (key, partition, list(headers or []))
+        deadline = time.monotonic() + SECONDS
+        while refused := _produced(producer, self.topic(name), values[:1], *where):
+            assert time.monotonic() < deadline, refused
+        assert _produced(producer, self.topic(name), values[1:], *where) == []
 
     def read(self, name: str, partition: int | None = 0, *, committed: bool = True) -> list[Message]:
         """All records up to the end that this reader sees: the last stable offset, or with `committed=False` the last of all."""
