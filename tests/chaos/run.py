@@ -39,8 +39,6 @@ from tests.pipeline import ROLES, Pipeline
 TENANTS = 4
 DRAIN_SECONDS = 150.0
 LAG_SECONDS = 30.0
-CLOCKS_BACK_SECONDS = 900.0
-"""What was written under a clock that was set back (faults/roles.py) bears an earlier time than its message; other runs' tenants are left out."""
 MODEL_SECONDS = 25.0
 """More than a hanging model hangs (faults/models.py): a call that is given up and paid all the same would not be explained."""
 PROGRESS_SECONDS = 5.0
@@ -82,7 +80,7 @@ class Chaos:
         seconds = options.seconds or (fault.seconds if options.long else fault.short_seconds)
         world = World(
             self.crew, self._servers, self._store, self._media, generator, watcher, senders, rng, seconds, options.long,
-            say=lambda text: say(f"{fault.name}: {text}"),
+            say=lambda text: say(f"{fault.name}: {text}"), audited_from=began,
         )  # fmt: skip
         world.tick = _Progress(world)
         try:
@@ -192,7 +190,7 @@ class Chaos:
             paid=gather.paid(self.pipeline, tenants),
             disturbed=tuple(merged([*world.disturbed, *self._interruptions(began)])),
             degraded_allowed=world.degraded_allowed,
-            audit=self._audit(book, tenants, began),
+            audit=self._audit(book, tenants, world.audited_from),
         )
 
     def _interruptions(self, since: float) -> Iterator[float]:
@@ -204,13 +202,13 @@ class Chaos:
                     if at >= since:
                         yield at
 
-    def _audit(self, book: Book, tenants: list[str], began: float) -> dict[str, int]:
+    def _audit(self, book: Book, tenants: list[str], since: float) -> dict[str, int]:
         """What `sensorium audit` finds, and how often."""
         keys = self.pipeline.folder / "keys"
         keys.write_text("\n".join(book.accepted))
-        since = datetime.fromtimestamp(began - CLOCKS_BACK_SECONDS, UTC).isoformat()
+        moment = datetime.fromtimestamp(since, UTC).isoformat()
         told = subprocess.run(
-            [sys.executable, "-m", "streams.commands.main", "audit", "--json", "--since", since, "--accepted", str(keys), "--stuck-seconds", "1"],
+            [sys.executable, "-m", "streams.commands.main", "audit", "--json", "--since", moment, "--accepted", str(keys), "--stuck-seconds", "1"],
             env=self.pipeline.environment(),
             capture_output=True,
             text=True,

@@ -147,7 +147,10 @@ def process_state(pid: int) -> str:
 
 @dataclass
 class World:
-    """`seconds`: how long a fault should hurt. `disturbed`: moments in which work in flight was thrown away."""
+    """`seconds`: how long a fault should hurt. `disturbed`: moments in which work in flight was thrown away.
+
+    `audited_from`: the audit looks at what was written since; earlier phases may have broken something on purpose.
+    """
 
     crew: Crew
     servers: Servers
@@ -160,6 +163,7 @@ class World:
     seconds: float
     long: bool
     say: Say
+    audited_from: float
     tick: Callable[[], None] = lambda: None
     disturbed: list[float] = field(default_factory=list)
     kills: int = 0
