@@ -36,7 +36,6 @@ from tests.chaos.watch import Watcher, read_all
 from tests.chaos.world import Crew, World
 from tests.pipeline import ROLES, Pipeline
 
-TENANTS = 4
 DRAIN_SECONDS = 150.0
 LAG_SECONDS = 30.0
 MODEL_SECONDS = 25.0
@@ -66,13 +65,14 @@ class Chaos:
         self._media = media
         self._options = options
         self._phases = 0
+        self._tenants = 0
 
     def phase(self, fault: Fault, drain_seconds: float = DRAIN_SECONDS) -> Line:
         """One fault, its own tenants, its own line in the table."""
         self._phases += 1
         options, began = self._options, time.time()
         rng = random.Random(f"{options.seed} {fault.name}")
-        senders = asyncio.run(self._senders(fault.name.replace("_", "-")))
+        senders = asyncio.run(self._senders(fault.name.replace("_", "-"), fault.tenants))
         book = Book(self.pipeline.folder / f"accepted-{self._phases}-{fault.name}.jsonl")
         traffic = Traffic(senders, self._media, rng)
         watcher = Watcher(self.pipeline.settings.kafka, self.pipeline.names.topic("enriched-messages"))
@@ -105,13 +105,14 @@ class Chaos:
             book.close()
         return self._line(world, fault, facts, judge(facts))
 
-    async def _senders(self, name: str) -> list[Sender]:
+    async def _senders(self, name: str, count: int) -> list[Sender]:
         """Tenants of this phase alone: whatever is found under their names is of this phase."""
         connection = await gather.open_connection(self.pipeline.settings)
         try:
             tenancy = Tenancy(connection, Vault(self.pipeline.settings.secrets.key))
             senders = []
-            for number in range(TENANTS):
+            self._tenants += count
+            for number in range(count):
                 tenant = f"{name}-{self._phases}-{number}"
                 await tenancy.add_tenant(tenant)
                 await tenancy.set_tenant(tenant, {"openai_key": tenant})
@@ -123,10 +124,9 @@ class Chaos:
 
     def _wait_known(self, world: World) -> None:
         """Every role that looks tenants up has heard of these."""
-        wanted = TENANTS * self._phases
         for name in ("receive", "store_media", "describe", "transcribe"):
             world.must(
-                lambda name=name: (self.crew.metric(name, "sensorium_directory_tenants") or 0) >= wanted,  # type: ignore[misc]
+                lambda name=name: (self.crew.metric(name, "sensorium_directory_tenants") or 0) >= self._tenants,  # type: ignore[misc]
                 60,
                 f"{name} knows the new tenants",
             )

@@ -16,6 +16,7 @@ class Fault:
     short_seconds: float
     seconds: float
     in_short: bool = False
+    tenants: int = 4
 
 
 FAULTS: dict[str, Fault] = {
@@ -51,7 +52,7 @@ FAULTS: dict[str, Fault] = {
         Fault("storm", traffic.storm, 10, 30, in_short=True),
         Fault("undecodable", traffic.undecodable, 3, 10),
         Fault("killer_body", traffic.killer_body, 3, 20),
-        Fault("flood", traffic.flood, 15, 60),
+        Fault("flood", traffic.flood, 30, 120, tenants=traffic.FLOOD_TENANTS),
     )
 }
 SHORT = tuple(fault.name for fault in FAULTS.values() if fault.in_short)

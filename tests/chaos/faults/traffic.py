@@ -12,6 +12,9 @@ from tests.chaos.world import World, listeners
 
 MARKER = "chaos-killer"
 KILLED_SECONDS = 90.0
+QUIET_RATE = 0.3
+"""Deliveries a second of a quiet tenant: with the flood the machine's cores are busy, but not more than busy."""
+FLOOD_TENANTS = 21
 
 
 def storm(world: World) -> None:
@@ -61,13 +64,13 @@ def killer_body(world: World) -> None:
 
 
 def flood(world: World) -> None:
-    """One tenant at a hundred times the load of each other one."""
+    """One tenant at a hundred times the load of each other one, of whom there are many: enough messages for a p99."""
     flooder, traffic, rate = world.senders[0].tenant, world.generator.traffic, world.generator.rate
     quiet = len(world.senders) - 1
-    with compare(world, flooder, world.seconds, quiet_rate=1.0, factor=2.0):
+    with compare(world, flooder, world.seconds, quiet_rate=QUIET_RATE, factor=2.0):
         traffic.weights = [100.0, *[1.0] * quiet]
-        world.generator.rate = 100.0 + quiet
-        world.say(f"{flooder} sends 100 times as much as each other tenant")
+        world.generator.rate = QUIET_RATE * (100 + quiet)
+        world.say(f"{flooder} sends 100 times as much as each of {quiet} other tenants")
         try:
             world.sleep(world.seconds)
         finally:
