@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -181,6 +180,9 @@ class LaneApp(faust.App):
         self.closing: Callable[[], Awaitable[None]] = _nothing
         self.hand = Hand()
 
+    async def on_first_start(self) -> None:
+        """Faust would make its folders here, one a process that nobody removes. Lanes write to no disk."""
+
     async def on_start(self) -> None:
         """What the stage needs of the world is there before the first partition is."""
         await self.opening()
@@ -248,7 +250,6 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
         consumer_group_instance_id=f"{group}-{worker_name}" if worker_name else None,
         stream_recovery_delay=0.0,
         stream_processing_timeout=1e9,  # silences "no fetch since start" for the paused partitions
-        datadir=f"{tempfile.gettempdir()}/{group}-{os.getpid()}",
     )
     app.stage, app.kafka = stage, kafka
     app.source, app.receipts = names.topic(SOURCE_OF[stage]), names.topic("receipts")

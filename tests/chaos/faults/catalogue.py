@@ -46,6 +46,7 @@ FAULTS: dict[str, Fault] = {
         Fault("model_slow_loris", models.model("slow_loris"), 8, 30),
         Fault("model_bad_json", models.model("bad_json"), 8, 30),
         Fault("model_truncated", models.model("truncated"), 8, 30),
+        Fault("backlog", models.backlog, 15, 60),
         Fault("media_hang", models.media("hang"), 8, 30),
         Fault("media_500", models.media("server_error"), 8, 30),
         Fault("media_429", models.media("rate_limited"), 8, 30),

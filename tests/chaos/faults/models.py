@@ -34,3 +34,29 @@ def media(trouble: Trouble) -> Callable[[World], None]:
                 world.media.trouble.clear()
 
     return hurt
+
+
+def backlog(world: World) -> None:
+    """A tenant whose model hangs sends ten times as much as each other one: its jobs pile up, for everybody to see, and are worked off afterwards."""
+    victim, seen = world.senders[0].tenant, {"waiting": 0.0, "oldest": 0.0}
+
+    def look() -> bool:
+        for what, metric in (("waiting", "sensorium_stage_jobs_waiting"), ("oldest", "sensorium_stage_oldest_job_seconds")):
+            seen[what] = max(seen[what], world.crew.metric("describe", metric) or 0.0)
+        return False
+
+    with compare(world, victim, world.seconds):
+        world.pipeline.control({"fault": "hang", "key": victim, "seconds": 20.0})
+        world.generator.traffic.weights = [10.0, *[1.0] * (len(world.senders) - 1)]
+        world.disturb(f"model: hang for {victim}, which sends ten times as much as each other tenant")
+        try:
+            world.until(look, world.seconds)
+        finally:
+            world.pipeline.control(None)
+            world.generator.traffic.weights = [1.0] * len(world.senders)
+    world.notes |= {"most_jobs_waiting": int(seen["waiting"]), "oldest_job_seconds": round(seen["oldest"], 1)}
+    if seen["oldest"] < world.seconds / 3 or seen["waiting"] < world.seconds / 3:
+        world.failures.append("the backlog did not show in the metrics")
+    world.before_judging.append(
+        lambda: world.must(lambda: world.crew.metric("describe", "sensorium_stage_jobs_waiting") == 0, 30, "describe's queue is empty again")
+    )

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -162,6 +163,15 @@ async def test_no_attribute_of_an_instance_shadows_one_of_faust() -> None:
 def test_faust_is_told_not_to_wonder_about_paused_partitions_s8() -> None:
     app, *_ = offline()
     assert (app.conf.stream_processing_timeout, app.conf.stream_recovery_delay, app.conf.table_standby_replicas) == (1e9, 0.0, 0)
+
+
+async def test_faust_makes_no_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    await faust.App("stock", store="memory://").on_first_start()
+    assert [path.name for path in tmp_path.iterdir()] == ["stock-data"]
+    app, *_ = offline()
+    await app.on_first_start()
+    assert [path.name for path in tmp_path.iterdir()] == ["stock-data"]
 
 
 # with a broker
