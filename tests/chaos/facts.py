@@ -1,6 +1,7 @@
 """What a run left behind, as plain values: the oracle looks at nothing else."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tests.chaos.book import Accepted
 
@@ -57,16 +58,24 @@ class Stored:
 
 @dataclass(frozen=True)
 class PaidCall:
-    """A model call that was given an answer. `key`: whose."""
+    """A model call that was given an answer. `stage`: which asked; `key`: whose. Unix seconds."""
 
+    stage: str
     key: str
     began: float
     ended: float
 
 
+class Disturbance(NamedTuple):
+    """When a role's work in flight was thrown away: a worker died, or its partitions moved. Unix seconds."""
+
+    role: str
+    at: float
+
+
 @dataclass(frozen=True)
 class Facts:
-    """`degraded_allowed`: the fault outlasts the retries. `disturbed`: when work in flight was thrown away, Unix seconds."""
+    """`degraded_allowed`: the fault outlasts the retries."""
 
     accepted: tuple[Accepted, ...] = ()
     ambiguous: frozenset[str] = frozenset()
@@ -76,6 +85,6 @@ class Facts:
     stored: tuple[Stored, ...] = ()
     objects: frozenset[str] = frozenset()
     paid: tuple[PaidCall, ...] = ()
-    disturbed: tuple[float, ...] = ()
+    disturbed: tuple[Disturbance, ...] = ()
     degraded_allowed: bool = False
     audit: dict[str, int] | None = None

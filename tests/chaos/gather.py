@@ -14,6 +14,8 @@ from storage.postgres.pool import connect
 from tests.chaos.facts import File, PaidCall, Refused, Row, Stored
 from tests.pipeline import Pipeline
 
+_ASKS = {"vision": "describe", "speech": "transcribe"}
+
 
 async def rows(connection: "asyncpg.Connection[asyncpg.Record]", tenants: list[str]) -> tuple[Row, ...]:
     found = await connection.fetch(
@@ -55,7 +57,9 @@ def paid(pipeline: Pipeline, tenants: list[str]) -> tuple[PaidCall, ...]:
     """Calls of these tenants that were given an answer. A tenant's key is its name."""
     with urllib.request.urlopen(f"http://127.0.0.1:{pipeline.ports['stand-in']}/control/log", timeout=10) as answer:
         calls = json.load(answer)
-    return tuple(PaidCall(one["key"], one["began"], one["ended"] or one["began"]) for one in calls if one["paid"] and one["key"] in tenants)
+    return tuple(
+        PaidCall(_ASKS[one["kind"]], one["key"], one["began"], one["ended"] or one["began"]) for one in calls if one["paid"] and one["key"] in tenants
+    )
 
 
 async def open_connection(settings: Settings) -> "asyncpg.Connection[asyncpg.Record]":

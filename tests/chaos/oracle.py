@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.chaos.book import POISON, Accepted, Kind
-from tests.chaos.facts import Facts, Row
+from tests.chaos.facts import Disturbance, Facts, Row
 
 RECORDING_SECONDS = 1.0
 """After the model's answer a call is in flight until the worker has recorded it."""
@@ -135,14 +135,14 @@ def files_missing(facts: Facts) -> Iterator[str]:
 
 
 def paid_bound(facts: Facts) -> int:
-    """Items, and for each disturbance the calls in flight then: a call is paid again at most for each."""
+    """Items, and for each disturbance of a stage its calls in flight then: a call is paid again at most for each."""
     items = sum(1 for entry in facts.accepted if entry.kind in ("image", "voice"))
     ambiguous = sum(1 for row in facts.rows if row.files and row.key in facts.ambiguous and row.key not in {entry.key for entry in facts.accepted})
-    return items + ambiguous + sum(in_flight(facts, at) for at in facts.disturbed)
+    return items + ambiguous + sum(in_flight(facts, one) for one in facts.disturbed)
 
 
-def in_flight(facts: Facts, at: float) -> int:
-    return sum(1 for call in facts.paid if call.began <= at <= call.ended + RECORDING_SECONDS)
+def in_flight(facts: Facts, when: Disturbance) -> int:
+    return sum(1 for call in facts.paid if call.stage == when.role and call.began <= when.at <= call.ended + RECORDING_SECONDS)
 
 
 def paid_too_often(facts: Facts) -> Iterator[str]:

@@ -23,7 +23,7 @@ from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from tests.chaos import gather
 from tests.chaos.book import POISON, Book
-from tests.chaos.facts import Facts
+from tests.chaos.facts import Disturbance, Facts
 from tests.chaos.faults.catalogue import FAULTS, Fault
 from tests.chaos.generator import Generator
 from tests.chaos.media import MediaServer, media_server
@@ -34,7 +34,7 @@ from tests.chaos.servers import Servers, servers
 from tests.chaos.traffic import Sender, Traffic
 from tests.chaos.watch import Watcher, read_all
 from tests.chaos.world import Crew, World
-from tests.pipeline import ROLES, Pipeline
+from tests.pipeline import ROLES, Pipeline, role_of
 
 DRAIN_SECONDS = 150.0
 LAG_SECONDS = 30.0
@@ -193,14 +193,14 @@ class Chaos:
             audit=self._audit(book, tenants, world.audited_from),
         )
 
-    def _interruptions(self, since: float) -> Iterator[float]:
-        """When workers ended and partitions moved, as the logs say: work in hand was thrown away."""
+    def _interruptions(self, since: float) -> Iterator[Disturbance]:
+        """When whose workers ended and partitions moved, as the logs say."""
         for path in self.pipeline.folder.glob("*.log"):
             for line in path.read_bytes().splitlines():
                 if _INTERRUPTED.search(line):
                     at = datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp()
                     if at >= since:
-                        yield at
+                        yield Disturbance(role_of(path.stem), at)
 
     def _audit(self, book: Book, tenants: list[str], since: float) -> dict[str, int]:
         """What `sensorium audit` finds, and how often."""
@@ -247,13 +247,13 @@ class Chaos:
         )
 
 
-def merged(moments: list[float], within: float = 0.3) -> Iterator[float]:
-    """Moments so close together are one."""
-    last = float("-inf")
-    for moment in sorted(moments):
-        if moment - last > within:
-            yield moment
-            last = moment
+def merged(disturbances: list[Disturbance], within: float = 0.3) -> Iterator[Disturbance]:
+    """Those of one role that are so close together are one."""
+    last = Disturbance("", 0.0)
+    for one in sorted(disturbances):
+        if one.role != last.role or one.at - last.at > within:
+            yield one
+            last = one
 
 
 class _Progress:

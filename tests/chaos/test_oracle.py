@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.book import Accepted
-from tests.chaos.facts import Facts, File, PaidCall, Refused, Row, Stored, Version
+from tests.chaos.facts import Disturbance, Facts, File, PaidCall, Refused, Row, Stored, Version
 from tests.chaos.oracle import PROMISES, broken, in_flight, paid_bound
 
 TEXT, IMAGE, POISON = "a:ycloud:1", "b:ycloud:2", "a:ycloud:sha256-3"
@@ -21,7 +21,7 @@ WHOLE = Facts(
     quarantined=(Refused("a", POISON, "dedupe", "not_json"),),
     stored=(Stored("b", IMAGE, "ns/media/b/x.jpg"),),
     objects=frozenset({"ns/media/b/x.jpg", "ns/media/b/orphan.jpg"}),
-    paid=(PaidCall("b", 10.0, 11.0),),
+    paid=(PaidCall("describe", "b", 10.0, 11.0),),
     audit={"lost": 0},
 )
 TEXT_ROW, IMAGE_ROW = WHOLE.rows
@@ -61,7 +61,10 @@ BREAKS: dict[str, list[Facts]] = {
         replace(WHOLE, stored=(*WHOLE.stored, Stored("b", IMAGE, "ns/media/b/orphan.jpg"))),
         replace(WHOLE, rows=(TEXT_ROW, replace(IMAGE_ROW, files=(replace(SEEN, url=None),)))),
     ],
-    "paid_too_often": [replace(WHOLE, paid=(*WHOLE.paid, PaidCall("b", 20.0, 21.0)), disturbed=(15.0,))],
+    "paid_too_often": [
+        replace(WHOLE, paid=(*WHOLE.paid, PaidCall("describe", "b", 20.0, 21.0)), disturbed=(Disturbance("describe", 15.0),)),
+        replace(WHOLE, paid=(*WHOLE.paid, PaidCall("describe", "b", 20.0, 21.0)), disturbed=(Disturbance("transcribe", 10.5),)),
+    ],
     "unbalanced": [replace(WHOLE, audit={"lost": 1})],
 }
 
@@ -86,5 +89,5 @@ def test_a_message_that_was_answered_no_2xx_may_be_there_or_not() -> None:
 
 
 def test_a_call_in_flight_at_a_kill_may_be_paid_again() -> None:
-    again = replace(WHOLE, paid=(*WHOLE.paid, PaidCall("b", 20.0, 21.0)), disturbed=(10.5,))
-    assert (in_flight(again, 10.5), paid_bound(again), broken(again)) == (1, 2, [])
+    again = replace(WHOLE, paid=(*WHOLE.paid, PaidCall("describe", "b", 20.0, 21.0)), disturbed=(Disturbance("describe", 10.5),))
+    assert (in_flight(again, again.disturbed[0]), paid_bound(again), broken(again)) == (1, 2, [])

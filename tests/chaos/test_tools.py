@@ -16,6 +16,7 @@ from streams.local.ports import free_port
 from streams.roles.stand_in import listen_to, look_at
 from tests.chaos.book import Book, read_book
 from tests.chaos.clock import shifted
+from tests.chaos.facts import Disturbance
 from tests.chaos.media import MediaServer, picture, said_of_picture, said_of_sound, sound
 from tests.chaos.proxy import Mode, proxy
 from tests.chaos.run import merged
@@ -132,7 +133,8 @@ print(time.monotonic() - began)
 
 
 def test_moments_close_together_are_one() -> None:
-    assert list(merged([5.0, 1.0, 1.1, 1.5])) == [1.0, 1.5, 5.0]
+    at = [Disturbance("sink", 5.0), Disturbance("sink", 1.1), Disturbance("dedupe", 1.1), Disturbance("sink", 1.0), Disturbance("sink", 1.5)]
+    assert list(merged(at)) == [("dedupe", 1.1), ("sink", 1.0), ("sink", 1.5), ("sink", 5.0)]
 
 
 def test_a_free_port_has_no_listener() -> None:

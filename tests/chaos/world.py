@@ -15,6 +15,7 @@ from typing import Any
 
 from schemas.topics import STAGES
 from tests.chaos import gather
+from tests.chaos.facts import Disturbance
 from tests.chaos.generator import Generator
 from tests.chaos.media import MediaServer
 from tests.chaos.proxy import Proxy
@@ -147,7 +148,7 @@ def process_state(pid: int) -> str:
 
 @dataclass
 class World:
-    """`seconds`: how long a fault should hurt. `disturbed`: moments in which work in flight was thrown away.
+    """`seconds`: how long a fault should hurt. `disturbed`: when whose work in flight was thrown away.
 
     `audited_from`: the audit looks at what was written since; earlier phases may have broken something on purpose.
     """
@@ -165,7 +166,7 @@ class World:
     say: Say
     audited_from: float
     tick: Callable[[], None] = lambda: None
-    disturbed: list[float] = field(default_factory=list)
+    disturbed: list[Disturbance] = field(default_factory=list)
     kills: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -213,8 +214,9 @@ class World:
 
         return asyncio.run(ask())
 
-    def disturb(self, what: str) -> None:
-        self.disturbed.append(time.time())
+    def disturb(self, name: str, what: str) -> None:
+        """Says what is about to throw away the work in flight of the process of that name."""
+        self.disturbed.append(Disturbance(role_of(name), time.time()))
         self.say(what)
 
     def kill(self, name: str) -> None:
@@ -224,7 +226,7 @@ class World:
             return
         victims = children_of(process.pid) if role_of(name) in STAGES and self.rng.random() < 0.75 else [process.pid]
         for victim in victims:
-            self.disturb(f"SIGKILL {name}")
+            self.disturb(name, f"SIGKILL {name}")
             self.kills += 1
             os.kill(victim, signal.SIGKILL)
 

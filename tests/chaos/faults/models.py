@@ -13,7 +13,7 @@ def model(fault: ModelFault) -> Callable[[World], None]:
         victim = world.senders[0].tenant
         with compare(world, victim, world.seconds):
             world.pipeline.control({"fault": fault, "key": victim, "seconds": 20.0})
-            world.disturb(f"model: {fault} for {victim}")
+            world.say(f"model: {fault} for {victim}")
             try:
                 world.sleep(world.seconds)
             finally:
@@ -48,7 +48,7 @@ def backlog(world: World) -> None:
     with compare(world, victim, world.seconds):
         world.pipeline.control({"fault": "hang", "key": victim, "seconds": 20.0})
         world.generator.traffic.weights = [10.0, *[1.0] * (len(world.senders) - 1)]
-        world.disturb(f"model: hang for {victim}, which sends ten times as much as each other tenant")
+        world.say(f"model: hang for {victim}, which sends ten times as much as each other tenant")
         try:
             world.until(look, world.seconds)
         finally:

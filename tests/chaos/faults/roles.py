@@ -78,7 +78,7 @@ class _Mark:
         """For the next window, or for none when all had their deaths."""
         world, name = self._world, self.name
         self._log_bytes, self._deaths = world.crew.log_size(name), len(world.crew.deaths)
-        world.disturb(f"{name} is to die {self.left[0]}" if self.left else f"{name} is to live")
+        world.disturb(name, f"{name} is to die {self.left[0]}" if self.left else f"{name} is to live")
         world.crew.replace(name, f"{self.left[0]}:{world.rng.randint(*RARELY.get(name, OFTEN))}" if self.left else "")
 
     def look(self) -> None:
@@ -108,7 +108,7 @@ def rolling(world: World) -> None:
     world.must(lambda: listeners(port) == 2, 60, "a second receiver")
     before, statuses = world.generator.refused, dict(world.generator.statuses)
     for name in ("receive", "receive#2", *(role for role in ALL_ROLES if role != "receive")):
-        world.disturb(f"SIGTERM {name}")
+        world.disturb(name, f"SIGTERM {name}")
         code = world.crew.stop(name)
         if code != 0:
             world.failures.append(f"{name} ended with {code} after SIGTERM")
@@ -155,13 +155,13 @@ def frozen(world: World) -> None:
 
     world.must(stands_still, 60, "a worker stands still in its transaction")
     began = time.time()
-    world.disturb("a dedupe worker stands still in mid-transaction")
+    world.disturb(second, "a dedupe worker stands still in mid-transaction")
     world.sleep(world.seconds)
     world.notes["hidden_seconds"] = round(world.watcher.hidden_seconds(began - 0.5, time.time()), 1)
     process = world.pipeline.processes[second]
     for child in children_of(process.pid):
         os.kill(child, signal.SIGCONT)
-    world.disturb("it wakes up")
+    world.disturb(second, "it wakes up")
 
     def fenced() -> bool:
         text = (world.pipeline.folder / f"{second}.log").read_bytes()[size:]
@@ -187,7 +187,7 @@ def clock_back(world: World) -> None:
 
     world.afterwards.append(as_before)
     for name in several:
-        world.disturb(f"restarting {name} with a clock that can be set")
+        world.disturb(name, f"restarting {name} with a clock that can be set")
         world.crew.replace(name, more=clock.environment)
     world.wait_ready(*several)
     victim = world.senders[0].tenant

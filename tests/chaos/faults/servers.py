@@ -13,23 +13,23 @@ from tests.chaos.world import World
 
 def broker_kill(world: World) -> None:
     """SIGKILL of the broker, away for a time."""
-    world.disturb(f"broker killed, away {world.seconds:g} s")
+    world.say(f"broker killed, away {world.seconds:g} s")
     world.servers.kill_and_keep_away("kafka")
     world.sleep(world.seconds)
     world.servers.bring_back("kafka")
-    world.disturb("broker back")
+    world.say("broker back")
     world.sleep(3.0)
 
 
 def broker_frozen(world: World) -> None:
     """The broker answers nothing and closes nothing, then goes on."""
-    world.disturb(f"broker frozen for {world.seconds:g} s")
+    world.say(f"broker frozen for {world.seconds:g} s")
     world.servers.freeze("kafka")
     try:
         world.sleep(world.seconds)
     finally:
         world.servers.wake("kafka")
-    world.disturb("broker goes on")
+    world.say("broker goes on")
     world.sleep(3.0)
 
 
