@@ -7,7 +7,7 @@ from datetime import datetime
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.settings import Kafka
-from storage.kafka.client import reader_config
+from storage.kafka.client import QUIET, reader_config
 
 _SECONDS = 30.0
 _BATCH = 5_000
@@ -18,18 +18,21 @@ class TopicReader:
 
     def __init__(self, settings: Kafka, group: str) -> None:
         self._partitions = settings.partitions
-        self._consumer = Consumer(reader_config(settings, group) | {"enable.partition.eof": True, "queued.max.messages.kbytes": 65_536})
+        self._consumer = Consumer(reader_config(settings, group) | QUIET | {"enable.partition.eof": True, "queued.max.messages.kbytes": 65_536})
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Partition → first offset, and the end up to which transactions are decided."""
         return {p: self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_SECONDS) for p in range(self._partitions)}
 
-    def since(self, topic: str, moment: datetime) -> dict[int, int]:
-        """Partition → offset of the first record of that moment or later; the end where there is none."""
+    def ends(self, topic: str) -> dict[int, int]:
+        """Partition → the end of `bounds`."""
+        return {partition: end for partition, (_, end) in self.bounds(topic).items()}
+
+    def since(self, topic: str, moment: datetime, ends: Mapping[int, int]) -> dict[int, int]:
+        """Partition → offset of the first record of that moment or later; the end given where there is none."""
         asked = [TopicPartition(topic, p, int(moment.timestamp() * 1000)) for p in range(self._partitions)]
         found = self._consumer.offsets_for_times(asked, timeout=_SECONDS)
-        ends = self.bounds(topic)
-        return {one.partition: one.offset if one.offset >= 0 else ends[one.partition][1] for one in found}
+        return {one.partition: one.offset if one.offset >= 0 else ends[one.partition] for one in found}
 
     def read(self, topic: str, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[Message]:
         """Every record from `begin` up to `end` (not included), in order within a partition."""

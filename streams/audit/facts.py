@@ -66,7 +66,7 @@ class Gathering:
     def from_kafka(self) -> Facts:
         """Source topics, then receipts, then what the stages wrote. Blocks."""
         facts = Facts()
-        ends = {name: self._ends(name) for name in {SOURCE_OF[stage] for stage in STAGES}}
+        ends = {name: self._reader.ends(self._names.topic(name)) for name in {SOURCE_OF[stage] for stage in STAGES}}
         try:
             for stage in STAGES:
                 self._source(facts, stage, ends[SOURCE_OF[stage]])
@@ -91,12 +91,10 @@ class Gathering:
         prefix = f"{self._names.object_prefix}media/{self._wanted.tenant + '/' if self._wanted.tenant else ''}"
         facts.objects = {stored.key: stored async for stored in store.list(prefix)}
 
-    def _ends(self, name: TopicName) -> dict[int, int]:
-        return {partition: end for partition, (_, end) in self._reader.bounds(self._names.topic(name)).items()}
-
     def _all(self, name: TopicName, ends: dict[int, int] | None = None) -> Iterator[Message]:
         topic = self._names.topic(name)
-        return self._reader.read(topic, self._reader.since(topic, self._wanted.since), ends or self._ends(name))
+        ends = ends or self._reader.ends(topic)
+        return self._reader.read(topic, self._reader.since(topic, self._wanted.since, ends), ends)
 
     def _source(self, facts: Facts, stage: Any, ends: dict[int, int]) -> None:
         for partition in ends:
