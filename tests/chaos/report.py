@@ -1,9 +1,11 @@
-"""One table, and JSON beside it."""
+"""One table, and JSON beside it. `python -m tests.chaos.report FILE…` makes one table of several runs' JSON."""
 
 import dataclasses
 import json
 import platform
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,3 +79,27 @@ def _cores() -> int:
     import os
 
     return len(os.sched_getaffinity(0))
+
+
+def seeds_side_by_side(faults: list[dict[str, Any]]) -> str:
+    """A row a fault, in Markdown; where seeds differ their values stand in a row, in the order of the seeds."""
+    named: dict[str, list[dict[str, Any]]] = {}
+    for one in faults:
+        named.setdefault(one["fault"], []).append(one)
+    rows = [("fault", "seeds", "accepted", "kills", "lost", "twice", "stuck", "wrong tenant", "paid/bound", "longest stall s", "verdict")]
+    for fault, runs in named.items():
+        runs.sort(key=lambda run: run["seed"])
+        counted = ([str(run[name]) for run in runs] for name in ("seed", "accepted", "kills", "lost", "twice", "stuck", "wrong_tenant"))
+        paid = [f"{run['paid']}/{run['paid_bound']}" for run in runs]
+        stalls = [f"{run['longest_stall']:g}" for run in runs]
+        rows.append((fault, *map(_differing, counted), _differing(paid), _differing(stalls), _differing([run["verdict"] for run in runs])))
+    drawn = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([drawn[0], "|---" * len(rows[0]) + "|", *drawn[1:]])
+
+
+def _differing(values: Sequence[str]) -> str:
+    return values[0] if len(set(values)) == 1 else ", ".join(values)
+
+
+if __name__ == "__main__":
+    print(seeds_side_by_side([fault for name in sys.argv[1:] for fault in json.loads(Path(name).read_text())["faults"]]))

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import defaultdict
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -51,12 +50,12 @@ class Watcher:
 
     def hidden_seconds(self, since: float, until: float) -> float:
         """The longest time in which a partition showed nothing new, between two moments of steady load."""
-        times: dict[int, list[float]] = defaultdict(lambda: [since])
+        times = {partition: [since] for partition in self.starts}
         for one in self.seen:
             if since < one.at < until:
                 times[one.partition].append(one.at)
         gaps = [after - before for several in times.values() for before, after in zip(several, [*several[1:], until], strict=True)]
-        return max(gaps, default=until - since)
+        return max(gaps)
 
     def _run(self) -> None:
         while not self._stop.is_set():
