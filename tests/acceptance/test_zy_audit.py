@@ -6,7 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.pipeline import Pipeline, wait_for
+from streams.local.samples import ycloud
+from tests.pipeline import Pipeline, Tenant, wait_for
 
 
 def audit(pipeline: Pipeline, *words: str) -> Any:
@@ -23,7 +24,16 @@ def audit(pipeline: Pipeline, *words: str) -> Any:
     return document
 
 
-async def test_after_all_kills_and_replays_everything_balances(pipeline: Pipeline) -> None:
+async def test_after_all_kills_and_replays_everything_balances(pipeline: Pipeline, connection: Any) -> None:
+    """What the tests before sent, and one message and its duplicate, so that it says something when it runs alone."""
+    tenant = Tenant(pipeline, "audited")
+    sample = ycloud("hola", None, what="text")
+    assert [tenant.post(sample) for _ in range(2)] == [200, 200]
+
+    async def there() -> bool:
+        return bool(await tenant.rows(connection))
+
+    await wait_for(there, "its row")
     seen: list[Any] = []
 
     async def balanced() -> bool:
@@ -35,6 +45,7 @@ async def test_after_all_kills_and_replays_everything_balances(pipeline: Pipelin
     except AssertionError:
         raise AssertionError(json.dumps(seen[0]["findings"][:20], indent=1)) from None
     totals = seen[0]["totals"]
+    assert totals["forwarded"] and totals["duplicate"]
     assert totals["received"] + totals["redone"] == sum(totals[outcome] for outcome in ("forwarded", "duplicate", "skipped", "quarantined"))
 
 
@@ -42,5 +53,6 @@ async def test_a_row_that_is_dropped_is_missed(pipeline: Pipeline, connection: A
     dropped = await connection.fetchval(
         "DELETE FROM chat_messages WHERE message_key = (SELECT min(message_key) FROM chat_messages) RETURNING message_key"
     )
+    assert dropped is not None
     document = await asyncio.to_thread(audit, pipeline)
     assert [(one["kind"], one["stage"], one["message_key"]) for one in document["findings"]] == [("lost", "sink", dropped)]
