@@ -11,6 +11,7 @@ SENSORIUM_FAILPOINT is one of
 
 import os
 import signal
+from collections.abc import Callable
 from typing import Literal
 
 Promise = Literal["claim", "offset_with_output", "receipt"]
@@ -28,12 +29,16 @@ def inherited() -> dict[str, str]:
     return {_VARIABLE: _armed} if _armed else {}
 
 
-def reached(name: str) -> None:
-    """Dies or stands still here if this place is armed and its count is used up."""
+def reached(name: str, first: Callable[[], object] = lambda: None) -> None:
+    """Dies or stands still here if this place is armed and its count is used up.
+
+    `first` makes what was done before it leave the process: it would otherwise die with it, and nobody would have to clean up.
+    """
     global _left
     if name == _name:
         _left -= 1
         if _left == 0:
+            first()
             os.kill(os.getpid(), signal.SIGSTOP if _action == "stop" else signal.SIGKILL)
 
 

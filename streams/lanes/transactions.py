@@ -188,14 +188,14 @@ class PartitionTransactions:
         producer.begin_transaction()  # 1
         for topic, key, value, partition, headers in transaction.writes:  # 2
             self._produce(topic, value, key, partition, headers)
-        failpoints.reached("between_outputs_and_table")
+        failpoints.reached("between_outputs_and_table", producer.flush)
         for key, changed in transaction.changelog:
             self._produce(identity.changelog, changed, key, identity.partition)
         if transaction.next_offset is not None:  # 3
-            failpoints.reached("between_table_and_offset")
+            failpoints.reached("between_table_and_offset", producer.flush)
             position = [TopicPartition(identity.source, identity.partition, transaction.next_offset)]
             self._retry(lambda: producer.send_offsets_to_transaction(position, self._group_metadata, CALL_SECONDS), CALL_SECONDS)
-        failpoints.reached("before_commit")
+        failpoints.reached("before_commit", producer.flush)
         self._retry(lambda: producer.commit_transaction(CALL_SECONDS), CALL_SECONDS)  # 4
         failpoints.reached("after_commit")
         return time.monotonic() - began
