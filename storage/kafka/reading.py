@@ -11,6 +11,8 @@ from storage.kafka.client import QUIET, reader_config
 
 _SECONDS = 30.0
 _BATCH = 5_000
+_ELECTION_SECONDS = 10.0
+_ELECTING = frozenset({KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION})
 
 
 class TopicReader:
@@ -22,7 +24,7 @@ class TopicReader:
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Partition → first offset, and the end up to which transactions are decided."""
-        return {p: self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_SECONDS) for p in range(self._partitions)}
+        return {p: self._bounds(TopicPartition(topic, p)) for p in range(self._partitions)}
 
     def ends(self, topic: str) -> dict[int, int]:
         """Partition → the end of `bounds`."""
@@ -34,24 +36,43 @@ class TopicReader:
         found = self._consumer.offsets_for_times(asked, timeout=_SECONDS)
         return {one.partition: one.offset if one.offset >= 0 else ends[one.partition] for one in found}
 
+    def committed(self, topic: str) -> dict[int, int]:
+        """Partition → where the reader's group stands; a partition in which it committed nothing is left out."""
+        found = self._consumer.committed([TopicPartition(topic, p) for p in range(self._partitions)], timeout=_SECONDS)
+        return {one.partition: one.offset for one in found if one.offset >= 0}
+
     def read(self, topic: str, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[Message]:
         """Every record from `begin` up to `end` (not included), in order within a partition."""
         left = {p: end[p] for p in begin if begin[p] < end[p]}
         self._consumer.assign([TopicPartition(topic, p, begin[p]) for p in left])
         deadline = time.monotonic() + _SECONDS
-        while left:
-            # `consume` waits for all it was asked for, whatever ends before: a short time-out keeps the end of a topic from costing a long one.
-            messages = self._consumer.consume(_BATCH, 0.05)
-            if messages:
-                deadline = time.monotonic() + _SECONDS
-            elif time.monotonic() > deadline:
-                raise TimeoutError(f"{topic} gave nothing for {_SECONDS:g} s")
-            for message in messages:
-                yield from self._one(message, left)
-        self._consumer.unassign()  # asked for bounds while it still holds an assignment, it answers after the whole time-out
+        try:
+            while left:
+                # `consume` waits for all it was asked for, whatever ends before: a short time-out keeps the end of a topic from costing a long one.
+                messages = self._consumer.consume(_BATCH, 0.05)
+                if messages:
+                    deadline = time.monotonic() + _SECONDS
+                elif time.monotonic() > deadline:
+                    raise TimeoutError(f"{topic} gave nothing for {_SECONDS:g} s")
+                for message in messages:
+                    yield from self._one(message, left)
+        finally:
+            self._consumer.unassign()  # asked for bounds while it still holds an assignment, it answers after the whole time-out
 
     def close(self) -> None:
         self._consumer.close()
+
+    def _bounds(self, of: TopicPartition) -> tuple[int, int]:
+        """A partition that was just made, or whose broker just went, has no leader for a moment."""
+        deadline = time.monotonic() + _ELECTION_SECONDS
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(of, timeout=_SECONDS)
+                return low, high
+            except KafkaException as error:
+                if error.args[0].code() not in _ELECTING or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     @staticmethod
     def _one(message: Message, left: dict[int, int]) -> Iterator[Message]:

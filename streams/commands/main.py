@@ -36,6 +36,7 @@ COMMANDS: dict[str, str] = {
     "quarantine": "streams.commands.quarantine:quarantine",
     "replay": "streams.commands.replay:replay",
     "resume": "streams.commands.resume:resume",
+    "sweep": "streams.commands.sweep:sweep",
 }
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from click.testing import CliRunner
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -14,7 +13,6 @@ from connectors.providers.downloads import ways
 from schemas.codec import decode
 from schemas.headers import generation_of, header
 from schemas.records import Attachment, EnrichedMessage, Enrichment, MediaJob, Step, VisionJob
-from schemas.settings import Settings
 from schemas.topics import TopicName
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.postgres.sql import queries
@@ -29,15 +27,6 @@ from tests.integration.console import key_of, row
 from tests.integration.databases import Connection
 from tests.integration.test_commands_and_servers import store
 from tests.unit.records import NOW
-
-
-@pytest.fixture
-def commands(stack: Settings, namespace: str) -> Iterator[Commands]:
-    made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
-    made.json("migrate")
-    made.json("topics", "apply")
-    yield made
-    made.database(lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE'))
 
 
 def produce(commands: Commands, count: int, *, partition: int = 0, tenant: str = "acme", at: datetime | None = None, begin: int = 0) -> None:

@@ -1,0 +1,131 @@
+"""Objects that no row shows: the file was put, and its worker died before it could say so. The next try puts it again, or elsewhere."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from schemas.settings import Settings
+from schemas.topics import Names, TopicName
+from storage.kafka.reading import TopicReader
+from storage.objects.store import ObjectStore, Stored
+from storage.postgres.sql import queries
+
+Stands = Callable[[TopicReader, str], Awaitable[Mapping[int, int]]]
+"""Where a reader stands in a topic: partition → next offset."""
+CATCH_UP_SECONDS = 60.0
+CHUNK = 1_000
+
+
+class Behind(Exception):
+    """Rows may yet come that show an object: nothing can be said about orphans now. The text says who is behind."""
+
+
+@dataclass(slots=True)
+class Swept:
+    """`undecided`: tenants left alone, because a record of theirs stands in quarantine and may name a file."""
+
+    objects: int = 0
+    bytes: int = 0
+    undecided: set[str] = field(default_factory=set)
+
+
+class Sweep:
+    """One look at the whole store."""
+
+    def __init__(self, settings: Settings, connection: "asyncpg.Connection[asyncpg.Record]", store: ObjectStore) -> None:
+        self._settings = settings
+        self._names = Names(settings.namespace)
+        self._connection = connection
+        self._store = store
+        self._statements = queries("orphans")
+
+    async def run(self, older: timedelta, tenant: str | None = None, *, dry: bool = False) -> Swept:
+        """Deletes what is older and shown by no row; `dry`: only counts it. Raises Behind, Unavailable.
+
+        1. Which old objects does no row show?
+        2. Whatever was said of them by now has become a row: assemble has read what stood in `enrichments`, and the sink what
+           stood in `enriched-messages` after that.
+        3. Those that still no row shows, and that nobody put again meanwhile, go.
+        """
+        before = datetime.now(UTC) - older
+        suspects = [one async for one in self._without_row(self._old(before, tenant))]  # 1
+        swept = Swept()
+        if not suspects:
+            return swept
+        await self._wait_for("assemble", "enrichments", self._assemble_stands)  # 2
+        await self._wait_for("sink", "enriched-messages", self._sink_stands)
+        undecided = {row["tenant_id"] for row in await self._connection.fetch(self._statements["undecided_tenants"])}
+        async for one in self._without_row(_each(suspects)):  # 3
+            owner = self._tenant_of(one)
+            if owner in undecided:
+                swept.undecided.add(owner)
+                continue
+            now = await self._store.stat(one.key)
+            if now is None or now.modified > before:
+                continue
+            if not dry:
+                await self._store.delete(one.key)
+            swept.objects += 1
+            swept.bytes += now.bytes
+        return swept
+
+    async def _old(self, before: datetime, tenant: str | None) -> AsyncIterator[Stored]:
+        async for one in self._store.list(f"{self._names.object_prefix}media/{tenant + '/' if tenant else ''}"):
+            if one.modified <= before:
+                yield one
+
+    async def _without_row(self, objects: AsyncIterator[Stored]) -> AsyncIterator[Stored]:
+        chunk: list[Stored] = []
+        async for one in objects:
+            chunk.append(one)
+            if len(chunk) == CHUNK:
+                for orphan in await self._unknown(chunk):
+                    yield orphan
+                chunk = []
+        for orphan in await self._unknown(chunk):
+            yield orphan
+
+    async def _unknown(self, chunk: list[Stored]) -> list[Stored]:
+        if not chunk:
+            return []
+        shown = {row["object_key"] for row in await self._connection.fetch(self._statements["shown"], [one.key for one in chunk])}
+        return [one for one in chunk if one.key not in shown]
+
+    async def _wait_for(self, who: str, name: TopicName, stands: Stands) -> None:
+        """Until nothing is left between where the reader stands and where the topic ends now. A position is no proof: markers take offsets too."""
+        topic = self._names.topic(name)
+        reader = TopicReader(self._settings.kafka, self._names.group("assemble"))
+        try:
+            bounds = await asyncio.to_thread(reader.bounds, topic)
+            ends = {partition: end for partition, (_, end) in bounds.items()}
+            deadline = time.monotonic() + CATCH_UP_SECONDS
+            while True:
+                at = await stands(reader, topic)
+                begin = {p: max(low, at.get(p, low)) for p, (low, _) in bounds.items()}
+                first = await asyncio.to_thread(lambda begin=begin: next(reader.read(topic, begin, ends), None))  # type: ignore[misc]
+                if first is None:
+                    return
+                if time.monotonic() > deadline:
+                    raise Behind(f"{who} has not read {topic}[{first.partition()}] from offset {first.offset()} on within {CATCH_UP_SECONDS:g} s")
+                await asyncio.sleep(0.5)
+        finally:
+            reader.close()
+
+    async def _assemble_stands(self, reader: TopicReader, topic: str) -> Mapping[int, int]:
+        return await asyncio.to_thread(reader.committed, topic)
+
+    async def _sink_stands(self, reader: TopicReader, topic: str) -> Mapping[int, int]:
+        rows = await self._connection.fetch(queries("audit")["positions"])
+        return {row["partition"]: row["next_offset"] for row in rows if row["topic"] == topic}
+
+    def _tenant_of(self, one: Stored) -> str:
+        return one.key.removeprefix(f"{self._names.object_prefix}media/").partition("/")[0]
+
+
+async def _each(several: list[Stored]) -> AsyncIterator[Stored]:
+    for one in several:
+        yield one

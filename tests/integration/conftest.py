@@ -1,0 +1,19 @@
+"""What several files of this folder need."""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from schemas.settings import Settings
+from tests.integration.commands import Commands
+
+
+@pytest.fixture
+def commands(stack: Settings, namespace: str) -> Iterator[Commands]:
+    """A namespace with tables and topics."""
+    made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
+    made.json("migrate")
+    made.json("topics", "apply")
+    yield made
+    made.database(lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE'))
