@@ -68,6 +68,7 @@ class Sink:
         self._assignments = 0
         self._trouble: BaseException | None = None
         self._stopping = False
+        self._waiting = False
         self.assigned = False
 
     async def run(self) -> None:
@@ -112,7 +113,7 @@ class Sink:
         await self._settle(*decoded)
 
     async def _settle(self, undecodable: list[tuple[Placed, str]], works: list[Work]) -> None:
-        """One batch to its end: again and again while Postgres is away, given up when the assignment changed under it."""
+        """One batch to its end: again and again while Postgres is away, given up when the assignment changed under it or when told to stop."""
         assignment, back_off = self._assignments, 0.2
         while (undecodable or works) and assignment == self._assignments:
             try:
@@ -127,6 +128,8 @@ class Sink:
                 trouble = unavailable(error)
                 if trouble is None:
                     raise
+                if self._stopping:
+                    return
                 log.warning("sink_waits", what=trouble.what, detail=trouble.detail, records=sum(len(work.placed) for work in works))
                 await self._wait_as_member(back_off)
                 back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
@@ -201,28 +204,34 @@ class Sink:
             metrics.SINK_LAG.labels(self._names.logical(topic), partition).set(0)
         self._ended.clear()
         for count, seconds in ((1, 0.25), (BATCHES_TAKEN * BATCH_RECORDS - 1, 0)):
-            for message in self._consumer.consume(count, seconds):
-                error = message.error()
-                if error is None:
-                    messages.append(message)
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    self._ended.add((message.topic() or "", message.partition() or 0))
-                elif error.fatal():
-                    raise KafkaException(error)
+            messages += filter(self._is_record, self._consumer.consume(count, seconds))
             if not messages:
                 break
         return messages
 
+    def _is_record(self, message: Message) -> bool:
+        """Whether it is one. Notes the end of a partition; raises for trouble that does not pass."""
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._ended.add((message.topic() or "", message.partition() or 0))
+        elif error.fatal():
+            raise KafkaException(error)
+        return False
+
     async def _wait_as_member(self, seconds: float) -> None:
-        """Waits, but goes on polling with everything paused: the group must not take us for dead, and may take partitions away."""
+        """Waits, but goes on polling with everything paused: the group must not take us for dead, and may give partitions and take them away."""
         deadline = time.monotonic() + seconds
 
         def poll_paused() -> None:
-            paused = self._consumer.assignment()
-            self._consumer.pause(paused)
+            self._waiting = True
+            self._consumer.pause(self._consumer.assignment())
             while time.monotonic() < deadline and not self._stopping:
-                self._consumer.poll(min(0.2, max(0.0, deadline - time.monotonic())))
-            self._consumer.resume([one for one in self._consumer.assignment() if one in paused])
+                message = self._consumer.poll(min(0.2, max(0.0, deadline - time.monotonic())))
+                assert message is None or not self._is_record(message)  # it would be passed over: the role ends, and the next one reads it
+            self._waiting = False
+            self._consumer.resume(self._consumer.assignment())
 
         await self._in_thread(poll_paused)
 
@@ -239,6 +248,8 @@ class Sink:
         try:
             future = asyncio.run_coroutine_threadsafe(self._take_over(partitions), self._loop)
             consumer.assign(future.result(120))
+            # A pause outlives an assignment: a partition that comes back would stand still.
+            (consumer.pause if self._waiting else consumer.resume)(partitions)
             self.assigned = True
             log.info("sink_partitions_assigned", partitions=len(partitions))
         except Exception as error:

@@ -12,6 +12,7 @@ from connectors.postgres.sink import Sink
 from connectors.postgres.writer import Work, Writer, Written
 from schemas.codec import encode
 from schemas.keys import MessageKey
+from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import plain_producer_config
@@ -88,3 +89,89 @@ async def test_a_sink_that_is_told_to_stop_leaves_the_other_batches_to_the_next(
             monkeypatch.setattr(connector, "BATCH_RECORDS", RECORDS)
     assert lives == 4
     assert await versions(database) == [VERSIONS] * KEYS
+
+
+class Ajar:
+    """Postgres takes what is written once it is `open`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.open = False
+        self.refused: set[Writer] = set()
+        write = Writer.write
+
+        async def when_open(writer: Writer, work: Work) -> Written:
+            if not self.open:
+                self.refused.add(writer)
+                raise Unavailable("postgres", 0.0)
+            return await write(writer, work)
+
+        monkeypatch.setattr(Writer, "write", when_open)
+
+
+def produce(settings: Settings, begin: int, end: int) -> None:
+    """A message each, over all partitions in turn."""
+    producer = Producer(plain_producer_config(settings.kafka))
+    for number in range(begin, end):
+        one = message(message_key=MessageKey(f"acme:ycloud:n{number}"), provider_message_id=f"n{number}", version=1)
+        topic = Names(settings.namespace).topic("enriched-messages")
+        producer.produce(topic, encode(one), one.message_key.encode(), number % settings.kafka.partitions)
+    assert producer.flush(30) == 0
+
+
+async def test_partitions_that_come_and_go_while_postgres_is_away_lose_nothing_and_do_not_stand_still(
+    loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, database = loaded
+    postgres = Ajar(monkeypatch)
+
+    async def owned(sink: Sink, count: int) -> None:
+        async def there() -> bool:
+            return len(sink._epochs) == count
+
+        await until(there, 60)
+
+    async def rows(count: int) -> None:
+        async def there() -> bool:
+            return await database.fetchval("SELECT count(*) FROM chat_messages WHERE message_key LIKE 'acme:ycloud:n%'") == count
+
+        await until(there, 60)
+
+    everything = settings.kafka.partitions * len(connector.SINK_TOPICS)
+    async with pooled(settings.postgres, Names(settings.namespace)) as pool:
+        first, second = Sink(settings, pool), Sink(settings, pool)
+        runs = [asyncio.create_task(first.run())]
+        await owned(first, everything)
+        await asyncio.to_thread(produce, settings, 0, 40)
+        runs.append(asyncio.create_task(second.run()))
+
+        async def both_wait() -> bool:
+            return len(postgres.refused) == 2
+
+        await until(both_wait, 60)
+        second.stop()
+        await runs[1]
+        await owned(first, everything)  # while it waits: it was given the other one's partitions
+        await asyncio.to_thread(produce, settings, 40, 80)
+        postgres.open = True
+        await rows(80)
+        await asyncio.to_thread(produce, settings, 80, 120)  # all partitions are read, also those that went and came back
+        await rows(120)
+        first.stop()
+        await runs[0]
+
+
+async def test_a_sink_is_told_to_stop_while_postgres_is_away(loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, database = loaded
+    postgres = Ajar(monkeypatch)
+    async with pooled(settings.postgres, Names(settings.namespace)) as pool:
+        sink = Sink(settings, pool)
+        running = asyncio.create_task(sink.run())
+
+        async def waits() -> bool:
+            return bool(postgres.refused)
+
+        await until(waits, 60)
+        sink.stop()
+        async with asyncio.timeout(20):
+            await running
+    assert await positions(database) == 0
