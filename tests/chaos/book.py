@@ -15,7 +15,7 @@ POISON: frozenset[Kind] = frozenset({"not_json", "undecodable", "killer"})
 
 
 class Item(NamedTuple):
-    """A delivery as planned. `says`: what the model must say of its file, and of no other tenant's."""
+    """A delivery as planned. `says`: what the model must say of its file, and of no other tenant's; of a text the text."""
 
     sample: Sample
     tenant: str

@@ -24,6 +24,7 @@ class Row:
     version: int
     status: str
     files: tuple[File, ...] = ()
+    content: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,17 @@ _ASKS = {"vision": "describe", "speech": "transcribe"}
 
 async def rows(connection: "asyncpg.Connection[asyncpg.Record]", tenants: list[str]) -> tuple[Row, ...]:
     found = await connection.fetch(
-        "SELECT tenant_id, message_key, version, status, content_attributes FROM chat_messages WHERE tenant_id = ANY($1)", tenants
+        "SELECT tenant_id, message_key, version, status, content, content_attributes FROM chat_messages WHERE tenant_id = ANY($1)", tenants
     )
     return tuple(
-        Row(one["tenant_id"], one["message_key"], one["version"], one["status"], tuple(_files(json.loads(one["content_attributes"]))))
+        Row(
+            one["tenant_id"],
+            one["message_key"],
+            one["version"],
+            one["status"],
+            tuple(_files(json.loads(one["content_attributes"]))),
+            one["content"],
+        )
         for one in found
     )
 
@@ -33,7 +40,12 @@ def _files(attributes: dict[str, Any]) -> Iterable[File]:
 
 
 async def refused(connection: "asyncpg.Connection[asyncpg.Record]", tenants: list[str]) -> tuple[Refused, ...]:
-    found = await connection.fetch("SELECT tenant_id, record_key, stage, reason FROM quarantined_messages WHERE tenant_id = ANY($1)", tenants)
+    """Of these tenants, and of none that was ever added."""
+    found = await connection.fetch(
+        "SELECT tenant_id, record_key, stage, reason FROM quarantined_messages "
+        "WHERE tenant_id = ANY($1) OR tenant_id NOT IN (SELECT tenant_id FROM tenants)",
+        tenants,
+    )
     return tuple(Refused(one["tenant_id"], one["record_key"], one["stage"], one["reason"]) for one in found)
 
 

@@ -10,6 +10,7 @@ from tests.chaos.facts import Disturbance, Facts, Row
 RECORDING_SECONDS = 1.0
 """After the model's answer a call is in flight until the worker has recorded it."""
 
+ENDS: dict[Kind, str] = {"image": "described", "voice": "transcribed"}
 REASONS: dict[Kind, str] = {"not_json": "not_json", "undecodable": "record_undecodable", "killer": "process_killer"}
 
 
@@ -110,9 +111,24 @@ def _reasons(row: Row) -> str:
     return ",".join(file.reason or file.status for file in row.files if file.status == "failed")
 
 
+def enriched(facts: Facts) -> Iterator[str]:
+    """A text says what was sent. Of an image or a voice note the row shows one file, and what the model said of it."""
+    rows = {row.key: row for row in facts.rows}
+    for entry in _messages(facts):
+        row = rows.get(entry.key)
+        if row is None or (row.status == "degraded" and facts.degraded_allowed):
+            continue
+        if entry.kind == "text" and row.content != entry.says:
+            yield f"{row.key} says {row.content!r}"
+        said = [file.said or "" for file in row.files if file.status == ENDS.get(entry.kind)]
+        if entry.kind in ENDS and not (len(row.files) == len(said) == 1 and (entry.says or "") in said[0]):
+            yield f"{row.key} shows {[(file.status, file.said) for file in row.files]}"
+
+
 def unplanned_quarantine(facts: Facts) -> Iterator[str]:
-    planned = {entry.key for entry in facts.accepted if entry.kind in POISON}
-    return (f"{one.key} {one.stage} {one.reason}" for one in facts.quarantined if one.key not in planned and one.key not in facts.ambiguous)
+    """Poison that was never answered 2xx may stand there too."""
+    expected = {entry.key for entry in facts.accepted if entry.kind in POISON} | (facts.ambiguous - {entry.key for entry in facts.accepted})
+    return (f"{one.key} {one.stage} {one.reason}" for one in facts.quarantined if one.key not in expected)
 
 
 def wrong_reason(facts: Facts) -> Iterator[str]:
@@ -165,6 +181,7 @@ PROMISES: dict[str, Callable[[Facts], Iterator[str]]] = {
     "unexplained": unexplained,
     "stuck": stuck,
     "degraded": degraded,
+    "enriched": enriched,
     "unplanned_quarantine": unplanned_quarantine,
     "wrong_reason": wrong_reason,
     "files_missing": files_missing,

@@ -65,7 +65,7 @@ class Chaos:
         self._media = media
         self._options = options
         self._phases = 0
-        self._tenants = 0
+        self._tenants: list[str] = []
 
     def phase(self, fault: Fault, drain_seconds: float = DRAIN_SECONDS) -> Line:
         """One fault, its own tenants, its own line in the table."""
@@ -111,9 +111,9 @@ class Chaos:
         try:
             tenancy = Tenancy(connection, Vault(self.pipeline.settings.secrets.key))
             senders = []
-            self._tenants += count
             for number in range(count):
                 tenant = f"{name}-{self._phases}-{number}"
+                self._tenants.append(tenant)
                 await tenancy.add_tenant(tenant)
                 await tenancy.set_tenant(tenant, {"openai_key": tenant})
                 made = {p: await tenancy.add_endpoint(tenant, p, secret=None, unsigned=False, api_key=None) for p in ("ycloud", "chatwoot")}
@@ -126,7 +126,7 @@ class Chaos:
         """Every role that looks tenants up has heard of these."""
         for name in ("receive", "store_media", "describe", "transcribe"):
             world.must(
-                lambda name=name: (self.crew.metric(name, "sensorium_directory_tenants") or 0) >= self._tenants,  # type: ignore[misc]
+                lambda name=name: (self.crew.metric(name, "sensorium_directory_tenants") or 0) >= len(self._tenants),  # type: ignore[misc]
                 60,
                 f"{name} knows the new tenants",
             )
@@ -217,10 +217,12 @@ class Chaos:
         )
         if told.returncode not in (0, 1):
             return {f"audit failed: {told.stderr[-500:]}": 1}
-        findings = [one for one in json.loads(told.stdout)["findings"] if one["tenant"] in ("", *tenants)]
+        others = set(self._tenants) - set(tenants)
+        findings = [one for one in json.loads(told.stdout)["findings"] if one["tenant"] not in others]
         return dict(Counter(f"{one['kind']} {one['stage']}: {one['what']}" for one in findings))
 
     def _line(self, world: World, fault: Fault, facts: Facts, findings: list[Finding]) -> Line:
+        world.failures += unsaid(world.generator)
         first = world.watcher.first_seen()
         stalls = [first[entry.key] - entry.at for entry in facts.accepted if entry.key in first]
         broken = {finding.promise: finding.broken_by for finding in findings if finding.broken_by}
@@ -254,6 +256,15 @@ def merged(disturbances: list[Disturbance], within: float = 0.3) -> Iterator[Dis
         if one.role != last.role or one.at - last.at > within:
             yield one
             last = one
+
+
+def unsaid(generator: Generator) -> Iterator[str]:
+    """What no promise speaks of: a provider that was turned away for good, or a run in which nothing happened."""
+    for status, count in generator.statuses.items():
+        if status == "given up" or (status.startswith("4") and status != "429"):
+            yield f"{count} deliveries: {status}"
+    if not generator.book.accepted:
+        yield "nothing was accepted"
 
 
 class _Progress:

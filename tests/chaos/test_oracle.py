@@ -12,11 +12,11 @@ TEXT, IMAGE, POISON = "a:ycloud:1", "b:ycloud:2", "a:ycloud:sha256-3"
 SEEN = File(0, "described", url="/media/b/x.jpg", said="A picture of 64 by 41 pixels")
 WHOLE = Facts(
     accepted=(
-        Accepted(TEXT, "a", "text", None, 1.0),
+        Accepted(TEXT, "a", "text", "hola", 1.0),
         Accepted(IMAGE, "b", "image", "64 by 41", 2.0),
         Accepted(POISON, "a", "not_json", None, 3.0),
     ),
-    rows=(Row("a", TEXT, 1, "complete"), Row("b", IMAGE, 3, "complete", (SEEN,))),
+    rows=(Row("a", TEXT, 1, "complete", (), "hola"), Row("b", IMAGE, 3, "complete", (SEEN,))),
     versions=(Version("a", TEXT, 1, 0, 0), Version("b", IMAGE, 1, 1, 0), Version("b", IMAGE, 3, 1, 4)),
     quarantined=(Refused("a", POISON, "dedupe", "not_json"),),
     stored=(Stored("b", IMAGE, "ns/media/b/x.jpg"),),
@@ -53,7 +53,18 @@ BREAKS: dict[str, list[Facts]] = {
     "unexplained": [replace(WHOLE, rows=(*WHOLE.rows, Row("a", "a:ycloud:9", 1, "complete")))],
     "stuck": [replace(WHOLE, rows=(TEXT_ROW, replace(IMAGE_ROW, status="pending")))],
     "degraded": [replace(WHOLE, rows=(TEXT_ROW, replace(IMAGE_ROW, status="degraded")))],
-    "unplanned_quarantine": [replace(WHOLE, quarantined=(*WHOLE.quarantined, Refused("a", TEXT, "dedupe", "stage_error")))],
+    "enriched": [
+        replace(WHOLE, rows=(replace(TEXT_ROW, content="adiós"), IMAGE_ROW)),
+        replace(WHOLE, rows=(TEXT_ROW, replace(IMAGE_ROW, files=()))),
+        replace(WHOLE, rows=(TEXT_ROW, replace(IMAGE_ROW, files=(SEEN, SEEN)))),
+        replace(WHOLE, rows=(TEXT_ROW, replace(IMAGE_ROW, files=(replace(SEEN, status="stored"),)))),
+        replace(WHOLE, rows=(TEXT_ROW, replace(IMAGE_ROW, files=(replace(SEEN, said=None),)))),
+    ],
+    "unplanned_quarantine": [
+        replace(WHOLE, quarantined=(*WHOLE.quarantined, Refused("a", TEXT, "dedupe", "stage_error"))),
+        replace(WHOLE, quarantined=(*WHOLE.quarantined, Refused("a", TEXT, "dedupe", "stage_error")), ambiguous=frozenset({TEXT})),
+        replace(WHOLE, quarantined=(*WHOLE.quarantined, Refused("unknown", "?", "sink", "record_undecodable"))),
+    ],
     "wrong_reason": [replace(WHOLE, quarantined=(Refused("a", POISON, "dedupe", "stage_error"),))],
     "files_missing": [
         replace(WHOLE, objects=frozenset()),

@@ -9,6 +9,7 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.chaos.clock import shifted
 from tests.chaos.facts import Disturbance
 from tests.chaos.media import MediaServer, picture, said_of_picture, said_of_sound, sound
 from tests.chaos.proxy import Mode, proxy
-from tests.chaos.run import merged
+from tests.chaos.run import merged, unsaid
 from tests.chaos.traffic import Mix, Sender, Traffic
 
 SENDER = Sender("acme", 3, {})
@@ -135,6 +136,15 @@ print(time.monotonic() - began)
 def test_moments_close_together_are_one() -> None:
     at = [Disturbance("sink", 5.0), Disturbance("sink", 1.1), Disturbance("dedupe", 1.1), Disturbance("sink", 1.0), Disturbance("sink", 1.5)]
     assert list(merged(at)) == [("dedupe", 1.1), ("sink", 1.0), ("sink", 1.5), ("sink", 5.0)]
+
+
+def test_a_run_in_which_nothing_happened_does_not_pass() -> None:
+    def told(accepted: set[str], statuses: dict[str, int]) -> list[str]:
+        return list(unsaid(SimpleNamespace(statuses=statuses, book=SimpleNamespace(accepted=accepted))))  # type: ignore[arg-type]
+
+    assert told({"a"}, {"200": 5, "503": 3, "429": 1, "ReadTimeout": 2}) == []
+    assert told(set(), {"503": 3}) == ["nothing was accepted"]
+    assert told({"a"}, {"401": 3, "given up": 1}) == ["3 deliveries: 401", "1 deliveries: given up"]
 
 
 def test_a_free_port_has_no_listener() -> None:

@@ -61,7 +61,8 @@ class Traffic:
         """A new message of the sender."""
         self._count += 1
         provider: Provider = self._rng.choice(("ycloud", "chatwoot"))
-        text, file, says = f"{kind} {self._count}", None, None
+        text, file = f"{kind} {self._count}", None
+        says = text
         if kind == "not_json":
             body = f"{{ no JSON {self._rng.getrandbits(64):x}".encode()
             return Item(Sample(kind, provider, body, body_id(body)), sender.tenant, kind)
