@@ -47,6 +47,7 @@ class Placed:
     record: Stored
     key: bytes
     value: bytes
+    headers: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

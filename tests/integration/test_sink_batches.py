@@ -1,6 +1,7 @@
 """The sink on a loaded topic: it takes several batches at once and writes them one after the other."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -175,3 +176,26 @@ async def test_a_sink_is_told_to_stop_while_postgres_is_away(loaded: tuple[Setti
         async with asyncio.timeout(20):
             await running
     assert await positions(database) == 0
+
+
+async def test_what_is_set_aside_keeps_its_headers(loaded: tuple[Settings, Connection]) -> None:
+    settings, database = loaded
+    producer = Producer(plain_producer_config(settings.kafka))
+    headers: list[tuple[str, str | bytes | None]] = [("tenant", b"acme"), ("generation", b"7"), ("empty", None)]
+    producer.produce(Names(settings.namespace).topic("enriched-messages"), b"no avro", b"acme:ycloud:1", 1, headers=headers)
+    assert await asyncio.to_thread(producer.flush, 30) == 0
+
+    async def stored() -> str | None:
+        found: str | None = await database.fetchval("SELECT headers FROM quarantined_messages WHERE stage = 'sink'")
+        return found
+
+    async def there() -> bool:
+        return await stored() is not None
+
+    async with pooled(settings.postgres, Names(settings.namespace)) as pool:
+        sink = Sink(settings, pool)
+        running = asyncio.create_task(sink.run())
+        await until(there, 60)
+        sink.stop()
+        await running
+    assert json.loads(await stored() or "") == {"tenant": "acme", "generation": "7", "empty": ""}
