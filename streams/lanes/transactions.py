@@ -294,6 +294,6 @@ class PartitionTransactions:
                 time.sleep(0.1)
 
 
-def fence(settings: Kafka, transactional_id: str) -> None:
-    """Ends whatever transaction is open under the id, so that readers go on: 0.5 to 0.7 s after a death."""
-    Producer(transactional_producer_config(settings, transactional_id)).init_transactions(CALL_SECONDS)
+def fence(settings: Kafka, transactional_id: str, seconds: float = CALL_SECONDS) -> None:
+    """Ends whatever transaction is open under the id, so that readers go on: 0.5 to 0.7 s after a death. Gives up after `seconds`."""
+    Producer(transactional_producer_config(settings, transactional_id)).init_transactions(seconds)

@@ -184,8 +184,9 @@ class Parent:
             return
 
         def one(transactional_id: str) -> None:
-            if time.monotonic() - died < FENCE_WITHIN_SECONDS:
-                fence(self._settings.kafka, transactional_id)
+            left = died + FENCE_WITHIN_SECONDS - time.monotonic()
+            if left > 0:
+                fence(self._settings.kafka, transactional_id, left)
 
         try:
             with ThreadPoolExecutor(FENCE_THREADS) as threads:

@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from lane_world import SECONDS, Still, World, at_work, lines, until, write
 
+from schemas.settings import Kafka
 from storage.kafka.client import reader_config, transactional_producer_config
 from streams.lanes.lane import Lane
 from streams.lanes.state import KeptValues
@@ -140,6 +141,14 @@ def test_fencing_an_id_lets_readers_go_on_long_before_the_transaction_times_out(
     assert world.values("out") == [b"a neighbour's"]
     assert time.monotonic() - began < world.kafka.transaction_timeout_seconds
     del left
+
+
+def test_a_fence_gives_up_in_time_when_no_broker_answers() -> None:
+    """Later it would hit the next owner."""
+    began = time.monotonic()
+    with pytest.raises(KafkaException):
+        fence(Kafka(bootstrap_servers="127.0.0.1:1"), "id", 0.5)
+    assert time.monotonic() - began < 4
 
 
 def test_a_partition_that_was_given_away_before_it_was_fenced_is_left_to_its_owner(world: World) -> None:
