@@ -7,7 +7,7 @@ from schemas.receipts import Line
 from schemas.text import storable
 from schemas.topics import SOURCE_OF
 from streams.audit.facts import Facts, Wanted
-from streams.audit.findings import Finding, Kind, Report, tenant_of
+from streams.audit.findings import Finding, Kind, Report, tenant_of, tenant_of_object
 from streams.audit.ledger import Book, Place, Seen, balance
 from streams.audit.versions import Newest
 
@@ -173,8 +173,7 @@ class Audit:
         for key, stored in facts.objects.items():
             at_ms = int(stored.modified.timestamp() * 1000)
             if key not in facts.object_rows and stored.modified >= self._wanted.since and self._old(at_ms):
-                tenant = key.rpartition("media/")[2].partition("/")[0]
-                yield Finding("unexplained", "store_media", f"{key} is in the store and no message has it", tenant, at_ms=at_ms)
+                yield Finding("unexplained", "store_media", f"{key} is in the store and no message has it", tenant_of_object(key), at_ms=at_ms)
 
     def _sink_passed(self, topic: str, partition: int, offset: int) -> bool:
         return self._facts.positions.get((topic, partition), -1) > offset

@@ -1,7 +1,7 @@
 """Reads what there is, upstream first: whatever is downstream of what was read is read later, so a running system does not look broken."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,18 +11,22 @@ from confluent_kafka import Message
 
 from schemas.codec import Undecodable, decode
 from schemas.headers import generation_of
+from schemas.keys import MessageKey, body_id, split_message_key
 from schemas.records import EnrichedMessage, Quarantined, Receipt
 from schemas.settings import Settings
+from schemas.text import storable
 from schemas.topics import SOURCE_OF, STAGES, Names, TopicName
 from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored
 from storage.postgres.sql import queries
-from streams.audit.findings import Finding, tenant_of
+from streams.audit.findings import Finding, tenant_of, tenant_of_object
 from streams.audit.ledger import Place, Seen
 from streams.audit.versions import Versions, versions
 
 QuarantinePlace = tuple[str, str, int, int]
 """Stage, topic, partition, offset of the record that was refused."""
+CHUNK = 1_000
+"""Keys one statement is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +83,26 @@ class Gathering:
         return facts
 
     async def from_stores(self, facts: Facts, connection: "asyncpg.Connection[asyncpg.Record]", store: ObjectStore) -> None:
-        """Rows, then objects."""
-        statements, asked = queries("audit"), (self._wanted.since, self._wanted.tenant)
+        """Rows, then objects. What Kafka and the store showed is looked up by its key: its row may be older than the time looked at."""
+        statements, since = queries("audit"), (self._wanted.since, self._wanted.tenant)
         facts.positions = {
             (self._names.logical(row["topic"]), row["partition"]): row["next_offset"] for row in await connection.fetch(statements["positions"])
         }
-        facts.rows = {row["message_key"]: row for row in await connection.fetch(statements["rows"], *asked)}
-        facts.arrivals = {row["message_key"]: row for row in await connection.fetch(statements["arrivals"], *asked)}
-        facts.quarantine_rows = {tuple(row)[1:] for row in await connection.fetch(statements["quarantined"], *asked)}
-        facts.object_rows = {row["object_key"]: row for row in await connection.fetch(statements["objects"], *asked)}
+        facts.rows = {row["message_key"]: row for row in await connection.fetch(statements["rows"], *since)}
+        keys = [(tenant_of(key.encode()), storable(key)) for key in facts.versions.newest if key not in facts.rows]
+        facts.rows |= {row["message_key"]: row for row in await _of(connection, statements["rows_of"], keys)}
+        raw = {seen.key for place, records in facts.sources.items() if place.stage == "dedupe" for seen in records.values()}
+        arrivals = await _of(connection, statements["arrivals_of"], [_arrival(key) for key in raw])
+        facts.arrivals = {row["message_key"]: row for row in arrivals}
+        places = await _of(connection, statements["quarantined_of"], list(facts.quarantined))
+        facts.quarantine_rows = {(row["stage"], row["topic"], row["partition"], row["offset"]) for row in places}
+        facts.object_rows = {row["object_key"]: row for row in await connection.fetch(statements["objects"], *since)}
         prefix = f"{self._names.object_prefix}media/{self._wanted.tenant + '/' if self._wanted.tenant else ''}"
         facts.objects = {stored.key: stored async for stored in store.list(prefix)}
+        suspects = [
+            (tenant_of_object(key), key) for key, one in facts.objects.items() if key not in facts.object_rows and one.modified >= self._wanted.since
+        ]
+        facts.object_rows |= {row["object_key"]: row for row in await _of(connection, statements["objects_of"], suspects)}
 
     def _all(self, name: TopicName, ends: dict[int, int] | None = None) -> Iterator[Message]:
         topic = self._names.topic(name)
@@ -137,3 +150,19 @@ class Gathering:
             facts.findings.append(Finding("unexplained", "quarantine", f"quarantine[{partition}]@{offset}: {error}"))
             return
         facts.quarantined[record.stage, record.topic, record.partition, record.offset] = (partition, offset)
+
+
+async def _of(connection: "asyncpg.Connection[asyncpg.Record]", statement: str, asked: Sequence[tuple[Any, ...]]) -> list[asyncpg.Record]:
+    """The rows a statement gives for these; an argument of it is a column."""
+    found: list[asyncpg.Record] = []
+    for at in range(0, len(asked), CHUNK):
+        found += await connection.fetch(statement, *(list(column) for column in zip(*asked[at : at + CHUNK], strict=True)))
+    return found
+
+
+def _arrival(key: bytes) -> tuple[str, str, str]:
+    """Under which the sink counts a raw key's deliveries."""
+    try:
+        return split_message_key(MessageKey(storable(key.decode(errors="replace"))))
+    except ValueError:  # not one of the receiver's
+        return "unknown", "unknown", body_id(key)

@@ -30,6 +30,10 @@ def tenant_of(key: bytes) -> str:
     return key.partition(b":")[0].decode(errors="replace")
 
 
+def tenant_of_object(key: str) -> str:
+    return key.rpartition("media/")[2].partition("/")[0]
+
+
 @dataclass(slots=True)
 class Hour:
     """What one tenant sent in one hour, and what became of it."""

@@ -1,20 +1,33 @@
 -- name: rows
--- Messages that arrived or changed since then, of one tenant or of all.
+-- Messages that arrived or changed since then, of one tenant or of all: among them those that no record explains.
 SELECT tenant_id, message_key, version, status, received_at, enriched_at
 FROM chat_messages WHERE (received_at >= $1 OR enriched_at >= $1) AND ($2::text IS NULL OR tenant_id = $2);
 
--- name: arrivals
--- Keys of raw records that may have been delivered since then: first seen since then, or within the horizon before.
+-- name: rows_of
+-- Messages of these keys, however old.
+SELECT tenant_id, message_key, version, status, received_at, enriched_at
+FROM unnest($1::text[], $2::text[]) AS asked (tenant_id, message_key) JOIN chat_messages USING (tenant_id, message_key);
+
+-- name: arrivals_of
+-- What is known of these keys of raw records, whenever they came first.
 SELECT message_key, outcome, deliveries
-FROM inbound_messages WHERE received_at >= $1::timestamptz - interval '8 days' AND ($2::text IS NULL OR tenant_id = $2);
+FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (tenant_id, provider, provider_message_id)
+JOIN inbound_messages USING (tenant_id, provider, provider_message_id);
 
 -- name: objects
 -- Files stored since then.
 SELECT tenant_id, object_key, message_key, bytes, stored_at FROM media_objects WHERE stored_at >= $1 AND ($2::text IS NULL OR tenant_id = $2);
 
--- name: quarantined
--- Places of quarantined records.
-SELECT tenant_id, stage, topic, partition, "offset" FROM quarantined_messages WHERE created_at >= $1 AND ($2::text IS NULL OR tenant_id = $2);
+-- name: objects_of
+-- These files, whenever they were stored first: a replay puts the same object again.
+SELECT tenant_id, object_key, message_key, bytes, stored_at
+FROM unnest($1::text[], $2::text[]) AS asked (tenant_id, object_key) JOIN media_objects USING (tenant_id, object_key);
+
+-- name: quarantined_of
+-- Which of these places have a row.
+SELECT stage, topic, partition, "offset"
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[]) AS asked (stage, topic, partition, "offset")
+JOIN quarantined_messages USING (stage, topic, partition, "offset");
 
 -- name: positions
 -- Where the sink stands.

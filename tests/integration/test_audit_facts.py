@@ -1,0 +1,125 @@
+"""What the audit reads from Postgres and the store, for what it read from Kafka."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.objects.store import ObjectStore
+from streams.audit.balance import Audit
+from streams.audit.facts import Facts, Gathering, Wanted
+from streams.audit.findings import Finding
+from streams.audit.ledger import Place, Seen
+from streams.audit.versions import versions
+from tests.integration.databases import Connection, schema
+from tests.unit.records import KEY, message
+
+NOW = datetime.now(UTC)
+SINCE, LONG_AGO = NOW - timedelta(days=1), NOW - timedelta(days=20)
+STORED = "acme/1.jpg"
+
+
+class Installation:
+    """Tables and a bucket, and what the audit says of them beside `facts`."""
+
+    def __init__(self, stack: Settings, names: Names, connection: Connection) -> None:
+        self.settings, self.names, self.connection = stack, names, connection
+        self.facts = Facts()
+
+    async def put(self, *names: str) -> None:
+        objects = ObjectStore(self.settings.objects, threads=1)
+        await objects.ensure_bucket()
+        for name in names:
+            await objects.put_bytes(self.object_key(name), b"x" * 5, "image/jpeg")
+        await objects.close()
+
+    def object_key(self, name: str) -> str:
+        return f"{self.names.object_prefix}media/{name}"
+
+    async def insert_row(self, at: datetime) -> None:
+        await self.connection.execute(
+            "INSERT INTO chat_messages (tenant_id, message_key, provider, conversation_id, role, direction, kind, content_attributes, status, version,"
+            " occurred_at, received_at, enriched_at) VALUES ('acme', $1, 'ycloud', 'c', 'user', 'inbound', 'text', '{}', 'complete', 1, $2, $2, $2)",
+            *(KEY, at),
+        )
+
+    async def insert_arrival(self, at: datetime, deliveries: int) -> None:
+        await self.connection.execute(
+            'INSERT INTO inbound_messages (tenant_id, provider, provider_message_id, message_key, topic, partition, "offset", received_at, deliveries)'
+            " VALUES ('acme', 'ycloud', 'wamid.1', $1, 'raw-messages', 3, 1, $2, $3)",
+            *(KEY, at, deliveries),
+        )
+
+    async def insert_object(self, at: datetime) -> None:
+        await self.connection.execute(
+            "INSERT INTO media_objects (tenant_id, object_key, message_key, attachment_index, sha256, mime_type, bytes, original_url, stored_at)"
+            " VALUES ('acme', $1, $2, 0, 'ab', 'image/jpeg', 5, '', $3)",
+            *(self.object_key(STORED), KEY, at),
+        )
+
+    async def stands_at(self, topic: str, partition: int, next_offset: int) -> None:
+        await self.connection.execute(
+            "INSERT INTO sink_offsets (topic, partition, topic_id, next_offset, epoch) VALUES ($1, $2, 'x', $3, 1)",
+            *(self.names.topic(topic), partition, next_offset),  # type: ignore[arg-type]
+        )
+
+    async def gathered(self, since: datetime = SINCE) -> Facts:
+        objects = ObjectStore(self.settings.objects, threads=1)
+        await Gathering(self.settings, Wanted(since, None)).from_stores(self.facts, self.connection, objects)
+        await objects.close()
+        return self.facts
+
+    async def findings(self) -> list[Finding]:
+        later_ms = int((NOW + timedelta(hours=1)).timestamp() * 1000)
+        return Audit(await self.gathered(), Wanted(SINCE, None), later_ms, 60).report().findings
+
+
+@pytest.fixture
+async def installation(stack: Settings, namespace: str) -> AsyncIterator[Installation]:
+    settings = msgspec.structs.replace(stack, namespace=namespace)
+    async with schema(settings.postgres, Names(namespace)) as connection:
+        made = Installation(settings, Names(namespace), connection)
+        await made.put()
+        yield made
+
+
+async def test_a_delivery_after_the_horizon_finds_the_row_of_the_first_one(installation: Installation) -> None:
+    await installation.insert_row(LONG_AGO)
+    await installation.stands_at("enriched-messages", 0, 1)
+    installation.facts.versions = versions([(0, 0, KEY.encode(), message(version=2, received_at=NOW, enriched_at=NOW))])
+    assert await installation.findings() == []
+    assert list(installation.facts.rows) == [KEY]
+
+
+async def test_a_row_without_a_record_is_found_by_its_time(installation: Installation) -> None:
+    await installation.insert_row(NOW)
+    assert [(one.kind, one.message_key) for one in await installation.findings()] == [("unexplained", KEY)]
+
+
+async def test_a_key_delivered_again_finds_its_count_whenever_it_came_first(installation: Installation) -> None:
+    await installation.insert_arrival(LONG_AGO, deliveries=2)
+    raw = [KEY.encode(), b"no key", b"acme:ycloud:\0"]
+    installation.facts.sources[Place("dedupe", 3)] = {offset: Seen(offset, key, int(NOW.timestamp() * 1000), 0) for offset, key in enumerate(raw)}
+    assert {key: row["deliveries"] for key, row in (await installation.gathered()).arrivals.items()} == {KEY: 2}
+
+
+async def test_a_file_put_again_is_known_whenever_it_was_stored_first(installation: Installation) -> None:
+    await installation.insert_object(LONG_AGO)
+    await installation.put(STORED, "acme/orphan.jpg")
+    assert [one.what for one in await installation.findings()] == [
+        f"{installation.object_key('acme/orphan.jpg')} is in the store and no message has it"
+    ]
+
+
+async def test_a_quarantined_record_finds_its_row_whenever_it_was_made(installation: Installation) -> None:
+    await installation.connection.execute(
+        'INSERT INTO quarantined_messages (tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, program_version)'
+        " VALUES ('acme', 'dedupe', 'not_json', '', '', 'raw-messages', 3, 7, $1, '')",
+        LONG_AGO,
+    )
+    known, unknown = ("dedupe", "raw-messages", 3, 7), ("dedupe", "raw-messages", 3, 8)
+    installation.facts.quarantined |= {known: (0, 0), unknown: (0, 1)}
+    assert (await installation.gathered()).quarantine_rows == {known}
