@@ -103,10 +103,12 @@ class Audit:
                     if times != 1:
                         what = f"{place}@{offset} was forwarded and opened its message {times} times"
                         yield self._of_line("lost" if not times else "twice", "dedupe", what, line)
-        raw = {place.partition: records for place, records in self._facts.sources.items() if place.stage == "dedupe"}
         for partition, offset, version in openings:
+            place = Place("dedupe", partition)
             # An older raw record is not looked at here, and a repair opens messages by itself.
-            if version < 1000 and (seen := raw.get(partition, {}).get(offset)) is not None:
+            seen = self._facts.sources.get(place, {}).get(offset) if version < 1000 else None
+            # Settled after the receipts were read, or its receipt stands behind an open transaction: in flight.
+            if seen is not None and offset not in self._books[place].open:
                 what = f"raw-messages[{partition}]@{offset} opened a message and was not forwarded"
                 yield Finding("unexplained", "dedupe", what, tenant_of(seen.key), seen.key.decode(errors="replace"), seen.at_ms)
 

@@ -252,6 +252,16 @@ def test_what_is_under_way_is_in_flight_and_not_stuck() -> None:
     assert (report.findings, report.document()["totals"]["in_flight"]) == ([], 1)
 
 
+@pytest.mark.parametrize("receipts_read", [2, 0])
+def test_what_was_settled_after_the_receipts_were_read_is_in_flight(receipts_read: int) -> None:
+    facts = installation()
+    facts.sources[RAW][5] = seen(5, "acme:ycloud:new")
+    facts.versions = versions([*topic(), (0, 3, b"acme:ycloud:new", enriched("acme:ycloud:new", 1, 5))])
+    del facts.receipts[RAW][receipts_read:]
+    report = audited(facts, now_ms=NOW_MS + 5_000)
+    assert (report.findings, report.document()["totals"]["in_flight"]) == ([], 6 if not receipts_read else 1)
+
+
 def test_the_age_and_the_stage_of_what_is_stuck_are_told() -> None:
     facts = installation()
     a_record_nobody_read(facts)
