@@ -33,10 +33,10 @@ def line(offset: int, key: str, outcome: str, reason: str = "", generation: int 
     return Line(offset, key.encode(), NOW_MS, outcome, reason, generation)
 
 
-def receipt(place: Place, span: Span, *lines: Line) -> Receipt:
+def receipt(place: Place, span: Span, *lines: Line, at: datetime = NOW) -> Receipt:
     topic = "raw-messages" if place.stage == "dedupe" else "media"
     (value,) = Ledger(place.stage, topic, place.partition).receipts(span, lines)
-    return decode(Receipt, value)
+    return msgspec.structs.replace(decode(Receipt, value), at=at)
 
 
 def enriched(key: str, version: int, offset: int, **fields: Any) -> EnrichedMessage:
@@ -260,6 +260,15 @@ def test_what_was_settled_after_the_receipts_were_read_is_in_flight(receipts_rea
     del facts.receipts[RAW][receipts_read:]
     report = audited(facts, now_ms=NOW_MS + 5_000)
     assert (report.findings, report.document()["totals"]["in_flight"]) == ([], 6 if not receipts_read else 1)
+
+
+def test_what_a_receipt_of_this_moment_tells_may_be_seen_elsewhere_a_moment_later() -> None:
+    facts = installation()
+    no_first_version(facts)
+    a_quarantine_record_missing(facts)
+    assert found(facts) == [("lost", "dedupe", TEXT), ("lost", "dedupe", POISON)]
+    facts.receipts[RAW] = [msgspec.structs.replace(one, at=NOW + timedelta(minutes=59, seconds=30)) for one in facts.receipts[RAW]]
+    assert found(facts) == []
 
 
 def test_the_age_and_the_stage_of_what_is_stuck_are_told() -> None:
