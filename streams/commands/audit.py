@@ -40,9 +40,10 @@ def audit(context: click.Context, tenant: str | None, since: str | None, stuck_s
     wanted = Wanted(moment(since) or datetime.now(UTC) - DAY, tenant)
     keys = accepted.read_text().split() if accepted is not None else []
 
+    began_ms = int(time.time() * 1000)  # a long audit must not take for stuck what came while it read
+
     async def work() -> Report:
-        facts = await _gather(settings, wanted)
-        return Audit(facts, wanted, int(time.time() * 1000), stuck_seconds).report(keys)
+        return Audit(await _gather(settings, wanted), wanted, began_ms, stuck_seconds).report(keys)
 
     try:
         report = run_command(work)
