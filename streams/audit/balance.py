@@ -27,7 +27,7 @@ class Audit:
     def report(self, accepted: Iterable[str] = ()) -> Report:
         """1. Every stage's source against its receipts.
         2. What the receiver accepted against the raw topic.
-        3. What dedupe forwarded against the enriched topic.
+        3. What dedupe forwarded against the enriched topic, and what it took for known against what was ever forwarded.
         4. What stages refused against the quarantine.
         5. The enriched topic against the rows, and deliveries against their count.
         6. The rows against the objects.
@@ -41,6 +41,7 @@ class Audit:
         self._sum_up(report)
         report.add(self._accepted(accepted))  # 2
         report.add(self._forwarded())  # 3
+        report.add(self._swallowed())
         report.add(self._quarantined())  # 4
         report.add(facts.versions.findings)  # 5
         report.add(self._rows())
@@ -113,6 +114,18 @@ class Audit:
                 what = f"raw-messages[{partition}]@{offset} opened a message and was not forwarded"
                 yield Finding("unexplained", "dedupe", what, tenant_of(seen.key), seen.key.decode(errors="replace"), seen.at_ms)
 
+    def _swallowed(self) -> Iterator[Finding]:
+        """A key that is known was forwarded once: else it was claimed, and its message never came out."""
+        for place, book in self._books.items():
+            if place.stage != "dedupe" or self._is_sink_behind(place.partition):
+                continue
+            known = {line.key: line for line in book.settled.values() if line.outcome == "duplicate" or line.reason == "update"}
+            forwarded = {line.key for line in book.settled.values() if line.outcome == "forwarded"}
+            for key, line in known.items():
+                row = self._facts.arrivals.get(storable(key.decode(errors="replace")))
+                if key not in forwarded and row is not None and row["outcome"] != "forwarded":
+                    yield self._of_line("lost", "dedupe", "taken for known, and never forwarded", line)
+
     def _quarantined(self) -> Iterator[Finding]:
         for place, book in self._books.items():
             for offset, line in book.settled.items():
@@ -155,7 +168,7 @@ class Audit:
             if line is not None and seen.generation == 0:
                 counted[seen.key] += 1
                 newest[seen.key] = max(newest.get(seen.key, 0), seen.at_ms)
-        is_behind = any(self._facts.positions.get(("receipts", p), -1) < end for p, end in self._facts.receipt_ends.items())
+        is_behind = any(map(self._is_sink_behind, self._facts.receipt_ends))
         for key, times in counted.items():
             name = storable(key.decode(errors="replace"))
             row = self._facts.arrivals.get(name)
@@ -190,6 +203,10 @@ class Audit:
 
     def _sink_passed(self, topic: str, partition: int, offset: int) -> bool:
         return self._facts.positions.get((topic, partition), -1) > offset
+
+    def _is_sink_behind(self, partition: int) -> bool:
+        """Whether receipts that were read are not yet counted."""
+        return self._facts.positions.get(("receipts", partition), -1) < self._facts.receipt_ends.get(partition, 0)
 
     @staticmethod
     def _of_line(kind: Kind, stage: str, what: str, line: Line) -> Finding:

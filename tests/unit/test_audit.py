@@ -22,6 +22,7 @@ NOW_MS = int(NOW.timestamp() * 1000)
 LATER_MS = NOW_MS + 3_600_000
 RAW, MEDIA = Place("dedupe", 3), Place("store_media", 3)
 TEXT, IMAGE, POISON = "acme:ycloud:text", "acme:ycloud:image", "acme:ycloud:sha256-1"
+SWALLOWED = "acme:ycloud:swallowed"
 OBJECT = "media/acme/1.jpg"
 
 
@@ -67,7 +68,7 @@ def installation() -> Facts:
         quarantined={("dedupe", "raw-messages", 3, 4): (0, 0)},
         positions={("enriched-messages", 0): 3, ("quarantine", 0): 1, ("receipts", 3): 4},
         rows={TEXT: row(TEXT, 1), IMAGE: row(IMAGE, 2)},
-        arrivals={TEXT: {"deliveries": 2}, IMAGE: {"deliveries": 2}, POISON: {"deliveries": 1}},
+        arrivals={TEXT: arrived(2), IMAGE: arrived(2), POISON: arrived(1, "quarantined")},
         quarantine_rows={("dedupe", "raw-messages", 3, 4)},
         object_rows={OBJECT: {"tenant_id": "acme", "message_key": IMAGE, "bytes": 9, "stored_at": NOW}},
         objects={OBJECT: stored(OBJECT)},
@@ -76,6 +77,10 @@ def installation() -> Facts:
 
 def row(key: str, version: int, status: str = "complete") -> dict[str, Any]:
     return {"tenant_id": "acme", "message_key": key, "version": version, "status": status, "received_at": NOW, "enriched_at": NOW}
+
+
+def arrived(deliveries: int, outcome: str = "forwarded") -> dict[str, Any]:
+    return {"deliveries": deliveries, "outcome": outcome}
 
 
 def stored(key: str, size: int = 9) -> Stored:
@@ -181,11 +186,24 @@ def a_quarantine_row_missing(facts: Facts) -> None:
 
 
 def deliveries_not_counted(facts: Facts) -> None:
-    facts.arrivals[TEXT] = {"deliveries": 1}
+    facts.arrivals[TEXT] = arrived(1)
 
 
 def a_key_without_an_arrival(facts: Facts) -> None:
     del facts.arrivals[POISON]
+
+
+def a_message_swallowed(facts: Facts) -> None:
+    """Its key was claimed, and it never came out: all that is told of it is a duplicate."""
+    facts.sources[RAW][5] = seen(5, SWALLOWED)
+    facts.receipts[RAW].append(receipt(RAW, Span(5, 6), line(5, SWALLOWED, "duplicate")))
+    facts.arrivals[SWALLOWED] = arrived(1, "duplicate")
+
+
+def an_update_swallowed(facts: Facts) -> None:
+    a_message_swallowed(facts)
+    facts.receipts[RAW][-1] = receipt(RAW, Span(5, 6), line(5, SWALLOWED, "skipped", "update"))
+    facts.arrivals[SWALLOWED] = arrived(1, "skipped")
 
 
 def an_object_missing(facts: Facts) -> None:
@@ -226,6 +244,8 @@ def a_message_of_another_tenant(facts: Facts) -> None:
         (a_quarantine_row_missing, {("lost", "sink", POISON)}),
         (deliveries_not_counted, {("unexplained", "sink", TEXT)}),
         (a_key_without_an_arrival, {("lost", "sink", POISON)}),
+        (a_message_swallowed, {("lost", "dedupe", SWALLOWED)}),
+        (an_update_swallowed, {("lost", "dedupe", SWALLOWED)}),
         (an_object_missing, {("lost", "store_media", IMAGE)}),
         (an_object_of_another_size, {("unexplained", "store_media", IMAGE)}),
         (an_object_of_nobody, {("unexplained", "store_media", "")}),
@@ -268,6 +288,20 @@ def test_what_a_receipt_of_this_moment_tells_may_be_seen_elsewhere_a_moment_late
     a_quarantine_record_missing(facts)
     assert found(facts) == [("lost", "dedupe", TEXT), ("lost", "dedupe", POISON)]
     facts.receipts[RAW] = [msgspec.structs.replace(one, at=NOW + timedelta(minutes=59, seconds=30)) for one in facts.receipts[RAW]]
+    assert found(facts) == []
+
+
+def test_a_duplicate_of_what_was_forwarded_before_the_time_looked_at_is_none_the_worse() -> None:
+    facts = installation()
+    a_message_swallowed(facts)
+    facts.arrivals[SWALLOWED] = arrived(2)
+    assert found(facts) == []
+
+
+def test_whether_a_duplicate_was_ever_forwarded_is_not_asked_of_a_sink_that_is_behind() -> None:
+    facts = installation()
+    a_message_swallowed(facts)
+    facts.receipt_ends[3] = 5
     assert found(facts) == []
 
 
