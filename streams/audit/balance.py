@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from schemas.receipts import Line, lines_of
 from schemas.text import storable
 from schemas.topics import SOURCE_OF
-from streams.audit.facts import Facts, Wanted
+from streams.audit.facts import Facts, QuarantinePlace, Wanted
 from streams.audit.findings import Finding, Kind, Report, tenant_of, tenant_of_object
 from streams.audit.ledger import Book, Place, Seen, balance
 from streams.audit.versions import Newest
@@ -136,13 +136,16 @@ class Audit:
                 if stands is None:
                     if offset not in self._just_settled(place):
                         yield self._of_line("lost", place.stage, f"{place}@{offset} was quarantined and is not in quarantine", line)
-                elif where not in self._facts.quarantine_rows and self._sink_passed("quarantine", *stands):
+                elif self._is_without_row(where):
                     yield self._of_line("lost", "sink", f"{place}@{offset} is in quarantine and has no row", line)
 
     def _rows(self) -> Iterator[Finding]:
         for key, newest in self._facts.versions.newest.items():
             row = self._facts.rows.get(key)
-            if self._sink_passed("enriched-messages", newest.partition, newest.offset):
+            if (where := _at_sink(newest)) in self._facts.quarantined:
+                if self._is_without_row(where):
+                    yield self._of_message("lost", "version {} is in quarantine and has no row there", key, newest)
+            elif self._sink_passed("enriched-messages", newest.partition, newest.offset):
                 if row is None:
                     yield self._of_message("lost", "version {} has no row", key, newest)
                 elif row["version"] < newest.version and not _is_after_horizon(row, newest):
@@ -154,8 +157,11 @@ class Audit:
             if not self._old(enriched_ms):
                 continue
             received_ms = int(row["received_at"].timestamp() * 1000)
-            if key not in self._facts.versions.newest and received_ms >= self._wanted.since.timestamp() * 1000:
+            newest_there = self._facts.versions.newest.get(key)
+            if newest_there is None and received_ms >= self._wanted.since.timestamp() * 1000:
                 yield Finding("unexplained", "sink", "a row without a record in enriched-messages", row["tenant_id"], key, received_ms)
+            elif newest_there is not None and _at_sink(newest_there) in self._facts.quarantined:
+                continue  # what would complete it was refused
             elif row["status"] == "pending" and key not in self._waiting:
                 age = round((self._now_ms - enriched_ms) / 1000, 1)
                 yield Finding("stuck", "assemble", "pending, and no stage has work for it", row["tenant_id"], key, received_ms, age)
@@ -192,6 +198,10 @@ class Audit:
             if key not in facts.object_rows and stored.modified >= self._wanted.since and self._old(at_ms):
                 yield Finding("unexplained", "store_media", f"{key} is in the store and no message has it", tenant_of_object(key), at_ms=at_ms)
 
+    def _is_without_row(self, refused: QuarantinePlace) -> bool:
+        stands = self._facts.quarantined[refused]
+        return refused not in self._facts.quarantine_rows and self._sink_passed("quarantine", *stands)
+
     def _just_settled(self, place: Place) -> set[int]:
         """Offsets with a young receipt. The brokers end a transaction partition by partition, and an open one hides what stands
         behind it: what the receipt tells of may not be seen elsewhere yet.
@@ -215,6 +225,11 @@ class Audit:
     def _of_message(self, kind: Kind, what: str, key: str, newest: Newest) -> Finding:
         age = round((self._now_ms - newest.enriched_ms) / 1000, 1) if kind == "stuck" else None
         return Finding(kind, "sink", what.format(newest.version), tenant_of(key.encode()), key, newest.received_ms, age)
+
+
+def _at_sink(newest: Newest) -> QuarantinePlace:
+    """Where it is in quarantine if the sink could not store it."""
+    return "sink", "enriched-messages", newest.partition, newest.offset
 
 
 def _is_after_horizon(row: object, newest: Newest) -> bool:

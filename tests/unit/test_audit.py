@@ -272,6 +272,36 @@ def test_what_is_under_way_is_in_flight_and_not_stuck() -> None:
     assert (report.findings, report.document()["totals"]["in_flight"]) == ([], 1)
 
 
+def refused_by_the_sink(facts: Facts, offset: int) -> None:
+    """A record of enriched-messages that does not fit a row."""
+    where = ("sink", "enriched-messages", 0, offset)
+    facts.quarantined[where] = (0, 1)
+    facts.quarantine_rows.add(where)
+    facts.positions["quarantine", 0] = 2
+
+
+def test_a_message_that_the_sink_refused_needs_no_row() -> None:
+    facts = installation()
+    a_row_dropped(facts)
+    refused_by_the_sink(facts, 0)
+    assert found(facts) == []
+
+
+def test_a_version_that_the_sink_refused_leaves_the_row_as_it_was() -> None:
+    facts = installation()
+    facts.rows[IMAGE] = row(IMAGE, 1, "pending")
+    refused_by_the_sink(facts, 2)
+    assert found(facts) == []
+
+
+def test_what_the_sink_refused_has_a_row_in_quarantine() -> None:
+    facts = installation()
+    a_row_dropped(facts)
+    refused_by_the_sink(facts, 0)
+    facts.quarantine_rows.remove(("sink", "enriched-messages", 0, 0))
+    assert found(facts) == [("lost", "sink", TEXT)]
+
+
 @pytest.mark.parametrize("receipts_read", [2, 0])
 def test_what_was_settled_after_the_receipts_were_read_is_in_flight(receipts_read: int) -> None:
     facts = installation()
