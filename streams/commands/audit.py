@@ -38,8 +38,7 @@ def audit(context: click.Context, tenant: str | None, since: str | None, stuck_s
     """
     settings = command_settings()
     wanted = Wanted(moment(since) or datetime.now(UTC) - DAY, tenant)
-    keys = accepted.read_text().split() if accepted is not None else []
-
+    keys = _keys(accepted) if accepted is not None else []
     began_ms = int(time.time() * 1000)  # a long audit must not take for stuck what came while it read
 
     async def work() -> Report:
@@ -52,6 +51,11 @@ def audit(context: click.Context, tenant: str | None, since: str | None, stuck_s
     document = {"since": wanted.since.isoformat(), "tenant": tenant, **report.document()}
     emit(document, as_json, _lines(document))
     context.exit(0 if report.balanced else 1)
+
+
+def _keys(accepted: Path) -> list[str]:
+    """A key may hold spaces, and what `splitlines` splits at; what is not text is replaced as in the keys of the log."""
+    return [key for key in accepted.read_text(encoding="utf-8", errors="replace").split("\n") if key]
 
 
 async def _gather(settings: Settings, wanted: Wanted) -> Facts:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,7 +15,9 @@ from streams.audit.facts import Facts, Gathering, Wanted
 from streams.audit.findings import Finding
 from streams.audit.ledger import Place, Seen
 from streams.audit.versions import versions
+from tests.integration.commands import Commands
 from tests.integration.databases import Connection, schema
+from tests.integration.test_commands_sweep import put
 from tests.unit.records import KEY, message
 
 NOW = datetime.now(UTC)
@@ -123,3 +126,11 @@ async def test_a_quarantined_record_finds_its_row_whenever_it_was_made(installat
     known, unknown = ("dedupe", "raw-messages", 3, 7), ("dedupe", "raw-messages", 3, 8)
     installation.facts.quarantined |= {known: (0, 0), unknown: (0, 1)}
     assert (await installation.gathered()).quarantine_rows == {known}
+
+
+def test_a_key_that_was_accepted_may_hold_spaces(commands: Commands, tmp_path: Path) -> None:
+    put(commands)
+    accepted = tmp_path / "accepted"
+    accepted.write_text("acme:ycloud:two words\n\nacme:ycloud:é\u2028é\n", encoding="utf-8")
+    told = commands.json("audit", "--accepted", str(accepted), exit_code=1)
+    assert [one["message_key"] for one in told["findings"]] == ["acme:ycloud:two words", "acme:ycloud:é\u2028é"]
