@@ -98,10 +98,10 @@ class Gathering:
         facts.quarantine_rows = {(row["stage"], row["topic"], row["partition"], row["offset"]) for row in places}
         facts.object_rows = {row["object_key"]: row for row in await connection.fetch(statements["objects"], *since)}
         prefix = f"{self._names.object_prefix}media/{self._wanted.tenant + '/' if self._wanted.tenant else ''}"
-        facts.objects = {stored.key: stored async for stored in store.list(prefix)}
-        suspects = [
-            (tenant_of_object(key), key) for key, one in facts.objects.items() if key not in facts.object_rows and one.modified >= self._wanted.since
-        ]
+        async for stored in store.list(prefix):  # the whole bucket passes by, and is not kept
+            if stored.modified >= self._wanted.since or stored.key in facts.object_rows:
+                facts.objects[stored.key] = stored
+        suspects = [(tenant_of_object(key), key) for key in facts.objects if key not in facts.object_rows]
         facts.object_rows |= {row["object_key"]: row for row in await _of(connection, statements["objects_of"], suspects)}
 
     def _all(self, name: TopicName, ends: dict[int, int] | None = None) -> Iterator[Message]:

@@ -128,6 +128,13 @@ async def test_a_quarantined_record_finds_its_row_whenever_it_was_made(installat
     assert (await installation.gathered()).quarantine_rows == {known}
 
 
+async def test_of_older_files_only_those_are_kept_that_a_row_names(installation: Installation) -> None:
+    await installation.insert_object(datetime.now(UTC) + timedelta(hours=1))
+    await installation.put(STORED, "acme/old.jpg")
+    facts = await installation.gathered(since=datetime.now(UTC) + timedelta(minutes=1))
+    assert list(facts.objects) == [installation.object_key(STORED)]
+
+
 def test_a_key_that_was_accepted_may_hold_spaces(commands: Commands, tmp_path: Path) -> None:
     put(commands)
     accepted = tmp_path / "accepted"
