@@ -20,7 +20,7 @@ from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored
 from storage.postgres.sql import queries
 from streams.audit.findings import Finding, tenant_of, tenant_of_object
-from streams.audit.ledger import Place, Seen
+from streams.audit.ledger import Place, Seen, narrowed
 from streams.audit.versions import Versions, versions
 
 QuarantinePlace = tuple[str, str, int, int]
@@ -124,10 +124,10 @@ class Gathering:
             facts.receipt_ends[message.partition() or 0] = (message.offset() or 0) + 1
             try:
                 receipt = decode(Receipt, message.value())
+                place = Place(receipt.stage, receipt.partition)  # type: ignore[arg-type]
+                found[place] += [receipt] if self._wanted.tenant is None else narrowed(receipt, facts.sources.get(place, {}))
             except Undecodable as error:
                 facts.findings.append(Finding("unexplained", "receipts", f"receipts[{message.partition()}]@{message.offset()}: {error}"))
-                continue
-            found[Place(receipt.stage, receipt.partition)].append(receipt)  # type: ignore[arg-type]
         facts.receipts = dict(found)
 
     def _enriched(self, facts: Facts) -> Iterator[tuple[int, int, bytes, EnrichedMessage]]:

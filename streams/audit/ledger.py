@@ -1,10 +1,14 @@
 """A stage's source partition against the stage's receipts: every record has one line, jobs one line more when they end."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
-from schemas.receipts import Line, lines_of
+import msgspec
+
+from schemas.codec import decode
+from schemas.receipts import Ledger, Line, Span, lines_of
 from schemas.records import Receipt
 from schemas.topics import SOURCE_OF, Stage
 from streams.audit.findings import Finding, Kind, tenant_of
@@ -64,6 +68,16 @@ def balance(place: Place, records: Mapping[int, Seen], receipts: Iterable[Receip
         if not ended[offset] and (taken[offset] or offset >= (position or 0)):
             book.open[offset] = record
     return book
+
+
+def narrowed(receipt: Receipt, records: Container[int]) -> list[Receipt]:
+    """The receipt with the lines of these records only; none if it tells nothing then. Its range stays: ranges follow each other
+    whoever the lines belong to.
+    """
+    lines = [line for line in lines_of(receipt) if line.offset in records]
+    ledger = Ledger(cast(Stage, receipt.stage), receipt.topic, receipt.partition)
+    values = ledger.receipts(Span(receipt.first_offset, receipt.next_offset), lines)
+    return [msgspec.structs.replace(decode(Receipt, value), at=receipt.at) for value in values]
 
 
 def _enter(stage: Stage, line: Line, taken: Counter[int], ended: Counter[int], book: Book) -> None:

@@ -14,7 +14,7 @@ from storage.objects.store import Stored
 from streams.audit.balance import Audit
 from streams.audit.facts import Facts, Wanted
 from streams.audit.findings import Report
-from streams.audit.ledger import Place, Seen
+from streams.audit.ledger import Place, Seen, balance, narrowed
 from streams.audit.versions import versions
 from tests.unit.records import NOW, attachment, message
 
@@ -340,6 +340,22 @@ def test_the_age_and_the_stage_of_what_is_stuck_are_told() -> None:
     a_record_nobody_read(facts)
     (one,) = audited(facts).findings
     assert (one.stage, one.age_seconds, one.what) == ("dedupe", 3600.0, "raw-messages[3]@5 waits")
+
+
+def test_without_the_lines_of_others_receipts_tell_the_same() -> None:
+    other, records = "other:ycloud:text", {1: seen(1, TEXT), 4: seen(4, IMAGE), 5: seen(5, IMAGE)}
+    whole = [
+        receipt(RAW, Span(0, 2), line(0, other, "forwarded"), line(1, TEXT, "forwarded")),
+        receipt(RAW, Span(2, 3), line(2, other, "duplicate")),
+        receipt(RAW, Span(3, 3), line(3, other, "duplicate")),  # a part of a transaction
+        receipt(RAW, Span(5, 6), line(5, other, "duplicate")),  # after a gap, and another key
+    ]
+    ours = [one for receipt in whole for one in narrowed(receipt, records)]
+    assert [(one.first_offset, one.next_offset, one.at, one.keys) for one in ours] == [
+        (0, 2, NOW, (TEXT.encode(),)), (2, 3, NOW, ()), (5, 6, NOW, (other.encode(),)),
+    ]  # fmt: skip
+    assert balance(RAW, records, ours) == balance(RAW, records, whole)
+    assert [one.kind for one in balance(RAW, records, ours).findings] == ["unexplained", "unexplained", "lost"]
 
 
 def test_of_another_tenant_nothing_is_told() -> None:
