@@ -4,7 +4,6 @@ from datetime import datetime
 
 import asyncpg
 
-from schemas.outcomes import Unavailable
 from schemas.settings import Postgres
 from schemas.topics import Names, Stage
 from storage.postgres.pool import connect, unavailable
@@ -23,9 +22,12 @@ class StageStops:
         moment: datetime = (await self._row("stop_stage", stage, detail))[0]
         return moment
 
-    async def resumed(self, stage: Stage, stop: object) -> float | None:
-        """None: nobody resumed it yet. Else for how many seconds from now on nothing shall stop the stage."""
-        quiet: float | None = (await self._row("stop_resumed", stage, stop))[0]
+    async def resumed(self, stage: Stage, stop: object, detail: str) -> float | None:
+        """None: nobody resumed it yet. Else for how many seconds from now on nothing shall stop the stage.
+
+        A stop that is not there any more (a restore, a clean-up) is written again, else nobody could resume it.
+        """
+        quiet: float | None = (await self._row("stop_resumed", stage, stop, detail))[0]
         return quiet
 
     async def _row(self, statement: str, *arguments: object) -> "asyncpg.Record":
@@ -40,6 +42,5 @@ class StageStops:
             if trouble is None:
                 raise
             raise trouble from error
-        if row is None:
-            raise Unavailable("postgres", detail="the stop is not there any more")
+        assert row is not None, "both statements write a row and return it"
         return row

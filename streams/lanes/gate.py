@@ -8,25 +8,26 @@ from typing import Protocol
 import structlog
 
 from schemas import metrics
-from schemas.outcomes import Unavailable
 from schemas.receipts import Line
 from schemas.topics import Stage
 from streams.lanes.breaker import Breaker
 
 log = structlog.get_logger()
 ASK_SECONDS = 1.0
+ASK_SECONDS_AT_MOST = 10.0
+"""Between two questions that nobody answers. Less than the 30 s after which `standing_stops` takes an asking process for dead."""
 LOOK_SECONDS = 0.1
 
 
 class Stops(Protocol):
-    """Where a stop is told to people, and their answer read. Raises Unavailable."""
+    """Where a stop is told to people, and their answer read. May raise anything: the gate asks again."""
 
     async def stopped(self, stage: Stage, detail: str) -> object:
         """Writes the stop down and returns what `resumed` is asked with."""
         ...
 
-    async def resumed(self, stage: Stage, stop: object) -> float | None:
-        """None: not yet. Else for how many seconds nothing shall stop the stage again."""
+    async def resumed(self, stage: Stage, stop: object, detail: str) -> float | None:
+        """None: not yet. Else for how many seconds nothing shall stop the stage again. Writes a stop that got lost down again."""
         ...
 
 
@@ -69,18 +70,26 @@ class Gate:
     async def _until_resumed(self, trouble: str) -> None:
         log.error("stage_stopped", stage=self._stage, detail=trouble, resume=f"sensorium resume {self._stage}")
         metrics.STAGE_STOPPED.labels(self._stage).set(1)
-        stop: object = None
-        quiet_seconds: float | None = None
-        while quiet_seconds is None:
-            try:
-                if stop is None:
-                    stop = await self._stops.stopped(self._stage, trouble)
-                quiet_seconds = await self._stops.resumed(self._stage, stop)
-            except Unavailable as away:
-                log.warning("stage_stop_not_told", stage=self._stage, detail=away.detail)
-            await asyncio.sleep(ASK_SECONDS)
+        quiet_seconds = await self._answer(trouble)
         log.info("stage_resumed", stage=self._stage, quiet_seconds=quiet_seconds)
         self._breaker.forget()
         self._quiet_until = time.monotonic() + quiet_seconds
         metrics.STAGE_STOPPED.labels(self._stage).set(0)
         self._asking = None
+
+    async def _answer(self, trouble: str) -> float:
+        """Tells the stop and asks until somebody resumed it. Nobody awaits this: whatever else ended it would shut the gate for good."""
+        stop: object = None
+        pause = ASK_SECONDS
+        while True:
+            try:
+                if stop is None:
+                    stop = await self._stops.stopped(self._stage, trouble)
+                quiet_seconds = await self._stops.resumed(self._stage, stop, trouble)
+                if quiet_seconds is not None:
+                    return quiet_seconds
+                pause = ASK_SECONDS
+            except Exception as error:
+                log.warning("stage_stop_not_told", stage=self._stage, detail=f"{type(error).__name__}: {error}")
+                pause = min(2 * pause, ASK_SECONDS_AT_MOST)
+            await asyncio.sleep(pause)

@@ -2,6 +2,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
 from schemas.outcomes import Unavailable
 from schemas.receipts import Line
@@ -14,21 +15,24 @@ from streams.lanes.gate import Gate
 
 @dataclass
 class Desk:
-    """The person who resumes. `away`: so many times Postgres does not answer."""
+    """The person who resumes. `troubles`: what comes instead of the next answers."""
 
-    away: int = 0
+    troubles: list[Exception] = field(default_factory=list)
     quiet_seconds: float | None = None
     told: list[str] = field(default_factory=list)
 
     async def stopped(self, stage: Stage, detail: str) -> object:
-        if self.away:
-            self.away -= 1
-            raise Unavailable("postgres")
+        self._answers()
         self.told.append(detail)
         return len(self.told)
 
-    async def resumed(self, stage: Stage, stop: object) -> float | None:
+    async def resumed(self, stage: Stage, stop: object, detail: str) -> float | None:
+        self._answers()
         return self.quiet_seconds
+
+    def _answers(self) -> None:
+        if self.troubles:
+            raise self.troubles.pop(0)
 
 
 @pytest.fixture(autouse=True)
@@ -104,13 +108,26 @@ async def test_after_resuming_it_keeps_quiet_as_long_as_was_said(gate: Gate, des
     assert len(desk.told) == 1
 
 
-async def test_without_postgres_it_stays_shut_and_tells_later(gate: Gate, desk: Desk) -> None:
-    desk.away = 3
+@pytest.mark.parametrize("trouble", [Unavailable("postgres"), LookupError("no such table")], ids=["away", "anything else"])
+async def test_whatever_postgres_says_it_stays_shut_and_tells_later(trouble: Exception, gate: Gate, desk: Desk) -> None:
+    desk.troubles = [trouble] * 3
     waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
-    await until(lambda: desk.told)
+    with capture_logs() as said:
+        await until(lambda: desk.told)
     assert gate.is_shut
+    warned = [line for line in said if line["log_level"] == "warning"]
+    assert [(line["event"], line["detail"]) for line in warned] == [("stage_stop_not_told", f"{type(trouble).__name__}: {trouble}")] * 3
     desk.quiet_seconds = 0.0
     await asyncio.wait_for(waiting, 5)
+
+
+async def test_whatever_postgres_says_while_it_waits_the_answer_is_heard(gate: Gate, desk: Desk) -> None:
+    waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
+    await until(lambda: desk.told)
+    desk.troubles = [LookupError("no such table"), PermissionError()]
+    desk.quiet_seconds = 0.0
+    assert await asyncio.wait_for(waiting, 5)
+    assert not desk.troubles
 
 
 async def test_a_job_that_was_only_taken_is_no_verdict(gate: Gate) -> None:

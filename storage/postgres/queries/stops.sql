@@ -3,8 +3,8 @@
 INSERT INTO stage_stops (stage, detail) VALUES ($1, $2) RETURNING stopped_at;
 
 -- name: stop_resumed
--- For how long the stage shall not stop again, once somebody resumed it. Asking says that the stage still waits.
-UPDATE stage_stops SET asked_at = now() WHERE stage = $1 AND stopped_at = $2
+-- For how long the stage shall not stop again, once somebody resumed it. Asking says that the stage still waits, and restores a lost stop.
+INSERT INTO stage_stops (stage, stopped_at, detail) VALUES ($1, $2, $3) ON CONFLICT (stage, stopped_at) DO UPDATE SET asked_at = now()
 RETURNING CASE WHEN resumed_at IS NULL THEN NULL ELSE greatest(0, extract(epoch FROM quiet_until - now()))::float8 END;
 
 -- name: resume_stage

@@ -232,7 +232,7 @@ class NoStops:
     async def stopped(self, stage: Stage, detail: str) -> object:
         raise AssertionError(detail)
 
-    async def resumed(self, stage: Stage, stop: object) -> float | None:
+    async def resumed(self, stage: Stage, stop: object, detail: str) -> float | None:
         raise AssertionError(stop)
 
 

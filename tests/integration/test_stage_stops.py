@@ -1,0 +1,62 @@
+"""A stop as its stage writes it, and its answer as `sensorium resume` gives it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from schemas.topics import Stage
+from storage.postgres.sql import queries
+from storage.postgres.stops import StageStops
+from tests.integration.commands import Commands
+from tests.integration.databases import Connection
+
+T = TypeVar("T")
+STAGE: Stage = "dedupe"
+
+
+def of_the_stage(commands: Commands, work: Callable[[StageStops], Awaitable[T]]) -> T:
+    async def run() -> T:
+        return await work(StageStops(commands.settings.postgres, commands.names))
+
+    return asyncio.run(run())
+
+
+def stopped(commands: Commands, detail: str = "why", stage: Stage = STAGE) -> object:
+    return of_the_stage(commands, lambda stops: stops.stopped(stage, detail))
+
+
+def resumed(commands: Commands, stop: object, stage: Stage = STAGE) -> float | None:
+    return of_the_stage(commands, lambda stops: stops.resumed(stage, stop, "why"))
+
+
+def standing(commands: Commands) -> list[tuple[str, str]]:
+    async def read(connection: Connection) -> list[tuple[str, str]]:
+        return [(row["stage"], row["detail"]) for row in await connection.fetch(queries("stops")["standing_stops"])]
+
+    return commands.database(read)
+
+
+def forget_all(commands: Commands) -> None:
+    commands.database(lambda connection: connection.execute("DELETE FROM stage_stops"))
+
+
+def test_a_stop_stands_until_a_person_resumes_its_stage(commands: Commands) -> None:
+    stop = stopped(commands)
+    assert resumed(commands, stop) is None
+    assert standing(commands) == [(STAGE, "why")]
+    assert commands.json("resume", "assemble")["resumed"] == []
+    assert resumed(commands, stop) is None
+    assert [one["detail"] for one in commands.json("resume", STAGE, "--quiet-minutes", "2")["resumed"]] == ["why"]
+    assert resumed(commands, stop) == pytest.approx(120, abs=60)
+    assert standing(commands) == []
+
+
+def test_a_stop_that_is_gone_from_the_database_is_written_again_and_can_be_resumed(commands: Commands) -> None:
+    stop = stopped(commands)
+    forget_all(commands)
+    assert resumed(commands, stop) is None
+    assert standing(commands) == [(STAGE, "why")]
+    assert [one["detail"] for one in commands.json("resume", STAGE, "--quiet-minutes", "0")["resumed"]] == ["why"]
+    assert resumed(commands, stop) == 0
