@@ -11,11 +11,16 @@ from storage.postgres.sql import queries
 
 
 class StageStops:
-    """A connection for each question: a stage asks only while it is stopped."""
+    """A connection for each question: a stage asks only when it stops and while it is stopped."""
 
     def __init__(self, settings: Postgres, names: Names) -> None:
         self._settings = settings
         self._names = names
+
+    async def quiet(self, stage: Stage) -> float:
+        """For how many seconds more nothing shall stop the stage: what a person said to one of its processes holds for all."""
+        seconds: float = (await self._row("stage_quiet", stage))[0]
+        return seconds
 
     async def stopped(self, stage: Stage, detail: str) -> datetime:
         """Writes it down; returns the moment that names the stop."""
@@ -25,6 +30,7 @@ class StageStops:
     async def resumed(self, stage: Stage, stop: object, detail: str) -> float | None:
         """None: nobody resumed it yet. Else for how many seconds from now on nothing shall stop the stage.
 
+        One that was written while its stage was resumed shares the quiet that was given then.
         A stop that is not there any more (a restore, a clean-up) is written again, else nobody could resume it.
         """
         quiet: float | None = (await self._row("stop_resumed", stage, stop, detail))[0]
@@ -42,5 +48,5 @@ class StageStops:
             if trouble is None:
                 raise
             raise trouble from error
-        assert row is not None, "both statements write a row and return it"
+        assert row is not None, "every statement returns a row"
         return row

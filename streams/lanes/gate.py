@@ -22,6 +22,10 @@ LOOK_SECONDS = 0.1
 class Stops(Protocol):
     """Where a stop is told to people, and their answer read. May raise anything: the gate asks again."""
 
+    async def quiet(self, stage: Stage) -> float:
+        """For how many seconds more nothing shall stop the stage, since somebody resumed it; 0: it may stop."""
+        ...
+
     async def stopped(self, stage: Stage, detail: str) -> object:
         """Writes the stop down and returns what `resumed` is asked with."""
         ...
@@ -68,14 +72,24 @@ class Gate:
         return not given_up()
 
     async def _until_resumed(self, trouble: str) -> None:
-        log.error("stage_stopped", stage=self._stage, detail=trouble, resume=f"sensorium resume {self._stage}")
-        metrics.STAGE_STOPPED.labels(self._stage).set(1)
-        quiet_seconds = await self._answer(trouble)
-        log.info("stage_resumed", stage=self._stage, quiet_seconds=quiet_seconds)
+        quiet_seconds = await self._quiet()
+        if not quiet_seconds:
+            log.error("stage_stopped", stage=self._stage, detail=trouble, resume=f"sensorium resume {self._stage}")
+            metrics.STAGE_STOPPED.labels(self._stage).set(1)
+            quiet_seconds = await self._answer(trouble)
+            log.info("stage_resumed", stage=self._stage, quiet_seconds=quiet_seconds)
+            metrics.STAGE_STOPPED.labels(self._stage).set(0)
         self._breaker.forget()
         self._quiet_until = time.monotonic() + quiet_seconds
-        metrics.STAGE_STOPPED.labels(self._stage).set(0)
         self._asking = None
+
+    async def _quiet(self) -> float:
+        """What is left of a quiet that another process of the stage, or this one before it was restarted, was given; 0 if nobody can say."""
+        try:
+            return await self._stops.quiet(self._stage)
+        except Exception as error:
+            self._not_told(error)
+            return 0.0
 
     async def _answer(self, trouble: str) -> float:
         """Tells the stop and asks until somebody resumed it. Nobody awaits this: whatever else ended it would shut the gate for good."""
@@ -90,6 +104,9 @@ class Gate:
                     return quiet_seconds
                 pause = ASK_SECONDS
             except Exception as error:
-                log.warning("stage_stop_not_told", stage=self._stage, detail=f"{type(error).__name__}: {error}")
+                self._not_told(error)
                 pause = min(2 * pause, ASK_SECONDS_AT_MOST)
             await asyncio.sleep(pause)
+
+    def _not_told(self, error: Exception) -> None:
+        log.warning("stage_stop_not_told", stage=self._stage, detail=f"{type(error).__name__}: {error}")

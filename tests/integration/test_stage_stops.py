@@ -31,6 +31,10 @@ def resumed(commands: Commands, stop: object, stage: Stage = STAGE) -> float | N
     return of_the_stage(commands, lambda stops: stops.resumed(stage, stop, "why"))
 
 
+def quiet(commands: Commands, stage: Stage = STAGE) -> float:
+    return of_the_stage(commands, lambda stops: stops.quiet(stage))
+
+
 def standing(commands: Commands) -> list[tuple[str, str]]:
     async def read(connection: Connection) -> list[tuple[str, str]]:
         return [(row["stage"], row["detail"]) for row in await connection.fetch(queries("stops")["standing_stops"])]
@@ -60,3 +64,20 @@ def test_a_stop_that_is_gone_from_the_database_is_written_again_and_can_be_resum
     assert standing(commands) == [(STAGE, "why")]
     assert [one["detail"] for one in commands.json("resume", STAGE, "--quiet-minutes", "0")["resumed"]] == ["why"]
     assert resumed(commands, stop) == 0
+
+
+def test_the_quiet_minutes_hold_for_the_stage_whichever_process_asks_and_for_no_other(commands: Commands) -> None:
+    assert quiet(commands) == 0
+    resumed_one = stopped(commands)
+    commands.json("resume", STAGE, "--quiet-minutes", "2")
+    later = stopped(commands, "by a process that had not heard of it")
+    assert [quiet(commands), resumed(commands, resumed_one), resumed(commands, later)] == [pytest.approx(120, abs=60)] * 3
+    assert quiet(commands, "assemble") == 0
+    assert resumed(commands, stopped(commands, stage="assemble"), "assemble") is None
+
+
+def test_without_quiet_minutes_the_next_stop_stands_at_once(commands: Commands) -> None:
+    stopped(commands)
+    commands.json("resume", STAGE, "--quiet-minutes", "0")
+    assert quiet(commands) == 0
+    assert resumed(commands, stopped(commands)) is None

@@ -15,11 +15,16 @@ from streams.lanes.gate import Gate
 
 @dataclass
 class Desk:
-    """The person who resumes. `troubles`: what comes instead of the next answers."""
+    """The person who resumes. `troubles`: what comes instead of the next answers. `resumed_elsewhere`: the quiet another process was given."""
 
     troubles: list[Exception] = field(default_factory=list)
     quiet_seconds: float | None = None
+    resumed_elsewhere: float = 0.0
     told: list[str] = field(default_factory=list)
+
+    async def quiet(self, stage: Stage) -> float:
+        self._answers()
+        return self.resumed_elsewhere
 
     async def stopped(self, stage: Stage, detail: str) -> object:
         self._answers()
@@ -128,6 +133,25 @@ async def test_whatever_postgres_says_while_it_waits_the_answer_is_heard(gate: G
     desk.quiet_seconds = 0.0
     assert await asyncio.wait_for(waiting, 5)
     assert not desk.troubles
+
+
+async def test_a_quiet_that_another_process_of_the_stage_was_given_holds_here_too(gate: Gate, desk: Desk) -> None:
+    desk.resumed_elsewhere = 600.0
+    with capture_logs() as said:
+        assert await asyncio.wait_for(gate.judge(lines("quarantined", 3), never), 5)
+        desk.resumed_elsewhere = 0.0
+        assert await asyncio.wait_for(gate.judge(lines("quarantined", 50), never), 5)
+    assert (desk.told, said) == ([], [])
+
+
+async def test_after_a_quiet_that_is_over_it_stops_again(gate: Gate, desk: Desk) -> None:
+    desk.resumed_elsewhere = 1e-9
+    assert await asyncio.wait_for(gate.judge(lines("quarantined", 3), never), 5)
+    desk.resumed_elsewhere = 0.0
+    waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
+    await until(lambda: desk.told)
+    desk.quiet_seconds = 0.0
+    assert await asyncio.wait_for(waiting, 5)
 
 
 async def test_a_job_that_was_only_taken_is_no_verdict(gate: Gate) -> None:

@@ -229,6 +229,9 @@ def counted(outcome: str, reason: str = "", stage: str = "dedupe") -> float:
 class NoStops:
     """Nothing here stops a stage."""
 
+    async def quiet(self, stage: Stage) -> float:
+        raise AssertionError(stage)
+
     async def stopped(self, stage: Stage, detail: str) -> object:
         raise AssertionError(detail)
 
