@@ -1,15 +1,19 @@
 """When too much of what a stage reads would go to quarantine, the stage is wrong, not the records. Pure: time is an argument."""
 
-from collections import OrderedDict, deque
+from collections import deque
+from zlib import crc32
 
 from schemas.settings import Breaker as Limits
 
 HEARD_SECONDS = 600.0
-MAX_TENANTS = 1_000
+OWN_TENANTS = 256
+SHARED = 64
+"""Tenants beyond the first OWN_TENANTS share so many places: few, so that a place fills soon, and none makes room for another.
+An evicted tenant would begin anew each time, and with many tenants nobody would ever fail."""
 
 
 class _Recent:
-    """A tenant's last records: True for a quarantined one."""
+    """The last records of a tenant, or of those who share a place: True for a quarantined one."""
 
     __slots__ = ("at", "bad", "in_a_row", "last")
 
@@ -31,35 +35,48 @@ class _Recent:
 class Breaker:
     """Judges tenant by tenant: one that sends rubbish stops nobody, a bad deploy hits all.
 
-    A tenant fails when `consecutive` of its records in a row were refused, or `ratio` of its last ones. The stage is wrong when
-    tenants that fail, or whose last record was refused, are more than those whose last record was good.
+    A tenant fails when `consecutive` of its records in a row were refused, or `ratio` of its last ones. The stage is wrong when one
+    fails, or `consecutive` records in a row were refused whoever sent them (of many tenants each has few), and tenants that fail, or
+    whose last record was refused, are more than those whose last record was good.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._tenants: OrderedDict[bytes, _Recent] = OrderedDict()
+        self._tenants: dict[bytes | int, _Recent] = {}
+        self._in_a_row = 0
 
     def add(self, tenant: bytes, is_quarantined: bool, now: float) -> None:
-        recent = self._tenants.get(tenant)
+        place = self._place(tenant)
+        recent = self._tenants.get(place)
         if recent is None:
-            recent = self._tenants[tenant] = _Recent(self._limits.window_records)
-            if len(self._tenants) > MAX_TENANTS:
-                self._tenants.popitem(last=False)
+            recent = self._tenants[place] = _Recent(self._limits.window_records)
         recent.add(is_quarantined, now)
+        self._in_a_row = self._in_a_row + 1 if is_quarantined else 0
 
     def trouble(self, now: float) -> str | None:
         """Why the stage should stop, for a person; None: it should not."""
         heard = [recent for recent in self._tenants.values() if now - recent.at <= HEARD_SECONDS]
         failing = sum(self._fails(recent) for recent in heard)
         suspicious = sum(recent.in_a_row > 0 and not self._fails(recent) for recent in heard)
-        if not failing or failing + suspicious <= len(heard) - failing - suspicious:
+        if not (failing or self._fails_for_all()) or failing + suspicious <= len(heard) - failing - suspicious:
             return None
+        if not failing:
+            return f"the last {self._in_a_row} records would be quarantined, whichever tenant sent them"
         worst = max(heard, key=lambda recent: recent.bad)
         return f"{failing} of {len(heard)} tenants: {worst.bad} of the last {len(worst.last)} records of one of them would be quarantined"
 
     def forget(self) -> None:
         """From here on only what comes counts."""
         self._tenants.clear()
+        self._in_a_row = 0
+
+    def _place(self, tenant: bytes) -> bytes | int:
+        if tenant in self._tenants or len(self._tenants) < OWN_TENANTS:
+            return tenant
+        return crc32(tenant) % SHARED
+
+    def _fails_for_all(self) -> bool:
+        return 0 < self._limits.consecutive <= self._in_a_row
 
     def _fails(self, recent: _Recent) -> bool:
         limits = self._limits

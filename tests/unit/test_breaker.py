@@ -1,11 +1,14 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.settings import Breaker as Limits
-from streams.lanes.breaker import HEARD_SECONDS, MAX_TENANTS, Breaker
+from streams.lanes.breaker import HEARD_SECONDS, OWN_TENANTS, SHARED, Breaker
 
 LIMITS = Limits(consecutive=5, ratio=0.5, window_records=20)
+REAL = Limits()
 
 
 def breaker(*records: tuple[str, int, bool], limits: Limits = LIMITS, at: float = 0.0) -> Breaker:
@@ -65,9 +68,54 @@ def test_after_it_was_told_to_forget_only_what_comes_counts() -> None:
     assert made.trouble(0.0) is None
 
 
-def test_it_remembers_a_bounded_number_of_tenants() -> None:
-    made = breaker(*((f"t{n}", 1, False) for n in range(MAX_TENANTS + 10)))
-    assert len(made._tenants) == MAX_TENANTS
+def records_until_it_stops(tenants: int, is_bad: Callable[[int], bool], at_most: int, limits: Limits = REAL) -> int:
+    """Tenants take turns, all good before a bad deploy. Records that it lets into quarantine and around it."""
+    made = breaker(*((f"t{n}", 1, False) for n in range(tenants)), limits=limits)
+    for n in range(at_most):
+        made.add(b"t%d" % (n % tenants), is_bad(n), 0.0)
+        if made.trouble(0.0) is not None:
+            return n + 1
+    raise AssertionError(f"not after {at_most} records")
+
+
+@pytest.mark.parametrize("tenants", [1, 2, 20, 60, 1_000, 5_000])
+def test_what_refuses_everybody_stops_promptly_however_many_they_are(tenants: int) -> None:
+    assert records_until_it_stops(tenants, lambda n: True, 2_000) <= REAL.consecutive + tenants / 2
+
+
+@pytest.mark.parametrize("tenants", [1, 20, 300, 1_100, 5_000])
+def test_what_refuses_most_records_of_everybody_stops_however_many_they_are(tenants: int) -> None:
+    assert records_until_it_stops(tenants, lambda n: n % 4 != 0, 20_000) < 15_000
+
+
+def test_in_a_stage_that_has_heard_nobody_yet_so_many_in_a_row_are_enough_whoever_sent_them() -> None:
+    made = Breaker(REAL)
+    for n in range(REAL.consecutive):
+        assert made.trouble(0.0) is None
+        made.add(b"t%d" % n, True, 0.0)
+    assert made.trouble(0.0) is not None
+
+
+def test_a_good_record_between_them_starts_the_row_anew() -> None:
+    made = Breaker(REAL)
+    for n in range(10 * REAL.consecutive):
+        made.add(b"t%d" % n, n % REAL.consecutive != 0, 0.0)
+        assert made.trouble(0.0) is None
+
+
+def test_a_flood_of_one_tenants_rubbish_stops_nobody_among_a_thousand_others() -> None:
+    made = breaker(*((f"t{n}", 1, False) for n in range(2_000)), limits=REAL)
+    for n in range(2_000):
+        made.add(b"t1999", True, 0.0)
+        if n % 10 == 0:
+            made.add(b"t%d" % (n % 1_999), n % 100 == 0, 0.0)
+        assert made.trouble(0.0) is None
+
+
+def test_it_remembers_a_bounded_number_of_tenants_and_never_forgets_one_for_another() -> None:
+    made = breaker(*((f"t{n}", 1, False) for n in range(10_000)))
+    assert len(made._tenants) <= OWN_TENANTS + SHARED
+    assert sum(len(recent.last) for recent in made._tenants.values()) == OWN_TENANTS + SHARED * LIMITS.window_records
 
 
 @given(st.lists(st.booleans(), max_size=60))
