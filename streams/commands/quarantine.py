@@ -82,10 +82,14 @@ async def _whole(settings: Settings, rows: list[Any]) -> list[Any]:
         return list(await connection.fetch(queries("repair")["quarantined_whole"], *columns))
 
 
+def _shown_place(row: Any) -> str:
+    return f"{row['topic']}[{row['partition']}]@{row['offset']}"
+
+
 def _shown(row: Any) -> dict[str, Any]:
     names = ("tenant_id", "stage", "reason", "detail", "record_key", "state")
     return {
-        "place": f"{row['topic']}[{row['partition']}]@{row['offset']}",
+        "place": _shown_place(row),
         **{name: row[name] for name in names},
         "created_at": row["created_at"].isoformat(),
     }
@@ -136,7 +140,10 @@ def replay(place: str | None, tenant: str | None, stage: str | None, reason: str
     rows = run_command(lambda: _found(settings, _Wanted(tenant, stage, reason, None if at else "new", at), None))
     if at and not rows:
         raise click.ClickException(f"nothing in quarantine came from {place}")
-    chosen = [row for row in rows if row["stage"] in _REPLAYABLE]
+    chosen = [row for row in rows if _REPLAYABLE.get(row["stage"]) == row["topic"]]
+    refused = [row for row in rows if row["stage"] in _REPLAYABLE and _REPLAYABLE[row["stage"]] != row["topic"]]
+    if refused and len(refused) == len(rows):
+        raise click.ClickException(_refusal(refused))
     done: dict[str, Any] = {"generation": None, "records": 0, "left": len(rows) - len(chosen)}
     if chosen:
         kafka_answers(settings)
@@ -146,8 +153,16 @@ def replay(place: str | None, tenant: str | None, stage: str | None, reason: str
                 done["records"] += replayed
                 note(f"{done['records']} of {len(chosen)} records")
     emit(done, as_json, [f"{done['records']} records replayed"])
-    if done["left"]:
-        note(f"{done['left']} are jobs whose message is closed: sensorium replay attachments --reason quarantined")
+    if refused:
+        note(_refusal(refused))
+    if jobs := len(rows) - len(chosen) - len(refused):
+        note(f"{jobs} are jobs whose message is closed: sensorium replay attachments --reason quarantined")
+
+
+def _refusal(rows: list[Any]) -> str:
+    """The sink reads receipts too: one that it refused must not end up among messages."""
+    others = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    return f"{_shown_place(rows[0])}{others} cannot be replayed: of what the sink refused only records of enriched-messages go back"
 
 
 def _replayed(settings: Settings, chosen: list[Any], generation: int) -> Iterator[int]:

@@ -357,3 +357,22 @@ def test_records_of_later_stages_go_back_where_they_came_from(commands: Commands
     for topic in ("enrichments", "enriched-messages"):
         (message,) = written(commands, topic)  # type: ignore[arg-type]
         assert (message.value(), generation_of(message.headers())) == (b"{", 0)
+
+
+def test_a_quarantined_receipt_is_refused_and_holds_up_nothing_else(commands: Commands) -> None:
+    set_aside(commands, 1, stage="sink", topic="receipts")
+    refused = "receipts[0]@1 cannot be replayed: of what the sink refused only records of enriched-messages go back"
+    assert commands.fails("quarantine", "replay", "receipts[0]@1") == refused
+    assert commands.fails("quarantine", "replay", "--all") == refused
+    set_aside(commands, 3, stage="store_media", topic="media")
+    assert commands.json("quarantine", "replay", "--all") == {"generation": None, "records": 0, "left": 2}
+    set_aside(commands, 2, stage="sink", topic="enriched-messages")
+    set_aside(commands, 4, stage="sink", topic="receipts")
+    result = commands.run("quarantine", "replay", "--all", "--json")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["records"], document["left"]) == (0, 1, 3)
+    assert refused.replace(" cannot", " and 1 more cannot") in result.stderr
+    assert "1 are jobs whose message is closed" in result.stderr
+    assert [message.value() for message in written(commands, "enriched-messages")] == [b"{"]
+    assert written(commands, "receipts") == []
+    assert [one["place"] for one in commands.json("quarantine", "list")["quarantined"]] == ["receipts[0]@1", "media[0]@3", "receipts[0]@4"]
