@@ -86,14 +86,17 @@ class Ledger:
 
 def lines_of(receipt: Receipt) -> list[Line]:
     """The lines as they were written. Raises Undecodable for a receipt whose columns do not fit together."""
+    check_columns(receipt)
     columns = zip(receipt.given, _sums(receipt.first_offset, receipt.offsets), receipt.keys, _sums(0, receipt.received_ms), strict=True)
     verdicts = receipt.verdicts
-    try:
-        return [
-            Line(offset, key, at, verdicts[which].outcome, verdicts[which].reason, verdicts[which].generation) for which, offset, key, at in columns
-        ]
-    except (IndexError, ValueError) as error:
-        raise Undecodable(f"the columns of a receipt do not fit together: {error}") from None
+    return [Line(offset, key, at, verdicts[which].outcome, verdicts[which].reason, verdicts[which].generation) for which, offset, key, at in columns]
+
+
+def check_columns(receipt: Receipt) -> None:
+    """Raises Undecodable for a receipt whose columns do not fit together."""
+    lengths = [len(column) for column in (receipt.given, receipt.offsets, receipt.keys, receipt.received_ms)]
+    if len(set(lengths)) != 1 or max(receipt.given, default=-1) >= len(receipt.verdicts):
+        raise Undecodable(f"the columns of a receipt do not fit together: {lengths}, {len(receipt.verdicts)} verdicts")
 
 
 def _portions(lines: Sequence[Line]) -> Iterable[Sequence[Line]]:

@@ -12,6 +12,7 @@ from confluent_kafka import Message
 from schemas.codec import Undecodable, decode
 from schemas.headers import generation_of
 from schemas.keys import MessageKey, body_id, split_message_key
+from schemas.receipts import check_columns
 from schemas.records import EnrichedMessage, Quarantined, Receipt
 from schemas.settings import Settings
 from schemas.text import storable
@@ -124,6 +125,7 @@ class Gathering:
             facts.receipt_ends[message.partition() or 0] = (message.offset() or 0) + 1
             try:
                 receipt = decode(Receipt, message.value())
+                check_columns(receipt)
                 place = Place(receipt.stage, receipt.partition)  # type: ignore[arg-type]
                 found[place] += [receipt] if self._wanted.tenant is None else narrowed(receipt, facts.sources.get(place, {}))
             except Undecodable as error:

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka import Producer
 
+from schemas.codec import decode, encode
+from schemas.receipts import Ledger, Line, Span
+from schemas.records import Receipt
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.kafka.client import plain_producer_config
 from storage.objects.store import ObjectStore
 from streams.audit.balance import Audit
 from streams.audit.facts import Facts, Gathering, Wanted
@@ -141,3 +146,15 @@ def test_a_key_that_was_accepted_may_hold_spaces(commands: Commands, tmp_path: P
     accepted.write_text("acme:ycloud:two words\n\nacme:ycloud:é\u2028é\n", encoding="utf-8")
     told = commands.json("audit", "--accepted", str(accepted), exit_code=1)
     assert [one["message_key"] for one in told["findings"]] == ["acme:ycloud:two words", "acme:ycloud:é\u2028é"]
+
+
+@pytest.mark.parametrize("tenant", [(), ("--tenant", "acme")])
+def test_a_receipt_that_does_not_hold_together_is_a_finding(commands: Commands, tenant: tuple[str, ...]) -> None:
+    put(commands)
+    (value,) = Ledger("dedupe", "raw-messages", 0).receipts(Span(0, 1), [Line(0, KEY.encode(), 1, "forwarded", "", 0)])
+    producer = Producer(plain_producer_config(commands.settings.kafka))
+    producer.produce(commands.names.topic("receipts"), encode(msgspec.structs.replace(decode(Receipt, value), keys=())), b"dedupe:0", 0)
+    assert producer.flush(30) == 0
+    (finding,) = commands.json("audit", *tenant, exit_code=1)["findings"]
+    assert (finding["kind"], finding["stage"]) == ("unexplained", "receipts")
+    assert "receipts[0]@0: the columns of a receipt do not fit together" in finding["what"]
