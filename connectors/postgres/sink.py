@@ -33,6 +33,8 @@ BATCHES_TAKEN = 4
 """At most this many at once, so that there is one to decode while Postgres writes another."""
 QUARANTINE_SECONDS = 10.0
 LONGEST_BACK_OFF_SECONDS = 10.0
+LONGEST_TAKE_OVER_SECONDS = 2.0
+"""The same before a partition is taken over: nothing polls meanwhile, and nothing looks whether to stop."""
 PROGRAM_VERSION = "0.1.0"
 
 
@@ -262,12 +264,12 @@ class Sink:
             self._epochs.pop((one.topic, one.partition), None)
 
     async def _take_over(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """Positions and epochs of newly assigned partitions. Waits while Postgres is away. Raises SinkStopped."""
+        """Positions and epochs of newly assigned partitions. Waits while Postgres is away, until told to stop. Raises SinkStopped."""
         if not partitions:
             return []
         found = await asyncio.to_thread(self._topic_ids)
         back_off = 0.2
-        while True:
+        while not self._stopping:
             try:
                 return [await self._take_one(one, found[one.topic]) for one in partitions]
             except Exception as error:
@@ -275,7 +277,8 @@ class Sink:
                     raise
                 log.warning("sink_waits", what=trouble.what, detail=trouble.detail)
                 await asyncio.sleep(back_off)
-                back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
+                back_off = min(LONGEST_TAKE_OVER_SECONDS, back_off * 2)
+        return []
 
     async def _take_one(self, one: TopicPartition, topic_id: str) -> TopicPartition:
         row = await self._pool.fetchrow(queries("sink")["take_partition"], one.topic, one.partition, topic_id)

@@ -199,3 +199,23 @@ async def test_what_is_set_aside_keeps_its_headers(loaded: tuple[Settings, Conne
         sink.stop()
         await running
     assert json.loads(await stored() or "") == {"tenant": "acme", "generation": "7", "empty": ""}
+
+
+async def test_a_sink_is_told_to_stop_while_it_cannot_take_partitions_over(
+    loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, _ = loaded
+    tries: list[None] = []
+
+    async def away(self: Sink, *arguments: object) -> None:
+        tries.append(None)
+        raise Unavailable("postgres", 0.0)
+
+    monkeypatch.setattr(Sink, "_take_one", away)
+    async with pooled(settings.postgres, Names(settings.namespace)) as pool:
+        sink = Sink(settings, pool)
+        running = asyncio.create_task(sink.run())
+        await until(lambda: len(tries) > 1, 60)
+        sink.stop()
+        async with asyncio.timeout(20):
+            await running

@@ -27,6 +27,7 @@ FAULTS: dict[str, Fault] = {
         Fault("windows", roles.windows, 60, 600, in_short=True),
         Fault("rolling", roles.rolling, 10, 60, in_short=True),
         Fault("membership", roles.membership, 15, 90, in_short=True),
+        Fault("sinks_change", roles.sinks_change, 15, 60),
         Fault("frozen", roles.frozen, 9, 14, in_short=True),
         Fault("clock_back", roles.clock_back, 10, 30),
         Fault("broker_kill", servers.broker_kill, 5, 5),

@@ -143,6 +143,26 @@ def membership(world: World) -> None:
     world.notes["membership_changes"] = changes
 
 
+def sinks_change(world: World) -> None:
+    """A second sink comes and goes, by turns politely and by SIGKILL, while Postgres is away: partitions move in the middle of a wait."""
+    end, changes = time.monotonic() + world.seconds, 0
+    while changes == 0 or time.monotonic() < end:
+        world.crew.start("sink#2")
+        world.must(lambda: world.crew.ready("sink#2"), 60, "a second sink")
+        world.servers.kill_and_keep_away("postgres")
+        world.sleep(world.rng.uniform(1.0, 2.0))
+        if changes % 2:
+            world.kill("sink#2")
+        code = world.crew.stop("sink#2")
+        if not changes % 2 and code != 0:
+            world.failures.append(f"the second sink ended with {code} after SIGTERM")
+        world.sleep(world.rng.uniform(1.0, 2.0))
+        world.servers.bring_back("postgres")
+        world.sleep(1.0)
+        changes += 1
+    world.notes["sink_changes"] = changes
+
+
 def frozen(world: World) -> None:
     """A worker stands still inside a transaction, past its session, and wakes up: it must be fenced, and readers soon go on."""
     second = "dedupe#2"
