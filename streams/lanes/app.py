@@ -35,6 +35,9 @@ S = TypeVar("S", bound=PartitionState)
 
 FENCE_GRACE_SECONDS = 12.0
 """A fenced lane whose partition is still assigned: either an assignment follows, or somebody has our id by mistake."""
+JOIN_SECONDS = 120.0
+"""Within them a group gives every worker its partitions, or none: rebalances take ten seconds at most."""
+WATCH_SECONDS = 1.0
 EXIT_TROUBLE = 70
 EXIT_WATCHDOG_SECONDS = 10.0
 BATCH_PACE = Pace(gap_seconds=0.02)
@@ -187,6 +190,7 @@ class LaneApp(faust.App):
         """What the stage needs of the world is there before the first partition is."""
         await self.opening()
         await super().on_start()
+        self.add_future(self._watch_membership())
 
     def lane_table(self, name: str, *, partitions: int, new_state: Callable[[], S], extra_topic_configs: dict[str, str]) -> LaneTable[S]:
         """A table of bytes whose contents belong to lanes: see LaneTable."""
@@ -220,6 +224,30 @@ class LaneApp(faust.App):
         watchdog.daemon = True
         watchdog.start()
         await super().on_stop()
+
+    async def _watch_membership(self) -> None:
+        """aiokafka's group coordination ends for good with an error it does not expect (a broker that was frozen names no brokers), and
+        Faust does not notice: nothing would be assigned to this worker any more, and nothing taken away.
+        """
+        began = time.monotonic()
+        while (trouble := self._membership_trouble(time.monotonic() - began)) is None:
+            await asyncio.sleep(WATCH_SECONDS)
+            if self.should_stop and not self.crashed:
+                return
+        die(trouble)
+
+    def _membership_trouble(self, seconds: float) -> str | None:
+        task = self._coordination_task()
+        if task is not None and task.done():
+            return "the coordination of the consumer group has ended"
+        return None if self.joined or seconds <= JOIN_SECONDS else f"the group gave this worker no assignment within {JOIN_SECONDS:g} s"
+
+    def _coordination_task(self) -> "asyncio.Task[None] | None":
+        """None: there is none yet."""
+        found: Any = self.consumer
+        for name in ("_thread", "_consumer", "_coordinator", "_coordination_task"):
+            found = getattr(found, name, None)
+        return cast("asyncio.Task[None] | None", found)
 
     def _own_source(self) -> None:
         """Subscribes the group to the source without a stream, which also keeps its committed offsets from expiring."""

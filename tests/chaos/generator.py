@@ -15,7 +15,7 @@ from tests.chaos.traffic import Sender, Traffic
 
 OUTSTANDING = 300
 """Deliveries on their way at most: a provider does not open more either."""
-GIVE_UP_SECONDS = 90.0
+GIVE_UP_SECONDS = 180.0
 
 
 class Generator:

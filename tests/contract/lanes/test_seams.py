@@ -10,6 +10,7 @@ from typing import Any
 
 import faust
 import pytest
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from confluent_kafka import Producer
 from faust.types import TP
 from lane_world import SECONDS, FakeRecord, World, app_at_work, lines, until
@@ -18,6 +19,7 @@ from mode import Service
 from schemas.settings import Kafka, Settings, Worker
 from schemas.topics import Names
 from storage.kafka.client import transactional_producer_config
+from streams.lanes import app as lane_app_module
 from streams.lanes.app import LaneApp, Lanes, lane_app
 from streams.lanes.batches import Batch
 from streams.lanes.channel import LaneChannel
@@ -142,7 +144,7 @@ def test_nothing_of_a_service_is_shadowed(ours: type, base: type) -> None:
     meant = {
         LaneTable: {"info"},
         LaneChannel: {"queue"},
-        LaneApp: {"on_start", "on_stop"},
+        LaneApp: {"on_first_start", "on_start", "on_stop"},
     }[ours]
     own = {name for name in vars(ours) if not name.startswith("__")} - {"_abc_impl", "logger"}  # every Service has its own
     assert own & (set(dir(base)) | set(dir(Service))) <= meant
@@ -244,6 +246,35 @@ async def test_kept_lanes_go_on_through_a_rebalance(stack: Settings, pipeline_to
             logged = "sensorium-dedupe-kept-changelog"
             await until(lambda: len(topics.read(logged, None)) == kafka.partitions, "each partition is worked on by its owner")
     assert deaths == []
+
+
+async def test_a_worker_whose_group_coordination_ended_ends(
+    stack: Settings, pipeline_topics: Names, deaths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(self: GroupCoordinator) -> None:
+        raise AssertionError("Did we not perform bootstrap?")
+
+    app, *_ = staged(stack.kafka, pipeline_topics)
+    async with app_at_work(app):
+        task = app._coordination_task()
+        assert task is not None and not task.done()
+        monkeypatch.setattr(GroupCoordinator, "ensure_coordinator_known", fails)
+        consumer: Any = app.consumer
+        consumer._thread._ensure_consumer()._coordinator.request_rejoin()
+        await until(lambda: deaths, "the worker ends")
+    assert set(deaths) == {"the coordination of the consumer group has ended"}
+
+
+async def test_a_worker_that_is_given_no_assignment_ends(
+    stack: Settings, pipeline_topics: Names, deaths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_app_module, "JOIN_SECONDS", 0.0)
+    app, *_ = staged(stack.kafka, pipeline_topics)
+    app.finalize()
+    await app.start()
+    await until(lambda: deaths, "the worker ends")
+    await app.stop()
+    assert deaths[0] == "the group gave this worker no assignment within 0 s"
 
 
 async def test_stopping_commits_what_is_in_hand_before_it_leaves_the_group_s7(stack: Settings, pipeline_topics: Names, deaths: list[str]) -> None:
