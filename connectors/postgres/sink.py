@@ -219,7 +219,7 @@ class Sink:
             return True
         if error.code() == KafkaError._PARTITION_EOF:
             self._ended.add((message.topic() or "", message.partition() or 0))
-        elif error.fatal():
+        elif error.fatal() or error.code() == KafkaError._FATAL:  # of a message only the code says so
             raise KafkaException(error)
         return False
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 
 from connectors.postgres import sink as connector
 from connectors.postgres.sink import Sink
@@ -16,7 +16,7 @@ from schemas.keys import MessageKey
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.kafka.client import plain_producer_config
+from storage.kafka.client import plain_producer_config, reader_config
 from storage.kafka.topics import apply_topics
 from tests.integration.databases import Connection, pooled, schema
 from tests.integration.waiting import until
@@ -219,3 +219,29 @@ async def test_a_sink_is_told_to_stop_while_it_cannot_take_partitions_over(
         sink.stop()
         async with asyncio.timeout(20):
             await running
+
+
+async def test_a_sink_whose_place_in_the_group_another_one_took_ends(loaded: tuple[Settings, Connection]) -> None:
+    """The client says so with an error that ends it for good, and gives nothing more: a sink that went on would stand still."""
+    settings, database = loaded
+    settings = msgspec.structs.replace(settings, worker=msgspec.structs.replace(settings.worker, name="one"))
+    names = Names(settings.namespace)
+    group = names.group("sink")
+    other = Consumer(reader_config(settings.kafka, group) | {"group.instance.id": f"{group}-one"})
+
+    async def whole() -> bool:
+        return await positions(database) == RECORDS
+
+    async def ended() -> bool:
+        await asyncio.to_thread(other.poll, 0.1)
+        return running.done()
+
+    async with pooled(settings.postgres, names) as pool:
+        sink = Sink(settings, pool)
+        running = asyncio.create_task(sink.run())
+        await until(whole, 60)
+        other.subscribe([names.topic("receipts")])
+        await until(ended, 60)
+        with pytest.raises(KafkaException, match="fenced by other consumer"):
+            await running
+    other.close()
