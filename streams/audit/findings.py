@@ -31,7 +31,8 @@ def tenant_of(key: bytes) -> str:
 
 
 def tenant_of_object(key: str) -> str:
-    return key.rpartition("media/")[2].partition("/")[0]
+    """Of `[namespace/]media/<tenant>/<file>`; a tenant's or a namespace's own name may end in `media`."""
+    return key.rsplit("/", 2)[-2]
 
 
 @dataclass(slots=True)

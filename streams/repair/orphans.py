@@ -13,6 +13,7 @@ from schemas.topics import Names, TopicName
 from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored
 from storage.postgres.sql import queries
+from streams.audit.findings import tenant_of_object
 
 Stands = Callable[[TopicReader, str], Awaitable[Mapping[int, int]]]
 """Where a reader stands in a topic: partition → next offset."""
@@ -60,7 +61,7 @@ class Sweep:
         await self._wait_for("sink", "enriched-messages", self._sink_stands)
         undecided = {row["tenant_id"] for row in await self._connection.fetch(self._statements["undecided_tenants"])}
         async for one in self._without_row(_each(suspects)):  # 3
-            owner = self._tenant_of(one)
+            owner = tenant_of_object(one.key)
             if owner in undecided:
                 swept.undecided.add(owner)
                 continue
@@ -121,9 +122,6 @@ class Sweep:
     async def _sink_stands(self, reader: TopicReader, topic: str) -> Mapping[int, int]:
         rows = await self._connection.fetch(queries("audit")["positions"])
         return {row["partition"]: row["next_offset"] for row in rows if row["topic"] == topic}
-
-    def _tenant_of(self, one: Stored) -> str:
-        return one.key.removeprefix(f"{self._names.object_prefix}media/").partition("/")[0]
 
 
 async def _each(several: list[Stored]) -> AsyncIterator[Stored]:

@@ -13,7 +13,7 @@ from schemas.records import EnrichedMessage, Receipt
 from storage.objects.store import Stored
 from streams.audit.balance import Audit
 from streams.audit.facts import Facts, Wanted
-from streams.audit.findings import Report
+from streams.audit.findings import Report, tenant_of_object
 from streams.audit.ledger import Place, Seen, balance, narrowed
 from streams.audit.versions import versions
 from tests.unit.records import NOW, attachment, message
@@ -383,3 +383,8 @@ def test_a_delivery_after_the_horizon_changes_no_row_and_nothing_is_lost() -> No
     facts.versions = versions(records)
     facts.positions["enriched-messages", 0] = 4
     assert found(facts) == []
+
+
+@pytest.mark.parametrize("key", ["media/acme-media/1.jpg", "my-media/media/acme-media/1.jpg"])
+def test_a_files_tenant_is_known_whatever_its_name_ends_in(key: str) -> None:
+    assert tenant_of_object(key) == "acme-media"
