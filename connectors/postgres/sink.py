@@ -160,9 +160,9 @@ class Sink:
             logical = self._names.logical(topic)
             source = Source(topic=logical, partition=partition, offset=offset)
             try:
-                work.placed.append(Placed(source, decode(SINK_TOPICS[logical], value), message.key() or b"", value, _headers(message)))  # type: ignore[index]
+                work.placed.append(Placed(source, decode(SINK_TOPICS[logical], value), message.key() or b"", value, message.headers))  # type: ignore[index]
             except Undecodable as error:
-                undecodable.append((Placed(source, None, message.key() or b"", value, _headers(message)), f"record_undecodable: {error}"))  # type: ignore[arg-type]
+                undecodable.append((Placed(source, None, message.key() or b"", value, message.headers), f"record_undecodable: {error}"))  # type: ignore[arg-type]
         return undecodable, [work for work in (messages_work, receipts_work) if work.positions]
 
     async def _set_aside(self, refused: Sequence[tuple[Placed, str]]) -> None:
@@ -185,7 +185,7 @@ class Sink:
                 partition=placed.source.partition,
                 offset=placed.source.offset,
                 key=placed.key,
-                headers=placed.headers,
+                headers={name: value or b"" for name, value in placed.headers() or ()},
                 value=placed.value,
                 program_version=PROGRAM_VERSION,
                 created_at=datetime.now(UTC),
@@ -314,8 +314,3 @@ class Sink:
 
     def _in_thread(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
-
-
-def _headers(message: Message) -> dict[str, bytes]:
-    found: Any = message.headers() or ()
-    return {name: value or b"" for name, value in found}

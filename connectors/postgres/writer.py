@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 
@@ -41,13 +42,13 @@ Stored = EnrichedMessage | Quarantined | Receipt
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A decoded record and where it stood."""
+    """A decoded record and where it stood. `headers` gives its Kafka headers: only a record that is set aside is asked for them."""
 
     source: Source
     record: Stored
     key: bytes
     value: bytes
-    headers: dict[str, bytes] = field(default_factory=dict)
+    headers: Callable[[], Any] = list
 
 
 @dataclass(slots=True)
