@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
@@ -51,18 +52,26 @@ async def versions(database: Connection) -> list[int]:
     return [row["version"] for row in await database.fetch("SELECT version FROM chat_messages")]
 
 
+@asynccontextmanager
+async def at_work(settings: Settings) -> AsyncIterator[Sink]:
+    """Runs until the end of the block, and must end soon then."""
+    async with pooled(settings.postgres, Names(settings.namespace)) as pool:
+        sink = Sink(settings, pool)
+        running = asyncio.create_task(sink.run())
+        yield sink
+        sink.stop()
+        async with asyncio.timeout(20):
+            await running
+
+
 async def test_every_batch_is_written_and_the_last_version_is_the_row(loaded: tuple[Settings, Connection]) -> None:
     settings, database = loaded
 
     async def whole() -> bool:
         return await positions(database) == RECORDS
 
-    async with pooled(settings.postgres, Names(settings.namespace)) as pool:
-        sink = Sink(settings, pool)
-        running = asyncio.create_task(sink.run())
+    async with at_work(settings):
         await until(whole, 60)
-        sink.stop()
-        await running
     assert await versions(database) == [VERSIONS] * KEYS
 
 
@@ -164,17 +173,8 @@ async def test_partitions_that_come_and_go_while_postgres_is_away_lose_nothing_a
 async def test_a_sink_is_told_to_stop_while_postgres_is_away(loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch) -> None:
     settings, database = loaded
     postgres = Ajar(monkeypatch)
-    async with pooled(settings.postgres, Names(settings.namespace)) as pool:
-        sink = Sink(settings, pool)
-        running = asyncio.create_task(sink.run())
-
-        async def waits() -> bool:
-            return bool(postgres.refused)
-
-        await until(waits, 60)
-        sink.stop()
-        async with asyncio.timeout(20):
-            await running
+    async with at_work(settings):
+        await until(lambda: bool(postgres.refused), 60)
     assert await positions(database) == 0
 
 
@@ -192,12 +192,8 @@ async def test_what_is_set_aside_keeps_its_headers(loaded: tuple[Settings, Conne
     async def there() -> bool:
         return await stored() is not None
 
-    async with pooled(settings.postgres, Names(settings.namespace)) as pool:
-        sink = Sink(settings, pool)
-        running = asyncio.create_task(sink.run())
+    async with at_work(settings):
         await until(there, 60)
-        sink.stop()
-        await running
     assert json.loads(await stored() or "") == {"tenant": "acme", "generation": "7", "empty": ""}
 
 
@@ -212,13 +208,8 @@ async def test_a_sink_is_told_to_stop_while_it_cannot_take_partitions_over(
         raise Unavailable("postgres", 0.0)
 
     monkeypatch.setattr(Sink, "_take_one", away)
-    async with pooled(settings.postgres, Names(settings.namespace)) as pool:
-        sink = Sink(settings, pool)
-        running = asyncio.create_task(sink.run())
+    async with at_work(settings):
         await until(lambda: len(tries) > 1, 60)
-        sink.stop()
-        async with asyncio.timeout(20):
-            await running
 
 
 async def test_a_sink_whose_place_in_the_group_another_one_took_ends(loaded: tuple[Settings, Connection]) -> None:
