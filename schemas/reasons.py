@@ -50,7 +50,10 @@ AttachmentReason = Literal[
     "audio_too_short",  # shorter than 0.5 s
     "audio_too_long",
     "audio_silent",
-    "refused_by_model",
+    "refused_by_model",  # the model declined: its policy, or a text that holds nothing but a refusal
+    "answer_truncated",  # the answer was cut at the token limit before it said anything, twice
+    "unsupported_by_model",  # the server does not take this file or format; it is not a verdict about the content
+    "model_timeout",  # three calls in a row for this file timed out
     "model_unavailable",  # retried for OPENAI__RETRY_SECONDS
     "no_file",  # a location or a contact card
     "outgoing",
