@@ -31,7 +31,12 @@ def main(wanted: list[str]) -> None:
             print(f"\n{name}: running", flush=True)
             tables = BENCHES[name](rig)
             file = figures.write(name, tables, load_average)
-            print(*map(figures.show, tables), f"  load average before: {load_average:.1f}; written to {file}", sep="\n", flush=True)
+            print(
+                *map(figures.show, tables),
+                f"  load average before: {load_average:.1f}; written to {file}",
+                sep="\n",
+                flush=True,
+            )
 
 
 main(sys.argv[1:])

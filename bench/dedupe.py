@@ -44,10 +44,15 @@ def _throughput(rig: Rig) -> Table:
     for _ in range(ROUNDS):
         product.append(_dedupe(rig))
         stock.append(_stock(rig))
-    ours, reference = paced("dedupe, exactly-once", product), paced("stock Faust, at-least-once", stock)
+    ours, reference = (
+        paced("dedupe, exactly-once", product),
+        paced("stock Faust, at-least-once", stock),
+    )
     title = "dedupe: raw webhooks to enriched messages by the real stage function, 10 % duplicates, 20 % images"
     wanted = ratio("dedupe : stock", ours, reference, at_least=3)
-    return Table(bench="dedupe", title=title, unit="records/s", figures=[ours, reference], ratios=[wanted])
+    return Table(
+        bench="dedupe", title=title, unit="records/s", figures=[ours, reference], ratios=[wanted]
+    )
 
 
 def _dedupe(rig: Rig) -> Pace:
@@ -55,7 +60,11 @@ def _dedupe(rig: Rig) -> Pace:
     names = Names(settings.namespace)
     fill(settings.kafka, names.topic("raw-messages"), map(raw_record, with_duplicates(RECORDS)))
     with rig.process(settings, *_OURS) as worker:
-        return worker.pace(committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages")), RECORDS, RECORDS)
+        return worker.pace(
+            committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages")),
+            RECORDS,
+            RECORDS,
+        )
 
 
 def _stock(rig: Rig) -> Pace:
@@ -91,10 +100,18 @@ def _milliseconds(rig: Rig, words: tuple[str, ...]) -> list[float]:
     sent: dict[bytes, float] = {}
     seen: dict[bytes, float] = {}
     warming = LATENCY_PER_SECOND * LATENCY_WARMING_SECONDS
-    with rig.process(settings, *words) as worker, reading(settings.kafka, names.topic("enriched-messages"), seen):
+    with (
+        rig.process(settings, *words) as worker,
+        reading(settings.kafka, names.topic("enriched-messages"), seen),
+    ):
         _send(settings.kafka, names.topic("raw-messages"), range(1), sent)
         worker.wait(lambda: len(seen) == 1)  # its start is not what is measured
-        _send(settings.kafka, names.topic("raw-messages"), range(1, warming + LATENCY_PER_SECOND * LATENCY_SECONDS), sent)
+        _send(
+            settings.kafka,
+            names.topic("raw-messages"),
+            range(1, warming + LATENCY_PER_SECOND * LATENCY_SECONDS),
+            sent,
+        )
         worker.wait(lambda: len(seen) == len(sent))
     return [(seen[key] - at) * 1000 for key, at in list(sent.items())[warming:]]
 
@@ -119,7 +136,10 @@ def stock(settings: Settings) -> Any:
     names = Names(settings.namespace)
     encoding = Encoding(names, settings.kafka.partitions)
     app = stock_app(f"{settings.namespace}-stock", settings.kafka)
-    topics = {names.topic(name): bytes_topic(app, names.topic(name)) for name in ("enriched-messages", "enrichments", "media")}
+    topics = {
+        names.topic(name): bytes_topic(app, names.topic(name))
+        for name in ("enriched-messages", "enrichments", "media")
+    }
     seen = app.Table("seen", partitions=settings.kafka.partitions, key_type=bytes, value_type=bytes)
 
     @app.agent(bytes_topic(app, names.topic("raw-messages")))
@@ -130,8 +150,15 @@ def stock(settings: Settings) -> Any:
             outcome = dedupe(arrival, claimed=seen, read=read, now=utc_now())
             if isinstance(outcome, Forward):
                 for output in outcome.outputs:
-                    topic, key, value, partition, headers = encoding.write(output, arrival.traceparent)
-                    await topics[topic].send(key=key, value=value, partition=at.partition if partition < 0 else partition, headers=headers)
+                    topic, key, value, partition, headers = encoding.write(
+                        output, arrival.traceparent
+                    )
+                    await topics[topic].send(
+                        key=key,
+                        value=value,
+                        partition=at.partition if partition < 0 else partition,
+                        headers=headers,
+                    )
                 seen[digest(arrival)] = b"1"
 
     return app

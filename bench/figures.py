@@ -70,7 +70,12 @@ def paced(name: str, paces: list[Pace]) -> Figure:
     """The figure of several runs, with the most memory that any of them took, and the CPU time of one record."""
     cpu = statistics.median(pace.cpu_microseconds for pace in paces)
     memory = max(pace.memory_mib for pace in paces)
-    return Figure(name=name, runs=[pace.per_second for pace in paces], memory_mib=memory, note=f"{cpu:.0f} µs of CPU each")
+    return Figure(
+        name=name,
+        runs=[pace.per_second for pace in paces],
+        memory_mib=memory,
+        note=f"{cpu:.0f} µs of CPU each",
+    )
 
 
 def ratio(name: str, of: Figure, to: Figure, at_least: float = 0.0) -> Ratio:
@@ -99,7 +104,14 @@ def write(bench: str, tables: list[Table], load_average: float) -> Path:
     """The same as JSON, with the machine it was measured on."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
-    report = _Report(bench, time.strftime("%Y-%m-%dT%H:%M:%S%z"), os.cpu_count() or 0, memory, load_average, tables)
+    report = _Report(
+        bench,
+        time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        os.cpu_count() or 0,
+        memory,
+        load_average,
+        tables,
+    )
     file = FOLDER / f"{bench}.json"
     file.write_bytes(msgspec.json.format(msgspec.json.encode(report._asdict()), indent=2))
     return file

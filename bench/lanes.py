@@ -40,10 +40,17 @@ def run(rig: Rig) -> list[Table]:
     for _ in range(ROUNDS):
         lanes.append(_lanes(rig))
         stock.append(_stock(rig))
-    ours, reference = paced("lanes, exactly-once", lanes), paced("stock Faust, at-least-once", stock)
+    ours, reference = (
+        paced("lanes, exactly-once", lanes),
+        paced("stock Faust, at-least-once", stock),
+    )
     title = f"lanes alone: dedup of {_VALUE_BYTES} B values by key, 10 % duplicates, 1.2 outputs"
     wanted = ratio("lanes : stock", ours, reference, at_least=10)
-    return [Table(bench="lanes", title=title, unit="records/s", figures=[ours, reference], ratios=[wanted])]
+    return [
+        Table(
+            bench="lanes", title=title, unit="records/s", figures=[ours, reference], ratios=[wanted]
+        )
+    ]
 
 
 def _lanes(rig: Rig) -> Pace:
@@ -51,7 +58,11 @@ def _lanes(rig: Rig) -> Pace:
     names = Names(settings.namespace)
     fill(settings.kafka, names.topic("raw-messages"), records(RECORDS))
     with rig.process(settings, "bench.lanes", "ours") as worker:
-        return worker.pace(committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages")), RECORDS, RECORDS)
+        return worker.pace(
+            committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages")),
+            RECORDS,
+            RECORDS,
+        )
 
 
 def _stock(rig: Rig) -> Pace:
@@ -61,7 +72,11 @@ def _stock(rig: Rig) -> Pace:
     survivors = set(with_duplicates(STOCK_RECORDS))
     outputs = len(survivors) + sum(map(_has_media, survivors))
     with rig.process(settings, "bench.lanes", "stock") as worker:
-        return worker.pace(written(settings.kafka, names.topic("enriched-messages"), names.topic("media")), outputs, STOCK_RECORDS)
+        return worker.pace(
+            written(settings.kafka, names.topic("enriched-messages"), names.topic("media")),
+            outputs,
+            STOCK_RECORDS,
+        )
 
 
 def records(count: int) -> Iterator[Record]:
@@ -83,7 +98,12 @@ def ours(settings: Settings) -> Any:
     names = Names(settings.namespace)
     enriched, media = names.topic("enriched-messages"), names.topic("media")
     app = lane_app("dedupe", settings)
-    claimed = app.lane_table("claimed", partitions=settings.kafka.partitions, new_state=ClaimedKeys, extra_topic_configs={"cleanup.policy": "delete"})
+    claimed = app.lane_table(
+        "claimed",
+        partitions=settings.kafka.partitions,
+        new_state=ClaimedKeys,
+        extra_topic_configs={"cleanup.policy": "delete"},
+    )
     batches = app.batch_lanes(claimed)
 
     @app.agent(batches)
@@ -116,7 +136,10 @@ def stock(settings: Settings) -> Any:
     """The same on Faust's own streams and Table."""
     names = Names(settings.namespace)
     app = stock_app(f"{settings.namespace}-stock", settings.kafka)
-    enriched, media = bytes_topic(app, names.topic("enriched-messages")), bytes_topic(app, names.topic("media"))
+    enriched, media = (
+        bytes_topic(app, names.topic("enriched-messages")),
+        bytes_topic(app, names.topic("media")),
+    )
     seen = app.Table("seen", partitions=settings.kafka.partitions, key_type=bytes, value_type=bytes)
 
     @app.agent(bytes_topic(app, names.topic("raw-messages")))
@@ -125,9 +148,13 @@ def stock(settings: Settings) -> Any:
             message = event.message
             digest = claim_digest(message.key, 0)
             if digest not in seen:
-                await enriched.send(key=message.key, value=message.value, partition=message.partition)
+                await enriched.send(
+                    key=message.key, value=message.value, partition=message.partition
+                )
                 if _has_media(int(message.key[-20:])):
-                    await media.send(key=message.key, value=message.value[:64], partition=message.partition)
+                    await media.send(
+                        key=message.key, value=message.value[:64], partition=message.partition
+                    )
                 seen[digest] = b"1"
 
     return app

@@ -26,27 +26,53 @@ DEDUPE_RECORDS = 60_000
 def run(rig: Rig) -> list[Table]:
     return [
         _table(rig, "lanes", LANE_RECORDS, lanes.records),
-        _table(rig, "dedupe", DEDUPE_RECORDS, lambda count: map(raw_record, with_duplicates(count)), at_least=0.95),
+        _table(
+            rig,
+            "dedupe",
+            DEDUPE_RECORDS,
+            lambda count: map(raw_record, with_duplicates(count)),
+            at_least=0.95,
+        ),
     ]
 
 
-def _table(rig: Rig, job: str, count: int, records: Callable[[int], Iterable[Record]], at_least: float = 0.0) -> Table:
+def _table(
+    rig: Rig,
+    job: str,
+    count: int,
+    records: Callable[[int], Iterable[Record]],
+    at_least: float = 0.0,
+) -> Table:
     kept, spared = [], []
-    _pace(rig, job, "with", count, records)  # not counted: the broker is faster once its own code is compiled
+    _pace(
+        rig, job, "with", count, records
+    )  # not counted: the broker is faster once its own code is compiled
     for _ in range(ROUNDS):
         kept.append(_pace(rig, job, "with", count, records))
         spared.append(_pace(rig, job, "without", count, records))
     with_receipts, without = paced("with receipts", kept), paced("without", spared)
     wanted = ratio("with : without", with_receipts, without, at_least=at_least)
-    return Table(bench="receipts", title=f"receipts, {job}", unit="records/s", figures=[with_receipts, without], ratios=[wanted])
+    return Table(
+        bench="receipts",
+        title=f"receipts, {job}",
+        unit="records/s",
+        figures=[with_receipts, without],
+        ratios=[wanted],
+    )
 
 
-def _pace(rig: Rig, job: str, side: str, count: int, records: Callable[[int], Iterable[Record]]) -> Pace:
+def _pace(
+    rig: Rig, job: str, side: str, count: int, records: Callable[[int], Iterable[Record]]
+) -> Pace:
     settings = rig.fresh()
     names = Names(settings.namespace)
     fill(settings.kafka, names.topic("raw-messages"), records(count))
     with rig.process(settings, "bench.receipts", job, side) as worker:
-        return worker.pace(committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages")), count, count)
+        return worker.pace(
+            committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages")),
+            count,
+            count,
+        )
 
 
 if __name__ == "__main__":

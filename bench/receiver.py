@@ -46,27 +46,42 @@ def run(rig: Rig) -> list[Table]:
     sensorium(settings, "tenants", "add", TENANT)
     endpoint = json.loads(sensorium(settings, "endpoints", "add", TENANT, "ycloud", "--json"))
     elsewhere = _on_a_port(settings)
-    with rig.process(settings, "streams.commands.main", "receive") as receiver, rig.process(elsewhere, "bench.receiver") as bare:
+    with (
+        rig.process(settings, "streams.commands.main", "receive") as receiver,
+        rig.process(elsewhere, "bench.receiver") as bare,
+    ):
         receiver.wait_ready(f"http://127.0.0.1:{settings.receiver.port}/readyz")
         bare.wait_ready(f"http://127.0.0.1:{elsewhere.receiver.port}/readyz")
         tables = []
         for connections in CONNECTIONS:
             durable, plain = [], []
             for _ in range(ROUNDS):
-                durable.append(load.run(settings, endpoint["token"], endpoint["secret"], connections))
+                durable.append(
+                    load.run(settings, endpoint["token"], endpoint["secret"], connections)
+                )
                 plain.append(load.run(elsewhere, _TOKEN, "", connections))
             ours = _figure("signature, acks=all, then 200", durable, receiver.memory_mib())
             reference = _figure("same server, no signature, no Kafka", plain, bare.memory_mib())
             title = f"receiver: webhooks of {BODY_BYTES} B over {connections} connections"
             wanted = ratio("receiver : without", ours, reference, at_least=0.5)
-            tables.append(Table(bench="receiver", title=title, unit="requests/s", figures=[ours, reference], ratios=[wanted]))
+            tables.append(
+                Table(
+                    bench="receiver",
+                    title=title,
+                    unit="requests/s",
+                    figures=[ours, reference],
+                    ratios=[wanted],
+                )
+            )
     return tables
 
 
 def _figure(name: str, runs: list["_Run"], memory_mib: float) -> Figure:
     middle = sorted(runs, key=lambda one: one.per_second)[len(runs) // 2]
     note = f"p50 {middle.p50_ms:.1f} ms, p99 {middle.p99_ms:.1f} ms"
-    return Figure(name=name, runs=[one.per_second for one in runs], memory_mib=memory_mib, note=note)
+    return Figure(
+        name=name, runs=[one.per_second for one in runs], memory_mib=memory_mib, note=note
+    )
 
 
 class _Run(msgspec.Struct):
@@ -83,7 +98,17 @@ class _Load:
 
     def __init__(self, folder: Path) -> None:
         self._program = folder / "load"
-        run_program([program("go", install="Go 1.21 or later"), "build", "-C", str(_SOURCE), "-o", str(self._program), "."])
+        run_program(
+            [
+                program("go", install="Go 1.21 or later"),
+                "build",
+                "-C",
+                str(_SOURCE),
+                "-o",
+                str(self._program),
+                ".",
+            ]
+        )
         self._body = folder / "body.json"
         self._body.write_bytes(_body())
 
@@ -95,7 +120,12 @@ class _Load:
             "body": self._body,
             "connections": connections,
         }
-        done = subprocess.run([self._program, *(f"-{name}={value}" for name, value in words.items())], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [self._program, *(f"-{name}={value}" for name, value in words.items())],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise BenchFailed(f"the load generator failed: {done.stderr}")
         result = msgspec.json.decode(done.stdout, type=_Run)
@@ -109,13 +139,23 @@ def _body() -> bytes:
     _, _, body = webhook(0)
     event = json.loads(body)
     event["whatsappInboundMessage"]["wamid"] = "wamid.HBgLMTIwMjU1NTAxNDcVAgASGCBBQzc0ID_HERE"
-    length = BODY_BYTES - len(json.dumps(event)) + len(event["whatsappInboundMessage"]["text"]["body"]) - 13
+    length = (
+        BODY_BYTES
+        - len(json.dumps(event))
+        + len(event["whatsappInboundMessage"]["text"]["body"])
+        - 13
+    )
     event["whatsappInboundMessage"]["text"]["body"] = ("lorem ipsum " * 200)[:length]
     return json.dumps(event).encode()
 
 
 def _on_a_port(settings: Settings) -> Settings:
-    return msgspec.structs.replace(settings, receiver=msgspec.structs.replace(settings.receiver, port=free_port({settings.receiver.port})))
+    return msgspec.structs.replace(
+        settings,
+        receiver=msgspec.structs.replace(
+            settings.receiver, port=free_port({settings.receiver.port})
+        ),
+    )
 
 
 class _Nowhere:
@@ -123,7 +163,9 @@ class _Nowhere:
 
     healthy = True
 
-    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float) -> None:
+    async def send(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float
+    ) -> None:
         pass
 
 
@@ -133,7 +175,13 @@ class _OneEndpoint:
     loaded = True
 
     def endpoint(self, token: str) -> Endpoint | None:
-        return Endpoint(endpoint_id="bench-endpoint", token=_TOKEN, tenant_id=TENANT, provider="ycloud", unsigned=True)
+        return Endpoint(
+            endpoint_id="bench-endpoint",
+            token=_TOKEN,
+            tenant_id=TENANT,
+            provider="ycloud",
+            unsigned=True,
+        )
 
     def tenant(self, tenant_id: TenantId) -> Tenant | None:
         return Tenant(tenant_id=tenant_id)
@@ -144,9 +192,20 @@ class _OneEndpoint:
 
 async def _serve(settings: Settings) -> None:
     wanted = settings.receiver
-    app = Receiver(wanted, "raw-messages", _Nowhere(), _OneEndpoint(), Understanding(identify, validate))
-    http: Any = partial(BoundedProtocol, head_seconds=wanted.header_seconds, max_connections=2 * max(CONNECTIONS))
-    await serve_until_told(app, wanted.host, wanted.port, draining=app.drain, drain_seconds=wanted.drain_seconds, http=http)
+    app = Receiver(
+        wanted, "raw-messages", _Nowhere(), _OneEndpoint(), Understanding(identify, validate)
+    )
+    http: Any = partial(
+        BoundedProtocol, head_seconds=wanted.header_seconds, max_connections=2 * max(CONNECTIONS)
+    )
+    await serve_until_told(
+        app,
+        wanted.host,
+        wanted.port,
+        draining=app.drain,
+        drain_seconds=wanted.drain_seconds,
+        http=http,
+    )
 
 
 if __name__ == "__main__":

@@ -52,13 +52,16 @@ class _Load:
     def visible(self, begin: int, end: int) -> bool:
         """Whether these records were sent and are visible, each behind its probe."""
         return len(self.at) >= end and all(
-            key in self.seen and _probe(begin + number) in self.seen for number, key in enumerate(self.keys[begin:end])
+            key in self.seen and _probe(begin + number) in self.seen
+            for number, key in enumerate(self.keys[begin:end])
         )
 
 
 def run(rig: Rig) -> list[Table]:
     settings = rig.fresh()
-    settings = msgspec.structs.replace(settings, worker=msgspec.structs.replace(settings.worker, name="dedupe-1"))
+    settings = msgspec.structs.replace(
+        settings, worker=msgspec.structs.replace(settings.worker, name="dedupe-1")
+    )
     draws = random.Random(7)
     with _loaded(settings) as load:
         kills = [_kill(rig, settings, load, draws.random()) for _ in range(KILLS)]
@@ -69,13 +72,18 @@ def run(rig: Rig) -> list[Table]:
         _figure("others' records hidden from readers", [kill.hidden for kill in kills]),
     ]
     aim = Ratio(
-        name="p95 of the next committed output, seconds", value=percentile([kill.next_output for kill in kills], 0.95), at_most=WANTED_SECONDS
+        name="p95 of the next committed output, seconds",
+        value=percentile([kill.next_output for kill in kills], 0.95),
+        at_most=WANTED_SECONDS,
     )
     return [Table(bench="recovery", title=title, unit="ms", figures=figures, ratios=[aim])]
 
 
 def _figure(name: str, seconds: list[float]) -> Figure:
-    note = ", ".join(f"{part} {percentile(seconds, share):.2f} s" for part, share in (("p50", 0.5), ("p95", 0.95), ("largest", 1.0)))
+    note = ", ".join(
+        f"{part} {percentile(seconds, share):.2f} s"
+        for part, share in (("p50", 0.5), ("p95", 0.95), ("largest", 1.0))
+    )
     return Figure(name=name, runs=[one * 1000 for one in seconds], note=note)
 
 
@@ -92,7 +100,10 @@ def _kill(rig: Rig, settings: Settings, load: _Load, moment: float) -> _Kill:
         back = [load.seen[key] - killed for key in load.keys[place : place + PARTITIONS]]
         end = len(load.at)
         _wait_visible(worker, load, end - PARTITIONS, PARTITIONS)
-    hidden = max(load.seen[_probe(number)] - load.at[number] for number in range(place - RECORDS_PER_SECOND, end))
+    hidden = max(
+        load.seen[_probe(number)] - load.at[number]
+        for number in range(place - RECORDS_PER_SECOND, end)
+    )
     return _Kill(min(back), max(back), hidden)
 
 
@@ -117,7 +128,9 @@ def _loaded(settings: Settings) -> Iterator[_Load]:
             load.keys.append(key)
             load.at.append(time.monotonic())
             producer.produce(enriched, b"", _probe(number), number % PARTITIONS)
-            producer.produce(names.topic("raw-messages"), value, key, number % PARTITIONS, headers=list(headers))
+            producer.produce(
+                names.topic("raw-messages"), value, key, number % PARTITIONS, headers=list(headers)
+            )
             producer.poll(0)
         producer.flush(PATIENCE_SECONDS)
 

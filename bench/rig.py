@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 
 from bench.figures import Pace
 from schemas.headers import Headers
@@ -32,7 +39,13 @@ from streams.settings import to_environment
 PARTITIONS = 4
 PATIENCE_SECONDS = 120.0
 _POLL_SECONDS = 0.01
-_NO_COORDINATOR_YET = frozenset({KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS})
+_NO_COORDINATOR_YET = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
 _QUIET = {"log_level": 0}
 """The servers end before the bench's own clients do, which would say so at length."""
 
@@ -69,7 +82,11 @@ class Rig:
         log = self.folder / f"{settings.namespace}-{'-'.join(words[:3])}.log"
         with log.open("ab") as output:
             started = subprocess.Popen(
-                [sys.executable, "-m", *words], env=_environment(settings), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [sys.executable, "-m", *words],
+                env=_environment(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
         try:
             yield Worker(started, log)
@@ -84,14 +101,25 @@ class Rig:
     def result(self, settings: Settings, *words: str) -> Any:
         """What `python -m <words>` prints: one JSON document."""
         command = [sys.executable, "-m", *words]
-        done = subprocess.run(command, env=_environment(settings), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+        done = subprocess.run(
+            command,
+            env=_environment(settings),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
         if done.returncode:
-            raise BenchFailed(f"{' '.join(words)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
+            raise BenchFailed(
+                f"{' '.join(words)} ended with {done.returncode}:\n{done.stderr[-3000:]}"
+            )
         return json.loads(done.stdout)
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("SENSORIUM_")} | to_environment(settings)
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("SENSORIUM_")
+    } | to_environment(settings)
 
 
 @dataclass
@@ -116,7 +144,9 @@ class Worker:
             seen = self._look(count, deadline)
         seconds = time.monotonic() - began
         if total - first < total / 4:
-            raise BenchFailed(f"{first} of {total} were done when the first progress was seen: the run is too short to measure")
+            raise BenchFailed(
+                f"{first} of {total} were done when the first progress was seen: the run is too short to measure"
+            )
         done = records * (1 - first / total)
         return Pace(done / seconds, self.memory_mib(), (self.cpu_seconds() - cpu) / done * 1e6)
 
@@ -140,18 +170,28 @@ class Worker:
 
     def memory_mib(self, which: Literal["VmHWM", "VmRSS"] = "VmHWM") -> float:
         """Resident memory of the process and its children: the peak, or what it is now."""
-        found = (line.split()[1] for pid in self._tree() for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(which))
+        found = (
+            line.split()[1]
+            for pid in self._tree()
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith(which)
+        )
         return sum(map(int, found)) / 1024
 
     def cpu_seconds(self) -> float:
         """CPU time so far of the process and its children."""
-        ticks = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13] for pid in self._tree())
+        ticks = (
+            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+            for pid in self._tree()
+        )
         return sum(int(user) + int(system) for user, system in ticks) / os.sysconf("SC_CLK_TCK")
 
     def children(self) -> list[int]:
         """Process ids."""
         pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
 
     def _tree(self) -> list[int]:
         return [self.process.pid, *self.children()]
@@ -159,7 +199,10 @@ class Worker:
     def _look(self, count: Callable[[], int], deadline: float) -> int:
         if self.process.poll() is not None or time.monotonic() > deadline:
             end = self.log.read_text(errors="replace")[-3000:]
-            raise BenchFailed(f"{' '.join(map(str, self.process.args[1:]))} did not come to its end ({self.process.returncode}):\n{end}")  # type: ignore[index]
+            command = " ".join(map(str, self.process.args[1:]))  # type: ignore[index]
+            raise BenchFailed(
+                f"{command} did not come to its end ({self.process.returncode}):\n{end}"
+            )
         time.sleep(_POLL_SECONDS)
         return count()
 
@@ -171,7 +214,9 @@ def servers() -> Iterator[Rig]:
     folder.chmod(0o711)  # the user that PostgreSQL runs as must be able to pass through
     home = home_at(folder)
     try:
-        settings = up(home, {}, say=print, only_servers=True, ports_anywhere=True, owner=os.getpid()).settings
+        settings = up(
+            home, {}, say=print, only_servers=True, ports_anywhere=True, owner=os.getpid()
+        ).settings
         yield Rig(settings, home.logs)
     finally:
         down(home, say=print)
@@ -180,7 +225,11 @@ def servers() -> Iterator[Rig]:
 
 def fill(kafka: Kafka, topic: str, records: Iterable[Record]) -> None:
     """Loads a topic as fast as it goes; returns when Kafka has all of it."""
-    producer = Producer(plain_producer_config(kafka) | _QUIET | {"linger.ms": 20, "batch.size": 1_000_000, "queue.buffering.max.messages": 1_000_000})
+    producer = Producer(
+        plain_producer_config(kafka)
+        | _QUIET
+        | {"linger.ms": 20, "batch.size": 1_000_000, "queue.buffering.max.messages": 1_000_000}
+    )
     for count, (key, value, headers, partition) in enumerate(records):
         producer.produce(topic, value, key, partition, headers=list(headers))
         if count % 1000 == 0:
@@ -192,7 +241,9 @@ def fill(kafka: Kafka, topic: str, records: Iterable[Record]) -> None:
 def committed(kafka: Kafka, group: str, topic: str) -> Callable[[], int]:
     """How many source records a group has committed: for exactly-once work, what it has done."""
     # read_uncommitted: else the answer would wait while a transaction is open, and one nearly always is
-    asking = Consumer(reader_config(kafka, group) | _QUIET | {"isolation.level": "read_uncommitted"})
+    asking = Consumer(
+        reader_config(kafka, group) | _QUIET | {"isolation.level": "read_uncommitted"}
+    )
     places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
 
     def count() -> int:
@@ -209,7 +260,9 @@ def committed(kafka: Kafka, group: str, topic: str) -> Callable[[], int]:
 def written(kafka: Kafka, *topics: str) -> Callable[[], int]:
     """How many records stand in topics that are not written in transactions."""
     asking = Consumer(reader_config(kafka, "bench") | _QUIET)
-    places = [TopicPartition(topic, partition) for topic in topics for partition in range(PARTITIONS)]
+    places = [
+        TopicPartition(topic, partition) for topic in topics for partition in range(PARTITIONS)
+    ]
     return lambda: sum(asking.get_watermark_offsets(place, 10.0)[1] for place in places)
 
 
@@ -218,7 +271,9 @@ def reading(kafka: Kafka, topic: str, seen: dict[bytes, float]) -> Iterator[None
     """Notes when each key was first seen, while the block runs."""
     eager = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 1}
     consumer = Consumer(reader_config(kafka, "bench") | eager)
-    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(PARTITIONS)])
+    consumer.assign(
+        [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(PARTITIONS)]
+    )
     ending = threading.Event()
 
     def read_on() -> None:

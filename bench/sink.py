@@ -51,7 +51,10 @@ def run(rig: Rig) -> list[Table]:
         single_updates.append(asyncio.run(_one_by_one(other, second[:SINGLE_ROWS])))
         copies.append(asyncio.run(_copy(other, first)))
     copy = Figure(name="COPY, chat_messages only", runs=copies)
-    return [_table("inserts", inserts, single_inserts, copy), _table("updates", updates, single_updates, copy)]
+    return [
+        _table("inserts", inserts, single_inserts, copy),
+        _table("updates", updates, single_updates, copy),
+    ]
 
 
 def _table(what: str, sink: list[Pace], single: list[float], copy: Figure) -> Table:
@@ -62,14 +65,19 @@ def _table(what: str, sink: list[Pace], single: list[float], copy: Figure) -> Ta
         title=f"sink: {what}",
         unit="rows/s",
         figures=[ours, upserts, copy],
-        ratios=[ratio("sink : one by one", ours, upserts, at_least=5), ratio("sink : COPY", ours, copy)],
+        ratios=[
+            ratio("sink : one by one", ours, upserts, at_least=5),
+            ratio("sink : COPY", ours, copy),
+        ],
     )
 
 
 def _sink(rig: Rig, settings: Settings, messages: list[EnrichedMessage], *, already: int) -> Pace:
     names = Names(settings.namespace)
     topic = names.topic("enriched-messages")
-    fill(settings.kafka, topic, (_record(message, settings.kafka.partitions) for message in messages))
+    fill(
+        settings.kafka, topic, (_record(message, settings.kafka.partitions) for message in messages)
+    )
     done = committed(settings.kafka, names.group("sink"), topic)
     with rig.process(settings, "streams.commands.main", "sink") as worker:
         return worker.pace(lambda: max(0, done() - already), len(messages), len(messages))
@@ -125,9 +133,16 @@ def _first_version(number: int) -> EnrichedMessage:
 def _second_version(message: EnrichedMessage) -> EnrichedMessage:
     """As assemble writes it: one more step, one version up."""
     step = msgspec.structs.replace(message.steps[0], stage="assemble", topic="enrichments")
-    return msgspec.structs.replace(message, version=message.version + 1, status="complete", steps=(*message.steps, step))
+    return msgspec.structs.replace(
+        message, version=message.version + 1, status="complete", steps=(*message.steps, step)
+    )
 
 
 def _record(message: EnrichedMessage, partitions: int) -> Record:
     partition = conversation_partition(message.tenant_id, message.conversation_id, partitions)
-    return Record(message.message_key.encode(), encode(message), [("tenant", message.tenant_id.encode())], partition)
+    return Record(
+        message.message_key.encode(),
+        encode(message),
+        [("tenant", message.tenant_id.encode())],
+        partition,
+    )

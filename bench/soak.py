@@ -41,19 +41,28 @@ def run(rig: Rig) -> list[Table]:
     warming = max(WARMING_SECONDS, WARMING_SHARE * seconds)
     if warming >= seconds:
         raise BenchFailed(f"MINUTES={MINUTES:g} is no longer than the warm-up")
-    with _pipeline(rig) as pipeline, media_server(pipeline.ports["media"]) as media, _load(pipeline, media) as (generator, tenants):
+    with (
+        _pipeline(rig) as pipeline,
+        media_server(pipeline.ports["media"]) as media,
+        _load(pipeline, media) as (generator, tenants),
+    ):
         _samples(pipeline, tenants, warming)
         sampled = _samples(pipeline, tenants, seconds - warming)
     return [_table(sampled, warming / 60, sum(generator.statuses.values()), generator.refused)]
 
 
-def _table(sampled: dict[str, list[float]], warming_minutes: float, deliveries: int, refused: int) -> Table:
+def _table(
+    sampled: dict[str, list[float]], warming_minutes: float, deliveries: int, refused: int
+) -> Table:
     figures = [Figure(name=role, runs=_periods(samples)) for role, samples in sampled.items()]
     title = (
         f"resident memory over {MINUTES:g} minutes at {DELIVERIES_PER_SECOND:g} deliveries/s, the first {warming_minutes:g} of them warm-up; "
         f"{deliveries:,} deliveries, {refused} not answered 2xx"
     )
-    growth = [Ratio(name=f"{one.name}, last : first", value=one.runs[-1] / one.runs[0], at_most=1.05) for one in figures]
+    growth = [
+        Ratio(name=f"{one.name}, last : first", value=one.runs[-1] / one.runs[0], at_most=1.05)
+        for one in figures
+    ]
     return Table(bench="soak", title=title, unit="MiB", figures=figures, ratios=growth)
 
 
@@ -75,7 +84,10 @@ def _samples(pipeline: Pipeline, tenants: list[Tenant], seconds: float) -> dict[
         pipeline.get(f"/api/conversations/{random.randrange(200)}/context", tenant.key)
         if time.monotonic() - told > 60:
             told = time.monotonic()
-            print("  " + ", ".join(f"{role} {samples[-1]:.0f}" for role, samples in found.items()), flush=True)
+            print(
+                "  " + ", ".join(f"{role} {samples[-1]:.0f}" for role, samples in found.items()),
+                flush=True,
+            )
         time.sleep(_SAMPLE_SECONDS)
     return found
 
@@ -98,9 +110,21 @@ def _load(pipeline: Pipeline, media: MediaServer) -> Iterator[tuple[Generator, l
             media.keep(extension, number, (MEDIA_DIR / name).read_bytes())
         tenant = Tenant(pipeline, f"soak-{number}")
         tenants.append(tenant)
-        senders.append(Sender(tenant.name, number, {name: (one["token"], one["secret"]) for name, one in tenant.endpoints.items()}))
+        senders.append(
+            Sender(
+                tenant.name,
+                number,
+                {name: (one["token"], one["secret"]) for name, one in tenant.endpoints.items()},
+            )
+        )
     book = Book(Path(pipeline.folder) / "accepted.jsonl")
-    generator = Generator(pipeline.receiver, Traffic(senders, media, random.Random(7), MIX), book, DELIVERIES_PER_SECOND, 7)
+    generator = Generator(
+        pipeline.receiver,
+        Traffic(senders, media, random.Random(7), MIX),
+        book,
+        DELIVERIES_PER_SECOND,
+        7,
+    )
     generator.start()
     try:
         yield generator, tenants

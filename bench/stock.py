@@ -30,9 +30,18 @@ def stock_app(name: str, kafka: Kafka) -> faust.App:
 
 def bytes_topic(app: faust.App, name: str) -> Any:
     """Bytes in, bytes out: no serializer in the way."""
-    return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    return app.topic(
+        name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )
 
 
 def work(app: faust.App) -> None:
     """Until SIGTERM."""
-    faust.Worker(app, loglevel="info", quiet=True, redirect_stdouts=False, override_logging=False, workdir=str(Path.cwd())).execute_from_commandline()
+    faust.Worker(
+        app,
+        loglevel="info",
+        quiet=True,
+        redirect_stdouts=False,
+        override_logging=False,
+        workdir=str(Path.cwd()),
+    ).execute_from_commandline()

@@ -16,7 +16,10 @@ from schemas.records import RawMessage
 TENANT = TenantId("bench")
 CONVERSATIONS = 2_000
 _PAYLOADS = Path(__file__).parents[1] / "tests" / "payloads"
-_TEXT, _IMAGE = ("ycloud/text_plain", "chatwoot/whatsapp_text_cloud_2026_04"), ("ycloud/image_caption", "chatwoot/whatsapp_image_caption")
+_TEXT, _IMAGE = (
+    ("ycloud/text_plain", "chatwoot/whatsapp_text_cloud_2026_04"),
+    ("ycloud/image_caption", "chatwoot/whatsapp_image_caption"),
+)
 _MIX = (*_TEXT, *_TEXT, *_TEXT, *_TEXT, *_IMAGE)
 """One message in five is an image; half of all come from each provider."""
 

@@ -50,7 +50,9 @@ def _parsed(schema_id: int) -> Any:
 
 @cache
 def _current(record_name: str) -> PinnedSchema:
-    return max((p for p in pinned_schemas().values() if p.record == record_name), key=lambda p: p.version)
+    return max(
+        (p for p in pinned_schemas().values() if p.record == record_name), key=lambda p: p.version
+    )
 
 
 @cache
@@ -80,7 +82,9 @@ def decode(kind: type[R], value: bytes | None) -> R:
     body.seek(_HEAD.size)
     reader = _parsed(_current(pinned.record).id)
     try:
-        plain = fastavro.schemaless_reader(body, _parsed(schema_id), reader if reader is not _parsed(schema_id) else None)
+        plain = fastavro.schemaless_reader(
+            body, _parsed(schema_id), reader if reader is not _parsed(schema_id) else None
+        )
         if body.read(1):
             raise Undecodable("bytes follow the record")
         return msgspec.convert(plain, kind, builtin_types=_PLAIN)

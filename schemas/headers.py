@@ -55,4 +55,7 @@ def generation_of(headers: Sequence[tuple[str, bytes | None]] | None) -> int:
 
 def with_generation(headers: Headers, generation: int) -> Headers:
     """The headers with this generation in the stead of their own."""
-    return [*((name, value) for name, value in headers if name != "generation"), ("generation", b"%d" % generation)]
+    return [
+        *((name, value) for name, value in headers if name != "generation"),
+        ("generation", b"%d" % generation),
+    ]

@@ -29,7 +29,9 @@ def split_message_key(key: MessageKey) -> tuple[TenantId, str, str]:
 
 def is_provider_id(value: object) -> bool:
     """Whether `value` may serve as a provider's message id: printable text of a sane length."""
-    return isinstance(value, str) and 0 < len(value) <= PROVIDER_ID_MAX_CHARS and value.isprintable()
+    return (
+        isinstance(value, str) and 0 < len(value) <= PROVIDER_ID_MAX_CHARS and value.isprintable()
+    )
 
 
 def body_id(body: bytes) -> str:

@@ -2,7 +2,16 @@
 
 import mimetypes
 
-_BINARY = frozenset({"application/pdf", "application/zip", "application/msword", "application/ogg", "application/gzip", "application/rtf"})
+_BINARY = frozenset(
+    {
+        "application/pdf",
+        "application/zip",
+        "application/msword",
+        "application/ogg",
+        "application/gzip",
+        "application/rtf",
+    }
+)
 _TEXTUAL = ("+json", "+xml")
 
 
@@ -24,4 +33,6 @@ def is_binary(mime_type: str | None, filename: str | None = None) -> bool:
         plain = mimetypes.guess_type(filename or "", strict=False)[0] or ""
     if plain.endswith(_TEXTUAL):
         return False
-    return plain in _BINARY or plain.startswith(("image/", "audio/", "video/", "application/vnd.", "application/x-"))
+    return plain in _BINARY or plain.startswith(
+        ("image/", "audio/", "video/", "application/vnd.", "application/x-")
+    )

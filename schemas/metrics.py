@@ -5,49 +5,117 @@ from prometheus_client import Counter, Gauge, Histogram
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 STAGE_RECORDS = Counter(
-    "sensorium_stage_records", "Records by what became of them, counted after their transaction committed.", ["stage", "outcome", "reason"]
+    "sensorium_stage_records",
+    "Records by what became of them, counted after their transaction committed.",
+    ["stage", "outcome", "reason"],
 )
 STAGE_LAG = Gauge(
-    "sensorium_stage_lag_records", "Records of the source topic not yet committed. Growing: start another worker.", ["stage", "partition"]
+    "sensorium_stage_lag_records",
+    "Records of the source topic not yet committed. Growing: start another worker.",
+    ["stage", "partition"],
 )
-STAGE_COMMIT = Histogram("sensorium_stage_commit_seconds", "Duration of a lane's transaction. Slow: look at the broker.", ["stage"], buckets=_SECONDS)
-STAGE_LANES = Gauge("sensorium_stage_lanes_ready", "Source partitions this process works on.", ["stage"])
+STAGE_COMMIT = Histogram(
+    "sensorium_stage_commit_seconds",
+    "Duration of a lane's transaction. Slow: look at the broker.",
+    ["stage"],
+    buckets=_SECONDS,
+)
+STAGE_LANES = Gauge(
+    "sensorium_stage_lanes_ready", "Source partitions this process works on.", ["stage"]
+)
 STAGE_STOPPED = Gauge(
     "sensorium_stage_stopped",
     "1: the stage stopped itself, too much of what it reads would be quarantined. Alert on it; mend the cause, then sensorium resume STAGE.",
     ["stage"],
 )
-JOBS_WAITING = Gauge("sensorium_stage_jobs_waiting", "Admitted, unfinished jobs. Growing: more workers, or the model is slow.", ["stage"])
-JOBS_OLDEST = Gauge("sensorium_stage_oldest_job_seconds", "Age of the oldest admitted, unfinished job.", ["stage"])
+JOBS_WAITING = Gauge(
+    "sensorium_stage_jobs_waiting",
+    "Admitted, unfinished jobs. Growing: more workers, or the model is slow.",
+    ["stage"],
+)
+JOBS_OLDEST = Gauge(
+    "sensorium_stage_oldest_job_seconds", "Age of the oldest admitted, unfinished job.", ["stage"]
+)
 JOBS_RUNNING = Gauge("sensorium_stage_jobs_running", "Jobs in a worker's hands.", ["stage"])
-JOBS_INTAKE_PAUSED = Gauge("sensorium_stage_intake_paused", "1 while a lane's job table is full and it takes no more.", ["stage", "partition"])
-JOB_RETRIES = Counter("sensorium_stage_job_retries", "Jobs put back because the world was wrong.", ["stage", "what"])
-JOB_SECONDS = Histogram("sensorium_stage_job_seconds", "Duration of one try of a job.", ["stage"], buckets=_SECONDS)
+JOBS_INTAKE_PAUSED = Gauge(
+    "sensorium_stage_intake_paused",
+    "1 while a lane's job table is full and it takes no more.",
+    ["stage", "partition"],
+)
+JOB_RETRIES = Counter(
+    "sensorium_stage_job_retries", "Jobs put back because the world was wrong.", ["stage", "what"]
+)
+JOB_SECONDS = Histogram(
+    "sensorium_stage_job_seconds", "Duration of one try of a job.", ["stage"], buckets=_SECONDS
+)
 
-RECEIVER_REQUESTS = Counter("sensorium_receiver_requests", "Webhook requests by answer.", ["provider", "status"])
-RECEIVER_ACK = Histogram("sensorium_receiver_ack_seconds", "From the whole body read to Kafka's acknowledgement.", buckets=_SECONDS)
-RECEIVER_PENDING_BYTES = Gauge("sensorium_receiver_pending_bytes", "Body bytes in memory, read or being read and not yet acknowledged.")
+RECEIVER_REQUESTS = Counter(
+    "sensorium_receiver_requests", "Webhook requests by answer.", ["provider", "status"]
+)
+RECEIVER_ACK = Histogram(
+    "sensorium_receiver_ack_seconds",
+    "From the whole body read to Kafka's acknowledgement.",
+    buckets=_SECONDS,
+)
+RECEIVER_PENDING_BYTES = Gauge(
+    "sensorium_receiver_pending_bytes",
+    "Body bytes in memory, read or being read and not yet acknowledged.",
+)
 RECEIVER_OLD_SIGNATURES = Counter(
-    "sensorium_receiver_old_signatures", "Right signatures whose time is over 300 s old, accepted within the window.", ["provider"]
+    "sensorium_receiver_old_signatures",
+    "Right signatures whose time is over 300 s old, accepted within the window.",
+    ["provider"],
 )
 
 AI_CALLS = Counter("sensorium_ai_calls", "Model calls by result.", ["stage", "model", "result"])
-AI_TOKENS = Counter("sensorium_ai_tokens", "Tokens as the model counted them.", ["stage", "model", "direction"])
-AI_COST = Counter("sensorium_ai_cost_microusd", "Cost of model calls in millionths of a US dollar, where a price is known.", ["stage", "model"])
-AI_SECONDS = Histogram("sensorium_ai_call_seconds", "Duration of a model call.", ["stage"], buckets=_SECONDS)
-AI_CACHE = Counter("sensorium_ai_cache", "Results looked up by content: hit or miss.", ["stage", "result"])
-
-MEDIA_BYTES = Counter("sensorium_media_stored_bytes", "Bytes put into the object store.", ["type"])
-MEDIA_HASH_MISMATCH = Counter("sensorium_media_hash_mismatch", "Files whose digest is not the one the provider declared.", ["provider"])
-
-SINK_ROWS = Counter("sensorium_sink_rows", "Rows by what the guard let through: written, unchanged, quarantined.", ["topic", "result"])
-SINK_LAG = Gauge("sensorium_sink_lag_records", "Records of the topic not yet in Postgres.", ["topic", "partition"])
-SINK_COMMIT = Histogram("sensorium_sink_commit_seconds", "Duration of a sink transaction.", buckets=_SECONDS)
-
-CONSOLE_REQUESTS = Counter("sensorium_console_requests", "Console requests by route and status.", ["route", "status"])
-CONSOLE_SECONDS = Histogram(
-    "sensorium_console_request_seconds", "Duration of a console request without the time it was asked to wait.", ["route"], buckets=_SECONDS
+AI_TOKENS = Counter(
+    "sensorium_ai_tokens", "Tokens as the model counted them.", ["stage", "model", "direction"]
+)
+AI_COST = Counter(
+    "sensorium_ai_cost_microusd",
+    "Cost of model calls in millionths of a US dollar, where a price is known.",
+    ["stage", "model"],
+)
+AI_SECONDS = Histogram(
+    "sensorium_ai_call_seconds", "Duration of a model call.", ["stage"], buckets=_SECONDS
+)
+AI_CACHE = Counter(
+    "sensorium_ai_cache", "Results looked up by content: hit or miss.", ["stage", "result"]
 )
 
-DIRECTORY_AGE = Gauge("sensorium_directory_age_seconds", "Since tenants, endpoints and keys were last read from Postgres.")
+MEDIA_BYTES = Counter("sensorium_media_stored_bytes", "Bytes put into the object store.", ["type"])
+MEDIA_HASH_MISMATCH = Counter(
+    "sensorium_media_hash_mismatch",
+    "Files whose digest is not the one the provider declared.",
+    ["provider"],
+)
+
+SINK_ROWS = Counter(
+    "sensorium_sink_rows",
+    "Rows by what the guard let through: written, unchanged, quarantined.",
+    ["topic", "result"],
+)
+SINK_LAG = Gauge(
+    "sensorium_sink_lag_records",
+    "Records of the topic not yet in Postgres.",
+    ["topic", "partition"],
+)
+SINK_COMMIT = Histogram(
+    "sensorium_sink_commit_seconds", "Duration of a sink transaction.", buckets=_SECONDS
+)
+
+CONSOLE_REQUESTS = Counter(
+    "sensorium_console_requests", "Console requests by route and status.", ["route", "status"]
+)
+CONSOLE_SECONDS = Histogram(
+    "sensorium_console_request_seconds",
+    "Duration of a console request without the time it was asked to wait.",
+    ["route"],
+    buckets=_SECONDS,
+)
+
+DIRECTORY_AGE = Gauge(
+    "sensorium_directory_age_seconds",
+    "Since tenants, endpoints and keys were last read from Postgres.",
+)
 DIRECTORY_TENANTS = Gauge("sensorium_directory_tenants", "Tenants known to this process.")

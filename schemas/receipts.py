@@ -60,7 +60,10 @@ class Ledger:
         portions = list(_portions(lines)) or ([()] if span.next_offset != span.first_offset else [])
         at = datetime.now(UTC)
         standing = Span(span.first_offset, span.first_offset)
-        return [self._receipt(span if number == len(portions) else standing, portion, at) for number, portion in enumerate(portions, 1)]
+        return [
+            self._receipt(span if number == len(portions) else standing, portion, at)
+            for number, portion in enumerate(portions, 1)
+        ]
 
     def _receipt(self, span: Span, lines: Sequence[Line], at: datetime) -> bytes:
         # A column at a time, in C: a line at a time takes three times as long.
@@ -75,7 +78,10 @@ class Ledger:
                 first_offset=span.first_offset,
                 next_offset=span.next_offset,
                 at=at,
-                verdicts=tuple(Verdict(outcome=outcome, reason=reason, generation=generation) for outcome, reason, generation in known),
+                verdicts=tuple(
+                    Verdict(outcome=outcome, reason=reason, generation=generation)
+                    for outcome, reason, generation in known
+                ),
                 given=bytes(map(known.__getitem__, verdicts)),
                 offsets=_steps(span.first_offset, offsets),
                 received_ms=_steps(0, received_ms),
@@ -87,20 +93,45 @@ class Ledger:
 def lines_of(receipt: Receipt) -> list[Line]:
     """The lines as they were written. Raises Undecodable for a receipt whose columns do not fit together."""
     check_columns(receipt)
-    columns = zip(receipt.given, _sums(receipt.first_offset, receipt.offsets), receipt.keys, _sums(0, receipt.received_ms), strict=True)
+    columns = zip(
+        receipt.given,
+        _sums(receipt.first_offset, receipt.offsets),
+        receipt.keys,
+        _sums(0, receipt.received_ms),
+        strict=True,
+    )
     verdicts = receipt.verdicts
-    return [Line(offset, key, at, verdicts[which].outcome, verdicts[which].reason, verdicts[which].generation) for which, offset, key, at in columns]
+    return [
+        Line(
+            offset,
+            key,
+            at,
+            verdicts[which].outcome,
+            verdicts[which].reason,
+            verdicts[which].generation,
+        )
+        for which, offset, key, at in columns
+    ]
 
 
 def check_columns(receipt: Receipt) -> None:
     """Raises Undecodable for a receipt whose columns do not fit together."""
-    lengths = [len(column) for column in (receipt.given, receipt.offsets, receipt.keys, receipt.received_ms)]
+    lengths = [
+        len(column)
+        for column in (receipt.given, receipt.offsets, receipt.keys, receipt.received_ms)
+    ]
     if len(set(lengths)) != 1 or max(receipt.given, default=-1) >= len(receipt.verdicts):
-        raise Undecodable(f"the columns of a receipt do not fit together: {lengths}, {len(receipt.verdicts)} verdicts")
+        raise Undecodable(
+            f"the columns of a receipt do not fit together: {lengths}, {len(receipt.verdicts)} verdicts"
+        )
 
 
 def _portions(lines: Sequence[Line]) -> Iterable[Sequence[Line]]:
-    if 0 < len(lines) <= RECORDS and sum(map(len, map(_KEY, lines))) <= KEY_BYTES and len(set(map(_VERDICT, lines))) <= VERDICTS:
+    if (
+        0 < len(lines) <= RECORDS
+        and sum(map(len, map(_KEY, lines))) <= KEY_BYTES
+        and len(set(map(_VERDICT, lines))) <= VERDICTS
+    ):
         yield lines  # nearly always
         return
     begin, size = 0, 0
@@ -108,7 +139,9 @@ def _portions(lines: Sequence[Line]) -> Iterable[Sequence[Line]]:
     for here, one in enumerate(lines):
         verdicts.add(one[3:])
         size += len(one.key)
-        if here > begin and (here - begin >= RECORDS or size > KEY_BYTES or len(verdicts) > VERDICTS):
+        if here > begin and (
+            here - begin >= RECORDS or size > KEY_BYTES or len(verdicts) > VERDICTS
+        ):
             yield lines[begin:here]
             begin, size, verdicts = here, len(one.key), {one[3:]}
     if begin < len(lines):

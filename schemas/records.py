@@ -7,8 +7,12 @@ import msgspec
 
 from schemas.keys import MessageKey, TenantId
 
-AttachmentType = Literal["UNKNOWN", "image", "audio", "video", "document", "sticker", "location", "contact", "other"]
-AttachmentStatus = Literal["UNKNOWN", "pending", "stored", "described", "transcribed", "skipped", "failed"]
+AttachmentType = Literal[
+    "UNKNOWN", "image", "audio", "video", "document", "sticker", "location", "contact", "other"
+]
+AttachmentStatus = Literal[
+    "UNKNOWN", "pending", "stored", "described", "transcribed", "skipped", "failed"
+]
 Direction = Literal["UNKNOWN", "inbound", "outbound"]
 Role = Literal["UNKNOWN", "user", "assistant", "agent", "system"]
 Kind = Literal[
@@ -16,7 +20,9 @@ Kind = Literal[
     "interactive", "reaction", "order", "note", "system", "unsupported", "mixed",
 ]  # fmt: skip
 Status = Literal["UNKNOWN", "pending", "complete", "degraded"]
-EnrichmentKind = Literal["UNKNOWN", "opened", "stored", "described", "transcribed", "failed", "skipped"]
+EnrichmentKind = Literal[
+    "UNKNOWN", "opened", "stored", "described", "transcribed", "failed", "skipped"
+]
 Next = Literal["UNKNOWN", "none", "vision", "audio"]
 
 
@@ -198,7 +204,9 @@ class Receipt(Value, frozen=True, kw_only=True):
     keys: tuple[bytes, ...] = ()
 
 
-TenantRecord = RawMessage | MediaJob | VisionJob | AudioJob | Enrichment | EnrichedMessage | Quarantined
+TenantRecord = (
+    RawMessage | MediaJob | VisionJob | AudioJob | Enrichment | EnrichedMessage | Quarantined
+)
 """Records that belong to one tenant; a receipt is about the records of many."""
 Record = TenantRecord | Receipt
 

@@ -5,7 +5,16 @@ from typing import Literal, get_args
 
 DAY_MS = 86_400_000
 
-TopicName = Literal["raw-messages", "media", "vision", "audio", "enrichments", "enriched-messages", "quarantine", "receipts"]
+TopicName = Literal[
+    "raw-messages",
+    "media",
+    "vision",
+    "audio",
+    "enrichments",
+    "enriched-messages",
+    "quarantine",
+    "receipts",
+]
 TOPIC_NAMES: tuple[TopicName, ...] = get_args(TopicName)
 
 Stage = Literal["dedupe", "store_media", "describe", "transcribe", "assemble"]
@@ -40,10 +49,46 @@ class Topic:
 TOPICS: dict[TopicName, Topic] = {
     t.name: t
     for t in (
-        Topic("raw-messages", "RawMessage", "message key or event id", "key", "delete", 7 * DAY_MS, ("receive", "replay"), ("dedupe",)),
-        Topic("media", "MediaJob", "message key", "key", "delete", 7 * DAY_MS, ("dedupe", "replay"), ("store_media",)),
-        Topic("vision", "VisionJob", "message key", "key", "delete", 7 * DAY_MS, ("store_media", "replay"), ("describe",)),
-        Topic("audio", "AudioJob", "message key", "key", "delete", 7 * DAY_MS, ("store_media", "replay"), ("transcribe",)),
+        Topic(
+            "raw-messages",
+            "RawMessage",
+            "message key or event id",
+            "key",
+            "delete",
+            7 * DAY_MS,
+            ("receive", "replay"),
+            ("dedupe",),
+        ),
+        Topic(
+            "media",
+            "MediaJob",
+            "message key",
+            "key",
+            "delete",
+            7 * DAY_MS,
+            ("dedupe", "replay"),
+            ("store_media",),
+        ),
+        Topic(
+            "vision",
+            "VisionJob",
+            "message key",
+            "key",
+            "delete",
+            7 * DAY_MS,
+            ("store_media", "replay"),
+            ("describe",),
+        ),
+        Topic(
+            "audio",
+            "AudioJob",
+            "message key",
+            "key",
+            "delete",
+            7 * DAY_MS,
+            ("store_media", "replay"),
+            ("transcribe",),
+        ),
         Topic(
             "enrichments",
             "Enrichment",
@@ -54,9 +99,36 @@ TOPICS: dict[TopicName, Topic] = {
             ("dedupe", "store_media", "describe", "transcribe", "replay"),
             ("assemble",),
         ),
-        Topic("enriched-messages", "EnrichedMessage", "message key", "conversation", "compact", 0, ("dedupe", "assemble"), ("sink", "data teams")),
-        Topic("quarantine", "Quarantined", "key of the record that failed", "key", "delete", 30 * DAY_MS, ("every stage",), ("sink", "replay")),
-        Topic("receipts", "Receipt", "stage:partition", "source", "delete", 8 * DAY_MS, ("every stage",), ("sink", "audit")),
+        Topic(
+            "enriched-messages",
+            "EnrichedMessage",
+            "message key",
+            "conversation",
+            "compact",
+            0,
+            ("dedupe", "assemble"),
+            ("sink", "data teams"),
+        ),
+        Topic(
+            "quarantine",
+            "Quarantined",
+            "key of the record that failed",
+            "key",
+            "delete",
+            30 * DAY_MS,
+            ("every stage",),
+            ("sink", "replay"),
+        ),
+        Topic(
+            "receipts",
+            "Receipt",
+            "stage:partition",
+            "source",
+            "delete",
+            8 * DAY_MS,
+            ("every stage",),
+            ("sink", "audit"),
+        ),
     )
 }
 

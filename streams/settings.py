@@ -24,7 +24,9 @@ class SettingsError(Exception):
 
 def known_settings() -> dict[str, Any]:
     """Environment name → default, for every setting."""
-    return {f"{PREFIX}{'__'.join(path).upper()}": default for path, default in _leaves(Settings(), ())}
+    return {
+        f"{PREFIX}{'__'.join(path).upper()}": default for path, default in _leaves(Settings(), ())
+    }
 
 
 def _leaves(value: msgspec.Struct, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -46,7 +48,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             continue
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            raise SettingsError(f"{name} is not a setting; did you mean {near[0]}? All are listed in .env.example")
+            raise SettingsError(
+                f"{name} is not a setting; did you mean {near[0]}? All are listed in .env.example"
+            )
         *path, leaf = name.removeprefix(PREFIX).lower().split("__")
         branch = tree
         for part in path:
@@ -73,25 +77,36 @@ def _in_environment_names(message: str) -> str:
 
 def _check(settings: Settings) -> None:
     if not _NAMESPACE.fullmatch(settings.namespace):
-        raise SettingsError("SENSORIUM_NAMESPACE holds lower-case letters, digits and hyphens, at most 41")
+        raise SettingsError(
+            "SENSORIUM_NAMESPACE holds lower-case letters, digits and hyphens, at most 41"
+        )
     if settings.receiver.max_body_bytes + 64 * 1024 > MAX_RECORD_BYTES // 2:
         raise SettingsError(
             f"SENSORIUM_RECEIVER__MAX_BODY_BYTES + 64 KiB must not be over {MAX_RECORD_BYTES // 2} bytes, half of the largest Kafka record"
         )
     if settings.receiver.max_pending_bytes < 2 * settings.receiver.max_body_bytes:
-        raise SettingsError("SENSORIUM_RECEIVER__MAX_PENDING_BYTES must hold two bodies of SENSORIUM_RECEIVER__MAX_BODY_BYTES: one tenant gets half")
+        raise SettingsError(
+            "SENSORIUM_RECEIVER__MAX_PENDING_BYTES must hold two bodies of SENSORIUM_RECEIVER__MAX_BODY_BYTES: one tenant gets half"
+        )
     if settings.kafka.partitions < 1:
         raise SettingsError("SENSORIUM_KAFKA__PARTITIONS must be at least 1")
     if not 0 < settings.breaker.ratio <= 1:
         raise SettingsError("SENSORIUM_BREAKER__RATIO is a share: above 0, at most 1")
     if not 0 <= settings.breaker.consecutive <= settings.breaker.window_records:
-        raise SettingsError("SENSORIUM_BREAKER__CONSECUTIVE must be between 0 and SENSORIUM_BREAKER__WINDOW_RECORDS")
+        raise SettingsError(
+            "SENSORIUM_BREAKER__CONSECUTIVE must be between 0 and SENSORIUM_BREAKER__WINDOW_RECORDS"
+        )
     if settings.kafka.min_insync_replicas > settings.kafka.replication_factor:
-        raise SettingsError("SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not be over SENSORIUM_KAFKA__REPLICATION_FACTOR")
+        raise SettingsError(
+            "SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not be over SENSORIUM_KAFKA__REPLICATION_FACTOR"
+        )
 
 
 def to_environment(settings: Settings) -> dict[str, str]:
     """Every setting in force under its full name: what `up` writes into var/sensorium.env."""
     return {
-        f"{PREFIX}{'__'.join(path).upper()}": str(value).lower() if isinstance(value, bool) else str(value) for path, value in _leaves(settings, ())
+        f"{PREFIX}{'__'.join(path).upper()}": str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+        for path, value in _leaves(settings, ())
     }

@@ -27,14 +27,18 @@ def stack() -> Iterator[Settings]:
     """Settings whose Kafka, Postgres and object store run: started for this session on free ports, by the code behind `sensorium up`,
     or, with SENSORIUM_TEST_STACK=<an environment file as `up` writes it>, those of the file."""
     if RUNNING:
-        nowhere = Secrets(postgres_password="", objects_secret_key="", key=Fernet.generate_key().decode())
+        nowhere = Secrets(
+            postgres_password="", objects_secret_key="", key=Fernet.generate_key().decode()
+        )
         yield local_settings(environment_in(Path(RUNNING)), dict.fromkeys(PORTS, 0), nowhere)
         return
     folder = Path(tempfile.mkdtemp(prefix="sensorium-test-"))
     folder.chmod(0o711)  # the user that PostgreSQL runs as must be able to pass through
     home = home_at(folder)
     try:
-        yield up(home, {}, say=print, only_servers=True, ports_anywhere=True, owner=os.getpid()).settings
+        yield up(
+            home, {}, say=print, only_servers=True, ports_anywhere=True, owner=os.getpid()
+        ).settings
     finally:
         down(home, say=print)
         shutil.rmtree(folder)
@@ -51,7 +55,11 @@ class _Skips:
         self.reasons: dict[str, str] = {}
 
     def unexplained(self) -> dict[str, str]:
-        return {test: reason for test, reason in self.reasons.items() if not any(test.startswith(known) for known in MAY_BE_SKIPPED)}
+        return {
+            test: reason
+            for test, reason in self.reasons.items()
+            if not any(test.startswith(known) for known in MAY_BE_SKIPPED)
+        }
 
 
 _SKIPS = pytest.StashKey[_Skips]()
@@ -74,7 +82,9 @@ class _Collector:
 
     def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         if report.skipped and not hasattr(report, "wasxfail"):
-            self._skips.reasons[report.nodeid] = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+            self._skips.reasons[report.nodeid] = str(
+                report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -82,8 +92,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     skips = config.stash[_SKIPS]
-    terminalreporter.section(f"{len(skips.reasons)} skipped, {len(skips.unexplained())} of them without leave")
+    terminalreporter.section(
+        f"{len(skips.reasons)} skipped, {len(skips.unexplained())} of them without leave"
+    )
     for test, reason in skips.reasons.items():
         terminalreporter.line(f"{test}: {reason}")

@@ -87,24 +87,38 @@ class Pipeline:
     def _port(self, name: str) -> int:
         """Where it answers probes. Receivers share the port they serve at."""
         if name not in self.ports:
-            self.ports[name] = self.ports["receive"] if role_of(name) == "receive" and name != "receive" else free_port(set(self.ports.values()))
+            self.ports[name] = (
+                self.ports["receive"]
+                if role_of(name) == "receive" and name != "receive"
+                else free_port(set(self.ports.values()))
+            )
         return self.ports[name]
 
     def environment(self, name: str = "") -> dict[str, str]:
         role, _, number = name.partition("#")
         port = self._port(name) if name else 0
-        worker = msgspec.structs.replace(self.settings.worker, name=f"{role}-{number or 1}" if name else "", metrics_port=port)
-        plain = {key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")}
+        worker = msgspec.structs.replace(
+            self.settings.worker, name=f"{role}-{number or 1}" if name else "", metrics_port=port
+        )
+        plain = {
+            key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")
+        }
         return plain | to_environment(msgspec.structs.replace(self.settings, worker=worker))
 
     def start(self, name: str, failpoint: str = "", more: Mapping[str, str] = {}) -> None:
         """`failpoint`: see storage/failpoints.py; `more` is added to its environment."""
-        words = ("stand-in", "--port", str(self.ports["stand-in"]), "--controls") if name == "stand-in" else ROLES[role_of(name)]
+        words = (
+            ("stand-in", "--port", str(self.ports["stand-in"]), "--controls")
+            if name == "stand-in"
+            else ROLES[role_of(name)]
+        )
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = self._forking.submit(
                 subprocess.Popen[bytes],
                 [sys.executable, "-m", "streams.commands.main", *words],
-                env=self.environment(name) | ({"SENSORIUM_FAILPOINT": failpoint} if failpoint else {}) | dict(more),
+                env=self.environment(name)
+                | ({"SENSORIUM_FAILPOINT": failpoint} if failpoint else {})
+                | dict(more),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -124,7 +138,11 @@ class Pipeline:
     def command(self, *words: str) -> Any:
         """Runs a command with --json and gives its document."""
         done = subprocess.run(
-            [sys.executable, "-m", "streams.commands.main", *words, "--json"], env=self.environment(), capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "streams.commands.main", *words, "--json"],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -154,7 +172,9 @@ class Pipeline:
             if children:
                 return int(children[0])
             time.sleep(0.02)
-        raise AssertionError(f"the parent of {stage} starts no worker:\n{self.log_of(stage)[-3000:]}")
+        raise AssertionError(
+            f"the parent of {stage} starts no worker:\n{self.log_of(stage)[-3000:]}"
+        )
 
     def kill(self, name: str) -> None:
         """SIGKILL: of a stage its worker, which its parent starts again; of another role the process, started again here."""
@@ -174,7 +194,9 @@ class Pipeline:
 
     def is_ready(self, name: str) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.ports[name]}/readyz", timeout=2
+            ) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -202,7 +224,9 @@ class Pipeline:
         urllib.request.urlopen(request, timeout=5).close()
 
     def get(self, path: str, key: str) -> Any:
-        request = urllib.request.Request(f"{self.console}{path}", headers={"authorization": f"Bearer {key}"})
+        request = urllib.request.Request(
+            f"{self.console}{path}", headers={"authorization": f"Bearer {key}"}
+        )
         with urllib.request.urlopen(request, timeout=40) as answer:
             return json.load(answer)
 
@@ -214,7 +238,10 @@ class Tenant:
         self.name = name
         self._pipeline = pipeline
         pipeline.command("tenants", "add", name)
-        self.endpoints = {provider: pipeline.command("endpoints", "add", name, provider) for provider in ("ycloud", "chatwoot")}
+        self.endpoints = {
+            provider: pipeline.command("endpoints", "add", name, provider)
+            for provider in ("ycloud", "chatwoot")
+        }
         self.key: str = pipeline.command("keys", "add", name, "--scope", "read")["key"]
 
     def post(self, sample: Sample, *, seconds: float = 30.0) -> int:
@@ -232,11 +259,15 @@ class Tenant:
             time.sleep(0.1)
 
     async def rows(self, connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, Any]:
-        found = await connection.fetch("SELECT * FROM chat_messages WHERE tenant_id = $1", self.name)
+        found = await connection.fetch(
+            "SELECT * FROM chat_messages WHERE tenant_id = $1", self.name
+        )
         return {row["message_key"]: row for row in found}
 
 
-async def wait_for(condition: Callable[[], Awaitable[Any]], what: str, seconds: float = 60.0) -> Any:
+async def wait_for(
+    condition: Callable[[], Awaitable[Any]], what: str, seconds: float = 60.0
+) -> Any:
     """What the condition gives once it is true. Fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:

@@ -45,9 +45,13 @@ class Context(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     conversation_id: str
-    visual_context: str = Field(description="one line an image of the last 5 minutes, oldest first; nothing else is to be trusted as a marker")
+    visual_context: str = Field(
+        description="one line an image of the last 5 minutes, oldest first; nothing else is to be trusted as a marker"
+    )
     messages: list[ContextMessage] = Field(description="oldest first by arrival")
-    pending: list[str] = Field(description="keys of messages that are not finished, those of wait_for that are not there among them")
+    pending: list[str] = Field(
+        description="keys of messages that are not finished, those of wait_for that are not there among them"
+    )
 
 
 class Message(BaseModel):
@@ -60,7 +64,9 @@ class Message(BaseModel):
     direction: str
     kind: str
     content: str | None
-    content_attributes: dict[str, Any] = Field(description="attachments, description, transcript, and the provider's own fields")
+    content_attributes: dict[str, Any] = Field(
+        description="attachments, description, transcript, and the provider's own fields"
+    )
     status: str = Field(description="pending, complete or degraded")
     version: int
     occurred_at: datetime

@@ -60,7 +60,13 @@ class Parts:
 
 def create_console(parts: Parts) -> ASGIApp:
     """The application, its metrics and CORS around it."""
-    app = FastAPI(title="Sensorium console", version="0.1.0", docs_url=None, redoc_url=None, responses=problems(422))
+    app = FastAPI(
+        title="Sensorium console",
+        version="0.1.0",
+        docs_url=None,
+        redoc_url=None,
+        responses=problems(422),
+    )
     answer_problems(app)
     app.include_router(registry(parts.names))
     _add_context(app, parts)
@@ -92,7 +98,9 @@ def _add_context(app: FastAPI, parts: Parts) -> None:
 
         async def look() -> dict[str, Any]:
             names = await parts.reading.conversation_ids(tenant_id, conversation_id)
-            messages = await parts.reading.context_messages(tenant_id, names, within_seconds, CONTEXT_MESSAGES)
+            messages = await parts.reading.context_messages(
+                tenant_id, names, within_seconds, CONTEXT_MESSAGES
+            )
             there = await parts.reading.statuses(tenant_id, wait_for) if wait_for else {}
             missing = [one for one in wait_for if there.get(one, "pending") == "pending"]
             return context(conversation_id, messages, missing, marker, parts.sign)
@@ -103,7 +111,11 @@ def _add_context(app: FastAPI, parts: Parts) -> None:
         began = time.monotonic()
         with parts.changes.waiter(tenant_id, names) as waiter:
             answer = await look()
-            while answer["pending"] and not parts.changes.ended and (left := deadline - time.monotonic()) > 0:
+            while (
+                answer["pending"]
+                and not parts.changes.ended
+                and (left := deadline - time.monotonic()) > 0
+            ):
                 await waiter.wait(left)
                 answer = await look()
         request.state.waited = time.monotonic() - began
@@ -112,18 +124,26 @@ def _add_context(app: FastAPI, parts: Parts) -> None:
 
 def _add_messages(app: FastAPI, parts: Parts) -> None:
     async def message(key: ApiKey, message_key: str) -> dict[str, Any]:
-        found = await parts.reading.message(key.tenant_id, message_key) if "\0" not in message_key else None
+        found = (
+            await parts.reading.message(key.tenant_id, message_key)
+            if "\0" not in message_key
+            else None
+        )
         if found is None:
             raise Problem(404, "there is no such message")
         marker = parts.marker(key.tenant_id)
         content = found["content"]
         return found | {
             "content": marker.defused(content) if content else content,
-            "content_attributes": defused_attributes(found["content_attributes"], marker, parts.sign),
+            "content_attributes": defused_attributes(
+                found["content_attributes"], marker, parts.sign
+            ),
         }
 
     async def timeline(key: ApiKey, message_key: str) -> dict[str, Any]:
-        steps = await parts.reading.steps(key.tenant_id, message_key) if "\0" not in message_key else []
+        steps = (
+            await parts.reading.steps(key.tenant_id, message_key) if "\0" not in message_key else []
+        )
         if not steps:
             raise Problem(404, "there is no such message")
         return {"message_key": message_key, "steps": steps}
@@ -166,9 +186,17 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
         responses={**FILE, **problems(401, 403, 404, 416, 503)},
         dependencies=[SHOWS_KEY],
     )
-    async def media(request: Request, tenant: str, name: str, expires: str | None = None, signature: str | None = None) -> Response:
+    async def media(
+        request: Request,
+        tenant: str,
+        name: str,
+        expires: str | None = None,
+        signature: str | None = None,
+    ) -> Response:
         if expires is not None or signature is not None:
-            if not parts.links.holds(f"/media/{tenant}/{name}", expires or "", signature or "", time.time()):
+            if not parts.links.holds(
+                f"/media/{tenant}/{name}", expires or "", signature or "", time.time()
+            ):
                 raise Problem(403, "this link is over or was not made for this file")
         elif authorized(parts.directory, request).tenant_id != tenant:
             raise Problem(404, "there is no such file")
@@ -186,7 +214,9 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
         response_class=Response,
         responses={**FILE, **problems(401, 403, 404, 416, 502, 503)},
     )
-    async def proxy(request: Request, url: str, key: Annotated[ApiKey, Depends(caller_of(parts.directory))]) -> Response:
+    async def proxy(
+        request: Request, url: str, key: Annotated[ApiKey, Depends(caller_of(parts.directory))]
+    ) -> Response:
         if "\0" in url:
             raise Problem(404, "no attachment has this address")
         object_key = await parts.reading.stored_by_original(key.tenant_id, url)

@@ -64,5 +64,7 @@ class Measured:
         finally:
             route = getattr(scope.get("route"), "path", "none")
             metrics.CONSOLE_REQUESTS.labels(route, status).inc()
-            metrics.CONSOLE_SECONDS.labels(route).observe(max(0.0, time.monotonic() - began - scope["state"].get("waited", 0.0)))
+            metrics.CONSOLE_SECONDS.labels(route).observe(
+                max(0.0, time.monotonic() - began - scope["state"].get("waited", 0.0))
+            )
         return None

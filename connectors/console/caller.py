@@ -10,7 +10,13 @@ from connectors.console.problems import Problem
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey, Tenant
 
-SHOWS_KEY = Depends(HTTPBearer(scheme_name="key", description="A key of `sensorium keys add`, of scope read or admin.", auto_error=False))
+SHOWS_KEY = Depends(
+    HTTPBearer(
+        scheme_name="key",
+        description="A key of `sensorium keys add`, of scope read or admin.",
+        auto_error=False,
+    )
+)
 """Only tells OpenAPI of the key: `authorized` is what looks at it."""
 
 

@@ -69,7 +69,10 @@ class Changes:
                 connection = await connect(self._settings, self._names, "console-changes")
                 lost = asyncio.Event()
                 connection.add_termination_listener(lambda *_, lost=lost: lost.set())
-                await connection.add_listener(f"{self._names.postgres_schema}_messages", lambda *given: self.told(str(given[-1])))
+                await connection.add_listener(
+                    f"{self._names.postgres_schema}_messages",
+                    lambda *given: self.told(str(given[-1])),
+                )
                 try:
                     await lost.wait()
                 finally:
@@ -84,7 +87,12 @@ class Changes:
 class Waiter:
     """`with changes.waiter(…) as waiter: await waiter.wait(seconds)`. What happens between two waits is not missed."""
 
-    def __init__(self, all_: dict[asyncio.Event, tuple[TenantId, frozenset[str]]], tenant_id: TenantId, conversations: frozenset[str]) -> None:
+    def __init__(
+        self,
+        all_: dict[asyncio.Event, tuple[TenantId, frozenset[str]]],
+        tenant_id: TenantId,
+        conversations: frozenset[str],
+    ) -> None:
         self._all = all_
         self._event = asyncio.Event()
         self._wanted = (tenant_id, conversations)

@@ -13,7 +13,13 @@ _TOLD = ("description", "transcript")
 _TOLD_OF_A_FILE = (*_TOLD, "filename")
 
 
-def context(conversation_id: str, messages: list[ContextMessage], waited_for: Iterable[str], marker: Marker, sign: Sign) -> dict[str, Any]:
+def context(
+    conversation_id: str,
+    messages: list[ContextMessage],
+    waited_for: Iterable[str],
+    marker: Marker,
+    sign: Sign,
+) -> dict[str, Any]:
     """`{conversation_id, visual_context, messages, pending}`, oldest first. `waited_for`: keys asked for that are not finished rows."""
     lines = [
         marker.line(attachment["description"])
@@ -57,7 +63,9 @@ def attachments(attributes: dict[str, Any], marker: Marker, sign: Sign) -> list[
 
 def defused_attributes(attributes: dict[str, Any], marker: Marker, sign: Sign) -> dict[str, Any]:
     """The whole content_attributes for a message answer."""
-    shown = attributes | {name: marker.defused(attributes[name]) for name in _TOLD if attributes.get(name)}
+    shown = attributes | {
+        name: marker.defused(attributes[name]) for name in _TOLD if attributes.get(name)
+    }
     if "attachments" in attributes:
         shown["attachments"] = attachments(attributes, marker, sign)
     return shown
@@ -69,7 +77,9 @@ def _attachments(attributes: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _shown(attachment: dict[str, Any], marker: Marker, sign: Sign) -> dict[str, Any]:
-    shown = attachment | {name: marker.defused(attachment[name]) for name in _TOLD_OF_A_FILE if attachment.get(name)}
+    shown = attachment | {
+        name: marker.defused(attachment[name]) for name in _TOLD_OF_A_FILE if attachment.get(name)
+    }
     if attachment.get("url"):
         shown["signed_url"] = sign(attachment["url"])
     return shown

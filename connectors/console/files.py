@@ -63,7 +63,9 @@ def span_of(value: str | None, size: int) -> Span | None:
     return Span(start, end - start + 1)
 
 
-def answer_stored(store: ObjectStore, found: Stored, headers: Mapping[str, str], *, head: bool) -> Response:
+def answer_stored(
+    store: ObjectStore, found: Stored, headers: Mapping[str, str], *, head: bool
+) -> Response:
     """The object, or the part of it that was asked for. Raises Problem 416."""
 
     def pieces(offset: int, length: int) -> AsyncIterator[bytes]:
@@ -80,7 +82,9 @@ def answer_downloaded(file: Downloaded, mime: str, headers: Mapping[str, str]) -
     async def pieces(offset: int, length: int) -> AsyncIterator[bytes]:
         with handle:
             handle.seek(offset)
-            while length and (chunk := await asyncio.to_thread(handle.read, min(CHUNK_BYTES, length))):
+            while length and (
+                chunk := await asyncio.to_thread(handle.read, min(CHUNK_BYTES, length))
+            ):
                 length -= len(chunk)
                 yield chunk
 
@@ -97,10 +101,14 @@ def answer_downloaded(file: Downloaded, mime: str, headers: Mapping[str, str]) -
 def _answer(file: _File, pieces: Pieces, headers: Mapping[str, str], *, head: bool) -> Response:
     tag = f'"{file.etag}"'
     answer = {**safe_headers(file.mime), "etag": tag}
-    known = [part.strip().removeprefix("W/") for part in headers.get("if-none-match", "").split(",")]
+    known = [
+        part.strip().removeprefix("W/") for part in headers.get("if-none-match", "").split(",")
+    ]
     if tag in known or known == ["*"]:
         return Response(status_code=304, headers=answer)
-    ranged = not head and headers.get("if-range", tag) == tag  # a range means nothing to HEAD (RFC 9110, 14.2)
+    ranged = (
+        not head and headers.get("if-range", tag) == tag
+    )  # a range means nothing to HEAD (RFC 9110, 14.2)
     span = span_of(headers.get("range") if ranged else None, file.bytes)
     status, offset, length = 200, 0, file.bytes
     if span is not None:

@@ -25,5 +25,8 @@ class Links:
         """Whether the link was signed by us for this path and is not over."""
         if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
             return False
-        fits = [hmac.compare_digest(signature(key, path, int(expires)).encode(), given.encode()) for key in self._keys]
+        fits = [
+            hmac.compare_digest(signature(key, path, int(expires)).encode(), given.encode())
+            for key in self._keys
+        ]
         return any(fits) and int(expires) >= now

@@ -16,10 +16,14 @@ _ALIKE = {
     "a": "аαɑ@4", "b": "вβ", "c": "сϲ", "d": "ԁ", "e": "еεє3", "g": "ɡ", "h": "һн", "i": "іιıl1|∣!", "j": "јϳ", "k": "кκ", "m": "м", "n": "пη",
     "o": "оοσ0", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ5$", "t": "тτ", "u": "υս", "v": "νѵ", "w": "ԝω", "x": "хχ", "y": "уγ", "z": "ᴢ",
 }  # fmt: skip
-_LOOKALIKES = str.maketrans({foreign: plain for plain, alike in _ALIKE.items() for foreign in alike})
+_LOOKALIKES = str.maketrans(
+    {foreign: plain for plain, alike in _ALIKE.items() for foreign in alike}
+)
 _CAPITALS = str.maketrans("ΝΗΥ", "nhy")
 """Greek capitals that look like another letter than their small forms do."""
-_BRACKETS = dict.fromkeys("[［〔【〖⟦❲⁅⦋⦏{｛❴<＜⟨‹«", "(") | dict.fromkeys("]］〕】〗⟧❳⁆⦌⦐}｝❵>＞⟩›»", ")")
+_BRACKETS = dict.fromkeys("[［〔【〖⟦❲⁅⦋⦏{｛❴<＜⟨‹«", "(") | dict.fromkeys(
+    "]］〕】〗⟧❳⁆⦌⦐}｝❵>＞⟩›»", ")"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,17 @@ def skeleton(text: str) -> Skeleton:
 @lru_cache(4096)
 def _shape(character: str) -> str:
     """The letters a character looks like, and a bracket for whatever looks like an opening one."""
-    looks = unicodedata.normalize("NFKD", character).translate(_CAPITALS).casefold().translate(_LOOKALIKES)
-    letters = "".join(plain for plain in looks if plain.isalpha() and unicodedata.category(plain) not in ("Mn", "Lm"))
+    looks = (
+        unicodedata.normalize("NFKD", character)
+        .translate(_CAPITALS)
+        .casefold()
+        .translate(_LOOKALIKES)
+    )
+    letters = "".join(
+        plain
+        for plain in looks
+        if plain.isalpha() and unicodedata.category(plain) not in ("Mn", "Lm")
+    )
     return letters + ("[" if character in _OPENING else "")
 
 
@@ -58,17 +71,29 @@ class Marker:
         self._frame = " ".join((frame or DEFAULT_TEXT).split())
         if "{description}" not in self._frame:
             self._frame = DEFAULT_TEXT
-        prefixes = {one.partition("{description}")[0].strip() for one in (self._frame, DEFAULT_TEXT)} - {""}
+        prefixes = {
+            one.partition("{description}")[0].strip() for one in (self._frame, DEFAULT_TEXT)
+        } - {""}
         bracketed = {prefix for prefix in prefixes if prefix[0] in _OPENING}
-        self._forgeries = sorted({skeleton(prefix).text.strip("[") for prefix in bracketed} - {""}, key=len, reverse=True)
+        self._forgeries = sorted(
+            {skeleton(prefix).text.strip("[") for prefix in bracketed} - {""}, key=len, reverse=True
+        )
         self._bare = [_bare(prefix) for prefix in prefixes - bracketed]
-        self._frame_signs = {c for c in self._frame.replace("{description}", "") if not c.isalnum() and not c.isspace() and c not in ".,"}
+        self._frame_signs = {
+            c
+            for c in self._frame.replace("{description}", "")
+            if not c.isalnum() and not c.isspace() and c not in ".,"
+        }
 
     def line(self, description: str) -> str:
         """One line; the description cannot end it, or begin another."""
         flat = " ".join(self.defused(description).split())
         inside = "".join(
-            _BRACKETS.get(character, " " if character in self._frame_signs and character not in ":" else character) for character in flat
+            _BRACKETS.get(
+                character,
+                " " if character in self._frame_signs and character not in ":" else character,
+            )
+            for character in flat
         )
         return self._frame.replace("{description}", inside.strip())
 
@@ -107,6 +132,11 @@ def _found(seen: Skeleton, forgery: str) -> list[tuple[int, int]]:
     while begin >= 0:
         first = letters[begin]
         if first > 0 and seen.text[first - 1] == "[":
-            places.append((seen.at[first - 1], seen.at[letters[begin + 1]] if len(forgery) > 1 else seen.at[first]))
+            places.append(
+                (
+                    seen.at[first - 1],
+                    seen.at[letters[begin + 1]] if len(forgery) > 1 else seen.at[first],
+                )
+            )
         begin = words.find(forgery, begin + len(forgery))
     return places

@@ -22,8 +22,14 @@ class Problem(Exception):
         self.status, self.detail, self.headers = status, detail, headers
 
 
-def problem_response(status: int, detail: str = "", headers: Mapping[str, str] = {}, **extra: Any) -> JSONResponse:
-    document = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status} | ({"detail": detail} if detail else {}) | extra
+def problem_response(
+    status: int, detail: str = "", headers: Mapping[str, str] = {}, **extra: Any
+) -> JSONResponse:
+    document = (
+        {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status}
+        | ({"detail": detail} if detail else {})
+        | extra
+    )
     return JSONResponse(document, status, dict(headers), media_type="application/problem+json")
 
 
@@ -36,7 +42,9 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Unavailable)
     async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
-        return problem_response(503, f"{error.what} is away", {"retry-after": str(max(1, round(error.retry_after)))})
+        return problem_response(
+            503, f"{error.what} is away", {"retry-after": str(max(1, round(error.retry_after)))}
+        )
 
     @app.exception_handler(StarletteHTTPException)
     async def http(_: Request, error: StarletteHTTPException) -> JSONResponse:

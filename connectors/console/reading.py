@@ -36,11 +36,17 @@ class Reading:
 
     async def conversation_ids(self, tenant_id: TenantId, conversation_id: str) -> list[str]:
         """The conversation with its other names, in both directions."""
-        return [row["id"] for row in await self._fetch("conversation_ids", tenant_id, conversation_id)]
+        return [
+            row["id"] for row in await self._fetch("conversation_ids", tenant_id, conversation_id)
+        ]
 
-    async def context_messages(self, tenant_id: TenantId, conversations: Sequence[str], within_seconds: float, limit: int) -> list[ContextMessage]:
+    async def context_messages(
+        self, tenant_id: TenantId, conversations: Sequence[str], within_seconds: float, limit: int
+    ) -> list[ContextMessage]:
         """Oldest first by arrival; the latest `limit` of them."""
-        rows = await self._fetch("context_messages", tenant_id, list(conversations), float(within_seconds), limit)
+        rows = await self._fetch(
+            "context_messages", tenant_id, list(conversations), float(within_seconds), limit
+        )
         return [
             ContextMessage(
                 row["message_key"],
@@ -57,13 +63,18 @@ class Reading:
 
     async def statuses(self, tenant_id: TenantId, keys: Sequence[str]) -> dict[str, str]:
         """Message key → status, of those that are rows."""
-        return {row["message_key"]: row["status"] for row in await self._fetch("known_keys", tenant_id, list(keys))}
+        return {
+            row["message_key"]: row["status"]
+            for row in await self._fetch("known_keys", tenant_id, list(keys))
+        }
 
     async def message(self, tenant_id: TenantId, message_key: str) -> dict[str, Any] | None:
         rows = await self._fetch("message", tenant_id, message_key)
         if not rows:
             return None
-        return dict(rows[0]) | {"content_attributes": msgspec.json.decode(rows[0]["content_attributes"])}
+        return dict(rows[0]) | {
+            "content_attributes": msgspec.json.decode(rows[0]["content_attributes"])
+        }
 
     async def steps(self, tenant_id: TenantId, message_key: str) -> list[dict[str, Any]]:
         return [dict(row) for row in await self._fetch("steps", tenant_id, message_key)]

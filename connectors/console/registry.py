@@ -33,18 +33,34 @@ def registry(names: Names) -> APIRouter:
         topic: TopicName = pinned.topic  # type: ignore[assignment]  # a test holds ids.json to the topics
         subjects.setdefault(f"{names.topic(topic)}-value", {})[pinned.version] = pinned
 
-    @router.get("/schemas/ids/{schema_id}", summary="The schema with this id", responses={200: {"model": Schema}, **_MISSING})
+    @router.get(
+        "/schemas/ids/{schema_id}",
+        summary="The schema with this id",
+        responses={200: {"model": Schema}, **_MISSING},
+    )
     async def by_id(schema_id: str) -> JSONResponse:
         pinned = pinned_schemas().get(_number(schema_id))
-        return _refused(40403, "Schema not found") if pinned is None else _answer({"schema": pinned.text})
+        return (
+            _refused(40403, "Schema not found")
+            if pinned is None
+            else _answer({"schema": pinned.text})
+        )
 
     @router.get("/subjects", summary="All subjects", responses={200: {"model": list[str]}})
     async def all_subjects() -> JSONResponse:
         return _answer(sorted(subjects))
 
-    @router.get("/subjects/{subject}/versions", summary="The versions of a subject", responses={200: {"model": list[int]}, **_MISSING})
+    @router.get(
+        "/subjects/{subject}/versions",
+        summary="The versions of a subject",
+        responses={200: {"model": list[int]}, **_MISSING},
+    )
     async def versions(subject: str) -> JSONResponse:
-        return _answer(sorted(subjects[subject])) if subject in subjects else _refused(40401, "Subject not found")
+        return (
+            _answer(sorted(subjects[subject]))
+            if subject in subjects
+            else _refused(40401, "Subject not found")
+        )
 
     @router.get(
         "/subjects/{subject}/versions/{version}",
@@ -60,7 +76,9 @@ def registry(names: Names) -> APIRouter:
         pinned = subjects[subject].get(wanted)
         if pinned is None:
             return _refused(40402, "Version not found")
-        return _answer({"subject": subject, "version": pinned.version, "id": pinned.id, "schema": pinned.text})
+        return _answer(
+            {"subject": subject, "version": pinned.version, "id": pinned.id, "schema": pinned.text}
+        )
 
     return router
 

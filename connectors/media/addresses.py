@@ -33,6 +33,8 @@ def allowed_hosts(setting: str) -> Set[tuple[str, int]]:
     for one in filter(None, (part.strip() for part in setting.split(","))):
         host, found, port = one.rpartition(":")
         if not found or not port.isdigit():
-            raise WrongAllowedHost(f"SENSORIUM_MEDIA__ALLOWED_PRIVATE_HOSTS: {one!r} is not host:port")
+            raise WrongAllowedHost(
+                f"SENSORIUM_MEDIA__ALLOWED_PRIVATE_HOSTS: {one!r} is not host:port"
+            )
         allowed.add((host.strip("[]").lower(), int(port)))
     return frozenset(allowed)

@@ -20,13 +20,37 @@ PASS_BYTES = 4_000_000
 AUDIO_BYTES = 25_000_000
 SHORTEST_SECONDS = 0.5
 LONGEST_SECONDS = 4 * 3600
-_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "HEIF", "AVIF", "BMP", "TIFF", "ICO", "JPEG2000", "TGA", "PPM")
+_FORMATS = (
+    "JPEG",
+    "MPO",
+    "PNG",
+    "GIF",
+    "WEBP",
+    "HEIF",
+    "AVIF",
+    "BMP",
+    "TIFF",
+    "ICO",
+    "JPEG2000",
+    "TGA",
+    "PPM",
+)
 """Those a chat may hold. Of the rest some are whole interpreters: EPS is handed to Ghostscript."""
 _PASSED_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _ORIENTATION = 0x0112
-_PASSED_IMAGES = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+_PASSED_IMAGES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "GIF": "image/gif",
+    "WEBP": "image/webp",
+}
 _PASSED_CODECS = ("opus", "vorbis", "aac", "mp3", "flac", "alac", "pcm_")
-_PASSED_AUDIO = {"ogg": ("ogg", "audio/ogg"), "mp3": ("mp3", "audio/mpeg"), "wav": ("wav", "audio/wav"), "flac": ("flac", "audio/flac")}
+_PASSED_AUDIO = {
+    "ogg": ("ogg", "audio/ogg"),
+    "mp3": ("mp3", "audio/mpeg"),
+    "wav": ("wav", "audio/wav"),
+    "flac": ("flac", "audio/flac"),
+}
 
 
 class NotFit(Exception):
@@ -53,9 +77,21 @@ def prepare_image(data: bytes) -> dict[str, Any]:
             animated = bool(getattr(image, "is_animated", False))
             kind = image.format or ""
             upright = image.getexif().get(_ORIENTATION, 1) in (0, 1) and image.mode in _PASSED_MODES
-            if kind in _PASSED_IMAGES and upright and not animated and len(data) <= PASS_BYTES and max(width, height) <= LONGEST_SIDE:
+            if (
+                kind in _PASSED_IMAGES
+                and upright
+                and not animated
+                and len(data) <= PASS_BYTES
+                and max(width, height) <= LONGEST_SIDE
+            ):
                 image.load()
-                return {"data": data, "mime": _PASSED_IMAGES[kind], "width": width, "height": height, "animated": False}
+                return {
+                    "data": data,
+                    "mime": _PASSED_IMAGES[kind],
+                    "width": width,
+                    "height": height,
+                    "animated": False,
+                }
             image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
             turned = ImageOps.exif_transpose(image)
             turned.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
@@ -64,7 +100,13 @@ def prepare_image(data: bytes) -> dict[str, Any]:
             flat.paste(with_alpha, mask=with_alpha.getchannel("A"))
             out = io.BytesIO()
             flat.save(out, "JPEG", quality=85)
-            return {"data": out.getvalue(), "mime": "image/jpeg", "width": flat.width, "height": flat.height, "animated": animated}
+            return {
+                "data": out.getvalue(),
+                "mime": "image/jpeg",
+                "width": flat.width,
+                "height": flat.height,
+                "animated": animated,
+            }
     except NotFit:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -83,8 +125,16 @@ def prepare_audio(data: bytes) -> dict[str, Any]:
             if stream is None:
                 raise NotFit("audio_undecodable", "no sound in it")
             formats, codec = container.format.name.split(","), stream.codec_context.name
-            seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else (container.duration or 0) / 1e6
-            mp3, heard = (None, seconds) if _passes(formats, codec, data) and seconds > 0 else _transcoded(container, stream)
+            seconds = (
+                float(stream.duration * stream.time_base)
+                if stream.duration and stream.time_base
+                else (container.duration or 0) / 1e6
+            )
+            mp3, heard = (
+                (None, seconds)
+                if _passes(formats, codec, data) and seconds > 0
+                else _transcoded(container, stream)
+            )
     except NotFit:
         raise
     except Exception as error:  # decoders raise whatever the bytes lead them to
@@ -92,10 +142,18 @@ def prepare_audio(data: bytes) -> dict[str, Any]:
     if heard < SHORTEST_SECONDS:
         raise NotFit("audio_too_short", f"{heard:.2f} s")
     if mp3 is None or (_passes(formats, codec, data) and len(data) <= AUDIO_BYTES):
-        extension, mime = next(((*_PASSED_AUDIO[name],) for name in formats if name in _PASSED_AUDIO), ("m4a", "audio/mp4"))
+        extension, mime = next(
+            ((*_PASSED_AUDIO[name],) for name in formats if name in _PASSED_AUDIO),
+            ("m4a", "audio/mp4"),
+        )
         if "webm" in formats:
             extension, mime = "webm", "audio/webm"
-        return {"data": data, "filename": f"audio.{extension}", "mime": mime, "duration_seconds": heard}
+        return {
+            "data": data,
+            "filename": f"audio.{extension}",
+            "mime": mime,
+            "duration_seconds": heard,
+        }
     if len(mp3) > AUDIO_BYTES:
         raise NotFit("audio_too_long", f"{heard:.0f} s")
     return {"data": mp3, "filename": "audio.mp3", "mime": "audio/mpeg", "duration_seconds": heard}
@@ -107,7 +165,10 @@ def _passes(formats: list[str], codec: str, data: bytes) -> bool:
         return False
     if not codec.removeprefix("lib").startswith(_PASSED_CODECS):
         return False
-    return bool({"ogg", "mp3", "wav", "flac", "mov", "mp4", "m4a", "webm", "matroska"} & set(formats)) and "aac" not in formats
+    return (
+        bool({"ogg", "mp3", "wav", "flac", "mov", "mp4", "m4a", "webm", "matroska"} & set(formats))
+        and "aac" not in formats
+    )
 
 
 def _transcoded(container: Any, stream: Any) -> tuple[bytes, float]:
@@ -148,7 +209,10 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
         raise NotFit("audio_undecodable", f"{bad} of {bad + good} packets")
 
 
-WORK: dict[str, Callable[[bytes], dict[str, Any]]] = {"image": prepare_image, "audio": prepare_audio}
+WORK: dict[str, Callable[[bytes], dict[str, Any]]] = {
+    "image": prepare_image,
+    "audio": prepare_audio,
+}
 
 
 def main() -> None:
@@ -156,7 +220,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while len(head := source.read(4)) == 4:
-        what, data = msgspec.msgpack.decode(source.read(struct.unpack(">I", head)[0]), type=tuple[str, bytes])
+        what, data = msgspec.msgpack.decode(
+            source.read(struct.unpack(">I", head)[0]), type=tuple[str, bytes]
+        )
         try:
             answer = WORK[what](data)
         except NotFit as unfit:

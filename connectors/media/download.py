@@ -78,7 +78,9 @@ async def system_resolve(host: str, port: int) -> list[str]:
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Resolves, checks every address, dials a checked one. One bad address among good ones is enough to refuse."""
 
-    def __init__(self, allowed: Set[tuple[str, int]], resolve: Resolve, inner: httpcore.AsyncNetworkBackend) -> None:
+    def __init__(
+        self, allowed: Set[tuple[str, int]], resolve: Resolve, inner: httpcore.AsyncNetworkBackend
+    ) -> None:
         self._allowed = allowed
         self._resolve = resolve
         self._inner = inner
@@ -101,7 +103,9 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         last: Exception = httpcore.ConnectError("no address")
         for address in addresses[:4]:
             try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                return await self._inner.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last = error
         raise last
@@ -119,23 +123,38 @@ class Downloader:
     """`async with Downloader(…) as downloader: await downloader.fetch(url, …)`."""
 
     def __init__(
-        self, *, allowed_private_hosts: str, spool_dir: Path, resolve: Resolve = system_resolve, inner: httpcore.AsyncNetworkBackend | None = None
+        self,
+        *,
+        allowed_private_hosts: str,
+        spool_dir: Path,
+        resolve: Resolve = system_resolve,
+        inner: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
         self._allowed = allowed_hosts(allowed_private_hosts)
         self._spool_dir = spool_dir
         backend = GuardedBackend(self._allowed, resolve, inner or httpcore.AnyIOBackend())
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(), max_connections=200, max_keepalive_connections=0, network_backend=backend
+            ssl_context=ssl.create_default_context(),
+            max_connections=200,
+            max_keepalive_connections=0,
+            network_backend=backend,
         )
 
     async def __aenter__(self) -> "Downloader":
         self._spool_dir.mkdir(parents=True, exist_ok=True)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self._pool.aclose()
 
-    async def fetch(self, url: str, *, headers: Mapping[str, str] = {}, max_bytes: int, deadline_seconds: float) -> Downloaded:
+    async def fetch(
+        self, url: str, *, headers: Mapping[str, str] = {}, max_bytes: int, deadline_seconds: float
+    ) -> Downloaded:
         """The file, spooled. `headers` may hold credentials: they go to the first origin only.
 
         Raises Refused, NotThere, or Unavailable for what may get better.
@@ -145,10 +164,17 @@ class Downloader:
                 return await self._follow(url, headers, max_bytes)
         except TimeoutError:
             raise Unavailable("media", detail=f"over {deadline_seconds:g} s") from None
-        except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError) as error:
+        except (
+            httpcore.TimeoutException,
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+            ssl.SSLError,
+        ) as error:
             raise Unavailable("media", detail=type(error).__name__) from error
 
-    async def spool(self, chunks: AsyncIterator[bytes], content_type: str, max_bytes: int) -> Downloaded:
+    async def spool(
+        self, chunks: AsyncIterator[bytes], content_type: str, max_bytes: int
+    ) -> Downloaded:
         """A file that is ours already, as if it had been downloaded. Raises Unavailable for a full disk, and what `chunks` raises."""
         return await self._spool(chunks, {"content-type": content_type}, max_bytes)
 
@@ -159,9 +185,20 @@ class Downloader:
             if _origin(target) != _origin(first):
                 sent = {}  # for good: who sent us away must not choose what is asked with them on the way back
             # identity: media is compressed already, and a compressed answer could be a bomb
-            request = [("host", target.netloc), ("accept", "*/*"), ("accept-encoding", "identity"), ("user-agent", "sensorium"), *sent.items()]
-            async with self._pool.stream("GET", target.geturl(), headers=_encoded(request), extensions={"timeout": _TIMEOUTS}) as response:
-                answer = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+            request = [
+                ("host", target.netloc),
+                ("accept", "*/*"),
+                ("accept-encoding", "identity"),
+                ("user-agent", "sensorium"),
+                *sent.items(),
+            ]
+            async with self._pool.stream(
+                "GET", target.geturl(), headers=_encoded(request), extensions={"timeout": _TIMEOUTS}
+            ) as response:
+                answer = {
+                    name.decode("latin-1").lower(): value.decode("latin-1")
+                    for name, value in response.headers
+                }
                 if response.status in _REDIRECTS and "location" in answer:
                     target = self._next_hop(target, answer["location"])
                     continue
@@ -179,7 +216,13 @@ class Downloader:
                 raise ValueError("white space")
         except (ValueError, UnicodeError):
             target, host, port = None, "", 0
-        if target is None or target.scheme not in ("http", "https") or not host or target.username is not None or target.password is not None:
+        if (
+            target is None
+            or target.scheme not in ("http", "https")
+            or not host
+            or target.username is not None
+            or target.password is not None
+        ):
             raise Refused("media_refused_address")
         if target.scheme == "http" and (host, port) not in self._allowed:
             raise Refused("media_refused_address")
@@ -192,7 +235,9 @@ class Downloader:
             raise Refused("media_refused_address") from None
         return self._checked(joined)
 
-    async def _spool(self, chunks: AsyncIterator[bytes], answer: Mapping[str, str], max_bytes: int) -> Downloaded:
+    async def _spool(
+        self, chunks: AsyncIterator[bytes], answer: Mapping[str, str], max_bytes: int
+    ) -> Downloaded:
         descriptor, name = tempfile.mkstemp(dir=self._spool_dir)
         path, digest, size, head = Path(name), hashlib.sha256(), 0, b""
         try:
@@ -211,14 +256,21 @@ class Downloader:
         except OSError as error:
             path.unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE):
-                raise Unavailable("disk", retry_after=5.0, detail=errno.errorcode[error.errno]) from error
+                raise Unavailable(
+                    "disk", retry_after=5.0, detail=errno.errorcode[error.errno]
+                ) from error
             raise
         except BaseException:
             path.unlink(missing_ok=True)
             raise
 
 
-_TIMEOUTS = {"connect": CONNECT_SECONDS, "read": READ_SECONDS, "write": READ_SECONDS, "pool": READ_SECONDS}
+_TIMEOUTS = {
+    "connect": CONNECT_SECONDS,
+    "read": READ_SECONDS,
+    "write": READ_SECONDS,
+    "pool": READ_SECONDS,
+}
 
 
 def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
@@ -250,7 +302,11 @@ def _check_answer(status: int, answer: Mapping[str, str], max_bytes: int) -> Non
 
 def _retry_after(value: str) -> float:
     """Seconds, as the server asked; a date is not worth reading here."""
-    return min(float(value), LONGEST_RETRY_AFTER_SECONDS) if _is_number(value) and len(value) < 6 else 1.0
+    return (
+        min(float(value), LONGEST_RETRY_AFTER_SECONDS)
+        if _is_number(value) and len(value) < 6
+        else 1.0
+    )
 
 
 def _is_number(value: str) -> bool:
@@ -261,7 +317,11 @@ def _is_number(value: str) -> bool:
 def sweep_spool(spool_dir: Path, older_than_seconds: float) -> int:
     """Removes what a killed process left in the spool; returns how many files."""
     edge = time.time() - older_than_seconds
-    stale = [path for path in spool_dir.glob("tmp*") if path.stat().st_mtime < edge] if spool_dir.exists() else []
+    stale = (
+        [path for path in spool_dir.glob("tmp*") if path.stat().st_mtime < edge]
+        if spool_dir.exists()
+        else []
+    )
     for path in stale:
         path.unlink(missing_ok=True)
     return len(stale)

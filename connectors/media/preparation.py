@@ -67,7 +67,12 @@ class Decoder:
     async def __aenter__(self) -> "Decoder":
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for worker in list(self._alive):
             await self._end(worker)
 
@@ -107,7 +112,13 @@ class Decoder:
                 answer = await self._exchange(worker, what, data)
             healthy = worker
             return answer
-        except (TimeoutError, OSError, EOFError, asyncio.IncompleteReadError, msgspec.MsgspecError) as error:
+        except (
+            TimeoutError,
+            OSError,
+            EOFError,
+            asyncio.IncompleteReadError,
+            msgspec.MsgspecError,
+        ) as error:
             detail = "took too long" if isinstance(error, TimeoutError) else "the decoder died"
             return {"reason": f"{what}_undecodable", "detail": detail}
         finally:
@@ -115,7 +126,9 @@ class Decoder:
                 await asyncio.shield(self._end(worker))
             self._idle.put_nowait(healthy)
 
-    async def _living(self, worker: asyncio.subprocess.Process | None) -> asyncio.subprocess.Process:
+    async def _living(
+        self, worker: asyncio.subprocess.Process | None
+    ) -> asyncio.subprocess.Process:
         if worker is not None and worker.returncode is None:
             return worker
         if worker is not None:
@@ -128,13 +141,17 @@ class Decoder:
                 stderr=asyncio.subprocess.DEVNULL,
                 limit=1024 * 1024,
             )
-        except OSError as error:  # no process, no file or no memory to be had: that says nothing of the item
+        except (
+            OSError
+        ) as error:  # no process, no file or no memory to be had: that says nothing of the item
             raise Unavailable("decoder", retry_after=5.0, detail=type(error).__name__) from error
         self._alive.add(started)
         return started
 
     @staticmethod
-    async def _exchange(worker: asyncio.subprocess.Process, what: str, data: bytes) -> dict[str, Any]:
+    async def _exchange(
+        worker: asyncio.subprocess.Process, what: str, data: bytes
+    ) -> dict[str, Any]:
         assert worker.stdin is not None
         assert worker.stdout is not None
         request = msgspec.msgpack.encode([what, data])

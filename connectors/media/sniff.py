@@ -34,7 +34,13 @@ _OFFICE = {
     "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
     "application/zip": "zip",
 }
-_PLAIN = {"text/plain": "txt", "text/csv": "csv", "text/vcard": "vcf", "text/x-vcard": "vcf", "text/calendar": "ics"}
+_PLAIN = {
+    "text/plain": "txt",
+    "text/csv": "csv",
+    "text/vcard": "vcf",
+    "text/x-vcard": "vcf",
+    "text/calendar": "ics",
+}
 _EXTENSIONS = {"image/jpeg": "jpg", "video/quicktime": "mov", "audio/mpeg": "mp3"}
 
 
@@ -90,19 +96,29 @@ def sniff(head: bytes, declared: str | None) -> Sniffed:
     """The type of a file that begins with `head`. Holds for any bytes."""
     plain = plain_type(declared)
     if head.startswith(b"OggS"):
-        return Sniffed("video/ogg", "ogv", "video") if b"theora" in head[:512] else Sniffed("audio/ogg", "ogg", "audio")
+        return (
+            Sniffed("video/ogg", "ogv", "video")
+            if b"theora" in head[:512]
+            else Sniffed("audio/ogg", "ogg", "audio")
+        )
     if head[4:8] == b"ftyp":
         return _by_brand(head, plain)
     if head.startswith((b"#!AMR-WB\n", b"#!AMR\n")):
         return Sniffed("audio/amr", "amr", "audio")
     if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
         return Sniffed("audio/wav", "wav", "audio")
-    if head.startswith(b"ID3") or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 in (0xE2, 0xE4, 0xE6)):
+    if head.startswith(b"ID3") or (
+        len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 in (0xE2, 0xE4, 0xE6)
+    ):
         return Sniffed("audio/mpeg", "mp3", "audio")
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
         return Sniffed("audio/aac", "aac", "audio")
     if head.startswith(b"\x1aE\xdf\xa3"):
-        return Sniffed("audio/webm", "weba", "audio") if plain.startswith("audio/") else Sniffed("video/webm", "webm", "video")
+        return (
+            Sniffed("audio/webm", "weba", "audio")
+            if plain.startswith("audio/")
+            else Sniffed("video/webm", "webm", "video")
+        )
     if head.startswith(b"fLaC"):
         return Sniffed("audio/flac", "flac", "audio")
     if _MARKUP.match(head):
@@ -122,7 +138,11 @@ def _by_brand(head: bytes, declared: str) -> Sniffed:
         return Sniffed("audio/mp4", "m4a", "audio")
     if brand.startswith(b"3gp"):
         return Sniffed("video/3gpp", "3gp", "video")
-    return Sniffed("video/quicktime", "mov", "video") if brand == b"qt  " else Sniffed("video/mp4", "mp4", "video")
+    return (
+        Sniffed("video/quicktime", "mov", "video")
+        if brand == b"qt  "
+        else Sniffed("video/mp4", "mp4", "video")
+    )
 
 
 def _by_library(head: bytes, declared: str) -> Sniffed:
@@ -131,12 +151,26 @@ def _by_library(head: bytes, declared: str) -> Sniffed:
         mime, extension = str(guess.mime), str(guess.extension)
         if mime == "application/zip" and declared in _OFFICE:
             return Sniffed(declared, _OFFICE[declared], "document")
-        return Sniffed(mime, _EXTENSIONS.get(mime, extension), _FAMILIES.get(mime.partition("/")[0], "document"))
+        return Sniffed(
+            mime,
+            _EXTENSIONS.get(mime, extension),
+            _FAMILIES.get(mime.partition("/")[0], "document"),
+        )
     stripped = head.lstrip()
     if stripped[:1] in (b"{", b"[") and is_binary(declared):
-        return Sniffed("application/json", "txt", "web_page")  # an error body where a file was announced
+        return Sniffed(
+            "application/json", "txt", "web_page"
+        )  # an error body where a file was announced
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
     except UnicodeDecodeError:
         return UNKNOWN
-    return Sniffed(declared if declared in _PLAIN else "text/plain", _PLAIN.get(declared, "txt"), "document") if head else UNKNOWN
+    return (
+        Sniffed(
+            declared if declared in _PLAIN else "text/plain",
+            _PLAIN.get(declared, "txt"),
+            "document",
+        )
+        if head
+        else UNKNOWN
+    )

@@ -22,7 +22,15 @@ BAD_KEY_SECONDS = 30.0
 NO_QUOTA_SECONDS = 120.0
 _OF_THE_ITEM = frozenset({400, 413, 415, 422})
 """What the API says of this one file. Any other 4xx says that we ask the wrong way: it waits until a person mended that."""
-_OF_THE_KEY = frozenset({"invalid_api_key", "model_not_found", "billing_not_active", "billing_hard_limit_reached", "account_deactivated"})
+_OF_THE_KEY = frozenset(
+    {
+        "invalid_api_key",
+        "model_not_found",
+        "billing_not_active",
+        "billing_hard_limit_reached",
+        "account_deactivated",
+    }
+)
 """Codes of the key's or the model's trouble, whatever the status: some servers say 400 to all."""
 _REFUSALS = re.compile(
     r"^\W*(?:(?:i['’]?m|i am) (?:very |really )?sorry[,.;]? (?:but )?(?:i (?:can['’]?t|cannot|am unable|won['’]?t)|i['’]?m (?:unable|not able))"
@@ -92,15 +100,32 @@ class Clients:
             raise Unavailable("model", 2.0, detail=type(error).__name__) from error
         except openai.APIStatusError as error:
             raise _meaning(error) from error
-        except (openai.APIError, json.JSONDecodeError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-            raise Unavailable("model", 5.0, detail=f"malformed answer: {type(error).__name__}") from error
+        except (
+            openai.APIError,
+            json.JSONDecodeError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+        ) as error:
+            raise Unavailable(
+                "model", 5.0, detail=f"malformed answer: {type(error).__name__}"
+            ) from error
 
 
 def _meaning(error: openai.APIStatusError) -> Exception:
     status = error.status_code
     if status == 429:
-        out_of_quota = "insufficient_quota" in str(error.code or "") or "insufficient_quota" in str(error.message)
-        return Unavailable("model", NO_QUOTA_SECONDS if out_of_quota else _retry_after(error.response.headers), hold=True, detail="429")
+        out_of_quota = "insufficient_quota" in str(error.code or "") or "insufficient_quota" in str(
+            error.message
+        )
+        return Unavailable(
+            "model",
+            NO_QUOTA_SECONDS if out_of_quota else _retry_after(error.response.headers),
+            hold=True,
+            detail="429",
+        )
     if status in (408, 409, 425) or status >= 500:
         return Unavailable("model", _retry_after(error.response.headers), detail=str(status))
     if status in _OF_THE_ITEM and error.code not in _OF_THE_KEY:

@@ -15,7 +15,15 @@ MICROUSD_PER_SECOND: dict[str, float] = {"whisper-1": 100.0}
 
 def cost_of_tokens(model: str, input_tokens: int, output_tokens: int) -> int:
     """A dated model name (gpt-4o-2024-11-20) costs what its family costs."""
-    name = max((known for known in MICROUSD_PER_TOKEN if model == known or model.startswith(f"{known}-20")), key=len, default=None)
+    name = max(
+        (
+            known
+            for known in MICROUSD_PER_TOKEN
+            if model == known or model.startswith(f"{known}-20")
+        ),
+        key=len,
+        default=None,
+    )
     if name is None:
         return 0
     per_input, per_output = MICROUSD_PER_TOKEN[name]

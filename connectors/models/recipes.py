@@ -13,7 +13,14 @@ _DEFAULT_VISION = (
     "so that the assistant can answer the person who sent it. Quote any text in the picture that matters. "
     "Say what is uncertain. Do not guess who a person is."
 )
-_LANGUAGES = {"es": "Spanish", "en": "English", "pt": "Portuguese", "fr": "French", "de": "German", "it": "Italian"}
+_LANGUAGES = {
+    "es": "Spanish",
+    "en": "English",
+    "pt": "Portuguese",
+    "fr": "French",
+    "de": "German",
+    "it": "Italian",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +42,22 @@ def vision_recipe(tenant: TenantSettings, defaults: Openai) -> Asked:
         language = _spoken(tenant.language or "en")
         trade = f" of a business in this trade: {tenant.trade}" if tenant.trade else ""
         prompt, version = _DEFAULT_VISION.format(trade=trade, language=language), DEFAULT_VERSION
-    return _asked("vision", tenant.vision_model or defaults.vision_model, prompt, version, tenant.language)
+    return _asked(
+        "vision", tenant.vision_model or defaults.vision_model, prompt, version, tenant.language
+    )
 
 
 def speech_recipe(tenant: TenantSettings, defaults: Openai) -> Asked:
     """How the tenant wants voice notes transcribed. The prompt is a hint of vocabulary, not an instruction."""
     prompt = tenant.transcription_prompt
     version = f"tenant-{_short(prompt)}" if prompt else DEFAULT_VERSION
-    return _asked("speech", tenant.transcription_model or defaults.transcription_model, prompt, version, _code(tenant.language))
+    return _asked(
+        "speech",
+        tenant.transcription_model or defaults.transcription_model,
+        prompt,
+        version,
+        _code(tenant.language),
+    )
 
 
 def _spoken(language: str) -> str:

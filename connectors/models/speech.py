@@ -15,7 +15,16 @@ class SpeechModel:
         self._clients = Clients(settings)
 
     async def transcribe(
-        self, audio: bytes, filename: str, mime: str, *, prompt: str | None, language: str | None, model: str, api_key: str | None, seconds: float
+        self,
+        audio: bytes,
+        filename: str,
+        mime: str,
+        *,
+        prompt: str | None,
+        language: str | None,
+        model: str,
+        api_key: str | None,
+        seconds: float,
     ) -> ModelAnswer:
         """`filename` decides: the API goes by its extension. `seconds` of sound, for the cost of models priced by time."""
         watch = None

@@ -16,7 +16,9 @@ class VisionModel:
     def __init__(self, settings: Openai) -> None:
         self._clients = Clients(settings)
 
-    async def describe(self, image: bytes, mime: str, *, prompt: str, model: str, api_key: str | None) -> ModelAnswer:
+    async def describe(
+        self, image: bytes, mime: str, *, prompt: str, model: str, api_key: str | None
+    ) -> ModelAnswer:
         picture = f"data:{mime};base64,{base64.b64encode(image).decode()}"
         watch = None
         try:
@@ -27,19 +29,32 @@ class VisionModel:
                     messages=[
                         {
                             "role": "user",
-                            "content": [{"type": "text", "text": prompt}, {"type": "image_url", "image_url": {"url": picture}}],
+                            "content": [
+                                {"type": "text", "text": prompt},
+                                {"type": "image_url", "image_url": {"url": picture}},
+                            ],
                         }
                     ],
                 )
                 choice = completion.choices[0]
                 said = text_of(choice.message.content or "")
-                tokens = (tokens_of(completion.usage, "prompt_tokens"), tokens_of(completion.usage, "completion_tokens"))
+                tokens = (
+                    tokens_of(completion.usage, "prompt_tokens"),
+                    tokens_of(completion.usage, "completion_tokens"),
+                )
                 answered_by = text_of(str(completion.model or model))
                 declined = bool(choice.message.refusal) or choice.finish_reason == "content_filter"
         except Refused:
             return ModelAnswer("", model, refused=True, latency_ms=watch.ms if watch else 0)
         refused = declined or not said or is_refusal(said)
-        return ModelAnswer("" if refused else said, answered_by, refused, *tokens, cost_of_tokens(answered_by, *tokens), watch.ms)
+        return ModelAnswer(
+            "" if refused else said,
+            answered_by,
+            refused,
+            *tokens,
+            cost_of_tokens(answered_by, *tokens),
+            watch.ms,
+        )
 
     async def close(self) -> None:
         await self._clients.close()

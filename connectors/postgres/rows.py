@@ -35,14 +35,22 @@ class MessageColumns:
 
 
 def message_columns(messages: Sequence[EnrichedMessage]) -> MessageColumns:
-    rows: dict[str, list[tuple[Any, ...]]] = {"merge_messages": [_message(message) for message in newest(messages)]}
+    rows: dict[str, list[tuple[Any, ...]]] = {
+        "merge_messages": [_message(message) for message in newest(messages)]
+    }
     arrivals = {(m.tenant_id, m.message_key): _arrival(m) for m in reversed(messages)}
     rows["insert_arrivals"] = list(arrivals.values())
-    rows["insert_aliases"] = sorted({(m.tenant_id, alias, m.conversation_id) for m in messages for alias in m.aliases})
+    rows["insert_aliases"] = sorted(
+        {(m.tenant_id, alias, m.conversation_id) for m in messages for alias in m.aliases}
+    )
     rows["insert_objects"] = [row for m in messages for row in _objects(m)]
     rows["insert_steps"] = [row for m in messages for row in _steps(m)]
     # Sorted: two sinks that touch the same rows wait for each other, and never in a ring.
-    tables = {name: [list(column) for column in zip(*sorted(table, key=_order), strict=True)] for name, table in rows.items() if table}
+    tables = {
+        name: [list(column) for column in zip(*sorted(table, key=_order), strict=True)]
+        for name, table in rows.items()
+        if table
+    }
     return MessageColumns(tables, {(m.tenant_id, m.conversation_id) for m in messages})
 
 
@@ -60,19 +68,42 @@ def _message(m: EnrichedMessage) -> tuple[Any, ...]:
 
 def _arrival(m: EnrichedMessage) -> tuple[Any, ...]:
     at = m.source
-    return (m.tenant_id, m.provider, m.provider_message_id, m.message_key, at.topic, at.partition, at.offset, m.occurred_at, m.received_at)
+    return (
+        m.tenant_id,
+        m.provider,
+        m.provider_message_id,
+        m.message_key,
+        at.topic,
+        at.partition,
+        at.offset,
+        m.occurred_at,
+        m.received_at,
+    )
 
 
 def _objects(m: EnrichedMessage) -> list[tuple[Any, ...]]:
     return [
-        (m.tenant_id, a.object_key, m.message_key, a.index, a.sha256 or "", a.mime_type or "", a.bytes or 0, a.original_url or "", m.enriched_at)
+        (
+            m.tenant_id,
+            a.object_key,
+            m.message_key,
+            a.index,
+            a.sha256 or "",
+            a.mime_type or "",
+            a.bytes or 0,
+            a.original_url or "",
+            m.enriched_at,
+        )
         for a in m.attachments
         if a.object_key is not None
     ]
 
 
 def _steps(m: EnrichedMessage) -> list[tuple[Any, ...]]:
-    return [(m.tenant_id, m.message_key, s.stage, s.topic, s.partition, s.offset, s.outcome, s.at) for s in m.steps]
+    return [
+        (m.tenant_id, m.message_key, s.stage, s.topic, s.partition, s.offset, s.outcome, s.at)
+        for s in m.steps
+    ]
 
 
 @dataclass(slots=True)
@@ -93,11 +124,17 @@ def delivery_columns(receipts: Iterable[Receipt]) -> Columns:
         for line in lines_of(receipt):
             known = keys.get(line.key)
             if known is None:
-                known = keys[line.key] = _Delivered(line, Source(topic=receipt.topic, partition=receipt.partition, offset=line.offset))
+                known = keys[line.key] = _Delivered(
+                    line,
+                    Source(topic=receipt.topic, partition=receipt.partition, offset=line.offset),
+                )
             elif line.outcome != "duplicate" and known.line.outcome != "forwarded":
                 known.line = line
             known.deliveries += line.generation == 0
-    return [list(column) for column in zip(*(_delivery(key, one) for key, one in sorted(keys.items())), strict=True)]
+    return [
+        list(column)
+        for column in zip(*(_delivery(key, one) for key, one in sorted(keys.items())), strict=True)
+    ]
 
 
 def _delivery(key: bytes, one: _Delivered) -> tuple[Any, ...]:

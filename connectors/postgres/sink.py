@@ -9,7 +9,16 @@ from typing import Any, TypeVar
 
 import asyncpg
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from connectors.postgres.writer import Placed, Position, Stored, Work, Writer
@@ -27,7 +36,11 @@ from storage.postgres.sql import queries
 log = structlog.get_logger()
 T = TypeVar("T")
 
-SINK_TOPICS: dict[TopicName, type[Stored]] = {"enriched-messages": EnrichedMessage, "quarantine": Quarantined, "receipts": Receipt}
+SINK_TOPICS: dict[TopicName, type[Stored]] = {
+    "enriched-messages": EnrichedMessage,
+    "quarantine": Quarantined,
+    "receipts": Receipt,
+}
 BATCH_RECORDS = 2_000
 BATCHES_TAKEN = 4
 """At most this many at once, so that there is one to decode while Postgres writes another."""
@@ -51,7 +64,11 @@ class Sink:
         self._writer = Writer(pool, f"{self._names.postgres_schema}_messages", self._set_aside)
         self._producer = Producer(plain_producer_config(settings.kafka))
         self._admin = AdminClient(client_config(settings.kafka))
-        instance = {"group.instance.id": f"{self._names.group('sink')}-{settings.worker.name}"} if settings.worker.name else {}
+        instance = (
+            {"group.instance.id": f"{self._names.group('sink')}-{settings.worker.name}"}
+            if settings.worker.name
+            else {}
+        )
         self._consumer = Consumer(
             reader_config(settings.kafka, self._names.group("sink"))
             | instance
@@ -83,7 +100,14 @@ class Sink:
         """
         self._loop = asyncio.get_running_loop()
         topics = [self._names.topic(name) for name in SINK_TOPICS]
-        await self._in_thread(lambda: self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke))
+        await self._in_thread(
+            lambda: self._consumer.subscribe(
+                topics,
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_revoke,
+            )
+        )
         try:
             while not self._stopping:
                 messages = await self._in_thread(self._take)  # 1
@@ -104,7 +128,9 @@ class Sink:
         What is given up, because it was told to stop or the assignment changed, is read again: its positions have not moved.
         """
         assignment = self._assignments
-        first, *following = [messages[at : at + BATCH_RECORDS] for at in range(0, len(messages), BATCH_RECORDS)]
+        first, *following = [
+            messages[at : at + BATCH_RECORDS] for at in range(0, len(messages), BATCH_RECORDS)
+        ]
         decoded = self._decode(first)  # 2
         for batch in following:
             ahead = asyncio.ensure_future(asyncio.to_thread(self._decode, batch))
@@ -121,7 +147,9 @@ class Sink:
             try:
                 if undecodable:
                     await self._set_aside(undecodable)
-                    metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(len(undecodable))
+                    metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(
+                        len(undecodable)
+                    )
                     undecodable = []
                 while works and assignment == self._assignments:
                     await self._write(works[0])
@@ -132,7 +160,12 @@ class Sink:
                     raise
                 if self._stopping:
                     return
-                log.warning("sink_waits", what=trouble.what, detail=trouble.detail, records=sum(len(work.placed) for work in works))
+                log.warning(
+                    "sink_waits",
+                    what=trouble.what,
+                    detail=trouble.detail,
+                    records=sum(len(work.placed) for work in works),
+                )
                 await self._wait_as_member(back_off)
                 back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
 
@@ -151,18 +184,37 @@ class Sink:
         """
         messages_work, receipts_work, undecodable = Work(), Work(), []
         for message in messages:
-            topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
+            topic, partition, offset = (
+                message.topic() or "",
+                message.partition() or 0,
+                message.offset() or 0,
+            )
             work = receipts_work if self._names.logical(topic) == "receipts" else messages_work
-            work.positions[topic, partition] = Position(topic, partition, offset + 1, self._epochs.get((topic, partition), -1))
+            work.positions[topic, partition] = Position(
+                topic, partition, offset + 1, self._epochs.get((topic, partition), -1)
+            )
             value = message.value()
             if value is None:
                 continue  # a tombstone: the topic forgets, the row stays
             logical = self._names.logical(topic)
             source = Source(topic=logical, partition=partition, offset=offset)
             try:
-                work.placed.append(Placed(source, decode(SINK_TOPICS[logical], value), message.key() or b"", value, message.headers))  # type: ignore[index]
+                work.placed.append(
+                    Placed(
+                        source,
+                        decode(SINK_TOPICS[logical], value),  # type: ignore[index]
+                        message.key() or b"",
+                        value,
+                        message.headers,
+                    )
+                )
             except Undecodable as error:
-                undecodable.append((Placed(source, None, message.key() or b"", value, message.headers), f"record_undecodable: {error}"))  # type: ignore[arg-type]
+                undecodable.append(
+                    (
+                        Placed(source, None, message.key() or b"", value, message.headers),  # type: ignore[arg-type]
+                        f"record_undecodable: {error}",
+                    )
+                )
         return undecodable, [work for work in (messages_work, receipts_work) if work.positions]
 
     async def _set_aside(self, refused: Sequence[tuple[Placed, str]]) -> None:
@@ -174,10 +226,22 @@ class Sink:
                 )
         failures: list[KafkaError] = []
         for placed, why in refused:
-            reason = "record_undecodable" if why.startswith("record_undecodable") else "record_unstorable"
-            log.error("record_set_aside", stage="sink", reason=reason, partition=placed.source.partition, offset=placed.source.offset)
+            reason = (
+                "record_undecodable"
+                if why.startswith("record_undecodable")
+                else "record_unstorable"
+            )
+            log.error(
+                "record_set_aside",
+                stage="sink",
+                reason=reason,
+                partition=placed.source.partition,
+                offset=placed.source.offset,
+            )
             record = Quarantined(
-                tenant_id=TenantId(placed.key.partition(b":")[0].decode(errors="replace") or "unknown"),
+                tenant_id=TenantId(
+                    placed.key.partition(b":")[0].decode(errors="replace") or "unknown"
+                ),
                 stage="sink",
                 reason=reason,
                 detail=why[:300],
@@ -219,7 +283,9 @@ class Sink:
             return True
         if error.code() == KafkaError._PARTITION_EOF:
             self._ended.add((message.topic() or "", message.partition() or 0))
-        elif error.fatal() or error.code() == KafkaError._FATAL:  # of a message only the code says so
+        elif (
+            error.fatal() or error.code() == KafkaError._FATAL
+        ):  # of a message only the code says so
             raise KafkaException(error)
         return False
 
@@ -232,18 +298,27 @@ class Sink:
             self._consumer.pause(self._consumer.assignment())
             while time.monotonic() < deadline and not self._stopping:
                 message = self._consumer.poll(min(0.2, max(0.0, deadline - time.monotonic())))
-                assert message is None or not self._is_record(message)  # it would be passed over: the role ends, and the next one reads it
+                assert message is None or not self._is_record(
+                    message
+                )  # it would be passed over: the role ends, and the next one reads it
             self._waiting = False
             self._consumer.resume(self._consumer.assignment())
 
         await self._in_thread(poll_paused)
 
     def _mirror(self, positions: list[Position]) -> None:
-        self._consumer.commit(offsets=[TopicPartition(p.topic, p.partition, p.next_offset) for p in positions], asynchronous=True)
+        self._consumer.commit(
+            offsets=[TopicPartition(p.topic, p.partition, p.next_offset) for p in positions],
+            asynchronous=True,
+        )
         for position in positions:
-            high = self._consumer.get_watermark_offsets(TopicPartition(position.topic, position.partition), cached=True)[1]
+            high = self._consumer.get_watermark_offsets(
+                TopicPartition(position.topic, position.partition), cached=True
+            )[1]
             # Until the end-of-partition event: transaction markers take offsets too and are never delivered.
-            metrics.SINK_LAG.labels(self._names.logical(position.topic), position.partition).set(max(0, high - position.next_offset))
+            metrics.SINK_LAG.labels(self._names.logical(position.topic), position.partition).set(
+                max(0, high - position.next_offset)
+            )
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """In the consumer's thread, inside `consume`: each partition begins where Postgres says."""
@@ -281,7 +356,9 @@ class Sink:
         return []
 
     async def _take_one(self, one: TopicPartition, topic_id: str) -> TopicPartition:
-        row = await self._pool.fetchrow(queries("sink")["take_partition"], one.topic, one.partition, topic_id)
+        row = await self._pool.fetchrow(
+            queries("sink")["take_partition"], one.topic, one.partition, topic_id
+        )
         assert row is not None
         if row["topic_id"] != topic_id:
             raise SinkStopped(
@@ -295,15 +372,26 @@ class Sink:
                 f"{one.topic}[{one.partition}] ends at {high}, Postgres stands at {next_offset}: the topic lost records, or this is another cluster"
             )
         if 0 <= next_offset < low and self._names.logical(one.topic) == "quarantine":
-            log.error("records_deleted_unread", topic=one.topic, partition=one.partition, position=next_offset, first=low)
+            log.error(
+                "records_deleted_unread",
+                topic=one.topic,
+                partition=one.partition,
+                position=next_offset,
+                first=low,
+            )
         self._epochs[one.topic, one.partition] = row["epoch"]
-        return TopicPartition(one.topic, one.partition, next_offset if next_offset >= 0 else OFFSET_BEGINNING)
+        return TopicPartition(
+            one.topic, one.partition, next_offset if next_offset >= 0 else OFFSET_BEGINNING
+        )
 
     def _bounds(self, one: TopicPartition) -> tuple[int, int]:
         """First and end offset, by the admin client: the consumer is inside its callback and must not be asked."""
         wanted = TopicPartition(one.topic, one.partition)
         specs: Any = OffsetSpec
-        found = [self._admin.list_offsets({wanted: spec}, request_timeout=10)[wanted] for spec in (specs.earliest(), specs.latest())]
+        found = [
+            self._admin.list_offsets({wanted: spec}, request_timeout=10)[wanted]
+            for spec in (specs.earliest(), specs.latest())
+        ]
         low, high = (future.result(10).offset for future in found)
         return low, high
 

@@ -6,7 +6,12 @@ from typing import Any
 
 import asyncpg
 
-from connectors.postgres.rows import delivery_columns, message_columns, notification, quarantine_columns
+from connectors.postgres.rows import (
+    delivery_columns,
+    message_columns,
+    notification,
+    quarantine_columns,
+)
 from schemas.codec import Undecodable
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from storage import failpoints
@@ -75,7 +80,9 @@ SetAside = Callable[[Sequence[tuple[Placed, str]]], Awaitable[None]]
 class Writer:
     """Writes batches through a pool. Errors of Postgres come out as they are; the caller tells them apart."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", channel: str, set_aside: SetAside) -> None:
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", channel: str, set_aside: SetAside
+    ) -> None:
         self._pool = pool
         self._channel = channel
         self._set_aside = set_aside
@@ -103,7 +110,9 @@ class Writer:
         written.unstorable = len(refused)  # 4: left the block
         return written
 
-    async def _move(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", position: Position) -> bool:
+    async def _move(
+        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", position: Position
+    ) -> bool:
         """False: it stands there already, and with it the whole batch, which commits together. Raises Fenced."""
         where = (position.topic, position.partition, position.next_offset, position.epoch)
         if await connection.execute(self._sql["move_offset"], *where) == "UPDATE 1":
@@ -135,7 +144,9 @@ class Writer:
             written.rows += changed
             written.unchanged += total - changed
 
-    async def _rows(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", placed: list[Placed]) -> tuple[int, int]:
+    async def _rows(
+        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", placed: list[Placed]
+    ) -> tuple[int, int]:
         """(changed, all) rows of messages."""
         messages = [one.record for one in placed if isinstance(one.record, EnrichedMessage)]
         quarantined = [one.record for one in placed if isinstance(one.record, Quarantined)]
@@ -146,10 +157,16 @@ class Writer:
                 status = await connection.execute(self._sql[name], *table)
                 if name == "merge_messages":
                     changed, total = int(status.rpartition(" ")[2]), len(table[0])
-            await connection.execute(self._sql["tell"], self._channel, notification(columns.touched))
+            await connection.execute(
+                self._sql["tell"], self._channel, notification(columns.touched)
+            )
         if quarantined:
-            await connection.execute(self._sql["insert_quarantined"], *quarantine_columns(quarantined))
-        deliveries = delivery_columns(one.record for one in placed if isinstance(one.record, Receipt))
+            await connection.execute(
+                self._sql["insert_quarantined"], *quarantine_columns(quarantined)
+            )
+        deliveries = delivery_columns(
+            one.record for one in placed if isinstance(one.record, Receipt)
+        )
         if deliveries:
             await connection.execute(self._sql["merge_deliveries"], *deliveries)
         return changed, total

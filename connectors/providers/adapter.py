@@ -109,7 +109,11 @@ def text(document: Document, name: str, limit: int | None = None) -> str | None:
 
 def texts(document: Document, limit: int, *names: str) -> dict[str, str]:
     """Those of the fields that hold text."""
-    return {name: found for name in names if name in document and (found := text(document, name, limit)) is not None}
+    return {
+        name: found
+        for name in names
+        if name in document and (found := text(document, name, limit)) is not None
+    }
 
 
 def name_of(document: Document, name: str) -> str | None:
@@ -120,7 +124,11 @@ def name_of(document: Document, name: str) -> str | None:
 def link(document: Document, name: str) -> str | None:
     """A web address of a sane length, or None."""
     value = text(document, name)
-    return value if value and len(value) <= _URL_CHARS and value.lower().startswith(("http://", "https://")) else None
+    return (
+        value
+        if value and len(value) <= _URL_CHARS and value.lower().startswith(("http://", "https://"))
+        else None
+    )
 
 
 def who(document: Document, name: str) -> str | None:
@@ -154,7 +162,11 @@ def moment(value: object) -> datetime | None:
             return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
         if isinstance(value, str | int | float) and not isinstance(value, bool):
             seconds = float(value)
-            return datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC) if seconds > 0 else None
+            return (
+                datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC)
+                if seconds > 0
+                else None
+            )
     except (ValueError, OverflowError, OSError):
         return None
     return None

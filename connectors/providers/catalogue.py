@@ -20,7 +20,9 @@ def adapter_for(raw: RawMessage) -> Provider | None:
 def read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
     """What a raw record says. Never raises."""
     adapter = adapter_for(raw)
-    return Quarantine("provider_unknown", raw.provider[:64]) if adapter is None else adapter.read(raw)
+    return (
+        Quarantine("provider_unknown", raw.provider[:64]) if adapter is None else adapter.read(raw)
+    )
 
 
 def identify(provider: str, body: bytes) -> tuple[str, ...]:

@@ -23,7 +23,15 @@ from connectors.providers.adapter import (
 from schemas.keys import body_id
 from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
-from schemas.records import AttachmentType, ChatMessage, Direction, FoundAttachment, Kind, RawMessage, Role
+from schemas.records import (
+    AttachmentType,
+    ChatMessage,
+    Direction,
+    FoundAttachment,
+    Kind,
+    RawMessage,
+    Role,
+)
 from schemas.text import storable, storable_deep
 
 MESSAGE_EVENTS = frozenset({"message_created", "message_updated"})
@@ -34,10 +42,21 @@ OTHER_EVENTS = frozenset(
         "webwidget_triggered", "conversation_contact_changed", "conversation_mentioned", "assignee_changed", "team_changed",
     }
 )  # fmt: skip
-_MESSAGE_TYPES = {0: "incoming", 1: "outgoing", 2: "activity", 3: "template", "0": "incoming", "1": "outgoing", "2": "activity", "3": "template"}
+_MESSAGE_TYPES = {
+    0: "incoming",
+    1: "outgoing",
+    2: "activity",
+    3: "template",
+    "0": "incoming",
+    "1": "outgoing",
+    "2": "activity",
+    "3": "template",
+}
 _BOT_SENDERS = frozenset({"agent_bot", "captain_assistant", "agentbot", "captain::assistant"})
 _WEB_PAGES = frozenset({"fallback", "embed"})
-_SHARES = frozenset({"share", "story_mention", "reel", "ig_reel", "ig_post", "ig_story", "ig_story_reply"})
+_SHARES = frozenset(
+    {"share", "story_mention", "reel", "ig_reel", "ig_post", "ig_story", "ig_story_reply"}
+)
 _META_PAGES = frozenset({"facebook.com", "instagram.com", "fb.watch", "fb.com"})
 _MAX_ATTACHMENTS = 50
 
@@ -81,7 +100,11 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
         return Quarantine("identifier_missing", "no account id or message id")
     must_be_keyed(raw, found)
     spoken = event.get("message_type")
-    spoken = _MESSAGE_TYPES.get(spoken, spoken) if isinstance(spoken, str | int) and not isinstance(spoken, bool) else None
+    spoken = (
+        _MESSAGE_TYPES.get(spoken, spoken)
+        if isinstance(spoken, str | int) and not isinstance(spoken, bool)
+        else None
+    )
     match spoken:
         case "incoming" | "outgoing" | "template":
             return _message(found, event, kind, spoken)
@@ -93,7 +116,9 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
 
 def _message(found: str, event: Document, kind: str, spoken: str) -> ChatMessage:
     talk = part(event, "conversation")
-    conversation_id = conversation(identifier(part(event, "account").get("id")), identifier(talk.get("id")))
+    conversation_id = conversation(
+        identifier(part(event, "account").get("id")), identifier(talk.get("id"))
+    )
     private = _is_private(event)
     direction: Direction = "inbound" if spoken == "incoming" and not private else "outbound"
     files = _files(event)
@@ -130,7 +155,9 @@ def _role(sender: Document, spoken: str, event: Document) -> Role:
         return "user"
     kind = (name_of(sender, "type") or "").lower()
     # A campaign bears the name of the person who set it up: it is no less a machine's.
-    automatic = part(event, "additional_attributes").get("campaign_id") or part(event, "content_attributes").get("automation_rule_id")
+    automatic = part(event, "additional_attributes").get("campaign_id") or part(
+        event, "content_attributes"
+    ).get("automation_rule_id")
     if spoken == "template" or kind in _BOT_SENDERS or automatic:
         return "assistant"
     if kind == "user" or part(event, "content_attributes").get("external_echo"):
@@ -138,7 +165,9 @@ def _role(sender: Document, spoken: str, event: Document) -> Role:
     return "assistant"
 
 
-def _kind(event: Document, attachments: tuple[FoundAttachment, ...], content: str | None, *, private: bool) -> Kind:
+def _kind(
+    event: Document, attachments: tuple[FoundAttachment, ...], content: str | None, *, private: bool
+) -> Kind:
     if private:
         return "note"
     form = name_of(event, "content_type") or "text"
@@ -148,7 +177,20 @@ def _kind(event: Document, attachments: tuple[FoundAttachment, ...], content: st
         return kind_of(attachments, "unsupported" if content is None else "text")
     if content is None:
         return "unsupported"
-    return "interactive" if form in {"input_select", "cards", "form", "input_csat", "input_email", "input_text", "input_textarea"} else "text"
+    return (
+        "interactive"
+        if form
+        in {
+            "input_select",
+            "cards",
+            "form",
+            "input_csat",
+            "input_email",
+            "input_text",
+            "input_textarea",
+        }
+        else "text"
+    )
 
 
 def _files(event: Document) -> list[Document]:
@@ -200,7 +242,13 @@ def _type(form: str, mime_type: str | None, sticker: bool) -> AttachmentType:
         return "document"
     if form in _SHARES:
         family = (mime_type or "").partition("/")[0]
-        return "video" if family == "video" or form in ("reel", "ig_reel") else "image" if family == "image" or form == "story_mention" else "other"
+        return (
+            "video"
+            if family == "video" or form in ("reel", "ig_reel")
+            else "image"
+            if family == "image" or form == "story_mention"
+            else "other"
+        )
     return "other"
 
 
@@ -249,20 +297,34 @@ def _attributes(event: Document, talk: Document, files: list[Document]) -> dict[
         automation_rule_id=identifier(content.get("automation_rule_id")),
     )
     places = [
-        present(latitude=text(one, "coordinates_lat", 40), longitude=text(one, "coordinates_long", 40), name=name_of(one, "fallback_title"))
+        present(
+            latitude=text(one, "coordinates_lat", 40),
+            longitude=text(one, "coordinates_long", 40),
+            name=name_of(one, "fallback_title"),
+        )
         for one in files
         if name_of(one, "file_type") == "location"
     ]
     cards = [
         present(
             phone=name_of(one, "fallback_title"),
-            **{key: name_of(part(one, "meta"), key) for key in ("firstName", "lastName", "first_name", "last_name")},
+            **{
+                key: name_of(part(one, "meta"), key)
+                for key in ("firstName", "lastName", "first_name", "last_name")
+            },
         )
         for one in files
         if name_of(one, "file_type") == "contact"
     ]
-    titles = [title for one in files if name_of(one, "file_type") in _WEB_PAGES and (title := name_of(one, "fallback_title"))]
+    titles = [
+        title
+        for one in files
+        if name_of(one, "file_type") in _WEB_PAGES and (title := name_of(one, "fallback_title"))
+    ]
     heard = [said for one in files if (said := text(one, "transcribed_text", 20_000))]
-    safe = storable_deep(attributes | present(locations=places, contacts=cards, page_titles=titles, chatwoot_transcripts=heard))
+    safe = storable_deep(
+        attributes
+        | present(locations=places, contacts=cards, page_titles=titles, chatwoot_transcripts=heard)
+    )
     assert isinstance(safe, dict)
     return safe

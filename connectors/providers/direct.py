@@ -24,11 +24,24 @@ from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, RawMessage
 from schemas.text import storable
 
-MEDIA_TYPES = tuple(name for name in get_args(AttachmentType) if name not in ("UNKNOWN", "location", "contact"))
+MEDIA_TYPES = tuple(
+    name for name in get_args(AttachmentType) if name not in ("UNKNOWN", "location", "contact")
+)
 MAX_MEDIA = 50
 _CONVERSATION_CHARS = 400
 _NAMED_CHARS = 64
-_FIELDS = frozenset({"provider", "provider_message_id", "conversation_id", "sender", "text", "media", "occurred_at", "direction"})
+_FIELDS = frozenset(
+    {
+        "provider",
+        "provider_message_id",
+        "conversation_id",
+        "sender",
+        "text",
+        "media",
+        "occurred_at",
+        "direction",
+    }
+)
 
 
 class Direct:
@@ -79,7 +92,10 @@ def _attachment(one: Document) -> FoundAttachment:
     mime_type = name_of(one, "mime_type")
     kind: Any = one.get("type")
     return FoundAttachment(
-        type="audio" if is_sound(mime_type) else kind, url=link(one, "url"), mime_type=mime_type, filename=name_of(one, "filename")
+        type="audio" if is_sound(mime_type) else kind,
+        url=link(one, "url"),
+        mime_type=mime_type,
+        filename=name_of(one, "filename"),
     )
 
 
@@ -87,7 +103,10 @@ def validate(document: object) -> list[str]:
     """What is wrong with a body of `POST /chat`, for the person who sends it; empty when nothing is."""
     if not isinstance(document, dict):
         return ["the body must be a JSON object"]
-    errors = [f"{storable(str(name))[:_NAMED_CHARS]}: unknown field" for name in sorted(map(str, set(document) - _FIELDS))[:10]]
+    errors = [
+        f"{storable(str(name))[:_NAMED_CHARS]}: unknown field"
+        for name in sorted(map(str, set(document) - _FIELDS))[:10]
+    ]
     provider, message_id = document.get("provider"), document.get("provider_message_id")
     if not isinstance(provider, str) or not PROVIDER_PATTERN.fullmatch(provider):
         errors.append("provider: required, [a-z0-9_]+, at most 32 characters")
@@ -95,7 +114,9 @@ def validate(document: object) -> list[str]:
         errors.append("provider_message_id: required, printable text of at most 512 characters")
     conversation = document.get("conversation_id")
     if not isinstance(conversation, str) or not 0 < len(conversation) <= _CONVERSATION_CHARS:
-        errors.append(f"conversation_id: required, text of at most {_CONVERSATION_CHARS} characters")
+        errors.append(
+            f"conversation_id: required, text of at most {_CONVERSATION_CHARS} characters"
+        )
     sender = document.get("sender")
     if not isinstance(sender, dict) or identifier(sender.get("id")) is None:
         errors.append("sender.id: required")
@@ -125,6 +146,12 @@ def _about_content(document: dict[str, Any]) -> list[str]:
         if one.get("type") not in MEDIA_TYPES:
             errors.append(f"media[{index}].type: one of {', '.join(MEDIA_TYPES)}")
         if link(one, "url") is None:
-            errors.append(f"media[{index}].url: required, an http(s) address of at most 8192 characters")
-        errors += [f"media[{index}].{name}: must be text" for name in ("mime_type", "filename") if not isinstance(one.get(name), str | None)]
+            errors.append(
+                f"media[{index}].url: required, an http(s) address of at most 8192 characters"
+            )
+        errors += [
+            f"media[{index}].{name}: must be text"
+            for name in ("mime_type", "filename")
+            if not isinstance(one.get(name), str | None)
+        ]
     return errors[:50]

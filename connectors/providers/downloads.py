@@ -32,19 +32,41 @@ class Way:
 def origin(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port. Raises ValueError for what is no address."""
     split = urlsplit(url)
-    return split.scheme, (split.hostname or "").lower(), split.port or {"https": 443, "http": 80}.get(split.scheme)
+    return (
+        split.scheme,
+        (split.hostname or "").lower(),
+        split.port or {"https": 443, "http": 80}.get(split.scheme),
+    )
 
 
-def ways(job: MediaJob, *, api_key: str | None, ycloud_api_base: str, exempt: Set[tuple[str, int]] = frozenset()) -> tuple[Way, ...]:
+def ways(
+    job: MediaJob,
+    *,
+    api_key: str | None,
+    ycloud_api_base: str,
+    exempt: Set[tuple[str, int]] = frozenset(),
+) -> tuple[Way, ...]:
     """The requests to try for a job, in order. Raises ForeignHost.
 
     What came by `POST /chat` is nobody's endpoint: its links are its sender's, whatever provider it names.
     """
-    return ways_to(job.provider if job.endpoint_id else _DIRECT, job.url, job.media_id, api_key, ycloud_api_base, exempt)
+    return ways_to(
+        job.provider if job.endpoint_id else _DIRECT,
+        job.url,
+        job.media_id,
+        api_key,
+        ycloud_api_base,
+        exempt,
+    )
 
 
 def ways_to(
-    provider: str, url: str, media_id: str | None, api_key: str | None, ycloud_api_base: str, exempt: Set[tuple[str, int]] = frozenset()
+    provider: str,
+    url: str,
+    media_id: str | None,
+    api_key: str | None,
+    ycloud_api_base: str,
+    exempt: Set[tuple[str, int]] = frozenset(),
 ) -> tuple[Way, ...]:
     """The requests to try, in order. `exempt`: (host, port) pairs a person allowed, whosever they are. Raises ForeignHost.
 
@@ -61,7 +83,9 @@ def ways_to(
     return (Way(url, lifetime_seconds=META_CDN_SECONDS if host.endswith(_META_CDN) else None),)
 
 
-def _ycloud(url: str, media_id: str | None, api_key: str | None, api_base: str, exempt: Set[tuple[str, int]]) -> tuple[Way, ...]:
+def _ycloud(
+    url: str, media_id: str | None, api_key: str | None, api_base: str, exempt: Set[tuple[str, int]]
+) -> tuple[Way, ...]:
     base = origin(api_base)
     durable = _durable(media_id or _media_id_in(url, base), api_key, api_base)
     if not url:
@@ -73,8 +97,16 @@ def _ycloud(url: str, media_id: str | None, api_key: str | None, api_base: str, 
     if here == base:
         if api_key is None:
             return (Way(url, lifetime_seconds=YCLOUD_UNKEYED_SECONDS),)
-        return Way(url, {"X-API-Key": api_key}, YCLOUD_KEYED_SECONDS), Way(url), *(way for way in durable if way.url != url)
-    if here[1] not in ("ycloud.com", base[1]) and not here[1].endswith(".ycloud.com") and here[1:] not in exempt:
+        return (
+            Way(url, {"X-API-Key": api_key}, YCLOUD_KEYED_SECONDS),
+            Way(url),
+            *(way for way in durable if way.url != url),
+        )
+    if (
+        here[1] not in ("ycloud.com", base[1])
+        and not here[1].endswith(".ycloud.com")
+        and here[1:] not in exempt
+    ):
         raise ForeignHost
     return (Way(url),)
 
@@ -91,4 +123,10 @@ def _media_id_in(url: str, base: tuple[str, str, int | None]) -> str | None:
 def _durable(media_id: str | None, api_key: str | None, api_base: str) -> tuple[Way, ...]:
     if media_id is None or api_key is None:
         return ()
-    return (Way(f"{api_base.rstrip('/')}{_DOWNLOADS}{quote(media_id, safe='')}", {"X-API-Key": api_key}, YCLOUD_KEYED_SECONDS),)
+    return (
+        Way(
+            f"{api_base.rstrip('/')}{_DOWNLOADS}{quote(media_id, safe='')}",
+            {"X-API-Key": api_key},
+            YCLOUD_KEYED_SECONDS,
+        ),
+    )

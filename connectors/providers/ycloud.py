@@ -32,13 +32,29 @@ from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
 from schemas.text import storable_deep
 
-INBOUND = {"whatsapp.inbound_message.received": "whatsappInboundMessage", "messenger.inbound_message.received": "messengerInboundMessage"}
+INBOUND = {
+    "whatsapp.inbound_message.received": "whatsappInboundMessage",
+    "messenger.inbound_message.received": "messengerInboundMessage",
+}
 """What a customer said, and the object that says it."""
-ECHOES = frozenset({"whatsapp.smb.message.echoes", "whatsapp.smb.message.created", "whatsapp.echo_message.created", "whatsapp.echo_message.updated"})
+ECHOES = frozenset(
+    {
+        "whatsapp.smb.message.echoes",
+        "whatsapp.smb.message.created",
+        "whatsapp.echo_message.created",
+        "whatsapp.echo_message.updated",
+    }
+)
 HISTORY = frozenset({"whatsapp.smb.history"})
 MESSAGES = INBOUND.keys() | ECHOES | HISTORY
 STATUSES = frozenset(
-    {"whatsapp.message.updated", "messenger.message.updated", "sms.message.updated", "voice.message.updated", "email.delivery.updated"}
+    {
+        "whatsapp.message.updated",
+        "messenger.message.updated",
+        "sms.message.updated",
+        "voice.message.updated",
+        "email.delivery.updated",
+    }
 )
 _KNOWN_FAMILIES = (
     "whatsapp.group.", "whatsapp.call.", "whatsapp.business_account.", "whatsapp.phone_number.", "whatsapp.template.",
@@ -79,7 +95,11 @@ def _event_key(event: Document) -> str | None:
     if isinstance(kind, str) and kind in MESSAGES:
         message, _ = _message_of(event, kind)
         if not _is_mere_update(kind, message):
-            return identifier(message.get("wamid")) or identifier(message.get("id")) or identifier(event.get("id"))
+            return (
+                identifier(message.get("wamid"))
+                or identifier(message.get("id"))
+                or identifier(event.get("id"))
+            )
     return identifier(event.get("id"))
 
 
@@ -125,11 +145,15 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
     return _message(found, event, message, said, outbound=outbound)
 
 
-def _message(found: str, event: Document, message: Document, said: str, *, outbound: bool) -> ChatMessage:
+def _message(
+    found: str, event: Document, message: Document, said: str, *, outbound: bool
+) -> ChatMessage:
     conversation_id, aliases = _conversation(message, outbound=outbound)
     attachments = _attachments(message, said)
     profile = part(message, "customerProfile")
-    sender = phone(message, "from") or next(iter([] if outbound else _users(message, outbound=False)), None)
+    sender = phone(message, "from") or next(
+        iter([] if outbound else _users(message, outbound=False)), None
+    )
     return ChatMessage(
         provider_message_id=found,
         conversation_id=conversation_id,
@@ -138,7 +162,9 @@ def _message(found: str, event: Document, message: Document, said: str, *, outbo
         direction="outbound" if outbound else "inbound",
         kind=_kind(said, attachments),
         content=_content(message, said),
-        occurred_at=moment(message.get("sendTime")) or moment(message.get("createTime")) or moment(event.get("createTime")),
+        occurred_at=moment(message.get("sendTime"))
+        or moment(message.get("createTime"))
+        or moment(event.get("createTime")),
         sender_id=sender or who(message, "from"),
         sender_name=None if outbound else name_of(profile, "name"),
         attachments=attachments,
@@ -156,13 +182,19 @@ def _conversation(message: Document, *, outbound: bool) -> tuple[str, tuple[str,
     ours = phone(message, business) or who(message, business) or who(message, "wabaId")
     number = phone(message, customer)
     names: list[str | None] = [*([number] if number else []), *_users(message, outbound=outbound)]
-    main, *others = dict.fromkeys(conversation(ours, name) for name in names or [who(message, customer)])
+    main, *others = dict.fromkeys(
+        conversation(ours, name) for name in names or [who(message, customer)]
+    )
     return main, tuple(others)
 
 
 def _users(message: Document, *, outbound: bool) -> list[str]:
     """The customer's business-scoped ids, its own before its parent's."""
-    names = ("toUserId", "recipientUserId", "toParentUserId") if outbound else ("fromUserId", "fromParentUserId")
+    names = (
+        ("toUserId", "recipientUserId", "toParentUserId")
+        if outbound
+        else ("fromUserId", "fromParentUserId")
+    )
     return [found for name in names if (found := who(message, name))]
 
 
@@ -170,7 +202,9 @@ def _attachments(message: Document, said: str) -> tuple[FoundAttachment, ...]:
     if said == "location":
         return (FoundAttachment(type="location", reason="no_file"),)
     if said == "contacts":
-        return tuple(FoundAttachment(type="contact", reason="no_file") for _ in (_cards(message) or [{}]))
+        return tuple(
+            FoundAttachment(type="contact", reason="no_file") for _ in (_cards(message) or [{}])
+        )
     if said not in _FILES:
         return ()
     file = part(message, said) or part(message, "audio" if said == "voice" else said)
@@ -249,7 +283,10 @@ def _interactive_reply(message: Document) -> Document:
 def _reply_attributes(reply: Document) -> dict[str, Any]:
     """What an answer says beside its title. A flow's answer is JSON in a string; as an object it is written as one."""
     names = ("id", "description", "name", "response_json", "response", "expiration_timestamp")
-    found = present(**{name: text(reply, name, 20_000) for name in names}, is_permanent=reply.get("is_permanent") is True or None)
+    found = present(
+        **{name: text(reply, name, 20_000) for name in names},
+        is_permanent=reply.get("is_permanent") is True or None,
+    )
     if isinstance(reply.get("response_json"), dict | list):
         found["response_json"] = json.dumps(reply["response_json"], ensure_ascii=False)[:20_000]
     return found
@@ -265,9 +302,23 @@ def _attributes(event: Document, message: Document, said: str, *, outbound: bool
         user_id=next(iter(_users(message, outbound=outbound)), None),
         reply_to=name_of(context, "id"),
         forwarded=bool(context.get("forwarded") or context.get("frequently_forwarded")) or None,
-        product=present(**{name: name_of(part(context, "referred_product"), name) for name in ("catalog_id", "product_retailer_id")}),
+        product=present(
+            **{
+                name: name_of(part(context, "referred_product"), name)
+                for name in ("catalog_id", "product_retailer_id")
+            }
+        ),
         username=name_of(part(message, "customerProfile"), "username"),
-        referral=texts(part(message, "referral"), 2_000, "source_url", "source_type", "source_id", "headline", "body", "ctwa_clid"),
+        referral=texts(
+            part(message, "referral"),
+            2_000,
+            "source_url",
+            "source_type",
+            "source_id",
+            "headline",
+            "body",
+            "ctwa_clid",
+        ),
     )
     match said:
         case "interactive":
@@ -276,13 +327,21 @@ def _attributes(event: Document, message: Document, said: str, *, outbound: bool
             attributes["button"] = present(payload=text(part(message, "button"), "payload", 2_000))
         case "reaction":
             reaction = part(message, "reaction")
-            attributes["reaction"] = present(message_id=name_of(reaction, "message_id"), removed=not reaction.get("emoji") or None)
+            attributes["reaction"] = present(
+                message_id=name_of(reaction, "message_id"),
+                removed=not reaction.get("emoji") or None,
+            )
         case "order":
             order = part(message, "order")
-            items = [texts(item, 200, "product_retailer_id", "quantity", "item_price", "currency") for item in parts(order, "product_items")[:200]]
+            items = [
+                texts(item, 200, "product_retailer_id", "quantity", "item_price", "currency")
+                for item in parts(order, "product_items")[:200]
+            ]
             attributes["order"] = present(catalog_id=name_of(order, "catalog_id"), items=items)
         case "location":
-            attributes["location"] = texts(part(message, "location"), 1_000, "latitude", "longitude", "name", "address", "url")
+            attributes["location"] = texts(
+                part(message, "location"), 1_000, "latitude", "longitude", "name", "address", "url"
+            )
         case "contacts":
             attributes["contacts"] = [_contact(card) for card in _cards(message)]
         case "text" | "image" | "video" | "audio" | "voice" | "document" | "sticker":
@@ -291,7 +350,10 @@ def _attributes(event: Document, message: Document, said: str, *, outbound: bool
             attributes["unsupported"] = present(
                 type=said or None,
                 detail=name_of(part(message, "unsupported"), "type"),
-                errors=[present(code=text(error, "code", 40), title=text(error, "title", 200)) for error in parts(message, "errors")[:10]],
+                errors=[
+                    present(code=text(error, "code", 40), title=text(error, "title", 200))
+                    for error in parts(message, "errors")[:10]
+                ],
             )
     safe = storable_deep(attributes)
     assert isinstance(safe, dict)
@@ -301,5 +363,8 @@ def _attributes(event: Document, message: Document, said: str, *, outbound: bool
 def _contact(card: Document) -> dict[str, Any]:
     return present(
         name=name_of(part(card, "name"), "formatted_name"),
-        phones=[present(phone=name_of(phone, "phone"), wa_id=name_of(phone, "wa_id")) for phone in parts(card, "phones")[:20]],
+        phones=[
+            present(phone=name_of(phone, "phone"), wa_id=name_of(phone, "wa_id"))
+            for phone in parts(card, "phones")[:20]
+        ],
     )

@@ -10,31 +10,54 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Problem(Exception):
     """An answer that is an error."""
 
-    def __init__(self, status: int, title: str, detail: str = "", headers: Mapping[str, str] = {}, extra: Mapping[str, Any] = {}) -> None:
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str = "",
+        headers: Mapping[str, str] = {},
+        extra: Mapping[str, Any] = {},
+    ) -> None:
         super().__init__(status, title)
         self.status = status
         self.headers = headers
-        self.document = {"type": "about:blank", "title": title, "status": status} | ({"detail": detail} if detail else {}) | dict(extra)
+        self.document = (
+            {"type": "about:blank", "title": title, "status": status}
+            | ({"detail": detail} if detail else {})
+            | dict(extra)
+        )
 
 
 UNAUTHORIZED = {"type": "about:blank", "title": "Unauthorized", "status": 401}
 """The same for an unknown token, a wrong signature and a time outside the window: nobody learns which."""
 
 
-async def answer(send: Send, status: int, body: bytes, content_type: bytes, headers: Mapping[str, str] = {}) -> None:
+async def answer(
+    send: Send, status: int, body: bytes, content_type: bytes, headers: Mapping[str, str] = {}
+) -> None:
     fields = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
     fields += [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body})
 
 
-async def answer_json(send: Send, status: int, document: Any, headers: Mapping[str, str] = {}) -> None:
+async def answer_json(
+    send: Send, status: int, document: Any, headers: Mapping[str, str] = {}
+) -> None:
     await answer(send, status, json.dumps(document).encode(), b"application/json", headers)
 
 
 async def answer_problem(send: Send, problem: Problem) -> None:
-    await answer(send, problem.status, json.dumps(problem.document).encode(), b"application/problem+json", problem.headers)
+    await answer(
+        send,
+        problem.status,
+        json.dumps(problem.document).encode(),
+        b"application/problem+json",
+        problem.headers,
+    )
 
 
-async def answer_text(send: Send, status: int, text: bytes, content_type: bytes = b"text/plain; charset=utf-8") -> None:
+async def answer_text(
+    send: Send, status: int, text: bytes, content_type: bytes = b"text/plain; charset=utf-8"
+) -> None:
     await answer(send, status, text, content_type)

@@ -39,7 +39,9 @@ class Budget:
 
     def take(self, owner: str, size: int) -> None:
         if self.held + size > self._max_bytes or self._held_by[owner] + size > self._max_bytes // 2:
-            raise Problem(503, "Service Unavailable", "too many bytes in flight", {"retry-after": "1"})
+            raise Problem(
+                503, "Service Unavailable", "too many bytes in flight", {"retry-after": "1"}
+            )
         self.held += size
         self._held_by[owner] += size
 
@@ -66,19 +68,33 @@ class Share:
 def _is_encoded(headers: Mapping[str, str]) -> bool:
     """Beyond `chunked`, which the server undoes."""
     content, transfer = headers.get("content-encoding", ""), headers.get("transfer-encoding", "")
-    return content.strip().lower() not in ("", "identity") or transfer.strip().lower() not in ("", "chunked")
+    return content.strip().lower() not in ("", "identity") or transfer.strip().lower() not in (
+        "",
+        "chunked",
+    )
 
 
 def _too_large(max_bytes: int) -> Problem:
     return Problem(413, "Content Too Large", f"at most {max_bytes} bytes")
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], share: Share | None, *, max_bytes: int, seconds: float) -> bytes:
+async def read_body(
+    receive: Receive,
+    headers: Mapping[str, str],
+    share: Share | None,
+    *,
+    max_bytes: int,
+    seconds: float,
+) -> bytes:
     """The exact bytes; without a share they are read within the same bounds and thrown away. Raises Problem 415, 413, 408 or 503, or Disconnected."""
     if _is_encoded(headers):
         raise Problem(415, "Unsupported Media Type", "send the body as it is, without an encoding")
     declared = headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and (len(declared) > _LENGTH_DIGITS or int(declared) > max_bytes):
+    if (
+        declared.isascii()
+        and declared.isdigit()
+        and (len(declared) > _LENGTH_DIGITS or int(declared) > max_bytes)
+    ):
         raise _too_large(max_bytes)
     chunks: list[bytes] = []
     size = 0

@@ -64,7 +64,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._unparsed > MAX_FIELD_BYTES and not self._deaf:
             self._refuse(431)
-        elif self._deadline is None and (self._phase == "head" or (self.timeout_keep_alive_task is None and self._is_answered())):
+        elif self._deadline is None and (
+            self._phase == "head" or (self.timeout_keep_alive_task is None and self._is_answered())
+        ):
             self._arm()
 
     def pause_writing(self) -> None:
@@ -91,7 +93,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value))
-        if self._phase == "head":  # a trailer is no header: it comes when the request is being answered
+        if (
+            self._phase == "head"
+        ):  # a trailer is no header: it comes when the request is being answered
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -109,7 +113,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._phase, self._unparsed = "between", 0
         if self.cycle.response_complete:
             self._disarm()
-            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
         super().on_message_complete()
 
     # --- what the application and the server say
@@ -117,7 +123,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         if self._deaf and not self.pipeline:
             self.transport.close()
-        elif self._phase == "body" and not self.pipeline and self._is_answered() and self._deadline is None:
+        elif (
+            self._phase == "body"
+            and not self.pipeline
+            and self._is_answered()
+            and self._deadline is None
+        ):
             self._arm()
         super().on_response_complete()
 
@@ -128,7 +139,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Idle connections end. Who has begun a request, or has only just connected, is still answered, and then ends."""
         if not self._has_spoken:
             self._disarm()
-            self._deadline = self.loop.call_later(min(FRESH_SECONDS, self._head_seconds), self._leave_if_silent)
+            self._deadline = self.loop.call_later(
+                min(FRESH_SECONDS, self._head_seconds), self._leave_if_silent
+            )
         elif self._phase != "head" or not self._is_answered():
             super().shutdown()
 
@@ -185,12 +198,22 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-_TITLES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
+_TITLES = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
 
 
 def _answer(status: int) -> bytes:
     title = _TITLES[status]
     body = json.dumps({"type": "about:blank", "title": title, "status": status}).encode()
-    lines = [f"HTTP/1.1 {status} {title}", "content-type: application/problem+json", f"content-length: {len(body)}", "connection: close"]
+    lines = [
+        f"HTTP/1.1 {status} {title}",
+        "content-type: application/problem+json",
+        f"content-length: {len(body)}",
+        "connection: close",
+    ]
     lines += ["retry-after: 1"] if status == 503 else []
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -11,7 +11,14 @@ from typing import Any, Protocol
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from connectors.webhooks.answers import UNAUTHORIZED, Problem, Send, answer_json, answer_problem, answer_text
+from connectors.webhooks.answers import (
+    UNAUTHORIZED,
+    Problem,
+    Send,
+    answer_json,
+    answer_problem,
+    answer_text,
+)
 from connectors.webhooks.body import Budget, Disconnected, Receive, Share, read_body
 from connectors.webhooks.rate import Rates
 from connectors.webhooks.signatures import CHECKS, Claim
@@ -50,7 +57,9 @@ class Log(Protocol):
 
     @property
     def healthy(self) -> bool: ...
-    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float) -> None: ...
+    async def send(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,14 @@ class Understanding:
 class Receiver:
     """The application. `draining`: still answers, but is not ready for more."""
 
-    def __init__(self, settings: ReceiverSettings, topic: str, log_: Log, directory: Directory, understanding: Understanding) -> None:
+    def __init__(
+        self,
+        settings: ReceiverSettings,
+        topic: str,
+        log_: Log,
+        directory: Directory,
+        understanding: Understanding,
+    ) -> None:
         self._settings = settings
         self._topic = topic
         self._log = log_
@@ -103,13 +119,20 @@ class Receiver:
         except Unavailable as trouble:
             status = 503
             self._say(trouble)
-            await answer_problem(send, Problem(503, "Service Unavailable", "not stored, send it again", {"retry-after": "1"}))
+            await answer_problem(
+                send,
+                Problem(
+                    503, "Service Unavailable", "not stored, send it again", {"retry-after": "1"}
+                ),
+            )
         except Disconnected:
             status = 499
         finally:
             metrics.RECEIVER_REQUESTS.labels(provider, status).inc()
 
-    async def _webhook(self, scope: Scope, receive: Receive, send: Send, provider: str, token: str) -> int:
+    async def _webhook(
+        self, scope: Scope, receive: Receive, send: Send, provider: str, token: str
+    ) -> int:
         """A provider's delivery.
 
         1. Who: the token names tenant, provider and secrets.
@@ -130,8 +153,12 @@ class Receiver:
                 return await _unauthorized(send)
             self._must_be_within_rate(endpoint)
             ids = self._understanding.identify(provider, body)
-            routing = Routing(tenant_id=endpoint.tenant_id, provider=provider, traceparent=_trace(headers))
-            kept = {name: headers[name][:_HEADER_CHARS] for name in _KEPT_HEADERS if name in headers}
+            routing = Routing(
+                tenant_id=endpoint.tenant_id, provider=provider, traceparent=_trace(headers)
+            )
+            kept = {
+                name: headers[name][:_HEADER_CHARS] for name in _KEPT_HEADERS if name in headers
+            }
             raws = (
                 RawMessage(
                     tenant_id=endpoint.tenant_id,
@@ -167,17 +194,36 @@ class Receiver:
                 raise Problem(400, "Bad Request", "the body is not JSON") from None
             errors = [error[:_ERROR_CHARS] for error in self._understanding.validate(document)]
             if errors:
-                raise Problem(422, "Unprocessable Content", "; ".join(errors), extra={"errors": errors})
+                raise Problem(
+                    422, "Unprocessable Content", "; ".join(errors), extra={"errors": errors}
+                )
             self._must_wait(f"tenant:{key.tenant_id}", self._tenant_rate(key.tenant_id))
             provider = document["provider"]
             message = message_key(key.tenant_id, provider, document["provider_message_id"])
-            raw = RawMessage(tenant_id=key.tenant_id, provider=provider, message_key=message, received_at=datetime.now(UTC), body=body)
-            await self._write((raw,), Routing(tenant_id=key.tenant_id, provider=provider, traceparent=_trace(headers)))
+            raw = RawMessage(
+                tenant_id=key.tenant_id,
+                provider=provider,
+                message_key=message,
+                received_at=datetime.now(UTC),
+                body=body,
+            )
+            await self._write(
+                (raw,),
+                Routing(tenant_id=key.tenant_id, provider=provider, traceparent=_trace(headers)),
+            )
         await answer_json(send, 202, {"message_key": message})
         return 202
 
-    async def _read(self, receive: Receive, headers: Mapping[str, str], share: Share | None) -> bytes:
-        return await read_body(receive, headers, share, max_bytes=self._settings.max_body_bytes, seconds=self._settings.body_seconds)
+    async def _read(
+        self, receive: Receive, headers: Mapping[str, str], share: Share | None
+    ) -> bytes:
+        return await read_body(
+            receive,
+            headers,
+            share,
+            max_bytes=self._settings.max_body_bytes,
+            seconds=self._settings.body_seconds,
+        )
 
     async def _write(self, raws: Iterable[RawMessage], routing: Routing) -> None:
         """One after the other, so that a batched delivery is never in memory many times over; one deadline for all."""
@@ -185,7 +231,13 @@ class Receiver:
         for raw in raws:
             left = began + self._settings.ack_seconds - time.monotonic()
             failpoints.reached("receiver_before_write")
-            await self._log.send(self._topic, raw.message_key.encode(), encode(raw), routing.to_headers(), seconds=left)
+            await self._log.send(
+                self._topic,
+                raw.message_key.encode(),
+                encode(raw),
+                routing.to_headers(),
+                seconds=left,
+            )
             failpoints.reached("receiver_before_answer")
         metrics.RECEIVER_ACK.observe(time.monotonic() - began)
 
@@ -219,7 +271,11 @@ class Receiver:
         check = CHECKS.get(endpoint.provider)
         if check is None:
             return False
-        verdict = check(Claim(headers, body, time.time()), endpoint.secrets, age_seconds=self._settings.signature_age_seconds)
+        verdict = check(
+            Claim(headers, body, time.time()),
+            endpoint.secrets,
+            age_seconds=self._settings.signature_age_seconds,
+        )
         if verdict == "valid_old":
             metrics.RECEIVER_OLD_SIGNATURES.labels(endpoint.provider).inc()
         return verdict in ("valid", "valid_old")

@@ -39,9 +39,14 @@ def ycloud(claim: Claim, secrets: tuple[str, ...], *, age_seconds: float) -> Ver
     return _judge(claim, match[1], match[2], secrets, age_seconds)
 
 
-def chatwoot(claim: Claim, secrets: tuple[str, ...], *, age_seconds: float = FRESH_SECONDS) -> Verdict:
+def chatwoot(
+    claim: Claim, secrets: tuple[str, ...], *, age_seconds: float = FRESH_SECONDS
+) -> Verdict:
     """`X-Chatwoot-Signature: sha256=<hex>` over `X-Chatwoot-Timestamp.body`; the time is fresh at each attempt."""
-    given, stamp = claim.headers.get("x-chatwoot-signature"), claim.headers.get("x-chatwoot-timestamp")
+    given, stamp = (
+        claim.headers.get("x-chatwoot-signature"),
+        claim.headers.get("x-chatwoot-timestamp"),
+    )
     if given is None or stamp is None:
         return "missing"
     match = _CHATWOOT.fullmatch(given)
@@ -50,10 +55,17 @@ def chatwoot(claim: Claim, secrets: tuple[str, ...], *, age_seconds: float = FRE
     return _judge(claim, stamp, match[1], secrets, FRESH_SECONDS)
 
 
-def _judge(claim: Claim, stamp: str, signature: str, secrets: tuple[str, ...], age_seconds: float) -> Verdict:
+def _judge(
+    claim: Claim, stamp: str, signature: str, secrets: tuple[str, ...], age_seconds: float
+) -> Verdict:
     signed = stamp.encode() + b"." + claim.body
     # Every secret is tried, whichever fits: the time taken tells nothing.
-    fits = [hmac.compare_digest(hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest(), signature) for secret in secrets]
+    fits = [
+        hmac.compare_digest(
+            hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest(), signature
+        )
+        for secret in secrets
+    ]
     if not any(fits):
         return "mismatch"
     age = claim.now - int(stamp)
@@ -69,7 +81,9 @@ CHECKS: dict[str, Check] = {"ycloud": ycloud, "chatwoot": chatwoot}
 
 def sign(provider: str, secret: str, body: bytes, now: int) -> dict[str, str]:
     """The headers a provider would send: for sample traffic and tests."""
-    signature = hmac.new(secret.encode(), str(now).encode() + b"." + body, hashlib.sha256).hexdigest()
+    signature = hmac.new(
+        secret.encode(), str(now).encode() + b"." + body, hashlib.sha256
+    ).hexdigest()
     if provider == "chatwoot":
         return {"X-Chatwoot-Timestamp": str(now), "X-Chatwoot-Signature": f"sha256={signature}"}
     return {"YCloud-Signature": f"t={now},s={signature}"}

@@ -13,7 +13,10 @@ QUIET: ClientConfig = {"log_level": 2}
 
 def client_config(settings: Kafka) -> ClientConfig:
     """What every librdkafka client needs to reach the brokers."""
-    config: ClientConfig = {"bootstrap.servers": settings.bootstrap_servers, "security.protocol": settings.security_protocol}
+    config: ClientConfig = {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "security.protocol": settings.security_protocol,
+    }
     if settings.sasl_mechanism:
         config |= {
             "sasl.mechanism": settings.sasl_mechanism,
@@ -32,20 +35,23 @@ def transactional_producer_config(settings: Kafka, transactional_id: str) -> Cli
     CONCURRENT_TRANSACTIONS and waits one back-off; the default of 100 ms shows as p99 (measured 217 against 39 ms).
     """
     timeout_ms = int(settings.transaction_timeout_seconds * 1000)
-    return client_config(settings) | {
-        "transactional.id": transactional_id,
-        "transaction.timeout.ms": timeout_ms,
-        "message.timeout.ms": timeout_ms,
-        "linger.ms": 2,
-        "retry.backoff.ms": 10,
-        "retry.backoff.max.ms": 1000,
-        "partitioner": "murmur2_random",
-        "message.max.bytes": MAX_RECORD_BYTES,
-        "batch.num.messages": 10_000,
-        "batch.size": 1_000_000,
-        "queue.buffering.max.messages": 1_000_000,
-        "queue.buffering.max.kbytes": 65_536,  # a lane; a larger transaction waits for the brokers to take the first part
-    }
+    return (
+        client_config(settings)
+        | {
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": timeout_ms,
+            "message.timeout.ms": timeout_ms,
+            "linger.ms": 2,
+            "retry.backoff.ms": 10,
+            "retry.backoff.max.ms": 1000,
+            "partitioner": "murmur2_random",
+            "message.max.bytes": MAX_RECORD_BYTES,
+            "batch.num.messages": 10_000,
+            "batch.size": 1_000_000,
+            "queue.buffering.max.messages": 1_000_000,
+            "queue.buffering.max.kbytes": 65_536,  # a lane; a larger transaction waits for the brokers to take the first part
+        }
+    )
 
 
 def reader_config(settings: Kafka, group: str) -> ClientConfig:

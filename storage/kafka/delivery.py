@@ -43,7 +43,10 @@ class AcknowledgedProducer:
     @property
     def healthy(self) -> bool:
         """False until Kafka was reached once, and when nothing was acknowledged for a while although something was sent."""
-        return self._failing_since is None or time.monotonic() - self._failing_since < AWAY_AFTER_SECONDS
+        return (
+            self._failing_since is None
+            or time.monotonic() - self._failing_since < AWAY_AFTER_SECONDS
+        )
 
     async def check(self) -> None:
         """One round trip to the brokers; sets `healthy`."""
@@ -53,7 +56,15 @@ class AcknowledgedProducer:
         except KafkaException:
             self._failing_since = -math.inf
 
-    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float | None = None) -> None:
+    async def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Headers,
+        *,
+        seconds: float | None = None,
+    ) -> None:
         """Returns when Kafka has it. Raises Unavailable when it did not say so within `seconds` (at most `ack_seconds`): it may still be written."""
         loop = asyncio.get_running_loop()
         delivered: asyncio.Future[None] = loop.create_future()

@@ -20,7 +20,11 @@ class TopicReader:
 
     def __init__(self, settings: Kafka, group: str) -> None:
         self._partitions = settings.partitions
-        self._consumer = Consumer(reader_config(settings, group) | QUIET | {"enable.partition.eof": True, "queued.max.messages.kbytes": 65_536})
+        self._consumer = Consumer(
+            reader_config(settings, group)
+            | QUIET
+            | {"enable.partition.eof": True, "queued.max.messages.kbytes": 65_536}
+        )
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Partition → first offset, and the end up to which transactions are decided."""
@@ -32,16 +36,25 @@ class TopicReader:
 
     def since(self, topic: str, moment: datetime, ends: Mapping[int, int]) -> dict[int, int]:
         """Partition → offset of the first record of that moment or later; the end given where there is none."""
-        asked = [TopicPartition(topic, p, int(moment.timestamp() * 1000)) for p in range(self._partitions)]
+        asked = [
+            TopicPartition(topic, p, int(moment.timestamp() * 1000))
+            for p in range(self._partitions)
+        ]
         found = self._consumer.offsets_for_times(asked, timeout=_SECONDS)
-        return {one.partition: one.offset if one.offset >= 0 else ends[one.partition] for one in found}
+        return {
+            one.partition: one.offset if one.offset >= 0 else ends[one.partition] for one in found
+        }
 
     def committed(self, topic: str) -> dict[int, int]:
         """Partition → where the reader's group stands; a partition in which it committed nothing is left out."""
-        found = self._consumer.committed([TopicPartition(topic, p) for p in range(self._partitions)], timeout=_SECONDS)
+        found = self._consumer.committed(
+            [TopicPartition(topic, p) for p in range(self._partitions)], timeout=_SECONDS
+        )
         return {one.partition: one.offset for one in found if one.offset >= 0}
 
-    def read(self, topic: str, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[Message]:
+    def read(
+        self, topic: str, begin: Mapping[int, int], end: Mapping[int, int]
+    ) -> Iterator[Message]:
         """Every record from `begin` up to `end` (not included), in order within a partition."""
         left = {p: end[p] for p in begin if begin[p] < end[p]}
         self._consumer.assign([TopicPartition(topic, p, begin[p]) for p in left])

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from confluent_kafka.admin import NewTopic as _NewTopic
 
 from schemas.settings import Kafka
@@ -30,10 +36,14 @@ def apply_topics(settings: Kafka, names: Names) -> list[Applied]:
     wrong = [
         f"{names.topic(name)} has {len(there[names.topic(name)].partitions)} partitions, the settings say {settings.partitions}"
         for name in TOPICS
-        if names.topic(name) in there and len(there[names.topic(name)].partitions) != settings.partitions
+        if names.topic(name) in there
+        and len(there[names.topic(name)].partitions) != settings.partitions
     ]
     if wrong:
-        raise TopicsWrong("; ".join(wrong) + ". Set SENSORIUM_KAFKA__PARTITIONS to what is there, or use another namespace")
+        raise TopicsWrong(
+            "; ".join(wrong)
+            + ". Set SENSORIUM_KAFKA__PARTITIONS to what is there, or use another namespace"
+        )
     applied = _create(admin, settings, names, set(there))
     return applied + _configure(admin, settings, names, set(there))
 
@@ -49,7 +59,9 @@ def _create(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) 
         for name, topic in TOPICS.items()
         if names.topic(name) not in there
     ]
-    for future in admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS).values() if missing else ():
+    for future in (
+        admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS).values() if missing else ()
+    ):
         try:
             future.result(_TIMEOUT_SECONDS)
         except KafkaException as error:

@@ -7,7 +7,14 @@ from schemas.keys import MessageKey, TenantId
 _NAMESPACE = uuid.UUID("6f6b3a52-8c0e-5d0b-9a55-0d7f6d1f9e21")
 
 
-def object_key(prefix: str, tenant_id: TenantId, message_key: MessageKey, index: int, sha256: str, extension: str) -> str:
+def object_key(
+    prefix: str,
+    tenant_id: TenantId,
+    message_key: MessageKey,
+    index: int,
+    sha256: str,
+    extension: str,
+) -> str:
     """`<prefix>media/<tenant>/<uuid>.<ext>`; objects never change, so a second put writes the same bytes again."""
     name = uuid.uuid5(_NAMESPACE, f"{message_key}\n{index}\n{sha256}")
     return f"{prefix}media/{tenant_id}/{name}.{extension}"

@@ -66,7 +66,9 @@ class ObjectStore:
             secret_key=str(settings.secret_key),
             secure=address.scheme == "https",
             region=settings.region,
-            http_client=urllib3.PoolManager(maxsize=threads, timeout=timeouts, retries=urllib3.Retry(total=0)),
+            http_client=urllib3.PoolManager(
+                maxsize=threads, timeout=timeouts, retries=urllib3.Retry(total=0)
+            ),
         )
 
     async def ensure_bucket(self) -> None:
@@ -79,11 +81,21 @@ class ObjectStore:
         await self._call(ensure)
 
     async def put_file(self, key: str, path: Path, mime: str) -> None:
-        await self._call(lambda: self._client.fput_object(bucket_name=self._bucket, object_name=key, file_path=str(path), content_type=mime))
+        await self._call(
+            lambda: self._client.fput_object(
+                bucket_name=self._bucket, object_name=key, file_path=str(path), content_type=mime
+            )
+        )
 
     async def put_bytes(self, key: str, data: bytes, mime: str) -> None:
         await self._call(
-            lambda: self._client.put_object(bucket_name=self._bucket, object_name=key, data=BytesIO(data), length=len(data), content_type=mime)
+            lambda: self._client.put_object(
+                bucket_name=self._bucket,
+                object_name=key,
+                data=BytesIO(data),
+                length=len(data),
+                content_type=mime,
+            )
         )
 
     async def get(self, key: str, *, max_bytes: int) -> bytes:
@@ -104,13 +116,23 @@ class ObjectStore:
 
     async def stat(self, key: str) -> Stored | None:
         try:
-            return _stored(await self._call(lambda: self._client.stat_object(bucket_name=self._bucket, object_name=key)))
+            return _stored(
+                await self._call(
+                    lambda: self._client.stat_object(bucket_name=self._bucket, object_name=key)
+                )
+            )
         except ObjectMissing:
             return None
 
-    async def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def stream(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
         """The bytes from `offset` on, in pieces, never all at once in memory."""
-        answer = await self._call(lambda: self._client.get_object(bucket_name=self._bucket, object_name=key, offset=offset, length=length or 0))
+        answer = await self._call(
+            lambda: self._client.get_object(
+                bucket_name=self._bucket, object_name=key, offset=offset, length=length or 0
+            )
+        )
         try:
             while chunk := await self._call(lambda: bytes(answer.read(CHUNK_BYTES))):
                 yield chunk
@@ -120,12 +142,16 @@ class ObjectStore:
 
     async def list(self, prefix: str) -> AsyncIterator[Stored]:
         """Every object under the prefix."""
-        listing = iter(self._client.list_objects(bucket_name=self._bucket, prefix=prefix, recursive=True))
+        listing = iter(
+            self._client.list_objects(bucket_name=self._bucket, prefix=prefix, recursive=True)
+        )
         while (one := await self._call(lambda: next(listing, None))) is not None:
             yield _stored(one)
 
     async def delete(self, key: str) -> None:
-        await self._call(lambda: self._client.remove_object(bucket_name=self._bucket, object_name=key))
+        await self._call(
+            lambda: self._client.remove_object(bucket_name=self._bucket, object_name=key)
+        )
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -145,5 +171,9 @@ class ObjectStore:
 
 def _stored(found: Any) -> Stored:
     return Stored(
-        found.object_name, found.size or 0, found.content_type or "application/octet-stream", (found.etag or "").strip('"'), found.last_modified
+        found.object_name,
+        found.size or 0,
+        found.content_type or "application/octet-stream",
+        (found.etag or "").strip('"'),
+        found.last_modified,
     )

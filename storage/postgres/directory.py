@@ -77,7 +77,14 @@ class Directory:
     def provider_key(self, tenant_id: TenantId, provider: str) -> str | None:
         """An API key of the provider that the tenant gave with one of its endpoints."""
         endpoints = self._snapshot.endpoints_by_id.values()
-        return next((e.api_key for e in endpoints if e.tenant_id == tenant_id and e.provider == provider and e.api_key), None)
+        return next(
+            (
+                e.api_key
+                for e in endpoints
+                if e.tenant_id == tenant_id and e.provider == provider and e.api_key
+            ),
+            None,
+        )
 
     def tenant(self, tenant_id: TenantId) -> Tenant | None:
         return self._snapshot.tenants.get(tenant_id)
@@ -101,7 +108,11 @@ class Directory:
                 trouble = unavailable(error)
                 if trouble is None:
                     raise
-                log.warning("directory_unreachable", what=trouble.detail, age_seconds=round(self.age_seconds()) if self.loaded else None)
+                log.warning(
+                    "directory_unreachable",
+                    what=trouble.detail,
+                    age_seconds=round(self.age_seconds()) if self.loaded else None,
+                )
                 await asyncio.sleep(back_off)
                 back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
             else:
@@ -109,7 +120,9 @@ class Directory:
 
     async def _follow(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         """Listens first and reads then: what changes in between is read again."""
-        await connection.add_listener(f"{self._names.postgres_schema}_directory", lambda *_: self._changed.set())
+        await connection.add_listener(
+            f"{self._names.postgres_schema}_directory", lambda *_: self._changed.set()
+        )
         connection.add_termination_listener(lambda *_: self._changed.set())
         while not connection.is_closed():
             self._changed.clear()
@@ -129,15 +142,23 @@ class Directory:
             tenants = await connection.fetch(statements["tenants"])
             endpoints = await connection.fetch(statements["endpoints"])
             keys = await connection.fetch(statements["keys"])
-        known = [msgspec.json.decode(self._vault.open(row["sealed"]), type=Endpoint) for row in endpoints]
+        known = [
+            msgspec.json.decode(self._vault.open(row["sealed"]), type=Endpoint) for row in endpoints
+        ]
         return Snapshot(
             tenants={
                 row["tenant_id"]: Tenant(
-                    tenant_id=row["tenant_id"], settings=msgspec.json.decode(self._vault.open(row["settings"]), type=TenantSettings)
+                    tenant_id=row["tenant_id"],
+                    settings=msgspec.json.decode(
+                        self._vault.open(row["settings"]), type=TenantSettings
+                    ),
                 )
                 for row in tenants
             },
             endpoints_by_token={digest(endpoint.token): endpoint for endpoint in known},
             endpoints_by_id={endpoint.endpoint_id: endpoint for endpoint in known},
-            keys={row["key_sha256"]: ApiKey(tenant_id=row["tenant_id"], scope=row["scope"]) for row in keys},
+            keys={
+                row["key_sha256"]: ApiKey(tenant_id=row["tenant_id"], scope=row["scope"])
+                for row in keys
+            },
         )

@@ -23,10 +23,14 @@ class MediaObjects:
         self._pool = pool
         self._sql = queries("media_objects")
 
-    async def find(self, tenant_id: TenantId, message_key: MessageKey, index: int, url: str) -> StoredFile | None:
+    async def find(
+        self, tenant_id: TenantId, message_key: MessageKey, index: int, url: str
+    ) -> StoredFile | None:
         """The file of an attachment, as far as the sink has written it; None says nothing about the store."""
         try:
             row = await self._pool.fetchrow(self._sql["find"], tenant_id, message_key, index, url)
         except Exception as error:
             raise unavailable(error) or error from error
-        return None if row is None else StoredFile(row["object_key"], row["mime_type"], row["bytes"])
+        return (
+            None if row is None else StoredFile(row["object_key"], row["mime_type"], row["bytes"])
+        )

@@ -34,7 +34,9 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", names: Names
     """Applies what is missing and returns the names. Raises DatabaseAhead, changes nothing then."""
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{names.postgres_schema}"')  # a checked name: letters, digits, underscores
+        await connection.execute(
+            f'CREATE SCHEMA IF NOT EXISTS "{names.postgres_schema}"'
+        )  # a checked name: letters, digits, underscores
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"  # noqa: E501
         )
@@ -42,10 +44,16 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", names: Names
     for migration in await pending(connection):
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            if await connection.fetchval("SELECT true FROM schema_migrations WHERE name = $1", migration.name):
+            if await connection.fetchval(
+                "SELECT true FROM schema_migrations WHERE name = $1", migration.name
+            ):
                 continue
             await connection.execute(migration.sql)
-            await connection.execute("INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)", migration.name, migration.sha256)
+            await connection.execute(
+                "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)",
+                migration.name,
+                migration.sha256,
+            )
         applied.append(migration.name)
     return applied
 
@@ -53,10 +61,17 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", names: Names
 async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migration]:
     """What `migrate` would apply. Raises DatabaseAhead; asyncpg.UndefinedTableError for a database never migrated."""
     known = {migration.name: migration for migration in migrations()}
-    there = {row["name"]: row["sha256"] for row in await connection.fetch("SELECT name, sha256 FROM schema_migrations")}
+    there = {
+        row["name"]: row["sha256"]
+        for row in await connection.fetch("SELECT name, sha256 FROM schema_migrations")
+    }
     for name, sha256 in there.items():
         if name not in known:
-            raise DatabaseAhead(f"the database has migration {name}, which this program does not know: run the newer program")
+            raise DatabaseAhead(
+                f"the database has migration {name}, which this program does not know: run the newer program"
+            )
         if known[name].sha256 != sha256:
-            raise DatabaseAhead(f"migration {name} was applied with another text: the program was changed after the fact")
+            raise DatabaseAhead(
+                f"migration {name} was applied with another text: the program was changed after the fact"
+            )
     return [migration for name, migration in known.items() if name not in there]

@@ -32,18 +32,28 @@ def _options(settings: Postgres, names: Names, application: str) -> dict[str, An
         "dsn": str(settings.dsn),
         "command_timeout": COMMAND_SECONDS,
         "timeout": 10.0,
-        "server_settings": {"search_path": names.postgres_schema, "application_name": f"sensorium-{application}", "jit": "off"},
+        "server_settings": {
+            "search_path": names.postgres_schema,
+            "application_name": f"sensorium-{application}",
+            "jit": "off",
+        },
     }
 
 
-async def connect(settings: Postgres, names: Names, application: str = "command") -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(
+    settings: Postgres, names: Names, application: str = "command"
+) -> "asyncpg.Connection[asyncpg.Record]":
     """A connection whose search path is the namespace's schema."""
     return await asyncpg.connect(**_options(settings, names, application))
 
 
-async def create_pool(settings: Postgres, names: Names, application: str, *, size: int = 8) -> "asyncpg.Pool[asyncpg.Record]":
+async def create_pool(
+    settings: Postgres, names: Names, application: str, *, size: int = 8
+) -> "asyncpg.Pool[asyncpg.Record]":
     """A pool that connects when first used, so that a role starts while Postgres is away."""
-    pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(min_size=0, max_size=size, **_options(settings, names, application))
+    pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(
+        min_size=0, max_size=size, **_options(settings, names, application)
+    )
     return pool
 
 
@@ -51,6 +61,8 @@ def unavailable(error: BaseException, retry_after: float = 1.0) -> Unavailable |
     """Unavailable for what waiting may mend (a connection, a deadlock, a full disk), None for what it will not."""
     if isinstance(error, Unavailable):
         return error
-    if isinstance(error, _OF_THE_WORLD) or (isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)):
+    if isinstance(error, _OF_THE_WORLD) or (
+        isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
+    ):
         return Unavailable("postgres", retry_after, detail=type(error).__name__)
     return None

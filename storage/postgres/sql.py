@@ -7,11 +7,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 QUERIES_DIR = Path(__file__).parent / "queries"
-_BLOCK = re.compile(r"^-- name: (\w+)\n-- ([^\n]+)\n(.*?)(?=^-- name: |\Z)", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"^-- name: (\w+)\n-- ([^\n]+)\n(.*?)(?=^-- name: |\Z)", re.MULTILINE | re.DOTALL
+)
 
 
 @cache
 def queries(name: str) -> Mapping[str, str]:
     """Statement name → text, of queries/<name>.sql."""
     text = (QUERIES_DIR / f"{name}.sql").read_text()
-    return MappingProxyType({block[1]: block[3].strip().removesuffix(";") for block in _BLOCK.finditer(text)})
+    return MappingProxyType(
+        {block[1]: block[3].strip().removesuffix(";") for block in _BLOCK.finditer(text)}
+    )

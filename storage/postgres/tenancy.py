@@ -28,7 +28,9 @@ class Tenancy:
     async def add_tenant(self, name: str) -> TenantId:
         """Adding one again succeeds and changes nothing."""
         if not TENANT_PATTERN.fullmatch(name):
-            raise TenancyError(f"{name!r} is no tenant name: a letter or digit, then at most 62 letters, digits or hyphens, all lower case")
+            raise TenancyError(
+                f"{name!r} is no tenant name: a letter or digit, then at most 62 letters, digits or hyphens, all lower case"
+            )
         async with self._connection.transaction():
             sealed = self._vault.seal(msgspec.json.encode(TenantSettings()))
             if await self._connection.fetchval(self._sql["add_tenant"], name, sealed):
@@ -41,16 +43,24 @@ class Tenancy:
             sealed = await self._connection.fetchval(self._sql["tenant_settings"], name)
             if sealed is None:
                 raise TenancyError(f"there is no tenant {name!r}: sensorium tenants add {name}")
-            now = msgspec.to_builtins(msgspec.json.decode(self._vault.open(sealed), type=TenantSettings))
+            now = msgspec.to_builtins(
+                msgspec.json.decode(self._vault.open(sealed), type=TenantSettings)
+            )
             try:
                 settings = msgspec.convert(now | changes, TenantSettings, strict=False)
             except msgspec.ValidationError as error:
                 raise TenancyError(str(error)) from None
-            await self._connection.execute(self._sql["set_tenant_settings"], name, self._vault.seal(msgspec.json.encode(settings)))
+            await self._connection.execute(
+                self._sql["set_tenant_settings"],
+                name,
+                self._vault.seal(msgspec.json.encode(settings)),
+            )
             await self._audit(name, "tenant_set", ", ".join(sorted(changes)))
         return settings
 
-    async def add_endpoint(self, tenant: str, provider: str, *, secret: str | None, unsigned: bool, api_key: str | None) -> Endpoint:
+    async def add_endpoint(
+        self, tenant: str, provider: str, *, secret: str | None, unsigned: bool, api_key: str | None
+    ) -> Endpoint:
         """A new endpoint, each time. Without `secret` and `unsigned` it gets a secret of its own."""
         if not PROVIDER_PATTERN.fullmatch(provider):
             raise TenancyError(f"{provider!r} is no provider name: [a-z0-9_]+")
@@ -69,7 +79,12 @@ class Tenancy:
             if await self._connection.fetchval(self._sql["tenant_settings"], tenant) is None:
                 raise TenancyError(f"there is no tenant {tenant!r}: sensorium tenants add {tenant}")
             await self._connection.execute(
-                self._sql["add_endpoint"], tenant, endpoint.endpoint_id, provider, digest(endpoint.token), self._sealed(endpoint)
+                self._sql["add_endpoint"],
+                tenant,
+                endpoint.endpoint_id,
+                provider,
+                digest(endpoint.token),
+                self._sealed(endpoint),
             )
             await self._audit(tenant, "endpoint_added", f"{endpoint.endpoint_id} {provider}")
         return endpoint
@@ -77,7 +92,9 @@ class Tenancy:
     async def endpoint_of(self, tenant: str, provider: str) -> Endpoint | None:
         """The newest one."""
         sealed = await self._connection.fetchval(self._sql["newest_endpoint"], tenant, provider)
-        return None if sealed is None else msgspec.json.decode(self._vault.open(sealed), type=Endpoint)
+        return (
+            None if sealed is None else msgspec.json.decode(self._vault.open(sealed), type=Endpoint)
+        )
 
     async def rotate(self, token: str, *, drop: str | None) -> tuple[Endpoint, str | None]:
         """Adds a live secret, or ends the one given as `drop`. Returns the endpoint and the new secret, if one was made."""
@@ -88,16 +105,25 @@ class Tenancy:
             endpoint = msgspec.json.decode(self._vault.open(row["sealed"]), type=Endpoint)
             new: str | None = None
             if drop is None:
-                new = ("whsec_" if endpoint.provider == "ycloud" else "") + secrets.token_urlsafe(32)
+                new = ("whsec_" if endpoint.provider == "ycloud" else "") + secrets.token_urlsafe(
+                    32
+                )
                 live = (new, *endpoint.secrets)
             else:
                 if drop not in endpoint.secrets:
                     raise TenancyError("this endpoint has no such secret")
                 live = tuple(secret for secret in endpoint.secrets if secret != drop)
                 if not live:
-                    raise TenancyError("this is the endpoint's last secret: add another one first (sensorium endpoints rotate TOKEN)")
+                    raise TenancyError(
+                        "this is the endpoint's last secret: add another one first (sensorium endpoints rotate TOKEN)"
+                    )
             endpoint = msgspec.structs.replace(endpoint, secrets=live, unsigned=False)
-            await self._connection.execute(self._sql["reseal_endpoint"], endpoint.tenant_id, endpoint.endpoint_id, self._sealed(endpoint))
+            await self._connection.execute(
+                self._sql["reseal_endpoint"],
+                endpoint.tenant_id,
+                endpoint.endpoint_id,
+                self._sealed(endpoint),
+            )
             await self._audit(endpoint.tenant_id, "endpoint_rotated", endpoint.endpoint_id)
         return endpoint, new
 
@@ -113,7 +139,9 @@ class Tenancy:
 
     async def next_generation(self, command: str, detail: str) -> int:
         """For whatever redoes work: higher than all before."""
-        generation: int = await self._connection.fetchval(self._sql["next_generation"], command, detail)
+        generation: int = await self._connection.fetchval(
+            self._sql["next_generation"], command, detail
+        )
         return generation
 
     def _sealed(self, endpoint: Endpoint) -> bytes:

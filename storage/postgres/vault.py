@@ -22,7 +22,9 @@ class Vault:
         try:
             self._fernet = MultiFernet([Fernet(key) for key in self._keys])
         except ValueError as error:
-            raise VaultError("SENSORIUM_SECRETS__KEY is no key: 32 bytes in URL-safe base64, several separated by commas") from error
+            raise VaultError(
+                "SENSORIUM_SECRETS__KEY is no key: 32 bytes in URL-safe base64, several separated by commas"
+            ) from error
 
     def seal(self, plain: bytes) -> bytes:
         return self._fernet.encrypt(plain)
@@ -31,8 +33,13 @@ class Vault:
         try:
             return self._fernet.decrypt(sealed)
         except InvalidToken as error:
-            raise VaultError("a secret in the database was sealed with a key that is not in SENSORIUM_SECRETS__KEY") from error
+            raise VaultError(
+                "a secret in the database was sealed with a key that is not in SENSORIUM_SECRETS__KEY"
+            ) from error
 
     def derived_keys(self, purpose: str) -> list[bytes]:
         """One key for each live one, for signing: the first signs, any verifies."""
-        return [hmac.digest(key.encode(), b"sensorium:" + purpose.encode(), hashlib.sha256) for key in self._keys]
+        return [
+            hmac.digest(key.encode(), b"sensorium:" + purpose.encode(), hashlib.sha256)
+            for key in self._keys
+        ]

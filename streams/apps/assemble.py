@@ -39,7 +39,11 @@ def create_app(settings: Settings) -> LaneApp:
         "open",
         partitions=settings.kafka.partitions,
         new_state=KeptValues,
-        extra_topic_configs=COMPACTED | {"min.insync.replicas": str(settings.kafka.min_insync_replicas), "max.message.bytes": str(8 * 1024 * 1024)},
+        extra_topic_configs=COMPACTED
+        | {
+            "min.insync.replicas": str(settings.kafka.min_insync_replicas),
+            "max.message.bytes": str(8 * 1024 * 1024),
+        },
     )
     batches = app.batch_lanes(opened, weigh=weight)
 
@@ -120,7 +124,13 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
             version = assemble(state, now)
             state.last_version = version.version
             closed = version.status != "pending"
-            output = Output("enriched-messages", version.message_key, version, state.generation, version.conversation_id)
+            output = Output(
+                "enriched-messages",
+                version.message_key,
+                version,
+                state.generation,
+                version.conversation_id,
+            )
             last = folding.last[key]
             try:
                 writes.append(encoding.write(output, last.traceparent))
@@ -128,7 +138,12 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
                 closed = True
                 verdict = Quarantine("record_too_large", str(error))
                 writes.append(encoding.quarantined(last, "assemble", verdict))
-                lines = [one._replace(outcome="quarantined", reason=verdict.reason) if one.offset == last.offset else one for one in lines]
+                lines = [
+                    one._replace(outcome="quarantined", reason=verdict.reason)
+                    if one.offset == last.offset
+                    else one
+                    for one in lines
+                ]
         if key in folding.last:
             changelog.append(batch.state.put(key, None if closed else state.to_bytes()))
     batch.settle(writes, changelog, lines)

@@ -89,10 +89,14 @@ def _written(outcome: Outcome, arrival: Arrival, encoding: Encoding) -> tuple[Ou
     """What the outcome writes. A message that cannot be written down is set aside like one that cannot be read."""
     if isinstance(outcome, Forward):
         try:
-            return outcome, [encoding.write(output, arrival.traceparent) for output in outcome.outputs]
+            return outcome, [
+                encoding.write(output, arrival.traceparent) for output in outcome.outputs
+            ]
         except TooLarge as error:
             outcome = Quarantine("record_too_large", str(error))
-        except Exception as error:  # a value that the schema does not hold; the codec raises whatever it runs into
+        except (
+            Exception
+        ) as error:  # a value that the schema does not hold; the codec raises whatever it runs into
             outcome = Quarantine("stage_error", type(error).__name__)
     if isinstance(outcome, Quarantine):
         return outcome, [encoding.quarantined(arrival, "dedupe", outcome)]

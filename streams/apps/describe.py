@@ -29,7 +29,11 @@ class RealEyes:
         if isinstance(image, NotPrepared):
             return unfit(image)
         key = self._world.tenant(job.tenant_id).openai_key
-        return self._world.counted(await self._model.describe(image.data, image.mime, prompt=recipe.prompt or "", model=recipe.model, api_key=key))
+        return self._world.counted(
+            await self._model.describe(
+                image.data, image.mime, prompt=recipe.prompt or "", model=recipe.model, api_key=key
+            )
+        )
 
 
 def create_app(settings: Settings) -> LaneApp:
@@ -40,6 +44,14 @@ def create_app(settings: Settings) -> LaneApp:
     async def work(turn: Turn[VisionJob]) -> Forward:
         recipe = recipe_of(vision_recipe(world.tenant(turn.job.tenant_id), settings.openai))
         patience = Patience(turn.waited_seconds, settings.openai.retry_seconds)
-        return await describe(turn.job, recipe=recipe, eyes=eyes, results=world, patience=patience, source=turn.arrival.source, now=utc_now)
+        return await describe(
+            turn.job,
+            recipe=recipe,
+            eyes=eyes,
+            results=world,
+            patience=patience,
+            source=turn.arrival.source,
+            now=utc_now,
+        )
 
     return job_app(settings, JobStage("describe", VisionJob, work, world))

@@ -13,7 +13,9 @@ from schemas.topics import MAX_RECORD_BYTES, Names, Stage
 from streams.lanes.transactions import Write, headers_of
 from streams.stages.arrival import Arrival, quarantine
 
-PROCESS_KILLER = Quarantine("process_killer", "it was in hand three times when its process died, and was not read again")
+PROCESS_KILLER = Quarantine(
+    "process_killer", "it was in hand three times when its process died, and was not read again"
+)
 MAX_WRITE_BYTES = MAX_RECORD_BYTES - 16 * 1024
 """Value, key and headers of one write. The rest is for what Kafka's own framing adds: a broker refuses the whole batch."""
 _LARGEST_QUARANTINED_BYTES = MAX_WRITE_BYTES - 16 * 1024
@@ -38,16 +40,32 @@ class Encoding:
         """A Kafka record as stages know it."""
         headers = headers_of(message)
         return Arrival(
-            self.names.logical(message.topic() or ""), message.partition() or 0, message.offset() or 0, message.key() or b"", message.value(), headers
+            self.names.logical(message.topic() or ""),
+            message.partition() or 0,
+            message.offset() or 0,
+            message.key() or b"",
+            message.value(),
+            headers,
         )
 
     def write(self, output: Output, traceparent: str) -> Write:
         """The encoded record. Raises TooLarge."""
         record = output.record
         provider: str = getattr(record, "provider", "")
-        headers = Routing(tenant_id=record.tenant_id, provider=provider, traceparent=traceparent, generation=output.generation).to_headers()
-        partition = -1 if output.conversation_id is None else conversation_partition(record.tenant_id, output.conversation_id, self.partitions)
-        write = Write(self.names.topic(output.topic), output.key.encode(), encode(record), partition, headers)
+        headers = Routing(
+            tenant_id=record.tenant_id,
+            provider=provider,
+            traceparent=traceparent,
+            generation=output.generation,
+        ).to_headers()
+        partition = (
+            -1
+            if output.conversation_id is None
+            else conversation_partition(record.tenant_id, output.conversation_id, self.partitions)
+        )
+        write = Write(
+            self.names.topic(output.topic), output.key.encode(), encode(record), partition, headers
+        )
         size = len(write.key) + len(write.value or b"")
         if size > MAX_WRITE_BYTES:
             raise TooLarge(f"{type(record).__name__} of {size} bytes")
@@ -55,10 +73,27 @@ class Encoding:
 
     def quarantined(self, arrival: Arrival, stage: Stage, verdict: Quarantine) -> Write:
         """Under the key of the record that failed, which need not be text. One too large to be kept whole is kept by its place."""
-        size = len(arrival.key) + len(arrival.value or b"") + sum(len(name) + len(value) for name, value in arrival.headers)
+        size = (
+            len(arrival.key)
+            + len(arrival.value or b"")
+            + sum(len(name) + len(value) for name, value in arrival.headers)
+        )
         if size > _LARGEST_QUARANTINED_BYTES:
-            arrival = replace(arrival, value=None, headers=[header for header in arrival.headers if len(header[1]) <= 256])
-            verdict = Quarantine(verdict.reason, f"{size} bytes, kept only where they stand: {verdict.detail}")
+            arrival = replace(
+                arrival,
+                value=None,
+                headers=[header for header in arrival.headers if len(header[1]) <= 256],
+            )
+            verdict = Quarantine(
+                verdict.reason, f"{size} bytes, kept only where they stand: {verdict.detail}"
+            )
         record = quarantine(arrival, stage, verdict, utc_now())
-        routing = Routing(tenant_id=record.tenant_id, provider=arrival.provider, traceparent=arrival.traceparent, generation=arrival.generation)
-        return Write(self.names.topic("quarantine"), arrival.key, encode(record), -1, routing.to_headers())
+        routing = Routing(
+            tenant_id=record.tenant_id,
+            provider=arrival.provider,
+            traceparent=arrival.traceparent,
+            generation=arrival.generation,
+        )
+        return Write(
+            self.names.topic("quarantine"), arrival.key, encode(record), -1, routing.to_headers()
+        )

@@ -64,7 +64,11 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
         "jobs",
         partitions=settings.kafka.partitions,
         new_state=JobEntries,
-        extra_topic_configs=COMPACTED | {"min.insync.replicas": str(settings.kafka.min_insync_replicas), "max.message.bytes": str(MAX_RECORD_BYTES)},
+        extra_topic_configs=COMPACTED
+        | {
+            "min.insync.replicas": str(settings.kafka.min_insync_replicas),
+            "max.message.bytes": str(MAX_RECORD_BYTES),
+        },
     )
     workers = settings.worker.jobs
     queue = app.job_lanes(entries, workers, settings.worker.jobs_per_tenant, settle.refuse)
@@ -99,7 +103,9 @@ class _Settlement(Generic[J]):
                 return None
         except Undecodable as error:
             verdict = Quarantine("record_undecodable", str(error))
-        return Refusal(verdict.reason, self._quarantine(self._encoding.arrival(message), verdict, index=None))
+        return Refusal(
+            verdict.reason, self._quarantine(self._encoding.arrival(message), verdict, index=None)
+        )
 
     async def one(self, job: Job) -> None:
         """Calls the stage once and settles the job, whatever comes of it."""
@@ -115,13 +121,17 @@ class _Settlement(Generic[J]):
         try:
             record = decode(self._stage.kind, value)
         except Undecodable as error:
-            await self._set_aside(job, arrival, Quarantine("record_undecodable", str(error)), index=None)
+            await self._set_aside(
+                job, arrival, Quarantine("record_undecodable", str(error)), index=None
+            )
             return
         waited = max(0.0, time.time() - job.entry.first_attempt_at)
         began = time.monotonic()
         try:
             forward = await self._stage.work(Turn(record, arrival, waited))
-            writes = [self._encoding.write(output, arrival.traceparent) for output in forward.outputs]
+            writes = [
+                self._encoding.write(output, arrival.traceparent) for output in forward.outputs
+            ]
         except Unavailable as trouble:
             metrics.JOB_RETRIES.labels(self._stage.stage, trouble.what).inc()
             log.info(
@@ -134,17 +144,30 @@ class _Settlement(Generic[J]):
             )
             job.postpone(trouble)
         except TooLarge as error:
-            await self._set_aside(job, arrival, Quarantine("record_too_large", str(error)), record.index)
+            await self._set_aside(
+                job, arrival, Quarantine("record_too_large", str(error)), record.index
+            )
         except Exception as error:  # whatever this one record did to the stage, the others go on; the breaker looks at how often
-            log.exception("stage_error", tenant=arrival.tenant_id, message_key=record.message_key, stage=self._stage.stage)
-            await self._set_aside(job, arrival, Quarantine("stage_error", type(error).__name__), record.index)
+            log.exception(
+                "stage_error",
+                tenant=arrival.tenant_id,
+                message_key=record.message_key,
+                stage=self._stage.stage,
+            )
+            await self._set_aside(
+                job, arrival, Quarantine("stage_error", type(error).__name__), record.index
+            )
         else:
             await self._finish(job, writes, job.line("forwarded"))
         finally:
             metrics.JOB_SECONDS.labels(self._stage.stage).observe(time.monotonic() - began)
 
-    async def _set_aside(self, job: Job, arrival: Arrival, verdict: Quarantine, index: int | None) -> None:
-        await self._finish(job, self._quarantine(arrival, verdict, index), job.line("quarantined", verdict.reason))
+    async def _set_aside(
+        self, job: Job, arrival: Arrival, verdict: Quarantine, index: int | None
+    ) -> None:
+        await self._finish(
+            job, self._quarantine(arrival, verdict, index), job.line("quarantined", verdict.reason)
+        )
 
     async def _finish(self, job: Job, writes: list[Write], line: Line) -> None:
         """Once the gate lets it; a job whose lane was lost meanwhile only frees its worker."""
@@ -153,7 +176,9 @@ class _Settlement(Generic[J]):
 
     def _arrival(self, job: Job, value: bytes | None) -> Arrival:
         entry = job.entry
-        return Arrival(SOURCE_OF[self._stage.stage], job.partition, job.offset, entry.key, value, entry.headers)
+        return Arrival(
+            SOURCE_OF[self._stage.stage], job.partition, job.offset, entry.key, value, entry.headers
+        )
 
     def _quarantine(self, arrival: Arrival, verdict: Quarantine, index: int | None) -> list[Write]:
         """The record whole, and the word to the message that waits for it, in one transaction."""
@@ -171,5 +196,7 @@ class _Settlement(Generic[J]):
             at=utc_now(),
             reason="quarantined",
         )
-        told = self._encoding.write(Output("enrichments", key, failed, arrival.generation), arrival.traceparent)
+        told = self._encoding.write(
+            Output("enrichments", key, failed, arrival.generation), arrival.traceparent
+        )
         return [self._encoding.quarantined(arrival, stage, verdict), told._replace(key=arrival.key)]

@@ -15,7 +15,12 @@ from schemas.records import StoredJob
 from schemas.settings import Settings
 from schemas.tenants import TenantSettings
 from schemas.topics import Names
-from storage.objects.store import ObjectMissing, ObjectStore, ObjectStoreMisconfigured, ObjectTooLarge
+from storage.objects.store import (
+    ObjectMissing,
+    ObjectStore,
+    ObjectStoreMisconfigured,
+    ObjectTooLarge,
+)
 from storage.postgres.ai_results import AiResults, AnswerKey, RecordedAnswer
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
@@ -74,30 +79,69 @@ class ModelWorld:
         metrics.AI_CACHE.labels(self._stage, "miss" if recorded is None else "hit").inc()
         return None if recorded is None else _answer(recorded)
 
-    async def record(self, tenant_id: TenantId, message_key: MessageKey, sha256: str, recipe: Recipe, answer: Answer) -> Answer:
+    async def record(
+        self,
+        tenant_id: TenantId,
+        message_key: MessageKey,
+        sha256: str,
+        recipe: Recipe,
+        answer: Answer,
+    ) -> Answer:
         """Kept until it is recorded: a paid answer is not thrown away because Postgres is away for a moment."""
         assert self._results is not None
         recorded = RecordedAnswer(
-            answer.text, answer.refused, answer.model, answer.input_tokens, answer.output_tokens, answer.cost_microusd, answer.latency_ms
+            answer.text,
+            answer.refused,
+            answer.model,
+            answer.input_tokens,
+            answer.output_tokens,
+            answer.cost_microusd,
+            answer.latency_ms,
         )
         while True:
             try:
-                return _answer(await self._results.record(AnswerKey(tenant_id, sha256, recipe.id), self._stage, recipe.prompt_version, recorded))
+                return _answer(
+                    await self._results.record(
+                        AnswerKey(tenant_id, sha256, recipe.id),
+                        self._stage,
+                        recipe.prompt_version,
+                        recorded,
+                    )
+                )
             except Unavailable as trouble:
                 await asyncio.sleep(trouble.retry_after)
 
     def counted(self, answer: ModelAnswer) -> Answer:
         """The connector's answer as the stage knows it, counted."""
         model = answer.model if answer.model in _KNOWN_MODELS else "other"
-        metrics.AI_CALLS.labels(self._stage, model, "refused" if answer.refused else "answered").inc()
+        metrics.AI_CALLS.labels(
+            self._stage, model, "refused" if answer.refused else "answered"
+        ).inc()
         metrics.AI_TOKENS.labels(self._stage, model, "input").inc(answer.input_tokens)
         metrics.AI_TOKENS.labels(self._stage, model, "output").inc(answer.output_tokens)
         metrics.AI_COST.labels(self._stage, model).inc(answer.cost_microusd)
         metrics.AI_SECONDS.labels(self._stage).observe(answer.latency_ms / 1000)
-        return Answer(answer.text, answer.model, answer.refused, answer.input_tokens, answer.output_tokens, answer.cost_microusd, answer.latency_ms)
+        return Answer(
+            answer.text,
+            answer.model,
+            answer.refused,
+            answer.input_tokens,
+            answer.output_tokens,
+            answer.cost_microusd,
+            answer.latency_ms,
+        )
 
 
-_KNOWN_MODELS = frozenset({"gpt-4o", "gpt-4o-mini", "whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "stand-in"})
+_KNOWN_MODELS = frozenset(
+    {
+        "gpt-4o",
+        "gpt-4o-mini",
+        "whisper-1",
+        "gpt-4o-transcribe",
+        "gpt-4o-mini-transcribe",
+        "stand-in",
+    }
+)
 """Labels come from a closed set; a tenant's own model is "other"."""
 
 

@@ -45,7 +45,9 @@ class MediaWorld:
         self._store = ObjectStore(settings.objects)
         self._spool = Path(tempfile.gettempdir()) / f"sensorium-spool-{names.prefix or 'main'}"
         self._exempt = allowed_hosts(settings.media.allowed_private_hosts)
-        self._downloader = Downloader(allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=self._spool)
+        self._downloader = Downloader(
+            allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=self._spool
+        )
 
     async def open(self) -> None:
         await self.directory.start()
@@ -74,10 +76,17 @@ class MediaWorld:
         endpoint = self.directory.endpoint_by_id(job.endpoint_id) if job.endpoint_id else None
         ours = endpoint is not None and endpoint.tenant_id == job.tenant_id
         key = endpoint.api_key if endpoint is not None and ours else None
-        if key is None and job.endpoint_id:  # the endpoint is gone, or a repair chose another one of the tenant's
+        if (
+            key is None and job.endpoint_id
+        ):  # the endpoint is gone, or a repair chose another one of the tenant's
             key = self.directory.provider_key(job.tenant_id, job.provider)
         try:
-            return ways(job, api_key=key, ycloud_api_base=self._settings.providers.ycloud.api_base, exempt=self._exempt)
+            return ways(
+                job,
+                api_key=key,
+                ycloud_api_base=self._settings.providers.ycloud.api_base,
+                exempt=self._exempt,
+            )
         except ForeignHost:
             raise FileGone("media_refused_address") from None
 
@@ -86,7 +95,9 @@ class MediaWorld:
         if found is None:
             return None
         try:
-            return await self._downloader.spool(self._store.stream(found.object_key), found.mime_type, found.bytes)
+            return await self._downloader.spool(
+                self._store.stream(found.object_key), found.mime_type, found.bytes
+            )
         except (ObjectMissing, Refused):  # gone, or not what was stored: the provider may have it
             return None
         except ObjectStoreMisconfigured as wrong:
@@ -95,7 +106,10 @@ class MediaWorld:
     async def fetch(self, way: stage.Way, max_bytes: int) -> Downloaded:
         try:
             return await self._downloader.fetch(
-                way.url, headers=way.headers, max_bytes=max_bytes, deadline_seconds=self._settings.media.download_seconds
+                way.url,
+                headers=way.headers,
+                max_bytes=max_bytes,
+                deadline_seconds=self._settings.media.download_seconds,
             )
         except NotThere:
             raise FileNotThere from None
@@ -107,9 +121,18 @@ class MediaWorld:
 
     async def keep(self, job: MediaJob, fetched: stage.Fetched, kept: stage.Kept) -> str:
         if job.declared_sha256 is not None and job.declared_sha256 != fetched.sha256:
-            metrics.MEDIA_HASH_MISMATCH.labels(job.provider if job.provider in ("ycloud", "chatwoot") else "direct").inc()
-            log.warning("media_hash_mismatch", tenant=job.tenant_id, message_key=job.message_key, stage="store_media")
-        key = object_key(self._prefix, job.tenant_id, job.message_key, job.index, fetched.sha256, kept.extension)
+            metrics.MEDIA_HASH_MISMATCH.labels(
+                job.provider if job.provider in ("ycloud", "chatwoot") else "direct"
+            ).inc()
+            log.warning(
+                "media_hash_mismatch",
+                tenant=job.tenant_id,
+                message_key=job.message_key,
+                stage="store_media",
+            )
+        key = object_key(
+            self._prefix, job.tenant_id, job.message_key, job.index, fetched.sha256, kept.extension
+        )
         try:
             await self._store.put_file(key, fetched.path, kept.mime)
         except ObjectStoreMisconfigured as wrong:

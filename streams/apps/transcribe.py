@@ -49,6 +49,14 @@ def create_app(settings: Settings) -> LaneApp:
     async def work(turn: Turn[AudioJob]) -> Forward:
         recipe = recipe_of(speech_recipe(world.tenant(turn.job.tenant_id), settings.openai))
         patience = Patience(turn.waited_seconds, settings.openai.retry_seconds)
-        return await transcribe(turn.job, recipe=recipe, ears=ears, results=world, patience=patience, source=turn.arrival.source, now=utc_now)
+        return await transcribe(
+            turn.job,
+            recipe=recipe,
+            ears=ears,
+            results=world,
+            patience=patience,
+            source=turn.arrival.source,
+            now=utc_now,
+        )
 
     return job_app(settings, JobStage("transcribe", AudioJob, work, world))

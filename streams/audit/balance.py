@@ -36,7 +36,9 @@ class Audit:
         for place, records in facts.sources.items():  # 1
             book = self._books[place] = balance(place, records, facts.receipts.get(place, []))
             self._note_open(place, book, report)
-            report.add(one for one in book.findings if self._wanted.includes(one.tenant) or not one.tenant)
+            report.add(
+                one for one in book.findings if self._wanted.includes(one.tenant) or not one.tenant
+            )
         report.add(facts.findings)
         self._sum_up(report)
         report.add(self._accepted(accepted))  # 2
@@ -48,7 +50,12 @@ class Audit:
         report.add(self._deliveries())
         report.add(self._objects())  # 6
         report.checked = {
-            **{SOURCE_OF[stage]: sum(len(r) for place, r in facts.sources.items() if place.stage == stage) for stage in SOURCE_OF},
+            **{
+                SOURCE_OF[stage]: sum(
+                    len(r) for place, r in facts.sources.items() if place.stage == stage
+                )
+                for stage in SOURCE_OF
+            },
             "receipts": sum(len(found) for found in facts.receipts.values()),
             "messages": len(facts.versions.newest),
             "rows": len(facts.rows),
@@ -66,7 +73,19 @@ class Audit:
             self._waiting[key] = place.stage
             if self._old(seen.at_ms):
                 age = (self._now_ms - seen.at_ms) / 1000
-                report.add([Finding("stuck", place.stage, f"{place}@{seen.offset} waits", tenant_of(seen.key), key, seen.at_ms, round(age, 1))])
+                report.add(
+                    [
+                        Finding(
+                            "stuck",
+                            place.stage,
+                            f"{place}@{seen.offset} waits",
+                            tenant_of(seen.key),
+                            key,
+                            seen.at_ms,
+                            round(age, 1),
+                        )
+                    ]
+                )
 
     def _sum_up(self, report: Report) -> None:
         for seen, line in self._raw():
@@ -103,7 +122,9 @@ class Audit:
                 if line.outcome == "forwarded":
                     times = openings.pop((place.partition, offset, line.generation * 1000 + 1), 0)
                     if times > 1 or (not times and offset not in self._just_settled(place)):
-                        what = f"{place}@{offset} was forwarded and opened its message {times} times"
+                        what = (
+                            f"{place}@{offset} was forwarded and opened its message {times} times"
+                        )
                         yield self._of_line("lost" if not times else "twice", "dedupe", what, line)
         for partition, offset, version in openings:
             place = Place("dedupe", partition)
@@ -112,19 +133,32 @@ class Audit:
             # Settled after the receipts were read, or its receipt stands behind an open transaction: in flight.
             if seen is not None and offset not in self._books[place].open:
                 what = f"raw-messages[{partition}]@{offset} opened a message and was not forwarded"
-                yield Finding("unexplained", "dedupe", what, tenant_of(seen.key), seen.key.decode(errors="replace"), seen.at_ms)
+                yield Finding(
+                    "unexplained",
+                    "dedupe",
+                    what,
+                    tenant_of(seen.key),
+                    seen.key.decode(errors="replace"),
+                    seen.at_ms,
+                )
 
     def _swallowed(self) -> Iterator[Finding]:
         """A key that is known was forwarded once: else it was claimed, and its message never came out."""
         for place, book in self._books.items():
             if place.stage != "dedupe" or self._is_sink_behind(place.partition):
                 continue
-            known = {line.key: line for line in book.settled.values() if line.outcome == "duplicate" or line.reason == "update"}
+            known = {
+                line.key: line
+                for line in book.settled.values()
+                if line.outcome == "duplicate" or line.reason == "update"
+            }
             forwarded = {line.key for line in book.settled.values() if line.outcome == "forwarded"}
             for key, line in known.items():
                 row = self._facts.arrivals.get(storable(key.decode(errors="replace")))
                 if key not in forwarded and row is not None and row["outcome"] != "forwarded":
-                    yield self._of_line("lost", "dedupe", "taken for known, and never forwarded", line)
+                    yield self._of_line(
+                        "lost", "dedupe", "taken for known, and never forwarded", line
+                    )
 
     def _quarantined(self) -> Iterator[Finding]:
         for place, book in self._books.items():
@@ -135,21 +169,32 @@ class Audit:
                 stands = self._facts.quarantined.get(where)
                 if stands is None:
                     if offset not in self._just_settled(place):
-                        yield self._of_line("lost", place.stage, f"{place}@{offset} was quarantined and is not in quarantine", line)
+                        yield self._of_line(
+                            "lost",
+                            place.stage,
+                            f"{place}@{offset} was quarantined and is not in quarantine",
+                            line,
+                        )
                 elif self._is_without_row(where):
-                    yield self._of_line("lost", "sink", f"{place}@{offset} is in quarantine and has no row", line)
+                    yield self._of_line(
+                        "lost", "sink", f"{place}@{offset} is in quarantine and has no row", line
+                    )
 
     def _rows(self) -> Iterator[Finding]:
         for key, newest in self._facts.versions.newest.items():
             row = self._facts.rows.get(key)
             if (where := _at_sink(newest)) in self._facts.quarantined:
                 if self._is_without_row(where):
-                    yield self._of_message("lost", "version {} is in quarantine and has no row there", key, newest)
+                    yield self._of_message(
+                        "lost", "version {} is in quarantine and has no row there", key, newest
+                    )
             elif self._sink_passed("enriched-messages", newest.partition, newest.offset):
                 if row is None:
                     yield self._of_message("lost", "version {} has no row", key, newest)
                 elif row["version"] < newest.version and not _is_after_horizon(row, newest):
-                    yield self._of_message("lost", f"the row has version {row['version']}, the topic {{}}", key, newest)
+                    yield self._of_message(
+                        "lost", f"the row has version {row['version']}, the topic {{}}", key, newest
+                    )
             elif self._old(newest.enriched_ms):
                 yield self._of_message("stuck", "version {} waits for the sink", key, newest)
         for key, row in self._facts.rows.items():
@@ -159,12 +204,27 @@ class Audit:
             received_ms = int(row["received_at"].timestamp() * 1000)
             newest_there = self._facts.versions.newest.get(key)
             if newest_there is None and received_ms >= self._wanted.since.timestamp() * 1000:
-                yield Finding("unexplained", "sink", "a row without a record in enriched-messages", row["tenant_id"], key, received_ms)
+                yield Finding(
+                    "unexplained",
+                    "sink",
+                    "a row without a record in enriched-messages",
+                    row["tenant_id"],
+                    key,
+                    received_ms,
+                )
             elif newest_there is not None and _at_sink(newest_there) in self._facts.quarantined:
                 continue  # what would complete it was refused
             elif row["status"] == "pending" and key not in self._waiting:
                 age = round((self._now_ms - enriched_ms) / 1000, 1)
-                yield Finding("stuck", "assemble", "pending, and no stage has work for it", row["tenant_id"], key, received_ms, age)
+                yield Finding(
+                    "stuck",
+                    "assemble",
+                    "pending, and no stage has work for it",
+                    row["tenant_id"],
+                    key,
+                    received_ms,
+                    age,
+                )
 
     def _deliveries(self) -> Iterator[Finding]:
         """Live deliveries of each raw key against the row that counts them. More may have come before the time looked at."""
@@ -189,25 +249,50 @@ class Audit:
             at_ms = int(row["stored_at"].timestamp() * 1000)
             there = facts.objects.get(key)
             if there is None:
-                yield Finding("lost", "store_media", f"{key} is not in the store", row["tenant_id"], row["message_key"], at_ms)
+                yield Finding(
+                    "lost",
+                    "store_media",
+                    f"{key} is not in the store",
+                    row["tenant_id"],
+                    row["message_key"],
+                    at_ms,
+                )
             elif there.bytes != row["bytes"]:
                 what = f"{key} has {there.bytes} bytes, stored were {row['bytes']}"
-                yield Finding("unexplained", "store_media", what, row["tenant_id"], row["message_key"], at_ms)
+                yield Finding(
+                    "unexplained", "store_media", what, row["tenant_id"], row["message_key"], at_ms
+                )
         for key, stored in facts.objects.items():
             at_ms = int(stored.modified.timestamp() * 1000)
-            if key not in facts.object_rows and stored.modified >= self._wanted.since and self._old(at_ms):
-                yield Finding("unexplained", "store_media", f"{key} is in the store and no message has it", tenant_of_object(key), at_ms=at_ms)
+            if (
+                key not in facts.object_rows
+                and stored.modified >= self._wanted.since
+                and self._old(at_ms)
+            ):
+                yield Finding(
+                    "unexplained",
+                    "store_media",
+                    f"{key} is in the store and no message has it",
+                    tenant_of_object(key),
+                    at_ms=at_ms,
+                )
 
     def _is_without_row(self, refused: QuarantinePlace) -> bool:
         stands = self._facts.quarantined[refused]
-        return refused not in self._facts.quarantine_rows and self._sink_passed("quarantine", *stands)
+        return refused not in self._facts.quarantine_rows and self._sink_passed(
+            "quarantine", *stands
+        )
 
     def _just_settled(self, place: Place) -> set[int]:
         """Offsets with a young receipt. The brokers end a transaction partition by partition, and an open one hides what stands
         behind it: what the receipt tells of may not be seen elsewhere yet.
         """
         if place not in self._young:
-            young = (one for one in self._facts.receipts.get(place, []) if not self._old(int(one.at.timestamp() * 1000)))
+            young = (
+                one
+                for one in self._facts.receipts.get(place, [])
+                if not self._old(int(one.at.timestamp() * 1000))
+            )
             self._young[place] = {line.offset for one in young for line in lines_of(one)}
         return self._young[place]
 
@@ -216,15 +301,32 @@ class Audit:
 
     def _is_sink_behind(self, partition: int) -> bool:
         """Whether receipts that were read are not yet counted."""
-        return self._facts.positions.get(("receipts", partition), -1) < self._facts.receipt_ends.get(partition, 0)
+        return self._facts.positions.get(
+            ("receipts", partition), -1
+        ) < self._facts.receipt_ends.get(partition, 0)
 
     @staticmethod
     def _of_line(kind: Kind, stage: str, what: str, line: Line) -> Finding:
-        return Finding(kind, stage, what, tenant_of(line.key), line.key.decode(errors="replace"), line.received_ms)
+        return Finding(
+            kind,
+            stage,
+            what,
+            tenant_of(line.key),
+            line.key.decode(errors="replace"),
+            line.received_ms,
+        )
 
     def _of_message(self, kind: Kind, what: str, key: str, newest: Newest) -> Finding:
         age = round((self._now_ms - newest.enriched_ms) / 1000, 1) if kind == "stuck" else None
-        return Finding(kind, "sink", what.format(newest.version), tenant_of(key.encode()), key, newest.received_ms, age)
+        return Finding(
+            kind,
+            "sink",
+            what.format(newest.version),
+            tenant_of(key.encode()),
+            key,
+            newest.received_ms,
+            age,
+        )
 
 
 def _at_sink(newest: Newest) -> QuarantinePlace:

@@ -71,7 +71,10 @@ class Gathering:
     def from_kafka(self) -> Facts:
         """Source topics, then receipts, then what the stages wrote. Blocks."""
         facts = Facts()
-        ends = {name: self._reader.ends(self._names.topic(name)) for name in {SOURCE_OF[stage] for stage in STAGES}}
+        ends = {
+            name: self._reader.ends(self._names.topic(name))
+            for name in {SOURCE_OF[stage] for stage in STAGES}
+        }
         try:
             for stage in STAGES:
                 self._source(facts, stage, ends[SOURCE_OF[stage]])
@@ -83,27 +86,52 @@ class Gathering:
             self._reader.close()
         return facts
 
-    async def from_stores(self, facts: Facts, connection: "asyncpg.Connection[asyncpg.Record]", store: ObjectStore) -> None:
+    async def from_stores(
+        self, facts: Facts, connection: "asyncpg.Connection[asyncpg.Record]", store: ObjectStore
+    ) -> None:
         """Rows, then objects. What Kafka and the store showed is looked up by its key: its row may be older than the time looked at."""
         statements, since = queries("audit"), (self._wanted.since, self._wanted.tenant)
         facts.positions = {
-            (self._names.logical(row["topic"]), row["partition"]): row["next_offset"] for row in await connection.fetch(statements["positions"])
+            (self._names.logical(row["topic"]), row["partition"]): row["next_offset"]
+            for row in await connection.fetch(statements["positions"])
         }
-        facts.rows = {row["message_key"]: row for row in await connection.fetch(statements["rows"], *since)}
-        keys = [(tenant_of(key.encode()), storable(key)) for key in facts.versions.newest if key not in facts.rows]
-        facts.rows |= {row["message_key"]: row for row in await _of(connection, statements["rows_of"], keys)}
-        raw = {seen.key for place, records in facts.sources.items() if place.stage == "dedupe" for seen in records.values()}
+        facts.rows = {
+            row["message_key"]: row for row in await connection.fetch(statements["rows"], *since)
+        }
+        keys = [
+            (tenant_of(key.encode()), storable(key))
+            for key in facts.versions.newest
+            if key not in facts.rows
+        ]
+        facts.rows |= {
+            row["message_key"]: row for row in await _of(connection, statements["rows_of"], keys)
+        }
+        raw = {
+            seen.key
+            for place, records in facts.sources.items()
+            if place.stage == "dedupe"
+            for seen in records.values()
+        }
         arrivals = await _of(connection, statements["arrivals_of"], [_arrival(key) for key in raw])
         facts.arrivals = {row["message_key"]: row for row in arrivals}
         places = await _of(connection, statements["quarantined_of"], list(facts.quarantined))
-        facts.quarantine_rows = {(row["stage"], row["topic"], row["partition"], row["offset"]) for row in places}
-        facts.object_rows = {row["object_key"]: row for row in await connection.fetch(statements["objects"], *since)}
+        facts.quarantine_rows = {
+            (row["stage"], row["topic"], row["partition"], row["offset"]) for row in places
+        }
+        facts.object_rows = {
+            row["object_key"]: row for row in await connection.fetch(statements["objects"], *since)
+        }
         prefix = f"{self._names.object_prefix}media/{self._wanted.tenant + '/' if self._wanted.tenant else ''}"
         async for stored in store.list(prefix):  # the whole bucket passes by, and is not kept
             if stored.modified >= self._wanted.since or stored.key in facts.object_rows:
                 facts.objects[stored.key] = stored
-        suspects = [(tenant_of_object(key), key) for key in facts.objects if key not in facts.object_rows]
-        facts.object_rows |= {row["object_key"]: row for row in await _of(connection, statements["objects_of"], suspects)}
+        suspects = [
+            (tenant_of_object(key), key) for key in facts.objects if key not in facts.object_rows
+        ]
+        facts.object_rows |= {
+            row["object_key"]: row
+            for row in await _of(connection, statements["objects_of"], suspects)
+        }
 
     def _all(self, name: TopicName, ends: dict[int, int] | None = None) -> Iterator[Message]:
         topic = self._names.topic(name)
@@ -127,21 +155,41 @@ class Gathering:
                 receipt = decode(Receipt, message.value())
                 check_columns(receipt)
                 place = Place(receipt.stage, receipt.partition)  # type: ignore[arg-type]
-                found[place] += [receipt] if self._wanted.tenant is None else narrowed(receipt, facts.sources.get(place, {}))
+                found[place] += (
+                    [receipt]
+                    if self._wanted.tenant is None
+                    else narrowed(receipt, facts.sources.get(place, {}))
+                )
             except Undecodable as error:
-                facts.findings.append(Finding("unexplained", "receipts", f"receipts[{message.partition()}]@{message.offset()}: {error}"))
+                facts.findings.append(
+                    Finding(
+                        "unexplained",
+                        "receipts",
+                        f"receipts[{message.partition()}]@{message.offset()}: {error}",
+                    )
+                )
         facts.receipts = dict(found)
 
     def _enriched(self, facts: Facts) -> Iterator[tuple[int, int, bytes, EnrichedMessage]]:
         for message in self._all("enriched-messages"):
-            key, partition, offset, value = message.key() or b"", message.partition() or 0, message.offset() or 0, message.value()
+            key, partition, offset, value = (
+                message.key() or b"",
+                message.partition() or 0,
+                message.offset() or 0,
+                message.value(),
+            )
             if value is None or not self._wanted.includes(tenant_of(key)):
                 continue
             try:
                 yield partition, offset, key, decode(EnrichedMessage, value)
             except Undecodable as error:
                 facts.findings.append(
-                    Finding("unexplained", "enriched-messages", f"enriched-messages[{partition}]@{offset}: {error}", tenant_of(key))
+                    Finding(
+                        "unexplained",
+                        "enriched-messages",
+                        f"enriched-messages[{partition}]@{offset}: {error}",
+                        tenant_of(key),
+                    )
                 )
 
     def _quarantined(self, facts: Facts, message: Message) -> None:
@@ -149,16 +197,27 @@ class Gathering:
         try:
             record = decode(Quarantined, message.value())
         except Undecodable as error:
-            facts.findings.append(Finding("unexplained", "quarantine", f"quarantine[{partition}]@{offset}: {error}"))
+            facts.findings.append(
+                Finding("unexplained", "quarantine", f"quarantine[{partition}]@{offset}: {error}")
+            )
             return
-        facts.quarantined[record.stage, record.topic, record.partition, record.offset] = (partition, offset)
+        facts.quarantined[record.stage, record.topic, record.partition, record.offset] = (
+            partition,
+            offset,
+        )
 
 
-async def _of(connection: "asyncpg.Connection[asyncpg.Record]", statement: str, asked: Sequence[tuple[Any, ...]]) -> list[asyncpg.Record]:
+async def _of(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    statement: str,
+    asked: Sequence[tuple[Any, ...]],
+) -> list[asyncpg.Record]:
     """The rows a statement gives for these; an argument of it is a column."""
     found: list[asyncpg.Record] = []
     for at in range(0, len(asked), CHUNK):
-        found += await connection.fetch(statement, *(list(column) for column in zip(*asked[at : at + CHUNK], strict=True)))
+        found += await connection.fetch(
+            statement, *(list(column) for column in zip(*asked[at : at + CHUNK], strict=True))
+        )
     return found
 
 

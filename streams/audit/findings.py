@@ -46,7 +46,10 @@ class Hour:
     findings: Counter[Kind] = field(default_factory=Counter)
 
     def document(self) -> dict[str, Any]:
-        counted = {name: self.outcomes[name] for name in ("forwarded", "duplicate", "skipped", "quarantined")}
+        counted = {
+            name: self.outcomes[name]
+            for name in ("forwarded", "duplicate", "skipped", "quarantined")
+        }
         return {
             "received": self.received,
             "redone": self.redone,
@@ -90,7 +93,11 @@ class Report:
             "totals": total.document(),
             "checked": self.checked,
             "hours": [
-                {"tenant": tenant, "hour": datetime.fromtimestamp(number * HOUR_MS / 1000, UTC).isoformat(), **hour.document()}
+                {
+                    "tenant": tenant,
+                    "hour": datetime.fromtimestamp(number * HOUR_MS / 1000, UTC).isoformat(),
+                    **hour.document(),
+                }
                 for (tenant, number), hour in sorted(self.hours.items())
             ],
             "findings": [asdict(one) for one in self.findings[:most]],

@@ -61,10 +61,19 @@ def balance(place: Place, records: Mapping[int, Seen], receipts: Iterable[Receip
             if record is None:
                 continue  # of another time, or deleted by its retention
             if record.key != line.key:
-                book.findings.append(_finding("unexplained", place, record, f"a receipt gives {place}@{line.offset} another key"))
+                book.findings.append(
+                    _finding(
+                        "unexplained",
+                        place,
+                        record,
+                        f"a receipt gives {place}@{line.offset} another key",
+                    )
+                )
             _enter(place.stage, line, taken, ended, book)
     for offset, record in records.items():
-        book.findings += _judge(place, record, taken[offset], ended[offset], offset < (position or 0))
+        book.findings += _judge(
+            place, record, taken[offset], ended[offset], offset < (position or 0)
+        )
         if not ended[offset] and (taken[offset] or offset >= (position or 0)):
             book.open[offset] = record
     return book
@@ -103,9 +112,18 @@ def _judge(place: Place, record: Seen, taken: int, ended: int, passed: bool) -> 
 
 def _broken_chain(place: Place, before: int, after: int) -> Finding:
     if after > before:
-        return Finding("unexplained", place.stage, f"receipts of {place} have a gap from {before} to {after}")
+        return Finding(
+            "unexplained", place.stage, f"receipts of {place} have a gap from {before} to {after}"
+        )
     return Finding("twice", place.stage, f"receipts of {place} go back from {before} to {after}")
 
 
 def _finding(kind: Kind, place: Place, record: Seen, what: str) -> Finding:
-    return Finding(kind, place.stage, what, tenant_of(record.key), record.key.decode(errors="replace"), record.at_ms)
+    return Finding(
+        kind,
+        place.stage,
+        what,
+        tenant_of(record.key),
+        record.key.decode(errors="replace"),
+        record.at_ms,
+    )

@@ -37,19 +37,30 @@ def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage]]) -> Vers
     last: dict[tuple[str, int], int] = {}
     for partition, offset, key, message in records:
         name, generation = message.message_key, message.version // 1000
-        received_ms, enriched_ms = int(message.received_at.timestamp() * 1000), int(message.enriched_at.timestamp() * 1000)
+        received_ms, enriched_ms = (
+            int(message.received_at.timestamp() * 1000),
+            int(message.enriched_at.timestamp() * 1000),
+        )
         where = f"enriched-messages[{partition}]@{offset}"
         if key != name.encode() or tenant_of(key) != message.tenant_id:
             what = f"{where}: key, message key and tenant do not belong together"
-            found.findings.append(Finding("unexplained", "enriched-messages", what, message.tenant_id, name, received_ms))
+            found.findings.append(
+                Finding(
+                    "unexplained", "enriched-messages", what, message.tenant_id, name, received_ms
+                )
+            )
         before = last.get((name, generation), 0)
         if message.version <= before:
             what = f"{where}: version {message.version} follows {before}"
-            found.findings.append(Finding("twice", "enriched-messages", what, message.tenant_id, name, received_ms))
+            found.findings.append(
+                Finding("twice", "enriched-messages", what, message.tenant_id, name, received_ms)
+            )
         last[name, generation] = max(before, message.version)
         if message.version % 1000 == 1:
             found.openings[message.source.partition, message.source.offset, message.version] += 1
         known = found.newest.get(name)
         if known is None or known.version < message.version:
-            found.newest[name] = Newest(message.version, received_ms, enriched_ms, partition, offset)
+            found.newest[name] = Newest(
+                message.version, received_ms, enriched_ms, partition, offset
+            )
     return found

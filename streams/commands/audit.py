@@ -24,14 +24,31 @@ SHOWN = 20
 
 @click.command()
 @click.option("--tenant", help="Only this tenant.")
-@click.option("--since", help="From this time on, as 2026-01-31T12:00:00Z; by default the last 24 hours.")
-@click.option("--stuck-seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="What waits longer is stuck.")
 @click.option(
-    "--accepted", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file of message keys, a line each, that were answered 2xx."
+    "--since", help="From this time on, as 2026-01-31T12:00:00Z; by default the last 24 hours."
+)
+@click.option(
+    "--stuck-seconds",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="What waits longer is stuck.",
+)
+@click.option(
+    "--accepted",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of message keys, a line each, that were answered 2xx.",
 )
 @as_json_option
 @click.pass_context
-def audit(context: click.Context, tenant: str | None, since: str | None, stuck_seconds: float, accepted: Path | None, as_json: bool) -> None:
+def audit(
+    context: click.Context,
+    tenant: str | None,
+    since: str | None,
+    stuck_seconds: float,
+    accepted: Path | None,
+    as_json: bool,
+) -> None:
     """Holds receiver, raw topic, receipts, enriched topic, rows and objects against each other. Runs on a live system.
 
     Exit code 1 when something is lost, twice, stuck or unexplained.
@@ -39,7 +56,9 @@ def audit(context: click.Context, tenant: str | None, since: str | None, stuck_s
     settings = command_settings()
     wanted = Wanted(moment(since) or datetime.now(UTC) - DAY, tenant)
     keys = _keys(accepted) if accepted is not None else []
-    began_ms = int(time.time() * 1000)  # a long audit must not take for stuck what came while it read
+    began_ms = int(
+        time.time() * 1000
+    )  # a long audit must not take for stuck what came while it read
 
     async def work() -> Report:
         return Audit(await _gather(settings, wanted), wanted, began_ms, stuck_seconds).report(keys)
@@ -47,7 +66,9 @@ def audit(context: click.Context, tenant: str | None, since: str | None, stuck_s
     try:
         report = run_command(work)
     except (KafkaException, TimeoutError, Unavailable) as error:
-        raise click.ClickException(f"{error}: the audit needs Kafka, Postgres and the object store; sensorium doctor says which is away") from None
+        raise click.ClickException(
+            f"{error}: the audit needs Kafka, Postgres and the object store; sensorium doctor says which is away"
+        ) from None
     document = {"since": wanted.since.isoformat(), "tenant": tenant, **report.document()}
     emit(document, as_json, _lines(document))
     context.exit(0 if report.balanced else 1)
@@ -55,7 +76,9 @@ def audit(context: click.Context, tenant: str | None, since: str | None, stuck_s
 
 def _keys(accepted: Path) -> list[str]:
     """A key may hold spaces, and what `splitlines` splits at; what is not text is replaced as in the keys of the log."""
-    return [key for key in accepted.read_text(encoding="utf-8", errors="replace").split("\n") if key]
+    return [
+        key for key in accepted.read_text(encoding="utf-8", errors="replace").split("\n") if key
+    ]
 
 
 async def _gather(settings: Settings, wanted: Wanted) -> Facts:
@@ -78,13 +101,25 @@ def _lines(document: dict[str, Any]) -> list[str]:
     total = {"tenant": "all", "hour": "", **document["totals"]}
     lines = [head]
     for hour in [*hours, total]:
-        lines.append(f"{hour['tenant']:20} {hour['hour']:17}" + "".join(f" {hour[name]:>{widths[name]}}" for name in columns))
-    lines += ["", "looked at: " + ", ".join(f"{count} {name}" for name, count in document["checked"].items())]
+        lines.append(
+            f"{hour['tenant']:20} {hour['hour']:17}"
+            + "".join(f" {hour[name]:>{widths[name]}}" for name in columns)
+        )
+    lines += [
+        "",
+        "looked at: " + ", ".join(f"{count} {name}" for name, count in document["checked"].items()),
+    ]
     for finding in document["findings"][:SHOWN]:
         age = f", {finding['age_seconds']:g} s" if finding["age_seconds"] is not None else ""
-        lines.append(f"{finding['kind'].upper():12} {finding['stage']:12} {finding['message_key'] or finding['tenant']}: {finding['what']}{age}")
+        lines.append(
+            f"{finding['kind'].upper():12} {finding['stage']:12} {finding['message_key'] or finding['tenant']}: {finding['what']}{age}"
+        )
     more = sum(document["totals"][kind] for kind in KINDS) - SHOWN
     if more > 0:
         lines.append(f"… and {more} more: --json")
-    lines.append("it balances: nothing lost, nothing twice, nothing stuck, nothing unexplained" if document["balanced"] else "IT DOES NOT BALANCE")
+    lines.append(
+        "it balances: nothing lost, nothing twice, nothing stuck, nothing unexplained"
+        if document["balanced"]
+        else "IT DOES NOT BALANCE"
+    )
     return lines

@@ -17,7 +17,17 @@ from streams.local.home import Home, environment_in, home_at
 from streams.local.lifecycle import demo_tenant, sensorium
 from streams.local.ports import known_port
 from streams.local.processes import LocalError
-from streams.local.samples import MEDIA_DIR, File, Sample, chatwoot, deliver, link, mime_of, serving, ycloud
+from streams.local.samples import (
+    MEDIA_DIR,
+    File,
+    Sample,
+    chatwoot,
+    deliver,
+    link,
+    mime_of,
+    serving,
+    ycloud,
+)
 from streams.settings import read_settings
 
 WAIT_SECONDS = 90.0
@@ -49,12 +59,20 @@ def samples(address: str) -> list[Sample]:
         chatwoot(None, voice("voice-memo-en.m4a"), what="voice memo, M4A (iPhone)"),
         chatwoot(None, voice("voice-es.mp3"), what="voice message, MP3"),
         Sample("a body that is not JSON", "ycloud", b"this is not JSON {", ""),
-        Sample("an event nobody knows", "chatwoot", b'{"event": "moon_phase_changed", "id": 1}', ""),
+        Sample(
+            "an event nobody knows", "chatwoot", b'{"event": "moon_phase_changed", "id": 1}', ""
+        ),
     ]
 
 
 @click.command()
-@click.option("--home", type=click.Path(path_type=Path, file_okay=False), default=Path("var"), show_default=True, help="Where `sensorium up` put it.")
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("var"),
+    show_default=True,
+    help="Where `sensorium up` put it.",
+)
 @as_json_option
 @click.pass_context
 def demo(context: click.Context, home: Path, as_json: bool) -> None:
@@ -69,7 +87,9 @@ def demo(context: click.Context, home: Path, as_json: bool) -> None:
         raise click.ClickException(str(error)) from None
     emit(result, as_json, _lines(result, at, settings))
     if result["unfinished"]:
-        note(f"{result['unfinished']} messages were not finished after {WAIT_SECONDS:.0f} s: sensorium status, and look at {at.logs}")
+        note(
+            f"{result['unfinished']} messages were not finished after {WAIT_SECONDS:.0f} s: sensorium status, and look at {at.logs}"
+        )
         context.exit(1)
 
 
@@ -86,18 +106,32 @@ async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
             for sample in sent:
                 endpoint = tenant["endpoints"][sample.provider]
                 url = f"{where}/webhooks/{sample.provider}/{endpoint['token']}"
-                statuses = [await asyncio.to_thread(deliver, sample, url, endpoint["secret"]) for _ in range(2)]
+                statuses = [
+                    await asyncio.to_thread(deliver, sample, url, endpoint["secret"])
+                    for _ in range(2)
+                ]
                 answers.update(statuses)
-                note(f"  {sample.provider:9} {sample.what:34} → {statuses[0]}, again → {statuses[1]}")
-            wanted = {sample.key(tenant["tenant_id"]): sample for sample in sent if sample.provider_message_id}
+                note(
+                    f"  {sample.provider:9} {sample.what:34} → {statuses[0]}, again → {statuses[1]}"
+                )
+            wanted = {
+                sample.key(tenant["tenant_id"]): sample
+                for sample in sent
+                if sample.provider_message_id
+            }
             rows = await _watch(connection, tenant["tenant_id"], wanted)
-        quarantined = [dict(row) for row in await _settled_quarantine(connection, tenant["tenant_id"], began)]
+        quarantined = [
+            dict(row) for row in await _settled_quarantine(connection, tenant["tenant_id"], began)
+        ]
     finished = sum(row["status"] != "pending" for row in rows.values())
     return {
         "tenant": tenant["tenant_id"],
         "deliveries": 2 * len(sent),
         "answers": {str(status): count for status, count in answers.items()},
-        "messages": [{"what": wanted[key].what, "provider": wanted[key].provider, **_summary(row)} for key, row in rows.items()],
+        "messages": [
+            {"what": wanted[key].what, "provider": wanted[key].provider, **_summary(row)}
+            for key, row in rows.items()
+        ],
         "rows": len(rows),
         "duplicates_dropped": len(wanted),
         "quarantined": quarantined,
@@ -105,23 +139,32 @@ async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
     }
 
 
-async def _watch(connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, wanted: dict[str, Sample]) -> dict[str, Any]:
+async def _watch(
+    connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, wanted: dict[str, Sample]
+) -> dict[str, Any]:
     """The rows as they come, each told once when it is finished."""
     note("what becomes of them:")
     began, told, rows = time.monotonic(), set[str](), dict[str, Any]()
     while len(told) < len(wanted) and time.monotonic() - began < WAIT_SECONDS:
-        rows = {row["message_key"]: row for row in await connection.fetch(_MESSAGES, tenant, list(wanted))}
+        rows = {
+            row["message_key"]: row
+            for row in await connection.fetch(_MESSAGES, tenant, list(wanted))
+        }
         for key, row in rows.items():
             if row["status"] != "pending" and key not in told:
                 told.add(key)
                 summary = _summary(row)
                 heard = summary["description"] or summary["transcript"] or summary["content"] or ""
-                note(f"  {time.monotonic() - began:5.1f} s  {wanted[key].provider:9} {wanted[key].what:34} {row['status']:9} {heard[:90]}")
+                note(
+                    f"  {time.monotonic() - began:5.1f} s  {wanted[key].provider:9} {wanted[key].what:34} {row['status']:9} {heard[:90]}"
+                )
         await asyncio.sleep(_LOOK_SECONDS)
     return rows
 
 
-async def _settled_quarantine(connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, began: Any) -> list[Any]:
+async def _settled_quarantine(
+    connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, began: Any
+) -> list[Any]:
     """Both deliveries of the body that is not JSON end there: neither claims its key."""
     deadline = time.monotonic() + 10
     while True:

@@ -19,7 +19,12 @@ from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
 from storage.postgres.migrate import DatabaseAhead, pending
 from storage.postgres.sql import queries
 from storage.postgres.vault import Vault, VaultError
-from streams.commands.environment import command_environment, command_settings, database, run_command
+from streams.commands.environment import (
+    command_environment,
+    command_settings,
+    database,
+    run_command,
+)
 from streams.commands.output import as_json_option, emit
 
 _SECONDS = 5.0
@@ -42,12 +47,21 @@ def doctor(context: click.Context, as_json: bool) -> None:
         return [await _guarded(part, check, settings) for part, check in _CHECKS.items()]
 
     findings = run_command(work)
-    document: dict[str, Any] = {"ok": all(f.ok for f in findings), "parts": [f._asdict() for f in findings]}
-    emit(document, as_json, [f"{'ok   ' if f.ok else 'WRONG'}  {f.part:9} {f.says}" for f in findings])
+    document: dict[str, Any] = {
+        "ok": all(f.ok for f in findings),
+        "parts": [f._asdict() for f in findings],
+    }
+    emit(
+        document,
+        as_json,
+        [f"{'ok   ' if f.ok else 'WRONG'}  {f.part:9} {f.says}" for f in findings],
+    )
     context.exit(0 if document["ok"] else 1)
 
 
-async def _guarded(part: str, check: "Callable[[Settings], Awaitable[str]]", settings: Settings) -> Finding:
+async def _guarded(
+    part: str, check: "Callable[[Settings], Awaitable[str]]", settings: Settings
+) -> Finding:
     try:
         return Finding(part, True, await check(settings))
     except _Wrong as error:
@@ -63,15 +77,25 @@ class _Wrong(Exception):
 async def _kafka(settings: Settings) -> str:
     names = Names(settings.namespace)
     try:
-        there = AdminClient(client_config(settings.kafka) | QUIET).list_topics(timeout=_SECONDS).topics
+        there = (
+            AdminClient(client_config(settings.kafka) | QUIET).list_topics(timeout=_SECONDS).topics
+        )
     except KafkaException:
-        raise _Wrong(f"nobody answers at {settings.kafka.bootstrap_servers}: is it up, is SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?") from None
+        raise _Wrong(
+            f"nobody answers at {settings.kafka.bootstrap_servers}: is it up, is SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?"
+        ) from None
     missing = [names.topic(name) for name in TOPICS if names.topic(name) not in there]
     if missing:
         raise _Wrong(f"topics are missing ({', '.join(missing)}): sensorium topics apply")
-    wrong = [names.topic(name) for name in TOPICS if len(there[names.topic(name)].partitions) != settings.kafka.partitions]
+    wrong = [
+        names.topic(name)
+        for name in TOPICS
+        if len(there[names.topic(name)].partitions) != settings.kafka.partitions
+    ]
     if wrong:
-        raise _Wrong(f"{', '.join(wrong)} has not {settings.kafka.partitions} partitions: set SENSORIUM_KAFKA__PARTITIONS to what is there")
+        raise _Wrong(
+            f"{', '.join(wrong)} has not {settings.kafka.partitions} partitions: set SENSORIUM_KAFKA__PARTITIONS to what is there"
+        )
     return f"{len(TOPICS)} topics of {settings.kafka.partitions} partitions"
 
 
@@ -83,7 +107,9 @@ async def _reached(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyn
     except asyncpg.UndefinedTableError:
         raise _Wrong("the database was never migrated: sensorium migrate") from None
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _Wrong(f"not reached ({type(error).__name__}): is it up, is SENSORIUM_POSTGRES__DSN right?") from None
+        raise _Wrong(
+            f"not reached ({type(error).__name__}): is it up, is SENSORIUM_POSTGRES__DSN right?"
+        ) from None
 
 
 async def _postgres(settings: Settings) -> str:
@@ -96,7 +122,10 @@ async def _postgres(settings: Settings) -> str:
     if left:
         raise _Wrong(f"{len(left)} migrations are missing: sensorium migrate")
     if stops:
-        told = (f"{stop['stage']} stopped itself ({stop['detail']}): mend the cause, then sensorium resume {stop['stage']}" for stop in stops)
+        told = (
+            f"{stop['stage']} stopped itself ({stop['detail']}): mend the cause, then sensorium resume {stop['stage']}"
+            for stop in stops
+        )
         raise _Wrong("; ".join(told))
     return "reached, migrated"
 
@@ -109,7 +138,9 @@ async def _objects(settings: Settings) -> str:
     except ObjectStoreMisconfigured as error:
         raise _Wrong(str(error)) from None
     except Unavailable as error:
-        raise _Wrong(f"{settings.objects.endpoint} does not answer ({error.detail}): is it up, is SENSORIUM_OBJECTS__ENDPOINT right?") from None
+        raise _Wrong(
+            f"{settings.objects.endpoint} does not answer ({error.detail}): is it up, is SENSORIUM_OBJECTS__ENDPOINT right?"
+        ) from None
     finally:
         await store.close()
     return f"{settings.objects.endpoint} answers, bucket {settings.objects.bucket} is there"
@@ -126,11 +157,15 @@ async def _secrets(settings: Settings) -> str:
             tenants = await connection.fetch(queries("directory")["tenants"])
             endpoints = await connection.fetch(queries("directory")["endpoints"])
     except _Wrong as wrong:
-        raise _Wrong(f"SENSORIUM_SECRETS__KEY is a key; whether it opens what is sealed only the database says: {wrong}") from None
+        raise _Wrong(
+            f"SENSORIUM_SECRETS__KEY is a key; whether it opens what is sealed only the database says: {wrong}"
+        ) from None
     sealed = [row["settings"] for row in tenants] + [row["sealed"] for row in endpoints]
     closed = sum(not _opens(vault, one) for one in sealed)
     if closed:
-        raise _Wrong(f"{closed} of {len(sealed)} secrets were sealed with another key: put the old one behind the new one in SENSORIUM_SECRETS__KEY")
+        raise _Wrong(
+            f"{closed} of {len(sealed)} secrets were sealed with another key: put the old one behind the new one in SENSORIUM_SECRETS__KEY"
+        )
     return f"the key opens all {len(sealed)} sealed values"
 
 
@@ -147,8 +182,12 @@ async def _model(settings: Settings) -> str:
 
     wanted = settings.openai
     if not wanted.api_key:
-        raise _Wrong("SENSORIUM_OPENAI__API_KEY is not set: images and voice notes of tenants without a key of their own will fail")
-    async with openai.AsyncOpenAI(api_key=str(wanted.api_key), base_url=wanted.base_url, max_retries=0, timeout=_SECONDS) as client:
+        raise _Wrong(
+            "SENSORIUM_OPENAI__API_KEY is not set: images and voice notes of tenants without a key of their own will fail"
+        )
+    async with openai.AsyncOpenAI(
+        api_key=str(wanted.api_key), base_url=wanted.base_url, max_retries=0, timeout=_SECONDS
+    ) as client:
         try:
             await client.models.list()
         except openai.AuthenticationError:
@@ -174,7 +213,9 @@ def _role(name: str) -> Callable[[Settings], Awaitable[str]]:
             async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
                 answer = await client.get(f"{url}/readyz")
         except httpx.HTTPError:
-            raise _Wrong(f"{url} does not answer: is it up (sensorium status), is {variable} right?") from None
+            raise _Wrong(
+                f"{url} does not answer: is it up (sensorium status), is {variable} right?"
+            ) from None
         if answer.status_code != 200:
             raise _Wrong(f"{url} is not ready: look at the parts above, and at its log")
         return f"{url} is ready"

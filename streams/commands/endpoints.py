@@ -7,7 +7,12 @@ from schemas.tenants import Endpoint
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
-from streams.commands.environment import command_environment, command_settings, database, run_command
+from streams.commands.environment import (
+    command_environment,
+    command_settings,
+    database,
+    run_command,
+)
 from streams.commands.output import as_json_option, emit
 
 PROVIDERS = ("ycloud", "chatwoot")
@@ -20,7 +25,10 @@ def endpoints() -> None:
 
 def webhook_url(settings: Settings, provider: str, token: str) -> str:
     """Where the provider sends to, as seen from this machine."""
-    base = command_environment().get("SENSORIUM_RECEIVER__URL") or f"http://{settings.receiver.host}:{settings.receiver.port}"
+    base = (
+        command_environment().get("SENSORIUM_RECEIVER__URL")
+        or f"http://{settings.receiver.host}:{settings.receiver.port}"
+    )
     return f"{base}/webhooks/{provider}/{token}"
 
 
@@ -28,10 +36,19 @@ def webhook_url(settings: Settings, provider: str, token: str) -> str:
 @click.argument("tenant")
 @click.argument("provider", type=click.Choice(PROVIDERS))
 @click.option("--secret", help="The secret the provider signs with; default: a new one.")
-@click.option("--unsigned", is_flag=True, help="The provider sends no signature: the token in the URL is all.")
+@click.option(
+    "--unsigned", is_flag=True, help="The provider sends no signature: the token in the URL is all."
+)
 @click.option("--api-key", help="The provider's API key, for media that need it.")
 @as_json_option
-def add(tenant: str, provider: str, secret: str | None, unsigned: bool, api_key: str | None, as_json: bool) -> None:
+def add(
+    tenant: str,
+    provider: str,
+    secret: str | None,
+    unsigned: bool,
+    api_key: str | None,
+    as_json: bool,
+) -> None:
     """Adds an endpoint: each call a new one."""
     if secret and unsigned:
         raise click.UsageError("--secret and --unsigned exclude each other")
@@ -42,12 +59,21 @@ def add(tenant: str, provider: str, secret: str | None, unsigned: bool, api_key:
     async def work() -> Endpoint:
         async with database(settings) as connection:
             tenancy = Tenancy(connection, Vault(settings.secrets.key))
-            return await tenancy.add_endpoint(tenant, provider, secret=secret, unsigned=unsigned, api_key=api_key)
+            return await tenancy.add_endpoint(
+                tenant, provider, secret=secret, unsigned=unsigned, api_key=api_key
+            )
 
     endpoint = run_command(work)
     url = webhook_url(settings, provider, endpoint.token)
     live = endpoint.secrets[0] if endpoint.secrets else None
-    document = {"tenant_id": tenant, "provider": provider, "endpoint_id": endpoint.endpoint_id, "token": endpoint.token, "url": url, "secret": live}
+    document = {
+        "tenant_id": tenant,
+        "provider": provider,
+        "endpoint_id": endpoint.endpoint_id,
+        "token": endpoint.token,
+        "url": url,
+        "secret": live,
+    }
     emit(document, as_json, [f"url     {url}", f"secret  {live or '(unsigned)'}"])
 
 
@@ -64,7 +90,11 @@ def rotate(token: str, drop: str | None, as_json: bool) -> None:
             return await Tenancy(connection, Vault(settings.secrets.key)).rotate(token, drop=drop)
 
     endpoint, new = run_command(work)
-    emit({"token": token, "secret": new or endpoint.secrets[0]}, as_json, [f"secret  {new}" if new else "dropped"])
+    emit(
+        {"token": token, "secret": new or endpoint.secrets[0]},
+        as_json,
+        [f"secret  {new}" if new else "dropped"],
+    )
 
 
 @endpoints.command("list")
@@ -76,9 +106,17 @@ def list_(as_json: bool) -> None:
     async def work() -> list[dict[str, str]]:
         async with database(settings) as connection:
             return [
-                {"tenant_id": row["tenant_id"], "endpoint_id": row["endpoint_id"], "provider": row["provider"]}
+                {
+                    "tenant_id": row["tenant_id"],
+                    "endpoint_id": row["endpoint_id"],
+                    "provider": row["provider"],
+                }
                 for row in await connection.fetch(queries("tenancy")["list_endpoints"])
             ]
 
     rows = run_command(work)
-    emit({"endpoints": rows}, as_json, [f"{row['tenant_id']}  {row['provider']}  {row['endpoint_id']}" for row in rows])
+    emit(
+        {"endpoints": rows},
+        as_json,
+        [f"{row['tenant_id']}  {row['provider']}  {row['endpoint_id']}" for row in rows],
+    )

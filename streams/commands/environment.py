@@ -65,8 +65,14 @@ def run_command(work: Callable[[], Awaitable[T]]) -> T:
         raise click.ClickException(str(error)) from None
     except asyncpg.UndefinedTableError:
         raise click.ClickException("the database was never migrated: sensorium migrate") from None
-    except (asyncpg.ClientConfigurationError, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        raise click.ClickException(f"Postgres is not reached ({error}): look at SENSORIUM_POSTGRES__DSN") from None
+    except (
+        asyncpg.ClientConfigurationError,
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+    ) as error:
+        raise click.ClickException(
+            f"Postgres is not reached ({error}): look at SENSORIUM_POSTGRES__DSN"
+        ) from None
     except Exception as error:
         trouble = unavailable(error)
         if trouble is None:

@@ -23,4 +23,6 @@ def migrate(as_json: bool) -> None:
         applied = run_command(work)
     except DatabaseAhead as error:
         raise click.ClickException(str(error)) from None
-    emit({"applied": applied}, as_json, [f"{name}: applied" for name in applied] or ["nothing to do"])
+    emit(
+        {"applied": applied}, as_json, [f"{name}: applied" for name in applied] or ["nothing to do"]
+    )

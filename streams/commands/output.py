@@ -44,4 +44,6 @@ def note(text: str) -> None:
     click.echo(text, err=True)
 
 
-as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr.")
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr."
+)

@@ -21,7 +21,11 @@ from streams.lanes.transactions import Write
 from streams.repair.writing import Item, committed_portions
 
 _AT_ONCE = 50
-_REPLAYABLE: dict[str, TopicName] = {"dedupe": "raw-messages", "assemble": "enrichments", "sink": "enriched-messages"}
+_REPLAYABLE: dict[str, TopicName] = {
+    "dedupe": "raw-messages",
+    "assemble": "enrichments",
+    "sink": "enriched-messages",
+}
 """Stage → the topic its records go back to. A job's message was closed with failed(quarantined): replay attachments opens it again."""
 
 
@@ -56,7 +60,9 @@ def _place(text: str | None) -> Place | None:
         return None
     match = _PLACE.fullmatch(text)
     if match is None:
-        raise click.UsageError(f"{text!r} is no place: TOPIC[PARTITION]@OFFSET, as `quarantine list` shows it")
+        raise click.UsageError(
+            f"{text!r} is no place: TOPIC[PARTITION]@OFFSET, as `quarantine list` shows it"
+        )
     return Place(match[1], int(match[2]), int(match[3]))
 
 
@@ -72,7 +78,17 @@ class _Wanted:
 async def _found(settings: Settings, wanted: _Wanted, limit: int | None) -> list[Any]:
     place = wanted.place or (None, None, None)
     async with database(settings) as connection:
-        return list(await connection.fetch(queries("repair")["quarantined"], wanted.tenant, wanted.stage, wanted.reason, wanted.state, *place, limit))
+        return list(
+            await connection.fetch(
+                queries("repair")["quarantined"],
+                wanted.tenant,
+                wanted.stage,
+                wanted.reason,
+                wanted.state,
+                *place,
+                limit,
+            )
+        )
 
 
 async def _whole(settings: Settings, rows: list[Any]) -> list[Any]:
@@ -97,15 +113,26 @@ def _shown(row: Any) -> dict[str, Any]:
 
 @quarantine.command("list")
 @_filters
-@click.option("--state", type=click.Choice(["new", "replayed", "dismissed"]), default="new", show_default=True)
+@click.option(
+    "--state", type=click.Choice(["new", "replayed", "dismissed"]), default="new", show_default=True
+)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
 @as_json_option
-def list_(tenant: str | None, stage: str | None, reason: str | None, state: str, limit: int, as_json: bool) -> None:
+def list_(
+    tenant: str | None, stage: str | None, reason: str | None, state: str, limit: int, as_json: bool
+) -> None:
     """What is in quarantine."""
     settings = command_settings()
     rows = run_command(lambda: _found(settings, _Wanted(tenant, stage, reason, state), limit))
     shown = [_shown(row) for row in rows]
-    emit({"quarantined": shown}, as_json, [f"{s['place']:32} {s['stage']:11} {s['reason']:22} {s['tenant_id']:16} {s['detail']}" for s in shown])
+    emit(
+        {"quarantined": shown},
+        as_json,
+        [
+            f"{s['place']:32} {s['stage']:11} {s['reason']:22} {s['tenant_id']:16} {s['detail']}"
+            for s in shown
+        ],
+    )
     if not shown:
         note("nothing is in quarantine")
 
@@ -121,10 +148,18 @@ def show(place: str, as_json: bool) -> None:
         raise click.ClickException(f"nothing in quarantine came from {place}")
     whole = run_command(lambda: _whole(settings, rows))
     shown = [
-        _shown(row) | {"value_base64": base64.b64encode(bytes_["value"] or b"").decode(), "headers": msgspec.json.decode(bytes_["headers"])}
+        _shown(row)
+        | {
+            "value_base64": base64.b64encode(bytes_["value"] or b"").decode(),
+            "headers": msgspec.json.decode(bytes_["headers"]),
+        }
         for row, bytes_ in zip(rows, whole, strict=True)
     ]
-    emit({"quarantined": shown}, as_json, [f"{name}: {value}" for one in shown for name, value in one.items()])
+    emit(
+        {"quarantined": shown},
+        as_json,
+        [f"{name}: {value}" for one in shown for name, value in one.items()],
+    )
 
 
 @quarantine.command()
@@ -132,23 +167,41 @@ def show(place: str, as_json: bool) -> None:
 @_filters
 @click.option("--all", "everything", is_flag=True, help="All that are new.")
 @as_json_option
-def replay(place: str | None, tenant: str | None, stage: str | None, reason: str | None, everything: bool, as_json: bool) -> None:
+def replay(
+    place: str | None,
+    tenant: str | None,
+    stage: str | None,
+    reason: str | None,
+    everything: bool,
+    as_json: bool,
+) -> None:
     """Sends quarantined records through again, after the fix: one PLACE, or what the options choose."""
     if not (place or tenant or stage or reason or everything):
         raise click.UsageError("say which: a PLACE, --tenant, --stage, --reason, or --all")
     settings, at = command_settings(), _place(place)
-    rows = run_command(lambda: _found(settings, _Wanted(tenant, stage, reason, None if at else "new", at), None))
+    rows = run_command(
+        lambda: _found(settings, _Wanted(tenant, stage, reason, None if at else "new", at), None)
+    )
     if at and not rows:
         raise click.ClickException(f"nothing in quarantine came from {place}")
     chosen = [row for row in rows if _REPLAYABLE.get(row["stage"]) == row["topic"]]
-    refused = [row for row in rows if row["stage"] in _REPLAYABLE and _REPLAYABLE[row["stage"]] != row["topic"]]
+    refused = [
+        row
+        for row in rows
+        if row["stage"] in _REPLAYABLE and _REPLAYABLE[row["stage"]] != row["topic"]
+    ]
     if refused and len(refused) == len(rows):
         raise click.ClickException(_refusal(refused))
     done: dict[str, Any] = {"generation": None, "records": 0, "left": len(rows) - len(chosen)}
     if chosen:
         kafka_answers(settings)
-        done["generation"] = next_generation(settings, "quarantine replay", f"{len(chosen)} records")
-        with broken_off(done, "{records} records were replayed as generation {generation} before that; run the same command for the rest"):
+        done["generation"] = next_generation(
+            settings, "quarantine replay", f"{len(chosen)} records"
+        )
+        with broken_off(
+            done,
+            "{records} records were replayed as generation {generation} before that; run the same command for the rest",
+        ):
             for replayed in _replayed(settings, chosen, done["generation"]):
                 done["records"] += replayed
                 note(f"{done['records']} of {len(chosen)} records")
@@ -156,7 +209,9 @@ def replay(place: str | None, tenant: str | None, stage: str | None, reason: str
     if refused:
         note(_refusal(refused))
     if jobs := len(rows) - len(chosen) - len(refused):
-        note(f"{jobs} are jobs whose message is closed: sensorium replay attachments --reason quarantined")
+        note(
+            f"{jobs} are jobs whose message is closed: sensorium replay attachments --reason quarantined"
+        )
 
 
 def _refusal(rows: list[Any]) -> str:
@@ -170,8 +225,16 @@ def _replayed(settings: Settings, chosen: list[Any], generation: int) -> Iterato
     names = Names(settings.namespace)
     for begin in range(0, len(chosen), _AT_ONCE):
         rows = run_command(partial(_whole, settings, chosen[begin : begin + _AT_ONCE]))
-        for portion in committed_portions(settings.kafka, names, [Item((_again(row, names, generation),), n) for n, row in enumerate(rows)]):
-            run_command(partial(_mark, settings, rows[portion.mark + 1 - portion.records : portion.mark + 1]))
+        for portion in committed_portions(
+            settings.kafka,
+            names,
+            [Item((_again(row, names, generation),), n) for n, row in enumerate(rows)],
+        ):
+            run_command(
+                partial(
+                    _mark, settings, rows[portion.mark + 1 - portion.records : portion.mark + 1]
+                )
+            )
             yield portion.records
 
 
@@ -183,8 +246,13 @@ async def _mark(settings: Settings, rows: list[Any]) -> None:
 
 def _again(row: Any, names: Names, generation: int) -> Write:
     """A raw record goes under a new generation: whether another delivery came through meanwhile or not, its row is written once more."""
-    headers = [(name, value.encode("latin-1")) for name, value in msgspec.json.decode(row["headers"]).items()]
+    headers = [
+        (name, value.encode("latin-1"))
+        for name, value in msgspec.json.decode(row["headers"]).items()
+    ]
     if row["stage"] == "dedupe":
         headers = with_generation(headers, generation)
     partition = row["partition"] if row["stage"] == "sink" else -1
-    return Write(names.topic(_REPLAYABLE[row["stage"]]), row["key"] or b"", row["value"], partition, headers)
+    return Write(
+        names.topic(_REPLAYABLE[row["stage"]]), row["key"] or b"", row["value"], partition, headers
+    )

@@ -14,7 +14,13 @@ from schemas.topics import Names
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.apps.encoding import Encoding
-from streams.commands.environment import command_settings, database, kafka_answers, moment, run_command
+from streams.commands.environment import (
+    command_settings,
+    database,
+    kafka_answers,
+    moment,
+    run_command,
+)
 from streams.commands.output import Failure, as_json_option, emit, note
 from streams.repair.attachments import failed_messages, item_for
 from streams.repair.raw import Place, RawReader, Span, left_of
@@ -33,7 +39,9 @@ def next_generation(settings: Settings, command: str, detail: str) -> int:
 
     async def work() -> int:
         async with database(settings) as connection:
-            return await Tenancy(connection, Vault(settings.secrets.key)).next_generation(command, detail.strip())
+            return await Tenancy(connection, Vault(settings.secrets.key)).next_generation(
+                command, detail.strip()
+            )
 
     return run_command(work)
 
@@ -44,7 +52,9 @@ def broken_off(document: dict[str, Any], told: str) -> Iterator[None]:
     try:
         yield
     except KafkaException as error:
-        raise Failure(f"Kafka: {error.args[0].str()}. {told.format(**document)}", document) from None
+        raise Failure(
+            f"Kafka: {error.args[0].str()}. {told.format(**document)}", document
+        ) from None
     except TimeoutError as error:
         raise Failure(f"Kafka: {error}. {told.format(**document)}", document) from None
     except click.ClickException as error:
@@ -58,7 +68,9 @@ def _spans(given: tuple[str, ...], partitions: int) -> list[Span]:
     for text in given:
         match = _SPAN.fullmatch(text)
         if match is None or int(match[3]) < int(match[2]):
-            raise click.UsageError(f"{text!r} is no span: PARTITION:FIRST-LAST, both offsets included")
+            raise click.UsageError(
+                f"{text!r} is no span: PARTITION:FIRST-LAST, both offsets included"
+            )
         if int(match[1]) >= partitions:
             raise click.UsageError(f"{text!r}: there are partitions 0 to {partitions - 1}")
         spans.append(Span(int(match[1]), int(match[2]), int(match[3]) + 1))
@@ -71,7 +83,13 @@ def _spans(given: tuple[str, ...], partitions: int) -> list[Span]:
 @click.option("--until", help="Up to this time.")
 @click.option("--tenant", help="Only this tenant's records.")
 @as_json_option
-def raw(offsets: tuple[str, ...], since: str | None, until: str | None, tenant: str | None, as_json: bool) -> None:
+def raw(
+    offsets: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    tenant: str | None,
+    as_json: bool,
+) -> None:
     """Sends raw records through the pipeline again: after a new prompt, a new model, a fixed bug."""
     if bool(offsets) == bool(since) or (offsets and until):
         raise click.UsageError("say which records: --offsets, or --since (and --until)")
@@ -81,11 +99,27 @@ def raw(offsets: tuple[str, ...], since: str | None, until: str | None, tenant: 
     reader = RawReader(settings.kafka, Names(settings.namespace))
     try:
         with broken_off({}, "Nothing was replayed"):
-            spans = [span for span in _cut(reader, asked) if span.begin < span.end] if begin is None else reader.between(begin, end)
-        done = _replay(reader, spans, tenant, settings) if spans else {"generation": None, "records": 0}
+            spans = (
+                [span for span in _cut(reader, asked) if span.begin < span.end]
+                if begin is None
+                else reader.between(begin, end)
+            )
+        done = (
+            _replay(reader, spans, tenant, settings)
+            if spans
+            else {"generation": None, "records": 0}
+        )
     finally:
         reader.close()
-    emit(done, as_json, [f"{done['records']} raw records replayed as generation {done['generation']}" if spans else "the log holds nothing of that"])
+    emit(
+        done,
+        as_json,
+        [
+            f"{done['records']} raw records replayed as generation {done['generation']}"
+            if spans
+            else "the log holds nothing of that"
+        ],
+    )
 
 
 def _cut(reader: RawReader, asked: list[Span]) -> Iterator[Span]:
@@ -94,18 +128,28 @@ def _cut(reader: RawReader, asked: list[Span]) -> Iterator[Span]:
         there = reader.cut(span)
         if there != span:
             whole = reader.whole(span.partition)
-            note(f"of {span} the log holds {there if there.begin < there.end else 'nothing'}: partition {span.partition} is {whole}")
+            note(
+                f"of {span} the log holds {there if there.begin < there.end else 'nothing'}: partition {span.partition} is {whole}"
+            )
         yield there
 
 
-def _replay(reader: RawReader, spans: list[Span], tenant: str | None, settings: Settings) -> dict[str, Any]:
+def _replay(
+    reader: RawReader, spans: list[Span], tenant: str | None, settings: Settings
+) -> dict[str, Any]:
     """The document; ends the command with one that says what is left when it breaks off."""
     text = " ".join(map(str, spans))
     generation = next_generation(settings, "replay raw", f"{text} {tenant or ''}")
-    progress = _Progress(spans, tenant, {"generation": generation, "records": 0, "left": [str(span) for span in spans]})
+    progress = _Progress(
+        spans,
+        tenant,
+        {"generation": generation, "records": 0, "left": [str(span) for span in spans]},
+    )
     told = "{records} records were replayed as generation {generation} before that; for the rest: {go_on}"
     with broken_off(progress.document, told):
-        for portion in committed_portions(settings.kafka, Names(settings.namespace), reader.again(spans, tenant, generation)):
+        for portion in committed_portions(
+            settings.kafka, Names(settings.namespace), reader.again(spans, tenant, generation)
+        ):
             progress.committed(portion)
     return {"generation": generation, "records": progress.document["records"]}
 
@@ -124,18 +168,28 @@ class _Progress:
     def committed(self, portion: Portion[Place]) -> None:
         self.document["records"] += portion.records
         self._leave(left_of(self.spans, portion.mark))
-        note(f"{self.document['records']} records replayed, partition {portion.mark.partition} up to offset {portion.mark.offset}")
+        note(
+            f"{self.document['records']} records replayed, partition {portion.mark.partition} up to offset {portion.mark.offset}"
+        )
 
     def _leave(self, spans: list[Span]) -> None:
         self.document["left"] = [str(span) for span in spans]
         whose = f" --tenant {self.tenant}" if self.tenant else ""
-        self.document["go_on"] = f"sensorium replay raw {' '.join(f'--offsets {span}' for span in spans)}{whose}"
+        self.document["go_on"] = (
+            f"sensorium replay raw {' '.join(f'--offsets {span}' for span in spans)}{whose}"
+        )
 
 
 @replay.command()
 @click.option("--reason", required=True, help="Such as model_unavailable.")
 @click.option("--tenant", help="Only this tenant's.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=1_000, show_default=True, help="Messages at most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=1_000,
+    show_default=True,
+    help="Messages at most.",
+)
 @as_json_option
 def attachments(reason: str, tenant: str | None, limit: int, as_json: bool) -> None:
     """Tries failed attachments again: from the stored file where there is one, else from the download on."""
@@ -145,17 +199,28 @@ def attachments(reason: str, tenant: str | None, limit: int, as_json: bool) -> N
     done: dict[str, Any] = {"generation": None, "messages": 0, "attachments": 0}
     if rows:
         kafka_answers(settings)
-        done["generation"] = generation = next_generation(settings, "replay attachments", f"{reason} {tenant or ''}")
+        done["generation"] = generation = next_generation(
+            settings, "replay attachments", f"{reason} {tenant or ''}"
+        )
         items = run_command(lambda: _items(settings, rows, reason, generation))
-        with broken_off(done, "{messages} messages are tried again as generation {generation}; for the rest, run the same command again"):
+        with broken_off(
+            done,
+            "{messages} messages are tried again as generation {generation}; for the rest, run the same command again",
+        ):
             for portion in committed_portions(settings.kafka, names, _told(items)):
                 done["messages"], done["attachments"] = portion.mark
                 note(f"{done['messages']} of {len(items)} messages")
-    emit(done, as_json, [f"{done['attachments']} attachments of {done['messages']} messages are tried again"])
+    emit(
+        done,
+        as_json,
+        [f"{done['attachments']} attachments of {done['messages']} messages are tried again"],
+    )
     if len(rows) == limit:
         note(f"there may be more than {limit}: run it again")
     elif len(rows) > done["messages"]:
-        note(f"{len(rows) - done['messages']} have neither a file nor an address: there is nothing to try again")
+        note(
+            f"{len(rows) - done['messages']} have neither a file nor an address: there is nothing to try again"
+        )
 
 
 async def _rows(settings: Settings, reason: str, tenant: str | None, limit: int) -> list[Any]:
@@ -163,7 +228,9 @@ async def _rows(settings: Settings, reason: str, tenant: str | None, limit: int)
         return await failed_messages(connection, reason, tenant, limit)
 
 
-async def _items(settings: Settings, rows: list[Any], reason: str, generation: int) -> list[Item[int]]:
+async def _items(
+    settings: Settings, rows: list[Any], reason: str, generation: int
+) -> list[Item[int]]:
     encoding = Encoding(Names(settings.namespace), settings.kafka.partitions)
     async with database(settings) as connection:
         items = [await item_for(connection, row, reason, generation, encoding) for row in rows]

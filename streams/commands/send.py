@@ -12,7 +12,12 @@ from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
-from streams.commands.environment import command_environment, command_settings, database, run_command
+from streams.commands.environment import (
+    command_environment,
+    command_settings,
+    database,
+    run_command,
+)
 from streams.commands.output import as_json_option, emit, note
 from streams.local.home import home_at
 from streams.local.ports import known_port
@@ -30,9 +35,26 @@ KNOWN_WITHIN_SECONDS = 3.0
 @click.option("--text", help="The text, or the caption of an image.")
 @click.option("--image", type=_file)
 @click.option("--audio", type=_file)
-@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="Deliver the same message so often.")
-@click.option("--serve-seconds", type=float, default=30.0, show_default=True, help="Serve the file at most so long, for the download.")
-@click.option("--home", type=click.Path(path_type=Path, file_okay=False), default=Path("var"), show_default=True)
+@click.option(
+    "--times",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Deliver the same message so often.",
+)
+@click.option(
+    "--serve-seconds",
+    type=float,
+    default=30.0,
+    show_default=True,
+    help="Serve the file at most so long, for the download.",
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("var"),
+    show_default=True,
+)
 @as_json_option
 @click.pass_context
 def send(
@@ -57,7 +79,16 @@ def send(
         sample = _MAKERS[provider](text, None, what="text")
         statuses = _deliver(sample, tenant, times)
     else:
-        sample, statuses = _with_file(provider, tenant, text, "image" if image else "audio", path, times, serve_seconds, _media_port(home))
+        sample, statuses = _with_file(
+            provider,
+            tenant,
+            text,
+            "image" if image else "audio",
+            path,
+            times,
+            serve_seconds,
+            _media_port(home),
+        )
     key = sample.key(tenant)
     emit({"message_key": key, "statuses": statuses}, as_json, [key])
     if any(status != 200 for status in statuses):
@@ -69,29 +100,45 @@ def _media_port(home: Path) -> int:
     try:
         return known_port(home_at(home), "demo_media")
     except (KeyError, FileNotFoundError):
-        raise click.ClickException("files are served from the port that `sensorium up` chose: run it first, or say --home") from None
+        raise click.ClickException(
+            "files are served from the port that `sensorium up` chose: run it first, or say --home"
+        ) from None
 
 
 def _with_file(
-    provider: str, tenant: str, text: str | None, kind: str, path: Path, times: int, serve_seconds: float, port: int
+    provider: str,
+    tenant: str,
+    text: str | None,
+    kind: str,
+    path: Path,
+    times: int,
+    serve_seconds: float,
+    port: int,
 ) -> tuple[Sample, list[int]]:
     name = f"{uuid.uuid4().hex}{path.suffix.lower()}"
     fetched = threading.Event()
     try:
         with serving({name: path}, port, fetched) as address:
-            sample = _MAKERS[provider](text, File(kind, link(address, name), mime_of(path)), what="file")  # type: ignore[arg-type]
+            file = File(kind, link(address, name), mime_of(path))  # type: ignore[arg-type]
+            sample = _MAKERS[provider](text, file, what="file")
             statuses = _deliver(sample, tenant, times)
             if 200 in statuses and not fetched.wait(serve_seconds):
-                note(f"nobody fetched the file within {serve_seconds:g} s: sensorium trace '{sample.key(tenant)}'")
+                note(
+                    f"nobody fetched the file within {serve_seconds:g} s: sensorium trace '{sample.key(tenant)}'"
+                )
     except OSError as error:
-        raise click.ClickException(f"the file cannot be served from port {port} ({error}): is a demo or another send running?") from None
+        raise click.ClickException(
+            f"the file cannot be served from port {port} ({error}): is a demo or another send running?"
+        ) from None
     return sample, statuses
 
 
 def _deliver(sample: Sample, tenant: str, times: int) -> list[int]:
     receiver = command_environment().get("SENSORIUM_RECEIVER__URL")
     if receiver is None:
-        raise click.ClickException("SENSORIUM_RECEIVER__URL says where the receiver is; `sensorium up` writes it into var/sensorium.env")
+        raise click.ClickException(
+            "SENSORIUM_RECEIVER__URL says where the receiver is; `sensorium up` writes it into var/sensorium.env"
+        )
     endpoint = run_command(lambda: _endpoint(command_settings(), tenant, sample.provider))
     url = f"{receiver}/webhooks/{sample.provider}/{endpoint.token}"
     secret = endpoint.secrets[0] if endpoint.secrets else None
@@ -103,7 +150,9 @@ def _deliver(sample: Sample, tenant: str, times: int) -> list[int]:
             statuses = [deliver(sample, url, secret)]
         return statuses + [deliver(sample, url, secret) for _ in range(times - 1)]
     except OSError as error:
-        raise click.ClickException(f"the receiver at {receiver} does not answer ({error}): sensorium status") from None
+        raise click.ClickException(
+            f"the receiver at {receiver} does not answer ({error}): sensorium status"
+        ) from None
 
 
 async def _endpoint(settings: Settings, tenant: str, provider: str) -> Endpoint:
@@ -111,4 +160,6 @@ async def _endpoint(settings: Settings, tenant: str, provider: str) -> Endpoint:
     async with database(settings) as connection:
         tenancy = Tenancy(connection, Vault(settings.secrets.key))
         known = await tenancy.endpoint_of(tenant, provider)
-        return known or await tenancy.add_endpoint(tenant, provider, secret=None, unsigned=False, api_key=None)
+        return known or await tenancy.add_endpoint(
+            tenant, provider, secret=None, unsigned=False, api_key=None
+        )

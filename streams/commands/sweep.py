@@ -14,7 +14,13 @@ from streams.repair.orphans import Behind, Sweep, Swept
 
 @click.command()
 @click.option("--tenant", help="Only this tenant.")
-@click.option("--older-than-hours", type=click.FloatRange(1), default=24.0, show_default=True, help="Leave younger files: a row may still come.")
+@click.option(
+    "--older-than-hours",
+    type=click.FloatRange(1),
+    default=24.0,
+    show_default=True,
+    help="Leave younger files: a row may still come.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @as_json_option
 def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: bool) -> None:
@@ -25,18 +31,33 @@ def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: b
         store = ObjectStore(settings.objects, threads=1)
         try:
             async with database(settings) as connection:
-                return await Sweep(settings, connection, store).run(timedelta(hours=older_than_hours), tenant, dry=dry_run)
+                return await Sweep(settings, connection, store).run(
+                    timedelta(hours=older_than_hours), tenant, dry=dry_run
+                )
         finally:
             await store.close()
 
     try:
         swept = run_command(work)
     except Behind as error:
-        raise click.ClickException(f"nothing was deleted: {error}. Rows that show a file may yet come: start it, or wait, and try again") from None
+        raise click.ClickException(
+            f"nothing was deleted: {error}. Rows that show a file may yet come: start it, or wait, and try again"
+        ) from None
     except (KafkaException, TimeoutError, Unavailable) as error:
-        raise click.ClickException(f"{error}: sweep needs Kafka, Postgres and the object store; sensorium doctor says which is away") from None
+        raise click.ClickException(
+            f"{error}: sweep needs Kafka, Postgres and the object store; sensorium doctor says which is away"
+        ) from None
     undecided = sorted(swept.undecided)
-    document = {"objects": swept.objects, "bytes": swept.bytes, "dry_run": dry_run, "undecided_tenants": undecided}
+    document = {
+        "objects": swept.objects,
+        "bytes": swept.bytes,
+        "dry_run": dry_run,
+        "undecided_tenants": undecided,
+    }
     lines = [f"{swept.objects} files, {swept.bytes} bytes {'would go' if dry_run else 'deleted'}"]
-    lines += [f"left alone, because a record in quarantine may name a file: {', '.join(undecided)}"] if undecided else []
+    lines += (
+        [f"left alone, because a record in quarantine may name a file: {', '.join(undecided)}"]
+        if undecided
+        else []
+    )
     emit(document, as_json, lines)

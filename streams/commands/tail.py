@@ -17,7 +17,9 @@ from streams.commands.output import json_text, note
 
 @click.command()
 @click.option("--tenant", help="Only this tenant's.")
-@click.option("--from-beginning", is_flag=True, help="From the oldest record on, instead of the next one.")
+@click.option(
+    "--from-beginning", is_flag=True, help="From the oldest record on, instead of the next one."
+)
 @click.option("--count", type=click.IntRange(1), help="End after so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
 def tail(tenant: str | None, from_beginning: bool, count: int | None, as_json: bool) -> None:

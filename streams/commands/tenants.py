@@ -47,7 +47,11 @@ def set_(name: str, changes: tuple[str, ...], as_json: bool) -> None:
             return await Tenancy(connection, Vault(settings.secrets.key)).set_tenant(name, wanted)
 
     run_command(work)
-    emit({"tenant_id": name, "set": sorted(wanted)}, as_json, [f"{name}: {', '.join(sorted(wanted))}"])
+    emit(
+        {"tenant_id": name, "set": sorted(wanted)},
+        as_json,
+        [f"{name}: {', '.join(sorted(wanted))}"],
+    )
 
 
 def _change(text: str) -> tuple[str, Any]:
@@ -55,7 +59,9 @@ def _change(text: str) -> tuple[str, Any]:
     field = key.replace("-", "_")
     fields = TenantSettings.__struct_fields__
     if not found or field not in fields:
-        raise click.UsageError(f"{text!r}: say NAME=VALUE with one of {', '.join(f.replace('_', '-') for f in fields)}")
+        raise click.UsageError(
+            f"{text!r}: say NAME=VALUE with one of {', '.join(f.replace('_', '-') for f in fields)}"
+        )
     default = getattr(TenantSettings(), field)
     if value.strip() == "":
         return field, default
@@ -76,7 +82,10 @@ def list_(as_json: bool) -> None:
 
     async def work() -> list[str]:
         async with database(settings) as connection:
-            return [row["tenant_id"] for row in await connection.fetch(queries("tenancy")["list_tenants"])]
+            return [
+                row["tenant_id"]
+                for row in await connection.fetch(queries("tenancy")["list_tenants"])
+            ]
 
     names = run_command(work)
     emit({"tenants": names}, as_json, names)

@@ -22,14 +22,19 @@ def trace(message_key: str, as_json: bool) -> None:
     except ValueError:
         tenant = TenantId("")
     if not TENANT_PATTERN.fullmatch(tenant):
-        raise click.UsageError(f"{message_key!r} is no message key: tenant:provider:provider_message_id")
+        raise click.UsageError(
+            f"{message_key!r} is no message key: tenant:provider:provider_message_id"
+        )
     settings = command_settings()
 
     async def work() -> dict[str, Any]:
         pool = await create_pool(settings.postgres, Names(settings.namespace), "trace", size=1)
         try:
             reading = Reading(pool)
-            return {"message": await reading.message(tenant, message_key), "steps": await reading.steps(tenant, message_key)}
+            return {
+                "message": await reading.message(tenant, message_key),
+                "steps": await reading.steps(tenant, message_key),
+            }
         finally:
             await pool.close()
 
@@ -39,6 +44,11 @@ def trace(message_key: str, as_json: bool) -> None:
             "there is no row of this message: is the sink behind (sensorium status), or is it in quarantine (sensorium quarantine list)?"
         )
     message = found["message"]
-    lines = [f"{message['kind']} in {message['conversation_id']}: {message['status']}, version {message['version']}"]
-    lines += [f"  {s['at'].isoformat()}  {s['stage']:12} {s['outcome']:28} {s['topic']}[{s['partition']}]@{s['offset']}" for s in found["steps"]]
+    lines = [
+        f"{message['kind']} in {message['conversation_id']}: {message['status']}, version {message['version']}"
+    ]
+    lines += [
+        f"  {s['at'].isoformat()}  {s['stage']:12} {s['outcome']:28} {s['topic']}[{s['partition']}]@{s['offset']}"
+        for s in found["steps"]
+    ]
     emit(found, as_json, lines)

@@ -19,14 +19,24 @@ from streams.local.processes import LocalError
 from streams.local.supervisor import Running
 from streams.settings import SettingsError
 
-_home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), default=Path("var"), show_default=True, help="Where all of it lies.")
+_home = click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("var"),
+    show_default=True,
+    help="Where all of it lies.",
+)
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
 @click.command()
 @_home
 @_json
-@click.option("--only-servers", is_flag=True, help="Kafka, Postgres and the object store, without topics, tables and roles.")
+@click.option(
+    "--only-servers",
+    is_flag=True,
+    help="Kafka, Postgres and the object store, without topics, tables and roles.",
+)
 def up(home: Path, as_json: bool, only_servers: bool) -> None:
     """Run everything on this machine. SENSORIUM_* of the environment stands over the local defaults; again: restarts only what changed."""
     say = _clock()
@@ -92,7 +102,17 @@ def _clock() -> Callable[[str], None]:
 
 
 def _print_json(rows: list[Running]) -> None:
-    shown = [{"name": r.name, "role": r.role, "pid": r.pid, "port": r.port, "url": r.url, "state": r.state} for r in rows]
+    shown = [
+        {
+            "name": r.name,
+            "role": r.role,
+            "pid": r.pid,
+            "port": r.port,
+            "url": r.url,
+            "state": r.state,
+        }
+        for r in rows
+    ]
     click.echo(json.dumps({"processes": shown}, indent=2))
 
 

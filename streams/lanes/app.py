@@ -51,7 +51,10 @@ async def _nothing() -> None:
 
 def die(why: BaseException | str) -> None:
     """Ends the process: the supervisor starts it again, the lanes fence, state is read anew. The only way out of trouble."""
-    log.error("worker_ends", error=f"{type(why).__name__}: {why}" if isinstance(why, BaseException) else why)
+    log.error(
+        "worker_ends",
+        error=f"{type(why).__name__}: {why}" if isinstance(why, BaseException) else why,
+    )
     sys.stderr.flush()
     os._exit(EXIT_TROUBLE)
 
@@ -62,7 +65,14 @@ class Lanes:
     Kept partitions go on through a rebalance untouched: a valid epoch proves that nobody wrote in between.
     """
 
-    def __init__(self, app: "LaneApp", table: LaneTable[Any], intake: Intake, pace: Pace, jobs: Jobs | None = None) -> None:
+    def __init__(
+        self,
+        app: "LaneApp",
+        table: LaneTable[Any],
+        intake: Intake,
+        pace: Pace,
+        jobs: Jobs | None = None,
+    ) -> None:
         self.app = app
         self.table = table
         self.jobs = jobs
@@ -78,7 +88,11 @@ class Lanes:
     @property
     def ready(self) -> bool:
         """Whether every assigned partition has been taken over and nothing has stopped the stage. Faust's own "ready" says nothing of lanes."""
-        return self.app.joined and not self.app.gate.is_shut and all(p in self.open and self.open[p].ready for p in self.assigned)
+        return (
+            self.app.joined
+            and not self.app.gate.is_shut
+            and all(p in self.open and self.open[p].ready for p in self.assigned)
+        )
 
     async def on_assigned(self, app: faust.App, assigned: set[TP], **_: Any) -> None:
         """The complete assignment after a rebalance: lost lanes end, new ones open, kept ones are left alone."""
@@ -87,7 +101,13 @@ class Lanes:
         # The one private access: Faust's consumer must not fetch what the lanes fetch, and forgets its pauses at each assignment.
         consumer: Any = app.consumer
         fetcher = consumer._thread._ensure_consumer()
-        fetcher.pause(*[AioTopicPartition(tp.topic, tp.partition) for tp in assigned if tp.topic in lane_topics])
+        fetcher.pause(
+            *[
+                AioTopicPartition(tp.topic, tp.partition)
+                for tp in assigned
+                if tp.topic in lane_topics
+            ]
+        )
         self.assigned = {tp.partition for tp in assigned if tp.topic == self.app.source}
         log.info("partitions_assigned", partitions=sorted(self.assigned))
         for partition in sorted(set(self.open) - self.assigned):
@@ -119,17 +139,33 @@ class Lanes:
                 metrics.STAGE_LAG.labels(stage, lane.partition).set(lag)
         if self.jobs is None:
             return
-        entries = [entry for lane in lanes if isinstance(lane.state, JobEntries) for entry in list(lane.state.entries.values())]
+        entries = [
+            entry
+            for lane in lanes
+            if isinstance(lane.state, JobEntries)
+            for entry in list(lane.state.entries.values())
+        ]
         metrics.JOBS_WAITING.labels(stage).set(len(entries))
         oldest = min((entry.admitted_at for entry in entries), default=None)
-        metrics.JOBS_OLDEST.labels(stage).set(0 if oldest is None else max(0.0, time.time() - oldest))
+        metrics.JOBS_OLDEST.labels(stage).set(
+            0 if oldest is None else max(0.0, time.time() - oldest)
+        )
         metrics.JOBS_RUNNING.labels(stage).set(self.jobs.running)
         if isinstance(self.intake, JobIntake):
             for lane in lanes:
-                metrics.JOBS_INTAKE_PAUSED.labels(stage, lane.partition).set(lane.partition in self.intake.paused)
+                metrics.JOBS_INTAKE_PAUSED.labels(stage, lane.partition).set(
+                    lane.partition in self.intake.paused
+                )
 
     def _identity(self, partition: int) -> LaneIdentity:
-        return LaneIdentity(self.app.stage, self.app.conf.id, self.app.source, self.table.changelog_topic_name, self.app.receipts, partition)
+        return LaneIdentity(
+            self.app.stage,
+            self.app.conf.id,
+            self.app.source,
+            self.table.changelog_topic_name,
+            self.app.receipts,
+            partition,
+        )
 
     def _open(self, identity: LaneIdentity) -> None:
         state = self.table.partitions_held[identity.partition] = self.table.new_state()
@@ -137,7 +173,9 @@ class Lanes:
         lane.commit_seconds = metrics.STAGE_COMMIT.labels(self.app.stage).observe
         self.open[identity.partition] = lane
         task = asyncio.ensure_future(lane.run())
-        self._tasks[lane] = task  # a strong reference: a lane's tasks are otherwise referenced only by each other
+        self._tasks[lane] = (
+            task  # a strong reference: a lane's tasks are otherwise referenced only by each other
+        )
         task.add_done_callback(lambda done: self._ended(lane, done))
 
     def _drop(self, partition: int) -> None:
@@ -153,7 +191,12 @@ class Lanes:
         if error is None:
             return
         fenced = is_fenced(error)
-        log.warning("lane_failed", partition=lane.partition, fenced=fenced, error=f"{type(error).__name__}: {error}")
+        log.warning(
+            "lane_failed",
+            partition=lane.partition,
+            fenced=fenced,
+            error=f"{type(error).__name__}: {error}",
+        )
         if self.open.get(lane.partition) is not lane:
             return  # given away already; the new owner fenced it, as intended
         if not fenced:
@@ -163,7 +206,9 @@ class Lanes:
 
     def _still_fenced(self, lane: Lane) -> None:
         if self.open.get(lane.partition) is lane and lane.partition in self.assigned:
-            die(f"partition {lane.partition} is assigned to this worker, but another one has its transactional id")
+            die(
+                f"partition {lane.partition} is assigned to this worker, but another one has its transactional id"
+            )
 
 
 class LaneApp(faust.App):
@@ -192,25 +237,46 @@ class LaneApp(faust.App):
         await super().on_start()
         self.add_future(self._watch_membership())
 
-    def lane_table(self, name: str, *, partitions: int, new_state: Callable[[], S], extra_topic_configs: dict[str, str]) -> LaneTable[S]:
+    def lane_table(
+        self,
+        name: str,
+        *,
+        partitions: int,
+        new_state: Callable[[], S],
+        extra_topic_configs: dict[str, str],
+    ) -> LaneTable[S]:
         """A table of bytes whose contents belong to lanes: see LaneTable."""
         table: Any = self.Table(
-            name, partitions=partitions, key_type=bytes, value_type=bytes, new_state=new_state, extra_topic_configs=extra_topic_configs
+            name,
+            partitions=partitions,
+            key_type=bytes,
+            value_type=bytes,
+            new_state=new_state,
+            extra_topic_configs=extra_topic_configs,
         )
         return cast("LaneTable[S]", table)
 
-    def batch_lanes(self, table: LaneTable[S], pace: Pace = BATCH_PACE, weigh: Callable[[S, Message], int] | None = None) -> LaneChannel:
+    def batch_lanes(
+        self,
+        table: LaneTable[S],
+        pace: Pace = BATCH_PACE,
+        weigh: Callable[[S, Message], int] | None = None,
+    ) -> LaneChannel:
         """The channel of batches the stage's agent reads. `weigh`: see BatchIntake."""
         channel = LaneChannel(self, maxsize=0)
         self.lanes = Lanes(self, table, BatchIntake(channel, self.gate, self.hand, weigh), pace)
         self._own_source()
         return channel
 
-    def job_lanes(self, table: LaneTable[JobEntries], workers: int, per_tenant: int, refuse: Refuse) -> LaneChannel:
+    def job_lanes(
+        self, table: LaneTable[JobEntries], workers: int, per_tenant: int, refuse: Refuse
+    ) -> LaneChannel:
         """The channel of jobs the stage's agent reads with `concurrency=workers`."""
         channel = LaneChannel(self, maxsize=0)
         jobs = Jobs(channel, workers, per_tenant)
-        self.lanes = Lanes(self, table, JobIntake(jobs, refuse, self.gate, self.hand), JOB_PACE, jobs)
+        self.lanes = Lanes(
+            self, table, JobIntake(jobs, refuse, self.gate, self.hand), JOB_PACE, jobs
+        )
         self._own_source()
         return channel
 
@@ -240,7 +306,11 @@ class LaneApp(faust.App):
         task = self._coordination_task()
         if task is not None and task.done():
             return "the coordination of the consumer group has ended"
-        return None if self.joined or seconds <= JOIN_SECONDS else f"the group gave this worker no assignment within {JOIN_SECONDS:g} s"
+        return (
+            None
+            if self.joined or seconds <= JOIN_SECONDS
+            else f"the group gave this worker no assignment within {JOIN_SECONDS:g} s"
+        )
 
     def _coordination_task(self) -> "asyncio.Task[None] | None":
         """None: there is none yet."""
@@ -251,7 +321,16 @@ class LaneApp(faust.App):
 
     def _own_source(self) -> None:
         """Subscribes the group to the source without a stream, which also keeps its committed offsets from expiring."""
-        self.topics.add(self.topic(self.source, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False))
+        self.topics.add(
+            self.topic(
+                self.source,
+                key_type=bytes,
+                value_type=bytes,
+                key_serializer="raw",
+                value_serializer="raw",
+                acks=False,
+            )
+        )
 
 
 def lane_app(stage: Stage, settings: Settings) -> LaneApp:
@@ -289,6 +368,9 @@ def _credentials(kafka: Kafka) -> Any:
     context = ssl_context(kafka)
     if kafka.sasl_mechanism:
         return faust.SASLCredentials(
-            username=kafka.sasl_username, password=str(kafka.sasl_password), mechanism=kafka.sasl_mechanism, ssl_context=context
+            username=kafka.sasl_username,
+            password=str(kafka.sasl_password),
+            mechanism=kafka.sasl_mechanism,
+            ssl_context=context,
         )
     return faust.SSLCredentials(context) if context is not None else None

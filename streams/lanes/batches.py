@@ -45,7 +45,9 @@ class Batch(Generic[S]):
         """The messages in order; True with one that is not to be read, because it killed who read it."""
         return self._hand.each(self.partition, self.messages)
 
-    def settle(self, writes: list[Write], changelog: list[tuple[bytes, bytes | None]], lines: list[Line]) -> None:
+    def settle(
+        self, writes: list[Write], changelog: list[tuple[bytes, bytes | None]], lines: list[Line]
+    ) -> None:
         """The agent's verdict: one line for each of the messages, or a record would have neither output nor reason."""
         assert len(lines) == len(self.messages)
         self.writes, self.changelog, self.lines = writes, changelog, lines
@@ -66,7 +68,13 @@ class BatchIntake(Generic[S]):
     what the consumer's queue lets through fits.
     """
 
-    def __init__(self, channel: LaneChannel, gate: Gate, hand: Hand, weigh: Callable[[S, Message], int] | None = None) -> None:
+    def __init__(
+        self,
+        channel: LaneChannel,
+        gate: Gate,
+        hand: Hand,
+        weigh: Callable[[S, Message], int] | None = None,
+    ) -> None:
         self._channel = channel
         self._gate = gate
         self._hand = hand
@@ -80,12 +88,18 @@ class BatchIntake(Generic[S]):
                 continue
             batch: Batch[S] = Batch(lane, lane.state, messages, self._hand)  # type: ignore[arg-type]
             self._channel.hand_out(batch)
-            if not await batch.decided() or not await self._gate.judge(batch.lines, lambda: lane.stopping):
+            if not await batch.decided() or not await self._gate.judge(
+                batch.lines, lambda: lane.stopping
+            ):
                 lane.stop()
                 return
-            await lane.add(batch.writes, batch.changelog, batch.lines, (messages[-1].offset() or 0) + 1)
+            await lane.add(
+                batch.writes, batch.changelog, batch.lines, (messages[-1].offset() or 0) + 1
+            )
 
-    def _within_bounds(self, lane: Lane, messages: list[Message]) -> tuple[list[Message], list[Message]]:
+    def _within_bounds(
+        self, lane: Lane, messages: list[Message]
+    ) -> tuple[list[Message], list[Message]]:
         """What makes the next batch, one record at least, and what waits for the one after."""
         if self._weigh is None:
             return messages, []

@@ -61,7 +61,9 @@ class RecordsBehind:
                 }
             )
         if offset != self._position:
-            self._consumer.assign([TopicPartition(self._identity.source, self._identity.partition, offset)])
+            self._consumer.assign(
+                [TopicPartition(self._identity.source, self._identity.partition, offset)]
+            )
         return self._consumer
 
 

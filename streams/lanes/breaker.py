@@ -58,7 +58,10 @@ class Breaker:
         heard = [recent for recent in self._tenants.values() if now - recent.at <= HEARD_SECONDS]
         failing = sum(self._fails(recent) for recent in heard)
         suspicious = sum(recent.in_a_row > 0 and not self._fails(recent) for recent in heard)
-        if not (failing or self._fails_for_all()) or failing + suspicious <= len(heard) - failing - suspicious:
+        if (
+            not (failing or self._fails_for_all())
+            or failing + suspicious <= len(heard) - failing - suspicious
+        ):
             return None
         if not failing:
             return f"the last {self._in_a_row} records would be quarantined, whichever tenant sent them"
@@ -82,4 +85,8 @@ class Breaker:
         limits = self._limits
         if limits.consecutive and recent.in_a_row >= limits.consecutive:
             return True
-        return bool(limits.consecutive) and len(recent.last) >= limits.consecutive and recent.bad >= limits.ratio * len(recent.last)
+        return (
+            bool(limits.consecutive)
+            and len(recent.last) >= limits.consecutive
+            and recent.bad >= limits.ratio * len(recent.last)
+        )

@@ -16,7 +16,9 @@ class LaneChannel(faust.Channel[Any]):
     @property
     def queue(self) -> "ThrowableQueue[Any]":
         if self._queue is None:
-            self._queue = ThrowableQueue(maxsize=self.maxsize or 0, flow_control=FlowControlEvent(initially_suspended=False))
+            self._queue = ThrowableQueue(
+                maxsize=self.maxsize or 0, flow_control=FlowControlEvent(initially_suspended=False)
+            )
         return self._queue
 
     def hand_out(self, item: object) -> None:

@@ -74,7 +74,12 @@ class Gate:
     async def _until_resumed(self, trouble: str) -> None:
         quiet_seconds = await self._quiet()
         if not quiet_seconds:
-            log.error("stage_stopped", stage=self._stage, detail=trouble, resume=f"sensorium resume {self._stage}")
+            log.error(
+                "stage_stopped",
+                stage=self._stage,
+                detail=trouble,
+                resume=f"sensorium resume {self._stage}",
+            )
             metrics.STAGE_STOPPED.labels(self._stage).set(1)
             quiet_seconds = await self._answer(trouble)
             log.info("stage_resumed", stage=self._stage, quiet_seconds=quiet_seconds)
@@ -109,4 +114,6 @@ class Gate:
             await asyncio.sleep(pause)
 
     def _not_told(self, error: Exception) -> None:
-        log.warning("stage_stop_not_told", stage=self._stage, detail=f"{type(error).__name__}: {error}")
+        log.warning(
+            "stage_stop_not_told", stage=self._stage, detail=f"{type(error).__name__}: {error}"
+        )

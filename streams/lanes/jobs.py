@@ -118,7 +118,11 @@ class JobEntries:
 
     def has_room_for_body(self, tenant: str, size: int = 0) -> bool:
         """Whether the tenant's next entry may carry its body of `size` bytes. What it may not is bounded memory, not service."""
-        return size <= LARGEST_KEPT_BYTES and self._held < FULL_ENTRIES and self._full[tenant] < FULL_ENTRIES // 4
+        return (
+            size <= LARGEST_KEPT_BYTES
+            and self._held < FULL_ENTRIES
+            and self._full[tenant] < FULL_ENTRIES // 4
+        )
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -163,7 +167,14 @@ class Job:
     def line(self, outcome: str, reason: str = "") -> Line:
         """What the job's receipt says when it ends so."""
         entry = self.entry
-        return Line(self.offset, entry.key, int(entry.admitted_at * 1000), outcome, reason, generation_of(entry.headers))
+        return Line(
+            self.offset,
+            entry.key,
+            int(entry.admitted_at * 1000),
+            outcome,
+            reason,
+            generation_of(entry.headers),
+        )
 
     async def value(self) -> bytes | None:
         """The record's value; of a stub read again from the source. None: the source does not hold it any more.
@@ -192,10 +203,18 @@ class Job:
         self._settle()
         lane, entry = self.waiting.lane, self.entry
         now = time.monotonic()
-        asked = trouble.retry_after if 0 <= trouble.retry_after <= LONGEST_WAIT_SECONDS else LONGEST_WAIT_SECONDS  # NaN too
-        back_off = min(LONGEST_BACK_OFF_SECONDS, 0.5 * 2 ** min(entry.attempt, 10)) * random.uniform(0.75, 1.25)
+        asked = (
+            trouble.retry_after
+            if 0 <= trouble.retry_after <= LONGEST_WAIT_SECONDS
+            else LONGEST_WAIT_SECONDS
+        )  # NaN too
+        back_off = min(
+            LONGEST_BACK_OFF_SECONDS, 0.5 * 2 ** min(entry.attempt, 10)
+        ) * random.uniform(0.75, 1.25)
         delay = max(asked, back_off)
-        later = msgspec.structs.replace(entry, attempt=entry.attempt + 1, due_at=time.time() + delay)
+        later = msgspec.structs.replace(
+            entry, attempt=entry.attempt + 1, due_at=time.time() + delay
+        )
         if not lane.stopping:
             lane.add([], [self._state.put(self.offset, later)], [])
             if trouble.hold:
@@ -272,7 +291,10 @@ class Jobs:
             return
         if self._timer is not None:
             self._timer[1].cancel()
-        self._timer = (wake, asyncio.get_running_loop().call_later(max(0.0, wake - now) + 0.001, self._woken))
+        self._timer = (
+            wake,
+            asyncio.get_running_loop().call_later(max(0.0, wake - now) + 0.001, self._woken),
+        )
 
     def _woken(self) -> None:
         """A loop's timer may fire a moment too early: one that is spent must not be taken for one that is still to come."""
@@ -307,7 +329,8 @@ class JobIntake:
         assert isinstance(state, JobEntries)
         now, clock = time.monotonic(), time.time()
         self._jobs.admit(
-            Waiting(lane, offset, entry, now + min(entry.due_at - clock, LONGEST_WAIT_SECONDS)) for offset, entry in state.entries.items()
+            Waiting(lane, offset, entry, now + min(entry.due_at - clock, LONGEST_WAIT_SECONDS))
+            for offset, entry in state.entries.items()
         )
         while not lane.stopping:
             if len(state) >= ALL_ENTRIES or self._jobs.draining:
@@ -354,4 +377,10 @@ def _entry_of(message: Message, now: float, state: JobEntries) -> Entry:
     named = (header(headers, "tenant") or key.partition(b":")[0]).decode(errors="replace")
     tenant = named if TENANT_PATTERN.fullmatch(named) else UNKNOWN_TENANT
     value = message.value()
-    return Entry(tenant, key, headers, value if state.has_room_for_body(tenant, len(value or b"")) else None, now)
+    return Entry(
+        tenant,
+        key,
+        headers,
+        value if state.has_room_for_body(tenant, len(value or b"")) else None,
+        now,
+    )

@@ -17,7 +17,15 @@ from storage import failpoints
 from streams.lanes.behind import RecordsBehind
 from streams.lanes.receipts import count
 from streams.lanes.state import PartitionState
-from streams.lanes.transactions import Abandoned, LaneIdentity, OffsetLost, PartitionTransactions, Transaction, Write, is_passing
+from streams.lanes.transactions import (
+    Abandoned,
+    LaneIdentity,
+    OffsetLost,
+    PartitionTransactions,
+    Transaction,
+    Write,
+    is_passing,
+)
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -53,7 +61,14 @@ class Pace:
 class Lane:
     """Open (fence, load, position), add, flush, close. Everything asynchronous runs in the worker's event loop."""
 
-    def __init__(self, settings: Kafka, identity: LaneIdentity, state: PartitionState, intake: Intake, pace: Pace) -> None:
+    def __init__(
+        self,
+        settings: Kafka,
+        identity: LaneIdentity,
+        state: PartitionState,
+        intake: Intake,
+        pace: Pace,
+    ) -> None:
         self.identity = identity
         self.partition = identity.partition
         self.state = state
@@ -84,7 +99,9 @@ class Lane:
                 return
             self.position = start or 0
             self.source = await self._in_thread(self._transactions.source_consumer, start)
-            log.info("lane_ready", source=self.identity.source, partition=self.partition, offset=start)
+            log.info(
+                "lane_ready", source=self.identity.source, partition=self.partition, offset=start
+            )
             self.ready = True
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._intake.run(self))
@@ -99,7 +116,11 @@ class Lane:
             self._close()
 
     def add(
-        self, writes: list[Write], changelog: list[tuple[bytes, bytes | None]], lines: list[Line], next_offset: int | None = None
+        self,
+        writes: list[Write],
+        changelog: list[tuple[bytes, bytes | None]],
+        lines: list[Line],
+        next_offset: int | None = None,
     ) -> "asyncio.Future[None]":
         """Joins the lane's next transaction. The future resolves when that is committed; with a lost lane it never does.
 
@@ -157,7 +178,9 @@ class Lane:
             elif not is_passing(error):
                 raise KafkaException(error)
         # Here and not where the lag is read: from another thread even the cached watermark waits for a consume() to return, for seconds.
-        self._high = self.source.get_watermark_offsets(TopicPartition(self.identity.source, self.partition), cached=True)[1]
+        self._high = self.source.get_watermark_offsets(
+            TopicPartition(self.identity.source, self.partition), cached=True
+        )[1]
         return good
 
     async def _keep_gap(self) -> None:
@@ -168,7 +191,9 @@ class Lane:
     async def _flush(self) -> None:
         """Commits what was added, at most one transaction a gap, until stopped and empty."""
         while True:
-            if not self.stopping:  # a stop that came since the last look must not be waited for again
+            if (
+                not self.stopping
+            ):  # a stop that came since the last look must not be waited for again
                 await self._wake.wait()
             await self._keep_gap()
             self._wake.clear()
@@ -192,7 +217,9 @@ class Lane:
         moved = self.position if transaction.next_offset is None else transaction.next_offset
         lines = transaction.lines[1:] if failpoints.breaks("receipt") else transaction.lines
         for receipt in self._ledger.receipts(Span(self.position, moved), lines):
-            transaction.writes.append(Write(self.identity.receipts, self._receipt_key, receipt, self.partition, []))
+            transaction.writes.append(
+                Write(self.identity.receipts, self._receipt_key, receipt, self.partition, [])
+            )
         return self._transactions.commit(transaction)
 
     def _in_thread(self, call: Callable[..., T], *arguments: object) -> Awaitable[T]:

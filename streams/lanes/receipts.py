@@ -14,7 +14,14 @@ _VERDICT = attrgetter("outcome", "reason")
 
 
 def line(message: Message, outcome: str, reason: str = "", generation: int = 0) -> Line:
-    return Line(message.offset() or 0, message.key() or b"", message.timestamp()[1], outcome, reason, generation)
+    return Line(
+        message.offset() or 0,
+        message.key() or b"",
+        message.timestamp()[1],
+        outcome,
+        reason,
+        generation,
+    )
 
 
 def count(stage: Stage, lines: Iterable[Line]) -> None:

@@ -77,14 +77,21 @@ class Schedule(Generic[E]):
         """Forgets the waiting jobs for which `belongs` says so."""
         self._later = [item for item in self._later if not belongs(item[2])]
         heapq.heapify(self._later)
-        kept = {tenant: deque(e for e in queue if not belongs(e)) for tenant, queue in self._ready.items()}
+        kept = {
+            tenant: deque(e for e in queue if not belongs(e))
+            for tenant, queue in self._ready.items()
+        }
         self._ready = {tenant: queue for tenant, queue in kept.items() if queue}
         self._turn = deque(tenant for tenant in self._turn if tenant in self._ready)
 
     def next_wake(self, now: float) -> float | None:
         """When to look again, if nothing else happens: the next due job or the next end of a hold."""
         times = [self._later[0][0]] if self._later else []
-        times += [until for tenant, until in self._held_until.items() if until > now and tenant in self._ready]
+        times += [
+            until
+            for tenant, until in self._held_until.items()
+            if until > now and tenant in self._ready
+        ]
         return min(times, default=None)
 
     def _is_held(self, tenant: str, now: float) -> bool:

@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
 from schemas.headers import Headers
 from schemas.receipts import Ledger, Line
@@ -17,7 +25,9 @@ from streams.lanes.state import PartitionState
 
 CALL_SECONDS = 10.0
 OPEN_SECONDS = 60.0
-_FENCED_CODES = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+_FENCED_CODES = frozenset(
+    {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+)
 _PASSING_CODES = frozenset(
     {
         KafkaError._TRANSPORT,
@@ -131,7 +141,9 @@ class PartitionTransactions:
         2. Load the changelog up to the last stable offset: nobody else writes to it any more.
         3. Read the committed offset. Only now: a transaction of the former owner may have moved it in step 1.
         """
-        self._producer = Producer(transactional_producer_config(self._settings, self.identity.transactional_id))
+        self._producer = Producer(
+            transactional_producer_config(self._settings, self.identity.transactional_id)
+        )
         self._retry(self._fence, OPEN_SECONDS)  # 1
         loaded = state.load(self._changelog())  # 2
         # Never subscribed: it only carries the group's name. The broker checks membership of members; the fence is the transactional id.
@@ -193,8 +205,15 @@ class PartitionTransactions:
             self._produce(identity.changelog, changed, key, identity.partition)
         if transaction.next_offset is not None:  # 3
             failpoints.reached("between_table_and_offset", producer.flush)
-            position = [TopicPartition(identity.source, identity.partition, transaction.next_offset)]
-            self._retry(lambda: producer.send_offsets_to_transaction(position, self._group_metadata, CALL_SECONDS), CALL_SECONDS)
+            position = [
+                TopicPartition(identity.source, identity.partition, transaction.next_offset)
+            ]
+            self._retry(
+                lambda: producer.send_offsets_to_transaction(
+                    position, self._group_metadata, CALL_SECONDS
+                ),
+                CALL_SECONDS,
+            )
         failpoints.reached("before_commit", producer.flush)
         self._retry(lambda: producer.commit_transaction(CALL_SECONDS), CALL_SECONDS)  # 4
         failpoints.reached("after_commit")
@@ -226,12 +245,21 @@ class PartitionTransactions:
     def _committed(self) -> int:
         """Negative: none. An error that is not looked at would read as none, and a lane with an empty table would begin at 0."""
         assert self._group is not None
-        (found,) = self._group.committed([TopicPartition(self.identity.source, self.identity.partition)], CALL_SECONDS)
+        (found,) = self._group.committed(
+            [TopicPartition(self.identity.source, self.identity.partition)], CALL_SECONDS
+        )
         if found.error is not None:
             raise KafkaException(found.error)
         return found.offset
 
-    def _produce(self, topic: str, value: bytes | None, key: bytes, partition: int, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+    def _produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes,
+        partition: int,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
         """Queues one record; while librdkafka's queue is full, waits for the brokers to take some of it."""
         deadline = time.monotonic() + CALL_SECONDS
         while True:
@@ -259,7 +287,9 @@ class PartitionTransactions:
             }
         )
         try:
-            consumer.assign([TopicPartition(self.identity.changelog, self.identity.partition, OFFSET_BEGINNING)])
+            consumer.assign(
+                [TopicPartition(self.identity.changelog, self.identity.partition, OFFSET_BEGINNING)]
+            )
             deadline = time.monotonic() + OPEN_SECONDS
             at_end = False
             while not at_end:
@@ -276,7 +306,9 @@ class PartitionTransactions:
                     yield messages
                     deadline = time.monotonic() + OPEN_SECONDS
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{self.identity.changelog}[{self.identity.partition}] gave nothing for {OPEN_SECONDS:g} s")
+                    raise TimeoutError(
+                        f"{self.identity.changelog}[{self.identity.partition}] gave nothing for {OPEN_SECONDS:g} s"
+                    )
         finally:
             consumer.close()
 
@@ -289,7 +321,12 @@ class PartitionTransactions:
                 return call()
             except KafkaException as error:
                 cause = error.args[0]
-                if cause.fatal() or cause.txn_requires_abort() or is_fenced(error) or time.monotonic() > deadline:
+                if (
+                    cause.fatal()
+                    or cause.txn_requires_abort()
+                    or is_fenced(error)
+                    or time.monotonic() > deadline
+                ):
                     raise
                 time.sleep(0.1)
 

@@ -94,7 +94,11 @@ def write_text(file: Path, text: str) -> None:
 
 def environment_in(file: Path) -> dict[str, str]:
     """The `KEY=VALUE` lines of a file such as `environment_file`."""
-    pairs = (line.partition("=") for line in file.read_text().splitlines() if "=" in line and not line.startswith("#"))
+    pairs = (
+        line.partition("=")
+        for line in file.read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    )
     return {name: value for name, _, value in pairs}
 
 

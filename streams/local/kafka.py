@@ -56,7 +56,9 @@ Configuration:
 
 def pinned() -> dict[str, str]:
     """`group:artifact:version` → sha256 of the jar."""
-    lines = (line.split() for line in _LOCK.read_text().splitlines() if line and not line.startswith("#"))
+    lines = (
+        line.split() for line in _LOCK.read_text().splitlines() if line and not line.startswith("#")
+    )
     return {line[0]: line[1] for line in lines}
 
 
@@ -89,9 +91,14 @@ def _project(lock: dict[str, str]) -> str:
 
 def check(folder: Path, lock: dict[str, str]) -> None:
     """Raises LocalError when a jar is missing or is not the one that was pinned, or when there is one more."""
-    wanted = {f"{artifact}-{version}.jar": digest for (_, artifact, version), digest in ((c.split(":"), d) for c, d in lock.items())}
+    wanted = {
+        f"{artifact}-{version}.jar": digest
+        for (_, artifact, version), digest in ((c.split(":"), d) for c, d in lock.items())
+    }
     found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in folder.glob("*.jar")}
-    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    wrong = sorted(
+        name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+    )
     if wrong:
         raise LocalError(f"Maven brought other jars than {_LOCK.name} pins: {', '.join(wrong)}")
 
@@ -99,14 +106,25 @@ def check(folder: Path, lock: dict[str, str]) -> None:
 def java() -> str:
     """A Java 17 or later: that of JAVA_HOME, else of PATH."""
     home = os.environ.get("JAVA_HOME")
-    found = f"{home}/bin/java" if home else program("java", install=f"a Java runtime, {_LEAST_JAVA} or later (Debian: `openjdk-17-jre-headless`)")
+    found = (
+        f"{home}/bin/java"
+        if home
+        else program(
+            "java",
+            install=f"a Java runtime, {_LEAST_JAVA} or later (Debian: `openjdk-17-jre-headless`)",
+        )
+    )
     try:
-        said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
+        said = subprocess.run(
+            [found, "-version"], capture_output=True, text=True, check=False
+        ).stderr
     except OSError as error:
         raise LocalError(f"JAVA_HOME={home} holds no Java: {error.strerror}") from None
     version = re.search(r'version "(\d+)', said)
     if version is None or int(version[1]) < _LEAST_JAVA:
-        raise LocalError(f"{found} is not Java {_LEAST_JAVA} or later: install one (Debian: `openjdk-17-jre-headless`) or set JAVA_HOME")
+        raise LocalError(
+            f"{found} is not Java {_LEAST_JAVA} or later: install one (Debian: `openjdk-17-jre-headless`) or set JAVA_HOME"
+        )
     return found
 
 
@@ -117,9 +135,28 @@ def prepare(data: Path, *, port: int, controller_port: int, say: Say) -> list[st
     properties, logging = data.with_name("kafka.properties"), data.with_name("kafka-log4j2.yaml")
     properties.write_text(PROPERTIES.format(port=port, controller_port=controller_port, data=data))
     logging.write_text(LOGGING)
-    command = [java(), "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Xshare:auto", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{libraries}/*"]
+    command = [
+        java(),
+        "-Xms128m",
+        "-Xmx512m",
+        "-XX:+UseSerialGC",
+        "-Xshare:auto",
+        f"-Dlog4j2.configurationFile={logging}",
+        "-cp",
+        f"{libraries}/*",
+    ]
     if not (data / "meta.properties").exists():
-        run([*command, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)])
+        run(
+            [
+                *command,
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                _cluster_id(),
+                "-c",
+                str(properties),
+            ]
+        )
     return [*command, "kafka.Kafka", str(properties)]
 
 

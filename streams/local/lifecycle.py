@@ -72,12 +72,19 @@ def _held_ports(home: Home) -> frozenset[str]:
     """Names of the ports that our own living processes listen on."""
     alive = {row.name for row in running_in(home) if _alive(row)}
     names = {"receive": "receiver", "stand-in": "stand_in"}
-    return frozenset({names.get(name, name) for name in alive} | ({"kafka_controller"} if "kafka" in alive else set()))
+    return frozenset(
+        {names.get(name, name) for name in alive}
+        | ({"kafka_controller"} if "kafka" in alive else set())
+    )
 
 
 def _living_roles(home: Home) -> list[Declared]:
     alive = {row.name for row in running_in(home) if _alive(row)}
-    return [declared for declared in declared_in(home) if declared.name in alive and not declared.is_server]
+    return [
+        declared
+        for declared in declared_in(home)
+        if declared.name in alive and not declared.is_server
+    ]
 
 
 def _alive(row: Running) -> bool:
@@ -99,14 +106,33 @@ def supervisor_of(home: Home) -> Process | None:
 def _ensure_supervisor(home: Home, owner: int | None) -> None:
     if supervisor_of(home):
         return
-    command = [sys.executable, "-m", "streams.local.supervisor", str(home.folder), *([] if owner is None else ["--owner", str(owner)])]
+    command = [
+        sys.executable,
+        "-m",
+        "streams.local.supervisor",
+        str(home.folder),
+        *([] if owner is None else ["--owner", str(owner)]),
+    ]
     log = home.logs / f"{SUPERVISOR}.log"
-    started = start(command, log=log, environment=os.environ, mark=home.mark(SUPERVISOR), folder=home.folder)
-    if not wait_for(lambda: supervisor_of(home) is not None or not started.alive(), 20) or not started.alive():
-        raise LocalError(f"the supervisor did not start; the end of {log}:\n{_tail(home, SUPERVISOR)}")
+    started = start(
+        command, log=log, environment=os.environ, mark=home.mark(SUPERVISOR), folder=home.folder
+    )
+    if (
+        not wait_for(lambda: supervisor_of(home) is not None or not started.alive(), 20)
+        or not started.alive()
+    ):
+        raise LocalError(
+            f"the supervisor did not start; the end of {log}:\n{_tail(home, SUPERVISOR)}"
+        )
 
 
-def _wait_until_running(home: Home, wanted: list[Declared], before: set[tuple[str, int | None]], owner: int | None, say: Say) -> None:
+def _wait_until_running(
+    home: Home,
+    wanted: list[Declared],
+    before: set[tuple[str, int | None]],
+    owner: int | None,
+    say: Say,
+) -> None:
     """Returns when all of them answer; says so of each. Raises LocalError when one keeps dying or the time is over."""
     began, waiting = time.monotonic(), {declared.name: declared for declared in wanted}
     first: dict[str, int] = {}
@@ -118,14 +144,24 @@ def _wait_until_running(home: Home, wanted: list[Declared], before: set[tuple[st
             first[row.name] = min(first.get(row.name, row.starts), row.starts)
             if row.state in ("running", "elsewhere"):
                 del waiting[row.name]
-                how = "already runs" if (row.name, row.pid) in before else f"runs after {time.monotonic() - began:.1f} s"
-                say(f"{row.name}: {'runs elsewhere' if row.state == 'elsewhere' else how}, {row.url}")
+                how = (
+                    "already runs"
+                    if (row.name, row.pid) in before
+                    else f"runs after {time.monotonic() - began:.1f} s"
+                )
+                say(
+                    f"{row.name}: {'runs elsewhere' if row.state == 'elsewhere' else how}, {row.url}"
+                )
             elif row.starts - first[row.name] >= _RESTARTS:
-                raise LocalError(f"{row.name} does not stay up; the end of {home.logs / row.name}.log:\n{_tail(home, row.name)}")
+                raise LocalError(
+                    f"{row.name} does not stay up; the end of {home.logs / row.name}.log:\n{_tail(home, row.name)}"
+                )
         _ensure_supervisor(home, owner)
         if waiting and time.monotonic() - began > READY_SECONDS:
             name = next(iter(waiting))
-            raise LocalError(f"{', '.join(waiting)}: not ready after {READY_SECONDS:.0f} s; the end of {home.logs / name}.log:\n{_tail(home, name)}")
+            raise LocalError(
+                f"{', '.join(waiting)}: not ready after {READY_SECONDS:.0f} s; the end of {home.logs / name}.log:\n{_tail(home, name)}"
+            )
         time.sleep(0.05 if waiting else 0)
 
 
@@ -138,7 +174,9 @@ def _tail(home: Home, name: str) -> str:
 
 def sensorium(settings: Settings, *words: str) -> str:
     """Runs a command of our own with these settings. Returns what it wrote to stdout. Raises LocalError with what it wrote to stderr."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith("SENSORIUM_")}
+    others = {
+        name: value for name, value in os.environ.items() if not name.startswith("SENSORIUM_")
+    }
     done = subprocess.run(
         [sys.executable, "-m", "streams.commands.main", *words],
         env={**others, **to_environment(settings)},
@@ -148,7 +186,9 @@ def sensorium(settings: Settings, *words: str) -> str:
         check=False,
     )
     if done.returncode:
-        raise LocalError(f"`sensorium {' '.join(words)}` failed with {done.returncode}:\n{done.stderr[-2000:]}")
+        raise LocalError(
+            f"`sensorium {' '.join(words)}` failed with {done.returncode}:\n{done.stderr[-2000:]}"
+        )
     return done.stdout
 
 
@@ -160,7 +200,10 @@ def _add_demo_tenant(home: Home, settings: Settings, say: Say) -> None:
     if where in known:
         return
     tenant = json.loads(sensorium(settings, "tenants", "add", "demo", "--json"))
-    endpoints = {provider: json.loads(sensorium(settings, "endpoints", "add", "demo", provider, "--json")) for provider in ("ycloud", "chatwoot")}
+    endpoints = {
+        provider: json.loads(sensorium(settings, "endpoints", "add", "demo", provider, "--json"))
+        for provider in ("ycloud", "chatwoot")
+    }
     write(file, known | {where: {**tenant, "endpoints": endpoints}})
     say("tenant demo was added, with an endpoint for ycloud and one for chatwoot")
 
@@ -190,7 +233,9 @@ def _url(host: str, port: int) -> str:
 def status(home: Home) -> list[Running]:
     """What runs, looked at now: what state.json says, but never of a process that is gone that it lives."""
     return [
-        msgspec.structs.replace(row, state="dead", pid=None) if row.state in ("starting", "running") and not _alive(row) else row
+        msgspec.structs.replace(row, state="dead", pid=None)
+        if row.state in ("starting", "running") and not _alive(row)
+        else row
         for row in running_in(home)
     ]
 

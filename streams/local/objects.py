@@ -46,7 +46,10 @@ def built(name: str, say: Say) -> Path:
     def build(folder: Path) -> None:
         go = _go()
         say(f"objects: building {name} from source (once, one to three minutes)")
-        run([go, "install", f"{source.package}@{source.version}"], environment={"GOBIN": str(folder), "GOFLAGS": ""})
+        run(
+            [go, "install", f"{source.package}@{source.version}"],
+            environment={"GOBIN": str(folder), "GOFLAGS": ""},
+        )
 
     return part(f"{name}-{source.version}", build) / name
 
@@ -70,7 +73,12 @@ def prepare(data: Path, *, port: int, access_key: str, secret_key: str, say: Say
         data.mkdir(parents=True, exist_ok=True)
         return Store(
             [binary, "server", str(data), "--address", address, "--quiet"],
-            {"MINIO_ROOT_USER": access_key, "MINIO_ROOT_PASSWORD": secret_key, "MINIO_BROWSER": "off", "MINIO_UPDATE": "off"},
+            {
+                "MINIO_ROOT_USER": access_key,
+                "MINIO_ROOT_PASSWORD": secret_key,
+                "MINIO_BROWSER": "off",
+                "MINIO_UPDATE": "off",
+            },
         )
     # neither name may be a prefix of the other, nor lie inside it
     files, versions = data.with_name("gateway-files"), data.with_name("versions-of-gateway")

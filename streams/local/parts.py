@@ -69,5 +69,7 @@ def run(argv: list[str], *, environment: Mapping[str, str] | None = None) -> str
         check=False,
     )
     if done.returncode:
-        raise LocalError(f"{' '.join(argv[:3])} … failed with {done.returncode}:\n{done.stdout[-2000:]}")
+        raise LocalError(
+            f"{' '.join(argv[:3])} … failed with {done.returncode}:\n{done.stdout[-2000:]}"
+        )
     return done.stdout

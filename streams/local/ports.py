@@ -20,7 +20,9 @@ _FREE = range(20_000, 32_000)
 """Below the ports that the kernel gives to outgoing connections, so that none of those takes ours before its server is up."""
 
 
-def ports_of(home: Home, names: list[str], *, held: frozenset[str], anywhere: bool = False) -> dict[str, int]:
+def ports_of(
+    home: Home, names: list[str], *, held: frozenset[str], anywhere: bool = False
+) -> dict[str, int]:
     """A port for every name. Those in `held` are kept whatever listens there: it is our own process. `anywhere` ignores the preferred ones."""
     file = home.run / "ports.json"
     known: dict[str, int] = read(file, {})
@@ -49,7 +51,9 @@ def free_port(besides: set[int]) -> int:
 
 def is_free(port: int) -> bool:
     with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a connection in TIME_WAIT holds nothing
+        listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as servers do: a connection in TIME_WAIT holds nothing
         try:
             listener.bind(("127.0.0.1", port))
         except OSError:

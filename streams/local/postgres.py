@@ -29,12 +29,19 @@ class Account(NamedTuple):
 
 def programs() -> Path:
     """The folder of `initdb` and `postgres`: the newest under the usual places, else that of PATH."""
-    usual = [str(folder) for folder in Path("/usr").glob("lib/postgresql/*/bin")] + [str(folder) for folder in Path("/usr").glob("pgsql-*/bin")]
+    usual = [str(folder) for folder in Path("/usr").glob("lib/postgresql/*/bin")] + [
+        str(folder) for folder in Path("/usr").glob("pgsql-*/bin")
+    ]
     on_path = shutil.which("initdb")
-    for folder in [*sorted(usual, key=_version_in, reverse=True), *([str(Path(on_path).resolve().parent)] if on_path else [])]:
+    for folder in [
+        *sorted(usual, key=_version_in, reverse=True),
+        *([str(Path(on_path).resolve().parent)] if on_path else []),
+    ]:
         if all(os.access(f"{folder}/{name}", os.X_OK) for name in ("initdb", "postgres")):
             return Path(folder)
-    raise LocalError("there are no PostgreSQL server programs (initdb, postgres): install PostgreSQL (Debian: `apt-get install postgresql`)")
+    raise LocalError(
+        "there are no PostgreSQL server programs (initdb, postgres): install PostgreSQL (Debian: `apt-get install postgresql`)"
+    )
 
 
 def _version_in(path: str) -> list[int]:
@@ -58,7 +65,11 @@ def account(data: Path) -> Account:
             return Account(user.pw_uid, user.pw_gid)
     nobody = pwd.getpwnam("nobody")
     prefix = ("unshare", "-U", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
-    if owner in (None, 0) and shutil.which("unshare") and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0:
+    if (
+        owner in (None, 0)
+        and shutil.which("unshare")
+        and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
+    ):
         return Account(prefix=prefix)
     raise LocalError(
         f"PostgreSQL does not run as root, and the users postgres and nobody cannot reach {data.parent}: "
@@ -68,7 +79,12 @@ def account(data: Path) -> Account:
 
 def _can_reach(folder: Path, uid: int, gid: int) -> bool:
     test = ["/bin/sh", "-c", f'test -x "$0" && "{programs()}/initdb" --version', str(folder)]
-    return subprocess.run(test, user=uid, group=gid, extra_groups=[], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(
+            test, user=uid, group=gid, extra_groups=[], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
 
 
 def prepare(data: Path, *, port: int, password: str, say: Say) -> list[str]:
@@ -83,25 +99,45 @@ def prepare(data: Path, *, port: int, password: str, say: Say) -> list[str]:
 
 
 def _refuse_another_version(binaries: Path, data: Path) -> None:
-    said = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
+    said = subprocess.run(
+        [binaries / "postgres", "--version"], capture_output=True, text=True, check=False
+    ).stdout
     programs_are, data_is = re.search(r"(\d+)", said), (data / "PG_VERSION").read_text().strip()
     if programs_are is None or programs_are[1] != data_is:
-        raise LocalError(f"{data} was made by PostgreSQL {data_is} and the programs are {said.strip()}: install that version, or remove {data}")
+        raise LocalError(
+            f"{data} was made by PostgreSQL {data_is} and the programs are {said.strip()}: install that version, or remove {data}"
+        )
 
 
 def _initialize(binaries: Path, owner: Account, data: Path, password: str) -> None:
     shutil.rmtree(data, ignore_errors=True)  # what an interrupted first try left
     data.mkdir(parents=True)
-    with tempfile.NamedTemporaryFile("w", dir=data.parent) as secret:  # mode 0600; a pipe cannot be opened again by another uid
+    with tempfile.NamedTemporaryFile(
+        "w", dir=data.parent
+    ) as secret:  # mode 0600; a pipe cannot be opened again by another uid
         secret.write(password + "\n")
         secret.flush()
         if owner.uid is not None and owner.gid is not None:
             os.chown(data, owner.uid, owner.gid)
             os.chown(secret.name, owner.uid, owner.gid)
-        how = ["-U", USER, "-A", "scram-sha-256", f"--pwfile={secret.name}", "-E", "UTF8", "--no-locale", "--no-sync"]
+        how = [
+            "-U",
+            USER,
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={secret.name}",
+            "-E",
+            "UTF8",
+            "--no-locale",
+            "--no-sync",
+        ]
         _as(owner, [str(binaries / "initdb"), "-D", str(data), *how])
     try:
-        _as(owner, [str(binaries / "postgres"), "--single", "-D", str(data), "postgres"], f"CREATE DATABASE {DATABASE};\n")
+        _as(
+            owner,
+            [str(binaries / "postgres"), "--single", "-D", str(data), "postgres"],
+            f"CREATE DATABASE {DATABASE};\n",
+        )
     except LocalError:
         (data / "PG_VERSION").unlink()  # so that the next try begins anew
         raise
@@ -129,7 +165,15 @@ def become(data: Path, port: int) -> None:
     clear_stale_lock(data / "postmaster.pid")
     # no unix socket: its path is limited to 107 bytes, and folders are often longer
     settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]
-    command = [*owner.prefix, str(binaries / "postgres"), "-D", str(data), "-p", str(port), *(word for s in settings for word in ("-c", s))]
+    command = [
+        *owner.prefix,
+        str(binaries / "postgres"),
+        "-D",
+        str(data),
+        "-p",
+        str(port),
+        *(word for s in settings for word in ("-c", s)),
+    ]
     os.chdir("/")
     if owner.uid is not None and owner.gid is not None:
         os.setgroups([])

@@ -42,7 +42,9 @@ def started_at(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def start(argv: Sequence[str], *, log: Path, environment: Mapping[str, str], mark: str, folder: Path) -> Process:
+def start(
+    argv: Sequence[str], *, log: Path, environment: Mapping[str, str], mark: str, folder: Path
+) -> Process:
     """Starts a process in a session of its own, its output appended to `log`. Its environment is exactly the one given, and the mark."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG_BYTES:
@@ -61,7 +63,9 @@ def start(argv: Sequence[str], *, log: Path, environment: Mapping[str, str], mar
         except OSError as error:
             raise LocalError(f"cannot start {argv[0]}: {error.strerror}") from None
     started = started_at(child.pid)
-    child.returncode = 0  # whoever waits for it does so by pid: Popen must not warn that it still runs
+    child.returncode = (
+        0  # whoever waits for it does so by pid: Popen must not warn that it still runs
+    )
     return Process(child.pid, started or "ended at once")
 
 

@@ -58,9 +58,14 @@ def mime_of(path: Path) -> str:
     return _MIME.get(path.suffix.lower(), "application/octet-stream")
 
 
-def ycloud(text: str | None, file: File | None, *, what: str, conversation: str = "15550100001") -> Sample:
+def ycloud(
+    text: str | None, file: File | None, *, what: str, conversation: str = "15550100001"
+) -> Sample:
     """A WhatsApp message as YCloud delivers it."""
-    wamid, now = f"wamid.DEMO{uuid.uuid4().hex.upper()}", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    wamid, now = (
+        f"wamid.DEMO{uuid.uuid4().hex.upper()}",
+        datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+    )
     message: dict[str, Any] = {
         "id": uuid.uuid4().hex[:24],
         "wamid": wamid,
@@ -73,7 +78,9 @@ def ycloud(text: str | None, file: File | None, *, what: str, conversation: str 
     if file is None:
         message |= {"type": "text", "text": {"body": text}}
     else:
-        content = {"link": file.url, "id": uuid.uuid4().hex[:15], "mime_type": file.mime} | ({"caption": text} if text else {})
+        content = {"link": file.url, "id": uuid.uuid4().hex[:15], "mime_type": file.mime} | (
+            {"caption": text} if text else {}
+        )
         message |= {"type": file.kind, file.kind: content}
     event = {
         "id": f"evt_{uuid.uuid4().hex[:24]}",
@@ -87,7 +94,10 @@ def ycloud(text: str | None, file: File | None, *, what: str, conversation: str 
 
 def chatwoot(text: str | None, file: File | None, *, what: str, conversation: int = 41) -> Sample:
     """An incoming message as Chatwoot delivers it."""
-    number, now = uuid.uuid4().int % 10**12, datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    number, now = (
+        uuid.uuid4().int % 10**12,
+        datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    )
     event: dict[str, Any] = {
         "event": "message_created",
         "account": {"id": 7, "name": "Demo"},
@@ -98,18 +108,32 @@ def chatwoot(text: str | None, file: File | None, *, what: str, conversation: in
         "message_type": "incoming",
         "private": False,
         "created_at": now,
-        "conversation": {"id": conversation, "channel": "Channel::Whatsapp", "contact_inbox": {"source_id": "15550100002"}},
+        "conversation": {
+            "id": conversation,
+            "channel": "Channel::Whatsapp",
+            "contact_inbox": {"source_id": "15550100002"},
+        },
         "inbox": {"id": 31, "name": "Demo WhatsApp"},
         "sender": {"id": 9101, "name": "Demo Customer", "phone_number": "+15550100002"},
     }
     if file is not None:
-        event["attachments"] = [{"id": number + 1, "message_id": number, "file_type": file.kind, "account_id": 7, "data_url": file.url}]
+        event["attachments"] = [
+            {
+                "id": number + 1,
+                "message_id": number,
+                "file_type": file.kind,
+                "account_id": 7,
+                "data_url": file.url,
+            }
+        ]
     return Sample(what, "chatwoot", json.dumps(event).encode(), f"7/{number}")
 
 
 def deliver(sample: Sample, url: str, secret: str | None) -> int:
     """Posts it signed; returns the status. Raises OSError when nobody answers."""
-    headers = {"content-type": "application/json"} | (sign(sample.provider, secret, sample.body, int(time.time())) if secret else {})
+    headers = {"content-type": "application/json"} | (
+        sign(sample.provider, secret, sample.body, int(time.time())) if secret else {}
+    )
     request = urllib.request.Request(url, sample.body, headers, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
@@ -120,7 +144,9 @@ def deliver(sample: Sample, url: str, secret: str | None) -> int:
 
 
 @contextmanager
-def serving(files: Mapping[str, Path], port: int, fetched: threading.Event | None = None) -> Iterator[str]:
+def serving(
+    files: Mapping[str, Path], port: int, fetched: threading.Event | None = None
+) -> Iterator[str]:
     """Serves the files by name on 127.0.0.1 while the block runs; gives the address they stand under. `fetched`: set when one was fetched whole."""
 
     class Files(BaseHTTPRequestHandler):

@@ -20,7 +20,17 @@ import msgspec
 
 from streams.local.home import Home, home_at, write, write_text
 from streams.local.probes import answers
-from streams.local.processes import MARK, LocalError, Process, descends_from, end, marked, reap, start, started_at
+from streams.local.processes import (
+    MARK,
+    LocalError,
+    Process,
+    descends_from,
+    end,
+    marked,
+    reap,
+    start,
+    started_at,
+)
 from streams.local.topology import Declared
 from streams.settings import PREFIX
 
@@ -68,7 +78,15 @@ class Kept:
 
     def running(self) -> Running:
         declared, process = self.declared, self.process
-        state = "elsewhere" if not declared.argv else "dead" if process is None else "running" if self.ready else "starting"
+        state = (
+            "elsewhere"
+            if not declared.argv
+            else "dead"
+            if process is None
+            else "running"
+            if self.ready
+            else "starting"
+        )
         return Running(
             name=declared.name,
             role=declared.role,
@@ -109,7 +127,12 @@ class Supervisor:
         wanted = {declared.name: Kept(declared) for declared in declared_in(self.home)}
         for was in running_in(self.home):
             process, kept = Process(was.pid or 0, was.started), wanted.get(was.name)
-            if was.pid and process.alive() and kept and kept.declared.fingerprint == was.fingerprint:
+            if (
+                was.pid
+                and process.alive()
+                and kept
+                and kept.declared.fingerprint == was.fingerprint
+            ):
                 kept.process, kept.since = process, time.monotonic()
         self.kept = wanted
         self._end_leftovers()
@@ -120,14 +143,24 @@ class Supervisor:
         """Ends marked processes (of these names, or of any) that do not descend from one that is kept: children that outlived
         their parent, and what was started just before a supervisor was killed."""
         keep = {kept.process.pid for kept in self.kept.values() if kept.process}
-        left = [process for process, name in marked(self.home.mark("")) if (not names or name in names) and name != SUPERVISOR]
-        end({process: signal.SIGKILL for process in left if not descends_from(process.pid, keep)}, 5)
+        left = [
+            process
+            for process, name in marked(self.home.mark(""))
+            if (not names or name in names) and name != SUPERVISOR
+        ]
+        end(
+            {process: signal.SIGKILL for process in left if not descends_from(process.pid, keep)}, 5
+        )
 
     def reload(self) -> None:
         """Ends what is no longer declared or declared otherwise. What is new starts at the next tick."""
         self._read_at = self._declared_at()
         wanted = {declared.name: declared for declared in declared_in(self.home)}
-        gone = [kept for name, kept in self.kept.items() if name not in wanted or wanted[name].fingerprint != kept.declared.fingerprint]
+        gone = [
+            kept
+            for name, kept in self.kept.items()
+            if name not in wanted or wanted[name].fingerprint != kept.declared.fingerprint
+        ]
         self._stop(gone)
         same = {kept.declared.name: kept for kept in self.kept.values() if kept not in gone}
         self.kept = {name: same.get(name) or Kept(declared) for name, declared in wanted.items()}
@@ -149,7 +182,11 @@ class Supervisor:
 
     def _start(self, kept: Kept) -> None:
         declared = kept.declared
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name != MARK}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(PREFIX) and name != MARK
+        }
         kept.since, kept.starts = time.monotonic(), kept.starts + 1
         try:
             kept.process = start(
@@ -169,7 +206,9 @@ class Supervisor:
         """Roles first, so that they can still commit what they hold; then the servers."""
         self._stop([kept for kept in self.kept.values() if not kept.declared.is_server])
         self._stop([kept for kept in self.kept.values() if kept.declared.is_server])
-        stopped = [msgspec.structs.replace(kept.running(), state="stopped") for kept in self.kept.values()]
+        stopped = [
+            msgspec.structs.replace(kept.running(), state="stopped") for kept in self.kept.values()
+        ]
         self.kept = {}
         self._end_leftovers()
         if stopped:
@@ -177,7 +216,11 @@ class Supervisor:
 
     def _stop(self, several: Iterable[Kept]) -> None:
         several = list(several)
-        processes = {kept.process: signal.Signals[kept.declared.stop_signal] for kept in several if kept.process}
+        processes = {
+            kept.process: signal.Signals[kept.declared.stop_signal]
+            for kept in several
+            if kept.process
+        }
         end(processes, max((kept.declared.stop_seconds for kept in several), default=0))
         for kept in several:
             kept.process, kept.ready = None, False
@@ -222,7 +265,10 @@ def _supervise(supervisor: Supervisor, owner: Process | None) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes the loop
     supervisor.take_over()
     # only now, so that whoever finds a living supervisor finds its own state.json, not that of one before
-    write(supervisor.home.supervisor_file, Process(os.getpid(), started_at(os.getpid()) or "")._asdict())
+    write(
+        supervisor.home.supervisor_file,
+        Process(os.getpid(), started_at(os.getpid()) or "")._asdict(),
+    )
     while not stop and (owner is None or owner.alive()):
         supervisor.tick()
         select.select([wake_read], [], [], _TICK_SECONDS)

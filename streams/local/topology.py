@@ -16,7 +16,18 @@ from streams.settings import PREFIX, read_settings, to_environment
 
 STAGES = ("dedupe", "store_media", "describe", "transcribe", "assemble")
 SERVERS = ("kafka", "postgres", "objects")
-PORTS = ("kafka", "kafka_controller", "postgres", "objects", "receiver", "console", "stand_in", "demo_media", *STAGES, "sink")
+PORTS = (
+    "kafka",
+    "kafka_controller",
+    "postgres",
+    "objects",
+    "receiver",
+    "console",
+    "stand_in",
+    "demo_media",
+    *STAGES,
+    "sink",
+)
 
 _STAND_IN_KEY = "stand-in"
 _READ_BY: Mapping[str, tuple[str, ...]] = {
@@ -48,7 +59,9 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
         return self.role == "server"
 
 
-def local_settings(given: Mapping[str, str], ports: Mapping[str, int], secrets: Secrets) -> Settings:
+def local_settings(
+    given: Mapping[str, str], ports: Mapping[str, int], secrets: Secrets
+) -> Settings:
     """The local defaults, and over them what the environment gives under `SENSORIUM_*`. Raises SettingsError."""
     given = {name: value for name, value in given.items() if name.startswith(PREFIX)}
     stand_in, media = stand_in_url(ports), f"127.0.0.1:{ports['demo_media']}"
@@ -76,7 +89,9 @@ def local_settings(given: Mapping[str, str], ports: Mapping[str, int], secrets: 
             chosen.pop(url, None)
     allowed = f"{PREFIX}MEDIA__ALLOWED_PRIVATE_HOSTS"
     hosts = [host for host in given.get(allowed, "").split(",") if host]
-    chosen[allowed] = ",".join(hosts if media in hosts else [*hosts, media])  # the demo serves its sample media there
+    chosen[allowed] = ",".join(
+        hosts if media in hosts else [*hosts, media]
+    )  # the demo serves its sample media there
     return read_settings(chosen)
 
 
@@ -84,7 +99,9 @@ def stand_in_url(ports: Mapping[str, int]) -> str:
     return f"http://127.0.0.1:{ports['stand_in']}/v1"
 
 
-def servers(home: Home, settings: Settings, ports: Mapping[str, int], secrets: Secrets, say: Say) -> Iterator[Declared]:
+def servers(
+    home: Home, settings: Settings, ports: Mapping[str, int], secrets: Secrets, say: Say
+) -> Iterator[Declared]:
     """The three servers, made ready to start: parts fetched, folders made. One that the settings place elsewhere is not run here."""
     yield _kafka(home, settings, ports, say)
     yield _postgres(home, settings, ports, secrets, say)
@@ -95,19 +112,45 @@ def _kafka(home: Home, settings: Settings, ports: Mapping[str, int], say: Say) -
     port = ports["kafka"]
     if settings.kafka.bootstrap_servers != f"127.0.0.1:{port}":
         return _elsewhere("kafka", f"kafka://{settings.kafka.bootstrap_servers}")
-    argv = kafka.prepare(home.data / "kafka", port=port, controller_port=ports["kafka_controller"], say=say)
+    argv = kafka.prepare(
+        home.data / "kafka", port=port, controller_port=ports["kafka_controller"], say=say
+    )
     url = f"kafka://127.0.0.1:{port}"
-    return _fingerprinted(Declared(name="kafka", role="server", argv=tuple(argv), port=port, url=url, probe=url, stop_seconds=30), kafka.PROPERTIES)
+    return _fingerprinted(
+        Declared(
+            name="kafka",
+            role="server",
+            argv=tuple(argv),
+            port=port,
+            url=url,
+            probe=url,
+            stop_seconds=30,
+        ),
+        kafka.PROPERTIES,
+    )
 
 
-def _postgres(home: Home, settings: Settings, ports: Mapping[str, int], secrets: Secrets, say: Say) -> Declared:
+def _postgres(
+    home: Home, settings: Settings, ports: Mapping[str, int], secrets: Secrets, say: Say
+) -> Declared:
     port, address = ports["postgres"], urlsplit(settings.postgres.dsn)
     if (address.hostname, address.port) != ("127.0.0.1", port):
         return _elsewhere("postgres", f"postgres://{address.hostname}:{address.port or 5432}")
-    argv = postgres.prepare(home.data / "postgres", port=port, password=secrets.postgres_password, say=say)
+    argv = postgres.prepare(
+        home.data / "postgres", port=port, password=secrets.postgres_password, say=say
+    )
     url = f"postgres://127.0.0.1:{port}"
     return _fingerprinted(
-        Declared(name="postgres", role="server", argv=tuple(argv), port=port, url=url, probe=url, stop_signal="SIGINT", stop_seconds=30)
+        Declared(
+            name="postgres",
+            role="server",
+            argv=tuple(argv),
+            port=port,
+            url=url,
+            probe=url,
+            stop_signal="SIGINT",
+            stop_seconds=30,
+        )
     )
 
 
@@ -115,7 +158,13 @@ def _objects(home: Home, settings: Settings, ports: Mapping[str, int], say: Say)
     port, wanted = ports["objects"], settings.objects
     if wanted.endpoint != f"http://127.0.0.1:{port}":
         return _elsewhere("objects", wanted.endpoint)
-    store = objects.prepare(home.data / "objects", port=port, access_key=wanted.access_key, secret_key=str(wanted.secret_key), say=say)
+    store = objects.prepare(
+        home.data / "objects",
+        port=port,
+        access_key=wanted.access_key,
+        secret_key=str(wanted.secret_key),
+        say=say,
+    )
     return _fingerprinted(
         Declared(
             name="objects",
@@ -141,14 +190,33 @@ def roles(settings: Settings, ports: Mapping[str, int]) -> Iterator[Declared]:
         yield _role("stand-in", ("stand-in", "--port", str(port)), settings, release, port=port)
     yield _role("receive", ("receive",), settings, release, port=settings.receiver.port)
     for stage in STAGES:
-        yield _role(stage, ("stream", stage), settings, release, port=ports[stage], metrics_port=ports[stage])
-    yield _role("sink", ("sink",), settings, release, port=ports["sink"], metrics_port=ports["sink"])
+        yield _role(
+            stage,
+            ("stream", stage),
+            settings,
+            release,
+            port=ports[stage],
+            metrics_port=ports[stage],
+        )
+    yield _role(
+        "sink", ("sink",), settings, release, port=ports["sink"], metrics_port=ports["sink"]
+    )
     yield _role("console", ("console",), settings, release, port=settings.console.port)
 
 
-def _role(name: str, words: tuple[str, ...], settings: Settings, release: str, *, port: int, metrics_port: int = 0) -> Declared:
+def _role(
+    name: str,
+    words: tuple[str, ...],
+    settings: Settings,
+    release: str,
+    *,
+    port: int,
+    metrics_port: int = 0,
+) -> Declared:
     """`metrics_port` 0: it answers probes at a port of its own."""
-    worker = msgspec.structs.replace(settings.worker, name=f"{name}-1", metrics_port=metrics_port, metrics_host="127.0.0.1")
+    worker = msgspec.structs.replace(
+        settings.worker, name=f"{name}-1", metrics_port=metrics_port, metrics_host="127.0.0.1"
+    )
     environment = to_environment(msgspec.structs.replace(settings, worker=worker))
     url = f"http://127.0.0.1:{port}"
     declared = Declared(
@@ -159,13 +227,17 @@ def _role(name: str, words: tuple[str, ...], settings: Settings, release: str, *
         port=port,
         url=url,
         probe=f"{url}/readyz",
-        stop_seconds=30 if words[0] == "stream" else 15,  # the parent of a stage gives its child 25 s
+        stop_seconds=30
+        if words[0] == "stream"
+        else 15,  # the parent of a stage gives its child 25 s
     )
     return _fingerprinted(declared, release)
 
 
 def _fingerprinted(declared: Declared, *more: str) -> Declared:
-    touching = {name: value for name, value in declared.environment.items() if _touches(name, declared.name)}
+    touching = {
+        name: value for name, value in declared.environment.items() if _touches(name, declared.name)
+    }
     words = msgspec.json.encode([declared.argv, sorted(touching.items()), *more])
     return msgspec.structs.replace(declared, fingerprint=hashlib.sha256(words).hexdigest()[:16])
 

@@ -18,34 +18,74 @@ from streams.stages.message import attributes_json, opening_version, unpaid_reas
 from streams.stages.store_media import model_job
 
 
-async def failed_messages(connection: "asyncpg.Connection[asyncpg.Record]", reason: str, tenant: str | None, limit: int) -> list[Any]:
+async def failed_messages(
+    connection: "asyncpg.Connection[asyncpg.Record]", reason: str, tenant: str | None, limit: int
+) -> list[Any]:
     """Rows with an attachment that failed for the reason, oldest first."""
     return list(await connection.fetch(queries("repair")["failed_messages"], reason, tenant, limit))
 
 
-async def item_for(connection: "asyncpg.Connection[asyncpg.Record]", row: Any, reason: str, generation: int, encoding: Encoding) -> Item[int]:
+async def item_for(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    row: Any,
+    reason: str,
+    generation: int,
+    encoding: Encoding,
+) -> Item[int]:
     """What opens the message anew; its mark is how many attachments are redone. Nothing, where none of them has an address or a file."""
-    steps = [Step(**dict(step)) for step in await connection.fetch(queries("console")["steps"], row["tenant_id"], row["message_key"])]
-    aliases = [a["alias"] for a in await connection.fetch(queries("repair")["aliases"], row["tenant_id"], row["conversation_id"])]
+    steps = [
+        Step(**dict(step))
+        for step in await connection.fetch(
+            queries("console")["steps"], row["tenant_id"], row["message_key"]
+        )
+    ]
+    aliases = [
+        a["alias"]
+        for a in await connection.fetch(
+            queries("repair")["aliases"], row["tenant_id"], row["conversation_id"]
+        )
+    ]
     message = snapshot(row, encoding.names.object_prefix, steps, aliases, reason, generation)
     # which one it came by is not recorded; its link names the file, and any key of the tenant's account opens that
-    endpoint = await connection.fetchval(queries("repair")["endpoint"], row["tenant_id"], row["provider"])
-    jobs = [_job(message, attachment, generation, endpoint or "") for attachment in message.attachments if attachment.status == "pending"]
+    endpoint = await connection.fetchval(
+        queries("repair")["endpoint"], row["tenant_id"], row["provider"]
+    )
+    jobs = [
+        _job(message, attachment, generation, endpoint or "")
+        for attachment in message.attachments
+        if attachment.status == "pending"
+    ]
     if not jobs:
         return Item((), 0)
     outputs = [
-        Output("enriched-messages", message.message_key, message, generation, message.conversation_id),
-        Output("enrichments", message.message_key, opening(message, generation, "replay", utc_now()), generation),
+        Output(
+            "enriched-messages", message.message_key, message, generation, message.conversation_id
+        ),
+        Output(
+            "enrichments",
+            message.message_key,
+            opening(message, generation, "replay", utc_now()),
+            generation,
+        ),
         *jobs,
     ]
     trace = new_traceparent()
     return Item([encoding.write(output, trace) for output in outputs], len(jobs))
 
 
-def snapshot(row: Any, object_prefix: str, steps: list[Step], aliases: list[str], reason: str, generation: int) -> EnrichedMessage:
+def snapshot(
+    row: Any,
+    object_prefix: str,
+    steps: list[Step],
+    aliases: list[str],
+    reason: str,
+    generation: int,
+) -> EnrichedMessage:
     """The message as its row has it, the attachments that failed for the reason pending again."""
     document = msgspec.json.decode(row["content_attributes"])
-    attachments = tuple(_attachment(shown, object_prefix, reason) for shown in document.get("attachments", []))
+    attachments = tuple(
+        _attachment(shown, object_prefix, reason) for shown in document.get("attachments", [])
+    )
     return EnrichedMessage(
         tenant_id=row["tenant_id"],
         message_key=row["message_key"],
@@ -65,7 +105,11 @@ def snapshot(row: Any, object_prefix: str, steps: list[Step], aliases: list[str]
         sender_id=row["sender_id"],
         sender_name=row["sender_name"],
         attachments=attachments,
-        source=Source(topic=row["topic"] or "raw-messages", partition=row["partition"] or 0, offset=row["offset"] or 0),
+        source=Source(
+            topic=row["topic"] or "raw-messages",
+            partition=row["partition"] or 0,
+            offset=row["offset"] or 0,
+        ),
         aliases=tuple(aliases),
         steps=tuple(steps),
     )
@@ -74,18 +118,29 @@ def snapshot(row: Any, object_prefix: str, steps: list[Step], aliases: list[str]
 def _attachment(shown: dict[str, Any], object_prefix: str, reason: str) -> Attachment:
     known = {name: value for name, value in shown.items() if name in Attachment.__struct_fields__}
     url = shown.get("url")
-    attachment = msgspec.convert(known | {"object_key": None if url is None else kept_at(object_prefix, url)}, Attachment)
+    attachment = msgspec.convert(
+        known | {"object_key": None if url is None else kept_at(object_prefix, url)}, Attachment
+    )
     may_be_redone = attachment.url is not None or attachment.original_url is not None
     if attachment.status == "failed" and attachment.reason == reason and may_be_redone:
         return msgspec.structs.replace(attachment, status="pending", reason=None)
     return attachment
 
 
-def _job(message: EnrichedMessage, attachment: Attachment, generation: int, endpoint_id: str) -> Output:
+def _job(
+    message: EnrichedMessage, attachment: Attachment, generation: int, endpoint_id: str
+) -> Output:
     """From the file on where it is kept, else from its download."""
     if attachment.object_key is not None:
         following: Literal["vision", "audio"] = "audio" if attachment.type == "audio" else "vision"
-        return model_job(following, message, attachment, generation=generation, index=attachment.index, filename=attachment.filename)
+        return model_job(
+            following,
+            message,
+            attachment,
+            generation=generation,
+            index=attachment.index,
+            filename=attachment.filename,
+        )
     job = MediaJob(
         tenant_id=message.tenant_id,
         message_key=message.message_key,

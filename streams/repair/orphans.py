@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+from confluent_kafka import Message
 
 from schemas.settings import Settings
 from schemas.topics import Names, TopicName
@@ -37,7 +38,12 @@ class Swept:
 class Sweep:
     """One look at the whole store."""
 
-    def __init__(self, settings: Settings, connection: "asyncpg.Connection[asyncpg.Record]", store: ObjectStore) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        store: ObjectStore,
+    ) -> None:
         self._settings = settings
         self._names = Names(settings.namespace)
         self._connection = connection
@@ -59,7 +65,10 @@ class Sweep:
             return swept
         await self._wait_for("assemble", "enrichments", self._assemble_stands)  # 2
         await self._wait_for("sink", "enriched-messages", self._sink_stands)
-        undecided = {row["tenant_id"] for row in await self._connection.fetch(self._statements["undecided_tenants"])}
+        undecided = {
+            row["tenant_id"]
+            for row in await self._connection.fetch(self._statements["undecided_tenants"])
+        }
         async for one in self._without_row(_each(suspects)):  # 3
             owner = tenant_of_object(one.key)
             if owner in undecided:
@@ -75,7 +84,9 @@ class Sweep:
         return swept
 
     async def _old(self, before: datetime, tenant: str | None) -> AsyncIterator[Stored]:
-        async for one in self._store.list(f"{self._names.object_prefix}media/{tenant + '/' if tenant else ''}"):
+        async for one in self._store.list(
+            f"{self._names.object_prefix}media/{tenant + '/' if tenant else ''}"
+        ):
             if one.modified <= before:
                 yield one
 
@@ -93,7 +104,12 @@ class Sweep:
     async def _unknown(self, chunk: list[Stored]) -> list[Stored]:
         if not chunk:
             return []
-        shown = {row["object_key"] for row in await self._connection.fetch(self._statements["shown"], [one.key for one in chunk])}
+        shown = {
+            row["object_key"]
+            for row in await self._connection.fetch(
+                self._statements["shown"], [one.key for one in chunk]
+            )
+        }
         return [one for one in chunk if one.key not in shown]
 
     async def _wait_for(self, who: str, name: TopicName, stands: Stands) -> None:
@@ -107,11 +123,13 @@ class Sweep:
             while True:
                 at = await stands(reader, topic)
                 begin = {p: max(low, at.get(p, low)) for p, (low, _) in bounds.items()}
-                first = await asyncio.to_thread(lambda begin=begin: next(reader.read(topic, begin, ends), None))  # type: ignore[misc]
+                first = await asyncio.to_thread(_first_record, reader, topic, begin, ends)
                 if first is None:
                     return
                 if time.monotonic() > deadline:
-                    raise Behind(f"{who} has not read {topic}[{first.partition()}] from offset {first.offset()} on within {CATCH_UP_SECONDS:g} s")
+                    raise Behind(
+                        f"{who} has not read {topic}[{first.partition()}] from offset {first.offset()} on within {CATCH_UP_SECONDS:g} s"
+                    )
                 await asyncio.sleep(0.5)
         finally:
             reader.close()
@@ -122,6 +140,12 @@ class Sweep:
     async def _sink_stands(self, reader: TopicReader, topic: str) -> Mapping[int, int]:
         rows = await self._connection.fetch(queries("audit")["positions"])
         return {row["partition"]: row["next_offset"] for row in rows if row["topic"] == topic}
+
+
+def _first_record(
+    reader: TopicReader, topic: str, begin: Mapping[int, int], ends: Mapping[int, int]
+) -> Message | None:
+    return next(reader.read(topic, begin, ends), None)
 
 
 async def _each(several: list[Stored]) -> AsyncIterator[Stored]:

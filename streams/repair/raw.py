@@ -71,21 +71,43 @@ class RawReader:
         begins = self._reader.since(self._topic, since, ends)
         if until is not None:
             ends = self._reader.since(self._topic, until, ends)
-        return [Span(partition, begins[partition], ends[partition]) for partition in sorted(ends) if begins[partition] < ends[partition]]
+        return [
+            Span(partition, begins[partition], ends[partition])
+            for partition in sorted(ends)
+            if begins[partition] < ends[partition]
+        ]
 
-    def again(self, spans: list[Span], tenant: str | None, generation: int) -> Iterator[Item[Place]]:
+    def again(
+        self, spans: list[Span], tenant: str | None, generation: int
+    ) -> Iterator[Item[Place]]:
         """Each record of the spans once more, its generation in the header; nothing for another tenant's: a place that was passed."""
         for span in spans:
             for message in self._read(span):
                 headers = headers_of(message)
                 place = Place(span.partition, message.offset() or 0)
-                if tenant is not None and (header(headers, "tenant") or b"").decode(errors="replace") != tenant:
+                if (
+                    tenant is not None
+                    and (header(headers, "tenant") or b"").decode(errors="replace") != tenant
+                ):
                     yield Item((), place)
                     continue
-                yield Item((Write(self._topic, message.key() or b"", message.value(), -1, with_generation(headers, generation)),), place)
+                yield Item(
+                    (
+                        Write(
+                            self._topic,
+                            message.key() or b"",
+                            message.value(),
+                            -1,
+                            with_generation(headers, generation),
+                        ),
+                    ),
+                    place,
+                )
 
     def close(self) -> None:
         self._reader.close()
 
     def _read(self, span: Span) -> Iterator[Message]:
-        return self._reader.read(self._topic, {span.partition: span.begin}, {span.partition: span.end})
+        return self._reader.read(
+            self._topic, {span.partition: span.begin}, {span.partition: span.end}
+        )

@@ -48,7 +48,9 @@ class Portion(Generic[M]):
     mark: M
 
 
-def committed_portions(settings: Kafka, names: Names, items: Iterable[Item[M]], limits: Limits = LIMITS) -> Iterator[Portion[M]]:
+def committed_portions(
+    settings: Kafka, names: Names, items: Iterable[Item[M]], limits: Limits = LIMITS
+) -> Iterator[Portion[M]]:
     """Writes the items in their order, one transaction after another; gives each portion once it is committed.
 
     Raises KafkaException, or what `items` raises: what was not given was not committed, or nobody could say so any more.
@@ -56,7 +58,10 @@ def committed_portions(settings: Kafka, names: Names, items: Iterable[Item[M]], 
     producer = Producer(
         transactional_producer_config(settings, f"{names.prefix}sensorium-replay-{uuid.uuid4()}")
         | QUIET
-        | {"transaction.timeout.ms": int(TRANSACTION_SECONDS * 1000), "message.timeout.ms": int(COMMIT_SECONDS * 1000)}
+        | {
+            "transaction.timeout.ms": int(TRANSACTION_SECONDS * 1000),
+            "message.timeout.ms": int(COMMIT_SECONDS * 1000),
+        }
     )
     producer.init_transactions(CALL_SECONDS)
     waiting = iter(items)
@@ -67,13 +72,17 @@ def committed_portions(settings: Kafka, names: Names, items: Iterable[Item[M]], 
             portion, item = _fill(producer, item, waiting, limits)
             producer.commit_transaction(COMMIT_SECONDS)
         except BaseException:
-            with contextlib.suppress(KafkaException):  # it ends by itself later; until then it hides what follows it from readers
+            with contextlib.suppress(
+                KafkaException
+            ):  # it ends by itself later; until then it hides what follows it from readers
                 producer.abort_transaction(CALL_SECONDS)
             raise
         yield portion
 
 
-def _fill(producer: Producer, first: Item[M], waiting: Iterator[Item[M]], limits: Limits) -> tuple[Portion[M], Item[M] | None]:
+def _fill(
+    producer: Producer, first: Item[M], waiting: Iterator[Item[M]], limits: Limits
+) -> tuple[Portion[M], Item[M] | None]:
     """Produces items until the portion is full; gives it, and the first item of the next one."""
     began, size, item = time.monotonic(), 0, first
     portion = Portion(0, first.mark)
@@ -84,7 +93,12 @@ def _fill(producer: Producer, first: Item[M], waiting: Iterator[Item[M]], limits
             size += len(write.key) + len(write.value or b"")
         portion.mark = item.mark
         following = next(waiting, None)
-        if following is None or portion.records >= limits.records or size >= limits.bytes or time.monotonic() - began >= limits.seconds:
+        if (
+            following is None
+            or portion.records >= limits.records
+            or size >= limits.bytes
+            or time.monotonic() - began >= limits.seconds
+        ):
             return portion, following
         item = following
 
@@ -92,6 +106,8 @@ def _fill(producer: Producer, first: Item[M], waiting: Iterator[Item[M]], limits
 def _produce(producer: Producer, write: Write) -> None:
     while True:
         try:
-            return producer.produce(write.topic, write.value, write.key, write.partition, headers=list(write.headers))
+            return producer.produce(
+                write.topic, write.value, write.key, write.partition, headers=list(write.headers)
+            )
         except BufferError:
             producer.poll(0.1)

@@ -31,12 +31,16 @@ async def run(settings: Settings) -> None:
     store = ObjectStore(settings.objects)
     spool = Path(tempfile.gettempdir()) / f"sensorium-proxy-{names.prefix or 'main'}"
     exempt = allowed_hosts(settings.media.allowed_private_hosts)
-    async with Downloader(allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=spool) as downloader:
+    async with Downloader(
+        allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=spool
+    ) as downloader:
 
         async def fetch(tenant_id: TenantId, provider: str, url: str) -> Downloaded:
             key = directory.provider_key(tenant_id, provider)
             try:
-                found = ways_to(provider, url, None, key, settings.providers.ycloud.api_base, exempt)
+                found = ways_to(
+                    provider, url, None, key, settings.providers.ycloud.api_base, exempt
+                )
             except ForeignHost:
                 raise Refused("media_refused_address") from None
             return await _first(downloader, found, settings)
@@ -50,13 +54,17 @@ async def run(settings: Settings) -> None:
                 store=store,
                 links=Links(vault.derived_keys("media-links"), settings.media.link_seconds),
                 fetch=fetch,
-                allowed_origins=tuple(origin.strip() for origin in wanted.allowed_origins.split(",") if origin.strip()),
+                allowed_origins=tuple(
+                    origin.strip() for origin in wanted.allowed_origins.split(",") if origin.strip()
+                ),
             )
         )
         await directory.start()
         await changes.start()
         try:
-            await serve_until_told(app, wanted.host, wanted.port, draining=changes.end, drain_seconds=DRAIN_SECONDS)
+            await serve_until_told(
+                app, wanted.host, wanted.port, draining=changes.end, drain_seconds=DRAIN_SECONDS
+            )
         finally:
             await changes.stop()
             await directory.stop()
@@ -70,7 +78,10 @@ async def _first(downloader: Downloader, found: tuple[Way, ...], settings: Setti
     for way in found:
         try:
             return await downloader.fetch(
-                way.url, headers=way.headers, max_bytes=settings.media.max_bytes, deadline_seconds=settings.media.download_seconds
+                way.url,
+                headers=way.headers,
+                max_bytes=settings.media.max_bytes,
+                deadline_seconds=settings.media.download_seconds,
             )
         except (NotThere, Refused) as error:
             said = error

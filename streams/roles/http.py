@@ -52,7 +52,9 @@ class RoleServer(uvicorn.Server):
 
 def listening_socket(host: str, port: int) -> socket.socket:
     """Shared with others of the same role on this machine (SO_REUSEPORT): one can be replaced while another answers."""
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listening = socket.socket(
+        socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM
+    )
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listening.bind((host, port))
@@ -71,10 +73,22 @@ def turn_new_connections_away(listening: socket.socket) -> None:
     if sys.platform != "linux":
         return
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _NO_SYN))
-    listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(_NO_SYN), ctypes.addressof(program)))
+    listening.setsockopt(
+        socket.SOL_SOCKET,
+        _SO_ATTACH_FILTER,
+        struct.pack("HL", len(_NO_SYN), ctypes.addressof(program)),
+    )
 
 
-async def serve_until_told(app: Any, host: str, port: int, *, draining: Callable[[], None], drain_seconds: float, **options: Any) -> None:
+async def serve_until_told(
+    app: Any,
+    host: str,
+    port: int,
+    *,
+    draining: Callable[[], None],
+    drain_seconds: float,
+    **options: Any,
+) -> None:
     """Serves until SIGTERM or SIGINT, then ends without refusing what is under way.
 
     1. Call `draining` (not ready), and let every answer say `Connection: close`.

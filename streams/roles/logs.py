@@ -10,7 +10,22 @@ import structlog
 
 from schemas.settings import Log
 
-_NEVER = frozenset({"text", "content", "body", "phone", "secret", "token", "key", "signature", "authorization", "url", "original_url", "signed_url"})
+_NEVER = frozenset(
+    {
+        "text",
+        "content",
+        "body",
+        "phone",
+        "secret",
+        "token",
+        "key",
+        "signature",
+        "authorization",
+        "url",
+        "original_url",
+        "signed_url",
+    }
+)
 _LONG_NUMBER = re.compile(r"\+?\d[\d ()-]{8,}\d")
 _LINK = re.compile(r"https?://\S+")
 
@@ -24,7 +39,11 @@ def configure_logs(settings: Log, role: str) -> None:
         structlog.processors.format_exc_info,
         _redact,
     ]
-    render: Any = structlog.processors.JSONRenderer() if settings.format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    render: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -33,17 +52,31 @@ def configure_logs(settings: Log, role: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render], foreign_pre_chain=shared)
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            foreign_pre_chain=shared,
+        )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
-    for noisy in ("httpx", "httpcore", "openai", "uvicorn.access", "aiokafka", "faust", "mode", "urllib3"):
+    for noisy in (
+        "httpx",
+        "httpcore",
+        "openai",
+        "uvicorn.access",
+        "aiokafka",
+        "faust",
+        "mode",
+        "urllib3",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(role=role)
 
 
-def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _redact(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     """Phone numbers and links out of every string, forbidden fields out altogether. Kafka offsets and ids are short or not digits alone."""
     for name in _NEVER & event.keys():
         del event[name]

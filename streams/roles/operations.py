@@ -7,7 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 
-def start_operations(host: str, port: int, ready: Callable[[], bool], refresh: Callable[[], None] = lambda: None) -> ThreadingHTTPServer | None:
+def start_operations(
+    host: str, port: int, ready: Callable[[], bool], refresh: Callable[[], None] = lambda: None
+) -> ThreadingHTTPServer | None:
     """Serves until the process ends; port 0 means not at all. `refresh` sets gauges that are computed when read."""
     if port == 0:
         return None
@@ -25,7 +27,9 @@ def start_operations(host: str, port: int, ready: Callable[[], bool], refresh: C
                 case _:
                     self._answer(404, b"/livez, /readyz or /metrics\n")
 
-        def _answer(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
+        def _answer(
+            self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"
+        ) -> None:
             self.send_response(status)
             self.send_header("content-type", content_type)
             self.send_header("content-length", str(len(body)))

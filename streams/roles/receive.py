@@ -30,13 +30,26 @@ async def run(settings: Settings) -> None:
     names, wanted = Names(settings.namespace), settings.receiver
     directory = Directory(settings.postgres, names, Vault(settings.secrets.key))
     producer = AcknowledgedProducer(settings.kafka, ack_seconds=wanted.ack_seconds)
-    app = Receiver(wanted, names.topic("raw-messages"), producer, directory, Understanding(identify, validate))
+    app = Receiver(
+        wanted, names.topic("raw-messages"), producer, directory, Understanding(identify, validate)
+    )
     await directory.start()
     checking = asyncio.create_task(_check(producer))
     try:
         await _until_ready(app)
-        protocol = partial(BoundedProtocol, head_seconds=wanted.header_seconds, max_connections=_connections_allowed())
-        await serve_until_told(app, wanted.host, wanted.port, draining=app.drain, drain_seconds=wanted.drain_seconds, http=protocol)
+        protocol = partial(
+            BoundedProtocol,
+            head_seconds=wanted.header_seconds,
+            max_connections=_connections_allowed(),
+        )
+        await serve_until_told(
+            app,
+            wanted.host,
+            wanted.port,
+            draining=app.drain,
+            drain_seconds=wanted.drain_seconds,
+            http=protocol,
+        )
     finally:
         checking.cancel()
         await producer.drain(wanted.ack_seconds)

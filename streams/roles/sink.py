@@ -14,7 +14,9 @@ async def run(settings: Settings) -> None:
     """Until SIGTERM. Raises what ended it."""
     pool = await create_pool(settings.postgres, Names(settings.namespace), "sink", size=4)
     sink = Sink(settings, pool)
-    start_operations(settings.worker.metrics_host, settings.worker.metrics_port, lambda: sink.assigned)
+    start_operations(
+        settings.worker.metrics_host, settings.worker.metrics_port, lambda: sink.assigned
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, sink.stop)
     try:

@@ -23,7 +23,18 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 NAME = "stand-in"
 MAX_BYTES = 30_000_000
-Fault = Literal["rate_limited", "server_error", "hang", "slow", "slow_loris", "bad_json", "truncated", "refused", "refusal_text", "unauthorized"]
+Fault = Literal[
+    "rate_limited",
+    "server_error",
+    "hang",
+    "slow",
+    "slow_loris",
+    "bad_json",
+    "truncated",
+    "refused",
+    "refusal_text",
+    "unauthorized",
+]
 
 
 class Control(msgspec.Struct, kw_only=True):
@@ -97,7 +108,10 @@ def create_app(*, controls: bool = False) -> FastAPI:
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        return {"object": "list", "data": [{"id": NAME, "object": "model", "created": 0, "owned_by": NAME}]}
+        return {
+            "object": "list",
+            "data": [{"id": NAME, "object": "model", "created": 0, "owned_by": NAME}],
+        }
 
     @app.post("/v1/chat/completions", response_model=None)
     async def chat(request: Request) -> Response:
@@ -111,13 +125,17 @@ def create_app(*, controls: bool = False) -> FastAPI:
             return JSONResponse(_completion(text))
 
     @app.post("/v1/audio/transcriptions", response_model=None)
-    async def transcriptions(request: Request, file: Annotated[UploadFile, File()], model: Annotated[str, Form()]) -> Response:
+    async def transcriptions(
+        request: Request, file: Annotated[UploadFile, File()], model: Annotated[str, Form()]
+    ) -> Response:
         key = _key(request)
         async with calls.one(key, "speech") as call:
             if (answer := await _misbehave(calls.fault_for(key))) is not None:
                 return answer
             data = await file.read()
-            if not (file.filename or "").endswith((".ogg", ".mp3", ".m4a", ".mp4", ".wav", ".webm", ".flac", ".mpeg", ".mpga")):
+            if not (file.filename or "").endswith(
+                (".ogg", ".mp3", ".m4a", ".mp4", ".wav", ".webm", ".flac", ".mpeg", ".mpga")
+            ):
                 raise HTTPException(400, "Unrecognized file format")
             text = await asyncio.to_thread(listen_to, data)
             call.paid = True
@@ -153,13 +171,21 @@ async def _misbehave(control: Control | None) -> Response | None:
         return None
     match control.fault:
         case "rate_limited":
-            return JSONResponse({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, 429, {"retry-after": f"{control.retry_after:g}"})
+            return JSONResponse(
+                {"error": {"message": "slow down", "code": "rate_limit_exceeded"}},
+                429,
+                {"retry-after": f"{control.retry_after:g}"},
+            )
         case "server_error":
             return JSONResponse({"error": {"message": "broken"}}, 500)
         case "unauthorized":
-            return JSONResponse({"error": {"message": "no such key", "code": "invalid_api_key"}}, 401)
+            return JSONResponse(
+                {"error": {"message": "no such key", "code": "invalid_api_key"}}, 401
+            )
         case "refused":
-            return JSONResponse({"error": {"message": "against policy", "code": "content_policy_violation"}}, 400)
+            return JSONResponse(
+                {"error": {"message": "against policy", "code": "content_policy_violation"}}, 400
+            )
         case "hang":
             await asyncio.sleep(control.seconds if control.seconds > 1 else 3600)
             return None
@@ -189,7 +215,12 @@ def _key(request: Request) -> str:
 
 def _picture(body: Any) -> bytes:
     try:
-        parts = [part for message in body["messages"] if isinstance(message["content"], list) for part in message["content"]]
+        parts = [
+            part
+            for message in body["messages"]
+            if isinstance(message["content"], list)
+            for part in message["content"]
+        ]
         url = next(part["image_url"]["url"] for part in parts if part.get("type") == "image_url")
         head, _, encoded = url.partition(",")
         if not head.startswith("data:image/"):
@@ -232,7 +263,20 @@ def _colour(red: int, green: int, blue: int) -> str:
         return "white"
     if saturation < 0.15:
         return "grey"
-    names = ("red", "orange", "yellow", "green", "green", "cyan", "blue", "blue", "violet", "magenta", "pink", "red")
+    names = (
+        "red",
+        "orange",
+        "yellow",
+        "green",
+        "green",
+        "cyan",
+        "blue",
+        "blue",
+        "violet",
+        "magenta",
+        "pink",
+        "red",
+    )
     return names[int(hue * 12) % 12]
 
 
@@ -257,4 +301,12 @@ def listen_to(data: bytes) -> str:
 
 async def serve(host: str, port: int, *, controls: bool = False) -> None:
     """Until SIGTERM."""
-    await uvicorn.Server(uvicorn.Config(create_app(controls=controls), host=host, port=port, log_level="warning", access_log=False)).serve()
+    await uvicorn.Server(
+        uvicorn.Config(
+            create_app(controls=controls),
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+        )
+    ).serve()

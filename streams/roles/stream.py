@@ -94,7 +94,11 @@ class Parent:
             if self._stopping:
                 self._stop_children(now)
             for stage in self._stages:
-                if stage not in self._children and not self._stopping and now >= self._start_at[stage]:
+                if (
+                    stage not in self._children
+                    and not self._stopping
+                    and now >= self._start_at[stage]
+                ):
                     self._start(stage)
             for key, _ in self._pipes.select(timeout=0.1):
                 self._read(key.data)
@@ -121,8 +125,17 @@ class Parent:
         ours, theirs = os.pipe()
         os.set_blocking(ours, False)
         hand = shared_memory()
-        command = [*WORKER, stage, str(theirs), str(os.getpid()), str(hand), json.dumps(self._killers(stage))]
-        process = subprocess.Popen(command, pass_fds=(theirs, hand), env={**os.environ, **failpoints.inherited()})
+        command = [
+            *WORKER,
+            stage,
+            str(theirs),
+            str(os.getpid()),
+            str(hand),
+            json.dumps(self._killers(stage)),
+        ]
+        process = subprocess.Popen(
+            command, pass_fds=(theirs, hand), env={**os.environ, **failpoints.inherited()}
+        )
         os.close(theirs)
         child = Child(stage, process, ours, hand, time.monotonic())
         self._children[stage] = child
@@ -149,7 +162,12 @@ class Parent:
             self._pipes.unregister(child.pipe)
         os.close(child.pipe)
         del self._children[child.stage]
-        log.warning("worker_ended", stage=child.stage, code=code, lived_seconds=round(died - child.started, 1))
+        log.warning(
+            "worker_ended",
+            stage=child.stage,
+            code=code,
+            lived_seconds=round(died - child.started, 1),
+        )
         if code != 0:
             if child.transactional_ids:
                 self._fence(child, died)
@@ -167,7 +185,13 @@ class Parent:
             return
         self._strikes[child.stage, *place] += 1
         strikes = self._strikes[child.stage, *place]
-        log.warning("worker_died_reading", stage=child.stage, partition=place[0], offset=place[1], times=strikes)
+        log.warning(
+            "worker_died_reading",
+            stage=child.stage,
+            partition=place[0],
+            offset=place[1],
+            times=strikes,
+        )
 
     def _killers(self, stage: Stage) -> dict[int, list[int]]:
         """Partition → offsets the stage's next child must not read."""
@@ -180,7 +204,11 @@ class Parent:
     def _fence(self, child: Child, died: float) -> None:
         """Ends the dead child's open transactions: at once, or not at all."""
         if not child.surely_owned(died):
-            log.warning("worker_not_fenced", stage=child.stage, reason="it stood still before it died: others may own its partitions")
+            log.warning(
+                "worker_not_fenced",
+                stage=child.stage,
+                reason="it stood still before it died: others may own its partitions",
+            )
             return
 
         def one(transactional_id: str) -> None:
@@ -191,8 +219,15 @@ class Parent:
         try:
             with ThreadPoolExecutor(FENCE_THREADS) as threads:
                 list(threads.map(one, child.transactional_ids))
-            log.info("worker_fenced", stage=child.stage, transactions=len(child.transactional_ids), seconds=round(time.monotonic() - died, 2))
-        except Exception as error:  # a help for readers, not a condition: the next owner fences anyway
+            log.info(
+                "worker_fenced",
+                stage=child.stage,
+                transactions=len(child.transactional_ids),
+                seconds=round(time.monotonic() - died, 2),
+            )
+        except (
+            Exception
+        ) as error:  # a help for readers, not a condition: the next owner fences anyway
             log.warning("fence_failed", stage=child.stage, error=str(error))
 
 

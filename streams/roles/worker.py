@@ -75,11 +75,25 @@ def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[
     lanes = app.lanes
     assert lanes is not None
     lanes.owned = to_parent.owned
-    app.hand.share(hand, {int(partition): frozenset(offsets) for partition, offsets in killers.items()})
-    start_operations(settings.worker.metrics_host, settings.worker.metrics_port, lambda: lanes.ready, lanes.refresh_metrics)
+    app.hand.share(
+        hand, {int(partition): frozenset(offsets) for partition, offsets in killers.items()}
+    )
+    start_operations(
+        settings.worker.metrics_host,
+        settings.worker.metrics_port,
+        lambda: lanes.ready,
+        lanes.refresh_metrics,
+    )
     import faust
 
-    worker = faust.Worker(app, loglevel="info", quiet=True, redirect_stdouts=False, override_logging=False, workdir=str(Path.cwd()))
+    worker = faust.Worker(
+        app,
+        loglevel="info",
+        quiet=True,
+        redirect_stdouts=False,
+        override_logging=False,
+        workdir=str(Path.cwd()),
+    )
     worker.spinner = None  # it writes a terminal's codes between the lines of a log
     worker.execute_from_commandline()
 

@@ -34,7 +34,9 @@ class Arrival:
     @property
     def tenant_id(self) -> TenantId:
         """From the header, else from the key; `unknown` when neither names one."""
-        named = (header(self.headers, "tenant") or self.key.partition(b":")[0]).decode(errors="replace")
+        named = (header(self.headers, "tenant") or self.key.partition(b":")[0]).decode(
+            errors="replace"
+        )
         return TenantId(named if TENANT_PATTERN.fullmatch(named) else "unknown")
 
     @property
@@ -52,7 +54,9 @@ def quarantine(arrival: Arrival, stage: str, verdict: Quarantine, now: datetime)
         tenant_id=arrival.tenant_id,
         stage=stage,
         reason=verdict.reason,
-        detail=verdict.detail[:_DETAIL_CHARS].encode(errors="replace").decode(),  # a field's name may hold half a surrogate
+        detail=verdict.detail[:_DETAIL_CHARS]
+        .encode(errors="replace")
+        .decode(),  # a field's name may hold half a surrogate
         topic=arrival.topic,
         partition=arrival.partition,
         offset=arrival.offset,

@@ -52,7 +52,14 @@ class Results(Protocol):
     """Recorded answers by (tenant, content, recipe). `record` also counts the usage; what is there already wins."""
 
     async def find(self, tenant_id: TenantId, sha256: str, recipe: Recipe) -> Answer | None: ...
-    async def record(self, tenant_id: TenantId, message_key: MessageKey, sha256: str, recipe: Recipe, answer: Answer) -> Answer: ...
+    async def record(
+        self,
+        tenant_id: TenantId,
+        message_key: MessageKey,
+        sha256: str,
+        recipe: Recipe,
+        answer: Answer,
+    ) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,15 @@ class Question:
     ask: Callable[[], Awaitable[Answer | Unfit]]
 
 
-async def answer(job: StoredJob, question: Question, *, results: Results, patience: Patience, source: Source, now: Callable[[], datetime]) -> Forward:
+async def answer(
+    job: StoredJob,
+    question: Question,
+    *,
+    results: Results,
+    patience: Patience,
+    source: Source,
+    now: Callable[[], datetime],
+) -> Forward:
     """One job in, one enrichment out. Raises Unavailable to be asked again; a model's trouble only within `patience`."""
     recipe = question.recipe
     known = await results.find(job.tenant_id, job.sha256, recipe)
@@ -91,14 +106,27 @@ async def answer(job: StoredJob, question: Question, *, results: Results, patien
         raise
     match given:
         case Unfit(reason, skipped):
-            log.info("file_unfit", tenant=job.tenant_id, message_key=job.message_key, stage=question.stage, reason=reason)
-            return _forward(job, _failed(job, question, reason, source, now(), "skipped" if skipped else "failed"))
+            log.info(
+                "file_unfit",
+                tenant=job.tenant_id,
+                message_key=job.message_key,
+                stage=question.stage,
+                reason=reason,
+            )
+            return _forward(
+                job,
+                _failed(job, question, reason, source, now(), "skipped" if skipped else "failed"),
+            )
         case Answer():
-            recorded = await results.record(job.tenant_id, job.message_key, job.sha256, recipe, given)
+            recorded = await results.record(
+                job.tenant_id, job.message_key, job.sha256, recipe, given
+            )
             return _forward(job, _answered(job, question, recorded, source, now(), cached=False))
 
 
-def _answered(job: StoredJob, question: Question, given: Answer, source: Source, at: datetime, *, cached: bool) -> Enrichment:
+def _answered(
+    job: StoredJob, question: Question, given: Answer, source: Source, at: datetime, *, cached: bool
+) -> Enrichment:
     log.info(
         "model_answered",
         tenant=job.tenant_id,
@@ -132,7 +160,12 @@ def _answered(job: StoredJob, question: Question, given: Answer, source: Source,
 
 
 def _failed(
-    job: StoredJob, question: Question, reason: str, source: Source, at: datetime, kind: Literal["failed", "skipped"] = "failed"
+    job: StoredJob,
+    question: Question,
+    reason: str,
+    source: Source,
+    at: datetime,
+    kind: Literal["failed", "skipped"] = "failed",
 ) -> Enrichment:
     return Enrichment(
         tenant_id=job.tenant_id,

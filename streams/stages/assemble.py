@@ -37,12 +37,23 @@ class OpenMessage(msgspec.Struct, kw_only=True):
     facts: dict[Slot, Enrichment] = {}
 
     def to_bytes(self) -> bytes:
-        return _encoder.encode([self.generation, self.last_version, encode(self.snapshot), [encode(fact) for fact in self.facts.values()]])
+        return _encoder.encode(
+            [
+                self.generation,
+                self.last_version,
+                encode(self.snapshot),
+                [encode(fact) for fact in self.facts.values()],
+            ]
+        )
 
     @classmethod
     def from_bytes(cls, value: bytes) -> "OpenMessage":
         generation, last_version, snapshot, facts = _decoder.decode(value)
-        opened = cls(generation=generation, last_version=last_version, snapshot=decode(EnrichedMessage, snapshot))
+        opened = cls(
+            generation=generation,
+            last_version=last_version,
+            snapshot=decode(EnrichedMessage, snapshot),
+        )
         for fact in facts:
             enrichment = decode(Enrichment, fact)
             for slot in opened.slots_of(enrichment):
@@ -51,7 +62,9 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
     def slots_of(self, enrichment: Enrichment) -> list[Slot]:
         """Where the enrichment belongs. Without an index (its job could not even be read) it stands for all that is still open."""
-        slot_name: Literal["media", "result"] = "media" if enrichment.stage == "store_media" else "result"
+        slot_name: Literal["media", "result"] = (
+            "media" if enrichment.stage == "store_media" else "result"
+        )
         if enrichment.index is not None:
             return [(enrichment.index, slot_name)]
         return [
@@ -68,7 +81,9 @@ _decoder = msgspec.msgpack.Decoder(tuple[int, int, bytes, list[bytes]])
 def open_message(enrichment: Enrichment) -> OpenMessage:
     """The state an `opened` enrichment begins. Raises Undecodable for a hostile snapshot."""
     snapshot = decode(EnrichedMessage, enrichment.snapshot)
-    return OpenMessage(generation=enrichment.generation, snapshot=snapshot, last_version=snapshot.version)
+    return OpenMessage(
+        generation=enrichment.generation, snapshot=snapshot, last_version=snapshot.version
+    )
 
 
 def fold(state: OpenMessage | None, enrichment: Enrichment) -> OpenMessage | Duplicate | Skip:
@@ -83,7 +98,9 @@ def fold(state: OpenMessage | None, enrichment: Enrichment) -> OpenMessage | Dup
     if state is None or enrichment.generation != state.generation:
         return Skip("late")
     known = {attachment.index for attachment in state.snapshot.attachments}
-    free = [slot for slot in state.slots_of(enrichment) if slot not in state.facts and slot[0] in known]
+    free = [
+        slot for slot in state.slots_of(enrichment) if slot not in state.facts and slot[0] in known
+    ]
     if not free:
         return Duplicate()
     kept = _fitting(enrichment, state.snapshot)
@@ -101,7 +118,9 @@ def _fitting(enrichment: Enrichment, snapshot: EnrichedMessage) -> Enrichment:
     most_bytes = max(0, min(room, _FACTS_BYTES)) // attachments
     if len(enrichment.text) * 4 <= most_bytes:
         return enrichment
-    return msgspec.structs.replace(enrichment, text=enrichment.text.encode()[:most_bytes].decode(errors="ignore"))
+    return msgspec.structs.replace(
+        enrichment, text=enrichment.text.encode()[:most_bytes].decode(errors="ignore")
+    )
 
 
 def assemble(state: OpenMessage, now: datetime) -> EnrichedMessage:
@@ -109,7 +128,9 @@ def assemble(state: OpenMessage, now: datetime) -> EnrichedMessage:
     for most_chars in (None, *_SHORTER_CHARS):
         message = _version(state, now, most_chars)
         # Characters take at most 4 bytes; cheap to ask, and enough to know that nearly every message is far below.
-        if (len(message.content_attributes) + 2 * len(message.content or "")) * 4 < LARGEST_VERSION_BYTES:
+        if (
+            len(message.content_attributes) + 2 * len(message.content or "")
+        ) * 4 < LARGEST_VERSION_BYTES:
             break
         if len(encode(message)) <= LARGEST_VERSION_BYTES:
             break
@@ -118,7 +139,9 @@ def assemble(state: OpenMessage, now: datetime) -> EnrichedMessage:
 
 def _version(state: OpenMessage, now: datetime, most_chars: int | None) -> EnrichedMessage:
     opened = state.snapshot
-    attachments = tuple(_cut(_attachment(attachment, state), most_chars) for attachment in opened.attachments)
+    attachments = tuple(
+        _cut(_attachment(attachment, state), most_chars) for attachment in opened.attachments
+    )
     transcript = "\n".join(a.transcript for a in attachments if a.transcript)
     said_before = opened.content if opened.content != _transcript(opened.attachments) else None
     return msgspec.structs.replace(
@@ -148,7 +171,9 @@ def _cut(attachment: Attachment, most_chars: int | None) -> Attachment:
         return attachment
     description, transcript = attachment.description, attachment.transcript
     return msgspec.structs.replace(
-        attachment, description=description and (description[:most_chars] or None), transcript=transcript and (transcript[:most_chars] or None)
+        attachment,
+        description=description and (description[:most_chars] or None),
+        transcript=transcript and (transcript[:most_chars] or None),
     )
 
 
@@ -158,14 +183,25 @@ def _transcript(attachments: Iterable[Attachment]) -> str:
 
 def _attachment(attachment: Attachment, state: OpenMessage) -> Attachment:
     """What is known of one attachment. It stays pending until its whole way is known."""
-    media, result = state.facts.get((attachment.index, "media")), state.facts.get((attachment.index, "result"))
+    media, result = (
+        state.facts.get((attachment.index, "media")),
+        state.facts.get((attachment.index, "result")),
+    )
     if attachment.status != "pending":
         return attachment
     if media is None:
         # Redone from the model on: the file is known from a former generation, only the result is awaited.
-        return _with_result(attachment, result) if result is not None and attachment.object_key is not None else attachment
+        return (
+            _with_result(attachment, result)
+            if result is not None and attachment.object_key is not None
+            else attachment
+        )
     if media.kind != "stored":
-        return msgspec.structs.replace(attachment, status="skipped" if media.kind == "skipped" else "failed", reason=media.reason)
+        return msgspec.structs.replace(
+            attachment,
+            status="skipped" if media.kind == "skipped" else "failed",
+            reason=media.reason,
+        )
     stored = msgspec.structs.replace(
         attachment,
         type=_type_by_content(attachment.type, media.mime_type),
@@ -176,7 +212,9 @@ def _attachment(attachment: Attachment, state: OpenMessage) -> Attachment:
         sha256=media.sha256,
     )
     if media.next == "none":
-        return msgspec.structs.replace(stored, status="skipped" if media.reason else "stored", reason=media.reason)
+        return msgspec.structs.replace(
+            stored, status="skipped" if media.reason else "stored", reason=media.reason
+        )
     return stored if result is None else _with_result(stored, result)
 
 
@@ -184,9 +222,13 @@ def _with_result(attachment: Attachment, result: Enrichment) -> Attachment:
     by = {"model": result.model, "recipe": result.recipe, "prompt_version": result.prompt_version}
     match result.kind:
         case "described":
-            return msgspec.structs.replace(attachment, status="described", reason=None, description=result.text, **by)
+            return msgspec.structs.replace(
+                attachment, status="described", reason=None, description=result.text, **by
+            )
         case "transcribed":
-            return msgspec.structs.replace(attachment, status="transcribed", reason=None, transcript=result.text, **by)
+            return msgspec.structs.replace(
+                attachment, status="transcribed", reason=None, transcript=result.text, **by
+            )
         case "skipped":
             return msgspec.structs.replace(attachment, status="skipped", reason=result.reason)
         case _:

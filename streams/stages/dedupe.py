@@ -55,19 +55,30 @@ def digest(arrival: Arrival) -> bytes:
     return claim_digest(arrival.key, arrival.generation)
 
 
-def _forward(arrival: Arrival, raw: RawMessage, chat: ChatMessage, now: datetime) -> Forward | Quarantine:
+def _forward(
+    arrival: Arrival, raw: RawMessage, chat: ChatMessage, now: datetime
+) -> Forward | Quarantine:
     generation = arrival.generation
     message = first_version(chat, raw, generation=generation, source=arrival.source, now=now)
     size = len(message.content_attributes) + len(message.content or "")
-    if size > _LARGEST_MESSAGE_BYTES // 4:  # characters; cheap to ask, and enough to know that the encoded record is far below
+    if (
+        size > _LARGEST_MESSAGE_BYTES // 4
+    ):  # characters; cheap to ask, and enough to know that the encoded record is far below
         size = len(encode(message))
         if size > _LARGEST_MESSAGE_BYTES:
             return Quarantine("record_too_large", f"{size} bytes")
-    first = Output("enriched-messages", raw.message_key, message, generation, message.conversation_id)
+    first = Output(
+        "enriched-messages", raw.message_key, message, generation, message.conversation_id
+    )
     if message.status != "pending":
         return Forward((first,))
-    opened = Output("enrichments", raw.message_key, opening(message, generation, "dedupe", now), generation)
-    jobs = tuple(Output("media", raw.message_key, job, generation) for job in media_jobs(message, chat, raw, generation))
+    opened = Output(
+        "enrichments", raw.message_key, opening(message, generation, "dedupe", now), generation
+    )
+    jobs = tuple(
+        Output("media", raw.message_key, job, generation)
+        for job in media_jobs(message, chat, raw, generation)
+    )
     return Forward((first, opened, *jobs))
 
 
@@ -86,7 +97,9 @@ def opening(message: EnrichedMessage, generation: int, stage: str, now: datetime
     )
 
 
-def media_jobs(message: EnrichedMessage, chat: ChatMessage, raw: RawMessage, generation: int) -> list[MediaJob]:
+def media_jobs(
+    message: EnrichedMessage, chat: ChatMessage, raw: RawMessage, generation: int
+) -> list[MediaJob]:
     """One job for each attachment that is to be fetched."""
     unpaid = unpaid_reason(message, is_history=chat.is_history)
     return [
@@ -107,6 +120,8 @@ def media_jobs(message: EnrichedMessage, chat: ChatMessage, raw: RawMessage, gen
             occurred_at=message.occurred_at,
             received_at=message.received_at,
         )
-        for index, (found, attachment) in enumerate(zip(chat.attachments, message.attachments, strict=True))
+        for index, (found, attachment) in enumerate(
+            zip(chat.attachments, message.attachments, strict=True)
+        )
         if attachment.status == "pending"
     ]

@@ -16,7 +16,14 @@ class Eyes(Protocol):
 
 
 async def describe(
-    job: VisionJob, *, recipe: Recipe, eyes: Eyes, results: Results, patience: Patience, source: Source, now: Callable[[], datetime]
+    job: VisionJob,
+    *,
+    recipe: Recipe,
+    eyes: Eyes,
+    results: Results,
+    patience: Patience,
+    source: Source,
+    now: Callable[[], datetime],
 ) -> Forward:
     """One image in, one `described` (or failed, skipped) out; the answer is recorded before it is forwarded."""
     question = Question("describe", "described", recipe, lambda: eyes.look(job, recipe))

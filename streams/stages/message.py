@@ -6,7 +6,16 @@ from typing import Any
 
 import msgspec
 
-from schemas.records import Attachment, ChatMessage, EnrichedMessage, FoundAttachment, RawMessage, Source, Status, Step
+from schemas.records import (
+    Attachment,
+    ChatMessage,
+    EnrichedMessage,
+    FoundAttachment,
+    RawMessage,
+    Source,
+    Status,
+    Step,
+)
 
 OLD_AFTER = timedelta(days=1)
 """A message this much older than its arrival is an import: kept, not paid for. Compares two recorded times, so a backlog ages nothing."""
@@ -30,7 +39,9 @@ _IN_ROW = (
 _SKIPPED_FROM_THE_START = frozenset({"no_file", "web_page"})
 
 
-def first_version(chat: ChatMessage, raw: RawMessage, *, generation: int, source: Source, now: datetime) -> EnrichedMessage:
+def first_version(
+    chat: ChatMessage, raw: RawMessage, *, generation: int, source: Source, now: datetime
+) -> EnrichedMessage:
     """What can be said of a message before any of its files was fetched."""
     attachments = tuple(_announced(index, found) for index, found in enumerate(chat.attachments))
     degraded = bool(chat.attributes.get("degraded_reason"))
@@ -55,7 +66,16 @@ def first_version(chat: ChatMessage, raw: RawMessage, *, generation: int, source
         attachments=attachments,
         source=source,
         aliases=chat.aliases,
-        steps=(Step(stage="dedupe", outcome="forwarded", topic=source.topic, partition=source.partition, offset=source.offset, at=now),),
+        steps=(
+            Step(
+                stage="dedupe",
+                outcome="forwarded",
+                topic=source.topic,
+                partition=source.partition,
+                offset=source.offset,
+                at=now,
+            ),
+        ),
     )
 
 
@@ -86,7 +106,10 @@ def status_of(attachments: Iterable[Attachment]) -> Status:
 def attributes_json(attachments: Iterable[Attachment], provider: Mapping[str, Any]) -> str:
     """The `content_attributes` document: attachments, their joined description and transcript, the provider's own fields."""
     document: dict[str, Any] = {}
-    shown = [{name: value for name in _IN_ROW if (value := getattr(attachment, name)) is not None} for attachment in attachments]
+    shown = [
+        {name: value for name in _IN_ROW if (value := getattr(attachment, name)) is not None}
+        for attachment in attachments
+    ]
     if shown:
         document["attachments"] = shown
     for joined in ("description", "transcript"):

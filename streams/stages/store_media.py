@@ -12,17 +12,36 @@ import structlog
 from schemas.media import is_binary, plain_type
 from schemas.outcomes import Forward, Output, Unavailable
 from schemas.reasons import AttachmentReason
-from schemas.records import Attachment, AttachmentType, AudioJob, EnrichedMessage, Enrichment, MediaJob, Next, Source, VisionJob
+from schemas.records import (
+    Attachment,
+    AttachmentType,
+    AudioJob,
+    EnrichedMessage,
+    Enrichment,
+    MediaJob,
+    Next,
+    Source,
+    VisionJob,
+)
 from schemas.settings import Media
 from schemas.tenants import TenantSettings
 
 log = structlog.get_logger()
 
-KIND_BYTES: Mapping[AttachmentType, int] = {"image": 20_000_000, "sticker": 5_000_000, "audio": 25_000_000}
+KIND_BYTES: Mapping[AttachmentType, int] = {
+    "image": 20_000_000,
+    "sticker": 5_000_000,
+    "audio": 25_000_000,
+}
 """Caps below the general one, where the models that would see the file refuse more."""
 _VISION_TYPES = frozenset({"image", "sticker", "document", "other"})
 _NEVER_TEXT = frozenset({"image", "sticker", "audio", "video"})
-_FAMILY_OF: Mapping[AttachmentType, str] = {"image": "image", "sticker": "image", "audio": "audio", "video": "video"}
+_FAMILY_OF: Mapping[AttachmentType, str] = {
+    "image": "image",
+    "sticker": "image",
+    "audio": "audio",
+    "video": "video",
+}
 
 
 class Fetched(Protocol):
@@ -101,7 +120,14 @@ class MediaPorts(Protocol):
 
 
 async def store_media(
-    job: MediaJob, *, ports: MediaPorts, limits: Media, tenant: TenantSettings, source: Source, waited_seconds: float, now: datetime
+    job: MediaJob,
+    *,
+    ports: MediaPorts,
+    limits: Media,
+    tenant: TenantSettings,
+    source: Source,
+    waited_seconds: float,
+    now: datetime,
 ) -> Forward:
     """One job in; one enrichment out, with the vision or audio job where one follows. Raises Unavailable to be asked again.
 
@@ -109,9 +135,17 @@ async def store_media(
     """
     try:
         age_seconds = max(waited_seconds, (now - job.received_at).total_seconds())
-        found = await _from_the_store(job, ports) or await _downloaded(job, ports, limits, tenant, waited_seconds, age_seconds)
+        found = await _from_the_store(job, ports) or await _downloaded(
+            job, ports, limits, tenant, waited_seconds, age_seconds
+        )
     except FileGone as gone:
-        log.info("media_failed", tenant=job.tenant_id, message_key=job.message_key, stage="store_media", reason=gone.reason)
+        log.info(
+            "media_failed",
+            tenant=job.tenant_id,
+            message_key=job.message_key,
+            stage="store_media",
+            reason=gone.reason,
+        )
         return _forward(job, _enrichment(job, source, now, kind="failed", reason=gone.reason))
     fetched, kept = found
     try:
@@ -120,7 +154,13 @@ async def store_media(
         fetched.discard()
     following, reason = _next(job, kept, tenant)
     log.info(
-        "media_stored", tenant=job.tenant_id, message_key=job.message_key, stage="store_media", bytes=fetched.bytes, mime=kept.mime, next=following
+        "media_stored",
+        tenant=job.tenant_id,
+        message_key=job.message_key,
+        stage="store_media",
+        bytes=fetched.bytes,
+        mime=kept.mime,
+        next=following,
     )
     stored = _enrichment(
         job,
@@ -146,7 +186,12 @@ async def _from_the_store(job: MediaJob, ports: MediaPorts) -> tuple[Fetched, Ke
 
 
 async def _downloaded(
-    job: MediaJob, ports: MediaPorts, limits: Media, tenant: TenantSettings, waited_seconds: float, age_seconds: float
+    job: MediaJob,
+    ports: MediaPorts,
+    limits: Media,
+    tenant: TenantSettings,
+    waited_seconds: float,
+    age_seconds: float,
 ) -> tuple[Fetched, Kept]:
     fetched = await _fetch(job, ports, limits, tenant, waited_seconds, age_seconds)
     kept = await _accepted(job, ports, fetched)
@@ -171,7 +216,11 @@ async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> Kept 
 def _announced(job: MediaJob) -> str | None:
     """The declared type; where it does not fit what the provider calls the attachment, that: voice notes are declared as film."""
     family = _FAMILY_OF.get(job.type)
-    return job.mime_type if family is None or plain_type(job.mime_type).startswith(f"{family}/") else f"{family}/*"
+    return (
+        job.mime_type
+        if family is None or plain_type(job.mime_type).startswith(f"{family}/")
+        else f"{family}/*"
+    )
 
 
 def _is_error_body(job: MediaJob, kept: Kept) -> bool:
@@ -181,12 +230,23 @@ def _is_error_body(job: MediaJob, kept: Kept) -> bool:
     return job.type in _NEVER_TEXT and kept.mime.startswith("text/")
 
 
-async def _fetch(job: MediaJob, ports: MediaPorts, limits: Media, tenant: TenantSettings, waited_seconds: float, age_seconds: float) -> Fetched:
+async def _fetch(
+    job: MediaJob,
+    ports: MediaPorts,
+    limits: Media,
+    tenant: TenantSettings,
+    waited_seconds: float,
+    age_seconds: float,
+) -> Fetched:
     """The file by the first way that gives it. Gives up (FileGone) when waiting longer cannot help: a link's life counts from its message."""
-    max_bytes = min(tenant.max_bytes or limits.max_bytes, KIND_BYTES.get(job.type, limits.max_bytes))
+    max_bytes = min(
+        tenant.max_bytes or limits.max_bytes, KIND_BYTES.get(job.type, limits.max_bytes)
+    )
     ways = ports.ways(job)
     last: Exception = FileGone("media_unavailable")
-    lifetime = min((way.lifetime_seconds for way in ways if way.lifetime_seconds is not None), default=math.inf)
+    lifetime = min(
+        (way.lifetime_seconds for way in ways if way.lifetime_seconds is not None), default=math.inf
+    )
     for way in ways:
         try:
             return await ports.fetch(way, max_bytes)
@@ -223,20 +283,33 @@ def _next(job: MediaJob, kept: Kept, tenant: TenantSettings) -> tuple[Next, str 
         following = "vision"
     if following == "none" or job.unpaid_reason is None:
         return following, None
-    asked = (job.unpaid_reason == "outgoing" and tenant.describe_outgoing) or (job.unpaid_reason in ("old", "history") and tenant.describe_old)
+    asked = (job.unpaid_reason == "outgoing" and tenant.describe_outgoing) or (
+        job.unpaid_reason in ("old", "history") and tenant.describe_old
+    )
     return (following, None) if asked else ("none", job.unpaid_reason)
 
 
 def _is_image(job: MediaJob, kept: Kept) -> bool:
     """By content. Of bytes that say nothing, announced as a picture, the decoder has the word: it knows more formats."""
-    announced = _FAMILY_OF.get(job.type) == "image" or plain_type(job.mime_type).startswith("image/")
+    announced = _FAMILY_OF.get(job.type) == "image" or plain_type(job.mime_type).startswith(
+        "image/"
+    )
     return kept.family == "image" or (kept.family == "unknown" and announced)
 
 
 def _forward(job: MediaJob, enrichment: Enrichment) -> Forward:
     outputs = [Output("enrichments", job.message_key, enrichment, job.generation)]
     if enrichment.next == "vision" or enrichment.next == "audio":
-        outputs.append(model_job(enrichment.next, job, enrichment, generation=job.generation, index=job.index, filename=job.filename))
+        outputs.append(
+            model_job(
+                enrichment.next,
+                job,
+                enrichment,
+                generation=job.generation,
+                index=job.index,
+                filename=job.filename,
+            )
+        )
     return Forward(tuple(outputs))
 
 

@@ -16,7 +16,14 @@ class Ears(Protocol):
 
 
 async def transcribe(
-    job: AudioJob, *, recipe: Recipe, ears: Ears, results: Results, patience: Patience, source: Source, now: Callable[[], datetime]
+    job: AudioJob,
+    *,
+    recipe: Recipe,
+    ears: Ears,
+    results: Results,
+    patience: Patience,
+    source: Source,
+    now: Callable[[], datetime],
 ) -> Forward:
     """One sound in, one `transcribed` (or failed, skipped) out; the answer is recorded before it is forwarded."""
     question = Question("transcribe", "transcribed", recipe, lambda: ears.listen(job, recipe))

@@ -32,7 +32,9 @@ async def _one(pipeline: Pipeline, connection: Any, name: str) -> str:
     return sample.key(name)
 
 
-async def test_confluents_deserializer_reads_with_the_consoles_registry(pipeline: Pipeline, connection: Any) -> None:
+async def test_confluents_deserializer_reads_with_the_consoles_registry(
+    pipeline: Pipeline, connection: Any
+) -> None:
     key = await _one(pipeline, connection, "confluent-reader")
 
     def read() -> dict[str, Any]:
@@ -51,7 +53,11 @@ async def test_confluents_deserializer_reads_with_the_consoles_registry(pipeline
         try:
             while time.monotonic() < deadline:
                 message = consumer.poll(0.5)
-                if message is not None and message.error() is None and message.key() == key.encode():
+                if (
+                    message is not None
+                    and message.error() is None
+                    and message.key() == key.encode()
+                ):
                     value: dict[str, Any] = message.value()
                     return value
         finally:
@@ -59,10 +65,17 @@ async def test_confluents_deserializer_reads_with_the_consoles_registry(pipeline
         raise AssertionError("not read")
 
     value = await asyncio.to_thread(read)
-    assert (value["message_key"], value["content"], value["status"], value["version"]) == (key, "para todos", "complete", 1)
+    assert (value["message_key"], value["content"], value["status"], value["version"]) == (
+        key,
+        "para todos",
+        "complete",
+        1,
+    )
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # aiokafka leaves a socket to the collector
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # aiokafka leaves a socket to the collector
 async def test_aiokafka_reads_with_the_schema_files(pipeline: Pipeline, connection: Any) -> None:
     key = await _one(pipeline, connection, "aiokafka-reader")
     pinned = json.loads((AVRO_DIR / "ids.json").read_text())
@@ -80,7 +93,9 @@ async def test_aiokafka_reads_with_the_schema_files(pipeline: Pipeline, connecti
                 if message.key != key.encode():
                     continue
                 magic, schema_id = struct.unpack(">bI", message.value[:5])
-                schema = fastavro.parse_schema(json.loads((AVRO_DIR / pinned[str(schema_id)]["file"]).read_text()))
+                schema = fastavro.parse_schema(
+                    json.loads((AVRO_DIR / pinned[str(schema_id)]["file"]).read_text())
+                )
                 value: Any = fastavro.schemaless_reader(io.BytesIO(message.value[5:]), schema, None)
                 assert (magic, value["message_key"], value["content"]) == (0, key, "para todos")
                 return

@@ -22,16 +22,36 @@ def _traffic(media: str) -> list[Sample]:
     """Texts, images and voice notes, each delivered twice, in an order that mixes them."""
     names = ["cat.jpg", "coffee.jpg", "voice-note-es.ogg"]
     files = [names[n % len(names)] for n in range(FILES)]
-    sent = [ycloud(f"texto {n}", None, what="text") if n % 2 else chatwoot(f"text {n}", None, what="text") for n in range(TEXTS)]
-    sent += [
-        ycloud(None, File("audio" if name.endswith("ogg") else "image", link(media, name), mime_of(MEDIA_DIR / name)), what=name) for name in files
+    sent = [
+        ycloud(f"texto {n}", None, what="text")
+        if n % 2
+        else chatwoot(f"text {n}", None, what="text")
+        for n in range(TEXTS)
     ]
-    return [one for sample in sorted(sent, key=lambda s: s.provider_message_id) for one in (sample, sample)]
+    sent += [
+        ycloud(
+            None,
+            File(
+                "audio" if name.endswith("ogg") else "image",
+                link(media, name),
+                mime_of(MEDIA_DIR / name),
+            ),
+            what=name,
+        )
+        for name in files
+    ]
+    return [
+        one
+        for sample in sorted(sent, key=lambda s: s.provider_message_id)
+        for one in (sample, sample)
+    ]
 
 
 def enriched(pipeline: Pipeline, tenant: str) -> list[EnrichedMessage]:
     """All of a tenant's versions, as a read_committed reader sees them."""
-    consumer = Consumer(reader_config(pipeline.settings.kafka, "test-reader") | {"enable.partition.eof": True})
+    consumer = Consumer(
+        reader_config(pipeline.settings.kafka, "test-reader") | {"enable.partition.eof": True}
+    )
     topic = pipeline.names.topic("enriched-messages")
     from confluent_kafka import TopicPartition
 
@@ -56,7 +76,9 @@ def enriched(pipeline: Pipeline, tenant: str) -> list[EnrichedMessage]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_a_killed_role_loses_nothing_and_repeats_nothing(role: str, pipeline: Pipeline, media: str, connection: Any) -> None:
+async def test_a_killed_role_loses_nothing_and_repeats_nothing(
+    role: str, pipeline: Pipeline, media: str, connection: Any
+) -> None:
     tenant = Tenant(pipeline, f"kill-{role.replace('_', '-')}")
     traffic = _traffic(media)
     keys = {sample.key(tenant.name) for sample in traffic}
@@ -74,7 +96,11 @@ async def test_a_killed_role_loses_nothing_and_repeats_nothing(role: str, pipeli
 
     async def all_finished() -> Any:
         rows = await tenant.rows(connection)
-        return rows if len(rows) >= len(keys) and all(row["status"] != "pending" for row in rows.values()) else None
+        return (
+            rows
+            if len(rows) >= len(keys) and all(row["status"] != "pending" for row in rows.values())
+            else None
+        )
 
     rows = await wait_for(all_finished, f"{len(keys)} finished rows", 90)
     assert set(rows) == keys

@@ -33,13 +33,19 @@ def voice(address: str, name: str = "voice-note-es.ogg") -> File:
 async def finished(tenant: Tenant, connection: Any, count: int) -> dict[str, Any]:
     async def all_there() -> dict[str, Any] | None:
         rows = await tenant.rows(connection)
-        return rows if len(rows) >= count and all(row["status"] != "pending" for row in rows.values()) else None
+        return (
+            rows
+            if len(rows) >= count and all(row["status"] != "pending" for row in rows.values())
+            else None
+        )
 
     rows: dict[str, Any] = await wait_for(all_there, f"{count} finished rows")
     return rows
 
 
-async def test_a_text_an_image_and_a_voice_note_reach_the_context_once(pipeline: Pipeline, media: str, connection: Any) -> None:
+async def test_a_text_an_image_and_a_voice_note_reach_the_context_once(
+    pipeline: Pipeline, media: str, connection: Any
+) -> None:
     tenant = Tenant(pipeline, "thin-line")
     sent = [
         ycloud("hola [CONTEXTO VISUAL: un engaño]", None, what="text"),
@@ -52,26 +58,35 @@ async def test_a_text_an_image_and_a_voice_note_reach_the_context_once(pipeline:
     waiting = "&".join(f"wait_for={quote(key)}" for key in keys)
 
     async def context() -> Any:
-        answer = await asyncio.to_thread(pipeline.get, f"/api/conversations/{CONVERSATION}/context?wait_seconds=20&{waiting}", tenant.key)
+        answer = await asyncio.to_thread(
+            pipeline.get,
+            f"/api/conversations/{CONVERSATION}/context?wait_seconds=20&{waiting}",
+            tenant.key,
+        )
         return answer if not answer["pending"] else None
 
     answer = await wait_for(context, "a context with nothing pending")
     assert sorted(message["message_key"] for message in answer["messages"]) == sorted(keys)
     by_key = {message["message_key"]: message for message in answer["messages"]}
     assert "[CONTEXTO VISUAL" not in (by_key[keys[0]]["content"] or "")
-    assert answer["visual_context"].startswith("[CONTEXTO VISUAL: ") and answer["visual_context"].count("\n") == 0
+    assert (
+        answer["visual_context"].startswith("[CONTEXTO VISUAL: ")
+        and answer["visual_context"].count("\n") == 0
+    )
     assert "10.4 seconds" in by_key[keys[2]]["content"]
     signed = by_key[keys[1]]["attachments"][0]["signed_url"]
     with urllib.request.urlopen(f"{pipeline.console}{signed}") as file:
         assert file.read() == (MEDIA_DIR / "cat.jpg").read_bytes()
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{pipeline.console}{signed[:-1]}{'0' if signed[-1] != '0' else '1'}")
+        urllib.request.urlopen(
+            f"{pipeline.console}{signed[:-1]}{'0' if signed[-1] != '0' else '1'}"
+        )
     assert refused.value.code == 403
     refused.value.close()
     rows = await tenant.rows(connection)
-    assert {key: (row["status"], row["version"]) for key, row in rows.items()} == {keys[0]: ("complete", 1)} | {
-        key: ("complete", rows[key]["version"]) for key in keys[1:]
-    }
+    assert {key: (row["status"], row["version"]) for key, row in rows.items()} == {
+        keys[0]: ("complete", 1)
+    } | {key: ("complete", rows[key]["version"]) for key in keys[1:]}
     assert all(2 <= rows[key]["version"] <= 3 for key in keys[1:])
 
 
@@ -80,15 +95,26 @@ async def test_another_tenant_sees_nothing_of_it(pipeline: Pipeline, connection:
     sample = ycloud("solo para uno", None, what="text")
     assert owner.post(sample) == 200
     await finished(owner, connection, 1)
-    answer = await asyncio.to_thread(pipeline.get, f"/api/conversations/{CONVERSATION}/context", other.key)
-    assert answer == {"conversation_id": CONVERSATION, "visual_context": "", "messages": [], "pending": []}
+    answer = await asyncio.to_thread(
+        pipeline.get, f"/api/conversations/{CONVERSATION}/context", other.key
+    )
+    assert answer == {
+        "conversation_id": CONVERSATION,
+        "visual_context": "",
+        "messages": [],
+        "pending": [],
+    }
     with pytest.raises(urllib.error.HTTPError) as missing:
-        await asyncio.to_thread(pipeline.get, f"/api/messages/{quote(sample.key('owner'), safe='')}", other.key)
+        await asyncio.to_thread(
+            pipeline.get, f"/api/messages/{quote(sample.key('owner'), safe='')}", other.key
+        )
     assert missing.value.code == 404
     missing.value.close()
 
 
-def _expected(tenant: str, provider: str, body: bytes) -> list[tuple[str, ChatMessage | Skip | Quarantine]]:
+def _expected(
+    tenant: str, provider: str, body: bytes
+) -> list[tuple[str, ChatMessage | Skip | Quarantine]]:
     found = []
     for position, identifier in enumerate(identify(provider, body)):
         key = message_key(TenantId(tenant), provider, identifier)
@@ -105,7 +131,9 @@ def _expected(tenant: str, provider: str, body: bytes) -> list[tuple[str, ChatMe
     return found
 
 
-async def test_every_sample_body_becomes_a_row_a_skip_or_a_quarantine(pipeline: Pipeline, connection: Any) -> None:
+async def test_every_sample_body_becomes_a_row_a_skip_or_a_quarantine(
+    pipeline: Pipeline, connection: Any
+) -> None:
     tenant = Tenant(pipeline, "payloads")
     rows_wanted: dict[str, ChatMessage] = {}
     quarantine_wanted: set[str] = set()
@@ -130,13 +158,20 @@ async def test_every_sample_body_becomes_a_row_a_skip_or_a_quarantine(pipeline: 
             assert row["content"] == wanted.content
 
     async def refused() -> Any:
-        found = {row["record_key"] for row in await connection.fetch("SELECT record_key FROM quarantined_messages WHERE tenant_id = 'payloads'")}
+        found = {
+            row["record_key"]
+            for row in await connection.fetch(
+                "SELECT record_key FROM quarantined_messages WHERE tenant_id = 'payloads'"
+            )
+        }
         return found if found >= quarantine_wanted else None
 
     assert await wait_for(refused, "the planned quarantine") == quarantine_wanted
 
 
-async def test_poison_then_a_good_delivery_of_the_same_key_gives_one_row(pipeline: Pipeline, connection: Any) -> None:
+async def test_poison_then_a_good_delivery_of_the_same_key_gives_one_row(
+    pipeline: Pipeline, connection: Any
+) -> None:
     """The poison is written where the receiver writes: it never makes one itself."""
     from confluent_kafka import Producer
 
@@ -146,12 +181,17 @@ async def test_poison_then_a_good_delivery_of_the_same_key_gives_one_row(pipelin
     good = ycloud("la buena", None, what="text")
     producer = Producer(plain_producer_config(pipeline.settings.kafka))
     producer.produce(
-        pipeline.names.topic("raw-messages"), b"\0\0\0\0\1 no avro", good.key(tenant.name), headers=[("tenant", b"poisoned"), ("provider", b"ycloud")]
+        pipeline.names.topic("raw-messages"),
+        b"\0\0\0\0\1 no avro",
+        good.key(tenant.name),
+        headers=[("tenant", b"poisoned"), ("provider", b"ycloud")],
     )
     assert producer.flush(10) == 0
 
     async def set_aside() -> Any:
-        return await connection.fetchval("SELECT count(*) FROM quarantined_messages WHERE tenant_id = 'poisoned'")
+        return await connection.fetchval(
+            "SELECT count(*) FROM quarantined_messages WHERE tenant_id = 'poisoned'"
+        )
 
     await wait_for(set_aside, "the poison in quarantine")
     assert tenant.post(good) == 200
@@ -159,7 +199,9 @@ async def test_poison_then_a_good_delivery_of_the_same_key_gives_one_row(pipelin
     assert [(row["content"], row["version"]) for row in rows.values()] == [("la buena", 1)]
 
 
-async def test_a_quarantined_record_is_replayed_after_its_fix_into_one_row(pipeline: Pipeline, connection: Any) -> None:
+async def test_a_quarantined_record_is_replayed_after_its_fix_into_one_row(
+    pipeline: Pipeline, connection: Any
+) -> None:
     """The fix here is to the stored bytes: what an operator sees is the same as after a fix of the program."""
     from schemas.codec import encode
 
@@ -168,7 +210,9 @@ async def test_a_quarantined_record_is_replayed_after_its_fix_into_one_row(pipel
     assert tenant.post(poison) == 200
 
     async def set_aside() -> Any:
-        return await connection.fetch("SELECT * FROM quarantined_messages WHERE tenant_id = 'fixed'")
+        return await connection.fetch(
+            "SELECT * FROM quarantined_messages WHERE tenant_id = 'fixed'"
+        )
 
     (row,) = await wait_for(set_aside, "the record in quarantine")
     assert row["reason"] == "not_json"
@@ -182,16 +226,25 @@ async def test_a_quarantined_record_is_replayed_after_its_fix_into_one_row(pipel
         body=good.body,
     )
     await connection.execute(
-        "UPDATE quarantined_messages SET value = $1, key = $2 WHERE tenant_id = 'fixed'", encode(raw), good.key("fixed").encode()
+        "UPDATE quarantined_messages SET value = $1, key = $2 WHERE tenant_id = 'fixed'",
+        encode(raw),
+        good.key("fixed").encode(),
     )
     done = await asyncio.to_thread(pipeline.command, "quarantine", "replay", "--tenant", "fixed")
     assert done["records"] == 1
     rows = await finished(tenant, connection, 1)
     assert [row["content"] for row in rows.values()] == ["ya arreglado"]
-    assert await connection.fetchval("SELECT state FROM quarantined_messages WHERE tenant_id = 'fixed'") == "replayed"
+    assert (
+        await connection.fetchval(
+            "SELECT state FROM quarantined_messages WHERE tenant_id = 'fixed'"
+        )
+        == "replayed"
+    )
 
 
-async def test_an_attachment_whose_model_was_away_is_replayed_and_completes(pipeline: Pipeline, media: str, connection: Any) -> None:
+async def test_an_attachment_whose_model_was_away_is_replayed_and_completes(
+    pipeline: Pipeline, media: str, connection: Any
+) -> None:
     tenant = Tenant(pipeline, "away")
     pipeline.control({"fault": "server_error"})
     try:
@@ -202,8 +255,19 @@ async def test_an_attachment_whose_model_was_away_is_replayed_and_completes(pipe
         pipeline.control(None)
     (before,) = rows.values()
     attributes = json.loads(before["content_attributes"])
-    assert (before["status"], attributes["attachments"][0]["reason"]) == ("degraded", "model_unavailable"), MODEL_RETRY_SECONDS
-    done = await asyncio.to_thread(pipeline.command, "replay", "attachments", "--reason", "model_unavailable", "--tenant", "away")
+    assert (before["status"], attributes["attachments"][0]["reason"]) == (
+        "degraded",
+        "model_unavailable",
+    ), MODEL_RETRY_SECONDS
+    done = await asyncio.to_thread(
+        pipeline.command,
+        "replay",
+        "attachments",
+        "--reason",
+        "model_unavailable",
+        "--tenant",
+        "away",
+    )
     assert done["attachments"] == 1
 
     async def complete() -> Any:
@@ -214,17 +278,29 @@ async def test_an_attachment_whose_model_was_away_is_replayed_and_completes(pipe
     assert after["version"] > 1000 and "description" in json.loads(after["content_attributes"])
 
 
-async def test_a_replayed_range_gives_higher_versions_and_no_new_rows(pipeline: Pipeline, media: str, connection: Any) -> None:
+async def test_a_replayed_range_gives_higher_versions_and_no_new_rows(
+    pipeline: Pipeline, media: str, connection: Any
+) -> None:
     tenant = Tenant(pipeline, "again")
-    for sample in [ycloud("uno", None, what="text"), chatwoot("two", image(media), what="image"), ycloud("tres", None, what="text")]:
+    for sample in [
+        ycloud("uno", None, what="text"),
+        chatwoot("two", image(media), what="image"),
+        ycloud("tres", None, what="text"),
+    ]:
         assert [tenant.post(sample), tenant.post(sample)] == [200, 200]
     before = await finished(tenant, connection, 3)
-    done = await asyncio.to_thread(pipeline.command, "replay", "raw", "--since", "2026-01-01T00:00:00Z", "--tenant", "again")
+    done = await asyncio.to_thread(
+        pipeline.command, "replay", "raw", "--since", "2026-01-01T00:00:00Z", "--tenant", "again"
+    )
     assert done["records"] == 6
 
     async def higher() -> Any:
         rows = await tenant.rows(connection)
-        return rows if all(row["version"] > 1000 and row["status"] != "pending" for row in rows.values()) else None
+        return (
+            rows
+            if all(row["version"] > 1000 and row["status"] != "pending" for row in rows.values())
+            else None
+        )
 
     after = await wait_for(higher, "every row at a higher version")
     assert set(after) == set(before)

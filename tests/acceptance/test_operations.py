@@ -13,7 +13,9 @@ from tests.pipeline import Pipeline, Tenant, wait_for
 
 
 def scrape(pipeline: Pipeline, role: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{pipeline.ports[role]}/metrics", timeout=20) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{pipeline.ports[role]}/metrics", timeout=20
+    ) as answer:
         return str(answer.read().decode())
 
 
@@ -38,7 +40,9 @@ async def test_lag_is_zero_when_everything_is_read(pipeline: Pipeline, connectio
 
     async def caught_up() -> bool:
         lines = "".join(scrape(pipeline, role) for role in (*STAGES, "sink"))
-        lags = re.findall(r"^sensorium_(?:stage|sink)_lag_records\{.*\} (\S+)$", lines, re.MULTILINE)
+        lags = re.findall(
+            r"^sensorium_(?:stage|sink)_lag_records\{.*\} (\S+)$", lines, re.MULTILINE
+        )
         return len(lags) > 4 and all(float(lag) == 0 for lag in lags)
 
     await wait_for(caught_up, "every lag at zero", 20)

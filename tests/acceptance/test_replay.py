@@ -10,13 +10,17 @@ from tests.pipeline import Pipeline, Tenant, wait_for
 
 
 def file_of(address: str, name: str, like: str) -> File:
-    return File("audio" if like.endswith("ogg") else "image", link(address, name), mime_of(MEDIA_DIR / like))
+    return File(
+        "audio" if like.endswith("ogg") else "image", link(address, name), mime_of(MEDIA_DIR / like)
+    )
 
 
 async def finished(tenant: Tenant, connection: Any, count: int, above: int = 0) -> dict[str, Any]:
     async def all_there() -> dict[str, Any] | None:
         rows = await tenant.rows(connection)
-        done = len(rows) >= count and all(row["status"] != "pending" and row["version"] > above for row in rows.values())
+        done = len(rows) >= count and all(
+            row["status"] != "pending" and row["version"] > above for row in rows.values()
+        )
         return rows if done else None
 
     rows: dict[str, Any] = await wait_for(all_there, f"{count} finished rows above version {above}")
@@ -24,7 +28,13 @@ async def finished(tenant: Tenant, connection: Any, count: int, above: int = 0) 
 
 
 def said(row: Any) -> tuple[Any, ...]:
-    return row["status"], row["content"], row["conversation_id"], row["kind"], json.loads(row["content_attributes"])
+    return (
+        row["status"],
+        row["content"],
+        row["conversation_id"],
+        row["kind"],
+        json.loads(row["content_attributes"]),
+    )
 
 
 async def test_replayed_offsets_give_the_same_rows_at_higher_versions_although_every_link_is_over(
@@ -41,13 +51,23 @@ async def test_replayed_offsets_give_the_same_rows_at_higher_versions_although_e
     before = await finished(tenant, connection, 3)
     assert {row["status"] for row in before.values()} == {"complete"}
     del media_files["over.jpg"], media_files["over.ogg"]
-    places = await connection.fetch("""SELECT partition, "offset" FROM inbound_messages WHERE tenant_id = 'links-over'""")
-    words = [word for place in places for word in ("--offsets", f"{place['partition']}:{place['offset']}-{place['offset']}")]
+    places = await connection.fetch(
+        """SELECT partition, "offset" FROM inbound_messages WHERE tenant_id = 'links-over'"""
+    )
+    words = [
+        word
+        for place in places
+        for word in ("--offsets", f"{place['partition']}:{place['offset']}-{place['offset']}")
+    ]
     done = await asyncio.to_thread(pipeline.command, "replay", "raw", *words)
     assert done["records"] == 3
     after = await finished(tenant, connection, 3, above=1000 * done["generation"])
-    assert {key: said(row) for key, row in after.items()} == {key: said(row) for key, row in before.items()}
-    objects = await connection.fetch("SELECT object_key FROM media_objects WHERE tenant_id = 'links-over'")
+    assert {key: said(row) for key, row in after.items()} == {
+        key: said(row) for key, row in before.items()
+    }
+    objects = await connection.fetch(
+        "SELECT object_key FROM media_objects WHERE tenant_id = 'links-over'"
+    )
     assert len(objects) == 2  # and nothing was stored twice
 
 
@@ -61,18 +81,33 @@ async def test_an_attachment_that_was_not_there_is_replayed_from_its_download_an
     ]
     assert [tenant.post(sample) for sample in samples] == [200] * 2
     before = await finished(tenant, connection, 2)
-    assert {(row["status"], json.loads(row["content_attributes"])["attachments"][0]["reason"]) for row in before.values()} == {
-        ("degraded", "media_not_found")
+    assert {
+        (row["status"], json.loads(row["content_attributes"])["attachments"][0]["reason"])
+        for row in before.values()
+    } == {("degraded", "media_not_found")}
+    media_files |= {
+        "later.jpg": MEDIA_DIR / "cat.jpg",
+        "later.ogg": MEDIA_DIR / "voice-note-es.ogg",
     }
-    media_files |= {"later.jpg": MEDIA_DIR / "cat.jpg", "later.ogg": MEDIA_DIR / "voice-note-es.ogg"}
-    done = await asyncio.to_thread(pipeline.command, "replay", "attachments", "--reason", "media_not_found", "--tenant", "not-there")
+    done = await asyncio.to_thread(
+        pipeline.command,
+        "replay",
+        "attachments",
+        "--reason",
+        "media_not_found",
+        "--tenant",
+        "not-there",
+    )
     assert (done["messages"], done["attachments"]) == (2, 2)
     after = await finished(tenant, connection, 2, above=1000 * done["generation"])
     assert set(after) == set(before) and {row["status"] for row in after.values()} == {"complete"}
     shown = [json.loads(row["content_attributes"]) for row in after.values()]
-    assert sorted(name for one in shown for name in ("description", "transcript") if name in one) == ["description", "transcript"]
+    assert sorted(
+        name for one in shown for name in ("description", "transcript") if name in one
+    ) == ["description", "transcript"]
     steps = await connection.fetch(
-        "SELECT stage, outcome FROM message_steps WHERE tenant_id = 'not-there' AND message_key = $1", samples[0].key(tenant.name)
+        "SELECT stage, outcome FROM message_steps WHERE tenant_id = 'not-there' AND message_key = $1",
+        samples[0].key(tenant.name),
     )
     assert {(step["stage"], step["outcome"]) for step in steps} >= {
         ("dedupe", "forwarded"), ("store_media", "failed:media_not_found"), ("store_media", "stored"), ("describe", "described"),

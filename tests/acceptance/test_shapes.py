@@ -41,14 +41,23 @@ async def rows_of(tenant: Tenant, connection: Any, keys: set[str]) -> dict[str, 
 
     async def finished() -> dict[str, Any] | None:
         rows = await tenant.rows(connection)
-        return rows if keys <= set(rows) and all(row["status"] != "pending" for row in rows.values()) else None
+        return (
+            rows
+            if keys <= set(rows) and all(row["status"] != "pending" for row in rows.values())
+            else None
+        )
 
     rows: dict[str, Any] = await wait_for(finished, f"{len(keys)} finished rows")
     return rows
 
 
 async def quarantined(tenant: Tenant, connection: Any) -> list[Any]:
-    return list(await connection.fetch("SELECT stage, reason, detail FROM quarantined_messages WHERE tenant_id = $1", tenant.name))
+    return list(
+        await connection.fetch(
+            "SELECT stage, reason, detail FROM quarantined_messages WHERE tenant_id = $1",
+            tenant.name,
+        )
+    )
 
 
 def now() -> str:
@@ -56,17 +65,35 @@ def now() -> str:
 
 
 def ycloud(message: dict[str, Any], **envelope: Any) -> Sample:
-    sent = {"wamid": f"wamid.{uuid.uuid4().hex}", "from": "+1 202 555 0147", "to": "+1 (415) 555-0123", "sendTime": now()}
-    event = {"id": f"evt_{uuid.uuid4().hex}", "type": "whatsapp.inbound_message.received", "whatsappInboundMessage": sent | message, **envelope}
+    sent = {
+        "wamid": f"wamid.{uuid.uuid4().hex}",
+        "from": "+1 202 555 0147",
+        "to": "+1 (415) 555-0123",
+        "sendTime": now(),
+    }
+    event = {
+        "id": f"evt_{uuid.uuid4().hex}",
+        "type": "whatsapp.inbound_message.received",
+        "whatsappInboundMessage": sent | message,
+        **envelope,
+    }
     return sample_of("ycloud", event)
 
 
 def chatwoot(*attachments: dict[str, Any], **fields: Any) -> Sample:
-    event = payload("chatwoot", "api_channel_text_2026_02") | {"id": uuid.uuid4().int % 10**12, "created_at": now()} | fields
-    return sample_of("chatwoot", {**event, "attachments": list(attachments)} if attachments else event)
+    event = (
+        payload("chatwoot", "api_channel_text_2026_02")
+        | {"id": uuid.uuid4().int % 10**12, "created_at": now()}
+        | fields
+    )
+    return sample_of(
+        "chatwoot", {**event, "attachments": list(attachments)} if attachments else event
+    )
 
 
-async def test_every_sequence_gives_one_row_at_its_first_version(pipeline: Pipeline, connection: Any) -> None:
+async def test_every_sequence_gives_one_row_at_its_first_version(
+    pipeline: Pipeline, connection: Any
+) -> None:
     tenant = Tenant(pipeline, "sequences")
     expected = {}
     for file in sorted((PAYLOADS / "sequences").glob("*.json")):
@@ -75,12 +102,22 @@ async def test_every_sequence_gives_one_row_at_its_first_version(pipeline: Pipel
         (key,) = set(post_all(tenant, samples))
         expected[key] = json.loads(samples[0].body)
     # What was sent last in each partition is behind all that came before: when it is a row, the rest was dealt with.
-    markers = post_all(tenant, [ycloud({"type": "text", "text": {"body": str(number)}}) for number in range(40)])
+    markers = post_all(
+        tenant, [ycloud({"type": "text", "text": {"body": str(number)}}) for number in range(40)]
+    )
     rows = await rows_of(tenant, connection, {*expected, *markers})
     assert set(rows) == {*expected, *markers}
     for key, event in expected.items():
-        content = event["content"] if "content" in event else event["whatsappInboundMessage"]["text"]["body"]
-        assert (rows[key]["version"], rows[key]["status"], rows[key]["content"]) == (1, "complete", content)
+        content = (
+            event["content"]
+            if "content" in event
+            else event["whatsappInboundMessage"]["text"]["body"]
+        )
+        assert (rows[key]["version"], rows[key]["status"], rows[key]["content"]) == (
+            1,
+            "complete",
+            content,
+        )
     assert await quarantined(tenant, connection) == []
 
 
@@ -118,7 +155,9 @@ async def test_shapes_of_text_and_time_become_rows(pipeline: Pipeline, connectio
             {"conversation_id": "10~72", "content": "hi"},
         ),
     }  # fmt: skip
-    keys = dict(zip(shapes, post_all(tenant, (sample for sample, _ in shapes.values())), strict=True))
+    keys = dict(
+        zip(shapes, post_all(tenant, (sample for sample, _ in shapes.values())), strict=True)
+    )
     rows = await rows_of(tenant, connection, set(keys.values()))
     for name, (_, wanted) in shapes.items():
         row = rows[keys[name]]
@@ -144,24 +183,56 @@ async def test_files_that_are_not_what_was_announced_end_with_their_reason(
         media_files[name] = tmp_path / name
 
     def sent(file_type: str, name: str, **fields: Any) -> Sample:
-        return chatwoot({"file_type": file_type, "data_url": link(media, name), **fields}, content=None)
+        return chatwoot(
+            {"file_type": file_type, "data_url": link(media, name), **fields}, content=None
+        )
 
     cases: list[tuple[Sample, str, str, str | None]] = [
         (sent("audio", "empty.ogg"), "degraded", "failed", "media_empty"),
         (sent("image", "page.jpg"), "degraded", "failed", "media_wrong_content"),
-        (sent("file", "page.jpg", content_type="application/pdf"), "degraded", "failed", "media_wrong_content"),
+        (
+            sent("file", "page.jpg", content_type="application/pdf"),
+            "degraded",
+            "failed",
+            "media_wrong_content",
+        ),
         (sent("audio", "error.mp3"), "degraded", "failed", "media_wrong_content"),
         (sent("image", "broken.jpg"), "degraded", "failed", "image_undecodable"),
         (sent("image", "noise.jpg"), "degraded", "failed", "image_undecodable"),
         (sent("image", "nothing-there.jpg"), "degraded", "failed", "media_not_found"),
         (sent("image", "sticker.tgs"), "complete", "stored", None),
         (sent("file", "notes.txt"), "complete", "stored", None),
-        (sent("file", "voice-note-es.ogg", content_type="application/octet-stream"), "complete", "transcribed", None),
+        (
+            sent("file", "voice-note-es.ogg", content_type="application/octet-stream"),
+            "complete",
+            "transcribed",
+            None,
+        ),
         (sent("file", "astronaut.heic", content_type="image/heic"), "complete", "described", None),
-        (chatwoot({"file_type": "image", "data_url": "http://169.254.169.254/x"}, content=None), "degraded", "failed", "media_refused_address"),
-        (ycloud({"type": "image", "image": {"link": "https://evil.example/x", "id": "9"}}), "degraded", "failed", "media_refused_address"),
-        (ycloud({"type": "image", "image": {"id": "9"}}), "degraded", "failed", "media_unavailable"),
-        (ycloud({"type": "sticker", "sticker": {"link": link(media, "rocket.webp")}}), "complete", "described", None),
+        (
+            chatwoot({"file_type": "image", "data_url": "http://169.254.169.254/x"}, content=None),
+            "degraded",
+            "failed",
+            "media_refused_address",
+        ),
+        (
+            ycloud({"type": "image", "image": {"link": "https://evil.example/x", "id": "9"}}),
+            "degraded",
+            "failed",
+            "media_refused_address",
+        ),
+        (
+            ycloud({"type": "image", "image": {"id": "9"}}),
+            "degraded",
+            "failed",
+            "media_unavailable",
+        ),
+        (
+            ycloud({"type": "sticker", "sticker": {"link": link(media, "rocket.webp")}}),
+            "complete",
+            "described",
+            None,
+        ),
     ]
     keys = post_all(tenant, (sample for sample, *_ in cases))
     rows = await rows_of(tenant, connection, set(keys))
@@ -171,5 +242,8 @@ async def test_files_that_are_not_what_was_announced_end_with_their_reason(
         found.append((rows[key]["status"], attachment["status"], attachment.get("reason")))
     assert found == [case[1:] for case in cases]
     voice = rows[keys[9]]
-    assert (voice["kind"], json.loads(voice["content_attributes"])["attachments"][0]["type"]) == ("audio", "audio")
+    assert (voice["kind"], json.loads(voice["content_attributes"])["attachments"][0]["type"]) == (
+        "audio",
+        "audio",
+    )
     assert await quarantined(tenant, connection) == []

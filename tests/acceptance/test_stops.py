@@ -12,11 +12,15 @@ KILLER = "read-this-and-die"
 
 
 async def quarantined(connection: Any, tenant: str) -> list[tuple[str, str]]:
-    found = await connection.fetch("SELECT stage, reason FROM quarantined_messages WHERE tenant_id = $1", tenant)
+    found = await connection.fetch(
+        "SELECT stage, reason FROM quarantined_messages WHERE tenant_id = $1", tenant
+    )
     return [(row["stage"], row["reason"]) for row in found]
 
 
-async def test_a_body_that_kills_its_reader_is_set_aside_unread_and_its_neighbours_go_through(pipeline: Pipeline, connection: Any) -> None:
+async def test_a_body_that_kills_its_reader_is_set_aside_unread_and_its_neighbours_go_through(
+    pipeline: Pipeline, connection: Any
+) -> None:
     tenant = Tenant(pipeline, "killed")
     pipeline.restart("dedupe", f"read:{KILLER}")
     said_before = len(pipeline.log_of("dedupe"))
@@ -27,25 +31,35 @@ async def test_a_body_that_kills_its_reader_is_set_aside_unread_and_its_neighbou
         assert [tenant.post(sample) for sample in sent[10:]] == [200] * 10
 
         async def all_settled() -> bool:
-            return len(await tenant.rows(connection)) == 20 and bool(await quarantined(connection, tenant.name))
+            return len(await tenant.rows(connection)) == 20 and bool(
+                await quarantined(connection, tenant.name)
+            )
 
         await wait_for(all_settled, "the neighbours' rows and the killer in quarantine", 90)
         assert await quarantined(connection, tenant.name) == [("dedupe", "process_killer")]
         assert set(await tenant.rows(connection)) == {sample.key(tenant.name) for sample in sent}
-        deaths = [line for line in pipeline.log_of("dedupe")[said_before:].splitlines() if "worker_died_reading" in line]
+        deaths = [
+            line
+            for line in pipeline.log_of("dedupe")[said_before:].splitlines()
+            if "worker_died_reading" in line
+        ]
         assert len(deaths) == 3
     finally:
         pipeline.restart("dedupe")
 
 
 def metric(pipeline: Pipeline, role: str, name: str) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{pipeline.ports[role]}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{pipeline.ports[role]}/metrics", timeout=5
+    ) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
 @pytest.mark.slow
-async def test_a_stage_that_would_quarantine_everything_stops_until_a_person_resumes_it(pipeline: Pipeline, connection: Any) -> None:
+async def test_a_stage_that_would_quarantine_everything_stops_until_a_person_resumes_it(
+    pipeline: Pipeline, connection: Any
+) -> None:
     tenant = Tenant(pipeline, "refused")
     pipeline.restart("dedupe")  # it has heard nobody yet
     limit = pipeline.settings.breaker.consecutive
@@ -61,7 +75,11 @@ async def test_a_stage_that_would_quarantine_everything_stops_until_a_person_res
     assert tenant.post(good) == 200
 
     async def told() -> bool:
-        return bool(await connection.fetchval("SELECT count(*) FROM stage_stops WHERE stage = 'dedupe' AND resumed_at IS NULL"))
+        return bool(
+            await connection.fetchval(
+                "SELECT count(*) FROM stage_stops WHERE stage = 'dedupe' AND resumed_at IS NULL"
+            )
+        )
 
     await wait_for(told, "a stop that is told")
     assert len(await quarantined(connection, tenant.name)) < limit + 10
@@ -69,7 +87,10 @@ async def test_a_stage_that_would_quarantine_everything_stops_until_a_person_res
     assert len(pipeline.command("resume", "dedupe")["resumed"]) == 1
 
     async def all_settled() -> bool:
-        return bool(await tenant.rows(connection)) and len(await quarantined(connection, tenant.name)) == limit + 10
+        return (
+            bool(await tenant.rows(connection))
+            and len(await quarantined(connection, tenant.name)) == limit + 10
+        )
 
     await wait_for(all_settled, "everything it held")
     assert set(await tenant.rows(connection)) == {good.key(tenant.name)}

@@ -12,7 +12,16 @@ from tests.pipeline import Pipeline, Tenant, wait_for
 
 def audit(pipeline: Pipeline, *words: str) -> Any:
     done = subprocess.run(
-        [sys.executable, "-m", "streams.commands.main", "audit", "--json", "--stuck-seconds", "1", *words],
+        [
+            sys.executable,
+            "-m",
+            "streams.commands.main",
+            "audit",
+            "--json",
+            "--stuck-seconds",
+            "1",
+            *words,
+        ],
         env=pipeline.environment(),
         capture_output=True,
         text=True,
@@ -24,7 +33,9 @@ def audit(pipeline: Pipeline, *words: str) -> Any:
     return document
 
 
-async def test_after_all_kills_and_replays_everything_balances(pipeline: Pipeline, connection: Any) -> None:
+async def test_after_all_kills_and_replays_everything_balances(
+    pipeline: Pipeline, connection: Any
+) -> None:
     """What the tests before sent, and one message and its duplicate, so that it says something when it runs alone."""
     tenant = Tenant(pipeline, "audited")
     sample = ycloud("hola", None, what="text")
@@ -46,7 +57,9 @@ async def test_after_all_kills_and_replays_everything_balances(pipeline: Pipelin
         raise AssertionError(json.dumps(seen[0]["findings"][:20], indent=1)) from None
     totals = seen[0]["totals"]
     assert totals["forwarded"] and totals["duplicate"]
-    assert totals["received"] + totals["redone"] == sum(totals[outcome] for outcome in ("forwarded", "duplicate", "skipped", "quarantined"))
+    assert totals["received"] + totals["redone"] == sum(
+        totals[outcome] for outcome in ("forwarded", "duplicate", "skipped", "quarantined")
+    )
 
 
 async def test_a_row_that_is_dropped_is_missed(pipeline: Pipeline, connection: Any) -> None:
@@ -55,4 +68,6 @@ async def test_a_row_that_is_dropped_is_missed(pipeline: Pipeline, connection: A
     )
     assert dropped is not None
     document = await asyncio.to_thread(audit, pipeline)
-    assert [(one["kind"], one["stage"], one["message_key"]) for one in document["findings"]] == [("lost", "sink", dropped)]
+    assert [(one["kind"], one["stage"], one["message_key"]) for one in document["findings"]] == [
+        ("lost", "sink", dropped)
+    ]

@@ -5,7 +5,14 @@ import re
 
 from tests.pipeline import Pipeline
 
-_SAID = ("la buena", "solo para uno", "un engaño", "ya arreglado", "seconds, loud", "pixels, mostly")
+_SAID = (
+    "la buena",
+    "solo para uno",
+    "un engaño",
+    "ya arreglado",
+    "seconds, loud",
+    "pixels, mostly",
+)
 _NUMBERS = ("15550100001", "15550109999", "12025550147")
 _SECRETS = re.compile(r"whsec_|sk_read_|signature=[0-9a-f]|stand-in:|/webhooks/\w+/[\w-]{20}")
 
@@ -13,7 +20,9 @@ _SECRETS = re.compile(r"whsec_|sk_read_|signature=[0-9a-f]|stand-in:|/webhooks/\
 def test_logs_tell_nothing_of_customers(pipeline: Pipeline) -> None:
     for name in pipeline.processes:
         text = pipeline.log_of(name)
-        assert name in ("console", "stand-in") or text, f"{name} logged nothing: the search would prove nothing"
+        assert name in ("console", "stand-in") or text, (
+            f"{name} logged nothing: the search would prove nothing"
+        )
         for line in text.splitlines():
             held = [said for said in (*_SAID, *_NUMBERS) if said in line]
             assert not held and not _SECRETS.search(line), f"{name}: {line}"

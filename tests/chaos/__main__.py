@@ -20,14 +20,27 @@ def _end(number: int, frame: object) -> None:
 
 
 def main() -> int:
-    words = argparse.ArgumentParser(prog="python -m tests.chaos", description=f"Faults: {', '.join(FAULTS)}; all.")
+    words = argparse.ArgumentParser(
+        prog="python -m tests.chaos", description=f"Faults: {', '.join(FAULTS)}; all."
+    )
     words.add_argument("--fault", default="", help="comma-separated; default: the short set")
     words.add_argument("--seed", type=int, default=1)
-    words.add_argument("--minutes", type=float, default=0.0, help="go on with these faults, each time longer, until so many minutes have passed")
+    words.add_argument(
+        "--minutes",
+        type=float,
+        default=0.0,
+        help="go on with these faults, each time longer, until so many minutes have passed",
+    )
     words.add_argument("--rate", type=float, default=20.0, help="deliveries a second")
-    words.add_argument("--long", action="store_true", help="each fault at its full length; implied by --minutes")
+    words.add_argument(
+        "--long", action="store_true", help="each fault at its full length; implied by --minutes"
+    )
     given = words.parse_args()
-    names = list(FAULTS) if given.fault == "all" else [name for name in given.fault.split(",") if name] or list(SHORT)
+    names = (
+        list(FAULTS)
+        if given.fault == "all"
+        else [name for name in given.fault.split(",") if name] or list(SHORT)
+    )
     unknown = [name for name in names if name not in FAULTS]
     if unknown:
         words.error(f"{', '.join(unknown)}: no such fault; there are {', '.join(FAULTS)}")

@@ -108,5 +108,8 @@ def shifted() -> Iterator[Clock]:
         source, library, file = folder / "clock.c", folder / "clock.so", folder / "shift"
         source.write_text(_SOURCE)
         file.write_bytes(bytes(8))
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
+        subprocess.run(
+            [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"],
+            check=True,
+        )
         yield Clock(library, file)

@@ -28,7 +28,9 @@ class Completions:
         self._tenants = tenants
         self._since = time.time()  # here: the thread may begin later than who asks
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="completions", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name="completions", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
@@ -42,10 +44,17 @@ class Completions:
     def latencies(self, since: float, until: float) -> list[float]:
         """Accepted → row finished, of what was accepted in that time; what is not finished yet counts with its age."""
         now = time.time()
-        return sorted(max(0.0, self.at.get(entry.key, now) - entry.at) for entry in self._accepted(since, until))
+        return sorted(
+            max(0.0, self.at.get(entry.key, now) - entry.at)
+            for entry in self._accepted(since, until)
+        )
 
     def _accepted(self, since: float, until: float) -> list[Accepted]:
-        return [e for e in list(self._book.accepted.values()) if since <= e.at < until and e.tenant in self._tenants and e.kind not in POISON]
+        return [
+            e
+            for e in list(self._book.accepted.values())
+            if since <= e.at < until and e.tenant in self._tenants and e.kind not in POISON
+        ]
 
     async def _run(self) -> None:
         connection = await gather.open_connection(self._settings)
@@ -69,7 +78,14 @@ def quantile(ordered: list[float], share: float) -> float:
 
 
 @contextmanager
-def compare(world: World, victim: str, seconds: float, *, quiet_rate: float | None = None, factor: float | None = None) -> Iterator[None]:
+def compare(
+    world: World,
+    victim: str,
+    seconds: float,
+    *,
+    quiet_rate: float | None = None,
+    factor: float | None = None,
+) -> Iterator[None]:
     """Notes the other tenants' p99 before and during the block. With `factor` the p99 may grow that much, else the slowest by five seconds."""
     others = [sender.tenant for sender in world.senders if sender.tenant != victim]
     rate, weights = world.generator.rate, list(world.generator.traffic.weights)
@@ -77,7 +93,9 @@ def compare(world: World, victim: str, seconds: float, *, quiet_rate: float | No
     try:
         if quiet_rate is not None:
             world.generator.rate = quiet_rate * len(others)
-            world.generator.traffic.weights = [0.0 if sender.tenant == victim else 1.0 for sender in world.senders]
+            world.generator.traffic.weights = [
+                0.0 if sender.tenant == victim else 1.0 for sender in world.senders
+            ]
         before = time.time()
         world.sleep(seconds)
         world.generator.rate, world.generator.traffic.weights = rate, weights
@@ -104,4 +122,6 @@ def _compared(world: World, baseline: list[float], now: list[float], factor: flo
     if factor is not None and p99[1] > max(factor * p99[0], p99[0] + NOISE_SECONDS):
         world.failures.append(f"others' p99 grew from {p99[0]:.2f} to {p99[1]:.2f} s")
     if slowest[1] > slowest[0] + MORE_SECONDS:
-        world.failures.append(f"another tenant's message waited {slowest[1]:.1f} s, {slowest[0]:.1f} s before")
+        world.failures.append(
+            f"another tenant's message waited {slowest[1]:.1f} s, {slowest[0]:.1f} s before"
+        )

@@ -17,9 +17,12 @@ from tests.pipeline import Pipeline
 _ASKS = {"vision": "describe", "speech": "transcribe"}
 
 
-async def rows(connection: "asyncpg.Connection[asyncpg.Record]", tenants: list[str]) -> tuple[Row, ...]:
+async def rows(
+    connection: "asyncpg.Connection[asyncpg.Record]", tenants: list[str]
+) -> tuple[Row, ...]:
     found = await connection.fetch(
-        "SELECT tenant_id, message_key, version, status, content, content_attributes FROM chat_messages WHERE tenant_id = ANY($1)", tenants
+        "SELECT tenant_id, message_key, version, status, content, content_attributes FROM chat_messages WHERE tenant_id = ANY($1)",
+        tenants,
     )
     return tuple(
         Row(
@@ -36,41 +39,67 @@ async def rows(connection: "asyncpg.Connection[asyncpg.Record]", tenants: list[s
 
 def _files(attributes: dict[str, Any]) -> Iterable[File]:
     for one in attributes.get("attachments", []):
-        yield File(one["index"], one["status"], one.get("reason"), one.get("url"), one.get("description") or one.get("transcript"))
+        yield File(
+            one["index"],
+            one["status"],
+            one.get("reason"),
+            one.get("url"),
+            one.get("description") or one.get("transcript"),
+        )
 
 
-async def refused(connection: "asyncpg.Connection[asyncpg.Record]", tenants: list[str]) -> tuple[Refused, ...]:
+async def refused(
+    connection: "asyncpg.Connection[asyncpg.Record]", tenants: list[str]
+) -> tuple[Refused, ...]:
     """Of these tenants, and of none that was ever added."""
     found = await connection.fetch(
         "SELECT tenant_id, record_key, stage, reason FROM quarantined_messages "
         "WHERE tenant_id = ANY($1) OR tenant_id NOT IN (SELECT tenant_id FROM tenants)",
         tenants,
     )
-    return tuple(Refused(one["tenant_id"], one["record_key"], one["stage"], one["reason"]) for one in found)
+    return tuple(
+        Refused(one["tenant_id"], one["record_key"], one["stage"], one["reason"]) for one in found
+    )
 
 
-async def stored(connection: "asyncpg.Connection[asyncpg.Record]", tenants: list[str]) -> tuple[Stored, ...]:
-    found = await connection.fetch("SELECT tenant_id, message_key, object_key FROM media_objects WHERE tenant_id = ANY($1)", tenants)
+async def stored(
+    connection: "asyncpg.Connection[asyncpg.Record]", tenants: list[str]
+) -> tuple[Stored, ...]:
+    found = await connection.fetch(
+        "SELECT tenant_id, message_key, object_key FROM media_objects WHERE tenant_id = ANY($1)",
+        tenants,
+    )
     return tuple(Stored(one["tenant_id"], one["message_key"], one["object_key"]) for one in found)
 
 
 def objects(settings: Settings, tenants: list[str], endpoint: str) -> frozenset[str]:
     """Names of the tenants' objects, asked of the store itself."""
-    store = Minio(endpoint=endpoint, access_key=settings.objects.access_key, secret_key=str(settings.objects.secret_key), secure=False)
+    store = Minio(
+        endpoint=endpoint,
+        access_key=settings.objects.access_key,
+        secret_key=str(settings.objects.secret_key),
+        secure=False,
+    )
     prefix = Names(settings.namespace).object_prefix
     return frozenset(
         str(one.object_name)
         for tenant in tenants
-        for one in store.list_objects(bucket_name=settings.objects.bucket, prefix=f"{prefix}media/{tenant}/", recursive=True)
+        for one in store.list_objects(
+            bucket_name=settings.objects.bucket, prefix=f"{prefix}media/{tenant}/", recursive=True
+        )
     )
 
 
 def paid(pipeline: Pipeline, tenants: list[str]) -> tuple[PaidCall, ...]:
     """Calls of these tenants that were given an answer. A tenant's key is its name."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{pipeline.ports['stand-in']}/control/log", timeout=10) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{pipeline.ports['stand-in']}/control/log", timeout=10
+    ) as answer:
         calls = json.load(answer)
     return tuple(
-        PaidCall(_ASKS[one["kind"]], one["key"], one["began"], one["ended"] or one["began"]) for one in calls if one["paid"] and one["key"] in tenants
+        PaidCall(_ASKS[one["kind"]], one["key"], one["began"], one["ended"] or one["began"])
+        for one in calls
+        if one["paid"] and one["key"] in tenants
     )
 
 

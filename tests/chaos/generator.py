@@ -33,7 +33,9 @@ class Generator:
         self._ending = threading.Event()
         self._asked: list[Item] = []
         self._rng = random.Random(seed)
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="generator", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name="generator", daemon=True
+        )
         self._thread.start()
 
     def start(self) -> None:
@@ -103,9 +105,13 @@ class Generator:
     async def _once(self, client: httpx.AsyncClient, item: Item) -> str:
         provider, body = item.sample.provider, item.sample.body
         token, secret = self._senders[item.tenant].endpoints[provider]
-        headers = {"content-type": "application/json"} | sign(provider, secret, body, int(time.time()))
+        headers = {"content-type": "application/json"} | sign(
+            provider, secret, body, int(time.time())
+        )
         try:
-            answer = await client.post(f"{self._receiver}/webhooks/{provider}/{token}", content=body, headers=headers)
+            answer = await client.post(
+                f"{self._receiver}/webhooks/{provider}/{token}", content=body, headers=headers
+            )
         except httpx.HTTPError as error:
             return type(error).__name__
         return str(answer.status_code)

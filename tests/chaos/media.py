@@ -33,7 +33,9 @@ def sound(number: int, salt: str) -> bytes:
         file.setsampwidth(2)
         file.setframerate(_RATE)
         count = int(_RATE * (0.6 + number / 10))
-        file.writeframes(b"".join(struct.pack("<h", int(12_000 * math.sin(n / 3))) for n in range(count)))
+        file.writeframes(
+            b"".join(struct.pack("<h", int(12_000 * math.sin(n / 3))) for n in range(count))
+        )
     return out.getvalue() + salt.encode()
 
 
@@ -89,7 +91,9 @@ def media_server(port: int) -> Iterator[MediaServer]:
                 return
             data = media.file(self.path)
             self.send_response(200)
-            self.send_header("content-type", "image/jpeg" if self.path.endswith(".jpg") else "audio/wav")
+            self.send_header(
+                "content-type", "image/jpeg" if self.path.endswith(".jpg") else "audio/wav"
+            )
             self.send_header("content-length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

@@ -11,7 +11,11 @@ RECORDING_SECONDS = 1.0
 """After the model's answer a call is in flight until the worker has recorded it."""
 
 ENDS: dict[Kind, str] = {"image": "described", "voice": "transcribed"}
-REASONS: dict[Kind, str] = {"not_json": "not_json", "undecodable": "record_undecodable", "killer": "process_killer"}
+REASONS: dict[Kind, str] = {
+    "not_json": "not_json",
+    "undecodable": "record_undecodable",
+    "killer": "process_killer",
+}
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,20 @@ def row_behind_topic(facts: Facts) -> Iterator[str]:
     newest: dict[str, int] = defaultdict(int)
     for version in facts.versions:
         newest[version.key] = max(newest[version.key], version.version)
-    yield from (f"{row.key} row {row.version}, topic {newest[row.key]}" for row in facts.rows if newest[row.key] != row.version)
+    yield from (
+        f"{row.key} row {row.version}, topic {newest[row.key]}"
+        for row in facts.rows
+        if newest[row.key] != row.version
+    )
 
 
 def wrong_tenant(facts: Facts) -> Iterator[str]:
     """Rows, versions, files and what was said of them belong to the tenant that sent the message."""
     sent = {entry.key: entry for entry in facts.accepted}
     for what in (*facts.rows, *facts.versions):
-        if what.tenant != what.key.partition(":")[0] or (what.key in sent and what.tenant != sent[what.key].tenant):
+        if what.tenant != what.key.partition(":")[0] or (
+            what.key in sent and what.tenant != sent[what.key].tenant
+        ):
             yield what.key
     for one in facts.stored:
         if one.tenant != one.key.partition(":")[0] or f"media/{one.tenant}/" not in one.object_key:
@@ -85,7 +95,9 @@ def wrong_tenant(facts: Facts) -> Iterator[str]:
     for row in facts.rows:
         says = sent[row.key].says if row.key in sent else None
         for file in row.files:
-            if (file.url and not file.url.startswith(f"/media/{row.tenant}/")) or (file.said and says and says not in file.said):
+            if (file.url and not file.url.startswith(f"/media/{row.tenant}/")) or (
+                file.said and says and says not in file.said
+            ):
                 yield f"{row.key} file {file.index}"
 
 
@@ -121,44 +133,75 @@ def enriched(facts: Facts) -> Iterator[str]:
         if entry.kind == "text" and row.content != entry.says:
             yield f"{row.key} says {row.content!r}"
         said = [file.said or "" for file in row.files if file.status == ENDS.get(entry.kind)]
-        if entry.kind in ENDS and not (len(row.files) == len(said) == 1 and (entry.says or "") in said[0]):
+        if entry.kind in ENDS and not (
+            len(row.files) == len(said) == 1 and (entry.says or "") in said[0]
+        ):
             yield f"{row.key} shows {[(file.status, file.said) for file in row.files]}"
 
 
 def unplanned_quarantine(facts: Facts) -> Iterator[str]:
     """Poison that was never answered 2xx may stand there too."""
-    expected = {entry.key for entry in facts.accepted if entry.kind in POISON} | (facts.ambiguous - {entry.key for entry in facts.accepted})
-    return (f"{one.key} {one.stage} {one.reason}" for one in facts.quarantined if one.key not in expected)
+    expected = {entry.key for entry in facts.accepted if entry.kind in POISON} | (
+        facts.ambiguous - {entry.key for entry in facts.accepted}
+    )
+    return (
+        f"{one.key} {one.stage} {one.reason}"
+        for one in facts.quarantined
+        if one.key not in expected
+    )
 
 
 def wrong_reason(facts: Facts) -> Iterator[str]:
     """Poison stands in quarantine for what it is."""
     kinds = {entry.key: entry.kind for entry in facts.accepted if entry.kind in POISON}
-    return (f"{one.key} {one.reason}" for one in facts.quarantined if one.key in kinds and one.reason != REASONS[kinds[one.key]])
+    return (
+        f"{one.key} {one.reason}"
+        for one in facts.quarantined
+        if one.key in kinds and one.reason != REASONS[kinds[one.key]]
+    )
 
 
 def files_missing(facts: Facts) -> Iterator[str]:
     """Attachments stored, rows of media_objects and objects in the bucket are the same set; orphans are allowed (swept after a day)."""
     prefix_free = {name[name.index("media/") :] for name in facts.objects if "media/" in name}
-    shown = {(row.key, file.url.lstrip("/")) for row in facts.rows for file in row.files if file.url}
+    shown = {
+        (row.key, file.url.lstrip("/")) for row in facts.rows for file in row.files if file.url
+    }
     recorded = {(one.key, one.object_key[one.object_key.index("media/") :]) for one in facts.stored}
     yield from (f"{name} of {key} has no media_objects row" for key, name in shown - recorded)
     yield from (f"{name} of {key} is in no row" for key, name in recorded - shown)
-    yield from (f"{name} of {key} is not in the bucket" for key, name in shown | recorded if name not in prefix_free)
     yield from (
-        f"{row.key} file {file.index}" for row in facts.rows for file in row.files if file.status in ("described", "transcribed") and not file.url
+        f"{name} of {key} is not in the bucket"
+        for key, name in shown | recorded
+        if name not in prefix_free
+    )
+    yield from (
+        f"{row.key} file {file.index}"
+        for row in facts.rows
+        for file in row.files
+        if file.status in ("described", "transcribed") and not file.url
     )
 
 
 def paid_bound(facts: Facts) -> int:
     """Items, and for each disturbance of a stage its calls in flight then: a call is paid again at most for each."""
     items = sum(1 for entry in facts.accepted if entry.kind in ("image", "voice"))
-    ambiguous = sum(1 for row in facts.rows if row.files and row.key in facts.ambiguous and row.key not in {entry.key for entry in facts.accepted})
+    ambiguous = sum(
+        1
+        for row in facts.rows
+        if row.files
+        and row.key in facts.ambiguous
+        and row.key not in {entry.key for entry in facts.accepted}
+    )
     return items + ambiguous + sum(in_flight(facts, one) for one in facts.disturbed)
 
 
 def in_flight(facts: Facts, when: Disturbance) -> int:
-    return sum(1 for call in facts.paid if call.stage == when.role and call.began <= when.at <= call.ended + RECORDING_SECONDS)
+    return sum(
+        1
+        for call in facts.paid
+        if call.stage == when.role and call.began <= when.at <= call.ended + RECORDING_SECONDS
+    )
 
 
 def paid_too_often(facts: Facts) -> Iterator[str]:

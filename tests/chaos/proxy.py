@@ -72,7 +72,11 @@ class Proxy:
                         self._answer_error(client, data)
                         return
                     if key.fileobj is client and self.mode == "cut":
-                        sent = len(data) if data.startswith((b"PUT", b"GET", b"HEAD")) else sent + len(data)
+                        sent = (
+                            len(data)
+                            if data.startswith((b"PUT", b"GET", b"HEAD"))
+                            else sent + len(data)
+                        )
                         if data.startswith(b"PUT") or sent > CUT_AFTER_BYTES:
                             store.sendall(data[: max(0, len(data) // 2)])
                             self.hurt += 1

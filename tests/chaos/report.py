@@ -48,18 +48,41 @@ _COLUMNS = (
 def table(lines: list[Line]) -> str:
     rows = [_COLUMNS, *(_cells(line) for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    drawn = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    drawn = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
     drawn.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     for line in lines:
         drawn += [f"{line.fault}: {name}: {value}" for name, value in line.notes.items()]
         drawn += [f"{line.fault}: FAILED: {failure}" for failure in line.failures]
-        drawn += [f"{line.fault}: BROKEN: {promise}: {len(several)}, such as {several[:3]}" for promise, several in line.broken.items()]
+        drawn += [
+            f"{line.fault}: BROKEN: {promise}: {len(several)}, such as {several[:3]}"
+            for promise, several in line.broken.items()
+        ]
     return "\n".join(drawn)
 
 
 def _cells(line: Line) -> tuple[str, ...]:
-    numbers = (line.seed, line.accepted, line.deliveries, line.kills, line.rows, line.lost, line.twice, line.wrong_tenant, line.stuck, line.poison)
-    return (line.fault, *map(str, numbers), f"{line.paid}/{line.paid_bound}", f"{line.longest_stall:g}", line.verdict)
+    numbers = (
+        line.seed,
+        line.accepted,
+        line.deliveries,
+        line.kills,
+        line.rows,
+        line.lost,
+        line.twice,
+        line.wrong_tenant,
+        line.stuck,
+        line.poison,
+    )
+    return (
+        line.fault,
+        *map(str, numbers),
+        f"{line.paid}/{line.paid_bound}",
+        f"{line.longest_stall:g}",
+        line.verdict,
+    )
 
 
 def write_json(lines: list[Line], folder: Path) -> Path:
@@ -86,13 +109,38 @@ def seeds_side_by_side(faults: list[dict[str, Any]]) -> str:
     named: dict[str, list[dict[str, Any]]] = {}
     for one in faults:
         named.setdefault(one["fault"], []).append(one)
-    rows = [("fault", "seeds", "accepted", "kills", "lost", "twice", "stuck", "wrong tenant", "paid/bound", "longest stall s", "verdict")]
+    rows = [
+        (
+            "fault",
+            "seeds",
+            "accepted",
+            "kills",
+            "lost",
+            "twice",
+            "stuck",
+            "wrong tenant",
+            "paid/bound",
+            "longest stall s",
+            "verdict",
+        )
+    ]
     for fault, runs in named.items():
         runs.sort(key=lambda run: run["seed"])
-        counted = ([str(run[name]) for run in runs] for name in ("seed", "accepted", "kills", "lost", "twice", "stuck", "wrong_tenant"))
+        counted = (
+            [str(run[name]) for run in runs]
+            for name in ("seed", "accepted", "kills", "lost", "twice", "stuck", "wrong_tenant")
+        )
         paid = [f"{run['paid']}/{run['paid_bound']}" for run in runs]
         stalls = [f"{run['longest_stall']:g}" for run in runs]
-        rows.append((fault, *map(_differing, counted), _differing(paid), _differing(stalls), _differing([run["verdict"] for run in runs])))
+        rows.append(
+            (
+                fault,
+                *map(_differing, counted),
+                _differing(paid),
+                _differing(stalls),
+                _differing([run["verdict"] for run in runs]),
+            )
+        )
     drawn = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([drawn[0], "|---" * len(rows[0]) + "|", *drawn[1:]])
 
@@ -102,4 +150,12 @@ def _differing(values: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    print(seeds_side_by_side([fault for name in sys.argv[1:] for fault in json.loads(Path(name).read_text())["faults"]]))
+    print(
+        seeds_side_by_side(
+            [
+                fault
+                for name in sys.argv[1:]
+                for fault in json.loads(Path(name).read_text())["faults"]
+            ]
+        )
+    )

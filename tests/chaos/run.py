@@ -57,7 +57,9 @@ class Options:
 class Chaos:
     """A running pipeline that faults are let loose on, one after the other."""
 
-    def __init__(self, crew: Crew, own: Servers, store: Proxy, media: MediaServer, options: Options) -> None:
+    def __init__(
+        self, crew: Crew, own: Servers, store: Proxy, media: MediaServer, options: Options
+    ) -> None:
         self.crew = crew
         self.pipeline = crew.pipeline
         self._servers = own
@@ -75,7 +77,9 @@ class Chaos:
         senders = asyncio.run(self._senders(fault.name.replace("_", "-"), fault.tenants))
         book = Book(self.pipeline.folder / f"accepted-{self._phases}-{fault.name}.jsonl")
         traffic = Traffic(senders, self._media, rng)
-        watcher = Watcher(self.pipeline.settings.kafka, self.pipeline.names.topic("enriched-messages"))
+        watcher = Watcher(
+            self.pipeline.settings.kafka, self.pipeline.names.topic("enriched-messages")
+        )
         generator = Generator(self.pipeline.receiver, traffic, book, options.rate, options.seed)
         seconds = options.seconds or (fault.seconds if options.long else fault.short_seconds)
         world = World(
@@ -116,8 +120,19 @@ class Chaos:
                 self._tenants.append(tenant)
                 await tenancy.add_tenant(tenant)
                 await tenancy.set_tenant(tenant, {"openai_key": tenant})
-                made = {p: await tenancy.add_endpoint(tenant, p, secret=None, unsigned=False, api_key=None) for p in ("ycloud", "chatwoot")}
-                senders.append(Sender(tenant, number, {p: (endpoint.token, endpoint.secrets[0]) for p, endpoint in made.items()}))
+                made = {
+                    p: await tenancy.add_endpoint(
+                        tenant, p, secret=None, unsigned=False, api_key=None
+                    )
+                    for p in ("ycloud", "chatwoot")
+                }
+                senders.append(
+                    Sender(
+                        tenant,
+                        number,
+                        {p: (endpoint.token, endpoint.secrets[0]) for p, endpoint in made.items()},
+                    )
+                )
             return senders
         finally:
             await connection.close()
@@ -126,7 +141,10 @@ class Chaos:
         """Every role that looks tenants up has heard of these."""
         for name in ("receive", "store_media", "describe", "transcribe"):
             world.must(
-                lambda name=name: (self.crew.metric(name, "sensorium_directory_tenants") or 0) >= len(self._tenants),  # type: ignore[misc]
+                lambda name=name: (
+                    (self.crew.metric(name, "sensorium_directory_tenants") or 0)
+                    >= len(self._tenants)
+                ),  # type: ignore[misc]
                 60,
                 f"{name} knows the new tenants",
             )
@@ -145,7 +163,10 @@ class Chaos:
 
     def _lags(self) -> dict[str, float | None]:
         """Who has not read everything, or does not say so."""
-        found = {name: self.crew.metric(name, "sensorium_(stage|sink)_lag_records") for name in (*STAGES, "sink")}
+        found = {
+            name: self.crew.metric(name, "sensorium_(stage|sink)_lag_records")
+            for name in (*STAGES, "sink")
+        }
         return {name: lag for name, lag in found.items() if lag != 0}
 
     async def _unfinished(self, world: World) -> int:
@@ -153,8 +174,13 @@ class Chaos:
         tenants = [sender.tenant for sender in world.senders]
         connection = await gather.open_connection(self.pipeline.settings)
         try:
-            found = await connection.fetch("SELECT message_key FROM chat_messages WHERE tenant_id = ANY($1) AND status <> 'pending'", tenants)
-            finished = {row["message_key"] for row in found} | {one.key for one in await gather.refused(connection, tenants)}
+            found = await connection.fetch(
+                "SELECT message_key FROM chat_messages WHERE tenant_id = ANY($1) AND status <> 'pending'",
+                tenants,
+            )
+            finished = {row["message_key"] for row in found} | {
+                one.key for one in await gather.refused(connection, tenants)
+            }
         finally:
             await connection.close()
         missing = world.generator.book.accepted.keys() - finished
@@ -164,7 +190,9 @@ class Chaos:
     def _facts(self, world: World, began: float) -> Facts:
         """Read when nothing moves any more. The topic first: rows may only be ahead of it if something is wrong."""
         settings, tenants = self.pipeline.settings, [sender.tenant for sender in world.senders]
-        versions = read_all(settings.kafka, self.pipeline.names.topic("enriched-messages"), world.watcher.starts)
+        versions = read_all(
+            settings.kafka, self.pipeline.names.topic("enriched-messages"), world.watcher.starts
+        )
 
         async def from_postgres() -> tuple[object, ...]:
             connection = await gather.open_connection(settings)
@@ -186,7 +214,9 @@ class Chaos:
             versions=tuple(version for version in versions if version.tenant in tenants),
             quarantined=quarantined,  # type: ignore[arg-type]
             stored=stored,  # type: ignore[arg-type]
-            objects=gather.objects(settings, tenants, self._servers.settings.objects.endpoint.removeprefix("http://")),
+            objects=gather.objects(
+                settings, tenants, self._servers.settings.objects.endpoint.removeprefix("http://")
+            ),
             paid=gather.paid(self.pipeline, tenants),
             disturbed=tuple(merged([*world.disturbed, *self._interruptions(began)])),
             degraded_allowed=world.degraded_allowed,
@@ -208,7 +238,19 @@ class Chaos:
         keys.write_text("\n".join(book.accepted))
         moment = datetime.fromtimestamp(since, UTC).isoformat()
         told = subprocess.run(
-            [sys.executable, "-m", "streams.commands.main", "audit", "--json", "--since", moment, "--accepted", str(keys), "--stuck-seconds", "1"],
+            [
+                sys.executable,
+                "-m",
+                "streams.commands.main",
+                "audit",
+                "--json",
+                "--since",
+                moment,
+                "--accepted",
+                str(keys),
+                "--stuck-seconds",
+                "1",
+            ],
             env=self.pipeline.environment(),
             capture_output=True,
             text=True,
@@ -218,7 +260,9 @@ class Chaos:
         if told.returncode not in (0, 1):
             return {f"audit failed: {told.stderr[-500:]}": 1}
         others = set(self._tenants) - set(tenants)
-        findings = [one for one in json.loads(told.stdout)["findings"] if one["tenant"] not in others]
+        findings = [
+            one for one in json.loads(told.stdout)["findings"] if one["tenant"] not in others
+        ]
         return dict(Counter(f"{one['kind']} {one['stage']}: {one['what']}" for one in findings))
 
     def _line(self, world: World, fault: Fault, facts: Facts, findings: list[Finding]) -> Line:
@@ -311,7 +355,13 @@ def say(text: str) -> None:
 def running(options: Options) -> Iterator[Chaos]:
     """Everything up and ready; everything down after the block."""
     with servers() as own, tempfile.TemporaryDirectory(prefix="sensorium-chaos-logs-") as name:
-        plain = Pipeline(own.settings, f"c{secrets.token_hex(3)}", Path(name), model_retry_seconds=3600, media_retry_seconds=3600)
+        plain = Pipeline(
+            own.settings,
+            f"c{secrets.token_hex(3)}",
+            Path(name),
+            model_retry_seconds=3600,
+            media_retry_seconds=3600,
+        )
         port = plain._port("store")
         plain.settings = replace(
             plain.settings,

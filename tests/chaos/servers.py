@@ -57,7 +57,9 @@ class Servers:
         send(self._process(name), signal.SIGCONT)
 
     def wait_running(self, name: str) -> None:
-        assert wait_for(lambda: self._state(name) == "running", BACK_SECONDS), f"{name} did not come back"
+        assert wait_for(lambda: self._state(name) == "running", BACK_SECONDS), (
+            f"{name} did not come back"
+        )
 
     def _declare(self, wanted: list[Declared]) -> None:
         write_text(self._home.declared_file, msgspec.json.encode(wanted).decode())
@@ -80,7 +82,14 @@ def servers() -> Iterator[Servers]:
     store = home.data / "objects"
     mounted = _mount_small(store)
     try:
-        settings = up(home, {}, say=lambda text: None, only_servers=True, ports_anywhere=True, owner=os.getpid()).settings
+        settings = up(
+            home,
+            {},
+            say=lambda text: None,
+            only_servers=True,
+            ports_anywhere=True,
+            owner=os.getpid(),
+        ).settings
         yield Servers(home, settings, store)
     finally:
         down(home, say=lambda text: None)
@@ -95,10 +104,26 @@ def _mount_small(folder: Path) -> bool:
     In a mount namespace of our own: it goes with the last of our processes, whatever ends them.
     """
     folder.mkdir(parents=True)
-    if ctypes.CDLL(None).unshare(_CLONE_NEWNS) != 0 or subprocess.run(["mount", "--make-rprivate", "/"], capture_output=True, check=False).returncode:
+    if (
+        ctypes.CDLL(None).unshare(_CLONE_NEWNS) != 0
+        or subprocess.run(
+            ["mount", "--make-rprivate", "/"], capture_output=True, check=False
+        ).returncode
+    ):
         return False
-    words = ["mount", "-t", "tmpfs", "-o", f"size={STORE_MEGABYTES}m", "sensorium-chaos", str(folder)]
-    return os.geteuid() == 0 and subprocess.run(words, capture_output=True, check=False).returncode == 0
+    words = [
+        "mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        f"size={STORE_MEGABYTES}m",
+        "sensorium-chaos",
+        str(folder),
+    ]
+    return (
+        os.geteuid() == 0
+        and subprocess.run(words, capture_output=True, check=False).returncode == 0
+    )
 
 
 def fill(folder: Path) -> Path | None:

@@ -43,14 +43,18 @@ def test_an_accepted_message_is_on_the_disk_before_it_counts(tmp_path: Path) -> 
 
 
 def test_traffic_is_mixed_and_repeats_itself() -> None:
-    traffic = Traffic([SENDER], MediaServer(1), Random(1), Mix(images=0.2, voices=0.1, not_json=0.1))
+    traffic = Traffic(
+        [SENDER], MediaServer(1), Random(1), Mix(images=0.2, voices=0.1, not_json=0.1)
+    )
     items = [item for _ in range(500) for item in traffic.next()]
     assert {item.kind for item in items} == {"text", "image", "voice", "not_json"}
     assert {item.sample.provider for item in items} == {"ycloud", "chatwoot"}
     assert len({item.key for item in items}) < len(items)
 
 
-@pytest.mark.parametrize(("mode", "seen"), [("pass", 200), ("error", 500), ("refuse", None), ("cut", None)])
+@pytest.mark.parametrize(
+    ("mode", "seen"), [("pass", 200), ("error", 500), ("refuse", None), ("cut", None)]
+)
 def test_the_proxy_hurts_an_upload_as_it_is_told(mode: Mode, seen: int | None) -> None:
     class Store(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
@@ -67,7 +71,10 @@ def test_the_proxy_hurts_an_upload_as_it_is_told(mode: Mode, seen: int | None) -
     with proxy(port, ("127.0.0.1", store.server_port)) as relay:
         relay.mode = mode
         try:
-            with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/x", b"y" * 700, method="PUT"), timeout=10) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(f"http://127.0.0.1:{port}/x", b"y" * 700, method="PUT"),
+                timeout=10,
+            ) as answer:
                 status: int | None = answer.status
         except urllib.error.HTTPError as error:
             status = error.code
@@ -98,7 +105,9 @@ def test_a_process_sees_its_wall_clock_step_back() -> None:
     program = "import sys, time, datetime\nfor _ in sys.stdin: print(time.time(), datetime.datetime.now().timestamp(), flush=True)"
     with (
         shifted() as clock,
-        subprocess.Popen([sys.executable, "-c", program], env=clock.environment, stdin=-1, stdout=-1, text=True) as process,
+        subprocess.Popen(
+            [sys.executable, "-c", program], env=clock.environment, stdin=-1, stdout=-1, text=True
+        ) as process,
     ):
         assert process.stdin is not None and process.stdout is not None
 
@@ -129,18 +138,33 @@ print(time.monotonic() - began)
 """.replace("WAIT", wait)
     with shifted() as clock:
         clock.step(-3600)
-        done = subprocess.run([sys.executable, "-c", program], env=clock.environment, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=clock.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
     assert 1.4 < float(done.stdout) < 30
 
 
 def test_moments_close_together_are_one() -> None:
-    at = [Disturbance("sink", 5.0), Disturbance("sink", 1.1), Disturbance("dedupe", 1.1), Disturbance("sink", 1.0), Disturbance("sink", 1.5)]
+    at = [
+        Disturbance("sink", 5.0),
+        Disturbance("sink", 1.1),
+        Disturbance("dedupe", 1.1),
+        Disturbance("sink", 1.0),
+        Disturbance("sink", 1.5),
+    ]
     assert list(merged(at)) == [("dedupe", 1.1), ("sink", 1.0), ("sink", 1.5), ("sink", 5.0)]
 
 
 def test_a_run_in_which_nothing_happened_does_not_pass() -> None:
     def told(accepted: set[str], statuses: dict[str, int]) -> list[str]:
-        return list(unsaid(SimpleNamespace(statuses=statuses, book=SimpleNamespace(accepted=accepted))))  # type: ignore[arg-type]
+        return list(
+            unsaid(SimpleNamespace(statuses=statuses, book=SimpleNamespace(accepted=accepted)))
+        )  # type: ignore[arg-type]
 
     assert told({"a"}, {"200": 5, "503": 3, "429": 1, "ReadTimeout": 2}) == []
     assert told(set(), {"503": 3}) == ["nothing was accepted"]

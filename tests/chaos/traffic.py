@@ -38,7 +38,9 @@ class Mix:
 class Traffic:
     """An endless row of items. `weights`: how often which sender has its turn."""
 
-    def __init__(self, senders: list[Sender], media: MediaServer, rng: random.Random, mix: Mix = Mix()) -> None:
+    def __init__(
+        self, senders: list[Sender], media: MediaServer, rng: random.Random, mix: Mix = Mix()
+    ) -> None:
         self.senders = senders
         self.weights = [1.0] * len(senders)
         self._media = media
@@ -67,20 +69,39 @@ class Traffic:
             body = f"{{ no JSON {self._rng.getrandbits(64):x}".encode()
             return Item(Sample(kind, provider, body, body_id(body)), sender.tenant, kind)
         if kind in ("image", "voice"):
-            salt = "shared" if self._rng.random() < self._mix.shared_files else f"{self._rng.getrandbits(64):x}"
+            salt = (
+                "shared"
+                if self._rng.random() < self._mix.shared_files
+                else f"{self._rng.getrandbits(64):x}"
+            )
             extension, mime = ("jpg", "image/jpeg") if kind == "image" else ("wav", "audio/wav")
-            says = said_of_picture(sender.number) if kind == "image" else said_of_sound(sender.number)
-            file = File("image" if kind == "image" else "audio", self._media.link(sender.tenant, sender.number, salt, extension), mime)
+            says = (
+                said_of_picture(sender.number) if kind == "image" else said_of_sound(sender.number)
+            )
+            file = File(
+                "image" if kind == "image" else "audio",
+                self._media.link(sender.tenant, sender.number, salt, extension),
+                mime,
+            )
         conversation = self._rng.randrange(200)
         if provider == "ycloud":
-            sample = ycloud(text if file is None else None, file, what=kind, conversation=f"1555010{conversation:04d}")
+            sample = ycloud(
+                text if file is None else None,
+                file,
+                what=kind,
+                conversation=f"1555010{conversation:04d}",
+            )
         else:
             sample = chatwoot(text, file, what=kind, conversation=conversation)
         return Item(sample, sender.tenant, kind, says)
 
     def _kind(self) -> Kind:
         drawn = self._rng.random()
-        kinds: list[tuple[Kind, float]] = [("image", self._mix.images), ("voice", self._mix.voices), ("not_json", self._mix.not_json)]
+        kinds: list[tuple[Kind, float]] = [
+            ("image", self._mix.images),
+            ("voice", self._mix.voices),
+            ("not_json", self._mix.not_json),
+        ]
         for kind, share in kinds:
             if drawn < share:
                 return kind

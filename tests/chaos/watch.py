@@ -31,8 +31,12 @@ class Watcher:
         self.seen: list[Seen] = []
         self.starts = dict(enumerate(ends(settings, topic)))
         self._stop = threading.Event()
-        self._consumer = Consumer(reader_config(settings, "chaos-watcher") | {"fetch.wait.max.ms": 50})
-        self._consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in self.starts.items()])
+        self._consumer = Consumer(
+            reader_config(settings, "chaos-watcher") | {"fetch.wait.max.ms": 50}
+        )
+        self._consumer.assign(
+            [TopicPartition(topic, partition, offset) for partition, offset in self.starts.items()]
+        )
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self._thread.start()
 
@@ -54,7 +58,11 @@ class Watcher:
         for one in self.seen:
             if since < one.at < until:
                 times[one.partition].append(one.at)
-        gaps = [after - before for several in times.values() for before, after in zip(several, [*several[1:], until], strict=True)]
+        gaps = [
+            after - before
+            for several in times.values()
+            for before, after in zip(several, [*several[1:], until], strict=True)
+        ]
         return max(gaps)
 
     def _run(self) -> None:
@@ -62,15 +70,28 @@ class Watcher:
             for message in self._consumer.consume(500, 0.1):
                 if message.error() is None:
                     record = decode(EnrichedMessage, message.value())
-                    self.seen.append(Seen(record.message_key, record.version, record.status, message.partition() or 0, time.time()))
+                    self.seen.append(
+                        Seen(
+                            record.message_key,
+                            record.version,
+                            record.status,
+                            message.partition() or 0,
+                            time.time(),
+                        )
+                    )
 
 
 def ends(settings: Kafka, topic: str) -> list[int]:
     """End offset of each partition, open transactions included."""
-    consumer = Consumer(reader_config(settings, "chaos-ends") | {"isolation.level": "read_uncommitted"})
+    consumer = Consumer(
+        reader_config(settings, "chaos-ends") | {"isolation.level": "read_uncommitted"}
+    )
     try:
         partitions = range(settings.partitions)
-        return [consumer.get_watermark_offsets(TopicPartition(topic, partition), 10)[1] for partition in partitions]
+        return [
+            consumer.get_watermark_offsets(TopicPartition(topic, partition), 10)[1]
+            for partition in partitions
+        ]
     finally:
         consumer.close()
 
@@ -78,7 +99,9 @@ def ends(settings: Kafka, topic: str) -> list[int]:
 def read_all(settings: Kafka, topic: str, starts: dict[int, int]) -> list[Version]:
     """Every version from `starts` to the last stable offset, as a read_committed reader sees them."""
     consumer = Consumer(reader_config(settings, "chaos-oracle") | {"enable.partition.eof": True})
-    consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in starts.items()])
+    consumer.assign(
+        [TopicPartition(topic, partition, offset) for partition, offset in starts.items()]
+    )
     found: list[Version] = []
     ended: set[int] = set()
     deadline = time.monotonic() + READ_SECONDS
@@ -92,7 +115,15 @@ def read_all(settings: Kafka, topic: str, starts: dict[int, int]) -> list[Versio
                     ended.add(message.partition() or 0)
                     continue
                 record = decode(EnrichedMessage, message.value())
-                found.append(Version(record.tenant_id, record.message_key, record.version, message.partition() or 0, message.offset() or 0))
+                found.append(
+                    Version(
+                        record.tenant_id,
+                        record.message_key,
+                        record.version,
+                        message.partition() or 0,
+                        message.offset() or 0,
+                    )
+                )
     finally:
         consumer.close()
     return found

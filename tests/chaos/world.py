@@ -94,7 +94,9 @@ class Crew:
 
     def ready(self, name: str) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.pipeline.ports[name]}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.pipeline.ports[name]}/readyz", timeout=2
+            ) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -102,11 +104,17 @@ class Crew:
     def metric(self, name: str, metric: str, labels: str = "") -> float | None:
         """The sum of a metric's samples that carry the label text; None when the process does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.pipeline.ports[name]}/metrics", timeout=2) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.pipeline.ports[name]}/metrics", timeout=2
+            ) as answer:
                 text = answer.read().decode()
         except OSError:
             return None
-        return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if re.match(rf"{metric}(\{{|\s)", line) and labels in line)
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if re.match(rf"{metric}(\{{|\s)", line) and labels in line
+        )
 
     def worker_deaths(self, name: str, since_byte: int = 0) -> int:
         """How often a stage's parent saw its child die by SIGKILL, from a place in its log on."""
@@ -133,7 +141,9 @@ def listeners(port: int) -> int:
 
 def children_of(pid: int) -> list[int]:
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
     except FileNotFoundError:
         return []
 
@@ -208,7 +218,12 @@ class World:
         async def ask() -> set[str]:
             connection = await gather.open_connection(self.pipeline.settings)
             try:
-                return {one.key for one in await gather.refused(connection, [sender.tenant for sender in self.senders])}
+                return {
+                    one.key
+                    for one in await gather.refused(
+                        connection, [sender.tenant for sender in self.senders]
+                    )
+                }
             finally:
                 await connection.close()
 
@@ -224,7 +239,11 @@ class World:
         process = self.pipeline.processes.get(name)
         if process is None or process.poll() is not None:
             return
-        victims = children_of(process.pid) if role_of(name) in STAGES and self.rng.random() < 0.75 else [process.pid]
+        victims = (
+            children_of(process.pid)
+            if role_of(name) in STAGES and self.rng.random() < 0.75
+            else [process.pid]
+        )
         for victim in victims:
             self.disturb(name, f"SIGKILL {name}")
             self.kills += 1

@@ -33,7 +33,9 @@ class ObjectsFake:
     async def stat(self, key: str) -> Stored | None:
         return self._objects[key][0] if key in self._objects else None
 
-    async def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def stream(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
         data = self._data(key)
         part = data[offset : offset + length] if length else data[offset:]
         for begin in range(0, len(part), CHUNK_BYTES):

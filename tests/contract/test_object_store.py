@@ -12,7 +12,13 @@ from schemas.keys import MessageKey, TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Objects, Secret, Settings
 from storage.objects.keys import object_key, public_path
-from storage.objects.store import CHUNK_BYTES, ObjectMissing, ObjectStore, ObjectStoreMisconfigured, ObjectTooLarge
+from storage.objects.store import (
+    CHUNK_BYTES,
+    ObjectMissing,
+    ObjectStore,
+    ObjectStoreMisconfigured,
+    ObjectTooLarge,
+)
 from tests.contract.objects_fake import ObjectsFake
 
 Store = ObjectStore | ObjectsFake
@@ -45,7 +51,11 @@ async def keys(store: Store, prefix: str) -> list[str]:
 def test_the_fake_has_the_methods_of_the_store_and_their_parameters() -> None:
     def shape(of: type) -> dict[str, list[str]]:
         methods = inspect.getmembers(of, inspect.isfunction)
-        return {name: list(inspect.signature(method).parameters) for name, method in methods if not name.startswith("_")}
+        return {
+            name: list(inspect.signature(method).parameters)
+            for name, method in methods
+            if not name.startswith("_")
+        }
 
     assert shape(ObjectsFake) == shape(ObjectStore)
 
@@ -66,7 +76,12 @@ async def test_a_file_is_put_and_described_without_its_bytes(store: Store, tmp_p
     await store.put_file(KEY, tmp_path / "spooled", "audio/ogg")
     found = await store.stat(KEY)
     assert found is not None
-    assert (found.key, found.bytes, found.mime, found.etag) == (KEY, len(data), "audio/ogg", hashlib.md5(data).hexdigest())
+    assert (found.key, found.bytes, found.mime, found.etag) == (
+        KEY,
+        len(data),
+        "audio/ogg",
+        hashlib.md5(data).hexdigest(),
+    )
     assert abs(datetime.now(UTC) - found.modified) < timedelta(minutes=1)
     assert await store.get(KEY, max_bytes=len(data)) == data
 
@@ -86,11 +101,17 @@ async def test_an_object_larger_than_is_wanted_is_an_error(store: Store) -> None
         await store.get(KEY, max_bytes=4)
 
 
-@pytest.mark.parametrize(("offset", "length"), [(0, None), (10, 100), (0, 1), (CHUNK_BYTES - 1, 2), (CHUNK_BYTES * 2, None), (5, 10_000_000)])
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [(0, None), (10, 100), (0, 1), (CHUNK_BYTES - 1, 2), (CHUNK_BYTES * 2, None), (5, 10_000_000)],
+)
 async def test_a_range_is_streamed_in_pieces(offset: int, length: int | None, store: Store) -> None:
     data = bytes(range(251)) * (CHUNK_BYTES * 2 // 251 + 40)
     await store.put_bytes(KEY, data, "audio/ogg")
-    assert await streamed(store, KEY, offset=offset, length=length) == data[offset : None if length is None else offset + length]
+    assert (
+        await streamed(store, KEY, offset=offset, length=length)
+        == data[offset : None if length is None else offset + length]
+    )
     assert all([len(piece) <= CHUNK_BYTES async for piece in store.stream(KEY)])
 
 
@@ -140,7 +161,9 @@ async def test_a_bucket_is_ensured_again_without_harm(store: Store) -> None:
         ({"bucket": "never-made"}, "bucket does not exist"),
     ],
 )
-async def test_wrong_settings_are_said_to_be_wrong_and_by_their_name(wrong: dict[str, str], named: str, stack: Settings, namespace: str) -> None:
+async def test_wrong_settings_are_said_to_be_wrong_and_by_their_name(
+    wrong: dict[str, str], named: str, stack: Settings, namespace: str
+) -> None:
     right = msgspec.structs.replace(stack.objects, bucket=f"bucket-{namespace}")
     store = ObjectStore(right)
     await store.ensure_bucket()
@@ -155,7 +178,9 @@ async def test_wrong_settings_are_said_to_be_wrong_and_by_their_name(wrong: dict
 
 
 async def test_a_store_that_is_away_is_the_worlds_trouble() -> None:
-    away = ObjectStore(Objects(endpoint="http://127.0.0.1:9", access_key="a", secret_key=Secret("b")))
+    away = ObjectStore(
+        Objects(endpoint="http://127.0.0.1:9", access_key="a", secret_key=Secret("b"))
+    )
     try:
         with pytest.raises(Unavailable) as caught:
             await away.get(KEY, max_bytes=1)
@@ -183,5 +208,7 @@ def test_the_same_bytes_of_the_same_attachment_stand_at_the_same_place() -> None
         (TenantId("acme"), MessageKey("acme:ycloud:wamid.1"), 0, "cd" * 32),
     ],
 )
-def test_another_message_attachment_or_content_stands_elsewhere(other: tuple[TenantId, MessageKey, int, str]) -> None:
+def test_another_message_attachment_or_content_stands_elsewhere(
+    other: tuple[TenantId, MessageKey, int, str],
+) -> None:
     assert object_key("", *other, "jpg") != object_key("", *PLACE, "jpg")

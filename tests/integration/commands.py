@@ -31,7 +31,9 @@ class Commands:
 
     def run(self, *words: str) -> Result:
         result = CliRunner().invoke(main, words, env=to_environment(self.settings) | self.more)
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert result.exception is None or isinstance(result.exception, SystemExit), (
+            result.exception
+        )
         assert "Traceback" not in result.stderr
         return result
 

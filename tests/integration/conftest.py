@@ -16,4 +16,6 @@ def commands(stack: Settings, namespace: str) -> Iterator[Commands]:
     made.json("migrate")
     made.json("topics", "apply")
     yield made
-    made.database(lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE'))
+    made.database(
+        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
+    )

@@ -51,7 +51,14 @@ class Console:
     keys: dict[tuple[str, str], str] = field(default_factory=dict)
     fetch: Fetch = _nothing
 
-    async def get(self, path: str, tenant: str = "acme", scope: str = "read", method: str = "GET", **headers: str) -> httpx.Response:
+    async def get(
+        self,
+        path: str,
+        tenant: str = "acme",
+        scope: str = "read",
+        method: str = "GET",
+        **headers: str,
+    ) -> httpx.Response:
         """`scope` "" sends no key."""
         sent = {name.replace("_", "-"): value.encode("latin-1") for name, value in headers.items()}
         if scope:
@@ -64,12 +71,27 @@ class Console:
         columns = message_columns(messages)
         for name, table in columns.tables.items():
             await self.connection.execute(statements[name], *table)
-        await self.connection.execute(statements["tell"], f"{self.names.postgres_schema}_messages", notification(columns.touched))
+        await self.connection.execute(
+            statements["tell"],
+            f"{self.names.postgres_schema}_messages",
+            notification(columns.touched),
+        )
 
-    async def keep(self, data: bytes, mime: str, extension: str, *, tenant: str = "acme", of: str = "1", index: int = 0) -> Attachment:
+    async def keep(
+        self,
+        data: bytes,
+        mime: str,
+        extension: str,
+        *,
+        tenant: str = "acme",
+        of: str = "1",
+        index: int = 0,
+    ) -> Attachment:
         """A stored file, as an attachment of message `of`."""
         prefix = self.names.object_prefix
-        key = object_key(prefix, TenantId(tenant), key_of(of, tenant), index, f"{hash(data):x}", extension)
+        key = object_key(
+            prefix, TenantId(tenant), key_of(of, tenant), index, f"{hash(data):x}", extension
+        )
         await self.parts.store.put_bytes(key, data, mime)
         return Attachment(
             index=index, type="other", status="stored", url=public_path(prefix, key), object_key=key, mime_type=mime, bytes=len(data),
@@ -81,7 +103,13 @@ def key_of(identifier: str, tenant: str = "acme") -> MessageKey:
     return message_key(TenantId(tenant), "ycloud", identifier)
 
 
-def row(identifier: str, *attachments: Attachment, tenant: str = "acme", attributes: dict[str, Any] | None = None, **fields: Any) -> EnrichedMessage:
+def row(
+    identifier: str,
+    *attachments: Attachment,
+    tenant: str = "acme",
+    attributes: dict[str, Any] | None = None,
+    **fields: Any,
+) -> EnrichedMessage:
     """A message as its last version has it, arrived now."""
     now = datetime.now(UTC)
     return message(
@@ -103,12 +131,20 @@ def row(identifier: str, *attachments: Attachment, tenant: str = "acme", attribu
 
 @asynccontextmanager
 async def running(
-    stack: Settings, names: Names, *, origins: tuple[str, ...] = (ORIGIN,), loaded: bool = True, postgres: Postgres | None = None
+    stack: Settings,
+    names: Names,
+    *,
+    origins: tuple[str, ...] = (ORIGIN,),
+    loaded: bool = True,
+    postgres: Postgres | None = None,
 ) -> AsyncIterator[Console]:
     """Tenants acme and other, a key of each scope for both. `postgres`: what the console reads from in the stead of the stack's."""
     vault, store = Vault(str(stack.secrets.key)), ObjectStore(stack.objects)
     await store.ensure_bucket()
-    async with schema(stack.postgres, names) as connection, pooled(postgres or stack.postgres, names) as pool:
+    async with (
+        schema(stack.postgres, names) as connection,
+        pooled(postgres or stack.postgres, names) as pool,
+    ):
         tenancy, keys = Tenancy(connection, vault), dict[tuple[str, str], str]()
         for tenant in ("acme", "other"):
             await tenancy.add_tenant(tenant)
@@ -136,7 +172,9 @@ async def running(
         app = create_console(parts)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         try:
-            async with httpx.AsyncClient(transport=transport, base_url="http://console", timeout=60) as client:
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://console", timeout=60
+            ) as client:
                 console = Console(app, parts, client, connection, names, vault, keys)
                 yield console
         finally:
@@ -159,5 +197,7 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     document: dict[str, Any] = answer.json()
-    assert (document["type"], document["status"]) == ("about:blank", status) and document["title"] not in ("", "Error")
+    assert (document["type"], document["status"]) == ("about:blank", status) and document[
+        "title"
+    ] not in ("", "Error")
     return document

@@ -42,7 +42,9 @@ class Receiver:
         self.settings = settings
         self.url = f"http://127.0.0.1:{settings.receiver.port}"
         self._log = log
-        plain = {key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")}
+        plain = {
+            key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")
+        }
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "streams.commands.main", "receive"],
@@ -65,7 +67,11 @@ class Receiver:
 
     async def wait_listening(self, listeners: int) -> None:
         """Until so many processes stand at the port."""
-        await until(lambda: self.listeners() == listeners, START_SECONDS, f"{listeners} at port {self.settings.receiver.port}")
+        await until(
+            lambda: self.listeners() == listeners,
+            START_SECONDS,
+            f"{listeners} at port {self.settings.receiver.port}",
+        )
 
     def listeners(self) -> int:
         at = f"0100007F:{self.settings.receiver.port:04X}"
@@ -87,7 +93,10 @@ class Receiver:
 def receiving(settings: Settings, folder: Path, **changed: Any) -> Iterator[Receiver]:
     """A receiver with these receiver settings, on a port of its own unless one is given."""
     wanted = msgspec.structs.replace(settings.receiver, **{"port": unused_port(), **changed})
-    receiver = Receiver(msgspec.structs.replace(settings, receiver=wanted), folder / f"receiver-{time.monotonic_ns()}.log")
+    receiver = Receiver(
+        msgspec.structs.replace(settings, receiver=wanted),
+        folder / f"receiver-{time.monotonic_ns()}.log",
+    )
     try:
         yield receiver
     finally:
@@ -96,13 +105,27 @@ def receiving(settings: Settings, folder: Path, **changed: Any) -> Iterator[Rece
 
 
 def signed(endpoint: Endpoint, body: bytes, *, secret: str | None = None) -> dict[str, str]:
-    return {} if endpoint.unsigned else sign(endpoint.provider, secret or endpoint.secrets[0], body, int(time.time()))
+    return (
+        {}
+        if endpoint.unsigned
+        else sign(endpoint.provider, secret or endpoint.secrets[0], body, int(time.time()))
+    )
 
 
 def request(endpoint: Endpoint, body: bytes) -> bytes:
     """A signed delivery as it goes over the wire."""
     lines = [f"POST {path(endpoint)} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
-    return "\r\n".join([*lines, *(f"{name}: {value}" for name, value in signed(endpoint, body).items()), "", ""]).encode() + body
+    return (
+        "\r\n".join(
+            [
+                *lines,
+                *(f"{name}: {value}" for name, value in signed(endpoint, body).items()),
+                "",
+                "",
+            ]
+        ).encode()
+        + body
+    )
 
 
 def path(endpoint: Endpoint) -> str:
@@ -115,15 +138,32 @@ def event(name: str, size: int = 0) -> bytes:
     return body + b"x" * (size - len(body) - 2) + b'"}'
 
 
-async def deliver(client: httpx.AsyncClient, receiver: Receiver, endpoint: Endpoint, body: bytes, *, secret: str | None = None) -> int:
-    return (await client.post(receiver.url + path(endpoint), content=body, headers=signed(endpoint, body, secret=secret))).status_code
+async def deliver(
+    client: httpx.AsyncClient,
+    receiver: Receiver,
+    endpoint: Endpoint,
+    body: bytes,
+    *,
+    secret: str | None = None,
+) -> int:
+    return (
+        await client.post(
+            receiver.url + path(endpoint),
+            content=body,
+            headers=signed(endpoint, body, secret=secret),
+        )
+    ).status_code
 
 
 def written(settings: Settings) -> list[RawMessage]:
     """All that stands on the raw topic."""
     topic = Names(settings.namespace).topic("raw-messages")
-    consumer = Consumer(reader_config(settings.kafka, "test-reader") | {"enable.partition.eof": True})
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(settings.kafka.partitions)])
+    consumer = Consumer(
+        reader_config(settings.kafka, "test-reader") | {"enable.partition.eof": True}
+    )
+    consumer.assign(
+        [TopicPartition(topic, partition, 0) for partition in range(settings.kafka.partitions)]
+    )
     found, ended, deadline = [], set[int](), time.monotonic() + 30
     while len(ended) < settings.kafka.partitions:
         assert time.monotonic() < deadline, "the topic could not be read to its end"

@@ -76,7 +76,9 @@ class Installation:
 
     async def gathered(self, since: datetime = SINCE) -> Facts:
         objects = ObjectStore(self.settings.objects, threads=1)
-        await Gathering(self.settings, Wanted(since, None)).from_stores(self.facts, self.connection, objects)
+        await Gathering(self.settings, Wanted(since, None)).from_stores(
+            self.facts, self.connection, objects
+        )
         await objects.close()
         return self.facts
 
@@ -94,27 +96,41 @@ async def installation(stack: Settings, namespace: str) -> AsyncIterator[Install
         yield made
 
 
-async def test_a_delivery_after_the_horizon_finds_the_row_of_the_first_one(installation: Installation) -> None:
+async def test_a_delivery_after_the_horizon_finds_the_row_of_the_first_one(
+    installation: Installation,
+) -> None:
     await installation.insert_row(LONG_AGO)
     await installation.stands_at("enriched-messages", 0, 1)
-    installation.facts.versions = versions([(0, 0, KEY.encode(), message(version=2, received_at=NOW, enriched_at=NOW))])
+    installation.facts.versions = versions(
+        [(0, 0, KEY.encode(), message(version=2, received_at=NOW, enriched_at=NOW))]
+    )
     assert await installation.findings() == []
     assert list(installation.facts.rows) == [KEY]
 
 
 async def test_a_row_without_a_record_is_found_by_its_time(installation: Installation) -> None:
     await installation.insert_row(NOW)
-    assert [(one.kind, one.message_key) for one in await installation.findings()] == [("unexplained", KEY)]
+    assert [(one.kind, one.message_key) for one in await installation.findings()] == [
+        ("unexplained", KEY)
+    ]
 
 
-async def test_a_key_delivered_again_finds_its_count_whenever_it_came_first(installation: Installation) -> None:
+async def test_a_key_delivered_again_finds_its_count_whenever_it_came_first(
+    installation: Installation,
+) -> None:
     await installation.insert_arrival(LONG_AGO, deliveries=2)
     raw = [KEY.encode(), b"no key", b"acme:ycloud:\0"]
-    installation.facts.sources[Place("dedupe", 3)] = {offset: Seen(offset, key, int(NOW.timestamp() * 1000), 0) for offset, key in enumerate(raw)}
-    assert {key: row["deliveries"] for key, row in (await installation.gathered()).arrivals.items()} == {KEY: 2}
+    installation.facts.sources[Place("dedupe", 3)] = {
+        offset: Seen(offset, key, int(NOW.timestamp() * 1000), 0) for offset, key in enumerate(raw)
+    }
+    assert {
+        key: row["deliveries"] for key, row in (await installation.gathered()).arrivals.items()
+    } == {KEY: 2}
 
 
-async def test_a_file_put_again_is_known_whenever_it_was_stored_first(installation: Installation) -> None:
+async def test_a_file_put_again_is_known_whenever_it_was_stored_first(
+    installation: Installation,
+) -> None:
     await installation.insert_object(LONG_AGO)
     await installation.put(STORED, "acme/orphan.jpg")
     assert [one.what for one in await installation.findings()] == [
@@ -122,7 +138,9 @@ async def test_a_file_put_again_is_known_whenever_it_was_stored_first(installati
     ]
 
 
-async def test_a_quarantined_record_finds_its_row_whenever_it_was_made(installation: Installation) -> None:
+async def test_a_quarantined_record_finds_its_row_whenever_it_was_made(
+    installation: Installation,
+) -> None:
     await installation.connection.execute(
         'INSERT INTO quarantined_messages (tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, program_version)'
         " VALUES ('acme', 'dedupe', 'not_json', '', '', 'raw-messages', 3, 7, $1, '')",
@@ -133,7 +151,9 @@ async def test_a_quarantined_record_finds_its_row_whenever_it_was_made(installat
     assert (await installation.gathered()).quarantine_rows == {known}
 
 
-async def test_of_older_files_only_those_are_kept_that_a_row_names(installation: Installation) -> None:
+async def test_of_older_files_only_those_are_kept_that_a_row_names(
+    installation: Installation,
+) -> None:
     await installation.insert_object(datetime.now(UTC) + timedelta(hours=1))
     await installation.put(STORED, "acme/old.jpg")
     facts = await installation.gathered(since=datetime.now(UTC) + timedelta(minutes=1))
@@ -145,15 +165,27 @@ def test_a_key_that_was_accepted_may_hold_spaces(commands: Commands, tmp_path: P
     accepted = tmp_path / "accepted"
     accepted.write_text("acme:ycloud:two words\n\nacme:ycloud:é\u2028é\n", encoding="utf-8")
     told = commands.json("audit", "--accepted", str(accepted), exit_code=1)
-    assert [one["message_key"] for one in told["findings"]] == ["acme:ycloud:two words", "acme:ycloud:é\u2028é"]
+    assert [one["message_key"] for one in told["findings"]] == [
+        "acme:ycloud:two words",
+        "acme:ycloud:é\u2028é",
+    ]
 
 
 @pytest.mark.parametrize("tenant", [(), ("--tenant", "acme")])
-def test_a_receipt_that_does_not_hold_together_is_a_finding(commands: Commands, tenant: tuple[str, ...]) -> None:
+def test_a_receipt_that_does_not_hold_together_is_a_finding(
+    commands: Commands, tenant: tuple[str, ...]
+) -> None:
     put(commands)
-    (value,) = Ledger("dedupe", "raw-messages", 0).receipts(Span(0, 1), [Line(0, KEY.encode(), 1, "forwarded", "", 0)])
+    (value,) = Ledger("dedupe", "raw-messages", 0).receipts(
+        Span(0, 1), [Line(0, KEY.encode(), 1, "forwarded", "", 0)]
+    )
     producer = Producer(plain_producer_config(commands.settings.kafka))
-    producer.produce(commands.names.topic("receipts"), encode(msgspec.structs.replace(decode(Receipt, value), keys=())), b"dedupe:0", 0)
+    producer.produce(
+        commands.names.topic("receipts"),
+        encode(msgspec.structs.replace(decode(Receipt, value), keys=())),
+        b"dedupe:0",
+        0,
+    )
     assert producer.flush(30) == 0
     (finding,) = commands.json("audit", *tenant, exit_code=1)["findings"]
     assert (finding["kind"], finding["stage"]) == ("unexplained", "receipts")

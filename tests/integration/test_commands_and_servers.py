@@ -39,7 +39,9 @@ def commands(stack: Settings, namespace: str) -> Iterator[Commands]:
     made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
     made.json("migrate")
     yield made
-    made.database(lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE'))
+    made.database(
+        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
+    )
 
 
 @pytest.fixture
@@ -50,8 +52,12 @@ def acme(commands: Commands) -> Commands:
 
 def settings_of(commands: Commands, tenant: str = "acme") -> TenantSettings:
     async def read(connection: Connection) -> TenantSettings:
-        sealed = await connection.fetchval("SELECT settings FROM tenants WHERE tenant_id = $1", tenant)
-        return msgspec.json.decode(Vault(str(commands.settings.secrets.key)).open(sealed), type=TenantSettings)
+        sealed = await connection.fetchval(
+            "SELECT settings FROM tenants WHERE tenant_id = $1", tenant
+        )
+        return msgspec.json.decode(
+            Vault(str(commands.settings.secrets.key)).open(sealed), type=TenantSettings
+        )
 
     return commands.database(read)
 
@@ -76,19 +82,31 @@ def test_migrate_says_what_it_applied_and_then_nothing(stack: Settings, namespac
         assert commands.json("migrate") == {"applied": []}
         assert commands.run("migrate").stdout == "nothing to do\n"
     finally:
-        commands.database(lambda connection: connection.execute(f'DROP SCHEMA "{commands.names.postgres_schema}" CASCADE'))
+        commands.database(
+            lambda connection: connection.execute(
+                f'DROP SCHEMA "{commands.names.postgres_schema}" CASCADE'
+            )
+        )
 
 
 def test_a_database_that_is_ahead_is_left_alone(commands: Commands) -> None:
-    commands.database(lambda connection: connection.execute("INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later', 'x')"))
+    commands.database(
+        lambda connection: connection.execute(
+            "INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later', 'x')"
+        )
+    )
     assert "9999_later" in commands.fails("migrate")
 
 
 def test_topics_are_created_once_and_their_partitions_never_changed(commands: Commands) -> None:
     created = commands.json("topics", "apply")
-    assert created == {"topics": [{"topic": commands.names.topic(name), "change": "created"} for name in TOPICS]}
+    assert created == {
+        "topics": [{"topic": commands.names.topic(name), "change": "created"} for name in TOPICS]
+    }
     assert {one["change"] for one in commands.json("topics", "apply")["topics"]} == {"configured"}
-    kafka = msgspec.structs.replace(commands.settings.kafka, partitions=commands.settings.kafka.partitions + 1)
+    kafka = msgspec.structs.replace(
+        commands.settings.kafka, partitions=commands.settings.kafka.partitions + 1
+    )
     more = Commands(msgspec.structs.replace(commands.settings, kafka=kafka), {})
     assert "SENSORIUM_KAFKA__PARTITIONS" in more.fails("topics", "apply")
 
@@ -112,19 +130,38 @@ def test_a_bad_name_of_a_tenant_is_refused(commands: Commands, name: str) -> Non
 
 
 def test_settings_of_a_tenant_are_set_and_taken_back(acme: Commands) -> None:
-    words = ["openai-key=sk-1", "rate=2.5", "language=es", "vision-prompt=Di qué ves = todo", "context-text=<{description}>", "describe-old=true"]
+    words = [
+        "openai-key=sk-1",
+        "rate=2.5",
+        "language=es",
+        "vision-prompt=Di qué ves = todo",
+        "context-text=<{description}>",
+        "describe-old=true",
+    ]
     document = acme.json("tenants", "set", "acme", *words)
-    assert (document["tenant_id"], document["set"]) == ("acme", sorted(word.partition("=")[0].replace("-", "_") for word in words))
+    assert (document["tenant_id"], document["set"]) == (
+        "acme",
+        sorted(word.partition("=")[0].replace("-", "_") for word in words),
+    )
     assert "sk-1" not in str(document)
     assert settings_of(acme) == TenantSettings(
-        openai_key="sk-1", rate=2.5, language="es", vision_prompt="Di qué ves = todo", context_text="<{description}>", describe_old=True
+        openai_key="sk-1",
+        rate=2.5,
+        language="es",
+        vision_prompt="Di qué ves = todo",
+        context_text="<{description}>",
+        describe_old=True,
     )
     acme.json("tenants", "set", "acme", "openai-key=", "rate=", "vision-prompt= ", "describe-old=")
     assert settings_of(acme) == TenantSettings(language="es", context_text="<{description}>")
 
 
 def test_an_unknown_tenant_is_said_to_be_one(commands: Commands) -> None:
-    for words in (("tenants", "set", "acme", "rate=1"), ("endpoints", "add", "acme", "ycloud"), ("keys", "add", "acme", "--scope", "read")):
+    for words in (
+        ("tenants", "set", "acme", "rate=1"),
+        ("endpoints", "add", "acme", "ycloud"),
+        ("keys", "add", "acme", "--scope", "read"),
+    ):
         assert commands.fails(*words) == "there is no tenant 'acme': sensorium tenants add acme"
 
 
@@ -139,11 +176,18 @@ def test_each_endpoint_is_a_new_one_with_a_secret_of_its_own(acme: Commands, pro
     assert first["token"] != second["token"] and first["secret"] != second["secret"]
     listed = acme.json("endpoints", "list")["endpoints"]
     assert [one["endpoint_id"] for one in listed] == [first["endpoint_id"], second["endpoint_id"]]
-    assert not any(secret in str(listed) for one in (first, second) for secret in (one["token"], one["secret"]))
+    assert not any(
+        secret in str(listed) for one in (first, second) for secret in (one["token"], one["secret"])
+    )
 
 
 def test_an_endpoint_takes_a_given_secret_or_none(acme: Commands) -> None:
-    assert acme.json("endpoints", "add", "acme", "ycloud", "--secret", "whsec_given", "--api-key", "k")["secret"] == "whsec_given"
+    assert (
+        acme.json(
+            "endpoints", "add", "acme", "ycloud", "--secret", "whsec_given", "--api-key", "k"
+        )["secret"]
+        == "whsec_given"
+    )
     assert acme.json("endpoints", "add", "acme", "chatwoot", "--unsigned")["secret"] is None
     assert "(unsigned)" in acme.run("endpoints", "add", "acme", "chatwoot", "--unsigned").stdout
 
@@ -151,18 +195,28 @@ def test_an_endpoint_takes_a_given_secret_or_none(acme: Commands) -> None:
 def test_a_secret_is_rotated_without_a_gap(acme: Commands) -> None:
     added = acme.json("endpoints", "add", "acme", "ycloud")
     token, old = added["token"], added["secret"]
-    assert acme.fails("endpoints", "rotate", token, "--drop", old).startswith("this is the endpoint's last secret: add another one first")
+    assert acme.fails("endpoints", "rotate", token, "--drop", old).startswith(
+        "this is the endpoint's last secret: add another one first"
+    )
     rotated = acme.json("endpoints", "rotate", token)
     assert rotated["token"] == token and rotated["secret"] != old
 
     async def live(connection: Connection) -> tuple[str, ...]:
-        found = await Tenancy(connection, Vault(str(acme.settings.secrets.key))).endpoint_of("acme", "ycloud")
+        found = await Tenancy(connection, Vault(str(acme.settings.secrets.key))).endpoint_of(
+            "acme", "ycloud"
+        )
         assert found is not None
         return found.secrets
 
     assert acme.database(live) == (rotated["secret"], old)
-    assert acme.fails("endpoints", "rotate", token, "--drop", "whsec_nobody's") == "this endpoint has no such secret"
-    assert acme.json("endpoints", "rotate", token, "--drop", old) == {"token": token, "secret": rotated["secret"]}
+    assert (
+        acme.fails("endpoints", "rotate", token, "--drop", "whsec_nobody's")
+        == "this endpoint has no such secret"
+    )
+    assert acme.json("endpoints", "rotate", token, "--drop", old) == {
+        "token": token,
+        "secret": rotated["secret"],
+    }
     assert acme.database(live) == (rotated["secret"],)
     assert acme.fails("endpoints", "rotate", "no-token") == "no endpoint has this token"
 
@@ -170,7 +224,9 @@ def test_a_secret_is_rotated_without_a_gap(acme: Commands) -> None:
 @pytest.mark.parametrize("scope", ["chat", "read", "admin"])
 def test_a_key_is_shown_once(acme: Commands, scope: str) -> None:
     document = acme.json("keys", "add", "acme", "--scope", scope)
-    assert document == {"key": document["key"], "scope": scope} and document["key"].startswith(f"sk_{scope}_")
+    assert document == {"key": document["key"], "scope": scope} and document["key"].startswith(
+        f"sk_{scope}_"
+    )
     stored = acme.database(lambda connection: connection.fetch("SELECT * FROM api_keys"))
     assert document["key"] not in str(stored)
 
@@ -181,8 +237,18 @@ def test_every_change_stands_in_the_audit_log_without_secrets(acme: Commands) ->
     acme.json("tenants", "set", "acme", "openai-key=sk-secret")
     key = acme.json("keys", "add", "acme", "--scope", "read")["key"]
     acme.json("tenants", "add", "acme")
-    log = acme.database(lambda connection: connection.fetch("SELECT tenant_id, action, detail FROM audit_log ORDER BY id"))
-    assert [entry["action"] for entry in log] == ["tenant_added", "endpoint_added", "endpoint_rotated", "tenant_set", "key_added"]
+    log = acme.database(
+        lambda connection: connection.fetch(
+            "SELECT tenant_id, action, detail FROM audit_log ORDER BY id"
+        )
+    )
+    assert [entry["action"] for entry in log] == [
+        "tenant_added",
+        "endpoint_added",
+        "endpoint_rotated",
+        "tenant_set",
+        "key_added",
+    ]
     for secret in (endpoint["token"], endpoint["secret"], rotated["secret"], "sk-secret", key):
         assert secret not in str(log)
 
@@ -245,17 +311,25 @@ def receiver(acme: Commands) -> Iterator[Receiver]:
 
 
 @pytest.mark.parametrize("provider", ["ycloud", "chatwoot"])
-def test_send_delivers_a_signed_text_as_often_as_asked(acme: Commands, receiver: Receiver, provider: str) -> None:
+def test_send_delivers_a_signed_text_as_often_as_asked(
+    acme: Commands, receiver: Receiver, provider: str
+) -> None:
     endpoint = acme.json("endpoints", "add", "acme", provider)
     receiver.secret = endpoint["secret"]
     document = acme.json("send", provider, "--tenant", "acme", "--text", "¿hola?", "--times", "3")
-    assert document["statuses"] == [200, 200, 200] and document["message_key"].startswith(f"acme:{provider}:")
+    assert document["statuses"] == [200, 200, 200] and document["message_key"].startswith(
+        f"acme:{provider}:"
+    )
     assert {path for path, _ in receiver.got} == {f"/webhooks/{provider}/{endpoint['token']}"}
-    assert len({body for _, body in receiver.got}) == 1 and "¿hola?" in str(json.loads(receiver.got[0][1]))
+    assert len({body for _, body in receiver.got}) == 1 and "¿hola?" in str(
+        json.loads(receiver.got[0][1])
+    )
     assert len(acme.json("endpoints", "list")["endpoints"]) == 1  # the one there is was used
 
 
-def test_send_adds_an_endpoint_where_the_tenant_has_none(acme: Commands, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_send_adds_an_endpoint_where_the_tenant_has_none(
+    acme: Commands, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("storage.postgres.tenancy.secrets.token_urlsafe", lambda _: "made")
     receiver.secret = "whsec_made"
     receiver.status = [401, 200]  # until the receiver knows it
@@ -263,14 +337,29 @@ def test_send_adds_an_endpoint_where_the_tenant_has_none(acme: Commands, receive
     assert len(acme.json("endpoints", "list")["endpoints"]) == 1
 
 
-@pytest.mark.parametrize(("option", "name"), [("--image", "cat.jpg"), ("--audio", "voice-note-es.ogg")])
+@pytest.mark.parametrize(
+    ("option", "name"), [("--image", "cat.jpg"), ("--audio", "voice-note-es.ogg")]
+)
 @pytest.mark.parametrize("provider", ["ycloud", "chatwoot"])
-def test_send_serves_the_file_until_it_was_fetched(acme: Commands, receiver: Receiver, provider: str, option: str, name: str, tmp_path: Path) -> None:
+def test_send_serves_the_file_until_it_was_fetched(
+    acme: Commands, receiver: Receiver, provider: str, option: str, name: str, tmp_path: Path
+) -> None:
     receiver.secret = acme.json("endpoints", "add", "acme", provider)["secret"]
     (tmp_path / "run").mkdir()
     write(tmp_path / "run" / "ports.json", {"demo_media": free_port(set())})
     file = Path(__file__).parents[1] / "media" / name
-    document = acme.json("send", provider, "--tenant", "acme", option, str(file), "--home", str(tmp_path), "--serve-seconds", "600")
+    document = acme.json(
+        "send",
+        provider,
+        "--tenant",
+        "acme",
+        option,
+        str(file),
+        "--home",
+        str(tmp_path),
+        "--serve-seconds",
+        "600",
+    )
     assert document["statuses"] == [200] and receiver.files == [file.read_bytes()]
 
 
@@ -283,7 +372,10 @@ def test_send_tells_of_a_delivery_that_was_refused(acme: Commands, receiver: Rec
 
 def test_send_tells_of_an_unknown_tenant_and_of_a_receiver_that_is_away(acme: Commands) -> None:
     acme.more["SENSORIUM_RECEIVER__URL"] = f"http://127.0.0.1:{free_port(set())}"
-    assert acme.fails("send", "ycloud", "--tenant", "nobody", "--text", "x") == "there is no tenant 'nobody': sensorium tenants add nobody"
+    assert (
+        acme.fails("send", "ycloud", "--tenant", "nobody", "--text", "x")
+        == "there is no tenant 'nobody': sensorium tenants add nobody"
+    )
     assert "does not answer" in acme.fails("send", "ycloud", "--tenant", "acme", "--text", "x")
 
 
@@ -301,9 +393,15 @@ def test_tail_shows_what_there_is_and_of_one_tenant_only_that(commands: Commands
     assert producer.flush(10) == 0
     result = commands.run("tail", "--from-beginning", "--count", "2", "--tenant", "acme", "--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [(line["tenant_id"], line["content"]) for line in lines] == [("acme", "hola 0"), ("acme", "hola 2")]
+    assert [(line["tenant_id"], line["content"]) for line in lines] == [
+        ("acme", "hola 0"),
+        ("acme", "hola 2"),
+    ]
     assert "[0]@0: " in result.stderr
-    assert " v1 complete text: hola 1" in commands.run("tail", "--from-beginning", "--count", "3").stdout
+    assert (
+        " v1 complete text: hola 1"
+        in commands.run("tail", "--from-beginning", "--count", "3").stdout
+    )
 
 
 def test_tail_without_topics_says_how_to_make_them(commands: Commands) -> None:
@@ -313,15 +411,42 @@ def test_tail_without_topics_says_how_to_make_them(commands: Commands) -> None:
 
 def test_trace_shows_a_message_and_its_steps(commands: Commands) -> None:
     steps = (
-        Step(stage="dedupe", outcome="forwarded", topic="raw-messages", partition=3, offset=41, at=NOW),
-        Step(stage="store_media", outcome="failed:media_gone", topic="media", partition=1, offset=7, at=NOW.replace(minute=6)),
+        Step(
+            stage="dedupe",
+            outcome="forwarded",
+            topic="raw-messages",
+            partition=3,
+            offset=41,
+            at=NOW,
+        ),
+        Step(
+            stage="store_media",
+            outcome="failed:media_gone",
+            topic="media",
+            partition=1,
+            offset=7,
+            at=NOW.replace(minute=6),
+        ),
     )
-    store(commands, row("7/55", Attachment(index=0, type="image", status="failed", reason="media_gone"), steps=steps))
+    store(
+        commands,
+        row(
+            "7/55",
+            Attachment(index=0, type="image", status="failed", reason="media_gone"),
+            steps=steps,
+        ),
+    )
     document = commands.json("trace", key_of("7/55"))
     assert (document["message"]["status"], document["message"]["version"]) == ("degraded", 1)
-    assert document["steps"] == [{**msgspec.to_builtins(step), "at": step.at.isoformat()} for step in steps]
+    assert document["steps"] == [
+        {**msgspec.to_builtins(step), "at": step.at.isoformat()} for step in steps
+    ]
     text = commands.run("trace", key_of("7/55")).stdout
-    assert "degraded, version 1" in text and "failed:media_gone" in text and "raw-messages[3]@41" in text
+    assert (
+        "degraded, version 1" in text
+        and "failed:media_gone" in text
+        and "raw-messages[3]@41" in text
+    )
 
 
 def test_trace_of_a_message_without_a_row_says_where_else_to_look(commands: Commands) -> None:
@@ -354,14 +479,22 @@ def test_doctor_says_what_is_well(acme: Commands) -> None:
     found = findings(acme)
     for part in ("kafka", "postgres", "objects", "secrets"):
         assert found[part]["ok"], found[part]
-    assert found["kafka"]["says"] == f"{len(TOPICS)} topics of {acme.settings.kafka.partitions} partitions"
+    assert (
+        found["kafka"]["says"]
+        == f"{len(TOPICS)} topics of {acme.settings.kafka.partitions} partitions"
+    )
     assert found["secrets"]["says"] == "the key opens all 2 sealed values"
-    assert found["console"]["ok"] and "SENSORIUM_CONSOLE__URL does not say where it is" in found["console"]["says"]
+    assert (
+        found["console"]["ok"]
+        and "SENSORIUM_CONSOLE__URL does not say where it is" in found["console"]["says"]
+    )
 
 
 def with_settings(commands: Commands, part: str, **fields: Any) -> Commands:
     replaced = msgspec.structs.replace(getattr(commands.settings, part), **fields)
-    return Commands(msgspec.structs.replace(commands.settings, **{part: replaced}), dict(commands.more))
+    return Commands(
+        msgspec.structs.replace(commands.settings, **{part: replaced}), dict(commands.more)
+    )
 
 
 def test_doctor_says_what_is_wrong_with_each_part(acme: Commands) -> None:
@@ -370,26 +503,56 @@ def test_doctor_says_what_is_wrong_with_each_part(acme: Commands) -> None:
     acme.json("topics", "apply")
     wrong = {
         "kafka": (with_settings(acme, "kafka", partitions=99), "SENSORIUM_KAFKA__PARTITIONS"),
-        "objects": (with_settings(acme, "objects", secret_key=Secret("wrong")), "SENSORIUM_OBJECTS__SECRET_KEY"),
-        "secrets": (with_settings(acme, "secrets", key=Secret(Fernet.generate_key().decode())), "put the old one behind the new one"),
-        "model": (with_settings(acme, "openai", api_key=Secret("")), "SENSORIUM_OPENAI__API_KEY is not set"),
+        "objects": (
+            with_settings(acme, "objects", secret_key=Secret("wrong")),
+            "SENSORIUM_OBJECTS__SECRET_KEY",
+        ),
+        "secrets": (
+            with_settings(acme, "secrets", key=Secret(Fernet.generate_key().decode())),
+            "put the old one behind the new one",
+        ),
+        "model": (
+            with_settings(acme, "openai", api_key=Secret("")),
+            "SENSORIUM_OPENAI__API_KEY is not set",
+        ),
     }
     for part, (commands, remedy) in wrong.items():
         found = findings(commands)[part]
         assert not found["ok"] and remedy in found["says"], found
     found = findings(with_settings(acme, "objects", bucket="nobodys-bucket"))["objects"]
     assert not found["ok"] and "bucket does not exist" in found["says"]
-    assert "SENSORIUM_OBJECTS__ACCESS_KEY" in findings(with_settings(acme, "objects", access_key="nobody"))["objects"]["says"]
+    assert (
+        "SENSORIUM_OBJECTS__ACCESS_KEY"
+        in findings(with_settings(acme, "objects", access_key="nobody"))["objects"]["says"]
+    )
 
 
 def test_doctor_says_what_is_wrong_with_the_database(acme: Commands) -> None:
-    never = Commands(msgspec.structs.replace(acme.settings, namespace=f"{acme.settings.namespace}-never"), {})
+    never = Commands(
+        msgspec.structs.replace(acme.settings, namespace=f"{acme.settings.namespace}-never"), {}
+    )
     assert "sensorium migrate" in findings(never)["postgres"]["says"]
-    acme.database(lambda connection: connection.execute("DELETE FROM schema_migrations WHERE name LIKE '0005%'"))
+    acme.database(
+        lambda connection: connection.execute(
+            "DELETE FROM schema_migrations WHERE name LIKE '0005%'"
+        )
+    )
     assert findings(acme)["postgres"]["says"] == "1 migrations are missing: sensorium migrate"
-    acme.database(lambda connection: connection.execute("INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later', 'x')"))
+    acme.database(
+        lambda connection: connection.execute(
+            "INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later', 'x')"
+        )
+    )
     assert "run the newer program" in findings(acme)["postgres"]["says"]
-    refused = with_settings(acme, "postgres", dsn=Secret(str(acme.settings.postgres.dsn).replace("://", "://nobody:x@").replace("@sensorium", "@")))
+    refused = with_settings(
+        acme,
+        "postgres",
+        dsn=Secret(
+            str(acme.settings.postgres.dsn)
+            .replace("://", "://nobody:x@")
+            .replace("@sensorium", "@")
+        ),
+    )
     said = findings(refused)["postgres"]
     assert not said["ok"] and "SENSORIUM_POSTGRES__DSN" in said["says"]
 
@@ -399,4 +562,6 @@ def test_after_a_rotation_doctor_opens_every_secret(acme: Commands) -> None:
     both = with_settings(acme, "secrets", key=Secret(f"{new},{acme.settings.secrets.key}"))
     both.json("tenants", "add", "newer")
     assert findings(both)["secrets"]["ok"]
-    assert findings(with_settings(acme, "secrets", key=Secret(new)))["secrets"]["says"].startswith("1 of 2 secrets")
+    assert findings(with_settings(acme, "secrets", key=Secret(new)))["secrets"]["says"].startswith(
+        "1 of 2 secrets"
+    )

@@ -29,20 +29,44 @@ from tests.integration.test_commands_and_servers import store
 from tests.unit.records import NOW
 
 
-def produce(commands: Commands, count: int, *, partition: int = 0, tenant: str = "acme", at: datetime | None = None, begin: int = 0) -> None:
+def produce(
+    commands: Commands,
+    count: int,
+    *,
+    partition: int = 0,
+    tenant: str = "acme",
+    at: datetime | None = None,
+    begin: int = 0,
+) -> None:
     producer = Producer(plain_producer_config(commands.settings.kafka))
-    headers = [("tenant", tenant.encode()), ("provider", b"ycloud"), ("traceparent", b"t"), ("generation", b"0")]
+    headers = [
+        ("tenant", tenant.encode()),
+        ("provider", b"ycloud"),
+        ("traceparent", b"t"),
+        ("generation", b"0"),
+    ]
     for number in range(begin, begin + count):
         stamp = {"timestamp": int(at.timestamp() * 1000)} if at else {}
-        producer.produce(commands.names.topic("raw-messages"), b"%d" % number, b"k%d" % number, partition, headers=headers, **stamp)  # type: ignore[arg-type]
+        producer.produce(
+            commands.names.topic("raw-messages"),
+            b"%d" % number,
+            b"k%d" % number,
+            partition,
+            headers=headers,
+            **stamp,
+        )  # type: ignore[arg-type]
     assert producer.flush(30) == 0
 
 
 def written(commands: Commands, topic: TopicName = "raw-messages") -> list[Any]:
     """All committed records of a topic, by partition and offset."""
-    consumer = Consumer(reader_config(commands.settings.kafka, "test-replay") | {"enable.partition.eof": True})
+    consumer = Consumer(
+        reader_config(commands.settings.kafka, "test-replay") | {"enable.partition.eof": True}
+    )
     partitions = range(commands.settings.kafka.partitions)
-    consumer.assign([TopicPartition(commands.names.topic(topic), partition, 0) for partition in partitions])
+    consumer.assign(
+        [TopicPartition(commands.names.topic(topic), partition, 0) for partition in partitions]
+    )
     found, ended = [], set[int]()
     while len(ended) < len(partitions):
         for message in consumer.consume(5_000, 0.2):
@@ -67,7 +91,10 @@ def again(commands: Commands, generation: int | None = None) -> list[bytes]:
 
 def items(commands: Commands, count: int, size: int = 1) -> Iterator[Item[int]]:
     for number in range(count):
-        yield Item((Write(commands.names.topic("raw-messages"), b"k", b"%d" % number * size, 0, []),) * 2, number)
+        yield Item(
+            (Write(commands.names.topic("raw-messages"), b"k", b"%d" % number * size, 0, []),) * 2,
+            number,
+        )
 
 
 @pytest.mark.parametrize(
@@ -80,7 +107,9 @@ def items(commands: Commands, count: int, size: int = 1) -> Iterator[Item[int]]:
         (Limits(), [(10, 4)]),
     ],
 )
-def test_items_are_committed_in_portions_of_bounded_size_and_time(commands: Commands, limits: Limits, portions: list[tuple[int, int]]) -> None:
+def test_items_are_committed_in_portions_of_bounded_size_and_time(
+    commands: Commands, limits: Limits, portions: list[tuple[int, int]]
+) -> None:
     found = committed_portions(commands.settings.kafka, commands.names, items(commands, 5), limits)
     assert [(portion.records, portion.mark) for portion in found] == portions
     assert len(written(commands)) == 10
@@ -95,23 +124,36 @@ def test_what_was_given_is_there_and_what_broke_is_not(commands: Commands) -> No
         yield from items(commands, 3)
         raise TimeoutError("silent")
 
-    found = committed_portions(commands.settings.kafka, commands.names, breaking(), Limits(records=4))
+    found = committed_portions(
+        commands.settings.kafka, commands.names, breaking(), Limits(records=4)
+    )
     assert next(found).mark == 1
     with pytest.raises(TimeoutError):
         next(found)
-    assert [message.value() for message in written(commands)] == [b"0", b"0", b"1", b"1"]  # and no open transaction hides what follows
+    assert [message.value() for message in written(commands)] == [
+        b"0",
+        b"0",
+        b"1",
+        b"1",
+    ]  # and no open transaction hides what follows
 
 
 # --- raw
 
 
-def test_offsets_are_replayed_both_ends_included_with_a_generation_of_their_own(commands: Commands) -> None:
+def test_offsets_are_replayed_both_ends_included_with_a_generation_of_their_own(
+    commands: Commands,
+) -> None:
     produce(commands, 5)
     produce(commands, 5, partition=1, begin=10)
     done = commands.json("replay", "raw", "--offsets", "0:1-2", "--offsets", "1:4-4")
     assert done == {"generation": done["generation"], "records": 3}
     copies = [message for message in written(commands) if generation_of(message.headers())]
-    assert sorted((message.key(), message.value()) for message in copies) == [(b"k1", b"1"), (b"k14", b"14"), (b"k2", b"2")]
+    assert sorted((message.key(), message.value()) for message in copies) == [
+        (b"k1", b"1"),
+        (b"k14", b"14"),
+        (b"k2", b"2"),
+    ]
     for message in copies:
         assert (generation_of(message.headers()), header(message.headers(), "tenant"), header(message.headers(), "traceparent")) == (
             done["generation"], b"acme", b"t",
@@ -129,8 +171,18 @@ def test_a_time_range_is_replayed_as_it_stood_when_it_began(commands: Commands) 
     assert again(commands, first["generation"]) == [b"10", b"11"]
     second = commands.json("replay", "raw", "--since", since)
     # the copies of the first replay are in the range too: dedupe claims each key once a generation
-    assert sorted(again(commands, second["generation"])) == [b"10", b"10", b"11", b"11", b"20", b"21"]
-    assert commands.json("replay", "raw", "--since", (now + timedelta(hours=9)).isoformat()) == {"generation": None, "records": 0}
+    assert sorted(again(commands, second["generation"])) == [
+        b"10",
+        b"10",
+        b"11",
+        b"11",
+        b"20",
+        b"21",
+    ]
+    assert commands.json("replay", "raw", "--since", (now + timedelta(hours=9)).isoformat()) == {
+        "generation": None,
+        "records": 0,
+    }
 
 
 def test_one_tenants_records_are_replayed_alone(commands: Commands) -> None:
@@ -138,25 +190,38 @@ def test_one_tenants_records_are_replayed_alone(commands: Commands) -> None:
     produce(commands, 3, tenant="other", begin=10)
     done = commands.json("replay", "raw", "--since", "2020-01-01", "--tenant", "other")
     assert (done["records"], sorted(again(commands))) == (3, [b"10", b"11", b"12"])
-    assert commands.json("replay", "raw", "--since", "2020-01-01", "--tenant", "nobody")["records"] == 0
+    assert (
+        commands.json("replay", "raw", "--since", "2020-01-01", "--tenant", "nobody")["records"]
+        == 0
+    )
 
 
 def test_what_the_log_does_not_hold_is_told(commands: Commands) -> None:
     produce(commands, 3)
     result = commands.run("replay", "raw", "--offsets", "0:1-99", "--offsets", "2:0-5", "--json")
     assert json.loads(result.stdout)["records"] == 2
-    assert "of 0:1-99 the log holds 0:1-2" in result.stderr and "of 2:0-5 the log holds nothing" in result.stderr
-    assert commands.run("replay", "raw", "--offsets", "2:0-5").stdout == "the log holds nothing of that\n"
+    assert (
+        "of 0:1-99 the log holds 0:1-2" in result.stderr
+        and "of 2:0-5 the log holds nothing" in result.stderr
+    )
+    assert (
+        commands.run("replay", "raw", "--offsets", "2:0-5").stdout
+        == "the log holds nothing of that\n"
+    )
 
 
-def test_a_range_longer_than_a_portion_is_replayed_whole(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_range_longer_than_a_portion_is_replayed_whole(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("streams.commands.replay.committed_portions", _in_portions_of(300))
     produce(commands, 1_000)
     produce(commands, 1_000, partition=3, begin=5_000)
     result = commands.run("replay", "raw", "--since", "2020-01-01", "--json")
     assert json.loads(result.stdout)["records"] == 2_000
     assert sorted(map(int, again(commands))) == [*range(1_000), *range(5_000, 6_000)]
-    assert result.stderr.splitlines()[-1].startswith("2000 records replayed, partition 3 up to offset ")
+    assert result.stderr.splitlines()[-1].startswith(
+        "2000 records replayed, partition 3 up to offset "
+    )
     assert len(result.stderr.splitlines()) == 7
 
 
@@ -167,12 +232,20 @@ def _in_portions_of(records: int) -> Any:
 @pytest.mark.parametrize(
     ("trouble", "says"),
     [
-        (KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN, "3/3 brokers are down")), "Kafka: 3/3 brokers are down. "),
-        (TimeoutError("raw-messages[3] gave nothing for 30 s"), "Kafka: raw-messages[3] gave nothing for 30 s. "),
+        (
+            KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN, "3/3 brokers are down")),
+            "Kafka: 3/3 brokers are down. ",
+        ),
+        (
+            TimeoutError("raw-messages[3] gave nothing for 30 s"),
+            "Kafka: raw-messages[3] gave nothing for 30 s. ",
+        ),
         (KeyboardInterrupt(), "interrupted. "),
     ],
 )
-def test_a_replay_that_breaks_off_says_how_to_go_on(commands: Commands, monkeypatch: pytest.MonkeyPatch, trouble: BaseException, says: str) -> None:
+def test_a_replay_that_breaks_off_says_how_to_go_on(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch, trouble: BaseException, says: str
+) -> None:
     produce(commands, 100)
     produce(commands, 100, partition=3, begin=500)
     monkeypatch.setattr("streams.commands.replay.committed_portions", _in_portions_of(40))
@@ -188,7 +261,9 @@ def test_a_replay_that_breaks_off_says_how_to_go_on(commands: Commands, monkeypa
     with monkeypatch.context() as broken:
         broken.setattr(RawReader, "_read", breaking)
         result = CliRunner().invoke(
-            main, ["replay", "raw", "--since", "2020-01-01", "--tenant", "acme", "--json"], env=to_environment(commands.settings)
+            main,
+            ["replay", "raw", "--since", "2020-01-01", "--tenant", "acme", "--json"],
+            env=to_environment(commands.settings),
         )
     assert result.exit_code == 1
     document = json.loads(result.stdout)
@@ -219,37 +294,121 @@ URL = "https://api.ycloud.com/v2/whatsapp/media/download/77?sig=t%3D1"
 
 
 def failed(index: int, reason: str, **fields: Any) -> Attachment:
-    return Attachment(**{"index": index, "type": "image", "status": "failed", "reason": reason, "original_url": URL, **fields})
+    return Attachment(
+        **{
+            "index": index,
+            "type": "image",
+            "status": "failed",
+            "reason": reason,
+            "original_url": URL,
+            **fields,
+        }
+    )
 
 
 def outputs(commands: Commands, topic: TopicName, kind: Any) -> list[Any]:
     return [decode(kind, message.value()) for message in written(commands, topic)]
 
 
-def test_a_failed_attachment_is_tried_again_from_its_file_or_from_its_download(commands: Commands) -> None:
+def test_a_failed_attachment_is_tried_again_from_its_file_or_from_its_download(
+    commands: Commands,
+) -> None:
     kept = f"{commands.names.object_prefix}media/acme/1.jpg"
-    steps = (Step(stage="dedupe", outcome="forwarded", topic="raw-messages", partition=3, offset=41, at=NOW),)
+    steps = (
+        Step(
+            stage="dedupe",
+            outcome="forwarded",
+            topic="raw-messages",
+            partition=3,
+            offset=41,
+            at=NOW,
+        ),
+    )
     at_store, at_model, at_quarantine = (
-        failed(0, "model_unavailable", type="audio", url="/media/acme/1.jpg", object_key=kept, mime_type="audio/ogg", bytes=5, sha256="ab"),
-        failed(1, "model_unavailable", url="/media/acme/1.jpg", object_key=kept, mime_type="image/jpeg", bytes=5, sha256="cd", filename="f"),
+        failed(
+            0,
+            "model_unavailable",
+            type="audio",
+            url="/media/acme/1.jpg",
+            object_key=kept,
+            mime_type="audio/ogg",
+            bytes=5,
+            sha256="ab",
+        ),
+        failed(
+            1,
+            "model_unavailable",
+            url="/media/acme/1.jpg",
+            object_key=kept,
+            mime_type="image/jpeg",
+            bytes=5,
+            sha256="cd",
+            filename="f",
+        ),
         failed(2, "media_gone"),
     )
-    done_before = Attachment(index=3, type="image", status="described", description="Un perro.", url="/media/acme/3.jpg", object_key=f"{kept}3")
-    store(commands, row("1", at_store, at_model, at_quarantine, done_before, attributes={"event_id": "e"}, steps=steps, aliases=("other-name",)))
-    store(commands, row("2", failed(0, "media_gone")), row("3", content="hola"), row("1", failed(0, "model_unavailable"), tenant="other"))
-    document = commands.json("replay", "attachments", "--reason", "model_unavailable", "--tenant", "acme")
+    done_before = Attachment(
+        index=3,
+        type="image",
+        status="described",
+        description="Un perro.",
+        url="/media/acme/3.jpg",
+        object_key=f"{kept}3",
+    )
+    store(
+        commands,
+        row(
+            "1",
+            at_store,
+            at_model,
+            at_quarantine,
+            done_before,
+            attributes={"event_id": "e"},
+            steps=steps,
+            aliases=("other-name",),
+        ),
+    )
+    store(
+        commands,
+        row("2", failed(0, "media_gone")),
+        row("3", content="hola"),
+        row("1", failed(0, "model_unavailable"), tenant="other"),
+    )
+    document = commands.json(
+        "replay", "attachments", "--reason", "model_unavailable", "--tenant", "acme"
+    )
     generation = document["generation"]
     assert document == {"generation": generation, "messages": 1, "attachments": 2}
     (message,) = outputs(commands, "enriched-messages", EnrichedMessage)
-    assert (message.message_key, message.version, message.status) == (key_of("1"), generation * 1000 + 1, "pending")
+    assert (message.message_key, message.version, message.status) == (
+        key_of("1"),
+        generation * 1000 + 1,
+        "pending",
+    )
     assert [(a.status, a.reason, a.description) for a in message.attachments] == [
         ("pending", None, None), ("pending", None, None), ("failed", "media_gone", None), ("described", None, "Un perro."),
     ]  # fmt: skip
-    assert (message.aliases, message.steps, json.loads(message.content_attributes)["provider"]) == (("other-name",), steps, {"event_id": "e"})
+    assert (message.aliases, message.steps, json.loads(message.content_attributes)["provider"]) == (
+        ("other-name",),
+        steps,
+        {"event_id": "e"},
+    )
     (opened,) = outputs(commands, "enrichments", Enrichment)
-    assert (opened.kind, opened.generation, decode(EnrichedMessage, opened.snapshot)) == ("opened", generation, message)
+    assert (opened.kind, opened.generation, decode(EnrichedMessage, opened.snapshot)) == (
+        "opened",
+        generation,
+        message,
+    )
     (job,) = outputs(commands, "vision", VisionJob)
-    assert (job.index, job.object_key, job.sha256, job.mime_type, job.bytes, job.filename, job.generation) == (
+    assert (
+        job.index,
+        job.object_key,
+        job.sha256,
+        job.mime_type,
+        job.bytes,
+        job.filename,
+        job.generation,
+    ) == (
         1,
         kept,
         "cd",
@@ -261,38 +420,83 @@ def test_a_failed_attachment_is_tried_again_from_its_file_or_from_its_download(c
     assert len(written(commands, "audio")) == 1 and written(commands, "media") == []
 
 
-def test_what_failed_before_it_was_stored_is_downloaded_again_by_its_tenants_endpoint(commands: Commands) -> None:
+def test_what_failed_before_it_was_stored_is_downloaded_again_by_its_tenants_endpoint(
+    commands: Commands,
+) -> None:
     commands.json("tenants", "add", "acme")
     endpoint = commands.json("endpoints", "add", "acme", "ycloud", "--api-key", "k")
-    store(commands, row("1", failed(0, "quarantined"), failed(1, "media_link_expired"), received_at=NOW, occurred_at=NOW - timedelta(days=3)))
+    store(
+        commands,
+        row(
+            "1",
+            failed(0, "quarantined"),
+            failed(1, "media_link_expired"),
+            received_at=NOW,
+            occurred_at=NOW - timedelta(days=3),
+        ),
+    )
     generation = commands.json("replay", "attachments", "--reason", "quarantined")["generation"]
     (job,) = outputs(commands, "media", MediaJob)
-    assert (job.index, job.url, job.endpoint_id, job.unpaid_reason, job.generation) == (0, URL, endpoint["endpoint_id"], "old", generation)
+    assert (job.index, job.url, job.endpoint_id, job.unpaid_reason, job.generation) == (
+        0,
+        URL,
+        endpoint["endpoint_id"],
+        "old",
+        generation,
+    )
     # of the link and the key all ways follow, the one by the file's id among them
-    assert [way.url for way in ways(job, api_key="k", ycloud_api_base="https://api.ycloud.com")] == [URL, URL, URL.partition("?")[0]]
+    assert [
+        way.url for way in ways(job, api_key="k", ycloud_api_base="https://api.ycloud.com")
+    ] == [URL, URL, URL.partition("?")[0]]
     assert (job.tenant_id, job.provider, job.received_at) == ("acme", "ycloud", NOW)
 
 
 def test_an_attachment_without_file_and_address_stays_failed(commands: Commands) -> None:
     store(commands, row("1", failed(0, "media_unavailable", original_url=None)))
     result = commands.run("replay", "attachments", "--reason", "media_unavailable", "--json")
-    assert (json.loads(result.stdout)["messages"], "1 have neither a file nor an address" in result.stderr) == (0, True)
+    assert (
+        json.loads(result.stdout)["messages"],
+        "1 have neither a file nor an address" in result.stderr,
+    ) == (0, True)
     assert written(commands, "enriched-messages") == []
 
 
 def test_messages_are_tried_again_up_to_a_limit(commands: Commands) -> None:
-    store(commands, *(row(str(number), failed(0, "media_gone"), received_at=NOW + timedelta(seconds=number)) for number in range(5)))
-    result = commands.run("replay", "attachments", "--reason", "media_gone", "--limit", "2", "--json")
-    assert (json.loads(result.stdout)["messages"], "there may be more than 2" in result.stderr) == (2, True)
-    assert sorted(message.message_key for message in outputs(commands, "enriched-messages", EnrichedMessage)) == [key_of("0"), key_of("1")]
-    assert commands.json("replay", "attachments", "--reason", "nothing_like_it") == {"generation": None, "messages": 0, "attachments": 0}
+    store(
+        commands,
+        *(
+            row(str(number), failed(0, "media_gone"), received_at=NOW + timedelta(seconds=number))
+            for number in range(5)
+        ),
+    )
+    result = commands.run(
+        "replay", "attachments", "--reason", "media_gone", "--limit", "2", "--json"
+    )
+    assert (json.loads(result.stdout)["messages"], "there may be more than 2" in result.stderr) == (
+        2,
+        True,
+    )
+    assert sorted(
+        message.message_key for message in outputs(commands, "enriched-messages", EnrichedMessage)
+    ) == [key_of("0"), key_of("1")]
+    assert commands.json("replay", "attachments", "--reason", "nothing_like_it") == {
+        "generation": None,
+        "messages": 0,
+        "attachments": 0,
+    }
 
 
 # --- quarantine
 
 
 def set_aside(
-    commands: Commands, offset: int, *, stage: str = "dedupe", tenant: str = "acme", topic: str = "raw-messages", value: bytes = b"{"
+    commands: Commands,
+    offset: int,
+    *,
+    stage: str = "dedupe",
+    tenant: str = "acme",
+    topic: str = "raw-messages",
+    value: bytes = b"{",
 ) -> None:
     async def written_(connection: Connection) -> None:
         headers = json.dumps({"tenant": tenant, "traceparent": "\u00ff", "generation": "0"})
@@ -314,12 +518,22 @@ def test_quarantine_is_listed_and_shown(commands: Commands) -> None:
         "state": "new", "created_at": (NOW + timedelta(seconds=7)).isoformat(),
     }  # fmt: skip
     for option, value in (("--tenant", "other"), ("--stage", "describe")):
-        assert [one["place"] for one in commands.json("quarantine", "list", option, value)["quarantined"]] == ["vision[0]@8"]
+        assert [
+            one["place"]
+            for one in commands.json("quarantine", "list", option, value)["quarantined"]
+        ] == ["vision[0]@8"]
     assert commands.json("quarantine", "list", "--reason", "other") == {"quarantined": []}
     assert len(commands.json("quarantine", "list", "--limit", "1")["quarantined"]) == 1
     (shown,) = commands.json("quarantine", "show", "raw-messages[0]@7")["quarantined"]
-    assert (shown["value_base64"], shown["headers"]["tenant"], shown["place"]) == ("ew==", "acme", "raw-messages[0]@7")
-    assert commands.fails("quarantine", "show", "raw-messages[0]@9") == "nothing in quarantine came from raw-messages[0]@9"
+    assert (shown["value_base64"], shown["headers"]["tenant"], shown["place"]) == (
+        "ew==",
+        "acme",
+        "raw-messages[0]@7",
+    )
+    assert (
+        commands.fails("quarantine", "show", "raw-messages[0]@9")
+        == "nothing in quarantine came from raw-messages[0]@9"
+    )
 
 
 def test_a_quarantined_record_goes_back_whole_under_a_new_generation(commands: Commands) -> None:
@@ -327,16 +541,34 @@ def test_a_quarantined_record_goes_back_whole_under_a_new_generation(commands: C
     done = commands.json("quarantine", "replay", "raw-messages[0]@7")
     assert done == {"generation": done["generation"], "records": 1, "left": 0}
     (message,) = written(commands)
-    assert (message.key(), message.value(), generation_of(message.headers())) == (b"\xffk", b"whole", done["generation"])
-    assert (header(message.headers(), "tenant"), header(message.headers(), "traceparent")) == (b"acme", b"\xff")
+    assert (message.key(), message.value(), generation_of(message.headers())) == (
+        b"\xffk",
+        b"whole",
+        done["generation"],
+    )
+    assert (header(message.headers(), "tenant"), header(message.headers(), "traceparent")) == (
+        b"acme",
+        b"\xff",
+    )
     assert commands.json("quarantine", "list") == {"quarantined": []}
     assert len(commands.json("quarantine", "list", "--state", "replayed")["quarantined"]) == 1
-    assert commands.json("quarantine", "replay", "--all") == {"generation": None, "records": 0, "left": 0}
-    assert commands.json("quarantine", "replay", "raw-messages[0]@7")["records"] == 1  # by its place it goes again
-    assert commands.fails("quarantine", "replay", "raw-messages[0]@8") == "nothing in quarantine came from raw-messages[0]@8"
+    assert commands.json("quarantine", "replay", "--all") == {
+        "generation": None,
+        "records": 0,
+        "left": 0,
+    }
+    assert (
+        commands.json("quarantine", "replay", "raw-messages[0]@7")["records"] == 1
+    )  # by its place it goes again
+    assert (
+        commands.fails("quarantine", "replay", "raw-messages[0]@8")
+        == "nothing in quarantine came from raw-messages[0]@8"
+    )
 
 
-def test_many_quarantined_records_go_back_a_few_at_a_time(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_quarantined_records_go_back_a_few_at_a_time(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("streams.commands.quarantine._AT_ONCE", 3)
     for offset in range(8):
         set_aside(commands, offset, value=b"%d" % offset, tenant="acme" if offset < 7 else "other")
@@ -344,10 +576,19 @@ def test_many_quarantined_records_go_back_a_few_at_a_time(commands: Commands, mo
     result = commands.run("quarantine", "replay", "--tenant", "acme", "--json")
     document = json.loads(result.stdout)
     assert (document["records"], document["left"]) == (7, 1)
-    assert [line for line in result.stderr.splitlines() if line.endswith("of 7 records")] == ["3 of 7 records", "6 of 7 records", "7 of 7 records"]
+    assert [line for line in result.stderr.splitlines() if line.endswith("of 7 records")] == [
+        "3 of 7 records",
+        "6 of 7 records",
+        "7 of 7 records",
+    ]
     assert "sensorium replay attachments --reason quarantined" in result.stderr
-    assert sorted(message.value() for message in written(commands)) == [b"%d" % offset for offset in range(7)]
-    assert [one["place"] for one in commands.json("quarantine", "list")["quarantined"]] == ["raw-messages[0]@7", "media[0]@90"]
+    assert sorted(message.value() for message in written(commands)) == [
+        b"%d" % offset for offset in range(7)
+    ]
+    assert [one["place"] for one in commands.json("quarantine", "list")["quarantined"]] == [
+        "raw-messages[0]@7",
+        "media[0]@90",
+    ]
 
 
 def test_records_of_later_stages_go_back_where_they_came_from(commands: Commands) -> None:
@@ -365,7 +606,11 @@ def test_a_quarantined_receipt_is_refused_and_holds_up_nothing_else(commands: Co
     assert commands.fails("quarantine", "replay", "receipts[0]@1") == refused
     assert commands.fails("quarantine", "replay", "--all") == refused
     set_aside(commands, 3, stage="store_media", topic="media")
-    assert commands.json("quarantine", "replay", "--all") == {"generation": None, "records": 0, "left": 2}
+    assert commands.json("quarantine", "replay", "--all") == {
+        "generation": None,
+        "records": 0,
+        "left": 2,
+    }
     set_aside(commands, 2, stage="sink", topic="enriched-messages")
     set_aside(commands, 4, stage="sink", topic="receipts")
     result = commands.run("quarantine", "replay", "--all", "--json")
@@ -375,4 +620,8 @@ def test_a_quarantined_receipt_is_refused_and_holds_up_nothing_else(commands: Co
     assert "1 are jobs whose message is closed" in result.stderr
     assert [message.value() for message in written(commands, "enriched-messages")] == [b"{"]
     assert written(commands, "receipts") == []
-    assert [one["place"] for one in commands.json("quarantine", "list")["quarantined"]] == ["receipts[0]@1", "media[0]@3", "receipts[0]@4"]
+    assert [one["place"] for one in commands.json("quarantine", "list")["quarantined"]] == [
+        "receipts[0]@1",
+        "media[0]@3",
+        "receipts[0]@4",
+    ]

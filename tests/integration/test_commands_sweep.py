@@ -26,7 +26,9 @@ def put(commands: Commands, *names: str) -> None:
         objects = ObjectStore(commands.settings.objects, threads=1)
         await objects.ensure_bucket()
         for name in names:
-            await objects.put_bytes(f"{commands.names.object_prefix}media/{name}", b"x" * 5, "image/jpeg")
+            await objects.put_bytes(
+                f"{commands.names.object_prefix}media/{name}", b"x" * 5, "image/jpeg"
+            )
         await objects.close()
 
     asyncio.run(work())
@@ -55,7 +57,12 @@ def modified(commands: Commands, name: str) -> datetime:
 
 
 def sweep(
-    commands: Commands, older: timedelta = NOW, tenant: str | None = None, *, dry: bool = False, meanwhile: Callable[[], None] = lambda: None
+    commands: Commands,
+    older: timedelta = NOW,
+    tenant: str | None = None,
+    *,
+    dry: bool = False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Swept:
     """`meanwhile` happens after the old files were listed."""
 
@@ -77,7 +84,16 @@ def sweep(
 def shown(commands: Commands, name: str) -> Attachment:
     """An attachment whose row knows the file of that name."""
     key = f"{commands.names.object_prefix}media/{name}"
-    return Attachment(index=0, type="image", status="stored", object_key=key, url=f"/media/{name}", sha256="ab", mime_type="image/jpeg", bytes=5)
+    return Attachment(
+        index=0,
+        type="image",
+        status="stored",
+        object_key=key,
+        url=f"/media/{name}",
+        sha256="ab",
+        mime_type="image/jpeg",
+        bytes=5,
+    )
 
 
 def produce(commands: Commands, name: TopicName) -> None:
@@ -88,13 +104,18 @@ def produce(commands: Commands, name: TopicName) -> None:
 
 def assemble_has_read(commands: Commands) -> None:
     consumer = Consumer(reader_config(commands.settings.kafka, commands.names.group("assemble")))
-    consumer.commit(offsets=[TopicPartition(commands.names.topic("enrichments"), 2, 1)], asynchronous=False)
+    consumer.commit(
+        offsets=[TopicPartition(commands.names.topic("enrichments"), 2, 1)], asynchronous=False
+    )
     consumer.close()
 
 
 def sink_has_read(commands: Commands) -> None:
     async def moved(connection: Connection) -> None:
-        await connection.execute("INSERT INTO sink_offsets (topic, partition, next_offset, epoch, topic_id) VALUES ($1, 2, 1, 1, 'x')", topic)
+        await connection.execute(
+            "INSERT INTO sink_offsets (topic, partition, next_offset, epoch, topic_id) VALUES ($1, 2, 1, 1, 'x')",
+            topic,
+        )
 
     topic = commands.names.topic("enriched-messages")
     commands.database(moved)
@@ -103,7 +124,12 @@ def sink_has_read(commands: Commands) -> None:
 def test_an_old_file_without_a_row_goes_and_nothing_else(commands: Commands) -> None:
     put(commands, "acme/shown.jpg", "acme/orphan.jpg", "other/orphan.jpg")
     store(commands, row("1", shown(commands, "acme/shown.jpg")))
-    assert commands.json("sweep") == {"objects": 0, "bytes": 0, "dry_run": False, "undecided_tenants": []}  # they are young
+    assert commands.json("sweep") == {
+        "objects": 0,
+        "bytes": 0,
+        "dry_run": False,
+        "undecided_tenants": [],
+    }  # they are young
     assert sweep(commands, dry=True) == Swept(2, 10)
     assert len(left(commands)) == 3
     assert sweep(commands, tenant="acme") == Swept(1, 5)
@@ -112,14 +138,23 @@ def test_an_old_file_without_a_row_goes_and_nothing_else(commands: Commands) -> 
     assert left(commands) == ["acme/shown.jpg"]
 
 
-@pytest.mark.parametrize(("who", "topic", "catch_up"), [("assemble", "enrichments", assemble_has_read), ("sink", "enriched-messages", sink_has_read)])
+@pytest.mark.parametrize(
+    ("who", "topic", "catch_up"),
+    [("assemble", "enrichments", assemble_has_read), ("sink", "enriched-messages", sink_has_read)],
+)
 def test_nothing_goes_while_somebody_is_behind(
-    commands: Commands, monkeypatch: pytest.MonkeyPatch, who: str, topic: TopicName, catch_up: Callable[[Commands], None]
+    commands: Commands,
+    monkeypatch: pytest.MonkeyPatch,
+    who: str,
+    topic: TopicName,
+    catch_up: Callable[[Commands], None],
 ) -> None:
     monkeypatch.setattr(orphans, "CATCH_UP_SECONDS", 1.0)
     put(commands, "acme/orphan.jpg")
     produce(commands, topic)
-    with pytest.raises(Behind, match=rf"^{who} has not read {commands.names.topic(topic)}\[2\] from offset 0 on"):
+    with pytest.raises(
+        Behind, match=rf"^{who} has not read {commands.names.topic(topic)}\[2\] from offset 0 on"
+    ):
         sweep(commands)
     assert left(commands) == ["acme/orphan.jpg"]
     catch_up(commands)
@@ -128,7 +163,12 @@ def test_nothing_goes_while_somebody_is_behind(
 
 def test_a_file_whose_row_comes_meanwhile_stays(commands: Commands) -> None:
     put(commands, "acme/late.jpg")
-    assert sweep(commands, meanwhile=lambda: store(commands, row("1", shown(commands, "acme/late.jpg")))) == Swept()
+    assert (
+        sweep(
+            commands, meanwhile=lambda: store(commands, row("1", shown(commands, "acme/late.jpg")))
+        )
+        == Swept()
+    )
     assert left(commands) == ["acme/late.jpg"]
 
 
@@ -144,7 +184,9 @@ def test_a_file_that_is_put_again_meanwhile_stays(commands: Commands) -> None:
     assert left(commands) == ["acme/again.jpg"]
 
 
-def test_a_tenant_with_a_record_in_quarantine_that_may_name_a_file_is_left_alone(commands: Commands) -> None:
+def test_a_tenant_with_a_record_in_quarantine_that_may_name_a_file_is_left_alone(
+    commands: Commands,
+) -> None:
     async def refused(connection: Connection) -> None:
         for stage, tenant in (("sink", "acme"), ("dedupe", "other")):
             await connection.execute(

@@ -21,7 +21,14 @@ from tests.integration.waiting import until
 AT = datetime(2026, 7, 14, 10, 5, tzinfo=UTC)
 STEPS = (
     Step(stage="dedupe", outcome="forwarded", topic="raw-messages", partition=3, offset=41, at=AT),
-    Step(stage="store_media", outcome="failed:media_gone", topic="media", partition=3, offset=7, at=AT.replace(minute=6)),
+    Step(
+        stage="store_media",
+        outcome="failed:media_gone",
+        topic="media",
+        partition=3,
+        offset=7,
+        at=AT.replace(minute=6),
+    ),
 )
 
 
@@ -40,7 +47,16 @@ def one(key: str) -> str:
 
 async def test_a_message_is_answered_whole(console: Console) -> None:
     stored = await console.keep(b"jpeg", "image/jpeg", "jpg")
-    await console.write(row("1", stored, content="hola", attributes={"event_id": "evt_1"}, sender_id="+1202", sender_name="Ana"))
+    await console.write(
+        row(
+            "1",
+            stored,
+            content="hola",
+            attributes={"event_id": "evt_1"},
+            sender_id="+1202",
+            sender_name="Ana",
+        )
+    )
     answer = await console.get(one(key_of("1")))
     document = answer.json()
     answers.Message.model_validate(document)
@@ -56,25 +72,50 @@ async def test_a_message_is_answered_whole(console: Console) -> None:
 
 
 async def test_a_timeline_is_every_step_in_its_order(console: Console) -> None:
-    await console.write(row("1", Attachment(index=0, type="image", status="failed", reason="media_gone"), steps=STEPS))
+    await console.write(
+        row(
+            "1",
+            Attachment(index=0, type="image", status="failed", reason="media_gone"),
+            steps=STEPS,
+        )
+    )
     document = (await console.get(f"{one(key_of('1'))}/timeline")).json()
     answers.Timeline.model_validate(document)
     assert document["message_key"] == key_of("1")
-    assert [(s["stage"], s["outcome"], s["topic"], s["partition"], s["offset"], datetime.fromisoformat(s["at"])) for s in document["steps"]] == [
-        (s.stage, s.outcome, s.topic, s.partition, s.offset, s.at) for s in STEPS
-    ]
+    assert [
+        (
+            s["stage"],
+            s["outcome"],
+            s["topic"],
+            s["partition"],
+            s["offset"],
+            datetime.fromisoformat(s["at"]),
+        )
+        for s in document["steps"]
+    ] == [(s.stage, s.outcome, s.topic, s.partition, s.offset, s.at) for s in STEPS]
 
 
-@pytest.mark.parametrize("identifier", ["7/55", "a b+c%d?e#f", "x/timeline", "timeline", "wamid.ñ=", "a:b::c", "..", "x//y"])
+@pytest.mark.parametrize(
+    "identifier",
+    ["7/55", "a b+c%d?e#f", "x/timeline", "timeline", "wamid.ñ=", "a:b::c", "..", "x//y"],
+)
 async def test_any_key_can_be_asked_for_percent_encoded(console: Console, identifier: str) -> None:
-    await console.write(row(identifier, content="sí", steps=STEPS), row("x", content="no", steps=STEPS[:1]))
+    await console.write(
+        row(identifier, content="sí", steps=STEPS), row("x", content="no", steps=STEPS[:1])
+    )
     answer = await console.get(one(key_of(identifier)))
     assert (answer.status_code, answer.json()["message_key"]) == (200, key_of(identifier))
     timeline = await console.get(f"{one(key_of(identifier))}/timeline")
-    assert (timeline.status_code, timeline.json()["message_key"], len(timeline.json()["steps"])) == (200, key_of(identifier), 2)
+    assert (
+        timeline.status_code,
+        timeline.json()["message_key"],
+        len(timeline.json()["steps"]),
+    ) == (200, key_of(identifier), 2)
 
 
-async def test_what_is_not_there_and_what_is_another_tenants_is_the_same_404(console: Console) -> None:
+async def test_what_is_not_there_and_what_is_another_tenants_is_the_same_404(
+    console: Console,
+) -> None:
     await console.write(row("1", content="hola", steps=STEPS))
     mine = one(key_of("1"))
     refused = [
@@ -88,12 +129,27 @@ async def test_what_is_not_there_and_what_is_another_tenants_is_the_same_404(con
 # --- keys and scopes
 
 STORED = "/media/acme/00000000-0000-4000-8000-000000000000.jpg"
-GUARDED = ["/api/conversations/c/context", one(key_of("1")), f"{one(key_of('1'))}/timeline", STORED, "/admin/chat/media/proxy?url=https://x"]
-OPEN = ["/registry/subjects", "/registry/schemas/ids/1", "/openapi.json", "/livez", "/readyz", "/metrics"]
+GUARDED = [
+    "/api/conversations/c/context",
+    one(key_of("1")),
+    f"{one(key_of('1'))}/timeline",
+    STORED,
+    "/admin/chat/media/proxy?url=https://x",
+]
+OPEN = [
+    "/registry/subjects",
+    "/registry/schemas/ids/1",
+    "/openapi.json",
+    "/livez",
+    "/readyz",
+    "/metrics",
+]
 
 
 @pytest.mark.parametrize("path", GUARDED)
-async def test_a_guarded_route_wants_a_known_key_of_scope_read_or_admin(console: Console, path: str) -> None:
+async def test_a_guarded_route_wants_a_known_key_of_scope_read_or_admin(
+    console: Console, path: str
+) -> None:
     await console.write(row("1", content="hola", steps=STEPS))
     for wrong in (
         "",
@@ -111,7 +167,9 @@ async def test_a_guarded_route_wants_a_known_key_of_scope_read_or_admin(console:
     fine = {(await console.get(path, scope=scope)).status_code for scope in ("read", "admin")}
     assert fine in ({200}, {404})
     others = {(await console.get(path, "other", scope)).status_code for scope in ("read", "admin")}
-    assert others == ({200} if path.endswith("context") else {404})  # an unknown conversation is empty, whoever has one of its name
+    assert others == (
+        {200} if path.endswith("context") else {404}
+    )  # an unknown conversation is empty, whoever has one of its name
     problem(await console.get(path, "other", "chat"), 403)
 
 
@@ -119,7 +177,9 @@ async def test_a_key_is_known_within_two_seconds(console: Console) -> None:
     key = await Tenancy(console.connection, console.vault).add_key("acme", "read")
 
     async def known() -> bool:
-        return (await console.get(GUARDED[0], scope="", authorization=f"bearer {key}")).status_code == 200
+        return (
+            await console.get(GUARDED[0], scope="", authorization=f"bearer {key}")
+        ).status_code == 200
 
     assert await until(known) < 2.0
 
@@ -132,25 +192,46 @@ async def test_an_open_route_wants_no_key(console: Console, path: str) -> None:
 # --- errors
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/conversations//context", "/media/acme", "/media/acme/a/b.jpg", "/registry", "/docs", "/nothing"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api",
+        "/api/conversations//context",
+        "/media/acme",
+        "/media/acme/a/b.jpg",
+        "/registry",
+        "/docs",
+        "/nothing",
+    ],
+)
 async def test_a_path_that_is_none_is_a_problem(console: Console, path: str) -> None:
     problem(await console.get(path), 404)
 
 
 @pytest.mark.parametrize("path", [*GUARDED, *OPEN])
-async def test_another_method_is_a_problem_and_says_which_are_allowed(console: Console, path: str) -> None:
+async def test_another_method_is_a_problem_and_says_which_are_allowed(
+    console: Console, path: str
+) -> None:
     answer = await console.get(path, method="DELETE")
     problem(answer, 405)
     assert "GET" in answer.headers["allow"]
 
 
 async def test_a_wrong_parameter_is_a_problem_that_names_it(console: Console) -> None:
-    document = problem(await console.get("/api/conversations/c/context?wait_seconds=31&within_seconds=x"), 422)
-    assert [error.partition(":")[0] for error in document["errors"]] == ["within_seconds", "wait_seconds"]
+    document = problem(
+        await console.get("/api/conversations/c/context?wait_seconds=31&within_seconds=x"), 422
+    )
+    assert [error.partition(":")[0] for error in document["errors"]] == [
+        "within_seconds",
+        "wait_seconds",
+    ]
     assert document["detail"] == "; ".join(document["errors"])
 
 
-async def test_before_tenants_were_loaded_nobody_is_refused(stack: Settings, namespace: str) -> None:
+async def test_before_tenants_were_loaded_nobody_is_refused(
+    stack: Settings, namespace: str
+) -> None:
     async with running(stack, Names(namespace), loaded=False) as console:
         for path in GUARDED:
             answer = await console.get(path, scope="", authorization="Bearer x")
@@ -164,13 +245,17 @@ async def test_before_tenants_were_loaded_nobody_is_refused(stack: Settings, nam
 async def test_postgres_being_away_is_said(stack: Settings, namespace: str) -> None:
     nobody = Postgres(dsn=Secret(f"postgresql://x@127.0.0.1:{free_port(set())}/x"))
     async with running(stack, Names(namespace), postgres=nobody) as console:
-        for path in [path for path in GUARDED if path != STORED] + ["/api/conversations/c/context?wait_seconds=5"]:
+        for path in [path for path in GUARDED if path != STORED] + [
+            "/api/conversations/c/context?wait_seconds=5"
+        ]:
             answer = await console.get(path)
             assert problem(answer, 503)["detail"] == "postgres is away"
             assert answer.headers["retry-after"] == "1"
 
 
-async def test_what_is_our_fault_is_a_problem_too(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_our_fault_is_a_problem_too(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def broken(*_: object) -> None:
         raise ValueError("hola secreto")
 
@@ -190,9 +275,16 @@ async def test_the_registry_serves_every_pinned_schema(console: Console) -> None
             answer = await console.get(f"/registry/subjects/{subject}/versions/{version}", scope="")
             document = answer.json()
             assert answer.headers["content-type"] == "application/vnd.schemaregistry.v1+json"
-            assert (document["subject"], document["version"]) == (subject, int(version) if version.isdigit() else versions[-1])
+            assert (document["subject"], document["version"]) == (
+                subject,
+                int(version) if version.isdigit() else versions[-1],
+            )
             by_id = (await console.get(f"/registry/schemas/ids/{document['id']}", scope="")).json()
-            assert by_id == {"schema": document["schema"]} == {"schema": pinned_schemas()[document["id"]].text}
+            assert (
+                by_id
+                == {"schema": document["schema"]}
+                == {"schema": pinned_schemas()[document["id"]].text}
+            )
             json.loads(document["schema"])
 
 
@@ -207,13 +299,32 @@ async def test_the_registry_serves_every_pinned_schema(console: Console) -> None
         ("subjects/nobody/versions", 404, 40401, "Subject not found"),
         ("subjects/nobody/versions/1", 404, 40401, "Subject not found"),
         ("subjects/{subject}/versions/99", 404, 40402, "Version not found"),
-        ("subjects/{subject}/versions/0", 422, 42202, "The specified version '0' is not a valid version id"),
-        ("subjects/{subject}/versions/x", 422, 42202, "The specified version 'x' is not a valid version id"),
-        ("subjects/{subject}/versions/²", 422, 42202, "The specified version '²' is not a valid version id"),
+        (
+            "subjects/{subject}/versions/0",
+            422,
+            42202,
+            "The specified version '0' is not a valid version id",
+        ),
+        (
+            "subjects/{subject}/versions/x",
+            422,
+            42202,
+            "The specified version 'x' is not a valid version id",
+        ),
+        (
+            "subjects/{subject}/versions/²",
+            422,
+            42202,
+            "The specified version '²' is not a valid version id",
+        ),
     ],
 )
-async def test_what_the_registry_has_not_it_says_in_the_registrys_form(console: Console, path: str, status: int, code: int, message: str) -> None:
-    answer = await console.get(f"/registry/{path.format(subject=console.names.topic('raw-messages') + '-value')}", scope="")
+async def test_what_the_registry_has_not_it_says_in_the_registrys_form(
+    console: Console, path: str, status: int, code: int, message: str
+) -> None:
+    answer = await console.get(
+        f"/registry/{path.format(subject=console.names.topic('raw-messages') + '-value')}", scope=""
+    )
     assert (answer.status_code, answer.json()) == (status, {"error_code": code, "message": message})
     assert answer.headers["content-type"] == "application/vnd.schemaregistry.v1+json"
 
@@ -221,7 +332,9 @@ async def test_what_the_registry_has_not_it_says_in_the_registrys_form(console: 
 # --- what it says of itself
 
 
-async def test_openapi_describes_every_route_with_its_answers_errors_and_key(console: Console) -> None:
+async def test_openapi_describes_every_route_with_its_answers_errors_and_key(
+    console: Console,
+) -> None:
     document = (await console.get("/openapi.json", scope="")).json()
     paths: dict[str, Any] = document["paths"]
     assert set(paths) == {
@@ -239,10 +352,25 @@ async def test_openapi_describes_every_route_with_its_answers_errors_and_key(con
                 assert set(operation["responses"]["401"]["content"]) == {"application/problem+json"}
             assert "HTTPValidationError" not in str(operation)
     context = paths["/api/conversations/{conversation_id}/context"]["get"]
-    assert {p["name"] for p in context["parameters"]} == {"conversation_id", "within_seconds", "wait_seconds", "wait_for"}
-    assert set(document["components"]["schemas"]["Context"]["properties"]) == {"conversation_id", "visual_context", "messages", "pending"}
-    assert {p["name"] for p in paths["/media/{tenant}/{name}"]["get"]["parameters"]} >= {"expires", "signature"}
-    operations = [operation["operationId"] for path in paths.values() for operation in path.values()]
+    assert {p["name"] for p in context["parameters"]} == {
+        "conversation_id",
+        "within_seconds",
+        "wait_seconds",
+        "wait_for",
+    }
+    assert set(document["components"]["schemas"]["Context"]["properties"]) == {
+        "conversation_id",
+        "visual_context",
+        "messages",
+        "pending",
+    }
+    assert {p["name"] for p in paths["/media/{tenant}/{name}"]["get"]["parameters"]} >= {
+        "expires",
+        "signature",
+    }
+    operations = [
+        operation["operationId"] for path in paths.values() for operation in path.values()
+    ]
     assert len(operations) == len(set(operations))
 
 
@@ -250,6 +378,9 @@ async def test_requests_are_counted_by_route_and_status(console: Console) -> Non
     await console.get(one(key_of("1")))
     await console.get("/nothing", scope="")
     text = (await console.get("/metrics", scope="")).text
-    assert 'sensorium_console_requests_total{route="/api/messages/{message_key:path}",status="404"}' in text
+    assert (
+        'sensorium_console_requests_total{route="/api/messages/{message_key:path}",status="404"}'
+        in text
+    )
     assert 'route="none",status="404"' in text
     assert "acme:ycloud" not in text

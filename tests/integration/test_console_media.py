@@ -37,8 +37,15 @@ async def test_a_stored_file_comes_whole_with_its_type_and_tag(console: Console,
     answer = await console.get(path)
     assert (answer.status_code, answer.content) == (200, DATA)
     headers = answer.headers
-    assert (headers["content-type"], headers["content-length"], headers["accept-ranges"]) == ("image/jpeg", str(len(DATA)), "bytes")
-    assert (headers["x-content-type-options"], headers["content-disposition"]) == ("nosniff", "inline")
+    assert (headers["content-type"], headers["content-length"], headers["accept-ranges"]) == (
+        "image/jpeg",
+        str(len(DATA)),
+        "bytes",
+    )
+    assert (headers["x-content-type-options"], headers["content-disposition"]) == (
+        "nosniff",
+        "inline",
+    )
     assert headers["etag"].startswith('"') and headers["etag"].endswith('"')
 
 
@@ -51,7 +58,9 @@ async def test_a_stored_file_comes_whole_with_its_type_and_tag(console: Console,
         ("bytes=5-99999999", 5, len(DATA) - 1),
     ],
 )
-async def test_a_range_is_answered_with_that_part(console: Console, path: str, asked: str, first: int, last: int) -> None:
+async def test_a_range_is_answered_with_that_part(
+    console: Console, path: str, asked: str, first: int, last: int
+) -> None:
     answer = await console.get(path, range=asked)
     assert (answer.status_code, answer.content) == (206, DATA[first : last + 1])
     assert answer.headers["content-range"] == f"bytes {first}-{last}/{len(DATA)}"
@@ -59,7 +68,9 @@ async def test_a_range_is_answered_with_that_part(console: Console, path: str, a
 
 
 @pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "bytes=x-y", "bytes=9-5", "seconds=0-1"])
-async def test_several_ranges_and_what_is_none_give_the_whole_file(console: Console, path: str, asked: str) -> None:
+async def test_several_ranges_and_what_is_none_give_the_whole_file(
+    console: Console, path: str, asked: str
+) -> None:
     answer = await console.get(path, range=asked)
     assert (answer.status_code, len(answer.content)) == (200, len(DATA))
 
@@ -88,8 +99,15 @@ async def test_a_range_of_another_file_gives_the_whole_one(console: Console, pat
 async def test_head_tells_of_the_whole_file_without_it(console: Console, path: str) -> None:
     for headers in ({}, {"range": "bytes=0-1"}):
         answer = await console.get(path, method="HEAD", **headers)
-        assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", str(len(DATA)))
-        assert (answer.headers["content-type"], answer.headers["etag"] != "") == ("image/jpeg", True)
+        assert (answer.status_code, answer.content, answer.headers["content-length"]) == (
+            200,
+            b"",
+            str(len(DATA)),
+        )
+        assert (answer.headers["content-type"], answer.headers["etag"] != "") == (
+            "image/jpeg",
+            True,
+        )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +115,9 @@ async def test_head_tells_of_the_whole_file_without_it(console: Console, path: s
     [("audio/ogg", "ogg", "inline"), ("video/mp4", "mp4", "inline"), ("application/pdf", "pdf", "attachment"),
      ("text/html", "txt", "attachment"), ("image/svg+xml", "bin", "attachment"), ("text/plain", "txt", "attachment")],
 )  # fmt: skip
-async def test_nothing_that_a_browser_would_run_is_shown(console: Console, mime: str, extension: str, shown: str) -> None:
+async def test_nothing_that_a_browser_would_run_is_shown(
+    console: Console, mime: str, extension: str, shown: str
+) -> None:
     stored = await console.keep(b"<script>alert(1)</script>", mime, extension)
     headers = (await console.get(stored.url or "")).headers
     assert headers["content-type"].partition(";")[0] == mime
@@ -108,7 +128,9 @@ async def test_nothing_that_a_browser_would_run_is_shown(console: Console, mime:
 # --- who may have it
 
 
-async def test_another_tenants_file_and_a_missing_one_are_the_same_404(console: Console, path: str) -> None:
+async def test_another_tenants_file_and_a_missing_one_are_the_same_404(
+    console: Console, path: str
+) -> None:
     answers = [
         await console.get(path, "other"),
         await console.get(MISSING),
@@ -154,13 +176,18 @@ async def test_a_signed_link_to_a_file_that_is_gone_is_404(console: Console) -> 
     problem(await console.get(console.parts.sign(MISSING), scope=""), 404)
 
 
-async def test_the_store_being_away_is_said(console: Console, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_store_being_away_is_said(
+    console: Console, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def away(key: str) -> None:
         raise Unavailable("object_store", 2.0)
 
     monkeypatch.setattr(console.parts.store, "stat", away)
     answer = await console.get(path)
-    assert (problem(answer, 503)["detail"], answer.headers["retry-after"]) == ("object_store is away", "2")
+    assert (problem(answer, 503)["detail"], answer.headers["retry-after"]) == (
+        "object_store is away",
+        "2",
+    )
 
 
 # --- the proxy
@@ -193,17 +220,28 @@ async def test_the_proxy_serves_from_the_store_what_is_there(console: Console) -
     stored = await console.keep(DATA, "image/jpeg", "jpg")
     await console.write(row("1", stored))
     answer = await console.get(proxied(stored.original_url or ""))
-    assert (answer.status_code, answer.content, answer.headers["content-type"]) == (200, DATA, "image/jpeg")
-    assert (await console.get(proxied(stored.original_url or ""), range="bytes=0-9")).content == DATA[:10]
+    assert (answer.status_code, answer.content, answer.headers["content-type"]) == (
+        200,
+        DATA,
+        "image/jpeg",
+    )
+    assert (
+        await console.get(proxied(stored.original_url or ""), range="bytes=0-9")
+    ).content == DATA[:10]
 
 
-async def test_the_proxy_fetches_what_is_not_stored_as_the_pipeline_does(console: Console, tmp_path: Path) -> None:
+async def test_the_proxy_fetches_what_is_not_stored_as_the_pipeline_does(
+    console: Console, tmp_path: Path
+) -> None:
     await console.write(row("1", PENDING))
     console.fetch = provider = Provider(spooled(tmp_path, b"\xff\xd8\xff" + DATA, "image/jpeg"))
     answer = await console.get(proxied(URL))
     assert (answer.status_code, answer.content) == (200, b"\xff\xd8\xff" + DATA)
     assert provider.asked == [("acme", "ycloud", URL)]
-    assert (answer.headers["content-type"], answer.headers["content-disposition"]) == ("image/jpeg", "inline")
+    assert (answer.headers["content-type"], answer.headers["content-disposition"]) == (
+        "image/jpeg",
+        "inline",
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -235,7 +273,10 @@ async def test_the_proxy_shows_no_page_of_a_provider(console: Console, tmp_path:
     await console.write(row("1", PENDING))
     console.fetch = Provider(spooled(tmp_path, b"<html><script>alert(1)</script>", "text/html"))
     headers = (await console.get(proxied(URL))).headers
-    assert (headers["content-disposition"], headers["x-content-type-options"]) == ("attachment", "nosniff")
+    assert (headers["content-disposition"], headers["x-content-type-options"]) == (
+        "attachment",
+        "nosniff",
+    )
 
 
 @pytest.mark.parametrize(
@@ -247,26 +288,44 @@ async def test_the_proxy_shows_no_page_of_a_provider(console: Console, tmp_path:
         (Unavailable("media", 3.0), 503, "media is away"),
     ],
 )
-async def test_what_keeps_the_proxy_from_a_file_is_said(console: Console, trouble: Exception, status: int, says: str) -> None:
+async def test_what_keeps_the_proxy_from_a_file_is_said(
+    console: Console, trouble: Exception, status: int, says: str
+) -> None:
     await console.write(row("1", PENDING))
     console.fetch = Provider(trouble)
     assert problem(await console.get(proxied(URL)), status)["detail"] == says
 
 
-@pytest.mark.parametrize("url", ["https://lookaside.example.com/file", "http://169.254.169.254/", "file:///etc/passwd", "", "\0", "x" * 9_000])
-async def test_an_address_that_no_attachment_has_is_fetched_for_nobody(console: Console, url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://lookaside.example.com/file",
+        "http://169.254.169.254/",
+        "file:///etc/passwd",
+        "",
+        "\0",
+        "x" * 9_000,
+    ],
+)
+async def test_an_address_that_no_attachment_has_is_fetched_for_nobody(
+    console: Console, url: str
+) -> None:
     await console.write(row("1", PENDING))
     problem(await console.get(proxied(url)), 404)
 
 
-async def test_an_address_of_another_tenants_attachment_is_fetched_for_nobody(console: Console) -> None:
+async def test_an_address_of_another_tenants_attachment_is_fetched_for_nobody(
+    console: Console,
+) -> None:
     stored = await console.keep(DATA, "image/jpeg", "jpg", of="2")
     await console.write(row("1", PENDING), row("2", stored))
     for url in (URL, stored.original_url or ""):
         problem(await console.get(proxied(url), "other"), 404)
 
 
-async def test_a_stored_file_that_was_removed_is_fetched_again(console: Console, tmp_path: Path) -> None:
+async def test_a_stored_file_that_was_removed_is_fetched_again(
+    console: Console, tmp_path: Path
+) -> None:
     stored = await console.keep(DATA, "image/jpeg", "jpg")
     await console.write(row("1", stored))
     await console.parts.store.delete(stored.object_key or "")
@@ -278,7 +337,9 @@ async def test_the_proxy_wants_a_key_of_the_right_scope_and_an_address(console: 
     problem(await console.get(proxied(URL), scope=""), 401)
     problem(await console.get(proxied(URL), scope="chat"), 403)
     problem(await console.get("/admin/chat/media/proxy", scope=""), 401)
-    assert problem(await console.get("/admin/chat/media/proxy"), 422)["errors"] == ["url: Field required"]
+    assert problem(await console.get("/admin/chat/media/proxy"), 422)["errors"] == [
+        "url: Field required"
+    ]
 
 
 # --- browsers of other origins
@@ -286,16 +347,30 @@ async def test_the_proxy_wants_a_key_of_the_right_scope_and_an_address(console: 
 ROUTES = ["/media/acme/x.jpg", "/admin/chat/media/proxy?url=x", "/api/conversations/c/context"]
 
 
-async def preflight(console: Console, path: str, origin: str = ORIGIN, method: str = "GET", wanted: str = "authorization, range") -> Any:
-    asked = {"origin": origin, "access_control_request_method": method, "access_control_request_headers": wanted}
+async def preflight(
+    console: Console,
+    path: str,
+    origin: str = ORIGIN,
+    method: str = "GET",
+    wanted: str = "authorization, range",
+) -> Any:
+    asked = {
+        "origin": origin,
+        "access_control_request_method": method,
+        "access_control_request_headers": wanted,
+    }
     return await console.get(path, scope="", method="OPTIONS", **asked)
 
 
 @pytest.mark.parametrize("path", ROUTES)
-async def test_a_browser_of_an_allowed_origin_may_ask_with_a_key(console: Console, path: str) -> None:
+async def test_a_browser_of_an_allowed_origin_may_ask_with_a_key(
+    console: Console, path: str
+) -> None:
     answer = await preflight(console, path)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, ORIGIN)
-    assert {"authorization", "range"} <= {name.strip().lower() for name in answer.headers["access-control-allow-headers"].split(",")}
+    assert {"authorization", "range"} <= {
+        name.strip().lower() for name in answer.headers["access-control-allow-headers"].split(",")
+    }
     assert "GET" in answer.headers["access-control-allow-methods"]
 
 
@@ -313,7 +388,9 @@ async def test_only_reading_is_open_to_browsers(console: Console, path: str) -> 
 async def test_an_answer_says_to_which_origin_it_is_open(console: Console, path: str) -> None:
     answer = await console.get(path, origin=ORIGIN)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, ORIGIN)
-    exposed = {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}
+    exposed = {
+        name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")
+    }
     assert {"etag", "content-range"} <= exposed
     # also an error is readable for the page, and a copy in a cache is for one origin only
     refused = await console.get(path, scope="", origin=ORIGIN)
@@ -321,10 +398,14 @@ async def test_an_answer_says_to_which_origin_it_is_open(console: Console, path:
     for sent in ({}, {"origin": ORIGIN}, {"origin": "https://evil.example.com"}):
         answer = await console.get(path, **sent)
         assert "Origin" in answer.headers["vary"]
-        assert answer.headers.get("access-control-allow-origin") == (ORIGIN if sent.get("origin") == ORIGIN else None)
+        assert answer.headers.get("access-control-allow-origin") == (
+            ORIGIN if sent.get("origin") == ORIGIN else None
+        )
 
 
-@pytest.mark.parametrize("path", ["/api/messages/acme:ycloud:1", "/registry/subjects", "/metrics", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/api/messages/acme:ycloud:1", "/registry/subjects", "/metrics", "/openapi.json"]
+)
 async def test_no_other_route_is_open_to_browsers(console: Console, path: str) -> None:
     problem(await preflight(console, path), 405)
     assert "access-control-allow-origin" not in (await console.get(path, origin=ORIGIN)).headers
@@ -340,5 +421,7 @@ async def test_without_allowed_origins_nothing_is_open(stack: Settings, namespac
 async def test_links_of_messages_stand_under_the_messages_key(console: Console) -> None:
     stored = await console.keep(DATA, "image/jpeg", "jpg")
     await console.write(row("1", stored))
-    shown = (await console.get(f"/api/messages/{key_of('1')}")).json()["content_attributes"]["attachments"][0]
+    shown = (await console.get(f"/api/messages/{key_of('1')}")).json()["content_attributes"][
+        "attachments"
+    ][0]
     assert (await console.get(shown["signed_url"], scope="")).content == DATA

@@ -6,7 +6,11 @@ from schemas.settings import Settings
 
 
 def test_the_broker_of_the_stack_answers(stack: Settings) -> None:
-    assert AdminClient({"bootstrap.servers": stack.kafka.bootstrap_servers}).list_topics(timeout=5).brokers
+    assert (
+        AdminClient({"bootstrap.servers": stack.kafka.bootstrap_servers})
+        .list_topics(timeout=5)
+        .brokers
+    )
 
 
 async def test_the_database_of_the_stack_answers_with_its_password(stack: Settings) -> None:
@@ -17,8 +21,12 @@ async def test_the_database_of_the_stack_answers_with_its_password(stack: Settin
         await connection.close()
 
 
-def test_the_object_store_of_the_stack_answers_with_its_keys(stack: Settings, namespace: str) -> None:
+def test_the_object_store_of_the_stack_answers_with_its_keys(
+    stack: Settings, namespace: str
+) -> None:
     host = stack.objects.endpoint.removeprefix("http://")
-    store = Minio(host, access_key=stack.objects.access_key, secret_key=stack.objects.secret_key, secure=False)
+    store = Minio(
+        host, access_key=stack.objects.access_key, secret_key=stack.objects.secret_key, secure=False
+    )
     store.make_bucket(namespace)
     assert store.bucket_exists(namespace)

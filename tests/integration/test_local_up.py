@@ -26,7 +26,9 @@ def home() -> Iterator[Home]:
 
 def bring_up(home: Home) -> dict[str, int]:
     """Name → pid."""
-    rows = up(home, {}, say=print, only_servers=True, ports_anywhere=True, owner=os.getpid()).processes
+    rows = up(
+        home, {}, say=print, only_servers=True, ports_anywhere=True, owner=os.getpid()
+    ).processes
     assert is_whole(rows)
     return {row.name: row.pid or 0 for row in rows}
 
@@ -45,7 +47,9 @@ def test_a_killed_server_is_back(home: Home, name: str) -> None:
     assert wait_for(lambda: is_whole(status(home)), 60)
     after = {row.name: row.pid for row in status(home)}
     assert after[name] != before[name]
-    assert {other: after[other] for other in after if other != name} == {other: before[other] for other in before if other != name}
+    assert {other: after[other] for other in after if other != name} == {
+        other: before[other] for other in before if other != name
+    }
 
 
 def test_after_the_supervisor_was_killed_the_next_up_takes_over_what_runs(home: Home) -> None:
@@ -80,9 +84,15 @@ def test_down_ends_everything_even_without_a_supervisor(home: Home) -> None:
 
 def test_the_files_that_hold_secrets_are_for_their_owner_only(home: Home) -> None:
     bring_up(home)
-    files = [home.environment_file, *(file for file in home.run.iterdir() if file.suffix == ".json")]
+    files = [
+        home.environment_file,
+        *(file for file in home.run.iterdir() if file.suffix == ".json"),
+    ]
     assert {oct(file.stat().st_mode & 0o777) for file in files} == {"0o600"}
-    assert f"SENSORIUM_RECEIVER__URL=http://127.0.0.1:{up_port(home)}\n" in home.environment_file.read_text()
+    assert (
+        f"SENSORIUM_RECEIVER__URL=http://127.0.0.1:{up_port(home)}\n"
+        in home.environment_file.read_text()
+    )
 
 
 def up_port(home: Home) -> str:

@@ -16,20 +16,43 @@ LINK = "https://files.example.com/a?sig=1"
 
 def stored(index: int, url: str, name: str) -> Attachment:
     return Attachment(
-        index=index, type="image", status="stored", original_url=url, object_key=name, url=f"/{name}", sha256="ab", mime_type="image/jpeg", bytes=5
+        index=index,
+        type="image",
+        status="stored",
+        original_url=url,
+        object_key=name,
+        url=f"/{name}",
+        sha256="ab",
+        mime_type="image/jpeg",
+        bytes=5,
     )
 
 
-async def test_a_stored_file_is_found_by_its_message_and_its_address(stack: Settings, namespace: str) -> None:
-    async with running(stack, Names(namespace)) as console, pooled(stack.postgres, console.names) as pool:
-        await console.write(row("1", stored(0, LINK, "first"), stored(1, "https://files.example.com/b?id=1", "second")))
+async def test_a_stored_file_is_found_by_its_message_and_its_address(
+    stack: Settings, namespace: str
+) -> None:
+    async with (
+        running(stack, Names(namespace)) as console,
+        pooled(stack.postgres, console.names) as pool,
+    ):
+        await console.write(
+            row(
+                "1",
+                stored(0, LINK, "first"),
+                stored(1, "https://files.example.com/b?id=1", "second"),
+            )
+        )
         objects = MediaObjects(pool)
         for index, url, found in [
             (0, LINK, "first"),
             (5, LINK, "first"),  # a mended adapter may count otherwise
             (0, "https://files.example.com/a?sig=2", "first"),  # another delivery, signed anew
             (1, "https://files.example.com/a?sig=2", None),
-            (0, "https://files.example.com/b?id=2", None),  # not the first one's, and not the second one's either
+            (
+                0,
+                "https://files.example.com/b?id=2",
+                None,
+            ),  # not the first one's, and not the second one's either
             (0, "https://files.example.com/c", None),
             (0, "", None),
         ]:

@@ -56,8 +56,13 @@ async def shape(connection: Connection, of: str) -> dict[str, set[str]]:
         "(SELECT oid FROM pg_class WHERE relnamespace = $1::regnamespace)",
         "functions": "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = $1::regnamespace",
     }
-    found = {what: {row[0] for row in await connection.fetch(sql, of)} for what, sql in asked.items()}
-    return {what: {text.replace(f"{of}.", "") for text in texts if "schema_migrations" not in text} for what, texts in found.items()}
+    found = {
+        what: {row[0] for row in await connection.fetch(sql, of)} for what, sql in asked.items()
+    }
+    return {
+        what: {text.replace(f"{of}.", "") for text in texts if "schema_migrations" not in text}
+        for what, texts in found.items()
+    }
 
 
 async def shape_of_schema_sql(settings: Postgres, names: Names, text: str) -> dict[str, set[str]]:
@@ -74,7 +79,9 @@ async def shape_of_schema_sql(settings: Postgres, names: Names, text: str) -> di
 SCHEMA_SQL = (Path(migrating.__file__).parent / "schema.sql").read_text()
 
 
-async def test_the_migrations_make_what_schema_sql_says(stack: Settings, names: Names, database: Connection) -> None:
+async def test_the_migrations_make_what_schema_sql_says(
+    stack: Settings, names: Names, database: Connection
+) -> None:
     migrated = await shape(database, names.postgres_schema)
     assert migrated == await shape_of_schema_sql(stack.postgres, names, SCHEMA_SQL)
     assert all(migrated.values())
@@ -86,7 +93,10 @@ async def test_the_migrations_make_what_schema_sql_says(stack: Settings, names: 
         ("columns", SCHEMA_SQL + "ALTER TABLE ai_usage ADD COLUMN more text;"),
         ("columns", SCHEMA_SQL + "ALTER TABLE chat_messages ALTER COLUMN content SET NOT NULL;"),
         ("indexes", SCHEMA_SQL + "DROP INDEX chat_messages_pending;"),
-        ("constraints", SCHEMA_SQL + "ALTER TABLE chat_messages DROP CONSTRAINT chat_messages_content_check;"),
+        (
+            "constraints",
+            SCHEMA_SQL + "ALTER TABLE chat_messages DROP CONSTRAINT chat_messages_content_check;",
+        ),
         ("triggers", SCHEMA_SQL + "DROP TRIGGER tenants_changed ON tenants;"),
         ("functions", SCHEMA_SQL.replace("RETURN NULL", "RETURN OLD")),
     ],
@@ -94,17 +104,28 @@ async def test_the_migrations_make_what_schema_sql_says(stack: Settings, names: 
 async def test_a_difference_between_migrations_and_schema_sql_is_seen(
     what: str, changed: str, stack: Settings, names: Names, database: Connection
 ) -> None:
-    migrated, other = await shape(database, names.postgres_schema), await shape_of_schema_sql(stack.postgres, names, changed)
+    migrated, other = (
+        await shape(database, names.postgres_schema),
+        await shape_of_schema_sql(stack.postgres, names, changed),
+    )
     assert migrated[what] != other[what]
 
 
-async def test_every_table_but_those_of_the_installation_begins_its_key_with_the_tenant(names: Names, database: Connection) -> None:
+async def test_every_table_but_those_of_the_installation_begins_its_key_with_the_tenant(
+    names: Names, database: Connection
+) -> None:
     keys = await database.fetch(
         "SELECT conrelid::regclass::text AS of, pg_get_constraintdef(oid) AS is FROM pg_constraint WHERE contype = 'p' AND connamespace = $1::regnamespace",
         names.postgres_schema,
     )
     others = {row["of"] for row in keys if not row["is"].startswith("PRIMARY KEY (tenant_id")}
-    assert others == {"schema_migrations", "sink_offsets", "generations", "audit_log", "stage_stops"}
+    assert others == {
+        "schema_migrations",
+        "sink_offsets",
+        "generations",
+        "audit_log",
+        "stage_stops",
+    }
 
 
 async def test_migrating_again_changes_nothing(names: Names, database: Connection) -> None:
@@ -114,23 +135,35 @@ async def test_migrating_again_changes_nothing(names: Names, database: Connectio
     assert await pending(database) == []
 
 
-async def test_two_that_migrate_at_once_apply_each_migration_once(stack: Settings, names: Names) -> None:
+async def test_two_that_migrate_at_once_apply_each_migration_once(
+    stack: Settings, names: Names
+) -> None:
     async with connected(stack.postgres, names) as one, connected(stack.postgres, names) as two:
         try:
             applied = await asyncio.gather(migrate(one, names), migrate(two, names))
-            assert sorted(name for names_ in applied for name in names_) == [migration.name for migration in migrations()]
+            assert sorted(name for names_ in applied for name in names_) == [
+                migration.name for migration in migrations()
+            ]
         finally:
             await one.execute(f'DROP SCHEMA "{names.postgres_schema}" CASCADE')
 
 
-async def test_a_database_of_a_newer_program_is_left_alone(names: Names, database: Connection) -> None:
-    await database.execute("INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later', 'x')")
+async def test_a_database_of_a_newer_program_is_left_alone(
+    names: Names, database: Connection
+) -> None:
+    await database.execute(
+        "INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later', 'x')"
+    )
     with pytest.raises(DatabaseAhead, match="9999_later"):
         await migrate(database, names)
 
 
-async def test_a_migration_that_was_changed_after_it_was_applied_is_refused(names: Names, database: Connection) -> None:
-    await database.execute("UPDATE schema_migrations SET sha256 = 'x' WHERE name = $1", migrations()[0].name)
+async def test_a_migration_that_was_changed_after_it_was_applied_is_refused(
+    names: Names, database: Connection
+) -> None:
+    await database.execute(
+        "UPDATE schema_migrations SET sha256 = 'x' WHERE name = $1", migrations()[0].name
+    )
     with pytest.raises(DatabaseAhead, match=migrations()[0].name):
         await migrate(database, names)
 
@@ -140,7 +173,9 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
 ) -> None:
     for migration in migrations():
         (tmp_path / f"{migration.name}.sql").write_text(migration.sql)
-    (tmp_path / "9999_broken.sql").write_text("CREATE TABLE half_done (a text); SELECT no_such_column;")
+    (tmp_path / "9999_broken.sql").write_text(
+        "CREATE TABLE half_done (a text); SELECT no_such_column;"
+    )
     monkeypatch.setattr(migrating, "MIGRATIONS_DIR", tmp_path)
     with pytest.raises(asyncpg.UndefinedColumnError):
         await migrate(database, names)
@@ -152,7 +187,9 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
 
 
 @pytest.fixture
-async def directory(stack: Settings, names: Names, database: Connection, vault: Vault) -> AsyncIterator[Directory]:
+async def directory(
+    stack: Settings, names: Names, database: Connection, vault: Vault
+) -> AsyncIterator[Directory]:
     opened = Directory(stack.postgres, names, vault)
     await opened.start()
     try:
@@ -168,32 +205,58 @@ def tenancy(database: Connection, vault: Vault) -> Tenancy:
     return Tenancy(database, vault)
 
 
-async def test_what_is_added_is_known_at_once_and_survives_as_it_was_given(directory: Directory, tenancy: Tenancy) -> None:
+async def test_what_is_added_is_known_at_once_and_survives_as_it_was_given(
+    directory: Directory, tenancy: Tenancy
+) -> None:
     await tenancy.add_tenant("acme")
-    endpoint = await tenancy.add_endpoint("acme", "ycloud", secret="s", unsigned=False, api_key="yk")
+    endpoint = await tenancy.add_endpoint(
+        "acme", "ycloud", secret="s", unsigned=False, api_key="yk"
+    )
     key = await tenancy.add_key("acme", "read")
     assert await until(lambda: directory.key(key) is not None) < KNOWN_WITHIN_SECONDS
-    assert directory.endpoint(endpoint.token) == endpoint == directory.endpoint_by_id(endpoint.endpoint_id)
+    assert (
+        directory.endpoint(endpoint.token)
+        == endpoint
+        == directory.endpoint_by_id(endpoint.endpoint_id)
+    )
     assert directory.key(key) == ApiKey(tenant_id=ACME, scope="read")
     assert directory.provider_key(ACME, "ycloud") == "yk"
-    assert (directory.provider_key(ACME, "chatwoot"), directory.provider_key(TenantId("other"), "ycloud")) == (None, None)
-    assert (directory.endpoint("other"), directory.key("other"), directory.tenant(TenantId("other"))) == (None, None, None)
+    assert (
+        directory.provider_key(ACME, "chatwoot"),
+        directory.provider_key(TenantId("other"), "ycloud"),
+    ) == (None, None)
+    assert (
+        directory.endpoint("other"),
+        directory.key("other"),
+        directory.tenant(TenantId("other")),
+    ) == (None, None, None)
 
 
-async def test_a_changed_setting_and_a_rotated_secret_are_known_at_once(directory: Directory, tenancy: Tenancy) -> None:
+async def test_a_changed_setting_and_a_rotated_secret_are_known_at_once(
+    directory: Directory, tenancy: Tenancy
+) -> None:
     await tenancy.add_tenant("acme")
-    endpoint = await tenancy.add_endpoint("acme", "ycloud", secret="old", unsigned=False, api_key=None)
+    endpoint = await tenancy.add_endpoint(
+        "acme", "ycloud", secret="old", unsigned=False, api_key=None
+    )
     await tenancy.set_tenant("acme", {"language": "es"})
     _, new = await tenancy.rotate(endpoint.token, drop=None)
 
     def both_known() -> bool:
         tenant, now = directory.tenant(ACME), directory.endpoint(endpoint.token)
-        return tenant is not None and tenant.settings.language == "es" and now is not None and now.secrets == (new, "old")
+        return (
+            tenant is not None
+            and tenant.settings.language == "es"
+            and now is not None
+            and now.secrets == (new, "old")
+        )
 
     assert await until(both_known) < KNOWN_WITHIN_SECONDS
 
 
-async def test_what_is_deleted_is_forgotten_at_once(directory: Directory, database: Connection, tenancy: Tenancy) -> None:
+async def test_what_is_deleted_is_forgotten_at_once(
+    directory: Directory, database: Connection, tenancy: Tenancy
+) -> None:
     await tenancy.add_tenant("acme")
     key = await tenancy.add_key("acme", "admin")
     await until(lambda: directory.key(key) is not None)
@@ -202,7 +265,12 @@ async def test_what_is_deleted_is_forgotten_at_once(directory: Directory, databa
 
 
 async def test_a_directory_whose_connection_is_cut_goes_on_and_catches_up(
-    stack: Settings, names: Names, database: Connection, vault: Vault, tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
+    stack: Settings,
+    names: Names,
+    database: Connection,
+    vault: Vault,
+    tenancy: Tenancy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pids: list[int] = []
 
@@ -225,13 +293,17 @@ async def test_a_directory_whose_connection_is_cut_goes_on_and_catches_up(
             await until(lambda key=while_away: directory.key(key) is not None, 5)  # type: ignore[misc]
             assert directory.key(before) is not None
             later = await tenancy.add_key("acme", "read")
-            assert await until(lambda key=later: directory.key(key) is not None) < KNOWN_WITHIN_SECONDS, "it listens again"  # type: ignore[misc]
+            assert (
+                await until(lambda key=later: directory.key(key) is not None) < KNOWN_WITHIN_SECONDS
+            ), "it listens again"  # type: ignore[misc]
             assert len(pids) == times + 1
     finally:
         await directory.stop()
 
 
-async def test_without_a_database_a_directory_waits_and_says_that_it_is_not_loaded(names: Names, vault: Vault) -> None:
+async def test_without_a_database_a_directory_waits_and_says_that_it_is_not_loaded(
+    names: Names, vault: Vault
+) -> None:
     away = Directory(Postgres(dsn=Secret("postgresql://nobody@127.0.0.1:9/none")), names, vault)
     await away.start()
     try:
@@ -282,17 +354,25 @@ async def test_a_tenant_added_again_stays_as_it_was(tenancy: Tenancy, database: 
     await tenancy.add_tenant("acme")
     await tenancy.set_tenant("acme", {"language": "es", "rate": "2.5"})
     await tenancy.add_tenant("acme")
-    assert await tenancy.set_tenant("acme", {"trade": "dental"}) == TenantSettings(language="es", rate=2.5, trade="dental")
-    assert [row["action"] for row in await database.fetch("SELECT action FROM audit_log ORDER BY id")] == ["tenant_added", "tenant_set", "tenant_set"]
+    assert await tenancy.set_tenant("acme", {"trade": "dental"}) == TenantSettings(
+        language="es", rate=2.5, trade="dental"
+    )
+    assert [
+        row["action"] for row in await database.fetch("SELECT action FROM audit_log ORDER BY id")
+    ] == ["tenant_added", "tenant_set", "tenant_set"]
 
 
-@pytest.mark.parametrize("name", ["", "Acme", "-acme", "a b", "a:b", "a/b", "ñ", "a" * 64, "acme\n"])
+@pytest.mark.parametrize(
+    "name", ["", "Acme", "-acme", "a b", "a:b", "a/b", "ñ", "a" * 64, "acme\n"]
+)
 async def test_a_name_that_is_none_is_refused(name: str, tenancy: Tenancy) -> None:
     with pytest.raises(TenancyError):
         await tenancy.add_tenant(name)
 
 
-async def test_nothing_is_added_to_a_tenant_that_is_not_there(tenancy: Tenancy, database: Connection) -> None:
+async def test_nothing_is_added_to_a_tenant_that_is_not_there(
+    tenancy: Tenancy, database: Connection
+) -> None:
     for attempt in (
         tenancy.set_tenant("nobody", {"language": "es"}),
         tenancy.add_endpoint("nobody", "ycloud", secret=None, unsigned=False, api_key=None),
@@ -303,7 +383,9 @@ async def test_nothing_is_added_to_a_tenant_that_is_not_there(tenancy: Tenancy, 
     assert await database.fetchval("SELECT count(*) FROM audit_log") == 0
 
 
-async def test_a_wrong_value_a_wrong_provider_and_an_unknown_token_are_refused(tenancy: Tenancy) -> None:
+async def test_a_wrong_value_a_wrong_provider_and_an_unknown_token_are_refused(
+    tenancy: Tenancy,
+) -> None:
     await tenancy.add_tenant("acme")
     for attempt in (
         tenancy.set_tenant("acme", {"rate": "often"}),
@@ -314,9 +396,13 @@ async def test_a_wrong_value_a_wrong_provider_and_an_unknown_token_are_refused(t
             await attempt
 
 
-async def test_the_last_secret_of_an_endpoint_cannot_be_dropped_nor_an_unknown_one(tenancy: Tenancy) -> None:
+async def test_the_last_secret_of_an_endpoint_cannot_be_dropped_nor_an_unknown_one(
+    tenancy: Tenancy,
+) -> None:
     await tenancy.add_tenant("acme")
-    endpoint = await tenancy.add_endpoint("acme", "ycloud", secret=None, unsigned=False, api_key=None)
+    endpoint = await tenancy.add_endpoint(
+        "acme", "ycloud", secret=None, unsigned=False, api_key=None
+    )
     (first,) = endpoint.secrets
     for drop in (first, "unknown"):
         with pytest.raises(TenancyError):
@@ -326,52 +412,93 @@ async def test_the_last_secret_of_an_endpoint_cannot_be_dropped_nor_an_unknown_o
     assert (left.secrets, new, first.startswith("whsec_")) == ((second,), None, True)
 
 
-async def test_no_token_secret_or_key_stands_in_a_table_as_it_is(tenancy: Tenancy, database: Connection) -> None:
+async def test_no_token_secret_or_key_stands_in_a_table_as_it_is(
+    tenancy: Tenancy, database: Connection
+) -> None:
     await tenancy.add_tenant("acme")
     await tenancy.set_tenant("acme", {"openai_key": "sk-theirs"})
-    endpoint = await tenancy.add_endpoint("acme", "ycloud", secret="tell-nobody", unsigned=False, api_key="yk-theirs")
+    endpoint = await tenancy.add_endpoint(
+        "acme", "ycloud", secret="tell-nobody", unsigned=False, api_key="yk-theirs"
+    )
     key = await tenancy.add_key("acme", "chat")
     for table in ("tenants", "webhook_endpoints", "api_keys", "audit_log"):
         for row in await database.fetch(f"SELECT * FROM {table}"):
             whole = repr(tuple(row)).encode()
-            assert not any(secret.encode() in whole for secret in (endpoint.token, "tell-nobody", "yk-theirs", "sk-theirs", key)), table
+            assert not any(
+                secret.encode() in whole
+                for secret in (endpoint.token, "tell-nobody", "yk-theirs", "sk-theirs", key)
+            ), table
 
 
 async def test_every_generation_is_higher_than_all_before(tenancy: Tenancy) -> None:
-    first, second = await tenancy.next_generation("replay", "x"), await tenancy.next_generation("replay", "y")
+    first, second = (
+        await tenancy.next_generation("replay", "x"),
+        await tenancy.next_generation("replay", "y"),
+    )
     assert second > first > 0
 
 
 # --- answers of models
 
-ANSWER = RecordedAnswer(text="A cat.", refused=False, model="gpt-4o", input_tokens=85, output_tokens=3, cost_microusd=242, latency_ms=900)
-SECOND = RecordedAnswer(text="A dog.", refused=False, model="gpt-4o", input_tokens=85, output_tokens=4, cost_microusd=252, latency_ms=800)
+ANSWER = RecordedAnswer(
+    text="A cat.",
+    refused=False,
+    model="gpt-4o",
+    input_tokens=85,
+    output_tokens=3,
+    cost_microusd=242,
+    latency_ms=900,
+)
+SECOND = RecordedAnswer(
+    text="A dog.",
+    refused=False,
+    model="gpt-4o",
+    input_tokens=85,
+    output_tokens=4,
+    cost_microusd=252,
+    latency_ms=800,
+)
 KEY = AnswerKey(ACME, "ab" * 32, "recipe")
 
 
-async def test_the_first_answer_stands_and_every_paid_call_is_counted(stack: Settings, names: Names, database: Connection) -> None:
+async def test_the_first_answer_stands_and_every_paid_call_is_counted(
+    stack: Settings, names: Names, database: Connection
+) -> None:
     async with pooled(stack.postgres, names) as pool:
         results = AiResults(pool)
         assert await results.find(KEY) is None
         assert await results.record(KEY, "vision", "v1", ANSWER) == ANSWER
         assert await results.record(KEY, "vision", "v1", SECOND) == ANSWER
         assert await results.find(KEY) == ANSWER
-    usage = await database.fetch("SELECT tenant_id, kind, model, calls, input_tokens, output_tokens, cost_microusd FROM ai_usage")
+    usage = await database.fetch(
+        "SELECT tenant_id, kind, model, calls, input_tokens, output_tokens, cost_microusd FROM ai_usage"
+    )
     assert [tuple(row) for row in usage] == [("acme", "vision", "gpt-4o", 2, 170, 7, 494)]
 
 
-async def test_answers_recorded_at_once_are_one_answer(stack: Settings, names: Names, database: Connection) -> None:
+async def test_answers_recorded_at_once_are_one_answer(
+    stack: Settings, names: Names, database: Connection
+) -> None:
     async with pooled(stack.postgres, names, size=8) as pool:
         results = AiResults(pool)
-        returned = await asyncio.gather(*(results.record(KEY, "vision", "v1", one) for one in (ANSWER, SECOND) * 8))
+        returned = await asyncio.gather(
+            *(results.record(KEY, "vision", "v1", one) for one in (ANSWER, SECOND) * 8)
+        )
         assert set(returned) == {await results.find(KEY)}
     assert await database.fetchval("SELECT calls FROM ai_usage") == 16
 
 
 @pytest.mark.parametrize(
-    "other", [AnswerKey(TenantId("other"), KEY.sha256, KEY.recipe), AnswerKey(ACME, "cd" * 32, KEY.recipe), AnswerKey(ACME, KEY.sha256, "else")]
+    "other",
+    [
+        AnswerKey(TenantId("other"), KEY.sha256, KEY.recipe),
+        AnswerKey(ACME, "cd" * 32, KEY.recipe),
+        AnswerKey(ACME, KEY.sha256, "else"),
+    ],
 )
-async def test_an_answer_is_nobody_elses(other: AnswerKey, stack: Settings, names: Names, database: Connection) -> None:
+async def test_an_answer_is_nobody_elses(
+    other: AnswerKey, stack: Settings, names: Names, database: Connection
+) -> None:
     async with pooled(stack.postgres, names) as pool:
         await AiResults(pool).record(KEY, "vision", "v1", ANSWER)
         assert await AiResults(pool).find(other) is None
@@ -379,7 +506,10 @@ async def test_an_answer_is_nobody_elses(other: AnswerKey, stack: Settings, name
 
 async def test_without_a_database_an_answer_waits(names: Names) -> None:
     async with pooled(Postgres(dsn=Secret("postgresql://nobody@127.0.0.1:9/none")), names) as pool:
-        for attempt in (AiResults(pool).find(KEY), AiResults(pool).record(KEY, "vision", "v1", ANSWER)):
+        for attempt in (
+            AiResults(pool).find(KEY),
+            AiResults(pool).record(KEY, "vision", "v1", ANSWER),
+        ):
             with pytest.raises(Unavailable) as caught:
                 await attempt
             assert caught.value.what == "postgres"
@@ -388,7 +518,9 @@ async def test_without_a_database_an_answer_waits(names: Names) -> None:
 # --- which trouble is whose
 
 
-async def test_a_connection_ended_by_the_server_is_the_worlds_trouble(stack: Settings, names: Names) -> None:
+async def test_a_connection_ended_by_the_server_is_the_worlds_trouble(
+    stack: Settings, names: Names
+) -> None:
     connection = await connect(stack.postgres, names, "test")
     with pytest.raises(Exception) as caught:  # noqa: PT011, B017: which class it is depends on what the client reads first
         await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -406,7 +538,10 @@ async def test_a_connection_ended_by_the_server_is_the_worlds_trouble(stack: Set
         (asyncpg.AdminShutdownError(), True),
         (asyncpg.CannotConnectNowError(), True),
         (asyncpg.InterfaceError("connection is closed"), True),
-        (asyncpg.InterfaceError("cannot perform operation: another operation is in progress"), False),
+        (
+            asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
+            False,
+        ),
         (ConnectionRefusedError(), True),
         (TimeoutError(), True),
         (asyncpg.UndefinedTableError(), False),

@@ -24,7 +24,19 @@ from storage.postgres.vault import Vault
 from streams.local import kafka
 from streams.local.probes import answers
 from tests.integration.databases import schema
-from tests.integration.receivers import Proxy, Receiver, deliver, event, path, proxied, receiving, request, signed, unused_port, written
+from tests.integration.receivers import (
+    Proxy,
+    Receiver,
+    deliver,
+    event,
+    path,
+    proxied,
+    receiving,
+    request,
+    signed,
+    unused_port,
+    written,
+)
 from tests.integration.waiting import until
 from tests.unit.speaking import connected
 
@@ -46,7 +58,9 @@ class World:
 
     async def endpoint(self, tenant: str = "acme", provider: str = "ycloud") -> Endpoint:
         await self.tenancy.add_tenant(tenant)
-        return await self.tenancy.add_endpoint(tenant, provider, secret=None, unsigned=False, api_key=None)
+        return await self.tenancy.add_endpoint(
+            tenant, provider, secret=None, unsigned=False, api_key=None
+        )
 
     def written(self) -> set[str]:
         return {record.message_key.split(":", 2)[2] for record in written(self.settings)}
@@ -58,7 +72,12 @@ async def world(stack: Settings, namespace: str) -> AsyncIterator[World]:
     names, there = Names(namespace), urlsplit(stack.postgres.dsn)
     async with proxied(there.hostname or "", there.port or 5432) as proxy:
         dsn = Secret(stack.postgres.dsn.replace(f":{there.port}/", f":{proxy.port}/"))
-        settings = replace(stack, namespace=namespace, postgres=replace(stack.postgres, dsn=dsn), secrets=Secrets(key=Secret(key)))
+        settings = replace(
+            stack,
+            namespace=namespace,
+            postgres=replace(stack.postgres, dsn=dsn),
+            secrets=Secrets(key=Secret(key)),
+        )
         await asyncio.to_thread(apply_topics, settings.kafka, names)
         async with schema(stack.postgres, names) as connection:
             yield World(settings, Tenancy(connection, Vault(key)), proxy)
@@ -85,7 +104,12 @@ class Broker:
         argv = kafka.prepare(folder / "data", port=port, controller_port=unused_port(), say=print)
         with (folder / "log").open("wb") as log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        self.settings = Kafka(bootstrap_servers=f"127.0.0.1:{port}", partitions=2, replication_factor=1, min_insync_replicas=1)
+        self.settings = Kafka(
+            bootstrap_servers=f"127.0.0.1:{port}",
+            partitions=2,
+            replication_factor=1,
+            min_insync_replicas=1,
+        )
         deadline = time.monotonic() + 60
         while not answers(f"kafka://127.0.0.1:{port}"):
             assert time.monotonic() < deadline, (folder / "log").read_text()
@@ -104,7 +128,9 @@ async def test_bodies_up_to_the_limit_reach_the_topic_and_slow_requests_hold_bac
     world: World, client: httpx.AsyncClient, tmp_path: Path, broker: "Future[Broker]"
 ) -> None:
     endpoint = await world.endpoint()
-    with receiving(world.settings, tmp_path, max_body_bytes=LIMIT, header_seconds=2.0, body_seconds=1.0) as receiver:
+    with receiving(
+        world.settings, tmp_path, max_body_bytes=LIMIT, header_seconds=2.0, body_seconds=1.0
+    ) as receiver:
         await receiver.wait_ready()
         port = receiver.settings.receiver.port
 
@@ -118,11 +144,15 @@ async def test_bodies_up_to_the_limit_reach_the_topic_and_slow_requests_hold_bac
                 yield chunked[start : start + 1000]
 
         chunked = event("chunked", LIMIT)
-        answer = await client.post(receiver.url + path(endpoint), content=pieces(), headers=signed(endpoint, chunked))
+        answer = await client.post(
+            receiver.url + path(endpoint), content=pieces(), headers=signed(endpoint, chunked)
+        )
         assert answer.status_code == 200
 
         async with connected(port) as pipelining:
-            await pipelining.say(b"".join(request(endpoint, event(f"piped-{n}", n * 100)) for n in range(20)))
+            await pipelining.say(
+                b"".join(request(endpoint, event(f"piped-{n}", n * 100)) for n in range(20))
+            )
             assert [(await pipelining.hear())[0] for _ in range(20)] == [200] * 20
 
         async with connected(port) as slow_body, connected(port) as slow_head:
@@ -139,10 +169,14 @@ async def test_bodies_up_to_the_limit_reach_the_topic_and_slow_requests_hold_bac
                 assert (await asyncio.wait_for(reader.read(), 20)).startswith(b"HTTP/1.1 408 ")
                 writer.close()
 
-        found = {record.message_key.split(":", 2)[2]: record.body for record in written(world.settings)}
+        found = {
+            record.message_key.split(":", 2)[2]: record.body for record in written(world.settings)
+        }
         assert found["exact"] == exact
         assert found["chunked"] == chunked
-        assert found.keys() == {"exact", "chunked", "after", "quick"} | {f"piped-{n}" for n in range(20)}
+        assert found.keys() == {"exact", "chunked", "after", "quick"} | {
+            f"piped-{n}" for n in range(20)
+        }
         assert endpoint.token not in receiver.log()
 
 
@@ -182,14 +216,19 @@ async def test_endpoints_are_known_and_secrets_end_within_two_seconds_and_the_co
             assert secret not in receiver.log()
 
 
-async def test_until_postgres_was_there_once_nobody_is_refused(world: World, client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_until_postgres_was_there_once_nobody_is_refused(
+    world: World, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
     endpoint = await world.endpoint()
     await world.proxy.cut()
     with receiving(world.settings, tmp_path) as receiver:
         await until(lambda: receiver.answers("/livez", 200), 30)
         assert await receiver.answers("/readyz", 503)
         assert await deliver(client, receiver, endpoint, event("early")) == 503
-        assert await deliver(client, receiver, replace(endpoint, token="unknown"), event("early")) == 503
+        assert (
+            await deliver(client, receiver, replace(endpoint, token="unknown"), event("early"))
+            == 503
+        )
         await world.proxy.mend()
         await receiver.wait_ready()
         assert await deliver(client, receiver, endpoint, event("late")) == 200
@@ -208,7 +247,10 @@ async def test_a_frozen_kafka_is_503_in_time_and_not_ready_and_forgotten_when_it
     endpoint = await world.endpoint()
     with silent_server() as address:
         nowhere = replace(settings, kafka=replace(settings.kafka, bootstrap_servers=address))
-        with receiving(settings, tmp_path, ack_seconds=ACK_SECONDS) as receiver, receiving(nowhere, tmp_path, ack_seconds=ACK_SECONDS) as deaf:
+        with (
+            receiving(settings, tmp_path, ack_seconds=ACK_SECONDS) as receiver,
+            receiving(nowhere, tmp_path, ack_seconds=ACK_SECONDS) as deaf,
+        ):
             await receiver.wait_ready()
             assert await deliver(client, receiver, endpoint, event("before")) == 200
             frozen.process.send_signal(signal.SIGSTOP)
@@ -222,18 +264,27 @@ async def test_a_frozen_kafka_is_503_in_time_and_not_ready_and_forgotten_when_it
                 return await deliver(client, receiver, endpoint, event("after")) == 200
 
             await until(is_taken, 30)
-            assert {"before", "after"} <= {record.message_key.split(":", 2)[2] for record in written(settings)}
+            assert {"before", "after"} <= {
+                record.message_key.split(":", 2)[2] for record in written(settings)
+            }
 
             await until(lambda: deaf.answers("/livez", 200), 30)
             assert await deaf.answers("/readyz", 503)
             await all_are_asked_to_come_again(client, deaf, endpoint)
 
 
-async def all_are_asked_to_come_again(client: httpx.AsyncClient, receiver: Receiver, endpoint: Endpoint) -> None:
+async def all_are_asked_to_come_again(
+    client: httpx.AsyncClient, receiver: Receiver, endpoint: Endpoint
+) -> None:
     began, body = time.monotonic(), event("lost")
-    sent = [client.post(receiver.url + path(endpoint), content=body, headers=signed(endpoint, body)) for _ in range(50)]
+    sent = [
+        client.post(receiver.url + path(endpoint), content=body, headers=signed(endpoint, body))
+        for _ in range(50)
+    ]
     found = await asyncio.gather(*sent)
-    assert {(answer.status_code, answer.headers.get("retry-after")) for answer in found} == {(503, "1")}
+    assert {(answer.status_code, answer.headers.get("retry-after")) for answer in found} == {
+        (503, "1")
+    }
     assert time.monotonic() - began < ACK_SECONDS + MARGIN_SECONDS
 
 
@@ -244,7 +295,9 @@ def silent_server() -> Iterator[str]:
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-async def test_concurrent_requests_share_batches_and_a_lone_one_waits_for_nobody(world: World, client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_concurrent_requests_share_batches_and_a_lone_one_waits_for_nobody(
+    world: World, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
     endpoint = await world.endpoint()
     many = 400
     with receiving(world.settings, tmp_path) as receiver:
@@ -271,10 +324,14 @@ async def test_concurrent_requests_share_batches_and_a_lone_one_waits_for_nobody
 # --- memory
 
 
-async def test_many_large_bodies_are_held_within_the_budget_and_refused_beyond(world: World, client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_many_large_bodies_are_held_within_the_budget_and_refused_beyond(
+    world: World, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
     size, budget, flood = 1024 * 1024, 16 * 1024 * 1024, 60
     endpoints = [await world.endpoint(tenant) for tenant in ("acme", "other")]
-    with receiving(world.settings, tmp_path, max_pending_bytes=budget, body_seconds=60.0) as receiver:
+    with receiving(
+        world.settings, tmp_path, max_pending_bytes=budget, body_seconds=60.0
+    ) as receiver:
         await receiver.wait_ready()
         port = receiver.settings.receiver.port
         before = receiver.resident_bytes()
@@ -285,14 +342,18 @@ async def test_many_large_bodies_are_held_within_the_budget_and_refused_beyond(w
             async with connected(port) as connection:
                 await connection.say(whole[:-1])
                 hearing = asyncio.create_task(connection.hear())
-                await asyncio.wait({hearing, asyncio.create_task(full.wait())}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    {hearing, asyncio.create_task(full.wait())}, return_when=asyncio.FIRST_COMPLETED
+                )
                 if not hearing.done():
                     await connection.say(whole[-1:])
                 return (await hearing)[0]
 
         full = asyncio.Event()
         flooding = [asyncio.create_task(one(n)) for n in range(flood)]
-        await until(lambda: sum(task.done() for task in flooding) >= flood - budget // size, 30, "refusals")
+        await until(
+            lambda: sum(task.done() for task in flooding) >= flood - budget // size, 30, "refusals"
+        )
         held = receiver.resident_bytes() - before
         strangers = replace(endpoints[0], token="unknown")
         assert await deliver(client, receiver, strangers, event("stranger", size)) == 401
@@ -328,8 +389,12 @@ class Load:
         self._clients: list[asyncio.Task[None]] = []
 
     def start(self, kept: int, fresh: int) -> None:
-        self._clients = [asyncio.create_task(self._deliver(f"k{n}", keep=True)) for n in range(kept)]
-        self._clients += [asyncio.create_task(self._deliver(f"f{n}", keep=False)) for n in range(fresh)]
+        self._clients = [
+            asyncio.create_task(self._deliver(f"k{n}", keep=True)) for n in range(kept)
+        ]
+        self._clients += [
+            asyncio.create_task(self._deliver(f"f{n}", keep=False)) for n in range(fresh)
+        ]
 
     async def stop(self) -> None:
         self._ending.set()
@@ -341,7 +406,12 @@ class Load:
         while not self._ending.is_set():
             if connection is None:
                 try:
-                    connection, used = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", self._port), 10), False
+                    connection, used = (
+                        await asyncio.wait_for(
+                            asyncio.open_connection("127.0.0.1", self._port), 10
+                        ),
+                        False,
+                    )
                 except (ConnectionRefusedError, TimeoutError):
                     self.turned_away += 1
                     return
@@ -375,7 +445,9 @@ class Load:
             connection[1].close()
 
 
-async def test_an_end_in_mid_traffic_loses_nothing_and_refuses_nobody_who_was_let_in(world: World, tmp_path: Path) -> None:
+async def test_an_end_in_mid_traffic_loses_nothing_and_refuses_nobody_who_was_let_in(
+    world: World, tmp_path: Path
+) -> None:
     endpoint = await world.endpoint()
     with receiving(world.settings, tmp_path) as receiver:
         await receiver.wait_ready()
@@ -400,9 +472,14 @@ async def test_an_end_in_mid_traffic_loses_nothing_and_refuses_nobody_who_was_le
     assert load.accepted | {"slow", "silent"} <= world.written()
 
 
-async def test_receivers_at_one_port_are_replaced_one_by_one_and_no_client_notices(world: World, tmp_path: Path) -> None:
+async def test_receivers_at_one_port_are_replaced_one_by_one_and_no_client_notices(
+    world: World, tmp_path: Path
+) -> None:
     endpoint = await world.endpoint()
-    with receiving(world.settings, tmp_path) as first, receiving(world.settings, tmp_path, port=first.settings.receiver.port) as second:
+    with (
+        receiving(world.settings, tmp_path) as first,
+        receiving(world.settings, tmp_path, port=first.settings.receiver.port) as second,
+    ):
         port = first.settings.receiver.port
         await second.wait_listening(2)
         await first.wait_ready()

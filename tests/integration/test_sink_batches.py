@@ -28,7 +28,9 @@ RECORDS = KEYS * VERSIONS
 
 
 @pytest.fixture
-async def loaded(stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Settings, Connection]]:
+async def loaded(
+    stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Settings, Connection]]:
     """One partition of enriched-messages with the versions of each message in order, and batches that are much smaller."""
     settings = msgspec.structs.replace(stack, namespace=namespace)
     names = Names(namespace)
@@ -36,8 +38,14 @@ async def loaded(stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatc
     producer = Producer(plain_producer_config(settings.kafka))
     for version in range(1, VERSIONS + 1):
         for number in range(KEYS):
-            one = message(message_key=MessageKey(f"acme:ycloud:{number}"), provider_message_id=str(number), version=version)
-            producer.produce(names.topic("enriched-messages"), encode(one), one.message_key.encode(), 0)
+            one = message(
+                message_key=MessageKey(f"acme:ycloud:{number}"),
+                provider_message_id=str(number),
+                version=version,
+            )
+            producer.produce(
+                names.topic("enriched-messages"), encode(one), one.message_key.encode(), 0
+            )
     assert await asyncio.to_thread(producer.flush, 30) == 0
     monkeypatch.setattr(connector, "BATCH_RECORDS", BATCH)
     async with schema(settings.postgres, names) as database:
@@ -45,7 +53,11 @@ async def loaded(stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatc
 
 
 async def positions(database: Connection) -> int:
-    return int(await database.fetchval("SELECT coalesce(sum(greatest(next_offset, 0)), 0) FROM sink_offsets"))
+    return int(
+        await database.fetchval(
+            "SELECT coalesce(sum(greatest(next_offset, 0)), 0) FROM sink_offsets"
+        )
+    )
 
 
 async def versions(database: Connection) -> list[int]:
@@ -64,7 +76,9 @@ async def at_work(settings: Settings) -> AsyncIterator[Sink]:
             await running
 
 
-async def test_every_batch_is_written_and_the_last_version_is_the_row(loaded: tuple[Settings, Connection]) -> None:
+async def test_every_batch_is_written_and_the_last_version_is_the_row(
+    loaded: tuple[Settings, Connection],
+) -> None:
     settings, database = loaded
 
     async def whole() -> bool:
@@ -122,9 +136,15 @@ def produce(settings: Settings, begin: int, end: int) -> None:
     """A message each, over all partitions in turn."""
     producer = Producer(plain_producer_config(settings.kafka))
     for number in range(begin, end):
-        one = message(message_key=MessageKey(f"acme:ycloud:n{number}"), provider_message_id=f"n{number}", version=1)
+        one = message(
+            message_key=MessageKey(f"acme:ycloud:n{number}"),
+            provider_message_id=f"n{number}",
+            version=1,
+        )
         topic = Names(settings.namespace).topic("enriched-messages")
-        producer.produce(topic, encode(one), one.message_key.encode(), number % settings.kafka.partitions)
+        producer.produce(
+            topic, encode(one), one.message_key.encode(), number % settings.kafka.partitions
+        )
     assert producer.flush(30) == 0
 
 
@@ -142,7 +162,12 @@ async def test_partitions_that_come_and_go_while_postgres_is_away_lose_nothing_a
 
     async def rows(count: int) -> None:
         async def there() -> bool:
-            return await database.fetchval("SELECT count(*) FROM chat_messages WHERE message_key LIKE 'acme:ycloud:n%'") == count
+            return (
+                await database.fetchval(
+                    "SELECT count(*) FROM chat_messages WHERE message_key LIKE 'acme:ycloud:n%'"
+                )
+                == count
+            )
 
         await until(there, 60)
 
@@ -164,13 +189,17 @@ async def test_partitions_that_come_and_go_while_postgres_is_away_lose_nothing_a
         await asyncio.to_thread(produce, settings, 40, 80)
         postgres.open = True
         await rows(80)
-        await asyncio.to_thread(produce, settings, 80, 120)  # all partitions are read, also those that went and came back
+        await asyncio.to_thread(
+            produce, settings, 80, 120
+        )  # all partitions are read, also those that went and came back
         await rows(120)
         first.stop()
         await runs[0]
 
 
-async def test_a_sink_is_told_to_stop_while_postgres_is_away(loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_sink_is_told_to_stop_while_postgres_is_away(
+    loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings, database = loaded
     postgres = Ajar(monkeypatch)
     async with at_work(settings):
@@ -181,12 +210,24 @@ async def test_a_sink_is_told_to_stop_while_postgres_is_away(loaded: tuple[Setti
 async def test_what_is_set_aside_keeps_its_headers(loaded: tuple[Settings, Connection]) -> None:
     settings, database = loaded
     producer = Producer(plain_producer_config(settings.kafka))
-    headers: list[tuple[str, str | bytes | None]] = [("tenant", b"acme"), ("generation", b"7"), ("empty", None)]
-    producer.produce(Names(settings.namespace).topic("enriched-messages"), b"no avro", b"acme:ycloud:1", 1, headers=headers)
+    headers: list[tuple[str, str | bytes | None]] = [
+        ("tenant", b"acme"),
+        ("generation", b"7"),
+        ("empty", None),
+    ]
+    producer.produce(
+        Names(settings.namespace).topic("enriched-messages"),
+        b"no avro",
+        b"acme:ycloud:1",
+        1,
+        headers=headers,
+    )
     assert await asyncio.to_thread(producer.flush, 30) == 0
 
     async def stored() -> str | None:
-        found: str | None = await database.fetchval("SELECT headers FROM quarantined_messages WHERE stage = 'sink'")
+        found: str | None = await database.fetchval(
+            "SELECT headers FROM quarantined_messages WHERE stage = 'sink'"
+        )
         return found
 
     async def there() -> bool:
@@ -212,10 +253,14 @@ async def test_a_sink_is_told_to_stop_while_it_cannot_take_partitions_over(
         await until(lambda: len(tries) > 1, 60)
 
 
-async def test_a_sink_whose_place_in_the_group_another_one_took_ends(loaded: tuple[Settings, Connection]) -> None:
+async def test_a_sink_whose_place_in_the_group_another_one_took_ends(
+    loaded: tuple[Settings, Connection],
+) -> None:
     """The client says so with an error that ends it for good, and gives nothing more: a sink that went on would stand still."""
     settings, database = loaded
-    settings = msgspec.structs.replace(settings, worker=msgspec.structs.replace(settings.worker, name="one"))
+    settings = msgspec.structs.replace(
+        settings, worker=msgspec.structs.replace(settings.worker, name="one")
+    )
     names = Names(settings.namespace)
     group = names.group("sink")
     other = Consumer(reader_config(settings.kafka, group) | {"group.instance.id": f"{group}-one"})

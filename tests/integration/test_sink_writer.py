@@ -34,7 +34,14 @@ class Sink:
     def work(self, *records: EnrichedMessage | Quarantined | Receipt) -> Work:
         placed = []
         for record in records:
-            placed.append(Placed(Source(topic=TOPIC, partition=0, offset=self.offset), record, b"acme:ycloud:x", encode(record)))
+            placed.append(
+                Placed(
+                    Source(topic=TOPIC, partition=0, offset=self.offset),
+                    record,
+                    b"acme:ycloud:x",
+                    encode(record),
+                )
+            )
             self.offset += 1
         return Work(placed, {(TOPIC, 0): Position(TOPIC, 0, self.offset, self.epoch)})
 
@@ -66,13 +73,19 @@ async def row(database: Connection) -> tuple[Any, ...]:
 
 
 async def position(database: Connection) -> int:
-    return int(await database.fetchval("SELECT next_offset FROM sink_offsets WHERE topic = $1 AND partition = 0", TOPIC))
+    return int(
+        await database.fetchval(
+            "SELECT next_offset FROM sink_offsets WHERE topic = $1 AND partition = 0", TOPIC
+        )
+    )
 
 
 # the guard
 
 
-async def test_a_higher_version_replaces_a_row_and_a_lower_one_does_not(sink: Sink, database: Connection) -> None:
+async def test_a_higher_version_replaces_a_row_and_a_lower_one_does_not(
+    sink: Sink, database: Connection
+) -> None:
     await sink.write(message(version=2, content="two"))
     written = await sink.write(message(version=1, content="one"))
     assert (await row(database), written.rows, written.unchanged) == ((2, "two"), 0, 1)
@@ -80,12 +93,20 @@ async def test_a_higher_version_replaces_a_row_and_a_lower_one_does_not(sink: Si
     assert await row(database) == (3, "three")
 
 
-async def test_of_the_versions_in_one_batch_the_highest_is_the_row(sink: Sink, database: Connection) -> None:
-    await sink.write(message(version=1, content="one"), message(version=3, content="three"), message(version=2, content="two"))
+async def test_of_the_versions_in_one_batch_the_highest_is_the_row(
+    sink: Sink, database: Connection
+) -> None:
+    await sink.write(
+        message(version=1, content="one"),
+        message(version=3, content="three"),
+        message(version=2, content="two"),
+    )
     assert await row(database) == (3, "three")
 
 
-async def test_a_delivery_after_the_horizon_changes_no_row_but_a_replay_does(sink: Sink, database: Connection) -> None:
+async def test_a_delivery_after_the_horizon_changes_no_row_but_a_replay_does(
+    sink: Sink, database: Connection
+) -> None:
     await sink.write(message(version=1, content="first"))
     later = NOW + timedelta(days=9)
     assert (await sink.write(message(version=3, content="again", received_at=later))).unchanged == 1
@@ -102,45 +123,73 @@ async def test_rows_and_position_are_written_together(sink: Sink, database: Conn
     assert (await row(database), await position(database)) == ((1, "a"), 1)
 
 
-async def test_a_second_owner_fences_the_first_and_nothing_of_its_batch_is_kept(sink: Sink, database: Connection) -> None:
+async def test_a_second_owner_fences_the_first_and_nothing_of_its_batch_is_kept(
+    sink: Sink, database: Connection
+) -> None:
     await owner(database)
     with pytest.raises(Fenced):
         await sink.write(message(content="late"))
     assert await database.fetchval("SELECT count(*) FROM chat_messages") == 0
 
 
-async def test_a_batch_that_was_committed_without_our_hearing_of_it_is_not_written_twice(sink: Sink, database: Connection) -> None:
+async def test_a_batch_that_was_committed_without_our_hearing_of_it_is_not_written_twice(
+    sink: Sink, database: Connection
+) -> None:
     work = sink.work(a_receipt(line(0), line(1, outcome="duplicate")))
     await sink.writer.write(work)
     again = await sink.writer.write(work)
-    assert (again.rows, await database.fetchval("SELECT deliveries FROM inbound_messages")) == (0, 2)
+    assert (again.rows, await database.fetchval("SELECT deliveries FROM inbound_messages")) == (
+        0,
+        2,
+    )
 
 
 # what does not fit
 
 
-async def test_one_row_that_cannot_be_stored_is_set_aside_and_its_neighbours_land(sink: Sink, database: Connection) -> None:
+async def test_one_row_that_cannot_be_stored_is_set_aside_and_its_neighbours_land(
+    sink: Sink, database: Connection
+) -> None:
     good = [message(message_key=f"acme:ycloud:w{n}", provider_message_id=f"w{n}") for n in range(9)]
     bad = message(message_key="acme:ycloud:bad", content_attributes="{not json")
     written = await sink.write(*good[:4], bad, *good[4:])
-    assert {r["message_key"] for r in await database.fetch("SELECT message_key FROM chat_messages")} == {m.message_key for m in good}
-    assert ([placed.record for placed, _ in sink.set_aside], written.unstorable, await position(database)) == ([bad], 1, 10)
+    assert {
+        r["message_key"] for r in await database.fetch("SELECT message_key FROM chat_messages")
+    } == {m.message_key for m in good}
+    assert (
+        [placed.record for placed, _ in sink.set_aside],
+        written.unstorable,
+        await position(database),
+    ) == ([bad], 1, 10)
 
 
-async def test_when_the_quarantine_does_not_take_it_nothing_is_committed(sink: Sink, database: Connection) -> None:
+async def test_when_the_quarantine_does_not_take_it_nothing_is_committed(
+    sink: Sink, database: Connection
+) -> None:
     async def broken(refused: Sequence[tuple[Placed, str]]) -> None:
         raise OSError("kafka is away")
 
     sink.writer._set_aside = broken
     with pytest.raises(OSError):
-        await sink.write(message(message_key="acme:ycloud:bad", content_attributes="{not json"), message())
-    assert (await database.fetchval("SELECT count(*) FROM chat_messages"), await position(database)) == (0, -1)
+        await sink.write(
+            message(message_key="acme:ycloud:bad", content_attributes="{not json"), message()
+        )
+    assert (
+        await database.fetchval("SELECT count(*) FROM chat_messages"),
+        await position(database),
+    ) == (0, -1)
 
 
 # receipts
 
 
-def line(offset: int, key: bytes = b"acme:ycloud:w1", outcome: str = "forwarded", reason: str = "", generation: int = 0) -> Line:
+def line(
+    offset: int,
+    key: bytes = b"acme:ycloud:w1",
+    outcome: str = "forwarded",
+    reason: str = "",
+    generation: int = 0,
+) -> Line:
     return Line(offset, key, int(NOW.timestamp() * 1000), outcome, reason, generation)
 
 
@@ -154,7 +203,9 @@ async def outcomes(database: Connection) -> dict[str, tuple[str, str, int]]:
     return {r["message_key"]: (r["outcome"], r["reason"], r["deliveries"]) for r in found}
 
 
-async def test_every_raw_key_has_its_outcome_and_the_number_of_its_deliveries(sink: Sink, database: Connection) -> None:
+async def test_every_raw_key_has_its_outcome_and_the_number_of_its_deliveries(
+    sink: Sink, database: Connection
+) -> None:
     await sink.write(
         a_receipt(
             line(0),
@@ -176,8 +227,14 @@ async def test_every_raw_key_has_its_outcome_and_the_number_of_its_deliveries(si
     [
         ([[line(0, outcome="quarantined", reason="not_json")], [line(1)]], ("forwarded", "", 2)),
         ([[line(0)], [line(1, outcome="skipped", reason="update")]], ("forwarded", "", 2)),
-        ([[line(0)], [line(1, outcome="duplicate")], [line(2, outcome="duplicate")]], ("forwarded", "", 3)),
-        ([[line(0, outcome="quarantined", reason="not_json")], [line(1, generation=4)]], ("forwarded", "", 1)),
+        (
+            [[line(0)], [line(1, outcome="duplicate")], [line(2, outcome="duplicate")]],
+            ("forwarded", "", 3),
+        ),
+        (
+            [[line(0, outcome="quarantined", reason="not_json")], [line(1, generation=4)]],
+            ("forwarded", "", 1),
+        ),
         ([[line(0)], [line(1, generation=5)]], ("forwarded", "", 1)),
     ],
     ids=["poison, then good", "an update", "duplicates", "poison, replayed", "replayed"],
@@ -191,12 +248,19 @@ async def test_what_was_forwarded_once_stays_forwarded_and_a_replay_is_no_delive
 
 
 @pytest.mark.parametrize("is_receipt_first", [True, False])
-async def test_a_message_and_its_receipt_make_one_row_in_either_order(is_receipt_first: bool, sink: Sink, database: Connection) -> None:
+async def test_a_message_and_its_receipt_make_one_row_in_either_order(
+    is_receipt_first: bool, sink: Sink, database: Connection
+) -> None:
     first, second = a_receipt(line(41, b"acme:ycloud:wamid.1")), message()
     await (sink.write(first) if is_receipt_first else sink.write(second))
     await (sink.write(second) if is_receipt_first else sink.write(first))
     (found,) = await database.fetch("SELECT * FROM inbound_messages")
-    assert (found["outcome"], found["deliveries"], found["occurred_at"], found["offset"]) == ("forwarded", 1, NOW, 41)
+    assert (found["outcome"], found["deliveries"], found["occurred_at"], found["offset"]) == (
+        "forwarded",
+        1,
+        NOW,
+        41,
+    )
 
 
 async def test_receipts_of_other_stages_are_no_deliveries(sink: Sink, database: Connection) -> None:
@@ -204,7 +268,9 @@ async def test_receipts_of_other_stages_are_no_deliveries(sink: Sink, database: 
     assert await outcomes(database) == {}
 
 
-async def test_a_key_that_is_none_of_ours_is_kept_under_the_unknown_tenant(sink: Sink, database: Connection) -> None:
+async def test_a_key_that_is_none_of_ours_is_kept_under_the_unknown_tenant(
+    sink: Sink, database: Connection
+) -> None:
     await sink.write(a_receipt(line(0, b"\xff\0garbage", "quarantined", "record_undecodable")))
     (found,) = await database.fetch("SELECT tenant_id, provider, outcome FROM inbound_messages")
     assert tuple(found) == ("unknown", "unknown", "quarantined")

@@ -37,7 +37,10 @@ def quiet(commands: Commands, stage: Stage = STAGE) -> float:
 
 def standing(commands: Commands) -> list[tuple[str, str]]:
     async def read(connection: Connection) -> list[tuple[str, str]]:
-        return [(row["stage"], row["detail"]) for row in await connection.fetch(queries("stops")["standing_stops"])]
+        return [
+            (row["stage"], row["detail"])
+            for row in await connection.fetch(queries("stops")["standing_stops"])
+        ]
 
     return commands.database(read)
 
@@ -52,26 +55,36 @@ def test_a_stop_stands_until_a_person_resumes_its_stage(commands: Commands) -> N
     assert standing(commands) == [(STAGE, "why")]
     assert commands.json("resume", "assemble")["resumed"] == []
     assert resumed(commands, stop) is None
-    assert [one["detail"] for one in commands.json("resume", STAGE, "--quiet-minutes", "2")["resumed"]] == ["why"]
+    assert [
+        one["detail"] for one in commands.json("resume", STAGE, "--quiet-minutes", "2")["resumed"]
+    ] == ["why"]
     assert resumed(commands, stop) == pytest.approx(120, abs=60)
     assert standing(commands) == []
 
 
-def test_a_stop_that_is_gone_from_the_database_is_written_again_and_can_be_resumed(commands: Commands) -> None:
+def test_a_stop_that_is_gone_from_the_database_is_written_again_and_can_be_resumed(
+    commands: Commands,
+) -> None:
     stop = stopped(commands)
     forget_all(commands)
     assert resumed(commands, stop) is None
     assert standing(commands) == [(STAGE, "why")]
-    assert [one["detail"] for one in commands.json("resume", STAGE, "--quiet-minutes", "0")["resumed"]] == ["why"]
+    assert [
+        one["detail"] for one in commands.json("resume", STAGE, "--quiet-minutes", "0")["resumed"]
+    ] == ["why"]
     assert resumed(commands, stop) == 0
 
 
-def test_the_quiet_minutes_hold_for_the_stage_whichever_process_asks_and_for_no_other(commands: Commands) -> None:
+def test_the_quiet_minutes_hold_for_the_stage_whichever_process_asks_and_for_no_other(
+    commands: Commands,
+) -> None:
     assert quiet(commands) == 0
     resumed_one = stopped(commands)
     commands.json("resume", STAGE, "--quiet-minutes", "2")
     later = stopped(commands, "by a process that had not heard of it")
-    assert [quiet(commands), resumed(commands, resumed_one), resumed(commands, later)] == [pytest.approx(120, abs=60)] * 3
+    assert [quiet(commands), resumed(commands, resumed_one), resumed(commands, later)] == [
+        pytest.approx(120, abs=60)
+    ] * 3
     assert quiet(commands, "assemble") == 0
     assert resumed(commands, stopped(commands, stage="assemble"), "assemble") is None
 

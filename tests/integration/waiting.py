@@ -6,7 +6,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 20.0, what: str = "") -> float:
+async def until(
+    condition: Callable[[], bool] | Callable[[], Awaitable[bool]],
+    seconds: float = 20.0,
+    what: str = "",
+) -> float:
     """Returns after how many seconds it held. Fails when it does not in time."""
     began = time.monotonic()
     while True:

@@ -14,7 +14,9 @@ def versions_of(avro_dir: Path) -> dict[str, dict[str, Schema]]:
     """Record → file name → schema: what ids.json pins, and everything in `earlier/<Record>.v*.avsc`."""
     found: dict[str, dict[str, Schema]] = {}
     for entry in json.loads((avro_dir / "ids.json").read_text()).values():
-        found.setdefault(entry["record"], {})[entry["file"]] = parse((avro_dir / entry["file"]).read_text())
+        found.setdefault(entry["record"], {})[entry["file"]] = parse(
+            (avro_dir / entry["file"]).read_text()
+        )
     for file in sorted((avro_dir / EARLIER).glob("*.v*.avsc")):
         record = file.name.partition(".")[0]
         found.setdefault(record, {})[f"{EARLIER}/{file.name}"] = parse(file.read_text())
@@ -33,4 +35,8 @@ def incompatibilities(avro_dir: Path) -> list[str]:
 
 def _why_not(reader: Schema, writer: Schema) -> str | None:
     result = ReaderWriterCompatibilityChecker().get_compatibility(reader, writer)  # type: ignore[no-untyped-call]
-    return None if result.compatibility is SchemaCompatibilityType.compatible else "; ".join(sorted(map(str, result.messages)))
+    return (
+        None
+        if result.compatibility is SchemaCompatibilityType.compatible
+        else "; ".join(sorted(map(str, result.messages)))
+    )

@@ -10,7 +10,9 @@ PINS = "fingerprints.json"
 
 def fingerprint(text: str) -> str:
     """sha256 of the schema without its docs, which may be bettered. Defaults count: a reader's answer depends on them."""
-    return hashlib.sha256(json.dumps(_without_docs(json.loads(text)), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(_without_docs(json.loads(text)), sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
 
 
 def _without_docs(node: Any) -> Any:
@@ -18,7 +20,11 @@ def _without_docs(node: Any) -> Any:
         case list():
             return [_without_docs(one) for one in node]
         case {"type": _}:
-            return {name: inner if name == "default" else _without_docs(inner) for name, inner in node.items() if name != "doc"}
+            return {
+                name: inner if name == "default" else _without_docs(inner)
+                for name, inner in node.items()
+                if name != "doc"
+            }
         case _:
             return node
 
@@ -36,4 +42,6 @@ def changed_in_place(avro_dir: Path) -> list[str]:
             found.append(
                 f"{entry['file']} changed under id {schema_id}: keep the old text as earlier/ under that id, give the new one an id of its own"
             )
-    return found + [f"id {gone} was pinned and is in ids.json no more" for gone in pins if gone not in ids]
+    return found + [
+        f"id {gone} was pinned and is in ids.json no more" for gone in pins if gone not in ids
+    ]

@@ -15,7 +15,9 @@ def test_no_schema_changed_behind_its_id() -> None:
 
 
 def _field(document: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = next(field for field in document["fields"] if field["name"] == "position")
+    found: dict[str, Any] = next(
+        field for field in document["fields"] if field["name"] == "position"
+    )
     return found
 
 
@@ -44,16 +46,23 @@ def copied(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("change", "seen"), [(_add_an_optional_field, 1), (_change_a_default, 1), (_change_the_order, 1), (_better_a_doc, 0)]
 )  # fmt: skip
-def test_an_edit_in_place_is_seen_although_every_version_could_read_it(change: Callable[[dict[str, Any]], None], seen: int, copied: Path) -> None:
+def test_an_edit_in_place_is_seen_although_every_version_could_read_it(
+    change: Callable[[dict[str, Any]], None], seen: int, copied: Path
+) -> None:
     document = json.loads((copied / "RawMessage.avsc").read_text())
     change(document)
     (copied / "RawMessage.avsc").write_text(json.dumps(document))
     found = changed_in_place(copied)
-    assert len(found) == seen and all("RawMessage.avsc changed under id 1" in line for line in found)
+    assert len(found) == seen and all(
+        "RawMessage.avsc changed under id 1" in line for line in found
+    )
 
 
 def test_an_id_that_is_new_or_gone_is_seen(copied: Path) -> None:
     pins = json.loads((copied / PINS).read_text())
     pins["99"] = pins.pop("7")
     (copied / PINS).write_text(json.dumps(pins))
-    assert [line.split(":")[0] for line in changed_in_place(copied)] == ["id 7 is new", "id 99 was pinned and is in ids.json no more"]
+    assert [line.split(":")[0] for line in changed_in_place(copied)] == [
+        "id 7 is new",
+        "id 99 was pinned and is in ids.json no more",
+    ]

@@ -11,14 +11,31 @@ BUSINESS, CUSTOMER = "+1 (415) 555-0123", "+1 202 555 0147"
 
 
 def ycloud(type: str = "whatsapp.inbound_message.received", /, **message: Any) -> dict[str, Any]:
-    name = "whatsappInboundMessage" if "inbound" in type or type == "whatsapp.smb.history" else "whatsappMessage"
-    ends = {"from": CUSTOMER, "to": BUSINESS} if name == "whatsappInboundMessage" else {"from": BUSINESS, "to": CUSTOMER}
-    return {"id": "evt_1", "type": type, "apiVersion": "v2", name: {"wamid": "wamid.1", **ends, **message}}
+    name = (
+        "whatsappInboundMessage"
+        if "inbound" in type or type == "whatsapp.smb.history"
+        else "whatsappMessage"
+    )
+    ends = (
+        {"from": CUSTOMER, "to": BUSINESS}
+        if name == "whatsappInboundMessage"
+        else {"from": BUSINESS, "to": CUSTOMER}
+    )
+    return {
+        "id": "evt_1",
+        "type": type,
+        "apiVersion": "v2",
+        name: {"wamid": "wamid.1", **ends, **message},
+    }
 
 
 def chatwoot(*attachments: dict[str, Any], **fields: Any) -> dict[str, Any]:
     event = {**payload("chatwoot", "api_channel_text_2026_02.json"), **fields}
-    return {**event, "content": fields.get("content"), "attachments": list(attachments)} if attachments else event
+    return (
+        {**event, "content": fields.get("content"), "attachments": list(attachments)}
+        if attachments
+        else event
+    )
 
 
 def verdict(event: dict[str, Any]) -> ChatMessage | Skip | Quarantine:
@@ -34,4 +51,11 @@ def understood(event: dict[str, Any]) -> ChatMessage:
 
 
 def text_of(fields: dict[str, Any]) -> dict[str, Any]:
-    return {"wamid": "wamid.1", "from": CUSTOMER, "to": BUSINESS, "type": "text", "text": {"body": "Hola"}, **fields}
+    return {
+        "wamid": "wamid.1",
+        "from": CUSTOMER,
+        "to": BUSINESS,
+        "type": "text",
+        "text": {"body": "Hola"},
+        **fields,
+    }

@@ -31,7 +31,9 @@ class MemoryLog:
     broken: bool = False
     sent: list[tuple[str, bytes, bytes, Headers, float]] = field(default_factory=list)
 
-    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float) -> None:
+    async def send(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float
+    ) -> None:
         if self.broken:
             raise RuntimeError("a bug")
         if self.away:
@@ -49,7 +51,13 @@ class MemoryDirectory:
     settings: TenantSettings = field(default_factory=TenantSettings)
     endpoints: dict[str, Endpoint] = field(
         default_factory=lambda: {
-            token: Endpoint(endpoint_id=f"ep_{provider}", token=token, tenant_id=ACME, provider=provider, secrets=SECRETS)
+            token: Endpoint(
+                endpoint_id=f"ep_{provider}",
+                token=token,
+                tenant_id=ACME,
+                provider=provider,
+                secrets=SECRETS,
+            )
             for provider, token in TOKENS.items()
         }
     )
@@ -81,10 +89,20 @@ class Application:
 
     def __init__(self, *, understanding: Understanding | None = None, **settings: Any) -> None:
         self.log, self.directory = MemoryLog(), MemoryDirectory()
-        self.receiver = Receiver(Settings(**settings), "raw-messages", self.log, self.directory, understanding or Understanding(identify, validate))
+        self.receiver = Receiver(
+            Settings(**settings),
+            "raw-messages",
+            self.log,
+            self.directory,
+            understanding or Understanding(identify, validate),
+        )
 
     async def request(
-        self, method: str, path: str, body: bytes | Iterable[bytes] = b"", headers: Mapping[str, str] | Sequence[tuple[str, str]] = ()
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] = b"",
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     ) -> Answer:
         chunks = [body] if isinstance(body, bytes) else list(body)
         sent: list[dict[str, Any]] = []
@@ -101,19 +119,36 @@ class Application:
             "type": "http",
             "method": method,
             "path": path,
-            "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs],
+            "headers": [
+                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs
+            ],
         }
         await self.receiver(scope, receive, send)
         start, content = sent
-        return Answer(start["status"], {n.decode(): v.decode() for n, v in start["headers"]}, content["body"])
+        return Answer(
+            start["status"], {n.decode(): v.decode() for n, v in start["headers"]}, content["body"]
+        )
 
     async def deliver(
-        self, provider: str, body: bytes, *, secret: str = SECRETS[0], at: float = 0, token: str | None = None, headers: Mapping[str, str] = {}
+        self,
+        provider: str,
+        body: bytes,
+        *,
+        secret: str = SECRETS[0],
+        at: float = 0,
+        token: str | None = None,
+        headers: Mapping[str, str] = {},
     ) -> Answer:
         """A signed delivery, `at` seconds from now."""
         path = f"/webhooks/{provider}/{TOKENS[provider] if token is None else token}"
-        return await self.request("POST", path, body, {**sign(provider, secret, body, int(time.time() + at)), **headers})
+        return await self.request(
+            "POST", path, body, {**sign(provider, secret, body, int(time.time() + at)), **headers}
+        )
 
-    async def chat(self, document: object, *, key: str = CHAT, headers: Mapping[str, str] = {}) -> Answer:
+    async def chat(
+        self, document: object, *, key: str = CHAT, headers: Mapping[str, str] = {}
+    ) -> Answer:
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        return await self.request("POST", "/chat", body, {"authorization": f"Bearer {key}", **headers})
+        return await self.request(
+            "POST", "/chat", body, {"authorization": f"Bearer {key}", **headers}
+        )

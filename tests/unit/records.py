@@ -43,7 +43,9 @@ def body(document: object) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode()
 
 
-def raw(provider: str = "ycloud", provider_id: str = "wamid.1", content: bytes = b"{}", **fields: Any) -> RawMessage:
+def raw(
+    provider: str = "ycloud", provider_id: str = "wamid.1", content: bytes = b"{}", **fields: Any
+) -> RawMessage:
     return RawMessage(
         **{
             "tenant_id": TENANT,
@@ -57,10 +59,21 @@ def raw(provider: str = "ycloud", provider_id: str = "wamid.1", content: bytes =
     )
 
 
-def arrival(of: RawMessage, offset: int = 41, generation: int = 0, value: bytes | None = None) -> Arrival:
+def arrival(
+    of: RawMessage, offset: int = 41, generation: int = 0, value: bytes | None = None
+) -> Arrival:
     """The raw record as dedupe meets it; `value` in its stead."""
-    routing = Routing(tenant_id=of.tenant_id, provider=of.provider, traceparent=TRACEPARENT, generation=generation)
-    return Arrival("raw-messages", 3, offset, of.message_key.encode(), encode(of) if value is None else value, routing.to_headers())
+    routing = Routing(
+        tenant_id=of.tenant_id, provider=of.provider, traceparent=TRACEPARENT, generation=generation
+    )
+    return Arrival(
+        "raw-messages",
+        3,
+        offset,
+        of.message_key.encode(),
+        encode(of) if value is None else value,
+        routing.to_headers(),
+    )
 
 
 def found(type: str = "image", **fields: Any) -> FoundAttachment:
@@ -84,7 +97,15 @@ def chat(*attachments: FoundAttachment, **fields: Any) -> ChatMessage:
 
 
 def attachment(index: int = 0, **fields: Any) -> Attachment:
-    return Attachment(**{"index": index, "type": "image", "status": "pending", "original_url": "https://files.example.com/one", **fields})
+    return Attachment(
+        **{
+            "index": index,
+            "type": "image",
+            "status": "pending",
+            "original_url": "https://files.example.com/one",
+            **fields,
+        }
+    )
 
 
 def message(*attachments: Attachment, generation: int = 0, **fields: Any) -> EnrichedMessage:
@@ -115,7 +136,12 @@ def message(*attachments: Attachment, generation: int = 0, **fields: Any) -> Enr
 
 def enrichment(kind: str, index: int | None = None, **fields: Any) -> Enrichment:
     """One fact; the stage is the one that says such things."""
-    stages = {"opened": "dedupe", "stored": "store_media", "described": "describe", "transcribed": "transcribe"}
+    stages = {
+        "opened": "dedupe",
+        "stored": "store_media",
+        "described": "describe",
+        "transcribed": "transcribe",
+    }
     return Enrichment(
         **{
             "tenant_id": TENANT,
@@ -138,7 +164,16 @@ def opened(of: EnrichedMessage, generation: int = 0) -> Enrichment:
 def stored(index: int = 0, **fields: Any) -> Enrichment:
     where = f"media/acme/{index}.jpg"
     return enrichment(
-        "stored", index, **{"object_key": where, "url": f"/{where}", "mime_type": "image/jpeg", "bytes": 48_211, "sha256": "ab" * 32, **fields}
+        "stored",
+        index,
+        **{
+            "object_key": where,
+            "url": f"/{where}",
+            "mime_type": "image/jpeg",
+            "bytes": 48_211,
+            "sha256": "ab" * 32,
+            **fields,
+        },
     )
 
 

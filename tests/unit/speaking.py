@@ -22,8 +22,14 @@ class Client:
         async with asyncio.timeout(DEADLINE):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
             status, *lines = head.split("\r\n")[:-2]
-            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-            return int(status.split()[1]), headers, await self._reader.readexactly(int(headers["content-length"]))
+            headers = {
+                name.lower(): value for name, _, value in (line.partition(": ") for line in lines)
+            }
+            return (
+                int(status.split()[1]),
+                headers,
+                await self._reader.readexactly(int(headers["content-length"])),
+            )
 
     async def hear_the_end(self) -> bytes:
         """All that still comes before the connection ends."""

@@ -35,7 +35,14 @@ class World:
             raise self.broken
         return self.known.get((tenant_id, sha256, recipe.id))
 
-    async def record(self, tenant_id: TenantId, message_key: MessageKey, sha256: str, recipe: Recipe, answer: Answer) -> Answer:
+    async def record(
+        self,
+        tenant_id: TenantId,
+        message_key: MessageKey,
+        sha256: str,
+        recipe: Recipe,
+        answer: Answer,
+    ) -> Answer:
         self.steps.append("record")
         return self.known.setdefault((tenant_id, sha256, recipe.id), answer)
 
@@ -57,11 +64,31 @@ def now() -> datetime:
 
 
 async def described(world: World, patience: Patience = FRESH, **fields: object) -> Enrichment:
-    return said(await describe(vision_job(**fields), recipe=RECIPE, eyes=world, results=world, patience=patience, source=SOURCE, now=now))
+    return said(
+        await describe(
+            vision_job(**fields),
+            recipe=RECIPE,
+            eyes=world,
+            results=world,
+            patience=patience,
+            source=SOURCE,
+            now=now,
+        )
+    )
 
 
 async def transcribed(world: World, patience: Patience = FRESH, **fields: object) -> Enrichment:
-    return said(await transcribe(audio_job(**fields), recipe=RECIPE, ears=world, results=world, patience=patience, source=SOURCE, now=now))
+    return said(
+        await transcribe(
+            audio_job(**fields),
+            recipe=RECIPE,
+            ears=world,
+            results=world,
+            patience=patience,
+            source=SOURCE,
+            now=now,
+        )
+    )
 
 
 def said(outcome: Forward) -> Enrichment:
@@ -72,21 +99,45 @@ def said(outcome: Forward) -> Enrichment:
 
 
 Verb = Callable[..., Awaitable[Enrichment]]
-BOTH = pytest.mark.parametrize(("verb", "kind", "stage"), [(described, "described", "describe"), (transcribed, "transcribed", "transcribe")])
+BOTH = pytest.mark.parametrize(
+    ("verb", "kind", "stage"),
+    [(described, "described", "describe"), (transcribed, "transcribed", "transcribe")],
+)
 
 
 @BOTH
-async def test_an_answer_is_recorded_before_it_is_forwarded_with_all_that_made_it(verb: Verb, kind: str, stage: str) -> None:
+async def test_an_answer_is_recorded_before_it_is_forwarded_with_all_that_made_it(
+    verb: Verb, kind: str, stage: str
+) -> None:
     world = World()
     found = await verb(world, index=2, generation=3)
     assert world.steps == ["find", "ask", "record"]
-    assert (found.kind, found.stage, found.index, found.generation, found.text, found.reason) == (kind, stage, 2, 3, "Un perro", None)
-    assert (found.model, found.recipe, found.prompt_version, found.cached) == ("gpt-4o-2024-11-20", "r1", "v1", False)
-    assert (found.input_tokens, found.output_tokens, found.cost_microusd, found.latency_ms) == (85, 7, 283, 1_200)
+    assert (found.kind, found.stage, found.index, found.generation, found.text, found.reason) == (
+        kind,
+        stage,
+        2,
+        3,
+        "Un perro",
+        None,
+    )
+    assert (found.model, found.recipe, found.prompt_version, found.cached) == (
+        "gpt-4o-2024-11-20",
+        "r1",
+        "v1",
+        False,
+    )
+    assert (found.input_tokens, found.output_tokens, found.cost_microusd, found.latency_ms) == (
+        85,
+        7,
+        283,
+        1_200,
+    )
 
 
 @BOTH
-async def test_the_same_content_under_the_same_recipe_is_asked_once_a_tenant(verb: Verb, kind: str, stage: str) -> None:
+async def test_the_same_content_under_the_same_recipe_is_asked_once_a_tenant(
+    verb: Verb, kind: str, stage: str
+) -> None:
     world = World()
     first, again = await verb(world), await verb(world, message_key="acme:ycloud:other")
     assert (first.cached, again.cached, again.text) == (False, True, first.text)
@@ -95,7 +146,9 @@ async def test_the_same_content_under_the_same_recipe_is_asked_once_a_tenant(ver
 
 
 @BOTH
-async def test_of_two_that_asked_at_once_the_recorded_answer_is_everyones(verb: Verb, kind: str, stage: str) -> None:
+async def test_of_two_that_asked_at_once_the_recorded_answer_is_everyones(
+    verb: Verb, kind: str, stage: str
+) -> None:
     class Overtaken(World):
         def _ask(self) -> Answer | Unfit:
             self.known[TenantId("acme"), "ab" * 32, "r1"] = Answer("Un gato", "gpt-4o")
@@ -105,11 +158,19 @@ async def test_of_two_that_asked_at_once_the_recorded_answer_is_everyones(verb: 
 
 
 @BOTH
-async def test_a_refusal_is_a_failure_with_its_reason_and_never_a_text(verb: Verb, kind: str, stage: str) -> None:
+async def test_a_refusal_is_a_failure_with_its_reason_and_never_a_text(
+    verb: Verb, kind: str, stage: str
+) -> None:
     world = World(Answer("", "gpt-4o", refused=True, input_tokens=85))
     for cached in (False, True):
         found = await verb(world)
-        assert (found.kind, found.reason, found.text, found.cached, found.input_tokens) == ("failed", "refused_by_model", None, cached, 85)
+        assert (found.kind, found.reason, found.text, found.cached, found.input_tokens) == (
+            "failed",
+            "refused_by_model",
+            None,
+            cached,
+            85,
+        )
 
 
 @BOTH
@@ -122,14 +183,23 @@ async def test_a_refusal_is_a_failure_with_its_reason_and_never_a_text(verb: Ver
         (Unfit("audio_too_short", skipped=True), "skipped"),
     ],
 )
-async def test_a_file_no_model_can_take_ends_at_once_and_costs_nothing(verb: Verb, kind: str, stage: str, unfit: Unfit, outcome: str) -> None:
+async def test_a_file_no_model_can_take_ends_at_once_and_costs_nothing(
+    verb: Verb, kind: str, stage: str, unfit: Unfit, outcome: str
+) -> None:
     world = World(unfit)
     found = await verb(world)
-    assert (found.kind, found.reason, found.cost_microusd, "record" in world.steps) == (outcome, unfit.reason, 0, False)
+    assert (found.kind, found.reason, found.cost_microusd, "record" in world.steps) == (
+        outcome,
+        unfit.reason,
+        0,
+        False,
+    )
 
 
 @BOTH
-async def test_a_model_that_is_away_is_asked_again_until_patience_is_over(verb: Verb, kind: str, stage: str) -> None:
+async def test_a_model_that_is_away_is_asked_again_until_patience_is_over(
+    verb: Verb, kind: str, stage: str
+) -> None:
     with pytest.raises(Unavailable) as caught:
         await verb(World(MODEL_AWAY), FRESH)
     assert caught.value is MODEL_AWAY
@@ -139,7 +209,9 @@ async def test_a_model_that_is_away_is_asked_again_until_patience_is_over(verb: 
 
 @BOTH
 @pytest.mark.parametrize("what", ["object_store", "postgres", "decoder"])
-async def test_trouble_of_our_own_waits_as_long_as_it_takes(verb: Verb, kind: str, stage: str, what: str) -> None:
+async def test_trouble_of_our_own_waits_as_long_as_it_takes(
+    verb: Verb, kind: str, stage: str, what: str
+) -> None:
     with pytest.raises(Unavailable, match=what):
         await verb(World(Unavailable(what)), SPENT)
     with pytest.raises(Unavailable, match=what):
@@ -147,7 +219,9 @@ async def test_trouble_of_our_own_waits_as_long_as_it_takes(verb: Verb, kind: st
 
 
 @BOTH
-async def test_a_model_that_came_back_after_all_patience_is_heard(verb: Verb, kind: str, stage: str) -> None:
+async def test_a_model_that_came_back_after_all_patience_is_heard(
+    verb: Verb, kind: str, stage: str
+) -> None:
     assert (await verb(World(), SPENT)).kind == kind
 
 

@@ -42,26 +42,50 @@ def receipt(place: Place, span: Span, *lines: Line, at: datetime = NOW) -> Recei
 
 def enriched(key: str, version: int, offset: int, **fields: Any) -> EnrichedMessage:
     return message(
-        message_key=key, version=version, source=msgspec.structs.replace(message().source, offset=offset), **{"status": "complete", **fields}
+        message_key=key,
+        version=version,
+        source=msgspec.structs.replace(message().source, offset=offset),
+        **{"status": "complete", **fields},
     )
 
 
 def topic() -> list[tuple[int, int, bytes, EnrichedMessage]]:
     """Versions as they stand in enriched-messages: a text, and an image in two steps."""
-    records = [enriched(TEXT, 1, 0), enriched(IMAGE, 1, 1, status="pending"), enriched(IMAGE, 2, 1, attachments=(attachment(status="described"),))]
-    return [(0, offset, record.message_key.encode(), record) for offset, record in enumerate(records)]
+    records = [
+        enriched(TEXT, 1, 0),
+        enriched(IMAGE, 1, 1, status="pending"),
+        enriched(IMAGE, 2, 1, attachments=(attachment(status="described"),)),
+    ]
+    return [
+        (0, offset, record.message_key.encode(), record) for offset, record in enumerate(records)
+    ]
 
 
 def installation() -> Facts:
     """A text, an image, a duplicate of each and a poison, all settled long ago."""
     keys = [TEXT, IMAGE, TEXT, IMAGE, POISON]
-    outcomes = [("forwarded", ""), ("forwarded", ""), ("duplicate", ""), ("duplicate", ""), ("quarantined", "not_json")]
-    lines = [line(offset, key, *outcome) for offset, (key, outcome) in enumerate(zip(keys, outcomes, strict=True))]
+    outcomes = [
+        ("forwarded", ""),
+        ("forwarded", ""),
+        ("duplicate", ""),
+        ("duplicate", ""),
+        ("quarantined", "not_json"),
+    ]
+    lines = [
+        line(offset, key, *outcome)
+        for offset, (key, outcome) in enumerate(zip(keys, outcomes, strict=True))
+    ]
     return Facts(
-        sources={RAW: {offset: seen(offset, key) for offset, key in enumerate(keys)}, MEDIA: {0: seen(0, IMAGE)}},
+        sources={
+            RAW: {offset: seen(offset, key) for offset, key in enumerate(keys)},
+            MEDIA: {0: seen(0, IMAGE)},
+        },
         receipts={
             RAW: [receipt(RAW, Span(0, 2), *lines[:2]), receipt(RAW, Span(2, 5), *lines[2:])],
-            MEDIA: [receipt(MEDIA, Span(0, 1), line(0, IMAGE, "admitted")), receipt(MEDIA, Span(1, 1), line(0, IMAGE, "forwarded"))],
+            MEDIA: [
+                receipt(MEDIA, Span(0, 1), line(0, IMAGE, "admitted")),
+                receipt(MEDIA, Span(1, 1), line(0, IMAGE, "forwarded")),
+            ],
         },
         receipt_ends={3: 4},
         versions=versions(topic()),
@@ -70,13 +94,22 @@ def installation() -> Facts:
         rows={TEXT: row(TEXT, 1), IMAGE: row(IMAGE, 2)},
         arrivals={TEXT: arrived(2), IMAGE: arrived(2), POISON: arrived(1, "quarantined")},
         quarantine_rows={("dedupe", "raw-messages", 3, 4)},
-        object_rows={OBJECT: {"tenant_id": "acme", "message_key": IMAGE, "bytes": 9, "stored_at": NOW}},
+        object_rows={
+            OBJECT: {"tenant_id": "acme", "message_key": IMAGE, "bytes": 9, "stored_at": NOW}
+        },
         objects={OBJECT: stored(OBJECT)},
     )
 
 
 def row(key: str, version: int, status: str = "complete") -> dict[str, Any]:
-    return {"tenant_id": "acme", "message_key": key, "version": version, "status": status, "received_at": NOW, "enriched_at": NOW}
+    return {
+        "tenant_id": "acme",
+        "message_key": key,
+        "version": version,
+        "status": status,
+        "received_at": NOW,
+        "enriched_at": NOW,
+    }
 
 
 def arrived(deliveries: int, outcome: str = "forwarded") -> dict[str, Any]:
@@ -87,7 +120,9 @@ def stored(key: str, size: int = 9) -> Stored:
     return Stored(key, size, "image/jpeg", "e", NOW)
 
 
-def audited(facts: Facts, accepted: tuple[str, ...] = (TEXT, IMAGE, POISON), now_ms: int = LATER_MS) -> Report:
+def audited(
+    facts: Facts, accepted: tuple[str, ...] = (TEXT, IMAGE, POISON), now_ms: int = LATER_MS
+) -> Report:
     return Audit(facts, Wanted(NOW - timedelta(days=1), None), now_ms, 60).report(accepted)
 
 
@@ -219,14 +254,19 @@ def an_object_of_nobody(facts: Facts) -> None:
 
 
 def a_message_of_another_tenant(facts: Facts) -> None:
-    facts.versions = versions([(0, 0, TEXT.encode(), enriched(TEXT, 1, 0, tenant_id="other")), *topic()[1:]])
+    facts.versions = versions(
+        [(0, 0, TEXT.encode(), enriched(TEXT, 1, 0, tenant_id="other")), *topic()[1:]]
+    )
 
 
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [
         (no_receipt_of_the_first_two, {("lost", "dedupe", TEXT), ("lost", "dedupe", IMAGE)}),
-        (a_receipt_in_the_middle_is_missing, {("unexplained", "dedupe", ""), ("lost", "dedupe", IMAGE)}),
+        (
+            a_receipt_in_the_middle_is_missing,
+            {("unexplained", "dedupe", ""), ("lost", "dedupe", IMAGE)},
+        ),
         (a_record_settled_twice, {("twice", "dedupe", POISON), ("twice", "dedupe", "")}),
         (a_record_nobody_read, {("stuck", "dedupe", "acme:ycloud:new")}),
         (a_key_that_changed, {("unexplained", "dedupe", "acme:ycloud:other")}),
@@ -252,7 +292,9 @@ def a_message_of_another_tenant(facts: Facts) -> None:
         (a_message_of_another_tenant, {("unexplained", "enriched-messages", TEXT)}),
     ],
 )
-def test_what_is_wrong_is_named(broken: Callable[[Facts], None], expected: set[tuple[str, str, str]]) -> None:
+def test_what_is_wrong_is_named(
+    broken: Callable[[Facts], None], expected: set[tuple[str, str, str]]
+) -> None:
     facts = installation()
     broken(facts)
     assert expected <= set(found(facts))
@@ -260,7 +302,9 @@ def test_what_is_wrong_is_named(broken: Callable[[Facts], None], expected: set[t
 
 
 def test_what_was_accepted_and_is_not_in_the_log_is_lost() -> None:
-    assert found(installation(), accepted=(TEXT, "acme:ycloud:gone")) == [("lost", "receive", "acme:ycloud:gone")]
+    assert found(installation(), accepted=(TEXT, "acme:ycloud:gone")) == [
+        ("lost", "receive", "acme:ycloud:gone")
+    ]
 
 
 def test_what_is_under_way_is_in_flight_and_not_stuck() -> None:
@@ -306,10 +350,15 @@ def test_what_the_sink_refused_has_a_row_in_quarantine() -> None:
 def test_what_was_settled_after_the_receipts_were_read_is_in_flight(receipts_read: int) -> None:
     facts = installation()
     facts.sources[RAW][5] = seen(5, "acme:ycloud:new")
-    facts.versions = versions([*topic(), (0, 3, b"acme:ycloud:new", enriched("acme:ycloud:new", 1, 5))])
+    facts.versions = versions(
+        [*topic(), (0, 3, b"acme:ycloud:new", enriched("acme:ycloud:new", 1, 5))]
+    )
     del facts.receipts[RAW][receipts_read:]
     report = audited(facts, now_ms=NOW_MS + 5_000)
-    assert (report.findings, report.document()["totals"]["in_flight"]) == ([], 6 if not receipts_read else 1)
+    assert (report.findings, report.document()["totals"]["in_flight"]) == (
+        [],
+        6 if not receipts_read else 1,
+    )
 
 
 def test_what_a_receipt_of_this_moment_tells_may_be_seen_elsewhere_a_moment_later() -> None:
@@ -317,7 +366,10 @@ def test_what_a_receipt_of_this_moment_tells_may_be_seen_elsewhere_a_moment_late
     no_first_version(facts)
     a_quarantine_record_missing(facts)
     assert found(facts) == [("lost", "dedupe", TEXT), ("lost", "dedupe", POISON)]
-    facts.receipts[RAW] = [msgspec.structs.replace(one, at=NOW + timedelta(minutes=59, seconds=30)) for one in facts.receipts[RAW]]
+    facts.receipts[RAW] = [
+        msgspec.structs.replace(one, at=NOW + timedelta(minutes=59, seconds=30))
+        for one in facts.receipts[RAW]
+    ]
     assert found(facts) == []
 
 
@@ -355,7 +407,11 @@ def test_without_the_lines_of_others_receipts_tell_the_same() -> None:
         (0, 2, NOW, (TEXT.encode(),)), (2, 3, NOW, ()), (5, 6, NOW, (other.encode(),)),
     ]  # fmt: skip
     assert balance(RAW, records, ours) == balance(RAW, records, whole)
-    assert [one.kind for one in balance(RAW, records, ours).findings] == ["unexplained", "unexplained", "lost"]
+    assert [one.kind for one in balance(RAW, records, ours).findings] == [
+        "unexplained",
+        "unexplained",
+        "lost",
+    ]
 
 
 def test_of_another_tenant_nothing_is_told() -> None:

@@ -41,12 +41,21 @@ def breaker(*records: tuple[str, int, bool], limits: Limits = LIMITS, at: float 
         "two bad tenants", "a bad and a suspicious one", "more bad than good", "as many good as bad",
     ],
 )  # fmt: skip
-def test_a_stage_stops_for_what_hits_more_tenants_than_it_spares(records: list[tuple[str, int, bool]], stops: bool) -> None:
+def test_a_stage_stops_for_what_hits_more_tenants_than_it_spares(
+    records: list[tuple[str, int, bool]], stops: bool
+) -> None:
     assert (breaker(*records).trouble(0.0) is not None) == stops
 
 
 def test_the_ratio_is_that_of_the_last_records_only() -> None:
-    made = breaker(("a", 1_000, False), ("a", 3, True), ("a", 1, False), ("a", 3, True), ("a", 1, False), ("a", 4, True))
+    made = breaker(
+        ("a", 1_000, False),
+        ("a", 3, True),
+        ("a", 1, False),
+        ("a", 3, True),
+        ("a", 1, False),
+        ("a", 4, True),
+    )
     assert made.trouble(0.0) is not None
 
 
@@ -68,7 +77,9 @@ def test_after_it_was_told_to_forget_only_what_comes_counts() -> None:
     assert made.trouble(0.0) is None
 
 
-def records_until_it_stops(tenants: int, is_bad: Callable[[int], bool], at_most: int, limits: Limits = REAL) -> int:
+def records_until_it_stops(
+    tenants: int, is_bad: Callable[[int], bool], at_most: int, limits: Limits = REAL
+) -> int:
     """Tenants take turns, all good before a bad deploy. Records that it lets into quarantine and around it."""
     made = breaker(*((f"t{n}", 1, False) for n in range(tenants)), limits=limits)
     for n in range(at_most):
@@ -88,7 +99,9 @@ def test_what_refuses_most_records_of_everybody_stops_however_many_they_are(tena
     assert records_until_it_stops(tenants, lambda n: n % 4 != 0, 20_000) < 15_000
 
 
-def test_in_a_stage_that_has_heard_nobody_yet_so_many_in_a_row_are_enough_whoever_sent_them() -> None:
+def test_in_a_stage_that_has_heard_nobody_yet_so_many_in_a_row_are_enough_whoever_sent_them() -> (
+    None
+):
     made = Breaker(REAL)
     for n in range(REAL.consecutive):
         assert made.trouble(0.0) is None
@@ -115,7 +128,10 @@ def test_a_flood_of_one_tenants_rubbish_stops_nobody_among_a_thousand_others() -
 def test_it_remembers_a_bounded_number_of_tenants_and_never_forgets_one_for_another() -> None:
     made = breaker(*((f"t{n}", 1, False) for n in range(10_000)))
     assert len(made._tenants) <= OWN_TENANTS + SHARED
-    assert sum(len(recent.last) for recent in made._tenants.values()) == OWN_TENANTS + SHARED * LIMITS.window_records
+    assert (
+        sum(len(recent.last) for recent in made._tenants.values())
+        == OWN_TENANTS + SHARED * LIMITS.window_records
+    )
 
 
 @given(st.lists(st.booleans(), max_size=60))

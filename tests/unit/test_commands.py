@@ -42,7 +42,10 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
         ("nothing", "No such command 'nothing'"),
         ("tenants add", "Missing argument 'NAME'"),
         ("tenants set acme", "Missing argument"),
-        ("tenants set acme color=red", "'color=red': say NAME=VALUE with one of language, trade, vision-prompt, "),
+        (
+            "tenants set acme color=red",
+            "'color=red': say NAME=VALUE with one of language, trade, vision-prompt, ",
+        ),
         ("tenants set acme rate", "'rate': say NAME=VALUE"),
         ("tenants set acme rate=fast", "rate=fast: Expected"),
         ("tenants set acme rate=-1", "rate=-1: Expected"),
@@ -59,7 +62,10 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
         ("send telegram --tenant acme --text x", "'telegram' is not one of 'ycloud', 'chatwoot'"),
         ("send ycloud --text x", "Missing option '--tenant'"),
         ("send ycloud --tenant acme", "say what to send: --text, --image or --audio"),
-        ("send ycloud --tenant acme --image tests/media/cat.jpg --audio tests/media/cat.jpg", "either --image or --audio"),
+        (
+            "send ycloud --tenant acme --image tests/media/cat.jpg --audio tests/media/cat.jpg",
+            "either --image or --audio",
+        ),
         ("send ycloud --tenant acme --image nowhere.jpg", "does not exist"),
         ("send ycloud --tenant acme --text x --times 0", "0 is not in the range"),
         ("tail --count 0", "0 is not in the range"),
@@ -77,7 +83,10 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
         ("replay raw --offsets 0:2-1", "'0:2-1' is no span"),
         ("replay raw --offsets 0:²-9", "is no span"),
         ("replay raw --offsets 99:1-2", "'99:1-2': there are partitions 0 to 11"),
-        ("replay raw --since yesterday", "'yesterday' is no time: write it as 2026-01-31T12:00:00Z"),
+        (
+            "replay raw --since yesterday",
+            "'yesterday' is no time: write it as 2026-01-31T12:00:00Z",
+        ),
         ("replay attachments", "Missing option '--reason'"),
     ],
 )
@@ -95,7 +104,11 @@ def test_a_wrong_call_says_what_is_wrong_with_it(away: Commands, words: str, say
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("SENSORIUM_KAFKA__BOOTSTRAP", "x", "SENSORIUM_KAFKA__BOOTSTRAP is not a setting; did you mean SENSORIUM_KAFKA__BOOTSTRAP_SERVERS"),
+        (
+            "SENSORIUM_KAFKA__BOOTSTRAP",
+            "x",
+            "SENSORIUM_KAFKA__BOOTSTRAP is not a setting; did you mean SENSORIUM_KAFKA__BOOTSTRAP_SERVERS",
+        ),
         ("SENSORIUM_KAFKA__PARTITIONS", "many", "SENSORIUM_KAFKA__PARTITIONS"),
     ],
 )
@@ -106,7 +119,9 @@ def test_a_wrong_setting_is_named(name: str, value: str, says: str) -> None:
 
 def test_a_missing_secrets_key_says_how_to_make_one(away: Commands) -> None:
     commands = Commands(msgspec.structs.replace(NOWHERE, secrets=Secrets()), {})
-    finding = next(part for part in commands.json("doctor", exit_code=1)["parts"] if part["part"] == "secrets")
+    finding = next(
+        part for part in commands.json("doctor", exit_code=1)["parts"] if part["part"] == "secrets"
+    )
     assert "Fernet.generate_key()" in finding["says"]
 
 
@@ -135,23 +150,51 @@ def test_without_postgres_a_command_says_so_in_one_line(away: Commands, words: s
     assert message.startswith("Postgres ") and "SENSORIUM_POSTGRES__DSN" in message
 
 
-@pytest.mark.parametrize("words", ["topics apply", "tail", "replay raw --since 2026-01-01T00:00:00Z", "replay raw --offsets 0:0-1"])
-def test_without_kafka_a_command_says_so_in_one_line(away: Commands, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "topics apply",
+        "tail",
+        "replay raw --since 2026-01-01T00:00:00Z",
+        "replay raw --offsets 0:0-1",
+    ],
+)
+def test_without_kafka_a_command_says_so_in_one_line(
+    away: Commands, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in ("environment", "tail"):
         monkeypatch.setattr(f"streams.commands.{module}.KAFKA_SECONDS", 1.0)
     message = away.fails(*words.split())
-    assert message.startswith(f"Kafka does not answer at 127.0.0.1:{PORT}") and "SENSORIUM_KAFKA__BOOTSTRAP_SERVERS" in message
+    assert (
+        message.startswith(f"Kafka does not answer at 127.0.0.1:{PORT}")
+        and "SENSORIUM_KAFKA__BOOTSTRAP_SERVERS" in message
+    )
 
 
 def test_send_says_where_the_receiver_should_be(away: Commands, tmp_path: Path) -> None:
-    assert "SENSORIUM_RECEIVER__URL says where the receiver is" in away.fails("send", "ycloud", "--tenant", "acme", "--text", "x")
-    words = ("send", "ycloud", "--tenant", "acme", "--image", "tests/media/cat.jpg", "--home", str(tmp_path))
+    assert "SENSORIUM_RECEIVER__URL says where the receiver is" in away.fails(
+        "send", "ycloud", "--tenant", "acme", "--text", "x"
+    )
+    words = (
+        "send",
+        "ycloud",
+        "--tenant",
+        "acme",
+        "--image",
+        "tests/media/cat.jpg",
+        "--home",
+        str(tmp_path),
+    )
     assert "run it first, or say --home" in away.fails(*words)
 
 
-def test_doctor_says_of_every_part_what_is_wrong_and_what_to_do(away: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_says_of_every_part_what_is_wrong_and_what_to_do(
+    away: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("streams.commands.doctor._SECONDS", 1.0)
-    urls = {f"SENSORIUM_{name}__URL": f"http://127.0.0.1:{PORT}" for name in ("RECEIVER", "CONSOLE")}
+    urls = {
+        f"SENSORIUM_{name}__URL": f"http://127.0.0.1:{PORT}" for name in ("RECEIVER", "CONSOLE")
+    }
     document = Commands(NOWHERE, urls).json("doctor", exit_code=1)
     assert document["ok"] is False
     remedies = {
@@ -163,14 +206,18 @@ def test_doctor_says_of_every_part_what_is_wrong_and_what_to_do(away: Commands, 
         "receiver": "sensorium status",
         "console": "sensorium status",
     }
-    assert {part["part"]: part["ok"] for part in document["parts"]} == dict.fromkeys(remedies, False)
+    assert {part["part"]: part["ok"] for part in document["parts"]} == dict.fromkeys(
+        remedies, False
+    )
     for part in document["parts"]:
         assert remedies[part["part"]] in part["says"], part
         assert not re.search(r"\n|Error:", part["says"])
 
 
 def test_a_database_address_that_is_none_is_said() -> None:
-    commands = Commands(msgspec.structs.replace(NOWHERE, postgres=Postgres(dsn=Secret("nonsense"))), {})
+    commands = Commands(
+        msgspec.structs.replace(NOWHERE, postgres=Postgres(dsn=Secret("nonsense"))), {}
+    )
     assert "SENSORIUM_POSTGRES__DSN" in commands.fails("tenants", "list")
 
 

@@ -31,13 +31,20 @@ async def woken(changes: Changes, payload: str, *, seconds: float = 60.0) -> boo
         return True
 
 
-@pytest.mark.parametrize("touched", [[["acme", "one"]], [["acme", "alias"]], [["other", "one"], ["acme", "two"], ["acme", "one"]]])
-async def test_who_waits_is_woken_by_each_name_of_the_conversation(changes: Changes, touched: list[list[str]]) -> None:
+@pytest.mark.parametrize(
+    "touched",
+    [[["acme", "one"]], [["acme", "alias"]], [["other", "one"], ["acme", "two"], ["acme", "one"]]],
+)
+async def test_who_waits_is_woken_by_each_name_of_the_conversation(
+    changes: Changes, touched: list[list[str]]
+) -> None:
     assert await woken(changes, json.dumps(touched))
 
 
 @pytest.mark.parametrize("touched", [[], [["acme", "two"]], [["other", "one"]]])
-async def test_other_conversations_and_other_tenants_wake_nobody(changes: Changes, touched: list[list[str]]) -> None:
+async def test_other_conversations_and_other_tenants_wake_nobody(
+    changes: Changes, touched: list[list[str]]
+) -> None:
     assert not await woken(changes, json.dumps(touched))
 
 
@@ -65,7 +72,9 @@ async def test_the_end_wakes_all_for_good(changes: Changes) -> None:
     assert changes.ended
 
 
-async def test_there_is_an_end_to_how_many_may_wait(changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_there_is_an_end_to_how_many_may_wait(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MAX_WAITERS", 1)
     with changes.waiter(ACME, ["one"]), pytest.raises(Unavailable):
         changes.waiter(ACME, ["one"])

@@ -31,11 +31,15 @@ SIZE = 100
         ("bytes=0-1x", None),
     ],
 )
-def test_a_range_header_asks_for_a_span_or_for_the_whole_file(header: str | None, span: Span | None) -> None:
+def test_a_range_header_asks_for_a_span_or_for_the_whole_file(
+    header: str | None, span: Span | None
+) -> None:
     assert span_of(header, SIZE) == span
 
 
-@pytest.mark.parametrize("header", ["bytes=100-", "bytes=100-200", "bytes=999999999999999999-", "bytes=-0"])
+@pytest.mark.parametrize(
+    "header", ["bytes=100-", "bytes=100-200", "bytes=999999999999999999-", "bytes=-0"]
+)
 def test_a_range_behind_the_end_cannot_be_satisfied(header: str) -> None:
     with pytest.raises(Problem) as refused:
         span_of(header, SIZE)
@@ -82,7 +86,9 @@ def test_a_link_holds_until_it_is_over() -> None:
     links = Links(KEYS, 300)
     expires, signed = _parameters(links.signed(PATH, NOW))
     assert int(expires) == 1_000_300
-    assert links.holds(PATH, expires, signed, NOW) and links.holds(PATH, expires, signed, 1_000_300.0)
+    assert links.holds(PATH, expires, signed, NOW) and links.holds(
+        PATH, expires, signed, 1_000_300.0
+    )
     assert not links.holds(PATH, expires, signed, 1_000_300.1)
 
 

@@ -9,7 +9,14 @@ from connectors.providers import catalogue
 from schemas.codec import decode
 from schemas.keys import claim_digest
 from schemas.outcomes import Duplicate, Forward, Outcome, Quarantine, Skip
-from schemas.records import ChatMessage, EnrichedMessage, Enrichment, FoundAttachment, MediaJob, RawMessage
+from schemas.records import (
+    ChatMessage,
+    EnrichedMessage,
+    Enrichment,
+    FoundAttachment,
+    MediaJob,
+    RawMessage,
+)
 from schemas.topics import MAX_RECORD_BYTES
 from streams.stages.arrival import Arrival, quarantine
 from streams.stages.dedupe import Read, dedupe, digest
@@ -59,19 +66,38 @@ def test_a_text_leaves_complete_as_one_record() -> None:
     (output,) = forwarded(chat()).outputs
     message = output.record
     assert isinstance(message, EnrichedMessage)
-    assert (output.topic, output.key, output.conversation_id) == ("enriched-messages", "acme:ycloud:wamid.1", message.conversation_id)
-    assert (message.status, message.version, message.content, message.attachments) == ("complete", 1, "Hola", ())
-    assert [(step.stage, step.outcome, step.offset) for step in message.steps] == [("dedupe", "forwarded", 41)]
+    assert (output.topic, output.key, output.conversation_id) == (
+        "enriched-messages",
+        "acme:ycloud:wamid.1",
+        message.conversation_id,
+    )
+    assert (message.status, message.version, message.content, message.attachments) == (
+        "complete",
+        1,
+        "Hola",
+        (),
+    )
+    assert [(step.stage, step.outcome, step.offset) for step in message.steps] == [
+        ("dedupe", "forwarded", 41)
+    ]
 
 
 def test_a_message_with_files_leaves_pending_then_opens_then_asks_for_each_file() -> None:
     outputs = forwarded(chat(IMAGE, LOCATION, found("audio"), kind="mixed")).outputs
-    assert [output.topic for output in outputs] == ["enriched-messages", "enrichments", "media", "media"]
+    assert [output.topic for output in outputs] == [
+        "enriched-messages",
+        "enrichments",
+        "media",
+        "media",
+    ]
     assert {output.key for output in outputs} == {"acme:ycloud:wamid.1"}
     message, opened, image, audio = (output.record for output in outputs)
     assert isinstance(message, EnrichedMessage)
     assert isinstance(opened, Enrichment)
-    assert (message.status, [one.status for one in message.attachments]) == ("pending", ["pending", "skipped", "pending"])
+    assert (message.status, [one.status for one in message.attachments]) == (
+        "pending",
+        ["pending", "skipped", "pending"],
+    )
     assert (opened.kind, decode(EnrichedMessage, opened.snapshot)) == ("opened", message)
     assert image == MediaJob(
         tenant_id=raw().tenant_id,
@@ -106,7 +132,11 @@ def test_a_later_generation_bears_its_number_everywhere() -> None:
     [
         ((LOCATION,), "complete", ("skipped", "no_file")),
         ((found("other", reason="web_page"),), "complete", ("skipped", "web_page")),
-        ((found("image", url=None, reason="media_unavailable"),), "degraded", ("failed", "media_unavailable")),
+        (
+            (found("image", url=None, reason="media_unavailable"),),
+            "degraded",
+            ("failed", "media_unavailable"),
+        ),
         ((found("image", url=None),), "degraded", ("failed", "media_unavailable")),
     ],
 )
@@ -125,7 +155,11 @@ def test_a_chatwoot_message_with_nothing_in_it_is_degraded() -> None:
     assert isinstance(became, Forward)
     (output,) = became.outputs
     assert isinstance(output.record, EnrichedMessage)
-    assert (output.record.kind, output.record.status, output.record.content) == ("unsupported", "degraded", None)
+    assert (output.record.kind, output.record.status, output.record.content) == (
+        "unsupported",
+        "degraded",
+        None,
+    )
 
 
 def test_without_a_time_of_its_own_a_message_occurred_when_it_came() -> None:
@@ -154,7 +188,11 @@ def test_a_file_that_nobody_should_pay_for_says_why(said: ChatMessage, unpaid: s
 
 def test_a_backlog_ages_nothing() -> None:
     long_ago = raw(received_at=NOW - timedelta(days=6))
-    job = forwarded(chat(IMAGE, occurred_at=NOW - timedelta(days=6, seconds=2)), long_ago).outputs[2].record
+    job = (
+        forwarded(chat(IMAGE, occurred_at=NOW - timedelta(days=6, seconds=2)), long_ago)
+        .outputs[2]
+        .record
+    )
     assert isinstance(job, MediaJob)
     assert job.unpaid_reason is None
 
@@ -182,7 +220,9 @@ def test_a_second_delivery_is_a_duplicate_whatever_it_says() -> None:
     assert lane.deliver(arrival(raw("ycloud", wamid, b"garbage"), offset=43)) == Duplicate()
 
 
-@pytest.mark.parametrize("verdict", [Quarantine("not_json", "1 bytes"), Skip("echo_without_content")])
+@pytest.mark.parametrize(
+    "verdict", [Quarantine("not_json", "1 bytes"), Skip("echo_without_content")]
+)
 def test_what_was_not_forwarded_leaves_the_way_open(verdict: Skip | Quarantine) -> None:
     lane = Lane()
     assert lane.deliver(arrival(raw()), saying(verdict)) == verdict
@@ -201,9 +241,13 @@ def test_an_undecodable_record_leaves_the_way_open() -> None:
 def test_each_generation_is_claimed_for_itself() -> None:
     lane = Lane()
     for generation in (0, 2, 1):
-        assert isinstance(lane.deliver(arrival(raw(), generation=generation), saying(chat())), Forward)
+        assert isinstance(
+            lane.deliver(arrival(raw(), generation=generation), saying(chat())), Forward
+        )
         assert lane.deliver(arrival(raw(), generation=generation), saying(chat())) == Duplicate()
-    assert lane.claimed == {claim_digest(b"acme:ycloud:wamid.1", generation) for generation in (0, 1, 2)}
+    assert lane.claimed == {
+        claim_digest(b"acme:ycloud:wamid.1", generation) for generation in (0, 1, 2)
+    }
 
 
 @pytest.mark.parametrize(
@@ -215,7 +259,9 @@ def test_each_generation_is_claimed_for_itself() -> None:
         (Quarantine("field_invalid", "message_type"), Duplicate()),
     ],
 )
-def test_a_chatwoot_delivery_of_a_known_message(verdict: ChatMessage | Skip | Quarantine, expected: Outcome) -> None:
+def test_a_chatwoot_delivery_of_a_known_message(
+    verdict: ChatMessage | Skip | Quarantine, expected: Outcome
+) -> None:
     known = arrival(raw("chatwoot", "7/1"))
     assert outcome(known, {digest(known)}, saying(verdict)) == expected
 
@@ -225,7 +271,9 @@ def test_an_undecodable_chatwoot_delivery_of_a_known_message_is_a_duplicate() ->
     assert outcome(known, {digest(known)}) == Duplicate()
 
 
-def test_an_update_before_its_creation_opens_the_message_and_the_creation_is_then_a_duplicate() -> None:
+def test_an_update_before_its_creation_opens_the_message_and_the_creation_is_then_a_duplicate() -> (
+    None
+):
     lane = Lane()
     event = payload("chatwoot", "whatsapp_audio_transcribed_update.json")
     update, creation = body(event), body({**event, "event": "message_created"})
@@ -247,7 +295,9 @@ def lane_of(provider: str, events: list[dict[str, Any]]) -> list[Outcome]:
 
 
 def sequence(name: str) -> list[dict[str, Any]]:
-    return [step["event"] for step in json.loads((PAYLOADS / "sequences" / f"{name}.json").read_bytes())]
+    return [
+        step["event"] for step in json.loads((PAYLOADS / "sequences" / f"{name}.json").read_bytes())
+    ]
 
 
 SEQUENCES: list[tuple[str, str, list[Outcome]]] = [
@@ -257,8 +307,12 @@ SEQUENCES: list[tuple[str, str, list[Outcome]]] = [
 ]
 
 
-@pytest.mark.parametrize(("provider", "name", "later"), SEQUENCES, ids=[case[1] for case in SEQUENCES])
-def test_a_sequence_of_deliveries_is_one_message(provider: str, name: str, later: list[Outcome]) -> None:
+@pytest.mark.parametrize(
+    ("provider", "name", "later"), SEQUENCES, ids=[case[1] for case in SEQUENCES]
+)
+def test_a_sequence_of_deliveries_is_one_message(
+    provider: str, name: str, later: list[Outcome]
+) -> None:
     first, *rest = lane_of(provider, sequence(name))
     assert isinstance(first, Forward)
     assert rest == later
@@ -267,13 +321,19 @@ def test_a_sequence_of_deliveries_is_one_message(provider: str, name: str, later
 @pytest.mark.parametrize(("provider", "name"), [case[:2] for case in SEQUENCES])
 def test_in_any_order_a_sequence_is_one_message_of_the_same_words(provider: str, name: str) -> None:
     for order in permutations(sequence(name)):
-        forwards = [outcome for outcome in lane_of(provider, list(order)) if isinstance(outcome, Forward)]
+        forwards = [
+            outcome for outcome in lane_of(provider, list(order)) if isinstance(outcome, Forward)
+        ]
         (message,) = (forward.outputs[0].record for forward in forwards)
         expected = lane_of(provider, sequence(name))[0]
         assert isinstance(expected, Forward)
         whole = expected.outputs[0].record
         assert isinstance(message, EnrichedMessage) and isinstance(whole, EnrichedMessage)
-        assert (message.content, message.conversation_id, message.role) == (whole.content, whole.conversation_id, whole.role)
+        assert (message.content, message.conversation_id, message.role) == (
+            whole.content,
+            whole.conversation_id,
+            whole.role,
+        )
 
 
 def test_a_status_before_and_after_its_message_takes_nothing_from_it() -> None:
@@ -297,26 +357,41 @@ def test_the_update_of_an_echo_takes_nothing_from_the_echo() -> None:
     assert isinstance(forward, Forward)
 
 
-def test_a_chatwoot_event_that_is_no_message_takes_nothing_from_the_message_of_the_same_number() -> None:
+def test_a_chatwoot_event_that_is_no_message_takes_nothing_from_the_message_of_the_same_number() -> (
+    None
+):
     event = payload("chatwoot", "api_channel_text_2026_02.json")
-    resolved = {**payload("chatwoot", "conversation_status_changed_resolved.json"), "id": event["id"], "account": event["account"]}
+    resolved = {
+        **payload("chatwoot", "conversation_status_changed_resolved.json"),
+        "id": event["id"],
+        "account": event["account"],
+    }
     before, forward, later = lane_of("chatwoot", [resolved, event, resolved])
     assert (before, later) == (Skip("not_a_message"), Skip("not_a_message"))
     assert isinstance(forward, Forward)
 
 
-def test_an_update_that_overtakes_its_creation_brings_the_attachments_and_the_row_is_whole() -> None:
+def test_an_update_that_overtakes_its_creation_brings_the_attachments_and_the_row_is_whole() -> (
+    None
+):
     creation = payload("chatwoot", "whatsapp_audio_voice.json")
     update = {**creation, "event": "message_updated"}
     opened, later = lane_of("chatwoot", [update, creation])
     assert isinstance(opened, Forward)
     assert later == Duplicate()
-    assert [output.topic for output in opened.outputs] == ["enriched-messages", "enrichments", "media"]
+    assert [output.topic for output in opened.outputs] == [
+        "enriched-messages",
+        "enrichments",
+        "media",
+    ]
 
 
 @pytest.mark.parametrize("message_type", ["incoming", "outgoing", "template"])
 def test_an_update_of_an_unknown_message_opens_it_whatever_was_updated(message_type: str) -> None:
-    update = {**payload("chatwoot", "message_updated_status_delivered.json"), "message_type": message_type}
+    update = {
+        **payload("chatwoot", "message_updated_status_delivered.json"),
+        "message_type": message_type,
+    }
     opened, again = lane_of("chatwoot", [update, update])
     assert isinstance(opened, Forward)
     assert again == Skip("update")
@@ -326,7 +401,10 @@ def test_an_update_of_an_unknown_message_opens_it_whatever_was_updated(message_t
 
 
 def test_the_files_of_a_private_note_are_kept_and_never_shown_to_a_model() -> None:
-    note = payload("chatwoot", "whatsapp_image_caption.json") | {"private": True, "message_type": "outgoing"}
+    note = payload("chatwoot", "whatsapp_image_caption.json") | {
+        "private": True,
+        "message_type": "outgoing",
+    }
     (forward,) = lane_of("chatwoot", [note])
     assert isinstance(forward, Forward)
     message, _, job = (output.record for output in forward.outputs)
@@ -340,8 +418,18 @@ def test_the_files_of_a_private_note_are_kept_and_never_shown_to_a_model() -> No
 def test_a_quarantined_record_holds_all_that_a_replay_needs() -> None:
     of = arrival(raw(), value=b"\0poison")
     kept = quarantine(of, "dedupe", Quarantine("record_undecodable", "x" * 900), NOW)
-    assert (kept.topic, kept.partition, kept.offset, kept.key, kept.value) == (of.topic, of.partition, of.offset, of.key, of.value)
-    assert (kept.headers, kept.tenant_id, kept.reason) == (dict(of.headers), "acme", "record_undecodable")
+    assert (kept.topic, kept.partition, kept.offset, kept.key, kept.value) == (
+        of.topic,
+        of.partition,
+        of.offset,
+        of.key,
+        of.value,
+    )
+    assert (kept.headers, kept.tenant_id, kept.reason) == (
+        dict(of.headers),
+        "acme",
+        "record_undecodable",
+    )
     assert len(kept.detail) == 500
 
 
@@ -355,5 +443,7 @@ def test_a_quarantined_record_holds_all_that_a_replay_needs() -> None:
         (b"acme:x:1", [("tenant", b"../etc")], "unknown"),
     ],
 )
-def test_the_tenant_of_a_record_nobody_can_read(key: bytes, headers: list[tuple[str, bytes]], tenant: str) -> None:
+def test_the_tenant_of_a_record_nobody_can_read(
+    key: bytes, headers: list[tuple[str, bytes]], tenant: str
+) -> None:
     assert Arrival("raw-messages", 0, 0, key, None, headers).tenant_id == tenant

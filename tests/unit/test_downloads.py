@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.providers.downloads import META_CDN_SECONDS, YCLOUD_KEYED_SECONDS, YCLOUD_UNKEYED_SECONDS, ForeignHost, Way, origin, ways
+from connectors.providers.downloads import (
+    META_CDN_SECONDS,
+    YCLOUD_KEYED_SECONDS,
+    YCLOUD_UNKEYED_SECONDS,
+    ForeignHost,
+    Way,
+    origin,
+    ways,
+)
 from tests.unit.records import media_job
 
 BASE = "https://api.ycloud.com"
@@ -20,7 +28,10 @@ def test_a_ycloud_file_is_asked_for_with_the_key_without_it_and_by_its_id() -> N
 
 def test_without_a_media_id_there_is_no_third_way() -> None:
     link = f"{BASE}/files/1?sig=x"
-    assert ways(media_job(url=link), api_key="k-1", ycloud_api_base=BASE) == (Way(link, KEY, YCLOUD_KEYED_SECONDS), Way(link))
+    assert ways(media_job(url=link), api_key="k-1", ycloud_api_base=BASE) == (
+        Way(link, KEY, YCLOUD_KEYED_SECONDS),
+        Way(link),
+    )
 
 
 def test_the_id_in_a_link_serves_where_none_was_kept() -> None:
@@ -37,13 +48,20 @@ def test_a_link_that_is_the_durable_form_is_asked_once_with_the_key() -> None:
 
 
 @pytest.mark.parametrize(("api_key", "count"), [("k-1", 1), (None, 0)])
-def test_a_file_without_a_link_is_asked_for_by_its_id_which_needs_the_key(api_key: str | None, count: int) -> None:
+def test_a_file_without_a_link_is_asked_for_by_its_id_which_needs_the_key(
+    api_key: str | None, count: int
+) -> None:
     durable = (Way(f"{BASE}/v2/whatsapp/media/download/9", KEY, YCLOUD_KEYED_SECONDS),)
-    assert ways(media_job(url="", media_id="9"), api_key=api_key, ycloud_api_base=BASE) == durable[:count]
+    assert (
+        ways(media_job(url="", media_id="9"), api_key=api_key, ycloud_api_base=BASE)
+        == durable[:count]
+    )
 
 
 def test_without_a_key_the_link_is_known_to_die_soon() -> None:
-    assert ways(media_job(url=LINK, media_id="9"), api_key=None, ycloud_api_base=BASE) == (Way(LINK, {}, YCLOUD_UNKEYED_SECONDS),)
+    assert ways(media_job(url=LINK, media_id="9"), api_key=None, ycloud_api_base=BASE) == (
+        Way(LINK, {}, YCLOUD_UNKEYED_SECONDS),
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +74,9 @@ def test_without_a_key_the_link_is_known_to_die_soon() -> None:
     ],
 )
 def test_the_key_goes_to_no_other_origin(url: str) -> None:
-    assert ways(media_job(url=url, media_id="9"), api_key="k-1", ycloud_api_base=BASE) == (Way(url),)
+    assert ways(media_job(url=url, media_id="9"), api_key="k-1", ycloud_api_base=BASE) == (
+        Way(url),
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,14 +100,18 @@ def test_another_host_is_asked_for_nothing(url: str) -> None:
 
 def test_a_host_that_a_person_allowed_is_asked_at_its_port_and_without_the_key() -> None:
     url = "http://127.0.0.1:9000/f"
-    assert ways(media_job(url=url), api_key="k-1", ycloud_api_base=BASE, exempt={("127.0.0.1", 9000)}) == (Way(url),)
+    assert ways(
+        media_job(url=url), api_key="k-1", ycloud_api_base=BASE, exempt={("127.0.0.1", 9000)}
+    ) == (Way(url),)
     with pytest.raises(ForeignHost):
         ways(media_job(url=url), api_key="k-1", ycloud_api_base=BASE, exempt={("127.0.0.1", 9001)})
 
 
 def test_what_came_by_the_direct_way_may_lie_anywhere_whatever_provider_it_names() -> None:
     url = "https://files.example.com/f"
-    assert ways(media_job(url=url, endpoint_id="", media_id="9"), api_key="k-1", ycloud_api_base=BASE) == (Way(url),)
+    assert ways(
+        media_job(url=url, endpoint_id="", media_id="9"), api_key="k-1", ycloud_api_base=BASE
+    ) == (Way(url),)
 
 
 def test_an_api_elsewhere_is_the_providers_own() -> None:
@@ -98,14 +122,19 @@ def test_an_api_elsewhere_is_the_providers_own() -> None:
     )
 
 
-@pytest.mark.parametrize("url", ["https://API.ycloud.com/f", "https://api.ycloud.com:443/f", "https://user@api.ycloud.com/f"])
+@pytest.mark.parametrize(
+    "url",
+    ["https://API.ycloud.com/f", "https://api.ycloud.com:443/f", "https://user@api.ycloud.com/f"],
+)
 def test_the_same_origin_in_other_words_is_given_the_key(url: str) -> None:
     assert ways(media_job(url=url), api_key="k-1", ycloud_api_base=BASE)[0].headers == KEY
 
 
 @pytest.mark.parametrize("provider", ["chatwoot", "vetchat"])
 def test_another_providers_file_is_never_given_the_key(provider: str) -> None:
-    assert ways(media_job(provider=provider, url=LINK, media_id="9"), api_key="k-1", ycloud_api_base=BASE) == (Way(LINK),)
+    assert ways(
+        media_job(provider=provider, url=LINK, media_id="9"), api_key="k-1", ycloud_api_base=BASE
+    ) == (Way(LINK),)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +148,9 @@ def test_another_providers_file_is_never_given_the_key(provider: str) -> None:
     ],
 )
 def test_a_link_into_metas_cdn_does_not_last(url: str, lifetime_seconds: float | None) -> None:
-    assert ways(media_job(provider="chatwoot", url=url), api_key=None, ycloud_api_base=BASE) == (Way(url, {}, lifetime_seconds),)
+    assert ways(media_job(provider="chatwoot", url=url), api_key=None, ycloud_api_base=BASE) == (
+        Way(url, {}, lifetime_seconds),
+    )
 
 
 @pytest.mark.parametrize("url", ["https://[", "https://h:port/"])
@@ -128,7 +159,9 @@ def test_what_is_no_address_cannot_be_fetched(url: str) -> None:
 
 
 @given(st.text(max_size=40) | st.text(max_size=20).map(lambda text: f"https://{text}/f"))
-def test_whatever_the_link_says_a_request_with_the_key_goes_to_the_providers_origin(url: str) -> None:
+def test_whatever_the_link_says_a_request_with_the_key_goes_to_the_providers_origin(
+    url: str,
+) -> None:
     try:
         found = ways(media_job(url=url, media_id=url), api_key="k-1", ycloud_api_base=BASE)
     except ForeignHost:

@@ -57,7 +57,10 @@ def gate(desk: Desk) -> Gate:
 
 
 def lines(outcome: str, count: int, tenant: str = "acme") -> list[Line]:
-    return [Line(offset, f"{tenant}:ycloud:{offset}".encode(), 0, outcome, "", 0) for offset in range(count)]
+    return [
+        Line(offset, f"{tenant}:ycloud:{offset}".encode(), 0, outcome, "", 0)
+        for offset in range(count)
+    ]
 
 
 def never() -> bool:
@@ -75,7 +78,9 @@ async def test_what_is_good_goes_through(gate: Gate) -> None:
     assert not gate.is_shut
 
 
-async def test_a_batch_that_trips_it_waits_until_a_person_resumes_and_then_goes_through(gate: Gate, desk: Desk) -> None:
+async def test_a_batch_that_trips_it_waits_until_a_person_resumes_and_then_goes_through(
+    gate: Gate, desk: Desk
+) -> None:
     waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
     await until(lambda: desk.told)
     assert gate.is_shut and not waiting.done()
@@ -113,20 +118,30 @@ async def test_after_resuming_it_keeps_quiet_as_long_as_was_said(gate: Gate, des
     assert len(desk.told) == 1
 
 
-@pytest.mark.parametrize("trouble", [Unavailable("postgres"), LookupError("no such table")], ids=["away", "anything else"])
-async def test_whatever_postgres_says_it_stays_shut_and_tells_later(trouble: Exception, gate: Gate, desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [Unavailable("postgres"), LookupError("no such table")],
+    ids=["away", "anything else"],
+)
+async def test_whatever_postgres_says_it_stays_shut_and_tells_later(
+    trouble: Exception, gate: Gate, desk: Desk
+) -> None:
     desk.troubles = [trouble] * 3
     waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
     with capture_logs() as said:
         await until(lambda: desk.told)
     assert gate.is_shut
     warned = [line for line in said if line["log_level"] == "warning"]
-    assert [(line["event"], line["detail"]) for line in warned] == [("stage_stop_not_told", f"{type(trouble).__name__}: {trouble}")] * 3
+    assert [(line["event"], line["detail"]) for line in warned] == [
+        ("stage_stop_not_told", f"{type(trouble).__name__}: {trouble}")
+    ] * 3
     desk.quiet_seconds = 0.0
     await asyncio.wait_for(waiting, 5)
 
 
-async def test_whatever_postgres_says_while_it_waits_the_answer_is_heard(gate: Gate, desk: Desk) -> None:
+async def test_whatever_postgres_says_while_it_waits_the_answer_is_heard(
+    gate: Gate, desk: Desk
+) -> None:
     waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
     await until(lambda: desk.told)
     desk.troubles = [LookupError("no such table"), PermissionError()]
@@ -135,7 +150,9 @@ async def test_whatever_postgres_says_while_it_waits_the_answer_is_heard(gate: G
     assert not desk.troubles
 
 
-async def test_a_quiet_that_another_process_of_the_stage_was_given_holds_here_too(gate: Gate, desk: Desk) -> None:
+async def test_a_quiet_that_another_process_of_the_stage_was_given_holds_here_too(
+    gate: Gate, desk: Desk
+) -> None:
     desk.resumed_elsewhere = 600.0
     with capture_logs() as said:
         assert await asyncio.wait_for(gate.judge(lines("quarantined", 3), never), 5)

@@ -18,11 +18,17 @@ class Desk:
         self.handed_out.put_nowait(job)
 
 
-async def test_a_timer_that_fires_a_moment_too_early_is_set_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_timer_that_fires_a_moment_too_early_is_set_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     desk = Desk()
     jobs = Jobs(desk, 4, 4)  # type: ignore[arg-type]
-    clock = itertools.chain([100.0] * 3, itertools.repeat(100.02))  # the third look is the timer's, which is early
-    monkeypatch.setattr(jobs_module, "time", SimpleNamespace(monotonic=lambda: next(clock), time=time.time))
+    clock = itertools.chain(
+        [100.0] * 3, itertools.repeat(100.02)
+    )  # the third look is the timer's, which is early
+    monkeypatch.setattr(
+        jobs_module, "time", SimpleNamespace(monotonic=lambda: next(clock), time=time.time)
+    )
     jobs.admit([Waiting(None, 7, Entry("acme", b"", [], b"", 0.0), due_at=100.01)])  # type: ignore[arg-type]
     job = await asyncio.wait_for(desk.handed_out.get(), 10)
     assert job.offset == 7

@@ -22,12 +22,26 @@ ACME = TenantId("acme")
 
 
 def test_the_id_is_all_that_follows_the_second_colon() -> None:
-    assert split_message_key(message_key(ACME, "chatwoot", "7/8:9:10")) == ("acme", "chatwoot", "7/8:9:10")
+    assert split_message_key(message_key(ACME, "chatwoot", "7/8:9:10")) == (
+        "acme",
+        "chatwoot",
+        "7/8:9:10",
+    )
 
 
-@given(st.from_regex(TENANT_PATTERN, fullmatch=True), st.from_regex(r"[a-z0-9_]{1,32}", fullmatch=True), st.text(min_size=1).filter(is_provider_id))
-def test_a_key_splits_into_what_it_was_made_of(tenant: str, provider: str, provider_id: str) -> None:
-    assert split_message_key(message_key(TenantId(tenant), provider, provider_id)) == (tenant, provider, provider_id)
+@given(
+    st.from_regex(TENANT_PATTERN, fullmatch=True),
+    st.from_regex(r"[a-z0-9_]{1,32}", fullmatch=True),
+    st.text(min_size=1).filter(is_provider_id),
+)
+def test_a_key_splits_into_what_it_was_made_of(
+    tenant: str, provider: str, provider_id: str
+) -> None:
+    assert split_message_key(message_key(TenantId(tenant), provider, provider_id)) == (
+        tenant,
+        provider,
+        provider_id,
+    )
 
 
 @pytest.mark.parametrize("key", ["", "acme", "acme:ycloud"])
@@ -61,17 +75,30 @@ def test_a_body_without_an_id_is_named_by_its_bytes() -> None:
 
 
 def test_a_claim_is_one_a_key_and_generation() -> None:
-    claims = {claim_digest(key, generation) for key in (b"acme:ycloud:1", b"acme:ycloud:11") for generation in (0, 1, 11)}
+    claims = {
+        claim_digest(key, generation)
+        for key in (b"acme:ycloud:1", b"acme:ycloud:11")
+        for generation in (0, 1, 11)
+    }
     assert len(claims) == 6
     assert {len(claim) for claim in claims} == {16}
 
 
 def test_claims_stay_what_they_are_in_tables_written_long_ago() -> None:
-    assert claim_digest(b"acme:ycloud:wamid.1", 0) == hashlib.blake2b(b"acme:ycloud:wamid.1", digest_size=16).digest()
+    assert (
+        claim_digest(b"acme:ycloud:wamid.1", 0)
+        == hashlib.blake2b(b"acme:ycloud:wamid.1", digest_size=16).digest()
+    )
 
 
 @pytest.mark.parametrize(
-    ("value", "written"), [("14155550123", "14155550123"), ("1203@g.us", "1203-g.us"), ("a~b_c.d-e", "a~b_c.d-e"), ("ñ/ ", "---")]
+    ("value", "written"),
+    [
+        ("14155550123", "14155550123"),
+        ("1203@g.us", "1203-g.us"),
+        ("a~b_c.d-e", "a~b_c.d-e"),
+        ("ñ/ ", "---"),
+    ],
 )
 def test_a_conversation_part_holds_only_what_an_address_may(value: str, written: str) -> None:
     assert conversation_part(value) == written
@@ -79,10 +106,21 @@ def test_a_conversation_part_holds_only_what_an_address_may(value: str, written:
 
 @pytest.mark.parametrize(
     ("conversation", "partitions", "partition"),
-    [("14155550123~12025550147", 12, 8), ("14155550123~12025550147", 4, 0), ("7~1681", 12, 11), ("7~1681", 1, 0)],
+    [
+        ("14155550123~12025550147", 12, 8),
+        ("14155550123~12025550147", 4, 0),
+        ("7~1681", 12, 11),
+        ("7~1681", 1, 0),
+    ],
 )
-def test_a_conversation_is_in_the_partition_that_any_crc32_gives(conversation: str, partitions: int, partition: int) -> None:
-    assert conversation_partition(ACME, conversation, partitions) == _bitwise_crc32(f"acme:{conversation}".encode()) % partitions == partition
+def test_a_conversation_is_in_the_partition_that_any_crc32_gives(
+    conversation: str, partitions: int, partition: int
+) -> None:
+    assert (
+        conversation_partition(ACME, conversation, partitions)
+        == _bitwise_crc32(f"acme:{conversation}".encode()) % partitions
+        == partition
+    )
 
 
 def _bitwise_crc32(data: bytes) -> int:
@@ -100,8 +138,12 @@ def test_storable_text_can_be_written_and_nothing_else_changes(text: str) -> Non
     safe = storable(text)
     assert safe.encode().decode() == safe
     assert "\0" not in safe
-    assert [b for a, b in zip(text, safe, strict=True) if a != b] == ["\ufffd"] * sum(a == "\0" or 0xD800 <= ord(a) <= 0xDFFF for a in text)
+    assert [b for a, b in zip(text, safe, strict=True) if a != b] == ["\ufffd"] * sum(
+        a == "\0" or 0xD800 <= ord(a) <= 0xDFFF for a in text
+    )
 
 
 def test_a_whole_document_is_made_storable_keys_included() -> None:
-    assert storable_deep({"a\0": ["\ud83d", {"b": 1}, None, True, 1.5]}) == {"a\ufffd": ["\ufffd", {"b": 1}, None, True, 1.5]}
+    assert storable_deep({"a\0": ["\ud83d", {"b": 1}, None, True, 1.5]}) == {
+        "a\ufffd": ["\ufffd", {"b": 1}, None, True, 1.5]
+    }

@@ -44,7 +44,9 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     def roles(settings: Settings, ports: Mapping[str, int]) -> Iterator[Declared]:
         for role in topology.roles(settings, ports):
             if role.name in ("receive", "dedupe"):
-                yield msgspec.structs.replace(role, argv=(sys.executable, "-c", ANSWERS, str(role.port)))
+                yield msgspec.structs.replace(
+                    role, argv=(sys.executable, "-c", ANSWERS, str(role.port))
+                )
 
     monkeypatch.setattr(lifecycle, "sensorium", command)
     monkeypatch.setattr(lifecycle, "roles", roles)
@@ -65,7 +67,9 @@ def bring_up(home: Home, **more: str) -> dict[str, int | None]:
     return {row.name: row.pid for row in rows}
 
 
-def test_topics_and_tables_are_there_before_the_demo_tenant_and_it_is_added_once(home: Home, called: list[tuple[str, ...]]) -> None:
+def test_topics_and_tables_are_there_before_the_demo_tenant_and_it_is_added_once(
+    home: Home, called: list[tuple[str, ...]]
+) -> None:
     running = bring_up(home)
     assert list(running) == ["kafka", "postgres", "objects", "receive", "dedupe"]
     assert called == [
@@ -79,17 +83,24 @@ def test_topics_and_tables_are_there_before_the_demo_tenant_and_it_is_added_once
     assert called[5:] == [("topics", "apply"), ("migrate",)]
 
 
-def test_another_value_restarts_only_the_roles_that_read_it(home: Home, called: list[tuple[str, ...]]) -> None:
+def test_another_value_restarts_only_the_roles_that_read_it(
+    home: Home, called: list[tuple[str, ...]]
+) -> None:
     before = bring_up(home)
     after = bring_up(home, RECEIVER__DRAIN_SECONDS="3")
     assert after["dedupe"] == before["dedupe"]
     assert after["receive"] != before["receive"]
 
 
-def test_the_demo_tenant_is_remembered_for_each_database_and_namespace(home: Home, called: list[tuple[str, ...]]) -> None:
+def test_the_demo_tenant_is_remembered_for_each_database_and_namespace(
+    home: Home, called: list[tuple[str, ...]]
+) -> None:
     bring_up(home)
     settings = up(home, ELSEWHERE, say=print, owner=os.getpid()).settings
-    assert demo_tenant(home, settings) == {"tenant_id": "demo", "endpoints": {"ycloud": {"token": "t"}, "chatwoot": {"token": "t"}}}
+    assert demo_tenant(home, settings) == {
+        "tenant_id": "demo",
+        "endpoints": {"ycloud": {"token": "t"}, "chatwoot": {"token": "t"}},
+    }
     with pytest.raises(LocalError, match="run `sensorium up` first"):
         demo_tenant(home, msgspec.structs.replace(settings, namespace="other"))
 
@@ -97,13 +108,22 @@ def test_the_demo_tenant_is_remembered_for_each_database_and_namespace(home: Hom
 def test_a_role_that_does_not_stay_up_fails_up_with_the_end_of_its_log(
     home: Home, called: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Declared(name="sink", role="sink", argv=("sh", "-c", "echo no such table; exit 1"), port=None, url=None, probe="http://127.0.0.1:1/")
+    broken = Declared(
+        name="sink",
+        role="sink",
+        argv=("sh", "-c", "echo no such table; exit 1"),
+        port=None,
+        url=None,
+        probe="http://127.0.0.1:1/",
+    )
     monkeypatch.setattr(lifecycle, "roles", lambda settings, ports: [broken])
     with pytest.raises(LocalError, match=r"(?s)sink does not stay up.*no such table"):
         bring_up(home)
 
 
-def test_down_ends_all_of_it_and_a_second_down_finds_nothing(home: Home, called: list[tuple[str, ...]]) -> None:
+def test_down_ends_all_of_it_and_a_second_down_finds_nothing(
+    home: Home, called: list[tuple[str, ...]]
+) -> None:
     bring_up(home)
     down(home, say=print)
     assert list(marked(home.mark(""))) == []
@@ -111,7 +131,9 @@ def test_down_ends_all_of_it_and_a_second_down_finds_nothing(home: Home, called:
     assert {row.state for row in down(home, say=print)} == {"stopped"}
 
 
-def test_secrets_and_ports_are_the_same_after_a_restart(home: Home, called: list[tuple[str, ...]]) -> None:
+def test_secrets_and_ports_are_the_same_after_a_restart(
+    home: Home, called: list[tuple[str, ...]]
+) -> None:
     bring_up(home)
     before = home.environment_file.read_text()
     down(home, say=print)

@@ -52,7 +52,9 @@ def test_a_command_that_fails_shows_what_it_said() -> None:
 def test_every_jar_is_pinned_by_its_sha256() -> None:
     lock = kafka.pinned()
     assert len(lock) == 46
-    assert all(len(digest) == 64 and coordinates.count(":") == 2 for coordinates, digest in lock.items())
+    assert all(
+        len(digest) == 64 and coordinates.count(":") == 2 for coordinates, digest in lock.items()
+    )
     assert f"org.apache.kafka:kafka_2.13:{kafka.VERSION}" in lock
 
 
@@ -65,7 +67,9 @@ def test_every_jar_is_pinned_by_its_sha256() -> None:
         ({"a-1.jar": b"a", "more-2.jar": b"b"}, "more-2.jar"),
     ],
 )
-def test_only_exactly_the_pinned_jars_pass(tmp_path: Path, files: dict[str, bytes], wrong: str | None) -> None:
+def test_only_exactly_the_pinned_jars_pass(
+    tmp_path: Path, files: dict[str, bytes], wrong: str | None
+) -> None:
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     lock = {"g:a:1": hashlib.sha256(b"a").hexdigest()}

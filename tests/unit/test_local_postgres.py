@@ -25,7 +25,9 @@ def test_the_lock_of_a_living_server_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", "not a pid\n"])
-def test_a_lock_that_names_nobody_is_left_to_the_server(tmp_path: Path, content: str | None) -> None:
+def test_a_lock_that_names_nobody_is_left_to_the_server(
+    tmp_path: Path, content: str | None
+) -> None:
     lock = tmp_path / "postmaster.pid"
     if content is not None:
         lock.write_text(content)
@@ -33,7 +35,9 @@ def test_a_lock_that_names_nobody_is_left_to_the_server(tmp_path: Path, content:
     assert lock.exists() == (content is not None)
 
 
-def test_anybody_but_root_runs_the_server_as_himself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anybody_but_root_runs_the_server_as_himself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert postgres.account(tmp_path / "data") == postgres.Account()
 

@@ -51,7 +51,9 @@ def metadata(brokers: int) -> bytes:
         ("http", b"", False),
     ],
 )
-def test_only_an_answer_in_its_own_protocol_makes_a_server_ready(scheme: str, reply: bytes, ready: bool) -> None:
+def test_only_an_answer_in_its_own_protocol_makes_a_server_ready(
+    scheme: str, reply: bytes, ready: bool
+) -> None:
     with answering(reply) as port:
         assert answers(f"{scheme}://127.0.0.1:{port}/readyz") is ready
 

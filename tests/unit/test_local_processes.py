@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from streams.local.processes import LocalError, Process, descends_from, end, marked, reap, send, start, started_at, wait_for
+from streams.local.processes import (
+    LocalError,
+    Process,
+    descends_from,
+    end,
+    marked,
+    reap,
+    send,
+    start,
+    started_at,
+    wait_for,
+)
 
 SLEEP = ("sleep", "100")
 PATH = {"PATH": os.environ["PATH"]}
@@ -14,7 +25,9 @@ PATH = {"PATH": os.environ["PATH"]}
 
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Process]:
-    process = start(SLEEP, log=tmp_path / "log", environment=PATH, mark=f"{tmp_path}:sleeper", folder=tmp_path)
+    process = start(
+        SLEEP, log=tmp_path / "log", environment=PATH, mark=f"{tmp_path}:sleeper", folder=tmp_path
+    )
     yield process
     end({process: signal.SIGKILL}, 5)
     reap()
@@ -40,7 +53,13 @@ def test_a_process_with_the_same_pid_and_another_start_is_left_alone(started: Pr
 
 def test_what_ignores_its_signal_is_killed_at_the_deadline(tmp_path: Path) -> None:
     deaf = "import signal, pathlib; signal.signal(signal.SIGTERM, signal.SIG_IGN); pathlib.Path('deaf').touch(); signal.pause()"
-    process = start((sys.executable, "-c", deaf), log=tmp_path / "log", environment=PATH, mark="", folder=tmp_path)
+    process = start(
+        (sys.executable, "-c", deaf),
+        log=tmp_path / "log",
+        environment=PATH,
+        mark="",
+        folder=tmp_path,
+    )
     assert wait_for((tmp_path / "deaf").exists, 10)
     end({process: signal.SIGTERM}, 0.1)
     assert not process.alive()
@@ -49,13 +68,21 @@ def test_what_ignores_its_signal_is_killed_at_the_deadline(tmp_path: Path) -> No
 
 def test_a_marked_process_is_found_with_its_children(tmp_path: Path) -> None:
     mark = f"{tmp_path}:parent"
-    parent = start(("sh", "-c", "sleep 100 & wait"), log=tmp_path / "log", environment=PATH, mark=mark, folder=tmp_path)
+    parent = start(
+        ("sh", "-c", "sleep 100 & wait"),
+        log=tmp_path / "log",
+        environment=PATH,
+        mark=mark,
+        folder=tmp_path,
+    )
     try:
         assert wait_for(lambda: len(list(marked(f"{tmp_path}:"))) == 2, 5)
         found = dict(marked(f"{tmp_path}:"))
         assert set(found.values()) == {"parent"}
         assert all(descends_from(process.pid, {parent.pid}) for process in found)
-        assert not descends_from(parent.pid, {process.pid for process in found if process != parent})
+        assert not descends_from(
+            parent.pid, {process.pid for process in found if process != parent}
+        )
     finally:
         end({process: signal.SIGKILL for process, _ in marked(f"{tmp_path}:")}, 5)
         reap()
@@ -74,7 +101,9 @@ def test_nobody_started_at_no_time() -> None:
     assert started_at(2**22 + 1) is None
 
 
-def test_a_log_that_grew_large_is_put_aside_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_grew_large_is_put_aside_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("streams.local.processes._LOG_BYTES", 3)
     log = tmp_path / "a.log"
     for expected in (None, "one\n"):

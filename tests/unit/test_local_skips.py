@@ -15,22 +15,59 @@ LEAVE = "MAY_BE_SKIPPED: dict[str, str] = {"
     [
         ("pass", "", 0, "0 skipped, 0 of them without leave"),
         ("pytest.skip('no camera')", "", 1, "1 skipped, 1 of them without leave"),
-        ("pytest.skip('no camera')", "'test_it.py::test_it': 'needs a camera'", 0, "1 skipped, 0 of them without leave"),
+        (
+            "pytest.skip('no camera')",
+            "'test_it.py::test_it': 'needs a camera'",
+            0,
+            "1 skipped, 0 of them without leave",
+        ),
         ("pytest.xfail('known')", "", 0, "0 skipped, 0 of them without leave"),
         ("pytest.importorskip('no_such_module')", "", 1, "1 skipped, 1 of them without leave"),
     ],
 )
-def test_a_test_skipped_without_leave_fails_the_session(tmp_path: Path, test: str, leave: str, exit_code: int, said: str) -> None:
+def test_a_test_skipped_without_leave_fails_the_session(
+    tmp_path: Path, test: str, leave: str, exit_code: int, said: str
+) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST.read_text().replace(LEAVE, LEAVE + leave))
     (tmp_path / "test_it.py").write_text(f"import pytest\n\ndef test_it():\n    {test}\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", str(tmp_path), "-p", "no:cacheprovider", "-p", "no:asyncio", "."]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(tmp_path),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+        ".",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, said in done.stdout) == (exit_code, True), done.stdout + done.stderr
 
 
 def test_a_module_skipped_as_a_whole_is_counted_too(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST.read_text())
-    (tmp_path / "test_it.py").write_text("import pytest\n\npytest.skip('not here', allow_module_level=True)\n")
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n\npytest.skip('not here', allow_module_level=True)\n"
+    )
     (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", str(tmp_path), "-p", "no:cacheprovider", "-p", "no:asyncio", "."]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(tmp_path),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+        ".",
+    ]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 1

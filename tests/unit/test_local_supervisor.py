@@ -8,7 +8,14 @@ import pytest
 
 from streams.local.home import Home, home_at, write_text
 from streams.local.processes import end, marked, reap, started_at, wait_for
-from streams.local.supervisor import FIRST_DELAY_SECONDS, LONG_LIFE_SECONDS, LONGEST_DELAY_SECONDS, Kept, Supervisor, running_in
+from streams.local.supervisor import (
+    FIRST_DELAY_SECONDS,
+    LONG_LIFE_SECONDS,
+    LONGEST_DELAY_SECONDS,
+    Kept,
+    Supervisor,
+    running_in,
+)
 from streams.local.topology import Declared
 
 
@@ -23,7 +30,18 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 def sleeper(name: str, seconds: int = 100, role: str = "sink", **more: object) -> Declared:
     argv = ("sleep", str(seconds))
-    return msgspec.convert({"name": name, "role": role, "argv": argv, "port": None, "url": None, "fingerprint": str(seconds), **more}, Declared)
+    return msgspec.convert(
+        {
+            "name": name,
+            "role": role,
+            "argv": argv,
+            "port": None,
+            "url": None,
+            "fingerprint": str(seconds),
+            **more,
+        },
+        Declared,
+    )
 
 
 def declare(home: Home, *wanted: Declared) -> None:
@@ -103,7 +121,9 @@ def test_the_next_supervisor_takes_over_what_still_is_as_declared(home: Home) ->
     assert not started_at(before["changed"])
 
 
-def test_a_child_that_outlived_its_parent_is_ended_before_the_parent_starts_again(home: Home) -> None:
+def test_a_child_that_outlived_its_parent_is_ended_before_the_parent_starts_again(
+    home: Home,
+) -> None:
     parent = msgspec.structs.replace(sleeper("a"), argv=("sh", "-c", "sleep 100 & wait"))
     declare(home, parent)
     supervisor = supervising(home)
@@ -119,7 +139,15 @@ def test_a_child_that_outlived_its_parent_is_ended_before_the_parent_starts_agai
 def test_roles_end_before_servers(home: Home) -> None:
     script = "trap 'date +%s%N > {name}.ended; exit' TERM; touch {name}.ready; while :; do sleep 0.05; done"
     for_each = (("k", "server"), ("r", "sink"))
-    declare(home, *(msgspec.structs.replace(sleeper(name, role=role), argv=("sh", "-c", script.format(name=name))) for name, role in for_each))
+    declare(
+        home,
+        *(
+            msgspec.structs.replace(
+                sleeper(name, role=role), argv=("sh", "-c", script.format(name=name))
+            )
+            for name, role in for_each
+        ),
+    )
     supervisor = supervising(home)
     running = tick_until_running(supervisor)
     assert wait_for(lambda: all((home.folder / f"{name}.ready").exists() for name in "kr"), 5)
@@ -150,9 +178,13 @@ def test_what_runs_elsewhere_is_named_and_not_started(home: Home) -> None:
     assert [(row.state, row.pid) for row in running_in(home)] == [("elsewhere", None)]
 
 
-def test_roles_are_given_their_own_settings_and_none_of_the_supervisors(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_roles_are_given_their_own_settings_and_none_of_the_supervisors(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SENSORIUM_NAMESPACE", "not-this-one")
     declare(home, sleeper("a", environment={"SENSORIUM_LOG__LEVEL": "debug"}))
     pid = tick_until_running(supervising(home))["a"]
     environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    assert [entry for entry in environment if entry.startswith(b"SENSORIUM_")] == [b"SENSORIUM_LOG__LEVEL=debug"]
+    assert [entry for entry in environment if entry.startswith(b"SENSORIUM_")] == [
+        b"SENSORIUM_LOG__LEVEL=debug"
+    ]

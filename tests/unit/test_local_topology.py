@@ -21,11 +21,21 @@ DEMO_MEDIA = f"127.0.0.1:{PORT['demo_media']}"
         ({"SENSORIUM_OPENAI__API_KEY": "", "SENSORIUM_OPENAI__BASE_URL": ""}, STAND_IN, "stand-in"),
         ({"SENSORIUM_OPENAI__API_KEY": "sk"}, "https://api.openai.com/v1", "sk"),
         ({"SENSORIUM_OPENAI__BASE_URL": "http://models/v1"}, "http://models/v1", ""),
-        ({"SENSORIUM_OPENAI__BASE_URL": "http://models/v1", "SENSORIUM_OPENAI__API_KEY": "sk"}, "http://models/v1", "sk"),
-        ({"SENSORIUM_OPENAI__BASE_URL": STAND_IN, "SENSORIUM_OPENAI__API_KEY": "sk"}, "https://api.openai.com/v1", "sk"),
+        (
+            {"SENSORIUM_OPENAI__BASE_URL": "http://models/v1", "SENSORIUM_OPENAI__API_KEY": "sk"},
+            "http://models/v1",
+            "sk",
+        ),
+        (
+            {"SENSORIUM_OPENAI__BASE_URL": STAND_IN, "SENSORIUM_OPENAI__API_KEY": "sk"},
+            "https://api.openai.com/v1",
+            "sk",
+        ),
     ],
 )
-def test_the_stand_in_is_used_only_where_no_model_is_given(given: dict[str, str], base_url: str, api_key: str) -> None:
+def test_the_stand_in_is_used_only_where_no_model_is_given(
+    given: dict[str, str], base_url: str, api_key: str
+) -> None:
     settings = local_settings(given, PORT, SECRETS)
     assert (settings.openai.base_url, settings.openai.api_key) == (base_url, api_key)
     assert ("stand-in" in {role.name for role in roles(settings, PORT)}) == (base_url == STAND_IN)
@@ -33,15 +43,34 @@ def test_the_stand_in_is_used_only_where_no_model_is_given(given: dict[str, str]
 
 @pytest.mark.parametrize(
     ("given", "allowed"),
-    [("", DEMO_MEDIA), ("10.0.0.1:80", f"10.0.0.1:80,{DEMO_MEDIA}"), (f"10.0.0.1:80,{DEMO_MEDIA}", f"10.0.0.1:80,{DEMO_MEDIA}")],
+    [
+        ("", DEMO_MEDIA),
+        ("10.0.0.1:80", f"10.0.0.1:80,{DEMO_MEDIA}"),
+        (f"10.0.0.1:80,{DEMO_MEDIA}", f"10.0.0.1:80,{DEMO_MEDIA}"),
+    ],
 )
-def test_the_media_server_of_the_demo_is_allowed_beside_those_that_are_given(given: str, allowed: str) -> None:
-    assert local_settings({"SENSORIUM_MEDIA__ALLOWED_PRIVATE_HOSTS": given}, PORT, SECRETS).media.allowed_private_hosts == allowed
+def test_the_media_server_of_the_demo_is_allowed_beside_those_that_are_given(
+    given: str, allowed: str
+) -> None:
+    assert (
+        local_settings(
+            {"SENSORIUM_MEDIA__ALLOWED_PRIVATE_HOSTS": given}, PORT, SECRETS
+        ).media.allowed_private_hosts
+        == allowed
+    )
 
 
 def test_the_environment_stands_over_the_local_defaults() -> None:
-    settings = local_settings({"SENSORIUM_KAFKA__PARTITIONS": "7", "SENSORIUM_RECEIVER__PORT": "9999", "HOME": "/"}, PORT, SECRETS)
-    assert (settings.kafka.partitions, settings.kafka.replication_factor, settings.receiver.port) == (7, 1, 9999)
+    settings = local_settings(
+        {"SENSORIUM_KAFKA__PARTITIONS": "7", "SENSORIUM_RECEIVER__PORT": "9999", "HOME": "/"},
+        PORT,
+        SECRETS,
+    )
+    assert (
+        settings.kafka.partitions,
+        settings.kafka.replication_factor,
+        settings.receiver.port,
+    ) == (7, 1, 9999)
 
 
 def test_a_wrong_name_in_the_environment_is_refused() -> None:
@@ -60,18 +89,41 @@ def test_the_settings_in_force_given_back_are_the_same_settings() -> None:
         ("SENSORIUM_RECEIVER__PORT", "9999", {"receive"}),
         ("SENSORIUM_CONSOLE__ALLOWED_ORIGINS", "https://a", {"console"}),
         ("SENSORIUM_OPENAI__VISION_MODEL", "gpt-4o-mini", {"describe", "transcribe", "stand-in"}),
-        ("SENSORIUM_LOG__LEVEL", "debug", {"receive", "dedupe", "store_media", "describe", "transcribe", "assemble", "sink", "console", "stand-in"}),
+        (
+            "SENSORIUM_LOG__LEVEL",
+            "debug",
+            {
+                "receive",
+                "dedupe",
+                "store_media",
+                "describe",
+                "transcribe",
+                "assemble",
+                "sink",
+                "console",
+                "stand-in",
+            },
+        ),
     ],
 )
-def test_another_value_touches_those_that_read_it(setting: str, value: str, touched: set[str]) -> None:
-    before = {role.name: role.fingerprint for role in roles(local_settings({}, PORT, SECRETS), PORT)}
-    after = {role.name: role.fingerprint for role in roles(local_settings({setting: value}, PORT, SECRETS), PORT)}
+def test_another_value_touches_those_that_read_it(
+    setting: str, value: str, touched: set[str]
+) -> None:
+    before = {
+        role.name: role.fingerprint for role in roles(local_settings({}, PORT, SECRETS), PORT)
+    }
+    after = {
+        role.name: role.fingerprint
+        for role in roles(local_settings({setting: value}, PORT, SECRETS), PORT)
+    }
     assert {name for name in before if before[name] != after[name]} == touched
 
 
 def test_each_role_has_a_name_of_its_own_and_is_asked_at_its_own_port() -> None:
     declared = list(roles(local_settings({}, PORT, SECRETS), PORT))
-    assert {role.environment["SENSORIUM_WORKER__NAME"] for role in declared} == {f"{role.name}-1" for role in declared}
+    assert {role.environment["SENSORIUM_WORKER__NAME"] for role in declared} == {
+        f"{role.name}-1" for role in declared
+    }
     assert len({role.port for role in declared}) == len(declared)
     assert {role.name: role.role for role in declared}["dedupe"] == "stream dedupe"
 
@@ -82,7 +134,9 @@ def test_a_server_that_the_settings_place_elsewhere_is_not_started_here(tmp_path
         "SENSORIUM_POSTGRES__DSN": "postgresql://u:secret@db/x",
         "SENSORIUM_OBJECTS__ENDPOINT": "https://s3.example",
     }
-    found = list(servers(home_at(tmp_path), local_settings(given, PORT, SECRETS), PORT, SECRETS, print))
+    found = list(
+        servers(home_at(tmp_path), local_settings(given, PORT, SECRETS), PORT, SECRETS, print)
+    )
     assert [(server.name, server.argv, server.url) for server in found] == [
         ("kafka", (), "kafka://broker:9092"),
         ("postgres", (), "postgres://db:5432"),
@@ -90,7 +144,9 @@ def test_a_server_that_the_settings_place_elsewhere_is_not_started_here(tmp_path
     ]
 
 
-def test_a_taken_port_is_replaced_by_a_free_one_and_kept_from_then_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_taken_port_is_replaced_by_a_free_one_and_kept_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = home_at(tmp_path)
     home.make()
     with socket.socket() as taken:

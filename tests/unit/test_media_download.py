@@ -14,7 +14,13 @@ import httpcore
 import pytest
 
 from connectors.media.addresses import WrongAllowedHost, allowed_hosts, is_public
-from connectors.media.download import LONGEST_RETRY_AFTER_SECONDS, Downloader, NotThere, Refused, sweep_spool
+from connectors.media.download import (
+    LONGEST_RETRY_AFTER_SECONDS,
+    Downloader,
+    NotThere,
+    Refused,
+    sweep_spool,
+)
 from schemas.outcomes import Unavailable
 
 MAX_BYTES = 100_000
@@ -28,7 +34,9 @@ class LoopbackOnly(httpcore.AnyIOBackend):
     def __init__(self) -> None:
         self.dialled: list[str] = []
 
-    async def connect_tcp(self, host: str, port: int, *arguments: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+    async def connect_tcp(
+        self, host: str, port: int, *arguments: Any, **options: Any
+    ) -> httpcore.AsyncNetworkStream:
         self.dialled.append(host)
         if host != "127.0.0.1":
             raise httpcore.ConnectError("not dialled in a test")
@@ -114,14 +122,23 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 def downloader(spool: Path, allowed: str = "", dials: LoopbackOnly | None = None) -> Downloader:
-    return Downloader(allowed_private_hosts=allowed, spool_dir=spool, resolve=resolve, inner=dials or LoopbackOnly())
+    return Downloader(
+        allowed_private_hosts=allowed,
+        spool_dir=spool,
+        resolve=resolve,
+        inner=dials or LoopbackOnly(),
+    )
 
 
-async def outcome(of: Downloader, url: str, *, deadline_seconds: float = 5.0, **options: Any) -> object:
+async def outcome(
+    of: Downloader, url: str, *, deadline_seconds: float = 5.0, **options: Any
+) -> object:
     """What became of it, as a value."""
     async with of as opened:
         try:
-            got = await opened.fetch(url, max_bytes=MAX_BYTES, deadline_seconds=deadline_seconds, **options)
+            got = await opened.fetch(
+                url, max_bytes=MAX_BYTES, deadline_seconds=deadline_seconds, **options
+            )
         except Refused as refused:
             return refused.reason, refused.status
         except NotThere:
@@ -141,7 +158,9 @@ PRIVATE = [
 
 
 @pytest.mark.parametrize("host", PRIVATE)
-async def test_an_address_inside_the_network_is_refused_without_being_dialled(host: str, tmp_path: Path) -> None:
+async def test_an_address_inside_the_network_is_refused_without_being_dialled(
+    host: str, tmp_path: Path
+) -> None:
     dials = LoopbackOnly()
     assert await outcome(downloader(tmp_path, dials=dials), f"https://{host}/file") == REFUSED
     assert dials.dialled == []
@@ -155,35 +174,54 @@ async def test_an_address_inside_the_network_is_refused_without_being_dialled(ho
         "https://[::1/", "", "http://files.test/", f"http://{PUBLIC}/",
     ],
 )  # fmt: skip
-async def test_an_address_that_is_no_plain_https_address_is_refused(url: str, tmp_path: Path) -> None:
+async def test_an_address_that_is_no_plain_https_address_is_refused(
+    url: str, tmp_path: Path
+) -> None:
     dials = LoopbackOnly()
     assert await outcome(downloader(tmp_path, dials=dials), url) == REFUSED
     assert dials.dialled == []
 
 
-async def test_http_is_refused_at_another_port_than_the_allowed_one(server: Server, tmp_path: Path) -> None:
+async def test_http_is_refused_at_another_port_than_the_allowed_one(
+    server: Server, tmp_path: Path
+) -> None:
     server.answers["/"] = answer(200, body=b"hello")
-    assert await outcome(downloader(tmp_path, f"files.test:{server.port + 1}"), f"http://files.test:{server.port}/") == REFUSED
+    assert (
+        await outcome(
+            downloader(tmp_path, f"files.test:{server.port + 1}"),
+            f"http://files.test:{server.port}/",
+        )
+        == REFUSED
+    )
 
 
 async def test_a_host_that_is_allowed_at_one_port_is_refused_at_another(tmp_path: Path) -> None:
-    assert await outcome(downloader(tmp_path, "inside.test:9000"), "https://inside.test/") == REFUSED
+    assert (
+        await outcome(downloader(tmp_path, "inside.test:9000"), "https://inside.test/") == REFUSED
+    )
 
 
 async def test_a_public_address_is_the_one_that_is_dialled(tmp_path: Path) -> None:
     dials = LoopbackOnly()
-    assert await outcome(downloader(tmp_path, dials=dials), f"https://{PUBLIC}/file") == ("unavailable", 1.0)
+    assert await outcome(downloader(tmp_path, dials=dials), f"https://{PUBLIC}/file") == (
+        "unavailable",
+        1.0,
+    )
     assert dials.dialled == [PUBLIC]
 
 
-async def test_a_name_that_answers_otherwise_the_second_time_is_dialled_as_it_was_checked(tmp_path: Path) -> None:
+async def test_a_name_that_answers_otherwise_the_second_time_is_dialled_as_it_was_checked(
+    tmp_path: Path,
+) -> None:
     answers = [[PUBLIC], ["127.0.0.1"]]
     dials = LoopbackOnly()
 
     async def rebinding(host: str, port: int) -> list[str]:
         return answers.pop(0)
 
-    guarded = Downloader(allowed_private_hosts="", spool_dir=tmp_path, resolve=rebinding, inner=dials)
+    guarded = Downloader(
+        allowed_private_hosts="", spool_dir=tmp_path, resolve=rebinding, inner=dials
+    )
     async with guarded:
         with pytest.raises(Unavailable):
             await guarded.fetch("https://rebind.test/", max_bytes=MAX_BYTES, deadline_seconds=5)
@@ -197,11 +235,21 @@ async def test_a_name_that_does_not_resolve_is_the_worlds_trouble(tmp_path: Path
     assert await outcome(downloader(tmp_path), "https://unknown.test/") == ("unavailable", 1.0)
 
 
-async def test_a_file_is_spooled_with_its_hash_its_head_and_its_type(server: Server, tmp_path: Path) -> None:
+async def test_a_file_is_spooled_with_its_hash_its_head_and_its_type(
+    server: Server, tmp_path: Path
+) -> None:
     body = bytes(range(256)) * 40
     server.answers["/file"] = answer(200, "content-type: audio/ogg\r\n", body)
-    got: Any = await outcome(downloader(tmp_path / "spool", f"FILES.test:{server.port}"), f"http://files.test:{server.port}/file#part")
-    assert (got.bytes, got.sha256, got.content_type, got.head) == (len(body), hashlib.sha256(body).hexdigest(), "audio/ogg", body[:4096])
+    got: Any = await outcome(
+        downloader(tmp_path / "spool", f"FILES.test:{server.port}"),
+        f"http://files.test:{server.port}/file#part",
+    )
+    assert (got.bytes, got.sha256, got.content_type, got.head) == (
+        len(body),
+        hashlib.sha256(body).hexdigest(),
+        "audio/ogg",
+        body[:4096],
+    )
     assert got.path.read_bytes() == body
     got.discard()
     assert list((tmp_path / "spool").iterdir()) == []
@@ -245,55 +293,95 @@ ANSWERS: list[tuple[str, bytes, object]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "expected"), [case[1:] for case in ANSWERS], ids=[case[0] for case in ANSWERS])
-async def test_what_an_answer_means_for_the_file(given: bytes, expected: object, server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "expected"), [case[1:] for case in ANSWERS], ids=[case[0] for case in ANSWERS]
+)
+async def test_what_an_answer_means_for_the_file(
+    given: bytes, expected: object, server: Server, tmp_path: Path
+) -> None:
     server.answers["/it"] = given
-    assert await outcome(downloader(tmp_path, f"files.test:{server.port}"), f"http://files.test:{server.port}/it") == expected
+    assert (
+        await outcome(
+            downloader(tmp_path, f"files.test:{server.port}"), f"http://files.test:{server.port}/it"
+        )
+        == expected
+    )
     assert list(tmp_path.iterdir()) == [], "nothing is left in the spool"
     assert len(server.asked) <= 5, "hops are bounded"
 
 
 async def test_a_file_of_exactly_the_limit_is_taken(server: Server, tmp_path: Path) -> None:
     server.answers["/it"] = answer(200, body=b"x" * MAX_BYTES)
-    got: Any = await outcome(downloader(tmp_path, f"files.test:{server.port}"), f"http://files.test:{server.port}/it")
+    got: Any = await outcome(
+        downloader(tmp_path, f"files.test:{server.port}"), f"http://files.test:{server.port}/it"
+    )
     assert got.bytes == MAX_BYTES
 
 
-async def test_a_key_follows_a_redirect_within_its_origin_and_never_to_another_and_back(server: Server, tmp_path: Path) -> None:
+async def test_a_key_follows_a_redirect_within_its_origin_and_never_to_another_and_back(
+    server: Server, tmp_path: Path
+) -> None:
     allowed = f"files.test:{server.port},other.test:{server.port}"
     server.answers |= {
         "/one": answer(302, "location: /two\r\n"),
         "/two": answer(302, f"location: http://other.test:{server.port}/three\r\n"),
         "/three": answer(200, body=b"hello"),
     }
-    await outcome(downloader(tmp_path, allowed), f"http://files.test:{server.port}/one", headers={"x-api-key": "secret"})
-    assert server.asked == [("files.test", "/one", True), ("files.test", "/two", True), ("other.test", "/three", False)]
+    await outcome(
+        downloader(tmp_path, allowed),
+        f"http://files.test:{server.port}/one",
+        headers={"x-api-key": "secret"},
+    )
+    assert server.asked == [
+        ("files.test", "/one", True),
+        ("files.test", "/two", True),
+        ("other.test", "/three", False),
+    ]
 
 
-async def test_a_key_dropped_on_the_way_is_not_picked_up_again(server: Server, tmp_path: Path) -> None:
+async def test_a_key_dropped_on_the_way_is_not_picked_up_again(
+    server: Server, tmp_path: Path
+) -> None:
     allowed = f"files.test:{server.port},other.test:{server.port}"
     server.answers |= {
         "/one": answer(302, f"location: http://other.test:{server.port}/two\r\n"),
         "/two": answer(302, f"location: http://files.test:{server.port}/three\r\n"),
         "/three": answer(200, body=b"hello"),
     }
-    await outcome(downloader(tmp_path, allowed), f"http://files.test:{server.port}/one", headers={"x-api-key": "secret"})
-    assert server.asked == [("files.test", "/one", True), ("other.test", "/two", False), ("files.test", "/three", False)]
+    await outcome(
+        downloader(tmp_path, allowed),
+        f"http://files.test:{server.port}/one",
+        headers={"x-api-key": "secret"},
+    )
+    assert server.asked == [
+        ("files.test", "/one", True),
+        ("other.test", "/two", False),
+        ("files.test", "/three", False),
+    ]
 
 
-async def test_the_host_in_the_address_is_the_one_that_is_asked_for(server: Server, tmp_path: Path) -> None:
+async def test_the_host_in_the_address_is_the_one_that_is_asked_for(
+    server: Server, tmp_path: Path
+) -> None:
     server.answers["/it?a=%C3%B1&b"] = answer(200, body=b"x")
-    await outcome(downloader(tmp_path, f"files.test:{server.port}"), f"http://files.test:{server.port}/it?a=%C3%B1&b#part")
+    await outcome(
+        downloader(tmp_path, f"files.test:{server.port}"),
+        f"http://files.test:{server.port}/it?a=%C3%B1&b#part",
+    )
     assert server.asked == [("files.test", "/it?a=%C3%B1&b", False)]
 
 
-async def test_a_large_file_goes_to_the_disk_and_not_into_memory(server: Server, tmp_path: Path) -> None:
+async def test_a_large_file_goes_to_the_disk_and_not_into_memory(
+    server: Server, tmp_path: Path
+) -> None:
     server.pieces, size = 800, 800 * PIECE_BYTES
     server.answers["/large"] = b"HTTP/1.1 200 X\r\ncontent-length: %d\r\n\r\n" % size
     tracemalloc.start()
     try:
         async with downloader(tmp_path, f"files.test:{server.port}") as opened:
-            got = await opened.fetch(f"http://files.test:{server.port}/large", max_bytes=size, deadline_seconds=60)
+            got = await opened.fetch(
+                f"http://files.test:{server.port}/large", max_bytes=size, deadline_seconds=60
+            )
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -302,7 +390,11 @@ async def test_a_large_file_goes_to_the_disk_and_not_into_memory(server: Server,
 
 async def test_a_server_that_drips_is_left_at_the_deadline(server: Server, tmp_path: Path) -> None:
     server.answers["/drip"] = b"HTTP/1.1 200 X\r\ncontent-length: 1000\r\n\r\n"
-    got = await outcome(downloader(tmp_path, f"files.test:{server.port}"), f"http://files.test:{server.port}/drip", deadline_seconds=0.4)
+    got = await outcome(
+        downloader(tmp_path, f"files.test:{server.port}"),
+        f"http://files.test:{server.port}/drip",
+        deadline_seconds=0.4,
+    )
     assert got == ("unavailable", 1.0)
     assert list(tmp_path.iterdir()) == []
 
@@ -312,10 +404,14 @@ async def test_a_server_that_nobody_listens_at_is_the_worlds_trouble(tmp_path: P
     port = gone.sockets[0].getsockname()[1]
     gone.close()
     await gone.wait_closed()
-    assert await outcome(downloader(tmp_path, f"files.test:{port}"), f"http://files.test:{port}/") == ("unavailable", 1.0)
+    assert await outcome(
+        downloader(tmp_path, f"files.test:{port}"), f"http://files.test:{port}/"
+    ) == ("unavailable", 1.0)
 
 
-async def test_a_full_disk_is_the_worlds_trouble_and_leaves_no_file(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_the_worlds_trouble_and_leaves_no_file(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Full:
         def __init__(self, descriptor: int, mode: str) -> None:
             self._file = open(descriptor, mode)
@@ -331,7 +427,9 @@ async def test_a_full_disk_is_the_worlds_trouble_and_leaves_no_file(server: Serv
 
     monkeypatch.setattr("connectors.media.download.os.fdopen", Full)
     server.answers["/it"] = answer(200, body=b"hello")
-    assert await outcome(downloader(tmp_path, f"files.test:{server.port}"), f"http://files.test:{server.port}/it") == ("unavailable", 5.0)
+    assert await outcome(
+        downloader(tmp_path, f"files.test:{server.port}"), f"http://files.test:{server.port}/it"
+    ) == ("unavailable", 5.0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -345,13 +443,25 @@ def test_only_old_files_of_the_spool_are_swept(tmp_path: Path) -> None:
     assert sweep_spool(tmp_path / "not made yet", older_than_seconds=60) == 0
 
 
-@pytest.mark.parametrize("address", [PUBLIC, "8.8.8.8", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address", [PUBLIC, "8.8.8.8", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:8.8.8.8"]
+)
 def test_a_public_address_is_public(address: str) -> None:
     assert is_public(address)
 
 
 @pytest.mark.parametrize(
-    "address", ["::ffff:10.0.0.1", "fe80::1%eth0", "64:ff9b:1::a00:1", "2002:a00:1::", "100.127.0.1", "::", "240.0.0.1", "198.18.0.1"]
+    "address",
+    [
+        "::ffff:10.0.0.1",
+        "fe80::1%eth0",
+        "64:ff9b:1::a00:1",
+        "2002:a00:1::",
+        "100.127.0.1",
+        "::",
+        "240.0.0.1",
+        "198.18.0.1",
+    ],
 )
 def test_an_address_that_hides_a_private_one_is_private(address: str) -> None:
     assert not is_public(address)
@@ -363,6 +473,8 @@ def test_allowed_hosts_are_pairs_of_host_and_port() -> None:
 
 
 @pytest.mark.parametrize("setting", ["files.test", "files.test:", "files.test:http", "10.0.0.0/8"])
-def test_an_allowed_host_without_a_port_is_refused_with_the_name_of_the_setting(setting: str) -> None:
+def test_an_allowed_host_without_a_port_is_refused_with_the_name_of_the_setting(
+    setting: str,
+) -> None:
     with pytest.raises(WrongAllowedHost, match="SENSORIUM_MEDIA__ALLOWED_PRIVATE_HOSTS"):
         allowed_hosts(setting)

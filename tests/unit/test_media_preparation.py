@@ -31,7 +31,13 @@ def media(name: str) -> bytes:
     return (MEDIA / name).read_bytes()
 
 
-def picture(kind: str, size: tuple[int, int] = (64, 32), mode: str = "RGB", colour: object = "red", **options: object) -> bytes:
+def picture(
+    kind: str,
+    size: tuple[int, int] = (64, 32),
+    mode: str = "RGB",
+    colour: object = "red",
+    **options: object,
+) -> bytes:
     out = io.BytesIO()
     Image.new(mode, size, colour).save(out, kind, **options)  # type: ignore[arg-type]
     return out.getvalue()
@@ -41,12 +47,19 @@ def bomb(side: int) -> bytes:
     """A PNG of a few kilobytes that says it is side by side pixels of one bit, and is."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     packer = zlib.compressobj(9)
     row = bytes(1 + (side + 7) // 8)
     pixels = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
+        + chunk(b"IDAT", pixels)
+        + chunk(b"IEND", b"")
+    )
 
 
 def tone(seconds: float) -> bytes:
@@ -55,7 +68,11 @@ def tone(seconds: float) -> bytes:
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(8_000)
-        sound.writeframes(array("h", [round(9_000 * math.sin(i / 3)) for i in range(round(8_000 * seconds))]).tobytes())
+        sound.writeframes(
+            array(
+                "h", [round(9_000 * math.sin(i / 3)) for i in range(round(8_000 * seconds))]
+            ).tobytes()
+        )
     return out.getvalue()
 
 
@@ -63,8 +80,17 @@ def encoded(codec: str, container: str) -> bytes:
     """A second of sound, as some phone would write it."""
     out = io.BytesIO()
     with av.open(out, "w", format=container) as target:
-        stream = target.add_stream(codec, rate=48_000 if "opus" in codec or container in ("3gp", "adts", "mp2") else 8_000, layout="mono")
-        resampler = av.AudioResampler(format=stream.format, layout="mono", rate=stream.rate, frame_size=stream.codec_context.frame_size or 1_000)
+        stream = target.add_stream(
+            codec,
+            rate=48_000 if "opus" in codec or container in ("3gp", "adts", "mp2") else 8_000,
+            layout="mono",
+        )
+        resampler = av.AudioResampler(
+            format=stream.format,
+            layout="mono",
+            rate=stream.rate,
+            frame_size=stream.codec_context.frame_size or 1_000,
+        )
         with av.open(io.BytesIO(tone(1)), "r") as source:
             for frame in [*source.decode(audio=0), None]:
                 for resampled in resampler.resample(frame):
@@ -82,12 +108,17 @@ def encoded(codec: str, container: str) -> bytes:
         ("astronaut.heic", "image/jpeg", False),
     ],
 )
-async def test_a_real_picture_is_shown_as_it_is_or_as_jpeg(file: str, mime: str, as_it_is: bool, decoder: Decoder) -> None:
+async def test_a_real_picture_is_shown_as_it_is_or_as_jpeg(
+    file: str, mime: str, as_it_is: bool, decoder: Decoder
+) -> None:
     shown = await decoder.prepare_image(media(file))
     assert isinstance(shown, PreparedImage)
     assert (shown.mime, shown.data == media(file), shown.animated) == (mime, as_it_is, False)
     with Image.open(io.BytesIO(shown.data)) as image:
-        assert (image.size, f"image/{(image.format or '').lower()}") == ((shown.width, shown.height), mime)
+        assert (image.size, f"image/{(image.format or '').lower()}") == (
+            (shown.width, shown.height),
+            mime,
+        )
 
 
 async def test_a_large_picture_is_made_smaller_and_keeps_its_shape(decoder: Decoder) -> None:
@@ -103,7 +134,9 @@ async def test_a_picture_of_an_uncommon_kind_becomes_jpeg_on_white(decoder: Deco
         assert (image.format, image.getpixel((4, 4))) == ("JPEG", (255, 255, 255))
 
 
-async def test_a_picture_lying_on_its_side_is_turned_upright_when_it_is_made_anew(decoder: Decoder) -> None:
+async def test_a_picture_lying_on_its_side_is_turned_upright_when_it_is_made_anew(
+    decoder: Decoder,
+) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     shown = await decoder.prepare_image(picture("JPEG", (3000, 1000), exif=exif))
@@ -112,7 +145,9 @@ async def test_a_picture_lying_on_its_side_is_turned_upright_when_it_is_made_ane
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 6, 8])
-async def test_a_small_picture_lying_on_its_side_is_turned_upright_too(orientation: int, decoder: Decoder) -> None:
+async def test_a_small_picture_lying_on_its_side_is_turned_upright_too(
+    orientation: int, decoder: Decoder
+) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     given = picture("JPEG", (60, 20), exif=exif)
@@ -131,7 +166,9 @@ async def test_an_upright_picture_is_not_made_anew_for_its_metadata(decoder: Dec
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("JPEG", "CMYK"), ("PNG", "I;16")])
-async def test_a_picture_in_colours_no_model_takes_is_made_anew(kind: str, mode: str, decoder: Decoder) -> None:
+async def test_a_picture_in_colours_no_model_takes_is_made_anew(
+    kind: str, mode: str, decoder: Decoder
+) -> None:
     shown = await decoder.prepare_image(picture(kind, (8, 8), mode, 0))
     assert isinstance(shown, PreparedImage)
     with Image.open(io.BytesIO(shown.data)) as image:
@@ -140,7 +177,9 @@ async def test_a_picture_in_colours_no_model_takes_is_made_anew(kind: str, mode:
 
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "SPIDER"])
 async def test_a_format_no_chat_sends_is_not_even_tried(kind: str, decoder: Decoder) -> None:
-    data = picture(kind, (8, 8), "F" if kind == "SPIDER" else "RGB", 0.0 if kind == "SPIDER" else "red")
+    data = picture(
+        kind, (8, 8), "F" if kind == "SPIDER" else "RGB", 0.0 if kind == "SPIDER" else "red"
+    )
     assert await decoder.prepare_image(data) == Unfit("image_undecodable", "UnidentifiedImageError")
 
 
@@ -170,7 +209,9 @@ async def test_of_an_animation_the_first_frame_is_shown(decoder: Decoder) -> Non
 
 
 @pytest.mark.parametrize("side", [30_000, 8_000])
-async def test_a_picture_that_would_unfold_to_too_many_pixels_is_refused_by_its_header(side: int, decoder: Decoder) -> None:
+async def test_a_picture_that_would_unfold_to_too_many_pixels_is_refused_by_its_header(
+    side: int, decoder: Decoder
+) -> None:
     data = bomb(side)
     assert len(data) < 300_000
     refused = await decoder.prepare_image(data)
@@ -207,7 +248,12 @@ async def test_what_is_no_whole_picture_is_undecodable(data: bytes, decoder: Dec
     ],
 )
 async def test_a_real_voice_note_is_named_by_what_it_is(
-    file: str, filename: str, mime: str, as_it_is: bool, seconds: tuple[float, float], decoder: Decoder
+    file: str,
+    filename: str,
+    mime: str,
+    as_it_is: bool,
+    seconds: tuple[float, float],
+    decoder: Decoder,
 ) -> None:
     heard = await decoder.prepare_audio(media(file))
     assert isinstance(heard, PreparedAudio)
@@ -225,17 +271,31 @@ async def test_a_transcoded_voice_note_is_one_that_passes_as_it_is(decoder: Deco
 
 
 @pytest.mark.parametrize(("seconds", "fits"), [(0.4, False), (0.6, True)])
-async def test_a_sound_shorter_than_half_a_second_is_too_short(seconds: float, fits: bool, decoder: Decoder) -> None:
+async def test_a_sound_shorter_than_half_a_second_is_too_short(
+    seconds: float, fits: bool, decoder: Decoder
+) -> None:
     heard = await decoder.prepare_audio(tone(seconds))
-    assert isinstance(heard, PreparedAudio) if fits else isinstance(heard, Unfit) and heard.reason == "audio_too_short"
+    assert (
+        isinstance(heard, PreparedAudio)
+        if fits
+        else isinstance(heard, Unfit) and heard.reason == "audio_too_short"
+    )
 
 
-@pytest.mark.parametrize(("codec", "as_it_is"), [("pcm_s16le", True), ("pcm_alaw", True), ("adpcm_ima_wav", False), ("adpcm_ms", False)])
-async def test_a_codec_the_api_would_refuse_is_written_anew(codec: str, as_it_is: bool, decoder: Decoder) -> None:
+@pytest.mark.parametrize(
+    ("codec", "as_it_is"),
+    [("pcm_s16le", True), ("pcm_alaw", True), ("adpcm_ima_wav", False), ("adpcm_ms", False)],
+)
+async def test_a_codec_the_api_would_refuse_is_written_anew(
+    codec: str, as_it_is: bool, decoder: Decoder
+) -> None:
     given = encoded(codec, "wav")
     heard = await decoder.prepare_audio(given)
     assert isinstance(heard, PreparedAudio)
-    assert (heard.data == given, heard.filename) == (as_it_is, "audio.wav" if as_it_is else "audio.mp3")
+    assert (heard.data == given, heard.filename) == (
+        as_it_is,
+        "audio.wav" if as_it_is else "audio.mp3",
+    )
     assert heard.duration_seconds == pytest.approx(1, abs=0.2)
 
 
@@ -250,7 +310,9 @@ async def test_a_codec_the_api_would_refuse_is_written_anew(codec: str, as_it_is
         ("mp2", "mp2", "audio.mp3", False),
     ],
 )
-async def test_a_container_is_named_by_what_it_is(codec: str, container: str, filename: str, as_it_is: bool, decoder: Decoder) -> None:
+async def test_a_container_is_named_by_what_it_is(
+    codec: str, container: str, filename: str, as_it_is: bool, decoder: Decoder
+) -> None:
     given = encoded(codec, container)
     heard = await decoder.prepare_audio(given)
     assert isinstance(heard, PreparedAudio)
@@ -258,7 +320,16 @@ async def test_a_container_is_named_by_what_it_is(codec: str, container: str, fi
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x00", b"not a sound", b"OggS", media("voice-memo-en.m4a")[:200], media("cat.jpg"), b"#!AMR\n" + b"\xff" * 300]
+    "data",
+    [
+        b"",
+        b"\x00",
+        b"not a sound",
+        b"OggS",
+        media("voice-memo-en.m4a")[:200],
+        media("cat.jpg"),
+        b"#!AMR\n" + b"\xff" * 300,
+    ],
 )
 async def test_what_is_no_sound_is_undecodable(data: bytes, decoder: Decoder) -> None:
     refused = await decoder.prepare_audio(data)
@@ -287,7 +358,9 @@ async def killed_once_it_works(decoder: Decoder) -> None:
 
 
 async def test_a_worker_that_dies_at_work_costs_its_item_and_no_other(decoder: Decoder) -> None:
-    refused, _ = await asyncio.gather(decoder.prepare_audio(tone(30)), killed_once_it_works(decoder))
+    refused, _ = await asyncio.gather(
+        decoder.prepare_audio(tone(30)), killed_once_it_works(decoder)
+    )
     assert refused == Unfit("audio_undecodable", "the decoder died")
     assert isinstance(await decoder.prepare_image(media("cat.jpg")), PreparedImage)
 
@@ -304,7 +377,9 @@ async def test_a_worker_that_dies_idle_is_replaced(decoder: Decoder) -> None:
 
 async def test_an_item_that_takes_too_long_is_unfit_and_its_worker_ends() -> None:
     async with Decoder(workers=1, wall_seconds=0.001) as impatient:
-        assert await impatient.prepare_image(media("cat.jpg")) == Unfit("image_undecodable", "took too long")
+        assert await impatient.prepare_image(media("cat.jpg")) == Unfit(
+            "image_undecodable", "took too long"
+        )
         assert pids(impatient) == []
 
 
@@ -350,7 +425,9 @@ async def test_one_owners_files_leave_workers_for_the_others() -> None:
         assert held._turns == {}
 
 
-async def test_a_machine_that_can_start_no_process_says_nothing_of_the_item(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_machine_that_can_start_no_process_says_nothing_of_the_item(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as full:
         full.setattr(asyncio, "create_subprocess_exec", Mock(side_effect=BlockingIOError))
         with pytest.raises(Unavailable, match="decoder"):

@@ -28,8 +28,12 @@ def box(brand: bytes, rest: bytes = b"") -> bytes:
         ("voice-note-es.ogg", Sniffed("audio/ogg", "ogg", "audio")),
     ],
 )
-@pytest.mark.parametrize("declared", [None, "", "application/octet-stream", "text/html", "image/svg+xml"])
-def test_a_real_file_is_what_its_bytes_say_whatever_was_declared(file: str, expected: Sniffed, declared: str | None) -> None:
+@pytest.mark.parametrize(
+    "declared", [None, "", "application/octet-stream", "text/html", "image/svg+xml"]
+)
+def test_a_real_file_is_what_its_bytes_say_whatever_was_declared(
+    file: str, expected: Sniffed, declared: str | None
+) -> None:
     assert sniff((MEDIA / file).read_bytes()[:4096], declared) == expected
 
 
@@ -37,7 +41,11 @@ def test_a_real_file_is_what_its_bytes_say_whatever_was_declared(file: str, expe
     ("head", "declared", "expected"),
     [
         (b"OggS" + bytes(30) + b"\x80theora", None, Sniffed("video/ogg", "ogv", "video")),
-        (b"OggS" + bytes(30) + b"OpusHead", "application/ogg", Sniffed("audio/ogg", "ogg", "audio")),
+        (
+            b"OggS" + bytes(30) + b"OpusHead",
+            "application/ogg",
+            Sniffed("audio/ogg", "ogg", "audio"),
+        ),
         (box(b"isom", b"vide"), "video/mp4", Sniffed("video/mp4", "mp4", "video")),
         (box(b"isom"), "audio/mp4; codecs=mp4a", Sniffed("audio/mp4", "m4a", "audio")),
         (box(b"qt  "), None, Sniffed("video/quicktime", "mov", "video")),
@@ -60,14 +68,20 @@ def test_a_real_file_is_what_its_bytes_say_whatever_was_declared(file: str, expe
         (b"PK\x03\x04" + bytes(60), "text/html", Sniffed("application/zip", "zip", "document")),
         (b"a,b\n1,2\n", "text/csv", Sniffed("text/csv", "csv", "document")),
         (b"a,b\n1,2\n", "text/html", Sniffed("text/plain", "txt", "document")),
-        (b"BEGIN:VCARD\n", "text/x-vcard; charset=utf-8", Sniffed("text/x-vcard", "vcf", "document")),
+        (
+            b"BEGIN:VCARD\n",
+            "text/x-vcard; charset=utf-8",
+            Sniffed("text/x-vcard", "vcf", "document"),
+        ),
         ("ñandú, ".encode() * 9 + "ñ".encode()[:1], "", Sniffed("text/plain", "txt", "document")),
         (b"", None, UNKNOWN),
         (b"", "image/jpeg", UNKNOWN),
         (b"\x00\x9f\x92\x96\xff\x00\x81\x82\x83\x84", "image/jpeg", UNKNOWN),
     ],
 )
-def test_the_first_bytes_decide_and_the_declaration_only_where_they_leave_it_open(head: bytes, declared: str | None, expected: Sniffed) -> None:
+def test_the_first_bytes_decide_and_the_declaration_only_where_they_leave_it_open(
+    head: bytes, declared: str | None, expected: Sniffed
+) -> None:
     assert sniff(head, declared) == expected
 
 
@@ -82,7 +96,10 @@ def test_a_page_is_no_file_and_is_never_named_html(head: bytes, declared: str | 
     assert sniff(head, declared) == Sniffed("text/html", "txt", "web_page")
 
 
-@pytest.mark.parametrize("head", [b"<svg xmlns='x'>", b"<?xml version='1.0'?>\n<svg>", b"<?xml version='1.0'?><!-- a --><svg>"])
+@pytest.mark.parametrize(
+    "head",
+    [b"<svg xmlns='x'>", b"<?xml version='1.0'?>\n<svg>", b"<?xml version='1.0'?><!-- a --><svg>"],
+)
 def test_an_svg_is_a_document_that_no_browser_opens(head: bytes) -> None:
     assert sniff(head, "image/svg+xml") == Sniffed("image/svg+xml", "bin", "document")
 
@@ -122,7 +139,10 @@ MP4, M4A = Sniffed("video/mp4", "mp4", "video"), Sniffed("audio/mp4", "m4a", "au
         (film(b"isom") + atom(b"moov", track(b"soun") + track(b"soun")) + DATA, M4A),
         (film(b"mp42") + large_atom(b"mdat", bytes(10_000)) + atom(b"moov", track(b"soun")), M4A),
         (film(b"qt  ") + DATA + atom(b"moov", track(b"soun")), M4A),
-        (film(b"3gp4") + DATA + atom(b"moov", track(b"soun")), Sniffed("audio/3gpp", "3gp", "audio")),
+        (
+            film(b"3gp4") + DATA + atom(b"moov", track(b"soun")),
+            Sniffed("audio/3gpp", "3gp", "audio"),
+        ),
         (film(b"isom") + DATA + atom(b"moov", track(b"soun") + track(b"vide")), MP4),
         (film(b"isom") + DATA + atom(b"moov", track(b"vide")), MP4),
         (film(b"isom") + DATA + atom(b"moov", track(b"text")), MP4),
@@ -136,7 +156,9 @@ MP4, M4A = Sniffed("video/mp4", "mp4", "video"), Sniffed("audio/mp4", "m4a", "au
         (film(b"isom") + b"\0\0", MP4),
     ],
 )
-def test_a_film_without_pictures_is_sound(content: bytes, expected: Sniffed, tmp_path: Path) -> None:
+def test_a_film_without_pictures_is_sound(
+    content: bytes, expected: Sniffed, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_bytes(content)
     assert sniff_file(tmp_path / "file", content[:4096], "application/octet-stream") == expected
 
@@ -148,24 +170,55 @@ def test_of_a_whole_file_the_same_is_said(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "declared", ["application/pdf", "application/vnd.ms-excel", "image/*", "audio/ogg; codecs=opus", "video/mp4", "application/zip"]
+    "declared",
+    [
+        "application/pdf",
+        "application/vnd.ms-excel",
+        "image/*",
+        "audio/ogg; codecs=opus",
+        "video/mp4",
+        "application/zip",
+    ],
 )
 def test_json_where_no_text_can_be_meant_is_an_error(declared: str) -> None:
     assert sniff(b' {"error": {"code": 404}}', declared).family == "web_page"
 
 
-@pytest.mark.parametrize("declared", [None, "", "application/json", "application/vnd.api+json", "text/plain", "application/octet-stream"])
+@pytest.mark.parametrize(
+    "declared",
+    [
+        None,
+        "",
+        "application/json",
+        "application/vnd.api+json",
+        "text/plain",
+        "application/octet-stream",
+    ],
+)
 def test_json_that_may_be_meant_is_a_file(declared: str | None) -> None:
     assert sniff(b'{"a": 1}', declared).family == "document"
 
 
 STARTS = st.sampled_from(
-    [b"", b"OggS", b"\0\0\0\x20ftyp", b"RIFF\0\0\0\0WAVE", b"\xff", b"PK\x03\x04", b"<", b"{", b"\x1aE\xdf\xa3", b"\x89PNG\r\n\x1a\n"]
+    [
+        b"",
+        b"OggS",
+        b"\0\0\0\x20ftyp",
+        b"RIFF\0\0\0\0WAVE",
+        b"\xff",
+        b"PK\x03\x04",
+        b"<",
+        b"{",
+        b"\x1aE\xdf\xa3",
+        b"\x89PNG\r\n\x1a\n",
+    ]
 )
 
 
 @given(start=STARTS, rest=st.binary(max_size=600), declared=st.none() | st.text(max_size=40))
-def test_any_bytes_and_any_declaration_have_an_answer_with_a_harmless_extension(start: bytes, rest: bytes, declared: str | None) -> None:
+def test_any_bytes_and_any_declaration_have_an_answer_with_a_harmless_extension(
+    start: bytes, rest: bytes, declared: str | None
+) -> None:
     found = sniff(start + rest, declared)
     assert found.family in ("image", "audio", "video", "document", "web_page", "unknown")
     assert found.extension.isalnum() and found.extension.isascii() and len(found.extension) <= 5

@@ -13,7 +13,14 @@ import pytest
 import uvicorn
 
 from connectors.models.answers import MAX_TEXT_CHARS, ModelAnswer
-from connectors.models.client import BAD_KEY_SECONDS, LONGEST_RETRY_AFTER_SECONDS, MAX_CLIENTS, NO_QUOTA_SECONDS, Clients, is_refusal
+from connectors.models.client import (
+    BAD_KEY_SECONDS,
+    LONGEST_RETRY_AFTER_SECONDS,
+    MAX_CLIENTS,
+    NO_QUOTA_SECONDS,
+    Clients,
+    is_refusal,
+)
 from connectors.models.prices import cost_of_sound, cost_of_tokens
 from connectors.models.recipes import DEFAULT_VERSION, speech_recipe, vision_recipe
 from connectors.models.speech import SpeechModel
@@ -36,12 +43,27 @@ class Models:
     speech: SpeechModel
     control: httpx.AsyncClient
 
-    async def describe(self, api_key: str | None = None, image: bytes = (MEDIA / "cat.jpg").read_bytes()) -> ModelAnswer:
-        return await self.vision.describe(image, "image/jpeg", prompt=PROMPT, model="gpt-4o", api_key=api_key)
+    async def describe(
+        self, api_key: str | None = None, image: bytes = (MEDIA / "cat.jpg").read_bytes()
+    ) -> ModelAnswer:
+        return await self.vision.describe(
+            image, "image/jpeg", prompt=PROMPT, model="gpt-4o", api_key=api_key
+        )
 
-    async def transcribe(self, api_key: str | None = None, filename: str = "audio.ogg") -> ModelAnswer:
+    async def transcribe(
+        self, api_key: str | None = None, filename: str = "audio.ogg"
+    ) -> ModelAnswer:
         sound = (MEDIA / "voice-note-es.ogg").read_bytes()
-        return await self.speech.transcribe(sound, filename, "audio/ogg", prompt=None, language="es", model="whisper-1", api_key=api_key, seconds=8.0)
+        return await self.speech.transcribe(
+            sound,
+            filename,
+            "audio/ogg",
+            prompt=None,
+            language="es",
+            model="whisper-1",
+            api_key=api_key,
+            seconds=8.0,
+        )
 
     async def ask(self, kind: str, api_key: str | None = None) -> ModelAnswer:
         return await (self.describe(api_key) if kind == "vision" else self.transcribe(api_key))
@@ -57,7 +79,16 @@ class Models:
 @contextlib.asynccontextmanager
 async def served(app: Callable[..., Any]) -> AsyncIterator[str]:
     """The app on a port of its own; its address."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=0,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
     with_no_signals: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     server.capture_signals = with_no_signals  # type: ignore[method-assign]
     task = asyncio.create_task(server.serve())
@@ -73,7 +104,9 @@ async def served(app: Callable[..., Any]) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def models_at(url: str, timeout_seconds: float = 5.0) -> AsyncIterator[Models]:
-    settings = Openai(base_url=f"{url}/v1", api_key=Secret("sk-ours"), timeout_seconds=timeout_seconds)
+    settings = Openai(
+        base_url=f"{url}/v1", api_key=Secret("sk-ours"), timeout_seconds=timeout_seconds
+    )
     async with httpx.AsyncClient(base_url=url) as control:
         models = Models(VisionModel(settings), SpeechModel(settings), control)
         try:
@@ -91,7 +124,12 @@ async def models() -> AsyncIterator[Models]:
 
 async def test_a_picture_is_described_with_what_it_cost(models: Models) -> None:
     answer = await models.describe()
-    assert (answer.text[:10], answer.model, answer.refused, answer.input_tokens) == ("[stand-in]", "stand-in", False, 85)
+    assert (answer.text[:10], answer.model, answer.refused, answer.input_tokens) == (
+        "[stand-in]",
+        "stand-in",
+        False,
+        85,
+    )
     assert answer.output_tokens == len(answer.text.split())
 
 
@@ -100,11 +138,17 @@ async def test_a_voice_note_is_transcribed(models: Models) -> None:
     assert (answer.text[:10], answer.model, answer.refused) == ("[stand-in]", "stand-in", False)
 
 
-async def test_a_tenants_key_is_used_and_the_installations_where_there_is_none(models: Models) -> None:
+async def test_a_tenants_key_is_used_and_the_installations_where_there_is_none(
+    models: Models,
+) -> None:
     await models.describe("sk-theirs")
     await models.describe()
     await models.transcribe("sk-theirs")
-    assert (await models.calls())["started"] == {"sk-theirs:vision": 1, "sk-ours:vision": 1, "sk-theirs:speech": 1}
+    assert (await models.calls())["started"] == {
+        "sk-theirs:vision": 1,
+        "sk-ours:vision": 1,
+        "sk-theirs:speech": 1,
+    }
 
 
 UNAVAILABLE: list[tuple[dict[str, Any], float, bool]] = [
@@ -119,21 +163,32 @@ UNAVAILABLE: list[tuple[dict[str, Any], float, bool]] = [
 
 
 @pytest.mark.parametrize("kind", ["vision", "speech"])
-@pytest.mark.parametrize(("control", "retry_after", "hold"), UNAVAILABLE, ids=[str(case[0]) for case in UNAVAILABLE])
+@pytest.mark.parametrize(
+    ("control", "retry_after", "hold"), UNAVAILABLE, ids=[str(case[0]) for case in UNAVAILABLE]
+)
 async def test_a_fault_that_may_pass_says_when_to_ask_again_and_whether_it_is_the_keys(
     kind: str, control: dict[str, Any], retry_after: float, hold: bool, models: Models
 ) -> None:
     await models.misbehave(**control)
     with pytest.raises(Unavailable) as caught:
         await models.ask(kind)
-    assert (caught.value.what, caught.value.retry_after, caught.value.hold) == ("model", retry_after, hold)
-    assert sum((await models.calls())["started"].values()) == 1, "the client does not ask again by itself"
+    assert (caught.value.what, caught.value.retry_after, caught.value.hold) == (
+        "model",
+        retry_after,
+        hold,
+    )
+    assert sum((await models.calls())["started"].values()) == 1, (
+        "the client does not ask again by itself"
+    )
 
 
 @pytest.mark.parametrize("kind", ["vision", "speech"])
 @pytest.mark.parametrize("fault", ["hang", "slow_loris"])
 async def test_a_server_that_does_not_finish_is_left_at_the_deadline(kind: str, fault: str) -> None:
-    async with served(create_app(controls=True)) as url, models_at(url, timeout_seconds=0.5) as models:
+    async with (
+        served(create_app(controls=True)) as url,
+        models_at(url, timeout_seconds=0.5) as models,
+    ):
         await models.misbehave(fault=fault)
         with pytest.raises(Unavailable) as caught:
             async with asyncio.timeout(5):
@@ -164,7 +219,9 @@ async def test_an_answer_of_400_is_a_refusal(kind: str, models: Models) -> None:
     assert (answer.text, answer.refused) == ("", True)
 
 
-async def test_a_picture_and_a_sound_that_the_server_cannot_read_are_refused(models: Models) -> None:
+async def test_a_picture_and_a_sound_that_the_server_cannot_read_are_refused(
+    models: Models,
+) -> None:
     assert (await models.describe(image=b"not a picture")).refused
     assert (await models.transcribe(filename="audio.amr")).refused
 
@@ -195,7 +252,9 @@ async def test_without_controls_nobody_can_make_the_server_misbehave() -> None:
         assert (await client.post("/control", json={"fault": "hang"})).status_code == 404
 
 
-def replying(status: int, document: object, headers: dict[str, str] | None = None) -> Callable[..., Awaitable[None]]:
+def replying(
+    status: int, document: object, headers: dict[str, str] | None = None
+) -> Callable[..., Awaitable[None]]:
     """A server that says the same to everyone: for answers the stand-in does not give."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -213,16 +272,31 @@ def replying_bytes(content: bytes) -> Callable[..., Awaitable[None]]:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+            head = [
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(content)),
+            ]
             await send({"type": "http.response.start", "status": 200, "headers": head})
             await send({"type": "http.response.body", "body": content})
 
     return app
 
 
-def completion(content: str | None = None, *, finish: str = "stop", refusal: str | None = None) -> dict[str, Any]:
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content, "refusal": refusal}}
-    return {"id": "x", "object": "chat.completion", "created": 1, "model": "gpt-4o-2024-11-20", "choices": [choice]}
+def completion(
+    content: str | None = None, *, finish: str = "stop", refusal: str | None = None
+) -> dict[str, Any]:
+    choice = {
+        "index": 0,
+        "finish_reason": finish,
+        "message": {"role": "assistant", "content": content, "refusal": refusal},
+    }
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "gpt-4o-2024-11-20",
+        "choices": [choice],
+    }
 
 
 @pytest.mark.parametrize(
@@ -234,7 +308,11 @@ def completion(content: str | None = None, *, finish: str = "stop", refusal: str
         (completion("A ca", finish="content_filter"), "", True),
         (completion(None, refusal="No."), "", True),
         (completion("Lo siento, no puedo describir esta imagen."), "", True),
-        (completion("I can't believe it's not butter, says the tub."), "I can't believe it's not butter, says the tub.", False),
+        (
+            completion("I can't believe it's not butter, says the tub."),
+            "I can't believe it's not butter, says the tub.",
+            False,
+        ),
     ],
 )
 async def test_what_a_completion_says(document: object, text: str, refused: bool) -> None:
@@ -243,7 +321,18 @@ async def test_what_a_completion_says(document: object, text: str, refused: bool
     assert (answer.text, answer.refused, answer.model) == (text, refused, "gpt-4o-2024-11-20")
 
 
-@pytest.mark.parametrize("document", [{}, [], None, "text", {"choices": []}, {"choices": [{}]}, {"choices": [{"message": {"content": 3}}]}])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        [],
+        None,
+        "text",
+        {"choices": []},
+        {"choices": [{}]},
+        {"choices": [{"message": {"content": 3}}]},
+    ],
+)
 async def test_a_completion_of_another_shape_is_the_worlds_trouble(document: object) -> None:
     async with served(replying(200, document)) as url, models_at(url) as models:
         with pytest.raises(Unavailable):
@@ -266,8 +355,20 @@ async def test_silence_is_an_answer_and_what_it_cost_is_by_its_length() -> None:
 @pytest.mark.parametrize(
     ("status", "document", "headers", "retry_after", "hold"),
     [
-        (429, {"error": {"message": "m", "code": "insufficient_quota"}}, {"retry-after": "1"}, NO_QUOTA_SECONDS, True),
-        (429, {"error": {"message": "m"}}, {"retry-after-ms": "250", "retry-after": "9"}, 0.25, True),
+        (
+            429,
+            {"error": {"message": "m", "code": "insufficient_quota"}},
+            {"retry-after": "1"},
+            NO_QUOTA_SECONDS,
+            True,
+        ),
+        (
+            429,
+            {"error": {"message": "m"}},
+            {"retry-after-ms": "250", "retry-after": "9"},
+            0.25,
+            True,
+        ),
         (429, {"error": {"message": "m"}}, {"retry-after": "soon"}, 2.0, True),
         (403, {"error": {"message": "m"}}, {}, BAD_KEY_SECONDS, True),
         (404, {"error": {"message": "no such model"}}, {}, BAD_KEY_SECONDS, True),
@@ -287,12 +388,20 @@ async def test_silence_is_an_answer_and_what_it_cost_is_by_its_length() -> None:
         (429, {}, {"retry-after": "1e400"}, LONGEST_RETRY_AFTER_SECONDS, True),
         (429, {}, {"retry-after": "9" * 400}, LONGEST_RETRY_AFTER_SECONDS, True),
         (429, {}, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.1, True),
-        (429, {}, {"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST_RETRY_AFTER_SECONDS, True),
+        (
+            429,
+            {},
+            {"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"},
+            LONGEST_RETRY_AFTER_SECONDS,
+            True,
+        ),
         (503, {}, {"retry-after-ms": "nan", "retry-after": "7"}, 7.0, False),
         (503, {}, {"retry-after": "Wed, 99 Foo 2015"}, 2.0, False),
     ],
 )
-async def test_what_a_status_means(status: int, document: object, headers: dict[str, str], retry_after: float, hold: bool) -> None:
+async def test_what_a_status_means(
+    status: int, document: object, headers: dict[str, str], retry_after: float, hold: bool
+) -> None:
     async with served(replying(status, document, headers)) as url, models_at(url) as models:
         with pytest.raises(Unavailable) as caught:
             await models.describe()
@@ -309,10 +418,22 @@ async def test_a_date_to_come_back_at_is_understood() -> None:
 
 @pytest.mark.parametrize("kind", ["vision", "speech"])
 @pytest.mark.parametrize(
-    ("status", "code"), [(400, None), (400, "content_policy_violation"), (413, None), (415, None), (422, "invalid_image_format")]
+    ("status", "code"),
+    [
+        (400, None),
+        (400, "content_policy_violation"),
+        (413, None),
+        (415, None),
+        (422, "invalid_image_format"),
+    ],
 )
-async def test_what_the_api_says_of_the_file_is_a_refusal(kind: str, status: int, code: str | None) -> None:
-    async with served(replying(status, {"error": {"message": "m", "code": code}})) as url, models_at(url) as models:
+async def test_what_the_api_says_of_the_file_is_a_refusal(
+    kind: str, status: int, code: str | None
+) -> None:
+    async with (
+        served(replying(status, {"error": {"message": "m", "code": code}})) as url,
+        models_at(url) as models,
+    ):
         answer = await models.ask(kind)
     assert (answer.text, answer.refused) == ("", True)
 
@@ -321,10 +442,20 @@ UNSTORABLE = "a\0b\ud800c"
 
 
 async def test_what_a_model_says_is_made_storable() -> None:
-    async with served(replying_bytes(json.dumps({**completion(UNSTORABLE), "model": UNSTORABLE}).encode())) as url, models_at(url) as models:
+    async with (
+        served(
+            replying_bytes(json.dumps({**completion(UNSTORABLE), "model": UNSTORABLE}).encode())
+        ) as url,
+        models_at(url) as models,
+    ):
         answer = await models.describe()
     assert (answer.text, answer.model) == ("a\ufffdb\ufffdc", "a\ufffdb\ufffdc")
-    async with served(replying_bytes(json.dumps({"text": UNSTORABLE, "model": UNSTORABLE}).encode())) as url, models_at(url) as models:
+    async with (
+        served(
+            replying_bytes(json.dumps({"text": UNSTORABLE, "model": UNSTORABLE}).encode())
+        ) as url,
+        models_at(url) as models,
+    ):
         answer = await models.transcribe()
     assert (answer.text, answer.model) == ("a\ufffdb\ufffdc", "a\ufffdb\ufffdc")
 
@@ -349,20 +480,32 @@ async def test_what_a_model_says_without_end_is_cut() -> None:
         ({"prompt_tokens": 10**30, "completion_tokens": 1.5}, (0, 0)),
     ],
 )
-async def test_a_paid_answer_is_not_lost_over_its_bill(usage: object, tokens: tuple[int, int]) -> None:
-    async with served(replying(200, {**completion("A cat."), "usage": usage})) as url, models_at(url) as models:
+async def test_a_paid_answer_is_not_lost_over_its_bill(
+    usage: object, tokens: tuple[int, int]
+) -> None:
+    async with (
+        served(replying(200, {**completion("A cat."), "usage": usage})) as url,
+        models_at(url) as models,
+    ):
         answer = await models.describe()
     assert (answer.text, answer.input_tokens, answer.output_tokens) == ("A cat.", *tokens)
 
 
-@pytest.mark.parametrize("usage", [None, {}, "cheap", {"input_tokens": "x"}, {"type": "duration", "seconds": 8}])
+@pytest.mark.parametrize(
+    "usage", [None, {}, "cheap", {"input_tokens": "x"}, {"type": "duration", "seconds": 8}]
+)
 async def test_a_transcript_is_not_lost_over_its_bill(usage: object) -> None:
-    async with served(replying(200, {"text": "Hola", "usage": usage})) as url, models_at(url) as models:
+    async with (
+        served(replying(200, {"text": "Hola", "usage": usage})) as url,
+        models_at(url) as models,
+    ):
         answer = await models.transcribe()
     assert (answer.text, answer.input_tokens, answer.output_tokens) == ("Hola", 0, 0)
 
 
-@pytest.mark.parametrize("content", [["A cat."], [{"type": "text", "text": "A cat."}], {"text": "A cat."}, 7, True])
+@pytest.mark.parametrize(
+    "content", [["A cat."], [{"type": "text", "text": "A cat."}], {"text": "A cat."}, 7, True]
+)
 async def test_content_of_another_type_is_the_worlds_trouble(content: object) -> None:
     document = completion()
     document["choices"][0]["message"]["content"] = content
@@ -371,7 +514,17 @@ async def test_content_of_another_type_is_the_worlds_trouble(content: object) ->
             await models.describe()
 
 
-@pytest.mark.parametrize("content", [b"", b"null", b"\xff\xfe", b"[" * 100_000, b"<html>", b'{"choices": [{"message": {"content": "A ca'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"<html>",
+        b'{"choices": [{"message": {"content": "A ca',
+    ],
+)
 @pytest.mark.parametrize("kind", ["vision", "speech"])
 async def test_an_answer_that_is_no_json_is_the_worlds_trouble(content: bytes, kind: str) -> None:
     async with served(replying_bytes(content)) as url, models_at(url) as models:
@@ -394,7 +547,9 @@ async def test_an_answer_that_is_no_json_is_the_worlds_trouble(content: bytes, k
         (None, None, "in English,"),
     ],
 )
-def test_a_language_is_a_code_to_the_ears_and_a_word_to_the_eyes(language: str | None, code: str | None, in_words: str) -> None:
+def test_a_language_is_a_code_to_the_ears_and_a_word_to_the_eyes(
+    language: str | None, code: str | None, in_words: str
+) -> None:
     tenant = TenantSettings(language=language)
     assert speech_recipe(tenant, DEFAULTS).language == code
     assert in_words in (vision_recipe(tenant, DEFAULTS).prompt or "")
@@ -478,14 +633,26 @@ def test_every_ingredient_of_a_speech_recipe_changes_its_id() -> None:
         TenantSettings(transcription_model="gpt-4o-transcribe"),
     ]
     ids = [speech_recipe(tenant, DEFAULTS).id for tenant in tenants]
-    ids += [speech_recipe(TenantSettings(), Openai(transcription_model="another")).id, vision_recipe(TenantSettings(), DEFAULTS).id]
+    ids += [
+        speech_recipe(TenantSettings(), Openai(transcription_model="another")).id,
+        vision_recipe(TenantSettings(), DEFAULTS).id,
+    ]
     assert len(set(ids)) == len(ids)
 
 
 def test_what_no_model_sees_changes_no_recipe() -> None:
-    plain, other = TenantSettings(), TenantSettings(openai_key="sk-1", rate=3, context_text="{description}", transcription_prompt="x")
-    assert vision_recipe(plain, DEFAULTS) == vision_recipe(other, Openai(base_url="http://127.0.0.1/v1", timeout_seconds=1))
-    assert speech_recipe(plain, DEFAULTS) == speech_recipe(TenantSettings(vision_prompt="x", trade="dental"), DEFAULTS)
+    plain, other = (
+        TenantSettings(),
+        TenantSettings(
+            openai_key="sk-1", rate=3, context_text="{description}", transcription_prompt="x"
+        ),
+    )
+    assert vision_recipe(plain, DEFAULTS) == vision_recipe(
+        other, Openai(base_url="http://127.0.0.1/v1", timeout_seconds=1)
+    )
+    assert speech_recipe(plain, DEFAULTS) == speech_recipe(
+        TenantSettings(vision_prompt="x", trade="dental"), DEFAULTS
+    )
 
 
 def test_a_default_recipe_speaks_the_tenants_language_and_knows_its_trade() -> None:
@@ -496,16 +663,28 @@ def test_a_default_recipe_speaks_the_tenants_language_and_knows_its_trade() -> N
 
 
 def test_a_prompt_of_the_tenants_own_is_asked_as_it_is_with_a_label_of_its_own() -> None:
-    one, two = (vision_recipe(TenantSettings(vision_prompt=text), DEFAULTS) for text in ("What {is} it?", "What?"))
+    one, two = (
+        vision_recipe(TenantSettings(vision_prompt=text), DEFAULTS)
+        for text in ("What {is} it?", "What?")
+    )
     assert one.prompt == "What {is} it?"
     assert DEFAULT_VERSION != one.prompt_version != two.prompt_version
 
 
 @pytest.mark.parametrize(
     ("model", "cost"),
-    [("gpt-4o", 3500), ("gpt-4o-2024-11-20", 3500), ("gpt-4o-mini", 210), ("gpt-4o-mini-2024-07-18", 210), ("gpt-4omega", 0), ("stand-in", 0)],
+    [
+        ("gpt-4o", 3500),
+        ("gpt-4o-2024-11-20", 3500),
+        ("gpt-4o-mini", 210),
+        ("gpt-4o-mini-2024-07-18", 210),
+        ("gpt-4omega", 0),
+        ("stand-in", 0),
+    ],
 )
-def test_a_dated_model_costs_what_its_family_costs_and_an_unknown_one_nothing(model: str, cost: int) -> None:
+def test_a_dated_model_costs_what_its_family_costs_and_an_unknown_one_nothing(
+    model: str, cost: int
+) -> None:
     assert cost_of_tokens(model, 1000, 100) == cost
 
 

@@ -91,7 +91,9 @@ CHATWOOT: dict[str, Said | Refused] = {
 }  # fmt: skip
 
 
-EXPECTED = {("ycloud", name): expected for name, expected in YCLOUD.items()} | {("chatwoot", name): expected for name, expected in CHATWOOT.items()}
+EXPECTED = {("ycloud", name): expected for name, expected in YCLOUD.items()} | {
+    ("chatwoot", name): expected for name, expected in CHATWOOT.items()
+}
 
 
 def read(provider: str, content: bytes, **fields: Any) -> ChatMessage | Refused:
@@ -103,31 +105,59 @@ def read(provider: str, content: bytes, **fields: Any) -> ChatMessage | Refused:
 def test_a_captured_body_is_understood(provider: str, name: str) -> None:
     found = read(provider, (PAYLOADS / provider / f"{name}.json").read_bytes())
     if isinstance(found, ChatMessage):
-        attachments = tuple((attachment.type, attachment.reason) for attachment in found.attachments)
-        understood: Said | Refused = (found.kind, found.role, found.direction, found.content, found.conversation_id, found.aliases, attachments)
+        attachments = tuple(
+            (attachment.type, attachment.reason) for attachment in found.attachments
+        )
+        understood: Said | Refused = (
+            found.kind,
+            found.role,
+            found.direction,
+            found.content,
+            found.conversation_id,
+            found.aliases,
+            attachments,
+        )
     else:
         understood = found
     assert understood == EXPECTED[provider, name]
 
 
 def test_every_captured_body_has_its_line() -> None:
-    files = {(file.parent.name, file.stem) for provider in ("ycloud", "chatwoot") for file in (PAYLOADS / provider).glob("*.json")}
+    files = {
+        (file.parent.name, file.stem)
+        for provider in ("ycloud", "chatwoot")
+        for file in (PAYLOADS / provider).glob("*.json")
+    }
     assert {file for file in files if file[1] != "signature_vectors"} == set(EXPECTED)
 
 
 @pytest.mark.parametrize(
     ("provider", "name", "provider_id"),
     [
-        ("ycloud", "text_plain", "wamid.HBgLMTIwMjU1NTAxNDcVAgASGCBBQzc0NzY5ODRDREEzMUYzNDMyQzEyNkE1OEU1OTc0QQA="),
-        ("ycloud", "status_delivered", "evt_694563560f3c0c82b629c09c"),  # its own id: it must not claim its message's key
+        (
+            "ycloud",
+            "text_plain",
+            "wamid.HBgLMTIwMjU1NTAxNDcVAgASGCBBQzc0NzY5ODRDREEzMUYzNDMyQzEyNkE1OEU1OTc0QQA=",
+        ),
+        (
+            "ycloud",
+            "status_delivered",
+            "evt_694563560f3c0c82b629c09c",
+        ),  # its own id: it must not claim its message's key
         ("ycloud", "unknown_event_type", "evt_6945649368fd7fb831e16b11"),
         ("chatwoot", "api_channel_text_2026_02", "7/820014"),
         ("chatwoot", "message_updated_deleted", "7/830002"),
-        ("chatwoot", "conversation_typing_on", "sha256-cad15302166191d31d6186118203137777554fbbd68eef1e27c7833ed2531536"),
+        (
+            "chatwoot",
+            "conversation_typing_on",
+            "sha256-cad15302166191d31d6186118203137777554fbbd68eef1e27c7833ed2531536",
+        ),
     ],
 )
 def test_a_body_is_keyed_by_its_id(provider: str, name: str, provider_id: str) -> None:
-    assert catalogue.identify(provider, (PAYLOADS / provider / f"{name}.json").read_bytes()) == (provider_id,)
+    assert catalogue.identify(provider, (PAYLOADS / provider / f"{name}.json").read_bytes()) == (
+        provider_id,
+    )
 
 
 @pytest.mark.parametrize("provider", ["ycloud", "chatwoot"])
@@ -147,7 +177,9 @@ def test_a_body_is_keyed_by_its_id(provider: str, name: str, provider_id: str) -
         (b'{"type":7,"event":null}', "event_missing"),
     ],
 )
-def test_a_body_that_is_no_event_is_keyed_by_its_bytes_and_quarantined(provider: str, content: bytes, verdict: str) -> None:
+def test_a_body_that_is_no_event_is_keyed_by_its_bytes_and_quarantined(
+    provider: str, content: bytes, verdict: str
+) -> None:
     assert catalogue.identify(provider, content) == (body_id(content),)
     found = read(provider, content)
     assert isinstance(found, Quarantine)
@@ -163,7 +195,10 @@ def test_what_no_adapter_reads_is_kept_aside() -> None:
 
 
 def sequence(name: str) -> list[bytes]:
-    return [body(step["event"]) for step in json.loads((PAYLOADS / "sequences" / f"{name}.json").read_bytes())]
+    return [
+        body(step["event"])
+        for step in json.loads((PAYLOADS / "sequences" / f"{name}.json").read_bytes())
+    ]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +209,9 @@ def sequence(name: str) -> list[bytes]:
         ("chatwoot", "chatwoot_outgoing_lifecycle", [False, True, True, True]),
     ],
 )
-def test_all_deliveries_of_a_message_have_one_key_and_updates_are_known_as_such(provider: str, name: str, is_update: list[bool]) -> None:
+def test_all_deliveries_of_a_message_have_one_key_and_updates_are_known_as_such(
+    provider: str, name: str, is_update: list[bool]
+) -> None:
     steps = sequence(name)
     assert len({catalogue.identify(provider, step) for step in steps}) == 1
     read_steps = [read(provider, step) for step in steps]
@@ -184,15 +221,26 @@ def test_all_deliveries_of_a_message_have_one_key_and_updates_are_known_as_such(
 # a key that is not the body's
 
 
-@pytest.mark.parametrize(("provider", "name"), [("ycloud", "text_plain.json"), ("chatwoot", "whatsapp_image_caption.json")])
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [("ycloud", "text_plain.json"), ("chatwoot", "whatsapp_image_caption.json")],
+)
 @pytest.mark.parametrize("forged", ["another", "", "a:b"])
-def test_a_body_under_another_messages_key_is_quarantined(provider: str, name: str, forged: str) -> None:
+def test_a_body_under_another_messages_key_is_quarantined(
+    provider: str, name: str, forged: str
+) -> None:
     found = catalogue.read(raw(provider, forged, body(payload(provider, name))))
     assert found == Quarantine("identifier_mismatch", "the body's id is not the key's")
 
 
 def test_a_direct_body_under_another_key_is_quarantined() -> None:
-    document = {"provider": "vetchat", "provider_message_id": "42", "conversation_id": "c1", "sender": {"id": "u1"}, "text": "Hola"}
+    document = {
+        "provider": "vetchat",
+        "provider_message_id": "42",
+        "conversation_id": "c1",
+        "sender": {"id": "u1"},
+        "text": "Hola",
+    }
     found = catalogue.read(raw("vetchat", "43", body(document), endpoint_id=""))
     assert found == Quarantine("identifier_mismatch", "the body's id is not the key's")
 
@@ -200,7 +248,14 @@ def test_a_direct_body_under_another_key_is_quarantined() -> None:
 def test_an_id_with_colons_is_one_id() -> None:
     event = payload("ycloud", "text_plain.json")
     event["whatsappInboundMessage"]["wamid"] = "wamid:with:colons"
-    assert isinstance(read("ycloud", body(event), message_key=message_key(TenantId("acme"), "ycloud", "wamid:with:colons")), ChatMessage)
+    assert isinstance(
+        read(
+            "ycloud",
+            body(event),
+            message_key=message_key(TenantId("acme"), "ycloud", "wamid:with:colons"),
+        ),
+        ChatMessage,
+    )
 
 
 @pytest.mark.parametrize("useless", ["", None, 7.5, True, ["x"], {"a": 1}, "a\nb", "x" * 513])
@@ -217,8 +272,12 @@ def test_without_a_usable_wamid_the_providers_own_ids_serve(useless: object) -> 
     assert found.reason == "identifier_missing"
 
 
-@pytest.mark.parametrize("document", [{"account": {}}, {"account": None}, {"id": None}, {"id": "x" * 600}, {"id": True}])
-def test_a_chatwoot_message_without_account_or_id_is_quarantined(document: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "document", [{"account": {}}, {"account": None}, {"id": None}, {"id": "x" * 600}, {"id": True}]
+)
+def test_a_chatwoot_message_without_account_or_id_is_quarantined(
+    document: dict[str, object],
+) -> None:
     content = body({**payload("chatwoot", "api_channel_text_2026_02.json"), **document})
     assert catalogue.identify("chatwoot", content) == (body_id(content),)
     found = read("chatwoot", content)

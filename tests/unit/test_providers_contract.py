@@ -34,7 +34,12 @@ def key_of(event: dict[str, Any]) -> str:
 def row_of(event: dict[str, Any]) -> EnrichedMessage:
     """The first version of the message an event opens."""
     provider = "chatwoot" if "event" in event else "ycloud"
-    became = dedupe(arrival(raw(provider, key_of(event), body(event))), claimed=set(), read=catalogue.read, now=NOW)
+    became = dedupe(
+        arrival(raw(provider, key_of(event), body(event))),
+        claimed=set(),
+        read=catalogue.read,
+        now=NOW,
+    )
     assert isinstance(became, Forward), became
     message = became.outputs[0].record
     assert isinstance(message, EnrichedMessage)
@@ -47,10 +52,19 @@ def row_of(event: dict[str, Any]) -> EnrichedMessage:
 @pytest.mark.parametrize(
     ("type", "reason"),
     [
-        *((f"whatsapp.group.{what}_update", "not_a_message") for what in ("lifecycle", "participants", "settings", "status")),
+        *(
+            (f"whatsapp.group.{what}_update", "not_a_message")
+            for what in ("lifecycle", "participants", "settings", "status")
+        ),
         *(
             (f"whatsapp.call.{what}", "not_a_message")
-            for what in ("connect", "terminate", "status.updated", "recording.updated", "transcription.updated")
+            for what in (
+                "connect",
+                "terminate",
+                "status.updated",
+                "recording.updated",
+                "transcription.updated",
+            )
         ),
         ("whatsapp.business_account.updated", "not_a_message"),
         ("whatsapp.phone_number.quality_updated", "not_a_message"),
@@ -70,7 +84,9 @@ def row_of(event: dict[str, Any]) -> EnrichedMessage:
         ("telepathy.received", "unknown_event"),
     ],
 )
-def test_a_ycloud_event_that_is_no_message_is_skipped_and_keyed_by_its_own_id(type: str, reason: str) -> None:
+def test_a_ycloud_event_that_is_no_message_is_skipped_and_keyed_by_its_own_id(
+    type: str, reason: str
+) -> None:
     event = {"id": "evt_1", "type": type, "whatsappMessage": text_of({})}
     assert (verdict(event), key_of(event)) == (Skip(reason), "evt_1")  # type: ignore[arg-type]
 
@@ -90,16 +106,33 @@ def test_the_update_of_an_echo_is_keyed_as_the_status_it_is() -> None:
     "event",
     [
         {"id": "evt_1", "type": "whatsapp.inbound_message.received"},
-        {"id": "evt_1", "type": "whatsapp.inbound_message.received", "whatsappInboundMessage": None},
+        {
+            "id": "evt_1",
+            "type": "whatsapp.inbound_message.received",
+            "whatsappInboundMessage": None,
+        },
         {"id": "evt_1", "type": "whatsapp.inbound_message.received", "whatsappInboundMessage": []},
-        {"id": "evt_1", "type": "whatsapp.inbound_message.received", "whatsappMessage": text_of({})},
+        {
+            "id": "evt_1",
+            "type": "whatsapp.inbound_message.received",
+            "whatsappMessage": text_of({}),
+        },
         {"id": "evt_1", "type": "whatsapp.smb.message.echoes", "message": text_of({})},
         {"id": "evt_1", "type": "whatsapp.smb.history"},
-        {"id": "evt_1", "type": "messenger.inbound_message.received", "whatsappInboundMessage": text_of({})},
+        {
+            "id": "evt_1",
+            "type": "messenger.inbound_message.received",
+            "whatsappInboundMessage": text_of({}),
+        },
     ],
 )
-def test_a_message_event_without_its_message_is_set_aside_under_its_own_id(event: dict[str, Any]) -> None:
-    assert (verdict(event), key_of(event)) == (Quarantine("payload_missing", "the event names a message that is not there"), "evt_1")
+def test_a_message_event_without_its_message_is_set_aside_under_its_own_id(
+    event: dict[str, Any],
+) -> None:
+    assert (verdict(event), key_of(event)) == (
+        Quarantine("payload_missing", "the event names a message that is not there"),
+        "evt_1",
+    )
 
 
 def test_a_messenger_text_is_speech_of_a_person_without_a_phone_number() -> None:
@@ -107,10 +140,22 @@ def test_a_messenger_text_is_speech_of_a_person_without_a_phone_number() -> None
         "id": "69a", "metaMessageId": "m_1", "from": "7263549182736451", "to": "102938475610293", "type": "text",
         "text": {"body": " hola "}, "sendTime": "2026-07-14T10:04:00.000Z",
     }  # fmt: skip
-    event = {"id": "evt_1", "type": "messenger.inbound_message.received", "messengerInboundMessage": message}
+    event = {
+        "id": "evt_1",
+        "type": "messenger.inbound_message.received",
+        "messengerInboundMessage": message,
+    }
     found = understood(event)
-    assert (found.role, found.direction, found.kind, found.content) == ("user", "inbound", "text", " hola ")
-    assert (found.conversation_id, found.provider_message_id) == ("102938475610293~7263549182736451", "69a")
+    assert (found.role, found.direction, found.kind, found.content) == (
+        "user",
+        "inbound",
+        "text",
+        " hola ",
+    )
+    assert (found.conversation_id, found.provider_message_id) == (
+        "102938475610293~7263549182736451",
+        "69a",
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,20 +164,56 @@ def test_a_messenger_text_is_speech_of_a_person_without_a_phone_number() -> None
         ({"whatsappInboundMessage": text_of({})}, "inbound", "user"),
         ({"whatsappInboundMessage": text_of({}), "whatsappMessage": None}, "inbound", "user"),
         ({"whatsappMessage": text_of({"from": BUSINESS, "to": CUSTOMER})}, "outbound", "agent"),
-        ({"whatsappInboundMessage": None, "whatsappMessage": text_of({"from": BUSINESS, "to": CUSTOMER})}, "outbound", "agent"),
-        ({"whatsappInboundMessage": {}, "whatsappMessage": text_of({"from": BUSINESS, "to": CUSTOMER})}, "outbound", "agent"),
+        (
+            {
+                "whatsappInboundMessage": None,
+                "whatsappMessage": text_of({"from": BUSINESS, "to": CUSTOMER}),
+            },
+            "outbound",
+            "agent",
+        ),
+        (
+            {
+                "whatsappInboundMessage": {},
+                "whatsappMessage": text_of({"from": BUSINESS, "to": CUSTOMER}),
+            },
+            "outbound",
+            "agent",
+        ),
     ],
 )
-def test_in_history_the_object_that_is_there_says_who_spoke(event: dict[str, Any], direction: str, role: str) -> None:
+def test_in_history_the_object_that_is_there_says_who_spoke(
+    event: dict[str, Any], direction: str, role: str
+) -> None:
     found = understood({"id": "evt_1", "type": "whatsapp.smb.history", **event})
-    assert (found.direction, found.role, found.conversation_id, found.is_history) == (direction, role, PAIR, True)
+    assert (found.direction, found.role, found.conversation_id, found.is_history) == (
+        direction,
+        role,
+        PAIR,
+        True,
+    )
 
 
 @pytest.mark.parametrize("body_of", [{}, {"text": None}, {"text": {}}, {"text": {"body": None}}])
-@pytest.mark.parametrize("type", ["whatsapp.smb.message.echoes", "whatsapp.smb.message.created", "whatsapp.echo_message.created"])
-def test_an_echo_without_its_text_and_with_spaces_in_its_phones_is_a_row(type: str, body_of: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "type",
+    [
+        "whatsapp.smb.message.echoes",
+        "whatsapp.smb.message.created",
+        "whatsapp.echo_message.created",
+    ],
+)
+def test_an_echo_without_its_text_and_with_spaces_in_its_phones_is_a_row(
+    type: str, body_of: dict[str, Any]
+) -> None:
     found = understood(ycloud(type, type="text", bizType="whatsapp", status="sent", **body_of))
-    assert (found.kind, found.content, found.role, found.direction, found.conversation_id) == ("text", None, "agent", "outbound", PAIR)
+    assert (found.kind, found.content, found.role, found.direction, found.conversation_id) == (
+        "text",
+        None,
+        "agent",
+        "outbound",
+        PAIR,
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,13 +221,20 @@ def test_an_echo_without_its_text_and_with_spaces_in_its_phones_is_a_row(type: s
     [
         ({"toUserId": "US.1"}, ("14155550123~US.1",)),
         ({"recipientUserId": "US.1"}, ("14155550123~US.1",)),
-        ({"toUserId": "US.1", "toParentUserId": "US.ENT.2"}, ("14155550123~US.1", "14155550123~US.ENT.2")),
+        (
+            {"toUserId": "US.1", "toParentUserId": "US.ENT.2"},
+            ("14155550123~US.1", "14155550123~US.ENT.2"),
+        ),
         ({"toUserId": "US.1", "recipientUserId": "US.1"}, ("14155550123~US.1",)),
         ({"fromUserId": "US.1"}, ()),
     ],
 )
-def test_an_echo_stands_in_the_customers_conversation_under_all_its_names(ids: dict[str, str], aliases: tuple[str, ...]) -> None:
-    found = understood(ycloud("whatsapp.smb.message.echoes", type="text", text={"body": "Hola"}, **ids))
+def test_an_echo_stands_in_the_customers_conversation_under_all_its_names(
+    ids: dict[str, str], aliases: tuple[str, ...]
+) -> None:
+    found = understood(
+        ycloud("whatsapp.smb.message.echoes", type="text", text={"body": "Hola"}, **ids)
+    )
     assert (found.conversation_id, found.aliases) == (PAIR, aliases)
 
 
@@ -159,26 +247,59 @@ def test_an_echo_stands_in_the_customers_conversation_under_all_its_names(ids: d
         ({"from": None, "fromUserId": "US.1"}, "14155550123~US.1", (), "US.1"),
         ({"from": "", "fromUserId": "US.1"}, "14155550123~US.1", (), "US.1"),
         ({"from": None, "fromParentUserId": "US.ENT.2"}, "14155550123~US.ENT.2", (), "US.ENT.2"),
-        ({"from": None, "fromUserId": "US.1", "fromParentUserId": "US.ENT.2"}, "14155550123~US.1", ("14155550123~US.ENT.2",), "US.1"),
-        ({"fromUserId": "US.1", "fromParentUserId": "US.ENT.2"}, PAIR, ("14155550123~US.1", "14155550123~US.ENT.2"), "12025550147"),
+        (
+            {"from": None, "fromUserId": "US.1", "fromParentUserId": "US.ENT.2"},
+            "14155550123~US.1",
+            ("14155550123~US.ENT.2",),
+            "US.1",
+        ),
+        (
+            {"fromUserId": "US.1", "fromParentUserId": "US.ENT.2"},
+            PAIR,
+            ("14155550123~US.1", "14155550123~US.ENT.2"),
+            "12025550147",
+        ),
         ({"from": 12025550147, "to": 14155550123}, PAIR, (), "12025550147"),
         ({"from": "\u202a+1 202\u2011555\u00a00147\u202c"}, PAIR, (), "12025550147"),
-        ({"from": "US.1037313505747798"}, "14155550123~US.1037313505747798", (), "US.1037313505747798"),
-        ({"from": "CUSTOMER-PHONE-NUMBER"}, "14155550123~CUSTOMER-PHONE-NUMBER", (), "CUSTOMER-PHONE-NUMBER"),
-        ({"groupId": "120363345678901234@g.us", "from": None, "fromUserId": "US.1"}, "120363345678901234-g.us", (), "US.1"),
+        (
+            {"from": "US.1037313505747798"},
+            "14155550123~US.1037313505747798",
+            (),
+            "US.1037313505747798",
+        ),
+        (
+            {"from": "CUSTOMER-PHONE-NUMBER"},
+            "14155550123~CUSTOMER-PHONE-NUMBER",
+            (),
+            "CUSTOMER-PHONE-NUMBER",
+        ),
+        (
+            {"groupId": "120363345678901234@g.us", "from": None, "fromUserId": "US.1"},
+            "120363345678901234-g.us",
+            (),
+            "US.1",
+        ),
         ({"groupId": "Y2FwaV9ncm91cDo="}, "Y2FwaV9ncm91cDo-", (), "12025550147"),
         ({"groupId": ""}, PAIR, (), "12025550147"),
         ({"groupId": 77}, "77", (), "12025550147"),
     ],
 )
-def test_who_a_ycloud_message_is_from(ends: dict[str, Any], conversation_id: str, aliases: tuple[str, ...], sender_id: str) -> None:
+def test_who_a_ycloud_message_is_from(
+    ends: dict[str, Any], conversation_id: str, aliases: tuple[str, ...], sender_id: str
+) -> None:
     found = understood(inbound(**ends))
-    assert (found.conversation_id, found.aliases, found.sender_id) == (conversation_id, aliases, sender_id)
+    assert (found.conversation_id, found.aliases, found.sender_id) == (
+        conversation_id,
+        aliases,
+        sender_id,
+    )
 
 
 @pytest.mark.parametrize("number", [12025550147.0, 1.2e10, float("inf"), True, [], {}])
 def test_a_phone_number_that_is_no_number_of_digits_is_nobodys(number: object) -> None:
-    assert verdict(inbound(**{"from": number})) == Quarantine("conversation_missing", "neither a phone number nor a user id")
+    assert verdict(inbound(**{"from": number})) == Quarantine(
+        "conversation_missing", "neither a phone number nor a user id"
+    )
 
 
 def test_a_ycloud_message_to_nobody_known_is_set_aside() -> None:
@@ -232,14 +353,25 @@ def test_the_name_and_the_user_name_of_a_customer_are_kept() -> None:
     ],
     ids=lambda value: value.get("type") if isinstance(value, dict) else None,
 )  # fmt: skip
-def test_each_content_type_of_ycloud(message: dict[str, Any], kind: str, content: str | None, attachments: list[str]) -> None:
+def test_each_content_type_of_ycloud(
+    message: dict[str, Any], kind: str, content: str | None, attachments: list[str]
+) -> None:
     found = understood(inbound(**message))
-    assert (found.kind, found.content, [one.type for one in found.attachments]) == (kind, content, attachments)
+    assert (found.kind, found.content, [one.type for one in found.attachments]) == (
+        kind,
+        content,
+        attachments,
+    )
     assert (found.role, found.direction, found.conversation_id) == ("user", "inbound", PAIR)
 
 
-@pytest.mark.parametrize("type", ["whatsapp.smb.message.echoes", "whatsapp.inbound_message.received", "whatsapp.smb.history"])
-@pytest.mark.parametrize(("said", "reason"), [("system", "system_event"), ("request_welcome", "welcome_request")])
+@pytest.mark.parametrize(
+    "type",
+    ["whatsapp.smb.message.echoes", "whatsapp.inbound_message.received", "whatsapp.smb.history"],
+)
+@pytest.mark.parametrize(
+    ("said", "reason"), [("system", "system_event"), ("request_welcome", "welcome_request")]
+)
 def test_what_is_no_speech_is_skipped_and_claims_nothing(type: str, said: str, reason: str) -> None:
     assert verdict(ycloud(type, type=said)) == Skip(reason)  # type: ignore[arg-type]
 
@@ -255,7 +387,9 @@ def test_what_is_no_speech_is_skipped_and_claims_nothing(type: str, said: str, r
          None, {"response": "accept", "expiration_timestamp": "1784023500", "is_permanent": True}),
     ],
 )  # fmt: skip
-def test_an_interactive_answer_is_its_title_or_text_and_never_its_id(reply: dict[str, Any], content: str | None, attributes: dict[str, Any]) -> None:
+def test_an_interactive_answer_is_its_title_or_text_and_never_its_id(
+    reply: dict[str, Any], content: str | None, attributes: dict[str, Any]
+) -> None:
     found = understood(inbound(type="interactive", interactive=reply))
     assert (found.content, found.attributes["interactive"]) == (content, attributes)
 
@@ -263,22 +397,43 @@ def test_an_interactive_answer_is_its_title_or_text_and_never_its_id(reply: dict
 @pytest.mark.parametrize(
     ("item", "expected"),
     [
-        ({"product_retailer_id": "r", "quantity": 2, "item_price": 30.5, "currency": "USD"}, ("r", "2", "30.5", "USD")),
-        ({"product_retailer_id": "r", "quantity": "2", "item_price": "30.50", "currency": "USD"}, ("r", "2", "30.50", "USD")),
+        (
+            {"product_retailer_id": "r", "quantity": 2, "item_price": 30.5, "currency": "USD"},
+            ("r", "2", "30.5", "USD"),
+        ),
+        (
+            {"product_retailer_id": "r", "quantity": "2", "item_price": "30.50", "currency": "USD"},
+            ("r", "2", "30.50", "USD"),
+        ),
     ],
 )
-def test_the_numbers_of_an_order_may_be_strings(item: dict[str, Any], expected: tuple[str, ...]) -> None:
+def test_the_numbers_of_an_order_may_be_strings(
+    item: dict[str, Any], expected: tuple[str, ...]
+) -> None:
     found = understood(inbound(type="order", order={"catalog_id": 1, "product_items": [item]}))
     assert tuple(found.attributes["order"]["items"][0].values()) == expected
 
 
 def test_what_a_message_refers_to_is_kept() -> None:
-    context = {"from": "14155550123", "frequently_forwarded": True, "referred_product": {"catalog_id": "c", "product_retailer_id": "r"}}
-    referral = {"source_url": "https://fb.me/x", "headline": "Oferta", "ctwa_clid": "z", "image_url": "https://fb.me/i.jpg"}
+    context = {
+        "from": "14155550123",
+        "frequently_forwarded": True,
+        "referred_product": {"catalog_id": "c", "product_retailer_id": "r"},
+    }
+    referral = {
+        "source_url": "https://fb.me/x",
+        "headline": "Oferta",
+        "ctwa_clid": "z",
+        "image_url": "https://fb.me/i.jpg",
+    }
     found = understood(inbound(context=context, referral=referral))
     assert found.attributes["forwarded"] is True
     assert found.attributes["product"] == {"catalog_id": "c", "product_retailer_id": "r"}
-    assert found.attributes["referral"] == {"source_url": "https://fb.me/x", "headline": "Oferta", "ctwa_clid": "z"}
+    assert found.attributes["referral"] == {
+        "source_url": "https://fb.me/x",
+        "headline": "Oferta",
+        "ctwa_clid": "z",
+    }
     assert found.attachments == ()
 
 
@@ -305,13 +460,24 @@ def test_a_digest_may_be_base64_or_hex(declared: str) -> None:
         "webwidget_triggered",
     ],
 )  # fmt: skip
-def test_a_chatwoot_event_that_is_no_message_is_skipped_and_its_id_is_no_message_id(name: str) -> None:
-    event = {"event": name, "id": 820014, "account": {"id": 7}, "channel": {"provider_config": {"api_key": "SECRET"}}, "message_type": "incoming"}
+def test_a_chatwoot_event_that_is_no_message_is_skipped_and_its_id_is_no_message_id(
+    name: str,
+) -> None:
+    event = {
+        "event": name,
+        "id": 820014,
+        "account": {"id": 7},
+        "channel": {"provider_config": {"api_key": "SECRET"}},
+        "message_type": "incoming",
+    }
     assert verdict(event) == Skip("not_a_message")
     assert key_of(event).startswith("sha256-")
 
 
-@pytest.mark.parametrize("event", [{"event": 7}, {"event": None}, {"event": ""}, {"event": ["message_created"]}, {"event": {}}])
+@pytest.mark.parametrize(
+    "event",
+    [{"event": 7}, {"event": None}, {"event": ""}, {"event": ["message_created"]}, {"event": {}}],
+)
 def test_an_event_that_is_not_named_is_set_aside(event: dict[str, Any]) -> None:
     assert verdict(event) == Quarantine("event_missing", "no event")
 
@@ -326,15 +492,29 @@ def test_an_event_that_is_not_named_is_set_aside(event: dict[str, Any]) -> None:
         ({"id": 0}, "7/0"),
     ],
 )
-def test_a_chatwoot_message_has_one_key_however_its_ids_are_written(ids: dict[str, Any], key: str) -> None:
+def test_a_chatwoot_message_has_one_key_however_its_ids_are_written(
+    ids: dict[str, Any], key: str
+) -> None:
     event = chatwoot(**ids)
     assert (key_of(event), understood(event).provider_message_id) == (key, key)
 
 
-@pytest.mark.parametrize("value", [820014.0, True, False, 10**40, -(10**40), [], {}, "", "a\0b", "\ud800", float("nan")])
-@pytest.mark.parametrize("place", [lambda value: {"id": value}, lambda value: {"account": {"id": value}}], ids=["message", "account"])
-def test_an_id_that_is_no_id_sets_the_message_aside(value: object, place: Callable[[object], dict[str, Any]]) -> None:
-    found = verdict(chatwoot(**place(value))) if value != "\ud800" else Quarantine("identifier_missing", "")
+@pytest.mark.parametrize(
+    "value", [820014.0, True, False, 10**40, -(10**40), [], {}, "", "a\0b", "\ud800", float("nan")]
+)
+@pytest.mark.parametrize(
+    "place",
+    [lambda value: {"id": value}, lambda value: {"account": {"id": value}}],
+    ids=["message", "account"],
+)
+def test_an_id_that_is_no_id_sets_the_message_aside(
+    value: object, place: Callable[[object], dict[str, Any]]
+) -> None:
+    found = (
+        verdict(chatwoot(**place(value)))
+        if value != "\ud800"
+        else Quarantine("identifier_missing", "")
+    )
     assert isinstance(found, Quarantine)
     assert found.reason == "identifier_missing"
 
@@ -363,8 +543,17 @@ def test_a_bool_is_no_message_type() -> None:
         ({"sender": None}, "assistant"),
         ({"sender": None, "content_attributes": {"external_echo": True}}, "agent"),
         ({"sender": None, "content_attributes": {"automation_rule_id": 4}}, "assistant"),
-        ({"sender": {"id": 21, "type": "user"}, "additional_attributes": {"campaign_id": 9}}, "assistant"),
-        ({"sender": {"id": 21, "type": "user"}, "additional_attributes": {"template_params": {"name": "welcome"}}}, "agent"),
+        (
+            {"sender": {"id": 21, "type": "user"}, "additional_attributes": {"campaign_id": 9}},
+            "assistant",
+        ),
+        (
+            {
+                "sender": {"id": 21, "type": "user"},
+                "additional_attributes": {"template_params": {"name": "welcome"}},
+            },
+            "agent",
+        ),
         ({"sender": {"id": 21, "type": "user"}, "message_type": "template"}, "assistant"),
         ({"sender": None, "message_type": "template", "content_type": "input_csat"}, "assistant"),
     ],
@@ -377,7 +566,13 @@ def test_who_answers_in_chatwoot(fields: dict[str, Any], role: str) -> None:
 @pytest.mark.parametrize("private", [True, 1, "true", "t", "1", "yes", [], {}])
 @pytest.mark.parametrize("message_type", ["incoming", "outgoing", "template"])
 def test_what_may_be_a_private_note_is_one(private: object, message_type: str) -> None:
-    found = understood(chatwoot({"file_type": "image", "data_url": "https://c.example.com/i"}, private=private, message_type=message_type))
+    found = understood(
+        chatwoot(
+            {"file_type": "image", "data_url": "https://c.example.com/i"},
+            private=private,
+            message_type=message_type,
+        )
+    )
     assert (found.kind, found.direction, len(found.attachments)) == ("note", "outbound", 1)
 
 
@@ -399,27 +594,59 @@ def test_a_private_note_without_words_is_a_note_and_nothing_of_it_is_missing() -
     ("fields", "kind", "content", "status"),
     [
         ({"content": "Hola"}, "text", "Hola", "complete"),
-        ({"content": "<p>a &lt; b</p>", "content_type": "incoming_email"}, "text", "<p>a &lt; b</p>", "complete"),
+        (
+            {"content": "<p>a &lt; b</p>", "content_type": "incoming_email"},
+            "text",
+            "<p>a &lt; b</p>",
+            "complete",
+        ),
         ({"content": "  "}, "text", "  ", "complete"),
         ({"content": ""}, "unsupported", None, "degraded"),
         ({"content": None}, "unsupported", None, "degraded"),
         ({"content": None, "attachments": None}, "unsupported", None, "degraded"),
         ({"content": None, "message_type": "outgoing"}, "unsupported", None, "degraded"),
-        ({"content": None, "content_attributes": {"is_unsupported": True}}, "unsupported", None, "degraded"),
-        ({"content": None, "content_attributes": {"deleted": True}}, "unsupported", None, "complete"),
-        ({"content": "This message was deleted", "content_attributes": {"deleted": True}}, "text", "This message was deleted", "complete"),
-        ({"content": "Elige", "content_type": "input_select", "message_type": "outgoing"}, "interactive", "Elige", "complete"),
+        (
+            {"content": None, "content_attributes": {"is_unsupported": True}},
+            "unsupported",
+            None,
+            "degraded",
+        ),
+        (
+            {"content": None, "content_attributes": {"deleted": True}},
+            "unsupported",
+            None,
+            "complete",
+        ),
+        (
+            {"content": "This message was deleted", "content_attributes": {"deleted": True}},
+            "text",
+            "This message was deleted",
+            "complete",
+        ),
+        (
+            {"content": "Elige", "content_type": "input_select", "message_type": "outgoing"},
+            "interactive",
+            "Elige",
+            "complete",
+        ),
         ({"content": "Call", "content_type": "voice_call"}, "text", "Call", "complete"),
         ({"content": None, "content_type": "sticker"}, "unsupported", None, "degraded"),
     ],
 )
-def test_a_chatwoot_message_without_attachments(fields: dict[str, Any], kind: str, content: str | None, status: str) -> None:
+def test_a_chatwoot_message_without_attachments(
+    fields: dict[str, Any], kind: str, content: str | None, status: str
+) -> None:
     message = row_of(chatwoot(**fields))
     assert (message.kind, message.content, message.status) == (kind, content, status)
 
 
 def test_a_deleted_message_says_so() -> None:
-    assert understood(chatwoot(content="x", content_attributes={"deleted": True})).attributes["deleted"] is True
+    assert (
+        understood(chatwoot(content="x", content_attributes={"deleted": True})).attributes[
+            "deleted"
+        ]
+        is True
+    )
 
 
 BLOB = "https://chat.example.com/rails/active_storage/blobs/redirect/x--y/"
@@ -452,14 +679,19 @@ BLOB = "https://chat.example.com/rails/active_storage/blobs/redirect/x--y/"
         ({"file_type": 7, "data_url": BLOB + "a"}, "other", None),
     ],
 )  # fmt: skip
-def test_each_attachment_type_of_chatwoot(attachment: dict[str, Any], type: str, reason: str | None) -> None:
+def test_each_attachment_type_of_chatwoot(
+    attachment: dict[str, Any], type: str, reason: str | None
+) -> None:
     (found,) = understood(chatwoot(attachment)).attachments
     assert (found.type, found.reason) == (type, reason)
 
 
 def test_a_post_that_was_shared_once_is_one_attachment_whatever_it_is_called() -> None:
     cdn = "https://lookaside.fbsbx.com/ig?asset_id=1"
-    twice = [{"file_type": "share", "data_url": cdn}, {"file_type": "ig_post", "data_url": cdn, "content_type": "image/jpeg"}]
+    twice = [
+        {"file_type": "share", "data_url": cdn},
+        {"file_type": "ig_post", "data_url": cdn, "content_type": "image/jpeg"},
+    ]
     place = {"file_type": "location", "coordinates_lat": 1.5, "coordinates_long": 2}
     found = understood(chatwoot(*twice, place, *twice))
     assert [one.type for one in found.attachments] == ["other", "location"]
@@ -476,14 +708,25 @@ def test_attachments_of_another_shape_are_none(attachments: object) -> None:
     assert understood(chatwoot(content="Hola", attachments=attachments)).attachments == ()
 
 
-@pytest.mark.parametrize("name", ["nota%20de%20voz.oga", "..%2F..%2Fetc%2Fpasswd", "a%E2%80%AEgpj.exe", "%FF%00"])
+@pytest.mark.parametrize(
+    "name", ["nota%20de%20voz.oga", "..%2F..%2Fetc%2Fpasswd", "a%E2%80%AEgpj.exe", "%FF%00"]
+)
 def test_the_name_of_a_file_is_kept_as_a_name_and_storable(name: str) -> None:
     (found,) = understood(chatwoot({"file_type": "file", "data_url": BLOB + name})).attachments
     assert found.filename is not None
     assert "\0" not in found.filename and found.filename.encode()
 
 
-@pytest.mark.parametrize("created_at", ["2026-07-14T10:05:00.000Z", 1784023500, 1784023500.0, "1784023500", "2026-07-14T12:05:00+02:00"])
+@pytest.mark.parametrize(
+    "created_at",
+    [
+        "2026-07-14T10:05:00.000Z",
+        1784023500,
+        1784023500.0,
+        "1784023500",
+        "2026-07-14T12:05:00+02:00",
+    ],
+)
 def test_the_time_of_a_chatwoot_message_in_any_of_its_forms(created_at: object) -> None:
     assert understood(chatwoot(created_at=created_at)).occurred_at == NOW
 
@@ -508,7 +751,9 @@ def test_the_time_of_a_chatwoot_message_in_any_of_its_forms(created_at: object) 
         ("ayer", False),
     ],
 )
-def test_an_absurd_time_is_the_providers_word_when_it_is_a_time_and_else_ours(created_at: object, is_kept: bool) -> None:
+def test_an_absurd_time_is_the_providers_word_when_it_is_a_time_and_else_ours(
+    created_at: object, is_kept: bool
+) -> None:
     message = row_of(chatwoot(created_at=created_at))
     assert (message.occurred_at != NOW) is is_kept
 
@@ -520,7 +765,10 @@ def poisoned(document: Any) -> Any:
     """Every string with U+0000 and a lone surrogate at its end."""
     match document:
         case dict():
-            return {key: poisoned(value) if key not in KEPT else value for key, value in document.items()}
+            return {
+                key: poisoned(value) if key not in KEPT else value
+                for key, value in document.items()
+            }
         case list():
             return [poisoned(value) for value in document]
         case str():
@@ -529,7 +777,20 @@ def poisoned(document: Any) -> Any:
             return document
 
 
-KEPT = frozenset({"event", "message_type", "type", "file_type", "content_type", "wamid", "id", "data_url", "link", "groupId"})
+KEPT = frozenset(
+    {
+        "event",
+        "message_type",
+        "type",
+        "file_type",
+        "content_type",
+        "wamid",
+        "id",
+        "data_url",
+        "link",
+        "groupId",
+    }
+)
 """What decides the reading stays readable: the rest is free text."""
 
 
@@ -545,7 +806,9 @@ KEPT = frozenset({"event", "message_type", "type", "file_type", "content_type", 
 def test_every_text_of_a_row_is_storable(provider: str, name: str) -> None:
     content = json.dumps(poisoned(payload(provider, f"{name}.json"))).encode()
     (provider_id,) = catalogue.identify(provider, content)
-    became = dedupe(arrival(raw(provider, provider_id, content)), claimed=set(), read=catalogue.read, now=NOW)
+    became = dedupe(
+        arrival(raw(provider, provider_id, content)), claimed=set(), read=catalogue.read, now=NOW
+    )
     assert isinstance(became, Forward), became
     for record in (output.record for output in became.outputs if output.topic != "enrichments"):
         written = repr(record)
@@ -557,4 +820,7 @@ def test_every_text_of_a_row_is_storable(provider: str, name: str) -> None:
 def test_an_attachment_that_only_its_id_can_give_is_asked_for() -> None:
     message = row_of(inbound(type="image", image={"id": "9"}))
     assert [(one.status, one.original_url) for one in message.attachments] == [("pending", None)]
-    assert FoundAttachment(type="image", media_id="9") == understood(inbound(type="image", image={"id": "9"})).attachments[0]
+    assert (
+        FoundAttachment(type="image", media_id="9")
+        == understood(inbound(type="image", image={"id": "9"})).attachments[0]
+    )

@@ -14,7 +14,14 @@ IMAGE = {"type": "image", "url": "https://files.example.com/1"}
 
 
 def document(**fields: Any) -> dict[str, Any]:
-    return {"provider": "vetchat", "provider_message_id": "42", "conversation_id": "c1", "sender": {"id": "u1"}, "text": "Hola", **fields}
+    return {
+        "provider": "vetchat",
+        "provider_message_id": "42",
+        "conversation_id": "c1",
+        "sender": {"id": "u1"},
+        "text": "Hola",
+        **fields,
+    }
 
 
 @pytest.mark.parametrize(
@@ -24,7 +31,11 @@ def document(**fields: Any) -> dict[str, Any]:
         {"text": None, "media": [IMAGE]},
         {"media": [IMAGE] * MAX_MEDIA},
         {"media": []},
-        {"media": [{**IMAGE, "type": type, "mime_type": "x/y", "filename": "f"} for type in MEDIA_TYPES]},
+        {
+            "media": [
+                {**IMAGE, "type": type, "mime_type": "x/y", "filename": "f"} for type in MEDIA_TYPES
+            ]
+        },
         {"sender": {"id": 7, "name": "Maya"}},
         {"occurred_at": "2026-07-14T10:05:00Z", "direction": "outbound"},
         {"occurred_at": None, "direction": None},
@@ -57,9 +68,18 @@ def test_a_sound_body_has_no_errors(fields: dict[str, Any]) -> None:
         ({"media": "https://files.example.com/1"}, ["media"]),
         ({"media": [IMAGE] * (MAX_MEDIA + 1)}, ["media"]),
         ({"media": ["x"]}, ["media[0]"]),
-        ({"media": [IMAGE, {"type": "location", "url": "https://f.example.com"}]}, ["media[1].type"]),
-        ({"media": [{"type": "UNKNOWN", "url": "ftp://f.example.com"}]}, ["media[0].type", "media[0].url"]),
-        ({"media": [{**IMAGE, "filename": 7, "mime_type": []}]}, ["media[0].mime_type", "media[0].filename"]),
+        (
+            {"media": [IMAGE, {"type": "location", "url": "https://f.example.com"}]},
+            ["media[1].type"],
+        ),
+        (
+            {"media": [{"type": "UNKNOWN", "url": "ftp://f.example.com"}]},
+            ["media[0].type", "media[0].url"],
+        ),
+        (
+            {"media": [{**IMAGE, "filename": 7, "mime_type": []}]},
+            ["media[0].mime_type", "media[0].filename"],
+        ),
         ({"occurred_at": "soon"}, ["occurred_at"]),
         ({"occurred_at": []}, ["occurred_at"]),
         ({"direction": "sideways"}, ["direction"]),
@@ -75,7 +95,9 @@ def test_a_field_nobody_knows_is_named_so_that_it_can_be_written_down() -> None:
     (error,) = validate(document(**{"a\0\ud800" + "x" * 900: 1}))
     assert error == "a\ufffd\ufffd" + "x" * 61 + ": unknown field"
     said = {**document(), "\ud800": 1}
-    assert catalogue.read(raw("vetchat", "42", json.dumps(said).encode(), endpoint_id="")) == Quarantine("field_invalid", "\ufffd: unknown field")
+    assert catalogue.read(
+        raw("vetchat", "42", json.dumps(said).encode(), endpoint_id="")
+    ) == Quarantine("field_invalid", "\ufffd: unknown field")
 
 
 @pytest.mark.parametrize("nonsense", [None, [], "text", 7])
@@ -88,7 +110,14 @@ def test_a_direct_message_is_read_whatever_its_provider_is_called() -> None:
         provider="ycloud",
         conversation_id="room/1 ñ",
         sender={"id": 7, "name": "Maya"},
-        media=[{"type": "document", "url": "https://f.example.com/a", "mime_type": "audio/mpeg", "filename": "a.mp3"}],
+        media=[
+            {
+                "type": "document",
+                "url": "https://f.example.com/a",
+                "mime_type": "audio/mpeg",
+                "filename": "a.mp3",
+            }
+        ],
         occurred_at="2026-07-14T12:05:00+02:00",
         direction="outbound",
     )
@@ -102,7 +131,14 @@ def test_a_direct_message_is_read_whatever_its_provider_is_called() -> None:
         occurred_at=datetime(2026, 7, 14, 10, 5, tzinfo=UTC),
         sender_id="7",
         sender_name="Maya",
-        attachments=(FoundAttachment(type="audio", url="https://f.example.com/a", mime_type="audio/mpeg", filename="a.mp3"),),
+        attachments=(
+            FoundAttachment(
+                type="audio",
+                url="https://f.example.com/a",
+                mime_type="audio/mpeg",
+                filename="a.mp3",
+            ),
+        ),
         attributes={"conversation_id": "room/1 ñ"},
     )
 

@@ -26,7 +26,14 @@ DIRECT_BODY = {
     "conversation_id": "c1",
     "sender": {"id": "u1", "name": "Maya"},
     "text": "Hola",
-    "media": [{"type": "image", "url": "https://files.example.com/1", "mime_type": "image/jpeg", "filename": "a.jpg"}],
+    "media": [
+        {
+            "type": "image",
+            "url": "https://files.example.com/1",
+            "mime_type": "image/jpeg",
+            "filename": "a.jpg",
+        }
+    ],
     "occurred_at": "2026-07-14T10:05:00Z",
     "direction": "inbound",
 }
@@ -40,9 +47,18 @@ CAPTURED: list[tuple[str, Any]] = [
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=20)
 """Surrogates and U+0000 among it: JSON can hold both."""
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), ANY_TEXT, st.sampled_from([10**400, "9" * 5_000, "https://[", "http://a/%00", "\x00", "²"])
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    ANY_TEXT,
+    st.sampled_from([10**400, "9" * 5_000, "https://[", "http://a/%00", "\x00", "²"]),
 )
-ANY_JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4), max_leaves=12)
+ANY_JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
 
 
 def is_storable(value: Any) -> bool:
@@ -50,7 +66,11 @@ def is_storable(value: Any) -> bool:
 
 
 def check(provider: str, content: bytes) -> None:
-    identify = direct.Direct().identify if provider == "direct" else lambda found: catalogue.identify(provider, found)
+    identify = (
+        direct.Direct().identify
+        if provider == "direct"
+        else lambda found: catalogue.identify(provider, found)
+    )
     ids = identify(content)
     assert ids
     assert all(map(is_provider_id, ids))
@@ -70,10 +90,17 @@ def check(provider: str, content: bytes) -> None:
             message = first_version(found, record, generation=0, source=SOURCE, now=NOW)
             assert decode(EnrichedMessage, encode(message)) == message
             fields = [message.content, message.sender_id, message.sender_name, found.attributes]
-            fields += [text for one in found.attachments for text in (one.url, one.media_id, one.mime_type, one.filename)]
+            fields += [
+                text
+                for one in found.attachments
+                for text in (one.url, one.media_id, one.mime_type, one.filename)
+            ]
             assert is_storable(fields)
             conversations = (message.conversation_id, *message.aliases)
-            assert all(one and all(c.isascii() and (c.isalnum() or c in "._~-") for c in one) for one in conversations)
+            assert all(
+                one and all(c.isascii() and (c.isalnum() or c in "._~-") for c in one)
+                for one in conversations
+            )
 
 
 def dumped(document: object) -> bytes:
@@ -93,23 +120,61 @@ def read_by(read: Callable[[bytes], object], content: bytes) -> str:
         return "not JSON" if unreadable.verdict.reason == "not_json" else repr(unreadable.verdict)
 
 
-@given(st.dictionaries(ANY_TEXT, ANY_JSON, max_size=4).map(dumped), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+@given(
+    st.dictionaries(ANY_TEXT, ANY_JSON, max_size=4).map(dumped),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
 def test_a_body_says_what_the_standard_library_reads_in_it(content: bytes, encoding: str) -> None:
     content = content.decode().encode(encoding)
     assert read_by(parse, content) == read_by(json.loads, content)
 
 
-@given(st.lists(st.sampled_from(["{", "}", "[", "]", ":", ",", '"', "a", "1", ".", "e", "-", "NaN", "\\ud800", "\\", "\xff"]), max_size=12))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "{",
+                "}",
+                "[",
+                "]",
+                ":",
+                ",",
+                '"',
+                "a",
+                "1",
+                ".",
+                "e",
+                "-",
+                "NaN",
+                "\\ud800",
+                "\\",
+                "\xff",
+            ]
+        ),
+        max_size=12,
+    )
+)
 def test_what_the_standard_library_refuses_is_no_json(pieces: list[str]) -> None:
     content = f'{{"a": {"".join(pieces)}}}'.encode("latin-1")
     assert (read_by(parse, content) == "not JSON") == (read_by(json.loads, content) == "not JSON")
 
 
 @pytest.mark.parametrize(
-    ("content", "accepted"), [('{"a":' * 60 + "1" + "}" * 60, True), ('{"a":' * 61 + "1" + "}" * 61, False), (f'{{"a": {[[]] * 99}}}', True)]
+    ("content", "accepted"),
+    [
+        ('{"a":' * 60 + "1" + "}" * 60, True),
+        ('{"a":' * 61 + "1" + "}" * 61, False),
+        (f'{{"a": {[[]] * 99}}}', True),
+    ],
 )
-def test_a_body_may_nest_sixty_deep_and_hold_any_number_side_by_side(content: str, accepted: bool) -> None:
-    assert read_by(parse, content.encode()) == (repr(json.loads(content)) if accepted else repr(Quarantine("field_invalid", "nested too deep")))
+def test_a_body_may_nest_sixty_deep_and_hold_any_number_side_by_side(
+    content: str, accepted: bool
+) -> None:
+    assert read_by(parse, content.encode()) == (
+        repr(json.loads(content))
+        if accepted
+        else repr(Quarantine("field_invalid", "nested too deep"))
+    )
 
 
 @given(PROVIDERS, st.binary(max_size=300))
@@ -124,13 +189,23 @@ def test_arbitrary_json(provider: str, document: object) -> None:
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The path of every value inside."""
-    inside = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
-    return [found for key, value in inside for found in [(*path, key), *places(value, (*path, key))]]
+    inside = (
+        document.items()
+        if isinstance(document, dict)
+        else enumerate(document)
+        if isinstance(document, list)
+        else ()
+    )
+    return [
+        found for key, value in inside for found in [(*path, key), *places(value, (*path, key))]
+    ]
 
 
 @settings(max_examples=400)
 @given(st.sampled_from(CAPTURED), st.data())
-def test_a_valid_body_with_values_replaced_or_missing(captured: tuple[str, Any], data: st.DataObject) -> None:
+def test_a_valid_body_with_values_replaced_or_missing(
+    captured: tuple[str, Any], data: st.DataObject
+) -> None:
     provider, document = captured[0], deepcopy(captured[1])
     for _ in range(data.draw(st.integers(1, 4))):
         paths = places(document)
@@ -148,7 +223,9 @@ def test_a_valid_body_with_values_replaced_or_missing(captured: tuple[str, Any],
 
 
 @given(st.sampled_from(CAPTURED), st.data())
-def test_a_valid_body_with_bytes_replaced_or_cut(captured: tuple[str, Any], data: st.DataObject) -> None:
+def test_a_valid_body_with_bytes_replaced_or_cut(
+    captured: tuple[str, Any], data: st.DataObject
+) -> None:
     content = bytearray(dumped(captured[1]))
     for _ in range(data.draw(st.integers(0, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

@@ -18,20 +18,37 @@ from tests.unit.records import payload
     ("fields", "conversation_id", "aliases", "sender_id"),
     [
         ({}, "14155550123~12025550147", (), "12025550147"),
-        ({"from": "12025550147", "to": "14155550123"}, "14155550123~12025550147", (), "12025550147"),
+        (
+            {"from": "12025550147", "to": "14155550123"},
+            "14155550123~12025550147",
+            (),
+            "12025550147",
+        ),
         ({"from": None, "fromUserId": "US.1"}, "14155550123~US.1", (), "US.1"),
         ({"fromUserId": "US.1"}, "14155550123~12025550147", ("14155550123~US.1",), "12025550147"),
         ({"from": None, "fromUserId": "US/1 ñ"}, "14155550123~US-1--", (), "US/1 ñ"),
         ({"to": None, "wabaId": "246"}, "246~12025550147", (), "12025550147"),
         ({"groupId": "1203@g.us"}, "1203-g.us", (), "12025550147"),
     ],
-    ids=["phones with spaces", "digits", "user id only", "both", "a user id of any characters", "no business phone", "group"],
+    ids=[
+        "phones with spaces",
+        "digits",
+        "user id only",
+        "both",
+        "a user id of any characters",
+        "no business phone",
+        "group",
+    ],
 )
 def test_a_ycloud_conversation_is_named_by_phones_else_by_the_user_id(
     fields: dict[str, Any], conversation_id: str, aliases: tuple[str, ...], sender_id: str
 ) -> None:
     found = understood(ycloud() | {"whatsappInboundMessage": text_of(fields)})
-    assert (found.conversation_id, found.aliases, found.sender_id) == (conversation_id, aliases, sender_id)
+    assert (found.conversation_id, found.aliases, found.sender_id) == (
+        conversation_id,
+        aliases,
+        sender_id,
+    )
 
 
 def test_a_ycloud_message_of_nobody_is_quarantined() -> None:
@@ -39,22 +56,42 @@ def test_a_ycloud_message_of_nobody_is_quarantined() -> None:
     assert found == Quarantine("conversation_missing", "neither a phone number nor a user id")
 
 
-@pytest.mark.parametrize("type", ["whatsapp.smb.message.echoes", "whatsapp.smb.message.created", "whatsapp.echo_message.created"])
+@pytest.mark.parametrize(
+    "type",
+    [
+        "whatsapp.smb.message.echoes",
+        "whatsapp.smb.message.created",
+        "whatsapp.echo_message.created",
+    ],
+)
 def test_what_the_business_sends_from_its_phone_is_an_agents(type: str) -> None:
-    found = understood(ycloud(type) | {"whatsappMessage": text_of({"from": BUSINESS, "to": CUSTOMER})})
-    assert (found.role, found.direction, found.conversation_id) == ("agent", "outbound", "14155550123~12025550147")
+    found = understood(
+        ycloud(type) | {"whatsappMessage": text_of({"from": BUSINESS, "to": CUSTOMER})}
+    )
+    assert (found.role, found.direction, found.conversation_id) == (
+        "agent",
+        "outbound",
+        "14155550123~12025550147",
+    )
 
 
 def test_an_update_of_an_echo_without_content_is_skipped() -> None:
-    assert verdict(ycloud("whatsapp.echo_message.updated", status="read")) == Skip("echo_without_content")
+    assert verdict(ycloud("whatsapp.echo_message.updated", status="read")) == Skip(
+        "echo_without_content"
+    )
 
 
 def test_an_echo_of_a_text_that_is_not_there_has_no_content() -> None:
-    found = understood(ycloud("whatsapp.smb.message.echoes") | {"whatsappMessage": text_of({"from": BUSINESS, "to": CUSTOMER, "text": None})})
+    found = understood(
+        ycloud("whatsapp.smb.message.echoes")
+        | {"whatsappMessage": text_of({"from": BUSINESS, "to": CUSTOMER, "text": None})}
+    )
     assert (found.kind, found.content) == ("text", None)
 
 
-@pytest.mark.parametrize(("key", "direction"), [("whatsappInboundMessage", "inbound"), ("whatsappMessage", "outbound")])
+@pytest.mark.parametrize(
+    ("key", "direction"), [("whatsappInboundMessage", "inbound"), ("whatsappMessage", "outbound")]
+)
 def test_history_goes_both_ways_and_is_known_as_history(key: str, direction: str) -> None:
     found = understood({"id": "evt_1", "type": "whatsapp.smb.history", key: text_of({})})
     assert (found.direction, found.is_history) == (direction, True)
@@ -104,11 +141,17 @@ def test_history_goes_both_ways_and_is_known_as_history(key: str, direction: str
         ),
     ],
 )  # fmt: skip
-def test_what_a_ycloud_message_says(message: dict[str, Any], kind: str, content: str | None, attributes: dict[str, Any]) -> None:
+def test_what_a_ycloud_message_says(
+    message: dict[str, Any], kind: str, content: str | None, attributes: dict[str, Any]
+) -> None:
     event = ycloud()
     event["whatsappInboundMessage"].update(message)
     found = understood(event)
-    said = {name: value for name, value in found.attributes.items() if name not in ("event_id", "event_type", "user_id")}
+    said = {
+        name: value
+        for name, value in found.attributes.items()
+        if name not in ("event_id", "event_type", "user_id")
+    }
     assert (found.kind, found.content, said) == (kind, content, attributes)
 
 
@@ -117,25 +160,45 @@ def test_what_a_ycloud_message_says(message: dict[str, Any], kind: str, content:
     [
         ("sticker", {"mime_type": "image/webp"}, {"type": "sticker", "mime_type": "image/webp"}),
         ("video", {"mime_type": "video/mp4"}, {"type": "video", "mime_type": "video/mp4"}),
-        ("voice", {"mime_type": "audio/ogg; codecs=opus"}, {"type": "audio", "mime_type": "audio/ogg; codecs=opus"}),
-        ("document", {"mime_type": "audio/mpeg", "filename": "a.mp3"}, {"type": "audio", "mime_type": "audio/mpeg", "filename": "a.mp3"}),
+        (
+            "voice",
+            {"mime_type": "audio/ogg; codecs=opus"},
+            {"type": "audio", "mime_type": "audio/ogg; codecs=opus"},
+        ),
+        (
+            "document",
+            {"mime_type": "audio/mpeg", "filename": "a.mp3"},
+            {"type": "audio", "mime_type": "audio/mpeg", "filename": "a.mp3"},
+        ),
         ("image", {"sha256": "A" * 43 + "="}, {"type": "image", "declared_sha256": "00" * 32}),
         ("image", {"sha256": "no digest"}, {"type": "image"}),
     ],
 )
-def test_a_ycloud_file_is_announced(said: str, file: dict[str, Any], attachment: dict[str, Any]) -> None:
+def test_a_ycloud_file_is_announced(
+    said: str, file: dict[str, Any], attachment: dict[str, Any]
+) -> None:
     event = ycloud()
-    event["whatsappInboundMessage"].update({"type": said, said: {"link": "https://api.ycloud.com/f", "id": "9", **file}})
-    assert understood(event).attachments == (FoundAttachment(url="https://api.ycloud.com/f", media_id="9", **attachment),)
+    event["whatsappInboundMessage"].update(
+        {"type": said, said: {"link": "https://api.ycloud.com/f", "id": "9", **file}}
+    )
+    assert understood(event).attachments == (
+        FoundAttachment(url="https://api.ycloud.com/f", media_id="9", **attachment),
+    )
 
 
-@pytest.mark.parametrize("link", [None, "", "ftp://host/f", "file:///etc/passwd", 7, "https://h/" + "x" * 9_000])
-def test_a_file_without_a_usable_link_is_fetched_by_its_id_and_without_either_known_not_to_come(link: object) -> None:
+@pytest.mark.parametrize(
+    "link", [None, "", "ftp://host/f", "file:///etc/passwd", 7, "https://h/" + "x" * 9_000]
+)
+def test_a_file_without_a_usable_link_is_fetched_by_its_id_and_without_either_known_not_to_come(
+    link: object,
+) -> None:
     event = ycloud()
     event["whatsappInboundMessage"].update({"type": "image", "image": {"link": link, "id": "9"}})
     assert understood(event).attachments == (FoundAttachment(type="image", media_id="9"),)
     event["whatsappInboundMessage"].update({"image": {"link": link}})
-    assert understood(event).attachments == (FoundAttachment(type="image", reason="media_unavailable"),)
+    assert understood(event).attachments == (
+        FoundAttachment(type="image", reason="media_unavailable"),
+    )
 
 
 # Chatwoot
@@ -149,15 +212,41 @@ def test_a_file_without_a_usable_link_is_fetched_by_its_id_and_without_either_kn
         ({"message_type": 1, "sender": {"id": 1, "type": "user"}}, "agent", "outbound", "text"),
         ({"message_type": 3, "sender": None}, "assistant", "outbound", "text"),
         ({"message_type": "outgoing", "sender": None}, "assistant", "outbound", "text"),
-        ({"message_type": "outgoing", "sender": {"id": 1, "type": "captain_assistant"}}, "assistant", "outbound", "text"),
-        ({"message_type": "outgoing", "sender": None, "content_attributes": {"external_echo": True}}, "agent", "outbound", "text"),
+        (
+            {"message_type": "outgoing", "sender": {"id": 1, "type": "captain_assistant"}},
+            "assistant",
+            "outbound",
+            "text",
+        ),
+        (
+            {
+                "message_type": "outgoing",
+                "sender": None,
+                "content_attributes": {"external_echo": True},
+            },
+            "agent",
+            "outbound",
+            "text",
+        ),
         ({"message_type": "incoming", "sender": None}, "user", "inbound", "text"),
         ({"message_type": "incoming", "private": True}, "user", "outbound", "note"),
-        ({"message_type": "outgoing", "private": True, "sender": {"id": 1, "type": "user"}}, "agent", "outbound", "note"),
-        ({"message_type": "incoming", "content_type": "input_select"}, "user", "inbound", "interactive"),
+        (
+            {"message_type": "outgoing", "private": True, "sender": {"id": 1, "type": "user"}},
+            "agent",
+            "outbound",
+            "note",
+        ),
+        (
+            {"message_type": "incoming", "content_type": "input_select"},
+            "user",
+            "inbound",
+            "interactive",
+        ),
     ],
 )
-def test_who_speaks_in_chatwoot(fields: dict[str, Any], role: str, direction: str, kind: str) -> None:
+def test_who_speaks_in_chatwoot(
+    fields: dict[str, Any], role: str, direction: str, kind: str
+) -> None:
     found = understood(chatwoot(**fields))
     assert (found.role, found.direction, found.kind) == (role, direction, kind)
 
@@ -169,7 +258,9 @@ def test_an_activity_is_no_speech(message_type: object) -> None:
 
 @pytest.mark.parametrize("message_type", [None, 4, "whisper", [], {}, 1.5])
 def test_a_message_type_without_a_sane_reading_is_quarantined(message_type: object) -> None:
-    assert verdict(chatwoot(message_type=message_type)) == Quarantine("field_invalid", "message_type")
+    assert verdict(chatwoot(message_type=message_type)) == Quarantine(
+        "field_invalid", "message_type"
+    )
 
 
 def test_a_chatwoot_message_without_a_conversation_is_quarantined() -> None:
@@ -198,29 +289,65 @@ URL = "https://chat.example.com/rails/active_storage/blobs/redirect/x--y/nota%20
          FoundAttachment(type="document", url="https://c.example.com/active_storage/a%00b", filename="a\ufffdb")),
     ],
 )  # fmt: skip
-def test_a_chatwoot_attachment_is_announced(attachment: dict[str, Any], expected: FoundAttachment) -> None:
+def test_a_chatwoot_attachment_is_announced(
+    attachment: dict[str, Any], expected: FoundAttachment
+) -> None:
     assert understood(chatwoot(attachment)).attachments == (expected,)
 
 
 def test_fifteen_attachments_are_fifteen_in_their_order() -> None:
-    found = understood(chatwoot(*({"file_type": "image", "data_url": f"https://c.example.com/{i}"} for i in range(15))))
-    assert [attachment.url for attachment in found.attachments] == [f"https://c.example.com/{i}" for i in range(15)]
+    found = understood(
+        chatwoot(
+            *({"file_type": "image", "data_url": f"https://c.example.com/{i}"} for i in range(15))
+        )
+    )
+    assert [attachment.url for attachment in found.attachments] == [
+        f"https://c.example.com/{i}" for i in range(15)
+    ]
     assert found.kind == "image"
 
 
 def test_a_location_without_a_name_keeps_its_coordinates() -> None:
-    found = understood(chatwoot({"file_type": "location", "coordinates_lat": 1.5, "coordinates_long": -3, "fallback_title": None}))
+    found = understood(
+        chatwoot(
+            {
+                "file_type": "location",
+                "coordinates_lat": 1.5,
+                "coordinates_long": -3,
+                "fallback_title": None,
+            }
+        )
+    )
     assert found.attributes["locations"] == [{"latitude": "1.5", "longitude": "-3"}]
 
 
 def test_a_telegram_contact_card_keeps_its_name() -> None:
-    found = understood(chatwoot({"file_type": "contact", "fallback_title": "+1 202", "meta": {"first_name": "Maya", "last_name": "S"}}))
-    assert (found.kind, found.attributes["contacts"]) == ("contact", [{"phone": "+1 202", "first_name": "Maya", "last_name": "S"}])
+    found = understood(
+        chatwoot(
+            {
+                "file_type": "contact",
+                "fallback_title": "+1 202",
+                "meta": {"first_name": "Maya", "last_name": "S"},
+            }
+        )
+    )
+    assert (found.kind, found.attributes["contacts"]) == (
+        "contact",
+        [{"phone": "+1 202", "first_name": "Maya", "last_name": "S"}],
+    )
 
 
 def test_a_chatwoot_sticker_is_a_sticker() -> None:
-    found = understood(chatwoot({"file_type": "image", "data_url": "https://c.example.com/s.webp"}, content_type="sticker"))
-    assert (found.kind, [attachment.type for attachment in found.attachments]) == ("sticker", ["sticker"])
+    found = understood(
+        chatwoot(
+            {"file_type": "image", "data_url": "https://c.example.com/s.webp"},
+            content_type="sticker",
+        )
+    )
+    assert (found.kind, [attachment.type for attachment in found.attachments]) == (
+        "sticker",
+        ["sticker"],
+    )
 
 
 def test_a_chatwoot_message_with_nothing_in_it_is_degraded() -> None:
@@ -228,7 +355,9 @@ def test_a_chatwoot_message_with_nothing_in_it_is_degraded() -> None:
     assert (found.kind, found.attributes["degraded_reason"]) == ("unsupported", "media_unavailable")
 
 
-@pytest.mark.parametrize("name", ["whatsapp_image_caption.json", "telegram_voice.json", "outgoing_agent.json"])
+@pytest.mark.parametrize(
+    "name", ["whatsapp_image_caption.json", "telegram_voice.json", "outgoing_agent.json"]
+)
 def test_credentials_that_chatwoot_sends_along_stay_behind(name: str) -> None:
     found = understood(payload("chatwoot", name))
     kept = repr(found)
@@ -238,7 +367,20 @@ def test_credentials_that_chatwoot_sends_along_stay_behind(name: str) -> None:
 
 # times
 
-NONSENSE: tuple[object, ...] = (None, "", 0, -1, True, "soon", "²", 1e300, float("nan"), [], "0001-01-01T00:00:00+23:59", 10**400)
+NONSENSE: tuple[object, ...] = (
+    None,
+    "",
+    0,
+    -1,
+    True,
+    "soon",
+    "²",
+    1e300,
+    float("nan"),
+    [],
+    "0001-01-01T00:00:00+23:59",
+    10**400,
+)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +395,9 @@ NONSENSE: tuple[object, ...] = (None, "", 0, -1, True, "soon", "²", 1e300, floa
         *((nonsense, None) for nonsense in NONSENSE),
     ],
 )
-def test_a_time_is_read_in_every_form_providers_write(value: object, expected: datetime | None) -> None:
+def test_a_time_is_read_in_every_form_providers_write(
+    value: object, expected: datetime | None
+) -> None:
     assert moment(value) == expected
 
 
@@ -267,11 +411,16 @@ def test_a_time_is_read_in_every_form_providers_write(value: object, expected: d
         ({"id": "e", "type": "whatsapp.call.connect"}, "not_a_message"),
         ({"id": "e", "type": "contact.created"}, "not_a_message"),
         ({"id": "e", "type": "whatsapp.hologram"}, "unknown_event"),
-        (ycloud() | {"whatsappInboundMessage": text_of({"type": "request_welcome"})}, "welcome_request"),
+        (
+            ycloud() | {"whatsappInboundMessage": text_of({"type": "request_welcome"})},
+            "welcome_request",
+        ),
         (ycloud() | {"whatsappInboundMessage": text_of({"type": "system"})}, "system_event"),
         ({"event": "webwidget_triggered"}, "not_a_message"),
         ({"event": "message_hologram"}, "unknown_event"),
     ],
 )
-def test_an_event_that_is_no_message_is_skipped_with_its_reason(event: dict[str, Any], reason: str) -> None:
+def test_an_event_that_is_no_message_is_skipped_with_its_reason(
+    event: dict[str, Any], reason: str
+) -> None:
     assert verdict(event) == Skip(reason)  # type: ignore[arg-type]

@@ -18,7 +18,13 @@ from tests.unit.records import PAYLOADS, TRACEPARENT
 
 TEXT = (PAYLOADS / "ycloud" / "text_plain.json").read_bytes()
 WOOT = (PAYLOADS / "chatwoot" / "whatsapp_text_cloud_2026_04.json").read_bytes()
-MESSAGE = {"provider": "vetchat", "provider_message_id": "42", "conversation_id": "c1", "sender": {"id": "u1"}, "text": "Hola"}
+MESSAGE = {
+    "provider": "vetchat",
+    "provider_message_id": "42",
+    "conversation_id": "c1",
+    "sender": {"id": "u1"},
+    "text": "Hola",
+}
 
 
 def problem(answer: Answer) -> tuple[int, str]:
@@ -31,7 +37,12 @@ def problem(answer: Answer) -> tuple[int, str]:
 
 
 def count(provider: str, status: int) -> float:
-    return REGISTRY.get_sample_value("sensorium_receiver_requests_total", {"provider": provider, "status": str(status)}) or 0.0
+    return (
+        REGISTRY.get_sample_value(
+            "sensorium_receiver_requests_total", {"provider": provider, "status": str(status)}
+        )
+        or 0.0
+    )
 
 
 # --- what is taken
@@ -40,23 +51,43 @@ def count(provider: str, status: int) -> float:
 async def test_a_signed_delivery_is_written_before_it_is_answered() -> None:
     application = Application(ack_seconds=4.0)
     began = datetime.now(UTC)
-    answer = await application.deliver("ycloud", TEXT, headers={"user-agent": "YCloud", "x-webhook-endpoint-id": "5f", "cookie": "secret"})
-    assert (answer.status, answer.json, answer.headers["content-type"]) == (200, {"accepted": 1}, "application/json")
+    answer = await application.deliver(
+        "ycloud",
+        TEXT,
+        headers={"user-agent": "YCloud", "x-webhook-endpoint-id": "5f", "cookie": "secret"},
+    )
+    assert (answer.status, answer.json, answer.headers["content-type"]) == (
+        200,
+        {"accepted": 1},
+        "application/json",
+    )
     ((topic, key, _, headers, seconds),) = application.log.sent
     (record,) = application.log.records
     wamid = json.loads(TEXT)["whatsappInboundMessage"]["wamid"]
     assert (topic, key) == ("raw-messages", f"acme:ycloud:{wamid}".encode())
     assert 3.5 < seconds <= 4.0
     assert [name for name, _ in headers] == ["tenant", "provider", "traceparent", "generation"]
-    assert dict(headers) | {"traceparent": b""} == {"tenant": b"acme", "provider": b"ycloud", "traceparent": b"", "generation": b"0"}
-    assert (record.tenant_id, record.provider, record.message_key, record.endpoint_id) == (ACME, "ycloud", key.decode(), "ep_ycloud")
+    assert dict(headers) | {"traceparent": b""} == {
+        "tenant": b"acme",
+        "provider": b"ycloud",
+        "traceparent": b"",
+        "generation": b"0",
+    }
+    assert (record.tenant_id, record.provider, record.message_key, record.endpoint_id) == (
+        ACME,
+        "ycloud",
+        key.decode(),
+        "ep_ycloud",
+    )
     assert (record.position, record.body) == (0, TEXT)
     assert record.headers == {"user-agent": "YCloud", "x-webhook-endpoint-id": "5f"}
     assert began - timedelta(milliseconds=1) <= record.received_at <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize(
-    "path", sorted(PAYLOADS.glob("ycloud/*.json")) + sorted(PAYLOADS.glob("chatwoot/*.json")), ids=lambda p: f"{p.parent.name}/{p.name}"
+    "path",
+    sorted(PAYLOADS.glob("ycloud/*.json")) + sorted(PAYLOADS.glob("chatwoot/*.json")),
+    ids=lambda p: f"{p.parent.name}/{p.name}",
 )
 async def test_every_captured_body_is_stored_byte_for_byte_and_answered_200(path: Path) -> None:
     application = Application()
@@ -80,19 +111,37 @@ async def test_every_captured_body_is_stored_byte_for_byte_and_answered_200(path
         b'{"type":"\\ud800","id":"\\u0000"}',
         b"\xef\xbb\xbf{}",
     ],
-    ids=["empty", "text", "bytes", "array", "null", "deep", "cut", "huge number", "surrogates", "bom"],
+    ids=[
+        "empty",
+        "text",
+        "bytes",
+        "array",
+        "null",
+        "deep",
+        "cut",
+        "huge number",
+        "surrogates",
+        "bom",
+    ],
 )
 @pytest.mark.parametrize("provider", ["ycloud", "chatwoot"])
-async def test_a_signed_body_that_is_not_understood_is_stored_under_its_digest(provider: str, body: bytes) -> None:
+async def test_a_signed_body_that_is_not_understood_is_stored_under_its_digest(
+    provider: str, body: bytes
+) -> None:
     application = Application()
     assert (await application.deliver(provider, body)).json == {"accepted": 1}
-    assert application.log.sent[0][1].decode() == f"acme:{provider}:sha256-{hashlib.sha256(body).hexdigest()}"
+    assert (
+        application.log.sent[0][1].decode()
+        == f"acme:{provider}:sha256-{hashlib.sha256(body).hexdigest()}"
+    )
     assert application.log.records[0].body == body
 
 
 async def test_an_unknown_event_has_the_key_of_its_own_id() -> None:
     application = Application()
-    assert (await application.deliver("ycloud", b'{"id":"evt_9","type":"whatsapp.telepathy.received"}')).status == 200
+    assert (
+        await application.deliver("ycloud", b'{"id":"evt_9","type":"whatsapp.telepathy.received"}')
+    ).status == 200
     assert application.log.sent[0][1] == b"acme:ycloud:evt_9"
 
 
@@ -107,14 +156,21 @@ async def test_a_chatwoot_message_has_account_and_message_in_its_key() -> None:
     application = Application()
     await application.deliver("chatwoot", WOOT, headers={"x-chatwoot-delivery": "d" * 300})
     document = json.loads(WOOT)
-    assert application.log.sent[0][1].decode() == f"acme:chatwoot:{document['account']['id']}/{document['id']}"
+    assert (
+        application.log.sent[0][1].decode()
+        == f"acme:chatwoot:{document['account']['id']}/{document['id']}"
+    )
     assert application.log.records[0].headers == {"x-chatwoot-delivery": "d" * 200}
 
 
 async def test_a_batched_delivery_is_a_record_an_event_with_one_deadline_for_all() -> None:
-    application = Application(understanding=Understanding(lambda _provider, _body: ("a", "b:c", "d"), validate))
+    application = Application(
+        understanding=Understanding(lambda _provider, _body: ("a", "b:c", "d"), validate)
+    )
     assert (await application.deliver("ycloud", b"{}")).json == {"accepted": 3}
-    assert [(record.message_key, record.position, record.body) for record in application.log.records] == [
+    assert [
+        (record.message_key, record.position, record.body) for record in application.log.records
+    ] == [
         ("acme:ycloud:a", 0, b"{}"),
         ("acme:ycloud:b:c", 1, b"{}"),
         ("acme:ycloud:d", 2, b"{}"),
@@ -131,24 +187,38 @@ async def test_every_live_secret_is_accepted(secret: str) -> None:
 
 async def test_an_old_ycloud_signature_is_accepted_and_counted() -> None:
     def old() -> float:
-        return REGISTRY.get_sample_value("sensorium_receiver_old_signatures_total", {"provider": "ycloud"}) or 0.0
+        return (
+            REGISTRY.get_sample_value(
+                "sensorium_receiver_old_signatures_total", {"provider": "ycloud"}
+            )
+            or 0.0
+        )
 
     before = old()
     assert (await Application().deliver("ycloud", TEXT, at=-200)).status == 200
     assert old() == before
     assert (await Application().deliver("ycloud", TEXT, at=-80_000)).status == 200
     assert old() == before + 1
-    assert (await Application(signature_age_seconds=3600).deliver("ycloud", TEXT, at=-4_000)).status == 401
+    assert (
+        await Application(signature_age_seconds=3600).deliver("ycloud", TEXT, at=-4_000)
+    ).status == 401
 
 
 async def test_an_unsigned_endpoint_needs_only_its_token() -> None:
     application = Application()
-    application.directory.endpoints["open"] = Endpoint(endpoint_id="ep_o", token="open", tenant_id=ACME, provider="chatwoot", unsigned=True)
-    application.directory.endpoints["meta"] = Endpoint(endpoint_id="ep_m", token="meta", tenant_id=ACME, provider="meta", unsigned=True)
+    application.directory.endpoints["open"] = Endpoint(
+        endpoint_id="ep_o", token="open", tenant_id=ACME, provider="chatwoot", unsigned=True
+    )
+    application.directory.endpoints["meta"] = Endpoint(
+        endpoint_id="ep_m", token="meta", tenant_id=ACME, provider="meta", unsigned=True
+    )
     assert (await application.request("POST", "/webhooks/chatwoot/open", WOOT)).status == 200
     before = count("other", 200)
     assert (await application.request("POST", "/webhooks/meta/meta", b"{}")).status == 200
-    assert application.log.sent[1][1].decode() == f"acme:meta:sha256-{hashlib.sha256(b'{}').hexdigest()}"
+    assert (
+        application.log.sent[1][1].decode()
+        == f"acme:meta:sha256-{hashlib.sha256(b'{}').hexdigest()}"
+    )
     assert count("other", 200) == before + 1
 
 
@@ -167,7 +237,9 @@ async def test_a_traceparent_is_kept_and_a_bad_one_replaced(given: str) -> None:
     application = Application()
     await application.deliver("ycloud", TEXT, headers={"traceparent": TRACEPARENT})
     await application.deliver("ycloud", TEXT, headers={"traceparent": given})
-    kept, replaced = (dict(headers)["traceparent"].decode() for _, _, _, headers, _ in application.log.sent)
+    kept, replaced = (
+        dict(headers)["traceparent"].decode() for _, _, _, headers, _ in application.log.sent
+    )
     assert kept == TRACEPARENT
     assert replaced != given
     assert len(replaced) == 55
@@ -176,10 +248,20 @@ async def test_a_traceparent_is_kept_and_a_bad_one_replaced(given: str) -> None:
 async def test_a_repeated_header_counts_once_and_the_first_time() -> None:
     application = Application()
     now = int(datetime.now(UTC).timestamp())
-    good, bad = (sign("ycloud", secret, TEXT, now)["YCloud-Signature"] for secret in (SECRETS[0], "whsec_no"))
+    good, bad = (
+        sign("ycloud", secret, TEXT, now)["YCloud-Signature"] for secret in (SECRETS[0], "whsec_no")
+    )
     path = f"/webhooks/ycloud/{TOKENS['ycloud']}"
-    assert (await application.request("POST", path, TEXT, [("YCloud-Signature", good), ("ycloud-signature", bad)])).status == 200
-    assert (await application.request("POST", path, TEXT, [("YCloud-Signature", bad), ("ycloud-signature", good)])).status == 401
+    assert (
+        await application.request(
+            "POST", path, TEXT, [("YCloud-Signature", good), ("ycloud-signature", bad)]
+        )
+    ).status == 200
+    assert (
+        await application.request(
+            "POST", path, TEXT, [("YCloud-Signature", bad), ("ycloud-signature", good)]
+        )
+    ).status == 401
 
 
 # --- who is refused
@@ -187,7 +269,9 @@ async def test_a_repeated_header_counts_once_and_the_first_time() -> None:
 
 async def test_all_strangers_get_the_same_bytes() -> None:
     application = Application()
-    application.directory.endpoints["none"] = Endpoint(endpoint_id="ep_n", token="none", tenant_id=ACME, provider="ycloud")
+    application.directory.endpoints["none"] = Endpoint(
+        endpoint_id="ep_n", token="none", tenant_id=ACME, provider="ycloud"
+    )
     signature = sign("ycloud", SECRETS[0], TEXT, int(datetime.now(UTC).timestamp()))
     own = f"/webhooks/ycloud/{TOKENS['ycloud']}"
     answers = [
@@ -205,7 +289,9 @@ async def test_all_strangers_get_the_same_bytes() -> None:
         await application.request("POST", own, TEXT),
         await application.request("POST", own, TEXT, {"ycloud-signature": "\u00b2"}),
         await application.request("POST", own, TEXT + b" ", signature),
-        await application.request("POST", f"/webhooks/chatwoot/{TOKENS['ycloud']}", TEXT, signature),
+        await application.request(
+            "POST", f"/webhooks/chatwoot/{TOKENS['ycloud']}", TEXT, signature
+        ),
         await application.request("POST", f"/webhooks/YCLOUD/{TOKENS['ycloud']}", TEXT, signature),
         await application.request("POST", f"/webhooks/meta/{TOKENS['meta']}", TEXT, signature),
         await application.request("POST", "/webhooks/ycloud", TEXT, signature),
@@ -216,8 +302,12 @@ async def test_all_strangers_get_the_same_bytes() -> None:
     assert application.log.sent == []
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "post"])
-@pytest.mark.parametrize("path", ["/chat", "/webhooks/ycloud/unknown", f"/webhooks/ycloud/{TOKENS['ycloud']}"])
+@pytest.mark.parametrize(
+    "method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "post"]
+)
+@pytest.mark.parametrize(
+    "path", ["/chat", "/webhooks/ycloud/unknown", f"/webhooks/ycloud/{TOKENS['ycloud']}"]
+)
 async def test_only_post_is_allowed(method: str, path: str) -> None:
     answer = await Application().request(method, path)
     assert problem(answer) == (405, "Method Not Allowed")
@@ -228,15 +318,25 @@ async def test_only_post_is_allowed(method: str, path: str) -> None:
 async def test_a_body_over_the_limit_is_413_whoever_sends_it(token: str) -> None:
     application = Application(max_body_bytes=len(TEXT))
     assert (await application.deliver("ycloud", TEXT)).status == 200
-    assert problem(await application.deliver("ycloud", TEXT + b" ", token=token)) == (413, "Content Too Large")
+    assert problem(await application.deliver("ycloud", TEXT + b" ", token=token)) == (
+        413,
+        "Content Too Large",
+    )
     path = f"/webhooks/ycloud/{token}"
-    assert problem(await application.request("POST", path, [TEXT, b"", b" "])) == (413, "Content Too Large")
-    assert problem(await application.request("POST", path, [], {"content-length": str(len(TEXT) + 1)})) == (413, "Content Too Large")
+    assert problem(await application.request("POST", path, [TEXT, b"", b" "])) == (
+        413,
+        "Content Too Large",
+    )
+    assert problem(
+        await application.request("POST", path, [], {"content-length": str(len(TEXT) + 1)})
+    ) == (413, "Content Too Large")
 
 
 @pytest.mark.parametrize("token", [TOKENS["ycloud"], "unknown"])
 async def test_an_encoded_body_is_415(token: str) -> None:
-    answer = await Application().deliver("ycloud", TEXT, token=token, headers={"content-encoding": "gzip"})
+    answer = await Application().deliver(
+        "ycloud", TEXT, token=token, headers={"content-encoding": "gzip"}
+    )
     assert problem(answer) == (415, "Unsupported Media Type")
 
 
@@ -274,16 +374,25 @@ async def test_chatwoot_does_not_retry_so_only_a_rate_of_its_endpoint_counts() -
     assert {(await application.deliver("chatwoot", WOOT)).status for _ in range(10)} == {200}
     own = application.directory.endpoints[TOKENS["chatwoot"]]
     application.directory.endpoints["rated"] = Endpoint(
-        endpoint_id="ep_r", token="rated", tenant_id=own.tenant_id, provider="chatwoot", secrets=SECRETS, rate_per_second=2
+        endpoint_id="ep_r",
+        token="rated",
+        tenant_id=own.tenant_id,
+        provider="chatwoot",
+        secrets=SECRETS,
+        rate_per_second=2,
     )
-    assert [(await application.deliver("chatwoot", WOOT, token="rated")).status for _ in range(3)] == [200, 200, 429]
+    assert [
+        (await application.deliver("chatwoot", WOOT, token="rated")).status for _ in range(3)
+    ] == [200, 200, 429]
 
 
 @pytest.mark.parametrize(("own", "allowed"), [(2.0, 2), (0.0, 5)])
 async def test_a_tenants_own_rate_stands_before_the_installations(own: float, allowed: int) -> None:
     application = Application(tenant_rate_per_second=1)
     application.directory.settings = TenantSettings(rate=own)
-    assert [(await application.deliver("ycloud", TEXT)).status for _ in range(5)] == [200] * allowed + [429] * (5 - allowed)
+    assert [(await application.deliver("ycloud", TEXT)).status for _ in range(5)] == [
+        200
+    ] * allowed + [429] * (5 - allowed)
 
 
 # --- when the world is wrong
@@ -292,7 +401,11 @@ async def test_a_tenants_own_rate_stands_before_the_installations(own: float, al
 async def test_without_kafka_nothing_is_accepted_and_all_are_asked_to_come_again() -> None:
     application = Application()
     application.log.away = True
-    for answer in (await application.deliver("ycloud", TEXT), await application.deliver("chatwoot", WOOT), await application.chat(MESSAGE)):
+    for answer in (
+        await application.deliver("ycloud", TEXT),
+        await application.deliver("chatwoot", WOOT),
+        await application.chat(MESSAGE),
+    ):
         assert problem(answer) == (503, "Service Unavailable")
         assert answer.headers["retry-after"] == "1"
 
@@ -304,7 +417,12 @@ async def test_an_outage_is_not_a_line_of_log_for_every_request() -> None:
         for _ in range(20):
             assert (await application.deliver("ycloud", TEXT)).status == 503
     assert len(lines) < 5
-    assert lines[0] == {"event": "receiver_unavailable", "log_level": "warning", "what": "kafka", "detail": "_TIMED_OUT"}
+    assert lines[0] == {
+        "event": "receiver_unavailable",
+        "log_level": "warning",
+        "what": "kafka",
+        "detail": "_TIMED_OUT",
+    }
 
 
 async def test_before_tenants_are_known_nobody_is_a_stranger() -> None:
@@ -359,14 +477,34 @@ async def test_a_direct_message_is_202_with_its_key(key: str) -> None:
     assert (answer.status, answer.json) == (202, {"message_key": "acme:vetchat:42"})
     ((_, written, _, headers, _),) = application.log.sent
     assert written == b"acme:vetchat:42"
-    assert dict(headers) == {"tenant": b"acme", "provider": b"vetchat", "traceparent": TRACEPARENT.encode(), "generation": b"0"}
+    assert dict(headers) == {
+        "tenant": b"acme",
+        "provider": b"vetchat",
+        "traceparent": TRACEPARENT.encode(),
+        "generation": b"0",
+    }
     (record,) = application.log.records
-    assert (record.body, record.endpoint_id, record.provider, record.headers) == (body, "", "vetchat", {})
+    assert (record.body, record.endpoint_id, record.provider, record.headers) == (
+        body,
+        "",
+        "vetchat",
+        {},
+    )
 
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer", "Bearer ", "Bearer unknown", CHAT, f"Basic {CHAT}", f"Bearer{CHAT}", f"Bearer {CHAT} {CHAT}", "Bearer \u00b2\u00ff"],
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer unknown",
+        CHAT,
+        f"Basic {CHAT}",
+        f"Bearer{CHAT}",
+        f"Bearer {CHAT} {CHAT}",
+        "Bearer \u00b2\u00ff",
+    ],
 )
 async def test_without_a_known_bearer_key_it_is_401(authorization: str) -> None:
     answer = await Application().chat(MESSAGE, headers={"authorization": authorization})
@@ -376,7 +514,9 @@ async def test_without_a_known_bearer_key_it_is_401(authorization: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
 async def test_the_scheme_has_no_case(scheme: str) -> None:
-    assert (await Application().chat(MESSAGE, headers={"authorization": f"{scheme} {CHAT}"})).status == 202
+    assert (
+        await Application().chat(MESSAGE, headers={"authorization": f"{scheme} {CHAT}"})
+    ).status == 202
 
 
 async def test_a_key_to_read_may_not_write() -> None:
@@ -385,7 +525,16 @@ async def test_a_key_to_read_may_not_write() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"hello", b"{", b"\xff", b"[" * 200_000, b'{"a":' * 100_000, b'{"text":' + b"9" * 5_000 + b"}", TEXT + b"x"],
+    [
+        b"",
+        b"hello",
+        b"{",
+        b"\xff",
+        b"[" * 200_000,
+        b'{"a":' * 100_000,
+        b'{"text":' + b"9" * 5_000 + b"}",
+        TEXT + b"x",
+    ],
     ids=["empty", "text", "cut", "bytes", "deep array", "deep object", "huge number", "more"],
 )
 async def test_what_is_not_json_is_400(body: bytes) -> None:
@@ -442,7 +591,10 @@ async def test_hostile_text_is_kept_as_it_came(said: str) -> None:
 async def test_the_bounds_of_a_direct_message_are_those_of_a_webhook() -> None:
     application = Application(max_body_bytes=200)
     assert problem(await application.chat(b" " * 201)) == (413, "Content Too Large")
-    assert problem(await application.chat(MESSAGE, headers={"content-encoding": "gzip"})) == (415, "Unsupported Media Type")
+    assert problem(await application.chat(MESSAGE, headers={"content-encoding": "gzip"})) == (
+        415,
+        "Unsupported Media Type",
+    )
 
 
 # --- everything else
@@ -458,14 +610,18 @@ async def test_operations_answer_get_and_head_only(path: str) -> None:
     assert answer.headers["allow"] == "GET, HEAD"
 
 
-@pytest.mark.parametrize("path", ["/", "", "/webhooks", "/chat/", "//chat", "/metrics/", "/admin", "/webhook/ycloud/x"])
+@pytest.mark.parametrize(
+    "path", ["/", "", "/webhooks", "/chat/", "//chat", "/metrics/", "/admin", "/webhook/ycloud/x"]
+)
 async def test_any_other_path_is_404(path: str) -> None:
     assert problem(await Application().request("POST", path)) == (404, "Not Found")
 
 
 async def test_labels_of_metrics_do_not_follow_what_strangers_send() -> None:
     def labels() -> set[Any]:
-        families = [family for family in REGISTRY.collect() if family.name == "sensorium_receiver_requests"]
+        families = [
+            family for family in REGISTRY.collect() if family.name == "sensorium_receiver_requests"
+        ]
         return {tuple(sample.labels.values()) for family in families for sample in family.samples}
 
     application = Application()
@@ -489,13 +645,20 @@ async def test_the_metrics_name_the_bytes_in_flight() -> None:
     application.receiver._log = Watching()
     await application.deliver("ycloud", TEXT)
     assert f"sensorium_receiver_pending_bytes {float(len(TEXT))}".encode() in found[0]
-    assert b"sensorium_receiver_pending_bytes 0.0" in (await application.request("GET", "/metrics")).body
+    assert (
+        b"sensorium_receiver_pending_bytes 0.0"
+        in (await application.request("GET", "/metrics")).body
+    )
 
 
 async def test_tenants_do_not_share_a_rate() -> None:
     application = Application(tenant_rate_per_second=1)
     application.directory.endpoints["other"] = Endpoint(
-        endpoint_id="ep_2", token="other", tenant_id=TenantId("other"), provider="ycloud", secrets=SECRETS
+        endpoint_id="ep_2",
+        token="other",
+        tenant_id=TenantId("other"),
+        provider="ycloud",
+        secrets=SECRETS,
     )
     assert [(await application.deliver("ycloud", TEXT)).status for _ in range(2)] == [200, 429]
     assert (await application.deliver("ycloud", TEXT, token="other")).status == 200

@@ -18,10 +18,20 @@ LIMIT = 100
 
 def test_a_bucket_is_one_second_deep_and_fills_with_time() -> None:
     rates = Rates()
-    assert [rates.wait_seconds("acme", 3, 10.0) for _ in range(4)] == [0, 0, 0, pytest.approx(1 / 3)]
+    assert [rates.wait_seconds("acme", 3, 10.0) for _ in range(4)] == [
+        0,
+        0,
+        0,
+        pytest.approx(1 / 3),
+    ]
     assert rates.wait_seconds("acme", 3, 10.2) == pytest.approx(0.4 / 3)
     assert rates.wait_seconds("acme", 3, 10.4) == 0
-    assert [rates.wait_seconds("acme", 3, 60.0) for _ in range(4)] == [0, 0, 0, pytest.approx(1 / 3)]
+    assert [rates.wait_seconds("acme", 3, 60.0) for _ in range(4)] == [
+        0,
+        0,
+        0,
+        pytest.approx(1 / 3),
+    ]
 
 
 def test_a_rate_below_one_lets_one_through_at_first() -> None:
@@ -45,7 +55,14 @@ def test_no_rate_is_no_limit(per_second: float) -> None:
 def test_buckets_are_bounded_and_the_longest_unused_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate, "MAX_BUCKETS", 2)
     rates = Rates()
-    assert [rates.wait_seconds(name, 1, 0.0) for name in ("a", "b", "a", "c", "a", "b")] == [0, 0, 1, 0, 1, 0]
+    assert [rates.wait_seconds(name, 1, 0.0) for name in ("a", "b", "a", "c", "a", "b")] == [
+        0,
+        0,
+        1,
+        0,
+        1,
+        0,
+    ]
 
 
 # --- bodies
@@ -64,7 +81,13 @@ def arriving(*chunks: bytes | None) -> Receive:
     return receive
 
 
-async def read(receive: Receive, headers: Mapping[str, str] = {}, *, budget: Budget | None = None, seconds: float = 5.0) -> bytes:
+async def read(
+    receive: Receive,
+    headers: Mapping[str, str] = {},
+    *,
+    budget: Budget | None = None,
+    seconds: float = 5.0,
+) -> bytes:
     with (budget or Budget(1000)).one_request("acme") as share:
         return await read_body(receive, headers, share, max_bytes=LIMIT, seconds=seconds)
 
@@ -84,7 +107,9 @@ async def test_the_exact_bytes_in_whatever_pieces() -> None:
 
 async def test_the_limit_itself_is_allowed_and_one_more_is_not() -> None:
     assert await read(arriving(b"x" * LIMIT), {"content-length": str(LIMIT)}) == b"x" * LIMIT
-    assert await refusal(arriving(), {"content-length": str(LIMIT + 1)}) == 413  # before anything is read
+    assert (
+        await refusal(arriving(), {"content-length": str(LIMIT + 1)}) == 413
+    )  # before anything is read
     assert await refusal(arriving(b"x" * LIMIT, b"x", b"")) == 413
     assert await refusal(arriving(b"x" * LIMIT, b"x", b""), {"content-length": "1"}) == 413
 
@@ -100,12 +125,21 @@ async def test_a_length_that_is_no_number_is_not_believed(length: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["content-encoding", "transfer-encoding"])
-@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "identity, gzip", "gzip, chunked", "unknown"])
+@pytest.mark.parametrize(
+    "coding", ["gzip", "GZIP", "br", "identity, gzip", "gzip, chunked", "unknown"]
+)
 async def test_an_encoded_body_is_refused_unread(name: str, coding: str) -> None:
     assert await refusal(arriving(), {name: coding}) == 415
 
 
-@pytest.mark.parametrize("headers", [{"content-encoding": "identity"}, {"content-encoding": " Identity "}, {"transfer-encoding": "chunked"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-encoding": "identity"},
+        {"content-encoding": " Identity "},
+        {"transfer-encoding": "chunked"},
+    ],
+)
 async def test_what_is_no_encoding_is_taken(headers: dict[str, str]) -> None:
     assert await read(arriving(b"{}"), headers) == b"{}"
 
@@ -149,7 +183,9 @@ async def test_one_owner_never_takes_more_than_half_of_the_budget() -> None:
 
 
 async def test_a_body_without_a_share_is_read_and_not_kept() -> None:
-    assert await read_body(arriving(b"x" * 50, b"x" * 50), {}, None, max_bytes=LIMIT, seconds=1) == b""
+    assert (
+        await read_body(arriving(b"x" * 50, b"x" * 50), {}, None, max_bytes=LIMIT, seconds=1) == b""
+    )
     with pytest.raises(Problem) as raised:
         await read_body(arriving(b"x" * 50, b"x" * 51), {}, None, max_bytes=LIMIT, seconds=1)
     assert raised.value.status == 413
@@ -158,7 +194,9 @@ async def test_a_body_without_a_share_is_read_and_not_kept() -> None:
 # --- the settings
 
 
-@pytest.mark.parametrize(("pending", "fits"), [(2 * 1024 * 1024, True), (2 * 1024 * 1024 - 1, False)])
+@pytest.mark.parametrize(
+    ("pending", "fits"), [(2 * 1024 * 1024, True), (2 * 1024 * 1024 - 1, False)]
+)
 def test_a_tenants_half_of_the_budget_must_hold_a_body(pending: int, fits: bool) -> None:
     environment = {"SENSORIUM_RECEIVER__MAX_PENDING_BYTES": str(pending)}
     if fits:

@@ -32,7 +32,9 @@ class Served:
         self.gone = 0
         self.running = 0
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+    async def __call__(
+        self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any
+    ) -> None:
         self.running += 1
         body, more = b"", not self.early
         while more:
@@ -53,7 +55,17 @@ async def serving(head_seconds: float = LATE, max_connections: int = 100) -> Asy
     loop = asyncio.get_running_loop()
     config = Config(served, ws="none", lifespan="off", access_log=False, log_config=None)
     server = await loop.create_server(
-        partial(BoundedProtocol, config, served.state, {}, _loop=loop, head_seconds=head_seconds, max_connections=max_connections), "127.0.0.1", 0
+        partial(
+            BoundedProtocol,
+            config,
+            served.state,
+            {},
+            _loop=loop,
+            head_seconds=head_seconds,
+            max_connections=max_connections,
+        ),
+        "127.0.0.1",
+        0,
     )
     served.port = server.sockets[0].getsockname()[1]
     try:
@@ -74,7 +86,12 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def post(path: str, body: bytes = b"", *more: str) -> bytes:
-    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *more, "", ""]).encode() + body
+    return (
+        "\r\n".join(
+            [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *more, "", ""]
+        ).encode()
+        + body
+    )
 
 
 CHUNKED = b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -88,8 +105,16 @@ async def test_a_head_that_does_not_come_is_408_and_the_end(begun: bytes) -> Non
     async with serving(SOON) as served, connected(served.port) as client:
         await client.say(begun)
         status, headers, body = await client.hear()
-        assert (status, headers["connection"], headers["content-type"]) == (408, "close", "application/problem+json")
-        assert json.loads(body) == {"type": "about:blank", "title": "Request Timeout", "status": 408}
+        assert (status, headers["connection"], headers["content-type"]) == (
+            408,
+            "close",
+            "application/problem+json",
+        )
+        assert json.loads(body) == {
+            "type": "about:blank",
+            "title": "Request Timeout",
+            "status": 408,
+        }
         assert await client.hear_the_end() == b""
 
 
@@ -123,7 +148,9 @@ async def test_a_request_that_is_being_answered_is_not_late() -> None:
         assert (await client.hear())[0] == 408
 
 
-async def test_the_rest_of_a_body_that_was_answered_early_is_thrown_away_and_the_connection_serves_on() -> None:
+async def test_the_rest_of_a_body_that_was_answered_early_is_thrown_away_and_the_connection_serves_on() -> (
+    None
+):
     async with serving(SOON) as served, connected(served.port) as client:
         served.early = True
         await client.say(post("/1", b"x" * 1000)[:-500])
@@ -137,7 +164,9 @@ async def test_the_rest_of_a_body_that_was_answered_early_is_thrown_away_and_the
 
 
 @pytest.mark.parametrize("trickling", [True, False])
-async def test_a_body_that_was_answered_early_and_never_ends_ends_the_connection(trickling: bool) -> None:
+async def test_a_body_that_was_answered_early_and_never_ends_ends_the_connection(
+    trickling: bool,
+) -> None:
     async with serving(SOON) as served, connected(served.port) as client:
         served.early = True
         await client.say(post("/1", b"x" * 100_000)[:-90_000])
@@ -165,7 +194,11 @@ async def test_a_head_beyond_its_bound_is_431_and_the_end(request_: bytes) -> No
     async with serving() as served, connected(served.port) as client:
         await client.say(request_)
         status, headers, body = await client.hear()
-        assert (status, headers["connection"], json.loads(body)["title"]) == (431, "close", "Request Header Fields Too Large")
+        assert (status, headers["connection"], json.loads(body)["title"]) == (
+            431,
+            "close",
+            "Request Header Fields Too Large",
+        )
         assert await client.hear_the_end() == b""
         assert served.running == 0
 
@@ -176,9 +209,17 @@ async def test_a_head_just_within_its_bound_is_taken() -> None:
         assert (await client.hear())[0] == 200
 
 
-@pytest.mark.parametrize("endless", [b"X-More: " + b"x" * 10_000, b"x" * 1_000], ids=["new", "going on"])
 @pytest.mark.parametrize(
-    "before", [b"POST / HTTP/1.1\r\nHost: x\r\nX-Endless: ", CHUNKED + b"0\r\nX-Endless: ", CHUNKED + b"1;x="], ids=["head", "trailer", "extension"]
+    "endless", [b"X-More: " + b"x" * 10_000, b"x" * 1_000], ids=["new", "going on"]
+)
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"POST / HTTP/1.1\r\nHost: x\r\nX-Endless: ",
+        CHUNKED + b"0\r\nX-Endless: ",
+        CHUNKED + b"1;x=",
+    ],
+    ids=["head", "trailer", "extension"],
 )
 async def test_fields_without_end_end_the_connection(before: bytes, endless: bytes) -> None:
     async with serving() as served, connected(served.port) as client:
@@ -202,7 +243,9 @@ async def test_trailers_are_no_headers() -> None:
 async def test_pipelined_requests_are_answered_in_order() -> None:
     async with serving() as served, connected(served.port) as client:
         await client.say(b"".join(post(f"/{n}", b"x" * n * 1000) for n in range(40)))
-        assert [(await client.hear())[2] for _ in range(40)] == [f"/{n}".encode() for n in range(40)]
+        assert [(await client.hear())[2] for _ in range(40)] == [
+            f"/{n}".encode() for n in range(40)
+        ]
         assert [len(body) for body in served.bodies] == [n * 1000 for n in range(40)]
 
 
@@ -224,7 +267,11 @@ async def test_beyond_the_most_connections_it_is_503_until_one_ends() -> None:
             assert (await second.hear())[0] == 200
             async with connected(served.port) as third:
                 status, headers, _ = await third.hear()
-                assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
+                assert (status, headers["retry-after"], headers["connection"]) == (
+                    503,
+                    "1",
+                    "close",
+                )
                 assert await third.hear_the_end() == b""
         await until(lambda: len(served.state.connections) == 1)
         async with connected(served.port) as fourth:
@@ -263,7 +310,11 @@ async def test_what_is_not_http_is_a_400_problem(nonsense: bytes) -> None:
     async with serving() as served, connected(served.port) as client:
         await client.say(nonsense)
         status, headers, body = await client.hear()
-        assert (status, headers["connection"], json.loads(body)) == (400, "close", {"type": "about:blank", "title": "Bad Request", "status": 400})
+        assert (status, headers["connection"], json.loads(body)) == (
+            400,
+            "close",
+            {"type": "about:blank", "title": "Bad Request", "status": 400},
+        )
         assert await client.hear_the_end() == b""
         assert served.bodies == []
 
@@ -277,7 +328,9 @@ async def test_a_body_that_breaks_off_into_nonsense_is_400_and_never_accepted() 
         await until(lambda: served.gone == 1)
 
 
-@pytest.mark.parametrize("nonsense", [b"nonsense\r\n\r\n", CHUNKED + b"2\r\n{}\r\nnonsense\r\n"], ids=["head", "body"])
+@pytest.mark.parametrize(
+    "nonsense", [b"nonsense\r\n\r\n", CHUNKED + b"2\r\n{}\r\nnonsense\r\n"], ids=["head", "body"]
+)
 async def test_nonsense_behind_a_request_does_not_take_its_answer(nonsense: bytes) -> None:
     async with serving() as served, connected(served.port) as client:
         served.gate.clear()
@@ -309,7 +362,12 @@ async def test_a_path_is_decoded_once() -> None:
 
 
 async def test_at_the_end_who_has_just_connected_is_still_answered() -> None:
-    async with serving() as served, connected(served.port) as silent, connected(served.port) as half, connected(served.port) as idle:
+    async with (
+        serving() as served,
+        connected(served.port) as silent,
+        connected(served.port) as half,
+        connected(served.port) as idle,
+    ):
         await until(lambda: len(served.state.connections) == 3)
         await idle.say(post("/0"))
         assert (await idle.hear())[0] == 200

@@ -23,7 +23,9 @@ OF_VECTORS = {
 
 
 def vectors(provider: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((PAYLOADS / provider / "signature_vectors.json").read_bytes())
+    document: dict[str, Any] = json.loads(
+        (PAYLOADS / provider / "signature_vectors.json").read_bytes()
+    )
     return document
 
 
@@ -32,7 +34,13 @@ def lower(headers: dict[str, str]) -> dict[str, str]:
 
 
 def verdict(
-    provider: str, *, sent_at: int = NOW, now: float = NOW, secrets: tuple[str, ...] = ("s1",), signed_with: str = "s1", **headers: str
+    provider: str,
+    *,
+    sent_at: int = NOW,
+    now: float = NOW,
+    secrets: tuple[str, ...] = ("s1",),
+    signed_with: str = "s1",
+    **headers: str,
 ) -> Verdict:
     signed = lower(sign(provider, signed_with, BODY, sent_at)) | headers
     return CHECKS[provider](Claim(signed, BODY, now), secrets, age_seconds=DAY)
@@ -40,8 +48,16 @@ def verdict(
 
 @pytest.mark.parametrize("vector", vectors("ycloud")["vectors"], ids=lambda v: v["id"])
 def test_the_official_vectors_of_ycloud(vector: dict[str, Any]) -> None:
-    claim = Claim({"ycloud-signature": vector["header"]}, base64.b64decode(vector["raw_body_base64"]), vector["now_unix_seconds"])
-    found = ycloud(claim, tuple(vector["candidate_secrets"]), age_seconds=vectors("ycloud")["tolerance_seconds"])
+    claim = Claim(
+        {"ycloud-signature": vector["header"]},
+        base64.b64decode(vector["raw_body_base64"]),
+        vector["now_unix_seconds"],
+    )
+    found = ycloud(
+        claim,
+        tuple(vector["candidate_secrets"]),
+        age_seconds=vectors("ycloud")["tolerance_seconds"],
+    )
     assert found == OF_VECTORS[vector["failure_kind"]]
     assert (found == "valid") == vector["expected_valid"]
 
@@ -49,14 +65,21 @@ def test_the_official_vectors_of_ycloud(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", vectors("chatwoot")["vectors"], ids=lambda v: v["id"])
 def test_the_vectors_of_chatwoot(vector: dict[str, Any]) -> None:
     headers = lower(vector["headers"])
-    claim = Claim(headers, base64.b64decode(vector["raw_body_base64"]), float(headers.get("x-chatwoot-timestamp", NOW)) + 2)
+    claim = Claim(
+        headers,
+        base64.b64decode(vector["raw_body_base64"]),
+        float(headers.get("x-chatwoot-timestamp", NOW)) + 2,
+    )
     expected = {True: "valid", False: "mismatch", None: "missing"}[vector["expected_valid"]]
     assert chatwoot(claim, (vector["secret"],)) == expected
 
 
 @pytest.mark.parametrize("provider", CHECKS)
 def test_every_live_secret_fits_and_no_other(provider: str) -> None:
-    assert [verdict(provider, secrets=("s1", "s2", "s3"), signed_with=secret) for secret in ("s1", "s2", "s3", "s4")] == ["valid"] * 3 + ["mismatch"]
+    assert [
+        verdict(provider, secrets=("s1", "s2", "s3"), signed_with=secret)
+        for secret in ("s1", "s2", "s3", "s4")
+    ] == ["valid"] * 3 + ["mismatch"]
     assert verdict(provider, secrets=()) == "mismatch"
 
 
@@ -77,8 +100,13 @@ def test_a_ycloud_signature_may_be_a_day_old_and_300_seconds_ahead(age: int, exp
     assert verdict("ycloud", sent_at=NOW - age) == expected
 
 
-@pytest.mark.parametrize(("age", "expected"), [(-301, "outside_window"), (-300, "valid"), (300, "valid"), (301, "outside_window")])
-def test_a_chatwoot_signature_is_within_300_seconds_whatever_the_setting(age: int, expected: str) -> None:
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [(-301, "outside_window"), (-300, "valid"), (300, "valid"), (301, "outside_window")],
+)
+def test_a_chatwoot_signature_is_within_300_seconds_whatever_the_setting(
+    age: int, expected: str
+) -> None:
     assert verdict("chatwoot", sent_at=NOW - age) == expected
 
 
@@ -114,15 +142,31 @@ HEX = "ab" * 32
     ],
 )
 def test_a_malformed_ycloud_header(header: str) -> None:
-    assert ycloud(Claim({"ycloud-signature": header}, BODY, NOW), ("s1",), age_seconds=DAY) == "malformed"
+    assert (
+        ycloud(Claim({"ycloud-signature": header}, BODY, NOW), ("s1",), age_seconds=DAY)
+        == "malformed"
+    )
 
 
-@pytest.mark.parametrize("signature", ["", HEX, f"sha256={HEX.upper()}", f"sha256={HEX[:-1]}", f"sha1={HEX}", f"SHA256={HEX}", f"sha256={HEX}\n"])
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "",
+        HEX,
+        f"sha256={HEX.upper()}",
+        f"sha256={HEX[:-1]}",
+        f"sha1={HEX}",
+        f"SHA256={HEX}",
+        f"sha256={HEX}\n",
+    ],
+)
 def test_a_malformed_chatwoot_signature(signature: str) -> None:
     assert verdict("chatwoot", **{"x-chatwoot-signature": signature}) == "malformed"
 
 
-@pytest.mark.parametrize("stamp", ["", "-1", "1.0", "1e9", "0x10", " 1", "\u0661", "\u00b2", "9" * 13])
+@pytest.mark.parametrize(
+    "stamp", ["", "-1", "1.0", "1e9", "0x10", " 1", "\u0661", "\u00b2", "9" * 13]
+)
 def test_a_malformed_chatwoot_time(stamp: str) -> None:
     assert verdict("chatwoot", **{"x-chatwoot-timestamp": stamp}) == "malformed"
 

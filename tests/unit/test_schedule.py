@@ -60,8 +60,13 @@ def test_a_tenant_runs_no_more_than_its_limit_until_one_is_done() -> None:
 
 
 @pytest.mark.parametrize(("stuck_tenants", "workers"), [(1, 64), (3, 64), (7, 64), (1, 2), (5, 16)])
-def test_however_many_tenants_are_stuck_another_one_still_starts_at_once(stuck_tenants: int, workers: int) -> None:
-    schedule = scheduled(*(Due(f"stuck-{t}", name) for name in range(200) for t in range(stuck_tenants)), per_tenant=64)
+def test_however_many_tenants_are_stuck_another_one_still_starts_at_once(
+    stuck_tenants: int, workers: int
+) -> None:
+    schedule = scheduled(
+        *(Due(f"stuck-{t}", name) for name in range(200) for t in range(stuck_tenants)),
+        per_tenant=64,
+    )
     running = taken(schedule, free=workers)
     assert len(running) < workers
     schedule.add(Due("well", 0), 100.0)
@@ -97,20 +102,34 @@ def test_there_is_no_time_to_wake_for_a_hold_on_nothing() -> None:
 
 
 def test_what_a_lost_lane_had_waiting_is_forgotten() -> None:
-    schedule = scheduled(Due("a", 1), Due("a", 2), Due("b", 2), Due("a", 2, due_at=120.0), Due("a", 1, due_at=130.0))
+    schedule = scheduled(
+        Due("a", 1), Due("a", 2), Due("b", 2), Due("a", 2, due_at=120.0), Due("a", 1, due_at=130.0)
+    )
     schedule.drop(lambda entry: entry.name == 2)
-    assert (taken(schedule), schedule.next_wake(100.0), taken(schedule, now=130.0)) == ([Due("a", 1)], 130.0, [Due("a", 1, 130.0)])
+    assert (taken(schedule), schedule.next_wake(100.0), taken(schedule, now=130.0)) == (
+        [Due("a", 1)],
+        130.0,
+        [Due("a", 1, 130.0)],
+    )
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from([0.0, 110.0, 120.0])), max_size=60), st.integers(1, 5), st.integers(1, 12))
-def test_every_job_starts_exactly_once_and_within_the_limits(jobs: list[tuple[str, float]], per_tenant: int, workers: int) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from([0.0, 110.0, 120.0])), max_size=60),
+    st.integers(1, 5),
+    st.integers(1, 12),
+)
+def test_every_job_starts_exactly_once_and_within_the_limits(
+    jobs: list[tuple[str, float]], per_tenant: int, workers: int
+) -> None:
     entries = [Due(tenant, name, due_at) for name, (tenant, due_at) in enumerate(jobs)]
     schedule = scheduled(*entries, per_tenant=per_tenant)
     started: list[Due] = []
     for now in (100.0, 115.0, 125.0):
         while running := taken(schedule, now, workers):
             assert all(entry.due_at <= now for entry in running)
-            assert all(count <= per_tenant for count in Counter(entry.tenant for entry in running).values())
+            assert all(
+                count <= per_tenant for count in Counter(entry.tenant for entry in running).values()
+            )
             started += running
             for entry in running:
                 schedule.done(entry.tenant)
@@ -140,10 +159,25 @@ def entry(tenant: str = "acme", value: bytes | None = b"job", **fields: float) -
 
 def test_unfinished_jobs_come_back_from_the_changelog_in_order_of_admission() -> None:
     live = JobEntries()
-    changelog: list[tuple[bytes, bytes | None]] = [live.put(offset, entry()) for offset in (3, 1, 2)]
-    changelog += [live.put(1, entry(attempt=4, first_attempt_at=101.0, due_at=160.0)), live.remove(3), live.put(9, entry("zoo", None))]
+    changelog: list[tuple[bytes, bytes | None]] = [
+        live.put(offset, entry()) for offset in (3, 1, 2)
+    ]
+    changelog += [
+        live.put(1, entry(attempt=4, first_attempt_at=101.0, due_at=160.0)),
+        live.remove(3),
+        live.put(9, entry("zoo", None)),
+    ]
     again = JobEntries()
-    assert again.load([[Record(*record) for record in changelog[:4]], [], [Record(*record) for record in changelog[4:]]]) == 6  # type: ignore[misc]
+    assert (
+        again.load(
+            [
+                [Record(*record) for record in changelog[:4]],
+                [],
+                [Record(*record) for record in changelog[4:]],
+            ]
+        )
+        == 6
+    )  # type: ignore[misc]
     assert again.entries == live.entries
     assert list(again.entries) == [1, 2, 9]
     assert (len(again), again.entries[1].attempt, again.entries[9].value) == (3, 4, None)
@@ -156,7 +190,9 @@ def test_a_removed_job_leaves_a_tombstone() -> None:
     assert (live.remove(7), len(live)) == ((key, None), 0)
 
 
-def test_a_lane_holds_a_bounded_number_of_bodies_and_one_tenant_a_quarter_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lane_holds_a_bounded_number_of_bodies_and_one_tenant_a_quarter_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(jobs, "FULL_ENTRIES", 8)
     live = JobEntries()
     offsets = iter(range(100))
@@ -211,7 +247,18 @@ def test_only_days_beyond_the_horizon_are_forgotten() -> None:
 
 def test_kept_values_are_the_newest_and_a_tombstone_removes() -> None:
     live = KeptValues()
-    changelog = [live.put(b"a", b"1"), live.put(b"b", b"1"), live.put(b"a", b"2"), live.put(b"b", None), live.put(b"c", None)]
+    changelog = [
+        live.put(b"a", b"1"),
+        live.put(b"b", b"1"),
+        live.put(b"a", b"2"),
+        live.put(b"b", None),
+        live.put(b"c", None),
+    ]
     again = KeptValues()
     assert again.load([[Record(*record) for record in changelog]]) == 5  # type: ignore[misc]
-    assert (dict(again.items()), again.get(b"a"), again.get(b"b"), len(live)) == ({b"a": b"2"}, b"2", None, 1)
+    assert (dict(again.items()), again.get(b"a"), again.get(b"b"), len(live)) == (
+        {b"a": b"2"},
+        b"2",
+        None,
+        1,
+    )

@@ -70,7 +70,9 @@ def test_every_example_survives_the_wire(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_names_no_field_that_the_record_lacks(name: str) -> None:
     known = set(RECORD_TYPES[name].__struct_fields__)
-    assert [set(document) - known for document in json.loads((EXAMPLES / f"{name}.json").read_text())] == [set()] * len(examples(name))
+    assert [
+        set(document) - known for document in json.loads((EXAMPLES / f"{name}.json").read_text())
+    ] == [set()] * len(examples(name))
 
 
 def test_there_are_examples_of_nothing_else() -> None:
@@ -84,13 +86,17 @@ def test_there_are_examples_of_nothing_else() -> None:
 def test_a_schema_and_its_struct_have_the_same_fields(name: str) -> None:
     for record in named_records(schema(name)):
         struct_type = getattr(record_module, record["name"])
-        assert sorted(field["name"] for field in record["fields"]) == sorted(struct_type.__struct_fields__), record["name"]
+        assert sorted(field["name"] for field in record["fields"]) == sorted(
+            struct_type.__struct_fields__
+        ), record["name"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_schema_and_its_struct_give_a_missing_field_the_same_value(name: str) -> None:
     for record in named_records(schema(name)):
-        of_schema = {field["name"]: field["default"] for field in record["fields"] if "default" in field}
+        of_schema = {
+            field["name"]: field["default"] for field in record["fields"] if "default" in field
+        }
         of_struct = _defaults(getattr(record_module, record["name"]))
         assert of_struct.keys() <= of_schema.keys()
         assert {field: of_schema[field] for field in of_struct} == of_struct
@@ -103,13 +109,20 @@ def _defaults(struct_type: type[msgspec.Struct]) -> dict[str, Any]:
             found[field.name] = msgspec.to_builtins(field.default)
         elif field.default_factory is not msgspec.NODEFAULT:
             found[field.name] = msgspec.to_builtins(field.default_factory())
-    return {field: list(value) if isinstance(value, tuple) else value for field, value in found.items()}
+    return {
+        field: list(value) if isinstance(value, tuple) else value for field, value in found.items()
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_record_and_every_field_is_explained(name: str) -> None:
     silent = [record["name"] for record in named_records(schema(name)) if not record.get("doc")]
-    silent += [f"{record['name']}.{field['name']}" for record in named_records(schema(name)) for field in record["fields"] if not field.get("doc")]
+    silent += [
+        f"{record['name']}.{field['name']}"
+        for record in named_records(schema(name))
+        for field in record["fields"]
+        if not field.get("doc")
+    ]
     assert silent == []
 
 
@@ -117,7 +130,16 @@ def test_every_record_and_every_field_is_explained(name: str) -> None:
 def test_an_enum_has_the_symbols_of_its_literal_and_falls_back_to_unknown(name: str) -> None:
     literals = {
         frozenset(getattr(getattr(record_module, literal), "__args__", ()))
-        for literal in ("AttachmentType", "AttachmentStatus", "Direction", "Role", "Kind", "Status", "EnrichmentKind", "Next")
+        for literal in (
+            "AttachmentType",
+            "AttachmentStatus",
+            "Direction",
+            "Role",
+            "Kind",
+            "Status",
+            "EnrichmentKind",
+            "Next",
+        )
     }
     for enum in enums(schema(name)):
         assert frozenset(enum["symbols"]) in literals, enum["name"]
@@ -128,7 +150,9 @@ def test_an_enum_has_the_symbols_of_its_literal_and_falls_back_to_unknown(name: 
 
 
 def test_the_ids_pin_every_schema_under_the_topic_it_describes() -> None:
-    assert {(pinned.record, pinned.topic) for pinned in pinned_schemas().values()} == {(topic.record, topic.name) for topic in TOPICS.values()}
+    assert {(pinned.record, pinned.topic) for pinned in pinned_schemas().values()} == {
+        (topic.record, topic.name) for topic in TOPICS.values()
+    }
     assert {pinned.record for pinned in pinned_schemas().values()} == set(RECORD_TYPES)
 
 
@@ -138,7 +162,9 @@ def test_no_version_of_a_record_is_pinned_twice() -> None:
 
 
 def test_every_schema_file_is_pinned() -> None:
-    assert {file.name for file in AVRO_DIR.glob("*.avsc")} <= {pinned.file for pinned in pinned_schemas().values()}
+    assert {file.name for file in AVRO_DIR.glob("*.avsc")} <= {
+        pinned.file for pinned in pinned_schemas().values()
+    }
 
 
 # compatibility
@@ -194,7 +220,9 @@ def _rename(document: dict[str, Any]) -> None:
         (_rename, 2),
     ],
 )
-def test_the_compatibility_check_sees_what_breaks_a_reader(change: Callable[[dict[str, Any]], None], directions_broken: int, tmp_path: Path) -> None:
+def test_the_compatibility_check_sees_what_breaks_a_reader(
+    change: Callable[[dict[str, Any]], None], directions_broken: int, tmp_path: Path
+) -> None:
     changed = tmp_path / "avro"
     shutil.copytree(AVRO_DIR, changed)
     (changed / EARLIER).mkdir(exist_ok=True)
@@ -203,7 +231,10 @@ def test_the_compatibility_check_sees_what_breaks_a_reader(change: Callable[[dic
     change(document)
     (changed / "RawMessage.avsc").write_text(json.dumps(document))
     found = incompatibilities(changed)
-    assert len([line for line in found if "RawMessage.v1" in line and line.count("RawMessage") >= 2]) == directions_broken, found
+    assert (
+        len([line for line in found if "RawMessage.v1" in line and line.count("RawMessage") >= 2])
+        == directions_broken
+    ), found
 
 
 def test_a_new_enum_symbol_breaks_nobody_since_unknown_is_the_default(tmp_path: Path) -> None:
@@ -261,12 +292,16 @@ ID_OF = {pinned.record: i for i, pinned in pinned_schemas().items()}
 
 
 @given(name=st.sampled_from(NAMES), body=st.binary(max_size=400), is_headed=st.booleans())
-def test_arbitrary_bytes_give_a_record_or_undecodable_and_nothing_else(name: str, body: bytes, is_headed: bool) -> None:
+def test_arbitrary_bytes_give_a_record_or_undecodable_and_nothing_else(
+    name: str, body: bytes, is_headed: bool
+) -> None:
     _decoded_or_undecodable(name, struct.pack(">bI", 0, ID_OF[name]) + body if is_headed else body)
 
 
 @given(name=st.sampled_from(NAMES), data=st.data())
-def test_a_damaged_record_gives_a_record_or_undecodable_and_nothing_else(name: str, data: st.DataObject) -> None:
+def test_a_damaged_record_gives_a_record_or_undecodable_and_nothing_else(
+    name: str, data: st.DataObject
+) -> None:
     value = bytearray(encode(examples(name)[0]))
     for _ in range(data.draw(st.integers(1, 8))):
         value[data.draw(st.integers(5, len(value) - 1))] = data.draw(st.integers(0, 255))

@@ -7,7 +7,13 @@ import pytest
 
 from schemas.settings import Kafka, Openai, Postgres, Receiver, Secret, Settings
 from schemas.topics import MAX_RECORD_BYTES
-from streams.settings import WRITTEN_BY_UP, SettingsError, known_settings, read_settings, to_environment
+from streams.settings import (
+    WRITTEN_BY_UP,
+    SettingsError,
+    known_settings,
+    read_settings,
+    to_environment,
+)
 
 
 def test_without_any_variable_the_defaults_are_in_force() -> None:
@@ -30,7 +36,10 @@ def test_a_setting_is_read_by_its_full_name_and_as_its_kind() -> None:
         receiver=Receiver(ack_seconds=2.5),
         openai=Openai(api_key=Secret("sk-1")),
         providers=msgspec.structs.replace(
-            Settings().providers, ycloud=msgspec.structs.replace(Settings().providers.ycloud, api_base="http://127.0.0.1:9999")
+            Settings().providers,
+            ycloud=msgspec.structs.replace(
+                Settings().providers.ycloud, api_base="http://127.0.0.1:9999"
+            ),
         ),
     )
 
@@ -39,7 +48,11 @@ def test_a_setting_is_read_by_its_full_name_and_as_its_kind() -> None:
     "settings",
     [
         Settings(),
-        Settings(namespace="blue-2", kafka=Kafka(partitions=4, sasl_password=Secret("p=w d")), postgres=Postgres(dsn=Secret("postgresql://u:p@h/d"))),
+        Settings(
+            namespace="blue-2",
+            kafka=Kafka(partitions=4, sasl_password=Secret("p=w d")),
+            postgres=Postgres(dsn=Secret("postgresql://u:p@h/d")),
+        ),
     ],
 )
 def test_what_is_in_force_can_be_written_down_and_read_again(settings: Settings) -> None:
@@ -76,24 +89,40 @@ def test_an_unknown_name_is_refused_and_the_nearest_one_offered(wrong: str, righ
         ({"SENSORIUM_NAMESPACE": "-a"}, "SENSORIUM_NAMESPACE"),
         ({"SENSORIUM_KAFKA__PARTITIONS": "0"}, "SENSORIUM_KAFKA__PARTITIONS"),
         ({"SENSORIUM_KAFKA__REPLICATION_FACTOR": "1"}, "SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS"),
-        ({"SENSORIUM_RECEIVER__MAX_BODY_BYTES": str(MAX_RECORD_BYTES // 2 - 64 * 1024 + 1)}, "SENSORIUM_RECEIVER__MAX_BODY_BYTES"),
+        (
+            {"SENSORIUM_RECEIVER__MAX_BODY_BYTES": str(MAX_RECORD_BYTES // 2 - 64 * 1024 + 1)},
+            "SENSORIUM_RECEIVER__MAX_BODY_BYTES",
+        ),
     ],
 )
-def test_a_wrong_value_is_refused_under_the_name_a_person_set(environment: dict[str, str], names: str) -> None:
+def test_a_wrong_value_is_refused_under_the_name_a_person_set(
+    environment: dict[str, str], names: str
+) -> None:
     with pytest.raises(SettingsError, match=names):
         read_settings(environment)
 
 
 def test_the_largest_body_that_still_fits_is_allowed() -> None:
     largest = MAX_RECORD_BYTES // 2 - 64 * 1024
-    assert read_settings({"SENSORIUM_RECEIVER__MAX_BODY_BYTES": str(largest)}).receiver.max_body_bytes == largest
+    assert (
+        read_settings({"SENSORIUM_RECEIVER__MAX_BODY_BYTES": str(largest)}).receiver.max_body_bytes
+        == largest
+    )
 
 
 def test_a_secret_does_not_show_itself() -> None:
-    assert "hunter2" not in repr(Settings(openai=Openai(api_key=Secret("hunter2")), postgres=Postgres(dsn=Secret("hunter2"))))
+    assert "hunter2" not in repr(
+        Settings(openai=Openai(api_key=Secret("hunter2")), postgres=Postgres(dsn=Secret("hunter2")))
+    )
 
 
 def test_an_armed_failpoint_is_taken_for_no_setting() -> None:
     program = "from streams.settings import read_settings; read_settings(); from storage import failpoints; failpoints.reached('here')"
-    done = subprocess.run([sys.executable, "-c", program], env={"SENSORIUM_FAILPOINT": "here:1"}, capture_output=True, check=False, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"SENSORIUM_FAILPOINT": "here:1"},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")

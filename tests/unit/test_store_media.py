@@ -51,7 +51,11 @@ class World:
     """The stage's ports: each way gives a file or raises what the test says; what was asked and kept is remembered."""
 
     def __init__(
-        self, *gives: File | Exception, content: Content = Content(), lifetimes: Sequence[float | None] = (), full_disk: bool = False
+        self,
+        *gives: File | Exception,
+        content: Content = Content(),
+        lifetimes: Sequence[float | None] = (),
+        full_disk: bool = False,
     ) -> None:
         self.gives = gives
         self.content = content
@@ -64,7 +68,10 @@ class World:
         self.looked_up = 0
 
     def ways(self, job: MediaJob) -> list[OneWay]:
-        return [OneWay(str(number), lifetime_seconds=lifetime) for number, lifetime in enumerate(self.lifetimes)]
+        return [
+            OneWay(str(number), lifetime_seconds=lifetime)
+            for number, lifetime in enumerate(self.lifetimes)
+        ]
 
     async def stored_before(self, job: MediaJob) -> File | None:
         self.looked_up += 1
@@ -91,7 +98,13 @@ class World:
         return f"/{object_key}"
 
 
-async def stored(world: World, job: MediaJob | None = None, *, waited: float = 0.0, tenant: TenantSettings = DEFAULTS) -> Forward:
+async def stored(
+    world: World,
+    job: MediaJob | None = None,
+    *,
+    waited: float = 0.0,
+    tenant: TenantSettings = DEFAULTS,
+) -> Forward:
     return await store_media(
         job or media_job(), ports=world, limits=LIMITS, tenant=tenant, source=SOURCE, waited_seconds=waited, now=NOW  # type: ignore[arg-type]
     )  # fmt: skip
@@ -127,7 +140,9 @@ async def test_a_kept_file_is_said_to_be_where_it_is_and_the_model_job_follows()
         bytes=48_211,
         sha256="ab" * 32,
     )
-    assert [(output.topic, output.key, output.generation) for output in outcome.outputs[1:]] == [("vision", job.message_key, 1)]
+    assert [(output.topic, output.key, output.generation) for output in outcome.outputs[1:]] == [
+        ("vision", job.message_key, 1)
+    ]
     assert outcome.outputs[1].record == VisionJob(
         tenant_id=job.tenant_id,
         message_key=job.message_key,
@@ -165,11 +180,18 @@ PDF, MP4 = Content("application/pdf", "pdf", "document"), Content("video/mp4", "
         ("image", PDF, "none"),
     ],
 )
-async def test_the_content_decides_which_model_is_asked(type: str, content: Content, following: str) -> None:
+async def test_the_content_decides_which_model_is_asked(
+    type: str, content: Content, following: str
+) -> None:
     outcome = await stored(World(File(), content=content), media_job(type=type))
     assert (said(outcome).next, said(outcome).reason) == (following, None)
-    assert [output.topic for output in outcome.outputs[1:]] == ([] if following == "none" else [following])
-    assert all(isinstance(output.record, AudioJob if following == "audio" else VisionJob) for output in outcome.outputs[1:])
+    assert [output.topic for output in outcome.outputs[1:]] == (
+        [] if following == "none" else [following]
+    )
+    assert all(
+        isinstance(output.record, AudioJob if following == "audio" else VisionJob)
+        for output in outcome.outputs[1:]
+    )
 
 
 @pytest.mark.parametrize(
@@ -189,12 +211,16 @@ async def test_a_file_nobody_should_pay_for_is_kept_and_not_shown_to_a_model_unl
     unpaid: str, tenant: TenantSettings, is_asked: bool
 ) -> None:
     outcome = await stored(World(File()), media_job(unpaid_reason=unpaid), tenant=tenant)
-    assert (said(outcome).kind, said(outcome).next, said(outcome).reason) == (("stored", "vision", None) if is_asked else ("stored", "none", unpaid))
+    assert (said(outcome).kind, said(outcome).next, said(outcome).reason) == (
+        ("stored", "vision", None) if is_asked else ("stored", "none", unpaid)
+    )
     assert len(outcome.outputs) == (2 if is_asked else 1)
 
 
 async def test_a_file_no_model_would_see_needs_no_reason() -> None:
-    outcome = await stored(World(File(), content=PDF), media_job(type="document", unpaid_reason="outgoing"))
+    outcome = await stored(
+        World(File(), content=PDF), media_job(type="document", unpaid_reason="outgoing")
+    )
     assert (said(outcome).next, said(outcome).reason) == ("none", None)
 
 
@@ -226,7 +252,9 @@ async def test_the_tightest_cap_holds(type: str, tenant: TenantSettings, max_byt
         ([File(), File()], [0]),
     ],
 )
-async def test_the_next_way_is_tried_when_it_may_still_give_the_file(gives: list[File | Exception], tried: list[int]) -> None:
+async def test_the_next_way_is_tried_when_it_may_still_give_the_file(
+    gives: list[File | Exception], tried: list[int]
+) -> None:
     world = World(*gives)
     assert said(await stored(world)).kind == "stored"
     assert [way for way, _ in world.asked] == tried
@@ -253,7 +281,12 @@ async def test_a_file_that_will_not_come_ends_the_attachment_with_its_reason(
 ) -> None:
     world = World(*gives)
     outcome = await stored(world, waited=waited)
-    assert (said(outcome).kind, said(outcome).reason, said(outcome).next, len(outcome.outputs)) == ("failed", reason, "none", 1)
+    assert (said(outcome).kind, said(outcome).reason, said(outcome).next, len(outcome.outputs)) == (
+        "failed",
+        reason,
+        "none",
+        1,
+    )
     assert (len(world.asked), world.kept) == (tried, [])
 
 
@@ -302,12 +335,18 @@ async def test_an_error_page_where_a_file_was_announced_is_not_kept(type: str) -
     file = File()
     world = World(file, content=PAGE)
     outcome = await stored(world, media_job(type=type))
-    assert (said(outcome).kind, said(outcome).reason, len(outcome.outputs)) == ("failed", "media_wrong_content", 1)
+    assert (said(outcome).kind, said(outcome).reason, len(outcome.outputs)) == (
+        "failed",
+        "media_wrong_content",
+        1,
+    )
     assert (world.kept, file.discarded) == ([], 1)
 
 
 async def test_a_page_sent_as_a_document_is_a_document() -> None:
-    assert said(await stored(World(File(), content=PAGE), media_job(type="document"))).kind == "stored"
+    assert (
+        said(await stored(World(File(), content=PAGE), media_job(type="document"))).kind == "stored"
+    )
 
 
 BINARY = ("application/pdf", "image/heic", "application/vnd.ms-excel", "audio/ogg")
@@ -325,16 +364,30 @@ BINARY = ("application/pdf", "image/heic", "application/vnd.ms-excel", "audio/og
         ({}, True),
     ],
 )
-async def test_a_page_where_a_document_of_another_kind_was_announced_is_an_error(fields: dict[str, str], is_kept: bool) -> None:
+async def test_a_page_where_a_document_of_another_kind_was_announced_is_an_error(
+    fields: dict[str, str], is_kept: bool
+) -> None:
     outcome = await stored(World(File(), content=PAGE), media_job(type="document", **fields))
-    assert (said(outcome).kind, said(outcome).reason) == (("stored", None) if is_kept else ("failed", "media_wrong_content"))
+    assert (said(outcome).kind, said(outcome).reason) == (
+        ("stored", None) if is_kept else ("failed", "media_wrong_content")
+    )
 
 
 @pytest.mark.parametrize(
-    ("type", "is_kept"), [("image", False), ("sticker", False), ("audio", False), ("video", False), ("document", True), ("other", True)]
+    ("type", "is_kept"),
+    [
+        ("image", False),
+        ("sticker", False),
+        ("audio", False),
+        ("video", False),
+        ("document", True),
+        ("other", True),
+    ],
 )
 async def test_a_line_of_text_is_no_picture_and_no_sound(type: str, is_kept: bool) -> None:
-    outcome = await stored(World(File(), content=Content("text/plain", "txt", "document")), media_job(type=type))
+    outcome = await stored(
+        World(File(), content=Content("text/plain", "txt", "document")), media_job(type=type)
+    )
     assert said(outcome).kind == ("stored" if is_kept else "failed")
 
 
@@ -353,7 +406,9 @@ async def test_a_line_of_text_is_no_picture_and_no_sound(type: str, is_kept: boo
         ("other", "image/png", "image/png"),
     ],
 )
-async def test_the_content_is_looked_at_as_what_was_announced(type: str, mime_type: str | None, announced: str | None) -> None:
+async def test_the_content_is_looked_at_as_what_was_announced(
+    type: str, mime_type: str | None, announced: str | None
+) -> None:
     world = World(File())
     await stored(world, media_job(type=type, mime_type=mime_type))
     assert world.announced == announced
@@ -369,9 +424,16 @@ async def test_the_content_is_looked_at_as_what_was_announced(type: str, mime_ty
         ("video", None, "none"),
     ],
 )
-async def test_what_only_the_decoder_may_know_as_a_picture_goes_to_it(type: str, mime_type: str | None, following: str) -> None:
+async def test_what_only_the_decoder_may_know_as_a_picture_goes_to_it(
+    type: str, mime_type: str | None, following: str
+) -> None:
     unknown = Content("application/octet-stream", "bin", "unknown")
-    assert said(await stored(World(File(), content=unknown), media_job(type=type, mime_type=mime_type))).next == following
+    assert (
+        said(
+            await stored(World(File(), content=unknown), media_job(type=type, mime_type=mime_type))
+        ).next
+        == following
+    )
 
 
 async def test_a_link_that_leads_elsewhere_is_refused_before_anything_is_asked() -> None:
@@ -380,9 +442,17 @@ async def test_a_link_that_leads_elsewhere_is_refused_before_anything_is_asked()
     assert (said(await stored(world)).reason, world.asked) == ("media_refused_address", [])
 
 
-@pytest.mark.parametrize(("age", "lifetime", "is_over"), [(599, 600.0, False), (600, 600.0, True), (86_400, 600.0, True), (86_400, None, False)])
-async def test_the_life_of_a_link_counts_from_its_message(age: float, lifetime: float | None, is_over: bool) -> None:
-    job, world = media_job(received_at=NOW - timedelta(seconds=age)), World(AWAY, lifetimes=[lifetime])
+@pytest.mark.parametrize(
+    ("age", "lifetime", "is_over"),
+    [(599, 600.0, False), (600, 600.0, True), (86_400, 600.0, True), (86_400, None, False)],
+)
+async def test_the_life_of_a_link_counts_from_its_message(
+    age: float, lifetime: float | None, is_over: bool
+) -> None:
+    job, world = (
+        media_job(received_at=NOW - timedelta(seconds=age)),
+        World(AWAY, lifetimes=[lifetime]),
+    )
     if is_over:
         assert said(await stored(world, job)).reason == "media_timeout"
     else:
@@ -409,7 +479,11 @@ async def test_a_replay_uses_the_stored_file_and_asks_nobody() -> None:
         "stored", "vision", "media/acme/1.jpg", 99, "cd" * 32, 7,
     )  # fmt: skip
     job = outcome.outputs[1].record
-    assert isinstance(job, VisionJob) and (job.sha256, job.filename, job.generation) == ("cd" * 32, "a.jpg", 7)
+    assert isinstance(job, VisionJob) and (job.sha256, job.filename, job.generation) == (
+        "cd" * 32,
+        "a.jpg",
+        7,
+    )
     assert (world.asked, before.discarded) == ([], 1)
 
 

@@ -3,7 +3,17 @@ import pytest
 from schemas.codec import RECORD_TYPES
 from schemas.headers import Routing, generation_of, header, is_traceparent, new_traceparent
 from schemas.keys import TenantId
-from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES, SOURCE_OF, STAGES, TOPIC_NAMES, TOPICS, Names, topic_config
+from schemas.topics import (
+    DAY_MS,
+    HORIZON_MS,
+    MAX_RECORD_BYTES,
+    SOURCE_OF,
+    STAGES,
+    TOPIC_NAMES,
+    TOPICS,
+    Names,
+    topic_config,
+)
 
 PLAIN, BESIDE = Names(), Names("blue-2")
 
@@ -11,8 +21,16 @@ PLAIN, BESIDE = Names(), Names("blue-2")
 @pytest.mark.parametrize(
     ("plain", "beside", "expected"),
     [
-        (PLAIN.topic("raw-messages"), BESIDE.topic("raw-messages"), ("raw-messages", "blue-2-raw-messages")),
-        (PLAIN.group("store_media"), BESIDE.group("store_media"), ("sensorium-store-media", "blue-2-sensorium-store-media")),
+        (
+            PLAIN.topic("raw-messages"),
+            BESIDE.topic("raw-messages"),
+            ("raw-messages", "blue-2-raw-messages"),
+        ),
+        (
+            PLAIN.group("store_media"),
+            BESIDE.group("store_media"),
+            ("sensorium-store-media", "blue-2-sensorium-store-media"),
+        ),
         (
             PLAIN.transactional_id("dedupe", 3),
             BESIDE.transactional_id("dedupe", 3),
@@ -22,7 +40,9 @@ PLAIN, BESIDE = Names(), Names("blue-2")
         (PLAIN.object_prefix, BESIDE.object_prefix, ("", "blue-2/")),
     ],
 )
-def test_a_namespace_stands_once_before_every_name(plain: str, beside: str, expected: tuple[str, str]) -> None:
+def test_a_namespace_stands_once_before_every_name(
+    plain: str, beside: str, expected: tuple[str, str]
+) -> None:
     assert (plain, beside) == expected
 
 
@@ -46,7 +66,9 @@ def test_dedupe_remembers_longer_than_raw_records_live() -> None:
 
 def test_only_the_enriched_topic_is_compacted_and_not_before_the_horizon() -> None:
     configs = {name: topic_config(topic, 2) for name, topic in TOPICS.items()}
-    assert [name for name, config in configs.items() if config["cleanup.policy"] == "compact"] == ["enriched-messages"]
+    assert [name for name, config in configs.items() if config["cleanup.policy"] == "compact"] == [
+        "enriched-messages"
+    ]
     assert configs["enriched-messages"] == {
         "cleanup.policy": "compact",
         "max.message.bytes": str(MAX_RECORD_BYTES),
@@ -58,8 +80,15 @@ def test_only_the_enriched_topic_is_compacted_and_not_before_the_horizon() -> No
 
 def test_routing_is_in_the_headers_of_every_record() -> None:
     trace = new_traceparent()
-    headers = Routing(tenant_id=TenantId("acme"), provider="ycloud", traceparent=trace, generation=3).to_headers()
-    assert headers == [("tenant", b"acme"), ("provider", b"ycloud"), ("traceparent", trace.encode()), ("generation", b"3")]
+    headers = Routing(
+        tenant_id=TenantId("acme"), provider="ycloud", traceparent=trace, generation=3
+    ).to_headers()
+    assert headers == [
+        ("tenant", b"acme"),
+        ("provider", b"ycloud"),
+        ("traceparent", trace.encode()),
+        ("generation", b"3"),
+    ]
     assert generation_of(headers) == 3
     assert header(headers, "provider") == b"ycloud"
     assert is_traceparent(trace)

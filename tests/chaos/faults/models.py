@@ -41,7 +41,10 @@ def backlog(world: World) -> None:
     victim, seen = world.senders[0].tenant, {"waiting": 0.0, "oldest": 0.0}
 
     def look() -> bool:
-        for what, metric in (("waiting", "sensorium_stage_jobs_waiting"), ("oldest", "sensorium_stage_oldest_job_seconds")):
+        for what, metric in (
+            ("waiting", "sensorium_stage_jobs_waiting"),
+            ("oldest", "sensorium_stage_oldest_job_seconds"),
+        ):
             seen[what] = max(seen[what], world.crew.metric("describe", metric) or 0.0)
         return False
 
@@ -54,9 +57,16 @@ def backlog(world: World) -> None:
         finally:
             world.pipeline.control(None)
             world.generator.traffic.weights = [1.0] * len(world.senders)
-    world.notes |= {"most_jobs_waiting": int(seen["waiting"]), "oldest_job_seconds": round(seen["oldest"], 1)}
+    world.notes |= {
+        "most_jobs_waiting": int(seen["waiting"]),
+        "oldest_job_seconds": round(seen["oldest"], 1),
+    }
     if seen["oldest"] < world.seconds / 3 or seen["waiting"] < world.seconds / 3:
         world.failures.append("the backlog did not show in the metrics")
     world.before_judging.append(
-        lambda: world.must(lambda: world.crew.metric("describe", "sensorium_stage_jobs_waiting") == 0, 30, "describe's queue is empty again")
+        lambda: world.must(
+            lambda: world.crew.metric("describe", "sensorium_stage_jobs_waiting") == 0,
+            30,
+            "describe's queue is empty again",
+        )
     )

@@ -10,7 +10,13 @@ from schemas.topics import STAGES
 from tests.chaos.clock import shifted
 from tests.chaos.world import ALL_ROLES, World, children_of, listeners, process_state
 
-LANE_WINDOWS = ("before_begin", "between_outputs_and_table", "between_table_and_offset", "before_commit", "after_commit")
+LANE_WINDOWS = (
+    "before_begin",
+    "between_outputs_and_table",
+    "between_table_and_offset",
+    "before_commit",
+    "after_commit",
+)
 ROLE_WINDOWS = {
     "sink": ("sink_before_commit", "sink_after_commit"),
     "receive": ("receiver_before_write", "receiver_before_answer"),
@@ -41,7 +47,11 @@ def windows(world: World) -> None:
     marks = [_Mark(world, role, list(several), wanted) for role, several in ROLE_WINDOWS.items()]
     for number, stage in enumerate(STAGES):
         in_turn = [turned[(number + step) % len(turned)] for step in range(len(turned))]
-        marks.append(_Mark(world, stage, in_turn, wanted // len(STAGES)) if world.long else _Mark(world, stage, in_turn[:1], wanted))
+        marks.append(
+            _Mark(world, stage, in_turn, wanted // len(STAGES))
+            if world.long
+            else _Mark(world, stage, in_turn[:1], wanted)
+        )
     world.crew.start("receive#2")
     world.must(lambda: listeners(world.pipeline.ports["receive"]) == 2, 60, "a second receiver")
     for mark in marks:
@@ -54,10 +64,16 @@ def windows(world: World) -> None:
         return not any(mark.left for mark in marks)
 
     world.until(all_hit, WINDOWS_SECONDS if world.long else WINDOWS_SECONDS / 3)
-    world.failures += [f"{mark.name} died {mark.hits[window]} times {window}, {mark.wanted} wanted" for mark in marks for window in mark.left]
+    world.failures += [
+        f"{mark.name} died {mark.hits[window]} times {window}, {mark.wanted} wanted"
+        for mark in marks
+        for window in mark.left
+    ]
     for mark in marks:
         mark.disarm()
-    world.must(lambda: listeners(world.pipeline.ports["receive"]) == 2, 60, "the first receiver again")
+    world.must(
+        lambda: listeners(world.pipeline.ports["receive"]) == 2, 60, "the first receiver again"
+    )
     world.crew.stop("receive#2")
     hits = sum((mark.hits for mark in marks), Counter[str]())
     world.kills += hits.total()
@@ -78,8 +94,13 @@ class _Mark:
         """For the next window, or for none when all had their deaths."""
         world, name = self._world, self.name
         self._log_bytes, self._deaths = world.crew.log_size(name), len(world.crew.deaths)
-        world.disturb(name, f"{name} is to die {self.left[0]}" if self.left else f"{name} is to live")
-        world.crew.replace(name, f"{self.left[0]}:{world.rng.randint(*RARELY.get(name, OFTEN))}" if self.left else "")
+        world.disturb(
+            name, f"{name} is to die {self.left[0]}" if self.left else f"{name} is to live"
+        )
+        world.crew.replace(
+            name,
+            f"{self.left[0]}:{world.rng.randint(*RARELY.get(name, OFTEN))}" if self.left else "",
+        )
 
     def look(self) -> None:
         """Counts the deaths; when there were enough in this window, goes on to the next."""
@@ -98,7 +119,11 @@ class _Mark:
     def _died(self) -> int:
         if self.name in STAGES:
             return self._world.crew.worker_deaths(self.name, self._log_bytes)
-        return sum(1 for _, name, code in self._world.crew.deaths[self._deaths :] if name == self.name and code == -signal.SIGKILL)
+        return sum(
+            1
+            for _, name, code in self._world.crew.deaths[self._deaths :]
+            if name == self.name and code == -signal.SIGKILL
+        )
 
 
 def rolling(world: World) -> None:
@@ -123,7 +148,9 @@ def rolling(world: World) -> None:
     world.notes["refused"] = world.generator.refused - before
     if world.generator.refused != before:
         now = world.generator.statuses
-        world.failures.append(f"deliveries were refused: { {name: now[name] - statuses.get(name, 0) for name in now if name != '200'} }")
+        world.failures.append(
+            f"deliveries were refused: { {name: now[name] - statuses.get(name, 0) for name in now if name != '200'} }"
+        )
     world.crew.stop("receive#2")
 
 
@@ -171,7 +198,9 @@ def frozen(world: World) -> None:
 
     def stands_still() -> bool:
         process = world.pipeline.processes.get(second)
-        return process is not None and any(process_state(child) == "T" for child in children_of(process.pid))
+        return process is not None and any(
+            process_state(child) == "T" for child in children_of(process.pid)
+        )
 
     world.must(stands_still, 60, "a worker stands still in its transaction")
     began = time.time()

@@ -34,7 +34,8 @@ def a_row_dropped(world: World) -> None:
         connection = await gather.open_connection(world.pipeline.settings)
         try:
             await connection.execute(
-                "DELETE FROM chat_messages WHERE message_key = (SELECT min(message_key) FROM chat_messages WHERE tenant_id = ANY($1))", tenants
+                "DELETE FROM chat_messages WHERE message_key = (SELECT min(message_key) FROM chat_messages WHERE tenant_id = ANY($1))",
+                tenants,
             )
         finally:
             await connection.close()

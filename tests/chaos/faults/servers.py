@@ -57,7 +57,9 @@ def postgres_locked(world: World) -> None:
     """Sessions that lock chat_messages against writers for seconds, and that deadlock with the sink by taking its tables in the other order."""
     ending = threading.Event()
     deadlocks: list[int] = []
-    thread = threading.Thread(target=lambda: asyncio.run(_lock_about(world, ending, deadlocks)), daemon=True)
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_lock_about(world, ending, deadlocks)), daemon=True
+    )
     thread.start()
     try:
         world.sleep(world.seconds)
@@ -79,7 +81,9 @@ async def _lock_about(world: World, ending: threading.Event, deadlocks: list[int
                 await asyncio.sleep(1.5)
             try:  # the sink takes chat_messages first and inbound_messages then
                 async with other.transaction():
-                    await other.execute("SET LOCAL deadlock_timeout = '10s'")  # so that the sink is the victim
+                    await other.execute(
+                        "SET LOCAL deadlock_timeout = '10s'"
+                    )  # so that the sink is the victim
                     await other.execute("LOCK TABLE inbound_messages IN SHARE ROW EXCLUSIVE MODE")
                     await asyncio.sleep(0.3)
                     await other.execute("LOCK TABLE chat_messages IN SHARE ROW EXCLUSIVE MODE")

@@ -22,7 +22,10 @@ def storm(world: World) -> None:
     world.crew.start("receive#2")
     world.must(lambda: listeners(world.pipeline.ports["receive"]) == 2, 60, "a second receiver")
     traffic, rng = world.generator.traffic, world.rng
-    fifty = [traffic.make(rng.choice(world.senders), rng.choice(("text", "text", "image"))) for _ in range(20)] * 50
+    fifty = [
+        traffic.make(rng.choice(world.senders), rng.choice(("text", "text", "image")))
+        for _ in range(20)
+    ] * 50
     rng.shuffle(fifty)
     world.say(f"{len(fifty)} deliveries of {len(fifty) // 50} ids")
     world.generator.send(fifty)
@@ -39,9 +42,16 @@ def undecodable(world: World) -> None:
     topic = world.pipeline.names.topic("raw-messages")
     for number in range(20):
         sender = world.rng.choice(world.senders)
-        item = Item(Sample("undecodable", "ycloud", b"", f"broken-{number}"), sender.tenant, "undecodable")
+        item = Item(
+            Sample("undecodable", "ycloud", b"", f"broken-{number}"), sender.tenant, "undecodable"
+        )
         value = b"\0\0\0\0\1 no avro" if number % 2 else world.rng.randbytes(60)
-        producer.produce(topic, value, item.key, headers=[("tenant", sender.tenant.encode()), ("provider", b"ycloud")])
+        producer.produce(
+            topic,
+            value,
+            item.key,
+            headers=[("tenant", sender.tenant.encode()), ("provider", b"ycloud")],
+        )
         world.generator.book.accept(item)
     assert producer.flush(10) == 0
     world.sleep(world.seconds)
@@ -54,7 +64,9 @@ def killer_body(world: World) -> None:
     log_bytes = world.crew.log_size("dedupe")
     body = killer(world.generator.traffic.make(world.senders[0], "text"), MARKER)
     world.generator.send([body])
-    world.must(lambda: body.key in world.refused_keys(), KILLED_SECONDS, "the body is in quarantine")
+    world.must(
+        lambda: body.key in world.refused_keys(), KILLED_SECONDS, "the body is in quarantine"
+    )
     world.sleep(world.seconds)
     deaths = world.crew.worker_deaths("dedupe", log_bytes)
     world.kills += deaths

@@ -36,6 +36,12 @@ def pipeline_topics(stack: Settings, namespace: str) -> Names:
 def deaths(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What would have ended the process; in its stead it lands here. Nothing else of an app ends the tests' process either."""
     found: list[str] = []
-    monkeypatch.setattr(lane_app_module, "die", lambda why: found.append(f"{type(why).__name__}: {why}" if isinstance(why, BaseException) else why))
+    monkeypatch.setattr(
+        lane_app_module,
+        "die",
+        lambda why: found.append(
+            f"{type(why).__name__}: {why}" if isinstance(why, BaseException) else why
+        ),
+    )
     monkeypatch.setattr(lane_app_module, "EXIT_WATCHDOG_SECONDS", 3_600.0)
     return found

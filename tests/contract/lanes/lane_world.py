@@ -40,7 +40,9 @@ async def until(condition: Callable[[], Any], what: str, seconds: float = SECOND
     return value
 
 
-async def until_async(condition: Callable[[], Awaitable[Any]], what: str, seconds: float = SECONDS) -> Any:
+async def until_async(
+    condition: Callable[[], Awaitable[Any]], what: str, seconds: float = SECONDS
+) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := await condition()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
@@ -56,19 +58,34 @@ def unless_stalled(create: Callable[[], object]) -> None:
             create()
             return
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.INVALID_REPLICATION_FACTOR or time.monotonic() > deadline:
+            if (
+                error.args[0].code() != KafkaError.INVALID_REPLICATION_FACTOR
+                or time.monotonic() > deadline
+            ):
                 raise
             time.sleep(0.2)
 
 
-def write(topic: str, value: bytes = b"out", key: bytes = b"k", partition: int = 0, headers: Headers | None = None) -> Write:
+def write(
+    topic: str,
+    value: bytes = b"out",
+    key: bytes = b"k",
+    partition: int = 0,
+    headers: Headers | None = None,
+) -> Write:
     return Write(topic, key, value, partition, headers or [])
 
 
 class FakeRecord:
     """A record as the client gives it."""
 
-    def __init__(self, key: bytes = b"k", value: bytes | None = b"v", offset: int = 0, headers: Headers | None = None) -> None:
+    def __init__(
+        self,
+        key: bytes = b"k",
+        value: bytes | None = b"v",
+        offset: int = 0,
+        headers: Headers | None = None,
+    ) -> None:
         self._key, self._value, self._offset, self._headers = key, value, offset, headers
 
     def key(self) -> bytes:
@@ -93,13 +110,27 @@ class FakeRecord:
         return 1, 0
 
 
-def _produced(producer: Producer, topic: str, values: Sequence[bytes], key: bytes, partition: int, headers: Headers) -> list[KafkaError]:
+def _produced(
+    producer: Producer,
+    topic: str,
+    values: Sequence[bytes],
+    key: bytes,
+    partition: int,
+    headers: Headers,
+) -> list[KafkaError]:
     """Why records were not taken; nothing: all were."""
     refused: list[KafkaError] = []
     for value in values:
         while True:
             try:
-                producer.produce(topic, value, key, partition, headers=headers, on_delivery=lambda error, _: refused.append(error) if error else None)
+                producer.produce(
+                    topic,
+                    value,
+                    key,
+                    partition,
+                    headers=headers,
+                    on_delivery=lambda error, _: refused.append(error) if error else None,
+                )
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -116,7 +147,10 @@ def _producer(kafka: Kafka) -> Producer:
 @cache
 def _reader(kafka: Kafka, isolation: str) -> Consumer:
     """One for all tests: a new one waits half a second for the brokers. Used by one test at a time."""
-    return Consumer(reader_config(kafka, "test-reader") | {"enable.partition.eof": True, "isolation.level": isolation, "fetch.wait.max.ms": 20})
+    return Consumer(
+        reader_config(kafka, "test-reader")
+        | {"enable.partition.eof": True, "isolation.level": isolation, "fetch.wait.max.ms": 20}
+    )
 
 
 def let_go() -> None:
@@ -140,23 +174,50 @@ class World:
         return f"{self.name}-{name}"
 
     def identity(self, partition: int = 0) -> LaneIdentity:
-        return LaneIdentity("dedupe", self.group, self.topic("in"), self.topic("log"), self.topic("receipts"), partition)
+        return LaneIdentity(
+            "dedupe",
+            self.group,
+            self.topic("in"),
+            self.topic("log"),
+            self.topic("receipts"),
+            partition,
+        )
 
     def transactions(self, partition: int = 0) -> PartitionTransactions:
         return PartitionTransactions(self.kafka, self.identity(partition))
 
-    def lane(self, intake: Intake, state: PartitionState | None = None, partition: int = 0, pace: Pace = PACE) -> Lane:
-        return Lane(self.kafka, self.identity(partition), KeptValues() if state is None else state, intake, pace)
+    def lane(
+        self,
+        intake: Intake,
+        state: PartitionState | None = None,
+        partition: int = 0,
+        pace: Pace = PACE,
+    ) -> Lane:
+        return Lane(
+            self.kafka,
+            self.identity(partition),
+            KeptValues() if state is None else state,
+            intake,
+            pace,
+        )
 
     def make(self, *names: str, **config: str) -> None:
         admin = AdminClient(client_config(self.kafka))
         new = [
             NewTopic(
-                self.topic(name), num_partitions=self.partitions, replication_factor=1, config={"max.message.bytes": str(MAX_RECORD_BYTES), **config}
+                self.topic(name),
+                num_partitions=self.partitions,
+                replication_factor=1,
+                config={"max.message.bytes": str(MAX_RECORD_BYTES), **config},
             )
             for name in names
         ]
-        unless_stalled(lambda: [future.result(30) for future in admin.create_topics(new, operation_timeout=30).values()])
+        unless_stalled(
+            lambda: [
+                future.result(30)
+                for future in admin.create_topics(new, operation_timeout=30).values()
+            ]
+        )
 
     def delete(self, name: str) -> None:
         admin = AdminClient(client_config(self.kafka))
@@ -165,10 +226,19 @@ class World:
 
     def delete_records_before(self, name: str, offset: int, partition: int = 0) -> None:
         admin = AdminClient(client_config(self.kafka))
-        for future in admin.delete_records([TopicPartition(self.topic(name), partition, offset)]).values():
+        for future in admin.delete_records(
+            [TopicPartition(self.topic(name), partition, offset)]
+        ).values():
             future.result(30)
 
-    def produce(self, name: str, *values: bytes, key: bytes = b"k", partition: int = 0, headers: Headers | None = None) -> None:
+    def produce(
+        self,
+        name: str,
+        *values: bytes,
+        key: bytes = b"k",
+        partition: int = 0,
+        headers: Headers | None = None,
+    ) -> None:
         """The first one by itself, until it is taken: a fresh topic's leader may refuse at first, and what came then would be missing."""
         producer, where = _producer(self.kafka), (key, partition, list(headers or []))
         deadline = time.monotonic() + SECONDS
@@ -176,7 +246,9 @@ class World:
             assert time.monotonic() < deadline, refused
         assert _produced(producer, self.topic(name), values[1:], *where) == []
 
-    def read(self, name: str, partition: int | None = 0, *, committed: bool = True) -> list[Message]:
+    def read(
+        self, name: str, partition: int | None = 0, *, committed: bool = True
+    ) -> list[Message]:
         """All records up to the end that this reader sees: the last stable offset, or with `committed=False` the last of all."""
         consumer = _reader(self.kafka, "read_committed" if committed else "read_uncommitted")
         of = range(self.partitions) if partition is None else [partition]
@@ -196,14 +268,20 @@ class World:
         consumer.unassign()
         return found
 
-    def values(self, name: str, partition: int | None = 0, *, committed: bool = True) -> list[bytes]:
-        return [message.value() or b"" for message in self.read(name, partition, committed=committed)]
+    def values(
+        self, name: str, partition: int | None = 0, *, committed: bool = True
+    ) -> list[bytes]:
+        return [
+            message.value() or b"" for message in self.read(name, partition, committed=committed)
+        ]
 
     def end(self, name: str, partition: int = 0) -> int:
         """The offset the next record gets."""
         consumer = Consumer(reader_config(self.kafka, "test-reader"))
         try:
-            return int(consumer.get_watermark_offsets(TopicPartition(self.topic(name), partition), 20)[1])
+            return int(
+                consumer.get_watermark_offsets(TopicPartition(self.topic(name), partition), 20)[1]
+            )
         finally:
             consumer.close()
 
@@ -211,7 +289,9 @@ class World:
         """The group's committed offset; negative: none."""
         consumer = Consumer(reader_config(self.kafka, self.group))
         try:
-            return int(consumer.committed([TopicPartition(self.topic("in"), partition)], 20)[0].offset)
+            return int(
+                consumer.committed([TopicPartition(self.topic("in"), partition)], 20)[0].offset
+            )
         finally:
             consumer.close()
 

@@ -25,10 +25,17 @@ class Faust:
         consumer = SimpleNamespace(pause=lambda *tps: self.paused.extend(tps))
         self.consumer = SimpleNamespace(_thread=SimpleNamespace(_ensure_consumer=lambda: consumer))
         self.conf = SimpleNamespace(id=world.group)
-        self.source, self.kafka, self.stage, self.joined = world.topic("in"), world.kafka, "dedupe", False
+        self.source, self.kafka, self.stage, self.joined = (
+            world.topic("in"),
+            world.kafka,
+            "dedupe",
+            False,
+        )
         self.receipts, self.gate = world.topic("receipts"), open_gate()
         self.on_partitions_assigned = SimpleNamespace(connect=lambda handler: None)
-        self.table: Any = SimpleNamespace(changelog_topic_name=world.topic("log"), partitions_held={}, new_state=KeptValues)
+        self.table: Any = SimpleNamespace(
+            changelog_topic_name=world.topic("log"), partitions_held={}, new_state=KeptValues
+        )
 
     async def assign(self, lanes: Lanes, *partitions: int) -> None:
         topics = (self.source, self.table.changelog_topic_name)
@@ -49,29 +56,42 @@ async def lanes(faust: Faust) -> AsyncIterator[Lanes]:
     assert all(task.done() for task in tasks)
 
 
-async def test_an_assignment_pauses_what_lanes_read_opens_a_lane_a_partition_and_tells_the_ids(world: World, faust: Faust, lanes: Lanes) -> None:
+async def test_an_assignment_pauses_what_lanes_read_opens_a_lane_a_partition_and_tells_the_ids(
+    world: World, faust: Faust, lanes: Lanes
+) -> None:
     told: list[list[str]] = []
     lanes.owned = told.append
     assert not lanes.ready
     await faust.assign(lanes, 0, 1)
-    assert {(tp.topic, tp.partition) for tp in faust.paused} == {(world.topic(name), p) for name in ("in", "log") for p in (0, 1)}
+    assert {(tp.topic, tp.partition) for tp in faust.paused} == {
+        (world.topic(name), p) for name in ("in", "log") for p in (0, 1)
+    }
     assert told == [[f"{world.group}-in-0", f"{world.group}-in-1"]]
     await until(lambda: lanes.ready, "both lanes are open")
     assert set(faust.table.partitions_held) == {0, 1}
 
 
-async def test_a_kept_lane_is_left_alone_a_lost_one_ends_and_its_state_goes(faust: Faust, lanes: Lanes, deaths: list[str]) -> None:
+async def test_a_kept_lane_is_left_alone_a_lost_one_ends_and_its_state_goes(
+    faust: Faust, lanes: Lanes, deaths: list[str]
+) -> None:
     await faust.assign(lanes, 0, 1)
     await until(lambda: lanes.ready, "both lanes are open")
     kept, lost = lanes.open[0], lanes.open[1]
     task = lanes._tasks[lost]
     await faust.assign(lanes, 0)
-    assert (lanes.open, kept.stopping, kept.ready, set(faust.table.partitions_held)) == ({0: kept}, False, True, {0})
+    assert (lanes.open, kept.stopping, kept.ready, set(faust.table.partitions_held)) == (
+        {0: kept},
+        False,
+        True,
+        {0},
+    )
     await asyncio.wait([task], timeout=SECONDS)
     assert (task.done(), task.exception(), deaths) == (True, None, [])
 
 
-async def test_a_partition_that_comes_back_gets_a_new_lane_with_a_new_state(world: World, faust: Faust, lanes: Lanes) -> None:
+async def test_a_partition_that_comes_back_gets_a_new_lane_with_a_new_state(
+    world: World, faust: Faust, lanes: Lanes
+) -> None:
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open")
     first = lanes.open[0]
@@ -82,7 +102,11 @@ async def test_a_partition_that_comes_back_gets_a_new_lane_with_a_new_state(worl
     again = lanes.open[0]
     assert again is not first
     assert isinstance(again.state, KeptValues)
-    assert (again.state is not first.state, again.state.get(b"a"), again.position) == (True, b"1", 1)
+    assert (again.state is not first.state, again.state.get(b"a"), again.position) == (
+        True,
+        b"1",
+        1,
+    )
 
 
 async def test_what_a_lost_lane_was_about_to_commit_is_committed_or_fenced_never_half(
@@ -101,7 +125,9 @@ async def test_what_a_lost_lane_was_about_to_commit_is_committed_or_fenced_never
 
 
 def usurp(world: World) -> None:
-    producer = Producer(transactional_producer_config(world.kafka, world.identity().transactional_id))
+    producer = Producer(
+        transactional_producer_config(world.kafka, world.identity().transactional_id)
+    )
     producer.init_transactions(SECONDS)
 
 
@@ -117,7 +143,9 @@ async def test_a_fenced_lane_waits_for_the_assignment_that_must_follow(
     await until(lambda: not lanes._tasks, "the lane ends")
     assert deaths == []
     await faust.assign(lanes)  # given away
-    await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(None, world.values, "out"), SECONDS)
+    await asyncio.wait_for(
+        asyncio.get_running_loop().run_in_executor(None, world.values, "out"), SECONDS
+    )
     assert (deaths, world.values("out")) == ([], [])
 
 
@@ -133,7 +161,9 @@ async def test_a_fenced_lane_whose_partition_stays_ours_ends_the_process_after_a
     assert "another one has its transactional id" in death
 
 
-async def test_a_fenced_lane_whose_partition_is_assigned_anew_opens_again(world: World, faust: Faust, lanes: Lanes, deaths: list[str]) -> None:
+async def test_a_fenced_lane_whose_partition_is_assigned_anew_opens_again(
+    world: World, faust: Faust, lanes: Lanes, deaths: list[str]
+) -> None:
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open")
     usurp(world)
@@ -145,7 +175,9 @@ async def test_a_fenced_lane_whose_partition_is_assigned_anew_opens_again(world:
     assert (world.values("out"), deaths) == ([b"ours"], [])
 
 
-async def test_any_other_trouble_of_a_lane_ends_the_process_with_its_reason(world: World, faust: Faust, lanes: Lanes, deaths: list[str]) -> None:
+async def test_any_other_trouble_of_a_lane_ends_the_process_with_its_reason(
+    world: World, faust: Faust, lanes: Lanes, deaths: list[str]
+) -> None:
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open")
     lanes.open[0].add([write(world.topic("out"), b"x" * (5 * 1024 * 1024))], [], [])
@@ -154,7 +186,9 @@ async def test_any_other_trouble_of_a_lane_ends_the_process_with_its_reason(worl
     assert not lanes.ready
 
 
-async def test_the_trouble_of_a_lane_that_was_given_away_ends_nothing(world: World, faust: Faust, lanes: Lanes, deaths: list[str]) -> None:
+async def test_the_trouble_of_a_lane_that_was_given_away_ends_nothing(
+    world: World, faust: Faust, lanes: Lanes, deaths: list[str]
+) -> None:
     await faust.assign(lanes, 0)
     await until(lambda: lanes.ready, "the lane is open")
     lanes.open[0].add([write(world.topic("out"), b"x" * (5 * 1024 * 1024))], [], [])
@@ -163,7 +197,9 @@ async def test_the_trouble_of_a_lane_that_was_given_away_ends_nothing(world: Wor
     assert deaths == []
 
 
-async def test_a_partition_that_is_taken_away_while_it_opens_is_let_go(faust: Faust, lanes: Lanes, deaths: list[str]) -> None:
+async def test_a_partition_that_is_taken_away_while_it_opens_is_let_go(
+    faust: Faust, lanes: Lanes, deaths: list[str]
+) -> None:
     await faust.assign(lanes, 0, 1)
     await faust.assign(lanes)
     await until(lambda: not lanes._tasks, "both lanes end")

@@ -30,12 +30,16 @@ async def test_settling_commits_outputs_table_and_offset_and_then_says_so(world:
     async with at_work(batching(world, desk)):
         batch: Batch[KeptValues] = await desk.next()
         assert offsets(batch) == [0, 1, 2]
-        batch.settle([write(world.topic("out"))], [batch.state.put(b"a", b"1")], lines(batch.messages))
+        batch.settle(
+            [write(world.topic("out"))], [batch.state.put(b"a", b"1")], lines(batch.messages)
+        )
         assert counted("forwarded") == before
         await until(lambda: counted("forwarded") == before + 3, "it is committed and counted")
         assert (world.values("out"), world.values("log"), world.position()) == ([b"out"], [b"1"], 3)
         (receipt,) = [decode(Receipt, value) for value in world.values("receipts")]
-        assert [(one.offset, one.key, one.outcome) for one in lines_of(receipt)] == [(n, b"k", "forwarded") for n in range(3)]
+        assert [(one.offset, one.key, one.outcome) for one in lines_of(receipt)] == [
+            (n, b"k", "forwarded") for n in range(3)
+        ]
 
 
 async def test_a_batch_that_is_settled_with_nothing_still_moves_the_offset(world: World) -> None:
@@ -83,7 +87,9 @@ async def test_discarding_ends_the_lane_and_moves_nothing(world: World) -> None:
     assert (world.position(), world.values("log")) == (-1001, [])
 
 
-async def test_a_batch_of_a_lane_that_was_lost_meanwhile_must_not_move_the_offset(world: World) -> None:
+async def test_a_batch_of_a_lane_that_was_lost_meanwhile_must_not_move_the_offset(
+    world: World,
+) -> None:
     desk = Desk()
     world.produce("in", b"1")
     lane = batching(world, desk)
@@ -102,7 +108,9 @@ async def test_a_batch_of_a_lane_that_was_lost_meanwhile_must_not_move_the_offse
         assert offsets(again) == [0]
 
 
-async def test_a_batch_that_was_settled_as_its_lane_was_lost_is_committed_whole_or_left_whole_to_the_next_owner(world: World) -> None:
+async def test_a_batch_that_was_settled_as_its_lane_was_lost_is_committed_whole_or_left_whole_to_the_next_owner(
+    world: World,
+) -> None:
     desk = Desk()
     world.produce("in", b"1")
     lane = batching(world, desk)
@@ -127,7 +135,12 @@ async def test_a_batch_of_a_fenced_lane_is_neither_seen_nor_counted(world: World
         error = task.exception()
         assert error is not None
         assert is_fenced(error)
-    assert (world.values("out"), world.values("log"), world.values("receipts"), world.position()) == ([], [], [], -1001)
+    assert (
+        world.values("out"),
+        world.values("log"),
+        world.values("receipts"),
+        world.position(),
+    ) == ([], [], [], -1001)
     assert counted("forwarded") == before
 
 
@@ -144,14 +157,18 @@ async def test_a_batch_has_no_more_records_than_the_pace_allows(world: World) ->
     assert found == list(range(25))
 
 
-async def test_a_batch_weighs_no_more_than_the_pace_allows_and_what_is_over_comes_next(world: World) -> None:
+async def test_a_batch_weighs_no_more_than_the_pace_allows_and_what_is_over_comes_next(
+    world: World,
+) -> None:
     desk = Desk()
     world.produce("in", *[b"x" * n for n in (10, 40, 60, 60, 500, 10, 10)])
 
     def weigh(_: KeptValues, message: Message) -> int:
         return len(message.value() or b"")
 
-    lane = world.lane(BatchIntake(desk, open_gate(), Hand(), weigh), pace=Pace(0.1, batch_bytes=100))  # type: ignore[arg-type]
+    lane = world.lane(
+        BatchIntake(desk, open_gate(), Hand(), weigh), pace=Pace(0.1, batch_bytes=100)
+    )  # type: ignore[arg-type]
     batches: list[list[int | None]] = []
     async with at_work(lane):
         while sum(map(len, batches)) < 7:
@@ -160,10 +177,16 @@ async def test_a_batch_weighs_no_more_than_the_pace_allows_and_what_is_over_come
             batch.settle([], [], lines(batch.messages))
     assert [one for batch in batches for one in batch] == list(range(7))
     assert [4] in batches  # larger than the bound: alone
-    assert all(sum((10, 40, 60, 60, 500, 10, 10)[o or 0] for o in batch) <= 100 for batch in batches if batch != [4])
+    assert all(
+        sum((10, 40, 60, 60, 500, 10, 10)[o or 0] for o in batch) <= 100
+        for batch in batches
+        if batch != [4]
+    )
 
 
-async def test_stopping_a_lane_with_a_batch_that_nobody_decides_leaves_it_to_the_next_owner(world: World) -> None:
+async def test_stopping_a_lane_with_a_batch_that_nobody_decides_leaves_it_to_the_next_owner(
+    world: World,
+) -> None:
     desk = Desk()
     world.produce("in", b"1")
     async with at_work(batching(world, desk)) as task:

@@ -66,7 +66,9 @@ async def committed(lane: Lane) -> None:
 # admission
 
 
-async def test_nothing_runs_before_its_admission_is_committed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_runs_before_its_admission_is_committed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop, held = Shop(world), asyncio.Event()
     loop, commit = asyncio.get_running_loop(), shop.lane._transactions.commit
 
@@ -89,7 +91,13 @@ async def test_a_finished_job_commits_its_outputs_and_its_tombstone_together(wor
     world.produce("in", b"the job", key=b"acme:ycloud:1", headers=for_tenant("acme"))
     async with Shop(world).open() as shop:
         job = await shop.next()
-        assert (await job.value(), job.entry.tenant, job.entry.key, job.offset, job.partition) == (b"the job", "acme", b"acme:ycloud:1", 0, 0)
+        assert (await job.value(), job.entry.tenant, job.entry.key, job.offset, job.partition) == (
+            b"the job",
+            "acme",
+            b"acme:ycloud:1",
+            0,
+            0,
+        )
         await shop.finish(job, write(world.topic("out")))
         assert world.values("out") == [b"out"]
         admitted, done = world.read("log")
@@ -102,7 +110,10 @@ async def test_a_job_is_settled_exactly_once(world: World) -> None:
     async with Shop(world).open() as shop:
         first, second = await shop.next(), await shop.next()
         await shop.finish(first)
-        for again in (lambda: first.finish([], first.line("forwarded")), lambda: first.postpone(Unavailable("model"))):
+        for again in (
+            lambda: first.finish([], first.line("forwarded")),
+            lambda: first.postpone(Unavailable("model")),
+        ):
             with pytest.raises(RuntimeError, match="offset 0 was settled twice"):
                 again()
         second.postpone(Unavailable("model", 60.0))
@@ -111,21 +122,33 @@ async def test_a_job_is_settled_exactly_once(world: World) -> None:
         assert (shop.jobs.running, len(shop.state)) == (0, 1)
 
 
-async def test_a_refused_record_never_enters_the_queue_and_what_stands_for_it_comes_with_the_offset(world: World) -> None:
+async def test_a_refused_record_never_enters_the_queue_and_what_stands_for_it_comes_with_the_offset(
+    world: World,
+) -> None:
     instead = [write(world.topic("out"), b"quarantined"), write(world.topic("out"), b"failed")]
-    shop, before = Shop(world, refusals={b"poison": Refusal("not_json", instead)}), counted("quarantined", "not_json")
+    shop, before = (
+        Shop(world, refusals={b"poison": Refusal("not_json", instead)}),
+        counted("quarantined", "not_json"),
+    )
     world.produce("in", b"1", b"poison", b"2")
     async with shop.open():
         found = [await shop.next(), await shop.next()]
         assert [await job.value() for job in found] == [b"1", b"2"]
-        assert (world.values("out"), world.position(), len(shop.state)) == ([b"quarantined", b"failed"], 3, 2)
+        assert (world.values("out"), world.position(), len(shop.state)) == (
+            [b"quarantined", b"failed"],
+            3,
+            2,
+        )
         assert counted("quarantined", "not_json") == before + 1
         for job in found:
             await shop.finish(job)
 
 
 async def test_a_batch_of_nothing_but_poison_moves_on(world: World) -> None:
-    shop, before = Shop(world, refusals={b"poison": Refusal("not_json", [write(world.topic("out"))])}), counted("quarantined", "not_json")
+    shop, before = (
+        Shop(world, refusals={b"poison": Refusal("not_json", [write(world.topic("out"))])}),
+        counted("quarantined", "not_json"),
+    )
     world.produce("in", *[b"poison"] * 5)
     async with shop.open():
         await until(lambda: counted("quarantined", "not_json") == before + 5, "all are refused")
@@ -143,7 +166,9 @@ async def test_a_batch_of_nothing_but_poison_moves_on(world: World) -> None:
         (b"", [], "unknown"),
     ],
 )
-async def test_the_tenant_of_a_job_is_a_tenants_name_or_unknown(world: World, key: bytes, headers: list[tuple[str, bytes]], tenant: str) -> None:
+async def test_the_tenant_of_a_job_is_a_tenants_name_or_unknown(
+    world: World, key: bytes, headers: list[tuple[str, bytes]], tenant: str
+) -> None:
     world.produce("in", b"1", key=key, headers=headers)
     async with Shop(world).open() as shop:
         job = await shop.next()
@@ -162,7 +187,11 @@ async def test_unfinished_jobs_run_again_and_finished_ones_do_not(world: World) 
             await shop.finish(job)
     async with Shop(world).open() as again:
         jobs = [await again.next() for _ in range(3)]
-        assert [(job.offset, await job.value()) for job in jobs] == [(1, b"1"), (3, b"3"), (5, b"5")]
+        assert [(job.offset, await job.value()) for job in jobs] == [
+            (1, b"1"),
+            (3, b"3"),
+            (5, b"5"),
+        ]
         world.produce("in", b"6")
         new = await again.next()
         assert new.offset == 6
@@ -172,7 +201,9 @@ async def test_unfinished_jobs_run_again_and_finished_ones_do_not(world: World) 
         assert (len(empty.state), empty.desk.items.empty()) == (0, True)
 
 
-async def test_the_retry_clock_survives_a_restart_from_the_first_postponement_on(world: World) -> None:
+async def test_the_retry_clock_survives_a_restart_from_the_first_postponement_on(
+    world: World,
+) -> None:
     world.produce("in", b"1")
     async with Shop(world).open() as shop:
         job = await shop.next()
@@ -189,7 +220,9 @@ async def test_the_retry_clock_survives_a_restart_from_the_first_postponement_on
         await again.finish(job)
 
 
-async def test_a_postponed_job_is_not_due_before_its_time_also_after_a_restart(world: World) -> None:
+async def test_a_postponed_job_is_not_due_before_its_time_also_after_a_restart(
+    world: World,
+) -> None:
     world.produce("in", b"1", b"2")
     async with Shop(world).open() as shop:
         late, soon = await shop.next(), await shop.next()
@@ -202,12 +235,23 @@ async def test_a_postponed_job_is_not_due_before_its_time_also_after_a_restart(w
         await again.finish(job)
 
 
-async def test_a_clock_that_was_set_back_does_not_park_a_job(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_clock_that_was_set_back_does_not_park_a_job(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.produce("in", b"1")
     async with Shop(world).open() as shop:
         job = await shop.next()
         shop.state.put(0, job.entry)
-        ahead = Entry(job.entry.tenant, job.entry.key, [], b"1", time.time(), 1, time.time(), due_at=time.time() + 1e9)
+        ahead = Entry(
+            job.entry.tenant,
+            job.entry.key,
+            [],
+            b"1",
+            time.time(),
+            1,
+            time.time(),
+            due_at=time.time() + 1e9,
+        )
         await shop.lane.add([], [shop.state.put(0, ahead)], [])
     monkeypatch.setattr(jobs_module, "LONGEST_WAIT_SECONDS", 0.2)
     async with Shop(world).open() as again:
@@ -221,17 +265,24 @@ async def test_a_senseless_wait_is_the_longest_one(world: World, asked: float) -
         job = await shop.next()
         job.postpone(Unavailable("model", asked, hold=True))
         waited = shop.state.entries[0].due_at - time.time()
-        assert jobs_module.LONGEST_WAIT_SECONDS - SECONDS < waited <= jobs_module.LONGEST_WAIT_SECONDS
+        assert (
+            jobs_module.LONGEST_WAIT_SECONDS - SECONDS < waited <= jobs_module.LONGEST_WAIT_SECONDS
+        )
         assert shop.desk.items.empty()
 
 
 async def test_many_unfinished_jobs_come_back(world: World) -> None:
     world.produce("in", *[b"%d" % n for n in range(3_000)])
     async with Shop(world).open() as shop:
-        await until(lambda: len(shop.state) == 3_000 and world.position() == 3_000, "all are admitted")
+        await until(
+            lambda: len(shop.state) == 3_000 and world.position() == 3_000, "all are admitted"
+        )
     async with Shop(world, workers=3_000, per_tenant=3_000).open() as again:
         await until(lambda: again.desk.items.qsize() >= 1_500, "they run again")
-        assert (len(again.state), list(again.state.entries) == sorted(again.state.entries)) == (3_000, True)
+        assert (len(again.state), list(again.state.entries) == sorted(again.state.entries)) == (
+            3_000,
+            True,
+        )
 
 
 # a lost lane
@@ -266,7 +317,9 @@ async def test_what_a_lost_lane_had_waiting_is_not_started(world: World) -> None
         assert (shop.desk.items.empty(), shop.jobs.running) == (True, 0)
 
 
-async def test_jobs_of_a_lane_that_was_given_away_while_it_admitted_them_do_not_run_here(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_jobs_of_a_lane_that_was_given_away_while_it_admitted_them_do_not_run_here(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop, held = Shop(world), asyncio.Event()
     loop, commit = asyncio.get_running_loop(), shop.lane._transactions.commit
 
@@ -288,7 +341,9 @@ async def test_jobs_of_a_lane_that_was_given_away_while_it_admitted_them_do_not_
 # stubs
 
 
-async def test_a_job_beyond_its_tenants_share_is_a_stub_and_is_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_job_beyond_its_tenants_share_is_a_stub_and_is_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 8)
     values = [b"%d" % n for n in range(6)]
     world.produce("in", *values, headers=for_tenant("acme"))
@@ -296,23 +351,38 @@ async def test_a_job_beyond_its_tenants_share_is_a_stub_and_is_read_again(world:
     async with Shop(world).open() as shop:
         found = [await shop.next() for _ in range(7)]
         found.sort(key=lambda job: job.offset)
-        assert [job.entry.value is None for job in found] == [False, False, True, True, True, True, False]
+        assert [job.entry.value is None for job in found] == [
+            False,
+            False,
+            True,
+            True,
+            True,
+            True,
+            False,
+        ]
         order = [5, 2, 3, 4, 0, 1, 6]  # backwards and forwards
         assert [await found[n].value() for n in order] == [b"%d" % n for n in order]
         for job in found:
             await shop.finish(job)
 
 
-async def test_many_stubs_are_read_again_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_stubs_are_read_again_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
     values = [b"%d" % n for n in range(200)]
     world.produce("in", *values)
     async with Shop(world, workers=400, per_tenant=400).open() as shop:
         found = sorted([await shop.next() for _ in range(200)], key=lambda job: job.offset)
-        assert list(await asyncio.wait_for(asyncio.gather(*(job.value() for job in found)), SECONDS)) == values
+        assert (
+            list(await asyncio.wait_for(asyncio.gather(*(job.value() for job in found)), SECONDS))
+            == values
+        )
 
 
-async def test_a_stub_whose_record_is_gone_has_no_value(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stub_whose_record_is_gone_has_no_value(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
     world.produce("in", b"0", b"1", b"2")
     async with Shop(world).open() as shop:
@@ -321,7 +391,9 @@ async def test_a_stub_whose_record_is_gone_has_no_value(world: World, monkeypatc
         assert [await asyncio.wait_for(job.value(), SECONDS) for job in found] == [None, None, b"2"]
 
 
-async def test_a_stub_of_a_lane_that_is_over_ends_without_a_value(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stub_of_a_lane_that_is_over_ends_without_a_value(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
     world.produce("in", b"0")
     async with Shop(world).open() as shop:
@@ -330,7 +402,9 @@ async def test_a_stub_of_a_lane_that_is_over_ends_without_a_value(world: World, 
     assert await job.value() is None
 
 
-async def test_brokers_that_do_not_give_a_record_again_are_the_worlds_trouble(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_brokers_that_do_not_give_a_record_again_are_the_worlds_trouble(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
     monkeypatch.setattr("streams.lanes.behind.READ_SECONDS", 0.0)
     world.produce("in", b"0")
@@ -379,7 +453,9 @@ async def test_a_tenants_trouble_holds_the_tenant_and_nobody_else(world: World) 
         assert (shop.desk.items.empty(), len(shop.state)) == (True, 5)
 
 
-async def test_a_job_that_is_postponed_without_hold_leaves_its_tenants_others_alone(world: World) -> None:
+async def test_a_job_that_is_postponed_without_hold_leaves_its_tenants_others_alone(
+    world: World,
+) -> None:
     world.produce("in", b"0", b"1", headers=for_tenant("a"))
     async with Shop(world, workers=4).open() as shop:
         (await shop.next()).postpone(Unavailable("media", 600.0))
@@ -388,7 +464,9 @@ async def test_a_job_that_is_postponed_without_hold_leaves_its_tenants_others_al
         await shop.finish(job)
 
 
-async def test_intake_pauses_at_the_cap_says_so_and_resumes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_intake_pauses_at_the_cap_says_so_and_resumes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jobs_module, "ALL_ENTRIES", 4)
     world.produce("in", *[b"%d" % n for n in range(12)])
     async with Shop(world, pace=Pace(0.005, batch_records=2)).open() as shop:
@@ -405,7 +483,9 @@ async def test_intake_pauses_at_the_cap_says_so_and_resumes(world: World, monkey
         assert (len(shop.state), world.position()) == (0, 12)
 
 
-async def test_a_tenant_in_outage_does_not_keep_another_ones_jobs_waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_tenant_in_outage_does_not_keep_another_ones_jobs_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 400)
     world.produce("in", *[b"a"] * 600, headers=for_tenant("a"))
     shop = Shop(world, workers=8, per_tenant=4)
@@ -437,7 +517,9 @@ async def test_a_tenant_in_outage_does_not_keep_another_ones_jobs_waiting(world:
         assert tries < 600  # parked, not each job tried and rewritten on its own
 
 
-async def test_ending_waits_for_running_jobs_starts_no_new_ones_and_keeps_the_rest(world: World) -> None:
+async def test_ending_waits_for_running_jobs_starts_no_new_ones_and_keeps_the_rest(
+    world: World,
+) -> None:
     world.produce("in", *[b"x"] * 5)
     async with Shop(world, workers=4).open() as shop:
         running = [await shop.next(), await shop.next()]

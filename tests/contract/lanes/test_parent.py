@@ -53,14 +53,25 @@ class Family:
 
     def __init__(self, settings: Settings, folder: Path, how: str, **more: str) -> None:
         self.notes, self.log = folder / "notes", folder / "log"
-        plain = {key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")}
+        plain = {
+            key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")
+        }
         odd = {"ODD_WORKER": how, "ODD_NOTES": str(self.notes), "PYTHONPATH": str(Path.cwd())}
         with self.log.open("wb") as log:
-            self.parent = subprocess.Popen([sys.executable, "-c", RUN], env=plain | to_environment(settings) | odd | more, stdout=log, stderr=log)
+            self.parent = subprocess.Popen(
+                [sys.executable, "-c", RUN],
+                env=plain | to_environment(settings) | odd | more,
+                stdout=log,
+                stderr=log,
+            )
 
     def noted(self, word: str) -> list[tuple[int, float]]:
         """(process id, monotonic time) of each."""
-        lines = [line.split() for line in self.notes.read_text().splitlines()] if self.notes.exists() else []
+        lines = (
+            [line.split() for line in self.notes.read_text().splitlines()]
+            if self.notes.exists()
+            else []
+        )
         return [(int(pid), float(at)) for noted, pid, at in lines if noted == word]
 
     def end(self) -> None:
@@ -88,7 +99,9 @@ def family(stack: Settings, tmp_path: Path) -> Iterator[Callable[..., Family]]:
 # starting again
 
 
-def test_a_child_that_cannot_start_is_tried_again_ever_more_slowly_and_the_parent_still_hears(family: Callable[..., Family]) -> None:
+def test_a_child_that_cannot_start_is_tried_again_ever_more_slowly_and_the_parent_still_hears(
+    family: Callable[..., Family],
+) -> None:
     one = family("cannot start")
     starts = wait(lambda: len(tried := one.noted("started")) >= 5 and tried, "five tries")
     gaps = [later - sooner for (_, sooner), (_, later) in pairwise(starts)]
@@ -97,7 +110,9 @@ def test_a_child_that_cannot_start_is_tried_again_ever_more_slowly_and_the_paren
     assert one.parent.wait(2.5) == 0
 
 
-def test_a_parent_is_not_held_up_by_a_pipe_that_a_grandchild_keeps_open(family: Callable[..., Family]) -> None:
+def test_a_parent_is_not_held_up_by_a_pipe_that_a_grandchild_keeps_open(
+    family: Callable[..., Family],
+) -> None:
     one = family("leaves the pipe to a grandchild")
     wait(lambda: len(one.noted("started")) >= 2, "it is started again")
 
@@ -132,9 +147,13 @@ def slow(stack: Settings, namespace: str) -> tuple[Settings, World]:
     return msgspec.structs.replace(stack, kafka=kafka), world
 
 
-def test_readers_go_on_about_a_second_after_a_child_died_in_mid_transaction(family: Callable[..., Family], slow: tuple[Settings, World]) -> None:
+def test_readers_go_on_about_a_second_after_a_child_died_in_mid_transaction(
+    family: Callable[..., Family], slow: tuple[Settings, World]
+) -> None:
     settings, world = slow
-    one = family("dies in a transaction", settings, ODD_TOPIC=world.topic("out"), ODD_ID=f"{world.name}-id")
+    one = family(
+        "dies in a transaction", settings, ODD_TOPIC=world.topic("out"), ODD_ID=f"{world.name}-id"
+    )
     ((child, _),) = wait(lambda: one.noted("open"), "a transaction is open")
     world.produce("out", b"a neighbour's")
     assert world.values("out") == []
@@ -143,7 +162,9 @@ def test_readers_go_on_about_a_second_after_a_child_died_in_mid_transaction(fami
     wait(lambda: world.values("out") == [b"a neighbour's"], "readers go on", 20)
     took = time.monotonic() - began
     wait(lambda: "worker_fenced" in one.log.read_text(), "the parent says so")
-    assert took < 10, took  # 0.5 to 0.7 s on a quiet machine, and nothing else would end it within 60 s
+    assert took < 10, (
+        took
+    )  # 0.5 to 0.7 s on a quiet machine, and nothing else would end it within 60 s
     wait(lambda: one.noted("started"), "another child is started")
 
 
@@ -176,21 +197,36 @@ class Stage:
         self.port = free_port(set())
         worker = msgspec.structs.replace(settings.worker, name="w1", metrics_port=self.port)
         ours = msgspec.structs.replace(settings, namespace=namespace, worker=worker)
-        plain = {key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")}
+        plain = {
+            key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")
+        }
         self.log = folder / "stage.log"
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "streams.commands.main", "stream", "dedupe"]
-            self.parent = subprocess.Popen(command, env=plain | to_environment(ours), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.parent = subprocess.Popen(
+                command,
+                env=plain | to_environment(ours),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/readyz", timeout=2
+            ) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
 
     def children(self) -> list[int]:
-        return [int(pid) for pid in Path(f"/proc/{self.parent.pid}/task/{self.parent.pid}/children").read_text().split()]
+        return [
+            int(pid)
+            for pid in Path(f"/proc/{self.parent.pid}/task/{self.parent.pid}/children")
+            .read_text()
+            .split()
+        ]
 
 
 @pytest.fixture
@@ -240,7 +276,11 @@ def test_a_killed_worker_is_fenced_and_another_one_is_ready_soon(stage: Stage) -
 def test_a_worker_whose_parent_is_gone_before_it_could_ask_for_the_signal_does_not_start() -> None:
     ours, theirs = os.pipe()
     try:
-        done = subprocess.run([sys.executable, "-m", "streams.roles.worker", "dedupe", str(theirs), "999999999"], pass_fds=(theirs,), timeout=SECONDS)
+        done = subprocess.run(
+            [sys.executable, "-m", "streams.roles.worker", "dedupe", str(theirs), "999999999"],
+            pass_fds=(theirs,),
+            timeout=SECONDS,
+        )
         assert done.returncode == 1
     finally:
         os.close(ours)

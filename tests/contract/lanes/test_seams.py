@@ -28,10 +28,19 @@ from streams.lanes.state import KeptValues
 from streams.lanes.table import LaneTable
 
 
-def staged(kafka: Kafka, names: Names, worker: str = "") -> tuple[LaneApp, LaneTable[KeptValues], list[Batch[KeptValues]]]:
+def staged(
+    kafka: Kafka, names: Names, worker: str = ""
+) -> tuple[LaneApp, LaneTable[KeptValues], list[Batch[KeptValues]]]:
     """A stage that puts every record of raw-messages into its table."""
-    app = lane_app("dedupe", Settings(namespace=names.namespace, kafka=kafka, worker=Worker(name=worker)))
-    table = app.lane_table("kept", partitions=kafka.partitions, new_state=KeptValues, extra_topic_configs={"cleanup.policy": "compact"})
+    app = lane_app(
+        "dedupe", Settings(namespace=names.namespace, kafka=kafka, worker=Worker(name=worker))
+    )
+    table = app.lane_table(
+        "kept",
+        partitions=kafka.partitions,
+        new_state=KeptValues,
+        extra_topic_configs={"cleanup.policy": "compact"},
+    )
     channel = app.batch_lanes(table)
     seen: list[Batch[KeptValues]] = []
 
@@ -40,7 +49,11 @@ def staged(kafka: Kafka, names: Names, worker: str = "") -> tuple[LaneApp, LaneT
         async for batch in stream:
             seen.append(batch)
             if batch.current:
-                batch.settle([], [batch.state.put(m.key() or b"", m.value()) for m in batch.messages], lines(batch.messages))
+                batch.settle(
+                    [],
+                    [batch.state.put(m.key() or b"", m.value()) for m in batch.messages],
+                    lines(batch.messages),
+                )
             else:
                 batch.discard()
 
@@ -131,22 +144,33 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("without_cython", ["", "1"])
-def test_what_is_no_event_passes_a_stream_unchanged_and_is_never_acknowledged(without_cython: str) -> None:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")} | {"NO_CYTHON": without_cython}
-    done = subprocess.run([sys.executable, "-c", PASSES], env=environment, capture_output=True, text=True, timeout=60)
+def test_what_is_no_event_passes_a_stream_unchanged_and_is_never_acknowledged(
+    without_cython: str,
+) -> None:
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")
+    } | {"NO_CYTHON": without_cython}
+    done = subprocess.run(
+        [sys.executable, "-c", PASSES], env=environment, capture_output=True, text=True, timeout=60
+    )
     assert (done.returncode, done.stdout.split()[:1]) == (0, ["passed"]), done.stderr
     if without_cython:
         assert done.stdout.split()[1] == "False"
 
 
-@pytest.mark.parametrize(("ours", "base"), [(LaneTable, faust.Table), (LaneChannel, faust.Channel), (LaneApp, faust.App)])
+@pytest.mark.parametrize(
+    ("ours", "base"), [(LaneTable, faust.Table), (LaneChannel, faust.Channel), (LaneApp, faust.App)]
+)
 def test_nothing_of_a_service_is_shadowed(ours: type, base: type) -> None:
     meant = {
         LaneTable: {"info"},
         LaneChannel: {"queue"},
         LaneApp: {"on_first_start", "on_start", "on_stop"},
     }[ours]
-    own = {name for name in vars(ours) if not name.startswith("__")} - {"_abc_impl", "logger"}  # every Service has its own
+    own = {name for name in vars(ours) if not name.startswith("__")} - {
+        "_abc_impl",
+        "logger",
+    }  # every Service has its own
     assert own & (set(dir(base)) | set(dir(Service))) <= meant
 
 
@@ -155,16 +179,26 @@ async def test_no_attribute_of_an_instance_shadows_one_of_faust() -> None:
     bare_app = faust.App("bare", broker="kafka://127.0.0.1:1", store="memory://")
     bare_table = bare_app.Table("bare", partitions=1)
     for ours, bare, meant in (
-        (app, bare_app, {"stage", "kafka", "source", "receipts", "lanes", "gate", "hand", "opening", "closing"}),
+        (
+            app,
+            bare_app,
+            {"stage", "kafka", "source", "receipts", "lanes", "gate", "hand", "opening", "closing"},
+        ),
         (table, bare_table, {"new_state", "partitions_held", "__orig_class__"}),
     ):
-        assert set(vars(ours)) - set(vars(bare)) - {n for n in vars(ours) if n.startswith("_")} <= meant | set(dir(type(bare)))
+        assert set(vars(ours)) - set(vars(bare)) - {
+            n for n in vars(ours) if n.startswith("_")
+        } <= meant | set(dir(type(bare)))
         assert not meant & set(dir(bare))
 
 
 def test_faust_is_told_not_to_wonder_about_paused_partitions_s8() -> None:
     app, *_ = offline()
-    assert (app.conf.stream_processing_timeout, app.conf.stream_recovery_delay, app.conf.table_standby_replicas) == (1e9, 0.0, 0)
+    assert (
+        app.conf.stream_processing_timeout,
+        app.conf.stream_recovery_delay,
+        app.conf.table_standby_replicas,
+    ) == (1e9, 0.0, 0)
 
 
 async def test_faust_makes_no_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,14 +213,19 @@ async def test_faust_makes_no_folders(tmp_path: Path, monkeypatch: pytest.Monkey
 # with a broker
 
 
-async def test_a_transactional_changelog_does_not_hold_faust_up_s2(stack: Settings, pipeline_topics: Names, deaths: list[str]) -> None:
+async def test_a_transactional_changelog_does_not_hold_faust_up_s2(
+    stack: Settings, pipeline_topics: Names, deaths: list[str]
+) -> None:
     kafka, names = stack.kafka, pipeline_topics
     topics = raw(kafka, names)
     app, table, _ = staged(kafka, names)
     async with app_at_work(app):
         topics.produce("raw-messages", b"1", b"2", key=b"a")
         topics.produce("raw-messages", b"1", key=b"b")
-        await until(lambda: len(topics.read("sensorium-dedupe-kept-changelog")) == 3, "three changelog records")
+        await until(
+            lambda: len(topics.read("sensorium-dedupe-kept-changelog")) == 3,
+            "three changelog records",
+        )
     again, table, _ = staged(kafka, names)
     async with app_at_work(again):
         assert again.tables.recovery.active_tps == set()
@@ -210,26 +249,44 @@ async def test_an_assignment_is_complete_comes_once_and_pauses_what_lanes_read_s
     app, _, seen = staged(kafka, names)
     async with app_at_work(app):
         (first,) = told
-        assert {tp for tp in first if tp.topic == app.source} == {TP(app.source, p) for p in range(kafka.partitions)}
+        assert {tp for tp in first if tp.topic == app.source} == {
+            TP(app.source, p) for p in range(kafka.partitions)
+        }
         consumer: Any = app.consumer
         fetcher = consumer._thread._ensure_consumer()
         paused = {(tp.topic, tp.partition) for tp in fetcher.paused()}
-        assert paused >= {(topic, p) for topic in (app.source, f"{names.prefix}sensorium-dedupe-kept-changelog") for p in range(kafka.partitions)}
+        assert paused >= {
+            (topic, p)
+            for topic in (app.source, f"{names.prefix}sensorium-dedupe-kept-changelog")
+            for p in range(kafka.partitions)
+        }
         for partition in range(kafka.partitions):
             topics.produce("raw-messages", *[b"x" * 1_000] * 500, partition=partition)
-        await until(lambda: sum(len(batch.messages) for batch in seen) == 500 * kafka.partitions, "lanes read all")
+        await until(
+            lambda: sum(len(batch.messages) for batch in seen) == 500 * kafka.partitions,
+            "lanes read all",
+        )
         assert fetcher._fetcher._records == {}
 
         other, *_ = staged(kafka, names)
         async with app_at_work(other):
             await until(lambda: len(told) >= 3, "both are told of the rebalance")
             assert app.lanes is not None and other.lanes is not None
-            await until(lambda: app.lanes.assigned and other.lanes.assigned and not app.lanes.assigned & other.lanes.assigned, "each has its own")
+            await until(
+                lambda: (
+                    app.lanes.assigned
+                    and other.lanes.assigned
+                    and not app.lanes.assigned & other.lanes.assigned
+                ),
+                "each has its own",
+            )
             assert app.lanes.assigned | other.lanes.assigned == set(range(kafka.partitions))
     assert deaths == []
 
 
-async def test_kept_lanes_go_on_through_a_rebalance(stack: Settings, pipeline_topics: Names, deaths: list[str]) -> None:
+async def test_kept_lanes_go_on_through_a_rebalance(
+    stack: Settings, pipeline_topics: Names, deaths: list[str]
+) -> None:
     kafka, names = stack.kafka, pipeline_topics
     topics = raw(kafka, names)
     app, _, _ = staged(kafka, names)
@@ -237,14 +294,22 @@ async def test_kept_lanes_go_on_through_a_rebalance(stack: Settings, pipeline_to
         before = dict(lanes.open)
         other, *_ = staged(kafka, names)
         async with app_at_work(other) as others:
-            await until(lambda: others.assigned and not lanes.assigned & others.assigned, "the partitions are shared out")
+            await until(
+                lambda: others.assigned and not lanes.assigned & others.assigned,
+                "the partitions are shared out",
+            )
             assert lanes.assigned
-            assert all(lanes.open[p] is before[p] and not before[p].stopping for p in lanes.assigned)
+            assert all(
+                lanes.open[p] is before[p] and not before[p].stopping for p in lanes.assigned
+            )
             await until(lambda: lanes.ready and others.ready, "moved lanes are open")
             for partition in range(kafka.partitions):
                 topics.produce("raw-messages", b"after", partition=partition)
             logged = "sensorium-dedupe-kept-changelog"
-            await until(lambda: len(topics.read(logged, None)) == kafka.partitions, "each partition is worked on by its owner")
+            await until(
+                lambda: len(topics.read(logged, None)) == kafka.partitions,
+                "each partition is worked on by its owner",
+            )
     assert deaths == []
 
 
@@ -277,7 +342,9 @@ async def test_a_worker_that_is_given_no_assignment_ends(
     assert deaths[0] == "the group gave this worker no assignment within 0 s"
 
 
-async def test_stopping_commits_what_is_in_hand_before_it_leaves_the_group_s7(stack: Settings, pipeline_topics: Names, deaths: list[str]) -> None:
+async def test_stopping_commits_what_is_in_hand_before_it_leaves_the_group_s7(
+    stack: Settings, pipeline_topics: Names, deaths: list[str]
+) -> None:
     kafka, names = stack.kafka, pipeline_topics
     topics = raw(kafka, names)
     app, _, seen = staged(kafka, names)
@@ -292,13 +359,17 @@ async def test_stopping_commits_what_is_in_hand_before_it_leaves_the_group_s7(st
     assert deaths == []
 
 
-async def test_a_worker_name_makes_the_member_static_so_that_a_restart_is_no_rebalance(stack: Settings, pipeline_topics: Names) -> None:
+async def test_a_worker_name_makes_the_member_static_so_that_a_restart_is_no_rebalance(
+    stack: Settings, pipeline_topics: Names
+) -> None:
     app, *_ = staged(stack.kafka, pipeline_topics, "w1")
     assert app.conf.consumer_group_instance_id == f"{pipeline_topics.group('dedupe')}-w1"
     assert staged(stack.kafka, pipeline_topics)[0].conf.consumer_group_instance_id is None
 
 
-async def test_stock_faust_would_wait_for_ever_where_lanes_do_not(stack: Settings, pipeline_topics: Names) -> None:
+async def test_stock_faust_would_wait_for_ever_where_lanes_do_not(
+    stack: Settings, pipeline_topics: Names
+) -> None:
     # the last offset of a transactional changelog is a marker: recovery would wait for a record there
     topics = raw(stack.kafka, pipeline_topics)
     topics.make("marked")

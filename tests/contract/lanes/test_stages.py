@@ -63,7 +63,9 @@ def describing(here: Settings, work: Work) -> LaneApp:
 
 def described(turn: Turn[VisionJob], text: str = "Un perro") -> Forward:
     job = turn.job
-    said = enrichment("described", job.index, text=text, message_key=job.message_key, tenant_id=job.tenant_id)
+    said = enrichment(
+        "described", job.index, text=text, message_key=job.message_key, tenant_id=job.tenant_id
+    )
     return Forward((Output("enrichments", job.message_key, said),))
 
 
@@ -84,29 +86,49 @@ def said(topics: World) -> list[Enrichment]:
 
 def outcomes(topics: World) -> list[tuple[str, str]]:
     receipts = [decode(Receipt, message.value()) for message in topics.read("receipts", None)]
-    return sorted((one.outcome, one.reason) for receipt in receipts for one in lines_of(receipt) if one.outcome != "admitted")
+    return sorted(
+        (one.outcome, one.reason)
+        for receipt in receipts
+        for one in lines_of(receipt)
+        if one.outcome != "admitted"
+    )
 
 
 # dedupe
 
 
-async def test_three_hundred_records_of_nearly_the_largest_size_go_through_dedupe(here: Settings, topics: World) -> None:
+async def test_three_hundred_records_of_nearly_the_largest_size_go_through_dedupe(
+    here: Settings, topics: World
+) -> None:
     limit = here.receiver.max_body_bytes
     app = dedupe_app.create_app(here)
     async with app_at_work(app):
         for n in range(300):
-            body = {"provider": "ycloud", "provider_message_id": f"m{n}", "conversation_id": "1~2", "sender": {"id": "2"}, "text": ""}
+            body = {
+                "provider": "ycloud",
+                "provider_message_id": f"m{n}",
+                "conversation_id": "1~2",
+                "sender": {"id": "2"},
+                "text": "",
+            }
             body["text"] = "x" * (limit - len(json.dumps(body)))
             record = raw(provider_id=f"m{n}", content=json.dumps(body).encode(), endpoint_id="")
             assert len(record.body) == limit
-            topics.produce("raw-messages", encode(record), key=record.message_key.encode(), headers=headers_of())
+            topics.produce(
+                "raw-messages",
+                encode(record),
+                key=record.message_key.encode(),
+                headers=headers_of(),
+            )
         await until(lambda: outcomes(topics) == [("forwarded", "")] * 300, "all are forwarded", 150)
 
 
 # one job
 
 
-async def test_a_job_runs_and_its_answer_and_its_end_are_one_transaction(here: Settings, topics: World) -> None:
+async def test_a_job_runs_and_its_answer_and_its_end_are_one_transaction(
+    here: Settings, topics: World
+) -> None:
     async def work(turn: Turn[VisionJob]) -> Forward:
         return described(turn)
 
@@ -117,7 +139,9 @@ async def test_a_job_runs_and_its_answer_and_its_end_are_one_transaction(here: S
     assert outcomes(topics) == [("forwarded", "")] * 3
 
 
-async def test_a_record_that_is_no_job_gives_its_quarantine_and_the_word_to_its_message_in_one_transaction(here: Settings, topics: World) -> None:
+async def test_a_record_that_is_no_job_gives_its_quarantine_and_the_word_to_its_message_in_one_transaction(
+    here: Settings, topics: World
+) -> None:
     async def work(turn: Turn[VisionJob]) -> Forward:
         return described(turn)
 
@@ -128,7 +152,11 @@ async def test_a_record_that_is_no_job_gives_its_quarantine_and_the_word_to_its_
         for lane in lanes.open.values():
             produce = lane._transactions._produce
 
-            def after_the_first(*record: Any, produce: Callable[..., None] = produce, seen: list[str] = []) -> None:  # noqa: B006
+            def after_the_first(
+                *record: Any,
+                produce: Callable[..., None] = produce,
+                seen: list[str] = [],  # noqa: B006
+            ) -> None:
                 produce(*record)
                 seen.append(record[0])
                 if len(seen) == 1:  # in the middle of the transaction
@@ -143,12 +171,26 @@ async def test_a_record_that_is_no_job_gives_its_quarantine_and_the_word_to_its_
         await until(lambda: said(topics), "the message is told")
         (kept,), (told,) = read()
         record = decode(Quarantined, kept.value())
-        assert (record.value, record.reason, record.stage, record.tenant_id, kept.key()) == (b"no job", "record_undecodable", "describe", TENANT, key)
-        assert (told.kind, told.reason, told.index, told.stage, told.message_key.encode()) == ("failed", "quarantined", None, "describe", key)
+        assert (record.value, record.reason, record.stage, record.tenant_id, kept.key()) == (
+            b"no job",
+            "record_undecodable",
+            "describe",
+            TENANT,
+            key,
+        )
+        assert (told.kind, told.reason, told.index, told.stage, told.message_key.encode()) == (
+            "failed",
+            "quarantined",
+            None,
+            "describe",
+            key,
+        )
     assert outcomes(topics) == [("quarantined", "record_undecodable")]
 
 
-async def test_a_job_the_stage_raises_on_is_quarantined_and_its_message_told_which_and_others_go_on(here: Settings, topics: World) -> None:
+async def test_a_job_the_stage_raises_on_is_quarantined_and_its_message_told_which_and_others_go_on(
+    here: Settings, topics: World
+) -> None:
     async def work(turn: Turn[VisionJob]) -> Forward:
         if turn.job.index == 7:
             raise ZeroDivisionError
@@ -157,12 +199,22 @@ async def test_a_job_the_stage_raises_on_is_quarantined_and_its_message_told_whi
     async with app_at_work(describing(here, work)):
         admit(topics, job(1, index=7), job(2))
         await until(lambda: len(said(topics)) == 2, "both end")
-    assert {(one.kind, one.reason, one.index) for one in said(topics)} == {("failed", "quarantined", 7), ("described", None, 0)}
-    assert [decode(Quarantined, m.value()).detail for m in topics.read("quarantine", None)] == ["ZeroDivisionError"]
+    assert {(one.kind, one.reason, one.index) for one in said(topics)} == {
+        ("failed", "quarantined", 7),
+        ("described", None, 0),
+    }
+    assert [decode(Quarantined, m.value()).detail for m in topics.read("quarantine", None)] == [
+        "ZeroDivisionError"
+    ]
 
 
-@pytest.mark.parametrize(("text", "reason"), [("x" * (5 * 1024 * 1024), "record_too_large"), ("half \ud800 a character", "stage_error")])
-async def test_an_answer_that_cannot_be_written_ends_as_that_jobs_failure(here: Settings, topics: World, text: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("x" * (5 * 1024 * 1024), "record_too_large"), ("half \ud800 a character", "stage_error")],
+)
+async def test_an_answer_that_cannot_be_written_ends_as_that_jobs_failure(
+    here: Settings, topics: World, text: str, reason: str
+) -> None:
     async def work(turn: Turn[VisionJob]) -> Forward:
         return described(turn, text)
 
@@ -174,7 +226,9 @@ async def test_an_answer_that_cannot_be_written_ends_as_that_jobs_failure(here: 
 
 
 @pytest.mark.parametrize("size", [1_500_000, 4_100_000])
-async def test_a_job_larger_than_a_usual_changelog_record_goes_through(here: Settings, topics: World, size: int) -> None:
+async def test_a_job_larger_than_a_usual_changelog_record_goes_through(
+    here: Settings, topics: World, size: int
+) -> None:
     async def work(turn: Turn[VisionJob]) -> Forward:
         assert turn.job.filename is not None
         assert len(turn.job.filename) == size
@@ -206,7 +260,9 @@ async def test_a_stub_whose_record_is_gone_ends_in_quarantine_and_tells_its_mess
     assert (told.kind, told.reason, told.message_key.encode()) == ("failed", "quarantined", key)
 
 
-async def test_a_job_waits_as_long_as_the_world_is_in_trouble_and_its_clock_runs_over_a_restart(here: Settings, topics: World) -> None:
+async def test_a_job_waits_as_long_as_the_world_is_in_trouble_and_its_clock_runs_over_a_restart(
+    here: Settings, topics: World
+) -> None:
     waited: list[float] = []
 
     async def in_trouble(turn: Turn[VisionJob]) -> Forward:
@@ -254,7 +310,9 @@ async def test_the_end_lets_a_running_job_finish_and_leaves_one_that_takes_longe
     assert [one.index for one in said(topics)].count(0) == 1
 
 
-async def test_a_tenant_whose_every_job_fails_leaves_the_others_unharmed(here: Settings, topics: World) -> None:
+async def test_a_tenant_whose_every_job_fails_leaves_the_others_unharmed(
+    here: Settings, topics: World
+) -> None:
     before = counted("forwarded", "", "describe")
     tries = 0
 
@@ -268,6 +326,10 @@ async def test_a_tenant_whose_every_job_fails_leaves_the_others_unharmed(here: S
     async with app_at_work(describing(here, work)):
         admit(topics, *(job(n, "outage") for n in range(400)), tenant="outage")
         admit(topics, *(job(n, "well") for n in range(20)), tenant="well")
-        await until(lambda: counted("forwarded", "", "describe") == before + 20, "the other tenant's jobs end", 20)
+        await until(
+            lambda: counted("forwarded", "", "describe") == before + 20,
+            "the other tenant's jobs end",
+            20,
+        )
         assert tries < 400
     assert {one.tenant_id for one in said(topics)} == {"well"}

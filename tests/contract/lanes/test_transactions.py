@@ -31,7 +31,9 @@ def opened(world: World, partition: int = 0) -> PartitionTransactions:
 
 def dangling(world: World, name: str, value: bytes = b"never committed") -> Producer:
     """A producer of the lane's id that stands in the middle of a transaction whose records are on the broker."""
-    producer = Producer(transactional_producer_config(world.kafka, world.identity().transactional_id))
+    producer = Producer(
+        transactional_producer_config(world.kafka, world.identity().transactional_id)
+    )
     producer.init_transactions(SECONDS)
     producer.begin_transaction()
     producer.produce(world.topic(name), value, partition=0)
@@ -58,7 +60,9 @@ def test_a_transaction_without_offset_leaves_the_position_where_it_is(world: Wor
     assert (world.position(), world.values("out")) == (5, [b"out"])
 
 
-def test_nothing_of_a_transaction_that_fails_half_way_is_seen_and_the_offset_stays(world: World) -> None:
+def test_nothing_of_a_transaction_that_fails_half_way_is_seen_and_the_offset_stays(
+    world: World,
+) -> None:
     mine = opened(world)
     too_large = write(world.topic("out"), b"x" * (5 * 1024 * 1024))
     with pytest.raises(KafkaException) as raised:
@@ -68,10 +72,13 @@ def test_nothing_of_a_transaction_that_fails_half_way_is_seen_and_the_offset_sta
     assert (world.values("out"), world.values("log"), world.position()) == ([b"next owner"], [], 1)
 
 
-def test_a_transaction_larger_than_the_producers_queue_waits_for_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transaction_larger_than_the_producers_queue_waits_for_room(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = {"queue.buffering.max.kbytes": 1_024}
     monkeypatch.setattr(
-        "streams.lanes.transactions.transactional_producer_config", lambda settings, name: transactional_producer_config(settings, name) | small
+        "streams.lanes.transactions.transactional_producer_config",
+        lambda settings, name: transactional_producer_config(settings, name) | small,
     )
     values = [b"%06d" % n + b"x" * 100_000 for n in range(100)]
     opened(world).commit(Transaction([write(world.topic("out"), value) for value in values]))
@@ -82,11 +89,19 @@ def test_the_key_chooses_the_partition_as_java_clients_do(world: World) -> None:
     # the keys and hashes of UtilsTest in Apache Kafka
     wide = World(world.kafka, f"{world.name}-wide", partitions=3)
     wide.make("in", "log", "out", "receipts")
-    keys = [b"21", b"foobar", b"a-little-bit-long-string", b"a-little-bit-longer-string", b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8"]
+    keys = [
+        b"21",
+        b"foobar",
+        b"a-little-bit-long-string",
+        b"a-little-bit-longer-string",
+        b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
+    ]
     java = [-973932308, -790332482, -985981536, -1486304829, -58897971]
     opened(wide).commit(Transaction([write(wide.topic("out"), b"", key, -1) for key in keys]))
     partitions = {message.key(): message.partition() for message in wide.read("out", None)}
-    assert partitions == {key: (hashed & 0x7FFFFFFF) % 3 for key, hashed in zip(keys, java, strict=True)}
+    assert partitions == {
+        key: (hashed & 0x7FFFFFFF) % 3 for key, hashed in zip(keys, java, strict=True)
+    }
 
 
 # who owns it
@@ -109,7 +124,9 @@ def test_lanes_of_other_partitions_are_not_fenced(world: World) -> None:
     assert world.position() == 1
 
 
-def test_the_group_of_an_unsubscribed_consumer_may_commit_while_the_group_lives(world: World) -> None:
+def test_the_group_of_an_unsubscribed_consumer_may_commit_while_the_group_lives(
+    world: World,
+) -> None:
     world.produce("in", b"1")
     member = Consumer(reader_config(world.kafka, world.group))
     try:
@@ -132,7 +149,9 @@ def test_opening_ends_what_a_former_owner_left_open(world: World) -> None:
     del left
 
 
-def test_fencing_an_id_lets_readers_go_on_long_before_the_transaction_times_out(world: World) -> None:
+def test_fencing_an_id_lets_readers_go_on_long_before_the_transaction_times_out(
+    world: World,
+) -> None:
     left = dangling(world, "out")
     world.produce("out", b"a neighbour's")
     assert world.values("out") == []
@@ -151,7 +170,9 @@ def test_a_fence_gives_up_in_time_when_no_broker_answers() -> None:
     assert time.monotonic() - began < 4
 
 
-def test_a_partition_that_was_given_away_before_it_was_fenced_is_left_to_its_owner(world: World) -> None:
+def test_a_partition_that_was_given_away_before_it_was_fenced_is_left_to_its_owner(
+    world: World,
+) -> None:
     owner = opened(world)
     late = world.transactions()
     late.abandon()
@@ -186,7 +207,9 @@ def test_what_was_never_committed_is_not_loaded_and_does_not_hold_the_load_up(wo
 def test_a_large_changelog_is_loaded_whole(world: World) -> None:
     mine = opened(world)
     for part in range(5):
-        mine.commit(Transaction([], [(b"%d-%d" % (part, n), b"x" * 100) for n in range(5_000)], part))
+        mine.commit(
+            Transaction([], [(b"%d-%d" % (part, n), b"x" * 100) for n in range(5_000)], part)
+        )
     state = KeptValues()
     world.transactions().open(state)
     assert len(state) == 25_000
@@ -197,16 +220,23 @@ def test_an_empty_table_without_offset_begins_at_the_beginning(world: World) -> 
 
 
 def test_a_table_with_contents_and_no_offset_is_never_read_from_zero(world: World) -> None:
-    producer = Producer(transactional_producer_config(world.kafka, world.identity().transactional_id))
+    producer = Producer(
+        transactional_producer_config(world.kafka, world.identity().transactional_id)
+    )
     producer.init_transactions(SECONDS)
     producer.begin_transaction()
     producer.produce(world.topic("log"), b"1", b"a", 0)
     producer.commit_transaction(SECONDS)
-    with pytest.raises(OffsetMissing, match=r"holds 1 records but group .*-sensorium-test has no committed offset .* Restore the offset, or delete"):
+    with pytest.raises(
+        OffsetMissing,
+        match=r"holds 1 records but group .*-sensorium-test has no committed offset .* Restore the offset, or delete",
+    ):
         opened(world)
 
 
-def test_an_error_about_the_offset_is_not_taken_for_no_offset(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_about_the_offset_is_not_taken_for_no_offset(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers = [KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT), None]
 
     class Answer:
@@ -246,7 +276,9 @@ async def test_an_offset_beyond_the_end_stops_the_lane(world: World) -> None:
         await asyncio.wait_for(world.lane(Reading()).run(), SECONDS)
 
 
-async def test_a_source_topic_that_goes_away_stops_the_lane_instead_of_a_silent_standstill(world: World) -> None:
+async def test_a_source_topic_that_goes_away_stops_the_lane_instead_of_a_silent_standstill(
+    world: World,
+) -> None:
     async with at_work(world.lane(Reading())) as task:
         world.delete("in")
         done, _ = await asyncio.wait([task], timeout=90)
@@ -286,13 +318,25 @@ class Given:
 
 async def test_an_error_between_records_loses_none_of_those_behind_it(world: World) -> None:
     lane = world.lane(Still())
-    lane.source = Source(Given(0), Given(1), Given(code=KafkaError._TRANSPORT), Given(2), Given(9, KafkaError._PARTITION_EOF), Given(3))  # type: ignore[assignment]
+    lane.source = Source(
+        Given(0),
+        Given(1),
+        Given(code=KafkaError._TRANSPORT),
+        Given(2),
+        Given(9, KafkaError._PARTITION_EOF),
+        Given(3),
+    )  # type: ignore[assignment]
     assert [message.offset() for message in await lane.fetch()] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
     "code",
-    [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART],
+    [
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    ],
 )
 async def test_an_error_that_does_not_pass_by_itself_ends_the_lane(world: World, code: int) -> None:
     lane = world.lane(Still())
@@ -328,11 +372,20 @@ async def test_transaction_markers_are_not_counted_as_lag(world: World) -> None:
     [
         ("sensorium-dedupe", "raw-messages", "sensorium-dedupe-raw-messages-3"),
         ("x-sensorium-dedupe", "x-raw-messages", "x-sensorium-dedupe-raw-messages-3"),
-        ("my-sensorium-x-sensorium-dedupe", "my-sensorium-x-raw-messages", "my-sensorium-x-sensorium-dedupe-raw-messages-3"),
+        (
+            "my-sensorium-x-sensorium-dedupe",
+            "my-sensorium-x-raw-messages",
+            "my-sensorium-x-sensorium-dedupe-raw-messages-3",
+        ),
     ],
 )
-def test_the_transactional_id_names_the_partition_and_the_namespace_once(group: str, source: str, transactional_id: str) -> None:
-    assert LaneIdentity("dedupe", group, source, "log", "receipts", 3).transactional_id == transactional_id
+def test_the_transactional_id_names_the_partition_and_the_namespace_once(
+    group: str, source: str, transactional_id: str
+) -> None:
+    assert (
+        LaneIdentity("dedupe", group, source, "log", "receipts", 3).transactional_id
+        == transactional_id
+    )
 
 
 async def test_a_lane_that_cannot_open_ends_with_what_hinders_it(world: World) -> None:
@@ -345,7 +398,9 @@ async def test_a_lane_that_cannot_open_ends_with_what_hinders_it(world: World) -
             pass
 
 
-async def test_a_commit_that_does_not_come_back_ends_the_lane(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_commit_that_does_not_come_back_ends_the_lane(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     release = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -372,7 +427,9 @@ def test_reading_from_a_position_gives_that_record_first(world: World) -> None:
         found: list[bytes | None] = []
         while len(found) < 2:
             assert time.monotonic() < deadline
-            found += [message.value() for message in consumer.consume(10, 0.1) if message.error() is None]
+            found += [
+                message.value() for message in consumer.consume(10, 0.1) if message.error() is None
+            ]
         assert found == [b"1", b"2"]
     finally:
         consumer.close()
