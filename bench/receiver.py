@@ -30,6 +30,7 @@ from streams.local.parts import program
 from streams.local.parts import run as run_program
 from streams.local.ports import free_port
 from streams.roles.http import serve_until_told
+from streams.roles.port_claims import installation_of
 from streams.settings import read_settings
 
 ROUNDS = 3
@@ -202,6 +203,7 @@ async def _serve(settings: Settings) -> None:
         app,
         wanted.host,
         wanted.port,
+        installation=installation_of(settings.namespace, settings.secrets.key),
         draining=app.drain,
         drain_seconds=wanted.drain_seconds,
         http=http,

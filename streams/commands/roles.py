@@ -11,9 +11,11 @@ import structlog
 from schemas.settings import Settings
 from schemas.topics import STAGES
 from streams.roles.logs import configure_logs
+from streams.roles.port_claims import PortTaken
 from streams.settings import SettingsError, read_settings
 
 EXIT_TROUBLE = 70
+_PORT_SETTING = {"receive": "SENSORIUM_RECEIVER__PORT", "console": "SENSORIUM_CONSOLE__PORT"}
 
 
 def _settings(role: str) -> Settings:
@@ -40,6 +42,9 @@ def _run(role: str, module: str) -> None:
             runner.run(to_the_end())
     except KeyboardInterrupt:
         pass
+    except PortTaken as taken:
+        structlog.get_logger().error("port_taken", error=str(taken), setting=_PORT_SETTING[role])
+        sys.exit(EXIT_TROUBLE)
     except Exception as error:
         structlog.get_logger().exception("role_ends", error=f"{type(error).__name__}: {error}")
         sys.exit(EXIT_TROUBLE)

@@ -7,18 +7,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import msgspec
 
 from schemas.settings import Settings
-from streams.local.home import Home, read, secrets_of, write, write_text
+from streams.local.home import Home, Secrets, read, secrets_of, write, write_text
 from streams.local.parts import Say, locked
-from streams.local.ports import ports_of
+from streams.local.ports import MUST_STAY, Ports, ports_of
 from streams.local.processes import LocalError, Process, end, start, wait_for
 from streams.local.supervisor import SUPERVISOR, Running, Supervisor, declared_in, running_in
 from streams.local.topology import PORTS, Declared, local_settings, roles, servers
-from streams.settings import to_environment
+from streams.roles.port_claims import installation_of
+from streams.settings import PREFIX, to_environment
 
 READY_SECONDS = 90.0
 _RESTARTS = 3
@@ -46,9 +48,11 @@ def up(
     With `owner`, the pid of a process, all of it ends when that process does. Raises LocalError and SettingsError.
     """
     home.make()
-    with locked(home.run / "up.lock"):
+    with locked(home.run / "up.lock"), ExitStack() as until_bound:
         secrets = secrets_of(home)
-        ports = ports_of(home, list(PORTS), held=_held_ports(home), anywhere=ports_anywhere)
+        claimed = _claimed_ports(home, environment, secrets, anywhere=ports_anywhere)
+        until_bound.callback(claimed.release)
+        ports = claimed.number
         settings = local_settings(environment, ports, secrets)
         before = {(row.name, row.pid) for row in status(home)}
         wanted_servers = list(servers(home, settings, ports, secrets, say))
@@ -68,14 +72,42 @@ def up(
         return Up(settings, status(home), any(role.name == "stand-in" for role in wanted_roles))
 
 
-def _held_ports(home: Home) -> frozenset[str]:
-    """Names of the ports that our own living processes listen on."""
-    alive = {row.name for row in running_in(home) if _alive(row)}
-    names = {"receive": "receiver", "stand-in": "stand_in"}
-    return frozenset(
-        {names.get(name, name) for name in alive}
-        | ({"kafka_controller"} if "kafka" in alive else set())
+def _claimed_ports(
+    home: Home, environment: Mapping[str, str], secrets: Secrets, *, anywhere: bool
+) -> Ports:
+    """The ports, claimed until the processes that listen on them run, so that two `up` at the same time share none."""
+    given = {
+        name: int(value)
+        for name, setting in MUST_STAY.items()
+        if (value := environment.get(setting, "")).isdecimal()
+    }
+    installation = installation_of(
+        environment.get(f"{PREFIX}NAMESPACE", ""),
+        environment.get(f"{PREFIX}SECRETS__KEY", "") or secrets.key,
     )
+    return ports_of(
+        home,
+        list(PORTS),
+        installation=installation,
+        given=given,
+        held=_held_ports(home),
+        anywhere=anywhere,
+    )
+
+
+def _held_ports(home: Home) -> dict[str, int]:
+    """The ports that our own living processes listen on, by name."""
+    names = {"receive": "receiver", "stand-in": "stand_in"}
+    held = {
+        names.get(row.name, row.name): row.port
+        for row in running_in(home)
+        if row.port is not None and _alive(row)
+    }
+    if "kafka" in held and (
+        controller := read(home.run / "ports.json", {}).get("kafka_controller")
+    ):
+        held["kafka_controller"] = controller
+    return held
 
 
 def _living_roles(home: Home) -> list[Declared]:

@@ -1,10 +1,13 @@
 """Ports on 127.0.0.1: the preferred ones where they are free, and the same ones again at the next start."""
 
 import random
-import socket
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 
 from streams.local.home import Home, read, write
+from streams.local.processes import LocalError
+from streams.roles.port_claims import Installation, PortClaim, PortTaken, claim_port, is_free
 
 PREFERRED: Mapping[str, int] = {
     "receiver": 8080,
@@ -16,24 +19,85 @@ PREFERRED: Mapping[str, int] = {
     "stand_in": 19096,
     "demo_media": 19097,
 }
+MUST_STAY: Mapping[str, str] = {
+    "receiver": "SENSORIUM_RECEIVER__PORT",
+    "console": "SENSORIUM_CONSOLE__PORT",
+}
+"""Ports that people outside know, with the setting that chooses them: they never move silently."""
 _FREE = range(20_000, 32_000)
 """Below the ports that the kernel gives to outgoing connections, so that none of those takes ours before its server is up."""
 
 
 def ports_of(
-    home: Home, names: list[str], *, held: frozenset[str], anywhere: bool = False
-) -> dict[str, int]:
-    """A port for every name. Those in `held` are kept whatever listens there: it is our own process. `anywhere` ignores the preferred ones."""
+    home: Home,
+    names: list[str],
+    *,
+    installation: Installation,
+    given: Mapping[str, int] = {},
+    held: Mapping[str, int] = {},
+    anywhere: bool = False,
+) -> "Ports":
+    """Chooses and claims a port for every name.
+
+    `given` are ports that a setting names. `held` are the ports that our own processes listen on: they are kept.
+    `anywhere` ignores the preferred ports. Raises LocalError if a given port, or one of MUST_STAY that was chosen
+    before, is taken: others know its address.
+    """
     file = home.run / "ports.json"
     known: dict[str, int] = read(file, {})
-    chosen: dict[str, int] = {}
-    for name in names:
-        wanted = known.get(name) or (None if anywhere else PREFERRED.get(name))
-        others = {port for other, port in (known | chosen).items() if other != name}
-        keep = wanted is not None and (name in held or (wanted not in others and is_free(wanted)))
-        chosen[name] = wanted if keep and wanted is not None else free_port(others)
-    write(file, known | chosen)
-    return chosen
+    ports = Ports({}, [])
+    try:
+        for name in names:
+            wanted = given.get(name) or known.get(name)
+            stays = name in given or (name in known and name in MUST_STAY)
+            if wanted is None and not anywhere:
+                wanted = PREFERRED.get(name)
+            others = {port for other, port in (known | ports.number).items() if other != name}
+            ours = wanted is not None and held.get(name) == wanted
+            if wanted is None or (wanted in others and not ours and not stays):
+                ports.add_free(name, installation, others)
+                continue
+            try:
+                ports.add(name, wanted, installation, ours=ours)
+            except PortTaken as taken:
+                if stays:
+                    raise LocalError(must_stay(name, taken)) from None
+                ports.add_free(name, installation, others)
+        write(file, known | ports.number)
+    except BaseException:
+        ports.release()
+        raise
+    return ports
+
+
+def must_stay(name: str, taken: PortTaken) -> str:
+    return (
+        f"{name}: {taken}. Its address does not move by itself, because others know it: "
+        f"end what listens there, or set {MUST_STAY[name]} to another port"
+    )
+
+
+@dataclass
+class Ports:
+    """The chosen ports by name, claimed until `release`."""
+
+    number: dict[str, int]
+    claims: list[PortClaim]
+
+    def add(self, name: str, port: int, installation: Installation, *, ours: bool = False) -> None:
+        """Raises PortTaken."""
+        self.claims.append(claim_port(port, installation, ours=ours))
+        self.number[name] = port
+
+    def add_free(self, name: str, installation: Installation, besides: set[int]) -> None:
+        while True:
+            with suppress(PortTaken):
+                return self.add(name, free_port(besides), installation)
+
+    def release(self) -> None:
+        for claim in self.claims:
+            claim.release()
+        self.claims.clear()
 
 
 def known_port(home: Home, name: str) -> int:
@@ -47,15 +111,3 @@ def free_port(besides: set[int]) -> int:
         port = random.choice(_FREE)
         if port not in besides and is_free(port):
             return port
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as listener:
-        listener.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as servers do: a connection in TIME_WAIT holds nothing
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -18,6 +18,7 @@ from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.roles.http import serve_until_told
+from streams.roles.port_claims import installation_of
 
 DRAIN_SECONDS = 10.0
 
@@ -63,7 +64,12 @@ async def run(settings: Settings) -> None:
         await changes.start()
         try:
             await serve_until_told(
-                app, wanted.host, wanted.port, draining=changes.end, drain_seconds=DRAIN_SECONDS
+                app,
+                wanted.host,
+                wanted.port,
+                installation=installation_of(settings.namespace, settings.secrets.key),
+                draining=changes.end,
+                drain_seconds=DRAIN_SECONDS,
             )
         finally:
             await changes.stop()

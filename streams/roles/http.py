@@ -15,6 +15,8 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from streams.roles.port_claims import Installation, PortTaken, claim_port
+
 log = structlog.get_logger()
 
 DRAIN_NOTICE_SECONDS = 0.5
@@ -50,14 +52,23 @@ class RoleServer(uvicorn.Server):
                 connection.cycle.keep_alive = False
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Shared with others of the same role on this machine (SO_REUSEPORT): one can be replaced while another answers."""
+def listening_socket(host: str, port: int, installation: Installation) -> socket.socket:
+    """A socket that the other processes of this installation may share (SO_REUSEPORT), so that one of them can be
+    replaced while another answers. Raises PortTaken if the port is not this installation's.
+
+    The claim is never released: it ends with the process, as the socket does.
+    """
+    claim_port(port, installation, host=host)
     listening = socket.socket(
         socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM
     )
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listening.bind((host, port))
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}") from error
     listening.listen(2048)
     listening.setblocking(False)
     return listening
@@ -85,6 +96,7 @@ async def serve_until_told(
     host: str,
     port: int,
     *,
+    installation: Installation,
     draining: Callable[[], None],
     drain_seconds: float,
     **options: Any,
@@ -109,7 +121,7 @@ async def serve_until_told(
         timeout_graceful_shutdown=math.ceil(drain_seconds),
         **{"http": HttpToolsProtocol} | options,
     )
-    server, listening = RoleServer(config), listening_socket(host, port)
+    server, listening = RoleServer(config), listening_socket(host, port, installation)
     log.info("http_listens", host=host, port=port)
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

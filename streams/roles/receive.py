@@ -15,6 +15,7 @@ from storage.kafka.delivery import AcknowledgedProducer
 from storage.postgres.directory import Directory
 from storage.postgres.vault import Vault
 from streams.roles.http import serve_until_told
+from streams.roles.port_claims import installation_of
 
 CHECK_SECONDS = 2.0
 MAX_OPEN_FILES = 16_384
@@ -46,6 +47,7 @@ async def run(settings: Settings) -> None:
             app,
             wanted.host,
             wanted.port,
+            installation=installation_of(settings.namespace, settings.secrets.key),
             draining=app.drain,
             drain_seconds=wanted.drain_seconds,
             http=protocol,

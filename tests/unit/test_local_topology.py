@@ -1,10 +1,14 @@
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from streams.local.home import Secrets, home_at
+from streams.local.home import Home, Secrets, home_at
 from streams.local.ports import PREFERRED, free_port, is_free, ports_of
+from streams.local.processes import LocalError
 from streams.local.topology import PORTS, local_settings, roles, servers, stand_in_url
 from streams.settings import SettingsError, to_environment
 
@@ -149,31 +153,78 @@ def test_a_taken_port_is_replaced_by_a_free_one_and_kept_from_then_on(
 ) -> None:
     home = home_at(tmp_path)
     home.make()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with listening() as port:
         monkeypatch.setattr("streams.local.ports.PREFERRED", {"kafka": port})
-        chosen = ports_of(home, ["kafka"], held=frozenset())
+        chosen = chosen_ports(home, ["kafka"])
         assert chosen["kafka"] != port
-    assert ports_of(home, ["kafka"], held=frozenset()) == chosen
+    assert chosen_ports(home, ["kafka"]) == chosen
 
 
 def test_a_port_that_our_own_process_listens_on_is_kept(tmp_path: Path) -> None:
     home = home_at(tmp_path)
     home.make()
-    chosen = ports_of(home, ["kafka"], held=frozenset(), anywhere=True)
-    with socket.socket() as ours:
-        ours.bind(("127.0.0.1", chosen["kafka"]))
-        ours.listen()
-        assert ports_of(home, ["kafka"], held=frozenset({"kafka"})) == chosen
-        assert ports_of(home, ["kafka"], held=frozenset()) != chosen
+    chosen = chosen_ports(home, ["kafka"], anywhere=True)
+    with listening(chosen["kafka"]):
+        assert chosen_ports(home, ["kafka"], held=chosen) == chosen
+        assert chosen_ports(home, ["kafka"]) != chosen
 
 
 def test_no_two_names_get_the_same_port(tmp_path: Path) -> None:
     home = home_at(tmp_path)
     home.make()
-    chosen = ports_of(home, list(PORTS), held=frozenset(), anywhere=True)
+    chosen = chosen_ports(home, list(PORTS), anywhere=True)
     assert len(set(chosen.values())) == len(PORTS)
     assert not set(chosen.values()) & set(PREFERRED.values())
     assert is_free(free_port(set(chosen.values())))
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [("receiver", "SENSORIUM_RECEIVER__PORT"), ("console", "SENSORIUM_CONSOLE__PORT")],
+)
+def test_an_address_that_others_know_does_not_move_when_its_port_is_taken(
+    tmp_path: Path, name: str, setting: str
+) -> None:
+    home = home_at(tmp_path)
+    home.make()
+    chosen = chosen_ports(home, [name], anywhere=True)
+    with listening(chosen[name]), pytest.raises(LocalError, match=setting):
+        chosen_ports(home, [name])
+    assert chosen_ports(home, [name]) == chosen
+
+
+def test_a_port_that_a_setting_names_is_taken_or_refused_but_never_replaced(tmp_path: Path) -> None:
+    home = home_at(tmp_path)
+    home.make()
+    port = free_port(set())
+    assert chosen_ports(home, ["receiver"], given={"receiver": port}) == {"receiver": port}
+    with listening(port), pytest.raises(LocalError, match="SENSORIUM_RECEIVER__PORT"):
+        chosen_ports(home, ["receiver"], given={"receiver": port})
+
+
+def test_two_installations_that_start_together_share_no_port(tmp_path: Path) -> None:
+    first, second = home_at(tmp_path / "first"), home_at(tmp_path / "second")
+    first.make()
+    second.make()
+    ports = ports_of(first, list(PORTS), installation=frozenset({"first"}))
+    try:
+        others = ports_of(second, list(PORTS), installation=frozenset({"second"}))
+        others.release()
+        assert set(ports.number.values()).isdisjoint(others.number.values())
+    finally:
+        ports.release()
+
+
+def chosen_ports(home: Home, names: list[str], **more: Any) -> dict[str, int]:
+    ports = ports_of(home, names, installation=frozenset({"ours"}), **more)
+    ports.release()
+    return ports.number
+
+
+@contextmanager
+def listening(port: int = 0) -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        yield listener.getsockname()[1]

@@ -1,0 +1,129 @@
+"""Keeps a TCP port for the processes of one installation.
+
+HTTP roles bind with SO_REUSEPORT, so that one process can replace another without refusing a request. The kernel lets
+any two processes of one user share a port in that way, also those of two installations, and then each gets a part of
+the other's requests. So a process claims a port before it binds: it holds a shared lock on a small file that names the
+installation. Processes of the same installation share the claim; every other process is refused.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+Installation = frozenset[str]
+"""One digest per live secrets key. Two processes belong together if they have one in common."""
+
+_WAIT_SECONDS = 2.0
+_POLL_SECONDS = 0.02
+_LARGEST_NOTE_BYTES = 65_536
+
+
+class PortTaken(Exception):
+    """The port is in use. The text says by what, and is meant for a person."""
+
+
+def installation_of(namespace: str, secrets_key: str) -> Installation:
+    """What two processes of one pipeline have in common, also while the secrets key is rotated."""
+    keys = filter(None, (key.strip() for key in secrets_key.split(",")))
+    return frozenset(
+        hashlib.sha256(f"port-claim\0{namespace}\0{key}".encode()).hexdigest()[:32] for key in keys
+    )
+
+
+class PortClaim:
+    """Held until `release` or the end of the process."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def claim_port(
+    port: int, installation: Iterable[str], *, host: str = "127.0.0.1", ours: bool = False
+) -> PortClaim:
+    """Claims the port for the installation. `ours` says that what listens there is known to be ours.
+
+    Raises PortTaken if another installation claims the port or another program listens on it.
+
+    1. Take the lock alone, if no process holds it: note our installation, and look for programs that know no claims.
+    2. Share the lock. Between 1 and 2 another process may have noted its own installation.
+    3. Read the note: it must name our installation.
+    """
+    wanted = frozenset(installation)
+    descriptor = os.open(
+        _file_of(port), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+    )
+    try:
+        if _locked(descriptor, fcntl.LOCK_EX):  # 1
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, "\n".join(sorted(wanted)).encode(), 0)
+            if not ours and not is_free(port, host):
+                raise PortTaken(f"another program listens on port {port}")
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while not _locked(descriptor, fcntl.LOCK_SH):  # 2
+            if time.monotonic() > deadline:
+                raise PortTaken(f"another process is claiming port {port}")
+            time.sleep(_POLL_SECONDS)
+        noted = os.pread(descriptor, _LARGEST_NOTE_BYTES, 0).decode(errors="replace").split("\n")
+        if wanted.isdisjoint(noted):  # 3
+            raise PortTaken(f"port {port} belongs to another installation of Sensorium")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return PortClaim(descriptor)
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """True if no program listens on the port, whether it would share it or not."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers do: a connection in TIME_WAIT does not keep a port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+    return True
+
+
+def _locked(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _file_of(port: int) -> Path:
+    """One file per port and network namespace, in a folder that only this user can write to.
+
+    Another user cannot share our port at all: the kernel refuses SO_REUSEPORT across users.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    parent = Path(runtime) if runtime and Path(runtime).is_dir() else Path(tempfile.gettempdir())
+    folder = parent / f"sensorium-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077 or folder.is_symlink():
+        raise PortTaken(f"{folder} must be a folder of mode 0700 that belongs to this user")
+    return folder / f"{_network()}-{port}"
+
+
+def _network() -> int:
+    """The network namespace: the same port of two containers is not the same port."""
+    try:
+        return Path("/proc/self/ns/net").stat().st_ino
+    except OSError:  # not Linux
+        return 0
