@@ -46,9 +46,21 @@ class Home(NamedTuple):
         return self.run / "supervisor.json"
 
     def make(self) -> None:
-        for folder in (self.folder, self.data, self.logs, self.run):
+        """Makes the folders, closed to other users: they hold raw messages, media and secrets.
+
+        PostgreSQL runs as a user of its own where this runs as root. So two folders may be passed through, but not read.
+        """
+        for folder, mode in (
+            (self.folder, 0o711),
+            (self.data, 0o711),
+            (self.logs, 0o700),
+            (self.run, 0o700),
+        ):
             folder.mkdir(parents=True, exist_ok=True)
-        self.run.chmod(0o700)
+            folder.chmod(mode)
+        for server in ("kafka", "objects"):
+            (self.data / server).mkdir(mode=0o700, exist_ok=True)
+            (self.data / server).chmod(0o700)
 
     def mark(self, name: str) -> str:
         """What tells a process of this installation from every other (processes.MARK)."""

@@ -8,6 +8,7 @@ import subprocess
 import uuid
 from pathlib import Path
 
+from streams.local.home import write_text
 from streams.local.parts import Say, part, program, run
 from streams.local.processes import LocalError
 
@@ -133,8 +134,8 @@ def prepare(data: Path, *, port: int, controller_port: int, say: Say) -> list[st
     libraries = jars(say)
     data.mkdir(parents=True, exist_ok=True)
     properties, logging = data.with_name("kafka.properties"), data.with_name("kafka-log4j2.yaml")
-    properties.write_text(PROPERTIES.format(port=port, controller_port=controller_port, data=data))
-    logging.write_text(LOGGING)
+    write_text(properties, PROPERTIES.format(port=port, controller_port=controller_port, data=data))
+    write_text(logging, LOGGING)
     command = [
         java(),
         "-Xms128m",

@@ -82,8 +82,8 @@ def prepare(data: Path, *, port: int, access_key: str, secret_key: str, say: Say
         )
     # neither name may be a prefix of the other, nor lie inside it
     files, versions = data.with_name("gateway-files"), data.with_name("versions-of-gateway")
-    files.mkdir(parents=True, exist_ok=True)
-    versions.mkdir(parents=True, exist_ok=True)
+    for folder in (files, versions):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Store(
         [binary, "--port", address, "posix", "--versioning-dir", str(versions), str(files)],
         {"ROOT_ACCESS_KEY": access_key, "ROOT_SECRET_KEY": secret_key},

@@ -49,7 +49,7 @@ def start(
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
-    with log.open("ab") as output:
+    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
         try:
             child = subprocess.Popen(
                 argv,
@@ -59,6 +59,7 @@ def start(
                 start_new_session=True,
                 env={**environment, MARK: mark},
                 cwd=folder,
+                umask=0o077,  # what it writes holds messages, media or secrets
             )
         except OSError as error:
             raise LocalError(f"cannot start {argv[0]}: {error.strerror}") from None

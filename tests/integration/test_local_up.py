@@ -98,3 +98,19 @@ def test_the_files_that_hold_secrets_are_for_their_owner_only(home: Home) -> Non
 def up_port(home: Home) -> str:
     lines = dict(line.split("=", 1) for line in home.environment_file.read_text().splitlines())
     return lines["SENSORIUM_RECEIVER__PORT"]
+
+
+def test_another_user_of_the_machine_can_read_no_message_and_no_file(home: Home) -> None:
+    bring_up(home)
+    open_to_others = [
+        path
+        for path in home.folder.rglob("*")
+        if not path.is_symlink() and path.stat().st_mode & 0o006 and reachable_by_others(path, home)
+    ]
+    assert open_to_others == []
+
+
+def reachable_by_others(path: Path, home: Home) -> bool:
+    """True if every folder between the home and the path may be passed through by anybody."""
+    between = [folder for folder in path.parents if folder.is_relative_to(home.folder)]
+    return all(folder.stat().st_mode & 0o001 for folder in between)
