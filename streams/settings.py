@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -102,11 +102,12 @@ def _check(settings: Settings) -> None:
         )
 
 
-def to_environment(settings: Settings) -> dict[str, str]:
-    """Every setting in force under its full name: what `up` writes into var/sensorium.env."""
+def to_environment(settings: Settings, parts: Container[str] | None = None) -> dict[str, str]:
+    """Every setting in force under its full name, or those of some parts (`kafka`, `namespace`, …) only."""
     return {
         f"{PREFIX}{'__'.join(path).upper()}": str(value).lower()
         if isinstance(value, bool)
         else str(value)
         for path, value in _leaves(settings, ())
+        if parts is None or path[0] in parts
     }

@@ -21,6 +21,7 @@ from schemas.settings import Secret, Settings
 from schemas.topics import STAGES, Names
 from streams.local.ports import free_port
 from streams.local.samples import Sample, deliver
+from streams.roles.needs import environment_of
 from streams.settings import to_environment
 
 READY_SECONDS = 60.0
@@ -103,7 +104,10 @@ class Pipeline:
         plain = {
             key: value for key, value in os.environ.items() if not key.startswith("SENSORIUM_")
         }
-        return plain | to_environment(msgspec.structs.replace(self.settings, worker=worker))
+        settings = msgspec.structs.replace(self.settings, worker=worker)
+        # A role gets what it reads and nothing else, as under `up`; a command gets everything.
+        own = environment_of(" ".join(ROLES[role]), settings) if role in ROLES else None
+        return plain | (own or to_environment(settings))
 
     def start(self, name: str, failpoint: str = "", more: Mapping[str, str] = {}) -> None:
         """`failpoint`: see storage/failpoints.py; `more` is added to its environment."""

@@ -12,7 +12,8 @@ from schemas.settings import Settings
 from streams.local import kafka, objects, postgres
 from streams.local.home import Home, Secrets
 from streams.local.parts import Say
-from streams.settings import PREFIX, read_settings, to_environment
+from streams.roles.needs import environment_of
+from streams.settings import PREFIX, read_settings
 
 STAGES = ("dedupe", "store_media", "describe", "transcribe", "assemble")
 SERVERS = ("kafka", "postgres", "objects")
@@ -30,12 +31,6 @@ PORTS = (
 )
 
 _STAND_IN_KEY = "stand-in"
-_READ_BY: Mapping[str, tuple[str, ...]] = {
-    "RECEIVER__": ("receive",),
-    "CONSOLE__": ("console",),
-    "OPENAI__": ("describe", "transcribe", "stand-in"),
-}
-"""Settings that touch some processes only: another value restarts just those. Every other setting touches all roles."""
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,11 +212,12 @@ def _role(
     worker = msgspec.structs.replace(
         settings.worker, name=f"{name}-1", metrics_port=metrics_port, metrics_host="127.0.0.1"
     )
-    environment = to_environment(msgspec.structs.replace(settings, worker=worker))
+    role = " ".join(words[:2]) if words[0] == "stream" else words[0]
+    environment = environment_of(role, msgspec.structs.replace(settings, worker=worker))
     url = f"http://127.0.0.1:{port}"
     declared = Declared(
         name=name,
-        role=" ".join(words[:2]) if words[0] == "stream" else words[0],
+        role=role,
         argv=(sys.executable, "-m", "streams.commands.main", *words),
         environment={**environment, "PYTHONUNBUFFERED": "1"},
         port=port,
@@ -235,16 +231,9 @@ def _role(
 
 
 def _fingerprinted(declared: Declared, *more: str) -> Declared:
-    touching = {
-        name: value for name, value in declared.environment.items() if _touches(name, declared.name)
-    }
-    words = msgspec.json.encode([declared.argv, sorted(touching.items()), *more])
+    """A role holds only the settings that it reads, so another value restarts just those that it concerns."""
+    words = msgspec.json.encode([declared.argv, sorted(declared.environment.items()), *more])
     return msgspec.structs.replace(declared, fingerprint=hashlib.sha256(words).hexdigest()[:16])
-
-
-def _touches(setting: str, name: str) -> bool:
-    readers = (readers for part, readers in _READ_BY.items() if setting.startswith(PREFIX + part))
-    return name in next(readers, (name,))
 
 
 def _release() -> str:
