@@ -28,6 +28,7 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
 
 class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     dsn: Secret = Secret("postgresql://sensorium@127.0.0.1:5432/sensorium")
+    password: Secret = Secret("")
 
 
 class Objects(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ _OF_THE_WORLD = (
 def _options(settings: Postgres, names: Names, application: str) -> dict[str, Any]:
     return {
         "dsn": str(settings.dsn),
+        "password": str(settings.password) or None,  # None: that of the DSN
         "command_timeout": COMMAND_SECONDS,
         "timeout": 10.0,
         "server_settings": {

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -552,3 +553,26 @@ async def test_a_connection_ended_by_the_server_is_the_worlds_trouble(
 )
 def test_only_what_waiting_may_mend_is_waited_for(error: Exception, waits: bool) -> None:
     assert (unavailable(error) is not None) == waits
+
+
+async def test_a_password_of_its_own_setting_may_hold_any_character(
+    stack: Settings, names: Names
+) -> None:
+    password = "p@ss:w/ord?#[%41]& '\"\\ ñ"
+    role = f"r_{names.postgres_schema}"
+    owner = await connect(stack.postgres, names, "test")
+    await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD {_literal(password)}")
+    address = urlsplit(stack.postgres.dsn)
+    dsn = Secret(f"postgresql://{role}@{address.hostname}:{address.port}{address.path}")
+    try:
+        connection = await connect(Postgres(dsn=dsn, password=Secret(password)), names, "test")
+        assert await connection.fetchval("SELECT current_user") == role
+        await connection.close()
+    finally:
+        await owner.execute(f"DROP ROLE {role}")
+        await owner.close()
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'"
