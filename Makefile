@@ -17,12 +17,13 @@ help: ## this list
 
 setup: $(READY) ## a venv with the locked dependencies
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock build.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH: install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps -e .
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -r build.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 parts: $(READY) ## fetch and build the servers: Kafka's jars, the object store (once a machine)
@@ -44,7 +45,7 @@ check: $(READY) ## style, types, imports, compose file and Dockerfile
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
-	$(BIN)/hadolint Dockerfile
+	$(BIN)/hadolint Dockerfile docker/objects.Dockerfile
 
 test: parts ## all tests, on real servers of their own; TESTS=tests/unit for some
 	$(BIN)/python -m pytest $(TESTS)
