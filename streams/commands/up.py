@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from streams.local import kafka, objects, postgres
+from streams.local.given import given_settings, keep_settings, say_sources
 from streams.local.home import home_at
 from streams.local.lifecycle import down as bring_down
 from streams.local.lifecycle import is_whole, supervisor_of
@@ -37,11 +38,24 @@ _json = click.option("--json", "as_json", is_flag=True, help="One JSON document 
     is_flag=True,
     help="Kafka, Postgres and the object store, without topics, tables and roles.",
 )
-def up(home: Path, as_json: bool, only_servers: bool) -> None:
-    """Run everything on this machine. SENSORIUM_* of the environment stands over the local defaults; again: restarts only what changed."""
-    say = _clock()
+@click.option(
+    "--settings",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="File with SENSORIUM_* lines.  [default: .env, if there is one here]",
+)
+def up(home: Path, as_json: bool, only_servers: bool, settings: Path | None) -> None:
+    """Run everything on this machine.
+
+    Settings (SENSORIUM_*) come from the environment, from .env, and from what an earlier `up` was given in its
+    environment, in this order. A second `up` restarts only what changed.
+    """
+    say, at = _clock(), home_at(home)
+    dotenv = Path(".env")
     try:
-        result = bring_up(home_at(home), os.environ, say=say, only_servers=only_servers)
+        given = given_settings(at, os.environ, settings or (dotenv if dotenv.exists() else None))
+        say_sources(given, say)
+        result = bring_up(at, given.values, say=say, only_servers=only_servers)
+        keep_settings(at, given)
     except (LocalError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
     if result.uses_stand_in:

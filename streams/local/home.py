@@ -32,6 +32,11 @@ class Home(NamedTuple):
         return self.folder / "sensorium.env"
 
     @property
+    def settings_file(self) -> Path:
+        """What people gave to `up`: read again by the next one."""
+        return self.folder / "settings.env"
+
+    @property
     def declared_file(self) -> Path:
         """What should run: written by `up`, read by the supervisor."""
         return self.run / "declared.json"
