@@ -16,6 +16,7 @@ from streams.audit.balance import Audit
 from streams.audit.facts import Facts, Gathering, Wanted
 from streams.audit.findings import KINDS, Report
 from streams.commands.environment import command_settings, database, moment, run_command
+from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit
 
 DAY = timedelta(days=1)
@@ -54,6 +55,7 @@ def audit(
     Exit code 1 when something is lost, twice, stuck or unexplained.
     """
     settings = command_settings()
+    require_tenant(settings, tenant)
     wanted = Wanted(moment(since) or datetime.now(UTC) - DAY, tenant)
     keys = _keys(accepted) if accepted is not None else []
     began_ms = int(

@@ -1,26 +1,34 @@
-"""`sensorium quarantine list | show | replay`."""
+"""`sensorium quarantine list | show | replay | dismiss`."""
 
+import asyncio
 import base64
 import re
+import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import click
 import msgspec
 
 from schemas.headers import with_generation
+from schemas.reasons import QuarantineReason
 from schemas.settings import Settings
 from schemas.topics import SOURCE_OF, Names, TopicName
 from storage.postgres.sql import queries
 from streams.commands.environment import command_settings, database, kafka_answers, run_command
+from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
+from streams.commands.readable import readable
 from streams.commands.replay import broken_off, next_generation
 from streams.lanes.transactions import Write
 from streams.repair.writing import Item, committed_portions
 
 _AT_ONCE = 50
+_POLL_SECONDS = 0.5
 _REPLAYABLE: dict[str, TopicName] = {
     "dedupe": "raw-messages",
     "assemble": "enrichments",
@@ -38,7 +46,7 @@ def _filters(command: Any) -> Any:
     for option in (
         click.option("--tenant"),
         click.option("--stage", type=click.Choice([*SOURCE_OF, "sink"])),
-        click.option("--reason"),
+        click.option("--reason", type=click.Choice(get_args(QuarantineReason)), metavar="REASON"),
     ):
         command = option(command)
     return command
@@ -123,13 +131,15 @@ def list_(
 ) -> None:
     """What is in quarantine."""
     settings = command_settings()
+    require_tenant(settings, tenant)
     rows = run_command(lambda: _found(settings, _Wanted(tenant, stage, reason, state), limit))
     shown = [_shown(row) for row in rows]
     emit(
         {"quarantined": shown},
         as_json,
         [
-            f"{s['place']:32} {s['stage']:11} {s['reason']:22} {s['tenant_id']:16} {s['detail']}"
+            f"{s['created_at'][:19]}  {s['place']:32} {s['stage']:11} {s['reason']:22} "
+            f"{s['tenant_id']:16} {s['detail']}"
             for s in shown
         ],
     )
@@ -150,16 +160,27 @@ def show(place: str, as_json: bool) -> None:
     shown = [
         _shown(row)
         | {
-            "value_base64": base64.b64encode(bytes_["value"] or b"").decode(),
             "headers": msgspec.json.decode(bytes_["headers"]),
+            "record": readable(row["topic"], bytes_["value"]),
+            "value_base64": base64.b64encode(bytes_["value"] or b"").decode(),
         }
         for row, bytes_ in zip(rows, whole, strict=True)
     ]
     emit(
         {"quarantined": shown},
         as_json,
-        [f"{name}: {value}" for one in shown for name, value in one.items()],
+        [line for one in shown for line in _lines(one)],
     )
+
+
+def _lines(document: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """A document for a person: nested fields are indented, and the bytes are left to --json."""
+    for name, value in document.items():
+        if isinstance(value, dict):
+            yield f"{indent}{name}:"
+            yield from _lines(value, indent + "  ")
+        elif name != "value_base64":
+            yield f"{indent}{name}: {value}"
 
 
 @quarantine.command()
@@ -167,7 +188,7 @@ def show(place: str, as_json: bool) -> None:
 @_filters
 @click.option("--all", "everything", is_flag=True, help="All that are new.")
 @as_json_option
-def replay(
+def dismiss(
     place: str | None,
     tenant: str | None,
     stage: str | None,
@@ -175,10 +196,62 @@ def replay(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Sends quarantined records through again, after the fix: one PLACE, or what the options choose."""
+    """Takes records off the list for good reason: one PLACE, or what the options choose. Their bytes stay until they expire."""
+    _say_which(place, tenant, stage, reason, everything)
+    settings, at = command_settings(), _place(place) or (None, None, None)
+    require_tenant(settings, tenant)
+
+    async def work() -> int:
+        async with database(settings) as connection, connection.transaction():
+            rows = await connection.fetch(
+                queries("repair")["dismiss_quarantined"], tenant, stage, reason, *at
+            )
+            for owner, count in Counter(row["tenant_id"] for row in rows).items():
+                what = " ".join(filter(None, (place, stage, reason)))
+                detail = f"{count} records: {what or 'all'}"
+                await connection.execute(
+                    queries("tenancy")["write_audit"], owner, "quarantine dismiss", detail
+                )
+            return len(rows)
+
+    dismissed = run_command(work)
+    if place and not dismissed:
+        raise click.ClickException(f"nothing new in quarantine came from {place}")
+    emit({"dismissed": dismissed}, as_json, [f"{dismissed} records dismissed"])
+
+
+def _say_which(
+    place: str | None, tenant: str | None, stage: str | None, reason: str | None, everything: bool
+) -> None:
     if not (place or tenant or stage or reason or everything):
         raise click.UsageError("say which: a PLACE, --tenant, --stage, --reason, or --all")
+
+
+@quarantine.command()
+@click.argument("place", required=False)
+@_filters
+@click.option("--all", "everything", is_flag=True, help="All that are new.")
+@click.option(
+    "--wait-seconds",
+    type=click.FloatRange(0, 600),
+    default=10.0,
+    show_default=True,
+    help="How long to wait for what becomes of them.",
+)
+@as_json_option
+def replay(
+    place: str | None,
+    tenant: str | None,
+    stage: str | None,
+    reason: str | None,
+    everything: bool,
+    wait_seconds: float,
+    as_json: bool,
+) -> None:
+    """Sends quarantined records through again, after the fix: one PLACE, or what the options choose."""
+    _say_which(place, tenant, stage, reason, everything)
     settings, at = command_settings(), _place(place)
+    require_tenant(settings, tenant)
     rows = run_command(
         lambda: _found(settings, _Wanted(tenant, stage, reason, None if at else "new", at), None)
     )
@@ -193,6 +266,7 @@ def replay(
     if refused and len(refused) == len(rows):
         raise click.ClickException(_refusal(refused))
     done: dict[str, Any] = {"generation": None, "records": 0, "left": len(rows) - len(chosen)}
+    began = datetime.now(UTC)
     if chosen:
         kafka_answers(settings)
         done["generation"] = next_generation(
@@ -205,13 +279,56 @@ def replay(
             for replayed in _replayed(settings, chosen, done["generation"]):
                 done["records"] += replayed
                 note(f"{done['records']} of {len(chosen)} records")
-    emit(done, as_json, [f"{done['records']} records replayed"])
+        done["outcomes"] = run_command(
+            partial(_outcomes, settings, chosen, done["generation"], began, wait_seconds)
+        )
+    emit(done, as_json, [f"{done['records']} records replayed", *_told(done)])
     if refused:
         note(_refusal(refused))
     if jobs := len(rows) - len(chosen) - len(refused):
         note(
             f"{jobs} are jobs whose message is closed: sensorium replay attachments --reason quarantined"
         )
+
+
+def _told(done: dict[str, Any]) -> Iterator[str]:
+    """What became of the records, and where to look for the rest."""
+    meaning = {
+        "written": "are rows now",
+        "quarantined": "were refused again: sensorium quarantine list",
+        "unsettled": "have no outcome yet, or were skipped: sensorium trace MESSAGE_KEY",
+    }
+    for outcome, count in done.get("outcomes", {}).items():
+        if count:
+            yield f"{count} {meaning[outcome]}"
+
+
+async def _outcomes(
+    settings: Settings, rows: list[Any], generation: int, began: datetime, wait_seconds: float
+) -> dict[str, int]:
+    """Counts what became of each record, once all are settled or the time is over.
+
+    A record of assemble or of the sink goes back under its own generation: a row of any version counts as written.
+    """
+    generations = {
+        row["record_key"]: generation if row["stage"] == "dedupe" else None for row in rows
+    }
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        async with database(settings) as connection:
+            found = await connection.fetch(
+                queries("repair")["became_of"],
+                [row["tenant_id"] for row in rows],
+                [row["record_key"] for row in rows],
+                [generations[row["record_key"]] for row in rows],
+                began,
+            )
+        written = sum(row["written"] for row in found)
+        quarantined = sum(row["quarantined"] and not row["written"] for row in found)
+        unsettled = len(found) - written - quarantined
+        if not unsettled or time.monotonic() >= deadline:
+            return {"written": written, "quarantined": quarantined, "unsettled": unsettled}
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _refusal(rows: list[Any]) -> str:

@@ -1,14 +1,17 @@
 """`sensorium replay raw | attachments`."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import click
 from confluent_kafka import KafkaException
 
+from schemas.headers import header
+from schemas.reasons import AttachmentReason
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.tenancy import Tenancy
@@ -21,6 +24,7 @@ from streams.commands.environment import (
     moment,
     run_command,
 )
+from streams.commands.known import require_tenant
 from streams.commands.output import Failure, as_json_option, emit, note
 from streams.repair.attachments import failed_messages, item_for
 from streams.repair.raw import Place, RawReader, Span, left_of
@@ -82,12 +86,14 @@ def _spans(given: tuple[str, ...], partitions: int) -> list[Span]:
 @click.option("--since", help="From this time on, as 2026-01-31T12:00:00Z.")
 @click.option("--until", help="Up to this time.")
 @click.option("--tenant", help="Only this tenant's records.")
+@click.option("--dry-run", is_flag=True, help="Count the records and write nothing.")
 @as_json_option
 def raw(
     offsets: tuple[str, ...],
     since: str | None,
     until: str | None,
     tenant: str | None,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Sends raw records through the pipeline again: after a new prompt, a new model, a fixed bug."""
@@ -95,6 +101,7 @@ def raw(
         raise click.UsageError("say which records: --offsets, or --since (and --until)")
     settings = command_settings()
     asked, begin, end = _spans(offsets, settings.kafka.partitions), moment(since), moment(until)
+    require_tenant(settings, tenant)
     kafka_answers(settings)
     reader = RawReader(settings.kafka, Names(settings.namespace))
     try:
@@ -104,6 +111,9 @@ def raw(
                 if begin is None
                 else reader.between(begin, end)
             )
+        if dry_run:
+            _emit_plan(reader, spans, tenant, as_json)
+            return
         done = (
             _replay(reader, spans, tenant, settings)
             if spans
@@ -119,6 +129,22 @@ def raw(
             if spans
             else "the log holds nothing of that"
         ],
+    )
+
+
+def _emit_plan(reader: RawReader, spans: list[Span], tenant: str | None, as_json: bool) -> None:
+    """Says how many records of which tenants a replay would write. Reads the whole range, and writes nothing."""
+    tenants: Counter[str] = Counter()
+    with broken_off({}, "Nothing was replayed"):
+        for item in reader.again(spans, tenant, 0):
+            for write in item.writes:
+                tenants[(header(write.headers, "tenant") or b"").decode(errors="replace")] += 1
+    records = tenants.total()
+    lines = [f"{count:8}  {name}" for name, count in tenants.most_common()]
+    emit(
+        {"dry_run": True, "generation": None, "records": records, "tenants": dict(tenants)},
+        as_json,
+        [f"{records} raw records would be replayed; their models are asked again", *lines],
     )
 
 
@@ -181,8 +207,15 @@ class _Progress:
 
 
 @replay.command()
-@click.option("--reason", required=True, help="Such as model_unavailable.")
+@click.option(
+    "--reason",
+    required=True,
+    type=click.Choice(get_args(AttachmentReason)),
+    metavar="REASON",
+    help="Why they failed, such as model_unavailable.",
+)
 @click.option("--tenant", help="Only this tenant's.")
+@click.option("--dry-run", is_flag=True, help="Count the attachments and write nothing.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
@@ -191,11 +224,15 @@ class _Progress:
     help="Messages at most.",
 )
 @as_json_option
-def attachments(reason: str, tenant: str | None, limit: int, as_json: bool) -> None:
+def attachments(reason: str, tenant: str | None, dry_run: bool, limit: int, as_json: bool) -> None:
     """Tries failed attachments again: from the stored file where there is one, else from the download on."""
     settings = command_settings()
     names = Names(settings.namespace)
+    require_tenant(settings, tenant)
     rows = run_command(lambda: _rows(settings, reason, tenant, limit))
+    if dry_run:
+        _emit_attachments_plan(settings, rows, reason, as_json)
+        return
     done: dict[str, Any] = {"generation": None, "messages": 0, "attachments": 0}
     if rows:
         kafka_answers(settings)
@@ -221,6 +258,26 @@ def attachments(reason: str, tenant: str | None, limit: int, as_json: bool) -> N
         note(
             f"{len(rows) - done['messages']} have neither a file nor an address: there is nothing to try again"
         )
+
+
+def _emit_attachments_plan(settings: Settings, rows: list[Any], reason: str, as_json: bool) -> None:
+    items = run_command(lambda: _items(settings, rows, reason, 0))
+    attachments, tenants = sum(item.mark for item in items), Counter(r["tenant_id"] for r in rows)
+    plan = {
+        "dry_run": True,
+        "generation": None,
+        "messages": len(items),
+        "attachments": attachments,
+        "tenants": dict(tenants),
+    }
+    lines = [f"{count:8}  {name}" for name, count in tenants.most_common()]
+    emit(
+        plan,
+        as_json,
+        [f"{attachments} attachments of {len(items)} messages would be tried again", *lines],
+    )
+    if len(items) < len(rows):
+        note(f"{len(rows) - len(items)} more have neither a file nor an address")
 
 
 async def _rows(settings: Settings, reason: str, tenant: str | None, limit: int) -> list[Any]:

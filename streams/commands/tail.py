@@ -12,6 +12,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import QUIET, reader_config
 from streams.commands.environment import KAFKA_SECONDS, command_settings, kafka_trouble
+from streams.commands.known import require_tenant
 from streams.commands.output import json_text, note
 
 
@@ -25,6 +26,7 @@ from streams.commands.output import json_text, note
 def tail(tenant: str | None, from_beginning: bool, count: int | None, as_json: bool) -> None:
     """Shows enriched messages as a read_committed reader sees them. Ends with Ctrl-C."""
     settings = command_settings()
+    require_tenant(settings, tenant)
     shown = 0
     try:
         for message in _messages(settings, from_beginning):

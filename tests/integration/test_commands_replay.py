@@ -10,9 +10,18 @@ from click.testing import CliRunner
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from connectors.providers.downloads import ways
-from schemas.codec import decode
+from schemas.codec import decode, encode
 from schemas.headers import generation_of, header
-from schemas.records import Attachment, EnrichedMessage, Enrichment, MediaJob, Step, VisionJob
+from schemas.keys import MessageKey, TenantId
+from schemas.records import (
+    Attachment,
+    EnrichedMessage,
+    Enrichment,
+    MediaJob,
+    RawMessage,
+    Step,
+    VisionJob,
+)
 from schemas.topics import TopicName
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.postgres.sql import queries
@@ -188,12 +197,38 @@ def test_a_time_range_is_replayed_as_it_stood_when_it_began(commands: Commands) 
 def test_one_tenants_records_are_replayed_alone(commands: Commands) -> None:
     produce(commands, 3)
     produce(commands, 3, tenant="other", begin=10)
+    commands.json("tenants", "add", "other")
     done = commands.json("replay", "raw", "--since", "2020-01-01", "--tenant", "other")
     assert (done["records"], sorted(again(commands))) == (3, [b"10", b"11", b"12"])
-    assert (
-        commands.json("replay", "raw", "--since", "2020-01-01", "--tenant", "nobody")["records"]
-        == 0
-    )
+
+
+def test_a_tenant_or_a_reason_that_there_is_not_is_refused(commands: Commands) -> None:
+    for words in (
+        ("replay", "raw", "--since", "2020-01-01"),
+        ("replay", "attachments", "--reason", "media_gone"),
+        ("quarantine", "list"),
+        ("quarantine", "replay"),
+        ("quarantine", "dismiss"),
+        ("audit",),
+    ):
+        assert "there is no tenant 'nobody'" in commands.fails(*words, "--tenant", "nobody")
+    assert "is not one of" in commands.fails("replay", "attachments", "--reason", "nosuch")
+    assert "is not one of" in commands.fails("quarantine", "replay", "--reason", "nosuch")
+
+
+def test_a_dry_run_counts_by_tenant_and_writes_nothing(commands: Commands) -> None:
+    produce(commands, 3)
+    produce(commands, 2, tenant="other", begin=10)
+    since = ("replay", "raw", "--since", "2020-01-01", "--dry-run")
+    assert commands.json(*since) == {
+        "dry_run": True,
+        "generation": None,
+        "records": 5,
+        "tenants": {"acme": 3, "other": 2},
+    }
+    commands.json("tenants", "add", "other")
+    assert commands.json(*since, "--tenant", "other")["tenants"] == {"other": 2}
+    assert again(commands) == []
 
 
 def test_what_the_log_does_not_hold_is_told(commands: Commands) -> None:
@@ -246,6 +281,7 @@ def _in_portions_of(records: int) -> Any:
 def test_a_replay_that_breaks_off_says_how_to_go_on(
     commands: Commands, monkeypatch: pytest.MonkeyPatch, trouble: BaseException, says: str
 ) -> None:
+    commands.json("tenants", "add", "acme")
     produce(commands, 100)
     produce(commands, 100, partition=3, begin=500)
     monkeypatch.setattr("streams.commands.replay.committed_portions", _in_portions_of(40))
@@ -374,6 +410,7 @@ def test_a_failed_attachment_is_tried_again_from_its_file_or_from_its_download(
         row("3", content="hola"),
         row("1", failed(0, "model_unavailable"), tenant="other"),
     )
+    commands.json("tenants", "add", "acme")
     document = commands.json(
         "replay", "attachments", "--reason", "model_unavailable", "--tenant", "acme"
     )
@@ -469,6 +506,9 @@ def test_messages_are_tried_again_up_to_a_limit(commands: Commands) -> None:
             for number in range(5)
         ),
     )
+    plan = commands.json("replay", "attachments", "--reason", "media_gone", "--dry-run")
+    assert (plan["messages"], plan["attachments"], plan["tenants"]) == (5, 5, {"acme": 5})
+    assert outputs(commands, "enriched-messages", EnrichedMessage) == []
     result = commands.run(
         "replay", "attachments", "--reason", "media_gone", "--limit", "2", "--json"
     )
@@ -479,7 +519,7 @@ def test_messages_are_tried_again_up_to_a_limit(commands: Commands) -> None:
     assert sorted(
         message.message_key for message in outputs(commands, "enriched-messages", EnrichedMessage)
     ) == [key_of("0"), key_of("1")]
-    assert commands.json("replay", "attachments", "--reason", "nothing_like_it") == {
+    assert commands.json("replay", "attachments", "--reason", "overloaded") == {
         "generation": None,
         "messages": 0,
         "attachments": 0,
@@ -509,6 +549,7 @@ def set_aside(
 
 def test_quarantine_is_listed_and_shown(commands: Commands) -> None:
     assert commands.json("quarantine", "list") == {"quarantined": []}
+    commands.json("tenants", "add", "other")
     set_aside(commands, 7)
     set_aside(commands, 8, tenant="other", stage="describe", topic="vision")
     listed = commands.json("quarantine", "list")["quarantined"]
@@ -522,7 +563,7 @@ def test_quarantine_is_listed_and_shown(commands: Commands) -> None:
             one["place"]
             for one in commands.json("quarantine", "list", option, value)["quarantined"]
         ] == ["vision[0]@8"]
-    assert commands.json("quarantine", "list", "--reason", "other") == {"quarantined": []}
+    assert commands.json("quarantine", "list", "--reason", "stage_error") == {"quarantined": []}
     assert len(commands.json("quarantine", "list", "--limit", "1")["quarantined"]) == 1
     (shown,) = commands.json("quarantine", "show", "raw-messages[0]@7")["quarantined"]
     assert (shown["value_base64"], shown["headers"]["tenant"], shown["place"]) == (
@@ -538,8 +579,13 @@ def test_quarantine_is_listed_and_shown(commands: Commands) -> None:
 
 def test_a_quarantined_record_goes_back_whole_under_a_new_generation(commands: Commands) -> None:
     set_aside(commands, 7, value=b"whole")
-    done = commands.json("quarantine", "replay", "raw-messages[0]@7")
-    assert done == {"generation": done["generation"], "records": 1, "left": 0}
+    done = commands.json("quarantine", "replay", "raw-messages[0]@7", "--wait-seconds", "0")
+    assert done == {
+        "generation": done["generation"],
+        "records": 1,
+        "left": 0,
+        "outcomes": {"written": 0, "quarantined": 0, "unsettled": 1},
+    }
     (message,) = written(commands)
     assert (message.key(), message.value(), generation_of(message.headers())) == (
         b"\xffk",
@@ -552,13 +598,14 @@ def test_a_quarantined_record_goes_back_whole_under_a_new_generation(commands: C
     )
     assert commands.json("quarantine", "list") == {"quarantined": []}
     assert len(commands.json("quarantine", "list", "--state", "replayed")["quarantined"]) == 1
-    assert commands.json("quarantine", "replay", "--all") == {
+    assert commands.json("quarantine", "replay", "--wait-seconds", "0", "--all") == {
         "generation": None,
         "records": 0,
         "left": 0,
     }
     assert (
-        commands.json("quarantine", "replay", "raw-messages[0]@7")["records"] == 1
+        commands.json("quarantine", "replay", "raw-messages[0]@7", "--wait-seconds", "0")["records"]
+        == 1
     )  # by its place it goes again
     assert (
         commands.fails("quarantine", "replay", "raw-messages[0]@8")
@@ -570,10 +617,13 @@ def test_many_quarantined_records_go_back_a_few_at_a_time(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.commands.quarantine._AT_ONCE", 3)
+    commands.json("tenants", "add", "acme")
     for offset in range(8):
         set_aside(commands, offset, value=b"%d" % offset, tenant="acme" if offset < 7 else "other")
     set_aside(commands, 90, stage="store_media", topic="media")
-    result = commands.run("quarantine", "replay", "--tenant", "acme", "--json")
+    result = commands.run(
+        "quarantine", "replay", "--tenant", "acme", "--wait-seconds", "0", "--json"
+    )
     document = json.loads(result.stdout)
     assert (document["records"], document["left"]) == (7, 1)
     assert [line for line in result.stderr.splitlines() if line.endswith("of 7 records")] == [
@@ -594,7 +644,7 @@ def test_many_quarantined_records_go_back_a_few_at_a_time(
 def test_records_of_later_stages_go_back_where_they_came_from(commands: Commands) -> None:
     set_aside(commands, 1, stage="assemble", topic="enrichments")
     set_aside(commands, 2, stage="sink", topic="enriched-messages")
-    assert commands.json("quarantine", "replay", "--all")["records"] == 2
+    assert commands.json("quarantine", "replay", "--wait-seconds", "0", "--all")["records"] == 2
     for topic in ("enrichments", "enriched-messages"):
         (message,) = written(commands, topic)  # type: ignore[arg-type]
         assert (message.value(), generation_of(message.headers())) == (b"{", 0)
@@ -604,16 +654,16 @@ def test_a_quarantined_receipt_is_refused_and_holds_up_nothing_else(commands: Co
     set_aside(commands, 1, stage="sink", topic="receipts")
     refused = "receipts[0]@1 cannot be replayed: of what the sink refused only records of enriched-messages go back"
     assert commands.fails("quarantine", "replay", "receipts[0]@1") == refused
-    assert commands.fails("quarantine", "replay", "--all") == refused
+    assert commands.fails("quarantine", "replay", "--wait-seconds", "0", "--all") == refused
     set_aside(commands, 3, stage="store_media", topic="media")
-    assert commands.json("quarantine", "replay", "--all") == {
+    assert commands.json("quarantine", "replay", "--wait-seconds", "0", "--all") == {
         "generation": None,
         "records": 0,
         "left": 2,
     }
     set_aside(commands, 2, stage="sink", topic="enriched-messages")
     set_aside(commands, 4, stage="sink", topic="receipts")
-    result = commands.run("quarantine", "replay", "--all", "--json")
+    result = commands.run("quarantine", "replay", "--wait-seconds", "0", "--all", "--json")
     document = json.loads(result.stdout)
     assert (result.exit_code, document["records"], document["left"]) == (0, 1, 3)
     assert refused.replace(" cannot", " and 1 more cannot") in result.stderr
@@ -624,4 +674,57 @@ def test_a_quarantined_receipt_is_refused_and_holds_up_nothing_else(commands: Co
         "receipts[0]@1",
         "media[0]@3",
         "receipts[0]@4",
+    ]
+
+
+def test_a_quarantined_record_is_shown_as_text_with_the_body_it_brought(commands: Commands) -> None:
+    raw = RawMessage(
+        tenant_id=TenantId("acme"),
+        provider="ycloud",
+        message_key=MessageKey("acme:ycloud:1"),
+        endpoint_id="ep_1",
+        received_at=NOW,
+        body="this is not JSON { ñ".encode(),
+    )
+    set_aside(commands, 7, value=encode(raw))
+    (shown,) = commands.json("quarantine", "show", "raw-messages[0]@7")["quarantined"]
+    assert shown["record"]["body"] == "this is not JSON { ñ"
+    assert shown["record"]["endpoint_id"] == "ep_1"
+    text = commands.run("quarantine", "show", "raw-messages[0]@7").stdout
+    assert "  body: this is not JSON { ñ\n" in text and "base64" not in text
+    assert NOW.isoformat()[:10] in commands.run("quarantine", "list").stdout
+
+
+def test_what_is_no_record_of_its_topic_is_shown_as_far_as_it_is_text(commands: Commands) -> None:
+    set_aside(commands, 1, value=b"{")
+    set_aside(commands, 2, value=b"\xff\x00")
+    shown = [
+        commands.json("quarantine", "show", f"raw-messages[0]@{n}")["quarantined"][0]["record"]
+        for n in (1, 2)
+    ]
+    assert [one["text"] for one in shown] == ["{", "base64:/wA="]
+    assert all("no wire format" in one["undecodable"] for one in shown)
+
+
+def test_dismissed_records_leave_the_list_and_are_not_replayed(commands: Commands) -> None:
+    for offset in range(3):
+        set_aside(commands, offset)
+    assert commands.json("quarantine", "dismiss", "raw-messages[0]@1") == {"dismissed": 1}
+    assert "nothing new in quarantine" in commands.fails(
+        "quarantine", "dismiss", "raw-messages[0]@1"
+    )
+    assert "say which" in commands.fails("quarantine", "dismiss")
+    assert commands.json("quarantine", "dismiss", "--stage", "assemble") == {"dismissed": 0}
+    assert commands.json("quarantine", "dismiss", "--reason", "not_json") == {"dismissed": 2}
+    assert commands.json("quarantine", "list") == {"quarantined": []}
+    listed = commands.json("quarantine", "list", "--state", "dismissed")["quarantined"]
+    assert len(listed) == 3
+    replayed = commands.json("quarantine", "replay", "--wait-seconds", "0", "--all")
+    assert (replayed["records"], written(commands)) == (0, [])
+    logged = commands.database(
+        lambda connection: connection.fetch("SELECT tenant_id, action, detail FROM audit_log")
+    )
+    assert [tuple(row) for row in logged] == [
+        ("acme", "quarantine dismiss", "1 records: raw-messages[0]@1"),
+        ("acme", "quarantine dismiss", "2 records: not_json"),
     ]

@@ -37,3 +37,24 @@ ORDER BY wanted.nth;
 -- name: mark_replayed
 -- A quarantined record was written to its topic again.
 UPDATE quarantined_messages SET state = 'replayed' WHERE stage = $1 AND topic = $2 AND partition = $3 AND "offset" = $4;
+
+-- name: dismiss_quarantined
+-- Quarantined records that a person has looked at and that shall not come back.
+UPDATE quarantined_messages SET state = 'dismissed'
+WHERE state = 'new' AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR stage = $2)
+  AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR topic = $4) AND ($5::integer IS NULL OR partition = $5)
+  AND ($6::bigint IS NULL OR "offset" = $6)
+RETURNING tenant_id;
+
+-- name: became_of
+-- What became of replayed records by key: `written` under the generation, `quarantined` again since, or neither yet.
+SELECT wanted.key,
+       EXISTS (SELECT 1 FROM chat_messages m WHERE m.tenant_id = wanted.tenant_id AND m.message_key = wanted.key
+                  AND (wanted.generation IS NULL OR m.version / 1000 = wanted.generation)) AS written,
+       EXISTS (SELECT 1 FROM quarantined_messages q WHERE q.tenant_id = wanted.tenant_id AND q.record_key = wanted.key
+                  AND q.created_at >= $4) AS quarantined
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS wanted (tenant_id, key, generation);
+
+-- name: tenant_exists
+-- Whether there is a tenant of this name.
+SELECT EXISTS (SELECT 1 FROM tenants WHERE tenant_id = $1);

@@ -1,0 +1,51 @@
+"""Records of the topics as text that a person can read."""
+
+import base64
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from schemas.codec import RECORD_TYPES, Undecodable, decode
+from schemas.topics import TOPICS, TopicName
+
+_LONGEST_TEXT_CHARS = 20_000
+
+
+def readable(topic: TopicName, value: bytes | None) -> dict[str, Any]:
+    """The record's fields, with bytes shown as text where they are text and as base64 elsewhere.
+
+    What is not a record of the topic is shown under `undecodable`, as far as it is text.
+    """
+    kind = RECORD_TYPES[TOPICS[topic].record]
+    try:
+        record = decode(kind, value)
+    except Undecodable as error:
+        return {"undecodable": str(error), "text": _text(value or b"")}
+    plain = msgspec.to_builtins(record, builtin_types=(bytes, datetime))
+    shown: dict[str, Any] = _shown(plain)
+    return shown
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case bytes():
+            return _text(value)
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {name: _shown(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_shown(inner) for inner in value]
+        case _:
+            return value
+
+
+def _text(value: bytes) -> str:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return f"base64:{base64.b64encode(value).decode()}"
+    if len(text) <= _LONGEST_TEXT_CHARS:
+        return text
+    return f"{text[:_LONGEST_TEXT_CHARS]}… ({len(value)} bytes)"
