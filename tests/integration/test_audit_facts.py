@@ -176,6 +176,7 @@ def test_a_receipt_that_does_not_hold_together_is_a_finding(
     commands: Commands, tenant: tuple[str, ...]
 ) -> None:
     put(commands)
+    commands.json("tenants", "add", "acme")
     (value,) = Ledger("dedupe", "raw-messages", 0).receipts(
         Span(0, 1), [Line(0, KEY.encode(), 1, "forwarded", "", 0)]
     )

@@ -384,6 +384,7 @@ def test_send_tells_of_an_unknown_tenant_and_of_a_receiver_that_is_away(acme: Co
 
 def test_tail_shows_what_there_is_and_of_one_tenant_only_that(commands: Commands) -> None:
     commands.json("topics", "apply")
+    commands.json("tenants", "add", "acme")
     producer = Producer(plain_producer_config(commands.settings.kafka))
     topic = commands.names.topic("enriched-messages")
     producer.produce(topic, b"no record", b"k", 0)
@@ -402,6 +403,10 @@ def test_tail_shows_what_there_is_and_of_one_tenant_only_that(commands: Commands
         " v1 complete text: hola 1"
         in commands.run("tail", "--from-beginning", "--count", "3").stdout
     )
+
+
+def test_tail_refuses_a_tenant_that_does_not_exist_instead_of_waiting(commands: Commands) -> None:
+    assert "there is no tenant 'nobody'" in commands.fails("tail", "--tenant", "nobody")
 
 
 def test_tail_without_topics_says_how_to_make_them(commands: Commands) -> None:
