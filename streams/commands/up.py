@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -124,6 +125,8 @@ def _print_json(rows: list[Running]) -> None:
             "port": r.port,
             "url": r.url,
             "state": r.state,
+            "restarts": max(0, r.starts - 1),
+            "uptime_seconds": _uptime_seconds(r),
         }
         for r in rows
     ]
@@ -132,4 +135,13 @@ def _print_json(rows: list[Running]) -> None:
 
 def _print_table(rows: list[Running]) -> None:
     for row in rows:
-        click.echo(f"{row.name:12} {row.state:10} {row.pid or '-':>8}  {row.url or ''}")
+        up, restarts = _uptime_seconds(row), max(0, row.starts - 1)
+        lived = "" if up is None else str(timedelta(seconds=up))
+        again = f"{restarts} restarts" if restarts else ""
+        click.echo(
+            f"{row.name:12} {row.state:10} {row.pid or '-':>8} {lived:>9}  {row.url or ''}  {again}".rstrip()
+        )
+
+
+def _uptime_seconds(row: Running) -> int | None:
+    return round(time.time() - row.since) if row.pid and row.since else None

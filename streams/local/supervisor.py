@@ -7,6 +7,7 @@ itself is killed, what it started runs on, and the next one takes it over.
 
 import argparse
 import fcntl
+import json
 import os
 import select
 import signal
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -42,6 +44,12 @@ LONG_LIFE_SECONDS = 10.0
 _TICK_SECONDS = 0.2
 
 
+def say(event: str, **fields: object) -> None:
+    """One line of JSON on stdout, which is the supervisor's log."""
+    line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
+    print(json.dumps(line), flush=True)
+
+
 class Running(msgspec.Struct, kw_only=True):
     """A declared process as state.json tells of it."""
 
@@ -55,6 +63,8 @@ class Running(msgspec.Struct, kw_only=True):
     """`starting`, `running`, `dead` (it will be started again), `stopped`, `elsewhere` (not started from here)."""
     starts: int
     fingerprint: str
+    since: float = 0.0
+    """Unix seconds of the last start; 0 if it never started."""
 
 
 @dataclass
@@ -66,6 +76,7 @@ class Kept:
     ready: bool = False
     starts: int = 0
     since: float = 0.0
+    wall_since: float = 0.0
     delay: float = FIRST_DELAY_SECONDS
     not_before: float = 0.0
 
@@ -97,6 +108,7 @@ class Kept:
             state=state,
             starts=self.starts,
             fingerprint=declared.fingerprint,
+            since=self.wall_since,
         )
 
 
@@ -134,6 +146,7 @@ class Supervisor:
                 and kept.declared.fingerprint == was.fingerprint
             ):
                 kept.process, kept.since = process, time.monotonic()
+                kept.starts, kept.wall_since = was.starts, was.since
         self.kept = wanted
         self._end_leftovers()
         if self.kept:
@@ -171,10 +184,23 @@ class Supervisor:
         for kept in self.kept.values():
             now = time.monotonic()
             if kept.process and not kept.process.alive():
+                pid, lived = kept.process.pid, now - kept.since
                 kept.died(now)
+                wait = max(0.0, kept.not_before - now)
+                say(
+                    "process_died",
+                    name=kept.declared.name,
+                    pid=pid,
+                    lived_seconds=round(lived, 1),
+                    starts=kept.starts,
+                    starts_again_in_seconds=round(wait, 1),
+                )
                 self._end_leftovers(kept.declared.name)
             elif kept.process and not kept.ready:
                 kept.ready = not kept.declared.probe or answers(kept.declared.probe)
+                if kept.ready:
+                    seconds = round(now - kept.since, 1)
+                    say("process_ready", name=kept.declared.name, after_seconds=seconds)
             elif kept.process is None and kept.declared.argv and now >= kept.not_before:
                 self._start(kept)
         reap()
@@ -188,6 +214,7 @@ class Supervisor:
             if not name.startswith(PREFIX) and name != MARK
         }
         kept.since, kept.starts = time.monotonic(), kept.starts + 1
+        kept.wall_since = time.time()
         try:
             kept.process = start(
                 declared.argv,
@@ -200,6 +227,9 @@ class Supervisor:
             with (self.home.logs / f"{declared.name}.log").open("a") as log:
                 log.write(f"{error}\n")
             kept.died(kept.since)
+            say("process_not_started", name=declared.name, error=str(error))
+        else:
+            say("process_started", name=declared.name, pid=kept.process.pid, starts=kept.starts)
         self._write()
 
     def shut_down(self) -> None:
@@ -216,6 +246,9 @@ class Supervisor:
 
     def _stop(self, several: Iterable[Kept]) -> None:
         several = list(several)
+        for kept in several:
+            if kept.process:
+                say("process_stopped", name=kept.declared.name, pid=kept.process.pid)
         processes = {
             kept.process: signal.Signals[kept.declared.stop_signal]
             for kept in several

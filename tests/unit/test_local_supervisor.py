@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -188,3 +189,38 @@ def test_roles_are_given_their_own_settings_and_none_of_the_supervisors(
     assert [entry for entry in environment if entry.startswith(b"SENSORIUM_")] == [
         b"SENSORIUM_LOG__LEVEL=debug"
     ]
+
+
+def test_what_happens_to_processes_stands_in_the_supervisors_log_and_in_its_state(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(home, sleeper("sink"))
+    supervisor = supervising(home)
+    first = tick_until_running(supervisor)["sink"]
+    os.kill(first, signal.SIGKILL)
+    assert wait_for(lambda: (supervisor.tick(), is_running(home, "sink", besides=first))[1], 10)
+    supervisor.shut_down()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"] for line in lines] == [
+        "process_started",
+        "process_ready",
+        "process_died",
+        "process_started",
+        "process_ready",
+        "process_stopped",
+    ]
+    assert (lines[2]["pid"], lines[2]["starts"], lines[3]["starts"]) == (first, 1, 2)
+
+
+def is_running(home: Home, name: str, *, besides: int) -> bool:
+    rows = [row for row in running_in(home) if row.name == name]
+    return any(row.state == "running" and row.pid != besides and row.since for row in rows)
+
+
+def test_restarts_are_still_counted_after_the_supervisor_was_replaced(home: Home) -> None:
+    declare(home, sleeper("sink"))
+    first = supervising(home)
+    tick_until_running(first)
+    second = supervising(home)
+    assert (second.kept["sink"].starts, second.kept["sink"].wall_since > 0) == (1, True)
+    second.shut_down()
