@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup parts up down status check test bench chaos clean
+.PHONY: help setup parts up down status fix check unit test metrics bench chaos clean
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 UV := 0.13.9
@@ -39,6 +39,10 @@ down: $(READY) ## stop what `make up` started; the data stays
 status: $(READY) ## what runs
 	$(BIN)/sensorium status
 
+fix: $(READY) ## format the code and apply safe fixes
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
 check: $(READY) ## style, types, imports, compose file and Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,6 +50,12 @@ check: $(READY) ## style, types, imports, compose file and Dockerfile
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/hadolint Dockerfile docker/objects.Dockerfile
+
+unit: $(READY) ## the tests that need no server
+	$(BIN)/python -m pytest tests/unit tests/layout
+
+metrics: $(READY) ## sizes of files and functions, docstrings, wide lines
+	$(BIN)/python -m tests.layout.sizes
 
 test: parts ## all tests, on real servers of their own; TESTS=tests/unit for some
 	$(BIN)/python -m pytest $(TESTS)
