@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from connectors.providers.direct import validate
+from connectors.providers.catalogue import DIRECT
 from connectors.webhooks.receiver import Understanding
 from connectors.webhooks.signatures import sign
 from schemas.keys import TenantId
@@ -165,7 +165,7 @@ async def test_a_chatwoot_message_has_account_and_message_in_its_key() -> None:
 
 async def test_a_batched_delivery_is_a_record_an_event_with_one_deadline_for_all() -> None:
     application = Application(
-        understanding=Understanding(lambda _provider, _body: ("a", "b:c", "d"), validate)
+        understanding=Understanding(lambda _provider, _body: ("a", "b:c", "d"), DIRECT.accept)
     )
     assert (await application.deliver("ycloud", b"{}")).json == {"accepted": 3}
     assert [
