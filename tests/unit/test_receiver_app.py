@@ -4,17 +4,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from connectors.providers import catalogue
 from connectors.providers.catalogue import DIRECT
 from connectors.webhooks.receiver import Understanding
 from connectors.webhooks.signatures import sign
 from schemas.keys import TenantId
+from schemas.records import ChatMessage
 from schemas.tenants import Endpoint, TenantSettings
 from tests.unit.receiving import ACME, ADMIN, CHAT, READ, SECRETS, TOKENS, Answer, Application
-from tests.unit.records import PAYLOADS, TRACEPARENT
+from tests.unit.records import PAYLOADS, TRACEPARENT, body, payload
 
 TEXT = (PAYLOADS / "ycloud" / "text_plain.json").read_bytes()
 WOOT = (PAYLOADS / "chatwoot" / "whatsapp_text_cloud_2026_04.json").read_bytes()
@@ -464,6 +467,30 @@ async def test_a_bug_is_counted_as_500_and_leaves_nothing_in_the_budget() -> Non
         with pytest.raises(RuntimeError):
             await application.deliver("ycloud", TEXT)
     assert count("ycloud", 500) == before + 3
+
+
+# --- several servers of a provider
+
+
+async def test_messages_of_a_labelled_server_have_keys_of_their_own() -> None:
+    application = Application()
+    plain = application.directory.endpoints[TOKENS["chatwoot"]]
+    for token, endpoint_id, instance in (("C2", "ep_2", None), ("C3", "ep_3", "shop-2")):
+        application.directory.endpoints[token] = msgspec.structs.replace(
+            plain, token=token, endpoint_id=endpoint_id, instance=instance
+        )
+    content = body(payload("chatwoot", "api_channel_text_2026_02.json"))
+    for token in (None, "C2", "C3"):
+        assert (await application.deliver("chatwoot", content, token=token)).status == 200
+    first, second, third = application.log.records
+    assert first.message_key == second.message_key == "acme:chatwoot:7/820014"
+    assert third.message_key == "acme:chatwoot:shop-2/7/820014"
+    messages = [catalogue.read(record) for record in (first, third)]
+    assert all(isinstance(message, ChatMessage) for message in messages)
+    assert [(m.provider_message_id, m.conversation_id) for m in messages] == [  # type: ignore[union-attr]
+        ("7/820014", "7~10"),
+        ("shop-2/7/820014", "shop-2~7~10"),
+    ]
 
 
 # --- POST /chat
