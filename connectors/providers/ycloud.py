@@ -195,7 +195,8 @@ def _conversation(message: Document, *, outbound: bool) -> tuple[str, tuple[str,
     ours = _names(message, business) or [whole(message, "wabaId")]
     users = [found for name in _user_fields(outbound=outbound) if (found := whole(message, name))]
     number = phone(message, customer)
-    theirs = [*forms_of(number), *users] if number else users or [whole(message, customer)]
+    theirs: list[str | None] = [*(forms_of(number) if number else ()), *users]
+    theirs = theirs or [whole(message, customer)]
     main, *others = dict.fromkeys(conversation(our, name) for our in ours for name in theirs)
     return main, tuple(others)
 

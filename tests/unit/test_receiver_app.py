@@ -519,6 +519,32 @@ async def test_a_direct_message_is_202_with_its_key(key: str) -> None:
     )
 
 
+async def test_a_direct_message_that_names_a_built_in_provider_has_a_key_of_its_own() -> None:
+    application = Application()
+    answer = await application.chat(MESSAGE | {"provider": "ycloud"})
+    assert (answer.status, answer.json) == (202, {"message_key": "acme:ycloud:direct/42"})
+    (record,) = application.log.records
+    assert (record.provider, record.message_key) == ("ycloud", "acme:ycloud:direct/42")
+
+
+async def test_what_dedupe_would_refuse_for_its_depth_is_422() -> None:
+    nested: list[Any] = []
+    for _ in range(70):
+        nested = [nested]
+    application = Application()
+    answer = await application.chat(MESSAGE | {"sender": {"id": "1", "x": nested}})
+    assert (answer.status, answer.json["errors"]) == (422, ["nested too deep"])
+    assert application.log.records == []
+
+
+async def test_half_a_million_media_entries_are_one_error() -> None:
+    answer = await Application(max_body_bytes=2**21).chat(MESSAGE | {"media": [1] * 500_000})
+    assert (answer.status, answer.json["errors"]) == (
+        422,
+        ["media: must be an array of at most 50"],
+    )
+
+
 @pytest.mark.parametrize(
     "authorization",
     [
