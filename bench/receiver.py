@@ -17,8 +17,7 @@ import uvloop
 from bench.figures import Figure, Table, ratio
 from bench.rig import BenchFailed, Rig
 from bench.traffic import TENANT, webhook
-from connectors.providers.catalogue import identify
-from connectors.providers.direct import validate
+from connectors.providers.catalogue import DIRECT, identify
 from connectors.webhooks.protocol import BoundedProtocol
 from connectors.webhooks.receiver import Receiver, Understanding
 from schemas.headers import Headers
@@ -194,7 +193,7 @@ class _OneEndpoint:
 async def _serve(settings: Settings) -> None:
     wanted = settings.receiver
     app = Receiver(
-        wanted, "raw-messages", _Nowhere(), _OneEndpoint(), Understanding(identify, validate)
+        wanted, "raw-messages", _Nowhere(), _OneEndpoint(), Understanding(identify, DIRECT.accept)
     )
     http: Any = partial(
         BoundedProtocol, head_seconds=wanted.header_seconds, max_connections=2 * max(CONNECTIONS)

@@ -13,7 +13,16 @@ PROVIDER_PATTERN = re.compile(r"[a-z0-9_]{1,32}")
 PROVIDER_ID_MAX_CHARS = 512
 """A longer provider message id is no id: it would not fit an index row, and no provider sends one."""
 
+INSTANCE_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+"""The label of one of several servers of a provider, such as a tenant's second Chatwoot."""
+DIRECT_ID_PREFIX = "direct/"
+"""Begins the id of a message of `POST /chat` that names a built-in provider. No adapter gives such an id."""
+
+CONVERSATION_PART_CHARS = 200
+CONVERSATION_CHARS = 400
 _FOREIGN_IN_CONVERSATION = re.compile(r"[^A-Za-z0-9._~-]")
+_FOREIGN_IN_PART = re.compile(r"[^A-Za-z0-9._-]")
+_DIGEST_CHARS = 16
 
 
 def message_key(tenant_id: TenantId, provider: str, provider_message_id: str) -> MessageKey:
@@ -34,6 +43,11 @@ def is_provider_id(value: object) -> bool:
     )
 
 
+def is_instance(value: str) -> bool:
+    """Whether `value` may label a server of a provider."""
+    return bool(INSTANCE_PATTERN.fullmatch(value)) and f"{value}/" != DIRECT_ID_PREFIX
+
+
 def body_id(body: bytes) -> str:
     """The id of a body that carries none: the same bytes always get the same one."""
     return f"sha256-{hashlib.sha256(body).hexdigest()}"
@@ -45,9 +59,31 @@ def claim_digest(key: bytes, generation: int) -> bytes:
     return hashlib.blake2b(key + suffix, digest_size=16).digest()
 
 
-def conversation_part(value: str) -> str:
-    """One part of a conversation id: every character outside [A-Za-z0-9._~-] becomes a hyphen."""
-    return _FOREIGN_IN_CONVERSATION.sub("-", value)
+def conversation_part(value: str, max_chars: int = CONVERSATION_PART_CHARS) -> str:
+    """One part of a conversation id, or a whole one that has no parts.
+
+    Every character outside [A-Za-z0-9._-] becomes a hyphen; `~` separates parts. A part that lost a
+    character or was cut ends with a digest of the original, because ids that differ must not become
+    the same. A part of allowed characters and a sane length stays as it is.
+    """
+    written = _FOREIGN_IN_PART.sub("-", value)
+    if written == value and len(value) <= max_chars:
+        return value
+    digest = hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_CHARS]
+    return f"{written[: max_chars - _DIGEST_CHARS - 1]}.{digest}"
+
+
+def direct_conversation_id(value: str) -> str:
+    """The conversation id of a message of `POST /chat`.
+
+    It has no `~`, so it is never a conversation of YCloud or Chatwoot, whose ids have parts.
+    """
+    return conversation_part(value, CONVERSATION_CHARS)
+
+
+def is_conversation_id(value: str) -> bool:
+    """Whether a conversation can have this id."""
+    return bool(value) and not _FOREIGN_IN_CONVERSATION.search(value)
 
 
 def conversation_partition(tenant_id: TenantId, conversation_id: str, partitions: int) -> int:

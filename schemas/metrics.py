@@ -28,6 +28,12 @@ STAGE_STOPPED = Gauge(
     "1: the stage stopped itself, too much of what it reads would be quarantined. Alert on it; mend the cause, then sensorium resume STAGE.",
     ["stage"],
 )
+STAGE_TENANTS_HELD = Gauge(
+    "sensorium_stage_tenants_held",
+    "Tenants whose records the stage keeps refusing for faults of the program while no other tenant is heard. They are in quarantine, whole: "
+    "look at sensorium quarantine list, fix the cause, then sensorium quarantine replay.",
+    ["stage"],
+)
 JOBS_WAITING = Gauge(
     "sensorium_stage_jobs_waiting",
     "Admitted, unfinished jobs. Growing: more workers, or the model is slow.",

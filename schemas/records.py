@@ -164,6 +164,7 @@ class EnrichedMessage(Value, frozen=True, kw_only=True):
     sender_id: str | None = None
     sender_name: str | None = None
     attachments: tuple[Attachment, ...] = ()
+    endpoint_id: str | None = None
     source: Source
     aliases: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()

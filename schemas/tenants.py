@@ -39,6 +39,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook endpoint. `token` is secret and names it in the URL; `endpoint_id` is public and may be logged.
 
     Several `secrets` may be live, for rotation. `unsigned`: the provider sends no signature, the token is all.
+    `instance` labels the server that sends here, where a tenant has several servers that number their messages alike.
     """
 
     endpoint_id: str
@@ -49,6 +50,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     unsigned: bool = False
     api_key: str | None = None
     rate_per_second: float | None = None
+    instance: str | None = None
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):

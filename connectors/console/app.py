@@ -22,7 +22,7 @@ from connectors.console.files import answer_downloaded, answer_stored
 from connectors.console.links import Links
 from connectors.console.marker import Marker
 from connectors.console.problems import Problem, answer_problems
-from connectors.console.reading import Reading
+from connectors.console.reading import Announced, Reading
 from connectors.console.registry import registry
 from connectors.media.download import Downloaded, NotThere, Refused
 from connectors.media.sniff import sniff
@@ -47,7 +47,7 @@ class Parts:
     changes: Changes
     store: ObjectStore
     links: Links
-    fetch: Callable[[TenantId, str, str], Awaitable[Downloaded]]
+    fetch: Callable[[TenantId, Announced, str], Awaitable[Downloaded]]
     allowed_origins: tuple[str, ...] = ()
 
     def marker(self, tenant_id: TenantId) -> Marker:
@@ -78,7 +78,7 @@ def create_console(parts: Parts) -> ASGIApp:
 
 def _add_context(app: FastAPI, parts: Parts) -> None:
     @app.get(
-        "/api/conversations/{conversation_id}/context",
+        "/api/conversations/{conversation_id:path}/context",
         tags=["bots"],
         summary="What a bot needs before its turn",
         responses={200: {"model": answers.Context}, **problems(401, 403, 503)},
@@ -223,11 +223,11 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
         stored = await parts.store.stat(object_key) if object_key is not None else None
         if stored is not None:
             return answer_stored(parts.store, stored, request.headers, head=False)
-        provider = await parts.reading.announced_by_original(key.tenant_id, url)
-        if provider is None:
+        announced = await parts.reading.announced_by_original(key.tenant_id, url)
+        if announced is None:
             raise Problem(404, "no attachment has this address")
         try:
-            file = await parts.fetch(key.tenant_id, provider, url)
+            file = await parts.fetch(key.tenant_id, announced, url)
         except NotThere:
             raise Problem(404, "the provider has no such file") from None
         except Refused as refused:

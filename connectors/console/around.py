@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from connectors.console.problems import problem_response
 from schemas import metrics
 
-_FOR_BROWSERS = re.compile(r"/media/|/admin/chat/media/proxy$|/api/conversations/[^/]+/context$")
+_FOR_BROWSERS = re.compile(r"/media/|/admin/chat/media/proxy$|/api/conversations/.+/context$")
 
 
 class _Cors(CORSMiddleware):

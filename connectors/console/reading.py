@@ -8,7 +8,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from schemas.keys import TenantId
+from schemas.keys import TenantId, direct_conversation_id, is_conversation_id
+from schemas.origins import origin_of
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 
@@ -27,6 +28,14 @@ class ContextMessage:
     is_recent: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The provider that a message with an attachment names, and the way by which the message came in."""
+
+    provider: str
+    origin: str
+
+
 class Reading:
     """On a pool. Raises Unavailable while Postgres is away."""
 
@@ -35,10 +44,15 @@ class Reading:
         self._sql = queries("console")
 
     async def conversation_ids(self, tenant_id: TenantId, conversation_id: str) -> list[str]:
-        """The conversation with its other names, in both directions."""
-        return [
-            row["id"] for row in await self._fetch("conversation_ids", tenant_id, conversation_id)
-        ]
+        """The conversation's ids, the one asked for first.
+
+        A sender of `POST /chat` asks by the id it gave, which may hold any characters. An id of
+        allowed characters only may be another origin's, so it stands for itself alone.
+        """
+        asked = [conversation_id]
+        if not is_conversation_id(conversation_id):
+            asked.append(direct_conversation_id(conversation_id))
+        return [row["id"] for row in await self._fetch("conversation_ids", tenant_id, asked)]
 
     async def context_messages(
         self, tenant_id: TenantId, conversations: Sequence[str], within_seconds: float, limit: int
@@ -83,10 +97,14 @@ class Reading:
         rows = await self._fetch("stored_by_original", tenant_id, url)
         return rows[0]["object_key"] if rows else None
 
-    async def announced_by_original(self, tenant_id: TenantId, url: str) -> str | None:
-        """The provider of a message that announced the address; None: no attachment of the tenant has it."""
+    async def announced_by_original(self, tenant_id: TenantId, url: str) -> Announced | None:
+        """Who announced the address; None: no attachment of the tenant has it."""
         rows = await self._fetch("announced_by_original", tenant_id, url)
-        return rows[0]["provider"] if rows else None
+        if not rows:
+            return None
+        provider, endpoint_id, attributes = rows[0]
+        origin = origin_of(endpoint_id, provider, msgspec.json.decode(attributes or "{}"))
+        return Announced(provider, origin)
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
         try:

@@ -62,7 +62,7 @@ def _order(row: tuple[Any, ...]) -> tuple[Any, ...]:
 def _message(m: EnrichedMessage) -> tuple[Any, ...]:
     return (
         m.tenant_id, m.message_key, m.provider, m.conversation_id, m.role, m.direction, m.kind, m.content, m.content_attributes, m.status, m.version,
-        m.occurred_at, m.received_at, m.enriched_at, m.sender_id, m.sender_name,
+        m.occurred_at, m.received_at, m.enriched_at, m.sender_id, m.sender_name, m.endpoint_id,
     )  # fmt: skip
 
 

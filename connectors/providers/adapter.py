@@ -8,7 +8,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from schemas.keys import body_id, conversation_part, is_provider_id
+from schemas.keys import (
+    DIRECT_ID_PREFIX,
+    body_id,
+    conversation_part,
+    is_instance,
+    is_provider_id,
+)
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
 from schemas.text import storable
@@ -136,10 +142,20 @@ def who(document: Document, name: str) -> str | None:
     return None if isinstance(document.get(name), float) else name_of(document, name)
 
 
+def whole(document: Document, name: str) -> str | None:
+    """What `who` gives, but neither cut nor changed: what a conversation is told apart by."""
+    value = document.get(name)
+    if isinstance(value, str):
+        return value or None
+    return None if isinstance(value, float) else text(document, name)
+
+
 def phone(document: Document, name: str) -> str | None:
-    """A phone number as digits; None for what is none: a user id holds digits too."""
-    value = who(document, name) or ""
-    return _NOT_DIGITS.sub("", value) or None if _PHONE.fullmatch(value) else None
+    """A phone number as digits; None for a text that is not one: a user id holds digits too."""
+    value = whole(document, name) or ""
+    if len(value) > _NAME_CHARS or not _PHONE.fullmatch(value):
+        return None
+    return _NOT_DIGITS.sub("", value) or None
 
 
 def identifier(value: object) -> str | None:
@@ -147,6 +163,12 @@ def identifier(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST_ID:
         value = str(value)
     return value if isinstance(value, str) and is_provider_id(value) else None
+
+
+def message_id(value: object) -> str | None:
+    """A provider's id of a message; None for one that only `POST /chat` may give."""
+    found = identifier(value)
+    return None if found is None or found.startswith(DIRECT_ID_PREFIX) else found
 
 
 def identified(body: bytes, found: str | None) -> tuple[str, ...]:
@@ -176,13 +198,25 @@ def conversation(*of: str | None) -> str:
     """`a~b`, each part made of allowed characters. Raises Unreadable when one is missing."""
     if not all(of):
         raise Unreadable(Quarantine("conversation_missing", "neither a phone number nor a user id"))
-    return "~".join(conversation_part(str(one))[:200] for one in of)
+    return "~".join(conversation_part(str(one)) for one in of)
 
 
 def must_be_keyed(raw: RawMessage, found: str) -> None:
     """The id in the body and the one in the key must be the same, or a forged key could claim another's message."""
     if raw.message_key.split(":", 2)[2:] != [found]:
         raise Unreadable(Quarantine("identifier_mismatch", "the body's id is not the key's"))
+
+
+def instance_in_key(raw: RawMessage, found: str) -> str | None:
+    """The label of the server in the key, if it has one. Raises Unreadable like `must_be_keyed`.
+
+    The receiver puts the label of a labelled endpoint before the id: `<label>/<id>`.
+    """
+    label = raw.message_key.split(":", 2)[-1].removesuffix(f"/{found}")
+    if is_instance(label) and raw.message_key.endswith(f":{label}/{found}"):
+        return label
+    must_be_keyed(raw, found)
+    return None
 
 
 def kind_of(attachments: tuple[FoundAttachment, ...], without: Kind = "text") -> Kind:

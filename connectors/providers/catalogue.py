@@ -8,8 +8,8 @@ from schemas.keys import body_id
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import ChatMessage, RawMessage
 
-DIRECT = Direct()
 PROVIDERS: dict[str, Provider] = {adapter.name: adapter for adapter in (YCloud(), Chatwoot())}
+DIRECT = Direct(reserved=PROVIDERS.keys())
 
 
 def adapter_for(raw: RawMessage) -> Provider | None:

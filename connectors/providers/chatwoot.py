@@ -9,10 +9,11 @@ from connectors.providers.adapter import (
     conversation,
     identified,
     identifier,
+    instance_in_key,
     kind_of,
     link,
+    message_id,
     moment,
-    must_be_keyed,
     name_of,
     parse,
     part,
@@ -78,12 +79,17 @@ class Chatwoot:
 
 
 def _event_key(event: Document) -> str | None:
-    """`<account id>/<message id>`; other events carry no id of their own."""
+    """`<account id>/<message id>`; other events carry no id of their own.
+
+    The receiver puts the label of the server before it, if the endpoint has one.
+    """
     kind = event.get("event")
     if not isinstance(kind, str) or kind not in MESSAGE_EVENTS:
         return None
     account, message = identifier(part(event, "account").get("id")), identifier(event.get("id"))
-    return identifier(f"{account}/{message}") if account and message else None
+    if account is None or message is None or "/" in account + message:
+        return None
+    return message_id(f"{account}/{message}")
 
 
 def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
@@ -98,7 +104,7 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
     found = _event_key(event)
     if found is None:
         return Quarantine("identifier_missing", "no account id or message id")
-    must_be_keyed(raw, found)
+    instance = instance_in_key(raw, found)
     spoken = event.get("message_type")
     spoken = (
         _MESSAGE_TYPES.get(spoken, spoken)
@@ -107,17 +113,22 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
     )
     match spoken:
         case "incoming" | "outgoing" | "template":
-            return _message(found, event, kind, spoken)
+            return _message(found, event, kind, spoken, instance)
         case "activity":
             return Skip("system_event")
         case _:
             return Quarantine("field_invalid", "message_type")
 
 
-def _message(found: str, event: Document, kind: str, spoken: str) -> ChatMessage:
+def _message(
+    found: str, event: Document, kind: str, spoken: str, instance: str | None
+) -> ChatMessage:
+    """`instance`: the label of the server, where a tenant has several. It is part of both ids."""
     talk = part(event, "conversation")
     conversation_id = conversation(
-        identifier(part(event, "account").get("id")), identifier(talk.get("id"))
+        *([instance] if instance else []),
+        identifier(part(event, "account").get("id")),
+        identifier(talk.get("id")),
     )
     private = _is_private(event)
     direction: Direction = "inbound" if spoken == "incoming" and not private else "outbound"
@@ -129,7 +140,7 @@ def _message(found: str, event: Document, kind: str, spoken: str) -> ChatMessage
     if content is None and not attachments and not private and "deleted" not in attributes:
         attributes["degraded_reason"] = "media_unavailable"
     return ChatMessage(
-        provider_message_id=found,
+        provider_message_id=f"{instance}/{found}" if instance else found,
         conversation_id=conversation_id,
         role=_role(sender, spoken, event),
         direction=direction,

@@ -1,5 +1,7 @@
 """The direct way in: a message a service already holds, as JSON of `POST /chat`."""
 
+from collections.abc import Set
+from itertools import islice
 from typing import Any, get_args
 
 from connectors.providers.adapter import (
@@ -10,7 +12,6 @@ from connectors.providers.adapter import (
     kind_of,
     link,
     moment,
-    must_be_keyed,
     name_of,
     parse,
     part,
@@ -18,7 +19,16 @@ from connectors.providers.adapter import (
     present,
     text,
 )
-from schemas.keys import PROVIDER_PATTERN, body_id, conversation_part, is_provider_id
+from schemas.chat import ChatAccepted, ChatRefused
+from schemas.keys import (
+    CONVERSATION_CHARS,
+    DIRECT_ID_PREFIX,
+    PROVIDER_PATTERN,
+    body_id,
+    direct_conversation_id,
+    is_provider_id,
+    split_message_key,
+)
 from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, RawMessage
@@ -28,7 +38,8 @@ MEDIA_TYPES = tuple(
     name for name in get_args(AttachmentType) if name not in ("UNKNOWN", "location", "contact")
 )
 MAX_MEDIA = 50
-_CONVERSATION_CHARS = 400
+_MAX_ERRORS = 50
+_MAX_UNKNOWN_FIELDS = 10
 _NAMED_CHARS = 64
 _FIELDS = frozenset(
     {
@@ -45,37 +56,76 @@ _FIELDS = frozenset(
 
 
 class Direct:
+    """`reserved`: names of providers whose webhooks come in elsewhere.
+
+    A message may name such a provider, because services forward what they got from one. Its key
+    gets an id of its own form, so that no key for `POST /chat` can claim a message of the provider.
+    """
+
     name = "direct"
+
+    def __init__(self, reserved: Set[str] = frozenset()) -> None:
+        self._reserved = reserved
+
+    def accept(self, body: bytes) -> ChatAccepted | ChatRefused:
+        """What the receiver answers to. What is accepted here, `read` makes a message of."""
+        try:
+            document = parse(body)
+        except Unreadable as unreadable:
+            verdict = unreadable.verdict
+            assert isinstance(verdict, Quarantine)
+            if verdict.reason == "not_an_object":
+                return ChatRefused(("the body must be a JSON object",))
+            return ChatRefused((verdict.detail,), is_json=verdict.reason != "not_json")
+        errors = validate(document)
+        if errors:
+            return ChatRefused(tuple(errors))
+        provider, found = document["provider"], document["provider_message_id"]
+        return ChatAccepted(provider, self._id_in_key(provider, found))
 
     def identify(self, body: bytes) -> tuple[str, ...]:
         try:
-            return identified(body, identifier(parse(body).get("provider_message_id")))
+            document = parse(body)
         except Unreadable:
             return (body_id(body),)
+        found = identifier(document.get("provider_message_id"))
+        provider = document.get("provider")
+        if found is None or not isinstance(provider, str):
+            return identified(body, found)
+        return (self._id_in_key(provider, found),)
 
     def read(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
         try:
-            return _read(raw)
+            return self._read(raw)
         except Unreadable as unreadable:
             return unreadable.verdict
 
+    def _read(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
+        document = parse(raw.body)
+        found = identifier(document.get("provider_message_id"))
+        if found is None:
+            return Quarantine("identifier_missing", "no provider_message_id")
+        in_key = split_message_key(raw.message_key)[2]
+        # Records from before ids had a form of their own are still in the topic.
+        if in_key not in (found, self._id_in_key(raw.provider, found)):
+            return Quarantine("identifier_mismatch", "the body's id is not the key's")
+        errors = validate(document)
+        if errors:
+            return Quarantine("field_invalid", "; ".join(errors)[:300])
+        return _message(in_key, document)
 
-def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
-    document = parse(raw.body)
-    found = identifier(document.get("provider_message_id"))
-    if found is None:
-        return Quarantine("identifier_missing", "no provider_message_id")
-    must_be_keyed(raw, found)
-    errors = validate(document)
-    if errors:
-        return Quarantine("field_invalid", "; ".join(errors)[:300])
+    def _id_in_key(self, provider: str, found: str) -> str:
+        return f"{DIRECT_ID_PREFIX}{found}" if provider in self._reserved else found
+
+
+def _message(in_key: str, document: Document) -> ChatMessage:
     sender = part(document, "sender")
     attachments = tuple(_attachment(one) for one in parts(document, "media"))
     outbound = document.get("direction") == "outbound"
     content = text(document, "text")
     return ChatMessage(
-        provider_message_id=found,
-        conversation_id=conversation_part(str(document["conversation_id"])),
+        provider_message_id=in_key,
+        conversation_id=direct_conversation_id(document["conversation_id"]),
         role="assistant" if outbound else "user",
         direction="outbound" if outbound else "inbound",
         kind=kind_of(attachments, "text" if content else "unsupported"),
@@ -105,7 +155,7 @@ def validate(document: object) -> list[str]:
         return ["the body must be a JSON object"]
     errors = [
         f"{storable(str(name))[:_NAMED_CHARS]}: unknown field"
-        for name in sorted(map(str, set(document) - _FIELDS))[:10]
+        for name in islice((one for one in document if one not in _FIELDS), _MAX_UNKNOWN_FIELDS)
     ]
     provider, message_id = document.get("provider"), document.get("provider_message_id")
     if not isinstance(provider, str) or not PROVIDER_PATTERN.fullmatch(provider):
@@ -113,10 +163,8 @@ def validate(document: object) -> list[str]:
     if not is_provider_id(message_id):
         errors.append("provider_message_id: required, printable text of at most 512 characters")
     conversation = document.get("conversation_id")
-    if not isinstance(conversation, str) or not 0 < len(conversation) <= _CONVERSATION_CHARS:
-        errors.append(
-            f"conversation_id: required, text of at most {_CONVERSATION_CHARS} characters"
-        )
+    if not isinstance(conversation, str) or not 0 < len(conversation) <= CONVERSATION_CHARS:
+        errors.append(f"conversation_id: required, text of at most {CONVERSATION_CHARS} characters")
     sender = document.get("sender")
     if not isinstance(sender, dict) or identifier(sender.get("id")) is None:
         errors.append("sender.id: required")
@@ -136,10 +184,10 @@ def _about_content(document: dict[str, Any]) -> list[str]:
     if said is not None and not isinstance(said, str):
         errors.append("text: must be text")
     if media is not None and (not isinstance(media, list) or len(media) > MAX_MEDIA):
-        errors.append(f"media: must be an array of at most {MAX_MEDIA}")
-    elif not said and not media:
+        return [*errors, f"media: must be an array of at most {MAX_MEDIA}"]
+    if not said and not media:
         errors.append("text or media: one of them is required")
-    for index, one in enumerate(media if isinstance(media, list) else ()):
+    for index, one in enumerate(media or ()):
         if not isinstance(one, dict):
             errors.append(f"media[{index}]: must be an object")
             continue
@@ -154,4 +202,4 @@ def _about_content(document: dict[str, Any]) -> list[str]:
             for name in ("mime_type", "filename")
             if not isinstance(one.get(name), str | None)
         ]
-    return errors[:50]
+    return errors[:_MAX_ERRORS]

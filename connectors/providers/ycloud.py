@@ -14,6 +14,7 @@ from connectors.providers.adapter import (
     identifier,
     kind_of,
     link,
+    message_id,
     moment,
     must_be_keyed,
     name_of,
@@ -25,8 +26,10 @@ from connectors.providers.adapter import (
     text,
     texts,
     who,
+    whole,
 )
-from schemas.keys import body_id, conversation_part
+from connectors.providers.numbers import forms_of
+from schemas.keys import CONVERSATION_CHARS, body_id, conversation_part
 from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
@@ -90,17 +93,25 @@ class YCloud:
 
 
 def _event_key(event: Document) -> str | None:
-    """wamid of a message; of every other event its own id, so that a status can never claim its message's key."""
+    """wamid of a WhatsApp message, `id` of a Messenger message, which has no wamid.
+
+    Every other event has its own id, so that a status can never claim its message's key. So has a
+    WhatsApp message without a wamid: YCloud's `id` of a message differs between the events about it,
+    and a row under that id would stand beside the one of a later event.
+    """
     kind = event.get("type")
     if isinstance(kind, str) and kind in MESSAGES:
         message, _ = _message_of(event, kind)
         if not _is_mere_update(kind, message):
-            return (
-                identifier(message.get("wamid"))
-                or identifier(message.get("id"))
-                or identifier(event.get("id"))
-            )
-    return identifier(event.get("id"))
+            return _message_key(kind, message) or message_id(event.get("id"))
+    return message_id(event.get("id"))
+
+
+def _message_key(kind: str, message: Document) -> str | None:
+    found = message_id(message.get("wamid"))
+    if found is None and kind.startswith("messenger."):
+        return message_id(message.get("id"))
+    return found
 
 
 def _message_of(event: Document, kind: str) -> tuple[Document, bool]:
@@ -133,7 +144,7 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
         return Quarantine("payload_missing", "the event names a message that is not there")
     found = _event_key(event)
     if found is None:
-        return Quarantine("identifier_missing", "neither wamid nor id")
+        return Quarantine("identifier_missing", "neither the event nor its message has an id")
     must_be_keyed(raw, found)
     said = name_of(message, "type") or ""
     if said == "system":
@@ -142,6 +153,8 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
         return Skip("welcome_request")
     if _is_mere_update(kind, message):
         return Skip("echo_without_content")
+    if _message_key(kind, message) is None:
+        return Quarantine("identifier_missing", "the message has no wamid")
     return _message(found, event, message, said, outbound=outbound)
 
 
@@ -175,27 +188,37 @@ def _message(
 
 def _conversation(message: Document, *, outbound: bool) -> tuple[str, tuple[str, ...]]:
     """The group, or `<business>~<customer>` by phone, else by user id; the other forms are aliases."""
-    group = identifier(message.get("groupId"))
+    group = whole(message, "groupId")
     if group is not None:
-        return conversation_part(group)[:400], ()
+        return conversation_part(group, CONVERSATION_CHARS), ()
     business, customer = ("from", "to") if outbound else ("to", "from")
-    ours = phone(message, business) or who(message, business) or who(message, "wabaId")
+    ours = _names(message, business) or [whole(message, "wabaId")]
+    users = [found for name in _user_fields(outbound=outbound) if (found := whole(message, name))]
     number = phone(message, customer)
-    names: list[str | None] = [*([number] if number else []), *_users(message, outbound=outbound)]
-    main, *others = dict.fromkeys(
-        conversation(ours, name) for name in names or [who(message, customer)]
-    )
+    theirs: list[str | None] = [*(forms_of(number) if number else ()), *users]
+    theirs = theirs or [whole(message, customer)]
+    main, *others = dict.fromkeys(conversation(our, name) for our in ours for name in theirs)
     return main, tuple(others)
 
 
+def _names(message: Document, name: str) -> list[str | None]:
+    """A number in each of its forms, as given first; what is not a number as it is."""
+    number = phone(message, name)
+    if number:
+        return list(forms_of(number))
+    found = whole(message, name)
+    return [found] if found else []
+
+
+def _user_fields(*, outbound: bool) -> tuple[str, ...]:
+    """Where the customer's business-scoped ids are, its own before its parent's."""
+    if outbound:
+        return ("toUserId", "recipientUserId", "toParentUserId")
+    return ("fromUserId", "fromParentUserId")
+
+
 def _users(message: Document, *, outbound: bool) -> list[str]:
-    """The customer's business-scoped ids, its own before its parent's."""
-    names = (
-        ("toUserId", "recipientUserId", "toParentUserId")
-        if outbound
-        else ("fromUserId", "fromParentUserId")
-    )
-    return [found for name in names if (found := who(message, name))]
+    return [found for name in _user_fields(outbound=outbound) if (found := who(message, name))]
 
 
 def _attachments(message: Document, said: str) -> tuple[FoundAttachment, ...]:

@@ -1,6 +1,5 @@
 """The webhook source connector as an ASGI application: bytes in, durable, then 200. No framework on this path."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +22,7 @@ from connectors.webhooks.body import Budget, Disconnected, Receive, Share, read_
 from connectors.webhooks.rate import Rates
 from connectors.webhooks.signatures import CHECKS, Claim
 from schemas import metrics
+from schemas.chat import ChatAccepted, ChatRefused
 from schemas.codec import encode
 from schemas.headers import Headers, Routing, is_traceparent, new_traceparent
 from schemas.keys import TenantId, message_key
@@ -64,10 +64,10 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Understanding:
-    """What the receiver must know of providers: ids of a body's events, and what is wrong with a `POST /chat`."""
+    """What the receiver must know of providers: the ids of a body's events, and whether a `POST /chat` will be read as a message."""
 
     identify: Callable[[str, bytes], tuple[str, ...]]
-    validate: Callable[[object], list[str]]
+    accept: Callable[[bytes], ChatAccepted | ChatRefused]
 
 
 class Receiver:
@@ -152,7 +152,7 @@ class Receiver:
             if not self._is_signed(endpoint, headers, body):  # 3
                 return await _unauthorized(send)
             self._must_be_within_rate(endpoint)
-            ids = self._understanding.identify(provider, body)
+            ids = _labelled(endpoint, self._understanding.identify(provider, body))
             routing = Routing(
                 tenant_id=endpoint.tenant_id, provider=provider, traceparent=_trace(headers)
             )
@@ -188,18 +188,12 @@ class Receiver:
             raise Problem(403, "Forbidden", "this key has not the scope chat")
         with self._budget.one_request(key.tenant_id) as share:
             body = await self._read(receive, headers, share)
-            try:
-                document = json.loads(body)
-            except (ValueError, RecursionError):
-                raise Problem(400, "Bad Request", "the body is not JSON") from None
-            errors = [error[:_ERROR_CHARS] for error in self._understanding.validate(document)]
-            if errors:
-                raise Problem(
-                    422, "Unprocessable Content", "; ".join(errors), extra={"errors": errors}
-                )
+            accepted = self._understanding.accept(body)
+            if isinstance(accepted, ChatRefused):
+                raise _refusal(accepted)
             self._must_wait(f"tenant:{key.tenant_id}", self._tenant_rate(key.tenant_id))
-            provider = document["provider"]
-            message = message_key(key.tenant_id, provider, document["provider_message_id"])
+            provider = accepted.provider
+            message = message_key(key.tenant_id, provider, accepted.provider_message_id)
             raw = RawMessage(
                 tenant_id=key.tenant_id,
                 provider=provider,
@@ -295,6 +289,18 @@ class Receiver:
         wait = self._rates.wait_seconds(name, per_second, time.monotonic())
         if wait > 0:
             raise Problem(429, "Too Many Requests", headers={"retry-after": str(math.ceil(wait))})
+
+
+def _labelled(endpoint: Endpoint, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids, told apart from those of the tenant's other servers of the provider."""
+    return tuple(f"{endpoint.instance}/{one}" for one in ids) if endpoint.instance else ids
+
+
+def _refusal(refused: ChatRefused) -> Problem:
+    if not refused.is_json:
+        return Problem(400, "Bad Request", "the body is not JSON")
+    errors = [error[:_ERROR_CHARS] for error in refused.errors]
+    return Problem(422, "Unprocessable Content", "; ".join(errors), extra={"errors": errors})
 
 
 def _headers(scope: Scope) -> dict[str, str]:

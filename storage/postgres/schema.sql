@@ -34,6 +34,7 @@ CREATE TABLE chat_messages (
     enriched_at        timestamptz NOT NULL,
     sender_id          text,
     sender_name        text,
+    endpoint_id        text,
     PRIMARY KEY (tenant_id, message_key),
     CHECK (content <> '')
 );

@@ -22,6 +22,11 @@ class StageStops:
         seconds: float = (await self._row("stage_quiet", stage))[0]
         return seconds
 
+    async def tenants(self) -> int:
+        """How many there are: with one only, stopping a stage stops nobody else."""
+        count: int = (await self._row("count_tenants"))[0]
+        return count
+
     async def stopped(self, stage: Stage, detail: str) -> datetime:
         """Writes it down; returns the moment that names the stop."""
         moment: datetime = (await self._row("stop_stage", stage, detail))[0]

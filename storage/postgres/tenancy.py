@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from schemas.keys import PROVIDER_PATTERN, TENANT_PATTERN, TenantId
+from schemas.keys import PROVIDER_PATTERN, TENANT_PATTERN, TenantId, is_instance
 from schemas.tenants import Endpoint, Scope, TenantSettings
 from storage.postgres.directory import digest
 from storage.postgres.sql import queries
@@ -59,11 +59,23 @@ class Tenancy:
         return settings
 
     async def add_endpoint(
-        self, tenant: str, provider: str, *, secret: str | None, unsigned: bool, api_key: str | None
+        self,
+        tenant: str,
+        provider: str,
+        *,
+        secret: str | None,
+        unsigned: bool,
+        api_key: str | None,
+        instance: str | None = None,
     ) -> Endpoint:
         """A new endpoint, each time. Without `secret` and `unsigned` it gets a secret of its own."""
         if not PROVIDER_PATTERN.fullmatch(provider):
             raise TenancyError(f"{provider!r} is no provider name: [a-z0-9_]+")
+        if instance is not None and not (is_instance(instance) and provider == "chatwoot"):
+            raise TenancyError(
+                f"{instance!r} cannot label a server of {provider}: only Chatwoot servers number their messages alike, "
+                "and a label has at most 32 lower-case letters, digits or hyphens and is not `direct`"
+            )
         if secret is None and not unsigned:
             secret = ("whsec_" if provider == "ycloud" else "") + secrets.token_urlsafe(32)
         endpoint = Endpoint(
@@ -74,6 +86,7 @@ class Tenancy:
             secrets=(secret,) if secret else (),
             unsigned=unsigned,
             api_key=api_key,
+            instance=instance,
         )
         async with self._connection.transaction():
             if await self._connection.fetchval(self._sql["tenant_settings"], tenant) is None:

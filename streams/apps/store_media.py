@@ -10,7 +10,7 @@ import structlog
 from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotThere, Refused, sweep_spool
 from connectors.media.sniff import Sniffed, sniff_file
-from connectors.providers.downloads import ForeignHost, Way, ways
+from connectors.providers.downloads import ForeignHost, Way, authority, ways_to
 from schemas import metrics
 from schemas.outcomes import Forward, Unavailable
 from schemas.records import MediaJob
@@ -73,19 +73,13 @@ class MediaWorld:
         await self._store.close()
 
     def ways(self, job: MediaJob) -> Sequence[Way]:
-        endpoint = self.directory.endpoint_by_id(job.endpoint_id) if job.endpoint_id else None
-        ours = endpoint is not None and endpoint.tenant_id == job.tenant_id
-        key = endpoint.api_key if endpoint is not None and ours else None
-        if (
-            key is None and job.endpoint_id
-        ):  # the endpoint is gone, or a repair chose another one of the tenant's
-            key = self.directory.provider_key(job.tenant_id, job.provider)
         try:
-            return ways(
-                job,
-                api_key=key,
-                ycloud_api_base=self._settings.providers.ycloud.api_base,
-                exempt=self._exempt,
+            return ways_to(
+                job.url,
+                job.media_id,
+                authority(self.directory, job.tenant_id, job.provider, job.endpoint_id),
+                self._settings.providers.ycloud.api_base,
+                self._exempt,
             )
         except ForeignHost:
             raise FileGone("media_refused_address") from None

@@ -13,9 +13,13 @@ from streams.commands.environment import (
     database,
     run_command,
 )
-from streams.commands.output import as_json_option, emit
+from streams.commands.output import as_json_option, emit, note
 
 PROVIDERS = ("ycloud", "chatwoot")
+_SAME_SERVER = (
+    "The tenant has a Chatwoot endpoint already, and this one is taken for another webhook of the same server. "
+    "If it is for another server, add it with --instance NAME: its messages have the same numbers and would be lost as duplicates."
+)
 
 
 @click.group()
@@ -40,6 +44,10 @@ def webhook_url(settings: Settings, provider: str, token: str) -> str:
     "--unsigned", is_flag=True, help="The provider sends no signature: the token in the URL is all."
 )
 @click.option("--api-key", help="The provider's API key, for media that need it.")
+@click.option(
+    "--instance",
+    help="A label for the server that sends here: each further Chatwoot server has one.",
+)
 @as_json_option
 def add(
     tenant: str,
@@ -47,6 +55,7 @@ def add(
     secret: str | None,
     unsigned: bool,
     api_key: str | None,
+    instance: str | None,
     as_json: bool,
 ) -> None:
     """Adds an endpoint: each call a new one."""
@@ -56,14 +65,23 @@ def add(
         raise click.UsageError("an empty --secret or --api-key is none: leave the option out")
     settings = command_settings()
 
-    async def work() -> Endpoint:
+    async def work() -> tuple[Endpoint, bool]:
         async with database(settings) as connection:
             tenancy = Tenancy(connection, Vault(settings.secrets.key))
-            return await tenancy.add_endpoint(
-                tenant, provider, secret=secret, unsigned=unsigned, api_key=api_key
+            is_first = await tenancy.endpoint_of(tenant, provider) is None
+            endpoint = await tenancy.add_endpoint(
+                tenant,
+                provider,
+                secret=secret,
+                unsigned=unsigned,
+                api_key=api_key,
+                instance=instance,
             )
+            return endpoint, is_first
 
-    endpoint = run_command(work)
+    endpoint, is_first = run_command(work)
+    if provider == "chatwoot" and instance is None and not is_first:
+        note(_SAME_SERVER)
     url = webhook_url(settings, provider, endpoint.token)
     live = endpoint.secrets[0] if endpoint.secrets else None
     document = {

@@ -76,10 +76,9 @@ def send(
         raise click.UsageError("say what to send: --text, --image or --audio")
     path = image or audio
     if path is None:
-        sample = _MAKERS[provider](text, None, what="text")
-        statuses = _deliver(sample, tenant, times)
+        key, statuses = _deliver(_MAKERS[provider](text, None, what="text"), tenant, times)
     else:
-        sample, statuses = _with_file(
+        key, statuses = _with_file(
             provider,
             tenant,
             text,
@@ -89,7 +88,6 @@ def send(
             serve_seconds,
             _media_port(home),
         )
-    key = sample.key(tenant)
     emit({"message_key": key, "statuses": statuses}, as_json, [key])
     if any(status != 200 for status in statuses):
         note(f"the receiver answered {statuses}: sensorium doctor")
@@ -114,26 +112,25 @@ def _with_file(
     times: int,
     serve_seconds: float,
     port: int,
-) -> tuple[Sample, list[int]]:
+) -> tuple[str, list[int]]:
     name = f"{uuid.uuid4().hex}{path.suffix.lower()}"
     fetched = threading.Event()
     try:
         with serving({name: path}, port, fetched) as address:
             file = File(kind, link(address, name), mime_of(path))  # type: ignore[arg-type]
             sample = _MAKERS[provider](text, file, what="file")
-            statuses = _deliver(sample, tenant, times)
+            key, statuses = _deliver(sample, tenant, times)
             if 200 in statuses and not fetched.wait(serve_seconds):
-                note(
-                    f"nobody fetched the file within {serve_seconds:g} s: sensorium trace '{sample.key(tenant)}'"
-                )
+                note(f"nobody fetched the file within {serve_seconds:g} s: sensorium trace '{key}'")
     except OSError as error:
         raise click.ClickException(
             f"the file cannot be served from port {port} ({error}): is a demo or another send running?"
         ) from None
-    return sample, statuses
+    return key, statuses
 
 
-def _deliver(sample: Sample, tenant: str, times: int) -> list[int]:
+def _deliver(sample: Sample, tenant: str, times: int) -> tuple[str, list[int]]:
+    """The message's key and the receiver's answers."""
     receiver = command_environment().get("SENSORIUM_RECEIVER__URL")
     if receiver is None:
         raise click.ClickException(
@@ -142,13 +139,14 @@ def _deliver(sample: Sample, tenant: str, times: int) -> list[int]:
     endpoint = run_command(lambda: _endpoint(command_settings(), tenant, sample.provider))
     url = f"{receiver}/webhooks/{sample.provider}/{endpoint.token}"
     secret = endpoint.secrets[0] if endpoint.secrets else None
+    key = sample.key(tenant, endpoint.instance)
     try:
         statuses = [deliver(sample, url, secret)]
         until = time.monotonic() + KNOWN_WITHIN_SECONDS
         while statuses == [401] and time.monotonic() < until:
             time.sleep(0.1)
             statuses = [deliver(sample, url, secret)]
-        return statuses + [deliver(sample, url, secret) for _ in range(times - 1)]
+        return key, statuses + [deliver(sample, url, secret) for _ in range(times - 1)]
     except OSError as error:
         raise click.ClickException(
             f"the receiver at {receiver} does not answer ({error}): sensorium status"

@@ -1,9 +1,26 @@
 """When too much of what a stage reads would go to quarantine, the stage is wrong, not the records. Pure: time is an argument."""
 
 from collections import deque
+from dataclasses import dataclass
 from zlib import crc32
 
+from schemas.reasons import QuarantineReason
 from schemas.settings import Breaker as Limits
+
+EARNED_BY_THE_BODY: frozenset[QuarantineReason] = frozenset(
+    {
+        "not_json",
+        "not_an_object",
+        "event_missing",
+        "payload_missing",
+        "identifier_missing",
+        "conversation_missing",
+        "field_invalid",
+        "record_too_large",
+    }
+)
+"""What a sender can bring about with any body, at any rate. It says nothing about the program and counts for nothing.
+Not among them are `identifier_mismatch` and `provider_unknown`: there, two releases of the program disagree."""
 
 HEARD_SECONDS = 600.0
 OWN_TENANTS = 256
@@ -32,12 +49,21 @@ class _Recent:
         self.at = now
 
 
-class Breaker:
-    """Judges tenant by tenant: one that sends rubbish stops nobody, a bad deploy hits all.
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """`detail` is for a person. `tenant` is set when only its records speak against the stage, and nobody's for it."""
 
-    A tenant fails when `consecutive` of its records in a row were refused, or `ratio` of its last ones. The stage is wrong when one
-    fails, or `consecutive` records in a row were refused whoever sent them (of many tenants each has few), and tenants that fail, or
-    whose last record was refused, are more than those whose last record was good.
+    detail: str
+    tenant: bytes | int | None = None
+
+
+class Breaker:
+    """Judges tenant by tenant: a faulty release refuses the records of all, hostile records come from one.
+
+    A tenant fails when `consecutive` of its records in a row were refused, or `ratio` of its last ones. The stage is wrong if a tenant
+    fails, or `consecutive` records in a row were refused whoever sent them (of many tenants each has few), and if the tenants that
+    fail, or whose last record was refused, outnumber those whose last record was good, even without one of them. So one tenant alone
+    never speaks for the stage.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -53,25 +79,41 @@ class Breaker:
         recent.add(is_quarantined, now)
         self._in_a_row = self._in_a_row + 1 if is_quarantined else 0
 
-    def trouble(self, now: float) -> str | None:
-        """Why the stage should stop, for a person; None: it should not."""
+    def trouble(self, now: float) -> Trouble | None:
+        """Why the stage should not go on as it does; None: it should."""
         heard = [recent for recent in self._tenants.values() if now - recent.at <= HEARD_SECONDS]
         failing = sum(self._fails(recent) for recent in heard)
         suspicious = sum(recent.in_a_row > 0 and not self._fails(recent) for recent in heard)
-        if (
-            not (failing or self._fails_for_all())
-            or failing + suspicious <= len(heard) - failing - suspicious
-        ):
+        refused = failing + suspicious
+        good = len(heard) - refused
+        if not (failing or self._fails_for_all()):
+            return None
+        worst = max(heard, key=lambda recent: recent.bad)
+        says = (
+            f"{worst.bad} of the last {len(worst.last)} records of one of them would be quarantined"
+        )
+        if refused == 1 and not good:
+            return Trouble(f"the only tenant heard lately: {says}", self._place_of(worst))
+        if refused - 1 <= good:
             return None
         if not failing:
-            return f"the last {self._in_a_row} records would be quarantined, whichever tenant sent them"
-        worst = max(heard, key=lambda recent: recent.bad)
-        return f"{failing} of {len(heard)} tenants: {worst.bad} of the last {len(worst.last)} records of one of them would be quarantined"
+            return Trouble(
+                f"the last {self._in_a_row} records would be quarantined, whichever tenant sent them"
+            )
+        return Trouble(f"{failing} of {len(heard)} tenants: {says}")
+
+    def fails(self, tenant: bytes | int) -> bool:
+        """Whether the records of the tenant that `trouble` named still fail."""
+        recent = self._tenants.get(tenant)
+        return recent is not None and self._fails(recent)
 
     def forget(self) -> None:
         """From here on only what comes counts."""
         self._tenants.clear()
         self._in_a_row = 0
+
+    def _place_of(self, recent: _Recent) -> bytes | int:
+        return next(place for place, known in self._tenants.items() if known is recent)
 
     def _place(self, tenant: bytes) -> bytes | int:
         if tenant in self._tenants or len(self._tenants) < OWN_TENANTS:

@@ -1,4 +1,8 @@
-"""The gate before a commit: shut when the breaker says that the stage is wrong, opened again by a person."""
+"""The gate before a commit: shut when the breaker says that the stage is wrong, opened again by a person.
+
+If only one of several tenants speaks against the stage, that tenant is held instead: its refused records
+go to quarantine, whole, and no longer count. The other tenants' records pass.
+"""
 
 import asyncio
 import time
@@ -10,13 +14,15 @@ import structlog
 from schemas import metrics
 from schemas.receipts import Line
 from schemas.topics import Stage
-from streams.lanes.breaker import Breaker
+from streams.lanes.breaker import EARNED_BY_THE_BODY, Breaker, Trouble
 
 log = structlog.get_logger()
 ASK_SECONDS = 1.0
 ASK_SECONDS_AT_MOST = 10.0
 """Between two questions that nobody answers. Less than the 30 s after which `standing_stops` takes an asking process for dead."""
 LOOK_SECONDS = 0.1
+TENANTS_SECONDS = 2.0
+"""How long the other tenants wait, at most, for the answer to whether there are other tenants."""
 
 
 class Stops(Protocol):
@@ -24,6 +30,10 @@ class Stops(Protocol):
 
     async def quiet(self, stage: Stage) -> float:
         """For how many seconds more nothing shall stop the stage, since somebody resumed it; 0: it may stop."""
+        ...
+
+    async def tenants(self) -> int:
+        """How many tenants the installation has."""
         ...
 
     async def stopped(self, stage: Stage, detail: str) -> object:
@@ -44,6 +54,8 @@ class Gate:
         self._stops = stops
         self._quiet_until = 0.0
         self._asking: asyncio.Task[None] | None = None
+        self._held: set[bytes | int] = set()
+        metrics.STAGE_TENANTS_HELD.labels(stage).set(0)
         metrics.STAGE_STOPPED.labels(stage).set(0)
 
     @property
@@ -54,12 +66,17 @@ class Gate:
         """Whether the lines may be committed: False when `given_up` says so while they wait."""
         await self.wait(given_up)
         now = time.monotonic()
+        is_any_refused = False
         for line in lines:
-            if line.outcome != "admitted":
-                self._breaker.add(line.key.partition(b":")[0], line.outcome == "quarantined", now)
-        if any(line.outcome == "quarantined" for line in lines) and now >= self._quiet_until:
+            is_refused = line.outcome == "quarantined"
+            if line.outcome == "admitted" or (is_refused and line.reason in EARNED_BY_THE_BODY):
+                continue
+            self._breaker.add(line.key.partition(b":")[0], is_refused, now)
+            is_any_refused |= is_refused
+        self._release()
+        if is_any_refused and now >= self._quiet_until:
             trouble = self._breaker.trouble(now)
-            if trouble is not None and self._asking is None:
+            if trouble is not None and trouble.tenant not in self._held and self._asking is None:
                 self._asking = asyncio.create_task(self._until_resumed(trouble))
         return await self.wait(given_up)
 
@@ -71,22 +88,53 @@ class Gate:
             await asyncio.sleep(LOOK_SECONDS)
         return not given_up()
 
-    async def _until_resumed(self, trouble: str) -> None:
+    async def _until_resumed(self, trouble: Trouble) -> None:
+        if trouble.tenant is not None and await self._are_other_tenants():
+            self._hold(trouble.tenant, trouble.detail)
+            self._asking = None
+            return
         quiet_seconds = await self._quiet()
         if not quiet_seconds:
             log.error(
                 "stage_stopped",
                 stage=self._stage,
-                detail=trouble,
+                detail=trouble.detail,
                 resume=f"sensorium resume {self._stage}",
             )
             metrics.STAGE_STOPPED.labels(self._stage).set(1)
-            quiet_seconds = await self._answer(trouble)
+            quiet_seconds = await self._answer(trouble.detail)
             log.info("stage_resumed", stage=self._stage, quiet_seconds=quiet_seconds)
             metrics.STAGE_STOPPED.labels(self._stage).set(0)
         self._breaker.forget()
         self._quiet_until = time.monotonic() + quiet_seconds
         self._asking = None
+
+    async def _are_other_tenants(self) -> bool:
+        """Whether a stop would hit anybody else. It is supposed while Postgres cannot say: quarantine can be replayed, waiting cannot."""
+        try:
+            async with asyncio.timeout(TENANTS_SECONDS):
+                return await self._stops.tenants() > 1
+        except Exception as error:
+            self._not_told(error)
+            return True
+
+    def _hold(self, tenant: bytes | int, detail: str) -> None:
+        self._held.add(tenant)
+        metrics.STAGE_TENANTS_HELD.labels(self._stage).set(len(self._held))
+        log.error(
+            "tenant_held",
+            stage=self._stage,
+            tenant=tenant.decode(errors="replace") if isinstance(tenant, bytes) else None,
+            detail=detail,
+            replay=f"sensorium quarantine replay --all --stage {self._stage}",
+        )
+
+    def _release(self) -> None:
+        """A tenant whose records pass again is judged like everybody."""
+        passing = {tenant for tenant in self._held if not self._breaker.fails(tenant)}
+        if passing:
+            self._held -= passing
+            metrics.STAGE_TENANTS_HELD.labels(self._stage).set(len(self._held))
 
     async def _quiet(self) -> float:
         """What is left of a quiet that another process of the stage, or this one before it was restarted, was given; 0 if nobody can say."""

@@ -42,8 +42,11 @@ class Sample(NamedTuple):
     body: bytes
     provider_message_id: str
 
-    def key(self, tenant: str) -> str:
-        return message_key(tenant, self.provider, self.provider_message_id)  # type: ignore[arg-type]
+    def key(self, tenant: str, instance: str | None = None) -> str:
+        """`instance`: the label of the endpoint it is sent to."""
+        found = self.provider_message_id
+        labelled = f"{instance}/{found}" if instance else found
+        return message_key(tenant, self.provider, labelled)  # type: ignore[arg-type]
 
 
 class File(NamedTuple):

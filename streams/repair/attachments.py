@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.headers import new_traceparent
 from schemas.keys import split_message_key
+from schemas.origins import DIRECT, origin_of
 from schemas.outcomes import Output
 from schemas.records import Attachment, EnrichedMessage, MediaJob, Source, Step
 from storage.objects.keys import kept_at
@@ -14,7 +15,12 @@ from storage.postgres.sql import queries
 from streams.apps.encoding import Encoding, utc_now
 from streams.repair.writing import Item
 from streams.stages.dedupe import opening
-from streams.stages.message import attributes_json, opening_version, unpaid_reason
+from streams.stages.message import (
+    attributes_json,
+    opening_version,
+    provider_attributes,
+    unpaid_reason,
+)
 from streams.stages.store_media import model_job
 
 
@@ -46,12 +52,9 @@ async def item_for(
         )
     ]
     message = snapshot(row, encoding.names.object_prefix, steps, aliases, reason, generation)
-    # which one it came by is not recorded; its link names the file, and any key of the tenant's account opens that
-    endpoint = await connection.fetchval(
-        queries("repair")["endpoint"], row["tenant_id"], row["provider"]
-    )
+    origin = origin_of(message.endpoint_id, message.provider, provider_attributes(message))
     jobs = [
-        _job(message, attachment, generation, endpoint or "")
+        _job(message, attachment, generation, "" if origin == DIRECT else origin)
         for attachment in message.attachments
         if attachment.status == "pending"
     ]
@@ -105,6 +108,7 @@ def snapshot(
         sender_id=row["sender_id"],
         sender_name=row["sender_name"],
         attachments=attachments,
+        endpoint_id=row["endpoint_id"],
         source=Source(
             topic=row["topic"] or "raw-messages",
             partition=row["partition"] or 0,

@@ -6,10 +6,10 @@ from pathlib import Path
 from connectors.console.app import Parts, create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
-from connectors.console.reading import Reading
+from connectors.console.reading import Announced, Reading
 from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotThere, Refused
-from connectors.providers.downloads import ForeignHost, Way, ways_to
+from connectors.providers.downloads import Endpoints, ForeignHost, Way, authority, ways_to
 from schemas.keys import TenantId
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -31,19 +31,12 @@ async def run(settings: Settings) -> None:
     pool = await create_pool(settings.postgres, names, "console")
     store = ObjectStore(settings.objects)
     spool = Path(tempfile.gettempdir()) / f"sensorium-proxy-{names.prefix or 'main'}"
-    exempt = allowed_hosts(settings.media.allowed_private_hosts)
     async with Downloader(
         allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=spool
     ) as downloader:
 
-        async def fetch(tenant_id: TenantId, provider: str, url: str) -> Downloaded:
-            key = directory.provider_key(tenant_id, provider)
-            try:
-                found = ways_to(
-                    provider, url, None, key, settings.providers.ycloud.api_base, exempt
-                )
-            except ForeignHost:
-                raise Refused("media_refused_address") from None
+        async def fetch(tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
+            found = original_ways(directory, settings, tenant_id, announced, url)
             return await _first(downloader, found, settings)
 
         app = create_console(
@@ -76,6 +69,18 @@ async def run(settings: Settings) -> None:
             await directory.stop()
             await store.close()
             pool.terminate()
+
+
+def original_ways(
+    endpoints: Endpoints, settings: Settings, tenant_id: TenantId, announced: Announced, url: str
+) -> tuple[Way, ...]:
+    """The requests for an original file, in the name of the endpoint that received its message."""
+    given = authority(endpoints, tenant_id, announced.provider, announced.origin)
+    exempt = allowed_hosts(settings.media.allowed_private_hosts)
+    try:
+        return ways_to(url, None, given, settings.providers.ycloud.api_base, exempt)
+    except ForeignHost:
+        raise Refused("media_refused_address") from None
 
 
 async def _first(downloader: Downloader, found: tuple[Way, ...], settings: Settings) -> Downloaded:

@@ -5,8 +5,7 @@ import resource
 from contextlib import suppress
 from functools import partial
 
-from connectors.providers.catalogue import identify
-from connectors.providers.direct import validate
+from connectors.providers.catalogue import DIRECT, identify
 from connectors.webhooks.protocol import BoundedProtocol
 from connectors.webhooks.receiver import Receiver, Understanding
 from schemas.settings import Settings
@@ -32,7 +31,11 @@ async def run(settings: Settings) -> None:
     directory = Directory(settings.postgres, names, Vault(settings.secrets.key))
     producer = AcknowledgedProducer(settings.kafka, ack_seconds=wanted.ack_seconds)
     app = Receiver(
-        wanted, names.topic("raw-messages"), producer, directory, Understanding(identify, validate)
+        wanted,
+        names.topic("raw-messages"),
+        producer,
+        directory,
+        Understanding(identify, DIRECT.accept),
     )
     await directory.start()
     checking = asyncio.create_task(_check(producer))

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.origins import DIRECT
 from schemas.records import (
     Attachment,
     ChatMessage,
@@ -64,6 +65,7 @@ def first_version(
         sender_id=chat.sender_id,
         sender_name=chat.sender_name,
         attachments=attachments,
+        endpoint_id=raw.endpoint_id or DIRECT,
         source=source,
         aliases=chat.aliases,
         steps=(

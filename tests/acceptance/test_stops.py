@@ -4,7 +4,9 @@ import urllib.request
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
+from storage.kafka.client import plain_producer_config
 from streams.local.samples import Sample, ycloud
 from tests.pipeline import Pipeline, Tenant, wait_for
 
@@ -56,23 +58,67 @@ def metric(pipeline: Pipeline, role: str, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
-@pytest.mark.slow
-async def test_a_stage_that_would_quarantine_everything_stops_until_a_person_resumes_it(
+def refused_by_the_program(pipeline: Pipeline, tenant: Tenant, count: int) -> None:
+    """Records that no body can bring about: they are not even wire format."""
+    producer = Producer(plain_producer_config(pipeline.settings.kafka))
+    for number in range(count):
+        producer.produce(
+            pipeline.names.topic("raw-messages"),
+            b"not wire format",
+            f"{tenant.name}:ycloud:{number}".encode(),
+            headers=[("tenant", tenant.name.encode()), ("provider", b"ycloud")],
+        )
+    assert producer.flush(30) == 0
+
+
+async def test_bodies_that_are_no_messages_stop_nobody_however_many_one_tenant_sends(
     pipeline: Pipeline, connection: Any
 ) -> None:
-    tenant = Tenant(pipeline, "refused")
+    hostile, quiet = Tenant(pipeline, "hostile"), Tenant(pipeline, "quiet")
+    pipeline.restart("dedupe")  # it has heard nobody yet
+    count = 2 * pipeline.settings.breaker.consecutive
+    bad = [Sample("not JSON", "ycloud", f"not json {n}".encode(), "") for n in range(count)]
+    assert {hostile.post(sample) for sample in bad} == {200}
+
+    async def all_set_aside() -> bool:
+        return len(await quarantined(connection, hostile.name)) == count
+
+    await wait_for(all_set_aside, "every body in quarantine")
+    good = ycloud("buenas", None, what="text")
+    assert quiet.post(good) == 200
+
+    async def arrived() -> bool:
+        return set(await quiet.rows(connection)) == {good.key(quiet.name)}
+
+    await wait_for(arrived, "the quiet tenant's row")
+    assert pipeline.is_ready("dedupe")
+    assert metric(pipeline, "dedupe", "sensorium_stage_stopped") == 0
+    assert metric(pipeline, "dedupe", "sensorium_stage_tenants_held") == 0
+
+
+@pytest.mark.slow
+async def test_what_the_program_refuses_of_one_tenant_holds_it_and_of_two_stops_the_stage_until_a_person_resumes_it(
+    pipeline: Pipeline, connection: Any
+) -> None:
+    first, second, third = (Tenant(pipeline, name) for name in ("refused", "too", "waiting"))
     pipeline.restart("dedupe")  # it has heard nobody yet
     limit = pipeline.settings.breaker.consecutive
-    bad = [Sample("not JSON", "ycloud", f"not json {n}".encode(), "") for n in range(limit + 10)]
-    assert {tenant.post(sample) for sample in bad} == {200}
+    refused_by_the_program(pipeline, first, limit + 10)
+
+    async def is_held() -> bool:
+        return metric(pipeline, "dedupe", "sensorium_stage_tenants_held") == 1
+
+    await wait_for(is_held, "a tenant that is held")
+    assert pipeline.is_ready("dedupe")
+    refused_by_the_program(pipeline, second, limit)
 
     async def stopped() -> bool:
-        return not pipeline.is_ready("dedupe")
+        return metric(pipeline, "dedupe", "sensorium_stage_stopped") == 1
 
-    await wait_for(stopped, "dedupe not ready")
-    assert metric(pipeline, "dedupe", "sensorium_stage_stopped") == 1
+    await wait_for(stopped, "dedupe stopped")
+    assert not pipeline.is_ready("dedupe")
     good = ycloud("después", None, what="text")
-    assert tenant.post(good) == 200
+    assert third.post(good) == 200
 
     async def told() -> bool:
         return bool(
@@ -82,18 +128,16 @@ async def test_a_stage_that_would_quarantine_everything_stops_until_a_person_res
         )
 
     await wait_for(told, "a stop that is told")
-    assert len(await quarantined(connection, tenant.name)) < limit + 10
-    assert await tenant.rows(connection) == {}
+    assert len(await quarantined(connection, second.name)) < limit
+    assert await third.rows(connection) == {}
     assert len(pipeline.command("resume", "dedupe")["resumed"]) == 1
 
     async def all_settled() -> bool:
-        return (
-            bool(await tenant.rows(connection))
-            and len(await quarantined(connection, tenant.name)) == limit + 10
-        )
+        counts = [len(await quarantined(connection, one.name)) for one in (first, second)]
+        return bool(await third.rows(connection)) and counts == [limit + 10, limit]
 
     await wait_for(all_settled, "everything it held")
-    assert set(await tenant.rows(connection)) == {good.key(tenant.name)}
+    assert set(await third.rows(connection)) == {good.key(third.name)}
     await wait_for(lambda: _ready(pipeline), "dedupe ready again")
     assert metric(pipeline, "dedupe", "sensorium_stage_stopped") == 0
 

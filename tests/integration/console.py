@@ -12,7 +12,7 @@ import httpx
 from connectors.console.app import Parts, create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
-from connectors.console.reading import Reading
+from connectors.console.reading import Announced, Reading
 from connectors.media.download import Downloaded
 from connectors.postgres.rows import message_columns, notification
 from schemas.keys import MessageKey, TenantId, message_key
@@ -31,10 +31,10 @@ from tests.unit.records import message
 
 CONVERSATION = "15550109999~15550100001"
 ORIGIN = "https://chat.example.com"
-Fetch = Callable[[TenantId, str, str], Awaitable[Downloaded]]
+Fetch = Callable[[TenantId, Announced, str], Awaitable[Downloaded]]
 
 
-async def _nothing(tenant_id: TenantId, provider: str, url: str) -> Downloaded:
+async def _nothing(tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
     raise AssertionError("nothing was to be fetched")
 
 
@@ -156,8 +156,8 @@ async def running(
             await directory.wait_loaded()
         await changes.start()
 
-        async def fetch(tenant_id: TenantId, provider: str, url: str) -> Downloaded:
-            return await console.fetch(tenant_id, provider, url)
+        async def fetch(tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
+            return await console.fetch(tenant_id, announced, url)
 
         parts = Parts(
             names=names,

@@ -181,6 +181,21 @@ def test_each_endpoint_is_a_new_one_with_a_secret_of_its_own(acme: Commands, pro
     )
 
 
+def test_a_second_chatwoot_server_has_a_label(acme: Commands) -> None:
+    first = acme.run("endpoints", "add", "acme", "chatwoot", "--json")
+    again = acme.run("endpoints", "add", "acme", "chatwoot", "--json")
+    second = acme.run("endpoints", "add", "acme", "chatwoot", "--instance", "shop-2", "--json")
+    assert [result.exit_code for result in (first, again, second)] == [0, 0, 0]
+    assert ["--instance" in result.stderr for result in (first, again, second)] == [
+        False,
+        True,
+        False,
+    ]
+    for provider, label in (("chatwoot", "Shop"), ("chatwoot", "direct"), ("ycloud", "b")):
+        said = acme.fails("endpoints", "add", "acme", provider, "--instance", label)
+        assert said.startswith(f"'{label}' cannot label a server of {provider}")
+
+
 def test_an_endpoint_takes_a_given_secret_or_none(acme: Commands) -> None:
     assert (
         acme.json(

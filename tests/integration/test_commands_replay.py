@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from connectors.providers.downloads import ways
+from connectors.providers.downloads import Authority, ways_to
 from schemas.codec import decode, encode
 from schemas.headers import generation_of, header
 from schemas.keys import MessageKey, TenantId
@@ -462,6 +462,7 @@ def test_what_failed_before_it_was_stored_is_downloaded_again_by_its_tenants_end
 ) -> None:
     commands.json("tenants", "add", "acme")
     endpoint = commands.json("endpoints", "add", "acme", "ycloud", "--api-key", "k")
+    commands.json("endpoints", "add", "acme", "ycloud", "--api-key", "of another account")
     store(
         commands,
         row(
@@ -470,9 +471,12 @@ def test_what_failed_before_it_was_stored_is_downloaded_again_by_its_tenants_end
             failed(1, "media_link_expired"),
             received_at=NOW,
             occurred_at=NOW - timedelta(days=3),
+            endpoint_id=endpoint["endpoint_id"],
         ),
     )
     generation = commands.json("replay", "attachments", "--reason", "quarantined")["generation"]
+    (message,) = outputs(commands, "enriched-messages", EnrichedMessage)
+    assert message.endpoint_id == endpoint["endpoint_id"]
     (job,) = outputs(commands, "media", MediaJob)
     assert (job.index, job.url, job.endpoint_id, job.unpaid_reason, job.generation) == (
         0,
@@ -482,10 +486,33 @@ def test_what_failed_before_it_was_stored_is_downloaded_again_by_its_tenants_end
         generation,
     )
     # of the link and the key all ways follow, the one by the file's id among them
-    assert [
-        way.url for way in ways(job, api_key="k", ycloud_api_base="https://api.ycloud.com")
-    ] == [URL, URL, URL.partition("?")[0]]
+    given = Authority("ycloud", "k")
+    assert [way.url for way in ways_to(job.url, job.media_id, given, "https://api.ycloud.com")] == [
+        URL,
+        URL,
+        URL.partition("?")[0],
+    ]
     assert (job.tenant_id, job.provider, job.received_at) == ("acme", "ycloud", NOW)
+
+
+@pytest.mark.parametrize(
+    ("fields", "endpoint_id"),
+    [
+        ({"endpoint_id": "direct"}, ""),
+        ({}, ""),
+        ({"attributes": {"event_type": "whatsapp.inbound_message.received"}}, "unrecorded"),
+    ],
+    ids=["a chat that names ycloud", "older, unproven", "older, proven by its event"],
+)
+def test_a_replay_has_the_authority_of_who_received_the_message_not_of_the_provider_it_names(
+    commands: Commands, fields: dict[str, Any], endpoint_id: str
+) -> None:
+    commands.json("tenants", "add", "acme")
+    commands.json("endpoints", "add", "acme", "ycloud", "--api-key", "k")
+    store(commands, row("1", failed(0, "media_gone"), **fields))
+    commands.json("replay", "attachments", "--reason", "media_gone")
+    (job,) = outputs(commands, "media", MediaJob)
+    assert (job.provider, job.endpoint_id) == ("ycloud", endpoint_id)
 
 
 def test_an_attachment_without_file_and_address_stays_failed(commands: Commands) -> None:

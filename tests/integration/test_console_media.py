@@ -6,10 +6,11 @@ from urllib.parse import quote
 
 import pytest
 
+from connectors.console.reading import Announced
 from connectors.media.download import Downloaded, NotThere, Refused
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
-from schemas.records import Attachment
+from schemas.records import Attachment, EnrichedMessage
 from schemas.settings import Settings
 from schemas.topics import Names
 from tests.integration.console import ORIGIN, Console, key_of, problem, row, running, spooled
@@ -204,10 +205,10 @@ class Provider:
 
     def __init__(self, gives: Downloaded | Exception) -> None:
         self.gives = gives
-        self.asked: list[tuple[str, str, str]] = []
+        self.asked: list[tuple[str, Announced, str]] = []
 
-    async def __call__(self, tenant_id: TenantId, provider: str, url: str) -> Downloaded:
-        self.asked.append((tenant_id, provider, url))
+    async def __call__(self, tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
+        self.asked.append((tenant_id, announced, url))
         if isinstance(self.gives, Exception):
             raise self.gives
         return self.gives
@@ -233,16 +234,51 @@ async def test_the_proxy_serves_from_the_store_what_is_there(console: Console) -
 async def test_the_proxy_fetches_what_is_not_stored_as_the_pipeline_does(
     console: Console, tmp_path: Path
 ) -> None:
-    await console.write(row("1", PENDING))
+    await console.write(row("1", PENDING, endpoint_id="ep-1"))
     console.fetch = provider = Provider(spooled(tmp_path, b"\xff\xd8\xff" + DATA, "image/jpeg"))
     answer = await console.get(proxied(URL))
     assert (answer.status_code, answer.content) == (200, b"\xff\xd8\xff" + DATA)
-    assert provider.asked == [("acme", "ycloud", URL)]
+    assert provider.asked == [("acme", Announced("ycloud", "ep-1"), URL)]
     assert (answer.headers["content-type"], answer.headers["content-disposition"]) == (
         "image/jpeg",
         "inline",
     )
     assert list(tmp_path.iterdir()) == []
+
+
+EVENT = {"event_type": "whatsapp.inbound_message.received"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "origin"),
+    [
+        ([row("1", PENDING, endpoint_id="direct")], "direct"),
+        ([row("1", PENDING)], "direct"),
+        ([row("1", PENDING, attributes=EVENT)], "unrecorded"),
+        ([row("1", PENDING, endpoint_id="direct", attributes=EVENT)], "direct"),
+        (
+            [
+                row("1", PENDING, endpoint_id="direct"),
+                row("2", PENDING, endpoint_id="ep-2"),
+                row("3", PENDING),
+            ],
+            "ep-2",
+        ),
+        ([row("1", PENDING), row("2", PENDING, attributes=EVENT)], "unrecorded"),
+        ([row("1", PENDING, endpoint_id="direct"), row("2", PENDING)], "direct"),
+    ],
+    ids=[
+        "a chat", "older, unproven", "older, proven", "a chat that says it is an event", "a delivery among others",
+        "older ones", "none by an endpoint",
+    ],
+)  # fmt: skip
+async def test_the_proxy_asks_in_the_name_of_who_received_the_message(
+    console: Console, tmp_path: Path, rows: list[EnrichedMessage], origin: str
+) -> None:
+    await console.write(*rows)
+    console.fetch = provider = Provider(spooled(tmp_path, b"x"))
+    assert (await console.get(proxied(URL))).status_code == 200
+    assert provider.asked == [("acme", Announced("ycloud", origin), URL)]
 
 
 @pytest.mark.parametrize(

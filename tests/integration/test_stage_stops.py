@@ -62,6 +62,14 @@ def test_a_stop_stands_until_a_person_resumes_its_stage(commands: Commands) -> N
     assert standing(commands) == []
 
 
+def test_it_says_whether_there_is_more_than_one_tenant(commands: Commands) -> None:
+    found = [of_the_stage(commands, lambda stops: stops.tenants())]
+    for name in ("acme", "other", "third"):
+        commands.json("tenants", "add", name)
+        found.append(of_the_stage(commands, lambda stops: stops.tenants()))
+    assert found == [0, 1, 2, 2]
+
+
 def test_a_stop_that_is_gone_from_the_database_is_written_again_and_can_be_resumed(
     commands: Commands,
 ) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.providers.catalogue import identify
-from connectors.providers.direct import validate
+from connectors.providers.catalogue import DIRECT, identify
 from connectors.webhooks.receiver import Receiver, Understanding
 from connectors.webhooks.signatures import sign
 from schemas.codec import decode
@@ -94,7 +93,7 @@ class Application:
             "raw-messages",
             self.log,
             self.directory,
-            understanding or Understanding(identify, validate),
+            understanding or Understanding(identify, DIRECT.accept),
         )
 
     async def request(

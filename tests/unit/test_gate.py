@@ -2,6 +2,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from schemas.outcomes import Unavailable
@@ -9,7 +10,7 @@ from schemas.receipts import Line
 from schemas.settings import Breaker as Limits
 from schemas.topics import Stage
 from streams.lanes import gate as gates
-from streams.lanes.breaker import Breaker
+from streams.lanes.breaker import EARNED_BY_THE_BODY, Breaker
 from streams.lanes.gate import Gate
 
 
@@ -20,11 +21,17 @@ class Desk:
     troubles: list[Exception] = field(default_factory=list)
     quiet_seconds: float | None = None
     resumed_elsewhere: float = 0.0
+    tenant_count: int | Exception = 1
     told: list[str] = field(default_factory=list)
 
     async def quiet(self, stage: Stage) -> float:
         self._answers()
         return self.resumed_elsewhere
+
+    async def tenants(self) -> int:
+        if isinstance(self.tenant_count, Exception):
+            raise self.tenant_count
+        return self.tenant_count
 
     async def stopped(self, stage: Stage, detail: str) -> object:
         self._answers()
@@ -56,9 +63,10 @@ def gate(desk: Desk) -> Gate:
     return Gate("dedupe", Breaker(Limits(consecutive=3, ratio=0.5, window_records=10)), desk)
 
 
-def lines(outcome: str, count: int, tenant: str = "acme") -> list[Line]:
+def lines(outcome: str, count: int, tenant: str = "acme", reason: str = "") -> list[Line]:
+    reason = reason or ("stage_error" if outcome == "quarantined" else "")
     return [
-        Line(offset, f"{tenant}:ycloud:{offset}".encode(), 0, outcome, "", 0)
+        Line(offset, f"{tenant}:ycloud:{offset}".encode(), 0, outcome, reason, 0)
         for offset in range(count)
     ]
 
@@ -169,6 +177,58 @@ async def test_after_a_quiet_that_is_over_it_stops_again(gate: Gate, desk: Desk)
     await until(lambda: desk.told)
     desk.quiet_seconds = 0.0
     assert await asyncio.wait_for(waiting, 5)
+
+
+@pytest.mark.parametrize("reason", sorted(EARNED_BY_THE_BODY))
+async def test_what_a_body_itself_earns_never_shuts_it(gate: Gate, reason: str) -> None:
+    for tenant in ("acme", "other"):
+        assert await gate.judge(lines("quarantined", 1_000, tenant, reason), never)
+    assert not gate.is_shut
+
+
+def held() -> float:
+    return REGISTRY.get_sample_value("sensorium_stage_tenants_held", {"stage": "dedupe"}) or 0.0
+
+
+@pytest.mark.parametrize("count", [2, Unavailable("postgres")], ids=["others", "nobody knows"])
+async def test_a_tenant_that_fails_alone_is_held_and_the_others_pass(
+    count: int | Exception, gate: Gate, desk: Desk
+) -> None:
+    desk.tenant_count = count
+    with capture_logs() as said:
+        for _ in range(20):
+            assert await asyncio.wait_for(gate.judge(lines("quarantined", 5, "hostile"), never), 5)
+        assert await asyncio.wait_for(gate.judge(lines("forwarded", 1, "quiet"), never), 5)
+    assert [line["tenant"] for line in said if line["event"] == "tenant_held"] == ["hostile"]
+    assert (desk.told, held()) == ([], 1)
+    assert await asyncio.wait_for(gate.judge(lines("forwarded", 10, "hostile"), never), 5)
+    assert held() == 0
+
+
+async def test_a_faulty_release_stops_the_stage_with_the_second_tenant_it_refuses(
+    gate: Gate, desk: Desk
+) -> None:
+    desk.tenant_count = 2
+    assert await asyncio.wait_for(gate.judge(lines("quarantined", 5), never), 5)
+    waiting = asyncio.create_task(gate.judge(lines("quarantined", 1, "other"), never))
+    await until(lambda: desk.told)
+    assert not waiting.done()
+    desk.quiet_seconds = 0.0
+    assert await asyncio.wait_for(waiting, 5)
+
+
+async def test_while_postgres_hangs_the_others_wait_a_moment_only(
+    gate: Gate, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "TENANTS_SECONDS", 0.01)
+
+    async def hangs() -> int:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(desk, "tenants", hangs)
+    assert await asyncio.wait_for(gate.judge(lines("quarantined", 5), never), 5)
+    assert desk.told == []
 
 
 async def test_a_job_that_was_only_taken_is_no_verdict(gate: Gate) -> None:

@@ -12,6 +12,9 @@ from schemas.keys import (
     claim_digest,
     conversation_part,
     conversation_partition,
+    direct_conversation_id,
+    is_conversation_id,
+    is_instance,
     is_provider_id,
     message_key,
     split_message_key,
@@ -95,13 +98,59 @@ def test_claims_stay_what_they_are_in_tables_written_long_ago() -> None:
     ("value", "written"),
     [
         ("14155550123", "14155550123"),
-        ("1203@g.us", "1203-g.us"),
-        ("a~b_c.d-e", "a~b_c.d-e"),
-        ("ñ/ ", "---"),
+        ("1203@g.us", "1203-g.us.b2488b046c9af1b7"),
+        ("a_b.c-d", "a_b.c-d"),
+        ("a~b_c.d-e", "a-b_c.d-e.09cfb5fffd32519a"),
+        ("ñ/ ", "---.5e3524ff3e468515"),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 183 + ".84a0678c90937f5d"),
     ],
 )
 def test_a_conversation_part_holds_only_what_an_address_may(value: str, written: str) -> None:
     assert conversation_part(value) == written
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("客户一", "顾客二"),
+        ("a b", "a-b"),
+        ("ana+1@example.com", "ana-1@example.com"),
+        ("x" * 300 + "1", "x" * 300 + "2"),
+        ("\ud800", "\ud801"),
+        ("\0", "\ufffd"),
+        ("1~12", "1-12"),
+        ("a~b", "a"),
+    ],
+)
+def test_ids_that_differ_make_conversations_that_differ(one: str, other: str) -> None:
+    assert conversation_part(one) != conversation_part(other)
+    assert direct_conversation_id(one) != direct_conversation_id(other)
+
+
+@given(
+    st.lists(st.text(alphabet=st.characters(), min_size=1, max_size=500), min_size=2, unique=True)
+)
+def test_no_two_ids_make_the_same_conversation(values: list[str]) -> None:
+    for write in (conversation_part, direct_conversation_id):
+        written = {write(value) for value in values}
+        assert len(written) == len(values)
+        assert all(is_conversation_id(one) and "~" not in one for one in written)
+
+
+@given(st.text(min_size=1))
+def test_an_id_of_allowed_characters_keeps_its_form(value: str) -> None:
+    kept = "".join(one for one in value if one.isascii() and (one.isalnum() or one in "._-"))[:200]
+    assert conversation_part(kept) == direct_conversation_id(kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("value", "labels"),
+    [("b", True), ("shop-2", True), ("x" * 32, True), ("x" * 33, False), ("", False), ("B", False),
+     ("a/b", False), ("a~b", False), ("-a", False), ("direct", False)],
+)  # fmt: skip
+def test_a_label_of_a_server_is_a_short_plain_word(value: str, labels: bool) -> None:
+    assert is_instance(value) is labels
 
 
 @pytest.mark.parametrize(

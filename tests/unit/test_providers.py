@@ -50,7 +50,7 @@ YCLOUD: dict[str, Said | Refused] = {
     "system_user_changed_number": Skip("system_event"),
     "text_both_ids": said("text", "Buenas", "14155550123~12025550147", aliases=("14155550123~US.1037313505747798",)),
     "text_bsuid_only": said("text", "hi, I hid my number", "14155550123~US.1037313505747798"),
-    "text_group": said("text", "hello group", "120363345678901234-g.us"),
+    "text_group": said("text", "hello group", "120363345678901234-g.us.fa3d8f80fa578963"),
     "text_plain": said("text", "Hola, ¿tienen disponibilidad para mañana? 🙂", "14155550123~12025550147"),
     "text_reply_context": said("text", "Sí, ese", "14155550123~12025550147"),
     "unknown_event_type": Skip("unknown_event"),
@@ -259,12 +259,28 @@ def test_an_id_with_colons_is_one_id() -> None:
 
 
 @pytest.mark.parametrize("useless", ["", None, 7.5, True, ["x"], {"a": 1}, "a\nb", "x" * 513])
-def test_without_a_usable_wamid_the_providers_own_ids_serve(useless: object) -> None:
-    event = payload("ycloud", "text_plain.json")
-    event["whatsappInboundMessage"]["wamid"] = useless
-    assert catalogue.identify("ycloud", body(event)) == (event["whatsappInboundMessage"]["id"],)
-    event["whatsappInboundMessage"]["id"] = useless
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("text_plain.json", "whatsappInboundMessage"),
+        ("echo_app_image.json", "whatsappMessage"),
+        ("history_inbound.json", "whatsappInboundMessage"),
+    ],
+)
+def test_a_whatsapp_message_without_a_wamid_makes_no_row_beside_that_of_a_later_event(
+    useless: object, name: str, place: str
+) -> None:
+    event = payload("ycloud", name)
+    wamid = event[place]["wamid"]
+    event[place]["wamid"] = useless
     assert catalogue.identify("ycloud", body(event)) == (event["id"],)
+    assert read("ycloud", body(event)) == Quarantine(
+        "identifier_missing", "the message has no wamid"
+    )
+    event[place]["wamid"] = wamid
+    assert catalogue.identify("ycloud", body(event)) == (wamid,)
+    assert isinstance(read("ycloud", body(event)), ChatMessage)
+    event[place]["wamid"] = useless
     event["id"] = useless
     assert catalogue.identify("ycloud", body(event)) == (body_id(body(event)),)
     found = read("ycloud", body(event))

@@ -1,4 +1,5 @@
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -6,9 +7,10 @@ import pytest
 
 from connectors.providers import catalogue
 from connectors.providers.direct import MAX_MEDIA, MEDIA_TYPES, validate
+from schemas.chat import ChatAccepted, ChatRefused
 from schemas.outcomes import Quarantine
 from schemas.records import ChatMessage, FoundAttachment
-from tests.unit.records import body, raw
+from tests.unit.records import body, payload, raw
 
 IMAGE = {"type": "image", "url": "https://files.example.com/1"}
 
@@ -121,9 +123,9 @@ def test_a_direct_message_is_read_whatever_its_provider_is_called() -> None:
         occurred_at="2026-07-14T12:05:00+02:00",
         direction="outbound",
     )
-    assert catalogue.read(raw("ycloud", "42", body(said), endpoint_id="")) == ChatMessage(
-        provider_message_id="42",
-        conversation_id="room-1--",
+    assert catalogue.read(raw("ycloud", "direct/42", body(said), endpoint_id="")) == ChatMessage(
+        provider_message_id="direct/42",
+        conversation_id="room-1--.457b5a59600a34bc",
         role="assistant",
         direction="outbound",
         kind="audio",
@@ -140,6 +142,66 @@ def test_a_direct_message_is_read_whatever_its_provider_is_called() -> None:
             ),
         ),
         attributes={"conversation_id": "room/1 ñ"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("provider", "id_in_key"),
+    [("ycloud", "direct/42"), ("chatwoot", "direct/42"), ("vetchat", "42"), ("direct", "42")],
+)
+def test_a_direct_message_that_names_a_built_in_provider_has_a_key_of_its_own_form(
+    provider: str, id_in_key: str
+) -> None:
+    content = body(document(provider=provider))
+    assert catalogue.DIRECT.accept(content) == ChatAccepted(provider, id_in_key)
+    assert catalogue.DIRECT.identify(content) == (id_in_key,)
+    found = catalogue.read(raw(provider, id_in_key, content, endpoint_id=""))
+    assert isinstance(found, ChatMessage)
+    assert found.provider_message_id == id_in_key
+
+
+def test_a_record_from_before_such_keys_is_still_read() -> None:
+    found = catalogue.read(raw("ycloud", "42", body(document(provider="ycloud")), endpoint_id=""))
+    assert isinstance(found, ChatMessage)
+    assert found.provider_message_id == "42"
+
+
+@pytest.mark.parametrize("provider", sorted(catalogue.PROVIDERS))
+def test_no_event_of_a_provider_has_a_key_of_the_direct_form(provider: str) -> None:
+    event: dict[str, Any] = (
+        payload("ycloud", "text_plain.json")
+        if provider == "ycloud"
+        else payload("chatwoot", "api_channel_text_2026_02.json") | {"account": {"id": "direct"}}
+    )
+    if provider == "ycloud":
+        event["whatsappInboundMessage"]["wamid"] = event["id"] = "direct/42"
+    (found,) = catalogue.identify(provider, body(event))
+    assert not found.startswith("direct/")
+    assert isinstance(catalogue.read(raw(provider, found, body(event))), Quarantine)
+
+
+@pytest.mark.parametrize(
+    ("value", "conversation_id"),
+    [("c1", "c1"), ("1~12", "1-12.583b3a14d458f505"), ("客户一", "---.925d5299ad37ce91")],
+)
+def test_a_direct_conversation_is_nobody_elses(value: str, conversation_id: str) -> None:
+    content = body(document(conversation_id=value))
+    found = catalogue.read(raw("vetchat", "42", content, endpoint_id=""))
+    assert isinstance(found, ChatMessage)
+    assert (found.conversation_id, found.aliases) == (conversation_id, ())
+
+
+def test_half_a_million_media_entries_are_refused_in_no_time() -> None:
+    content = b'{"media":[' + b",".join([b"1"] * 500_000) + b"]}"
+    fields = b'{"' + b'":1,"'.join(b"%x" % n for n in range(90_000)) + b'":1}'
+    for huge in (content, fields, b'{"media":[' + b",".join([b"{}"] * 340_000) + b"]}"):
+        began = time.process_time()
+        found = catalogue.DIRECT.accept(huge)
+        assert time.process_time() - began < 1.0
+        assert isinstance(found, ChatRefused)
+        assert len(found.errors) <= 50
+    assert catalogue.DIRECT.accept(content[:-2] + b",{}]}") == ChatRefused(
+        tuple(validate({"media": [1] * 51}))
     )
 
 

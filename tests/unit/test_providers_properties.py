@@ -6,13 +6,14 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors.providers import catalogue, direct
 from connectors.providers.adapter import Unreadable, parse
+from schemas.chat import ChatRefused
 from schemas.codec import decode, encode
-from schemas.keys import is_provider_id
+from schemas.keys import is_conversation_id, is_provider_id
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import ChatMessage, EnrichedMessage
 from schemas.text import storable_deep
@@ -67,7 +68,7 @@ def is_storable(value: Any) -> bool:
 
 def check(provider: str, content: bytes) -> None:
     identify = (
-        direct.Direct().identify
+        catalogue.DIRECT.identify
         if provider == "direct"
         else lambda found: catalogue.identify(provider, found)
     )
@@ -230,6 +231,61 @@ def test_a_valid_body_with_bytes_replaced_or_cut(
     for _ in range(data.draw(st.integers(0, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     check(captured[0], bytes(content[: data.draw(st.integers(0, len(content)))]))
+
+
+NEARLY_DIRECT = st.fixed_dictionaries(
+    {
+        "provider": st.sampled_from(["ycloud", "chatwoot", "vetchat", "x" * 32]) | ANY_JSON,
+        "provider_message_id": ANY_TEXT | st.sampled_from(["42", "direct/42", "x" * 512, "a:b"]),
+        "conversation_id": ANY_TEXT | st.sampled_from(["c1", "1~12", "\ud800", "x" * 400]),
+        "sender": st.fixed_dictionaries(
+            {"id": ANY_TEXT | st.integers()}, optional={"name": ANY_TEXT, "x": ANY_JSON}
+        ),
+    },
+    optional={
+        "text": ANY_TEXT | st.none(),
+        "media": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "type": st.sampled_from([*direct.MEDIA_TYPES, "location"]),
+                    "url": ANY_TEXT.map(lambda text: f"https://{text}") | ANY_TEXT,
+                },
+                optional={"mime_type": ANY_TEXT, "filename": ANY_TEXT, "x": ANY_JSON},
+            ),
+            max_size=3,
+        ),
+        "occurred_at": SCALARS
+        | st.sampled_from(["2026-07-14T10:05:00Z", "0001-01-01", "9999-12-31"]),
+        "direction": st.sampled_from(["inbound", "outbound", None, "sideways"]),
+    },
+)
+
+
+def deep(levels: int) -> dict[str, Any]:
+    nested: Any = []
+    for _ in range(levels):
+        nested = [nested]
+    return DIRECT_BODY | {"sender": {"id": "1", "x": nested}}
+
+
+@given(NEARLY_DIRECT.map(dumped) | ANY_JSON.map(dumped) | st.binary(max_size=60))
+@example(dumped(deep(55)))
+@example(dumped(deep(70)))
+@example(json.dumps(DIRECT_BODY).encode("utf-16"))
+@example(json.dumps(DIRECT_BODY)[:-1].encode() + b',"provider":"ycloud"}')
+def test_whatever_is_accepted_by_the_direct_way_is_read_as_a_message(content: bytes) -> None:
+    accepted = catalogue.DIRECT.accept(content)
+    if isinstance(accepted, ChatRefused):
+        assert accepted.errors or not accepted.is_json
+        assert all(is_storable(error) and error for error in accepted.errors)
+        return
+    record = raw(accepted.provider, accepted.provider_message_id, content, endpoint_id="")
+    found = catalogue.read(record)
+    assert isinstance(found, ChatMessage), found
+    message = first_version(found, record, generation=0, source=SOURCE, now=NOW)
+    assert decode(EnrichedMessage, encode(message)) == message
+    assert is_conversation_id(message.conversation_id)
+    assert is_storable([message.content, message.sender_id, message.sender_name, found.attributes])
 
 
 @given(ANY_JSON)

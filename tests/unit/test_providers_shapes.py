@@ -26,9 +26,14 @@ from tests.unit.records import payload
         ),
         ({"from": None, "fromUserId": "US.1"}, "14155550123~US.1", (), "US.1"),
         ({"fromUserId": "US.1"}, "14155550123~12025550147", ("14155550123~US.1",), "12025550147"),
-        ({"from": None, "fromUserId": "US/1 ñ"}, "14155550123~US-1--", (), "US/1 ñ"),
+        (
+            {"from": None, "fromUserId": "US/1 ñ"},
+            "14155550123~US-1--.e825f51bbf7e0b5b",
+            (),
+            "US/1 ñ",
+        ),
         ({"to": None, "wabaId": "246"}, "246~12025550147", (), "12025550147"),
-        ({"groupId": "1203@g.us"}, "1203-g.us", (), "12025550147"),
+        ({"groupId": "1203@g.us"}, "1203-g.us.b2488b046c9af1b7", (), "12025550147"),
     ],
     ids=[
         "phones with spaces",

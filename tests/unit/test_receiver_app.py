@@ -4,17 +4,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from connectors.providers.direct import validate
+from connectors.providers import catalogue
+from connectors.providers.catalogue import DIRECT
 from connectors.webhooks.receiver import Understanding
 from connectors.webhooks.signatures import sign
 from schemas.keys import TenantId
+from schemas.records import ChatMessage
 from schemas.tenants import Endpoint, TenantSettings
 from tests.unit.receiving import ACME, ADMIN, CHAT, READ, SECRETS, TOKENS, Answer, Application
-from tests.unit.records import PAYLOADS, TRACEPARENT
+from tests.unit.records import PAYLOADS, TRACEPARENT, body, payload
 
 TEXT = (PAYLOADS / "ycloud" / "text_plain.json").read_bytes()
 WOOT = (PAYLOADS / "chatwoot" / "whatsapp_text_cloud_2026_04.json").read_bytes()
@@ -165,7 +168,7 @@ async def test_a_chatwoot_message_has_account_and_message_in_its_key() -> None:
 
 async def test_a_batched_delivery_is_a_record_an_event_with_one_deadline_for_all() -> None:
     application = Application(
-        understanding=Understanding(lambda _provider, _body: ("a", "b:c", "d"), validate)
+        understanding=Understanding(lambda _provider, _body: ("a", "b:c", "d"), DIRECT.accept)
     )
     assert (await application.deliver("ycloud", b"{}")).json == {"accepted": 3}
     assert [
@@ -466,6 +469,30 @@ async def test_a_bug_is_counted_as_500_and_leaves_nothing_in_the_budget() -> Non
     assert count("ycloud", 500) == before + 3
 
 
+# --- several servers of a provider
+
+
+async def test_messages_of_a_labelled_server_have_keys_of_their_own() -> None:
+    application = Application()
+    plain = application.directory.endpoints[TOKENS["chatwoot"]]
+    for token, endpoint_id, instance in (("C2", "ep_2", None), ("C3", "ep_3", "shop-2")):
+        application.directory.endpoints[token] = msgspec.structs.replace(
+            plain, token=token, endpoint_id=endpoint_id, instance=instance
+        )
+    content = body(payload("chatwoot", "api_channel_text_2026_02.json"))
+    for token in (None, "C2", "C3"):
+        assert (await application.deliver("chatwoot", content, token=token)).status == 200
+    first, second, third = application.log.records
+    assert first.message_key == second.message_key == "acme:chatwoot:7/820014"
+    assert third.message_key == "acme:chatwoot:shop-2/7/820014"
+    messages = [catalogue.read(record) for record in (first, third)]
+    assert all(isinstance(message, ChatMessage) for message in messages)
+    assert [(m.provider_message_id, m.conversation_id) for m in messages] == [  # type: ignore[union-attr]
+        ("7/820014", "7~10"),
+        ("shop-2/7/820014", "shop-2~7~10"),
+    ]
+
+
 # --- POST /chat
 
 
@@ -489,6 +516,32 @@ async def test_a_direct_message_is_202_with_its_key(key: str) -> None:
         "",
         "vetchat",
         {},
+    )
+
+
+async def test_a_direct_message_that_names_a_built_in_provider_has_a_key_of_its_own() -> None:
+    application = Application()
+    answer = await application.chat(MESSAGE | {"provider": "ycloud"})
+    assert (answer.status, answer.json) == (202, {"message_key": "acme:ycloud:direct/42"})
+    (record,) = application.log.records
+    assert (record.provider, record.message_key) == ("ycloud", "acme:ycloud:direct/42")
+
+
+async def test_what_dedupe_would_refuse_for_its_depth_is_422() -> None:
+    nested: list[Any] = []
+    for _ in range(70):
+        nested = [nested]
+    application = Application()
+    answer = await application.chat(MESSAGE | {"sender": {"id": "1", "x": nested}})
+    assert (answer.status, answer.json["errors"]) == (422, ["nested too deep"])
+    assert application.log.records == []
+
+
+async def test_half_a_million_media_entries_are_one_error() -> None:
+    answer = await Application(max_body_bytes=2**21).chat(MESSAGE | {"media": [1] * 500_000})
+    assert (answer.status, answer.json["errors"]) == (
+        422,
+        ["media: must be an array of at most 50"],
     )
 
 

@@ -1,8 +1,18 @@
 -- name: conversation_ids
--- A conversation's id with the other ids of the same conversation.
-SELECT $2::text AS id
-UNION SELECT conversation_id FROM conversation_aliases WHERE tenant_id = $1 AND alias = $2
-UNION SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id = $2;
+-- All ids of a conversation, nearest first. Aliases are followed both ways, as a customer's number and user id may have met in one
+-- message only. Three steps lead from any form of a number to any other id of its owner; the bounds are for whoever has very many.
+WITH RECURSIVE names (id, steps) AS (
+    SELECT unnest($2::text[]), 0
+    UNION
+    SELECT next.id, names.steps + 1
+    FROM names, LATERAL (
+        (SELECT conversation_id AS id FROM conversation_aliases WHERE tenant_id = $1 AND alias = names.id LIMIT 16)
+        UNION ALL
+        (SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id = names.id LIMIT 16)
+    ) AS next
+    WHERE names.steps < 3
+)
+SELECT id FROM names GROUP BY id ORDER BY min(steps), id LIMIT 64;
 
 -- name: context_messages
 -- The latest messages of a conversation, notes left out; images of the last 5 minutes are visual context.
@@ -33,7 +43,9 @@ SELECT object_key FROM media_objects
 WHERE tenant_id = $1 AND md5(original_url) = md5($2) AND original_url = $2 ORDER BY stored_at DESC LIMIT 1;
 
 -- name: announced_by_original
--- A message that announced an original address.
-SELECT provider, message_key FROM chat_messages
+-- Who announced an original address. A message that came in by an endpoint is preferred to one that anybody with a chat key could send.
+SELECT provider, endpoint_id, content_attributes -> 'provider' AS attributes FROM chat_messages
 WHERE tenant_id = $1 AND content_attributes ? 'attachments'
-  AND content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('original_url', $2::text)) LIMIT 1;
+  AND content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('original_url', $2::text))
+ORDER BY coalesce(endpoint_id = 'direct', false), endpoint_id IS NULL, coalesce(content_attributes -> 'provider' ? 'event_type', false) DESC
+LIMIT 1;

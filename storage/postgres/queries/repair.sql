@@ -13,10 +13,6 @@ LIMIT $3;
 -- Other names of a conversation.
 SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY alias;
 
--- name: endpoint
--- An endpoint of a tenant's provider.
-SELECT endpoint_id FROM webhook_endpoints WHERE tenant_id = $1 AND provider = $2 ORDER BY created_at DESC LIMIT 1;
-
 -- name: quarantined
 -- Quarantined records without their bytes, oldest first.
 SELECT tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, state

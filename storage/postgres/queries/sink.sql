@@ -16,18 +16,19 @@ SELECT EXISTS (SELECT 1 FROM sink_offsets WHERE topic = $1 AND partition = $2 AN
 -- Rows of messages; an older version, or a re-delivery after the horizon, changes none.
 INSERT INTO chat_messages AS there
     (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
-     occurred_at, received_at, enriched_at, sender_id, sender_name)
+     occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id)
 SELECT tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes::jsonb, status, version,
-       occurred_at, received_at, enriched_at, sender_id, sender_name
+       occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[],
-            $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[])
+            $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::text[])
     AS new (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
-            occurred_at, received_at, enriched_at, sender_id, sender_name)
+            occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id)
 ON CONFLICT (tenant_id, message_key) DO UPDATE SET
     role = EXCLUDED.role, direction = EXCLUDED.direction, kind = EXCLUDED.kind, content = EXCLUDED.content,
     content_attributes = EXCLUDED.content_attributes, status = EXCLUDED.status, version = EXCLUDED.version,
     occurred_at = EXCLUDED.occurred_at, received_at = EXCLUDED.received_at, enriched_at = EXCLUDED.enriched_at,
-    sender_id = EXCLUDED.sender_id, sender_name = EXCLUDED.sender_name
+    sender_id = EXCLUDED.sender_id, sender_name = EXCLUDED.sender_name,
+    endpoint_id = coalesce(EXCLUDED.endpoint_id, there.endpoint_id)
 WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version >= 1000);
 
 -- name: insert_arrivals

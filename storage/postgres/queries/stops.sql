@@ -6,6 +6,10 @@ INSERT INTO stage_stops (stage, detail) VALUES ($1, $2) RETURNING stopped_at;
 -- For how many seconds more the stage shall not stop itself, whichever of its processes was resumed.
 SELECT greatest(0, extract(epoch FROM max(quiet_until) - now()))::float8 FROM stage_stops WHERE stage = $1;
 
+-- name: count_tenants
+-- Whether there is more than one tenant; more need not be counted.
+SELECT count(*)::integer FROM (SELECT 1 FROM tenants LIMIT 2) AS found;
+
 -- name: stop_resumed
 -- For how long the stage shall not stop again, once somebody resumed it. Asking says that the stage still waits, and restores a lost stop.
 WITH quiet AS (SELECT max(quiet_until) AS until FROM stage_stops WHERE stage = $1)

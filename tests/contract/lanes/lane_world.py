@@ -312,6 +312,9 @@ class NoStops:
     async def quiet(self, stage: Stage) -> float:
         raise AssertionError(stage)
 
+    async def tenants(self) -> int:
+        raise AssertionError("nothing is to be held")
+
     async def stopped(self, stage: Stage, detail: str) -> object:
         raise AssertionError(detail)
 
