@@ -1,237 +1,122 @@
-"""The worker process that decodes hostile bytes: pictures and sound made fit for a model. Nothing else imports this module.
+"""The worker process that has hostile bytes decoded. Only preparation.py starts it; nothing imports it.
 
-Protocol on stdin and stdout: 4-byte length, msgpack. In: [what, bytes]. Out: a Prepared dict, or {"reason", "detail"}.
+It touches no file itself: for each it makes a child, which gives up everything but its memory and
+one descriptor, decodes, answers and ends. So nothing of one file is there when the next one comes.
+The child's words are passed on unread.
+
+Frames on stdin and stdout: 4 bytes of length, msgpack. First one Hello; then a Request in, a Reply out.
 """
 
-import io
-import resource
+import os
+import select
+import signal
 import struct
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
-MEMORY_BYTES = 2 * 1024**3
-MAX_PIXELS = 50_000_000
-LONGEST_SIDE = 2_048
-PASS_BYTES = 4_000_000
-AUDIO_BYTES = 25_000_000
-SHORTEST_SECONDS = 0.5
-LONGEST_SECONDS = 4 * 3600
-_FORMATS = (
-    "JPEG",
-    "MPO",
-    "PNG",
-    "GIF",
-    "WEBP",
-    "HEIF",
-    "AVIF",
-    "BMP",
-    "TIFF",
-    "ICO",
-    "JPEG2000",
-    "TGA",
-    "PPM",
+from connectors.media import pictures, sounds
+from connectors.media.frames import (
+    ANSWER_BYTES,
+    Hello,
+    PreparedAudio,
+    PreparedImage,
+    Probed,
+    Reply,
+    Request,
+    Unfit,
+    UnfitReason,
 )
-"""Those a chat may hold. Of the rest some are whole interpreters: EPS is handed to Ghostscript."""
-_PASSED_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
-_ORIENTATION = 0x0112
-_PASSED_IMAGES = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "GIF": "image/gif",
-    "WEBP": "image/webp",
-}
-_PASSED_CODECS = ("opus", "vorbis", "aac", "mp3", "flac", "alac", "pcm_")
-_PASSED_AUDIO = {
-    "ogg": ("ogg", "audio/ogg"),
-    "mp3": ("mp3", "audio/mpeg"),
-    "wav": ("wav", "audio/wav"),
-    "flac": ("flac", "audio/flac"),
-}
+from connectors.media.isolation import give_up_the_rest, leave_the_system, probe
+from connectors.media.unfit import NotFit
 
-
-class NotFit(Exception):
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason)
-        self.reason, self.detail = reason, detail
-
-
-def prepare_image(data: bytes) -> dict[str, Any]:
-    """As it is when the model takes it, else downscaled, turned upright, on white; of an animation the first frame."""
-    from PIL import Image, ImageOps
-    from pillow_heif import register_heif_opener
-
-    register_heif_opener()
-    Image.init()
-    formats = [known for known in _FORMATS if known in Image.OPEN]
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
-    try:
-        with Image.open(io.BytesIO(data), formats=formats) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise NotFit("image_too_large", f"{width}x{height}")
-            animated = bool(getattr(image, "is_animated", False))
-            kind = image.format or ""
-            upright = image.getexif().get(_ORIENTATION, 1) in (0, 1) and image.mode in _PASSED_MODES
-            if (
-                kind in _PASSED_IMAGES
-                and upright
-                and not animated
-                and len(data) <= PASS_BYTES
-                and max(width, height) <= LONGEST_SIDE
-            ):
-                image.load()
-                return {
-                    "data": data,
-                    "mime": _PASSED_IMAGES[kind],
-                    "width": width,
-                    "height": height,
-                    "animated": False,
-                }
-            image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
-            turned = ImageOps.exif_transpose(image)
-            turned.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-            with_alpha = turned.convert("RGBA")
-            flat = Image.new("RGB", with_alpha.size, "white")
-            flat.paste(with_alpha, mask=with_alpha.getchannel("A"))
-            out = io.BytesIO()
-            flat.save(out, "JPEG", quality=85)
-            return {
-                "data": out.getvalue(),
-                "mime": "image/jpeg",
-                "width": flat.width,
-                "height": flat.height,
-                "animated": animated,
-            }
-    except NotFit:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise NotFit("image_too_large") from error
-    except Exception as error:  # decoders raise whatever the bytes lead them to
-        raise NotFit("image_undecodable", type(error).__name__) from error
-
-
-def prepare_audio(data: bytes) -> dict[str, Any]:
-    """Named by what it is; transcoded to mp3 (mono, 16 kHz, 32 kbit/s) only where the API would refuse it."""
-    import av
-
-    try:
-        with av.open(io.BytesIO(data), "r") as container:
-            stream = next(iter(container.streams.audio), None)
-            if stream is None:
-                raise NotFit("audio_undecodable", "no sound in it")
-            formats, codec = container.format.name.split(","), stream.codec_context.name
-            seconds = (
-                float(stream.duration * stream.time_base)
-                if stream.duration and stream.time_base
-                else (container.duration or 0) / 1e6
-            )
-            mp3, heard = (
-                (None, seconds)
-                if _passes(formats, codec, data) and seconds > 0
-                else _transcoded(container, stream)
-            )
-    except NotFit:
-        raise
-    except Exception as error:  # decoders raise whatever the bytes lead them to
-        raise NotFit("audio_undecodable", type(error).__name__) from error
-    if heard < SHORTEST_SECONDS:
-        raise NotFit("audio_too_short", f"{heard:.2f} s")
-    if mp3 is None or (_passes(formats, codec, data) and len(data) <= AUDIO_BYTES):
-        extension, mime = next(
-            ((*_PASSED_AUDIO[name],) for name in formats if name in _PASSED_AUDIO),
-            ("m4a", "audio/mp4"),
-        )
-        if "webm" in formats:
-            extension, mime = "webm", "audio/webm"
-        return {
-            "data": data,
-            "filename": f"audio.{extension}",
-            "mime": mime,
-            "duration_seconds": heard,
-        }
-    if len(mp3) > AUDIO_BYTES:
-        raise NotFit("audio_too_long", f"{heard:.0f} s")
-    return {"data": mp3, "filename": "audio.mp3", "mime": "audio/mpeg", "duration_seconds": heard}
-
-
-def _passes(formats: list[str], codec: str, data: bytes) -> bool:
-    """Whether the API takes the container and codec as they are."""
-    if len(data) > AUDIO_BYTES:
-        return False
-    if not codec.removeprefix("lib").startswith(_PASSED_CODECS):
-        return False
-    return (
-        bool({"ogg", "mp3", "wav", "flac", "mov", "mp4", "m4a", "webm", "matroska"} & set(formats))
-        and "aac" not in formats
-    )
-
-
-def _transcoded(container: Any, stream: Any) -> tuple[bytes, float]:
-    import av
-
-    out = io.BytesIO()
-    seconds = 0.0
-    with av.open(out, "w", format="mp3") as target:
-        encoder = target.add_stream("mp3", rate=16_000, layout="mono")
-        encoder.bit_rate = 32_000
-        resampler = av.AudioResampler(format="s16p", layout="mono", rate=16_000)
-        for frame in _frames(container, stream):
-            seconds += frame.samples / frame.sample_rate
-            if seconds > LONGEST_SECONDS:
-                raise NotFit("audio_too_long", f"over {LONGEST_SECONDS} s")
-            for resampled in resampler.resample(frame):
-                target.mux(encoder.encode(resampled))
-        for resampled in resampler.resample(None):
-            target.mux(encoder.encode(resampled))
-        target.mux(encoder.encode(None))
-    return out.getvalue(), seconds
-
-
-def _frames(container: Any, stream: Any) -> Iterator[Any]:
-    """Decoded frames. Single broken packets are left out, as a player does (FFmpeg does not know AMR's frames of silence)."""
-    import av
-
-    good = bad = 0
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.error.FFmpegError:
-            bad += 1
-            continue
-        good += 1
-        yield from frames
-    if bad > good:
-        raise NotFit("audio_undecodable", f"{bad} of {bad + good} packets")
-
-
-WORK: dict[str, Callable[[bytes], dict[str, Any]]] = {
-    "image": prepare_image,
-    "audio": prepare_audio,
-}
+_CHUNK = 1024 * 1024
+Answer = PreparedImage | PreparedAudio | Probed | Unfit
 
 
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    pictures.warm_up()
+    sounds.warm_up()
+    alone = leave_the_system()
+    _send(Hello(network_namespace=alone))
+    source = sys.stdin.buffer
     while len(head := source.read(4)) == 4:
-        what, data = msgspec.msgpack.decode(
-            source.read(struct.unpack(">I", head)[0]), type=tuple[str, bytes]
+        body = source.read(struct.unpack(">I", head)[0])
+        _send(_in_a_child(msgspec.msgpack.decode(body, type=Request)))
+
+
+def _in_a_child(request: Request) -> Reply:
+    answer, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(answer)
+        _decode_and_end(request, write_end)
+    os.close(write_end)
+    try:
+        said = _all_of(answer)
+        if said is None:
+            os.kill(child, signal.SIGKILL)
+    finally:
+        os.close(answer)
+    _, status, used = os.wait4(child, 0)
+    return Reply(
+        answer=said or b"",
+        signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
+        cpu_seconds=used.ru_utime + used.ru_stime,
+    )
+
+
+def _all_of(answer: int) -> bytes | None:
+    """What the child said until it closed; None if it was too much, or if the parent has left."""
+    poller = select.poll()
+    poller.register(answer, select.POLLIN)
+    poller.register(sys.stdin.fileno(), 0)  # reports nothing but that the other end has closed
+    said = bytearray()
+    while len(said) <= ANSWER_BYTES:
+        ready = dict(poller.poll())
+        if sys.stdin.fileno() in ready:
+            return None
+        if not (chunk := os.read(answer, _CHUNK)):
+            return bytes(said)
+        said += chunk
+    return None
+
+
+def _decode_and_end(request: Request, answer: int) -> None:
+    """Never returns: what is above it on the stack belongs to the worker."""
+    try:
+        give_up_the_rest(answer, request.cpu_seconds)
+        said = memoryview(msgspec.msgpack.encode(_decoded(request)))
+        while said:
+            said = said[os.write(answer, said) :]
+    finally:
+        os._exit(0)
+
+
+def _decoded(request: Request) -> Answer:
+    try:
+        return _WORK[request.what](request)
+    except NotFit as unfit:
+        return Unfit(unfit.reason, unfit.detail)
+    except MemoryError:
+        undecodable: UnfitReason = (
+            "image_undecodable" if request.what == "image" else "audio_undecodable"
         )
-        try:
-            answer = WORK[what](data)
-        except NotFit as unfit:
-            answer = {"reason": unfit.reason, "detail": unfit.detail}
-        except MemoryError:
-            answer = {"reason": f"{what}_undecodable", "detail": "out of memory"}
-        encoded = msgspec.msgpack.encode(answer)
-        sink.write(struct.pack(">I", len(encoded)) + encoded)
-        sink.flush()
+        return Unfit(undecodable, "out of memory")
+
+
+_WORK: dict[str, Callable[[Request], Answer]] = {
+    "image": lambda r: pictures.prepare_image(r.data, r.longest_side, r.formats),
+    "audio": lambda r: sounds.prepare_audio(r.data, r.audio_format, r.part_seconds),
+    "probe": lambda r: Probed(probe()),
+}
+
+
+def _send(frame: msgspec.Struct) -> None:
+    encoded = msgspec.msgpack.encode(frame)
+    sys.stdout.buffer.write(struct.pack(">I", len(encoded)) + encoded)
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -1,68 +1,92 @@
-"""Pictures and sound made fit for a model, in worker processes with limits: decoders are C code on hostile bytes."""
+"""Pictures and sound made fit for a model, in worker processes: decoders are C code on hostile bytes."""
 
 import asyncio
-import struct
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import signal
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any
+from typing import NamedTuple, TypeVar
 
 import msgspec
+import structlog
 
+from connectors.media.frames import (
+    AudioFormat,
+    AudioPart,
+    PreparedAudio,
+    PreparedImage,
+    Probed,
+    Reply,
+    Request,
+    Unfit,
+)
+from connectors.media.turns import SOFT_SECONDS, Turn, Turns
+from connectors.media.workers import Worker, WorkerLost
 from schemas.outcomes import Unavailable
 
-WALL_SECONDS = 30.0
-ANSWER_BYTES = 64 * 1024 * 1024
+__all__ = ["AudioPart", "Decoder", "Isolation", "PreparedAudio", "PreparedImage", "Unfit"]
+log = structlog.get_logger()
+Load = bytes | Callable[[], Awaitable[bytes]]
+P = TypeVar("P", PreparedImage, PreparedAudio)
+PASSED_IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_TRIES = 2
+_CRASHES = frozenset(
+    {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGSYS}
+)
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedImage:
-    data: bytes
-    mime: str
-    width: int
-    height: int
-    animated: bool
+class Limits(NamedTuple):
+    """For one item. The wall's limit only ends what waits for nothing; the CPU's is the verdict."""
+
+    cpu_seconds: int
+    wall_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedAudio:
-    """`filename` is named by what it is: the API decides by the extension."""
-
-    data: bytes
-    filename: str
-    mime: str
-    duration_seconds: float
+IMAGE_LIMITS = Limits(20, 60.0)
+AUDIO_LIMITS = Limits(240, 480.0)
+"""Four hours of Opus take 110 s on one core of 2024 to decode twice and to write as mp3."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    """It cannot be shown to a model: `reason` from schemas.reasons.AttachmentReason."""
+class Isolation(NamedTuple):
+    """What is held off from a process that decodes, as such a process found by trying."""
 
-    reason: str
-    detail: str
+    holds: tuple[str, ...]
+    missing: tuple[str, ...]
+    network_namespace: bool
 
 
-@dataclass(slots=True)
-class _Turns:
-    """How many of one owner's items may still go to a worker, and how many wait or are there."""
+class _Undecided(Exception):
+    """The item was not finished, and it is not known to be the item's fault."""
 
-    free: asyncio.Semaphore
-    taken: int = 0
+
+class _ItsFault(Exception):
+    """The item was not finished, and would not be finished another time."""
+
+
+class _GaveWay(Exception):
+    """The item was slow while others waited."""
 
 
 class Decoder:
-    """A few long-lived worker processes, started when first needed; one that hangs or dies is replaced, its item is Unfit."""
+    """A few long-lived workers, started when first needed; one that hangs or dies is replaced.
 
-    def __init__(self, workers: int = 4, wall_seconds: float = WALL_SECONDS) -> None:
-        self._wall_seconds = wall_seconds
-        self._per_owner = max(1, workers // 2)
-        self._turns: dict[str, _Turns] = {}
-        self._idle: asyncio.LifoQueue[asyncio.subprocess.Process | None] = asyncio.LifoQueue()
-        for _ in range(workers):
-            self._idle.put_nowait(None)
-        self._alive: set[asyncio.subprocess.Process] = set()
+    How fast an owner gets a worker is said in `Turns`. A file given as a function is loaded when a
+    worker is free for it, so no more files are in memory than there are workers. An item may be
+    tried twice, and is then loaded twice: when it gave way, or when it ended for a reason that may
+    be the machine's. It is undecodable when it used up its CPU time, crashed, or failed twice.
+    """
+
+    def __init__(
+        self,
+        workers: int = 4,
+        *,
+        image_limits: Limits = IMAGE_LIMITS,
+        audio_limits: Limits = AUDIO_LIMITS,
+        soft_seconds: float = SOFT_SECONDS,
+    ) -> None:
+        self._limits = {"image": image_limits, "audio": audio_limits, "probe": image_limits}
+        self._turns = Turns(workers, soft_seconds)
+        self._idle: list[Worker] = []
+        self._alive: set[Worker] = set()
 
     async def __aenter__(self) -> "Decoder":
         return self
@@ -76,95 +100,149 @@ class Decoder:
         for worker in list(self._alive):
             await self._end(worker)
 
-    async def prepare_image(self, data: bytes, owner: str | None = None) -> PreparedImage | Unfit:
-        """Of one owner at most half of the workers are busy: files that take long hold back nobody else's. Raises Unavailable."""
-        async with self._turn(owner):
-            answer = await self._ask("image", data)
-        return Unfit(**answer) if "reason" in answer else PreparedImage(**answer)
+    async def start(self) -> Isolation:
+        """Starts a first worker and logs what is held off from it. Raises Unavailable."""
+        isolation = await self.isolation()
+        write = log.warning if isolation.missing else log.info
+        write("decoder_isolation", **isolation._asdict())
+        return isolation
 
-    async def prepare_audio(self, data: bytes, owner: str | None = None) -> PreparedAudio | Unfit:
-        """As `prepare_image`."""
-        async with self._turn(owner):
-            answer = await self._ask("audio", data)
-        return Unfit(**answer) if "reason" in answer else PreparedAudio(**answer)
+    async def isolation(self) -> Isolation:
+        """Has a child of a worker try what hostile bytes would. Raises Unavailable."""
+        async with self._turns.one("") as turn:
+            worker = await self._worker()
+            try:
+                said = await self._answered(worker, turn, Request("probe", b"", 5), b"")
+                holds = msgspec.msgpack.decode(said, type=Probed).holds
+            except (_Undecided, _ItsFault, _GaveWay, msgspec.MsgspecError) as error:
+                raise Unavailable("decoder", retry_after=5.0, detail=str(error)) from error
+        return Isolation(
+            tuple(name for name, held in holds.items() if held),
+            tuple(name for name, held in holds.items() if not held),
+            worker.hello.network_namespace,
+        )
 
-    @asynccontextmanager
-    async def _turn(self, owner: str | None) -> AsyncIterator[None]:
-        if owner is None:
-            yield
-            return
-        turns = self._turns.setdefault(owner, _Turns(asyncio.Semaphore(self._per_owner)))
-        turns.taken += 1
+    async def prepare_image(
+        self,
+        load_or_bytes: Load,
+        owner: str,
+        *,
+        longest_side: int = 2048,
+        formats: frozenset[str] = PASSED_IMAGES,
+    ) -> PreparedImage | Unfit:
+        """Unchanged if its type is one of `formats` and it is upright, opaque and small; else JPEG.
+
+        Raises Unavailable, and what the function that loads raises.
+        """
+        request = Request(
+            "image",
+            b"",
+            self._limits["image"].cpu_seconds,
+            longest_side=longest_side,
+            formats=formats & PASSED_IMAGES,
+        )
+        return await self._prepared(PreparedImage, request, load_or_bytes, owner)
+
+    async def prepare_audio(
+        self,
+        load_or_bytes: Load,
+        owner: str,
+        *,
+        audio_format: AudioFormat = "as-is",
+        part_seconds: float | None = None,
+    ) -> PreparedAudio | Unfit:
+        """Unchanged, as one part, if its format and length allow it; else in parts of mp3 or wav.
+
+        Raises Unavailable, and what the function that loads raises.
+        """
+        if part_seconds is not None and part_seconds < 1:
+            raise ValueError("a part has at least one second")
+        request = Request(
+            "audio",
+            b"",
+            self._limits["audio"].cpu_seconds,
+            audio_format=audio_format,
+            part_seconds=part_seconds,
+        )
+        return await self._prepared(PreparedAudio, request, load_or_bytes, owner)
+
+    async def _prepared(
+        self, kind: type[P], request: Request, load_or_bytes: Load, owner: str
+    ) -> P | Unfit:
+        slow, failures, why = False, 0, ""
+        while failures < _TRIES:
+            try:
+                async with self._turns.one(owner, slow=slow) as turn:
+                    worker = await self._worker()
+                    said = await self._answered(worker, turn, request, load_or_bytes)
+                return msgspec.msgpack.decode(said, type=kind | Unfit)
+            except _GaveWay:
+                slow = True
+            except _ItsFault as fault:
+                return _undecodable(request.what, str(fault))
+            except (_Undecided, msgspec.MsgspecError) as error:
+                slow, failures, why = True, failures + 1, str(error)
+        return _undecodable(request.what, why)
+
+    async def _worker(self) -> Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive:
+                return worker
+            self._alive.discard(worker)
         try:
-            async with turns.free:
-                yield
-        finally:
-            turns.taken -= 1
-            if not turns.taken:
-                del self._turns[owner]
-
-    async def _ask(self, what: str, data: bytes) -> dict[str, Any]:
-        worker = await self._idle.get()
-        healthy = None
-        try:
-            worker = await self._living(worker)
-            async with asyncio.timeout(self._wall_seconds):
-                answer = await self._exchange(worker, what, data)
-            healthy = worker
-            return answer
-        except (
-            TimeoutError,
-            OSError,
-            EOFError,
-            asyncio.IncompleteReadError,
-            msgspec.MsgspecError,
-        ) as error:
-            detail = "took too long" if isinstance(error, TimeoutError) else "the decoder died"
-            return {"reason": f"{what}_undecodable", "detail": detail}
-        finally:
-            if worker is not None and healthy is None:
-                await asyncio.shield(self._end(worker))
-            self._idle.put_nowait(healthy)
-
-    async def _living(
-        self, worker: asyncio.subprocess.Process | None
-    ) -> asyncio.subprocess.Process:
-        if worker is not None and worker.returncode is None:
-            return worker
-        if worker is not None:
-            self._alive.discard(worker)  # it died while idle
-        try:
-            started = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "connectors.media.decoding"),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                limit=1024 * 1024,
-            )
-        except (
-            OSError
-        ) as error:  # no process, no file or no memory to be had: that says nothing of the item
+            worker = await Worker.started()
+        except (OSError, WorkerLost) as error:  # says nothing about the item
             raise Unavailable("decoder", retry_after=5.0, detail=type(error).__name__) from error
-        self._alive.add(started)
-        return started
+        self._alive.add(worker)
+        return worker
 
-    @staticmethod
-    async def _exchange(
-        worker: asyncio.subprocess.Process, what: str, data: bytes
-    ) -> dict[str, Any]:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        request = msgspec.msgpack.encode([what, data])
-        worker.stdin.write(struct.pack(">I", len(request)) + request)
-        await worker.stdin.drain()
-        (size,) = struct.unpack(">I", await worker.stdout.readexactly(4))
-        if size > ANSWER_BYTES:
-            raise EOFError("an answer beyond all bounds")
-        answer: dict[str, Any] = msgspec.msgpack.decode(await worker.stdout.readexactly(size))
-        return answer
+    async def _answered(
+        self, worker: Worker, turn: Turn, request: Request, load_or_bytes: Load
+    ) -> bytes:
+        """The answer of a child. The worker is idle again afterwards, or ended if it is not free."""
+        asked = False
+        try:
+            data = load_or_bytes if isinstance(load_or_bytes, bytes) else await load_or_bytes()
+            self._turns.started(turn)
+            asked = True
+            whole = msgspec.structs.replace(request, data=data)
+            reply = await self._reply(worker, turn, whole)
+            asked = False
+        finally:
+            if asked:
+                await asyncio.shield(self._end(worker))
+            else:
+                self._idle.append(worker)
+        if not reply.signal and reply.answer:
+            return reply.answer
+        if reply.signal == signal.SIGXCPU or reply.cpu_seconds >= request.cpu_seconds:
+            raise _ItsFault("took too long")
+        if reply.signal in _CRASHES:
+            raise _ItsFault("the decoder died")
+        raise _Undecided("the decoder was stopped")
 
-    async def _end(self, worker: asyncio.subprocess.Process) -> None:
+    async def _reply(self, worker: Worker, turn: Turn, request: Request) -> Reply:
+        answer = asyncio.ensure_future(worker.ask(request))
+        called = asyncio.ensure_future(turn.give_way.wait())
+        wall_seconds = self._limits[request.what].wall_seconds
+        try:
+            await asyncio.wait(
+                {answer, called}, timeout=wall_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if answer.done():
+                return answer.result()
+            raise _GaveWay if called.done() else _Undecided("took too long")
+        except WorkerLost as lost:
+            raise _Undecided("the decoder died") from lost
+        finally:
+            answer.cancel()
+            called.cancel()
+
+    async def _end(self, worker: Worker) -> None:
         self._alive.discard(worker)
-        if worker.returncode is None:
-            worker.kill()
-        await worker.wait()
+        await worker.end()
+
+
+def _undecodable(what: str, detail: str) -> Unfit:
+    return Unfit("image_undecodable" if what == "image" else "audio_undecodable", detail)

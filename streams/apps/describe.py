@@ -1,5 +1,7 @@
 """The describe stage as a Faust app."""
 
+from functools import partial
+
 from connectors.media.preparation import Unfit as NotPrepared
 from connectors.models.recipes import vision_recipe
 from connectors.models.vision import VisionModel
@@ -8,7 +10,7 @@ from schemas.records import VisionJob
 from schemas.settings import Settings
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, Turn, job_app
-from streams.apps.models import ModelWorld, recipe_of, unfit
+from streams.apps.models import ModelWorld, NotStored, recipe_of, unfit
 from streams.lanes.app import LaneApp
 from streams.stages.asking import Answer, Patience, Recipe, Unfit
 from streams.stages.describe import describe
@@ -22,10 +24,12 @@ class RealEyes:
         self._model = VisionModel(settings.openai)
 
     async def look(self, job: VisionJob, recipe: Recipe) -> Answer | Unfit:
-        data = await self._world.stored(job)
-        if isinstance(data, Unfit):
-            return data
-        image = await self._world.decoder.prepare_image(data, job.tenant_id)
+        try:
+            image = await self._world.decoder.prepare_image(
+                partial(self._world.stored, job), job.tenant_id
+            )
+        except NotStored as gone:
+            return gone.unfit
         if isinstance(image, NotPrepared):
             return unfit(image)
         key = self._world.tenant(job.tenant_id).openai_key

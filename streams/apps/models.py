@@ -29,7 +29,15 @@ from streams.apps.object_trouble import waiting_for_a_person
 from streams.stages.asking import Answer, Recipe, Unfit
 
 MAX_OBJECT_BYTES = 64_000_000
-_HARMLESS = frozenset({"audio_too_short"})
+_HARMLESS = frozenset({"audio_too_short", "audio_silent"})
+
+
+class NotStored(Exception):
+    """The file was erased on purpose, or is too large: nothing to look at."""
+
+    def __init__(self, unfit: Unfit) -> None:
+        super().__init__(unfit.reason)
+        self.unfit = unfit
 
 
 class ModelWorld:
@@ -50,6 +58,7 @@ class ModelWorld:
         await self.directory.wait_loaded()
         self._pool = await create_pool(self._settings.postgres, self._names, self._stage)
         self._results = AiResults(self._pool)
+        await self.decoder.start()
 
     async def close(self) -> None:
         await self.decoder.__aexit__(None, None, None)
@@ -62,14 +71,14 @@ class ModelWorld:
         tenant = self.directory.tenant(tenant_id)
         return tenant.settings if tenant is not None else TenantSettings()
 
-    async def stored(self, job: StoredJob) -> bytes | Unfit:
-        """The file's bytes. One that is not there any more was erased on purpose: nothing to look at."""
+    async def stored(self, job: StoredJob) -> bytes:
+        """The file's bytes. Raises NotStored, or Unavailable."""
         try:
             return await self._store.get(job.object_key, max_bytes=MAX_OBJECT_BYTES)
-        except ObjectMissing:
-            return Unfit("media_gone")
-        except ObjectTooLarge:
-            return Unfit("media_too_large")
+        except ObjectMissing as gone:
+            raise NotStored(Unfit("media_gone")) from gone
+        except ObjectTooLarge as large:
+            raise NotStored(Unfit("media_too_large")) from large
         except ObjectStoreMisconfigured as wrong:
             raise waiting_for_a_person(wrong) from wrong
 

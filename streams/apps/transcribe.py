@@ -1,5 +1,7 @@
 """The transcribe stage as a Faust app."""
 
+from functools import partial
+
 from connectors.media.preparation import Unfit as NotPrepared
 from connectors.models.recipes import speech_recipe
 from connectors.models.speech import SpeechModel
@@ -8,7 +10,7 @@ from schemas.records import AudioJob
 from schemas.settings import Settings
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, Turn, job_app
-from streams.apps.models import ModelWorld, recipe_of, unfit
+from streams.apps.models import ModelWorld, NotStored, recipe_of, unfit
 from streams.lanes.app import LaneApp
 from streams.stages.asking import Answer, Patience, Recipe, Unfit
 from streams.stages.transcribe import transcribe
@@ -22,16 +24,19 @@ class RealEars:
         self._model = SpeechModel(settings.openai)
 
     async def listen(self, job: AudioJob, recipe: Recipe) -> Answer | Unfit:
-        data = await self._world.stored(job)
-        if isinstance(data, Unfit):
-            return data
-        sound = await self._world.decoder.prepare_audio(data, job.tenant_id)
+        try:
+            sound = await self._world.decoder.prepare_audio(
+                partial(self._world.stored, job), job.tenant_id
+            )
+        except NotStored as gone:
+            return gone.unfit
         if isinstance(sound, NotPrepared):
             return unfit(sound)
+        (part,) = sound.parts
         heard = await self._model.transcribe(
-            sound.data,
-            sound.filename,
-            sound.mime,
+            part.data,
+            part.filename,
+            part.mime,
             prompt=recipe.prompt,
             language=recipe.language,
             model=recipe.model,

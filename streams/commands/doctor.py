@@ -11,6 +11,7 @@ import httpx
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from connectors.media.preparation import Decoder
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import TOPICS, Names
@@ -40,7 +41,7 @@ class Finding(NamedTuple):
 @as_json_option
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    """Checks Kafka, Postgres, the object store, the secrets, the model, and the roles that serve HTTP. Exit code 1 when one is wrong."""
+    """Checks Kafka, Postgres, the object store, the secrets, the model, the decoder, and the roles that serve HTTP. Exit code 1 when one is wrong."""
     settings = command_settings()
 
     async def work() -> list[Finding]:
@@ -201,6 +202,24 @@ async def _model(settings: Settings) -> str:
     return f"{wanted.base_url} answers"
 
 
+async def _decoder(settings: Settings) -> str:
+    """Has a decoder started as the stages start theirs try what hostile bytes would."""
+    try:
+        async with Decoder(workers=1) as decoder:
+            found = await decoder.isolation()
+    except Unavailable as error:
+        raise _Wrong(
+            f"no decoder starts here ({error.detail}): see docs/security.md for what it needs"
+        ) from None
+    if found.missing:
+        raise _Wrong(
+            f"hostile files are not held off by {', '.join(found.missing)}: this kernel or container"
+            " does not allow it, see docs/security.md"
+        )
+    network = "an own network" if found.network_namespace else "no network of its own, so a filter"
+    return f"decodes without files, network, programs or rights ({network})"
+
+
 def _role(name: str) -> Callable[[Settings], Awaitable[str]]:
     """Of a role that serves HTTP: where it is, only `up` and those who set the URL know."""
 
@@ -229,6 +248,7 @@ _CHECKS: dict[str, Callable[[Settings], Awaitable[str]]] = {
     "objects": _objects,
     "secrets": _secrets,
     "model": _model,
+    "decoder": _decoder,
     "receiver": _role("receiver"),
     "console": _role("console"),
 }

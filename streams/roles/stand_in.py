@@ -6,7 +6,6 @@ For trying out without a key, and for tests, which can make it misbehave (`contr
 import asyncio
 import base64
 import colorsys
-import io
 import time
 from array import array
 from collections import Counter
@@ -241,10 +240,11 @@ def _completion(text: str) -> dict[str, Any]:
 
 def look_at(data: bytes) -> str:
     """Size, shape and main colours: all this server can see."""
-    from PIL import Image
+    from connectors.media.pictures import open_picture, warm_up
 
+    warm_up()
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_picture(data) as image:
             width, height = image.size
             small = image.convert("RGB").resize((16, 16))
     except Exception as error:
@@ -284,9 +284,14 @@ def listen_to(data: bytes) -> str:
     """Length and loudness: all this server can hear."""
     import av
 
+    from connectors.media.sounds import demuxer_of, open_sound
+
+    demuxer = demuxer_of(data)
+    if demuxer is None:
+        raise HTTPException(400, "the sound cannot be read")
     loudest, samples = 0, 0
     try:
-        with av.open(io.BytesIO(data), "r") as container:
+        with open_sound(data, demuxer) as container:
             resampler = av.AudioResampler(format="s16", layout="mono", rate=8_000)
             for frame in container.decode(audio=0):
                 for heard in resampler.resample(frame):

@@ -1,12 +1,14 @@
 """What commands say when they are called wrongly, or when what they need is away."""
 
 import re
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 from cryptography.fernet import Fernet
 
+from connectors.media import workers
 from schemas.settings import Kafka, Objects, Openai, Postgres, Secret, Secrets, Settings
 from streams.commands.main import COMMANDS, main
 from streams.local.ports import free_port
@@ -195,6 +197,7 @@ def test_doctor_says_of_every_part_what_is_wrong_and_what_to_do(
     urls = {
         f"SENSORIUM_{name}__URL": f"http://127.0.0.1:{PORT}" for name in ("RECEIVER", "CONSOLE")
     }
+    monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", "raise SystemExit(1)"))
     document = Commands(NOWHERE, urls).json("doctor", exit_code=1)
     assert document["ok"] is False
     remedies = {
@@ -203,6 +206,7 @@ def test_doctor_says_of_every_part_what_is_wrong_and_what_to_do(
         "objects": "SENSORIUM_OBJECTS__ENDPOINT",
         "secrets": "SENSORIUM_POSTGRES__DSN",
         "model": "SENSORIUM_OPENAI__BASE_URL",
+        "decoder": "docs/security.md",
         "receiver": "sensorium status",
         "console": "sensorium status",
     }
@@ -212,6 +216,16 @@ def test_doctor_says_of_every_part_what_is_wrong_and_what_to_do(
     for part in document["parts"]:
         assert remedies[part["part"]] in part["says"], part
         assert not re.search(r"\n|Error:", part["says"])
+
+
+def test_doctor_says_what_is_held_off_from_hostile_files() -> None:
+    (found,) = (
+        part
+        for part in Commands(NOWHERE, {}).json("doctor", exit_code=1)["parts"]
+        if part["part"] == "decoder"
+    )
+    assert found["ok"] == ("decodes without files, network, programs or rights" in found["says"])
+    assert found["ok"] or "docs/security.md" in found["says"]
 
 
 def test_a_database_address_that_is_none_is_said() -> None:

@@ -4,10 +4,12 @@ import math
 import os
 import signal
 import struct
+import sys
 import wave
 import zlib
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -15,7 +17,8 @@ import av
 import pytest
 from PIL import Image
 
-from connectors.media.preparation import Decoder, PreparedAudio, PreparedImage, Unfit
+from connectors.media import workers
+from connectors.media.preparation import Decoder, Limits, PreparedAudio, PreparedImage, Unfit
 from schemas.outcomes import Unavailable
 
 MEDIA = Path(__file__).parents[1] / "media"
@@ -111,7 +114,7 @@ def encoded(codec: str, container: str) -> bytes:
 async def test_a_real_picture_is_shown_as_it_is_or_as_jpeg(
     file: str, mime: str, as_it_is: bool, decoder: Decoder
 ) -> None:
-    shown = await decoder.prepare_image(media(file))
+    shown = await decoder.prepare_image(media(file), "acme")
     assert isinstance(shown, PreparedImage)
     assert (shown.mime, shown.data == media(file), shown.animated) == (mime, as_it_is, False)
     with Image.open(io.BytesIO(shown.data)) as image:
@@ -122,13 +125,13 @@ async def test_a_real_picture_is_shown_as_it_is_or_as_jpeg(
 
 
 async def test_a_large_picture_is_made_smaller_and_keeps_its_shape(decoder: Decoder) -> None:
-    shown = await decoder.prepare_image(picture("PNG", (4096, 1024)))
+    shown = await decoder.prepare_image(picture("PNG", (4096, 1024)), "acme")
     assert isinstance(shown, PreparedImage)
     assert (shown.width, shown.height, shown.mime) == (2048, 512, "image/jpeg")
 
 
 async def test_a_picture_of_an_uncommon_kind_becomes_jpeg_on_white(decoder: Decoder) -> None:
-    shown = await decoder.prepare_image(picture("TIFF", (8, 8), "RGBA", (255, 0, 0, 0)))
+    shown = await decoder.prepare_image(picture("TIFF", (8, 8), "RGBA", (255, 0, 0, 0)), "acme")
     assert isinstance(shown, PreparedImage)
     with Image.open(io.BytesIO(shown.data)) as image:
         assert (image.format, image.getpixel((4, 4))) == ("JPEG", (255, 255, 255))
@@ -139,7 +142,7 @@ async def test_a_picture_lying_on_its_side_is_turned_upright_when_it_is_made_ane
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    shown = await decoder.prepare_image(picture("JPEG", (3000, 1000), exif=exif))
+    shown = await decoder.prepare_image(picture("JPEG", (3000, 1000), exif=exif), "acme")
     assert isinstance(shown, PreparedImage)
     assert shown.width < shown.height
 
@@ -151,7 +154,7 @@ async def test_a_small_picture_lying_on_its_side_is_turned_upright_too(
     exif = Image.Exif()
     exif[0x0112] = orientation
     given = picture("JPEG", (60, 20), exif=exif)
-    shown = await decoder.prepare_image(given)
+    shown = await decoder.prepare_image(given, "acme")
     assert isinstance(shown, PreparedImage)
     assert (shown.data != given, shown.width < shown.height) == (True, orientation in (6, 8))
 
@@ -160,7 +163,7 @@ async def test_an_upright_picture_is_not_made_anew_for_its_metadata(decoder: Dec
     exif = Image.Exif()
     exif[0x0112] = 1
     given = picture("JPEG", (60, 20), exif=exif)
-    shown = await decoder.prepare_image(given)
+    shown = await decoder.prepare_image(given, "acme")
     assert isinstance(shown, PreparedImage)
     assert shown.data == given
 
@@ -169,7 +172,7 @@ async def test_an_upright_picture_is_not_made_anew_for_its_metadata(decoder: Dec
 async def test_a_picture_in_colours_no_model_takes_is_made_anew(
     kind: str, mode: str, decoder: Decoder
 ) -> None:
-    shown = await decoder.prepare_image(picture(kind, (8, 8), mode, 0))
+    shown = await decoder.prepare_image(picture(kind, (8, 8), mode, 0), "acme")
     assert isinstance(shown, PreparedImage)
     with Image.open(io.BytesIO(shown.data)) as image:
         assert (image.format, image.mode) == ("JPEG", "RGB")
@@ -180,7 +183,9 @@ async def test_a_format_no_chat_sends_is_not_even_tried(kind: str, decoder: Deco
     data = picture(
         kind, (8, 8), "F" if kind == "SPIDER" else "RGB", 0.0 if kind == "SPIDER" else "red"
     )
-    assert await decoder.prepare_image(data) == Unfit("image_undecodable", "UnidentifiedImageError")
+    assert await decoder.prepare_image(data, "acme") == Unfit(
+        "image_undecodable", "UnidentifiedImageError"
+    )
 
 
 async def test_of_an_animated_sticker_the_first_frame_is_shown(decoder: Decoder) -> None:
@@ -188,7 +193,7 @@ async def test_of_an_animated_sticker_the_first_frame_is_shown(decoder: Decoder)
     for kind in ("WEBP", "PNG"):
         out = io.BytesIO()
         frames[0].save(out, kind, save_all=True, append_images=frames[1:], duration=100)
-        shown = await decoder.prepare_image(out.getvalue())
+        shown = await decoder.prepare_image(out.getvalue(), "acme")
         assert isinstance(shown, PreparedImage)
         assert (shown.animated, shown.mime) == (True, "image/jpeg")
         with Image.open(io.BytesIO(shown.data)) as image:
@@ -200,7 +205,7 @@ async def test_of_an_animation_the_first_frame_is_shown(decoder: Decoder) -> Non
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
     out = io.BytesIO()
     frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
-    shown = await decoder.prepare_image(out.getvalue())
+    shown = await decoder.prepare_image(out.getvalue(), "acme")
     assert isinstance(shown, PreparedImage)
     assert (shown.animated, shown.mime) == (True, "image/jpeg")
     with Image.open(io.BytesIO(shown.data)) as image:
@@ -214,7 +219,7 @@ async def test_a_picture_that_would_unfold_to_too_many_pixels_is_refused_by_its_
 ) -> None:
     data = bomb(side)
     assert len(data) < 300_000
-    refused = await decoder.prepare_image(data)
+    refused = await decoder.prepare_image(data, "acme")
     assert isinstance(refused, Unfit)
     assert refused.reason == "image_too_large"
 
@@ -229,11 +234,11 @@ async def test_a_picture_that_would_unfold_to_too_many_pixels_is_refused_by_its_
         media("astronaut.heic")[:3000],
         media("rocket.webp")[:500],
         media("voice-es.mp3"),
-        bomb(100)[:50],
+        bomb(100)[:41],
     ],
 )
 async def test_what_is_no_whole_picture_is_undecodable(data: bytes, decoder: Decoder) -> None:
-    refused = await decoder.prepare_image(data)
+    refused = await decoder.prepare_image(data, "acme")
     assert isinstance(refused, Unfit)
     assert refused.reason == "image_undecodable"
 
@@ -255,18 +260,19 @@ async def test_a_real_voice_note_is_named_by_what_it_is(
     seconds: tuple[float, float],
     decoder: Decoder,
 ) -> None:
-    heard = await decoder.prepare_audio(media(file))
+    heard = await decoder.prepare_audio(media(file), "acme")
     assert isinstance(heard, PreparedAudio)
-    assert (heard.filename, heard.mime, heard.data == media(file)) == (filename, mime, as_it_is)
+    (part,) = heard.parts
+    assert (part.filename, part.mime, part.data == media(file)) == (filename, mime, as_it_is)
     assert seconds[0] < heard.duration_seconds < seconds[1]
 
 
 async def test_a_transcoded_voice_note_is_one_that_passes_as_it_is(decoder: Decoder) -> None:
-    once = await decoder.prepare_audio(media("voice-es.amr"))
+    once = await decoder.prepare_audio(media("voice-es.amr"), "acme")
     assert isinstance(once, PreparedAudio)
-    again = await decoder.prepare_audio(once.data)
+    again = await decoder.prepare_audio(once.parts[0].data, "acme")
     assert isinstance(again, PreparedAudio)
-    assert again.data == once.data
+    assert again.parts[0].data == once.parts[0].data
     assert again.duration_seconds == pytest.approx(once.duration_seconds, abs=0.2)
 
 
@@ -274,7 +280,7 @@ async def test_a_transcoded_voice_note_is_one_that_passes_as_it_is(decoder: Deco
 async def test_a_sound_shorter_than_half_a_second_is_too_short(
     seconds: float, fits: bool, decoder: Decoder
 ) -> None:
-    heard = await decoder.prepare_audio(tone(seconds))
+    heard = await decoder.prepare_audio(tone(seconds), "acme")
     assert (
         isinstance(heard, PreparedAudio)
         if fits
@@ -290,9 +296,9 @@ async def test_a_codec_the_api_would_refuse_is_written_anew(
     codec: str, as_it_is: bool, decoder: Decoder
 ) -> None:
     given = encoded(codec, "wav")
-    heard = await decoder.prepare_audio(given)
+    heard = await decoder.prepare_audio(given, "acme")
     assert isinstance(heard, PreparedAudio)
-    assert (heard.data == given, heard.filename) == (
+    assert (heard.parts[0].data == given, heard.parts[0].filename) == (
         as_it_is,
         "audio.wav" if as_it_is else "audio.mp3",
     )
@@ -314,9 +320,9 @@ async def test_a_container_is_named_by_what_it_is(
     codec: str, container: str, filename: str, as_it_is: bool, decoder: Decoder
 ) -> None:
     given = encoded(codec, container)
-    heard = await decoder.prepare_audio(given)
+    heard = await decoder.prepare_audio(given, "acme")
     assert isinstance(heard, PreparedAudio)
-    assert (heard.data == given, heard.filename) == (as_it_is, filename)
+    assert (heard.parts[0].data == given, heard.parts[0].filename) == (as_it_is, filename)
 
 
 @pytest.mark.parametrize(
@@ -332,97 +338,201 @@ async def test_a_container_is_named_by_what_it_is(
     ],
 )
 async def test_what_is_no_sound_is_undecodable(data: bytes, decoder: Decoder) -> None:
-    refused = await decoder.prepare_audio(data)
+    refused = await decoder.prepare_audio(data, "acme")
     assert isinstance(refused, Unfit)
     assert refused.reason == "audio_undecodable"
 
 
 async def test_the_worker_lives_on_after_hostile_bytes(decoder: Decoder) -> None:
-    await decoder.prepare_image(b"not a picture")
+    await decoder.prepare_image(b"not a picture", "acme")
     before = pids(decoder)
-    await decoder.prepare_image(bomb(9_000))
-    await decoder.prepare_audio(b"not a sound")
+    await decoder.prepare_image(bomb(9_000), "acme")
+    await decoder.prepare_audio(b"not a sound", "acme")
     assert pids(decoder) == before
 
 
 def pids(decoder: Decoder) -> list[int]:
     """The decoder keeps its workers to itself; a test of their death has to reach in."""
-    return [worker.pid for worker in decoder._alive]
+    return [worker.process.pid for worker in decoder._alive]
 
 
-async def killed_once_it_works(decoder: Decoder) -> None:
+async def until(true: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
-        while not pids(decoder):
+        while not true():
             await asyncio.sleep(0.001)
-    os.kill(pids(decoder)[0], signal.SIGKILL)
 
 
-async def test_a_worker_that_dies_at_work_costs_its_item_and_no_other(decoder: Decoder) -> None:
-    refused, _ = await asyncio.gather(
-        decoder.prepare_audio(tone(30)), killed_once_it_works(decoder)
-    )
-    assert refused == Unfit("audio_undecodable", "the decoder died")
-    assert isinstance(await decoder.prepare_image(media("cat.jpg")), PreparedImage)
+def acting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers whose children do, isolated as ever, what the bytes say instead of decoding them."""
+    monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-P", "-c", ACTING))
+
+
+ACTING = """
+import os, signal, time
+from connectors.media import decoding
+from connectors.media.frames import Unfit
+
+def act(request):
+    word = request.data.decode()
+    if word == "hang":
+        time.sleep(60)
+    elif word == "burn":
+        while True:
+            pass
+    elif word == "eat":
+        bytearray(3 << 30)
+    elif word == "crash":
+        os.abort()
+    elif word == "talk":
+        return Unfit("image_undecodable", "x" * (65 << 20))
+    elif word == "lie":
+        return Unfit("no such reason", word)
+    return Unfit("image_undecodable", word)
+
+decoding._WORK = {"image": act, "audio": act, "probe": act}
+decoding.main()
+"""
+
+
+async def test_a_worker_that_is_killed_costs_nobody_an_item(decoder: Decoder) -> None:
+    await decoder.prepare_image(media("cat.jpg"), "acme")
+    (pid,) = pids(decoder)
+
+    async def load() -> bytes:
+        if pid in pids(decoder):
+            os.kill(pid, signal.SIGKILL)
+        return media("cat.jpg")
+
+    assert isinstance(await decoder.prepare_image(load, "acme"), PreparedImage)
+    assert pid not in pids(decoder)
 
 
 async def test_a_worker_that_dies_idle_is_replaced(decoder: Decoder) -> None:
-    await decoder.prepare_image(media("cat.jpg"))
+    await decoder.prepare_image(media("cat.jpg"), "acme")
     worker = next(iter(decoder._alive))
-    os.kill(worker.pid, signal.SIGKILL)
+    os.kill(worker.process.pid, signal.SIGKILL)
     async with asyncio.timeout(10):
-        await worker.wait()
-    assert isinstance(await decoder.prepare_image(media("cat.jpg")), PreparedImage)
-    assert worker.pid not in pids(decoder)
+        await worker.process.wait()
+    assert isinstance(await decoder.prepare_image(media("cat.jpg"), "acme"), PreparedImage)
+    assert worker.process.pid not in pids(decoder)
 
 
-async def test_an_item_that_takes_too_long_is_unfit_and_its_worker_ends() -> None:
-    async with Decoder(workers=1, wall_seconds=0.001) as impatient:
-        assert await impatient.prepare_image(media("cat.jpg")) == Unfit(
+@pytest.mark.parametrize(
+    ("word", "detail"),
+    [
+        (b"burn", "took too long"),
+        (b"eat", "out of memory"),
+        (b"crash", "the decoder died"),
+        (b"talk", "the decoder was stopped"),
+        (b"lie", "Invalid enum value 'no such reason' - at `$.reason`"),
+    ],
+)
+async def test_hostile_bytes_cost_their_item_and_the_worker_lives_on(
+    word: bytes, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acting(monkeypatch)
+    async with Decoder(workers=1, image_limits=Limits(1, 20)) as decoder:
+        await decoder.prepare_image(b"nothing", "acme")
+        before = pids(decoder)
+        assert await decoder.prepare_image(word, "zoo") == Unfit("image_undecodable", detail)
+        assert await decoder.prepare_image(b"next", "acme") == Unfit("image_undecodable", "next")
+        assert pids(decoder) == before
+
+
+async def test_an_item_that_waits_for_something_is_tried_twice_and_its_worker_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    acting(monkeypatch)
+    loads = []
+
+    async def load() -> bytes:
+        loads.append(1)
+        return b"hang"
+
+    async with Decoder(workers=1, image_limits=Limits(20, 0.2)) as impatient:
+        assert await impatient.prepare_image(load, "acme") == Unfit(
             "image_undecodable", "took too long"
         )
-        assert pids(impatient) == []
+        assert (len(loads), pids(impatient)) == (2, [])
+
+
+async def test_a_decode_that_was_slow_because_the_machine_was_busy_is_tried_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    acting(monkeypatch)
+    words = [b"hang", b"fine"]
+
+    async def load() -> bytes:
+        return words.pop(0)
+
+    async with Decoder(workers=1, image_limits=Limits(20, 0.2)) as decoder:
+        assert await decoder.prepare_image(load, "acme") == Unfit("image_undecodable", "fine")
 
 
 async def test_a_caller_that_gives_up_leaves_a_decoder_that_works(decoder: Decoder) -> None:
+    await decoder.prepare_image(media("cat.jpg"), "acme")
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(decoder.prepare_image(media("astronaut.heic")), 0.02)
-    assert isinstance(await decoder.prepare_image(media("cat.jpg")), PreparedImage)
+        await asyncio.wait_for(decoder.prepare_image(media("astronaut.heic"), "acme"), 0.001)
+    assert isinstance(await decoder.prepare_image(media("cat.jpg"), "acme"), PreparedImage)
 
 
 async def test_more_items_than_workers_are_all_prepared() -> None:
     async with Decoder(workers=2) as two:
-        shown = await asyncio.gather(*(two.prepare_image(media("cat.jpg")) for _ in range(6)))
+        asked = [two.prepare_image(media("cat.jpg"), f"tenant-{n}") for n in range(6)]
+        shown = await asyncio.gather(*asked)
         assert all(isinstance(one, PreparedImage) for one in shown)
         assert len(pids(two)) == 2
 
 
-class Held(Decoder):
-    """Notes what reaches a worker, and keeps it there."""
+async def test_a_file_is_loaded_only_when_a_worker_is_free() -> None:
+    go, loaded = asyncio.Event(), []
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers)
-        self.reached: list[bytes] = []
-        self.go = asyncio.Event()
+    async def load(number: int) -> bytes:
+        loaded.append(number)
+        await go.wait()
+        return media("cat.jpg")
 
-    async def _ask(self, what: str, data: bytes) -> dict[str, str]:
-        self.reached.append(data)
-        await self.go.wait()
-        return {"reason": "image_undecodable", "detail": "held"}
+    async with Decoder(workers=2) as two:
+        asked = [
+            asyncio.create_task(two.prepare_image(partial(load, n), f"tenant-{n}"))
+            for n in range(5)
+        ]
+        await until(lambda: len(loaded) == 2)
+        go.set()
+        shown = await asyncio.gather(*asked)
+        assert all(isinstance(one, PreparedImage) for one in shown)
+        assert sorted(loaded) == [0, 1, 2, 3, 4]
 
 
-async def test_one_owners_files_leave_workers_for_the_others() -> None:
-    async with Held(workers=4) as held:
-        asked = [asyncio.create_task(held.prepare_image(b"theirs", "zoo")) for _ in range(9)]
-        asked.append(asyncio.create_task(held.prepare_audio(b"ours", "acme")))
-        async with asyncio.timeout(10):
-            while b"ours" not in held.reached:
-                await asyncio.sleep(0)
-        assert sorted(held.reached) == [b"ours", b"theirs", b"theirs"]
-        asked[8].cancel()
-        held.go.set()
-        await asyncio.wait(asked)
-        assert len(held.reached) == 9
-        assert held._turns == {}
+async def test_trouble_while_loading_is_the_callers_and_leaves_the_worker(
+    decoder: Decoder,
+) -> None:
+    async def load() -> bytes:
+        raise Unavailable("object_store", retry_after=1.0)
+
+    await decoder.prepare_image(media("cat.jpg"), "acme")
+    before = pids(decoder)
+    with pytest.raises(Unavailable, match="object_store"):
+        await decoder.prepare_image(load, "acme")
+    assert isinstance(await decoder.prepare_image(media("cat.jpg"), "acme"), PreparedImage)
+    assert pids(decoder) == before
+
+
+async def test_any_number_of_owners_with_hanging_files_leave_a_worker_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    acting(monkeypatch)
+    async with Decoder(workers=2, image_limits=Limits(20, 60), soft_seconds=0.1) as two:
+        hanging = [asyncio.create_task(two.prepare_image(b"hang", f"zoo-{n}")) for n in range(4)]
+        async with asyncio.timeout(20):
+            for _ in range(3):
+                assert await two.prepare_image(b"ours", "acme") == Unfit(
+                    "image_undecodable", "ours"
+                )
+        assert not any(task.done() for task in hanging)
+        for task in hanging:
+            task.cancel()
+        await asyncio.wait(hanging)
 
 
 async def test_a_machine_that_can_start_no_process_says_nothing_of_the_item(
@@ -431,13 +541,23 @@ async def test_a_machine_that_can_start_no_process_says_nothing_of_the_item(
     with monkeypatch.context() as full:
         full.setattr(asyncio, "create_subprocess_exec", Mock(side_effect=BlockingIOError))
         with pytest.raises(Unavailable, match="decoder"):
-            await decoder.prepare_image(media("cat.jpg"))
-    assert isinstance(await decoder.prepare_image(media("cat.jpg")), PreparedImage)
+            await decoder.prepare_image(media("cat.jpg"), "acme")
+    assert isinstance(await decoder.prepare_image(media("cat.jpg"), "acme"), PreparedImage)
+
+
+async def test_a_worker_that_does_not_come_up_says_nothing_of_the_item(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(workers, "COMMAND", (sys.executable, "-c", "raise SystemExit(1)"))
+        with pytest.raises(Unavailable, match="decoder"):
+            await decoder.prepare_image(media("cat.jpg"), "acme")
+    assert isinstance(await decoder.prepare_image(media("cat.jpg"), "acme"), PreparedImage)
 
 
 async def test_no_worker_outlives_its_decoder() -> None:
     async with Decoder(workers=1) as opened:
-        await opened.prepare_image(media("cat.jpg"))
+        await opened.prepare_image(media("cat.jpg"), "acme")
         (pid,) = pids(opened)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

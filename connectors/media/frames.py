@@ -1,0 +1,90 @@
+"""What a decoder's worker is asked and what it answers.
+
+The answer was made by a process that hostile bytes may have taken over, so its types leave no more
+room than an honest answer needs.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+ANSWER_BYTES = 64 * 1024 * 1024
+ImageMime = Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+AudioMime = Literal["audio/ogg", "audio/mpeg", "audio/wav", "audio/flac", "audio/mp4", "audio/webm"]
+AudioFormat = Literal["as-is", "mp3", "wav"]
+_Filename = Annotated[
+    str, msgspec.Meta(pattern=r"^audio(-[0-9]{1,6})?\.(ogg|mp3|wav|flac|m4a|webm)$")
+]
+_Size = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=100_000)]
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """The worker is ready. `network_namespace`: it has a network of its own, without any interface."""
+
+    network_namespace: bool
+
+
+class Request(msgspec.Struct, frozen=True):
+    what: Literal["image", "audio", "probe"]
+    data: bytes
+    cpu_seconds: int
+    longest_side: int = 2048
+    formats: frozenset[str] = frozenset()
+    audio_format: AudioFormat = "as-is"
+    part_seconds: float | None = None
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """How the child for one file ended: the `signal` that killed it, or 0, and what it said before."""
+
+    answer: bytes
+    signal: int
+    cpu_seconds: float
+
+
+UnfitReason = Literal[
+    "image_undecodable",
+    "image_too_large",
+    "audio_undecodable",
+    "audio_too_short",
+    "audio_too_long",
+    "audio_silent",
+]
+
+
+class Unfit(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """It cannot be shown to a model: `reason` from schemas.reasons.AttachmentReason."""
+
+    reason: UnfitReason
+    detail: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class PreparedImage(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    data: bytes
+    mime: ImageMime
+    width: _Size
+    height: _Size
+    animated: bool
+
+
+class AudioPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`filename` is named by what it is: the API decides by the extension."""
+
+    data: bytes
+    filename: _Filename
+    mime: AudioMime
+    duration_seconds: _Seconds
+
+
+class PreparedAudio(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """A sound in the order of its parts; `duration_seconds` is that of the whole, with its silences."""
+
+    parts: Annotated[tuple[AudioPart, ...], msgspec.Meta(min_length=1)]
+    duration_seconds: _Seconds
+
+
+class Probed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a child tried: by the names in isolation.HOLDS, True if it was held off."""
+
+    holds: dict[str, bool]

@@ -1,0 +1,86 @@
+"""Says whether anything can be heard in a sound, and where it is quiet enough to cut."""
+
+from array import array
+from collections.abc import Iterable, Iterator
+from operator import mul
+from typing import TypeAlias
+
+Samples: TypeAlias = "array[int]"
+RATE = 16_000
+_WINDOW = RATE // 20
+_FLOOR: float = 32_768 * 10 ** (-60 / 20)
+_FLOOR_POWER: float = _FLOOR * _FLOOR
+"""-60 dBFS. Dither is about 30 dB below it, a voice recorded 30 dB too low about 10 dB above."""
+_LEAST_LOUD_WINDOWS = 3
+"""150 ms: shorter than a "no", longer than the click of a button."""
+_MOST_SEARCH_SECONDS = 15.0
+_QUIET_WINDOWS = 4
+_SHORTEST_PART = RATE // 2
+
+
+class Loudness:
+    """Listens to samples of 16 bits at RATE until it has heard enough."""
+
+    def __init__(self) -> None:
+        self._loud = 0
+        self._rest: Samples = array("h")
+
+    @property
+    def silent(self) -> bool:
+        return self._loud < _LEAST_LOUD_WINDOWS
+
+    def add(self, pcm: Samples) -> None:
+        held = self._rest + pcm if self.silent else array("h")
+        whole = len(held) - len(held) % _WINDOW
+        for at in range(0, whole, _WINDOW):
+            self._loud += self.silent and _is_loud(held[at : at + _WINDOW])
+        self._rest = held[whole:]
+
+
+def cut(pieces: Iterable[Samples], part_seconds: float | None) -> Iterator[tuple[Samples, bool]]:
+    """The samples again; True ends a part. No part is longer than `part_seconds`.
+
+    A part ends where it is quietest within the last quarter, at most 15 s, before the limit.
+    """
+    held: Samples = array("h")
+    given = 0
+    most = int(part_seconds * RATE) if part_seconds else 0
+    search = int(min(_MOST_SEARCH_SECONDS * RATE, most / 4))
+    for piece in pieces:
+        held.extend(piece)
+        while most and given + len(held) > most:
+            at = _quietest(held, max(0, most - search - given), most - given)
+            yield held[:at], True
+            del held[:at]
+            given = 0
+        ready = min(len(held), most - search - given) if most else len(held)
+        if ready > 0:
+            yield held[:ready], False
+            del held[:ready]
+            given += ready
+    if 0 < given + len(held) < _SHORTEST_PART:  # a model refuses less than that
+        held.extend(array("h", bytes(2 * (_SHORTEST_PART - given - len(held)))))
+    if held or given:
+        yield held, True
+
+
+def _quietest(held: Samples, first: int, last: int) -> int:
+    """The middle of the quietest 200 ms between the two; of equals the last, else the limit itself."""
+    levels = []
+    for at in range(first, last - _WINDOW + 1, _WINDOW):
+        window = held[at : at + _WINDOW]
+        levels.append(max(window) - min(window))
+    if len(levels) < _QUIET_WINDOWS:
+        return last
+    sums = [sum(levels[at : at + _QUIET_WINDOWS]) for at in range(len(levels) - _QUIET_WINDOWS + 1)]
+    quietest = min(range(len(sums)), key=lambda at: (sums[at], -at))
+    return first + quietest * _WINDOW + _QUIET_WINDOWS * _WINDOW // 2
+
+
+def _is_loud(window: Samples) -> bool:
+    """By its effective value without the constant part; half the span bounds that from above."""
+    if max(window) - min(window) <= 2 * _FLOOR:
+        return False
+    mean = sum(window) / len(window)
+    power: float = sum(map(mul, window, window)) / len(window)
+    return power - mean * mean > _FLOOR_POWER

@@ -1,0 +1,204 @@
+"""Makes a picture fit for a vision model: upright, eight bits per sample, opaque, not too large."""
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from PIL import AvifImagePlugin, Image, ImageChops, ImageFile
+from pillow_heif import options, register_heif_opener
+
+from connectors.media.frames import ImageMime, PreparedImage
+from connectors.media.pixels import eight_bits, first_visible, has_transparency, opaque
+from connectors.media.repairs import without_extras
+from connectors.media.unfit import NotFit
+
+MAX_PIXELS = 50_000_000
+MAX_JPEG_PIXELS = 300_000_000
+"""A JPEG is decoded at an eighth of its sides; the time for this many fits into the limit of CPU."""
+MAX_PROGRESSIVE_PIXELS = 120_000_000
+"""Of a progressive one all coefficients are in memory at once."""
+PASS_BYTES = 4_000_000
+FORMATS = (
+    "JPEG", "PNG", "GIF", "WEBP", "HEIF", "AVIF", "BMP", "TIFF", "ICO", "JPEG2000", "PPM",
+)  # fmt: skip
+"""Those a chat may hold, each known by its first bytes; MPO is opened as JPEG. Of the rest some are whole interpreters:
+EPS is handed to Ghostscript, WMF to the system."""
+_TIFF_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32_773, 32_946})
+"""None, fax, LZW, JPEG, deflate, PackBits. The others bring a decoder each that no scanner uses."""
+_COMPRESSION, _ORIENTATION = 259, 0x0112
+_MIMES: dict[str, ImageMime] = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "GIF": "image/gif",
+    "WEBP": "image/webp",
+}
+_ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF", "HEIF"})
+_PASSED_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_NOTHING_AS_JPEG: dict[str, Any] = {"L": 128, "RGB": (128,) * 3, "CMYK": (127,) * 4}
+"""How libjpeg decodes what no data came for."""
+_LEAST_DECODED = 0.125
+
+
+def warm_up() -> None:
+    """Loads every decoder: later there are no files. One thread each, as one file is one process."""
+    register_heif_opener()
+    Image.init()
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    options.DECODE_THREADS = 1
+    Image.new("LAB", (1, 1)).convert("RGB")  # loads the colour management
+
+
+def prepare_image(data: bytes, longest_side: int, formats: frozenset[str]) -> PreparedImage:
+    """Unchanged if a model can take it so, else JPEG. A damaged one as far as viewers show it.
+
+    Raises NotFit.
+    """
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    last: Exception | None = None
+    for attempt in _attempts(data, longest_side, formats):
+        try:
+            return attempt()
+        except NotFit:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise NotFit("image_too_large") from error
+        except Exception as error:  # decoders raise whatever the bytes lead them to
+            last = last or error
+    raise NotFit("image_undecodable", type(last).__name__) from last
+
+
+def _attempts(
+    data: bytes, longest_side: int, formats: frozenset[str]
+) -> Iterator[Callable[[], PreparedImage]]:
+    yield lambda: _whole(data, longest_side, formats)
+    yield lambda: _damaged(data, longest_side)
+    yield lambda: _damaged(without_extras(data), longest_side)
+
+
+def _whole(data: bytes, longest_side: int, formats: frozenset[str]) -> PreparedImage:
+    with open_picture(data) as image:
+        size, kind = image.size, image.format or ""
+        _reduced(image, longest_side)
+        image.load()
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        if (
+            _MIMES.get(kind) in formats
+            and orientation in (0, 1)
+            and not _animated(image)
+            and len(data) <= PASS_BYTES
+            and max(size) <= longest_side
+            and image.mode in _PASSED_MODES
+            and _has_plain_samples(data, image)
+            and not has_transparency(eight_bits(image))
+        ):
+            return PreparedImage(data, _MIMES[kind], *size, animated=False)
+        return _made(image, orientation, longest_side)
+
+
+def _damaged(data: bytes, longest_side: int) -> PreparedImage:
+    with open_picture(data, truncated=True) as image:
+        _reduced(image, longest_side)
+        _fill(image, 0)
+        image.load()
+        if _share_decoded(image, data) < _LEAST_DECODED:
+            raise NotFit("image_undecodable", "next to no pixels")
+        try:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+        except Exception:  # the parser of metadata raises whatever the bytes lead it to
+            orientation = 1
+        return _made(image, orientation, longest_side)
+
+
+def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile:
+    """Open, of a known format, within the bounds; nothing is decoded yet. Raises what Pillow raises."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = truncated
+    is_jpeg = data.startswith(b"\xff\xd8\xff")
+    Image.MAX_IMAGE_PIXELS = None if is_jpeg else MAX_PIXELS
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    pixels = image.width * image.height
+    most = MAX_PIXELS
+    if is_jpeg:
+        progressive = "progressive" in image.info
+        most = MAX_PROGRESSIVE_PIXELS if progressive else MAX_JPEG_PIXELS
+    if pixels > most:
+        raise NotFit("image_too_large", f"{image.width}x{image.height}")
+    if pixels == 0:
+        raise NotFit("image_undecodable", "no pixels")
+    compression = getattr(image, "tag_v2", {}).get(_COMPRESSION, 1)
+    if image.format == "TIFF" and compression not in _TIFF_COMPRESSIONS:
+        raise NotFit("image_undecodable", f"compression {compression}")
+    return image
+
+
+def _reduced(image: ImageFile.ImageFile, longest_side: int) -> None:
+    """Has a JPEG decoded at a half, a quarter or an eighth, if that is still large enough."""
+    factor = min(1.0, longest_side / max(image.size))
+    image.draft("RGB", tuple(max(1, math.ceil(side * factor)) for side in image.size))  # type: ignore[arg-type]
+    if image.width * image.height > MAX_PIXELS:
+        raise NotFit("image_too_large", f"{image.width}x{image.height}")
+
+
+def _made(image: ImageFile.ImageFile, orientation: int, longest_side: int) -> PreparedImage:
+    shown = first_visible(image)
+    shown.thumbnail((longest_side, longest_side))
+    if orientation in _TURNS:
+        shown = shown.transpose(_TURNS[orientation])
+    shown = opaque(shown).convert("RGB")
+    out = io.BytesIO()
+    shown.save(out, "JPEG", quality=85)
+    return PreparedImage(out.getvalue(), "image/jpeg", *shown.size, animated=_animated(image))
+
+
+def _animated(image: Image.Image) -> bool:
+    return image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
+
+
+def _has_plain_samples(data: bytes, image: Image.Image) -> bool:
+    """Whether they have eight bits. Pillow hides that a PNG in colour has 16 (byte 24 of it says so)."""
+    return image.format != "PNG" or image.mode == "P" or data[24:25] == b"\x08"
+
+
+def _share_decoded(image: ImageFile.ImageFile, data: bytes) -> float:
+    """Down to which row the picture came from its data; 1 where that cannot be told."""
+    if image.format in ("JPEG", "MPO") and image.mode in _NOTHING_AS_JPEG:
+        nothing = Image.new(image.mode, image.size, _NOTHING_AS_JPEG[image.mode])
+        box = ImageChops.difference(image, nothing).convert("RGB").getbbox()
+    elif image.format == "PNG":  # decoded again on another ground: what differs is ground
+        with open_picture(data, truncated=True) as again:
+            _fill(again, 255)
+            again.load()
+            ground = ImageChops.difference(_samples(image), _samples(again)).convert("L")
+            box = ground.point(lambda value: 0 if value else 255).getbbox()
+    else:
+        return 1.0
+    return 0.0 if box is None else box[3] / image.height
+
+
+def _fill(image: ImageFile.ImageFile, byte: int) -> None:
+    """Lays ground for a PNG's decoder, which leaves as it was what no data came for."""
+    if image.format == "PNG":
+        bits = Image.new("1", image.size, byte)
+        image.im = (bits if image.mode == "1" else _filled(image.mode, image.size, byte)).im
+
+
+def _filled(mode: str, size: tuple[int, int], byte: int) -> Image.Image:
+    channels = len(Image.new(mode, (1, 1)).tobytes())
+    return Image.new(mode, size, 257 * byte if mode.startswith("I") else (byte,) * channels)
+
+
+def _samples(image: Image.Image) -> Image.Image:
+    """What can be compared: of a picture with a palette the indices."""
+    if image.mode == "P":
+        return Image.frombytes("L", image.size, image.tobytes())
+    return eight_bits(image).convert("RGB")

@@ -1,0 +1,340 @@
+"""Makes sound fit for a speech model: known containers and codecs only, measured by what decodes."""
+
+import io
+import wave
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import av
+
+from connectors.media.frames import AudioFormat, AudioMime, AudioPart, PreparedAudio
+from connectors.media.loudness import RATE, Loudness, Samples, cut
+from connectors.media.unfit import NotFit
+
+AUDIO_BYTES = 25_000_000
+MAX_TOTAL_BYTES = 60_000_000
+SHORTEST_SECONDS = 0.5
+LONGEST_SECONDS = 4 * 3600
+_CODECS = (
+    "opus", "libopus", "vorbis", "libvorbis", "speex", "flac", "alac", "aac", "aac_latm",
+    "mp3float", "mp3", "mp2float", "mp2", "mp1float", "mp1", "amrnb", "amrwb",
+    "libopencore_amrnb", "libopencore_amrwb", "gsm", "gsm_ms",
+    "pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le",
+    "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw",
+    "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_ms",
+)  # fmt: skip
+"""Those that phones, browsers and recorders write; everything else FFmpeg knows stays closed."""
+_MOST_LINKS = 1_000
+_RATES = range(4_000, 384_001)
+_PASSED_CODECS = ("opus", "vorbis", "aac", "mp3", "flac", "alac", "pcm_")
+_PASSED: dict[str, tuple[str, AudioMime]] = {
+    "ogg": ("ogg", "audio/ogg"),
+    "mp3": ("mp3", "audio/mpeg"),
+    "wav": ("wav", "audio/wav"),
+    "flac": ("flac", "audio/flac"),
+    "mov": ("m4a", "audio/mp4"),
+    "matroska": ("webm", "audio/webm"),
+}
+"""Containers that the API takes, by demuxer: extension and type."""
+_ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"pnot")
+_BITS_PER_SECOND = {"mp3": 32_000, "wav": 16 * RATE}
+
+
+class _Writer(Protocol):
+    def write(self, pcm: Samples) -> None: ...
+    def finish(self) -> bytes: ...
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What a sound is once it was decoded from end to end."""
+
+    seconds: float = 0.0
+    silent: bool = True
+    damaged: bool = False
+    announced: float | None = None
+    codec: str = ""
+    links: int = 1
+
+
+def warm_up() -> None:
+    """Opens each way once: later there are no files."""
+    Writers["wav"]().finish()
+    writer = Writers["mp3"]()
+    writer.write(array("h", bytes(2 * RATE)))
+    writer.finish()
+
+
+def prepare_audio(
+    data: bytes, audio_format: AudioFormat, part_seconds: float | None
+) -> PreparedAudio:
+    """Unchanged where that is allowed, whole and truthful; else mono at 16 kHz, in parts if long.
+
+    Parts in which nothing is heard are left out. Raises NotFit.
+    """
+    demuxer = demuxer_of(data)
+    if demuxer is None:
+        raise NotFit("audio_undecodable", "not a kind of sound that a chat holds")
+    heard = _Heard()
+    loudness = Loudness()
+    for pcm in _decoded(data, demuxer, heard):
+        loudness.add(pcm)
+    heard.silent = loudness.silent
+    if heard.seconds < SHORTEST_SECONDS:
+        raise NotFit("audio_too_short", f"{heard.seconds:.2f} s")
+    if heard.silent:
+        raise NotFit("audio_silent", f"{heard.seconds:.0f} s")
+    fits = part_seconds is None or heard.seconds <= part_seconds
+    if fits and _passes(data, demuxer, heard, audio_format):
+        extension, mime = _PASSED[demuxer]
+        parts = [AudioPart(data, f"audio.{extension}", mime, round(heard.seconds, 3))]
+    else:
+        written: Literal["mp3", "wav"] = "wav" if audio_format == "wav" else "mp3"
+        parts = _parts(_decoded(data, demuxer, _Heard()), written, part_seconds)
+    return PreparedAudio(tuple(parts), round(heard.seconds, 3))
+
+
+def demuxer_of(data: bytes) -> str | None:
+    """FFmpeg's name of the one demuxer these bytes may reach, by their own signature."""
+    if data.startswith(b"OggS"):
+        return "ogg"
+    if data[4:8] in _ISO_BOXES:
+        return "mov"
+    if data.startswith(b"\x1aE\xdf\xa3"):
+        return "matroska"
+    if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
+        return "wav"
+    if data.startswith((b"#!AMR-WB\n", b"#!AMR\n")):
+        return "amr"
+    if data.startswith(b"caff"):
+        return "caf"
+    if data.startswith(b"FORM") and data[8:12] in (b"AIFF", b"AIFC"):
+        return "aiff"
+    return _mpeg_demuxer(data)
+
+
+def open_sound(data: bytes, demuxer: str) -> Any:
+    """A container of that one format, which can open nothing else and decode no picture.
+
+    Raises what PyAV raises.
+    """
+    return av.open(
+        io.BytesIO(data),
+        "r",
+        format=demuxer,
+        options={
+            "format_whitelist": av.ContainerFormat(demuxer, "r").name,
+            "codec_whitelist": ",".join(_CODECS),
+            "protocol_whitelist": "none",
+        },
+        io_open=_nothing_else,
+    )
+
+
+def _nothing_else(url: str, flags: int, options: dict[str, str]) -> Any:
+    raise PermissionError("a sound is one file")
+
+
+def _mpeg_demuxer(data: bytes) -> str | None:
+    """MPEG sound, AAC frames or FLAC, each perhaps behind an ID3 tag."""
+    at = 0
+    if data.startswith(b"ID3") and len(data) > 10:
+        at = 10 + _syncsafe(data[6:10])
+    head = data[at : at + 4]
+    if head == b"fLaC":
+        return "flac"
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+        return "aac"
+    if at or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06):
+        return "mp3"
+    return None
+
+
+def _syncsafe(four: bytes) -> int:
+    return sum((byte & 0x7F) << shift for byte, shift in zip(four, (21, 14, 7, 0), strict=True))
+
+
+def _decoded(data: bytes, demuxer: str, heard: _Heard) -> Iterator[Samples]:
+    """The sound as mono samples of 16 bits at RATE; writes into `heard` what it learns."""
+    links = ogg_links(data) if demuxer == "ogg" else [data]
+    heard.links = len(links)
+    for number, link in enumerate(links):
+        try:
+            yield from _decoded_link(link, demuxer, heard)
+        except NotFit as unfit:
+            if number == 0 or unfit.reason != "audio_undecodable":
+                raise
+            heard.damaged = True
+
+
+def _decoded_link(data: bytes, demuxer: str, heard: _Heard) -> Iterator[Samples]:
+    try:
+        with open_sound(data, demuxer) as container:
+            stream = next(iter(container.streams.audio), None)
+            if stream is None:
+                raise NotFit("audio_undecodable", "no sound in it")
+            heard.codec = stream.codec_context.name
+            if heard.codec not in _CODECS:
+                raise NotFit("audio_undecodable", f"codec {heard.codec}")
+            heard.announced = _announced(container, stream)
+            yield from _resampled(_frames(container, stream, heard), heard)
+    except NotFit:
+        raise
+    except Exception as error:  # decoders raise whatever the bytes lead them to
+        raise NotFit("audio_undecodable", type(error).__name__) from error
+
+
+def ogg_links(data: bytes) -> list[bytes]:
+    """The files of which an Ogg file is a chain (RFC 3533): FFmpeg alone stumbles at a new rate.
+
+    Each begins with the first pages of its streams, which are marked and stand together.
+    """
+    starts, at, in_heads = [0], 0, True
+    while data[at : at + 4] == b"OggS" and len(data) >= at + 27:
+        is_head = bool(data[at + 5] & 2)
+        if is_head and not in_heads and len(starts) < _MOST_LINKS:
+            starts.append(at)
+        in_heads = is_head
+        lacing = data[at + 27 : at + 27 + data[at + 26]]
+        at += 27 + len(lacing) + sum(lacing)
+    return [data[start:end] for start, end in zip(starts, [*starts[1:], len(data)], strict=True)]
+
+
+def _announced(container: Any, stream: Any) -> float | None:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / 1e6 if container.duration else None
+
+
+def _frames(container: Any, stream: Any, heard: _Heard) -> Iterator[Any]:
+    """Decoded frames. Broken packets are left out, as a player does (FFmpeg knows no AMR silence)."""
+    good = bad = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
+        except av.error.FFmpegError:  # the end is damaged
+            heard.damaged = True
+            break
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            bad += 1
+            continue
+        good += 1
+        yield from frames
+    heard.damaged = heard.damaged or bad > 0
+    if bad > good:
+        raise NotFit("audio_undecodable", f"{bad} of {bad + good} packets")
+
+
+def _resampled(frames: Iterator[Any], heard: _Heard) -> Iterator[Samples]:
+    """A sound may change its rate or its channels midway: each stretch gets a resampler."""
+    resampler, shape = None, None
+    for frame in frames:
+        if frame.sample_rate not in _RATES:
+            raise NotFit("audio_undecodable", f"{frame.sample_rate} Hz")
+        heard.seconds += frame.samples / frame.sample_rate
+        if heard.seconds > LONGEST_SECONDS:
+            raise NotFit("audio_too_long", f"over {LONGEST_SECONDS} s")
+        frame.pts = None  # times jump where a recorder paused; what was said is in the samples
+        if shape != (shape := (frame.format.name, frame.layout.name, frame.sample_rate)):
+            if resampler is not None:
+                yield from map(_samples, resampler.resample(None))
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        assert resampler is not None
+        yield from map(_samples, resampler.resample(frame))
+    if resampler is not None:
+        yield from map(_samples, resampler.resample(None))
+
+
+def _samples(frame: Any) -> Samples:
+    return array("h", bytes(frame.planes[0])[: frame.samples * 2])
+
+
+def _passes(data: bytes, demuxer: str, heard: _Heard, audio_format: AudioFormat) -> bool:
+    """Whether the API takes it as it is and reads the same length from it that was heard."""
+    if audio_format != "as-is" and demuxer != audio_format:
+        return False
+    announced = heard.announced
+    truthful = announced is None or abs(announced - heard.seconds) <= max(1, heard.seconds / 10)
+    return (
+        len(data) <= AUDIO_BYTES
+        and demuxer in _PASSED
+        and heard.codec.removeprefix("lib").startswith(_PASSED_CODECS)
+        and truthful
+        and heard.links == 1
+        and not heard.damaged
+    )
+
+
+def _parts(
+    pcm: Iterator[Samples], written: Literal["mp3", "wav"], part_seconds: float | None
+) -> list[AudioPart]:
+    most = part_seconds and min(part_seconds, AUDIO_BYTES * 8 / _BITS_PER_SECOND[written])
+    mime: AudioMime = "audio/wav" if written == "wav" else "audio/mpeg"
+    parts: list[AudioPart] = []
+    writer, loudness, samples = Writers[written](), Loudness(), 0
+    for piece, ends in cut(pcm, most):
+        loudness.add(piece)
+        writer.write(piece)
+        samples += len(piece)
+        if not ends:
+            continue
+        if not loudness.silent:
+            name = f"audio-{len(parts) + 1}.{written}" if part_seconds else f"audio.{written}"
+            parts.append(AudioPart(writer.finish(), name, mime, round(samples / RATE, 3)))
+        writer, loudness, samples = Writers[written](), Loudness(), 0
+    if any(len(part.data) > AUDIO_BYTES for part in parts):
+        raise NotFit("audio_too_long", f"over {AUDIO_BYTES} bytes as {written}")
+    if sum(len(part.data) for part in parts) > MAX_TOTAL_BYTES:
+        raise NotFit("audio_too_long", f"over {MAX_TOTAL_BYTES} bytes as {written}")
+    if not parts:
+        raise NotFit("audio_silent")
+    return parts
+
+
+class _Mp3:
+    """32 kbit/s: a speech model hears no difference, and 100 minutes fit into one request."""
+
+    def __init__(self) -> None:
+        self._out = io.BytesIO()
+        self._target = av.open(self._out, "w", format="mp3")
+        self._encoder: Any = self._target.add_stream("libmp3lame", rate=RATE, layout="mono")
+        self._encoder.bit_rate = _BITS_PER_SECOND["mp3"]
+        self._at = 0
+
+    def write(self, pcm: Samples) -> None:
+        if not pcm:
+            return
+        frame = av.AudioFrame(format="s16p", layout="mono", samples=len(pcm))
+        frame.planes[0].update(pcm.tobytes() + bytes(frame.planes[0].buffer_size - 2 * len(pcm)))
+        frame.sample_rate, frame.pts = RATE, self._at
+        self._at += len(pcm)
+        self._target.mux(self._encoder.encode(frame))
+
+    def finish(self) -> bytes:
+        self._target.mux(self._encoder.encode(None))
+        self._target.close()
+        return self._out.getvalue()
+
+
+class _Wav:
+    def __init__(self) -> None:
+        self._out = io.BytesIO()
+        self._target = wave.Wave_write(self._out)
+        self._target.setparams((1, 2, RATE, 0, "NONE", "not compressed"))
+
+    def write(self, pcm: Samples) -> None:
+        self._target.writeframes(pcm.tobytes())
+
+    def finish(self) -> bytes:
+        self._target.close()
+        return self._out.getvalue()
+
+
+Writers: dict[str, type[_Mp3] | type[_Wav]] = {"mp3": _Mp3, "wav": _Wav}
