@@ -19,6 +19,8 @@ from schemas.records import (
 
 OLD_AFTER = timedelta(days=1)
 """A message this much older than its arrival is an import: kept, not paid for. Compares two recorded times, so a backlog ages nothing."""
+AHEAD_AT_MOST = timedelta(days=1)
+"""A message that says it was sent later than this after its arrival has a wrong clock: it occurred when it arrived."""
 
 _IN_ROW = (
     "index",
@@ -58,7 +60,7 @@ def first_version(
         content_attributes=attributes_json(attachments, chat.attributes),
         status="degraded" if degraded else status_of(attachments),
         version=opening_version(generation),
-        occurred_at=chat.occurred_at or raw.received_at,
+        occurred_at=_occurred_at(chat, raw),
         received_at=raw.received_at,
         enriched_at=now,
         sender_id=chat.sender_id,
@@ -77,6 +79,14 @@ def first_version(
             ),
         ),
     )
+
+
+def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
+    """The provider's time; that of the arrival where the provider gives none, or one that cannot be true."""
+    given = chat.occurred_at
+    if given is None or given - raw.received_at > AHEAD_AT_MOST:
+        return raw.received_at
+    return given
 
 
 def opening_version(generation: int) -> int:
