@@ -141,6 +141,7 @@ def _message(found: str, event: Document, kind: str, spoken: str) -> ChatMessage
         attachments=attachments,
         attributes=attributes,
         is_update=kind == "message_updated",
+        is_deleted="deleted" in attributes,
     )
 
 
@@ -197,13 +198,19 @@ def _files(event: Document) -> list[Document]:
     """The attachments, of a post that was shared only one: Instagram announces it as `share` and again as `ig_post`."""
     kept: list[Document] = []
     shared: set[str] = set()
-    for one in parts(event, "attachments"):
+    for one in sorted(parts(event, "attachments"), key=_number):
         url = link(one, "data_url") if name_of(one, "file_type") in _SHARES else None
         if url is None or url not in shared:
             kept.append(one)
         if url is not None:
             shared.add(url)
     return kept[:_MAX_ATTACHMENTS]
+
+
+def _number(attachment: Document) -> int:
+    """Its id. In this order an attachment has the same place in every delivery: one that comes later has a higher id."""
+    number = attachment.get("id")
+    return number if isinstance(number, int) else 0
 
 
 def _attachments(event: Document, files: list[Document]) -> tuple[FoundAttachment, ...]:
@@ -227,6 +234,7 @@ def _attachment(one: Document, sticker: bool) -> FoundAttachment:
         mime_type=mime_type,
         filename=_filename(url),
         reason=None if url else "media_unavailable",
+        attachment_id=identifier(one.get("id")),
     )
 
 

@@ -42,7 +42,13 @@ _SKIPPED_FROM_THE_START = frozenset({"no_file", "web_page"})
 
 
 def first_version(
-    chat: ChatMessage, raw: RawMessage, *, generation: int, source: Source, now: datetime
+    chat: ChatMessage,
+    raw: RawMessage,
+    *,
+    generation: int,
+    source: Source,
+    now: datetime,
+    opening: int = 0,
 ) -> EnrichedMessage:
     """What can be said of a message before any of its files was fetched."""
     attachments = tuple(_announced(index, found) for index, found in enumerate(chat.attachments))
@@ -59,7 +65,7 @@ def first_version(
         content=chat.content,
         content_attributes=attributes_json(attachments, chat.attributes),
         status="degraded" if degraded else status_of(attachments),
-        version=opening_version(generation),
+        version=opening_version(generation, opening),
         occurred_at=_occurred_at(chat, raw),
         received_at=raw.received_at,
         enriched_at=now,
@@ -89,9 +95,19 @@ def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
     return given
 
 
-def opening_version(generation: int) -> int:
-    """The first version of a generation."""
-    return generation * 1000 + 1
+OPENINGS = 5
+OPENING_STEPS = 1000 // OPENINGS
+"""Versions of one opening: more than a message of 50 attachments can have, two facts each."""
+
+
+def opening_version(generation: int, opening: int = 0) -> int:
+    """The first version of an opening: 0 is the first delivery's, each later one brought a file that was missing before."""
+    return generation * 1000 + opening * OPENING_STEPS + 1
+
+
+def opening_of(version: int) -> int:
+    """The opening that a version belongs to, within its generation."""
+    return (version - 1) % 1000 // OPENING_STEPS
 
 
 def unpaid_reason(message: EnrichedMessage, *, is_history: bool = False) -> str | None:
@@ -141,7 +157,7 @@ def provider_attributes(message: EnrichedMessage) -> dict[str, Any]:
 def _announced(index: int, found: FoundAttachment) -> Attachment:
     if found.reason in _SKIPPED_FROM_THE_START:
         status, reason = "skipped", found.reason
-    elif found.reason is not None or (found.url is None and found.media_id is None):
+    elif not found.has_file:
         status, reason = "failed", found.reason or "media_unavailable"
     else:
         status, reason = "pending", None
