@@ -380,11 +380,11 @@ def test_what_is_no_speech_is_skipped_and_claims_nothing(type: str, said: str, r
     ("reply", "content", "attributes"),
     [
         ({"type": "nfm_reply", "nfm_reply": {"name": "flow", "body": "Sent", "response_json": '{"a": 1}'}},
-         "Sent", {"name": "flow", "response_json": '{"a": 1}'}),
-        ({"type": "nfm_reply", "nfm_reply": {"name": "flow", "response_json": {"a": "ñ"}}}, None, {"name": "flow", "response_json": '{"a": "ñ"}'}),
-        ({"type": "nfm_reply", "nfm_reply": {"response_json": '"\\u0000"'}}, None, {"response_json": '"\\u0000"'}),
+         "Sent", {"type": "nfm_reply", "name": "flow", "response_json": '{"a": 1}'}),
+        ({"type": "nfm_reply", "nfm_reply": {"name": "flow", "response_json": {"a": "ñ"}}}, None, {"type": "nfm_reply", "name": "flow", "response_json": '{"a": "ñ"}'}),
+        ({"type": "nfm_reply", "nfm_reply": {"response_json": '"\\u0000"'}}, None, {"type": "nfm_reply", "response_json": '"\\u0000"'}),
         ({"type": "call_permission_reply", "call_permission_reply": {"response": "accept", "expiration_timestamp": 1784023500, "is_permanent": True}},
-         None, {"response": "accept", "expiration_timestamp": "1784023500", "is_permanent": True}),
+         None, {"type": "call_permission_reply", "response": "accept", "expiration_timestamp": "1784023500", "is_permanent": True}),
     ],
 )  # fmt: skip
 def test_an_interactive_answer_is_its_title_or_text_and_never_its_id(
@@ -552,7 +552,7 @@ def test_a_bool_is_no_message_type() -> None:
                 "sender": {"id": 21, "type": "user"},
                 "additional_attributes": {"template_params": {"name": "welcome"}},
             },
-            "agent",
+            "assistant",
         ),
         ({"sender": {"id": 21, "type": "user"}, "message_type": "template"}, "assistant"),
         ({"sender": None, "message_type": "template", "content_type": "input_csat"}, "assistant"),
