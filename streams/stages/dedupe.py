@@ -52,7 +52,7 @@ def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> 
             again = _opened_again(arrival, raw, chat, claimed, now)
             return again or (Skip("update") if chat.is_update else Duplicate())
         case ChatMessage() as chat:
-            claims = (digest(arrival), *_claims_of_files(arrival, chat))
+            claims = (digest(arrival), *_claims_of_first(arrival, chat))
             return _forward(arrival, raw, chat, now, claims)
 
 
@@ -66,12 +66,19 @@ def _part_digest(arrival: Arrival, part: str) -> bytes:
     return claim_digest(arrival.key + b"\0" + part.encode(), arrival.generation)
 
 
-def _claims_of_files(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
-    """One digest for each file of a message whose provider sends it again; a deleted message gets none any more."""
+def _claims_of_first(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
+    """What the first delivery says of later ones, where the provider sends a message more than once."""
     if arrival.provider not in _UPDATING_PROVIDERS:
         return []
     if chat.is_deleted:
         return [_part_digest(arrival, "deleted")]
+    if chat.content is None and not chat.attachments:
+        return [_part_digest(arrival, "empty")]
+    return _claims_of_files(arrival, chat)
+
+
+def _claims_of_files(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
+    """One digest for each file."""
     return [
         _part_digest(arrival, f"file {found.attachment_id or f'at {index}'}")
         for index, found in enumerate(chat.attachments)
@@ -82,10 +89,16 @@ def _claims_of_files(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
 def _opened_again(
     arrival: Arrival, raw: RawMessage, chat: ChatMessage, claimed: Claimed, now: datetime
 ) -> Forward | Quarantine | None:
-    """The known message with a file that no delivery before had; None where this one brings none, or comes after the deletion."""
+    """The known message with a file that no delivery before had, or with the words of one that began empty.
+
+    None where this delivery brings nothing of the kind, or comes after the deletion.
+    """
     if chat.is_deleted or _part_digest(arrival, "deleted") in claimed:
         return None
-    late = [one for one in _claims_of_files(arrival, chat) if one not in claimed]
+    brought = _claims_of_files(arrival, chat)
+    if chat.content is not None and _part_digest(arrival, "empty") in claimed:
+        brought.append(_part_digest(arrival, "words"))
+    late = [one for one in brought if one not in claimed]
     if not late:
         return None
     for opening in range(1, OPENINGS):
@@ -103,7 +116,7 @@ def _forward(
     claims: tuple[bytes, ...],
     number: int = 0,
 ) -> Forward | Quarantine:
-    """`number` counts the openings. Of a later one assemble writes the first version, so that versions rise in the topic."""
+    """`number` counts the openings. Of a later one with files assemble writes the first version: so versions rise in the topic."""
     generation = arrival.generation
     message = first_version(
         chat, raw, generation=generation, source=arrival.source, now=now, opening=number

@@ -196,6 +196,18 @@ def test_an_update_that_overtakes_its_creation_and_has_no_file_does_not_take_the
     assert [a.status for a in world.whole.attachments] == ["described", "transcribed"]
 
 
+def test_an_update_that_overtakes_its_creation_and_is_empty_does_not_take_the_words_away() -> None:
+    world = in_order(updated(content=None), created(content="hola"), created(content="hola"))
+    assert [type(one) for one in world.outcomes] == [Forward, Forward, Duplicate]
+    assert shown(world.whole) == ("text", "complete", "hola", [])
+    assert (world.whole.version, world.whole.received_at) == (201, NOW)
+
+
+def test_the_words_of_an_update_of_a_message_with_words_change_nothing() -> None:
+    world = in_order(created(content="hola"), updated(content="hola!"))
+    assert (world.outcomes[1], world.whole.content) == (Skip("update"), "hola")
+
+
 def test_a_file_that_is_added_to_a_message_of_words_is_fetched() -> None:
     world = in_order(created(content="mira"), updated(PHOTO, content="mira"))
     assert shown(world.whole)[:3] == ("image", "complete", "mira")
@@ -317,6 +329,16 @@ DELIVERIES: dict[str, list[dict[str, Any]]] = {
         created(file(60, None, "image"), NO_VOICE),
         updated(PHOTO, NO_VOICE),
         updated(PHOTO, VOICE),
+    ],
+    "words after nothing": [
+        updated(content=None),
+        created(content="hola"),
+        updated(content="hola"),
+    ],
+    "all after nothing": [
+        updated(content=None),
+        created(PHOTO, content="mira"),
+        updated(PHOTO, content="mira"),
     ],
     "one that is gone": [
         created(file(60, "gone.jpg", "image"), NO_VOICE),

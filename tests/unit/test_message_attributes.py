@@ -250,6 +250,55 @@ def test_a_reaction_taken_back_is_not_a_message_that_lost_its_file() -> None:
     assert "degraded_reason" not in found.attributes
 
 
+# flags of YCloud
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        ({"forwarded": True}, {"forwarded": True}),
+        ({"forwarded": "true"}, {"forwarded": True}),
+        ({"forwarded": False}, {}),
+        ({"forwarded": "false", "frequently_forwarded": None}, {}),
+        (
+            {"frequently_forwarded": True},
+            {"forwarded": True, "frequently_forwarded": True},
+        ),
+        (
+            {"referred_product": {"catalog_id": "c", "product_retailer_id": "p", "x": 1}},
+            {"product": {"catalog_id": "c", "product_retailer_id": "p"}},
+        ),
+        (None, {}),
+    ],
+)
+def test_what_surrounds_a_message_of_ycloud(context: object, expected: dict[str, Any]) -> None:
+    found = attributes(whatsapp("text", {"body": "Hola"}, context=context))
+    assert {name: found[name] for name in found if not name.startswith("event_")} == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "unsupported"),
+    [
+        (
+            {"type": "unsupported", "unsupported": {"type": "poll_creation"}},
+            "unsupported",
+            {"type": "unsupported", "detail": "poll_creation", "errors": []},
+        ),
+        (
+            {"type": "errors", "errors": [{"code": 131060, "title": "Unavailable"}]},
+            "unsupported",
+            {"type": "errors", "errors": [{"code": "131060", "title": "Unavailable"}]},
+        ),
+    ],
+)
+def test_what_whatsapp_does_not_give_is_unsupported(
+    fields: dict[str, Any], kind: str, unsupported: dict[str, Any]
+) -> None:
+    found = understood(ycloud(**fields))
+    told = {name: value for name, value in unsupported.items() if value != []}
+    assert (found.kind, found.attributes["unsupported"]) == (kind, told)
+
+
 # the page
 
 
