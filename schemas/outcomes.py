@@ -22,7 +22,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
+    """Records to be written. `claims`: digests that dedupe claims in the same transaction."""
+
     outputs: tuple[Output, ...]
+    claims: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

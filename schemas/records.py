@@ -216,6 +216,7 @@ class FoundAttachment(Value, frozen=True, kw_only=True):
     """An attachment as a provider announces it. Neither `url` nor `media_id`: there is no file (a location, a contact card, a failed download).
 
     `reason` set: it will never be fetched, and why (`no_file`, `web_page`, `media_unavailable`).
+    `attachment_id`: the provider's name for it, the same in every delivery of its message.
     """
 
     type: AttachmentType
@@ -225,6 +226,12 @@ class FoundAttachment(Value, frozen=True, kw_only=True):
     filename: str | None = None
     declared_sha256: str | None = None
     reason: str | None = None
+    attachment_id: str | None = None
+
+    @property
+    def has_file(self) -> bool:
+        """Whether there is something to fetch."""
+        return self.reason is None and (self.url is not None or self.media_id is not None)
 
 
 class ChatMessage(Value, frozen=True, kw_only=True):
@@ -232,6 +239,7 @@ class ChatMessage(Value, frozen=True, kw_only=True):
 
     `content` is text exactly as sent, never empty; `attributes` becomes `content_attributes.provider`.
     `is_update`: it came as an update of a message that should be known already. `is_history`: an import.
+    `is_deleted`: its sender took it back.
     """
 
     provider_message_id: str
@@ -248,3 +256,4 @@ class ChatMessage(Value, frozen=True, kw_only=True):
     attributes: dict[str, Any] = {}
     is_update: bool = False
     is_history: bool = False
+    is_deleted: bool = False

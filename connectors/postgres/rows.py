@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from schemas.keys import MessageKey, TenantId, body_id, split_message_key
 from schemas.receipts import Line, lines_of
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
@@ -17,12 +19,18 @@ NOTIFY_BYTES = 7_900
 
 
 def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
-    """The highest version of each message: one statement must not touch a row twice."""
+    """The highest version of each message: one statement must not touch a row twice. A message keeps its first arrival."""
     best: dict[tuple[str, str], EnrichedMessage] = {}
     for message in messages:
         key = (message.tenant_id, message.message_key)
-        if key not in best or best[key].version < message.version:
-            best[key] = message
+        known = best.get(key, message)
+        newer = known if known.version > message.version else message
+        first = min(known.received_at, message.received_at)
+        best[key] = (
+            newer
+            if newer.received_at == first
+            else msgspec.structs.replace(newer, received_at=first)
+        )
     return list(best.values())
 
 

@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
 
+from connectors.providers.times import may_be_moment as may_be_moment
+from connectors.providers.times import moment as moment
 from schemas.keys import (
     DIRECT_ID_PREFIX,
     body_id,
@@ -174,24 +175,6 @@ def message_id(value: object) -> str | None:
 def identified(body: bytes, found: str | None) -> tuple[str, ...]:
     """The one id of a body, or the body's digest."""
     return (found or body_id(body),)
-
-
-def moment(value: object) -> datetime | None:
-    """A time as providers write it: RFC 3339, or Unix seconds (milliseconds when it is that large). None for anything else."""
-    try:
-        if isinstance(value, str) and not value.isdigit():
-            parsed = datetime.fromisoformat(value.strip())
-            return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
-            seconds = float(value)
-            return (
-                datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC)
-                if seconds > 0
-                else None
-            )
-    except (ValueError, OverflowError, OSError):
-        return None
-    return None
 
 
 def conversation(*of: str | None) -> str:

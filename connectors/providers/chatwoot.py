@@ -1,6 +1,5 @@
 """Chatwoot: messages of many channels, one event a request. Contract: chatwoot/chatwoot v4.15.1, WebhookListener and Message#webhook_data."""
 
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from connectors.providers.adapter import (
@@ -18,9 +17,11 @@ from connectors.providers.adapter import (
     parse,
     part,
     parts,
-    present,
     text,
 )
+from connectors.providers.attributes import is_set
+from connectors.providers.chatwoot_attributes import WEB_PAGES, attributes_of, is_private
+from connectors.providers.chatwoot_forms import submission, submission_suffix
 from schemas.keys import body_id
 from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
@@ -33,7 +34,7 @@ from schemas.records import (
     RawMessage,
     Role,
 )
-from schemas.text import storable, storable_deep
+from schemas.text import storable
 
 MESSAGE_EVENTS = frozenset({"message_created", "message_updated"})
 OTHER_EVENTS = frozenset(
@@ -54,11 +55,13 @@ _MESSAGE_TYPES = {
     "3": "template",
 }
 _BOT_SENDERS = frozenset({"agent_bot", "captain_assistant", "agentbot", "captain::assistant"})
-_WEB_PAGES = frozenset({"fallback", "embed"})
 _SHARES = frozenset(
     {"share", "story_mention", "reel", "ig_reel", "ig_post", "ig_story", "ig_story_reply"}
 )
 _META_PAGES = frozenset({"facebook.com", "instagram.com", "fb.watch", "fb.com"})
+_FORMS = frozenset(
+    {"input_select", "cards", "form", "input_csat", "input_email", "input_text", "input_textarea"}
+)
 _MAX_ATTACHMENTS = 50
 
 
@@ -79,7 +82,7 @@ class Chatwoot:
 
 
 def _event_key(event: Document) -> str | None:
-    """`<account id>/<message id>`; other events carry no id of their own.
+    """`<account id>/<message id>`, and more for an answer to a form; other events carry no id of their own.
 
     The receiver puts the label of the server before it, if the endpoint has one.
     """
@@ -89,7 +92,7 @@ def _event_key(event: Document) -> str | None:
     account, message = identifier(part(event, "account").get("id")), identifier(event.get("id"))
     if account is None or message is None or "/" in account + message:
         return None
-    return message_id(f"{account}/{message}")
+    return message_id(f"{account}/{message}{submission_suffix(event)}")
 
 
 def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
@@ -111,9 +114,12 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
         if isinstance(spoken, str | int) and not isinstance(spoken, bool)
         else None
     )
+    id_ = f"{instance}/{found}" if instance else found
     match spoken:
+        case "incoming" | "outgoing" | "template" if submission_suffix(event):
+            return submission(id_, event, _conversation(event, instance))
         case "incoming" | "outgoing" | "template":
-            return _message(found, event, kind, spoken, instance)
+            return _message(id_, event, kind, spoken, instance)
         case "activity":
             return Skip("system_event")
         case _:
@@ -124,23 +130,19 @@ def _message(
     found: str, event: Document, kind: str, spoken: str, instance: str | None
 ) -> ChatMessage:
     """`instance`: the label of the server, where a tenant has several. It is part of both ids."""
-    talk = part(event, "conversation")
-    conversation_id = conversation(
-        *([instance] if instance else []),
-        identifier(part(event, "account").get("id")),
-        identifier(talk.get("id")),
-    )
-    private = _is_private(event)
+    conversation_id = _conversation(event, instance)
+    private = is_private(event)
     direction: Direction = "inbound" if spoken == "incoming" and not private else "outbound"
     files = _files(event)
     attachments = _attachments(event, files)
     content = text(event, "content")
     sender = part(event, "sender")
-    attributes = _attributes(event, talk, files)
-    if content is None and not attachments and not private and "deleted" not in attributes:
+    attributes = attributes_of(event, part(event, "conversation"), files)
+    is_empty = content is None and not attachments
+    if is_empty and not private and not attributes.keys() & {"deleted", "reaction", "call"}:
         attributes["degraded_reason"] = "media_unavailable"
     return ChatMessage(
-        provider_message_id=f"{instance}/{found}" if instance else found,
+        provider_message_id=found,
         conversation_id=conversation_id,
         role=_role(sender, spoken, event),
         direction=direction,
@@ -152,12 +154,14 @@ def _message(
         attachments=attachments,
         attributes=attributes,
         is_update=kind == "message_updated",
+        is_deleted="deleted" in attributes,
     )
 
 
-def _is_private(event: Document) -> bool:
-    """Whether it is an internal note. In doubt it is: a note must reach no customer and no model."""
-    return event.get("private") not in (None, False, 0, "", "0", "f", "false", "False")
+def _conversation(event: Document, instance: str | None) -> str:
+    account, talk = part(event, "account"), part(event, "conversation")
+    server = [instance] if instance else []
+    return conversation(*server, identifier(account.get("id")), identifier(talk.get("id")))
 
 
 def _role(sender: Document, spoken: str, event: Document) -> Role:
@@ -165,13 +169,16 @@ def _role(sender: Document, spoken: str, event: Document) -> Role:
     if spoken == "incoming":
         return "user"
     kind = (name_of(sender, "type") or "").lower()
-    # A campaign bears the name of the person who set it up: it is no less a machine's.
-    automatic = part(event, "additional_attributes").get("campaign_id") or part(
-        event, "content_attributes"
-    ).get("automation_rule_id")
-    if spoken == "template" or kind in _BOT_SENDERS or automatic:
+    content, additional = part(event, "content_attributes"), part(event, "additional_attributes")
+    # A campaign or a template names the person who set it up or pressed the button: its words are no less a machine's.
+    is_automatic = (
+        additional.get("campaign_id")
+        or additional.get("template_params")
+        or content.get("automation_rule_id")
+    )
+    if spoken == "template" or kind in _BOT_SENDERS or is_automatic:
         return "assistant"
-    if kind == "user" or part(event, "content_attributes").get("external_echo"):
+    if kind == "user" or is_set(content.get("external_echo")):
         return "agent"
     return "assistant"
 
@@ -181,40 +188,38 @@ def _kind(
 ) -> Kind:
     if private:
         return "note"
+    content_attributes = part(event, "content_attributes")
     form = name_of(event, "content_type") or "text"
+    if is_set(content_attributes.get("is_unsupported")):
+        return "unsupported"
+    if is_set(content_attributes.get("is_reaction")):
+        return "reaction"
     if form == "sticker" and attachments:
         return "sticker"
     if attachments:
         return kind_of(attachments, "unsupported" if content is None else "text")
     if content is None:
         return "unsupported"
-    return (
-        "interactive"
-        if form
-        in {
-            "input_select",
-            "cards",
-            "form",
-            "input_csat",
-            "input_email",
-            "input_text",
-            "input_textarea",
-        }
-        else "text"
-    )
+    return "interactive" if form in _FORMS else "text"
 
 
 def _files(event: Document) -> list[Document]:
     """The attachments, of a post that was shared only one: Instagram announces it as `share` and again as `ig_post`."""
     kept: list[Document] = []
     shared: set[str] = set()
-    for one in parts(event, "attachments"):
+    for one in sorted(parts(event, "attachments"), key=_number):
         url = link(one, "data_url") if name_of(one, "file_type") in _SHARES else None
         if url is None or url not in shared:
             kept.append(one)
         if url is not None:
             shared.add(url)
     return kept[:_MAX_ATTACHMENTS]
+
+
+def _number(attachment: Document) -> int:
+    """Its id. In this order an attachment has the same place in every delivery: one that comes later has a higher id."""
+    number = attachment.get("id")
+    return number if isinstance(number, int) else 0
 
 
 def _attachments(event: Document, files: list[Document]) -> tuple[FoundAttachment, ...]:
@@ -229,7 +234,7 @@ def _attachment(one: Document, sticker: bool) -> FoundAttachment:
         return FoundAttachment(type="location", reason="no_file")
     if form == "contact":
         return FoundAttachment(type="contact", reason="no_file")
-    if form in _WEB_PAGES or (form in _SHARES and _is_page_of_meta(url)):
+    if form in WEB_PAGES or (form in _SHARES and _is_page_of_meta(url)):
         return FoundAttachment(type="other", url=url, reason="web_page")
     mime_type = name_of(one, "content_type")
     return FoundAttachment(
@@ -238,6 +243,7 @@ def _attachment(one: Document, sticker: bool) -> FoundAttachment:
         mime_type=mime_type,
         filename=_filename(url),
         reason=None if url else "media_unavailable",
+        attachment_id=identifier(one.get("id")),
     )
 
 
@@ -282,60 +288,3 @@ def _filename(url: str | None) -> str | None:
         return None
     name = storable(unquote(path.rpartition("/")[2], errors="replace"))
     return name[:256] if "/active_storage/" in path and name else None
-
-
-def _attributes(event: Document, talk: Document, files: list[Document]) -> dict[str, Any]:
-    """A white list. Tokens, addresses of people and provider configuration that Chatwoot sends along stay behind."""
-    content = part(event, "content_attributes")
-    inbox = part(event, "inbox")
-    attributes = present(
-        event=name_of(event, "event"),
-        source_id=name_of(event, "source_id"),
-        content_type=name_of(event, "content_type"),
-        inbox_id=identifier(inbox.get("id")),
-        inbox_name=name_of(inbox, "name"),
-        channel=name_of(talk, "channel"),
-        conversation_status=name_of(talk, "status"),
-        contact_source_id=name_of(part(talk, "contact_inbox"), "source_id"),
-        in_reply_to=identifier(content.get("in_reply_to")),
-        in_reply_to_external_id=name_of(content, "in_reply_to_external_id"),
-        external_echo=content.get("external_echo") is True or None,
-        deleted=content.get("deleted") is True or None,
-        is_unsupported=content.get("is_unsupported") is True or None,
-        story_id=name_of(content, "story_id"),
-        image_type=name_of(content, "image_type"),
-        campaign_id=identifier(part(event, "additional_attributes").get("campaign_id")),
-        automation_rule_id=identifier(content.get("automation_rule_id")),
-    )
-    places = [
-        present(
-            latitude=text(one, "coordinates_lat", 40),
-            longitude=text(one, "coordinates_long", 40),
-            name=name_of(one, "fallback_title"),
-        )
-        for one in files
-        if name_of(one, "file_type") == "location"
-    ]
-    cards = [
-        present(
-            phone=name_of(one, "fallback_title"),
-            **{
-                key: name_of(part(one, "meta"), key)
-                for key in ("firstName", "lastName", "first_name", "last_name")
-            },
-        )
-        for one in files
-        if name_of(one, "file_type") == "contact"
-    ]
-    titles = [
-        title
-        for one in files
-        if name_of(one, "file_type") in _WEB_PAGES and (title := name_of(one, "fallback_title"))
-    ]
-    heard = [said for one in files if (said := text(one, "transcribed_text", 20_000))]
-    safe = storable_deep(
-        attributes
-        | present(locations=places, contacts=cards, page_titles=titles, chatwoot_transcripts=heard)
-    )
-    assert isinstance(safe, dict)
-    return safe

@@ -11,6 +11,7 @@ from connectors.providers.adapter import (
     identifier,
     kind_of,
     link,
+    may_be_moment,
     moment,
     name_of,
     parse,
@@ -171,7 +172,7 @@ def validate(document: object) -> list[str]:
     elif sender.get("name") is not None and not isinstance(sender["name"], str):
         errors.append("sender.name: must be text")
     errors += _about_content(document)
-    if document.get("occurred_at") is not None and moment(document["occurred_at"]) is None:
+    if document.get("occurred_at") is not None and not may_be_moment(document["occurred_at"]):
         errors.append("occurred_at: must be an RFC 3339 time")
     if document.get("direction") not in (None, "inbound", "outbound"):
         errors.append("direction: inbound or outbound")

@@ -28,6 +28,17 @@ from connectors.providers.adapter import (
     who,
     whole,
 )
+from connectors.providers.attributes import (
+    MOST_CONTACTS,
+    answers,
+    card,
+    is_set,
+    order,
+    place,
+    quoted,
+    reaction,
+    referral,
+)
 from connectors.providers.numbers import forms_of
 from schemas.keys import CONVERSATION_CHARS, body_id, conversation_part
 from schemas.media import is_sound
@@ -71,7 +82,6 @@ _FILES: dict[str, AttachmentType] = {
     "document": "document",
     "sticker": "sticker",
 }
-_MAX_CONTACTS = 50
 _HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _REPLIES = ("button_reply", "list_reply", "nfm_reply", "call_permission_reply")
 
@@ -247,7 +257,7 @@ def _attachments(message: Document, said: str) -> tuple[FoundAttachment, ...]:
 
 
 def _cards(message: Document) -> list[Document]:
-    return parts(message, "contacts")[:_MAX_CONTACTS]
+    return parts(message, "contacts")[:MOST_CONTACTS]
 
 
 def _hex_digest(declared: str | None) -> str | None:
@@ -304,8 +314,16 @@ def _interactive_reply(message: Document) -> Document:
 
 
 def _reply_attributes(reply: Document) -> dict[str, Any]:
-    """What an answer says beside its title. A flow's answer is JSON in a string; as an object it is written as one."""
-    names = ("id", "description", "name", "response_json", "response", "expiration_timestamp")
+    """What an answer says. A flow's answer is JSON in a string; as an object it is written as one."""
+    names = (
+        "id",
+        "title",
+        "description",
+        "name",
+        "response_json",
+        "response",
+        "expiration_timestamp",
+    )
     found = present(
         **{name: text(reply, name, 20_000) for name in names},
         is_permanent=reply.get("is_permanent") is True or None,
@@ -324,7 +342,9 @@ def _attributes(event: Document, message: Document, said: str, *, outbound: bool
         group_id=name_of(message, "groupId"),
         user_id=next(iter(_users(message, outbound=outbound)), None),
         reply_to=name_of(context, "id"),
-        forwarded=bool(context.get("forwarded") or context.get("frequently_forwarded")) or None,
+        quoted=quoted(name_of(context, "id"), sender_id=who(context, "from")),
+        forwarded=_is_forwarded(context) or None,
+        frequently_forwarded=is_set(context.get("frequently_forwarded")) or None,
         product=present(
             **{
                 name: name_of(part(context, "referred_product"), name)
@@ -332,41 +352,27 @@ def _attributes(event: Document, message: Document, said: str, *, outbound: bool
             }
         ),
         username=name_of(part(message, "customerProfile"), "username"),
-        referral=texts(
-            part(message, "referral"),
-            2_000,
-            "source_url",
-            "source_type",
-            "source_id",
-            "headline",
-            "body",
-            "ctwa_clid",
-        ),
+        referral=referral(part(message, "referral")),
     )
     match said:
         case "interactive":
-            attributes["interactive"] = _reply_attributes(_interactive_reply(message))
+            reply = _interactive_reply(message)
+            form = name_of(part(message, "interactive"), "type")
+            attributes["interactive"] = present(type=form) | _reply_attributes(reply)
+            attributes |= present(flow=_flow(reply))
         case "button":
-            attributes["button"] = present(payload=text(part(message, "button"), "payload", 2_000))
+            button = part(message, "button")
+            attributes["button"] = texts(button, 2_000, "payload", "text")
         case "reaction":
-            reaction = part(message, "reaction")
-            attributes["reaction"] = present(
-                message_id=name_of(reaction, "message_id"),
-                removed=not reaction.get("emoji") or None,
-            )
+            given = part(message, "reaction")
+            attributes["reaction"] = reaction(name_of(given, "message_id"), text(given, "emoji"))
         case "order":
-            order = part(message, "order")
-            items = [
-                texts(item, 200, "product_retailer_id", "quantity", "item_price", "currency")
-                for item in parts(order, "product_items")[:200]
-            ]
-            attributes["order"] = present(catalog_id=name_of(order, "catalog_id"), items=items)
+            attributes["order"] = order(part(message, "order"))
         case "location":
-            attributes["location"] = texts(
-                part(message, "location"), 1_000, "latitude", "longitude", "name", "address", "url"
-            )
+            attributes["location"] = place(part(message, "location"))
+            attributes["locations"] = [attributes["location"]]
         case "contacts":
-            attributes["contacts"] = [_contact(card) for card in _cards(message)]
+            attributes["contacts"] = [card(one) for one in _cards(message)]
         case "text" | "image" | "video" | "audio" | "voice" | "document" | "sticker":
             pass
         case _:
@@ -383,11 +389,11 @@ def _attributes(event: Document, message: Document, said: str, *, outbound: bool
     return safe
 
 
-def _contact(card: Document) -> dict[str, Any]:
-    return present(
-        name=name_of(part(card, "name"), "formatted_name"),
-        phones=[
-            present(phone=name_of(phone, "phone"), wa_id=name_of(phone, "wa_id"))
-            for phone in parts(card, "phones")[:20]
-        ],
-    )
+def _is_forwarded(context: Document) -> bool:
+    return is_set(context.get("forwarded")) or is_set(context.get("frequently_forwarded"))
+
+
+def _flow(reply: Document) -> dict[str, Any]:
+    """The answers to a form of WhatsApp."""
+    found = answers(reply.get("response_json"))
+    return present(name=name_of(reply, "name"), answers=found) if found else {}

@@ -18,6 +18,7 @@ from streams.lanes.state import KeptValues
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
 from streams.stages.assemble import OpenMessage, assemble, fold
+from streams.stages.message import opening_of
 
 COMPACTED = {
     # The active segment is never cleaned, so its size rules the time a lane needs to open.
@@ -87,7 +88,7 @@ class _Folding:
                 case OpenMessage() as folded:
                     self.states[arrival.key] = folded
                     self.last[arrival.key] = arrival
-                    if enrichment.kind == "opened":
+                    if enrichment.kind == "opened" and not opening_of(folded.snapshot.version):
                         self.grown.discard(arrival.key)
                     else:
                         self.grown.add(arrival.key)

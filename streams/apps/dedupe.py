@@ -18,7 +18,7 @@ from streams.lanes.receipts import line
 from streams.lanes.state import ClaimedKeys
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
-from streams.stages.dedupe import Claimed, dedupe, digest
+from streams.stages.dedupe import Claimed, dedupe
 
 DAY_SECONDS = 86_400
 HORIZON_DAYS = HORIZON_MS // 1000 // DAY_SECONDS
@@ -73,7 +73,7 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
         lines.append(line(message, *outcome_label(outcome), arrival.generation))
         writes += written
         if isinstance(outcome, Forward):
-            claims.append(batch.state.claim(digest(arrival), day))
+            claims += [batch.state.claim(one, day) for one in outcome.claims]
     batch.settle(writes, claims, lines)
 
 

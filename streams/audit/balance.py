@@ -10,6 +10,7 @@ from streams.audit.facts import Facts, QuarantinePlace, Wanted
 from streams.audit.findings import Finding, Kind, Report, tenant_of, tenant_of_object
 from streams.audit.ledger import Book, Place, Seen, balance
 from streams.audit.versions import Newest
+from streams.stages.message import OPENING_STEPS
 
 
 class Audit:
@@ -21,7 +22,8 @@ class Audit:
         self._now_ms = now_ms
         self._stuck_ms = stuck_seconds * 1000
         self._books: dict[Place, Book] = {}
-        self._waiting: dict[str, str] = {}
+        self._waiting: set[str] = set()
+        self._unfolded: set[str] = set()
         self._young: dict[Place, set[int]] = {}
 
     def report(self, accepted: Iterable[str] = ()) -> Report:
@@ -70,7 +72,9 @@ class Audit:
     def _note_open(self, place: Place, book: Book, report: Report) -> None:
         for seen in book.open.values():
             key = seen.key.decode(errors="replace")
-            self._waiting[key] = place.stage
+            self._waiting.add(key)
+            if place.stage == "assemble":
+                self._unfolded.add(key)
             if self._old(seen.at_ms):
                 age = (self._now_ms - seen.at_ms) / 1000
                 report.add(
@@ -120,16 +124,17 @@ class Audit:
                 continue
             for offset, line in book.settled.items():
                 if line.outcome == "forwarded":
-                    times = openings.pop((place.partition, offset, line.generation * 1000 + 1), 0)
-                    if times > 1 or (not times and offset not in self._just_settled(place)):
+                    times = openings.pop((place.partition, offset, line.generation), 0)
+                    is_on_its_way = offset in self._just_settled(place) or self._is_open(line)
+                    if times > 1 or (not times and not is_on_its_way):
                         what = (
                             f"{place}@{offset} was forwarded and opened its message {times} times"
                         )
                         yield self._of_line("lost" if not times else "twice", "dedupe", what, line)
-        for partition, offset, version in openings:
+        for partition, offset, generation in openings:
             place = Place("dedupe", partition)
             # An older raw record is not looked at here, and a repair opens messages by itself.
-            seen = self._facts.sources.get(place, {}).get(offset) if version < 1000 else None
+            seen = self._facts.sources.get(place, {}).get(offset) if generation == 0 else None
             # Settled after the receipts were read, or its receipt stands behind an open transaction: in flight.
             if seen is not None and offset not in self._books[place].open:
                 what = f"raw-messages[{partition}]@{offset} opened a message and was not forwarded"
@@ -141,6 +146,12 @@ class Audit:
                     seen.key.decode(errors="replace"),
                     seen.at_ms,
                 )
+
+    def _is_open(self, line: Line) -> bool:
+        """Whether assemble has yet to write what a later delivery opened, or wrote a still later opening in its stead."""
+        key = line.key.decode(errors="replace")
+        last = self._facts.versions.last.get((key, line.generation), 0)
+        return key in self._unfolded or last % 1000 > OPENING_STEPS
 
     def _swallowed(self) -> Iterator[Finding]:
         """A key that is known was forwarded once: else it was claimed, and its message never came out."""
@@ -337,4 +348,4 @@ def _at_sink(newest: Newest) -> QuarantinePlace:
 def _is_after_horizon(row: object, newest: Newest) -> bool:
     """A delivery after the horizon makes new versions, and changes no row."""
     received_ms = int(row["received_at"].timestamp() * 1000)  # type: ignore[index]
-    return newest.version < 1000 and received_ms != newest.received_ms
+    return newest.version < OPENING_STEPS and received_ms != newest.received_ms

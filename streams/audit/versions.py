@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from schemas.records import EnrichedMessage
 from streams.audit.findings import Finding, tenant_of
+from streams.stages.message import OPENING_STEPS
 
 Opening = tuple[int, int, int]
-"""Partition and offset of a raw record, and the version it opened its message with."""
+"""Partition and offset of a raw record, and the generation in which it opened its message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,10 @@ class Newest:
 
 @dataclass(slots=True)
 class Versions:
-    """By message key."""
+    """By message key. `last`: the highest version of each message and generation."""
 
     newest: dict[str, Newest] = field(default_factory=dict)
+    last: dict[tuple[str, int], int] = field(default_factory=dict)
     openings: Counter[Opening] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
 
@@ -34,7 +36,7 @@ class Versions:
 def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage]]) -> Versions:
     """`records`: partition, offset, key, message."""
     found = Versions()
-    last: dict[tuple[str, int], int] = {}
+    last = found.last
     for partition, offset, key, message in records:
         name, generation = message.message_key, message.version // 1000
         received_ms, enriched_ms = (
@@ -56,8 +58,8 @@ def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage]]) -> Vers
                 Finding("twice", "enriched-messages", what, message.tenant_id, name, received_ms)
             )
         last[name, generation] = max(before, message.version)
-        if message.version % 1000 == 1:
-            found.openings[message.source.partition, message.source.offset, message.version] += 1
+        if message.version % OPENING_STEPS == 1:
+            found.openings[message.source.partition, message.source.offset, generation] += 1
         known = found.newest.get(name)
         if known is None or known.version < message.version:
             found.newest[name] = Newest(

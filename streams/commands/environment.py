@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -87,10 +87,11 @@ def moment(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
+        given = datetime.fromisoformat(text.strip().upper())
+        utc = given.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
         raise click.UsageError(f"{text!r} is no time: write it as 2026-01-31T12:00:00Z") from None
-    return given if given.tzinfo else given.astimezone()
+    return max(utc, datetime.fromtimestamp(0, UTC))
 
 
 def kafka_answers(settings: Settings) -> None:

@@ -15,7 +15,12 @@ from schemas.media import is_sound
 from schemas.outcomes import Duplicate, Skip
 from schemas.records import Attachment, AttachmentType, EnrichedMessage, Enrichment, Kind, Step
 from schemas.topics import MAX_RECORD_BYTES
-from streams.stages.message import attributes_json, provider_attributes, status_of
+from streams.stages.message import (
+    attributes_json,
+    opening_of,
+    provider_attributes,
+    status_of,
+)
 
 LARGEST_VERSION_BYTES = MAX_RECORD_BYTES - 128 * 1024
 _FACTS_BYTES = 1_500_000
@@ -81,20 +86,28 @@ _decoder = msgspec.msgpack.Decoder(tuple[int, int, bytes, list[bytes]])
 def open_message(enrichment: Enrichment) -> OpenMessage:
     """The state an `opened` enrichment begins. Raises Undecodable for a hostile snapshot."""
     snapshot = decode(EnrichedMessage, enrichment.snapshot)
+    is_written = not opening_of(
+        snapshot.version
+    )  # the first version of a later opening is ours to write
     return OpenMessage(
-        generation=enrichment.generation, snapshot=snapshot, last_version=snapshot.version
+        generation=enrichment.generation,
+        snapshot=snapshot,
+        last_version=snapshot.version - (not is_written),
     )
 
 
 def fold(state: OpenMessage | None, enrichment: Enrichment) -> OpenMessage | Duplicate | Skip:
     """The state with the enrichment in it. Changes `state` in place.
 
-    An `opened` of a higher generation replaces the state; what is of a lower one, or of a key that is not open, is late.
+    An `opened` of a higher generation replaces the state, a later one of the same generation adds to it; what is of a lower
+    generation, or of a key that is not open, is late.
     """
     if enrichment.kind == "opened":
         if state is None or enrichment.generation > state.generation:
             return open_message(enrichment)
-        return Duplicate() if enrichment.generation == state.generation else Skip("late")
+        if enrichment.generation < state.generation:
+            return Skip("late")
+        return _opened_again(state, open_message(enrichment))
     if state is None or enrichment.generation != state.generation:
         return Skip("late")
     known = {attachment.index for attachment in state.snapshot.attachments}
@@ -107,6 +120,35 @@ def fold(state: OpenMessage | None, enrichment: Enrichment) -> OpenMessage | Dup
     for slot in free:
         state.facts[slot] = kept
     return state
+
+
+def _opened_again(state: OpenMessage, newer: OpenMessage) -> OpenMessage | Duplicate:
+    """The later opening, with what is known already of the files that both have."""
+    if newer.snapshot.version <= state.snapshot.version:
+        return Duplicate()
+    before = {attachment.index: attachment for attachment in state.snapshot.attachments}
+    same = {
+        attachment.index
+        for attachment in newer.snapshot.attachments
+        if attachment.index in before and _is_same_file(before[attachment.index], attachment)
+    }
+    newer.facts = {slot: fact for slot, fact in state.facts.items() if slot[0] in same}
+    newer.snapshot = msgspec.structs.replace(
+        newer.snapshot,
+        received_at=state.snapshot.received_at,
+        steps=(*state.snapshot.steps, *newer.snapshot.steps),
+    )
+    return newer
+
+
+def _is_same_file(before: Attachment, after: Attachment) -> bool:
+    """By their addresses; the signature in the query of one may be new."""
+    first, second = before.original_url, after.original_url
+    return (
+        first is not None
+        and second is not None
+        and first.partition("?")[0] == second.partition("?")[0]
+    )
 
 
 def _fitting(enrichment: Enrichment, snapshot: EnrichedMessage) -> Enrichment:

@@ -1,4 +1,8 @@
-"""dedupe: the first delivery that forwards claims its key; every later one is a duplicate, whatever the order."""
+"""dedupe: the first delivery that forwards claims its key; every later one is a duplicate, whatever the order.
+
+A later delivery that brings a file which no earlier one had (the provider sent the message before it had the file) opens the
+message again: see docs/decisions, "A file that comes with a later delivery opens its message again".
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -10,7 +14,7 @@ from schemas.outcomes import Duplicate, Forward, Outcome, Output, Quarantine, Sk
 from schemas.records import ChatMessage, EnrichedMessage, Enrichment, MediaJob, RawMessage
 from schemas.topics import MAX_RECORD_BYTES
 from streams.stages.arrival import Arrival
-from streams.stages.message import first_version, unpaid_reason
+from streams.stages.message import OPENINGS, first_version, unpaid_reason
 
 Read = Callable[[RawMessage], ChatMessage | Skip | Quarantine]
 """A provider adapter: what a raw record says. It never raises."""
@@ -28,7 +32,7 @@ class Claimed(Protocol):
 
 
 def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> Outcome:
-    """What becomes of one raw record. On Forward the caller claims `digest(arrival)`; nothing else claims.
+    """What becomes of one raw record. On Forward the caller claims its `claims`; nothing else claims.
 
     So a quarantined or skipped delivery leaves the way open for the next one, or for a replay after a fix.
     """
@@ -45,9 +49,11 @@ def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> 
         case Quarantine() as verdict:
             return Duplicate() if known else verdict
         case ChatMessage() as chat if known:
-            return Skip("update") if chat.is_update else Duplicate()
+            again = _opened_again(arrival, raw, chat, claimed, now)
+            return again or (Skip("update") if chat.is_update else Duplicate())
         case ChatMessage() as chat:
-            return _forward(arrival, raw, chat, now)
+            claims = (digest(arrival), *_claims_of_first(arrival, chat))
+            return _forward(arrival, raw, chat, now, claims)
 
 
 def digest(arrival: Arrival) -> bytes:
@@ -55,11 +61,66 @@ def digest(arrival: Arrival) -> bytes:
     return claim_digest(arrival.key, arrival.generation)
 
 
+def _part_digest(arrival: Arrival, part: str) -> bytes:
+    """Under which something that belongs to the message is claimed. A message key holds no NUL."""
+    return claim_digest(arrival.key + b"\0" + part.encode(), arrival.generation)
+
+
+def _claims_of_first(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
+    """What the first delivery says of later ones, where the provider sends a message more than once."""
+    if arrival.provider not in _UPDATING_PROVIDERS:
+        return []
+    if chat.is_deleted:
+        return [_part_digest(arrival, "deleted")]
+    if chat.content is None and not chat.attachments:
+        return [_part_digest(arrival, "empty")]
+    return _claims_of_files(arrival, chat)
+
+
+def _claims_of_files(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
+    """One digest for each file."""
+    return [
+        _part_digest(arrival, f"file {found.attachment_id or f'at {index}'}")
+        for index, found in enumerate(chat.attachments)
+        if found.has_file
+    ]
+
+
+def _opened_again(
+    arrival: Arrival, raw: RawMessage, chat: ChatMessage, claimed: Claimed, now: datetime
+) -> Forward | Quarantine | None:
+    """The known message with a file that no delivery before had, or with the words of one that began empty.
+
+    None where this delivery brings nothing of the kind, or comes after the deletion.
+    """
+    if chat.is_deleted or _part_digest(arrival, "deleted") in claimed:
+        return None
+    brought = _claims_of_files(arrival, chat)
+    if chat.content is not None and _part_digest(arrival, "empty") in claimed:
+        brought.append(_part_digest(arrival, "words"))
+    late = [one for one in brought if one not in claimed]
+    if not late:
+        return None
+    for opening in range(1, OPENINGS):
+        claim = _part_digest(arrival, f"opening {opening}")
+        if claim not in claimed:
+            return _forward(arrival, raw, chat, now, (claim, *late), opening)
+    return None
+
+
 def _forward(
-    arrival: Arrival, raw: RawMessage, chat: ChatMessage, now: datetime
+    arrival: Arrival,
+    raw: RawMessage,
+    chat: ChatMessage,
+    now: datetime,
+    claims: tuple[bytes, ...],
+    number: int = 0,
 ) -> Forward | Quarantine:
+    """`number` counts the openings. Of a later one with files assemble writes the first version: so versions rise in the topic."""
     generation = arrival.generation
-    message = first_version(chat, raw, generation=generation, source=arrival.source, now=now)
+    message = first_version(
+        chat, raw, generation=generation, source=arrival.source, now=now, opening=number
+    )
     size = len(message.content_attributes) + len(message.content or "")
     if (
         size > _LARGEST_MESSAGE_BYTES // 4
@@ -71,7 +132,7 @@ def _forward(
         "enriched-messages", raw.message_key, message, generation, message.conversation_id
     )
     if message.status != "pending":
-        return Forward((first,))
+        return Forward((first,), claims)
     opened = Output(
         "enrichments", raw.message_key, opening(message, generation, "dedupe", now), generation
     )
@@ -79,7 +140,7 @@ def _forward(
         Output("media", raw.message_key, job, generation)
         for job in media_jobs(message, chat, raw, generation)
     )
-    return Forward((first, opened, *jobs))
+    return Forward((opened, *jobs) if number else (first, opened, *jobs), claims)
 
 
 def opening(message: EnrichedMessage, generation: int, stage: str, now: datetime) -> Enrichment:

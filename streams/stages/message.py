@@ -20,6 +20,8 @@ from schemas.records import (
 
 OLD_AFTER = timedelta(days=1)
 """A message this much older than its arrival is an import: kept, not paid for. Compares two recorded times, so a backlog ages nothing."""
+AHEAD_AT_MOST = timedelta(days=1)
+"""A message that says it was sent later than this after its arrival has a wrong clock: it occurred when it arrived."""
 
 _IN_ROW = (
     "index",
@@ -41,7 +43,13 @@ _SKIPPED_FROM_THE_START = frozenset({"no_file", "web_page"})
 
 
 def first_version(
-    chat: ChatMessage, raw: RawMessage, *, generation: int, source: Source, now: datetime
+    chat: ChatMessage,
+    raw: RawMessage,
+    *,
+    generation: int,
+    source: Source,
+    now: datetime,
+    opening: int = 0,
 ) -> EnrichedMessage:
     """What can be said of a message before any of its files was fetched."""
     attachments = tuple(_announced(index, found) for index, found in enumerate(chat.attachments))
@@ -58,8 +66,8 @@ def first_version(
         content=chat.content,
         content_attributes=attributes_json(attachments, chat.attributes),
         status="degraded" if degraded else status_of(attachments),
-        version=opening_version(generation),
-        occurred_at=chat.occurred_at or raw.received_at,
+        version=opening_version(generation, opening),
+        occurred_at=_occurred_at(chat, raw),
         received_at=raw.received_at,
         enriched_at=now,
         sender_id=chat.sender_id,
@@ -81,9 +89,27 @@ def first_version(
     )
 
 
-def opening_version(generation: int) -> int:
-    """The first version of a generation."""
-    return generation * 1000 + 1
+def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
+    """The provider's time; that of the arrival where the provider gives none, or one that cannot be true."""
+    given = chat.occurred_at
+    if given is None or given - raw.received_at > AHEAD_AT_MOST:
+        return raw.received_at
+    return given
+
+
+OPENINGS = 5
+OPENING_STEPS = 1000 // OPENINGS
+"""Versions of one opening: more than a message of 50 attachments can have, two facts each."""
+
+
+def opening_version(generation: int, opening: int = 0) -> int:
+    """The first version of an opening: 0 is the first delivery's, each later one brought a file that was missing before."""
+    return generation * 1000 + opening * OPENING_STEPS + 1
+
+
+def opening_of(version: int) -> int:
+    """The opening that a version belongs to, within its generation."""
+    return (version - 1) % 1000 // OPENING_STEPS
 
 
 def unpaid_reason(message: EnrichedMessage, *, is_history: bool = False) -> str | None:
@@ -133,7 +159,7 @@ def provider_attributes(message: EnrichedMessage) -> dict[str, Any]:
 def _announced(index: int, found: FoundAttachment) -> Attachment:
     if found.reason in _SKIPPED_FROM_THE_START:
         status, reason = "skipped", found.reason
-    elif found.reason is not None or (found.url is None and found.media_id is None):
+    elif not found.has_file:
         status, reason = "failed", found.reason or "media_unavailable"
     else:
         status, reason = "pending", None

@@ -115,6 +115,41 @@ async def test_a_delivery_after_the_horizon_changes_no_row_but_a_replay_does(
     assert await row(database) == (1001, "replayed")
 
 
+@pytest.mark.parametrize("first", [1, 2])
+async def test_a_later_opening_replaces_the_row_and_keeps_its_first_arrival(
+    sink: Sink, database: Connection, first: int
+) -> None:
+    later = NOW + timedelta(minutes=9)
+    opened = [message(version=1, content="one"), message(version=2, content="two")][:first]
+    await sink.write(*opened)
+    await sink.write(message(version=201, content="again", received_at=later))
+    assert (await sink.write(message(version=3, content="three"))).unchanged == 1
+    assert await row(database) == (201, "again")
+    assert await database.fetchval("SELECT received_at FROM chat_messages") == NOW
+    await sink.write(message(version=202, content="whole", received_at=later))
+    assert await row(database) == (202, "whole")
+
+
+async def test_a_message_that_is_opened_again_within_a_batch_keeps_its_first_arrival(
+    sink: Sink, database: Connection
+) -> None:
+    later = NOW + timedelta(minutes=9)
+    await sink.write(
+        message(version=1, content="one"), message(version=201, content="again", received_at=later)
+    )
+    assert await row(database) == (201, "again")
+    assert await database.fetchval("SELECT received_at FROM chat_messages") == NOW
+
+
+async def test_a_re_delivery_after_the_horizon_with_many_versions_changes_no_row(
+    sink: Sink, database: Connection
+) -> None:
+    await sink.write(message(version=2, content="first"))
+    later = NOW + timedelta(days=9)
+    await sink.write(message(version=200, content="again", received_at=later))
+    assert await row(database) == (2, "first")
+
+
 # positions
 
 

@@ -1,6 +1,7 @@
 """A small installation that balances, and every way in which it can be made not to."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -299,6 +300,54 @@ def test_what_is_wrong_is_named(
     broken(facts)
     assert expected <= set(found(facts))
     assert not audited(facts).balanced
+
+
+ENRICHMENTS = Place("assemble", 3)
+
+
+def opened_again(facts: Facts, *versions_written: int) -> None:
+    """A later delivery brought a file: dedupe forwarded it, and assemble wrote these versions."""
+    facts.sources[RAW][5] = seen(5, IMAGE)
+    facts.receipts[RAW].append(receipt(RAW, Span(5, 6), line(5, IMAGE, "forwarded")))
+    facts.arrivals[IMAGE] = arrived(3)
+    later = [enriched(IMAGE, version, 5) for version in versions_written]
+    facts.versions = versions(
+        [*topic(), *((0, 3 + n, IMAGE.encode(), one) for n, one in enumerate(later))]
+    )
+    facts.positions["enriched-messages", 0] = 3 + len(later)
+    if later:
+        facts.rows[IMAGE] = row(IMAGE, later[-1].version)
+
+
+@pytest.mark.parametrize("written", [(201,), (201, 202), (401,), (401, 402)])
+def test_a_message_that_was_opened_again_balances(written: tuple[int, ...]) -> None:
+    facts = installation()
+    opened_again(facts, *written)
+    assert found(facts) == []
+
+
+def test_a_message_that_should_have_been_opened_again_and_was_not_is_lost() -> None:
+    facts = installation()
+    opened_again(facts)
+    assert found(facts) == [("lost", "dedupe", IMAGE)]
+
+
+def test_a_message_that_assemble_has_yet_to_open_again_is_not_lost() -> None:
+    facts = installation()
+    opened_again(facts)
+    facts.sources[ENRICHMENTS] = {0: seen(0, IMAGE)}
+    assert ("lost", "dedupe", IMAGE) not in found(facts)
+
+
+def test_a_row_without_the_versions_of_a_later_opening_is_lost() -> None:
+    facts = installation()
+    opened_again(facts, 201, 202)
+    later = NOW + timedelta(minutes=9)
+    newest = facts.versions.newest[IMAGE]
+    received_ms = int(later.timestamp() * 1000)
+    facts.versions.newest[IMAGE] = replace(newest, received_ms=received_ms)
+    facts.rows[IMAGE] = row(IMAGE, 2)
+    assert found(facts) == [("lost", "sink", IMAGE)]
 
 
 def test_what_was_accepted_and_is_not_in_the_log_is_lost() -> None:

@@ -47,7 +47,7 @@ def first_version(said: ChatMessage, record: RawMessage | None = None) -> Enrich
 
 
 class Lane:
-    """Deliveries one after the other, claiming as the lane does: on Forward and on nothing else."""
+    """Deliveries one after the other, claiming as the lane does: what a Forward names and nothing else."""
 
     def __init__(self) -> None:
         self.claimed: set[bytes] = set()
@@ -55,7 +55,7 @@ class Lane:
     def deliver(self, of: Arrival, read: Read = catalogue.read) -> Outcome:
         became = dedupe(of, claimed=self.claimed, read=read, now=NOW)
         if isinstance(became, Forward):
-            self.claimed.add(digest(of))
+            self.claimed.update(became.claims)
         return became
 
 

@@ -110,22 +110,22 @@ def test_history_goes_both_ways_and_is_known_as_history(key: str, direction: str
     [
         (
             {"type": "interactive", "interactive": {"type": "nfm_reply", "nfm_reply": {"name": "flow", "body": "Sent", "response_json": '{"a":1}'}}},
-            "interactive", "Sent", {"interactive": {"name": "flow", "response_json": '{"a":1}'}},
+            "interactive", "Sent", {"interactive": {"type": "nfm_reply", "name": "flow", "response_json": '{"a":1}'}, "flow": {"name": "flow", "answers": {"a": "1"}}},
         ),
         (
             {"type": "interactive", "interactive": {"type": "list_reply", "list_reply": {"id": "r1", "title": "Corte", "description": "30 min"}}},
-            "interactive", "Corte", {"interactive": {"id": "r1", "description": "30 min"}},
+            "interactive", "Corte", {"interactive": {"type": "list_reply", "id": "r1", "title": "Corte", "description": "30 min"}},
         ),
         (
             {"type": "interactive", "interactive": {"list_reply": {"id": "r1", "title": "Corte"}}},
-            "interactive", "Corte", {"interactive": {"id": "r1"}},
+            "interactive", "Corte", {"interactive": {"id": "r1", "title": "Corte"}},
         ),
-        ({"type": "button", "button": {"payload": "p1", "text": "Sí"}}, "interactive", "Sí", {"button": {"payload": "p1"}}),
+        ({"type": "button", "button": {"payload": "p1", "text": "Sí"}}, "interactive", "Sí", {"button": {"payload": "p1", "text": "Sí"}}),
         (
             {"type": "order", "order": {"catalog_id": "c", "product_items": [{"product_retailer_id": "r", "quantity": "2", "item_price": "30.50"}]}},
             "order", None, {"order": {"catalog_id": "c", "items": [{"product_retailer_id": "r", "quantity": "2", "item_price": "30.50"}]}},
         ),
-        ({"type": "reaction", "reaction": {"message_id": "wamid.0", "emoji": "👍"}}, "reaction", "👍", {"reaction": {"message_id": "wamid.0"}}),
+        ({"type": "reaction", "reaction": {"message_id": "wamid.0", "emoji": "👍"}}, "reaction", "👍", {"reaction": {"message_id": "wamid.0", "emoji": "👍"}}),
         (
             {"type": "reaction", "reaction": {"message_id": "wamid.0", "emoji": ""}},
             "reaction", None, {"reaction": {"message_id": "wamid.0", "removed": True}},
@@ -133,7 +133,7 @@ def test_history_goes_both_ways_and_is_known_as_history(key: str, direction: str
         ({"type": "reaction", "reaction": {"message_id": "wamid.0"}}, "reaction", None, {"reaction": {"message_id": "wamid.0", "removed": True}}),
         (
             {"type": "location", "location": {"latitude": 1.4, "longitude": -103}},
-            "location", None, {"location": {"latitude": "1.4", "longitude": "-103"}},
+            "location", None, {"location": {"latitude": "1.4", "longitude": "-103"}, "locations": [{"latitude": "1.4", "longitude": "-103"}]},
         ),
         ({"type": "text", "text": {"body": "a\0b"}}, "text", "a\ufffdb", {}),
         ({"type": "text", "text": {"body": ""}}, "text", None, {}),
@@ -142,7 +142,7 @@ def test_history_goes_both_ways_and_is_known_as_history(key: str, direction: str
         ({"type": None}, "unsupported", None, {"unsupported": {}}),
         (
             {"type": "text", "text": {"body": "Hola"}, "context": {"id": "wamid.0", "forwarded": True}},
-            "text", "Hola", {"reply_to": "wamid.0", "forwarded": True},
+            "text", "Hola", {"reply_to": "wamid.0", "quoted": {"id": "wamid.0"}, "forwarded": True},
         ),
     ],
 )  # fmt: skip
@@ -338,7 +338,15 @@ def test_a_telegram_contact_card_keeps_its_name() -> None:
     )
     assert (found.kind, found.attributes["contacts"]) == (
         "contact",
-        [{"phone": "+1 202", "first_name": "Maya", "last_name": "S"}],
+        [
+            {
+                "phone": "+1 202",
+                "first_name": "Maya",
+                "last_name": "S",
+                "name": "Maya S",
+                "phones": [{"phone": "+1 202"}],
+            }
+        ],
     )
 
 

@@ -13,7 +13,8 @@ UPDATE sink_offsets SET next_offset = $3 WHERE topic = $1 AND partition = $2 AND
 SELECT EXISTS (SELECT 1 FROM sink_offsets WHERE topic = $1 AND partition = $2 AND epoch = $4 AND next_offset = $3);
 
 -- name: merge_messages
--- Rows of messages; an older version, or a re-delivery after the horizon, changes none.
+-- Rows of messages; an older version, or a re-delivery after the horizon, changes none. A re-delivery has a low version (its
+-- first opening) and another time of arrival; a later opening or a repair has a version above 200.
 INSERT INTO chat_messages AS there
     (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
      occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id)
@@ -26,10 +27,10 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
 ON CONFLICT (tenant_id, message_key) DO UPDATE SET
     role = EXCLUDED.role, direction = EXCLUDED.direction, kind = EXCLUDED.kind, content = EXCLUDED.content,
     content_attributes = EXCLUDED.content_attributes, status = EXCLUDED.status, version = EXCLUDED.version,
-    occurred_at = EXCLUDED.occurred_at, received_at = EXCLUDED.received_at, enriched_at = EXCLUDED.enriched_at,
+    occurred_at = EXCLUDED.occurred_at, received_at = LEAST(there.received_at, EXCLUDED.received_at), enriched_at = EXCLUDED.enriched_at,
     sender_id = EXCLUDED.sender_id, sender_name = EXCLUDED.sender_name,
     endpoint_id = coalesce(EXCLUDED.endpoint_id, there.endpoint_id)
-WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version >= 1000);
+WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version > 200);
 
 -- name: insert_arrivals
 -- What arrived as a message and when; the first one stands.

@@ -1,0 +1,96 @@
+"""Answers to Chatwoot's forms: choices, fields, surveys. They come as updates of the question and are the customer's words."""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+from connectors.providers.adapter import (
+    Document,
+    identifier,
+    moment,
+    name_of,
+    part,
+    parts,
+    present,
+    text,
+    texts,
+)
+from connectors.providers.attributes import MOST_ITEMS, quoted
+from connectors.providers.chatwoot_attributes import around, is_private
+from schemas.records import ChatMessage
+from schemas.text import storable_deep
+
+
+def _submitted(event: Document) -> dict[str, Any]:
+    """What a customer chose or filled in; nothing when the event says nothing of that."""
+    if event.get("event") != "message_updated" or is_private(event):
+        return {}
+    content = part(event, "content_attributes")
+    survey = part(part(content, "submitted_values"), "csat_survey_response")
+    values = [
+        texts(one, 4_000, "name", "title", "value")
+        for one in parts(content, "submitted_values")[:MOST_ITEMS]
+    ]
+    return present(
+        values=[value for value in values if value],
+        email=name_of(content, "submitted_email"),
+        rating=text(survey, "rating", 20),
+        feedback=text(survey, "feedback_message", 20_000),
+    )
+
+
+def submission_suffix(event: Document) -> str:
+    """Makes an answer a message of its own: each other answer to a question gets another key, each delivery of one the same."""
+    submitted = _submitted(event)
+    if not submitted:
+        return ""
+    digest = hashlib.sha256(json.dumps(submitted, sort_keys=True).encode()).hexdigest()
+    return f"/submitted-{digest[:16]}"
+
+
+def submission(found: str, event: Document, conversation_id: str) -> ChatMessage:
+    """An answer to a form, as the customer's words. The event is about the question; who answered is in its conversation."""
+    talk, question = part(event, "conversation"), identifier(event.get("id"))
+    submitted = _submitted(event)
+    customer = part(part(talk, "meta"), "sender")
+    values = [value for value in submitted.get("values", ()) if value]
+    said = [_answer_line(value) for value in values] + [
+        submitted[name] for name in ("email", "rating", "feedback") if name in submitted
+    ]
+    safe = storable_deep(
+        around(event, talk)
+        | {
+            "in_reply_to": question,
+            "quoted": quoted(question, text=text(event, "content", 2_000)),
+            "submitted": submitted | present(question_id=question),
+        }
+    )
+    assert isinstance(safe, dict)
+    return ChatMessage(
+        provider_message_id=found,
+        conversation_id=conversation_id,
+        role="user",
+        direction="inbound",
+        kind="interactive",
+        content="\n".join(line for line in said if line) or None,
+        occurred_at=_changed_at(talk, question),
+        sender_id=identifier(customer.get("id")),
+        sender_name=name_of(customer, "name"),
+        attributes=safe,
+    )
+
+
+def _answer_line(value: Document) -> str:
+    """A choice by its title; a field of a form with its name."""
+    answer = text(value, "title") or text(value, "value") or ""
+    name = text(value, "name")
+    return f"{name}: {answer}" if name else answer
+
+
+def _changed_at(talk: Document, message_id: str | None) -> datetime | None:
+    """When the message was changed last, if the conversation says so; its own time is the question's."""
+    for one in parts(talk, "messages"):
+        if identifier(one.get("id")) == message_id:
+            return moment(one.get("updated_at"))
+    return None
