@@ -3,9 +3,10 @@
 import re
 from collections.abc import Set
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from schemas.records import MediaJob
+from schemas.web_address import NotAnAddress, web_address
 
 YCLOUD_KEYED_SECONDS = 30 * 86_400.0
 YCLOUD_UNKEYED_SECONDS = 600.0
@@ -29,14 +30,9 @@ class Way:
     lifetime_seconds: float | None = None
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port. Raises ValueError for what is no address."""
-    split = urlsplit(url)
-    return (
-        split.scheme,
-        (split.hostname or "").lower(),
-        split.port or {"https": 443, "http": 80}.get(split.scheme),
-    )
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port. Raises NotAnAddress."""
+    return web_address(url).origin
 
 
 def ways(
@@ -74,12 +70,16 @@ def ways_to(
     durable form by media id, which outlives the link and serves without one. Chatwoot stands on a host of the tenant's
     own and hands on links of others; what comes by `POST /chat` may come from anywhere: neither has a list.
     """
+    try:
+        # in its canonical form, so that what is decided here is decided about what will be asked for
+        url = web_address(url).href if url else ""
+    except NotAnAddress:
+        return ()
     if provider == "ycloud":
         return _ycloud(url, media_id, api_key, ycloud_api_base, exempt)
-    try:
-        host = origin(url)[1]
-    except ValueError:
+    if not url:
         return ()
+    host = origin(url)[1]
     return (Way(url, lifetime_seconds=META_CDN_SECONDS if host.endswith(_META_CDN) else None),)
 
 
@@ -90,10 +90,7 @@ def _ycloud(
     durable = _durable(media_id or _media_id_in(url, base), api_key, api_base)
     if not url:
         return durable
-    try:
-        here = origin(url)
-    except ValueError:
-        return ()
+    here = origin(url)
     if here == base:
         if api_key is None:
             return (Way(url, lifetime_seconds=YCLOUD_UNKEYED_SECONDS),)
@@ -111,12 +108,11 @@ def _ycloud(
     return (Way(url),)
 
 
-def _media_id_in(url: str, base: tuple[str, str, int | None]) -> str | None:
+def _media_id_in(url: str, base: tuple[str, str, int]) -> str | None:
     """A link holds its file's id: what is left to ask by when nothing else was kept of it."""
-    try:
-        found = _MEDIA_ID.fullmatch(urlsplit(url).path) if origin(url) == base else None
-    except ValueError:
+    if not url or origin(url) != base:
         return None
+    found = _MEDIA_ID.fullmatch(web_address(url).path)
     return unquote(found[1]) if found else None
 
 

@@ -85,12 +85,12 @@ def test_the_key_goes_to_no_other_origin(url: str) -> None:
         "https://api.ycloud.com.evil.example/f",
         "https://evil.example/api.ycloud.com",
         "https://api.ycloud.com@evil.example/f",
+        "https://evil.example\\@api.ycloud.com/f",
         "https://evil.example#@api.ycloud.com/",
         "https://API.YCLOUD.COM.evil.example/f",
         "https://notycloud.com/f",
         "https://93.184.216.34/f",
         "http://127.0.0.1:9000/f",
-        "ftp:",
     ],
 )
 def test_another_host_is_asked_for_nothing(url: str) -> None:
@@ -130,6 +130,12 @@ def test_the_same_origin_in_other_words_is_given_the_key(url: str) -> None:
     assert ways(media_job(url=url), api_key="k-1", ycloud_api_base=BASE)[0].headers == KEY
 
 
+def test_what_is_asked_for_is_what_was_looked_at() -> None:
+    url = f"{BASE}/v2/whatsapp/media/download/%2e%2E/..\\..\\contacts?limit=1#x"
+    found = ways(media_job(url=url), api_key="k-1", ycloud_api_base=BASE)
+    assert {way.url for way in found} == {f"{BASE}/v2/contacts?limit=1"}
+
+
 @pytest.mark.parametrize("provider", ["chatwoot", "vetchat"])
 def test_another_providers_file_is_never_given_the_key(provider: str) -> None:
     assert ways(
@@ -153,7 +159,7 @@ def test_a_link_into_metas_cdn_does_not_last(url: str, lifetime_seconds: float |
     )
 
 
-@pytest.mark.parametrize("url", ["https://[", "https://h:port/"])
+@pytest.mark.parametrize("url", ["https://[", "https://h:port/", "ftp:", "https://"])
 def test_what_is_no_address_cannot_be_fetched(url: str) -> None:
     assert ways(media_job(url=url), api_key="k-1", ycloud_api_base=BASE) == ()
 
