@@ -1,8 +1,5 @@
 """The role `console`."""
 
-import tempfile
-from pathlib import Path
-
 from connectors.console.app import Parts, create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
@@ -20,6 +17,7 @@ from storage.postgres.vault import Vault
 from streams.roles.http import serve_until_told
 
 DRAIN_SECONDS = 10.0
+FETCHES_PER_TENANT = 8
 
 
 async def run(settings: Settings) -> None:
@@ -29,10 +27,10 @@ async def run(settings: Settings) -> None:
     changes = Changes(settings.postgres, names)
     pool = await create_pool(settings.postgres, names, "console")
     store = ObjectStore(settings.objects)
-    spool = Path(tempfile.gettempdir()) / f"sensorium-proxy-{names.prefix or 'main'}"
     exempt = allowed_hosts(settings.media.allowed_private_hosts)
     async with Downloader(
-        allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=spool
+        allowed_private_hosts=settings.media.allowed_private_hosts,
+        most_per_owner=FETCHES_PER_TENANT,
     ) as downloader:
 
         async def fetch(tenant_id: TenantId, provider: str, url: str) -> Downloaded:
@@ -43,7 +41,7 @@ async def run(settings: Settings) -> None:
                 )
             except ForeignHost:
                 raise Refused("media_refused_address") from None
-            return await _first(downloader, found, settings)
+            return await _first(downloader, found, settings, tenant_id)
 
         app = create_console(
             Parts(
@@ -72,7 +70,9 @@ async def run(settings: Settings) -> None:
             pool.terminate()
 
 
-async def _first(downloader: Downloader, found: tuple[Way, ...], settings: Settings) -> Downloaded:
+async def _first(
+    downloader: Downloader, found: tuple[Way, ...], settings: Settings, tenant_id: TenantId
+) -> Downloaded:
     """The first way that gives the file; what the last one said, when none does."""
     said: Exception = Refused("media_refused_address")
     for way in found:
@@ -82,6 +82,7 @@ async def _first(downloader: Downloader, found: tuple[Way, ...], settings: Setti
                 headers=way.headers,
                 max_bytes=settings.media.max_bytes,
                 deadline_seconds=settings.media.download_seconds,
+                owner=tenant_id,
             )
         except (NotThere, Refused) as error:
             said = error
