@@ -107,6 +107,14 @@ class _Reading:
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
         self._parser = httptools.HttpResponseParser(self)
+        # as browsers are: a connection carries one answer, so that no other can be smuggled into it
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_chunked_length=True,
+            lenient_transfer_encoding=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
         self._effort = _Effort()
         self._pieces: list[bytes] = []
         self._interim = 0
@@ -120,6 +128,8 @@ class _Reading:
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._has_head:  # of another answer, which nobody asked for
+            return
         self.status = self._parser.get_status_code()
         if 100 <= self.status < 200:
             self._interim += 1
@@ -128,7 +138,8 @@ class _Reading:
             self._has_head = True
 
     def on_body(self, piece: bytes) -> None:
-        self._pieces.append(piece)
+        if not self._is_complete:
+            self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
         self._is_complete = self._has_head
@@ -180,8 +191,8 @@ class _Reading:
 
     def _has_length(self) -> bool:
         """Whether the answer says where it ends; otherwise its end is that of the connection."""
-        names = {name.lower() for name, _ in self.headers}
-        return b"content-length" in names or any(
-            name.lower() == b"transfer-encoding" and b"chunked" in value.lower()
-            for name, value in self.headers
-        )
+        named = [(name.lower(), value.lower()) for name, value in self.headers]
+        transfer = [value for name, value in named if name == b"transfer-encoding"]
+        if transfer:
+            return b"chunked" in transfer[-1]
+        return any(name == b"content-length" for name, _ in named)

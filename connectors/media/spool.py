@@ -103,8 +103,9 @@ class Spool:
             return self._unnamed()
 
     def _unnamed(self) -> BinaryIO:
-        file = tempfile.TemporaryFile("w+b", buffering=WRITE_BYTES, dir=self._folder)
-        return cast(BinaryIO, file)
+        return cast(
+            BinaryIO, tempfile.TemporaryFile("w+b", buffering=WRITE_BYTES, dir=self._folder)
+        )
 
 
 class _Filling:

@@ -209,6 +209,30 @@ async def test_many_empty_members_are_given_up(server: Server, tmp_path: Path) -
             )
 
 
+# sloppy servers
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 3\nX: y\n\nabc",
+        b"HTTP/1.0 200\r\n\r\nabc",
+        b"HTTP/1.1 200 \xd3k\r\nX: a\r\n b\r\nContent-Length : 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n3 \r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nTrailer: x\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\nLocation: /no\r\n\r\nHTTP/1.1 103 Early\r\nContent-Length: 9\r\n\r\nHTTP/1.1 200 OK\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nUpgrade: h2\r\nConnection: Upgrade\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 404 X\r\n\r\n",
+    ],
+)  # fmt: skip
+async def test_an_answer_of_a_sloppy_server_is_read_as_a_browser_reads_it(
+    sent: bytes, server: Server, tmp_path: Path
+) -> None:
+    server.answers["/it"] = sent
+    assert await fetched(server, "/it", tmp_path) == b"abc"
+
+
 # hostile servers
 
 
