@@ -102,6 +102,7 @@ async def resolve(host: str, port: int) -> list[str]:
         "inside.test": ["10.0.0.7"],
         "mixed.test": [PUBLIC, "192.168.1.1"],
         "nowhere.test": [],
+        "files.test.": ["127.0.0.1"],
     }
     if host in known:
         return known[host]
