@@ -15,15 +15,18 @@ Family = Literal["image", "audio", "video", "document", "web_page", "office_page
 office program, as banks and accounting systems export them."""
 
 _AUDIO_BRANDS = frozenset({b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "})
-_PROLOG = r"(?:\s|<!--.*?-->)*"
-_XML = r"\s*(?:<\?xml[^>]*>)?" + _PROLOG
+_PROLOG = r"(?:\s|<!--(?>.*?-->))*+"
+_XML = r"\s*+(?:<\?xml[^>]*+>)?" + _PROLOG
+"""Without a way back: a page of comments must not be tried in every grouping of them."""
 _PAGE = re.compile(
-    rf"{_XML}(?:<!doctype\s+html|<html[\s>])|{_PROLOG}<(?:head|body|script|iframe|style|title|meta"
-    r"|link|center|table|div|font|h1|br|p|b|a)[\s>/]|\s*<!--",
+    rf"{_XML}(?:<!doctype\s++html|<html[\s>])|{_PROLOG}<(?:head|body|script|iframe|style|title|meta"
+    r"|link|center|table|div|font|h1|br|p|b|a)[\s>/]|\s*+<!--",
     re.IGNORECASE | re.DOTALL,
 )
 """The beginnings of pages in the MIME Sniffing Standard, and some that error pages have."""
-_SVG = re.compile(rf"{_XML}(?:<!doctype\s+svg[^>]*>{_PROLOG})?<svg[\s>]", re.IGNORECASE | re.DOTALL)
+_SVG = re.compile(
+    rf"{_XML}(?:<!doctype\s++svg[^>]*+>{_PROLOG})?<svg[\s>]", re.IGNORECASE | re.DOTALL
+)
 _OFFICE_NAMES = re.compile(
     r"""urn:schemas-microsoft-com:office:(?:excel|word|office)|name=["']?ProgId""", re.IGNORECASE
 )

@@ -1,6 +1,7 @@
 import codecs
 import gzip
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,17 @@ def test_a_format_that_is_written_as_text_is_that_format(head: bytes, mime: str)
 @pytest.mark.parametrize("form", ["utf-8", "utf-16", "utf-16-le"])
 def test_a_page_is_a_page_in_every_form_of_unicode(page: str, form: str) -> None:
     assert sniff(page.encode(form), "image/jpeg").family == "web_page"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<!-- -->" * 500, " " * 4_000 + "x", "<!--" * 1_000, "<?xml" * 800, "<!doctype svg " * 290, "<!-- --> " * 450 + "<sv", "<?xml?>" + "<!-- -->" * 500],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_no_text_is_read_more_than_a_few_times(text: str) -> None:
+    began = time.process_time()
+    sniff(text.encode()[:4096], "text/html")
+    assert time.process_time() - began < 0.5
 
 
 EXCEL = "<html xmlns:x='urn:schemas-microsoft-com:office:excel'>"
