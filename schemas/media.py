@@ -12,7 +12,45 @@ _BINARY = frozenset(
         "application/rtf",
     }
 )
-_TEXTUAL = ("+json", "+xml")
+_TEXTUAL = ("+json", "+xml", "json", "jsonl", "jsonlines", "javascript", "php", "urlencoded")
+_OFFICE = (
+    "application/msword",
+    "application/excel",
+    "application/x-excel",
+    "application/x-msexcel",
+    "application/vnd.openxmlformats-officedocument.",
+    "application/vnd.oasis.opendocument.",
+    "application/vnd.ms-excel",
+    "application/vnd.ms-word",
+)
+
+_NAMES = mimetypes.MimeTypes()
+"""The table that comes with Python and what a chat sends besides: the machine's own table is not asked,
+because a slim image has none."""
+for _extension, _type in {
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ".odt": "application/vnd.oasis.opendocument.text",
+    ".ods": "application/vnd.oasis.opendocument.spreadsheet",
+    ".odp": "application/vnd.oasis.opendocument.presentation",
+    ".7z": "application/x-7z-compressed",
+    ".rar": "application/vnd.rar",
+    ".gz": "application/gzip",
+    ".rtf": "application/rtf",
+    ".heic": "image/heic",
+    ".heif": "image/heif",
+    ".avif": "image/avif",
+    ".webp": "image/webp",
+    ".amr": "audio/amr",
+    ".m4a": "audio/mp4",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".3gp": "video/3gpp",
+    ".mkv": "video/x-matroska",
+}.items():
+    _NAMES.add_type(_type, _extension)
 
 
 def plain_type(mime_type: str | None) -> str:
@@ -28,11 +66,22 @@ def is_sound(mime_type: str | None) -> bool:
 
 def is_binary(mime_type: str | None, filename: str | None = None) -> bool:
     """Whether no text can be meant: a page or a JSON body in its place is an error that came with 200. Without a type its name tells."""
-    plain = plain_type(mime_type)
-    if plain in ("", "application/octet-stream"):
-        plain = mimetypes.guess_type(filename or "", strict=False)[0] or ""
+    plain = _promised_type(mime_type, filename)
     if plain.endswith(_TEXTUAL):
         return False
     return plain in _BINARY or plain.startswith(
         ("image/", "audio/", "video/", "application/vnd.", "application/x-")
     )
+
+
+def is_office(mime_type: str | None, filename: str | None = None) -> bool:
+    """Whether a text or a table of an office program is meant, which such programs also write as a page."""
+    return _promised_type(mime_type, filename).startswith(_OFFICE)
+
+
+def _promised_type(mime_type: str | None, filename: str | None) -> str:
+    """Without a type that says anything, the name tells."""
+    plain = plain_type(mime_type)
+    if plain in ("", "application/octet-stream"):
+        return _NAMES.guess_type(filename or "", strict=False)[0] or ""
+    return plain

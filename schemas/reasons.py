@@ -37,12 +37,12 @@ AttachmentReason = Literal[
     "media_unavailable",  # the provider had none to give
     "media_gone",  # 410, or 404 for the whole of its grace
     "media_forbidden",  # 401, 403
-    "media_refused_address",  # the address is private or its scheme is not http(s)
+    "media_refused_address",  # the address is private, or http where only https may be asked, or names a user
     "media_not_found",
     "media_timeout",  # retried for MEDIA__RETRY_SECONDS
     "media_too_large",
     "media_empty",
-    "media_wrong_content",  # an HTML page or a JSON error where a file was announced
+    "media_wrong_content",  # an HTML page or a JSON error where a file was announced; a coding that is not read
     "media_link_expired",
     "image_undecodable",
     "image_too_large",  # more pixels than the cap

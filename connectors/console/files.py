@@ -76,8 +76,7 @@ def answer_stored(
 
 def answer_downloaded(file: Downloaded, mime: str, headers: Mapping[str, str]) -> Response:
     """The file, or the part of it that was asked for, and the file leaves the spool whatever becomes of the answer. Raises Problem 416."""
-    handle = file.path.open("rb")
-    file.discard()  # the open handle still reads it, and nothing has to clean up after a client that goes away
+    handle = file.file
 
     async def pieces(offset: int, length: int) -> AsyncIterator[bytes]:
         with handle:
@@ -91,10 +90,10 @@ def answer_downloaded(file: Downloaded, mime: str, headers: Mapping[str, str]) -
     try:
         answer = _answer(_File(file.bytes, mime, file.sha256), pieces, headers, head=False)
     except Problem:
-        handle.close()
+        file.discard()
         raise
     if not isinstance(answer, StreamingResponse):
-        handle.close()
+        file.discard()
     return answer
 
 

@@ -1,32 +1,38 @@
 """What a file is, by its first bytes: never by its name, and only as a hint by what was declared."""
 
-import codecs
+import io
 import re
-import struct
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
-import filetype
-
+from connectors.media.containers import iso_has_only_sound, matroska, ogg_has_film, still_brand
+from connectors.media.signatures import by_signature, is_adts, is_mpeg_audio
+from connectors.media.texts import plain_text, unmarked_text
 from schemas.media import is_binary, plain_type
 
-Family = Literal["image", "audio", "video", "document", "web_page", "unknown"]
+Family = Literal["image", "audio", "video", "document", "web_page", "office_page", "unknown"]
+"""web_page: what a server says where there is no file. office_page: a page that is a document of an
+office program, as banks and accounting systems export them."""
 
-_AUDIO_BRANDS = (b"M4A ", b"M4B ", b"F4A ")
-_IMAGE_BRANDS = {
-    b"heic": "heic",
-    b"heix": "heic",
-    b"heim": "heic",
-    b"heis": "heic",
-    b"hevc": "heic",
-    b"hevx": "heic",
-    b"mif1": "heic",
-    b"msf1": "heic",
-    b"avif": "avif",
-}
-_MARKUP = re.compile(rb"\s*(?:<!doctype html|<html|<head|<body|<script|<!--)", re.IGNORECASE)
-_SVG = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<svg", re.IGNORECASE | re.DOTALL)
+_AUDIO_BRANDS = frozenset({b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "})
+_PROLOG = r"(?:\s|<!--(?>.*?-->))*+"
+_XML = r"\s*+(?:<\?xml[^>]*+>)?" + _PROLOG
+"""Without a way back: a page of comments must not be tried in every grouping of them."""
+_PAGE = re.compile(
+    rf"{_XML}(?:<!doctype\s++html|<html[\s>])|{_PROLOG}<(?:head|body|script|iframe|style|title|meta"
+    r"|link|center|table|div|font|h1|br|p|b|a)[\s>/]|\s*+<!--",
+    re.IGNORECASE | re.DOTALL,
+)
+"""The beginnings of pages in the MIME Sniffing Standard, and some that error pages have."""
+_SVG = re.compile(
+    rf"{_XML}(?:<!doctype\s++svg[^>]*+>{_PROLOG})?<svg[\s>]", re.IGNORECASE | re.DOTALL
+)
+_OFFICE_NAMES = re.compile(
+    r"""urn:schemas-microsoft-com:office:(?:excel|word|office)|name=["']?ProgId""", re.IGNORECASE
+)
+_TABLE = re.compile(r"<table[\s>]", re.IGNORECASE)
+_ASKS = re.compile(r"<(?:form|input|button|script|iframe)[\s>/]", re.IGNORECASE)
+"""What a page has that wants something of a person, such as to log in."""
 _FAMILIES: dict[str, Family] = {"image": "image", "audio": "audio", "video": "video"}
 _OFFICE = {
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
@@ -53,124 +59,124 @@ class Sniffed:
     family: Family
 
 
-_FILMS = {
+_ISO_SOUND = {
     "video/mp4": Sniffed("audio/mp4", "m4a", "audio"),
     "video/quicktime": Sniffed("audio/mp4", "m4a", "audio"),
     "video/3gpp": Sniffed("audio/3gpp", "3gp", "audio"),
+    "video/3gpp2": Sniffed("audio/3gpp2", "3g2", "audio"),
 }
 """Containers that hold film or only sound, and what they are with only sound."""
-_LARGEST_INDEX_BYTES = 8_000_000
-_MOST_BOXES = 256
-_HANDLER = re.compile(rb"hdlr.{8}(soun|vide)", re.DOTALL)
+_WRITTEN = {
+    "%PDF-": Sniffed("application/pdf", "pdf", "document"),
+    "{\\rtf": Sniffed("application/rtf", "rtf", "document"),
+    "%!PS": Sniffed("application/postscript", "ps", "document"),
+}
+"""Formats that may be text from their beginning to their end."""
 UNKNOWN = Sniffed("application/octet-stream", "bin", "unknown")
 
 
-def sniff_file(path: Path, head: bytes, declared: str | None) -> Sniffed:
+def sniff_file(file: BinaryIO, head: bytes, declared: str | None) -> Sniffed:
     """The type of a whole file. A film without pictures, whatever it was declared as, is a voice note."""
-    found = sniff(head, declared)
-    return _FILMS[found.mime] if found.mime in _FILMS and _holds_only_sound(path) else found
-
-
-def _holds_only_sound(path: Path) -> bool:
-    """Whether the index of an ISO media file, which stands at its beginning or at its end, names sound and no picture."""
-    at = 0
-    with path.open("rb") as file:
-        for _ in range(_MOST_BOXES):
-            file.seek(at)
-            head = file.read(16)
-            if len(head) < 8:
-                return False
-            size, kind = struct.unpack(">I4s", head[:8])
-            if size == 1 and len(head) == 16:
-                (size,) = struct.unpack(">Q", head[8:])
-            if kind == b"moov":
-                handlers = set(_HANDLER.findall(file.read(_LARGEST_INDEX_BYTES)[: max(size, 0)]))
-                return size <= _LARGEST_INDEX_BYTES and handlers == {b"soun"}
-            if size < 8:
-                return False
-            at += size
-    return False
+    if not head:
+        return UNKNOWN
+    plain = plain_type(declared)
+    text = plain_text(head)
+    if text is not None:
+        return _written(text, plain)
+    found = _media(head, plain, file) or _by_library(head, plain)
+    if found is not None:
+        return found
+    text = unmarked_text(head, plain.startswith("text/"))
+    return _written(text, plain) if text is not None else UNKNOWN
 
 
 def sniff(head: bytes, declared: str | None) -> Sniffed:
     """The type of a file that begins with `head`. Holds for any bytes."""
-    plain = plain_type(declared)
-    if head.startswith(b"OggS"):
-        return (
-            Sniffed("video/ogg", "ogv", "video")
-            if b"theora" in head[:512]
-            else Sniffed("audio/ogg", "ogg", "audio")
-        )
-    if head[4:8] == b"ftyp":
-        return _by_brand(head, plain)
+    return sniff_file(io.BytesIO(head), head, declared)
+
+
+def _media(head: bytes, declared: str, file: BinaryIO) -> Sniffed | None:
+    """Sound and film, whose containers are looked into."""
+    if head.startswith(b"OggS\0"):
+        if ogg_has_film(head):
+            return Sniffed("video/ogg", "ogv", "video")
+        return Sniffed("audio/ogg", "ogg", "audio")
+    if head[4:8] == b"ftyp" and len(head) >= 12:
+        return _by_brand(head, declared, file)
     if head.startswith((b"#!AMR-WB\n", b"#!AMR\n")):
         return Sniffed("audio/amr", "amr", "audio")
-    if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
+    if head.startswith((b"RIFF", b"RF64")) and head[8:12] == b"WAVE":
         return Sniffed("audio/wav", "wav", "audio")
-    if head.startswith(b"ID3") or (
-        len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 in (0xE2, 0xE4, 0xE6)
-    ):
-        return Sniffed("audio/mpeg", "mp3", "audio")
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
-        return Sniffed("audio/aac", "aac", "audio")
     if head.startswith(b"\x1aE\xdf\xa3"):
-        return (
-            Sniffed("audio/webm", "weba", "audio")
-            if plain.startswith("audio/")
-            else Sniffed("video/webm", "webm", "video")
-        )
+        return _matroska(declared, file)
     if head.startswith(b"fLaC"):
         return Sniffed("audio/flac", "flac", "audio")
-    if _MARKUP.match(head):
-        return Sniffed("text/html", "txt", "web_page")
-    if _SVG.match(head):
-        return Sniffed("image/svg+xml", "bin", "document")
-    return _by_library(head, plain)
+    if is_mpeg_audio(head):
+        return Sniffed("audio/mpeg", "mp3", "audio")
+    if is_adts(head):
+        return Sniffed("audio/aac", "aac", "audio")
+    return None
 
 
-def _by_brand(head: bytes, declared: str) -> Sniffed:
-    """ISO media: the brand tells pictures and sound from film; a voice note in an mp4 container says audio in its declaration."""
+def _by_brand(head: bytes, declared: str, file: BinaryIO) -> Sniffed:
+    """ISO media: the brands tell pictures and sound from film; a voice note in an mp4 container says audio in its declaration."""
+    still = still_brand(head)
+    if still is not None:
+        return Sniffed(f"image/{still}", still, "image")
     brand = head[8:12]
-    if brand in _IMAGE_BRANDS:
-        kind = _IMAGE_BRANDS[brand]
-        return Sniffed(f"image/{kind}", kind, "image")
     if brand in _AUDIO_BRANDS or declared.startswith("audio/"):
         return Sniffed("audio/mp4", "m4a", "audio")
-    if brand.startswith(b"3gp"):
-        return Sniffed("video/3gpp", "3gp", "video")
+    if brand.startswith(b"3g2"):
+        film = Sniffed("video/3gpp2", "3g2", "video")
+    elif brand.startswith(b"3gp"):
+        film = Sniffed("video/3gpp", "3gp", "video")
+    elif brand == b"qt  ":
+        film = Sniffed("video/quicktime", "mov", "video")
+    else:
+        film = Sniffed("video/mp4", "mp4", "video")
+    return _ISO_SOUND[film.mime] if iso_has_only_sound(file) else film
+
+
+def _matroska(declared: str, file: BinaryIO) -> Sniffed:
+    found = matroska(file)
+    is_sound = found.has_only_sound or declared.startswith("audio/")
+    if found.doctype == "matroska":
+        return (
+            Sniffed("audio/x-matroska", "mka", "audio")
+            if is_sound
+            else Sniffed("video/x-matroska", "mkv", "video")
+        )
     return (
-        Sniffed("video/quicktime", "mov", "video")
-        if brand == b"qt  "
-        else Sniffed("video/mp4", "mp4", "video")
+        Sniffed("audio/webm", "weba", "audio")
+        if is_sound
+        else Sniffed("video/webm", "webm", "video")
     )
 
 
-def _by_library(head: bytes, declared: str) -> Sniffed:
-    guess = filetype.guess(head)
-    if guess is not None:
-        mime, extension = str(guess.mime), str(guess.extension)
-        if mime == "application/zip" and declared in _OFFICE:
-            return Sniffed(declared, _OFFICE[declared], "document")
-        return Sniffed(
-            mime,
-            _EXTENSIONS.get(mime, extension),
-            _FAMILIES.get(mime.partition("/")[0], "document"),
-        )
-    stripped = head.lstrip()
-    if stripped[:1] in (b"{", b"[") and is_binary(declared):
-        return Sniffed(
-            "application/json", "txt", "web_page"
-        )  # an error body where a file was announced
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
-    except UnicodeDecodeError:
-        return UNKNOWN
-    return (
-        Sniffed(
-            declared if declared in _PLAIN else "text/plain",
-            _PLAIN.get(declared, "txt"),
-            "document",
-        )
-        if head
-        else UNKNOWN
-    )
+def _by_library(head: bytes, declared: str) -> Sniffed | None:
+    found = by_signature(head)
+    if found is None:
+        return None
+    mime, extension = found
+    if mime == "application/zip" and declared in _OFFICE:
+        return Sniffed(declared, _OFFICE[declared], "document")
+    family = _FAMILIES.get(mime.partition("/")[0], "document")
+    return Sniffed(mime, _EXTENSIONS.get(mime, extension), family)
+
+
+def _written(text: str, declared: str) -> Sniffed:
+    """What a text is: a format that is written as text, a page, or words."""
+    text = text.lstrip("\ufeff")  # a mark may be there twice
+    for beginning, written in _WRITTEN.items():
+        if text.startswith(beginning):
+            return written
+    if _SVG.match(text):
+        return Sniffed("image/svg+xml", "bin", "document")
+    if _PAGE.match(text):
+        is_office = _OFFICE_NAMES.search(text) or (_TABLE.search(text) and not _ASKS.search(text))
+        return Sniffed("text/html", "txt", "office_page" if is_office else "web_page")
+    if text.lstrip()[:1] in ("{", "[") and is_binary(declared):
+        # an error body where a file was announced
+        return Sniffed("application/json", "txt", "web_page")
+    mime = declared if declared in _PLAIN else "text/plain"
+    return Sniffed(mime, _PLAIN[mime], "document")

@@ -25,6 +25,9 @@ _DEEPEST = 60
 _LARGEST_ID = 10**30
 _NAME_CHARS = 256
 _URL_CHARS = 8_192
+_ADDRESS = re.compile(r"https?:[/\\]{2}", re.IGNORECASE)
+_AROUND_ADDRESSES = "".join(map(chr, range(0x21)))
+"""What browsers leave out before and after an address."""
 _PHONE = re.compile(r"[0-9+()\s./\u2010-\u2015\u2060\u200e\u202a\u202c-]*")
 _NOT_DIGITS = re.compile(r"[^0-9]")
 
@@ -129,13 +132,12 @@ def name_of(document: Document, name: str) -> str | None:
 
 
 def link(document: Document, name: str) -> str | None:
-    """A web address of a sane length, or None."""
-    value = text(document, name)
-    return (
-        value
-        if value and len(value) <= _URL_CHARS and value.lower().startswith(("http://", "https://"))
-        else None
-    )
+    """A web address of a sane length, or None.
+
+    It stays as it was written, for it is shown; whoever asks for it reads it with web_address.
+    """
+    value = (text(document, name) or "").strip(_AROUND_ADDRESSES)
+    return value if len(value) <= _URL_CHARS and _ADDRESS.match(value) else None
 
 
 def who(document: Document, name: str) -> str | None:

@@ -4,11 +4,12 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from schemas.keys import TenantId
 from schemas.origins import DIRECT
 from schemas.tenants import Endpoint
+from schemas.web_address import NotAnAddress, web_address
 
 YCLOUD_KEYED_SECONDS = 30 * 86_400.0
 YCLOUD_UNKEYED_SECONDS = 600.0
@@ -74,14 +75,9 @@ class Way:
     lifetime_seconds: float | None = None
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port. Raises ValueError for a text that is not an address."""
-    split = urlsplit(url)
-    return (
-        split.scheme,
-        (split.hostname or "").lower(),
-        split.port or {"https": 443, "http": 80}.get(split.scheme),
-    )
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port. Raises NotAnAddress."""
+    return web_address(url).origin
 
 
 def ways_to(
@@ -98,27 +94,35 @@ def ways_to(
     A Chatwoot server has a host of the tenant's own and hands on links of others, and what comes by
     `POST /chat` may come from anywhere: neither has a list of hosts.
     """
-    if authority.provider == "ycloud":
-        return _ycloud(url, media_id, authority.api_key, ycloud_api_base, exempt)
     try:
-        host = origin(url)[1]
-    except ValueError:
+        # in its canonical form, so that what is decided here is decided about what will be asked for
+        asked = web_address(url).href if url else ""
+    except NotAnAddress:
         return ()
+    if authority.provider == "ycloud":
+        found, is_media_link = _media_link(url, ycloud_api_base)
+        key = authority.api_key
+        durable = _durable(media_id or found, key, ycloud_api_base)
+        if not asked:
+            return durable
+        return _ycloud(asked, key, is_media_link, durable, ycloud_api_base, exempt)
+    url = asked
+    if not url:
+        return ()
+    host = origin(url)[1]
     return (Way(url, lifetime_seconds=META_CDN_SECONDS if host.endswith(_META_CDN) else None),)
 
 
 def _ycloud(
-    url: str, media_id: str | None, api_key: str | None, api_base: str, exempt: Set[tuple[str, int]]
+    url: str,
+    api_key: str | None,
+    is_media_link: bool,
+    durable: tuple[Way, ...],
+    api_base: str,
+    exempt: Set[tuple[str, int]],
 ) -> tuple[Way, ...]:
     base = origin(api_base)
-    try:
-        here = origin(url)
-    except ValueError:
-        return ()
-    found, is_media_link = _media_link(url, api_base)
-    durable = _durable(media_id or found, api_key, api_base)
-    if not url:
-        return durable
+    here = origin(url)
     if here == base:
         if api_key is None:
             return (Way(url, lifetime_seconds=YCLOUD_UNKEYED_SECONDS),)
@@ -136,15 +140,14 @@ def _ycloud(
 def _media_link(url: str, api_base: str) -> tuple[str | None, bool]:
     """The file's id in a link to the media path, and whether the link may be given the key.
 
-    The text itself is matched, not what a parser makes of it: dot segments, encoded slashes, user
-    names, control characters and parameters that no media link has must not reach the API in the
-    tenant's name.
+    The text is matched as the sender wrote it: dot segments, encoded slashes, user names, control
+    characters and parameters that no media link has must not reach the API in the tenant's name.
     """
     address = _ADDRESS.fullmatch(url)
     if address is None or origin(url) != origin(api_base):
         return None, False
     path, query = address.groups(default="")
-    prefix = urlsplit(api_base).path.rstrip("/") + _DOWNLOADS
+    prefix = web_address(api_base).path.rstrip("/") + _DOWNLOADS
     media_id = path.removeprefix(prefix).removesuffix("/")
     if not path.startswith(prefix) or not _MEDIA_ID.fullmatch(media_id):
         return None, False

@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
@@ -80,12 +79,20 @@ class ObjectStore:
 
         await self._call(ensure)
 
-    async def put_file(self, key: str, path: Path, mime: str) -> None:
-        await self._call(
-            lambda: self._client.fput_object(
-                bucket_name=self._bucket, object_name=key, file_path=str(path), content_type=mime
+    async def put_file(self, key: str, file: BinaryIO, size: int, mime: str) -> None:
+        """Puts the first `size` bytes of an open file, which stays open; where it stands does not matter."""
+
+        def put() -> None:
+            file.seek(0)
+            self._client.put_object(
+                bucket_name=self._bucket,
+                object_name=key,
+                data=file,
+                length=size,
+                content_type=mime,
             )
-        )
+
+        await self._call(put)
 
     async def put_bytes(self, key: str, data: bytes, mime: str) -> None:
         await self._call(

@@ -1,14 +1,13 @@
 """The store_media stage as a Faust app: downloads, the spool and the object store."""
 
 import asyncio
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Hashable, Sequence
 
 import structlog
 
 from connectors.media.addresses import allowed_hosts
-from connectors.media.download import Downloaded, Downloader, NotThere, Refused, sweep_spool
+from connectors.media.download import Downloaded, Downloader, NotThere, Refused
+from connectors.media.held import HeldFiles
 from connectors.media.sniff import Sniffed, sniff_file
 from connectors.providers.downloads import ForeignHost, Way, authority, ways_to
 from schemas import metrics
@@ -31,7 +30,6 @@ from streams.stages import store_media as stage
 from streams.stages.store_media import FileGone, FileNotThere, store_media
 
 log = structlog.get_logger()
-SPOOL_STALE_SECONDS = 3_600.0
 
 
 class MediaWorld:
@@ -43,11 +41,9 @@ class MediaWorld:
         self._settings = settings
         self._prefix = names.object_prefix
         self._store = ObjectStore(settings.objects)
-        self._spool = Path(tempfile.gettempdir()) / f"sensorium-spool-{names.prefix or 'main'}"
+        self._held = HeldFiles()
         self._exempt = allowed_hosts(settings.media.allowed_private_hosts)
-        self._downloader = Downloader(
-            allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=self._spool
-        )
+        self._downloader = Downloader(allowed_private_hosts=settings.media.allowed_private_hosts)
 
     async def open(self) -> None:
         await self.directory.start()
@@ -56,7 +52,6 @@ class MediaWorld:
         self._objects = MediaObjects(self._pool)
         await self._downloader.__aenter__()
         await self._have_bucket()
-        await asyncio.to_thread(sweep_spool, self._spool, SPOOL_STALE_SECONDS)
 
     async def _have_bucket(self) -> None:
         while True:
@@ -67,6 +62,7 @@ class MediaWorld:
                 await asyncio.sleep(trouble.retry_after)
 
     async def close(self) -> None:
+        self._held.close()
         await self._downloader.__aexit__(None, None, None)
         await self.directory.stop()
         self._pool.terminate()
@@ -83,6 +79,13 @@ class MediaWorld:
             )
         except ForeignHost:
             raise FileGone("media_refused_address") from None
+
+    def held(self, job: MediaJob) -> Downloaded | None:
+        return self._held.take(_place(job))
+
+    def hold(self, job: MediaJob, fetched: stage.Fetched) -> None:
+        assert isinstance(fetched, Downloaded)  # the stage hands back what it was given
+        self._held.hold(_place(job), job.tenant_id, fetched)
 
     async def stored_before(self, job: MediaJob) -> Downloaded | None:
         found = await self._objects.find(job.tenant_id, job.message_key, job.index, job.url)
@@ -111,7 +114,10 @@ class MediaWorld:
             raise FileGone(refused.reason, try_next_way=refused.status in (401, 403)) from None
 
     async def sniff(self, fetched: stage.Fetched, announced: str | None) -> Sniffed:
-        return await asyncio.to_thread(sniff_file, fetched.path, fetched.head, announced)
+        try:
+            return await asyncio.to_thread(sniff_file, fetched.file, fetched.head, announced)
+        except OSError as error:  # the spool cannot be read: that says nothing about the file
+            raise Unavailable("disk", 5.0, detail=type(error).__name__) from error
 
     async def keep(self, job: MediaJob, fetched: stage.Fetched, kept: stage.Kept) -> str:
         if job.declared_sha256 is not None and job.declared_sha256 != fetched.sha256:
@@ -128,7 +134,7 @@ class MediaWorld:
             self._prefix, job.tenant_id, job.message_key, job.index, fetched.sha256, kept.extension
         )
         try:
-            await self._store.put_file(key, fetched.path, kept.mime)
+            await self._store.put_file(key, fetched.file, fetched.bytes, kept.mime)
         except ObjectStoreMisconfigured as wrong:
             raise waiting_for_a_person(wrong) from wrong
         metrics.MEDIA_BYTES.labels(job.type).inc(fetched.bytes)
@@ -136,6 +142,11 @@ class MediaWorld:
 
     def public_path(self, object_key: str) -> str:
         return public_path(self._prefix, object_key)
+
+
+def _place(job: MediaJob) -> Hashable:
+    """What a file is held under: the same for every try of a job and for nothing else."""
+    return job.tenant_id, job.message_key, job.index, job.generation, job.url
 
 
 def create_app(settings: Settings) -> LaneApp:

@@ -1,8 +1,5 @@
 """The role `console`."""
 
-import tempfile
-from pathlib import Path
-
 from connectors.console.app import Parts, create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
@@ -21,6 +18,7 @@ from streams.roles.http import serve_until_told
 from streams.roles.port_claims import installation_of
 
 DRAIN_SECONDS = 10.0
+FETCHES_PER_TENANT = 8
 
 
 async def run(settings: Settings) -> None:
@@ -30,14 +28,14 @@ async def run(settings: Settings) -> None:
     changes = Changes(settings.postgres, names)
     pool = await create_pool(settings.postgres, names, "console")
     store = ObjectStore(settings.objects)
-    spool = Path(tempfile.gettempdir()) / f"sensorium-proxy-{names.prefix or 'main'}"
     async with Downloader(
-        allowed_private_hosts=settings.media.allowed_private_hosts, spool_dir=spool
+        allowed_private_hosts=settings.media.allowed_private_hosts,
+        most_per_owner=FETCHES_PER_TENANT,
     ) as downloader:
 
         async def fetch(tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
             found = original_ways(directory, settings, tenant_id, announced, url)
-            return await _first(downloader, found, settings)
+            return await _first(downloader, found, settings, tenant_id)
 
         app = create_console(
             Parts(
@@ -83,7 +81,9 @@ def original_ways(
         raise Refused("media_refused_address") from None
 
 
-async def _first(downloader: Downloader, found: tuple[Way, ...], settings: Settings) -> Downloaded:
+async def _first(
+    downloader: Downloader, found: tuple[Way, ...], settings: Settings, tenant_id: TenantId
+) -> Downloaded:
     """The first way that gives the file; what the last one said, when none does."""
     said: Exception = Refused("media_refused_address")
     for way in found:
@@ -93,6 +93,7 @@ async def _first(downloader: Downloader, found: tuple[Way, ...], settings: Setti
                 headers=way.headers,
                 max_bytes=settings.media.max_bytes,
                 deadline_seconds=settings.media.download_seconds,
+                owner=tenant_id,
             )
         except (NotThere, Refused) as error:
             said = error

@@ -4,12 +4,11 @@ import builtins
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import structlog
 
-from schemas.media import is_binary, plain_type
+from schemas.media import is_binary, is_office, plain_type
 from schemas.outcomes import Forward, Output, Unavailable
 from schemas.reasons import AttachmentReason
 from schemas.records import (
@@ -48,7 +47,7 @@ class Fetched(Protocol):
     """A file in the spool. Whoever asked for it discards it."""
 
     @property
-    def path(self) -> Path: ...
+    def file(self) -> BinaryIO: ...
     @property
     def bytes(self) -> int: ...
     @property
@@ -61,7 +60,11 @@ class Fetched(Protocol):
 
 
 class Kept(Protocol):
-    """What the content is, not what its name says. `family` web_page: an error page where a file was announced."""
+    """What the content is, not what its name says.
+
+    `family` web_page is an error page where a file was announced; office_page is a page that an office
+    program opens as its document.
+    """
 
     @property
     def mime(self) -> str: ...
@@ -102,6 +105,14 @@ class MediaPorts(Protocol):
         """The requests to try, in order. Raises FileGone where none may be made."""
         ...
 
+    def held(self, job: MediaJob) -> Fetched | None:
+        """The file of this job, if an earlier try fetched it and handed it to `hold`."""
+        ...
+
+    def hold(self, job: MediaJob, fetched: Fetched) -> None:
+        """Takes over a file that could not be kept, for the next try. May discard it instead."""
+        ...
+
     async def stored_before(self, job: MediaJob) -> Fetched | None:
         """The file of this attachment, if an earlier generation stored it and the store has it still. Must not give another tenant's."""
         ...
@@ -135,8 +146,10 @@ async def store_media(
     """
     try:
         age_seconds = max(waited_seconds, (now - job.received_at).total_seconds())
-        found = await _from_the_store(job, ports) or await _downloaded(
-            job, ports, limits, tenant, waited_seconds, age_seconds
+        found = (
+            await _seen(job, ports, ports.held(job))
+            or await _from_the_store(job, ports)
+            or await _downloaded(job, ports, limits, tenant, waited_seconds, age_seconds)
         )
     except FileGone as gone:
         log.info(
@@ -148,10 +161,7 @@ async def store_media(
         )
         return _forward(job, _enrichment(job, source, now, kind="failed", reason=gone.reason))
     fetched, kept = found
-    try:
-        object_key = await ports.keep(job, fetched, kept)
-    finally:
-        fetched.discard()
+    object_key = await _kept(job, ports, fetched, kept)
     following, reason = _next(job, kept, tenant)
     log.info(
         "media_stored",
@@ -178,9 +188,29 @@ async def store_media(
     return _forward(job, stored)
 
 
+async def _kept(job: MediaJob, ports: MediaPorts, fetched: Fetched, kept: Kept) -> str:
+    """The object key. While the store is away the file is held: its link may not live that long."""
+    try:
+        object_key = await ports.keep(job, fetched, kept)
+    except Unavailable:
+        ports.hold(job, fetched)
+        raise
+    except BaseException:
+        fetched.discard()
+        raise
+    fetched.discard()
+    return object_key
+
+
 async def _from_the_store(job: MediaJob, ports: MediaPorts) -> tuple[Fetched, Kept] | None:
-    """A replay first looks there: links expire, and what is stored never changes. What it is, is looked at anew."""
-    before = await ports.stored_before(job) if job.generation else None
+    """A replay first looks there: links expire, and what is stored never changes."""
+    return await _seen(job, ports, await ports.stored_before(job) if job.generation else None)
+
+
+async def _seen(
+    job: MediaJob, ports: MediaPorts, before: Fetched | None
+) -> tuple[Fetched, Kept] | None:
+    """A file of an earlier try or generation; what it is, is looked at again."""
     kept = await _accepted(job, ports, before) if before is not None else None
     return (before, kept) if before is not None and kept is not None else None
 
@@ -201,13 +231,16 @@ async def _downloaded(
 
 
 async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> Kept | None:
-    """What the file is; None, and it is discarded, for an error body."""
+    """What the file is; None, and it is discarded, for an error body.
+
+    Bytes of the digest that was announced are what the sender sent, whatever they look like.
+    """
     try:
         kept = await ports.sniff(fetched, _announced(job))
     except BaseException:
         fetched.discard()
         raise
-    if _is_error_body(job, kept):
+    if job.declared_sha256 != fetched.sha256 and _is_error_body(job, kept):
         fetched.discard()
         return None
     return kept
@@ -224,9 +257,16 @@ def _announced(job: MediaJob) -> str | None:
 
 
 def _is_error_body(job: MediaJob, kept: Kept) -> bool:
-    """A page, a JSON body or a line of text where a file was announced: servers say "expired" and "log in" with 200."""
-    if kept.family == "web_page":
-        return job.type != "document" or is_binary(job.mime_type, job.filename)
+    """A page, a JSON body or a line of text where a file was announced.
+
+    Servers say "expired" and "log in" with 200. Banks and accounting systems send tables as pages.
+    """
+    is_page = kept.family in ("web_page", "office_page")
+    if is_page and job.type == "document":
+        is_export = kept.family == "office_page" and is_office(job.mime_type, job.filename)
+        return is_binary(job.mime_type, job.filename) and not is_export
+    if is_page:
+        return True
     return job.type in _NEVER_TEXT and kept.mime.startswith("text/")
 
 

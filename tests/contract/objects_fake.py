@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import BinaryIO
 
 from storage.objects.store import CHUNK_BYTES, ObjectMissing, ObjectTooLarge, Stored
 
@@ -17,8 +17,9 @@ class ObjectsFake:
     async def ensure_bucket(self) -> None:
         return None
 
-    async def put_file(self, key: str, path: Path, mime: str) -> None:
-        await self.put_bytes(key, path.read_bytes(), mime)
+    async def put_file(self, key: str, file: BinaryIO, size: int, mime: str) -> None:
+        file.seek(0)
+        await self.put_bytes(key, file.read(size), mime)
 
     async def put_bytes(self, key: str, data: bytes, mime: str) -> None:
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,10 +1,10 @@
 """A console in this process, over a schema and objects of its own on the real servers."""
 
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -185,11 +185,9 @@ async def running(
             await store.close()
 
 
-def spooled(folder: Path, data: bytes, content_type: str = "") -> Downloaded:
+def spooled(data: bytes, content_type: str = "") -> Downloaded:
     """What a download leaves."""
-    path = folder / "spooled"
-    path.write_bytes(data)
-    return Downloaded(path, len(data), "ab" * 32, content_type, data[:4096])
+    return Downloaded(io.BytesIO(data), len(data), "ab" * 32, content_type, data[:4096])
 
 
 def problem(answer: httpx.Response, status: int) -> dict[str, Any]:

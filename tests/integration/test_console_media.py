@@ -1,6 +1,5 @@
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -232,10 +231,11 @@ async def test_the_proxy_serves_from_the_store_what_is_there(console: Console) -
 
 
 async def test_the_proxy_fetches_what_is_not_stored_as_the_pipeline_does(
-    console: Console, tmp_path: Path
+    console: Console,
 ) -> None:
     await console.write(row("1", PENDING, endpoint_id="ep-1"))
-    console.fetch = provider = Provider(spooled(tmp_path, b"\xff\xd8\xff" + DATA, "image/jpeg"))
+    file = spooled(b"\xff\xd8\xff" + DATA, "image/jpeg")
+    console.fetch = provider = Provider(file)
     answer = await console.get(proxied(URL))
     assert (answer.status_code, answer.content) == (200, b"\xff\xd8\xff" + DATA)
     assert provider.asked == [("acme", Announced("ycloud", "ep-1"), URL)]
@@ -243,7 +243,7 @@ async def test_the_proxy_fetches_what_is_not_stored_as_the_pipeline_does(
         "image/jpeg",
         "inline",
     )
-    assert list(tmp_path.iterdir()) == []
+    assert file.file.closed
 
 
 EVENT = {"event_type": "whatsapp.inbound_message.received"}
@@ -273,10 +273,10 @@ EVENT = {"event_type": "whatsapp.inbound_message.received"}
     ],
 )  # fmt: skip
 async def test_the_proxy_asks_in_the_name_of_who_received_the_message(
-    console: Console, tmp_path: Path, rows: list[EnrichedMessage], origin: str
+    console: Console, rows: list[EnrichedMessage], origin: str
 ) -> None:
     await console.write(*rows)
-    console.fetch = provider = Provider(spooled(tmp_path, b"x"))
+    console.fetch = provider = Provider(spooled(b"x"))
     assert (await console.get(proxied(URL))).status_code == 200
     assert provider.asked == [("acme", Announced("ycloud", origin), URL)]
 
@@ -292,22 +292,23 @@ async def test_the_proxy_asks_in_the_name_of_who_received_the_message(
     ],
 )
 async def test_a_fetched_file_is_cut_as_a_stored_one_and_leaves_nothing_in_the_spool(
-    console: Console, tmp_path: Path, headers: dict[str, str], status: int, content: bytes | None
+    console: Console, headers: dict[str, str], status: int, content: bytes | None
 ) -> None:
     await console.write(row("1", PENDING))
-    console.fetch = Provider(spooled(tmp_path, b"%PDF-1.7 end"))
+    file = spooled(b"%PDF-1.7 end")
+    console.fetch = Provider(file)
     answer = await console.get(proxied(URL), **headers)
     assert answer.status_code == status
     if content is None:
         problem(answer, status)
     else:
         assert (answer.content, answer.headers["content-disposition"]) == (content, "attachment")
-    assert list(tmp_path.iterdir()) == []
+    assert file.file.closed
 
 
-async def test_the_proxy_shows_no_page_of_a_provider(console: Console, tmp_path: Path) -> None:
+async def test_the_proxy_shows_no_page_of_a_provider(console: Console) -> None:
     await console.write(row("1", PENDING))
-    console.fetch = Provider(spooled(tmp_path, b"<html><script>alert(1)</script>", "text/html"))
+    console.fetch = Provider(spooled(b"<html><script>alert(1)</script>", "text/html"))
     headers = (await console.get(proxied(URL))).headers
     assert (headers["content-disposition"], headers["x-content-type-options"]) == (
         "attachment",
@@ -360,12 +361,12 @@ async def test_an_address_of_another_tenants_attachment_is_fetched_for_nobody(
 
 
 async def test_a_stored_file_that_was_removed_is_fetched_again(
-    console: Console, tmp_path: Path
+    console: Console,
 ) -> None:
     stored = await console.keep(DATA, "image/jpeg", "jpg")
     await console.write(row("1", stored))
     await console.parts.store.delete(stored.object_key or "")
-    console.fetch = Provider(spooled(tmp_path, b"again"))
+    console.fetch = Provider(spooled(b"again"))
     assert (await console.get(proxied(stored.original_url or ""))).content == b"again"
 
 

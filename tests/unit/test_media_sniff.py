@@ -1,3 +1,4 @@
+import io
 import struct
 from pathlib import Path
 
@@ -40,7 +41,6 @@ def test_a_real_file_is_what_its_bytes_say_whatever_was_declared(
 @pytest.mark.parametrize(
     ("head", "declared", "expected"),
     [
-        (b"OggS" + bytes(30) + b"\x80theora", None, Sniffed("video/ogg", "ogv", "video")),
         (
             b"OggS" + bytes(30) + b"OpusHead",
             "application/ogg",
@@ -55,9 +55,6 @@ def test_a_real_file_is_what_its_bytes_say_whatever_was_declared(
         (box(b"M4B "), None, Sniffed("audio/mp4", "m4a", "audio")),
         (b"#!AMR-WB\n\x00", None, Sniffed("audio/amr", "amr", "audio")),
         (b"RIFF\x00\x00\x00\x00WAVEfmt ", None, Sniffed("audio/wav", "wav", "audio")),
-        (b"ID3\x04\x00", None, Sniffed("audio/mpeg", "mp3", "audio")),
-        (b"\xff\xfb\x90\x00", None, Sniffed("audio/mpeg", "mp3", "audio")),
-        (b"\xff\xf1\x50\x80", None, Sniffed("audio/aac", "aac", "audio")),
         (b"\x1aE\xdf\xa3webm", "audio/webm", Sniffed("audio/webm", "weba", "audio")),
         (b"\x1aE\xdf\xa3webm", "video/webm", Sniffed("video/webm", "webm", "video")),
         (b"fLaC\x00", None, Sniffed("audio/flac", "flac", "audio")),
@@ -156,17 +153,15 @@ MP4, M4A = Sniffed("video/mp4", "mp4", "video"), Sniffed("audio/mp4", "m4a", "au
         (film(b"isom") + b"\0\0", MP4),
     ],
 )
-def test_a_film_without_pictures_is_sound(
-    content: bytes, expected: Sniffed, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_bytes(content)
-    assert sniff_file(tmp_path / "file", content[:4096], "application/octet-stream") == expected
+def test_a_film_without_pictures_is_sound(content: bytes, expected: Sniffed) -> None:
+    assert sniff_file(io.BytesIO(content), content[:4096], "application/octet-stream") == expected
 
 
 @pytest.mark.parametrize("name", ["cat.jpg", "astronaut.heic", "voice-es.amr", "voice-memo-en.m4a"])
 def test_of_a_whole_file_the_same_is_said(name: str) -> None:
     head = (MEDIA / name).read_bytes()[:4096]
-    assert sniff_file(MEDIA / name, head, None) == sniff(head, None)
+    with (MEDIA / name).open("rb") as file:
+        assert sniff_file(file, head, None) == sniff(head, None)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -22,7 +22,7 @@ AWAY = Unavailable("media", retry_after=3.0, detail="503")
 
 @dataclass
 class File:
-    path: Path = Path("spool")
+    file: Any = None
     sha256: str = "ab" * 32
     content_type: str = "image/jpeg"
     head: bytes = b"head"
@@ -61,6 +61,7 @@ class World:
         self.content = content
         self.lifetimes = [*lifetimes, *[None] * (len(gives) - len(lifetimes))]
         self.full_disk = full_disk
+        self.holding: File | None = None
         self.asked: list[tuple[int, int]] = []
         self.kept: list[str] = []
         self.announced: str | None = "nothing yet"
@@ -72,6 +73,13 @@ class World:
             OneWay(str(number), lifetime_seconds=lifetime)
             for number, lifetime in enumerate(self.lifetimes)
         ]
+
+    def held(self, job: MediaJob) -> File | None:
+        held, self.holding = self.holding, None
+        return held
+
+    def hold(self, job: MediaJob, fetched: Any) -> None:
+        self.holding = fetched
 
     async def stored_before(self, job: MediaJob) -> File | None:
         self.looked_up += 1
@@ -320,11 +328,28 @@ async def test_trouble_of_our_own_waits_as_long_as_it_takes(what: str) -> None:
         await stored(World(Unavailable(what), File()), waited=1e9)
 
 
-async def test_a_file_that_could_not_be_kept_is_discarded_and_asked_for_again() -> None:
+async def test_a_file_that_could_not_be_kept_is_held_for_the_next_try_and_not_asked_for_again() -> (
+    None
+):
     file = File()
-    with pytest.raises(Unavailable, match="objects"):
-        await stored(World(file, full_disk=True), waited=1e9)
-    assert file.discarded == 1
+    world = World(file, full_disk=True)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="objects"):
+            await stored(world, waited=1e9)
+    assert (len(world.asked), world.holding, file.discarded) == (1, file, 0)
+    world.full_disk = False
+    world.gives = (FileGone("media_forbidden"),)
+    assert said(await stored(world, waited=1e9)).kind == "stored"
+    assert (len(world.asked), world.holding, file.discarded) == (1, None, 1)
+
+
+async def test_a_file_that_is_lost_with_its_lane_is_discarded_and_not_held() -> None:
+    file = File()
+    world = World(file)
+    world.keep = AsyncMock(side_effect=asyncio.CancelledError)  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        await stored(world)
+    assert (world.holding, file.discarded) == (None, 1)
 
 
 PAGE = Content("text/html", "html", "web_page")
@@ -371,6 +396,56 @@ async def test_a_page_where_a_document_of_another_kind_was_announced_is_an_error
     assert (said(outcome).kind, said(outcome).reason) == (
         ("stored", None) if is_kept else ("failed", "media_wrong_content")
     )
+
+
+EXPORT = Content("text/html", "txt", "office_page")
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_kept"),
+    [
+        ({"type": "document", "mime_type": "application/vnd.ms-excel"}, True),
+        ({"type": "document", "mime_type": "application/msword"}, True),
+        ({"type": "document", "filename": "estado.xlsx"}, True),
+        (
+            {
+                "type": "document",
+                "mime_type": "application/octet-stream",
+                "filename": "estado.xls",
+            },
+            True,
+        ),
+        ({"type": "document"}, True),
+        ({"type": "document", "mime_type": "application/pdf"}, False),
+        ({"type": "image", "mime_type": "application/vnd.ms-excel"}, False),
+        ({"type": "audio"}, False),
+    ],
+)
+async def test_a_page_with_a_table_is_kept_where_an_office_document_was_announced(
+    fields: dict[str, Any], is_kept: bool
+) -> None:
+    outcome = await stored(World(File(), content=EXPORT), media_job(**fields))
+    assert (said(outcome).kind, said(outcome).reason) == (
+        ("stored", None) if is_kept else ("failed", "media_wrong_content")
+    )
+
+
+JSON = Content("application/json", "txt", "web_page")
+
+
+@pytest.mark.parametrize("content", [PAGE, EXPORT, JSON, Content("text/plain", "txt", "document")])
+@pytest.mark.parametrize("type", ["document", "image", "audio", "other"])
+async def test_bytes_of_the_announced_digest_are_kept_whatever_they_look_like(
+    content: Content, type: str
+) -> None:
+    fields = {"type": type, "mime_type": "application/vnd.ms-excel"}
+    right = media_job(declared_sha256=File().sha256, **fields)
+    assert said(await stored(World(File(), content=content), right)).kind == "stored"
+    if type != "document":
+        wrong = media_job(declared_sha256="cd" * 32, **fields)
+        assert said(await stored(World(File(), content=content), wrong)).reason == (
+            "media_wrong_content" if type != "other" or content.family != "document" else None
+        )
 
 
 @pytest.mark.parametrize(

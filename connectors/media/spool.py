@@ -1,0 +1,172 @@
+"""Files on their way from a stranger to the object store.
+
+A spooled file has no name. Nothing can open it but through the descriptor that is handed on, so nobody
+can exchange it between two steps, and the system removes it even if the process is killed.
+Reading, decoding, hashing and writing happen in threads of this module's own.
+"""
+
+import asyncio
+import builtins
+import errno
+import hashlib
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, TypeVar, cast
+
+from connectors.media.codings import Coding, CutShort, Identity, UnknownCoding
+from connectors.media.refusals import Refused
+from schemas.outcomes import Unavailable
+
+T = TypeVar("T")
+HEAD_BYTES = 4_096
+WRITE_BYTES = 256 * 1024
+DISK_RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A file in the spool; `head` holds its first bytes. Whoever asked for it discards it.
+
+    `file` is open for reading and stands anywhere: a reader seeks first.
+    """
+
+    file: BinaryIO = field(repr=False)
+    bytes: int
+    sha256: str
+    content_type: str
+    head: builtins.bytes
+
+    def discard(self) -> None:
+        """Closes the file, and with that removes it."""
+        self.file.close()
+
+
+class Spool:
+    """A place for files without names. Its trouble is the disk's: Unavailable("disk")."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """`folder` is that of the system for temporary files unless given; it is made if missing."""
+        self._folder = folder
+        self._threads = ThreadPoolExecutor(8, thread_name_prefix="spool")
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False)
+
+    async def fill(
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str,
+        max_bytes: int,
+        coding: Coding | None = None,
+    ) -> Downloaded:
+        """The file that `chunks` bring.
+
+        Raises Refused (too large, empty, a coding that does not fit), Unavailable, and what `chunks`
+        raises; then nothing is left.
+        """
+        file = await self._open()
+        try:
+            filling = _Filling(file, coding or Identity(), max_bytes)
+            waiting, size = [], 0
+            async for chunk in chunks:
+                waiting.append(chunk)
+                size += len(chunk)
+                if size >= WRITE_BYTES:
+                    data, waiting, size = b"".join(waiting), [], 0
+                    await self._in_thread(lambda data=data: filling.write(data))  # type: ignore[misc]
+            return await self._in_thread(lambda: filling.finished(b"".join(waiting), content_type))
+        except BaseException:
+            with suppress(RuntimeError):  # closed meanwhile: the file goes with the process
+                self._threads.submit(
+                    file.close
+                )  # not here: a thread may be in the middle of a write
+            raise
+
+    async def _open(self) -> BinaryIO:
+        """A new file. If the caller is cancelled while a thread opens it, it is closed again."""
+        opening = self._threads.submit(self._opened)
+        try:
+            return await asyncio.wrap_future(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_opened)
+            raise
+        except OSError as error:
+            raise _disk_trouble(error) from error
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        """Runs what touches the disk; what the disk refuses says nothing about the file."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except OSError as error:
+            raise _disk_trouble(error) from error
+
+    def _opened(self) -> BinaryIO:
+        try:
+            return self._unnamed()
+        except FileNotFoundError:  # something cleaned up: the folder is made again
+            Path(self._folder or tempfile.gettempdir()).mkdir(0o700, parents=True, exist_ok=True)
+            return self._unnamed()
+
+    def _unnamed(self) -> BinaryIO:
+        return cast(
+            BinaryIO, tempfile.TemporaryFile("w+b", buffering=WRITE_BYTES, dir=self._folder)
+        )
+
+
+def _disk_trouble(error: OSError) -> Unavailable:
+    detail = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    return Unavailable("disk", DISK_RETRY_SECONDS, detail=detail)
+
+
+def _close_opened(opening: "Future[BinaryIO]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+class _Filling:
+    """The file while it comes. Its methods block."""
+
+    def __init__(self, file: BinaryIO, coding: Coding, max_bytes: int) -> None:
+        self._file = file
+        self._coding = coding
+        self._max_bytes = max_bytes
+        self._coded_bytes = self._size = 0
+        self._head = b""
+        self._digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        self._coded_bytes += len(data)
+        if self._coded_bytes > self._max_bytes:
+            raise Refused("media_too_large")
+        try:
+            for piece in self._coding.feed(data):
+                self._keep(piece)
+        except UnknownCoding:
+            raise Refused("media_wrong_content") from None
+
+    def _keep(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > self._max_bytes:
+            raise Refused("media_too_large")
+        if len(self._head) < HEAD_BYTES:
+            self._head += piece[: HEAD_BYTES - len(self._head)]
+        self._digest.update(piece)
+        self._file.write(piece)
+
+    def finished(self, data: bytes, content_type: str) -> Downloaded:
+        self.write(data)
+        try:
+            self._coding.finish()
+        except CutShort:
+            raise Unavailable("media", detail="ended before the file did") from None
+        if self._size == 0:
+            raise Refused("media_empty")
+        self._file.flush()
+        return Downloaded(
+            self._file, self._size, self._digest.hexdigest(), content_type, self._head
+        )

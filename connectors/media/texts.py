@@ -1,0 +1,77 @@
+"""Whether bytes are text. Words at the beginning of a text are not the signature of a format."""
+
+import codecs
+import re
+import unicodedata
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+"""What text does not hold. Tabs, ends of lines and pages, and the escapes of terminals do occur."""
+_MARKS = (  # the longer ones first: that of UTF-32 begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_UNMARKED = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+_SPACES = frozenset("\t\n\r\f\x1a\x1b")
+_UNSEEN = frozenset({"Cf", "Zs", "Zl", "Zp"})
+_MOST_HIGH_BYTES = 0.3
+_LEAST_ASCII = 0.7
+
+
+def plain_text(head: bytes) -> str | None:
+    """The text that certainly begins with `head`: UTF-8, or any Unicode form with its mark. Or None.
+
+    Formats of pictures, sound and programs hold control characters within their first bytes, so that
+    no signature of theirs has to be looked for in what this accepts.
+    """
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            text = _decoded(head[len(mark) :], encoding)
+            if text is not None and _is_readable(text):
+                return text
+    text = _decoded(head, "utf-8")
+    return text if text and not _CONTROLS.search(text) else None
+
+
+def unmarked_text(head: bytes, is_declared_text: bool) -> str | None:
+    """The text that `head` most probably is, if no signature was found in it. Or None.
+
+    UTF-16 or UTF-32 without a mark, UTF-8 with a few control characters, or a code page of eight bits.
+    """
+    if b"\0" in head:
+        for encoding in _UNMARKED:
+            text = _decoded(head, encoding)
+            if text and _is_readable(text) and _ascii_share(text) >= _LEAST_ASCII:
+                return text
+        return None
+    text = _decoded(head, "utf-8")
+    if text is not None:
+        return text
+    text = head.decode("latin-1")
+    high = sum(byte >= 0x80 for byte in head) / len(head)
+    is_text = not _CONTROLS.search(text) and (is_declared_text or high <= _MOST_HIGH_BYTES)
+    return text if is_text else None
+
+
+def _decoded(head: bytes, encoding: str) -> str | None:
+    """The last character may be cut."""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_readable(text: str) -> bool:
+    """Whether every character is one that is written: assigned, and not a control character."""
+    return all(
+        character.isprintable()
+        or character in _SPACES
+        or unicodedata.category(character) in _UNSEEN
+        for character in text
+    )
+
+
+def _ascii_share(text: str) -> float:
+    return sum(character.isascii() for character in text) / len(text)
