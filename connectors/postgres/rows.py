@@ -19,7 +19,9 @@ NOTIFY_BYTES = 7_900
 
 
 def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
-    """The highest version of each message: one statement must not touch a row twice. A message keeps its first arrival."""
+    """The highest version of each message: one statement must not touch a row twice. A message
+    keeps its first arrival.
+    """
     best: dict[tuple[str, str], EnrichedMessage] = {}
     for message in messages:
         key = (message.tenant_id, message.message_key)

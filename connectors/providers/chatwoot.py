@@ -82,7 +82,8 @@ class Chatwoot:
 
 
 def _event_key(event: Document) -> str | None:
-    """`<account id>/<message id>`, and more for an answer to a form; other events carry no id of their own.
+    """`<account id>/<message id>`, and more for an answer to a form; other events carry no id of
+    their own.
 
     The receiver puts the label of the server before it, if the endpoint has one.
     """
@@ -170,7 +171,8 @@ def _role(sender: Document, spoken: str, event: Document) -> Role:
         return "user"
     kind = (name_of(sender, "type") or "").lower()
     content, additional = part(event, "content_attributes"), part(event, "additional_attributes")
-    # A campaign or a template names the person who set it up or pressed the button: its words are no less a machine's.
+    # A campaign or a template names the person who set it up or pressed the button: its words are
+    # no less a machine's.
     is_automatic = (
         additional.get("campaign_id")
         or additional.get("template_params")
@@ -217,7 +219,9 @@ def _files(event: Document) -> list[Document]:
 
 
 def _number(attachment: Document) -> int:
-    """Its id. In this order an attachment has the same place in every delivery: one that comes later has a higher id."""
+    """Its id. In this order an attachment has the same place in every delivery: one that comes
+    later has a higher id.
+    """
     number = attachment.get("id")
     return number if isinstance(number, int) else 0
 

@@ -33,7 +33,9 @@ def is_private(event: Document) -> bool:
 
 
 def attributes_of(event: Document, talk: Document, files: list[Document]) -> dict[str, Any]:
-    """A white list. Tokens, addresses of people and provider configuration that Chatwoot sends along stay behind."""
+    """A white list. Tokens, addresses of people and provider configuration that Chatwoot sends
+    along stay behind.
+    """
     content = part(event, "content_attributes")
     flags = ("external_echo", "deleted", "is_unsupported")
     replied, external = (

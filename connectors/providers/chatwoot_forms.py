@@ -1,4 +1,6 @@
-"""Answers to Chatwoot's forms: choices, fields, surveys. They come as updates of the question and are the customer's words."""
+"""Answers to Chatwoot's forms: choices, fields, surveys. They come as updates of the question and
+are the customer's words.
+"""
 
 import hashlib
 import json
@@ -41,7 +43,9 @@ def _submitted(event: Document) -> dict[str, Any]:
 
 
 def submission_suffix(event: Document) -> str:
-    """Makes an answer a message of its own: each other answer to a question gets another key, each delivery of one the same."""
+    """Makes an answer a message of its own: each other answer to a question gets another key, each
+    delivery of one the same.
+    """
     submitted = _submitted(event)
     if not submitted:
         return ""
@@ -50,7 +54,9 @@ def submission_suffix(event: Document) -> str:
 
 
 def submission(found: str, event: Document, conversation_id: str) -> ChatMessage:
-    """An answer to a form, as the customer's words. The event is about the question; who answered is in its conversation."""
+    """An answer to a form, as the customer's words. The event is about the question; who answered
+    is in its conversation.
+    """
     talk, question = part(event, "conversation"), identifier(event.get("id"))
     submitted = _submitted(event)
     customer = part(part(talk, "meta"), "sender")
@@ -89,7 +95,9 @@ def _answer_line(value: Document) -> str:
 
 
 def _changed_at(talk: Document, message_id: str | None) -> datetime | None:
-    """When the message was changed last, if the conversation says so; its own time is the question's."""
+    """When the message was changed last, if the conversation says so; its own time is the
+    question's.
+    """
     for one in parts(talk, "messages"):
         if identifier(one.get("id")) == message_id:
             return moment(one.get("updated_at"))

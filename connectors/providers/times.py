@@ -14,11 +14,14 @@ _UNIX_UNITS = (1, 10**3, 10**6, 10**9)
 """Seconds, milliseconds, microseconds, nanoseconds."""
 _LEAST_UNIX_SECONDS = 10**9
 _MOST_UNIX_SECONDS = 4_102_444_800
-"""September 2001 to the end of 2099: 10 digits, so that 13, 16 and 19 digits are the finer units and no other length is a time."""
+"""September 2001 to the end of 2099: 10 digits, so that 13, 16 and 19 digits are the finer units
+and no other length is a time.
+"""
 _LONGEST_NUMBER = 40
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _FULL = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[Tt]| +)([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[Tt]| +)"
+    r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
     r" *(?:([Zz]|UTC|GMT)|([+-])([0-9]{2}):?([0-9]{2})?(?::[0-9]{2})?(?: [A-Z]{3})?)?"
 )
 _OTHER_ISO = re.compile(r"[0-9-]*W?[0-9-]+T[0-9:.,]+(?:Z|[+-][0-9:]+)?")
@@ -36,12 +39,16 @@ def moment(value: object) -> datetime | None:
 
 
 def may_be_moment(value: object) -> bool:
-    """Whether the value may stand where a time is expected: it is a time, or a zero that says "no time given"."""
+    """Whether the value may stand where a time is expected: it is a time, or a zero that says "no
+    time given".
+    """
     return _reading(value) is not None
 
 
 def _reading(value: object) -> datetime | Unset | None:
-    """RFC 3339 (also in lower case, with a space, without an offset for UTC), or Unix time in one of four units."""
+    """RFC 3339 (also in lower case, with a space, without an offset for UTC), or Unix time in one
+    of four units.
+    """
     try:
         if isinstance(value, bool):
             return None
@@ -109,6 +116,6 @@ def _in_utc(local: datetime, match: re.Match[str]) -> datetime:
 
 def _within_reason(instant: datetime) -> datetime | Unset:
     if not EARLIEST_YEAR - 1 <= instant.year <= LATEST_YEAR:
-        return "unset"  # without a conversion, which would leave the calendar in its first and last year
+        return "unset"  # a conversion would leave the calendar in its first and last year
     utc = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     return utc if EARLIEST_YEAR <= utc.year < LATEST_YEAR else "unset"

@@ -148,7 +148,9 @@ class Audit:
                 )
 
     def _is_open(self, line: Line) -> bool:
-        """Whether assemble has yet to write what a later delivery opened, or wrote a still later opening in its stead."""
+        """Whether assemble has yet to write what a later delivery opened, or wrote a still later
+        opening in its stead.
+        """
         key = line.key.decode(errors="replace")
         last = self._facts.versions.last.get((key, line.generation), 0)
         return key in self._unfolded or last % 1000 > OPENING_STEPS

@@ -99,7 +99,8 @@ def open_message(enrichment: Enrichment) -> OpenMessage:
 def fold(state: OpenMessage | None, enrichment: Enrichment) -> OpenMessage | Duplicate | Skip:
     """The state with the enrichment in it. Changes `state` in place.
 
-    An `opened` of a higher generation replaces the state, a later one of the same generation adds to it; what is of a lower
+    An `opened` of a higher generation replaces the state, a later one of the same generation adds
+    to it; what is of a lower
     generation, or of a key that is not open, is late.
     """
     if enrichment.kind == "opened":

@@ -1,7 +1,10 @@
-"""dedupe: the first delivery that forwards claims its key; every later one is a duplicate, whatever the order.
+"""dedupe: the first delivery that forwards claims its key; every later one is a duplicate,
+whatever the order.
 
-A later delivery that brings a file which no earlier one had (the provider sent the message before it had the file) opens the
-message again: see docs/decisions, "A file that comes with a later delivery opens its message again".
+A later delivery that brings a file which no earlier one had (the provider sent the message before
+it had the file) opens the
+message again: see docs/decisions, "A file that comes with a later delivery opens its message
+again".
 """
 
 from collections.abc import Callable
@@ -32,7 +35,8 @@ class Claimed(Protocol):
 
 
 def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> Outcome:
-    """What becomes of one raw record. On Forward the caller claims its `claims`; nothing else claims.
+    """What becomes of one raw record. On Forward the caller claims its `claims`; nothing else
+    claims.
 
     So a quarantined or skipped delivery leaves the way open for the next one, or for a replay after a fix.
     """
@@ -67,7 +71,9 @@ def _part_digest(arrival: Arrival, part: str) -> bytes:
 
 
 def _claims_of_first(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
-    """What the first delivery says of later ones, where the provider sends a message more than once."""
+    """What the first delivery says of later ones, where the provider sends a message more than
+    once.
+    """
     if arrival.provider not in _UPDATING_PROVIDERS:
         return []
     if chat.is_deleted:
@@ -89,7 +95,8 @@ def _claims_of_files(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
 def _opened_again(
     arrival: Arrival, raw: RawMessage, chat: ChatMessage, claimed: Claimed, now: datetime
 ) -> Forward | Quarantine | None:
-    """The known message with a file that no delivery before had, or with the words of one that began empty.
+    """The known message with a file that no delivery before had, or with the words of one that
+    began empty.
 
     None where this delivery brings nothing of the kind, or comes after the deletion.
     """
@@ -116,7 +123,9 @@ def _forward(
     claims: tuple[bytes, ...],
     number: int = 0,
 ) -> Forward | Quarantine:
-    """`number` counts the openings. Of a later one with files assemble writes the first version: so versions rise in the topic."""
+    """`number` counts the openings. Of a later one with files assemble writes the first version:
+    so versions rise in the topic.
+    """
     generation = arrival.generation
     message = first_version(
         chat, raw, generation=generation, source=arrival.source, now=now, opening=number

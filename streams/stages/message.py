@@ -21,7 +21,9 @@ from schemas.records import (
 OLD_AFTER = timedelta(days=1)
 """A message this much older than its arrival is an import: kept, not paid for. Compares two recorded times, so a backlog ages nothing."""
 AHEAD_AT_MOST = timedelta(days=1)
-"""A message that says it was sent later than this after its arrival has a wrong clock: it occurred when it arrived."""
+"""A message that says it was sent later than this after its arrival has a wrong clock: it occurred
+when it arrived.
+"""
 
 _IN_ROW = (
     "index",
@@ -90,7 +92,9 @@ def first_version(
 
 
 def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
-    """The provider's time; that of the arrival where the provider gives none, or one that cannot be true."""
+    """The provider's time; that of the arrival where the provider gives none, or one that cannot
+    be true.
+    """
     given = chat.occurred_at
     if given is None or given - raw.received_at > AHEAD_AT_MOST:
         return raw.received_at
@@ -103,7 +107,9 @@ OPENING_STEPS = 1000 // OPENINGS
 
 
 def opening_version(generation: int, opening: int = 0) -> int:
-    """The first version of an opening: 0 is the first delivery's, each later one brought a file that was missing before."""
+    """The first version of an opening: 0 is the first delivery's, each later one brought a file
+    that was missing before.
+    """
     return generation * 1000 + opening * OPENING_STEPS + 1
 
 
