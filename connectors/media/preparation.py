@@ -43,7 +43,8 @@ class Limits(NamedTuple):
 
 IMAGE_LIMITS = Limits(20, 60.0)
 AUDIO_LIMITS = Limits(240, 480.0)
-"""Four hours of Opus take 110 s on one core of 2024 to decode twice and to write as mp3."""
+"""One second of CPU decodes 390 s of Opus and writes 190 s of mp3 (measured on one core of a server):
+four hours, decoded twice and written, take about 150 s."""
 
 
 class Isolation(NamedTuple):

@@ -27,6 +27,8 @@ _CODECS = (
 )  # fmt: skip
 """Those that phones, browsers and recorders write; everything else FFmpeg knows stays closed."""
 _MOST_LINKS = 1_000
+_MOST_BYTES_TOO_SHORT = 64_000
+"""Half a second of MPEG sound has at most 20,000 bytes. A text may begin as such sound does."""
 _RATES = range(4_000, 384_001)
 _PASSED_CODECS = ("opus", "vorbis", "aac", "mp3", "flac", "alac", "pcm_")
 _PASSED: dict[str, tuple[str, AudioMime]] = {
@@ -38,7 +40,7 @@ _PASSED: dict[str, tuple[str, AudioMime]] = {
     "matroska": ("webm", "audio/webm"),
 }
 """Containers that the API takes, by demuxer: extension and type."""
-_ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"pnot")
+_ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"pnot", b"styp")
 _BITS_PER_SECOND = {"mp3": 32_000, "wav": 16 * RATE}
 
 
@@ -83,6 +85,8 @@ def prepare_audio(
         loudness.add(pcm)
     heard.silent = loudness.silent
     if heard.seconds < SHORTEST_SECONDS:
+        if demuxer in ("mp3", "aac") and len(data) > _MOST_BYTES_TOO_SHORT:
+            raise NotFit("audio_undecodable", "only its first bytes look like sound")
         raise NotFit("audio_too_short", f"{heard.seconds:.2f} s")
     if heard.silent:
         raise NotFit("audio_silent", f"{heard.seconds:.0f} s")

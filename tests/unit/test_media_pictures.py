@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import pillow_heif
 import pytest
 from PIL import Image, ImageDraw
 
@@ -87,6 +88,14 @@ def pairs(code: str, left: float, right: float) -> bytes:
     return struct.pack(f"<64{code}", *[left] * 32, *[right] * 32) * 64
 
 
+def heif() -> bytes:
+    """As phones write it: 10 bits, which libheif makes of 16."""
+    row = struct.pack("<192H", *[32_896] * 96, *[16_448] * 96)
+    out = io.BytesIO()
+    pillow_heif.encode("RGB;16", (64, 64), row * 64, out, quality=100)
+    return out.getvalue()
+
+
 TWELVE_BITS = bytes([0x80, 0x08, 0x00]) * 16 + bytes([0x40, 0x04, 0x00]) * 16
 GREY: dict[str, Callable[[], bytes]] = {
     "16-bit PNG": lambda: encoded(wide((32_896, 16_448)), "PNG"),
@@ -108,6 +117,7 @@ GREY: dict[str, Callable[[], bytes]] = {
     "float TIFF up to 65535": lambda: encoded(halves("F", 32_896.0, 16_448.0), "TIFF"),
     "16-bit TIFF in which white is zero": lambda: tiff(pairs("H", 32_639, 49_087), 16, 1, 0),
     "12-bit TIFF": lambda: tiff((TWELVE_BITS) * 64, 12, 1),
+    "10-bit HEIF": heif,
     "8-bit PNG": lambda: encoded(halves("L", 128, 64), "PNG"),
     "4-bit PNG": lambda: png(4, 0, (b"\x00" + b"\x88" * 16 + b"\x44" * 16) * 64),
 }  # fmt: skip

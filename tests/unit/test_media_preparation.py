@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import io
 import math
 import os
@@ -553,6 +554,58 @@ async def test_a_worker_that_does_not_come_up_says_nothing_of_the_item(
         with pytest.raises(Unavailable, match="decoder"):
             await decoder.prepare_image(media("cat.jpg"), "acme")
     assert isinstance(await decoder.prepare_image(media("cat.jpg"), "acme"), PreparedImage)
+
+
+PARENT = """
+import asyncio, sys
+from connectors.media import workers
+from connectors.media.preparation import Decoder
+
+workers.COMMAND = (sys.executable, "-P", "-c", sys.argv[1])
+
+async def main():
+    decoder = Decoder(workers=1)
+    await decoder.prepare_image(b"nothing", "acme")
+    print([worker.process.pid for worker in decoder._alive][0], flush=True)
+    await decoder.prepare_image(b"hang", "acme")
+
+if sys.argv[2] == "uvloop":
+    import uvloop
+    uvloop.run(main())
+asyncio.run(main())
+"""
+
+
+def states(group: int) -> list[str]:
+    """Of the processes of a group. A dead one may wait for whoever adopted it to notice."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if its_group == str(group):
+                found.append(state)
+    return found
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_no_worker_outlives_a_parent_that_is_killed(loop: str) -> None:
+    parent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-c", PARENT, ACTING, loop),
+        stdout=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert parent.stdout is not None
+    worker = int(await parent.stdout.readline())
+    parent.kill()
+    await parent.wait()
+
+    def gone() -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker, 0)
+            return all(state == "Z" for state in states(worker))
+        return True
+
+    await until(gone)
 
 
 async def test_no_worker_outlives_its_decoder() -> None:

@@ -284,6 +284,27 @@ def test_text_is_no_sound(path: Path) -> None:
     assert path.name == "README.md" or refused(path.read_bytes()) == "audio_undecodable"
 
 
+TEXT = "Estimado cliente, su factura está lista; 你好\n" * 3_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TEXT.encode("utf-16"),
+        *[head + TEXT.encode() for head in (b"\xff\xfb\x90\x00", b"\xff\xf1\x50\x80", b"ID3")],
+        *[
+            head + random.Random(3).randbytes(200_000)
+            for head in (b"\xff\xfb\x90\x00", b"\xff\xf1\x50\x80", b"OggS", b"fLaC", b"caff")
+        ],
+        b"RIFF\xff\xff\xff\xffWAVE" + random.Random(3).randbytes(200_000),
+        b"#!AMR\n" + b"\xff" * 300,
+    ],
+    ids=range(11),
+)
+def test_bytes_that_only_begin_like_sound_are_undecodable(data: bytes) -> None:
+    assert refused(data) == "audio_undecodable"
+
+
 def test_a_cover_is_not_looked_at() -> None:
     cover = (MEDIA / "cat.jpg").read_bytes()
     frame = b"\x00image/jpeg\x00\x03\x00" + cover
