@@ -43,10 +43,16 @@ Scope = Mapping[str, Any]
 
 
 class Directory(Protocol):
-    """Tenants, endpoints and keys. `loaded` false: nothing is known yet, and nobody may be refused for it."""
+    """Tenants, endpoints and keys. `loaded` false: nothing is known yet, and nobody may be refused for it.
+
+    `healthy` false: what is known may be out of date for longer than an outage of Postgres excuses.
+    `endpoint` and `tenant` raise Unavailable for an entry that is there and cannot be read.
+    """
 
     loaded: bool
 
+    @property
+    def healthy(self) -> bool: ...
     def endpoint(self, token: str) -> Endpoint | None: ...
     def tenant(self, tenant_id: TenantId) -> Tenant | None: ...
     def key(self, plain: str) -> ApiKey | None: ...
@@ -93,7 +99,12 @@ class Receiver:
 
     @property
     def ready(self) -> bool:
-        return self._directory.loaded and self._log.healthy and not self.draining
+        return (
+            self._directory.loaded
+            and self._directory.healthy
+            and self._log.healthy
+            and not self.draining
+        )
 
     def drain(self) -> None:
         """Not ready for more from here on; what comes all the same is still answered."""
@@ -287,7 +298,10 @@ class Receiver:
             self._must_wait(f"tenant:{endpoint.tenant_id}", self._tenant_rate(endpoint.tenant_id))
 
     def _tenant_rate(self, tenant_id: TenantId) -> float:
-        tenant = self._directory.tenant(tenant_id)
+        try:
+            tenant = self._directory.tenant(tenant_id)
+        except Unavailable:  # the record is kept, and its stages wait for the tenant's settings
+            tenant = None
         own = tenant.settings.rate if tenant is not None else None
         return self._settings.tenant_rate_per_second if own is None else own
 
