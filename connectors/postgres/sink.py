@@ -48,6 +48,7 @@ QUARANTINE_SECONDS = 10.0
 LONGEST_BACK_OFF_SECONDS = 10.0
 LONGEST_TAKE_OVER_SECONDS = 2.0
 """The same before a partition is taken over: nothing polls meanwhile, and nothing looks whether to stop."""
+WATCH_SECONDS = 2.0
 PROGRAM_VERSION = "0.1.0"
 
 
@@ -88,6 +89,8 @@ class Sink:
         self._trouble: BaseException | None = None
         self._stopping = False
         self._waiting = False
+        self._unreachable = {"postgres", "kafka"}
+        self._refused_topics: dict[str, str] = {}
         self.assigned = False
 
     async def run(self) -> None:
@@ -117,6 +120,35 @@ class Sink:
                     await self._settle_all(messages)
         finally:
             await self._in_thread(self._consumer.close)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the sink does its work: it has its partitions, Kafka lets it read, and Postgres answers."""
+        trouble = self._waiting or self._refused_topics or self._unreachable
+        return self.assigned and not trouble
+
+    async def watch(self) -> None:
+        """Asks Postgres and Kafka every WATCH_SECONDS: readiness must know of trouble also while there is nothing to write."""
+
+        async def topics_are_there() -> None:
+            there = (await asyncio.to_thread(self._admin.list_topics, timeout=5)).topics
+            missing = [name for name in SINK_TOPICS if self._names.topic(name) not in there]
+            if missing:
+                raise LookupError(f"no topic {', '.join(missing)}")
+
+        async def pool_answers() -> None:
+            await self._pool.fetchval("SELECT 1", timeout=5)
+
+        while True:
+            for part, answers in (("postgres", pool_answers), ("kafka", topics_are_there)):
+                try:
+                    await answers()
+                    self._unreachable.discard(part)
+                except Exception as error:  # whatever it is, the part does not work now
+                    if part not in self._unreachable:
+                        log.warning("sink_part_away", part=part, what=type(error).__name__)
+                    self._unreachable.add(part)
+            await asyncio.sleep(WATCH_SECONDS)
 
     def stop(self) -> None:
         """After the batch in hand."""
@@ -278,7 +310,9 @@ class Sink:
 
     def _is_record(self, message: Message) -> bool:
         """Whether it is one. Notes the end of a partition; raises for trouble that does not pass."""
-        error = message.error()
+        error, topic = message.error(), message.topic() or ""
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            self._refused_topics.pop(topic, None)
         if error is None:
             return True
         if error.code() == KafkaError._PARTITION_EOF:
@@ -287,6 +321,10 @@ class Sink:
             error.fatal() or error.code() == KafkaError._FATAL
         ):  # of a message only the code says so
             raise KafkaException(error)
+        elif topic and not error.retriable() and error.name() != self._refused_topics.get(topic):
+            # No such topic, or no right to read it: logged once, and not ready until it gives again.
+            log.error("sink_cannot_read", topic=topic, error=error.name())
+            self._refused_topics[topic] = error.name()
         return False
 
     async def _wait_as_member(self, seconds: float) -> None:
@@ -328,7 +366,7 @@ class Sink:
             consumer.assign(future.result(120))
             # A pause outlives an assignment: a partition that comes back would stand still.
             (consumer.pause if self._waiting else consumer.resume)(partitions)
-            self.assigned = True
+            self.assigned, self._refused_topics = True, {}
             log.info("sink_partitions_assigned", partitions=len(partitions))
         except Exception as error:
             self._trouble = error
@@ -337,6 +375,7 @@ class Sink:
         self._assignments += 1
         for one in partitions:
             self._epochs.pop((one.topic, one.partition), None)
+        self.assigned = False  # until the group gives this sink its next assignment
 
     async def _take_over(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """Positions and epochs of newly assigned partitions. Waits while Postgres is away, until told to stop. Raises SinkStopped."""

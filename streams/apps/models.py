@@ -51,6 +51,9 @@ class ModelWorld:
         self._pool = await create_pool(self._settings.postgres, self._names, self._stage)
         self._results = AiResults(self._pool)
 
+    def healthy(self) -> bool:
+        return self.directory.healthy
+
     async def close(self) -> None:
         await self.decoder.__aexit__(None, None, None)
         await self.directory.stop()
@@ -63,7 +66,12 @@ class ModelWorld:
         return tenant.settings if tenant is not None else TenantSettings()
 
     async def stored(self, job: StoredJob) -> bytes | Unfit:
-        """The file's bytes. One that is not there any more was erased on purpose: nothing to look at."""
+        """The file's bytes. One that is not there any more was erased on purpose: nothing to look at.
+
+        For a removed tenant no model is asked any more, whether the file is still there or not.
+        """
+        if self.directory.is_removed(job.tenant_id):
+            return Unfit("media_gone")
         try:
             return await self._store.get(job.object_key, max_bytes=MAX_OBJECT_BYTES)
         except ObjectMissing:

@@ -66,6 +66,9 @@ class MediaWorld:
                 log.warning("object_store_unreachable", detail=trouble.detail)
                 await asyncio.sleep(trouble.retry_after)
 
+    def healthy(self) -> bool:
+        return self.directory.healthy
+
     async def close(self) -> None:
         await self._downloader.__aexit__(None, None, None)
         await self.directory.stop()
@@ -73,6 +76,8 @@ class MediaWorld:
         await self._store.close()
 
     def ways(self, job: MediaJob) -> Sequence[Way]:
+        if self.directory.is_removed(job.tenant_id):
+            raise FileGone("media_gone")
         endpoint = self.directory.endpoint_by_id(job.endpoint_id) if job.endpoint_id else None
         ours = endpoint is not None and endpoint.tenant_id == job.tenant_id
         key = endpoint.api_key if endpoint is not None and ours else None
