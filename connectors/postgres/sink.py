@@ -62,7 +62,9 @@ class Sink:
     def __init__(self, settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._names = Names(settings.namespace)
         self._pool = pool
-        self._writer = Writer(pool, f"{self._names.postgres_schema}_messages", self._set_aside)
+        self._writer = Writer(
+            pool, f"{self._names.postgres_schema}_messages", self._set_aside, self._bury
+        )
         self._producer = Producer(plain_producer_config(settings.kafka))
         self._admin = AdminClient(client_config(settings.kafka))
         instance = (
@@ -296,6 +298,21 @@ class Sink:
         left = await asyncio.to_thread(self._producer.flush, QUARANTINE_SECONDS)
         if left or failures:
             raise Unavailable("kafka", 2.0, detail="quarantine not acknowledged")
+
+    async def _bury(self, placed: Sequence[Placed]) -> None:
+        """A tombstone behind each message of a removed tenant, in its own partition, acknowledged."""
+        failures: list[KafkaError] = []
+        for one in placed:
+            self._producer.produce(
+                self._names.topic("enriched-messages"),
+                None,
+                one.key,
+                one.source.partition,
+                on_delivery=lambda error, _message: failures.append(error) if error else None,
+            )
+        left = await asyncio.to_thread(self._producer.flush, QUARANTINE_SECONDS)
+        if left or failures:
+            raise Unavailable("kafka", 2.0, detail="tombstones not acknowledged")
 
     def _take(self) -> list[Message]:
         messages: list[Message] = []

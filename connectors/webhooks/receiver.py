@@ -158,6 +158,7 @@ class Receiver:
         if endpoint is None or endpoint.provider != provider:
             await self._read(receive, headers, None)
             return await _unauthorized(send)
+        _must_have_a_secret(endpoint)
         with self._budget.one_request(endpoint.tenant_id) as share:
             body = await self._read(receive, headers, share)  # 2
             if not self._is_signed(endpoint, headers, body):  # 3
@@ -323,6 +324,15 @@ def _bearer(headers: Mapping[str, str]) -> str:
     """The key of `Authorization: Bearer <key>`; empty, which is nobody's, for every other form."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     return given.strip() if scheme.lower() == "bearer" else ""
+
+
+def _must_have_a_secret(endpoint: Endpoint) -> None:
+    """Without one nothing can be checked yet: 503 lets the provider try again, and the log says why."""
+    if not endpoint.secrets and not endpoint.unsigned:
+        raise Unavailable(
+            "secret",
+            detail=f"{endpoint.endpoint_id} has none yet: sensorium endpoints secret ID --set SECRET",
+        )
 
 
 def _only_post(scope: Scope) -> None:

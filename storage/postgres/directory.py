@@ -63,6 +63,11 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
+def key_id(key: str) -> str:
+    """The public id of a key, as the table derives it from the stored digest."""
+    return f"key_{digest(key).hex()[:16]}"
+
+
 class Directory:
     """The copy. `start` returns at once; `loaded` becomes true with the first reading and stays true.
 
