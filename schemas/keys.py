@@ -13,6 +13,7 @@ PROVIDER_PATTERN = re.compile(r"[a-z0-9_]{1,32}")
 PROVIDER_ID_MAX_CHARS = 512
 """A longer provider message id is no id: it would not fit an index row, and no provider sends one."""
 
+LOG_DIGEST_CHARS = 12
 _FOREIGN_IN_CONVERSATION = re.compile(r"[^A-Za-z0-9._~-]")
 
 
@@ -43,6 +44,11 @@ def claim_digest(key: bytes, generation: int) -> bytes:
     """16 bytes under which dedupe claims a message of a generation."""
     suffix = b"" if generation == 0 else b"\0%d" % generation
     return hashlib.blake2b(key + suffix, digest_size=16).digest()
+
+
+def log_digest(key: str) -> str:
+    """What a log says in place of a message key, which may hold a phone number: `sensorium trace` finds the message by it."""
+    return claim_digest(key.encode(errors="replace"), 0).hex()[:LOG_DIGEST_CHARS]
 
 
 def conversation_part(value: str) -> str:
