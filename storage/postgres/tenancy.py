@@ -313,7 +313,11 @@ class Tenancy:
         row = await self._connection.fetchrow(self._sql["endpoint_by_id"], which)
         row = row or await self._connection.fetchrow(self._sql["endpoint_by_token"], digest(which))
         if row is None:
-            raise TenancyError("no endpoint has this id or token: sensorium endpoints list")
+            raise TenancyError(
+                f"no endpoint has the id {which}: sensorium endpoints list"
+                if which.startswith("ep_")
+                else "no endpoint has this token"
+            )
         return row
 
     async def _locked(self, which: str) -> Endpoint:

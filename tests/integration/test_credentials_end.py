@@ -138,7 +138,9 @@ def test_a_removed_endpoint_is_refused(roles: Roles) -> None:
     assert roles.deliver(kept) == 200
     roles.commands.json("endpoints", "remove", kept["token"])
     until(lambda: roles.deliver(kept) == 401)
-    assert "no endpoint has this" in roles.commands.fails("endpoints", "remove", "ep_nothing")
+    assert "no endpoint has the id ep_nothing" in roles.commands.fails(
+        "endpoints", "remove", "ep_nothing"
+    )
     assert roles.audit().count("endpoint_removed") == 2
 
 

@@ -108,3 +108,7 @@ FROM webhook_endpoints WHERE $1::text IS NULL OR tenant_id = $1 ORDER BY tenant_
 -- name: next_generation
 -- The next generation for whatever redoes work.
 INSERT INTO generations (command, detail) VALUES ($1, $2) RETURNING generation;
+
+-- name: keys_after
+-- The next keys of a tenant's messages, in order, to be compared with the digest of a log line.
+SELECT message_key FROM chat_messages WHERE tenant_id = $1 AND message_key > $2 ORDER BY message_key LIMIT $3;
