@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import asyncpg
@@ -15,21 +14,19 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
-    Producer,
     TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from connectors.postgres.aside import Aside, SinkStopped
 from connectors.postgres.writer import Placed, Position, Stored, Work, Writer
 from schemas import metrics
-from schemas.codec import Undecodable, decode, encode
-from schemas.keys import TenantId
-from schemas.outcomes import Unavailable
+from schemas.codec import Undecodable, decode
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.settings import Settings
 from schemas.topics import Names, TopicName
-from storage.kafka.client import client_config, plain_producer_config, reader_config
+from storage.kafka.client import client_config, reader_config
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 
@@ -44,16 +41,10 @@ SINK_TOPICS: dict[TopicName, type[Stored]] = {
 BATCH_RECORDS = 2_000
 BATCHES_TAKEN = 4
 """At most this many at once, so that there is one to decode while Postgres writes another."""
-QUARANTINE_SECONDS = 10.0
 LONGEST_BACK_OFF_SECONDS = 10.0
 LONGEST_TAKE_OVER_SECONDS = 2.0
 """The same before a partition is taken over: nothing polls meanwhile, and nothing looks whether to stop."""
 WATCH_SECONDS = 2.0
-PROGRAM_VERSION = "0.1.0"
-
-
-class SinkStopped(Exception):
-    """Going on would lose or repeat something: a person must look. The text says what is wrong and what to do."""
 
 
 class Sink:
@@ -62,10 +53,13 @@ class Sink:
     def __init__(self, settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._names = Names(settings.namespace)
         self._pool = pool
+        self._aside = Aside(settings.kafka, self._names)
         self._writer = Writer(
-            pool, f"{self._names.postgres_schema}_messages", self._set_aside, self._bury
+            pool,
+            f"{self._names.postgres_schema}_messages",
+            self._aside.quarantine,
+            self._aside.bury,
         )
-        self._producer = Producer(plain_producer_config(settings.kafka))
         self._admin = AdminClient(client_config(settings.kafka))
         instance = (
             {"group.instance.id": f"{self._names.group('sink')}-{settings.worker.name}"}
@@ -180,7 +174,7 @@ class Sink:
         while (undecodable or works) and assignment == self._assignments:
             try:
                 if undecodable:
-                    await self._set_aside(undecodable)
+                    await self._aside.quarantine(undecodable)
                     metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(
                         len(undecodable)
                     )
@@ -250,69 +244,6 @@ class Sink:
                     )
                 )
         return undecodable, [work for work in (messages_work, receipts_work) if work.positions]
-
-    async def _set_aside(self, refused: Sequence[tuple[Placed, str]]) -> None:
-        """Into quarantine, acknowledged. A quarantine record that cannot be written, or stored, is our trouble: stop."""
-        for placed, why in refused:
-            if placed.source.topic == "quarantine":
-                raise SinkStopped(
-                    f"a quarantine record cannot be stored ({why}): quarantine[{placed.source.partition}] offset {placed.source.offset}"
-                )
-        failures: list[KafkaError] = []
-        for placed, why in refused:
-            reason = (
-                "record_undecodable"
-                if why.startswith("record_undecodable")
-                else "record_unstorable"
-            )
-            log.error(
-                "record_set_aside",
-                stage="sink",
-                reason=reason,
-                partition=placed.source.partition,
-                offset=placed.source.offset,
-            )
-            record = Quarantined(
-                tenant_id=TenantId(
-                    placed.key.partition(b":")[0].decode(errors="replace") or "unknown"
-                ),
-                stage="sink",
-                reason=reason,
-                detail=why[:300],
-                topic=placed.source.topic,
-                partition=placed.source.partition,
-                offset=placed.source.offset,
-                key=placed.key,
-                headers={name: value or b"" for name, value in placed.headers() or ()},
-                value=placed.value,
-                program_version=PROGRAM_VERSION,
-                created_at=datetime.now(UTC),
-            )
-            self._producer.produce(
-                self._names.topic("quarantine"),
-                encode(record),
-                placed.key,
-                headers=[("tenant", record.tenant_id.encode())],
-                on_delivery=lambda error, _message: failures.append(error) if error else None,
-            )
-        left = await asyncio.to_thread(self._producer.flush, QUARANTINE_SECONDS)
-        if left or failures:
-            raise Unavailable("kafka", 2.0, detail="quarantine not acknowledged")
-
-    async def _bury(self, placed: Sequence[Placed]) -> None:
-        """A tombstone behind each message of a removed tenant, in its own partition, acknowledged."""
-        failures: list[KafkaError] = []
-        for one in placed:
-            self._producer.produce(
-                self._names.topic("enriched-messages"),
-                None,
-                one.key,
-                one.source.partition,
-                on_delivery=lambda error, _message: failures.append(error) if error else None,
-            )
-        left = await asyncio.to_thread(self._producer.flush, QUARANTINE_SECONDS)
-        if left or failures:
-            raise Unavailable("kafka", 2.0, detail="tombstones not acknowledged")
 
     def _take(self) -> list[Message]:
         messages: list[Message] = []

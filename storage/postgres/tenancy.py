@@ -205,7 +205,8 @@ class Tenancy:
 
     async def set_secret(self, which: str, secret: str, *, keep_old: bool) -> Endpoint:
         """The secret that the provider has made is live from now on; with `keep_old` beside those before it."""
-        if not secret.strip():
+        secret = secret.strip()  # pasted from a page
+        if not secret:
             raise TenancyError("an empty secret is none")
         async with self._connection.transaction():
             endpoint = await self._locked(which)

@@ -15,7 +15,7 @@ from streams.commands.environment import (
     database,
     run_command,
 )
-from streams.commands.output import as_json_option, emit
+from streams.commands.output import as_json_option, emit, note
 
 T = TypeVar("T")
 PROVIDERS = ("ycloud", "chatwoot")
@@ -136,6 +136,8 @@ def secret(which: str, secret: str, keep_old: bool, as_json: bool) -> None:
     """
     endpoint = _changed(lambda tenancy: tenancy.set_secret(which, secret, keep_old=keep_old))
     live = ", ".join(endpoint.secret_ids())
+    if endpoint.provider == "ycloud" and not endpoint.secrets[0].startswith("whsec_"):
+        note("YCloud's secrets begin with whsec_, and this one does not: is it the right one?")
     emit(
         _public(endpoint),
         as_json,

@@ -57,6 +57,9 @@ def configure_logs(settings: Log, role: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
+    for logger in list(logging.Logger.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):  # one that a library gave a handler of its own
+            logger.handlers, logger.propagate = [], True
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(role=role)
