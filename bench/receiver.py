@@ -172,7 +172,7 @@ class _Nowhere:
 class _OneEndpoint:
     """A directory of one unsigned endpoint."""
 
-    loaded = True
+    loaded = healthy = True
 
     def endpoint(self, token: str) -> Endpoint | None:
         return Endpoint(

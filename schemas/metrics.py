@@ -122,6 +122,15 @@ CONSOLE_SECONDS = Histogram(
 
 DIRECTORY_AGE = Gauge(
     "sensorium_directory_age_seconds",
-    "Since tenants, endpoints and keys were last read from Postgres.",
+    "Since tenants, endpoints and keys were last read from Postgres. Over 60: revoked keys still work here; look at Postgres and at the log.",
 )
 DIRECTORY_TENANTS = Gauge("sensorium_directory_tenants", "Tenants known to this process.")
+DIRECTORY_UNREADABLE = Gauge(
+    "sensorium_directory_unreadable_rows",
+    "Rows of tenants and endpoints that SECRETS__KEY does not open: those alone are out of service. sensorium doctor.",
+    ["table"],
+)
+DIRECTORY_REFUSED = Gauge(
+    "sensorium_directory_refused",
+    "1: Postgres answers and refuses to give tenants and keys (login, rights, migration). The role works with its last copy and is not ready.",
+)

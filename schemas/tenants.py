@@ -1,5 +1,6 @@
 """Tenants, their endpoints and keys, as roles see them."""
 
+import hashlib
 from typing import Annotated, Literal
 
 import msgspec
@@ -51,6 +52,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str | None = None
     rate_per_second: float | None = None
     instance: str | None = None
+
+    def secret_ids(self) -> list[str]:
+        """A public name for each live secret, newest first, by which it can be dropped."""
+        return [secret_id(self.endpoint_id, secret) for secret in self.secrets]
+
+
+def secret_id(endpoint_id: str, secret: str) -> str:
+    """The same secret has another id at another endpoint, so ids do not tell that two are equal."""
+    return f"sec_{hashlib.sha256(f'{endpoint_id}:{secret}'.encode()).hexdigest()[:12]}"
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -125,13 +125,19 @@ class _Delivered:
     deliveries: int = 0
 
 
-def delivery_columns(receipts: Iterable[Receipt]) -> Columns:
-    """A row for each key that dedupe settled. Work that is redone (a generation) is no delivery."""
+def delivery_columns(receipts: Iterable[Receipt], removed: frozenset[str] = frozenset()) -> Columns:
+    """A row for each key that dedupe settled, without those of removed tenants.
+
+    Work that is redone (a generation) is no delivery.
+    """
+    gone = {tenant.encode() for tenant in removed}
     keys: dict[bytes, _Delivered] = {}
     for receipt in receipts:
         if receipt.stage != "dedupe":
             continue
         for line in lines_of(receipt):
+            if gone and line.key.partition(b":")[0] in gone:
+                continue
             known = keys.get(line.key)
             if known is None:
                 known = keys[line.key] = _Delivered(

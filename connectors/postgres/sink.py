@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import asyncpg
@@ -15,21 +14,19 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
-    Producer,
     TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from connectors.postgres.aside import Aside, SinkStopped
 from connectors.postgres.writer import Placed, Position, Stored, Work, Writer
 from schemas import metrics
-from schemas.codec import Undecodable, decode, encode
-from schemas.keys import TenantId
-from schemas.outcomes import Unavailable
+from schemas.codec import Undecodable, decode
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.settings import Settings
 from schemas.topics import Names, TopicName
-from storage.kafka.client import client_config, plain_producer_config, reader_config
+from storage.kafka.client import client_config, reader_config
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 
@@ -44,15 +41,10 @@ SINK_TOPICS: dict[TopicName, type[Stored]] = {
 BATCH_RECORDS = 2_000
 BATCHES_TAKEN = 4
 """At most this many at once, so that there is one to decode while Postgres writes another."""
-QUARANTINE_SECONDS = 10.0
 LONGEST_BACK_OFF_SECONDS = 10.0
 LONGEST_TAKE_OVER_SECONDS = 2.0
 """The same before a partition is taken over: nothing polls meanwhile, and nothing looks whether to stop."""
-PROGRAM_VERSION = "0.1.0"
-
-
-class SinkStopped(Exception):
-    """Going on would lose or repeat something: a person must look. The text says what is wrong and what to do."""
+WATCH_SECONDS = 2.0
 
 
 class Sink:
@@ -61,8 +53,13 @@ class Sink:
     def __init__(self, settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._names = Names(settings.namespace)
         self._pool = pool
-        self._writer = Writer(pool, f"{self._names.postgres_schema}_messages", self._set_aside)
-        self._producer = Producer(plain_producer_config(settings.kafka))
+        self._aside = Aside(settings.kafka, self._names)
+        self._writer = Writer(
+            pool,
+            f"{self._names.postgres_schema}_messages",
+            self._aside.quarantine,
+            self._aside.bury,
+        )
         self._admin = AdminClient(client_config(settings.kafka))
         instance = (
             {"group.instance.id": f"{self._names.group('sink')}-{settings.worker.name}"}
@@ -88,6 +85,8 @@ class Sink:
         self._trouble: BaseException | None = None
         self._stopping = False
         self._waiting = False
+        self._unreachable = {"postgres", "kafka"}
+        self._refused_topics: dict[str, str] = {}
         self.assigned = False
 
     async def run(self) -> None:
@@ -118,6 +117,35 @@ class Sink:
         finally:
             await self._in_thread(self._consumer.close)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the sink does its work: it has its partitions, Kafka lets it read, and Postgres answers."""
+        trouble = self._waiting or self._refused_topics or self._unreachable
+        return self.assigned and not trouble
+
+    async def watch(self) -> None:
+        """Asks Postgres and Kafka every WATCH_SECONDS: readiness must know of trouble also while there is nothing to write."""
+
+        async def topics_are_there() -> None:
+            there = (await asyncio.to_thread(self._admin.list_topics, timeout=5)).topics
+            missing = [name for name in SINK_TOPICS if self._names.topic(name) not in there]
+            if missing:
+                raise LookupError(f"no topic {', '.join(missing)}")
+
+        async def pool_answers() -> None:
+            await self._pool.fetchval("SELECT 1", timeout=5)
+
+        while True:
+            for part, answers in (("postgres", pool_answers), ("kafka", topics_are_there)):
+                try:
+                    await answers()
+                    self._unreachable.discard(part)
+                except Exception as error:  # whatever it is, the part does not work now
+                    if part not in self._unreachable:
+                        log.warning("sink_part_away", part=part, what=type(error).__name__)
+                    self._unreachable.add(part)
+            await asyncio.sleep(WATCH_SECONDS)
+
     def stop(self) -> None:
         """After the batch in hand."""
         self._stopping = True
@@ -146,7 +174,7 @@ class Sink:
         while (undecodable or works) and assignment == self._assignments:
             try:
                 if undecodable:
-                    await self._set_aside(undecodable)
+                    await self._aside.quarantine(undecodable)
                     metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(
                         len(undecodable)
                     )
@@ -217,54 +245,6 @@ class Sink:
                 )
         return undecodable, [work for work in (messages_work, receipts_work) if work.positions]
 
-    async def _set_aside(self, refused: Sequence[tuple[Placed, str]]) -> None:
-        """Into quarantine, acknowledged. A quarantine record that cannot be written, or stored, is our trouble: stop."""
-        for placed, why in refused:
-            if placed.source.topic == "quarantine":
-                raise SinkStopped(
-                    f"a quarantine record cannot be stored ({why}): quarantine[{placed.source.partition}] offset {placed.source.offset}"
-                )
-        failures: list[KafkaError] = []
-        for placed, why in refused:
-            reason = (
-                "record_undecodable"
-                if why.startswith("record_undecodable")
-                else "record_unstorable"
-            )
-            log.error(
-                "record_set_aside",
-                stage="sink",
-                reason=reason,
-                partition=placed.source.partition,
-                offset=placed.source.offset,
-            )
-            record = Quarantined(
-                tenant_id=TenantId(
-                    placed.key.partition(b":")[0].decode(errors="replace") or "unknown"
-                ),
-                stage="sink",
-                reason=reason,
-                detail=why[:300],
-                topic=placed.source.topic,
-                partition=placed.source.partition,
-                offset=placed.source.offset,
-                key=placed.key,
-                headers={name: value or b"" for name, value in placed.headers() or ()},
-                value=placed.value,
-                program_version=PROGRAM_VERSION,
-                created_at=datetime.now(UTC),
-            )
-            self._producer.produce(
-                self._names.topic("quarantine"),
-                encode(record),
-                placed.key,
-                headers=[("tenant", record.tenant_id.encode())],
-                on_delivery=lambda error, _message: failures.append(error) if error else None,
-            )
-        left = await asyncio.to_thread(self._producer.flush, QUARANTINE_SECONDS)
-        if left or failures:
-            raise Unavailable("kafka", 2.0, detail="quarantine not acknowledged")
-
     def _take(self) -> list[Message]:
         messages: list[Message] = []
         for topic, partition in self._ended:  # and what came before is stored by now
@@ -278,7 +258,9 @@ class Sink:
 
     def _is_record(self, message: Message) -> bool:
         """Whether it is one. Notes the end of a partition; raises for trouble that does not pass."""
-        error = message.error()
+        error, topic = message.error(), message.topic() or ""
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            self._refused_topics.pop(topic, None)
         if error is None:
             return True
         if error.code() == KafkaError._PARTITION_EOF:
@@ -287,6 +269,10 @@ class Sink:
             error.fatal() or error.code() == KafkaError._FATAL
         ):  # of a message only the code says so
             raise KafkaException(error)
+        elif topic and not error.retriable() and error.name() != self._refused_topics.get(topic):
+            # No such topic, or no right to read it: logged once, and not ready until it gives again.
+            log.error("sink_cannot_read", topic=topic, error=error.name())
+            self._refused_topics[topic] = error.name()
         return False
 
     async def _wait_as_member(self, seconds: float) -> None:
@@ -328,7 +314,7 @@ class Sink:
             consumer.assign(future.result(120))
             # A pause outlives an assignment: a partition that comes back would stand still.
             (consumer.pause if self._waiting else consumer.resume)(partitions)
-            self.assigned = True
+            self.assigned, self._refused_topics = True, {}
             log.info("sink_partitions_assigned", partitions=len(partitions))
         except Exception as error:
             self._trouble = error
@@ -337,6 +323,7 @@ class Sink:
         self._assignments += 1
         for one in partitions:
             self._epochs.pop((one.topic, one.partition), None)
+        self.assigned = False  # until the group gives this sink its next assignment
 
     async def _take_over(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """Positions and epochs of newly assigned partitions. Waits while Postgres is away, until told to stop. Raises SinkStopped."""

@@ -73,28 +73,37 @@ class Written:
     unstorable: int = 0
 
 
+def tenant_of(record: Stored) -> str:
+    """Whose record it is; a receipt has lines of many tenants and belongs to none."""
+    return "" if isinstance(record, Receipt) else record.tenant_id
+
+
 SetAside = Callable[[Sequence[tuple[Placed, str]]], Awaitable[None]]
 """Puts unstorable records into quarantine and returns when Kafka has them."""
+Bury = Callable[[Sequence[Placed]], Awaitable[None]]
+"""Writes a tombstone behind each of these records and returns when Kafka has them."""
 
 
 class Writer:
     """Writes batches through a pool. Errors of Postgres come out as they are; the caller tells them apart."""
 
     def __init__(
-        self, pool: "asyncpg.Pool[asyncpg.Record]", channel: str, set_aside: SetAside
+        self, pool: "asyncpg.Pool[asyncpg.Record]", channel: str, set_aside: SetAside, bury: Bury
     ) -> None:
         self._pool = pool
         self._channel = channel
         self._set_aside = set_aside
+        self._bury = bury
         self._sql = queries("sink")
 
     async def write(self, work: Work) -> Written:
         """Rows and positions, all or nothing. Called again after an error that left open whether it committed, it does so once.
 
         1. Move the positions on, if this sink still owns them. Where they stand there already, the try before did commit.
-        2. Store the rows; where one of them is refused, halve until only the refused ones are left out.
-        3. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost; once more, should the commit fail.
-        4. Commit.
+        2. Leave out the records of tenants that were removed, with tombstones behind their messages.
+        3. Store the rows; where one of them is refused, halve until only the refused ones are left out.
+        4. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost; once more, should the commit fail.
+        5. Commit.
         """
         written = Written()
         refused: list[tuple[Placed, str]] = []
@@ -102,13 +111,33 @@ class Writer:
             for position in work.positions.values():  # 1
                 if not await self._move(connection, position):
                     return written
-            await self._store(connection, work.placed, written, refused)  # 2
+            removed = await self._removed(connection)  # 2
+            placed = [one for one in work.placed if tenant_of(one.record) not in removed]
+            if len(placed) < len(work.placed):
+                await self._bury(
+                    [
+                        one
+                        for one in work.placed
+                        if isinstance(one.record, EnrichedMessage)
+                        and one.record.tenant_id in removed
+                    ]
+                )
+            await self._store(connection, placed, written, refused, removed)  # 3
             if refused:
-                await self._set_aside(refused)  # 3
+                await self._set_aside(refused)  # 4
             failpoints.reached("sink_before_commit")
         failpoints.reached("sink_after_commit")
-        written.unstorable = len(refused)  # 4: left the block
+        written.unstorable = len(refused)  # 5: left the block
         return written
+
+    async def _removed(
+        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+    ) -> frozenset[str]:
+        """Tenants of whom nothing is stored any more. None is removed before this transaction ends."""
+        await connection.execute(self._sql["removal_lock"])
+        return frozenset(
+            row["tenant_id"] for row in await connection.fetch(self._sql["removed_tenants"])
+        )
 
     async def _move(
         self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", position: Position
@@ -127,25 +156,29 @@ class Writer:
         placed: list[Placed],
         written: Written,
         refused: list[tuple[Placed, str]],
+        removed: frozenset[str],
     ) -> None:
         if not placed:
             return
         try:
             async with connection.transaction():  # a savepoint
-                changed, total = await self._rows(connection, placed)
+                changed, total = await self._rows(connection, placed, removed)
         except _UNSTORABLE as error:
             if len(placed) == 1:
                 refused.append((placed[0], type(error).__name__))
                 return
             middle = len(placed) // 2
-            await self._store(connection, placed[:middle], written, refused)
-            await self._store(connection, placed[middle:], written, refused)
+            await self._store(connection, placed[:middle], written, refused, removed)
+            await self._store(connection, placed[middle:], written, refused, removed)
         else:
             written.rows += changed
             written.unchanged += total - changed
 
     async def _rows(
-        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", placed: list[Placed]
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        placed: list[Placed],
+        removed: frozenset[str],
     ) -> tuple[int, int]:
         """(changed, all) rows of messages."""
         messages = [one.record for one in placed if isinstance(one.record, EnrichedMessage)]
@@ -164,9 +197,8 @@ class Writer:
             await connection.execute(
                 self._sql["insert_quarantined"], *quarantine_columns(quarantined)
             )
-        deliveries = delivery_columns(
-            one.record for one in placed if isinstance(one.record, Receipt)
-        )
+        receipts = (one.record for one in placed if isinstance(one.record, Receipt))
+        deliveries = delivery_columns(receipts, removed)
         if deliveries:
             await connection.execute(self._sql["merge_deliveries"], *deliveries)
         return changed, total

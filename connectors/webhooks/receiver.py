@@ -43,10 +43,16 @@ Scope = Mapping[str, Any]
 
 
 class Directory(Protocol):
-    """Tenants, endpoints and keys. `loaded` false: nothing is known yet, and nobody may be refused for it."""
+    """Tenants, endpoints and keys. `loaded` false: nothing is known yet, and nobody may be refused for it.
+
+    `healthy` false: what is known may be out of date for longer than an outage of Postgres excuses.
+    `endpoint` and `tenant` raise Unavailable for an entry that is there and cannot be read.
+    """
 
     loaded: bool
 
+    @property
+    def healthy(self) -> bool: ...
     def endpoint(self, token: str) -> Endpoint | None: ...
     def tenant(self, tenant_id: TenantId) -> Tenant | None: ...
     def key(self, plain: str) -> ApiKey | None: ...
@@ -93,7 +99,12 @@ class Receiver:
 
     @property
     def ready(self) -> bool:
-        return self._directory.loaded and self._log.healthy and not self.draining
+        return (
+            self._directory.loaded
+            and self._directory.healthy
+            and self._log.healthy
+            and not self.draining
+        )
 
     def drain(self) -> None:
         """Not ready for more from here on; what comes all the same is still answered."""
@@ -147,6 +158,7 @@ class Receiver:
         if endpoint is None or endpoint.provider != provider:
             await self._read(receive, headers, None)
             return await _unauthorized(send)
+        _must_have_a_secret(endpoint)
         with self._budget.one_request(endpoint.tenant_id) as share:
             body = await self._read(receive, headers, share)  # 2
             if not self._is_signed(endpoint, headers, body):  # 3
@@ -281,7 +293,10 @@ class Receiver:
             self._must_wait(f"tenant:{endpoint.tenant_id}", self._tenant_rate(endpoint.tenant_id))
 
     def _tenant_rate(self, tenant_id: TenantId) -> float:
-        tenant = self._directory.tenant(tenant_id)
+        try:
+            tenant = self._directory.tenant(tenant_id)
+        except Unavailable:  # the record is kept, and its stages wait for the tenant's settings
+            tenant = None
         own = tenant.settings.rate if tenant is not None else None
         return self._settings.tenant_rate_per_second if own is None else own
 
@@ -315,6 +330,15 @@ def _bearer(headers: Mapping[str, str]) -> str:
     """The key of `Authorization: Bearer <key>`; empty, which is nobody's, for every other form."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     return given.strip() if scheme.lower() == "bearer" else ""
+
+
+def _must_have_a_secret(endpoint: Endpoint) -> None:
+    """Without one nothing can be checked yet: 503 lets the provider try again, and the log says why."""
+    if not endpoint.secrets and not endpoint.unsigned:
+        raise Unavailable(
+            "secret",
+            detail=f"{endpoint.endpoint_id} has none yet: sensorium endpoints secret ID --set SECRET",
+        )
 
 
 def _only_post(scope: Scope) -> None:

@@ -1,5 +1,6 @@
 """Kafka client settings, the same for every librdkafka and aiokafka client of the project."""
 
+import logging
 import ssl
 from typing import Any
 
@@ -14,6 +15,7 @@ QUIET: ClientConfig = {"log_level": 2}
 def client_config(settings: Kafka) -> ClientConfig:
     """What every librdkafka client needs to reach the brokers."""
     config: ClientConfig = {
+        "logger": logging.getLogger("librdkafka"),  # else it writes to stderr past our own log
         "bootstrap.servers": settings.bootstrap_servers,
         "security.protocol": settings.security_protocol,
     }

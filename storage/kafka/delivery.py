@@ -1,9 +1,9 @@
 """A producer whose `send` returns when all in-sync replicas have the record."""
 
 import asyncio
-import math
 import time
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.headers import Headers
@@ -11,17 +11,31 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
 from storage.kafka.client import plain_producer_config
 
+log = structlog.get_logger()
 POLL_SECONDS = 0.001
+CHECK_SECONDS = 2.0
 AWAY_AFTER_SECONDS = 5.0
+"""Sends that fail for so long, without one that succeeds, mean that Kafka takes no records."""
+TRIAL_AFTER_SECONDS = 15.0
+"""Without a failing send for so long, and with a topic that could take one, the next send may try again."""
+
+
+class ProducerFatal(Exception):
+    """librdkafka has put the producer into a fatal state: it will not send again. The role has to end."""
 
 
 class AcknowledgedProducer:
     """Concurrent sends share librdkafka's batches; a lone one waits at most the linger (1 ms) and a poll (1 ms).
 
     Delivery reports are polled on the event loop, and only while something is outstanding.
+    `run` is the producer's background work and belongs beside the role: it raises ProducerFatal.
     """
 
-    def __init__(self, settings: Kafka, *, ack_seconds: float, max_queued: int = 100_000) -> None:
+    def __init__(
+        self, settings: Kafka, topic: str, *, ack_seconds: float, max_queued: int = 100_000
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
         self._ack_seconds = ack_seconds
         self._producer = Producer(
             plain_producer_config(settings)
@@ -33,28 +47,67 @@ class AcknowledgedProducer:
                 "queue.buffering.max.kbytes": 131_072,
                 "socket.keepalive.enable": True,
                 "reconnect.backoff.max.ms": 1_000,
-                "error_cb": lambda error: None,
+                "error_cb": self._note,
             }
         )
         self._outstanding = 0
         self._poller: asyncio.Task[None] | None = None
-        self._failing_since: float | None = -math.inf
+        self._reached = False
+        self._failing_since: float | None = None
+        self._failed_at = 0.0
+        self._on_trial = False
+        self._fatal: str | None = None
+        self._ended = asyncio.Event()
 
     @property
     def healthy(self) -> bool:
-        """False until Kafka was reached once, and when nothing was acknowledged for a while although something was sent."""
+        """Whether a record that is sent now is likely to be acknowledged.
+
+        False until the topic could take records once, while it cannot, while sends have been
+        failing for AWAY_AFTER_SECONDS although the brokers answer, and in a fatal state.
+        """
         return (
-            self._failing_since is None
-            or time.monotonic() - self._failing_since < AWAY_AFTER_SECONDS
+            self._fatal is None
+            and self._reached
+            and (
+                self._failing_since is None
+                or time.monotonic() - self._failing_since < AWAY_AFTER_SECONDS
+            )
         )
 
+    async def run(self) -> None:
+        """Looks at the topic every CHECK_SECONDS, so that readiness knows of an outage before a request does."""
+        while self._fatal is None:
+            await self.check()
+            try:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._ended.wait()
+            except TimeoutError:
+                continue
+        raise ProducerFatal(f"the Kafka producer is in a fatal state: {self._fatal}")
+
     async def check(self) -> None:
-        """One round trip to the brokers; sets `healthy`."""
+        """One round trip to the brokers: whether a partition of the topic has a leader and enough replicas in sync."""
         try:
-            await asyncio.to_thread(self._producer.list_topics, timeout=2.0)
-            self._failing_since = None
+            found = await asyncio.to_thread(self._producer.list_topics, timeout=2.0)
         except KafkaException:
-            self._failing_since = -math.inf
+            self._reached = False
+            return
+        finally:
+            self._producer.poll(0)
+        topic = found.topics.get(self._topic)
+        partitions = topic.partitions.values() if topic is not None else ()
+        was_reached, wanted = self._reached, self._settings.min_insync_replicas
+        self._reached = any(
+            one.leader >= 0 and len(one.isrs) >= min(wanted, len(one.replicas))
+            for one in partitions
+        )
+        if not self._reached or self._failing_since is None:
+            return
+        if not was_reached:  # the outage explains the sends that failed
+            self._failing_since = None
+        elif time.monotonic() - self._failed_at >= TRIAL_AFTER_SECONDS:
+            self._failing_since, self._on_trial = None, True
 
     async def send(
         self,
@@ -72,8 +125,9 @@ class AcknowledgedProducer:
         def report(error: KafkaError | None, _message: Message) -> None:
             self._outstanding -= 1
             if error is None:
-                self._failing_since = None
+                self._failing_since, self._on_trial = None, False
             else:
+                self._note(error)
                 self._failed()
             if delivered.done():
                 return
@@ -85,12 +139,15 @@ class AcknowledgedProducer:
         try:
             self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
         except BufferError:
+            self._failed()
             raise Unavailable("kafka", 1.0, detail="producer queue full") from None
         except KafkaException as error:
+            self._note(error.args[0])
+            self._failed()
             raise Unavailable("kafka", 1.0, detail=str(error.args[0].name())) from error
         self._outstanding += 1
         if self._poller is None or self._poller.done():
-            self._poller = loop.create_task(self._poll())
+            self._poller = loop.create_task(self._poll(), name="delivery-reports")
         try:
             async with asyncio.timeout(self._ack_seconds if seconds is None else seconds):
                 await delivered
@@ -103,10 +160,27 @@ class AcknowledgedProducer:
         return int(await asyncio.to_thread(self._producer.flush, seconds))
 
     async def _poll(self) -> None:
-        while self._outstanding > 0:
-            self._producer.poll(0)
-            await asyncio.sleep(POLL_SECONDS)
+        """Serves delivery reports. Should that raise, nobody would be answered any more: the producer is given up."""
+        try:
+            while self._outstanding > 0:
+                self._producer.poll(0)
+                await asyncio.sleep(POLL_SECONDS)
+        except Exception as error:
+            log.exception("delivery_reports_failed")
+            self._give_up(f"its delivery reports failed with {type(error).__name__}")
 
     def _failed(self) -> None:
+        self._failed_at = time.monotonic()
         if self._failing_since is None:
-            self._failing_since = time.monotonic()
+            self._failing_since = self._failed_at - (AWAY_AFTER_SECONDS if self._on_trial else 0)
+
+    def _note(self, error: KafkaError) -> None:
+        """Looks for the fatal state in every error that librdkafka gives. Of a record's error only the code says so."""
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            self._give_up(error.str())
+
+    def _give_up(self, why: str) -> None:
+        if self._fatal is None:
+            self._fatal = why
+            log.error("producer_fatal", detail=why)
+        self._ended.set()

@@ -1,6 +1,7 @@
-"""Connections to Postgres, and which of its errors are the world's."""
+"""Connections to Postgres, and which of its errors say that the environment is in trouble."""
 
 import asyncio
+import re
 from typing import Any
 
 import asyncpg
@@ -10,6 +11,8 @@ from schemas.settings import Postgres
 from schemas.topics import Names
 
 COMMAND_SECONDS = 30.0
+_NOT_OPEN = re.compile(r"\b(closed|closing|terminated)\b")
+"""asyncpg has one class for a pool or connection that ends and for a wrong use of one."""
 _OF_THE_WORLD = (
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
@@ -25,6 +28,21 @@ _OF_THE_WORLD = (
     asyncio.TimeoutError,
     OSError,
 )
+_REFUSALS = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.InvalidTransactionStateError,
+    asyncpg.InternalServerError,
+)
+"""Postgres answers, but not with what was asked for: a rotated password, a missing right, a program that
+runs before its migration, a proxy in between. None of it says anything about the record in hand."""
 
 
 def _options(settings: Postgres, names: Names, application: str) -> dict[str, Any]:
@@ -58,12 +76,21 @@ async def create_pool(
     return pool
 
 
+def refused(error: BaseException) -> bool:
+    """Whether Postgres answered and refused, so that a person has to act before it works again."""
+    return isinstance(error, _REFUSALS)
+
+
 def unavailable(error: BaseException, retry_after: float = 1.0) -> Unavailable | None:
-    """Unavailable for what waiting may mend (a connection, a deadlock, a full disk), None for what it will not."""
+    """Unavailable for trouble of the environment, None for trouble of the record or of the program.
+
+    Whatever Postgres says about itself is trouble of the environment: a lost connection, a
+    deadlock, a full disk, a refused login, a missing table. What it says about a value is not.
+    """
     if isinstance(error, Unavailable):
         return error
-    if isinstance(error, _OF_THE_WORLD) or (
-        isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
+    if isinstance(error, (*_OF_THE_WORLD, *_REFUSALS)) or (
+        isinstance(error, asyncpg.InterfaceError) and _NOT_OPEN.search(str(error))
     ):
         return Unavailable("postgres", retry_after, detail=type(error).__name__)
     return None

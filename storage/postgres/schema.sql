@@ -152,8 +152,11 @@ CREATE TABLE ai_usage (
 CREATE TABLE tenants (
     tenant_id  text        PRIMARY KEY,
     settings   bytea       NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    removed_at timestamptz,
+    data_kept  boolean     NOT NULL DEFAULT false
 );
+CREATE INDEX tenants_removed ON tenants (tenant_id) WHERE removed_at IS NOT NULL;
 
 CREATE TABLE webhook_endpoints (
     tenant_id    text        NOT NULL REFERENCES tenants,
@@ -162,6 +165,8 @@ CREATE TABLE webhook_endpoints (
     token_sha256 bytea       NOT NULL UNIQUE,
     sealed       bytea       NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT now(),
+    former_token_sha256 bytea UNIQUE,
+    former_token_until  timestamptz,
     PRIMARY KEY (tenant_id, endpoint_id)
 );
 
@@ -170,6 +175,8 @@ CREATE TABLE api_keys (
     key_sha256 bytea       NOT NULL UNIQUE,
     scope      text        NOT NULL CHECK (scope IN ('chat', 'read', 'admin')),
     created_at timestamptz NOT NULL DEFAULT now(),
+    key_id     text        NOT NULL GENERATED ALWAYS AS ('key_' || left(encode(key_sha256, 'hex'), 16)) STORED UNIQUE,
+    name       text        NOT NULL DEFAULT '',
     PRIMARY KEY (tenant_id, key_sha256)
 );
 

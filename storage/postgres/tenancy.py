@@ -1,16 +1,21 @@
-"""What commands change: tenants, endpoints, keys. Each change stands in audit_log, in the same transaction."""
+"""What commands change: tenants, endpoints, keys. Each change is recorded in audit_log, in the same transaction."""
 
 import secrets
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from schemas.keys import PROVIDER_PATTERN, TENANT_PATTERN, TenantId, is_instance
-from schemas.tenants import Endpoint, Scope, TenantSettings
+from schemas.tenants import Endpoint, Scope, TenantSettings, secret_id
+from schemas.topics import HORIZON_MS
 from storage.postgres.directory import digest
 from storage.postgres.sql import queries
-from storage.postgres.vault import Vault
+from storage.postgres.vault import Vault, VaultError
+
+HORIZON = timedelta(milliseconds=HORIZON_MS)
+KEY_NAME_CHARS = 100
 
 
 class TenancyError(Exception):
@@ -25,24 +30,34 @@ class Tenancy:
         self._vault = vault
         self._sql = queries("tenancy")
 
+    # tenants
+
     async def add_tenant(self, name: str) -> TenantId:
-        """Adding one again succeeds and changes nothing."""
+        """Adding one again succeeds and changes nothing.
+
+        The name of a removed tenant is free again after the horizon: until then records of the
+        removed one may still be on their way, and would be stored for the new one.
+        """
         if not TENANT_PATTERN.fullmatch(name):
             raise TenancyError(
                 f"{name!r} is no tenant name: a letter or digit, then at most 62 letters, digits or hyphens, all lower case"
             )
         async with self._connection.transaction():
             sealed = self._vault.seal(msgspec.json.encode(TenantSettings()))
-            if await self._connection.fetchval(self._sql["add_tenant"], name, sealed):
+            if await self._connection.fetchval(self._sql["add_tenant"], name, sealed, HORIZON):
                 await self._audit(name, "tenant_added", "")
+            removed = await self._row("tenant", name)
+            if removed["removed_at"] is not None:
+                free = removed["removed_at"] + HORIZON
+                raise TenancyError(
+                    f"tenant {name!r} was removed; its name is free again on {free:%Y-%m-%d}: choose another name"
+                )
         return TenantId(name)
 
     async def set_tenant(self, name: str, changes: dict[str, Any]) -> TenantSettings:
         """Changes some settings; None takes one back to the default of the installation."""
         async with self._connection.transaction():
-            sealed = await self._connection.fetchval(self._sql["tenant_settings"], name)
-            if sealed is None:
-                raise TenancyError(f"there is no tenant {name!r}: sensorium tenants add {name}")
+            sealed = await self._must_exist(name)
             now = msgspec.to_builtins(
                 msgspec.json.decode(self._vault.open(sealed), type=TenantSettings)
             )
@@ -58,6 +73,50 @@ class Tenancy:
             await self._audit(name, "tenant_set", ", ".join(sorted(changes)))
         return settings
 
+    async def tenant(self, name: str) -> dict[str, Any]:
+        """What is known of a tenant, removed or not, and how much is kept for it. Secret settings are not shown."""
+        row = await self._row("tenant", name)
+        try:
+            settings = msgspec.to_builtins(
+                msgspec.json.decode(self._vault.open(row["settings"]), type=TenantSettings)
+            )
+            settings["openai_key"] = None if settings["openai_key"] is None else "(set)"
+        except (VaultError, msgspec.MsgspecError):
+            settings = None
+        return {
+            "tenant_id": row["tenant_id"],
+            "created_at": row["created_at"],
+            "removed_at": row["removed_at"],
+            "data_kept": row["data_kept"],
+            "settings": settings,
+            "holds": await self.holdings(name),
+        }
+
+    async def holdings(self, name: str) -> dict[str, int]:
+        """How many keys, endpoints, rows and files a tenant has."""
+        return dict(await self._row("holdings", name))
+
+    async def remove_tenant(self, name: str, *, keep_data: bool) -> dict[str, int]:
+        """Ends every credential of a tenant and marks it as removed. Returns how many keys and endpoints ended.
+
+        From here on no sink stores a record of the tenant, unless its data is kept. Called again it
+        succeeds; data that was kept the first time may be deleted the second time.
+        """
+        async with self._connection.transaction():
+            await self._connection.execute(self._sql["removal_lock"])
+            before = await self._row("tenant", name)
+            keys = await self._connection.execute(self._sql["end_keys"], name)
+            endpoints = await self._connection.execute(self._sql["end_endpoints"], name)
+            nothing = self._vault.seal(msgspec.json.encode(TenantSettings()))
+            kept = keep_data and (before["removed_at"] is None or before["data_kept"])
+            await self._connection.execute(self._sql["remove_tenant"], name, nothing, kept)
+            ended = {"keys": _count(keys), "endpoints": _count(endpoints)}
+            what = ", ".join(f"{count} {noun}" for noun, count in ended.items())
+            await self._audit(name, "tenant_removed", f"{what} ended, data {_fate(kept)}")
+        return ended
+
+    # endpoints
+
     async def add_endpoint(
         self,
         tenant: str,
@@ -67,8 +126,13 @@ class Tenancy:
         unsigned: bool,
         api_key: str | None,
         instance: str | None = None,
+        secret_later: bool = False,
     ) -> Endpoint:
-        """A new endpoint, each time. Without `secret` and `unsigned` it gets a secret of its own."""
+        """A new endpoint, each time.
+
+        Without `secret`, `unsigned` and `secret_later` it gets a secret of its own. With
+        `secret_later` it has none: the receiver answers 503 until `set_secret` gave it one.
+        """
         if not PROVIDER_PATTERN.fullmatch(provider):
             raise TenancyError(f"{provider!r} is no provider name: [a-z0-9_]+")
         if instance is not None and not (is_instance(instance) and provider == "chatwoot"):
@@ -76,8 +140,8 @@ class Tenancy:
                 f"{instance!r} cannot label a server of {provider}: only Chatwoot servers number their messages alike, "
                 "and a label has at most 32 lower-case letters, digits or hyphens and is not `direct`"
             )
-        if secret is None and not unsigned:
-            secret = ("whsec_" if provider == "ycloud" else "") + secrets.token_urlsafe(32)
+        if secret is None and not unsigned and not secret_later:
+            secret = _new_secret(provider)
         endpoint = Endpoint(
             endpoint_id=f"ep_{secrets.token_hex(8)}",
             token=secrets.token_urlsafe(32),
@@ -89,8 +153,7 @@ class Tenancy:
             instance=instance,
         )
         async with self._connection.transaction():
-            if await self._connection.fetchval(self._sql["tenant_settings"], tenant) is None:
-                raise TenancyError(f"there is no tenant {tenant!r}: sensorium tenants add {tenant}")
+            await self._must_exist(tenant)
             await self._connection.execute(
                 self._sql["add_endpoint"],
                 tenant,
@@ -109,46 +172,125 @@ class Tenancy:
             None if sealed is None else msgspec.json.decode(self._vault.open(sealed), type=Endpoint)
         )
 
-    async def rotate(self, token: str, *, drop: str | None) -> tuple[Endpoint, str | None]:
-        """Adds a live secret, or ends the one given as `drop`. Returns the endpoint and the new secret, if one was made."""
+    async def endpoints(self, tenant: str | None = None) -> list[dict[str, Any]]:
+        """The endpoints of a tenant or of all, without tokens and secrets."""
+        found = []
+        for row in await self._connection.fetch(self._sql["list_endpoints"], tenant):
+            try:
+                opened = msgspec.json.decode(self._vault.open(row["sealed"]), type=Endpoint)
+            except (VaultError, msgspec.MsgspecError):
+                opened = None
+            found.append(
+                {
+                    "tenant_id": row["tenant_id"],
+                    "endpoint_id": row["endpoint_id"],
+                    "provider": row["provider"],
+                    "created_at": row["created_at"],
+                    "readable": opened is not None,
+                    "unsigned": opened.unsigned if opened is not None else None,
+                    "secret_ids": opened.secret_ids() if opened is not None else [],
+                    "has_api_key": opened.api_key is not None if opened is not None else None,
+                    "former_token_until": row["former_token_until"],
+                }
+            )
+        return found
+
+    async def rotate(self, which: str, *, drop: str | None) -> tuple[Endpoint, str | None]:
+        """Adds a live secret of our own making, or ends the one given as `drop` (a secret or its id).
+
+        `which` is a token or an id. Returns the endpoint and the new secret, if one was made.
+        """
         async with self._connection.transaction():
-            row = await self._connection.fetchrow(self._sql["endpoint_by_token"], digest(token))
-            if row is None:
-                raise TenancyError("no endpoint has this token")
-            endpoint = msgspec.json.decode(self._vault.open(row["sealed"]), type=Endpoint)
+            endpoint = await self._locked(which)
             new: str | None = None
             if drop is None:
-                new = ("whsec_" if endpoint.provider == "ycloud" else "") + secrets.token_urlsafe(
-                    32
-                )
-                live = (new, *endpoint.secrets)
+                new = _new_secret(endpoint.provider)
+                endpoint = await self._with_secrets(endpoint, (new, *endpoint.secrets))
             else:
-                if drop not in endpoint.secrets:
-                    raise TenancyError("this endpoint has no such secret")
-                live = tuple(secret for secret in endpoint.secrets if secret != drop)
-                if not live:
-                    raise TenancyError(
-                        "this is the endpoint's last secret: add another one first (sensorium endpoints rotate TOKEN)"
-                    )
-            endpoint = msgspec.structs.replace(endpoint, secrets=live, unsigned=False)
-            await self._connection.execute(
-                self._sql["reseal_endpoint"],
+                endpoint = await self._without_secret(endpoint, drop)
+        return endpoint, new
+
+    async def set_secret(self, which: str, secret: str, *, keep_old: bool) -> Endpoint:
+        """The secret that the provider has made is live from now on; with `keep_old` beside those before it."""
+        secret = secret.strip()  # pasted from a page
+        if not secret:
+            raise TenancyError("an empty secret is none")
+        async with self._connection.transaction():
+            endpoint = await self._locked(which)
+            others = tuple(one for one in endpoint.secrets if one != secret) if keep_old else ()
+            return await self._with_secrets(endpoint, (secret, *others))
+
+    async def set_api_key(self, which: str, api_key: str | None) -> Endpoint:
+        """The provider's API key of an endpoint, or none."""
+        async with self._connection.transaction():
+            endpoint = msgspec.structs.replace(await self._locked(which), api_key=api_key)
+            await self._store(endpoint)
+            await self._audit(endpoint.tenant_id, "endpoint_api_key_set", endpoint.endpoint_id)
+        return endpoint
+
+    async def rotate_token(
+        self, which: str, *, grace_seconds: float
+    ) -> tuple[Endpoint, datetime | None]:
+        """A new token and so a new URL. The old one is refused at once, or after `grace_seconds`: the moment is returned."""
+        async with self._connection.transaction():
+            endpoint = await self._locked(which)
+            endpoint = msgspec.structs.replace(endpoint, token=secrets.token_urlsafe(32))
+            until: datetime | None = await self._connection.fetchval(
+                self._sql["replace_token"],
                 endpoint.tenant_id,
                 endpoint.endpoint_id,
                 self._sealed(endpoint),
+                digest(endpoint.token),
+                grace_seconds,
             )
-            await self._audit(endpoint.tenant_id, "endpoint_rotated", endpoint.endpoint_id)
-        return endpoint, new
+            await self._audit(
+                endpoint.tenant_id,
+                "endpoint_token_rotated",
+                f"{endpoint.endpoint_id}, the old token ends {f'{until:%Y-%m-%dT%H:%M:%S%z}' if until else 'now'}",
+            )
+        return endpoint, until
 
-    async def add_key(self, tenant: str, scope: Scope) -> str:
+    async def remove_endpoint(self, which: str) -> dict[str, str]:
+        """Ends an endpoint. Works also for one whose contents cannot be opened."""
+        async with self._connection.transaction():
+            row = await self._endpoint_row(which)
+            await self._connection.execute(
+                self._sql["remove_endpoint"], row["tenant_id"], row["endpoint_id"]
+            )
+            what = f"{row['endpoint_id']} {row['provider']}"
+            await self._audit(row["tenant_id"], "endpoint_removed", what)
+        return {name: row[name] for name in ("tenant_id", "endpoint_id", "provider")}
+
+    # keys
+
+    async def add_key(self, tenant: str, scope: Scope, name: str = "") -> str:
         """A new key; it is shown once and stored as a digest only."""
+        if len(name) > KEY_NAME_CHARS or not name.isprintable():
+            raise TenancyError(
+                f"a key's name is printable text of at most {KEY_NAME_CHARS} characters"
+            )
         key = f"sk_{scope}_{secrets.token_urlsafe(32)}"
         async with self._connection.transaction():
-            if await self._connection.fetchval(self._sql["tenant_settings"], tenant) is None:
-                raise TenancyError(f"there is no tenant {tenant!r}: sensorium tenants add {tenant}")
-            await self._connection.execute(self._sql["add_key"], tenant, digest(key), scope)
-            await self._audit(tenant, "key_added", scope)
+            await self._must_exist(tenant)
+            key_id = await self._connection.fetchval(
+                self._sql["add_key"], tenant, digest(key), scope, name
+            )
+            await self._audit(tenant, "key_added", f"{key_id} {scope}")
         return key
+
+    async def keys(self, tenant: str) -> list[dict[str, Any]]:
+        """The keys of a tenant by id and name. No key can be shown: only digests are stored."""
+        await self._row("tenant", tenant)
+        return [dict(row) for row in await self._connection.fetch(self._sql["list_keys"], tenant)]
+
+    async def revoke_key(self, key_id: str) -> dict[str, str]:
+        """Ends a key."""
+        async with self._connection.transaction():
+            row = await self._connection.fetchrow(self._sql["revoke_key"], key_id)
+            if row is None:
+                raise TenancyError(f"no key has the id {key_id!r}: sensorium keys list TENANT")
+            await self._audit(row["tenant_id"], "key_revoked", f"{row['key_id']} {row['scope']}")
+        return dict(row)
 
     async def next_generation(self, command: str, detail: str) -> int:
         """For whatever redoes work: higher than all before."""
@@ -157,8 +299,87 @@ class Tenancy:
         )
         return generation
 
+    async def note(self, tenant: str, action: str, detail: str) -> None:
+        """Records in audit_log what was done outside of these tables."""
+        await self._audit(tenant, action, detail)
+
+    async def _row(self, statement: str, tenant: str) -> "asyncpg.Record":
+        row = await self._connection.fetchrow(self._sql[statement], tenant)
+        if row is None:
+            raise TenancyError(f"there is no tenant {tenant!r}: sensorium tenants list")
+        return row
+
+    async def _must_exist(self, tenant: str) -> bytes:
+        """The sealed settings of a tenant that is there and was not removed, locked."""
+        sealed: bytes | None = await self._connection.fetchval(self._sql["tenant_settings"], tenant)
+        if sealed is None:
+            raise TenancyError(f"there is no tenant {tenant!r}: sensorium tenants add {tenant}")
+        return sealed
+
+    async def _endpoint_row(self, which: str) -> "asyncpg.Record":
+        """By id, or by token."""
+        row = await self._connection.fetchrow(self._sql["endpoint_by_id"], which)
+        row = row or await self._connection.fetchrow(self._sql["endpoint_by_token"], digest(which))
+        if row is None:
+            raise TenancyError(
+                f"no endpoint has the id {which}: sensorium endpoints list"
+                if which.startswith("ep_")
+                else "no endpoint has this token"
+            )
+        return row
+
+    async def _locked(self, which: str) -> Endpoint:
+        row = await self._endpoint_row(which)
+        return msgspec.json.decode(self._vault.open(row["sealed"]), type=Endpoint)
+
+    async def _without_secret(self, endpoint: Endpoint, drop: str) -> Endpoint:
+        """`drop` is a secret or the id of one."""
+        live = tuple(
+            secret
+            for secret in endpoint.secrets
+            if drop not in (secret, secret_id(endpoint.endpoint_id, secret))
+        )
+        if live == endpoint.secrets:
+            raise TenancyError("this endpoint has no such secret")
+        if not live:
+            raise TenancyError(
+                "this is the endpoint's last secret: add another one first (sensorium endpoints rotate TOKEN)"
+            )
+        return await self._with_secrets(endpoint, live)
+
+    async def _with_secrets(self, endpoint: Endpoint, live: tuple[str, ...]) -> Endpoint:
+        endpoint = msgspec.structs.replace(endpoint, secrets=live, unsigned=False)
+        await self._store(endpoint)
+        await self._audit(
+            endpoint.tenant_id,
+            "endpoint_rotated",
+            f"{endpoint.endpoint_id}, live: {', '.join(endpoint.secret_ids())}",
+        )
+        return endpoint
+
+    async def _store(self, endpoint: Endpoint) -> None:
+        await self._connection.execute(
+            self._sql["reseal_endpoint"],
+            endpoint.tenant_id,
+            endpoint.endpoint_id,
+            self._sealed(endpoint),
+        )
+
     def _sealed(self, endpoint: Endpoint) -> bytes:
         return self._vault.seal(msgspec.json.encode(endpoint))
 
     async def _audit(self, tenant: str, action: str, detail: str) -> None:
         await self._connection.execute(self._sql["write_audit"], tenant, action, detail)
+
+
+def _new_secret(provider: str) -> str:
+    return ("whsec_" if provider == "ycloud" else "") + secrets.token_urlsafe(32)
+
+
+def _count(status: str) -> int:
+    """How many rows a statement touched, by the status that Postgres gives."""
+    return int(status.rpartition(" ")[2])
+
+
+def _fate(kept: bool) -> str:
+    return "kept" if kept else "to be deleted"

@@ -20,6 +20,7 @@ class Vault:
                 "SENSORIUM_SECRETS__KEY is not set. Make one: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"  # noqa: E501
             )
         try:
+            self._first = Fernet(self._keys[0])
             self._fernet = MultiFernet([Fernet(key) for key in self._keys])
         except ValueError as error:
             raise VaultError(
@@ -36,6 +37,14 @@ class Vault:
             raise VaultError(
                 "a secret in the database was sealed with a key that is not in SENSORIUM_SECRETS__KEY"
             ) from error
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether the first key, which seals, also sealed this."""
+        try:
+            self._first.decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
 
     def derived_keys(self, purpose: str) -> list[bytes]:
         """One key for each live one, for signing: the first signs, any verifies."""

@@ -31,10 +31,14 @@ J = TypeVar("J", MediaJob, VisionJob, AudioJob)
 
 
 class World(Protocol):
-    """The clients a stage needs: opened before the first job, closed after the last."""
+    """The clients a stage needs: opened before the first job, closed after the last.
+
+    `healthy` false: the stage goes on working, but must not call itself ready.
+    """
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
+    def healthy(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
     app = lane_app(job_stage.stage, settings)
     settle = _Settlement(job_stage, Encoding(names, settings.kafka.partitions), app.gate)
     app.opening, app.closing = job_stage.world.open, job_stage.world.close
+    app.healthy = job_stage.world.healthy
     entries = app.lane_table(
         "jobs",
         partitions=settings.kafka.partitions,

@@ -60,6 +60,9 @@ class ModelWorld:
         self._results = AiResults(self._pool)
         await self.decoder.start()
 
+    def healthy(self) -> bool:
+        return self.directory.healthy
+
     async def close(self) -> None:
         await self.decoder.__aexit__(None, None, None)
         await self.directory.stop()
@@ -72,7 +75,12 @@ class ModelWorld:
         return tenant.settings if tenant is not None else TenantSettings()
 
     async def stored(self, job: StoredJob) -> bytes:
-        """The file's bytes. Raises NotStored, or Unavailable."""
+        """The file's bytes. Raises NotStored, or Unavailable.
+
+        For a removed tenant no model is asked any more, whether the file is still there or not.
+        """
+        if self.directory.is_removed(job.tenant_id):
+            raise NotStored(Unfit("media_gone"))
         try:
             return await self._store.get(job.object_key, max_bytes=MAX_OBJECT_BYTES)
         except ObjectMissing as gone:

@@ -61,6 +61,9 @@ class MediaWorld:
                 log.warning("object_store_unreachable", detail=trouble.detail)
                 await asyncio.sleep(trouble.retry_after)
 
+    def healthy(self) -> bool:
+        return self.directory.healthy
+
     async def close(self) -> None:
         self._held.close()
         await self._downloader.__aexit__(None, None, None)
@@ -69,6 +72,8 @@ class MediaWorld:
         await self._store.close()
 
     def ways(self, job: MediaJob) -> Sequence[Way]:
+        if self.directory.is_removed(job.tenant_id):
+            raise FileGone("media_gone")
         try:
             return ways_to(
                 job.url,

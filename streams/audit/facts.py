@@ -32,13 +32,14 @@ CHUNK = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is audited. `tenant` None: all."""
+    """What is audited. `tenant` None: all but `removed` ones, whose rows and files are gone on purpose."""
 
     since: datetime
     tenant: str | None
+    removed: frozenset[str] = frozenset()
 
     def includes(self, tenant: str) -> bool:
-        return self.tenant is None or tenant == self.tenant
+        return tenant == self.tenant or (self.tenant is None and tenant not in self.removed)
 
 
 @dataclass(slots=True)

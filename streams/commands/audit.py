@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from confluent_kafka import KafkaException
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from storage.objects.store import ObjectStore
+from storage.postgres.sql import queries
 from streams.audit.balance import Audit
 from streams.audit.facts import Facts, Gathering, Wanted
 from streams.audit.findings import KINDS, Report
@@ -63,7 +65,10 @@ def audit(
     )  # a long audit must not take for stuck what came while it read
 
     async def work() -> Report:
-        return Audit(await _gather(settings, wanted), wanted, began_ms, stuck_seconds).report(keys)
+        async with database(settings) as connection:
+            removed = await connection.fetch(queries("sink")["removed_tenants"])
+        known = replace(wanted, removed=frozenset(row["tenant_id"] for row in removed))
+        return Audit(await _gather(settings, known), known, began_ms, stuck_seconds).report(keys)
 
     try:
         report = run_command(work)

@@ -18,6 +18,7 @@ from schemas.topics import TOPICS, Names
 from storage.kafka.client import QUIET, client_config
 from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
 from storage.postgres.migrate import DatabaseAhead, pending
+from storage.postgres.resealing import reseal
 from storage.postgres.sql import queries
 from storage.postgres.vault import Vault, VaultError
 from streams.commands.environment import (
@@ -148,34 +149,31 @@ async def _objects(settings: Settings) -> str:
 
 
 async def _secrets(settings: Settings) -> str:
-    """Every sealed value is opened: after a rotation some may still be under a key that was taken out."""
+    """Every sealed value is opened: after a rotation some may still be under an older key, or under none that is there."""
     try:
         vault = Vault(settings.secrets.key)
     except VaultError as error:
         raise _Wrong(str(error)) from None
     try:
         async with _reached(settings) as connection:
-            tenants = await connection.fetch(queries("directory")["tenants"])
-            endpoints = await connection.fetch(queries("directory")["endpoints"])
+            found = await reseal(connection, vault, dry=True)
     except _Wrong as wrong:
         raise _Wrong(
             f"SENSORIUM_SECRETS__KEY is a key; whether it opens what is sealed only the database says: {wrong}"
         ) from None
-    sealed = [row["settings"] for row in tenants] + [row["sealed"] for row in endpoints]
-    closed = sum(not _opens(vault, one) for one in sealed)
-    if closed:
+    total = found.current + found.resealed + len(found.unreadable)
+    if found.unreadable:
+        names = ", ".join(f"{table} {name}" for table, _, name in found.unreadable[:5])
         raise _Wrong(
-            f"{closed} of {len(sealed)} secrets were sealed with another key: put the old one behind the new one in SENSORIUM_SECRETS__KEY"
+            f"{len(found.unreadable)} of {total} secrets were sealed with another key ({names}), and their owners are out of service: "
+            "put the old one behind the new one in SENSORIUM_SECRETS__KEY, or set these secrets again"
         )
-    return f"the key opens all {len(sealed)} sealed values"
-
-
-def _opens(vault: Vault, sealed: bytes) -> bool:
-    try:
-        vault.open(sealed)
-    except VaultError:
-        return False
-    return True
+    if found.resealed:
+        return (
+            f"the keys open all {total} sealed values; {found.resealed} are still sealed with an older key: "
+            "sensorium secrets reseal, and only then take the older key out"
+        )
+    return f"the key opens all {total} sealed values"
 
 
 async def _model(settings: Settings) -> str:

@@ -1,10 +1,12 @@
-"""`sensorium endpoints add|rotate|list`."""
+"""`sensorium endpoints`: webhook URLs, their secrets, and their end."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import click
 
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
-from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.environment import (
@@ -15,11 +17,13 @@ from streams.commands.environment import (
 )
 from streams.commands.output import as_json_option, emit, note
 
+T = TypeVar("T")
 PROVIDERS = ("ycloud", "chatwoot")
 _SAME_SERVER = (
     "The tenant has a Chatwoot endpoint already, and this one is taken for another webhook of the same server. "
     "If it is for another server, add it with --instance NAME: its messages have the same numbers and would be lost as duplicates."
 )
+UNTIL_KNOWN = "every role knows within two seconds"
 
 
 @click.group()
@@ -36,10 +40,36 @@ def webhook_url(settings: Settings, provider: str, token: str) -> str:
     return f"{base}/webhooks/{provider}/{token}"
 
 
+def _changed(change: Callable[[Tenancy], Awaitable[T]]) -> T:
+    """What the change gives, made on a connection of its own."""
+    settings = command_settings()
+
+    async def work() -> T:
+        async with database(settings) as connection:
+            return await change(Tenancy(connection, Vault(settings.secrets.key)))
+
+    return run_command(work)
+
+
+def _public(endpoint: Endpoint) -> dict[str, Any]:
+    """What names an endpoint and its live secrets without giving any of them away."""
+    return {
+        "tenant_id": endpoint.tenant_id,
+        "endpoint_id": endpoint.endpoint_id,
+        "provider": endpoint.provider,
+        "secret_ids": endpoint.secret_ids(),
+    }
+
+
 @endpoints.command()
 @click.argument("tenant")
 @click.argument("provider", type=click.Choice(PROVIDERS))
 @click.option("--secret", help="The secret the provider signs with; default: a new one.")
+@click.option(
+    "--secret-later",
+    is_flag=True,
+    help="The provider makes the secret once it has the URL: `endpoints secret ID --set SECRET`. Until then it is answered 503.",
+)
 @click.option(
     "--unsigned", is_flag=True, help="The provider sends no signature: the token in the URL is all."
 )
@@ -53,36 +83,35 @@ def add(
     tenant: str,
     provider: str,
     secret: str | None,
+    secret_later: bool,
     unsigned: bool,
     api_key: str | None,
     instance: str | None,
     as_json: bool,
 ) -> None:
     """Adds an endpoint: each call a new one."""
-    if secret and unsigned:
-        raise click.UsageError("--secret and --unsigned exclude each other")
+    if (secret is not None) + unsigned + secret_later > 1:
+        raise click.UsageError("--secret, --secret-later and --unsigned exclude each other")
     if secret == "" or api_key == "":
         raise click.UsageError("an empty --secret or --api-key is none: leave the option out")
-    settings = command_settings()
 
-    async def work() -> tuple[Endpoint, bool]:
-        async with database(settings) as connection:
-            tenancy = Tenancy(connection, Vault(settings.secrets.key))
-            is_first = await tenancy.endpoint_of(tenant, provider) is None
-            endpoint = await tenancy.add_endpoint(
-                tenant,
-                provider,
-                secret=secret,
-                unsigned=unsigned,
-                api_key=api_key,
-                instance=instance,
-            )
-            return endpoint, is_first
+    async def change(tenancy: Tenancy) -> tuple[Endpoint, bool]:
+        is_first = await tenancy.endpoint_of(tenant, provider) is None
+        endpoint = await tenancy.add_endpoint(
+            tenant,
+            provider,
+            secret=secret,
+            unsigned=unsigned,
+            api_key=api_key,
+            secret_later=secret_later,
+            instance=instance,
+        )
+        return endpoint, is_first
 
-    endpoint, is_first = run_command(work)
+    endpoint, is_first = _changed(change)
     if provider == "chatwoot" and instance is None and not is_first:
         note(_SAME_SERVER)
-    url = webhook_url(settings, provider, endpoint.token)
+    url = webhook_url(command_settings(), provider, endpoint.token)
     live = endpoint.secrets[0] if endpoint.secrets else None
     document = {
         "tenant_id": tenant,
@@ -92,49 +121,124 @@ def add(
         "url": url,
         "secret": live,
     }
-    emit(document, as_json, [f"url     {url}", f"secret  {live or '(unsigned)'}"])
+    next_step = f"paste the URL at the provider, then: sensorium endpoints secret {endpoint.endpoint_id} --set SECRET"
+    says = "(unsigned)" if unsigned else live or f"(none yet: {next_step})"
+    emit(
+        document, as_json, [f"url     {url}", f"secret  {says}", f"id      {endpoint.endpoint_id}"]
+    )
 
 
 @endpoints.command()
-@click.argument("token")
-@click.option("--drop", help="End this secret instead of adding one.")
+@click.argument("which", metavar="TOKEN|ID")
+@click.option("--drop", metavar="SECRET|SECRET_ID", help="End this secret instead of adding one.")
 @as_json_option
-def rotate(token: str, drop: str | None, as_json: bool) -> None:
-    """Adds a live secret; the old ones stay live until dropped."""
-    settings = command_settings()
+def rotate(which: str, drop: str | None, as_json: bool) -> None:
+    """Adds a live secret of our own making; the old ones stay live until dropped."""
+    endpoint, new = _changed(lambda tenancy: tenancy.rotate(which, drop=drop))
+    document = {"token": endpoint.token, "secret": new or endpoint.secrets[0]}
+    emit(document, as_json, [f"secret  {new}" if new else "dropped"])
 
-    async def work() -> tuple[Endpoint, str | None]:
-        async with database(settings) as connection:
-            return await Tenancy(connection, Vault(settings.secrets.key)).rotate(token, drop=drop)
 
-    endpoint, new = run_command(work)
+@endpoints.command()
+@click.argument("which", metavar="TOKEN|ID")
+@click.option("--set", "secret", required=True, help="The secret that the provider has made.")
+@click.option("--keep-old", is_flag=True, help="Deliveries signed with an older secret stay valid.")
+@as_json_option
+def secret(which: str, secret: str, keep_old: bool, as_json: bool) -> None:
+    """Sets the secret that the provider signs with. The URL stays as it is.
+
+    While a provider changes its secret, use --keep-old, and end the old one later by its id
+    (`endpoints list`): `endpoints rotate ID --drop SECRET_ID`.
+    """
+    endpoint = _changed(lambda tenancy: tenancy.set_secret(which, secret, keep_old=keep_old))
+    live = ", ".join(endpoint.secret_ids())
+    if endpoint.provider == "ycloud" and not endpoint.secrets[0].startswith("whsec_"):
+        note("YCloud's secrets begin with whsec_, and this one does not: is it the right one?")
     emit(
-        {"token": token, "secret": new or endpoint.secrets[0]},
+        _public(endpoint),
         as_json,
-        [f"secret  {new}" if new else "dropped"],
+        [f"{endpoint.endpoint_id}: live secrets {live}; {UNTIL_KNOWN}"],
+    )
+
+
+@endpoints.command("api-key")
+@click.argument("which", metavar="TOKEN|ID")
+@click.option("--set", "api_key", required=True, help="The provider's API key; empty: none.")
+@as_json_option
+def api_key_(which: str, api_key: str, as_json: bool) -> None:
+    """Sets the provider's API key, for media that need it."""
+    endpoint = _changed(lambda tenancy: tenancy.set_api_key(which, api_key.strip() or None))
+    has = endpoint.api_key is not None
+    emit(
+        {**_public(endpoint), "has_api_key": has},
+        as_json,
+        [f"{endpoint.endpoint_id} has {'an' if has else 'no'} API key; {UNTIL_KNOWN}"],
+    )
+
+
+@endpoints.command("rotate-token")
+@click.argument("which", metavar="TOKEN|ID")
+@click.option(
+    "--grace-seconds",
+    type=click.FloatRange(0, 30 * 86_400),
+    default=0.0,
+    show_default=True,
+    help="Accept the old URL for so long. 0 refuses it at once, as is right when it leaked.",
+)
+@as_json_option
+def rotate_token(which: str, grace_seconds: float, as_json: bool) -> None:
+    """Gives the endpoint a new URL; its id and its secrets stay. The provider has to be told the new URL."""
+    endpoint, until = _changed(
+        lambda tenancy: tenancy.rotate_token(which, grace_seconds=grace_seconds)
+    )
+    url = webhook_url(command_settings(), endpoint.provider, endpoint.token)
+    document = {
+        **_public(endpoint),
+        "token": endpoint.token,
+        "url": url,
+        "old_token_until": until,
+    }
+    ends = (
+        f"is accepted until {until.isoformat(timespec='seconds')}"
+        if until
+        else "is refused (401) from now on"
+    )
+    emit(document, as_json, [f"url  {url}", f"the old URL {ends}: give the provider the new one"])
+
+
+@endpoints.command()
+@click.argument("which", metavar="TOKEN|ID")
+@as_json_option
+def remove(which: str, as_json: bool) -> None:
+    """Ends an endpoint. What it has received stays."""
+    removed = _changed(lambda tenancy: tenancy.remove_endpoint(which))
+    emit(
+        {**removed, "removed": True},
+        as_json,
+        [
+            f"{removed['endpoint_id']} ({removed['provider']}) of {removed['tenant_id']} is removed",
+            "later deliveries to its URL are answered 401: take the webhook out at the provider, which may else report or suspend it",
+            "messages that were accepted are finished; files not yet fetched that need this endpoint's API key will fail",
+        ],
     )
 
 
 @endpoints.command("list")
+@click.option("--tenant", help="Only this tenant.")
 @as_json_option
-def list_(as_json: bool) -> None:
-    """All endpoints, without tokens and secrets."""
-    settings = command_settings()
+def list_(tenant: str | None, as_json: bool) -> None:
+    """All endpoints, without tokens and secrets. Secrets have ids, by which they can be dropped."""
+    rows = _changed(lambda tenancy: tenancy.endpoints(tenant))
+    emit({"endpoints": rows}, as_json, [_line(row) for row in rows])
 
-    async def work() -> list[dict[str, str]]:
-        async with database(settings) as connection:
-            return [
-                {
-                    "tenant_id": row["tenant_id"],
-                    "endpoint_id": row["endpoint_id"],
-                    "provider": row["provider"],
-                }
-                for row in await connection.fetch(queries("tenancy")["list_endpoints"])
-            ]
 
-    rows = run_command(work)
-    emit(
-        {"endpoints": rows},
-        as_json,
-        [f"{row['tenant_id']}  {row['provider']}  {row['endpoint_id']}" for row in rows],
-    )
+def _line(row: dict[str, Any]) -> str:
+    if not row["readable"]:
+        signed = "CANNOT BE OPENED: sensorium doctor"
+    elif row["unsigned"]:
+        signed = "unsigned"
+    else:
+        signed = ", ".join(row["secret_ids"]) or "no secret yet: answers 503"
+    until = row["former_token_until"]
+    grace = f"  old URL until {until.isoformat(timespec='seconds')}" if until else ""
+    return f"{row['tenant_id']}  {row['provider']}  {row['endpoint_id']}  {signed}{grace}"

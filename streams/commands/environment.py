@@ -65,6 +65,10 @@ def run_command(work: Callable[[], Awaitable[T]]) -> T:
         raise click.ClickException(str(error)) from None
     except asyncpg.UndefinedTableError:
         raise click.ClickException("the database was never migrated: sensorium migrate") from None
+    except asyncpg.UndefinedColumnError as error:
+        raise click.ClickException(
+            f"the database is older than this program ({_first_line(error)}): sensorium migrate"
+        ) from None
     except (
         asyncpg.ClientConfigurationError,
         asyncpg.InvalidAuthorizationSpecificationError,

@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "tenants": "streams.commands.tenants:tenants",
     "endpoints": "streams.commands.endpoints:endpoints",
     "keys": "streams.commands.keys:keys",
+    "secrets": "streams.commands.secrets:secrets",
     # traffic
     "send": "streams.commands.send:send",
     "tail": "streams.commands.tail:tail",

@@ -1,4 +1,4 @@
-"""`sensorium tenants add|set|list`."""
+"""`sensorium tenants add|set|show|list|remove`."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.output import as_json_option, emit
+from streams.commands.tenants_remove import holdings_text, remove
 
 
 @click.group()
@@ -74,10 +75,46 @@ def _change(text: str) -> tuple[str, Any]:
     return field, value
 
 
+@tenants.command()
+@click.argument("name")
+@as_json_option
+def show(name: str, as_json: bool) -> None:
+    """A tenant: its settings, keys and endpoints, and how much is kept for it."""
+    settings = command_settings()
+
+    async def work() -> dict[str, Any]:
+        async with database(settings) as connection:
+            tenancy = Tenancy(connection, Vault(settings.secrets.key))
+            found = await tenancy.tenant(name)
+            return found | {
+                "keys": await tenancy.keys(name),
+                "endpoints": await tenancy.endpoints(name),
+            }
+
+    found = run_command(work)
+    state = "" if found["removed_at"] is None else f", removed {found['removed_at']:%Y-%m-%d %H:%M}"
+    lines = [f"{name}, added {found['created_at']:%Y-%m-%d %H:%M}{state}"]
+    lines += (
+        ["  its settings cannot be opened: sensorium doctor"]
+        if found["settings"] is None
+        else [
+            f"  {key.replace('_', '-')}={value}"
+            for key, value in found["settings"].items()
+            if value
+        ]
+    )
+    lines += [
+        f"  key       {key['key_id']}  {key['scope']}  {key['name']}" for key in found["keys"]
+    ]
+    lines += [f"  endpoint  {one['endpoint_id']}  {one['provider']}" for one in found["endpoints"]]
+    lines.append(f"  {holdings_text(found['holds'])}")
+    emit(found, as_json, lines)
+
+
 @tenants.command("list")
 @as_json_option
 def list_(as_json: bool) -> None:
-    """All tenants."""
+    """All tenants but removed ones."""
     settings = command_settings()
 
     async def work() -> list[str]:
@@ -89,3 +126,6 @@ def list_(as_json: bool) -> None:
 
     names = run_command(work)
     emit({"tenants": names}, as_json, names)
+
+
+tenants.add_command(remove)

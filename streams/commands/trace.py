@@ -1,39 +1,54 @@
 """`sensorium trace`: a message and every step it went through."""
 
+import re
 from typing import Any
 
+import asyncpg
 import click
 
 from connectors.console.reading import Reading
-from schemas.keys import TENANT_PATTERN, TenantId, split_message_key
+from schemas.keys import (
+    LOG_DIGEST_CHARS,
+    TENANT_PATTERN,
+    MessageKey,
+    TenantId,
+    log_digest,
+    split_message_key,
+)
 from schemas.topics import Names
 from storage.postgres.pool import create_pool
+from storage.postgres.sql import queries
 from streams.commands.environment import command_settings, run_command
 from streams.commands.output import as_json_option, emit
 
+_DIGEST = re.compile(rf"[0-9a-f]{{{LOG_DIGEST_CHARS}}}")
+ROWS_AT_ONCE = 10_000
+
 
 @click.command()
-@click.argument("message_key")
+@click.argument("message_key", metavar="MESSAGE_KEY|DIGEST")
+@click.option("--tenant", help="Whose message it is; needed for a digest.")
 @as_json_option
-def trace(message_key: str, as_json: bool) -> None:
-    """Shows what became of MESSAGE_KEY (tenant:provider:id), step by step."""
-    try:
-        tenant = split_message_key(message_key)[0]  # type: ignore[arg-type]
-    except ValueError:
-        tenant = TenantId("")
-    if not TENANT_PATTERN.fullmatch(tenant):
-        raise click.UsageError(
-            f"{message_key!r} is no message key: tenant:provider:provider_message_id"
-        )
+def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
+    """Shows what became of a message, step by step.
+
+    It is named by its key (tenant:provider:id), or as logs name it: by the digest in the field
+    `message`, together with --tenant. A digest is looked for among all messages of the tenant.
+    """
+    digest = message_key if _DIGEST.fullmatch(message_key) else None
+    if digest is not None and tenant is None:
+        raise click.UsageError(f"{digest} is a digest of a log line: add the line's --tenant")
+    owner = TenantId(tenant or "") if digest is not None else _tenant_of(message_key)
     settings = command_settings()
 
     async def work() -> dict[str, Any]:
         pool = await create_pool(settings.postgres, Names(settings.namespace), "trace", size=1)
         try:
+            key = await _named(pool, owner, digest) if digest else MessageKey(message_key)
             reading = Reading(pool)
             return {
-                "message": await reading.message(tenant, message_key),
-                "steps": await reading.steps(tenant, message_key),
+                "message": await reading.message(owner, key) if key is not None else None,
+                "steps": await reading.steps(owner, key) if key is not None else [],
             }
         finally:
             await pool.close()
@@ -45,10 +60,38 @@ def trace(message_key: str, as_json: bool) -> None:
         )
     message = found["message"]
     lines = [
-        f"{message['kind']} in {message['conversation_id']}: {message['status']}, version {message['version']}"
+        f"{message['kind']} in {message['conversation_id']}: {message['status']}, version {message['version']}",
+        f"  {message['message_key']}, in logs {log_digest(message['message_key'])}",
     ]
     lines += [
         f"  {s['at'].isoformat()}  {s['stage']:12} {s['outcome']:28} {s['topic']}[{s['partition']}]@{s['offset']}"
         for s in found["steps"]
     ]
     emit(found, as_json, lines)
+
+
+def _tenant_of(message_key: str) -> TenantId:
+    try:
+        tenant = split_message_key(MessageKey(message_key))[0]
+    except ValueError:
+        tenant = TenantId("")
+    if not TENANT_PATTERN.fullmatch(tenant):
+        raise click.UsageError(
+            f"{message_key!r} is no message key: tenant:provider:provider_message_id"
+        )
+    return tenant
+
+
+async def _named(
+    pool: "asyncpg.Pool[asyncpg.Record]", tenant: TenantId, digest: str
+) -> MessageKey | None:
+    """The key of the tenant's message with this digest, which only this program can compute."""
+    after = ""
+    while rows := await pool.fetch(
+        queries("tenancy")["keys_after"], tenant, after, ROWS_AT_ONCE, timeout=60
+    ):
+        for row in rows:
+            if log_digest(row["message_key"]) == digest:
+                return MessageKey(row["message_key"])
+        after = rows[-1]["message_key"]
+    return None

@@ -38,6 +38,7 @@ FENCE_GRACE_SECONDS = 12.0
 JOIN_SECONDS = 120.0
 """Within them a group gives every worker its partitions, or none: rebalances take ten seconds at most."""
 WATCH_SECONDS = 1.0
+ALIVE_SECONDS = 15.0
 EXIT_TROUBLE = 70
 EXIT_WATCHDOG_SECONDS = 10.0
 BATCH_PACE = Pace(gap_seconds=0.02)
@@ -81,6 +82,7 @@ class Lanes:
         self.assigned: set[int] = set()
         self.owned: Callable[[list[str]], None] = lambda transactional_ids: None
         self._pace = pace
+        self._stopping = False
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
         signal: Any = app.on_partitions_assigned  # its type asks for positional arguments only
         signal.connect(self.on_assigned)
@@ -90,6 +92,8 @@ class Lanes:
         """Whether every assigned partition has been taken over and nothing has stopped the stage. Faust's own "ready" says nothing of lanes."""
         return (
             self.app.joined
+            and self.app.is_alive
+            and self.app.healthy()
             and not self.app.gate.is_shut
             and all(p in self.open and self.open[p].ready for p in self.assigned)
         )
@@ -121,6 +125,7 @@ class Lanes:
 
     async def stop(self) -> None:
         """Running jobs may finish, running transactions end; then nothing is left to save."""
+        self._stopping = True
         if self.jobs is not None:
             await self.jobs.drain(JOB_DRAIN_SECONDS)
         for lane in self.open.values():
@@ -189,6 +194,8 @@ class Lanes:
         self._tasks.pop(lane, None)
         error = None if task.cancelled() else task.exception()
         if error is None:
+            if self.open.get(lane.partition) is lane and not self._stopping:
+                die(f"the lane of partition {lane.partition} ended although nobody stopped it")
             return
         fenced = is_fenced(error)
         log.warning(
@@ -221,12 +228,21 @@ class LaneApp(faust.App):
     gate: Gate
     lanes: Lanes | None = None
     joined = False
+    healthy: Callable[[], bool]
+    """Whether what the stage needs besides its lanes works, for its readiness."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.opening: Callable[[], Awaitable[None]] = _nothing
         self.closing: Callable[[], Awaitable[None]] = _nothing
         self.hand = Hand()
+        self.healthy = lambda: True
+        self._seen_at = time.monotonic()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the event loop runs and membership of the group is being watched."""
+        return time.monotonic() - self._seen_at < ALIVE_SECONDS
 
     async def on_first_start(self) -> None:
         """Faust would make its folders here, one a process that nobody removes. Lanes write to no disk."""
@@ -297,6 +313,7 @@ class LaneApp(faust.App):
         """
         began = time.monotonic()
         while (trouble := self._membership_trouble(time.monotonic() - began)) is None:
+            self._seen_at = time.monotonic()
             await asyncio.sleep(WATCH_SECONDS)
             if self.should_stop and not self.crashed:
                 return

@@ -45,6 +45,12 @@ class Stops(Protocol):
         ...
 
 
+def _log_failure(asking: "asyncio.Task[None]") -> None:
+    """The gate stays shut, which is safe and not ready; without a word nobody would know why."""
+    if not asking.cancelled() and (error := asking.exception()) is not None:
+        log.error("stage_gate_failed", error=type(error).__name__, exc_info=error)
+
+
 class Gate:
     """`judge` lets lines through, or waits with all that come after them. Nothing of what waits is committed: the records stay."""
 
@@ -77,7 +83,8 @@ class Gate:
         if is_any_refused and now >= self._quiet_until:
             trouble = self._breaker.trouble(now)
             if trouble is not None and trouble.tenant not in self._held and self._asking is None:
-                self._asking = asyncio.create_task(self._until_resumed(trouble))
+                self._asking = asyncio.create_task(self._until_resumed(trouble), name="gate")
+                self._asking.add_done_callback(_log_failure)
         return await self.wait(given_up)
 
     async def wait(self, given_up: Callable[[], bool]) -> bool:

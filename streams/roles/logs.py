@@ -1,43 +1,40 @@
-"""Structured logs on stderr: fixed event words with fields. What a field must never hold is kept out here as well."""
+"""Structured logs on stderr: fixed event words with fields. Every line, whoever writes it, leaves through one handler."""
 
 import logging
-import re
 import sys
+import threading
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any
 
 import structlog
 
 from schemas.settings import Log
+from streams.roles.redaction import redact
 
-_NEVER = frozenset(
-    {
-        "text",
-        "content",
-        "body",
-        "phone",
-        "secret",
-        "token",
-        "key",
-        "signature",
-        "authorization",
-        "url",
-        "original_url",
-        "signed_url",
-    }
-)
-_LONG_NUMBER = re.compile(r"\+?\d[\d ()-]{8,}\d")
-_LINK = re.compile(r"https?://\S+")
+log = structlog.get_logger()
+_NOISY = ("httpx", "httpcore", "openai", "uvicorn.access", "aiokafka", "faust", "mode", "urllib3")
 
 
 def configure_logs(settings: Log, role: str) -> None:
-    """Every line, also of foreign libraries, leaves through one handler."""
+    """Sends structlog, the standard library's loggers, warnings and uncaught exceptions through one handler.
+
+    Message keys are shown only at level debug; see streams/roles/redaction.py.
+    """
+    show_keys = settings.level.lower() == "debug"
+
+    def redacted(
+        _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        return redact(event, show_keys=show_keys)
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
-        _redact,
+        redacted,
     ]
     render: Any = (
         structlog.processors.JSONRenderer()
@@ -60,27 +57,40 @@ def configure_logs(settings: Log, role: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
-    for noisy in (
-        "httpx",
-        "httpcore",
-        "openai",
-        "uvicorn.access",
-        "aiokafka",
-        "faust",
-        "mode",
-        "urllib3",
-    ):
+    for logger in list(logging.Logger.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):  # one that a library gave a handler of its own
+            logger.handlers, logger.propagate = [], True
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(role=role)
+    _take_over_what_python_prints()
 
 
-def _redact(
-    _logger: Any, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Phone numbers and links out of every string, forbidden fields out altogether. Kafka offsets and ids are short or not digits alone."""
-    for name in _NEVER & event.keys():
-        del event[name]
-    for name, value in event.items():
-        if isinstance(value, str) and name not in ("timestamp", "message_key"):
-            event[name] = _LONG_NUMBER.sub("<number>", _LINK.sub("<link>", value))
-    return event
+def _take_over_what_python_prints() -> None:
+    """Warnings and exceptions that nobody caught would go to stderr as they are."""
+    logging.captureWarnings(True)
+
+    def uncaught(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, traceback)
+            return
+        log.critical("uncaught_exception", exc_info=(kind, error, traceback))
+
+    def uncaught_in_thread(failed: threading.ExceptHookArgs) -> None:
+        if failed.exc_value is not None:
+            log.error(
+                "thread_failed",
+                thread=failed.thread.name if failed.thread is not None else "unknown",
+                exc_info=(failed.exc_type, failed.exc_value, failed.exc_traceback),
+            )
+
+    def unraisable(failed: Any) -> None:
+        error = failed.exc_value
+        if error is not None:
+            log.error("exception_ignored", exc_info=(type(error), error, failed.exc_traceback))
+
+    sys.excepthook = uncaught
+    threading.excepthook = uncaught_in_thread
+    sys.unraisablehook = unraisable

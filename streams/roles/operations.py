@@ -3,8 +3,21 @@
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+log = structlog.get_logger()
+
+
+class _Server(ThreadingHTTPServer):
+    """Logs what a probe's connection raised instead of printing it past the log."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        log.debug("probe_failed", exc_info=True)
 
 
 def start_operations(
@@ -22,10 +35,16 @@ def start_operations(
                 case "/readyz":
                     self._answer(200, b"ready\n") if ready() else self._answer(503, b"not ready\n")
                 case "/metrics":
-                    refresh()
-                    self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
+                    self._metrics()
                 case _:
                     self._answer(404, b"/livez, /readyz or /metrics\n")
+
+        def _metrics(self) -> None:
+            try:
+                refresh()
+            except Exception:  # what cannot be computed now must not hide the other metrics
+                log.exception("metrics_refresh_failed")
+            self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
 
         def _answer(
             self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"
@@ -39,7 +58,6 @@ def start_operations(
         def log_message(self, format: str, *args: object) -> None:
             """Probes are not worth a line each."""
 
-    server = ThreadingHTTPServer((host, port), Operations)
-    server.daemon_threads = True
+    server = _Server((host, port), Operations)
     threading.Thread(target=server.serve_forever, name="operations", daemon=True).start()
     return server

@@ -10,13 +10,13 @@ from connectors.webhooks.protocol import BoundedProtocol
 from connectors.webhooks.receiver import Receiver, Understanding
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.background import alongside
 from storage.kafka.delivery import AcknowledgedProducer
 from storage.postgres.directory import Directory
 from storage.postgres.vault import Vault
 from streams.roles.http import serve_until_told
 from streams.roles.port_claims import installation_of
 
-CHECK_SECONDS = 2.0
 MAX_OPEN_FILES = 16_384
 RESERVED_FILES = 128
 """For Kafka, Postgres, and connections that are told to come again."""
@@ -26,37 +26,35 @@ takes requests from it only to answer 503. Longer is no use: then 503 is the ans
 
 
 async def run(settings: Settings) -> None:
-    """Until SIGTERM; then what is under way is answered before it returns."""
+    """Runs until SIGTERM and answers what is in flight before it returns.
+
+    Raises what ended the producer's background work: without it no request could be answered.
+    """
     names, wanted = Names(settings.namespace), settings.receiver
+    topic = names.topic("raw-messages")
     directory = Directory(settings.postgres, names, Vault(settings.secrets.key))
-    producer = AcknowledgedProducer(settings.kafka, ack_seconds=wanted.ack_seconds)
-    app = Receiver(
-        wanted,
-        names.topic("raw-messages"),
-        producer,
-        directory,
-        Understanding(identify, DIRECT.accept),
-    )
+    producer = AcknowledgedProducer(settings.kafka, topic, ack_seconds=wanted.ack_seconds)
+    understanding = Understanding(identify, DIRECT.accept)
+    app = Receiver(wanted, topic, producer, directory, understanding)
     await directory.start()
-    checking = asyncio.create_task(_check(producer))
     try:
-        await _until_ready(app)
-        protocol = partial(
-            BoundedProtocol,
-            head_seconds=wanted.header_seconds,
-            max_connections=_connections_allowed(),
-        )
-        await serve_until_told(
-            app,
-            wanted.host,
-            wanted.port,
-            installation=installation_of(settings.namespace, settings.secrets.key),
-            draining=app.drain,
-            drain_seconds=wanted.drain_seconds,
-            http=protocol,
-        )
+        async with alongside(producer=producer.run):
+            await _until_ready(app)
+            protocol = partial(
+                BoundedProtocol,
+                head_seconds=wanted.header_seconds,
+                max_connections=_connections_allowed(),
+            )
+            await serve_until_told(
+                app,
+                wanted.host,
+                wanted.port,
+                installation=installation_of(settings.namespace, settings.secrets.key),
+                draining=app.drain,
+                drain_seconds=wanted.drain_seconds,
+                http=protocol,
+            )
     finally:
-        checking.cancel()
         await producer.drain(wanted.ack_seconds)
         await directory.stop()
 
@@ -75,10 +73,3 @@ async def _until_ready(app: Receiver) -> None:
         async with asyncio.timeout(START_SECONDS):
             while not app.ready:
                 await asyncio.sleep(0.02)
-
-
-async def _check(producer: AcknowledgedProducer) -> None:
-    """Readiness must know that Kafka is away before a request finds out."""
-    while True:
-        await producer.check()
-        await asyncio.sleep(CHECK_SECONDS)

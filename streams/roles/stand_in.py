@@ -311,6 +311,7 @@ async def serve(host: str, port: int, *, controls: bool = False) -> None:
             create_app(controls=controls),
             host=host,
             port=port,
+            log_config=None,  # through our own handler, which keeps customers out of the log
             log_level="warning",
             access_log=False,
         )

@@ -47,11 +47,14 @@ class ToParent:
         self._say({"at": time.monotonic(), "transactional_ids": transactional_ids})
 
     def beat(self) -> None:
-        """Until the process ends; without a parent it ends here, also where there is no death signal."""
+        """Runs until the process ends. Ends it when the parent cannot be reached, also where there is no death signal.
+
+        A parent that hears nothing fences nobody, so a beat that stops must not go unnoticed.
+        """
         while True:
             try:
                 self._say({"at": time.monotonic()})
-            except BrokenPipeError:
+            except OSError:
                 os._exit(1)
             time.sleep(BEAT_SECONDS)
 

@@ -315,15 +315,17 @@ async def test_without_a_database_a_directory_waits_and_says_that_it_is_not_load
         await away.stop()
 
 
-async def test_a_directory_that_cannot_open_what_is_sealed_ends_with_what_to_do(
+async def test_a_directory_whose_key_opens_nothing_is_loaded_and_not_healthy(
     stack: Settings, names: Names, database: Connection, tenancy: Tenancy
 ) -> None:
     await tenancy.add_tenant("acme")
     other = Directory(stack.postgres, names, Vault(Fernet.generate_key().decode()))
     await other.start()
     try:
-        with pytest.raises(VaultError, match="SENSORIUM_SECRETS__KEY"):
-            await asyncio.wait_for(other.wait_loaded(), 10)
+        await asyncio.wait_for(other.wait_loaded(), 10)
+        assert not other.healthy
+        with pytest.raises(Unavailable, match="SENSORIUM_SECRETS__KEY"):
+            other.tenant(ACME)
     finally:
         await other.stop()
 
@@ -545,9 +547,17 @@ async def test_a_connection_ended_by_the_server_is_the_worlds_trouble(
         ),
         (ConnectionRefusedError(), True),
         (TimeoutError(), True),
-        (asyncpg.UndefinedTableError(), False),
+        (asyncpg.InterfaceError("pool is closing"), True),
+        (asyncpg.UndefinedTableError(), True),
+        (asyncpg.UndefinedColumnError(), True),
+        (asyncpg.InsufficientPrivilegeError(), True),
+        (asyncpg.InvalidPasswordError(), True),
+        (asyncpg.InvalidCatalogNameError(), True),
+        (asyncpg.InvalidCachedStatementError(), True),
+        (asyncpg.IdleInTransactionSessionTimeoutError(), True),
+        (asyncpg.InternalServerError(), True),
         (asyncpg.UniqueViolationError(), False),
-        (asyncpg.InvalidPasswordError(), False),
+        (asyncpg.DataError(), False),
         (ValueError(), False),
     ],
 )

@@ -24,12 +24,16 @@ class Sink:
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", epoch: int) -> None:
         self.set_aside: Refused = []
-        self.writer = Writer(pool, "told", self._set_aside)
+        self.buried: list[Placed] = []
+        self.writer = Writer(pool, "told", self._set_aside, self._bury)
         self.epoch = epoch
         self.offset = 0
 
     async def _set_aside(self, refused: Sequence[tuple[Placed, str]]) -> None:
         self.set_aside += refused
+
+    async def _bury(self, placed: Sequence[Placed]) -> None:
+        self.buried += placed
 
     def work(self, *records: EnrichedMessage | Quarantined | Receipt) -> Work:
         placed = []

@@ -61,6 +61,10 @@ class MemoryDirectory:
         }
     )
 
+    @property
+    def healthy(self) -> bool:
+        return self.loaded
+
     def endpoint(self, token: str) -> Endpoint | None:
         return self.endpoints.get(token)
 

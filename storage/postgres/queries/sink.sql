@@ -12,6 +12,14 @@ UPDATE sink_offsets SET next_offset = $3 WHERE topic = $1 AND partition = $2 AND
 -- Whether this owner has moved the position there already.
 SELECT EXISTS (SELECT 1 FROM sink_offsets WHERE topic = $1 AND partition = $2 AND epoch = $4 AND next_offset = $3);
 
+-- name: removal_lock
+-- Held until the commit: a tenant is not removed in the middle of a batch.
+SELECT pg_advisory_xact_lock_shared(hashtext(current_schema() || '_removal'));
+
+-- name: removed_tenants
+-- Tenants whose records are not stored any more.
+SELECT tenant_id FROM tenants WHERE removed_at IS NOT NULL AND NOT data_kept;
+
 -- name: merge_messages
 -- Rows of messages; an older version, or a re-delivery after the horizon, changes none. A re-delivery has a low version (its
 -- first opening) and another time of arrival; a later opening or a repair has a version above 200.

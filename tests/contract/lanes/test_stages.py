@@ -32,6 +32,9 @@ class Nowhere:
     async def open(self) -> None: ...
     async def close(self) -> None: ...
 
+    def healthy(self) -> bool:
+        return True
+
 
 @pytest.fixture
 def here(stack: Settings, pipeline_topics: Names) -> Settings:

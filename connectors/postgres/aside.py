@@ -1,0 +1,96 @@
+"""What the sink itself writes to Kafka: records that Postgres refuses, and tombstones of removed tenants."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+from confluent_kafka import KafkaError, Producer
+
+from connectors.postgres.writer import Placed
+from schemas.codec import encode
+from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
+from schemas.records import Quarantined
+from schemas.settings import Kafka
+from schemas.topics import Names
+from storage.kafka.client import plain_producer_config
+
+log = structlog.get_logger()
+ACKNOWLEDGED_SECONDS = 10.0
+PROGRAM_VERSION = "0.1.0"
+
+
+class SinkStopped(Exception):
+    """Going on would lose or repeat something: a person must look. The text says what is wrong and what to do."""
+
+
+class Aside:
+    """Writes and returns when Kafka has acknowledged all of it. Raises Unavailable, and KafkaException in a fatal state."""
+
+    def __init__(self, settings: Kafka, names: Names) -> None:
+        self._names = names
+        self._producer = Producer(plain_producer_config(settings))
+
+    async def quarantine(self, refused: Sequence[tuple[Placed, str]]) -> None:
+        """Into quarantine, acknowledged. A quarantine record that cannot be written, or stored, is our trouble: stop."""
+        for placed, why in refused:
+            if placed.source.topic == "quarantine":
+                raise SinkStopped(
+                    f"a quarantine record cannot be stored ({why}): quarantine[{placed.source.partition}] offset {placed.source.offset}"
+                )
+        failures: list[KafkaError] = []
+        for placed, why in refused:
+            reason = (
+                "record_undecodable"
+                if why.startswith("record_undecodable")
+                else "record_unstorable"
+            )
+            log.error(
+                "record_set_aside",
+                stage="sink",
+                reason=reason,
+                partition=placed.source.partition,
+                offset=placed.source.offset,
+            )
+            record = Quarantined(
+                tenant_id=TenantId(
+                    placed.key.partition(b":")[0].decode(errors="replace") or "unknown"
+                ),
+                stage="sink",
+                reason=reason,
+                detail=why[:300],
+                topic=placed.source.topic,
+                partition=placed.source.partition,
+                offset=placed.source.offset,
+                key=placed.key,
+                headers={name: value or b"" for name, value in placed.headers() or ()},
+                value=placed.value,
+                program_version=PROGRAM_VERSION,
+                created_at=datetime.now(UTC),
+            )
+            self._producer.produce(
+                self._names.topic("quarantine"),
+                encode(record),
+                placed.key,
+                headers=[("tenant", record.tenant_id.encode())],
+                on_delivery=lambda error, _message: failures.append(error) if error else None,
+            )
+        left = await asyncio.to_thread(self._producer.flush, ACKNOWLEDGED_SECONDS)
+        if left or failures:
+            raise Unavailable("kafka", 2.0, detail="quarantine not acknowledged")
+
+    async def bury(self, placed: Sequence[Placed]) -> None:
+        """A tombstone behind each message of a removed tenant, in its own partition, acknowledged."""
+        failures: list[KafkaError] = []
+        for one in placed:
+            self._producer.produce(
+                self._names.topic("enriched-messages"),
+                None,
+                one.key,
+                one.source.partition,
+                on_delivery=lambda error, _message: failures.append(error) if error else None,
+            )
+        left = await asyncio.to_thread(self._producer.flush, ACKNOWLEDGED_SECONDS)
+        if left or failures:
+            raise Unavailable("kafka", 2.0, detail="tombstones not acknowledged")

@@ -1,0 +1,33 @@
+-- name: some_messages
+-- The next messages of a tenant, to be deleted.
+SELECT message_key, conversation_id FROM chat_messages WHERE tenant_id = $1 LIMIT $2;
+
+-- name: delete_messages
+-- These messages with their steps, files and arrivals.
+WITH gone AS (DELETE FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])),
+     steps AS (DELETE FROM message_steps WHERE tenant_id = $1 AND message_key = ANY($2::text[]))
+DELETE FROM media_objects WHERE tenant_id = $1 AND message_key = ANY($2::text[]);
+
+-- name: delete_some_inbound_messages
+-- Some of what a tenant's arrivals are remembered by.
+DELETE FROM inbound_messages WHERE ctid = ANY(ARRAY(SELECT ctid FROM inbound_messages WHERE tenant_id = $1 LIMIT $2));
+
+-- name: delete_some_message_steps
+-- Some steps whose message is gone.
+DELETE FROM message_steps WHERE ctid = ANY(ARRAY(SELECT ctid FROM message_steps WHERE tenant_id = $1 LIMIT $2));
+
+-- name: delete_some_conversation_aliases
+-- Some names of a tenant's conversations.
+DELETE FROM conversation_aliases WHERE ctid = ANY(ARRAY(SELECT ctid FROM conversation_aliases WHERE tenant_id = $1 LIMIT $2));
+
+-- name: delete_some_media_objects
+-- Some rows of files whose message is gone.
+DELETE FROM media_objects WHERE ctid = ANY(ARRAY(SELECT ctid FROM media_objects WHERE tenant_id = $1 LIMIT $2));
+
+-- name: delete_some_quarantined_messages
+-- Some quarantined records of a tenant, with the bytes they hold.
+DELETE FROM quarantined_messages WHERE ctid = ANY(ARRAY(SELECT ctid FROM quarantined_messages WHERE tenant_id = $1 LIMIT $2));
+
+-- name: delete_some_ai_results
+-- Some recorded answers of models about a tenant's files.
+DELETE FROM ai_results WHERE ctid = ANY(ARRAY(SELECT ctid FROM ai_results WHERE tenant_id = $1 LIMIT $2));

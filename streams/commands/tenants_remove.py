@@ -1,0 +1,133 @@
+"""`sensorium tenants remove`: ends a tenant's credentials and says, and does, what becomes of its data."""
+
+from typing import Any
+
+import click
+from confluent_kafka import KafkaException
+
+from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
+from schemas.settings import Settings
+from schemas.topics import DAY_MS, HORIZON_MS, TOPICS
+from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
+from storage.postgres.tenancy import Tenancy
+from storage.postgres.vault import Vault
+from streams.commands.environment import command_settings, database, run_command
+from streams.commands.output import as_json_option, emit, note
+from streams.repair.removal import Deleted, Removal
+
+
+@click.command()
+@click.argument("name")
+@click.option("--keep-data", is_flag=True, help="End the credentials and keep rows and files.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json_option
+def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
+    """Removes a tenant: its keys and webhooks end at once, and its data is deleted unless --keep-data.
+
+    May be called again: it then deletes what was left, for example by a server that was away.
+    """
+    settings = command_settings()
+    holds = run_command(lambda: _holds(settings, name))
+    note(f"{name} has {holdings_text(holds)}")
+    note("its keys and webhooks end at once: they are answered 401 within two seconds")
+    note(
+        "its rows and files stay; nobody can read them over HTTP any more"
+        if keep_data
+        else "its rows, files, recorded model answers and quarantined records are DELETED and cannot be restored"
+    )
+    if not yes:
+        _confirm(name)
+    try:
+        ended, deleted = run_command(lambda: _remove(settings, name, keep_data))
+    except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
+        raise click.ClickException(
+            f"the credentials of {name} have ended, its data is not all deleted yet ({error}): "
+            f"sensorium doctor, then sensorium tenants remove {name} again"
+        ) from None
+    document = {
+        "tenant_id": name,
+        "ended": ended,
+        "data_kept": deleted is None,
+        "deleted": None if deleted is None else deleted.document(),
+        "expires": [] if keep_data else expiries(),
+    }
+    emit(document, as_json, _lines(name, document))
+
+
+def holdings_text(holds: dict[str, int]) -> str:
+    """How much a tenant has, as a person reads it."""
+    rows = sum(holds[table] for table in ("arrivals", "steps", "aliases"))
+    return (
+        f"{holds['keys']} keys, {holds['endpoints']} endpoints, {holds['messages']} messages "
+        f"({holds['pending']} unfinished), {holds['files']} files of {holds['file_bytes']} bytes, "
+        f"{holds['model_answers']} recorded model answers, {holds['quarantined']} quarantined records, {rows} other rows"
+    )
+
+
+def expiries() -> list[dict[str, Any]]:
+    """What stays on topics for a while, and for how long, by the declaration of the topics."""
+    timed = [
+        {"topic": topic.name, "days": topic.retention_ms / DAY_MS}
+        for topic in TOPICS.values()
+        if topic.cleanup == "delete"
+    ]
+    compacted = [
+        {"topic": topic.name, "days": HORIZON_MS / DAY_MS}
+        for topic in TOPICS.values()
+        if topic.cleanup == "compact"
+    ]
+    return timed + compacted
+
+
+async def _holds(settings: Settings, name: str) -> dict[str, int]:
+    async with database(settings) as connection:
+        tenancy = Tenancy(connection, Vault(settings.secrets.key))
+        await tenancy.tenant(name)
+        return await tenancy.holdings(name)
+
+
+async def _remove(
+    settings: Settings, name: str, keep_data: bool
+) -> tuple[dict[str, int], Deleted | None]:
+    store = ObjectStore(settings.objects, threads=1)
+    try:
+        async with database(settings) as connection:
+            tenancy = Tenancy(connection, Vault(settings.secrets.key))
+            ended = await tenancy.remove_tenant(name, keep_data=keep_data)
+            if keep_data:
+                return ended, None
+            deleted = await Removal(settings, connection, store).run(TenantId(name))
+            counts = ", ".join(f"{count} {what}" for what, count in deleted.document().items())
+            await tenancy.note(name, "tenant_data_deleted", counts)
+            return ended, deleted
+    finally:
+        await store.close()
+
+
+def _confirm(name: str) -> None:
+    note(f"Type {name} to remove it:")
+    if click.get_text_stream("stdin").readline().strip() != name:
+        raise click.ClickException(
+            f"{name} was not confirmed and nothing was changed (--yes for scripts)"
+        )
+
+
+def _lines(name: str, document: dict[str, Any]) -> list[str]:
+    ended, deleted = document["ended"], document["deleted"]
+    lines = [f"{name}: {ended['keys']} keys and {ended['endpoints']} endpoints ended"]
+    if deleted is None:
+        return [
+            *lines,
+            "its rows and files are kept: sensorium tenants remove without --keep-data deletes them",
+        ]
+    lines += [
+        f"deleted: {deleted['messages']} messages, {deleted['rows']} other rows, {deleted['files']} files of {deleted['file_bytes']} bytes",
+        f"{deleted['tombstones']} tombstones on enriched-messages: its compaction removes them after {HORIZON_MS // DAY_MS} days",
+    ]
+    lines += [
+        f"expires by itself on {one['topic']}: within {one['days']:g} days"
+        for one in document["expires"]
+    ]
+    lines.append("kept: the audit log, and what was spent on models per day (no content)")
+    return lines

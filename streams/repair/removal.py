@@ -1,0 +1,100 @@
+"""Deletes what is kept for a tenant that was removed: rows, files, recorded answers, and its messages on the topic."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import asyncpg
+from confluent_kafka import KafkaError, Producer
+
+from schemas.keys import TenantId, conversation_partition
+from schemas.outcomes import Unavailable
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.kafka.client import QUIET, plain_producer_config
+from storage.objects.store import ObjectStore
+from storage.postgres.sql import queries
+
+CHUNK = 2_000
+ACKNOWLEDGED_SECONDS = 30.0
+TABLES = (
+    "inbound_messages",
+    "message_steps",
+    "conversation_aliases",
+    "media_objects",
+    "quarantined_messages",
+    "ai_results",
+)
+
+
+@dataclass(slots=True)
+class Deleted:
+    """What went. `tombstones`: messages that the enriched topic forgets at its next compaction."""
+
+    messages: int = 0
+    tombstones: int = 0
+    rows: int = 0
+    files: int = 0
+    file_bytes: int = 0
+
+    def document(self) -> dict[str, int]:
+        return asdict(self)
+
+
+class Removal:
+    """Deletes the data of one tenant. Raises Unavailable; called again it continues where it was."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        store: ObjectStore,
+    ) -> None:
+        self._names = Names(settings.namespace)
+        self._partitions = settings.kafka.partitions
+        self._producer = Producer(plain_producer_config(settings.kafka) | QUIET)
+        self._connection = connection
+        self._store = store
+        self._sql = queries("removal")
+
+    async def run(self, tenant: TenantId) -> Deleted:
+        """The tenant must have been removed: then nothing is stored for it any more while this runs.
+
+        1. Messages, a portion at a time: a tombstone for each on the enriched topic, acknowledged;
+           only then the rows, which name the keys that a second run would need.
+        2. The other rows of the tenant.
+        3. The files, also those that no row names.
+        """
+        deleted = Deleted()
+        while rows := await self._connection.fetch(self._sql["some_messages"], tenant, CHUNK):  # 1
+            self._bury(tenant, rows)
+            keys = [row["message_key"] for row in rows]
+            await self._connection.execute(self._sql["delete_messages"], tenant, keys)
+            deleted.messages += len(rows)
+            deleted.tombstones += len(rows)
+        for table in TABLES:  # 2
+            statement = self._sql[f"delete_some_{table}"]
+            while count := _count(await self._connection.execute(statement, tenant, CHUNK)):
+                deleted.rows += count
+        async for one in self._store.list(f"{self._names.object_prefix}media/{tenant}/"):  # 3
+            await self._store.delete(one.key)
+            deleted.files += 1
+            deleted.file_bytes += one.bytes
+        return deleted
+
+    def _bury(self, tenant: TenantId, rows: Sequence["asyncpg.Record"]) -> None:
+        failures: list[KafkaError] = []
+        for row in rows:
+            self._producer.produce(
+                self._names.topic("enriched-messages"),
+                None,
+                row["message_key"].encode(),
+                conversation_partition(tenant, row["conversation_id"], self._partitions),
+                headers=[("tenant", tenant.encode())],
+                on_delivery=lambda error, _message: failures.append(error) if error else None,
+            )
+        if self._producer.flush(ACKNOWLEDGED_SECONDS) or failures:
+            raise Unavailable("kafka", 2.0, detail="tombstones were not acknowledged")
+
+
+def _count(status: str) -> int:
+    return int(status.rpartition(" ")[2])

@@ -1,0 +1,219 @@
+"""The copy of tenants, endpoints and keys under everything that may go wrong with its reading."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+from cryptography.fernet import Fernet
+from prometheus_client import REGISTRY
+
+from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres import directory as directory_module
+from storage.postgres.directory import Directory
+from storage.postgres.pool import connect
+from storage.postgres.tenancy import Tenancy
+from storage.postgres.vault import Vault
+from tests.integration.databases import Connection, schema
+from tests.integration.waiting import until
+
+KNOWN_WITHIN_SECONDS = 2.0
+ACME = TenantId("acme")
+
+
+@pytest.fixture
+def names(namespace: str) -> Names:
+    return Names(namespace)
+
+
+@pytest.fixture
+async def database(stack: Settings, names: Names) -> AsyncIterator[Connection]:
+    async with schema(stack.postgres, names) as connection:
+        yield connection
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault(Fernet.generate_key().decode())
+
+
+@pytest.fixture
+def tenancy(database: Connection, vault: Vault) -> Tenancy:
+    return Tenancy(database, vault)
+
+
+@pytest.fixture
+async def directory(
+    stack: Settings, names: Names, database: Connection, vault: Vault
+) -> AsyncIterator[Directory]:
+    opened = Directory(stack.postgres, names, vault)
+    await opened.start()
+    try:
+        await asyncio.wait_for(opened.wait_loaded(), 10)
+        yield opened
+    finally:
+        await opened.stop()
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("webhook_endpoints", "sealed"), ("tenants", "settings")]
+)
+@pytest.mark.parametrize("contents", ["under another key", "not sealed", "not what it should be"])
+async def test_a_row_that_cannot_be_opened_costs_only_its_owner(
+    table: str,
+    column: str,
+    contents: str,
+    directory: Directory,
+    database: Connection,
+    tenancy: Tenancy,
+    vault: Vault,
+) -> None:
+    bad = {
+        "under another key": Vault(Fernet.generate_key().decode()).seal(b"{}"),
+        "not sealed": b"",
+        "not what it should be": vault.seal(b'{"rate": "much"'),
+    }[contents]
+    endpoints = {}
+    for name in ("acme", "other"):
+        await tenancy.add_tenant(name)
+        endpoints[name] = await tenancy.add_endpoint(
+            name, "ycloud", secret="s", unsigned=False, api_key=None
+        )
+    await until(lambda: directory.endpoint(endpoints["other"].token) is not None)
+    before = await database.fetchval(f"SELECT {column} FROM {table} WHERE tenant_id = 'acme'")
+    change = f"UPDATE {table} SET {column} = $1 WHERE tenant_id = 'acme'"
+    await database.execute(change, bad)
+
+    def is_refused() -> bool:
+        try:
+            directory.endpoint(endpoints["acme"].token)
+            directory.tenant(ACME)
+        except Unavailable:
+            return True
+        return False
+
+    await until(is_refused)
+    gauge = {"table": table}
+    assert REGISTRY.get_sample_value("sensorium_directory_unreadable_rows", gauge) == 1
+    await tenancy.add_tenant("later")
+    assert (
+        await until(lambda: directory.tenant(TenantId("later")) is not None) < KNOWN_WITHIN_SECONDS
+    )
+    assert directory.healthy and directory.endpoint(endpoints["other"].token) == endpoints["other"]
+    await database.execute(change, before)
+    assert await until(lambda: not is_refused()) < KNOWN_WITHIN_SECONDS
+    assert directory.endpoint(endpoints["acme"].token) == endpoints["acme"]
+
+
+async def test_the_contents_of_one_row_are_not_taken_for_those_of_another(
+    directory: Directory, database: Connection, tenancy: Tenancy
+) -> None:
+    endpoints = {}
+    for name in ("acme", "other"):
+        await tenancy.add_tenant(name)
+        endpoints[name] = await tenancy.add_endpoint(
+            name, "ycloud", secret=name, unsigned=False, api_key=None
+        )
+    await database.execute(
+        "UPDATE webhook_endpoints AS here SET sealed = there.sealed FROM webhook_endpoints AS there "
+        "WHERE here.tenant_id = 'acme' AND there.tenant_id = 'other'"
+    )
+
+    def is_refused() -> bool:
+        try:
+            return directory.endpoint(endpoints["acme"].token) is not None and False
+        except Unavailable:
+            return True
+
+    await until(is_refused)
+    assert directory.endpoint(endpoints["other"].token) == endpoints["other"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InvalidPasswordError("no"),
+        asyncpg.InsufficientPrivilegeError("no"),
+        asyncpg.UndefinedTableError("no"),
+        RuntimeError("a bug"),
+        KeyError("also a bug"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("fails", ["connecting", "reading"])
+async def test_a_directory_outlives_whatever_its_reading_raises(
+    fails: str,
+    error: Exception,
+    stack: Settings,
+    names: Names,
+    vault: Vault,
+    tenancy: Tenancy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await tenancy.add_tenant("acme")
+    left = [error, error]
+
+    async def refusing(*arguments: Any) -> Connection:
+        if fails == "connecting" and left:
+            raise left.pop()
+        return await connect(*arguments)
+
+    class Reading(directory_module._Reading):
+        def __init__(self, *arguments: Any) -> None:
+            if fails == "reading" and left:
+                raise left.pop()
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(directory_module, "connect", refusing)
+    monkeypatch.setattr(directory_module, "_Reading", Reading)
+    directory = Directory(stack.postgres, names, vault)
+    await directory.start()
+    try:
+        await until(lambda: directory.tenant(ACME) is not None, 5)
+        assert not left and directory.healthy
+        key = await tenancy.add_key("acme", "read")
+        assert await until(lambda: directory.key(key) is not None) < KNOWN_WITHIN_SECONDS
+    finally:
+        await directory.stop()
+
+
+async def test_a_directory_that_stays_refused_is_not_healthy_and_one_whose_database_is_away_is(
+    stack: Settings, names: Names, vault: Vault, tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory_module, "REFUSED_SECONDS", 0.3)
+    await tenancy.add_tenant("acme")
+    opened: list[Connection] = []
+    errors: list[Exception] = []
+
+    async def sometimes(*arguments: Any) -> Connection:
+        if errors:
+            raise errors[-1]
+        opened.append(await connect(*arguments))
+        return opened[-1]
+
+    monkeypatch.setattr(directory_module, "connect", sometimes)
+    directory = Directory(stack.postgres, names, vault)
+    await directory.start()
+    try:
+        await until(lambda: directory.tenant(ACME) is not None)
+        errors.append(OSError("away"))
+        opened[-1].terminate()
+        await until(lambda: directory.age_seconds() > 0.6)
+        assert directory.healthy, "an outage of Postgres is no reason to turn traffic away"
+        errors.append(asyncpg.InvalidPasswordError("refused"))
+        await until(lambda: not directory.healthy)
+        assert directory.tenant(ACME) is not None, "the last copy still serves"
+        errors.clear()
+        await until(lambda: directory.healthy)
+    finally:
+        await directory.stop()
+
+
+async def test_a_directory_whose_task_is_over_is_not_healthy(directory: Directory) -> None:
+    assert directory.healthy
+    await directory.stop()
+    assert directory.loaded and not directory.healthy

@@ -1,0 +1,177 @@
+"""What the producer of the receiver makes of librdkafka's answers, with a producer that can be told what to answer."""
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from schemas.outcomes import Unavailable
+from schemas.settings import Kafka
+from storage.kafka import delivery
+from storage.kafka.delivery import AcknowledgedProducer, ProducerFatal
+from tests.integration.waiting import until
+
+FATAL = KafkaError(KafkaError._FATAL, "out of order sequence", fatal=True)
+REFUSED = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+TOPIC = "raw-messages"
+
+
+class Scripted:
+    """`answer` is given to each record that is sent; `fails` is raised by `produce`; `isrs` by metadata."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.error_cb: Callable[[KafkaError], None] = config["error_cb"]
+        self.answer: KafkaError | None = None
+        self.fails: Exception | None = None
+        self.isrs, self.away, self.topic = [1, 2], False, TOPIC
+        self.poll_fails: Exception | None = None
+        self.waiting: list[Callable[..., None]] = []
+
+    def produce(self, *_: Any, on_delivery: Callable[..., None], **__: Any) -> None:
+        if self.fails is not None:
+            raise self.fails
+        self.waiting.append(on_delivery)
+
+    def poll(self, _seconds: float) -> None:
+        if self.poll_fails is not None:
+            raise self.poll_fails
+        while self.waiting:
+            self.waiting.pop()(self.answer, None)
+
+    def list_topics(self, timeout: float) -> Any:
+        if self.away:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        partition = SimpleNamespace(leader=1, replicas=[1, 2, 3], isrs=self.isrs)
+        return SimpleNamespace(topics={self.topic: SimpleNamespace(partitions={0: partition})})
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> tuple[AcknowledgedProducer, Scripted]:
+    monkeypatch.setattr(delivery, "Producer", Scripted)
+    monkeypatch.setattr(delivery, "CHECK_SECONDS", 0.01)
+    producer = AcknowledgedProducer(
+        Kafka(bootstrap_servers="nowhere:1", min_insync_replicas=2), TOPIC, ack_seconds=1
+    )
+    client: Any = producer._producer
+    return producer, client
+
+
+async def send(producer: AcknowledgedProducer) -> None:
+    await producer.send(TOPIC, b"k", b"v", [])
+
+
+@pytest.mark.parametrize("seen_by", ["the error callback", "a delivery report", "produce"])
+async def test_a_fatal_producer_is_not_healthy_and_ends_its_role(
+    seen_by: str, made: tuple[AcknowledgedProducer, Scripted]
+) -> None:
+    producer, client = made
+    running = asyncio.create_task(producer.run())
+    await until(lambda: producer.healthy)
+    await send(producer)
+    match seen_by:
+        case "the error callback":
+            client.error_cb(FATAL)
+        case "a delivery report":
+            client.answer = KafkaError(KafkaError._FATAL)
+            with pytest.raises(Unavailable):
+                await send(producer)
+        case _:
+            client.fails = KafkaException(FATAL)
+            with pytest.raises(Unavailable):
+                await send(producer)
+    assert not producer.healthy
+    with pytest.raises(ProducerFatal):
+        await asyncio.wait_for(running, 5)
+
+
+async def test_a_broken_poller_of_delivery_reports_ends_its_role(
+    made: tuple[AcknowledgedProducer, Scripted],
+) -> None:
+    producer, client = made
+    await producer.check()
+    client.poll_fails = RuntimeError("a callback raised")
+    with pytest.raises(Unavailable):
+        await producer.send(TOPIC, b"k", b"v", [], seconds=0.05)
+    client.poll_fails = None
+    with pytest.raises(ProducerFatal):
+        await asyncio.wait_for(producer.run(), 5)
+
+
+async def test_metadata_that_answers_does_not_hide_sends_that_fail(
+    made: tuple[AcknowledgedProducer, Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer, client = made
+    monkeypatch.setattr(delivery, "AWAY_AFTER_SECONDS", 0.05)
+    await producer.check()
+    assert producer.healthy
+    client.answer = REFUSED
+
+    async def refused() -> bool:
+        with pytest.raises(Unavailable):
+            await send(producer)
+        await producer.check()
+        return not producer.healthy
+
+    await until(refused)
+    client.answer = None
+    await send(producer)
+    assert producer.healthy
+
+
+async def test_after_a_quiet_time_a_failing_producer_is_tried_once_more(
+    made: tuple[AcknowledgedProducer, Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer, client = made
+    monkeypatch.setattr(delivery, "AWAY_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(delivery, "TRIAL_AFTER_SECONDS", 0.05)
+    await producer.check()
+    client.answer = REFUSED
+    with pytest.raises(Unavailable):
+        await send(producer)
+    assert not producer.healthy
+
+    async def tried_again() -> bool:
+        await producer.check()
+        return producer.healthy
+
+    await until(tried_again)
+    monkeypatch.setattr(delivery, "AWAY_AFTER_SECONDS", 60.0)
+    with pytest.raises(Unavailable):
+        await send(producer)
+    assert not producer.healthy, "the first failure of the trial is enough"
+
+
+@pytest.mark.parametrize(
+    ("change", "healthy"),
+    [
+        ({}, True),
+        ({"isrs": [1]}, False),
+        ({"topic": "another"}, False),
+        ({"away": True}, False),
+    ],
+)
+async def test_a_topic_that_could_take_no_record_is_not_ready(
+    change: dict[str, Any], healthy: bool, made: tuple[AcknowledgedProducer, Scripted]
+) -> None:
+    producer, client = made
+    vars(client).update(change)
+    await producer.check()
+    assert producer.healthy == healthy
+
+
+async def test_what_failed_during_an_outage_is_forgotten_when_it_is_over(
+    made: tuple[AcknowledgedProducer, Scripted],
+) -> None:
+    producer, client = made
+    await producer.check()
+    client.away, client.answer = True, REFUSED
+    with pytest.raises(Unavailable):
+        await send(producer)
+    await producer.check()
+    assert not producer.healthy
+    client.away = False
+    await producer.check()
+    assert producer.healthy

@@ -1,0 +1,88 @@
+"""What a worker does when background work of its stage ends."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from schemas.receipts import Line
+from schemas.settings import Breaker as Limits
+from streams.lanes import app as lane_app_module
+from streams.lanes.app import LaneApp, Lanes
+from streams.lanes.breaker import Breaker
+from streams.lanes.gate import Gate
+from tests.integration.waiting import until
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Why the worker would have ended its process."""
+    reasons: list[str] = []
+    monkeypatch.setattr(lane_app_module, "die", lambda why: reasons.append(str(why)))
+    return reasons
+
+
+async def after(*, raises: Exception | None, kept: bool, stopping: bool) -> None:
+    """A lane's task is over; `kept`: the partition still belongs to the worker."""
+
+    async def run() -> None:
+        if raises is not None:
+            raise raises
+
+    lane: Any = SimpleNamespace(partition=3)
+    lanes: Any = object.__new__(Lanes)
+    task = asyncio.create_task(run())
+    lanes.open = {3: lane} if kept else {}
+    lanes._stopping, lanes.assigned = stopping, {3}
+    lanes._tasks = SimpleNamespace(pop=lambda *_: task)
+    await asyncio.wait({task})
+    lanes._ended(lane, task)
+
+
+@pytest.mark.parametrize(
+    ("raises", "kept", "stopping", "dies"),
+    [
+        (None, True, False, True),
+        (RuntimeError("x"), True, False, True),
+        (None, True, True, False),
+        (None, False, False, False),
+        (RuntimeError("x"), False, False, False),
+    ],
+)
+async def test_a_lane_that_ends_ends_its_worker_unless_it_was_told_to(
+    raises: Exception | None, kept: bool, stopping: bool, dies: bool, ended: list[str]
+) -> None:
+    await after(raises=raises, kept=kept, stopping=stopping)
+    assert bool(ended) == dies
+
+
+def test_a_stage_whose_event_loop_stands_still_is_not_alive() -> None:
+    app: Any = object.__new__(LaneApp)
+    app._seen_at = time.monotonic()
+    assert app.is_alive
+    app._seen_at -= lane_app_module.ALIVE_SECONDS
+    assert not app.is_alive
+
+
+async def test_a_gate_whose_task_fails_says_so_and_stays_shut() -> None:
+    class Broken(Breaker):
+        def forget(self) -> None:
+            raise RuntimeError("a bug")
+
+    class Desk:
+        async def quiet(self, stage: Any) -> float:
+            return 60.0
+
+        stopped = resumed = quiet
+
+    desk: Any = Desk()
+    gate = Gate("dedupe", Broken(Limits(consecutive=2, ratio=0.5, window_records=10)), desk)
+    refused = [Line(n, b"acme:ycloud:1", 0, "quarantined", "not_json", 0) for n in range(5)]
+    with capture_logs() as logs:
+        judging = asyncio.create_task(gate.judge(refused, lambda: False))
+        await until(lambda: any(line["event"] == "stage_gate_failed" for line in logs))
+    assert gate.is_shut
+    judging.cancel()
