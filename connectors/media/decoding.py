@@ -1,10 +1,11 @@
-"""The worker process that has hostile bytes decoded. Only preparation.py starts it; nothing imports it.
+"""The worker process that has hostile bytes decoded. It is started, never imported.
 
 It touches no file itself: for each it makes a child, which gives up everything but its memory and
 one descriptor, decodes, answers and ends. So nothing of one file is there when the next one comes.
 The child's words are passed on unread.
 
-Frames on stdin and stdout: 4 bytes of length, msgpack. First one Hello; then a Request in, a Reply out.
+Frames on stdin and stdout: 4 bytes of length, msgpack. A Hello comes first, then a Reply for each
+Request.
 """
 
 import os

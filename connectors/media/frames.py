@@ -20,7 +20,7 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0, le=100_000)]
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """The worker is ready. `network_namespace`: it has a network of its own, without any interface."""
+    """The worker is ready. `network_namespace`: its network is its own and has no interface."""
 
     network_namespace: bool
 
@@ -36,7 +36,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """How the child for one file ended: the `signal` that killed it, or 0, and what it said before."""
+    """How the child for one file ended: the `signal` that killed it or 0, and what it said."""
 
     answer: bytes
     signal: int
@@ -78,7 +78,7 @@ class AudioPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PreparedAudio(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """A sound in the order of its parts; `duration_seconds` is that of the whole, with its silences."""
+    """A sound in the order of its parts; `duration_seconds` is of the whole, silences included."""
 
     parts: Annotated[tuple[AudioPart, ...], msgspec.Meta(min_length=1)]
     duration_seconds: _Seconds

@@ -1,4 +1,4 @@
-"""Makes the process that decodes hostile bytes a lesser one. docs/security.md says what is held off, and by what.
+"""Makes the process that decodes hostile bytes a lesser one, as docs/security.md describes.
 
 Two steps. `leave_the_system` is taken once by the worker, which is not yet near any hostile byte;
 `give_up_the_rest` is taken by each of its children before it looks at the one file it was made for.
@@ -64,7 +64,7 @@ def leave_the_system() -> bool:
 
 
 def give_up_the_rest(answer: int, cpu_seconds: int) -> None:
-    """In the child for one file: leaves memory, this much CPU time, and one descriptor to write to."""
+    """In the child for one file: leaves memory, some CPU time and one descriptor to write to."""
     if _LINUX:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     most_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

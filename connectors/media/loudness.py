@@ -65,7 +65,7 @@ def cut(pieces: Iterable[Samples], part_seconds: float | None) -> Iterator[tuple
 
 
 def _quietest(held: Samples, first: int, last: int) -> int:
-    """The middle of the quietest 200 ms between the two; of equals the last, else the limit itself."""
+    """The middle of the quietest 200 ms between the two, the last of equals; else the limit."""
     levels = []
     for at in range(first, last - _WINDOW + 1, _WINDOW):
         window = held[at : at + _WINDOW]

@@ -16,15 +16,15 @@ from connectors.media.unfit import NotFit
 
 MAX_PIXELS = 50_000_000
 MAX_JPEG_PIXELS = 300_000_000
-"""A JPEG is decoded at an eighth of its sides; the time for this many fits into the limit of CPU."""
+"""A JPEG is decoded at an eighth of its sides; this many fit into the limit of CPU time."""
 MAX_PROGRESSIVE_PIXELS = 120_000_000
 """Of a progressive one all coefficients are in memory at once."""
 PASS_BYTES = 4_000_000
 FORMATS = (
     "JPEG", "PNG", "GIF", "WEBP", "HEIF", "AVIF", "BMP", "TIFF", "ICO", "JPEG2000", "PPM",
 )  # fmt: skip
-"""Those a chat may hold, each known by its first bytes; MPO is opened as JPEG. Of the rest some are whole interpreters:
-EPS is handed to Ghostscript, WMF to the system."""
+"""Those a chat may hold, each known by its first bytes; MPO is opened as JPEG. Of the rest
+some are whole interpreters: EPS is handed to Ghostscript, WMF to the system."""
 _TIFF_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32_773, 32_946})
 """None, fax, LZW, JPEG, deflate, PackBits. The others bring a decoder each that no scanner uses."""
 _COMPRESSION, _ORIENTATION = 259, 0x0112
@@ -51,7 +51,7 @@ _LEAST_DECODED = 0.125
 
 
 def warm_up() -> None:
-    """Loads every decoder: later there are no files. One thread each, as one file is one process."""
+    """Loads every decoder, because later there are no files. Each decodes in one thread."""
     register_heif_opener()
     Image.init()
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -121,7 +121,7 @@ def _damaged(data: bytes, longest_side: int) -> PreparedImage:
 
 
 def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile:
-    """Open, of a known format, within the bounds; nothing is decoded yet. Raises what Pillow raises."""
+    """Open, of a known format, within the bounds, not decoded yet. Raises what Pillow raises."""
     ImageFile.LOAD_TRUNCATED_IMAGES = truncated
     is_jpeg = data.startswith(b"\xff\xd8\xff")
     Image.MAX_IMAGE_PIXELS = None if is_jpeg else MAX_PIXELS
@@ -144,7 +144,8 @@ def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile
 def _reduced(image: ImageFile.ImageFile, longest_side: int) -> None:
     """Has a JPEG decoded at a half, a quarter or an eighth, if that is still large enough."""
     factor = min(1.0, longest_side / max(image.size))
-    image.draft("RGB", tuple(max(1, math.ceil(side * factor)) for side in image.size))  # type: ignore[arg-type]
+    width, height = (max(1, math.ceil(side * factor)) for side in image.size)
+    image.draft("RGB", (width, height))
     if image.width * image.height > MAX_PIXELS:
         raise NotFit("image_too_large", f"{image.width}x{image.height}")
 
@@ -165,7 +166,7 @@ def _animated(image: Image.Image) -> bool:
 
 
 def _has_plain_samples(data: bytes, image: Image.Image) -> bool:
-    """Whether they have eight bits. Pillow hides that a PNG in colour has 16 (byte 24 of it says so)."""
+    """Whether they have eight bits. Pillow hides that a PNG in colour has 16; its byte 24 tells."""
     return image.format != "PNG" or image.mode == "P" or data[24:25] == b"\x08"
 
 

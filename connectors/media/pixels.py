@@ -1,4 +1,4 @@
-"""Turns whatever a picture's samples are into the eight bits and the opaque ground that a model sees."""
+"""Turns any samples of a picture into the eight bits and the opaque ground that a model sees."""
 
 from collections.abc import Callable
 
@@ -84,7 +84,7 @@ def _high_bytes(image: Image.Image) -> Image.Image:
 
 
 def _by_range(image: Image.Image) -> Image.Image:
-    """No file says what is white in such samples: the least of the usual scales that holds them all."""
+    """No file says what is white in such samples: the least usual scale that holds them all."""
     image.load()
     low, high = (float(end) for end in image.getextrema())  # type: ignore[arg-type]
     if not low <= high:

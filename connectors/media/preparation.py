@@ -1,4 +1,4 @@
-"""Pictures and sound made fit for a model, in worker processes: decoders are C code on hostile bytes."""
+"""Pictures and sound made fit for a model, in processes apart: decoders are C on hostile bytes."""
 
 import asyncio
 import signal
@@ -43,7 +43,7 @@ class Limits(NamedTuple):
 
 IMAGE_LIMITS = Limits(20, 60.0)
 AUDIO_LIMITS = Limits(240, 480.0)
-"""One second of CPU decodes 390 s of Opus and writes 190 s of mp3 (measured on one core of a server):
+"""One second of CPU decodes 390 s of Opus and writes 190 s of mp3 (measured on a server's core):
 four hours, decoded twice and written, take about 150 s."""
 
 
@@ -201,7 +201,7 @@ class Decoder:
     async def _answered(
         self, worker: Worker, turn: Turn, request: Request, load_or_bytes: Load
     ) -> bytes:
-        """The answer of a child. The worker is idle again afterwards, or ended if it is not free."""
+        """The answer of a child. Afterwards the worker is idle, or ended if it is not free."""
         asked = False
         try:
             data = load_or_bytes if isinstance(load_or_bytes, bytes) else await load_or_bytes()

@@ -1,4 +1,4 @@
-"""Takes out of a picture everything that is not needed to show it, because extras are often damaged."""
+"""Takes out of a picture what is not needed to show it, because extras are often damaged."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Hands the kernel a list of the only system calls this process may still make (Linux, seccomp-bpf).
+"""Hands the kernel a list of the only system calls this process may still make (seccomp-bpf).
 
 The list is short enough to assemble by hand, which spares a library in C in the one process that
 must hold as little code as possible. The numbers are from the kernel's system call tables.
@@ -40,9 +40,9 @@ _X86_64 = _Machine(
         "rt_sigreturn": 15, "writev": 20, "sched_yield": 24, "mremap": 25, "madvise": 28,
         "nanosleep": 35, "getpid": 39, "clone": 56, "exit": 60, "uname": 63, "gettimeofday": 96,
         "getrusage": 98, "sysinfo": 99, "getuid": 102, "getgid": 104, "geteuid": 107,
-        "getegid": 108, "getppid": 110, "sigaltstack": 131, "prctl": 157, "gettid": 186, "time": 201,
-        "futex": 202, "sched_getaffinity": 204, "restart_syscall": 219, "clock_gettime": 228,
-        "clock_getres": 229, "clock_nanosleep": 230, "exit_group": 231, "tgkill": 234,
+        "getegid": 108, "getppid": 110, "sigaltstack": 131, "prctl": 157, "gettid": 186,
+        "time": 201, "futex": 202, "sched_getaffinity": 204, "restart_syscall": 219,
+        "clock_gettime": 228, "clock_getres": 229, "clock_nanosleep": 230, "exit_group": 231, "tgkill": 234,
         "ppoll": 271, "set_robust_list": 273, "prlimit64": 302, "getrandom": 318,
         "membarrier": 324, "rseq": 334, "clone3": 435,
     },
@@ -55,9 +55,9 @@ _AARCH64 = _Machine(
         "clock_gettime": 113, "clock_getres": 114, "clock_nanosleep": 115, "sched_getaffinity": 123,
         "sched_yield": 124, "restart_syscall": 128, "tgkill": 131, "sigaltstack": 132,
         "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139, "uname": 160,
-        "getrusage": 165, "prctl": 167, "gettimeofday": 169, "getpid": 172, "getppid": 173, "getuid": 174,
-        "geteuid": 175, "getgid": 176, "getegid": 177, "gettid": 178, "sysinfo": 179, "brk": 214,
-        "munmap": 215, "mremap": 216, "clone": 220, "mmap": 222, "mprotect": 226, "madvise": 233,
+        "getrusage": 165, "prctl": 167, "gettimeofday": 169, "getpid": 172, "getppid": 173,
+        "getuid": 174, "geteuid": 175, "getgid": 176, "getegid": 177, "gettid": 178,
+        "sysinfo": 179, "brk": 214, "munmap": 215, "mremap": 216, "clone": 220, "mmap": 222, "mprotect": 226, "madvise": 233,
         "prlimit64": 261, "getrandom": 278, "membarrier": 283, "rseq": 293, "clone3": 435,
     },
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Makes sound fit for a speech model: known containers and codecs only, measured by what decodes."""
+"""Makes sound fit for a speech model: known formats only, measured by what decodes."""
 
 import io
 import wave
@@ -213,7 +213,7 @@ def _announced(container: Any, stream: Any) -> float | None:
 
 
 def _frames(container: Any, stream: Any, heard: _Heard) -> Iterator[Any]:
-    """Decoded frames. Broken packets are left out, as a player does (FFmpeg knows no AMR silence)."""
+    """Decoded frames. A broken packet is left out, as by players (FFmpeg knows no AMR silence)."""
     good = bad = 0
     packets = container.demux(stream)
     while True:

@@ -1,4 +1,4 @@
-"""Deals out workers so that files that take long, whoever sends them, leave some for everybody else."""
+"""Deals out workers so that files that take long leave some for everybody else."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ SOFT_SECONDS = 3.0
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """One item's hold on one worker. `give_way` is set when the worker must be given up for others."""
+    """One item's hold on a worker. `give_way` is set when others must have the worker."""
 
     owner: str
     slow: bool
@@ -81,7 +81,7 @@ class Turns:
         self._deal()
 
     def _deal(self) -> None:
-        """Everything that can be done now: overdue items become slow, the free workers are given out."""
+        """Does all that can be done: overdue items become slow, free workers are given out."""
         self._waiting = [one for one in self._waiting if not one.turn.cancelled()]
         for turn in self._running:
             if turn.overdue and not turn.slow and self._room_for_slow(turn.owner):
@@ -119,7 +119,7 @@ class Turns:
         return held < (1 if self._suspect(waiting.owner) else self._most_per_owner)
 
     def _rank(self, waiting: _Waiting) -> tuple[int, int]:
-        """A slow item comes first while none runs, so that it runs at last; else after the others."""
+        """A slow item comes first while none runs, so that it does run; else after the others."""
         slow_runs = any(turn.slow for turn in self._running)
         if waiting.slow:
             urgency = 2 if slow_runs or self._workers == 1 else 0

@@ -32,7 +32,7 @@ class Worker:
 
     @classmethod
     async def started(cls) -> "Worker":
-        """A worker that is ready to be asked. Raises OSError or WorkerLost, also when it is not ready in time."""
+        """A worker that is ready to be asked. Raises OSError, or WorkerLost if it is not."""
         process = await asyncio.create_subprocess_exec(
             *COMMAND,
             stdin=asyncio.subprocess.PIPE,
@@ -91,7 +91,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """What Python needs to find itself and its packages, and nothing else: no setting, no secret."""
+    """What Python needs to find itself and its packages: no setting, no secret."""
     paths = [path for path in sys.path if path and not path.endswith(".zip")]
     kept = {"PYTHONPATH": os.pathsep.join(paths), "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
     for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME"):
