@@ -1,6 +1,6 @@
 """The worker process that decodes hostile bytes: pictures and sound made fit for a model. Nothing else imports this module.
 
-Protocol on stdin and stdout: 4-byte length, msgpack. In: [what, bytes]. Out: a Prepared dict, or {"reason", "detail"}.
+Protocol on stdin and stdout: 4-byte length, msgpack. In: [what, bytes, options]. Out: a Prepared dict, or {"reason", "detail"}.
 """
 
 import io
@@ -8,7 +8,7 @@ import resource
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -59,18 +59,22 @@ class NotFit(Exception):
         self.reason, self.detail = reason, detail
 
 
-def prepare_image(data: bytes) -> dict[str, Any]:
+def prepare_image(
+    data: bytes,
+    longest_side: int = LONGEST_SIDE,
+    formats: Sequence[str] = tuple(_PASSED_IMAGES.values()),
+) -> dict[str, Any]:
     """As it is when the model takes it, else downscaled, turned upright, on white; of an animation the first frame."""
     from PIL import Image, ImageOps
     from pillow_heif import register_heif_opener
 
     register_heif_opener()
     Image.init()
-    formats = [known for known in _FORMATS if known in Image.OPEN]
+    readable = [known for known in _FORMATS if known in Image.OPEN]
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     try:
-        with Image.open(io.BytesIO(data), formats=formats) as image:
+        with Image.open(io.BytesIO(data), formats=readable) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise NotFit("image_too_large", f"{width}x{height}")
@@ -78,11 +82,11 @@ def prepare_image(data: bytes) -> dict[str, Any]:
             kind = image.format or ""
             upright = image.getexif().get(_ORIENTATION, 1) in (0, 1) and image.mode in _PASSED_MODES
             if (
-                kind in _PASSED_IMAGES
+                _PASSED_IMAGES.get(kind, "") in formats
                 and upright
                 and not animated
                 and len(data) <= PASS_BYTES
-                and max(width, height) <= LONGEST_SIDE
+                and max(width, height) <= longest_side
             ):
                 image.load()
                 return {
@@ -92,9 +96,9 @@ def prepare_image(data: bytes) -> dict[str, Any]:
                     "height": height,
                     "animated": False,
                 }
-            image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
+            image.draft("RGB", (longest_side, longest_side))
             turned = ImageOps.exif_transpose(image)
-            turned.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+            turned.thumbnail((longest_side, longest_side))
             with_alpha = turned.convert("RGBA")
             flat = Image.new("RGB", with_alpha.size, "white")
             flat.paste(with_alpha, mask=with_alpha.getchannel("A"))
@@ -115,8 +119,10 @@ def prepare_image(data: bytes) -> dict[str, Any]:
         raise NotFit("image_undecodable", type(error).__name__) from error
 
 
-def prepare_audio(data: bytes) -> dict[str, Any]:
-    """Named by what it is; transcoded to mp3 (mono, 16 kHz, 32 kbit/s) only where the API would refuse it."""
+def prepare_audio(
+    data: bytes, audio_format: str = "as-is", part_seconds: float | None = None
+) -> dict[str, Any]:
+    """Named by what it is; transcoded (mono, 16 kHz) where the API would refuse it or parts are needed."""
     import av
 
     try:
@@ -130,33 +136,38 @@ def prepare_audio(data: bytes) -> dict[str, Any]:
                 if stream.duration and stream.time_base
                 else (container.duration or 0) / 1e6
             )
-            mp3, heard = (
-                (None, seconds)
-                if _passes(formats, codec, data) and seconds > 0
-                else _transcoded(container, stream)
+            as_is = (
+                audio_format == "as-is"
+                and _passes(formats, codec, data)
+                and 0 < seconds <= (part_seconds or LONGEST_SECONDS)
             )
+            wanted = "mp3" if audio_format == "as-is" else audio_format
+            parts = [] if as_is else _transcoded(container, stream, wanted, part_seconds)
     except NotFit:
         raise
     except Exception as error:  # decoders raise whatever the bytes lead them to
         raise NotFit("audio_undecodable", type(error).__name__) from error
+    heard = seconds if as_is else sum(part["duration_seconds"] for part in parts)
     if heard < SHORTEST_SECONDS:
         raise NotFit("audio_too_short", f"{heard:.2f} s")
-    if mp3 is None or (_passes(formats, codec, data) and len(data) <= AUDIO_BYTES):
+    if as_is:
         extension, mime = next(
             ((*_PASSED_AUDIO[name],) for name in formats if name in _PASSED_AUDIO),
             ("m4a", "audio/mp4"),
         )
         if "webm" in formats:
             extension, mime = "webm", "audio/webm"
-        return {
-            "data": data,
-            "filename": f"audio.{extension}",
-            "mime": mime,
-            "duration_seconds": heard,
-        }
-    if len(mp3) > AUDIO_BYTES:
+        parts = [
+            {
+                "data": data,
+                "filename": f"audio.{extension}",
+                "mime": mime,
+                "duration_seconds": heard,
+            }
+        ]
+    if any(len(part["data"]) > AUDIO_BYTES for part in parts):
         raise NotFit("audio_too_long", f"{heard:.0f} s")
-    return {"data": mp3, "filename": "audio.mp3", "mime": "audio/mpeg", "duration_seconds": heard}
+    return {"parts": parts, "duration_seconds": heard}
 
 
 def _passes(formats: list[str], codec: str, data: bytes) -> bool:
@@ -171,25 +182,58 @@ def _passes(formats: list[str], codec: str, data: bytes) -> bool:
     )
 
 
-def _transcoded(container: Any, stream: Any) -> tuple[bytes, float]:
+def _transcoded(
+    container: Any, stream: Any, wanted: str, part_seconds: float | None
+) -> list[dict[str, Any]]:
+    import av
+
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
+    sound = bytearray()
+    for frame in _frames(container, stream):
+        for resampled in resampler.resample(frame):
+            sound += bytes(resampled.planes[0])[: resampled.samples * 2]
+        if len(sound) > LONGEST_SECONDS * 32_000:
+            raise NotFit("audio_too_long", f"over {LONGEST_SECONDS} s")
+    for resampled in resampler.resample(None):
+        sound += bytes(resampled.planes[0])[: resampled.samples * 2]
+    size = int((part_seconds or LONGEST_SECONDS) * 16_000) * 2
+    mime = "audio/mpeg" if wanted == "mp3" else "audio/wav"
+    pieces = [bytes(sound[at : at + size]) for at in range(0, len(sound), size)]
+    return [
+        {
+            "data": _encoded(piece, wanted),
+            "filename": f"audio.{wanted}",
+            "mime": mime,
+            "duration_seconds": len(piece) / 32_000,
+        }
+        for piece in pieces
+    ]
+
+
+def _encoded(piece: bytes, wanted: str) -> bytes:
     import av
 
     out = io.BytesIO()
-    seconds = 0.0
-    with av.open(out, "w", format="mp3") as target:
-        encoder = target.add_stream("mp3", rate=16_000, layout="mono")
-        encoder.bit_rate = 32_000
-        resampler = av.AudioResampler(format="s16p", layout="mono", rate=16_000)
-        for frame in _frames(container, stream):
-            seconds += frame.samples / frame.sample_rate
-            if seconds > LONGEST_SECONDS:
-                raise NotFit("audio_too_long", f"over {LONGEST_SECONDS} s")
+    with av.open(out, "w", format=wanted) as target:
+        encoder = target.add_stream(
+            "mp3" if wanted == "mp3" else "pcm_s16le", rate=16_000, layout="mono"
+        )
+        if wanted == "mp3":
+            encoder.bit_rate = 32_000
+        resampler = av.AudioResampler(
+            format="s16p" if wanted == "mp3" else "s16", layout="mono", rate=16_000
+        )
+        for at in range(0, len(piece), 32_000):
+            chunk = piece[at : at + 32_000]
+            frame = av.AudioFrame(format="s16", layout="mono", samples=len(chunk) // 2)
+            frame.planes[0].update(chunk)
+            frame.sample_rate = 16_000
             for resampled in resampler.resample(frame):
                 target.mux(encoder.encode(resampled))
         for resampled in resampler.resample(None):
             target.mux(encoder.encode(resampled))
         target.mux(encoder.encode(None))
-    return out.getvalue(), seconds
+    return out.getvalue()
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:
@@ -209,7 +253,7 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
         raise NotFit("audio_undecodable", f"{bad} of {bad + good} packets")
 
 
-WORK: dict[str, Callable[[bytes], dict[str, Any]]] = {
+WORK: dict[str, Callable[..., dict[str, Any]]] = {
     "image": prepare_image,
     "audio": prepare_audio,
 }
@@ -220,11 +264,11 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while len(head := source.read(4)) == 4:
-        what, data = msgspec.msgpack.decode(
-            source.read(struct.unpack(">I", head)[0]), type=tuple[str, bytes]
+        what, data, options = msgspec.msgpack.decode(
+            source.read(struct.unpack(">I", head)[0]), type=tuple[str, bytes, dict[str, Any]]
         )
         try:
-            answer = WORK[what](data)
+            answer = WORK[what](data, **options)
         except NotFit as unfit:
             answer = {"reason": unfit.reason, "detail": unfit.detail}
         except MemoryError:

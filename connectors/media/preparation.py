@@ -3,11 +3,11 @@
 import asyncio
 import struct
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -27,7 +27,7 @@ class PreparedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedAudio:
+class AudioPart:
     """`filename` is named by what it is: the API decides by the extension."""
 
     data: bytes
@@ -37,11 +37,24 @@ class PreparedAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedAudio:
+    """One part, unless the sound had to be cut."""
+
+    parts: tuple[AudioPart, ...]
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Unfit:
     """It cannot be shown to a model: `reason` from schemas.reasons.AttachmentReason."""
 
     reason: str
     detail: str
+
+
+Load = bytes | Callable[[], Awaitable[bytes]]
+"""The file, or how to get it once a decoder is free: jobs that wait hold no bytes then."""
+IMAGE_FORMATS = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 
 
 @dataclass(slots=True)
@@ -76,17 +89,39 @@ class Decoder:
         for worker in list(self._alive):
             await self._end(worker)
 
-    async def prepare_image(self, data: bytes, owner: str | None = None) -> PreparedImage | Unfit:
-        """Of one owner at most half of the workers are busy: files that take long hold back nobody else's. Raises Unavailable."""
+    async def prepare_image(
+        self,
+        source: Load,
+        owner: str | None = None,
+        *,
+        longest_side: int = 2048,
+        formats: frozenset[str] = IMAGE_FORMATS,
+    ) -> PreparedImage | Unfit:
+        """As it is when it is in one of `formats` and small enough, else as JPEG. Raises Unavailable.
+
+        Of one owner at most half of the workers are busy, so that others are not held up.
+        """
+        options = {"longest_side": longest_side, "formats": sorted(formats)}
         async with self._turn(owner):
-            answer = await self._ask("image", data)
+            answer = await self._ask("image", source, options)
         return Unfit(**answer) if "reason" in answer else PreparedImage(**answer)
 
-    async def prepare_audio(self, data: bytes, owner: str | None = None) -> PreparedAudio | Unfit:
-        """As `prepare_image`."""
+    async def prepare_audio(
+        self,
+        source: Load,
+        owner: str | None = None,
+        *,
+        audio_format: Literal["as-is", "mp3", "wav"] = "as-is",
+        part_seconds: float | None = None,
+    ) -> PreparedAudio | Unfit:
+        """As `prepare_image`; cut into parts of at most `part_seconds` where that is set."""
+        options = {"audio_format": audio_format, "part_seconds": part_seconds}
         async with self._turn(owner):
-            answer = await self._ask("audio", data)
-        return Unfit(**answer) if "reason" in answer else PreparedAudio(**answer)
+            answer = await self._ask("audio", source, options)
+        if "reason" in answer:
+            return Unfit(**answer)
+        parts = tuple(AudioPart(**part) for part in answer["parts"])
+        return PreparedAudio(parts, answer["duration_seconds"])
 
     @asynccontextmanager
     async def _turn(self, owner: str | None) -> AsyncIterator[None]:
@@ -103,13 +138,18 @@ class Decoder:
             if not turns.taken:
                 del self._turns[owner]
 
-    async def _ask(self, what: str, data: bytes) -> dict[str, Any]:
+    async def _ask(self, what: str, source: Load, options: dict[str, Any]) -> dict[str, Any]:
         worker = await self._idle.get()
         healthy = None
         try:
+            data = source if isinstance(source, bytes) else await source()
+        except BaseException:
+            self._idle.put_nowait(worker)
+            raise
+        try:
             worker = await self._living(worker)
             async with asyncio.timeout(self._wall_seconds):
-                answer = await self._exchange(worker, what, data)
+                answer = await self._exchange(worker, [what, data, options])
             healthy = worker
             return answer
         except (
@@ -149,12 +189,10 @@ class Decoder:
         return started
 
     @staticmethod
-    async def _exchange(
-        worker: asyncio.subprocess.Process, what: str, data: bytes
-    ) -> dict[str, Any]:
+    async def _exchange(worker: asyncio.subprocess.Process, asked: list[Any]) -> dict[str, Any]:
         assert worker.stdin is not None
         assert worker.stdout is not None
-        request = msgspec.msgpack.encode([what, data])
+        request = msgspec.msgpack.encode(asked)
         worker.stdin.write(struct.pack(">I", len(request)) + request)
         await worker.stdin.drain()
         (size,) = struct.unpack(">I", await worker.stdout.readexactly(4))

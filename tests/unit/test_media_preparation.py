@@ -9,13 +9,21 @@ import zlib
 from array import array
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import av
 import pytest
 from PIL import Image
 
-from connectors.media.preparation import Decoder, PreparedAudio, PreparedImage, Unfit
+from connectors.media.preparation import (
+    AudioPart,
+    Decoder,
+    Load,
+    PreparedAudio,
+    PreparedImage,
+    Unfit,
+)
 from schemas.outcomes import Unavailable
 
 MEDIA = Path(__file__).parents[1] / "media"
@@ -41,6 +49,11 @@ def picture(
     out = io.BytesIO()
     Image.new(mode, size, colour).save(out, kind, **options)  # type: ignore[arg-type]
     return out.getvalue()
+
+
+def parts_of(sound: PreparedAudio | Unfit) -> tuple[AudioPart, ...]:
+    assert isinstance(sound, PreparedAudio)
+    return sound.parts
 
 
 def bomb(side: int) -> bytes:
@@ -255,17 +268,14 @@ async def test_a_real_voice_note_is_named_by_what_it_is(
     seconds: tuple[float, float],
     decoder: Decoder,
 ) -> None:
-    heard = await decoder.prepare_audio(media(file))
-    assert isinstance(heard, PreparedAudio)
+    (heard,) = parts_of(await decoder.prepare_audio(media(file)))
     assert (heard.filename, heard.mime, heard.data == media(file)) == (filename, mime, as_it_is)
     assert seconds[0] < heard.duration_seconds < seconds[1]
 
 
 async def test_a_transcoded_voice_note_is_one_that_passes_as_it_is(decoder: Decoder) -> None:
-    once = await decoder.prepare_audio(media("voice-es.amr"))
-    assert isinstance(once, PreparedAudio)
-    again = await decoder.prepare_audio(once.data)
-    assert isinstance(again, PreparedAudio)
+    (once,) = parts_of(await decoder.prepare_audio(media("voice-es.amr")))
+    (again,) = parts_of(await decoder.prepare_audio(once.data))
     assert again.data == once.data
     assert again.duration_seconds == pytest.approx(once.duration_seconds, abs=0.2)
 
@@ -290,8 +300,7 @@ async def test_a_codec_the_api_would_refuse_is_written_anew(
     codec: str, as_it_is: bool, decoder: Decoder
 ) -> None:
     given = encoded(codec, "wav")
-    heard = await decoder.prepare_audio(given)
-    assert isinstance(heard, PreparedAudio)
+    (heard,) = parts_of(await decoder.prepare_audio(given))
     assert (heard.data == given, heard.filename) == (
         as_it_is,
         "audio.wav" if as_it_is else "audio.mp3",
@@ -314,8 +323,7 @@ async def test_a_container_is_named_by_what_it_is(
     codec: str, container: str, filename: str, as_it_is: bool, decoder: Decoder
 ) -> None:
     given = encoded(codec, container)
-    heard = await decoder.prepare_audio(given)
-    assert isinstance(heard, PreparedAudio)
+    (heard,) = parts_of(await decoder.prepare_audio(given))
     assert (heard.data == given, heard.filename) == (as_it_is, filename)
 
 
@@ -404,8 +412,9 @@ class Held(Decoder):
         self.reached: list[bytes] = []
         self.go = asyncio.Event()
 
-    async def _ask(self, what: str, data: bytes) -> dict[str, str]:
-        self.reached.append(data)
+    async def _ask(self, what: str, source: Load, options: dict[str, Any]) -> dict[str, Any]:
+        assert isinstance(source, bytes)
+        self.reached.append(source)
         await self.go.wait()
         return {"reason": "image_undecodable", "detail": "held"}
 
