@@ -67,16 +67,18 @@ def adapted(traits: Traits, complaint: Complaint, sent: Mapping[str, Any]) -> Tr
     name = complaint.names((*sent, "chunking_strategy", "detail", "role"))
     if not name and _speaks_of_the_system_role(complaint.message):
         name = "role"
-    rejected = traits.rejected | {name}
-    better = _without(replace(traits, rejected=rejected), name, complaint)
-    return None if better is None or better == replace(traits, rejected=rejected) else better
+    if name in traits.rejected:
+        return None
+    noted = replace(traits, rejected=traits.rejected | {name})
+    better = _without(noted, name, complaint)
+    return None if better == noted else better
 
 
 def _without(traits: Traits, name: str, complaint: Complaint) -> Traits | None:
     sort = complaint.sort()
     match name:
         case "max_tokens" | "max_completion_tokens":
-            return _limited(traits, sort == "value")
+            return _limited(traits, name, sort == "value")
         case "temperature":
             return replace(traits, temperature=None)
         case "reasoning_effort":
@@ -99,10 +101,12 @@ def _without(traits: Traits, name: str, complaint: Complaint) -> Traits | None:
             return None
 
 
-def _limited(traits: Traits, is_value: bool) -> Traits | None:
+def _limited(traits: Traits, name: str, is_value: bool) -> Traits | None:
     if is_value:
         fewer = traits.answer_tokens // 2
-        return replace(traits, answer_tokens=fewer) if fewer >= FEWEST_TOKENS else None
+        known = traits.rejected - {name}
+        halved = replace(traits, answer_tokens=fewer, rejected=known)
+        return halved if fewer >= FEWEST_TOKENS else None
     limit = next((one for one in LIMITS if one not in traits.rejected), None)
     return replace(traits, limit=limit)
 

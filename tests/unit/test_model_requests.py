@@ -141,6 +141,23 @@ async def test_what_a_server_says_of_one_model_changes_nothing_for_another() -> 
     assert sent == [("one", False), ("one", True), ("other", False), ("other", True)]
 
 
+async def test_a_parameter_that_is_asked_for_in_vain_is_not_tried_twice() -> None:
+    async with asking(lambda _: (LINES[3]["status"], LINES[3]["body"])) as client:
+        with pytest.raises(ModelUnavailable):
+            await client.hear()
+    assert len(client.server.asked) == 2
+
+
+async def test_a_limit_that_is_too_high_is_halved() -> None:
+    def say(asked: Asked) -> Said:
+        if asked.sent["max_completion_tokens"] <= 120:
+            return fine(asked)
+        return 400, complaint("too large", param="max_completion_tokens", code="invalid_value")
+
+    async with asking(say) as client:
+        assert (await client.see()).text == "A cat."
+
+
 async def test_a_language_hint_takes_the_form_that_the_model_knows() -> None:
     async with asking(
         takes_only("languages", "response_format", "temperature", form=FORMS["openai"])
