@@ -76,7 +76,7 @@ async def _judged(
             False, f"{server.base_url} does not take {probe.form} ({answer.detail}): {setting}"
         )
     said = f"{server.base_url} answers as {answer.model}"
-    ends = await _end_of(answer.asked, server, key)
+    ends = await _end_of(answer, server, key)
     if ends is None or (ends - today).days > WARNING_DAYS:
         return Checked(True, said)
     later = [recipe.model for recipe in recipes]
@@ -88,25 +88,26 @@ async def _judged(
         if following
         else f"put a successor{named} behind it in {server.names['model']}"
     )
+    whose = "" if server.is_openai else " at OpenAI, should this server pass calls on to it"
+    days = (ends - today).days
     return Checked(
-        True, f"{said}; {answer.asked} ends on {ends} ({(ends - today).days} days): {then}", True
+        True, f"{said}; {answer.asked} ends on {ends} ({days} days){whose}: {then}", True
     )
 
 
-async def _end_of(model: str, server: Server, key: str) -> date | None:
-    """As the API says it, else as the table of capabilities knows it for OpenAI's own models."""
+async def _end_of(answer: ModelAnswer, server: Server, key: str) -> date | None:
+    """As the API says it, else as the table of capabilities knows it for the name that answered."""
+    known = traits_of(answer.asked).ends
+    if traits_of(answer.model).family != traits_of(answer.asked).family:
+        known = None
     async with openai.AsyncOpenAI(
         api_key=key, base_url=server.base_url, max_retries=0, timeout=CONNECT_SECONDS
     ) as client:
         try:
-            said: Any = getattr(await client.models.retrieve(model), "shutdown_date", None)
-            return date.fromisoformat(said) if isinstance(said, str) else _known_end(model, server)
+            said: Any = getattr(await client.models.retrieve(answer.asked), "shutdown_date", None)
+            return date.fromisoformat(said) if isinstance(said, str) else known
         except (openai.APIError, ValueError, TypeError, AttributeError):
-            return _known_end(model, server)
-
-
-def _known_end(model: str, server: Server) -> date | None:
-    return traits_of(model).ends if server.is_openai else None
+            return known
 
 
 def _advice(trouble: ModelUnavailable, server: Server, tenant: TenantSettings) -> Checked:

@@ -21,18 +21,24 @@ def fine(asked: Asked) -> Said:
 
 
 async def checked(
-    say: Any, sense: Sense, *, tenant: TenantSettings | None = None, **openai: Any
+    say: Any,
+    sense: Sense,
+    *,
+    tenant: TenantSettings | None = None,
+    today: date = TODAY,
+    **openai: Any,
 ) -> tuple[Checked, Scripted]:
     server = Scripted(say)
     async with served(server.app()) as url:
         given: dict[str, Any] = {"base_url": f"{url}/v1", "api_key": Secret("sk")} | openai
         settings = Settings(openai=Openai(**given))
-        return await check_model(settings, sense, tenant or TenantSettings(), TODAY), server
+        return await check_model(settings, sense, tenant or TenantSettings(), today), server
 
 
 @pytest.mark.parametrize("sense", SENSES)
 async def test_a_model_that_answers_is_well(sense: Sense) -> None:
-    found, _ = await checked(fine, sense)
+    own = {"vision_model": "mine", "transcription_model": "mine"}
+    found, _ = await checked(fine, sense, **own)
     assert (found.ok, found.warns) == (True, False)
 
 
@@ -116,11 +122,37 @@ def ending(when: str) -> Any:
         ("gpt-4o", "2027-01-14", True, "put a successor (gpt-6-luna) behind it in SENSORIUM_OPENAI__VISION_MODEL"),
         ("mine", "2027-02-25", True, "put a successor behind it"),
         ("gpt-4o", "2027-02-26", False, ""),
-        ("gpt-4o", "soon", False, ""),
+        ("gpt-4o", "soon", True, "ends on 2027-01-14 (48 days) at OpenAI, should"),
+        ("mine", "soon", False, ""),
     ],
 )  # fmt: skip
 async def test_a_model_that_ends_within_90_days_is_a_warning_and_not_wrong(
     models: str, when: str, warns: bool, says: str
 ) -> None:
     found, _ = await checked(ending(when), "vision", vision_model=models)
-    assert (found.ok, found.warns, says in found.says) == (True, warns, True)
+    assert (found.ok, found.warns, says in found.says) == (True, warns, True), found
+
+
+async def test_a_server_that_answers_under_another_name_is_not_said_to_end() -> None:
+    def stand_in(asked: Asked) -> Said:
+        if asked.path.startswith("GET"):
+            return 404, {"detail": "Not Found"}
+        return 200, completion("Red.", model="stand-in")
+
+    assert not (await checked(stand_in, "vision"))[0].warns
+
+
+@pytest.mark.parametrize(
+    ("sense", "today", "warns"),
+    [
+        ("vision", TODAY, True),
+        ("speech", TODAY, False),
+        ("speech", date(2026, 11, 28), True),
+        ("vision", date(2027, 1, 20), True),
+    ],
+)
+async def test_the_default_models_are_said_to_end_from_90_days_before(
+    sense: Sense, today: date, warns: bool
+) -> None:
+    found, _ = await checked(fine, sense, today=today)
+    assert (found.warns, "is asked after it" in found.says) == (warns, warns)
