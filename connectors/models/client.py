@@ -112,27 +112,38 @@ class ModelServer:
             try:
                 answer = await _answered(send, deadline)
             except openai.APIStatusError as error:
-                complaint = complaint_of(error.status_code, error.response.content)
-                try:
-                    raise_meaning(complaint, error.response.headers, sound_seconds=sound_seconds)
-                except ParameterRejected:
-                    self._learn(model, traits, complaint, sent)
-                except SoundTooLong as long:
-                    longest = min(traits.sound_seconds or long.seconds, long.seconds)
-                    self._keep(model, replace(traits, sound_seconds=longest))
-                    raise
-                except NotTaken:
-                    self._count_not_taken(model, complaint)
-                    raise
-                except Declined:
-                    self._not_taken.pop(model, None)
-                    raise
+                self._heed(error, model, traits, sent, sound_seconds)
             else:
                 self._not_taken.pop(model, None)
                 return answer
         raise ModelUnavailable(
             "model_rejects_request", BAD_KEY_SECONDS, hold=True, more="no form of it is accepted"
         )
+
+    def _heed(
+        self,
+        error: openai.APIStatusError,
+        model: str,
+        traits: Traits,
+        sent: Sent,
+        sound_seconds: float | None,
+    ) -> None:
+        """Returns when another form of the request was learned, else raises what the error means."""
+        complaint = complaint_of(error.status_code, error.response.content)
+        try:
+            raise_meaning(complaint, error.response.headers, sound_seconds=sound_seconds)
+        except ParameterRejected:
+            self._learn(model, traits, complaint, sent)
+        except SoundTooLong as long:
+            longest = min(traits.sound_seconds or long.seconds, long.seconds)
+            self._keep(model, replace(traits, sound_seconds=longest))
+            raise
+        except NotTaken:
+            self._count_not_taken(model, complaint)
+            raise
+        except Declined:
+            self._not_taken.pop(model, None)
+            raise
 
     def _learn(self, model: str, traits: Traits, complaint: Complaint, sent: Sent) -> None:
         """Remembers the next form to ask in, or raises what the complaint means without one."""

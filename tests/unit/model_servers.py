@@ -1,9 +1,9 @@
 """Servers of models for tests: on a port of 127.0.0.1, answering as scripted, and noting what they were asked."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,15 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from connectors.models.answers import ModelAnswer
+from connectors.models.speech import SpeechModel
+from connectors.models.vision import VisionModel
+from schemas.settings import Openai, Secret
+
 Said = tuple[int, object]
 
 
-@contextlib.asynccontextmanager
+@asynccontextmanager
 async def served(app: Callable[..., Any]) -> AsyncIterator[str]:
     """The app on a port of its own; its address."""
     server = uvicorn.Server(
@@ -28,7 +33,7 @@ async def served(app: Callable[..., Any]) -> AsyncIterator[str]:
             timeout_graceful_shutdown=1,
         )
     )
-    with_no_signals: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    with_no_signals: Callable[[], AbstractContextManager[None]] = nullcontext
     server.capture_signals = with_no_signals  # type: ignore[method-assign]
     task = asyncio.create_task(server.serve())
     try:
@@ -148,3 +153,44 @@ def complaint(
             "code": code,
         }
     }
+
+
+class Client:
+    """Both senses on one scripted server."""
+
+    def __init__(self, url: str, server: Scripted, **settings: Any) -> None:
+        openai = Openai(base_url=f"{url}/v1", api_key=Secret("sk-ours"), **settings)
+        self.server = server
+        self.vision, self.speech = VisionModel(openai), SpeechModel(openai)
+
+    async def see(self, model: str = "some-model", key: str | None = None) -> ModelAnswer:
+        return await self.vision.describe(
+            b"x", "image/jpeg", prompt="Say it.", model=model, api_key=key
+        )
+
+    async def hear(
+        self, model: str = "some-model", seconds: float = 8.0, **hints: str | None
+    ) -> ModelAnswer:
+        hinted = {"prompt": None, "language": "es"} | hints
+        return await self.speech.transcribe(
+            b"x", "audio.ogg", "audio/ogg", model=model, api_key=None, seconds=seconds, **hinted
+        )
+
+    async def ask(self, sense: str) -> ModelAnswer:
+        return await (self.see() if sense == "vision" else self.hear())
+
+
+@asynccontextmanager
+async def asking(say: Callable[[Asked], Said], **settings: Any) -> AsyncIterator[Client]:
+    scripted = Scripted(say)
+    async with served(scripted.app()) as url:
+        client = Client(url, scripted, **settings)
+        try:
+            yield client
+        finally:
+            await client.vision.server.close()
+            await client.speech.server.close()
+
+
+def fine(asked: Asked) -> Said:
+    return 200, {"text": "Hola"} if "audio" in asked.path else completion()

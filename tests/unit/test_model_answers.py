@@ -8,8 +8,7 @@ import pytest
 
 from connectors.models.answers import text_of, whole_sentences
 from connectors.models.errors import ModelUnavailable
-from tests.unit.model_servers import Asked, Said, completion
-from tests.unit.test_model_requests import asking
+from tests.unit.model_servers import Asked, Said, asking, completion
 
 FIELD = Path(__file__).parents[1] / "field" / "model-cut-off-is-no-refusal"
 USAGE = {"prompt_tokens": 900, "completion_tokens": 400, "total_tokens": 1300}
