@@ -73,7 +73,11 @@ RECEIVER_OLD_SIGNATURES = Counter(
     ["provider"],
 )
 
-AI_CALLS = Counter("sensorium_ai_calls", "Model calls by result.", ["stage", "model", "result"])
+AI_CALLS = Counter(
+    "sensorium_ai_calls",
+    "Model calls by result: answered, or the reason why there is no text to keep.",
+    ["stage", "model", "result"],
+)
 AI_TOKENS = Counter(
     "sensorium_ai_tokens", "Tokens as the model counted them.", ["stage", "model", "direction"]
 )
@@ -81,6 +85,24 @@ AI_COST = Counter(
     "sensorium_ai_cost_microusd",
     "Cost of model calls in millionths of a US dollar, where a price is known.",
     ["stage", "model"],
+)
+AI_UNPRICED = Counter(
+    "sensorium_ai_unpriced_calls",
+    "Model calls without a known price: they are missing in the cost. "
+    "Set SENSORIUM_OPENAI__PRICES_FILE.",
+    ["stage", "model"],
+)
+AI_TROUBLE = Counter(
+    "sensorium_ai_trouble",
+    "Model calls that gave no answer, by trouble (connectors/models/errors.py). "
+    "Growing: sensorium doctor.",
+    ["stage", "trouble"],
+)
+AI_HELD = Gauge(
+    "sensorium_ai_held_tenants",
+    "Tenants whose jobs wait because of a key, a model or a setting. Not 0 for minutes: sensorium "
+    "doctor, with --tenant NAME for a tenant with a key of its own (log event model_trouble).",
+    ["stage"],
 )
 AI_SECONDS = Histogram(
     "sensorium_ai_call_seconds", "Duration of a model call.", ["stage"], buckets=_SECONDS

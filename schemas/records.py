@@ -112,7 +112,7 @@ class Enrichment(Value, frozen=True, kw_only=True):
     prompt_version: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
-    cost_microusd: int = 0
+    price_microusd: int | None = None
     latency_ms: int = 0
     cached: bool = False
 

@@ -1,5 +1,7 @@
 """The settings as values. streams/settings.py reads them once from the environment; the doc of each field is in .env.example."""
 
+from typing import Literal
+
 import msgspec
 
 
@@ -46,10 +48,22 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
 class Openai(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str = "https://api.openai.com/v1"
     api_key: Secret = Secret("")
-    vision_model: str = "gpt-4o"
-    transcription_model: str = "whisper-1"
+    transcription_base_url: str = ""
+    transcription_api_key: Secret = Secret("")
+    vision_model: str = "gpt-4o,gpt-6-luna"
+    transcription_model: str = "whisper-1,gpt-transcribe"
     retry_seconds: float = 3600.0
     timeout_seconds: float = 60.0
+    transcription_timeout_seconds: float = 0.0
+    vision_jobs: int = 0
+    transcription_jobs: int = 0
+    image_formats: str = "auto"
+    image_side: int = 2048
+    audio_format: Literal["auto", "as-is", "mp3", "wav"] = "auto"
+    vision_extra_body: str = ""
+    transcription_extra_body: str = ""
+    prices: Literal["auto", "always", "never"] = "auto"
+    prices_file: str = ""
 
 
 class Receiver(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from connectors.models.servers import ModelSettingsError, senses
 from schemas.settings import Secret, Settings
 from schemas.topics import MAX_RECORD_BYTES
 from storage import failpoints  # noqa: F401  takes its variable out of the environment before that is read: it is no setting
@@ -96,6 +97,10 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "SENSORIUM_BREAKER__CONSECUTIVE must be between 0 and SENSORIUM_BREAKER__WINDOW_RECORDS"
         )
+    try:
+        senses(settings.openai)
+    except ModelSettingsError as error:
+        raise SettingsError(str(error)) from None
     if settings.kafka.min_insync_replicas > settings.kafka.replication_factor:
         raise SettingsError(
             "SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not be over SENSORIUM_KAFKA__REPLICATION_FACTOR"

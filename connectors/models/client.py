@@ -1,153 +1,200 @@
-"""The openai client, one a key, and what its errors mean."""
+"""One sense's server: its HTTP client, what it taught us about its models, and its errors as
+ours."""
 
 import asyncio
-import json
-import math
-import re
-import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, TypeVar
 
 import openai
+import structlog
 
-from schemas.outcomes import Unavailable
-from schemas.settings import Openai
-
-MAX_CLIENTS = 200
-LONGEST_RETRY_AFTER_SECONDS = 300.0
-BAD_KEY_SECONDS = 30.0
-NO_QUOTA_SECONDS = 120.0
-_OF_THE_ITEM = frozenset({400, 413, 415, 422})
-"""What the API says of this one file. Any other 4xx says that we ask the wrong way: it waits until a person mended that."""
-_OF_THE_KEY = frozenset(
-    {
-        "invalid_api_key",
-        "model_not_found",
-        "billing_not_active",
-        "billing_hard_limit_reached",
-        "account_deactivated",
-    }
+from connectors.models.capabilities import Traits, traits_of
+from connectors.models.complaints import Complaint, complaint_of
+from connectors.models.errors import (
+    BAD_KEY_SECONDS,
+    MALFORMED,
+    Declined,
+    ModelUnavailable,
+    NotTaken,
+    ParameterRejected,
+    SoundTooLong,
+    is_about_the_request,
+    raise_meaning,
 )
-"""Codes of the key's or the model's trouble, whatever the status: some servers say 400 to all."""
-_REFUSALS = re.compile(
-    r"^\W*(?:(?:i['’]?m|i am) (?:very |really )?sorry[,.;]? (?:but )?(?:i (?:can['’]?t|cannot|am unable|won['’]?t)|i['’]?m (?:unable|not able))"
-    r"|(?:unfortunately,? )?(?:i (?:can['’]?t|cannot|am unable to|am not able to|won['’]?t be able to)|i['’]?m (?:unable|not able) to)"
-    r" (?:assist|help|describe|identify|provide|comply|process|analy[sz]e|view)\b"
-    r"|lo (?:siento|lamento),? (?:pero )?no (?:puedo|me es posible)|no puedo (?:ayudar|describir|identificar|asistir|proporcionar|procesar|analizar)"
-    r"|(?:desculpe|sinto muito|lamento),? (?:mas )?(?:eu )?n[aã]o (?:posso|consigo)"
-    r"|(?:je suis )?d[eé]sol[eé]e?,? (?:mais )?je ne peux pas|es tut mir leid,? (?:aber )?(?:ich|dabei) kann|mi dispiace,? (?:ma )?non posso)",
-    re.IGNORECASE,
-)
+from connectors.models.requests import adapted
+from connectors.models.servers import Server
+
+log = structlog.get_logger()
+
+MOST_MODELS = 1_000
+MOST_ADAPTATIONS = 8
+CONNECT_SECONDS = 5.0
+UPLOAD_BYTES_PER_SECOND = 125_000
+"""A slow line, 1 Mbit/s: an upload must not use up the time that is meant for the answer."""
+SECONDS_PER_SECOND_OF_SOUND = 0.5
+"""The slowest server that is waited for: a model on a processor needs 0.15 to 0.3 (measured)."""
+NOT_TAKEN_IN_A_ROW = 10
+"""So many files after one another that a server does not take say that the fault is not the
+files'."""
+T = TypeVar("T")
+Sent = Mapping[str, Any]
+Ask = Callable[[openai.AsyncOpenAI, Traits], tuple[Sent, Callable[[], Awaitable[T]]]]
+"""With a client and the form of the model: the parameters, and how they are sent."""
 
 
-class Refused(Exception):
-    """The API will not answer this, now or later."""
+class ModelServer:
+    """Calls of one sense. One connection pool and one TLS context serve all keys; a key belongs
+    to a call.
 
+    The client's own retries are off: the queue decides when a job is tried again.
+    """
 
-@dataclass
-class Stopwatch:
-    began: float
-
-    @property
-    def ms(self) -> int:
-        return round((time.monotonic() - self.began) * 1000)
-
-
-def is_refusal(text: str) -> bool:
-    """Whether an answer says that it will not answer. Conservative: only how models begin a refusal."""
-    return _REFUSALS.match(text) is not None
-
-
-class Clients:
-    """AsyncOpenAI by key. Its own retries are off: a job's retry is the queue's business."""
-
-    def __init__(self, settings: Openai) -> None:
-        self._settings = settings
-        self._clients: OrderedDict[str, openai.AsyncOpenAI] = OrderedDict()
-
-    def of(self, api_key: str | None) -> openai.AsyncOpenAI:
-        key = api_key or str(self._settings.api_key) or "none"
-        client = self._clients.pop(key, None)
-        if client is None:
-            client = openai.AsyncOpenAI(
-                api_key=key,
-                base_url=self._settings.base_url,
-                max_retries=0,
-                timeout=openai.Timeout(self._settings.timeout_seconds, connect=5.0),
-            )
-        self._clients[key] = client
-        if len(self._clients) > MAX_CLIENTS:
-            self._clients.popitem(last=False)
-        return client
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._turns = asyncio.Semaphore(server.jobs) if server.jobs else None
+        self._client = openai.AsyncOpenAI(
+            api_key="none",
+            base_url=server.base_url,
+            max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(
+                cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+            ),
+        )
+        self._learned: OrderedDict[str, Traits] = OrderedDict()
+        self._not_taken: OrderedDict[str, int] = OrderedDict()
 
     async def close(self) -> None:
-        for client in self._clients.values():
-            await client.close()
+        await self._client.close()
 
     @asynccontextmanager
-    async def asking(self) -> AsyncIterator[Stopwatch]:
-        """Around one call: the whole of it under one deadline, its errors as ours.
+    async def turn(self) -> AsyncIterator[None]:
+        """Waits until the server may be asked once more; files are prepared within it, not
+        before."""
+        async with self._turns or nullcontext():
+            yield
 
-        Raises Unavailable (with `hold` where the trouble is the key's or the whole model's), or Refused.
+    def traits(self, model: str) -> Traits:
+        """What is known of the model, and what this server said about it."""
+        return self._learned.get(model) or traits_of(model)
+
+    def deadline_seconds(self, sent_bytes: int, sound_seconds: float | None) -> float:
+        """Of one call: the setting, the upload, and the time that the sound takes to be heard."""
+        hearing = SECONDS_PER_SECOND_OF_SOUND * (sound_seconds or 0.0)
+        return self.server.timeout_seconds + sent_bytes / UPLOAD_BYTES_PER_SECOND + hearing
+
+    async def call(
+        self,
+        model: str,
+        api_key: str | None,
+        ask: "Ask[T]",
+        *,
+        sent_bytes: int = 0,
+        sound_seconds: float | None = None,
+    ) -> T:
+        """Asks, in another form where the server does not accept one, until it answers.
+
+        Raises Declined, NotTaken, SoundTooLong or SoundTooShort about the file, and
+        ModelUnavailable, which holds the tenant's other jobs where the trouble is the key's, the
+        model's or the request's.
         """
+        deadline = self.deadline_seconds(sent_bytes, sound_seconds)
+        client = self._client.with_options(
+            api_key=self.server.key_for(api_key),
+            timeout=openai.Timeout(deadline, connect=CONNECT_SECONDS),
+        )
+        for _ in range(MOST_ADAPTATIONS):
+            traits = self.traits(model)
+            sent, send = ask(client, traits)
+            try:
+                answer = await _answered(send, deadline)
+            except openai.APIStatusError as error:
+                self._heed(error, model, traits, sent, sound_seconds)
+            else:
+                self._not_taken.pop(model, None)
+                return answer
+        raise ModelUnavailable(
+            "model_rejects_request", BAD_KEY_SECONDS, hold=True, more="no form of it is accepted"
+        )
+
+    def _heed(
+        self,
+        error: openai.APIStatusError,
+        model: str,
+        traits: Traits,
+        sent: Sent,
+        sound_seconds: float | None,
+    ) -> None:
+        """Returns when another form of the request was learned, else raises what the error means."""
+        complaint = complaint_of(error.status_code, error.response.content)
         try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
-                yield Stopwatch(time.monotonic())
-        except (TimeoutError, openai.APIConnectionError) as error:
-            raise Unavailable("model", 2.0, detail=type(error).__name__) from error
-        except openai.APIStatusError as error:
-            raise _meaning(error) from error
-        except (
-            openai.APIError,
-            json.JSONDecodeError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            LookupError,
-            RecursionError,
-        ) as error:
-            raise Unavailable(
-                "model", 5.0, detail=f"malformed answer: {type(error).__name__}"
-            ) from error
+            raise_meaning(complaint, error.response.headers, sound_seconds=sound_seconds)
+        except ParameterRejected:
+            self._learn(model, traits, complaint, sent)
+        except SoundTooLong as long:
+            longest = min(traits.sound_seconds or long.seconds, long.seconds)
+            self._keep(model, replace(traits, sound_seconds=longest))
+            raise
+        except NotTaken:
+            self._count_not_taken(model, complaint)
+            raise
+        except Declined:
+            self._not_taken.pop(model, None)
+            raise
 
-
-def _meaning(error: openai.APIStatusError) -> Exception:
-    status = error.status_code
-    if status == 429:
-        out_of_quota = "insufficient_quota" in str(error.code or "") or "insufficient_quota" in str(
-            error.message
+    def _learn(self, model: str, traits: Traits, complaint: Complaint, sent: Sent) -> None:
+        """Remembers the next form to ask in, or raises what the complaint means without one."""
+        given = {name: value for name, value in sent.items() if name not in self.server.extra}
+        better = (
+            None
+            if complaint.names(sent) in self.server.extra
+            else adapted(traits, complaint, given)
         )
-        return Unavailable(
-            "model",
-            NO_QUOTA_SECONDS if out_of_quota else _retry_after(error.response.headers),
-            hold=True,
-            detail="429",
-        )
-    if status in (408, 409, 425) or status >= 500:
-        return Unavailable("model", _retry_after(error.response.headers), detail=str(status))
-    if status in _OF_THE_ITEM and error.code not in _OF_THE_KEY:
-        return Refused(f"{status} {error.code or ''}".strip())
-    return Unavailable("model", BAD_KEY_SECONDS, hold=True, detail=str(status))
+        if better is None:
+            if is_about_the_request(complaint) or complaint.names(sent):
+                raise ModelUnavailable(
+                    "model_rejects_request", BAD_KEY_SECONDS, hold=True, more=complaint.summary
+                )
+            self._count_not_taken(model, complaint)
+            raise NotTaken(complaint.summary)
+        if self.traits(model) == traits:  # another call may have learned it meanwhile
+            self._keep(model, better)
+        log.info("model_adapted", model=model, parameter=complaint.names(sent))
+
+    def _keep(self, model: str, traits: Traits) -> None:
+        self._learned[model] = traits
+        self._learned.move_to_end(model)
+        if len(self._learned) > MOST_MODELS:
+            self._learned.popitem(last=False)
+
+    def _count_not_taken(self, model: str, complaint: Complaint) -> None:
+        """Raises ModelUnavailable once nothing is taken any more: then it is no matter of the
+        files."""
+        self._not_taken[model] = self._not_taken.pop(model, 0) + 1
+        if len(self._not_taken) > MOST_MODELS:
+            self._not_taken.popitem(last=False)
+        if self._not_taken[model] > NOT_TAKEN_IN_A_ROW:
+            raise ModelUnavailable(
+                "model_takes_nothing", BAD_KEY_SECONDS, hold=True, more=complaint.summary
+            )
 
 
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds, as the server asked by number or by date, within reason."""
-    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        asked = _seconds(headers.get(name, ""))
-        if asked is not None:
-            return min(max(asked / scale, 0.1), LONGEST_RETRY_AFTER_SECONDS)
-    return 2.0
-
-
-def _seconds(value: str) -> float | None:
+async def _answered(send: Callable[[], Awaitable[T]], deadline: float) -> T:
+    """One call with all its trouble but the API's own errors as ModelUnavailable."""
     try:
-        asked = float(value)
-    except ValueError:
-        try:
-            asked = parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return None
-    return None if math.isnan(asked) else asked
+        async with asyncio.timeout(deadline):
+            return await send()
+    except openai.APIStatusError:
+        raise
+    except TimeoutError as error:
+        raise ModelUnavailable("model_timeout", 2.0) from error
+    except openai.APITimeoutError as error:
+        reached = "Connect" not in type(error.__cause__).__name__
+        raise ModelUnavailable("model_timeout" if reached else "model_unreachable", 2.0) from error
+    except openai.APIConnectionError as error:
+        raise ModelUnavailable("model_unreachable", 2.0) from error
+    except (openai.APIError, *MALFORMED) as error:
+        raise ModelUnavailable("model_malformed_answer", 5.0, more=type(error).__name__) from error

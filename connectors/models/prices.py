@@ -1,34 +1,98 @@
-"""List prices of the default models, for the cost that stands beside a result.
+"""What a call cost, by the list prices of the package genai-prices or by a file of one's own.
 
-Source: OpenAI's public price list as known when this was written. A model that is not here costs 0, which means "not known".
+Only data that comes with the package is used: nothing is fetched. A price that is not known is
+None, never 0, because a sum over 0 looks like a bill.
 """
 
-MICROUSD_PER_TOKEN: dict[str, tuple[float, float]] = {
-    "gpt-4o": (2.5, 10.0),
-    "gpt-4o-mini": (0.15, 0.6),
-    "gpt-4o-transcribe": (2.5, 10.0),
-    "gpt-4o-mini-transcribe": (1.25, 5.0),
-}
-"""Model → (input, output). A dollar a million tokens is one microdollar a token."""
-MICROUSD_PER_SECOND: dict[str, float] = {"whisper-1": 100.0}
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from genai_prices import Usage, calc_price
+
+from connectors.models.servers import ModelSettingsError, Server
+from schemas.settings import Openai
+
+_FILE_SETTING = "SENSORIUM_OPENAI__PRICES_FILE"
 
 
-def cost_of_tokens(model: str, input_tokens: int, output_tokens: int) -> int:
-    """A dated model name (gpt-4o-2024-11-20) costs what its family costs."""
-    name = max(
-        (
-            known
-            for known in MICROUSD_PER_TOKEN
-            if model == known or model.startswith(f"{known}-20")
-        ),
-        key=len,
-        default=None,
+class OwnPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """US dollars: per million tokens, and per minute of sound."""
+
+    input_per_million: float | None = None
+    output_per_million: float | None = None
+    per_minute: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a call used, as the server counted it. `audio_tokens` and `cached_tokens` are of the
+    input."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    audio_tokens: int = 0
+    cached_tokens: int = 0
+    seconds: float = 0.0
+
+
+class Prices:
+    """Raises ModelSettingsError for a file that cannot be used."""
+
+    def __init__(self, settings: Openai) -> None:
+        self._listed = settings.prices
+        self._own = _read(settings.prices_file)
+
+    def cost(self, server: Server, model: str, used: Used) -> int | None:
+        """Millionths of a US dollar; None where no price is known for this server and model."""
+        own = self._own.get(model)
+        if own is not None:
+            return _own_cost(own, used)
+        if self._listed == "never" or (self._listed == "auto" and not server.is_openai):
+            return None
+        return _list_cost(model, used)
+
+
+def _read(path: str) -> dict[str, OwnPrice]:
+    if not path:
+        return {}
+    try:
+        return msgspec.convert(json.loads(Path(path).read_text()), dict[str, OwnPrice])
+    except (OSError, ValueError) as error:
+        raise ModelSettingsError(f"{_FILE_SETTING}: {path} cannot be used: {error}") from None
+
+
+def _own_cost(price: OwnPrice, used: Used) -> int | None:
+    parts = (
+        (price.input_per_million, used.input_tokens),
+        (price.output_per_million, used.output_tokens),
+        (price.per_minute, used.seconds / 60 * 1_000_000),
     )
-    if name is None:
-        return 0
-    per_input, per_output = MICROUSD_PER_TOKEN[name]
-    return round(input_tokens * per_input + output_tokens * per_output)
+    known = [each * amount for each, amount in parts if each is not None]
+    return round(sum(known)) if known else None
 
 
-def cost_of_sound(model: str, seconds: float) -> int:
-    return round(MICROUSD_PER_SECOND.get(model, 0.0) * seconds)
+def _list_cost(model: str, used: Used) -> int | None:
+    """By tokens where the server counted some and they have a price, else by the length of the
+    sound."""
+    by_tokens: dict[str, Any] = {
+        "input_tokens": used.input_tokens,
+        "output_tokens": used.output_tokens,
+    }
+    if used.audio_tokens:
+        by_tokens["input_audio_tokens"] = min(used.audio_tokens, used.input_tokens)
+    elif used.cached_tokens:
+        by_tokens["cache_read_tokens"] = min(used.cached_tokens, used.input_tokens)
+    return _listed(model, by_tokens) or _listed(model, {"audio_seconds": used.seconds})
+
+
+def _listed(model: str, usage: dict[str, Any]) -> int | None:
+    if not any(usage.values()):
+        return None
+    try:
+        total = calc_price(Usage(**usage), model, provider_id="openai").total_price
+    except (LookupError, ValueError):
+        return None
+    return round(total * 1_000_000) or None

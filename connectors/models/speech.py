@@ -1,18 +1,89 @@
 """Asks a speech model what was said, over any server that speaks OpenAI's API."""
 
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
 import openai
 
-from connectors.models.answers import ModelAnswer, text_of, tokens_of
-from connectors.models.client import Clients, Refused
-from connectors.models.prices import cost_of_sound, cost_of_tokens
+from connectors.models.answers import ModelAnswer, one_line, text_of, tokens_of
+from connectors.models.capabilities import Traits
+from connectors.models.client import ModelServer
+from connectors.models.errors import Declined, NotTaken, SoundTooShort
+from connectors.models.prices import Prices, Used
+from connectors.models.requests import speech_parameters
+from connectors.models.servers import senses
 from schemas.settings import Openai
+
+MOST_PARTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """One upload. The API goes by the extension of `filename`."""
+
+    data: bytes
+    filename: str
+    mime: str
+    seconds: float
 
 
 class SpeechModel:
-    """`transcribe` raises Unavailable for what may get better; an empty transcript is an answer: nothing was said."""
+    """`transcribe` raises ModelUnavailable for what may get better, and SoundTooLong for a sound
+    that has to be sent in parts. An empty transcript is an answer: nothing was said."""
 
     def __init__(self, settings: Openai) -> None:
-        self._clients = Clients(settings)
+        self.server = ModelServer(senses(settings).speech)
+        self._prices = Prices(settings)
+        self._heard: OrderedDict[bytes, ModelAnswer] = OrderedDict()
+
+    async def transcribe_parts(
+        self,
+        parts: Sequence[Sound],
+        *,
+        prompt: str | None,
+        language: str | None,
+        model: str,
+        api_key: str | None,
+    ) -> ModelAnswer:
+        """One after another, their texts joined. A part that fails fails the whole.
+
+        Parts that were heard are remembered until the whole is: a time-out in the fourth part does
+        not pay for the first three again.
+        """
+        whole: ModelAnswer | None = None
+        keys = [_key(part, model, language, prompt, api_key) for part in parts]
+        for key, part in zip(keys, parts, strict=True):
+            heard = self._heard.get(key) or await self.transcribe(
+                part.data,
+                part.filename,
+                part.mime,
+                prompt=prompt,
+                language=language,
+                model=model,
+                api_key=api_key,
+                seconds=part.seconds,
+            )
+            self._remember(key, heard)
+            if whole is not None:
+                joined = f"{whole.text} {heard.text}".strip()
+                heard = replace(heard.after(whole), text="" if heard.failure else joined)
+            whole = heard
+            if heard.failure is not None:
+                break
+        for key in keys:
+            self._heard.pop(key, None)
+        if whole is None:
+            raise ValueError("a sound without parts")
+        return whole
+
+    def _remember(self, key: bytes, heard: ModelAnswer) -> None:
+        self._heard[key] = heard
+        if len(self._heard) > MOST_PARTS:
+            self._heard.popitem(last=False)
 
     async def transcribe(
         self,
@@ -26,26 +97,67 @@ class SpeechModel:
         api_key: str | None,
         seconds: float,
     ) -> ModelAnswer:
-        """`filename` decides: the API goes by its extension. `seconds` of sound, for the cost of models priced by time."""
-        watch = None
-        try:
-            async with self._clients.asking() as watch:
-                heard = await self._clients.of(api_key).audio.transcriptions.create(
-                    file=(filename, audio, mime),
-                    model=model,
-                    response_format="json",
-                    language=language or openai.omit,
-                    prompt=prompt or openai.omit,
-                    temperature=0,
-                )
-                said = text_of(heard.text)
-                usage = getattr(heard, "usage", None)
-                tokens = (tokens_of(usage, "input_tokens"), tokens_of(usage, "output_tokens"))
-                answered_by = text_of(str(getattr(heard, "model", None) or model))
-        except Refused:
-            return ModelAnswer("", model, refused=True, latency_ms=watch.ms if watch else 0)
-        cost = cost_of_tokens(answered_by, *tokens) or cost_of_sound(answered_by, seconds)
-        return ModelAnswer(said, answered_by, False, *tokens, cost, watch.ms)
+        """`seconds` of sound decide the deadline, and the cost of a model priced by time."""
 
-    async def close(self) -> None:
-        await self._clients.close()
+        def ask(client: openai.AsyncOpenAI, traits: Traits) -> Any:
+            parameters = speech_parameters(traits, language, prompt, self.server.server.extra)
+
+            async def send() -> ModelAnswer:
+                heard = await client.audio.transcriptions.create(
+                    file=(filename, audio, mime), model=model, extra_body=parameters
+                )
+                return self._read(heard, model, seconds)
+
+            return parameters, send
+
+        began = time.monotonic()
+        try:
+            answer: ModelAnswer = await self.server.call(
+                model, api_key, ask, sent_bytes=len(audio), sound_seconds=seconds
+            )
+        except Declined as declined:
+            answer = ModelAnswer(
+                "", model, cost_microusd=0, failure="refused_by_model", detail=str(declined)
+            )
+        except NotTaken as other:
+            answer = ModelAnswer(
+                "", model, cost_microusd=0, failure="unsupported_by_model", detail=str(other)
+            )
+        except SoundTooShort as short:
+            answer = ModelAnswer(
+                "", model, cost_microusd=0, failure="audio_too_short", detail=str(short)
+            )
+        took = round((time.monotonic() - began) * 1000)
+        return replace(answer, asked=model, latency_ms=took)
+
+    def _read(self, heard: Any, model: str, seconds: float) -> ModelAnswer:
+        """Raises what a malformed answer raises: its attributes may be of any type or missing."""
+        usage = getattr(heard, "usage", None)
+        details = getattr(usage, "input_token_details", None)
+        answered_by = text_of(str(getattr(heard, "model", None) or model))
+        used = Used(
+            tokens_of(usage, "input_tokens"),
+            tokens_of(usage, "output_tokens"),
+            audio_tokens=tokens_of(details, "audio_tokens"),
+            seconds=_billed_seconds(usage, seconds),
+        )
+        return ModelAnswer(
+            one_line(text_of(heard.text)),
+            answered_by,
+            input_tokens=used.input_tokens,
+            output_tokens=used.output_tokens,
+            cost_microusd=self._prices.cost(self.server.server, answered_by, used),
+        )
+
+
+def _key(part: Sound, *asked: str | None) -> bytes:
+    digest = hashlib.sha256(part.data)
+    digest.update(repr(asked).encode())
+    return digest.digest()
+
+
+def _billed_seconds(usage: object, sent: float) -> float:
+    """As the server counted them, else the length of what was sent."""
+    counted = getattr(usage, "seconds", None)
+    is_a_length = isinstance(counted, int | float) and 0 < counted < 10**7
+    return float(counted) if is_a_length and counted is not None else sent

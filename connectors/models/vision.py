@@ -1,60 +1,107 @@
 """Asks a vision model what is in a picture, over any server that speaks OpenAI's API."""
 
 import base64
+import time
+from dataclasses import replace
+from typing import Any
 
-from connectors.models.answers import ModelAnswer, text_of, tokens_of
-from connectors.models.client import Clients, Refused, is_refusal
-from connectors.models.prices import cost_of_tokens
+import openai
+
+from connectors.models.answers import ModelAnswer, text_of, tokens_of, whole_sentences
+from connectors.models.capabilities import Traits
+from connectors.models.client import ModelServer
+from connectors.models.errors import Declined, ModelUnavailable, NotTaken
+from connectors.models.prices import Prices, Used
+from connectors.models.refusals import is_refusal
+from connectors.models.requests import vision_messages, vision_parameters
+from connectors.models.servers import senses
 from schemas.settings import Openai
 
-MAX_ANSWER_TOKENS = 400
+MORE_ROOM = 6
+"""How many times the usual room an answer gets that was cut before it said anything."""
 
 
 class VisionModel:
-    """`describe` raises Unavailable for what may get better; a refusal is an answer that says so."""
+    """`describe` raises ModelUnavailable for what may get better; every other end is an answer."""
 
     def __init__(self, settings: Openai) -> None:
-        self._clients = Clients(settings)
+        self.server = ModelServer(senses(settings).vision)
+        self._prices = Prices(settings)
 
     async def describe(
         self, image: bytes, mime: str, *, prompt: str, model: str, api_key: str | None
     ) -> ModelAnswer:
+        """A cut answer is kept up to its last whole sentence, and asked again when it has none."""
         picture = f"data:{mime};base64,{base64.b64encode(image).decode()}"
-        watch = None
-        try:
-            async with self._clients.asking() as watch:
-                completion = await self._clients.of(api_key).chat.completions.create(
-                    model=model,
-                    max_tokens=MAX_ANSWER_TOKENS,
-                    messages=[
-                        {
-                            "role": "user",
-                            "content": [
-                                {"type": "text", "text": prompt},
-                                {"type": "image_url", "image_url": {"url": picture}},
-                            ],
-                        }
-                    ],
-                )
-                choice = completion.choices[0]
-                said = text_of(choice.message.content or "")
-                tokens = (
-                    tokens_of(completion.usage, "prompt_tokens"),
-                    tokens_of(completion.usage, "completion_tokens"),
-                )
-                answered_by = text_of(str(completion.model or model))
-                declined = bool(choice.message.refusal) or choice.finish_reason == "content_filter"
-        except Refused:
-            return ModelAnswer("", model, refused=True, latency_ms=watch.ms if watch else 0)
-        refused = declined or not said or is_refusal(said)
-        return ModelAnswer(
-            "" if refused else said,
-            answered_by,
-            refused,
-            *tokens,
-            cost_of_tokens(answered_by, *tokens),
-            watch.ms,
-        )
+        first = await self._once(picture, prompt, model, api_key, room=1)
+        if first.failure != "answer_truncated":
+            return first
+        return (await self._once(picture, prompt, model, api_key, room=MORE_ROOM)).after(first)
 
-    async def close(self) -> None:
-        await self._clients.close()
+    async def _once(
+        self, picture: str, prompt: str, model: str, api_key: str | None, *, room: int
+    ) -> ModelAnswer:
+        def ask(client: openai.AsyncOpenAI, traits: Traits) -> Any:
+            parameters = vision_parameters(traits, self.server.server.extra, room=room)
+            messages: Any = vision_messages(traits, prompt, picture)
+
+            async def send() -> ModelAnswer:
+                completion = await client.chat.completions.create(
+                    model=model, messages=messages, extra_body=parameters
+                )
+                return self._read(completion, model, is_last=room > 1)
+
+            return parameters, send
+
+        began = time.monotonic()
+        try:
+            answer: ModelAnswer = await self.server.call(
+                model, api_key, ask, sent_bytes=len(picture)
+            )
+        except Declined as declined:
+            answer = ModelAnswer(
+                "", model, cost_microusd=0, failure="refused_by_model", detail=str(declined)
+            )
+        except NotTaken as other:
+            answer = ModelAnswer(
+                "", model, cost_microusd=0, failure="unsupported_by_model", detail=str(other)
+            )
+        took = round((time.monotonic() - began) * 1000)
+        return replace(answer, asked=model, latency_ms=took)
+
+    def _read(self, completion: Any, model: str, *, is_last: bool) -> ModelAnswer:
+        """Raises what a malformed answer raises: its attributes may be of any type or missing."""
+        choice = completion.choices[0]
+        message = choice.message
+        said = text_of(message.content or "")
+        is_cut = choice.finish_reason == "length"
+        usage = completion.usage
+        answer = ModelAnswer(
+            said,
+            text_of(str(completion.model or model)),
+            input_tokens=tokens_of(usage, "prompt_tokens"),
+            output_tokens=tokens_of(usage, "completion_tokens"),
+        )
+        cached = tokens_of(getattr(usage, "prompt_tokens_details", None), "cached_tokens")
+        used = Used(answer.input_tokens, answer.output_tokens, cached_tokens=cached)
+        answer = replace(
+            answer, cost_microusd=self._prices.cost(self.server.server, answer.model, used)
+        )
+        declined = getattr(message, "refusal", None) or choice.finish_reason == "content_filter"
+        if declined or is_refusal(said):
+            return replace(answer, text="", failure="refused_by_model")
+        if is_cut:
+            return _cut(answer, is_last=is_last)
+        if not said:
+            if is_last:
+                raise ModelUnavailable("model_malformed_answer", 5.0, more="nothing said")
+            return replace(answer, failure="answer_truncated")
+        return answer
+
+
+def _cut(answer: ModelAnswer, *, is_last: bool) -> ModelAnswer:
+    """What of a cut answer is fit to be kept; after the last try also a sentence that breaks off."""
+    whole = whole_sentences(answer.text)
+    if not whole and is_last and answer.text:
+        whole = f"{answer.text} …"
+    return replace(answer, text=whole, failure=None if whole else "answer_truncated")

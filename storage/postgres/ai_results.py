@@ -1,5 +1,6 @@
 """Answers of models, by tenant, content and recipe: asked once, paid once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -11,20 +12,15 @@ from storage.postgres.sql import queries
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
+    """`cost_microusd` is None where no price is known."""
+
+    recipe: str
     text: str
-    refused: bool
     model: str
     input_tokens: int
     output_tokens: int
-    cost_microusd: int
+    cost_microusd: int | None
     latency_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerKey:
-    tenant_id: TenantId
-    sha256: str
-    recipe: str
 
 
 class AiResults:
@@ -34,43 +30,53 @@ class AiResults:
         self._pool = pool
         self._sql = queries("ai_results")
 
-    async def find(self, key: AnswerKey) -> RecordedAnswer | None:
+    async def find(
+        self, tenant_id: TenantId, sha256: str, recipes: Sequence[str]
+    ) -> RecordedAnswer | None:
+        """The answer to the first of the recipes that has one. Never a refusal, never an empty
+        one."""
         try:
-            row = await self._pool.fetchrow(
-                self._sql["find"], key.tenant_id, key.sha256, key.recipe
-            )
+            row = await self._pool.fetchrow(self._sql["find"], tenant_id, sha256, list(recipes))
         except Exception as error:
             raise unavailable(error) or error from error
         return None if row is None else RecordedAnswer(**dict(row))
 
     async def record(
-        self, key: AnswerKey, kind: str, prompt_version: str, answer: RecordedAnswer
+        self,
+        tenant_id: TenantId,
+        sha256: str,
+        kind: str,
+        prompt_version: str,
+        answer: RecordedAnswer,
     ) -> RecordedAnswer:
-        """Result and usage in one transaction. Returns what is recorded: the first answer, should two have been paid for."""
+        """Result and usage in one transaction. Returns what is recorded: the first answer, should
+        two have been paid for."""
         usage = (answer.input_tokens, answer.output_tokens, answer.cost_microusd)
+        place = (tenant_id, sha256, answer.recipe)
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(
                     self._sql["record"],
-                    *(
-                        key.tenant_id,
-                        key.sha256,
-                        key.recipe,
-                        kind,
-                        answer.text,
-                        answer.refused,
-                        answer.model,
-                        prompt_version,
-                    ),
-                    *usage,
-                    answer.latency_ms,
+                    *place,
+                    *(kind, answer.text, answer.model, prompt_version),
+                    *(*usage, answer.latency_ms),
                 )
                 await connection.execute(
-                    self._sql["count_usage"], key.tenant_id, kind, answer.model, *usage
+                    self._sql["count_usage"], tenant_id, kind, answer.model, *usage
                 )
                 row = await connection.fetchrow(
-                    self._sql["find"], key.tenant_id, key.sha256, key.recipe
+                    self._sql["find"], tenant_id, sha256, [answer.recipe]
                 )
         except Exception as error:
             raise unavailable(error) or error from error
         return answer if row is None else RecordedAnswer(**dict(row))
+
+    async def count(self, tenant_id: TenantId, kind: str, answer: RecordedAnswer) -> None:
+        """The usage of a call that gave no answer to keep."""
+        usage = (answer.input_tokens, answer.output_tokens, answer.cost_microusd)
+        try:
+            await self._pool.execute(
+                self._sql["count_usage"], tenant_id, kind, answer.model, *usage
+            )
+        except Exception as error:
+            raise unavailable(error) or error from error

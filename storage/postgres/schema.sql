@@ -130,7 +130,7 @@ CREATE TABLE ai_results (
     prompt_version text        NOT NULL,
     input_tokens   bigint      NOT NULL,
     output_tokens  bigint      NOT NULL,
-    cost_microusd  bigint      NOT NULL,
+    cost_microusd  bigint,
     latency_ms     bigint      NOT NULL,
     created_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, sha256, recipe)
@@ -144,7 +144,7 @@ CREATE TABLE ai_usage (
     calls         bigint NOT NULL,
     input_tokens  bigint NOT NULL,
     output_tokens bigint NOT NULL,
-    cost_microusd bigint NOT NULL,
+    cost_microusd bigint,
     PRIMARY KEY (tenant_id, day, kind, model)
 );
 -- Tenants, endpoints, keys, generations, and who changed what. Secrets are encrypted by the program.

@@ -1,19 +1,22 @@
 """The describe stage as a Faust app."""
 
-from functools import partial
-
 from connectors.media.preparation import Unfit as NotPrepared
-from connectors.models.recipes import vision_recipe
+from connectors.models.answers import ModelAnswer
+from connectors.models.recipes import vision_recipes
+from connectors.models.servers import senses
 from connectors.models.vision import VisionModel
 from schemas.outcomes import Forward
 from schemas.records import VisionJob
 from schemas.settings import Settings
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, Turn, job_app
-from streams.apps.models import ModelWorld, NotStored, recipe_of, unfit
+from streams.apps.models import ModelWorld, recipes_of, unfit
 from streams.lanes.app import LaneApp
 from streams.stages.asking import Answer, Patience, Recipe, Unfit
 from streams.stages.describe import describe
+
+PLAIN_SIDE = 1_024
+"""The longest side of the plain JPEG that a server gets which did not take the first form."""
 
 
 class RealEyes:
@@ -21,36 +24,55 @@ class RealEyes:
 
     def __init__(self, world: ModelWorld, settings: Settings) -> None:
         self._world = world
+        self._senses = senses(settings.openai)
         self._model = VisionModel(settings.openai)
 
-    async def look(self, job: VisionJob, recipe: Recipe) -> Answer | Unfit:
-        try:
-            image = await self._world.decoder.prepare_image(
-                partial(self._world.stored, job), job.tenant_id
-            )
-        except NotStored as gone:
-            return gone.unfit
+    async def look(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
+        async def ask(recipe: Recipe) -> ModelAnswer | Unfit:
+            async with self._model.server.turn():
+                return await self._ask(job, recipe)
+
+        return await self._world.asked(job, recipes, ask)
+
+    async def _ask(self, job: VisionJob, recipe: Recipe) -> ModelAnswer | Unfit:
+        """A picture that the server does not take is sent once more as a small plain JPEG."""
+        wanted = self._senses
+        shown = await self._shown(job, recipe, wanted.image_side, wanted.image_formats)
+        if isinstance(shown, Unfit) or shown.failure != "unsupported_by_model":
+            return shown
+        side = min(PLAIN_SIDE, wanted.image_side)
+        plain = await self._shown(job, recipe, side, frozenset())
+        return plain if isinstance(plain, Unfit) else plain.after(shown)
+
+    async def _shown(
+        self, job: VisionJob, recipe: Recipe, side: int, formats: frozenset[str]
+    ) -> ModelAnswer | Unfit:
+        image = await self._world.decoder.prepare_image(
+            self._world.load(job), job.tenant_id, longest_side=side, formats=formats
+        )
         if isinstance(image, NotPrepared):
             return unfit(image)
-        key = self._world.tenant(job.tenant_id).openai_key
-        return self._world.counted(
-            await self._model.describe(
-                image.data, image.mime, prompt=recipe.prompt or "", model=recipe.model, api_key=key
-            )
+        return await self._model.describe(
+            image.data,
+            image.mime,
+            prompt=recipe.prompt or "",
+            model=recipe.model,
+            api_key=self._world.tenant(job.tenant_id).openai_key,
         )
 
 
 def create_app(settings: Settings) -> LaneApp:
     """The app; its worker is started by the `stream` role."""
-    world = ModelWorld(settings, "describe")
+    how = senses(settings.openai)
+    world = ModelWorld(settings, "describe", how.vision)
     eyes = RealEyes(world, settings)
 
     async def work(turn: Turn[VisionJob]) -> Forward:
-        recipe = recipe_of(vision_recipe(world.tenant(turn.job.tenant_id), settings.openai))
+        tenant = world.tenant(turn.job.tenant_id)
         patience = Patience(turn.waited_seconds, settings.openai.retry_seconds)
         return await describe(
             turn.job,
-            recipe=recipe,
+            recipes=recipes_of(vision_recipes(tenant, how)),
             eyes=eyes,
             results=world,
             patience=patience,

@@ -1,13 +1,22 @@
-"""What describe and transcribe share of the world: tenants, stored files, recorded answers, the decoder."""
+"""What describe and transcribe share of the world: tenants, stored files, recorded answers, the
+decoder."""
 
 import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import asyncpg
+import structlog
 
 from connectors.media.preparation import Decoder
 from connectors.media.preparation import Unfit as NotPrepared
 from connectors.models.answers import ModelAnswer
+from connectors.models.capabilities import family_label
+from connectors.models.choice import Choice
+from connectors.models.errors import ModelUnavailable
 from connectors.models.recipes import Asked
+from connectors.models.servers import Server
 from schemas import metrics
 from schemas.keys import MessageKey, TenantId
 from schemas.outcomes import Unavailable
@@ -21,32 +30,43 @@ from storage.objects.store import (
     ObjectStoreMisconfigured,
     ObjectTooLarge,
 )
-from storage.postgres.ai_results import AiResults, AnswerKey, RecordedAnswer
+from storage.postgres.ai_results import AiResults, RecordedAnswer
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.apps.object_trouble import waiting_for_a_person
 from streams.stages.asking import Answer, Recipe, Unfit
 
+log = structlog.get_logger()
+
 MAX_OBJECT_BYTES = 64_000_000
+MOST_TIME_OUTS = 3
+"""So many calls in a row that timed out end a file: each of them may have been paid for."""
+MOST_COUNTED = 10_000
 _HARMLESS = frozenset({"audio_too_short", "audio_silent"})
+T = TypeVar("T")
 
 
-class NotStored(Exception):
-    """The file was erased on purpose, or is too large: nothing to look at."""
+class NotThere(Exception):
+    """The file was erased on purpose, or is larger than we handle: there is nothing to look at."""
 
-    def __init__(self, unfit: Unfit) -> None:
-        super().__init__(unfit.reason)
-        self.unfit = unfit
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class ModelWorld:
-    """Opened before the first job; the ports of asking.py on real clients."""
+    """Opened before the first job; the ports of asking.py on real clients. `server` is the
+    sense's."""
 
-    def __init__(self, settings: Settings, stage: str) -> None:
+    def __init__(self, settings: Settings, stage: str, server: Server) -> None:
         self._names = Names(settings.namespace)
         self._settings = settings
         self._stage = stage
+        self._server = server
+        self._choice = Choice()
+        self._time_outs = TimeOuts()
+        self._held: set[TenantId] = set()
         self.directory = Directory(settings.postgres, self._names, Vault(settings.secrets.key))
         self.decoder = Decoder()
         self._store = ObjectStore(settings.objects)
@@ -74,25 +94,31 @@ class ModelWorld:
         tenant = self.directory.tenant(tenant_id)
         return tenant.settings if tenant is not None else TenantSettings()
 
-    async def stored(self, job: StoredJob) -> bytes:
-        """The file's bytes. Raises NotStored, or Unavailable.
+    def load(self, job: StoredJob) -> Callable[[], Awaitable[bytes]]:
+        """Loads the file's bytes once a decoder is free to take them. Raises NotThere within the decoder.
 
         For a removed tenant no model is asked any more, whether the file is still there or not.
         """
-        if self.directory.is_removed(job.tenant_id):
-            raise NotStored(Unfit("media_gone"))
-        try:
-            return await self._store.get(job.object_key, max_bytes=MAX_OBJECT_BYTES)
-        except ObjectMissing as gone:
-            raise NotStored(Unfit("media_gone")) from gone
-        except ObjectTooLarge as large:
-            raise NotStored(Unfit("media_too_large")) from large
-        except ObjectStoreMisconfigured as wrong:
-            raise waiting_for_a_person(wrong) from wrong
 
-    async def find(self, tenant_id: TenantId, sha256: str, recipe: Recipe) -> Answer | None:
+        async def stored() -> bytes:
+            if self.directory.is_removed(job.tenant_id):
+                raise NotThere("media_gone")
+            try:
+                return await self._store.get(job.object_key, max_bytes=MAX_OBJECT_BYTES)
+            except ObjectMissing:
+                raise NotThere("media_gone") from None
+            except ObjectTooLarge:
+                raise NotThere("media_too_large") from None
+            except ObjectStoreMisconfigured as wrong:
+                raise waiting_for_a_person(wrong) from wrong
+
+        return stored
+
+    async def find(
+        self, tenant_id: TenantId, sha256: str, recipes: tuple[Recipe, ...]
+    ) -> Answer | None:
         assert self._results is not None
-        recorded = await self._results.find(AnswerKey(tenant_id, sha256, recipe.id))
+        recorded = await self._results.find(tenant_id, sha256, [recipe.id for recipe in recipes])
         metrics.AI_CACHE.labels(self._stage, "miss" if recorded is None else "hit").inc()
         return None if recorded is None else _answer(recorded)
 
@@ -101,47 +127,89 @@ class ModelWorld:
         tenant_id: TenantId,
         message_key: MessageKey,
         sha256: str,
-        recipe: Recipe,
+        prompt_version: str,
         answer: Answer,
     ) -> Answer:
-        """Kept until it is recorded: a paid answer is not thrown away because Postgres is away for a moment."""
-        assert self._results is not None
-        recorded = RecordedAnswer(
-            answer.text,
-            answer.refused,
-            answer.model,
-            answer.input_tokens,
-            answer.output_tokens,
-            answer.cost_microusd,
-            answer.latency_ms,
+        """Tries until it is recorded: a paid answer is not lost because Postgres is away for a
+        moment."""
+        results = self._results
+        assert results is not None
+        given = _recorded(answer)
+        return _answer(
+            await _until_it_works(
+                lambda: results.record(tenant_id, sha256, self._stage, prompt_version, given)
+            )
         )
-        while True:
-            try:
-                return _answer(
-                    await self._results.record(
-                        AnswerKey(tenant_id, sha256, recipe.id),
-                        self._stage,
-                        recipe.prompt_version,
-                        recorded,
-                    )
-                )
-            except Unavailable as trouble:
-                await asyncio.sleep(trouble.retry_after)
 
-    def counted(self, answer: ModelAnswer) -> Answer:
-        """The connector's answer as the stage knows it, counted."""
-        model = answer.model if answer.model in _KNOWN_MODELS else "other"
-        metrics.AI_CALLS.labels(
-            self._stage, model, "refused" if answer.refused else "answered"
-        ).inc()
+    async def count(self, tenant_id: TenantId, answer: Answer) -> None:
+        """As `record`, of the usage alone."""
+        results = self._results
+        assert results is not None
+        given = _recorded(answer)
+        await _until_it_works(lambda: results.count(tenant_id, self._stage, given))
+
+    async def asked(
+        self,
+        job: StoredJob,
+        recipes: tuple[Recipe, ...],
+        ask: Callable[[Recipe], Awaitable[ModelAnswer | Unfit]],
+    ) -> Answer | Unfit:
+        """Asks the first model of the recipes that is served, counts what comes of it, and gives
+        up on a file whose calls time out again and again."""
+        key = self._server.key_for(self.tenant(job.tenant_id).openai_key)
+        item = (job.tenant_id, job.sha256, recipes[0].id)
+        try:
+            given = await self._choice.first_served(recipes, key, ask)
+        except NotThere as gone:
+            return Unfit(gone.reason)
+        except ModelUnavailable as trouble:
+            self._count_trouble(job, trouble)
+            if self._time_outs.is_over(item, timed_out=trouble.trouble == "model_timeout"):
+                return Unfit("model_timeout")
+            raise
+        self._time_outs.forget(item)
+        self._count_held(job.tenant_id, is_held=False)
+        if isinstance(given, Unfit):
+            return given
+        return self._counted(given, recipes)
+
+    def _count_trouble(self, job: StoredJob, trouble: ModelUnavailable) -> None:
+        metrics.AI_TROUBLE.labels(self._stage, trouble.trouble).inc()
+        self._count_held(
+            job.tenant_id, is_held=trouble.hold and trouble.trouble != "model_rate_limited"
+        )
+        log.warning(
+            "model_trouble",
+            tenant=job.tenant_id,
+            message_key=job.message_key,
+            stage=self._stage,
+            detail=trouble.detail,
+            holds=trouble.hold,
+        )
+
+    def _count_held(self, tenant_id: TenantId, *, is_held: bool) -> None:
+        (self._held.add if is_held else self._held.discard)(tenant_id)
+        metrics.AI_HELD.labels(self._stage).set(len(self._held))
+
+    def _counted(self, answer: ModelAnswer, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
+        """The connector's answer as the stage knows it."""
+        model = family_label(answer.model)
+        result = answer.failure or "answered"
+        metrics.AI_CALLS.labels(self._stage, model, result).inc()
         metrics.AI_TOKENS.labels(self._stage, model, "input").inc(answer.input_tokens)
         metrics.AI_TOKENS.labels(self._stage, model, "output").inc(answer.output_tokens)
-        metrics.AI_COST.labels(self._stage, model).inc(answer.cost_microusd)
+        if answer.cost_microusd is None:
+            metrics.AI_UNPRICED.labels(self._stage, model).inc()
+        else:
+            metrics.AI_COST.labels(self._stage, model).inc(answer.cost_microusd)
         metrics.AI_SECONDS.labels(self._stage).observe(answer.latency_ms / 1000)
+        if answer.failure in _HARMLESS:
+            return Unfit(answer.failure, skipped=True)
         return Answer(
             answer.text,
             answer.model,
-            answer.refused,
+            next(recipe.id for recipe in recipes if recipe.model == answer.asked),
+            answer.failure,
             answer.input_tokens,
             answer.output_tokens,
             answer.cost_microusd,
@@ -149,34 +217,68 @@ class ModelWorld:
         )
 
 
-_KNOWN_MODELS = frozenset(
-    {
-        "gpt-4o",
-        "gpt-4o-mini",
-        "whisper-1",
-        "gpt-4o-transcribe",
-        "gpt-4o-mini-transcribe",
-        "stand-in",
-    }
-)
-"""Labels come from a closed set; a tenant's own model is "other"."""
+class TimeOuts:
+    """Counts the calls in a row that timed out, for each file. In memory: a restart counts from
+    zero."""
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[tuple[TenantId, str, str], int] = OrderedDict()
+
+    def is_over(self, item: tuple[TenantId, str, str], *, timed_out: bool) -> bool:
+        """Whether it was one time-out too many; any other trouble ends the row."""
+        if not timed_out:
+            self.forget(item)
+            return False
+        self._counts[item] = self._counts.pop(item, 0) + 1
+        if len(self._counts) > MOST_COUNTED:
+            self._counts.popitem(last=False)
+        over = self._counts[item] >= MOST_TIME_OUTS
+        if over:
+            self.forget(item)
+        return over
+
+    def forget(self, item: tuple[TenantId, str, str]) -> None:
+        self._counts.pop(item, None)
+
+
+async def _until_it_works(attempt: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await attempt()
+        except Unavailable as trouble:
+            await asyncio.sleep(trouble.retry_after)
 
 
 def unfit(prepared: NotPrepared) -> Unfit:
     return Unfit(prepared.reason, skipped=prepared.reason in _HARMLESS)
 
 
-def recipe_of(asked: Asked) -> Recipe:
-    return Recipe(asked.id, asked.model, asked.prompt, asked.prompt_version, asked.language)
+def recipes_of(asked: tuple[Asked, ...]) -> tuple[Recipe, ...]:
+    return tuple(
+        Recipe(one.id, one.model, one.prompt, one.prompt_version, one.language) for one in asked
+    )
 
 
 def _answer(recorded: RecordedAnswer) -> Answer:
     return Answer(
         recorded.text,
         recorded.model,
-        recorded.refused,
+        recorded.recipe,
+        None,
         recorded.input_tokens,
         recorded.output_tokens,
         recorded.cost_microusd,
         recorded.latency_ms,
+    )
+
+
+def _recorded(answer: Answer) -> RecordedAnswer:
+    return RecordedAnswer(
+        answer.recipe,
+        answer.text,
+        answer.model,
+        answer.input_tokens,
+        answer.output_tokens,
+        answer.cost_microusd,
+        answer.latency_ms,
     )

@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import asyncpg
 import click
 import httpx
+import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from connectors.media.preparation import Decoder
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
+from schemas.tenants import TenantSettings
 from schemas.topics import TOPICS, Names
 from storage.kafka.client import QUIET, client_config
 from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
@@ -33,20 +36,34 @@ _SECONDS = 5.0
 
 
 class Finding(NamedTuple):
+    """`warns`: it works today, and needs something to be done soon."""
+
     part: str
     ok: bool
     says: str
+    warns: bool = False
+
+    @property
+    def label(self) -> str:
+        return "WRONG" if not self.ok else "soon " if self.warns else "ok   "
 
 
 @click.command()
+@click.option("--tenant", help="Ask the models with this tenant's key, models and language.")
 @as_json_option
 @click.pass_context
-def doctor(context: click.Context, as_json: bool) -> None:
-    """Checks Kafka, Postgres, the object store, the secrets, the model, the decoder, and the roles that serve HTTP. Exit code 1 when one is wrong."""
+def doctor(context: click.Context, tenant: str | None, as_json: bool) -> None:
+    """Checks Kafka, Postgres, the object store, the secrets, the models, the decoder, and the roles
+    that serve HTTP.
+
+    It shows each model a tiny picture or a second of sound, which is a paid call. Exit code 1
+    when a part is wrong.
+    """
     settings = command_settings()
+    checks = _CHECKS | {"model": _model(tenant)}
 
     async def work() -> list[Finding]:
-        return [await _guarded(part, check, settings) for part, check in _CHECKS.items()]
+        return [await _guarded(part, check, settings) for part, check in checks.items()]
 
     findings = run_command(work)
     document: dict[str, Any] = {
@@ -56,7 +73,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
     emit(
         document,
         as_json,
-        [f"{'ok   ' if f.ok else 'WRONG'}  {f.part:9} {f.says}" for f in findings],
+        [f"{f.label}  {f.part:9} {f.says}" for f in findings],
     )
     context.exit(0 if document["ok"] else 1)
 
@@ -66,6 +83,8 @@ async def _guarded(
 ) -> Finding:
     try:
         return Finding(part, True, await check(settings))
+    except _Soon as soon:
+        return Finding(part, True, str(soon), warns=True)
     except _Wrong as error:
         return Finding(part, False, str(error))
     except Exception as error:  # a check that fails is a finding, whatever it met
@@ -74,6 +93,10 @@ async def _guarded(
 
 class _Wrong(Exception):
     """The text says what is wrong and what to do."""
+
+
+class _Soon(Exception):
+    """The text says what works, what will end, and what to do."""
 
 
 async def _kafka(settings: Settings) -> str:
@@ -149,7 +172,8 @@ async def _objects(settings: Settings) -> str:
 
 
 async def _secrets(settings: Settings) -> str:
-    """Every sealed value is opened: after a rotation some may still be under an older key, or under none that is there."""
+    """Every sealed value is opened: after a rotation some may still be under a key that was taken
+    out."""
     try:
         vault = Vault(settings.secrets.key)
     except VaultError as error:
@@ -176,28 +200,38 @@ async def _secrets(settings: Settings) -> str:
     return f"the key opens all {total} sealed values"
 
 
-async def _model(settings: Settings) -> str:
-    import openai
+def _model(tenant_name: str | None) -> "Callable[[Settings], Awaitable[str]]":
+    """Asks both models, with the tenant's key and settings when one is named."""
 
-    wanted = settings.openai
-    if not wanted.api_key:
-        raise _Wrong(
-            "SENSORIUM_OPENAI__API_KEY is not set: images and voice notes of tenants without a key of their own will fail"
+    async def check(settings: Settings) -> str:
+        from streams.commands.model_check import check_model
+
+        tenant = TenantSettings() if tenant_name is None else await _tenant(settings, tenant_name)
+        today = datetime.now(UTC).date()
+        eyes, ears = await asyncio.gather(
+            check_model(settings, "vision", tenant, today),
+            check_model(settings, "speech", tenant, today),
         )
-    async with openai.AsyncOpenAI(
-        api_key=str(wanted.api_key), base_url=wanted.base_url, max_retries=0, timeout=_SECONDS
-    ) as client:
-        try:
-            await client.models.list()
-        except openai.AuthenticationError:
-            raise _Wrong(f"{wanted.base_url} refuses the key: SENSORIUM_OPENAI__API_KEY") from None
-        except openai.NotFoundError:
-            return f"{wanted.base_url} answers; it lists no models"
-        except openai.APIConnectionError:
-            raise _Wrong(f"{wanted.base_url} does not answer: SENSORIUM_OPENAI__BASE_URL") from None
-        except openai.APIStatusError as error:
-            return f"{wanted.base_url} answers {error.status_code}; it lists no models"
-    return f"{wanted.base_url} answers"
+        says = f"vision: {eyes.says}; speech: {ears.says}"
+        if not (eyes.ok and ears.ok):
+            raise _Wrong(says)
+        if eyes.warns or ears.warns:
+            raise _Soon(says)
+        return says
+
+    return check
+
+
+async def _tenant(settings: Settings, name: str) -> TenantSettings:
+    try:
+        async with _reached(settings) as connection:
+            rows = await connection.fetch(queries("directory")["tenants"])
+        sealed = next((row["settings"] for row in rows if row["tenant_id"] == name), None)
+        if sealed is None:
+            raise _Wrong(f"there is no tenant {name}: sensorium tenants list")
+        return msgspec.json.decode(Vault(settings.secrets.key).open(sealed), type=TenantSettings)
+    except VaultError as error:
+        raise _Wrong(str(error)) from None
 
 
 async def _decoder(settings: Settings) -> str:
@@ -245,7 +279,7 @@ _CHECKS: dict[str, Callable[[Settings], Awaitable[str]]] = {
     "postgres": _postgres,
     "objects": _objects,
     "secrets": _secrets,
-    "model": _model,
+    "model": _model(None),
     "decoder": _decoder,
     "receiver": _role("receiver"),
     "console": _role("console"),

@@ -1,10 +1,12 @@
-"""What describe and transcribe share: a stored file, a recipe, a cached or paid answer, one enrichment."""
+"""What describe and transcribe share: a stored file, recipes, a recorded or paid answer, one
+enrichment."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+import msgspec
 import structlog
 
 from schemas.keys import MessageKey, TenantId
@@ -18,7 +20,8 @@ ResultKind = Literal["described", "transcribed"]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What was asked of whom. `id` hashes all of it: an answer to another recipe is another answer."""
+    """What is asked of which model. `id` hashes all of it: an answer to another recipe is another
+    answer."""
 
     id: str
     model: str
@@ -29,42 +32,57 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A model's answer. `refused`: it would not say, `text` is empty. Tokens as it counted them, cost in millionths of a US dollar."""
+    """What a model said to the recipe with the id `recipe`.
+
+    `failure` set: it said nothing that may be kept, and why (schemas.reasons.AttachmentReason).
+    Tokens as the server counted them; `cost_microusd` is None where no price is known.
+    """
 
     text: str
     model: str
-    refused: bool = False
+    recipe: str = ""
+    failure: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
-    cost_microusd: int = 0
+    cost_microusd: int | None = None
     latency_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """The file cannot be shown to a model, now or later. `skipped`: nothing is wrong with it (too short to hold words)."""
+    """The file cannot be shown to a model. `skipped`: nothing is wrong with it (too short to hold
+    words)."""
 
     reason: str
     skipped: bool = False
 
 
 class Results(Protocol):
-    """Recorded answers by (tenant, content, recipe). `record` also counts the usage; what is there already wins."""
+    """Recorded answers by (tenant, content, recipe).
 
-    async def find(self, tenant_id: TenantId, sha256: str, recipe: Recipe) -> Answer | None: ...
+    `find` tries the recipes in order. `record` also counts the usage, and an answer that is there
+    already wins. `count` counts the usage of a call without an answer to keep: it must record none,
+    so that a replay asks again.
+    """
+
+    async def find(
+        self, tenant_id: TenantId, sha256: str, recipes: tuple[Recipe, ...]
+    ) -> Answer | None: ...
     async def record(
         self,
         tenant_id: TenantId,
         message_key: MessageKey,
         sha256: str,
-        recipe: Recipe,
+        prompt_version: str,
         answer: Answer,
     ) -> Answer: ...
+    async def count(self, tenant_id: TenantId, answer: Answer) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """`waited_seconds` since the job's first try; after `retry_seconds` a model that is away ends the job."""
+    """`waited_seconds` since the job's first try; after `retry_seconds` a model that is away ends
+    the job."""
 
     waited_seconds: float
     retry_seconds: float
@@ -76,12 +94,17 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One file to be asked about: which stage, in what words, who answers."""
+    """One file to be asked about: by which stage, in what words, to whom. Recipes are in order of
+    preference."""
 
     stage: str
     kind: ResultKind
-    recipe: Recipe
+    recipes: tuple[Recipe, ...]
     ask: Callable[[], Awaitable[Answer | Unfit]]
+
+    @property
+    def prompt_version(self) -> str:
+        return self.recipes[0].prompt_version
 
 
 async def answer(
@@ -93,15 +116,22 @@ async def answer(
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """One job in, one enrichment out. Raises Unavailable to be asked again; a model's trouble only within `patience`."""
-    recipe = question.recipe
-    known = await results.find(job.tenant_id, job.sha256, recipe)
+    """One job in, one enrichment out. Raises Unavailable to be asked again; a model's trouble only
+    within `patience`."""
+    known = await results.find(job.tenant_id, job.sha256, question.recipes)
     if known is not None:
         return _forward(job, _answered(job, question, known, source, now(), cached=True))
     try:
         given = await question.ask()
     except Unavailable as trouble:
         if trouble.what == "model" and patience.is_over:
+            log.warning(
+                "model_given_up",
+                tenant=job.tenant_id,
+                message_key=job.message_key,
+                stage=question.stage,
+                detail=trouble.detail,
+            )
             return _forward(job, _failed(job, question, "model_unavailable", source, now()))
         raise
     match given:
@@ -118,10 +148,18 @@ async def answer(
                 _failed(job, question, reason, source, now(), "skipped" if skipped else "failed"),
             )
         case Answer():
-            recorded = await results.record(
-                job.tenant_id, job.message_key, job.sha256, recipe, given
-            )
-            return _forward(job, _answered(job, question, recorded, source, now(), cached=False))
+            kept = await _kept(job, question, given, results)
+            return _forward(job, _answered(job, question, kept, source, now(), cached=False))
+
+
+async def _kept(job: StoredJob, question: Question, given: Answer, results: Results) -> Answer:
+    """The answer to go by. Only a text is recorded for the file; everything else is only counted."""
+    if given.failure is None and given.text:
+        return await results.record(
+            job.tenant_id, job.message_key, job.sha256, question.prompt_version, given
+        )
+    await results.count(job.tenant_id, given)
+    return given
 
 
 def _answered(
@@ -134,26 +172,18 @@ def _answered(
         stage=question.stage,
         model=given.model,
         cached=cached,
-        refused=given.refused,
+        failure=given.failure,
     )
-    return Enrichment(
-        tenant_id=job.tenant_id,
-        message_key=job.message_key,
-        provider=job.provider,
-        generation=job.generation,
-        kind="failed" if given.refused else question.kind,
-        reason="refused_by_model" if given.refused else None,
-        index=job.index,
-        stage=question.stage,
-        source=source,
-        at=at,
-        text=None if given.refused else given.text or None,
+    plain = _failed(job, question, given.failure, source, at)
+    return msgspec.structs.replace(
+        plain,
+        kind=question.kind if given.failure is None else "failed",
+        text=(given.text or None) if given.failure is None else None,
         model=given.model,
-        recipe=question.recipe.id,
-        prompt_version=question.recipe.prompt_version,
+        recipe=given.recipe or question.recipes[0].id,
         input_tokens=given.input_tokens,
         output_tokens=given.output_tokens,
-        cost_microusd=given.cost_microusd,
+        price_microusd=given.cost_microusd,
         latency_ms=given.latency_ms,
         cached=cached,
     )
@@ -162,7 +192,7 @@ def _answered(
 def _failed(
     job: StoredJob,
     question: Question,
-    reason: str,
+    reason: str | None,
     source: Source,
     at: datetime,
     kind: Literal["failed", "skipped"] = "failed",
@@ -178,8 +208,8 @@ def _failed(
         stage=question.stage,
         source=source,
         at=at,
-        recipe=question.recipe.id,
-        prompt_version=question.recipe.prompt_version,
+        recipe=question.recipes[0].id,
+        prompt_version=question.prompt_version,
     )
 
 

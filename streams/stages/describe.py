@@ -10,21 +10,25 @@ from streams.stages.asking import Answer, Patience, Question, Recipe, Results, U
 
 
 class Eyes(Protocol):
-    """Fetches the stored image, makes it fit for the model and asks. Trouble of the world is Unavailable."""
+    """Fetches the stored image, makes it fit for a model, and asks the first model that is served.
 
-    async def look(self, job: VisionJob, recipe: Recipe) -> Answer | Unfit: ...
+    Raises Unavailable for what may get better.
+    """
+
+    async def look(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit: ...
 
 
 async def describe(
     job: VisionJob,
     *,
-    recipe: Recipe,
+    recipes: tuple[Recipe, ...],
     eyes: Eyes,
     results: Results,
     patience: Patience,
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """One image in, one `described` (or failed, skipped) out; the answer is recorded before it is forwarded."""
-    question = Question("describe", "described", recipe, lambda: eyes.look(job, recipe))
+    """One image in, one `described` (or failed, skipped) out; the answer is recorded before it is
+    forwarded."""
+    question = Question("describe", "described", recipes, lambda: eyes.look(job, recipes))
     return await answer(job, question, results=results, patience=patience, source=source, now=now)

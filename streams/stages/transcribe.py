@@ -10,21 +10,25 @@ from streams.stages.asking import Answer, Patience, Question, Recipe, Results, U
 
 
 class Ears(Protocol):
-    """Fetches the stored sound, makes it fit for the model and asks. Trouble of the world is Unavailable."""
+    """Fetches the stored sound, makes it fit for a model, and asks the first model that is served.
 
-    async def listen(self, job: AudioJob, recipe: Recipe) -> Answer | Unfit: ...
+    Raises Unavailable for what may get better.
+    """
+
+    async def listen(self, job: AudioJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit: ...
 
 
 async def transcribe(
     job: AudioJob,
     *,
-    recipe: Recipe,
+    recipes: tuple[Recipe, ...],
     ears: Ears,
     results: Results,
     patience: Patience,
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """One sound in, one `transcribed` (or failed, skipped) out; the answer is recorded before it is forwarded."""
-    question = Question("transcribe", "transcribed", recipe, lambda: ears.listen(job, recipe))
+    """One sound in, one `transcribed` (or failed, skipped) out; the answer is recorded before it
+    is forwarded."""
+    question = Question("transcribe", "transcribed", recipes, lambda: ears.listen(job, recipes))
     return await answer(job, question, results=results, patience=patience, source=source, now=now)

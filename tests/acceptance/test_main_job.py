@@ -242,11 +242,19 @@ async def test_a_quarantined_record_is_replayed_after_its_fix_into_one_row(
     )
 
 
-async def test_an_attachment_whose_model_was_away_is_replayed_and_completes(
-    pipeline: Pipeline, media: str, connection: Any
+@pytest.mark.parametrize(
+    ("name", "fault", "reason"),
+    [
+        ("away", "server_error", "model_unavailable"),
+        ("declined", "refused", "refused_by_model"),
+        ("sorry", "refusal_text", "refused_by_model"),
+    ],
+)
+async def test_an_attachment_that_its_model_did_not_describe_is_asked_about_again_by_a_replay(
+    name: str, fault: str, reason: str, pipeline: Pipeline, media: str, connection: Any
 ) -> None:
-    tenant = Tenant(pipeline, "away")
-    pipeline.control({"fault": "server_error"})
+    tenant = Tenant(pipeline, name)
+    pipeline.control({"fault": fault})
     try:
         sample = ycloud(None, image(media, "coffee.jpg"), what="image")
         assert tenant.post(sample) == 200
@@ -257,16 +265,16 @@ async def test_an_attachment_whose_model_was_away_is_replayed_and_completes(
     attributes = json.loads(before["content_attributes"])
     assert (before["status"], attributes["attachments"][0]["reason"]) == (
         "degraded",
-        "model_unavailable",
+        reason,
     ), MODEL_RETRY_SECONDS
     done = await asyncio.to_thread(
         pipeline.command,
         "replay",
         "attachments",
         "--reason",
-        "model_unavailable",
+        reason,
         "--tenant",
-        "away",
+        name,
     )
     assert done["attachments"] == 1
 

@@ -532,7 +532,7 @@ def test_doctor_says_what_is_wrong_with_each_part(acme: Commands) -> None:
             "put the old one behind the new one",
         ),
         "model": (
-            with_settings(acme, "openai", api_key=Secret("")),
+            with_settings(acme, "openai", api_key=Secret(""), base_url="https://api.openai.com/v1"),
             "SENSORIUM_OPENAI__API_KEY is not set",
         ),
     }

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from schemas.settings import Postgres, Secret, Settings
 from schemas.tenants import ApiKey, TenantSettings
 from schemas.topics import Names
 from storage.postgres import migrate as migrating
-from storage.postgres.ai_results import AiResults, AnswerKey, RecordedAnswer
+from storage.postgres.ai_results import AiResults, RecordedAnswer
 from storage.postgres.directory import Directory
 from storage.postgres.migrate import DatabaseAhead, migrate, migrations, pending
 from storage.postgres.pool import connect, unavailable
@@ -443,25 +444,17 @@ async def test_every_generation_is_higher_than_all_before(tenancy: Tenancy) -> N
 
 # --- answers of models
 
-ANSWER = RecordedAnswer(
-    text="A cat.",
-    refused=False,
-    model="gpt-4o",
-    input_tokens=85,
-    output_tokens=3,
-    cost_microusd=242,
-    latency_ms=900,
-)
-SECOND = RecordedAnswer(
-    text="A dog.",
-    refused=False,
-    model="gpt-4o",
-    input_tokens=85,
-    output_tokens=4,
-    cost_microusd=252,
-    latency_ms=800,
-)
-KEY = AnswerKey(ACME, "ab" * 32, "recipe")
+ANSWER = RecordedAnswer("recipe", "A cat.", "gpt-4o", 85, 3, 242, 900)
+SECOND = RecordedAnswer("recipe", "A dog.", "gpt-4o", 85, 4, 252, 800)
+FILE = "ab" * 32
+RECIPES = ["recipe"]
+
+
+async def usage_of(database: Connection) -> list[tuple[Any, ...]]:
+    rows = await database.fetch(
+        "SELECT tenant_id, kind, model, calls, input_tokens, output_tokens, cost_microusd FROM ai_usage"
+    )
+    return [tuple(row) for row in rows]
 
 
 async def test_the_first_answer_stands_and_every_paid_call_is_counted(
@@ -469,14 +462,66 @@ async def test_the_first_answer_stands_and_every_paid_call_is_counted(
 ) -> None:
     async with pooled(stack.postgres, names) as pool:
         results = AiResults(pool)
-        assert await results.find(KEY) is None
-        assert await results.record(KEY, "vision", "v1", ANSWER) == ANSWER
-        assert await results.record(KEY, "vision", "v1", SECOND) == ANSWER
-        assert await results.find(KEY) == ANSWER
-    usage = await database.fetch(
-        "SELECT tenant_id, kind, model, calls, input_tokens, output_tokens, cost_microusd FROM ai_usage"
+        assert await results.find(ACME, FILE, RECIPES) is None
+        assert await results.record(ACME, FILE, "vision", "v1", ANSWER) == ANSWER
+        assert await results.record(ACME, FILE, "vision", "v1", SECOND) == ANSWER
+        assert await results.find(ACME, FILE, RECIPES) == ANSWER
+    assert await usage_of(database) == [("acme", "vision", "gpt-4o", 2, 170, 7, 494)]
+
+
+async def test_a_call_without_an_answer_is_counted_and_leaves_nothing_to_be_found(
+    stack: Settings, names: Names, database: Connection
+) -> None:
+    async with pooled(stack.postgres, names) as pool:
+        results = AiResults(pool)
+        await results.count(ACME, "vision", dataclasses.replace(ANSWER, text=""))
+        assert await results.find(ACME, FILE, RECIPES) is None
+    assert await usage_of(database) == [("acme", "vision", "gpt-4o", 1, 85, 3, 242)]
+    assert await database.fetchval("SELECT count(*) FROM ai_results") == 0
+
+
+async def test_a_day_with_a_call_of_unknown_price_has_no_sum(
+    stack: Settings, names: Names, database: Connection
+) -> None:
+    unknown = dataclasses.replace(ANSWER, cost_microusd=None)
+    async with pooled(stack.postgres, names) as pool:
+        results = AiResults(pool)
+        await results.record(ACME, FILE, "vision", "v1", unknown)
+        assert await results.find(ACME, FILE, RECIPES) == unknown
+        await results.count(ACME, "vision", ANSWER)
+    assert await usage_of(database) == [("acme", "vision", "gpt-4o", 2, 170, 6, None)]
+
+
+@pytest.mark.parametrize(("text", "refused"), [("", True), ("No puedo.", True), ("", False)])
+async def test_a_refusal_that_an_earlier_program_recorded_is_no_answer(
+    text: str, refused: bool, stack: Settings, names: Names, database: Connection
+) -> None:
+    await database.execute(
+        """INSERT INTO ai_results (tenant_id, sha256, recipe, kind, text, refused, model,
+               prompt_version, input_tokens, output_tokens, cost_microusd, latency_ms)
+           VALUES ('acme', $1, 'recipe', 'vision', $2, $3, 'gpt-4o', 'v1', 0, 0, 0, 0)""",
+        FILE,
+        text,
+        refused,
     )
-    assert [tuple(row) for row in usage] == [("acme", "vision", "gpt-4o", 2, 170, 7, 494)]
+    async with pooled(stack.postgres, names) as pool:
+        results = AiResults(pool)
+        assert await results.find(ACME, FILE, RECIPES) is None
+        assert await results.record(ACME, FILE, "vision", "v1", ANSWER) == ANSWER
+        assert await results.find(ACME, FILE, RECIPES) == ANSWER
+
+
+async def test_of_several_recipes_the_first_that_has_an_answer_is_found(
+    stack: Settings, names: Names, database: Connection
+) -> None:
+    later = dataclasses.replace(SECOND, recipe="next")
+    async with pooled(stack.postgres, names) as pool:
+        results = AiResults(pool)
+        await results.record(ACME, FILE, "vision", "v1", later)
+        assert await results.find(ACME, FILE, ["recipe", "next"]) == later
+        await results.record(ACME, FILE, "vision", "v1", ANSWER)
+        assert await results.find(ACME, FILE, ["recipe", "next"]) == ANSWER
+        assert await results.find(ACME, FILE, ["next", "recipe"]) == later
 
 
 async def test_answers_recorded_at_once_are_one_answer(
@@ -485,33 +530,40 @@ async def test_answers_recorded_at_once_are_one_answer(
     async with pooled(stack.postgres, names, size=8) as pool:
         results = AiResults(pool)
         returned = await asyncio.gather(
-            *(results.record(KEY, "vision", "v1", one) for one in (ANSWER, SECOND) * 8)
+            *(results.record(ACME, FILE, "vision", "v1", one) for one in (ANSWER, SECOND) * 8)
         )
-        assert set(returned) == {await results.find(KEY)}
+        assert set(returned) == {await results.find(ACME, FILE, RECIPES)}
     assert await database.fetchval("SELECT calls FROM ai_usage") == 16
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("tenant", "file", "recipes"),
     [
-        AnswerKey(TenantId("other"), KEY.sha256, KEY.recipe),
-        AnswerKey(ACME, "cd" * 32, KEY.recipe),
-        AnswerKey(ACME, KEY.sha256, "else"),
+        (TenantId("other"), FILE, RECIPES),
+        (ACME, "cd" * 32, RECIPES),
+        (ACME, FILE, ["else"]),
+        (ACME, FILE, []),
     ],
 )
 async def test_an_answer_is_nobody_elses(
-    other: AnswerKey, stack: Settings, names: Names, database: Connection
+    tenant: TenantId,
+    file: str,
+    recipes: list[str],
+    stack: Settings,
+    names: Names,
+    database: Connection,
 ) -> None:
     async with pooled(stack.postgres, names) as pool:
-        await AiResults(pool).record(KEY, "vision", "v1", ANSWER)
-        assert await AiResults(pool).find(other) is None
+        await AiResults(pool).record(ACME, FILE, "vision", "v1", ANSWER)
+        assert await AiResults(pool).find(tenant, file, recipes) is None
 
 
 async def test_without_a_database_an_answer_waits(names: Names) -> None:
     async with pooled(Postgres(dsn=Secret("postgresql://nobody@127.0.0.1:9/none")), names) as pool:
         for attempt in (
-            AiResults(pool).find(KEY),
-            AiResults(pool).record(KEY, "vision", "v1", ANSWER),
+            AiResults(pool).find(ACME, FILE, RECIPES),
+            AiResults(pool).record(ACME, FILE, "vision", "v1", ANSWER),
+            AiResults(pool).count(ACME, "vision", ANSWER),
         ):
             with pytest.raises(Unavailable) as caught:
                 await attempt

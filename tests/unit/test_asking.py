@@ -15,7 +15,8 @@ from streams.stages.transcribe import transcribe
 from tests.unit.records import NOW, SOURCE, audio_job, vision_job
 
 RECIPE = Recipe("r1", "gpt-4o", "What is it?", "v1", "es")
-ANSWER = Answer("Un perro", "gpt-4o-2024-11-20", False, 85, 7, 283, 1_200)
+ANSWER = Answer("Un perro", "gpt-4o-2024-11-20", "r1", None, 85, 7, 283, 1_200)
+NEXT = Recipe("r2", "gpt-6-luna", "What is it?", "v1", "es")
 FRESH, SPENT = Patience(3_599.9, 3_600.0), Patience(3_600.0, 3_600.0)
 MODEL_AWAY = Unavailable("model", 30.0, hold=True)
 
@@ -29,27 +30,33 @@ class World:
     broken: Exception | None = None
     steps: list[str] = field(default_factory=list)
 
-    async def find(self, tenant_id: TenantId, sha256: str, recipe: Recipe) -> Answer | None:
+    async def find(
+        self, tenant_id: TenantId, sha256: str, recipes: tuple[Recipe, ...]
+    ) -> Answer | None:
         self.steps.append("find")
         if self.broken is not None:
             raise self.broken
-        return self.known.get((tenant_id, sha256, recipe.id))
+        found = (self.known.get((tenant_id, sha256, recipe.id)) for recipe in recipes)
+        return next((answer for answer in found if answer is not None), None)
 
     async def record(
         self,
         tenant_id: TenantId,
         message_key: MessageKey,
         sha256: str,
-        recipe: Recipe,
+        prompt_version: str,
         answer: Answer,
     ) -> Answer:
         self.steps.append("record")
-        return self.known.setdefault((tenant_id, sha256, recipe.id), answer)
+        return self.known.setdefault((tenant_id, sha256, answer.recipe), answer)
 
-    async def look(self, job: VisionJob, recipe: Recipe) -> Answer | Unfit:
+    async def count(self, tenant_id: TenantId, answer: Answer) -> None:
+        self.steps.append("count")
+
+    async def look(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
         return self._ask()
 
-    async def listen(self, job: AudioJob, recipe: Recipe) -> Answer | Unfit:
+    async def listen(self, job: AudioJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
         return self._ask()
 
     def _ask(self) -> Answer | Unfit:
@@ -67,7 +74,7 @@ async def described(world: World, patience: Patience = FRESH, **fields: object) 
     return said(
         await describe(
             vision_job(**fields),
-            recipe=RECIPE,
+            recipes=(RECIPE, NEXT),
             eyes=world,
             results=world,
             patience=patience,
@@ -81,7 +88,7 @@ async def transcribed(world: World, patience: Patience = FRESH, **fields: object
     return said(
         await transcribe(
             audio_job(**fields),
-            recipe=RECIPE,
+            recipes=(RECIPE, NEXT),
             ears=world,
             results=world,
             patience=patience,
@@ -126,7 +133,7 @@ async def test_an_answer_is_recorded_before_it_is_forwarded_with_all_that_made_i
         "v1",
         False,
     )
-    assert (found.input_tokens, found.output_tokens, found.cost_microusd, found.latency_ms) == (
+    assert (found.input_tokens, found.output_tokens, found.price_microusd, found.latency_ms) == (
         85,
         7,
         283,
@@ -151,26 +158,49 @@ async def test_of_two_that_asked_at_once_the_recorded_answer_is_everyones(
 ) -> None:
     class Overtaken(World):
         def _ask(self) -> Answer | Unfit:
-            self.known[TenantId("acme"), "ab" * 32, "r1"] = Answer("Un gato", "gpt-4o")
+            self.known[TenantId("acme"), "ab" * 32, "r1"] = Answer("Un gato", "gpt-4o", "r1")
             return super()._ask()
 
     assert (await verb(Overtaken())).text == "Un gato"
 
 
 @BOTH
-async def test_a_refusal_is_a_failure_with_its_reason_and_never_a_text(
-    verb: Verb, kind: str, stage: str
+@pytest.mark.parametrize(
+    "failure", ["refused_by_model", "answer_truncated", "unsupported_by_model"]
+)
+async def test_an_answer_without_a_text_to_keep_is_counted_never_recorded_and_asked_again(
+    verb: Verb, kind: str, stage: str, failure: str
 ) -> None:
-    world = World(Answer("", "gpt-4o", refused=True, input_tokens=85))
-    for cached in (False, True):
+    world = World(Answer("", "gpt-4o", "r1", failure, input_tokens=85))
+    for _ in range(2):
         found = await verb(world)
         assert (found.kind, found.reason, found.text, found.cached, found.input_tokens) == (
             "failed",
-            "refused_by_model",
+            failure,
             None,
-            cached,
+            False,
             85,
         )
+    assert world.steps == ["find", "ask", "count"] * 2 and world.known == {}
+    world.said = ANSWER
+    assert (await verb(world, generation=1)).kind == kind
+
+
+@BOTH
+async def test_the_recipe_of_an_answer_is_that_of_the_model_which_gave_it(
+    verb: Verb, kind: str, stage: str
+) -> None:
+    world = World(Answer("Un perro", "gpt-6-luna", "r2"))
+    first = await verb(world)
+    again = await verb(world)
+    assert (first.recipe, again.recipe, again.cached) == ("r2", "r2", True)
+    world.known[TenantId("acme"), "ab" * 32, "r1"] = ANSWER
+    assert (await verb(world)).recipe == "r1"
+
+
+@BOTH
+async def test_an_unknown_price_is_null(verb: Verb, kind: str, stage: str) -> None:
+    assert (await verb(World(Answer("Un perro", "m", "r1")))).price_microusd is None
 
 
 @BOTH
@@ -188,10 +218,10 @@ async def test_a_file_no_model_can_take_ends_at_once_and_costs_nothing(
 ) -> None:
     world = World(unfit)
     found = await verb(world)
-    assert (found.kind, found.reason, found.cost_microusd, "record" in world.steps) == (
+    assert (found.kind, found.reason, found.price_microusd, "record" in world.steps) == (
         outcome,
         unfit.reason,
-        0,
+        None,
         False,
     )
 
@@ -226,5 +256,7 @@ async def test_a_model_that_came_back_after_all_patience_is_heard(
 
 
 async def test_silence_is_a_transcript_without_text() -> None:
-    found = await transcribed(World(Answer("", "whisper-1")))
+    world = World(Answer("", "whisper-1", "r1"))
+    found = await transcribed(world)
     assert (found.kind, found.text) == ("transcribed", None)
+    assert world.known == {}

@@ -1,7 +1,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -10,29 +10,22 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from connectors.models.answers import MAX_TEXT_CHARS, ModelAnswer
-from connectors.models.client import (
+from connectors.models.errors import (
     BAD_KEY_SECONDS,
     LONGEST_RETRY_AFTER_SECONDS,
-    MAX_CLIENTS,
     NO_QUOTA_SECONDS,
-    Clients,
-    is_refusal,
 )
-from connectors.models.prices import cost_of_sound, cost_of_tokens
-from connectors.models.recipes import DEFAULT_VERSION, speech_recipe, vision_recipe
 from connectors.models.speech import SpeechModel
 from connectors.models.vision import VisionModel
 from schemas.outcomes import Unavailable
 from schemas.settings import Openai, Secret
-from schemas.tenants import TenantSettings
 from streams.roles.stand_in import create_app
+from tests.unit.model_servers import completion, replying, served
 
 MEDIA = Path(__file__).parents[1] / "media"
 PROMPT = "What is in it?"
-DEFAULTS = Openai()
 
 
 @dataclass
@@ -77,32 +70,6 @@ class Models:
 
 
 @contextlib.asynccontextmanager
-async def served(app: Callable[..., Any]) -> AsyncIterator[str]:
-    """The app on a port of its own; its address."""
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host="127.0.0.1",
-            port=0,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
-    with_no_signals: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
-    server.capture_signals = with_no_signals  # type: ignore[method-assign]
-    task = asyncio.create_task(server.serve())
-    try:
-        async with asyncio.timeout(10):
-            while not server.started:
-                await asyncio.sleep(0.005)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await asyncio.wait_for(task, 10)
-
-
-@contextlib.asynccontextmanager
 async def models_at(url: str, timeout_seconds: float = 5.0) -> AsyncIterator[Models]:
     settings = Openai(
         base_url=f"{url}/v1", api_key=Secret("sk-ours"), timeout_seconds=timeout_seconds
@@ -112,8 +79,8 @@ async def models_at(url: str, timeout_seconds: float = 5.0) -> AsyncIterator[Mod
         try:
             yield models
         finally:
-            await models.vision.close()
-            await models.speech.close()
+            await models.vision.server.close()
+            await models.speech.server.close()
 
 
 @pytest.fixture
@@ -213,17 +180,17 @@ async def test_nobody_listening_is_the_worlds_trouble() -> None:
 
 
 @pytest.mark.parametrize("kind", ["vision", "speech"])
-async def test_an_answer_of_400_is_a_refusal(kind: str, models: Models) -> None:
+async def test_an_answer_of_400_with_a_policy_code_is_a_refusal(kind: str, models: Models) -> None:
     await models.misbehave(fault="refused")
     answer = await models.ask(kind)
     assert (answer.text, answer.refused) == ("", True)
 
 
-async def test_a_picture_and_a_sound_that_the_server_cannot_read_are_refused(
+async def test_a_picture_and_a_sound_that_the_server_cannot_read_are_not_taken(
     models: Models,
 ) -> None:
-    assert (await models.describe(image=b"not a picture")).refused
-    assert (await models.transcribe(filename="audio.amr")).refused
+    assert (await models.describe(image=b"not a picture")).failure == "unsupported_by_model"
+    assert (await models.transcribe(filename="audio.amr")).failure == "unsupported_by_model"
 
 
 async def test_a_description_that_is_a_refusal_is_not_a_description(models: Models) -> None:
@@ -252,21 +219,6 @@ async def test_without_controls_nobody_can_make_the_server_misbehave() -> None:
         assert (await client.post("/control", json={"fault": "hang"})).status_code == 404
 
 
-def replying(
-    status: int, document: object, headers: dict[str, str] | None = None
-) -> Callable[..., Awaitable[None]]:
-    """A server that says the same to everyone: for answers the stand-in does not give."""
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            answer = httpx.Response(status, json=document, headers=headers)
-            head = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
-            await send({"type": "http.response.start", "status": status, "headers": head})
-            await send({"type": "http.response.body", "body": answer.content})
-
-    return app
-
-
 def replying_bytes(content: bytes) -> Callable[..., Awaitable[None]]:
     """The same, of bytes that need not be JSON."""
 
@@ -282,29 +234,10 @@ def replying_bytes(content: bytes) -> Callable[..., Awaitable[None]]:
     return app
 
 
-def completion(
-    content: str | None = None, *, finish: str = "stop", refusal: str | None = None
-) -> dict[str, Any]:
-    choice = {
-        "index": 0,
-        "finish_reason": finish,
-        "message": {"role": "assistant", "content": content, "refusal": refusal},
-    }
-    return {
-        "id": "x",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "gpt-4o-2024-11-20",
-        "choices": [choice],
-    }
-
-
 @pytest.mark.parametrize(
     ("document", "text", "refused"),
     [
         (completion("  A cat. \n"), "A cat.", False),
-        (completion(""), "", True),
-        (completion(None), "", True),
         (completion("A ca", finish="content_filter"), "", True),
         (completion(None, refusal="No."), "", True),
         (completion("Lo siento, no puedo describir esta imagen."), "", True),
@@ -346,10 +279,10 @@ async def test_a_transcript_of_another_shape_is_the_worlds_trouble(document: obj
             await models.transcribe()
 
 
-async def test_silence_is_an_answer_and_what_it_cost_is_by_its_length() -> None:
+async def test_silence_is_an_answer_whose_price_is_not_known_on_another_server() -> None:
     async with served(replying(200, {"text": "  "})) as url, models_at(url) as models:
         answer = await models.transcribe()
-    assert (answer.text, answer.refused, answer.cost_microusd) == ("", False, 800)
+    assert (answer.text, answer.refused, answer.cost_microusd) == ("", False, None)
 
 
 @pytest.mark.parametrize(
@@ -414,28 +347,6 @@ async def test_a_date_to_come_back_at_is_understood() -> None:
         with pytest.raises(Unavailable) as caught:
             await models.describe()
     assert 60 < caught.value.retry_after <= 100
-
-
-@pytest.mark.parametrize("kind", ["vision", "speech"])
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        (400, None),
-        (400, "content_policy_violation"),
-        (413, None),
-        (415, None),
-        (422, "invalid_image_format"),
-    ],
-)
-async def test_what_the_api_says_of_the_file_is_a_refusal(
-    kind: str, status: int, code: str | None
-) -> None:
-    async with (
-        served(replying(status, {"error": {"message": "m", "code": code}})) as url,
-        models_at(url) as models,
-    ):
-        answer = await models.ask(kind)
-    assert (answer.text, answer.refused) == ("", True)
 
 
 UNSTORABLE = "a\0b\ud800c"
@@ -531,162 +442,3 @@ async def test_an_answer_that_is_no_json_is_the_worlds_trouble(content: bytes, k
         with pytest.raises(Unavailable) as caught:
             await models.ask(kind)
     assert (caught.value.what, caught.value.hold) == ("model", False)
-
-
-@pytest.mark.parametrize(
-    ("language", "code", "in_words"),
-    [
-        ("es", "es", "in Spanish,"),
-        ("es-MX", "es", "in Spanish (es-MX),"),
-        ("pt_BR", "pt", "in Portuguese (pt_BR),"),
-        ("Spanish", "es", "in Spanish,"),
-        ("ES", "es", "in Spanish,"),
-        ("yue", "yue", "in yue,"),
-        ("español neutro", None, "in español neutro,"),
-        ("x", None, "in x,"),
-        (None, None, "in English,"),
-    ],
-)
-def test_a_language_is_a_code_to_the_ears_and_a_word_to_the_eyes(
-    language: str | None, code: str | None, in_words: str
-) -> None:
-    tenant = TenantSettings(language=language)
-    assert speech_recipe(tenant, DEFAULTS).language == code
-    assert in_words in (vision_recipe(tenant, DEFAULTS).prompt or "")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I'm sorry, but I can’t help with that.",
-        "I cannot identify people.",
-        "Desculpe, não posso ajudar.",
-        "“I'm unable to describe it",
-        "I’m sorry. I can't assist with that.",
-        "I am sorry, but I'm unable to view this.",
-        "Unfortunately, I can't analyze this picture.",
-        "I won't be able to help with that",
-        "Lo lamento, pero no puedo describirla.",
-        "Lo siento, no me es posible.",
-        "Désolé, mais je ne peux pas vous aider.",
-        "Es tut mir leid, aber ich kann das nicht.",
-        "Mi dispiace, non posso.",
-    ],
-)
-def test_how_models_begin_a_refusal_is_known(text: str) -> None:
-    assert is_refusal(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "A sign says: I'm sorry, I can't help.",
-        "I can see a cat.",
-        "",
-        "No puedo más, dice el cartel.",
-        "I cannot see whether it is a cat or a dog.",
-        "Unfortunately the screen of the phone is broken.",
-        "I'm sorry for your loss, says the card.",
-        "Lo siento en el alma, dice la tarjeta.",
-    ],
-)
-def test_a_description_that_speaks_of_refusing_is_a_description(text: str) -> None:
-    assert not is_refusal(text)
-
-
-@pytest.fixture
-async def clients() -> AsyncIterator[Clients]:
-    opened = Clients(Openai(api_key=Secret("sk-ours")))
-    yield opened
-    await opened.close()
-
-
-async def test_a_key_has_one_client_and_their_number_is_bounded(clients: Clients) -> None:
-    first = clients.of("sk-0")
-    assert clients.of("sk-0") is first
-    for number in range(1, MAX_CLIENTS + 1):
-        clients.of(f"sk-{number}")
-    assert clients.of(f"sk-{MAX_CLIENTS}") is clients.of(f"sk-{MAX_CLIENTS}")
-    assert clients.of("sk-0") is not first
-
-
-def different_tenants() -> Iterator[TenantSettings]:
-    yield TenantSettings()
-    yield TenantSettings(language="es")
-    yield TenantSettings(trade="dental")
-    yield TenantSettings(vision_model="gpt-4o-mini")
-    yield TenantSettings(vision_prompt="Say what it is.")
-    yield TenantSettings(vision_prompt="Say what it is.", language="es")
-
-
-def test_every_ingredient_of_a_vision_recipe_changes_its_id() -> None:
-    ids = [vision_recipe(tenant, DEFAULTS).id for tenant in different_tenants()]
-    ids.append(vision_recipe(TenantSettings(), Openai(vision_model="another")).id)
-    assert len(set(ids)) == len(ids)
-
-
-def test_every_ingredient_of_a_speech_recipe_changes_its_id() -> None:
-    tenants = [
-        TenantSettings(),
-        TenantSettings(language="es"),
-        TenantSettings(transcription_prompt="Muela"),
-        TenantSettings(transcription_model="gpt-4o-transcribe"),
-    ]
-    ids = [speech_recipe(tenant, DEFAULTS).id for tenant in tenants]
-    ids += [
-        speech_recipe(TenantSettings(), Openai(transcription_model="another")).id,
-        vision_recipe(TenantSettings(), DEFAULTS).id,
-    ]
-    assert len(set(ids)) == len(ids)
-
-
-def test_what_no_model_sees_changes_no_recipe() -> None:
-    plain, other = (
-        TenantSettings(),
-        TenantSettings(
-            openai_key="sk-1", rate=3, context_text="{description}", transcription_prompt="x"
-        ),
-    )
-    assert vision_recipe(plain, DEFAULTS) == vision_recipe(
-        other, Openai(base_url="http://127.0.0.1/v1", timeout_seconds=1)
-    )
-    assert speech_recipe(plain, DEFAULTS) == speech_recipe(
-        TenantSettings(vision_prompt="x", trade="dental"), DEFAULTS
-    )
-
-
-def test_a_default_recipe_speaks_the_tenants_language_and_knows_its_trade() -> None:
-    asked = vision_recipe(TenantSettings(language="es", trade="dental"), DEFAULTS)
-    assert asked.prompt is not None
-    assert "in Spanish" in asked.prompt and "dental" in asked.prompt
-    assert (asked.model, asked.prompt_version) == ("gpt-4o", DEFAULT_VERSION)
-
-
-def test_a_prompt_of_the_tenants_own_is_asked_as_it_is_with_a_label_of_its_own() -> None:
-    one, two = (
-        vision_recipe(TenantSettings(vision_prompt=text), DEFAULTS)
-        for text in ("What {is} it?", "What?")
-    )
-    assert one.prompt == "What {is} it?"
-    assert DEFAULT_VERSION != one.prompt_version != two.prompt_version
-
-
-@pytest.mark.parametrize(
-    ("model", "cost"),
-    [
-        ("gpt-4o", 3500),
-        ("gpt-4o-2024-11-20", 3500),
-        ("gpt-4o-mini", 210),
-        ("gpt-4o-mini-2024-07-18", 210),
-        ("gpt-4omega", 0),
-        ("stand-in", 0),
-    ],
-)
-def test_a_dated_model_costs_what_its_family_costs_and_an_unknown_one_nothing(
-    model: str, cost: int
-) -> None:
-    assert cost_of_tokens(model, 1000, 100) == cost
-
-
-def test_sound_is_priced_by_the_second() -> None:
-    assert (cost_of_sound("whisper-1", 60), cost_of_sound("unknown", 60)) == (6000, 0)

@@ -1,17 +1,29 @@
 -- name: find
--- A recorded answer.
-SELECT text, refused, model, input_tokens, output_tokens, cost_microusd, latency_ms
-FROM ai_results WHERE tenant_id = $1 AND sha256 = $2 AND recipe = $3;
+-- The recorded answer to the first of the recipes that has one. Earlier programs also recorded refusals.
+SELECT recipe, text, model, input_tokens, output_tokens, cost_microusd, latency_ms
+FROM ai_results
+WHERE tenant_id = $1 AND sha256 = $2 AND recipe = ANY($3::text[]) AND NOT refused AND text <> ''
+ORDER BY array_position($3::text[], recipe)
+LIMIT 1;
 
 -- name: record
--- An answer; the first one recorded stays.
+-- An answer; the first one recorded stays, unless it is a refusal of an earlier program.
 INSERT INTO ai_results
     (tenant_id, sha256, recipe, kind, text, refused, model, prompt_version, input_tokens, output_tokens, cost_microusd, latency_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-ON CONFLICT (tenant_id, sha256, recipe) DO NOTHING;
+VALUES ($1, $2, $3, $4, $5, false, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (tenant_id, sha256, recipe) DO UPDATE SET
+    text = EXCLUDED.text,
+    refused = false,
+    model = EXCLUDED.model,
+    prompt_version = EXCLUDED.prompt_version,
+    input_tokens = EXCLUDED.input_tokens,
+    output_tokens = EXCLUDED.output_tokens,
+    cost_microusd = EXCLUDED.cost_microusd,
+    latency_ms = EXCLUDED.latency_ms
+WHERE ai_results.refused OR ai_results.text = '';
 
 -- name: count_usage
--- One paid call.
+-- One paid call. The cost of a day is null as soon as the price of one of its calls is not known.
 INSERT INTO ai_usage (tenant_id, day, kind, model, calls, input_tokens, output_tokens, cost_microusd)
 VALUES ($1, (now() AT TIME ZONE 'UTC')::date, $2, $3, 1, $4, $5, $6)
 ON CONFLICT (tenant_id, day, kind, model) DO UPDATE SET

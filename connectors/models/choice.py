@@ -1,0 +1,68 @@
+"""Which model of a list is asked: the first that the account has."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+import structlog
+
+from connectors.models.errors import ModelNotServed
+
+log = structlog.get_logger()
+
+FORGOTTEN_AFTER_SECONDS = 3_600.0
+"""A model that the account was given meanwhile is asked again after it."""
+MOST_REMEMBERED = 10_000
+
+
+class Choosable(Protocol):
+    @property
+    def model(self) -> str: ...
+
+
+C = TypeVar("C", bound=Choosable)
+T = TypeVar("T")
+
+
+class Choice:
+    """Remembers, per key, the models that one server does not serve. Keys are kept as digests."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._missing: OrderedDict[tuple[bytes, str], float] = OrderedDict()
+
+    async def first_served(
+        self, choices: Sequence[C], key: str, ask: Callable[[C], Awaitable[T]]
+    ) -> T:
+        """The answer of the first model that the API serves to this key.
+
+        Raises the ModelNotServed of the last one when it serves none of them; all are asked again
+        then.
+        """
+        digest = hashlib.sha256(key.encode()).digest()
+        served = [one for one in choices if not self._is_missing(digest, one.model)]
+        trouble: ModelNotServed | None = None
+        for one in served or choices:
+            try:
+                return await ask(one)
+            except ModelNotServed as error:
+                trouble = error
+                self._remember(digest, one.model)
+                log.warning("model_not_served", model=one.model, detail=error.detail)
+        for one in choices:
+            self._missing.pop((digest, one.model), None)
+        if trouble is None:
+            raise ValueError("no model to choose from")
+        raise trouble
+
+    def _is_missing(self, digest: bytes, model: str) -> bool:
+        until = self._missing.get((digest, model))
+        return until is not None and until > self._now()
+
+    def _remember(self, digest: bytes, model: str) -> None:
+        self._missing[digest, model] = self._now() + FORGOTTEN_AFTER_SECONDS
+        self._missing.move_to_end((digest, model))
+        if len(self._missing) > MOST_REMEMBERED:
+            self._missing.popitem(last=False)

@@ -1,0 +1,135 @@
+"""What an API says when it does not answer, in any of the forms that servers use.
+
+OpenAI: {"error": {message, type, param, code}}. Ollama, LM Studio, whisper.cpp: {"error": "text"}.
+vLLM and FastAPI: {"detail": [{loc, msg, type}]} or {"detail": "text"}, and the fields of OpenAI at
+the top. Azure: a second code within `innererror`. Anything else is text.
+"""
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+MOST_CHARS = 2_000
+Sort = Literal["parameter", "value", "missing"]
+"""The name is not known here, what it is set to is not accepted, or it has to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One error answer. `codes` are all codes and types in it, lower case; `parameter` is the
+    last part of a path such as messages[0].role."""
+
+    status: int
+    message: str
+    codes: frozenset[str]
+    path: str = ""
+
+    @property
+    def parameter(self) -> str:
+        names = [name for name in re.split(r"[.\[\]/]+", self.path) if name and not name.isdigit()]
+        return names[-1] if names else ""
+
+    @property
+    def summary(self) -> str:
+        """For a log or an operator: the status, the codes and the parameter, and no text of the
+        API."""
+        return " ".join([str(self.status), *sorted(self.codes), self.parameter]).strip()
+
+    def sort(self) -> Sort:
+        """Whether the parameter is unknown, badly set, or missing."""
+        if self.codes & _MISSING_CODES or _MISSING.search(self.message):
+            return "missing"
+        if self.codes & _UNKNOWN_CODES:
+            return "parameter"
+        if self.codes & _VALUE_CODES:
+            return "value"
+        return "parameter" if _UNKNOWN.search(self.message) else "value"
+
+    def names(self, parameters: Collection[str]) -> str:
+        """The parameter it is about: as it says, or one of `parameters` that its text names."""
+        return self.parameter or next(
+            (name for name in parameters if _named(name, self.message)), ""
+        )
+
+
+_MISSING_CODES = frozenset({"missing", "missing_required_parameter", "value_error.missing"})
+_UNKNOWN_CODES = frozenset(
+    {
+        "unsupported_parameter", "unknown_parameter", "unrecognized_parameter", "extra_forbidden",
+        "value_error.extra", "unexpected_keyword_argument", "invalid_parameter_name",
+    }
+)  # fmt: skip
+_VALUE_CODES = frozenset(
+    {
+        "unsupported_value", "invalid_value", "invalid_language_format", "literal_error", "enum",
+        "integer_above_max_value", "integer_below_min_value", "less_than_equal",
+        "greater_than_equal", "string_above_max_length", "decimal_above_max_value", "invalid_type",
+    }
+)  # fmt: skip
+_MISSING = re.compile(
+    r"\b(?:missing|(?:is|are) required|has to be (?:given|set|provided|sent|specified)"
+    r"|must be (?:given|set|provided|sent|specified)(?! to| in| as)|field required)\b",
+    re.IGNORECASE,
+)
+_UNKNOWN = re.compile(
+    r"unsupported (?:parameter|argument|field)|un(?:known|recogni[sz]ed|expected)\b"
+    r"|not (?:a |an )?(?:valid |known |supported )?(?:parameter|argument|field)"
+    r"|extra inputs|extra_forbidden"
+    r"|not (?:permitted|allowed)|(?:not|n't) (?:be )?support|not (?:be )?available",
+    re.IGNORECASE,
+)
+
+
+def _named(name: str, message: str) -> bool:
+    """Quoted, called a parameter, or so long a name that it is no ordinary word."""
+    spelled = re.escape(name).replace("_", "[ _]")
+    if "_" in name:
+        return re.search(rf"\b{spelled}\b", message, re.IGNORECASE) is not None
+    about = rf"['\"`]{spelled}['\"`]|\b{spelled} (?:parameter|argument|field|code)\b"
+    about += (
+        rf"|\b(?:parameter|argument|field|invalid|unsupported)(?: supplied| name)?:? {spelled}\b"
+    )
+    return re.search(about, message, re.IGNORECASE) is not None
+
+
+def complaint_of(status: int, body: bytes) -> Complaint:
+    """Reads an error answer; never raises, whatever the bytes."""
+    text = body[: 100 * MOST_CHARS].decode(errors="replace")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return Complaint(status, text[:MOST_CHARS], frozenset())
+    return _read(status, document)
+
+
+def _read(status: int, document: Any) -> Complaint:
+    if isinstance(document, list) and document:
+        document = document[0]
+    if not isinstance(document, dict):
+        return Complaint(status, str(document)[:MOST_CHARS], frozenset())
+    codes = _codes(document)
+    inner = document.get("error", document.get("detail", document))
+    path = document.get("param")
+    if isinstance(inner, list) and inner and isinstance(inner[0], dict):
+        inner = inner[0]
+        location = inner.get("loc")
+        path = ".".join(map(str, location)) if isinstance(location, list) else path
+    if isinstance(inner, dict):
+        codes |= _codes(inner) | _codes(inner.get("innererror"))
+        path = inner.get("param") or inner.get("parameter") or path
+        said = inner.get("message") or inner.get("msg") or inner.get("error") or inner
+    else:
+        said = inner
+    message = said if isinstance(said, str) else json.dumps(said)
+    return Complaint(
+        status, message[:MOST_CHARS], codes, path[:200] if isinstance(path, str) else ""
+    )
+
+
+def _codes(part: Any) -> frozenset[str]:
+    if not isinstance(part, dict):
+        return frozenset()
+    found = (part.get("code"), part.get("type"))
+    return frozenset(code.lower()[:80] for code in found if isinstance(code, str) and code)
