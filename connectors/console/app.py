@@ -93,6 +93,8 @@ def _add_context(app: FastAPI, parts: Parts) -> None:
     ) -> dict[str, Any]:
         deadline = time.monotonic() + wait_seconds
         tenant_id, marker = key.tenant_id, parts.marker(key.tenant_id)
+        if not conversation_id:
+            raise Problem(404, "there is no such resource")
         if "\0" in conversation_id or any("\0" in one for one in wait_for):
             raise Problem(422, "an id holds U+0000")
 
