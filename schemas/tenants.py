@@ -40,6 +40,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook endpoint. `token` is secret and names it in the URL; `endpoint_id` is public and may be logged.
 
     Several `secrets` may be live, for rotation. `unsigned`: the provider sends no signature, the token is all.
+    `awaits_secret`: the provider makes the secret, and nobody has entered it yet.
     """
 
     endpoint_id: str
@@ -48,6 +49,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     secrets: tuple[str, ...] = ()
     unsigned: bool = False
+    awaits_secret: bool = False
     api_key: str | None = None
     rate_per_second: float | None = None
 
