@@ -41,6 +41,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     Several `secrets` may be live, for rotation. `unsigned`: the provider sends no signature, the token is all.
     `instance` labels the server that sends here, where a tenant has several servers that number their messages alike.
+    `awaits_secret`: the provider makes the secret, and nobody has entered it yet.
     """
 
     endpoint_id: str
@@ -49,6 +50,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     secrets: tuple[str, ...] = ()
     unsigned: bool = False
+    awaits_secret: bool = False
     api_key: str | None = None
     rate_per_second: float | None = None
     instance: str | None = None

@@ -334,7 +334,7 @@ def _bearer(headers: Mapping[str, str]) -> str:
 
 def _must_have_a_secret(endpoint: Endpoint) -> None:
     """Without one nothing can be checked yet: 503 lets the provider try again, and the log says why."""
-    if not endpoint.secrets and not endpoint.unsigned:
+    if endpoint.awaits_secret:
         raise Unavailable(
             "secret",
             detail=f"{endpoint.endpoint_id} has none yet: sensorium endpoints secret ID --set SECRET",

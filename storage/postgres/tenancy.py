@@ -149,6 +149,7 @@ class Tenancy:
             provider=provider,
             secrets=(secret,) if secret else (),
             unsigned=unsigned,
+            awaits_secret=secret_later,
             api_key=api_key,
             instance=instance,
         )
@@ -348,7 +349,9 @@ class Tenancy:
         return await self._with_secrets(endpoint, live)
 
     async def _with_secrets(self, endpoint: Endpoint, live: tuple[str, ...]) -> Endpoint:
-        endpoint = msgspec.structs.replace(endpoint, secrets=live, unsigned=False)
+        endpoint = msgspec.structs.replace(
+            endpoint, secrets=live, unsigned=False, awaits_secret=False
+        )
         await self._store(endpoint)
         await self._audit(
             endpoint.tenant_id,

@@ -715,3 +715,21 @@ async def test_tenants_do_not_share_a_rate() -> None:
     )
     assert [(await application.deliver("ycloud", TEXT)).status for _ in range(2)] == [200, 429]
     assert (await application.deliver("ycloud", TEXT, token="other")).status == 200
+
+
+async def test_an_endpoint_that_awaits_its_secret_is_tried_again_and_only_the_log_says_why() -> (
+    None
+):
+    application = Application()
+    application.directory.endpoints["later"] = Endpoint(
+        endpoint_id="ep_later",
+        token="later",
+        tenant_id=ACME,
+        provider="ycloud",
+        awaits_secret=True,
+    )
+    with capture_logs() as logs:
+        answer = await application.deliver("ycloud", TEXT, token="later")
+    assert answer.status == 503 and b"secret" not in answer.body
+    assert [line["detail"] for line in logs if "ep_later" in line.get("detail", "")]
+    assert application.log.sent == []
