@@ -1,12 +1,14 @@
 """The role `console`."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from connectors.console.app import Parts, create_console
+from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
-from connectors.console.reading import Reading
+from connectors.console.parts import Parts
+from connectors.console.reading import ContextBounds, Reading
 from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotThere, Refused
 from connectors.providers.downloads import ForeignHost, Way, ways_to
@@ -17,13 +19,14 @@ from storage.objects.store import ObjectStore
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
-from streams.roles.http import serve_until_told
+from streams.roles.http import connections_allowed, serve_until_told
+from streams.roles.protocol import AddressLimit, BoundedProtocol
 
 DRAIN_SECONDS = 10.0
 
 
 async def run(settings: Settings) -> None:
-    """Until SIGTERM; who waits is answered with what there is."""
+    """Runs until SIGTERM; waiting requests are then answered with what there is."""
     names, vault, wanted = Names(settings.namespace), Vault(settings.secrets.key), settings.console
     directory = Directory(settings.postgres, names, vault)
     changes = Changes(settings.postgres, names)
@@ -57,19 +60,36 @@ async def run(settings: Settings) -> None:
                 allowed_origins=tuple(
                     origin.strip() for origin in wanted.allowed_origins.split(",") if origin.strip()
                 ),
+                bounds=ContextBounds(total_bytes=wanted.context_bytes),
             )
         )
         await directory.start()
         await changes.start()
         try:
             await serve_until_told(
-                app, wanted.host, wanted.port, draining=changes.end, drain_seconds=DRAIN_SECONDS
+                app,
+                wanted.host,
+                wanted.port,
+                draining=changes.end,
+                drain_seconds=DRAIN_SECONDS,
+                http=bounded(wanted.header_seconds),
             )
         finally:
             await changes.stop()
             await directory.stop()
             await store.close()
             pool.terminate()
+
+
+def bounded(header_seconds: float) -> "partial[BoundedProtocol]":
+    """The console's protocol. One address may have half of the connections: it may be a proxy's."""
+    most = connections_allowed()
+    return partial(
+        BoundedProtocol,
+        head_seconds=header_seconds,
+        max_connections=most,
+        addresses=AddressLimit(max(1, most // 2)),
+    )
 
 
 async def _first(downloader: Downloader, found: tuple[Way, ...], settings: Settings) -> Downloaded:
