@@ -28,6 +28,7 @@ STIR_SECONDS = 2.0
 """So soon a waiter looks again after news of its tenant that do not name its conversation."""
 DEAF_SECONDS = 60.0
 """Without a connection for so long, the console is not ready: it cannot read rows either."""
+FIRST_BACK_OFF_SECONDS = 0.5
 LONGEST_BACK_OFF_SECONDS = 10.0
 
 
@@ -113,11 +114,11 @@ class Changes:
 
     async def _listen(self) -> None:
         """Never ends by itself: whatever goes wrong is logged, and tried again."""
-        back_off = 0.5
+        back_off = FIRST_BACK_OFF_SECONDS
         while True:
             try:
                 await self._follow()
-                back_off = 0.5
+                back_off = FIRST_BACK_OFF_SECONDS
             except Exception as error:
                 log.warning(
                     "changes_unreachable", what=type(error).__name__, retry_seconds=back_off

@@ -91,6 +91,8 @@ class Reading:
             float(within_seconds),
             bounds.messages,
             bounds.total_bytes,
+            bounds.content_characters,
+            bounds.attribute_bytes,
         )
         return [
             ContextKey(

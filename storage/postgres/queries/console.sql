@@ -7,7 +7,7 @@ UNION SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversati
 -- name: context_keys
 -- The latest messages of a conversation, notes left out, with their size as stored; of the last 5 minutes whatever is asked for.
 WITH latest AS (
-    SELECT one.*, sum(least(coalesce(one.content_bytes, 0), $5) + one.attribute_bytes)
+    SELECT one.*, sum(least(coalesce(one.content_bytes, 0), $6) + least(one.attribute_bytes, $7))
         OVER (ORDER BY one.received_at DESC, one.message_key DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer_bytes
     FROM unnest($2::text[]) AS names (conversation_id), LATERAL (
         SELECT message_key, version, enriched_at, status, received_at, octet_length(content) AS content_bytes,
