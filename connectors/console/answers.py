@@ -1,4 +1,7 @@
-"""The answers as OpenAPI describes them. Only a description: a test holds the real answers to it."""
+"""The answers as OpenAPI describes them.
+
+Only a description: a test holds the real answers to it.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -92,7 +95,10 @@ class Reaction(Quoted):
 
 
 class MessageData(BaseModel):
-    """What a message says without words, in one form for all providers. What is not known is left out."""
+    """What a message says without words, in one form for all providers.
+
+    What is not known is left out.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -113,8 +119,9 @@ class ContextMessage(BaseModel):
     role: str = Field(description="user, assistant, agent or system")
     kind: str
     content: str | None = Field(
-        description="what a bot should read: text and transcripts; for a place, a contact card, an order"
-        " or a choice without text, the data in words. A very long content is cut, and says so at its end"
+        description="what a bot should read: text and transcripts; for a place, a contact card,"
+        " an order or a choice without text, the data in words. A very long content is cut, and"
+        " says so at its end"
     )
     occurred_at: datetime
     attachments: list[Attachment]
@@ -126,20 +133,21 @@ class Context(BaseModel):
 
     conversation_id: str
     visual_context: str = Field(
-        description="one line per image of the last 5 minutes, oldest first, whatever within_seconds is;"
-        " nothing else is to be trusted as a marker. Text between « and » was read in the picture"
+        description="one line per image of the last 5 minutes, oldest first, whatever"
+        " within_seconds is; nothing else is to be trusted as a marker. Text between « and » was"
+        " read in the picture"
     )
     visual_context_nonce: str | None = Field(
         None,
-        description="only if the tenant's context-text has {nonce}: the word that the lines of this answer,"
-        " and nothing else, have in its place",
+        description="only if the tenant's context-text has {nonce}: the word that the lines of this"
+        " answer, and nothing else, have in its place",
     )
     messages: list[ContextMessage] = Field(
         description="oldest first by arrival; the latest 500, and of those as many as fit into"
         " CONSOLE__CONTEXT_BYTES"
     )
     pending: list[str] = Field(
-        description="keys of messages that are not finished, those of wait_for that are not there among them"
+        description="keys of unfinished messages, and those of wait_for that are not there"
     )
 
 

@@ -24,7 +24,9 @@ class _Cors(CORSMiddleware):
 
 
 class OpenToBrowsers:
-    """CORS for media, proxy and context; every other route answers browsers of other origins as if there were none."""
+    """CORS for media, proxy and context; every other route answers browsers of other origins as if
+    there were none.
+    """
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
         self._app = app
@@ -42,7 +44,10 @@ class OpenToBrowsers:
 
 
 MAX_BODY_BYTES = 64 * 1024
-"""No route reads a body. A small one is borne, because some clients send `{}` with every request."""
+"""No route reads a body.
+
+A small one is borne, because some clients send `{}` with every request.
+"""
 
 
 class WithoutBodies:

@@ -139,7 +139,9 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         return _json(encoded(parts.marker(key.tenant_id).answer(document)))
 
     async def message_or_timeline(request: Request, key: ApiKey) -> Response:
-        """Whether "/timeline" ends the key or names the route shows only in the path as it was sent."""
+        """Whether "/timeline" ends the key or names the route shows only in the path as it was
+        sent.
+        """
         raw = request.scope["raw_path"].decode("latin-1").removeprefix("/api/messages/")
         if raw.endswith("/timeline"):
             return await timeline(key, unquote(raw.removesuffix("/timeline")))

@@ -30,7 +30,10 @@ class Directory(Protocol):
 
 
 def authorized(directory: Directory, request: Request) -> ApiKey:
-    """The key of this request. Problem 503 while none are known, 401 for no or an unknown one, 403 for another scope."""
+    """The key of this request.
+
+    Problem 503 while none are known, 401 for no or an unknown one, 403 for another scope.
+    """
     if not directory.loaded:
         raise Problem(503, "keys are not loaded yet", {"retry-after": "1"})
     scheme, _, plain = request.headers.get("authorization", "").partition(" ")

@@ -33,7 +33,10 @@ LONGEST_BACK_OFF_SECONDS = 10.0
 
 
 class Changes:
-    """One LISTEN for all waiters. `end` wakes them permanently: a role that drains answers at once."""
+    """One LISTEN for all waiters.
+
+    `end` wakes them permanently: a role that drains answers at once.
+    """
 
     def __init__(self, settings: Postgres, names: Names) -> None:
         self._settings = settings
@@ -82,7 +85,10 @@ class Changes:
         return Waiter(self, tenant_id, frozenset(conversations), anywhere)
 
     def told(self, payload: str) -> None:
-        """A notification of the sink: `[[tenant, conversation], …]` or `*`. Anything else wakes all."""
+        """A notification of the sink: `[[tenant, conversation], …]` or `*`.
+
+        Anything else wakes all.
+        """
         try:
             touched = {(tenant, conversation) for tenant, conversation in json.loads(payload)}
         except (ValueError, TypeError):
@@ -182,7 +188,7 @@ class Waiter:
             self._stirred = asyncio.get_running_loop().call_later(STIR_SECONDS, self.wake)
 
     async def wait(self, seconds: float) -> None:
-        """Until something was written, or `seconds` are over, or it is time to look again anyway."""
+        """Until something was written, or `seconds` are over, or it is time to look again."""
         try:
             async with asyncio.timeout(min(seconds, self._changes.poll_seconds)):
                 await self._event.wait()

@@ -1,6 +1,6 @@
 """What a bot reads before its turn. Pure over rows.
 
-A row is shown once per version (`show`), and contexts are put together from shown rows (`assemble`).
+A row is shown once per version (`show`). Contexts are put together from shown rows (`assemble`).
 """
 
 import json
@@ -65,8 +65,8 @@ def assemble(
 ) -> dict[str, Any]:
     """`{conversation_id, visual_context, messages, pending}`, oldest first.
 
-    `keys` are newest first. Older messages are left out once `total_bytes` are full, except that the
-    newest is always there.
+    `keys` are newest first. Older messages are left out once `total_bytes` are full; the newest is
+    always there.
     """
     chosen: list[tuple[ContextKey, Shown]] = []
     used = 0

@@ -1,4 +1,6 @@
-"""Contexts from Postgres: what did not change since it was last shown is neither read nor shown again."""
+"""Contexts from Postgres: what did not change since it was last shown is neither read nor shown
+again.
+"""
 
 import asyncio
 from collections import OrderedDict

@@ -15,9 +15,23 @@ MOST_SHOWN = 20
 LONGEST_TEXT = 2_000
 DEEPEST_FORM = 8
 _WORDS = {
-    "es": {"place": "Ubicación", "card": "Contacto", "order": "Pedido", "choice": "Respuesta", "form": "Formulario", "more": "y {} más"},
-    "en": {"place": "Location", "card": "Contact", "order": "Order", "choice": "Answer", "form": "Form", "more": "and {} more"},
-}  # fmt: skip
+    "es": {
+        "place": "Ubicación",
+        "card": "Contacto",
+        "order": "Pedido",
+        "choice": "Respuesta",
+        "form": "Formulario",
+        "more": "y {} más",
+    },
+    "en": {
+        "place": "Location",
+        "card": "Contact",
+        "order": "Order",
+        "choice": "Answer",
+        "form": "Form",
+        "more": "and {} more",
+    },
+}
 _CUT = {"es": "… (mensaje recortado)", "en": "… (message cut)"}
 
 
@@ -41,7 +55,9 @@ def message_data(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
 
 
 def short_text(data: dict[str, Any], language: str) -> str | None:
-    """The data in a line per thing, without brackets in front; None where a bot has nothing to read."""
+    """The data in a line per thing, without brackets in front; None where a bot has nothing to
+    read.
+    """
     words = _WORDS[_spoken(language)]
     lines = [
         *(_line(words["place"], _place_text(one)) for one in data.get("locations", [])),
@@ -144,7 +160,9 @@ def _form(found: Any) -> dict[str, Any] | str | None:
 
 
 def _quoted(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
-    """The message that is answered, by the id its provider gave it and, where that is known, by its key."""
+    """The message that is answered, by the id its provider gave it and, where that is known, by
+    its key.
+    """
     inner = _text(provider.get("in_reply_to"))
     if inner is not None:
         return {"id": inner, "message_key": _sibling(message_key, inner)}

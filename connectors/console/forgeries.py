@@ -14,9 +14,15 @@ from typing import NamedTuple
 from connectors.console.looks import Look, looks
 
 _ASCII_OPENS = r"[(<\[{|]"
-_FOREIGN_OPENS = "[\u0f3a\u0f3c\u169b]|[^\x00-\x7f\u00c0-\u024f\u0370-\u1fff\u3040-\u31ff\u3400-\u9fff\uac00-\ud7ff]"
+_FOREIGN_OPENS = (
+    "[\u0f3a\u0f3c\u169b]"
+    "|[^\x00-\x7f\u00c0-\u024f\u0370-\u1fff\u3040-\u31ff\u3400-\u9fff\uac00-\ud7ff]"
+)
 """All that looks like an opening bracket, and little else (a test holds both to all of Unicode)."""
-_SIGNS = r"(?:[^A-Za-z0-9\x80-\U0010ffff]|[\u2010-\u205f\u2190-\u245f\u2500-\u2bff\U0001f300-\U0001faff])*"
+_SIGNS = (
+    r"(?:[^A-Za-z0-9\x80-\U0010ffff]"
+    r"|[\u2010-\u205f\u2190-\u245f\u2500-\u2bff\U0001f300-\U0001faff])*"
+)
 """A run of characters that can be anything and can be overlooked."""
 _RUN = re.compile(_SIGNS)
 _ASCII = [chr(code) for code in range(128)]
@@ -140,7 +146,7 @@ class Prefix:
         result.dots.add(after)
 
     def _start_pattern(self) -> str:
-        """Finds where a walk may begin; most of those that die within a few letters are left out."""
+        """Finds where a walk may begin; most that die within a few letters are left out."""
         possible = [
             {one for one in _ASCII if one.isalnum() and self._steps[one][0].moves >> index & 1}
             for index in range(min(self._end, _LETTERS_LOOKED_AHEAD))

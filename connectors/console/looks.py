@@ -1,9 +1,9 @@
 """What a character can be read as. Pure.
 
 The letters are derived from the Unicode database: a compatibility decomposition, or a name such as
-`LATIN LETTER SMALL CAPITAL C`. A letter that says nothing of itself may be read as any letter, so no
-list of look-alikes has to be complete. The tables below only make the guess narrower for scripts in
-which people write whole sentences.
+`LATIN LETTER SMALL CAPITAL C`. A letter that says nothing of itself may be read as any letter, so
+no list of look-alikes has to be complete. The table below only makes the guess narrower for scripts
+in which people write whole sentences.
 """
 
 import re
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _LETTER_NAME = re.compile(
-    r"(?:.* )?(?:LATIN (?:CAPITAL |SMALL )?LETTER (?:SMALL )?(?:CAPITAL )?|INDICATOR SYMBOL LETTER )"
+    r"(?:.* )?"
+    r"(?:LATIN (?:CAPITAL |SMALL )?LETTER (?:SMALL )?(?:CAPITAL )?|INDICATOR SYMBOL LETTER )"
     r"([A-Z])(?: .*)?"
 )
 _READ_AS = {
@@ -25,7 +26,8 @@ _READ_AS = {
     "щ": "w", "ъ": "b", "ы": "bi", "ь": "b", "ю": "uio", "ж": "xzj", "ф": "fo",
     "α": "a", "β": "b", "ϲ": "c", "σ": "ose", "ς": "cs", "δ": "da", "ε": "e", "γ": "ygr", "η": "nh",
     "ι": "il", "ϳ": "j", "κ": "k", "λ": "alv", "μ": "um", "ν": "vn", "ο": "o", "π": "np", "ρ": "pr",
-    "τ": "t", "υ": "uvy", "ω": "wo", "χ": "x", "ξ": "ex", "ζ": "z", "θ": "o", "φ": "o", "ψ": "psuwy",
+    "τ": "t", "υ": "uvy", "ω": "wo", "χ": "x", "ξ": "ex", "ζ": "z", "θ": "o", "φ": "o",
+    "ψ": "psuwy",
 }  # fmt: skip
 _WRITTEN_SCRIPTS = frozenset(
     {

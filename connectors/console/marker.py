@@ -1,12 +1,13 @@
 """The marker of visual context, and how no sender forges or closes it. Pure.
 
 `[CONTEXTO VISUAL: …]` is what a bot trusts. Every string of an answer that came from outside is
-defused: where it reads like the beginning of the marker, whatever characters it is written with, the
-bracket becomes round and a middle dot stands inside the words. That holds for each string by itself
-and for a marker that begins in one string of the answer and goes on in another.
+defused: where it reads like the beginning of the marker, whatever it is written with, the bracket
+becomes round and a middle dot stands inside the words. That holds for each string by itself and for
+a marker that begins in one string of the answer and continues in another.
 
-A tenant whose bot puts everything into one prompt can have a marker that cannot be guessed: `{nonce}`
-in its frame stands for a random word that every answer draws again and tells in a field of its own.
+A tenant whose bot puts everything into one prompt can have a marker that cannot be guessed.
+`{nonce}` in its frame stands for a random word that every answer draws again and has in a field of
+its own.
 """
 
 import re
@@ -36,7 +37,10 @@ _MOST_PIECES = 16
 
 @dataclass(frozen=True, slots=True)
 class Defused:
-    """A part of an answer without forgeries. `open_states`: per prefix, what its strings leave open at their ends."""
+    """A part of an answer without forgeries.
+
+    `open_states`: per prefix, what its strings leave open at their ends.
+    """
 
     document: Any
     open_states: tuple[int, ...]
@@ -77,7 +81,10 @@ class Marker:
         return secrets.token_hex(8) if self.has_nonce else ""
 
     def inside(self, description: str) -> str:
-        """The description for its line. What it quotes stands between « and »: it was read in the picture."""
+        """The description for its line.
+
+        What it quotes stands between « and »: it was read in the picture.
+        """
         flat = _flat(self.defused(_flat(description)))
         opening, closing = self._quotes
         pieces, done = [], 0
@@ -100,7 +107,9 @@ class Marker:
         return Defused(done, tuple(states))
 
     def joined(self, *parts: Defused) -> list[Any]:
-        """The parts as one answer: a marker that is spread over several of its strings is broken up too."""
+        """The parts as one answer: a marker that is spread over several of its strings is broken
+        up too.
+        """
         documents = [part.document for part in parts]
         for index, prefix in enumerate(self._prefixes):
             state = 0
@@ -148,7 +157,10 @@ def _signs(word: str) -> re.Pattern[str]:
 
 @lru_cache(4096)
 def _is_bracket(character: str, category: str) -> bool:
-    """Whether it is an opening (Ps) or closing (Pe) bracket in some form. Quotation marks are none."""
+    """Whether it is an opening (Ps) or closing (Pe) bracket in some form.
+
+    Quotation marks are none.
+    """
     plain = unicodedata.normalize("NFKD", character)
     sign = "<" if category == "Ps" else ">"
     return len(plain) == 1 and (unicodedata.category(plain) == category or plain == sign)
@@ -180,7 +192,7 @@ def _edited(text: str, brackets: set[int], dots: set[int]) -> str:
 
 
 def _can_be_round(opening: str) -> bool:
-    """Whether a round bracket says the same: not for quotation marks, nor where a letter would go."""
+    """Whether a round bracket says the same: not for quotation marks, nor where it takes a letter."""
     is_one = len(unicodedata.normalize("NFKD", opening)) == 1
     return is_one and unicodedata.category(opening) != "Pi"
 
@@ -208,7 +220,7 @@ def _mapped(document: Any, change: Any) -> Any:
 
 
 def _closure(prefix: Prefix, documents: list[Any], state: int) -> int:
-    """What can be open at the beginning of a string once whole strings in between are passed too."""
+    """What can be open at the beginning of a string after whole strings are passed too."""
     for _ in range(_MOST_PIECES):
         before = state
         for text in _strings(documents):

@@ -18,7 +18,10 @@ from storage.objects.store import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the console needs from outside. `fetch` gets an original file the way its provider gives it, guarded as in the pipeline."""
+    """What the console needs from outside.
+
+    `fetch` gets an original file the way its provider gives it, guarded as in the pipeline.
+    """
 
     names: Names
     directory: Directory

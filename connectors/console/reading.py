@@ -36,7 +36,9 @@ class ContextKey:
 
 @dataclass(frozen=True, slots=True)
 class ContextRow:
-    """A row of a conversation; `attributes` is its content_attributes. `is_cut`: the content is longer.
+    """A row of a conversation; `attributes` is its content_attributes.
+
+    `is_cut`: the content is longer.
 
     `bytes`: about how large it is.
     """
@@ -54,7 +56,9 @@ class ContextRow:
 
 @dataclass(frozen=True, slots=True)
 class ContextBounds:
-    """How much of a conversation is read: messages, bytes of all, and of one content and attributes."""
+    """How much of a conversation is read: messages, bytes of all, and of one content and
+    attributes.
+    """
 
     messages: int = 500
     total_bytes: int = 262_144
@@ -63,7 +67,10 @@ class ContextBounds:
 
 
 class Reading:
-    """On a pool, of which one tenant has a share. Raises Unavailable while Postgres is away, and Busy."""
+    """On a pool, of which one tenant has a share.
+
+    Raises Unavailable while Postgres is away, and Busy.
+    """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
@@ -109,7 +116,9 @@ class Reading:
     async def context_rows(
         self, tenant_id: TenantId, keys: Sequence[str], bounds: ContextBounds
     ) -> list[ContextRow]:
-        """The rows of these keys, newest first, as far as they fit into the bounds; one always does."""
+        """The rows of these keys, newest first, as far as they fit into the bounds; one always
+        does.
+        """
         rows = await self._fetch(
             "context_rows",
             tenant_id,
@@ -156,7 +165,9 @@ class Reading:
         return rows[0]["object_key"] if rows else None
 
     async def announced_by_original(self, tenant_id: TenantId, url: str) -> str | None:
-        """The provider of a message that announced the address; None: no attachment of the tenant has it."""
+        """The provider of a message that announced the address; None: no attachment of the tenant
+        has it.
+        """
         rows = await self._fetch("announced_by_original", tenant_id, url)
         return rows[0]["provider"] if rows else None
 

@@ -1,9 +1,10 @@
-"""uvicorn's HTTP protocol within bounds that it does not have itself: of time, of header bytes, of requests
-sent ahead, of connections.
+"""uvicorn's HTTP protocol within bounds that it does not have itself: of time, of header bytes, of
+requests sent ahead, of connections.
 
-A connection is always in one of five states, and each ends by itself: a head is awaited (`head_seconds`, then 408); a request
-is being answered (the application's deadlines); nobody takes the answer (`head_seconds`); the rest of a body that was answered
-early is thrown away (`head_seconds`); it is idle (uvicorn's keep-alive).
+A connection is always in one of five states, and each ends by itself: a head is awaited
+(`head_seconds`, then 408); a request is being answered (the application's deadlines); the client
+does not take the answer (`head_seconds`); the rest of a body that was answered early is thrown away
+(`head_seconds`); it is idle (uvicorn's keep-alive).
 """
 
 import asyncio
@@ -14,22 +15,32 @@ from typing import Any, Literal
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_FIELD_BYTES = 16 * 1024
-"""Of one request: its target, header and trailer fields. The parser below has no limit and would keep what comes."""
+"""Of one request: its target, header and trailer fields.
+
+The parser below has no limit and would keep what comes.
+"""
 MAX_PIPELINED = 64
-"""Requests sent ahead of an answer on one connection: each costs some kilobytes, and a read may hold thousands."""
+"""Requests sent ahead of an answer on one connection: each costs some kilobytes, and a read may
+hold thousands.
+"""
 FRESH_SECONDS = 1.0
 """When the server ends: how long who has connected and said nothing yet may still begin."""
 
 
 class AddressLimit:
-    """How many connections one remote address may hold at a time, over all connections of a server."""
+    """How many connections one remote address may hold at a time, over all connections of a
+    server.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._held: Counter[str] = Counter()
 
     def take(self, address: str) -> bool:
-        """Counts one connection more, and says whether the address may have it. Each is given back."""
+        """Counts one connection more, and says whether the address may have it.
+
+        Each is given back.
+        """
         self._held[address] += 1
         return self._held[address] <= self._most
 
@@ -170,7 +181,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(self._too_much or 400)
 
     def shutdown(self) -> None:
-        """Idle connections end. Who has begun a request, or has only just connected, is still answered, and then ends."""
+        """Idle connections end.
+
+        Who has begun a request, or has only just connected, is still answered, and then
+        ends.
+        """
         if not self._has_spoken:
             self._disarm()
             self._deadline = self.loop.call_later(
