@@ -78,8 +78,8 @@ def _look(character: str) -> Look:
         or (category in ("So", "Sm") and 0x2300 <= ord(character) < 0x2580)
     )
     named = _letter_of_name(character)
-    if named is not None:
-        return Look(_read_as(named))
+    if named is not None:  # a letter above another can be read, and can be overlooked
+        return Look(_read_as(named), is_silent=category == "Mn")
     if category in ("Lm", "Sk") or (category[0] in "PS" and character not in _FILLERS):
         return Look(is_any=True, is_silent=True, opens=opens)
     if category[0] in "MZC" or character in _FILLERS:
