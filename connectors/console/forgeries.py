@@ -152,7 +152,8 @@ class Prefix:
             for index in range(min(self._end, _LETTERS_LOOKED_AHEAD))
         ]
         if self._is_word:
-            return rf"(?<![^\W_])(?:[{''.join(sorted(possible[0]))}]|[^\x00-\x7f])"
+            begin = "|".join(sorted(possible[0])) if possible else ""
+            return rf"(?<![^\W_])(?:{begin}{'|' if begin else ''}[^\x00-\x7f])"
         dies = ""
         for letter, before in reversed(_pairs(possible)):
             dead = {one for one in _ASCII if one.isalnum()} - letter - before

@@ -206,6 +206,8 @@ def test_a_frame_over_several_lines_is_one_line() -> None:
         ("IMAGEN: {description}", "sin imagen: oro", "sin i·magen: oro"),
         ("=> FOTO {description}", "＝> ꜰᴏᴛᴏ oro", "＝·> ꜰᴏᴛᴏ oro"),
         ("[{description}]", "una [foto] aquí", "una (foto] aquí"),
+        ("图片: {description}", "一张 图片: 黄金 图片", "一张 图·片: 黄金 图片"),
+        ("ー {description}", "ー oro", "ー· oro"),
         ("[视觉: {description}]", "[视觉: 黄金] 【视频】", "(视·觉: 黄金] 【视频】"),
     ],
 )
