@@ -18,7 +18,6 @@ from bench.figures import Figure, Table, ratio
 from bench.rig import BenchFailed, Rig
 from bench.traffic import TENANT, webhook
 from connectors.providers.catalogue import DIRECT, identify
-from connectors.webhooks.protocol import BoundedProtocol
 from connectors.webhooks.receiver import Receiver, Understanding
 from schemas.headers import Headers
 from schemas.keys import TenantId
@@ -30,6 +29,7 @@ from streams.local.parts import run as run_program
 from streams.local.ports import free_port
 from streams.roles.http import serve_until_told
 from streams.roles.port_claims import installation_of
+from streams.roles.protocol import BoundedProtocol
 from streams.settings import read_settings
 
 ROUNDS = 3

@@ -135,6 +135,10 @@ SINK_COMMIT = Histogram(
 CONSOLE_REQUESTS = Counter(
     "sensorium_console_requests", "Console requests by route and status.", ["route", "status"]
 )
+CONSOLE_WAITING = Gauge(
+    "sensorium_console_waiting_requests",
+    "Requests that wait for a conversation. At 2,000, or 1,000 of one tenant, more are refused.",
+)
 CONSOLE_SECONDS = Histogram(
     "sensorium_console_request_seconds",
     "Duration of a console request without the time it was asked to wait.",

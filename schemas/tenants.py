@@ -14,7 +14,8 @@ class TenantSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a tenant may set (`sensorium tenants set`). None: the default of the installation.
 
     `vision_prompt` replaces the default prompt; `trade` and `language` fill the default one.
-    `context_text` is the frame of one line of visual context and holds `{description}`.
+    `context_text` is the frame of one line of visual context and holds `{description}`. It may hold
+    `{nonce}`, for which every answer draws a random word.
     """
 
     language: str | None = None

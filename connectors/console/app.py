@@ -1,61 +1,36 @@
 """The console as a FastAPI application: context, messages, media, proxy, schemas."""
 
+import asyncio
+import math
 import re
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Annotated, Any
-from urllib.parse import unquote
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp
 
-from connectors.console import answers
 from connectors.console.answers import FILE, problems
-from connectors.console.around import Measured, OpenToBrowsers
-from connectors.console.caller import SHOWS_KEY, Directory, authorized, caller_of
-from connectors.console.changes import Changes
-from connectors.console.context import context, defused_attributes
+from connectors.console.around import Measured, OpenToBrowsers, WithoutBodies
+from connectors.console.bots import add_bots
+from connectors.console.caller import SHOWS_KEY, authorized, caller_of
 from connectors.console.files import answer_downloaded, answer_stored
-from connectors.console.links import Links
-from connectors.console.marker import Marker
+from connectors.console.parts import Parts
 from connectors.console.problems import Problem, answer_problems
-from connectors.console.reading import Announced, Reading
 from connectors.console.registry import registry
-from connectors.media.download import Downloaded, NotThere, Refused
+from connectors.console.turns import Turns
+from connectors.media.download import NotThere, Refused
 from connectors.media.sniff import sniff
 from schemas.keys import TENANT_PATTERN, TenantId
 from schemas.tenants import ApiKey
-from schemas.topics import Names
-from storage.objects.store import ObjectStore
 
-LONGEST_WAIT_SECONDS = 30.0
-LONGEST_WINDOW_SECONDS = 7 * 86_400
-CONTEXT_MESSAGES = 500
+FETCHES_PER_TENANT = 4
+FETCHES_IN_LINE = 32
+ALL_FETCHES = 16
+METRICS_SECONDS = 1.0
+EVERYBODY = TenantId("")
 _FILE_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z0-9]{1,8}")
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the console stands on. `fetch` gets an original file the way its provider gives it, guarded as in the pipeline."""
-
-    names: Names
-    directory: Directory
-    reading: Reading
-    changes: Changes
-    store: ObjectStore
-    links: Links
-    fetch: Callable[[TenantId, Announced, str], Awaitable[Downloaded]]
-    allowed_origins: tuple[str, ...] = ()
-
-    def marker(self, tenant_id: TenantId) -> Marker:
-        tenant = self.directory.tenant(tenant_id)
-        return Marker(tenant.settings.context_text if tenant is not None else None)
-
-    def sign(self, path: str) -> str:
-        return self.links.signed(path, time.time())
 
 
 def create_console(parts: Parts) -> ASGIApp:
@@ -69,123 +44,23 @@ def create_console(parts: Parts) -> ASGIApp:
     )
     answer_problems(app)
     app.include_router(registry(parts.names))
-    _add_context(app, parts)
-    _add_messages(app, parts)
+    add_bots(app, parts)
     _add_media(app, parts)
     _add_operations(app, parts)
-    return Measured(OpenToBrowsers(app, parts.allowed_origins))
-
-
-def _add_context(app: FastAPI, parts: Parts) -> None:
-    @app.get(
-        "/api/conversations/{conversation_id:path}/context",
-        tags=["bots"],
-        summary="What a bot needs before its turn",
-        responses={200: {"model": answers.Context}, **problems(401, 403, 503)},
-    )
-    async def conversation_context(
-        request: Request,
-        conversation_id: str,
-        key: Annotated[ApiKey, Depends(caller_of(parts.directory))],
-        within_seconds: Annotated[float, Query(gt=0, le=LONGEST_WINDOW_SECONDS)] = 300,
-        wait_seconds: Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS)] = 0,
-        wait_for: Annotated[list[str], Query(max_length=50)] = [],  # noqa: B006  FastAPI copies it
-    ) -> dict[str, Any]:
-        deadline = time.monotonic() + wait_seconds
-        tenant_id, marker = key.tenant_id, parts.marker(key.tenant_id)
-        if not conversation_id:
-            raise Problem(404, "there is no such resource")
-        if "\0" in conversation_id or any("\0" in one for one in wait_for):
-            raise Problem(422, "an id holds U+0000")
-
-        async def look() -> dict[str, Any]:
-            names = await parts.reading.conversation_ids(tenant_id, conversation_id)
-            messages = await parts.reading.context_messages(
-                tenant_id, names, within_seconds, CONTEXT_MESSAGES
-            )
-            there = await parts.reading.statuses(tenant_id, wait_for) if wait_for else {}
-            missing = [one for one in wait_for if there.get(one, "pending") == "pending"]
-            return context(conversation_id, messages, missing, marker, parts.sign)
-
-        if not wait_seconds:
-            return await look()
-        names = await parts.reading.conversation_ids(tenant_id, conversation_id)
-        began = time.monotonic()
-        with parts.changes.waiter(tenant_id, names) as waiter:
-            answer = await look()
-            while (
-                answer["pending"]
-                and not parts.changes.ended
-                and (left := deadline - time.monotonic()) > 0
-            ):
-                await waiter.wait(left)
-                answer = await look()
-        request.state.waited = time.monotonic() - began
-        return answer
-
-
-def _add_messages(app: FastAPI, parts: Parts) -> None:
-    async def message(key: ApiKey, message_key: str) -> dict[str, Any]:
-        found = (
-            await parts.reading.message(key.tenant_id, message_key)
-            if "\0" not in message_key
-            else None
-        )
-        if found is None:
-            raise Problem(404, "there is no such message")
-        marker = parts.marker(key.tenant_id)
-        content = found["content"]
-        return found | {
-            "content": marker.defused(content) if content else content,
-            "content_attributes": defused_attributes(
-                found["content_attributes"], marker, parts.sign
-            ),
-        }
-
-    async def timeline(key: ApiKey, message_key: str) -> dict[str, Any]:
-        steps = (
-            await parts.reading.steps(key.tenant_id, message_key) if "\0" not in message_key else []
-        )
-        if not steps:
-            raise Problem(404, "there is no such message")
-        return {"message_key": message_key, "steps": steps}
-
-    async def message_or_timeline(request: Request, key: ApiKey) -> dict[str, Any]:
-        """Whether "/timeline" ends the key or names the route shows only in the path as it was sent."""
-        raw = request.scope["raw_path"].decode("latin-1").removeprefix("/api/messages/")
-        if raw.endswith("/timeline"):
-            return await timeline(key, unquote(raw.removesuffix("/timeline")))
-        return await message(key, unquote(raw))
-
-    Caller = Annotated[ApiKey, Depends(caller_of(parts.directory))]
-
-    @app.get(
-        "/api/messages/{message_key:path}/timeline",
-        tags=["bots"],
-        summary="Every step a message went through",
-        responses={200: {"model": answers.Timeline}, **problems(401, 403, 404, 503)},
-    )
-    async def one_timeline(request: Request, message_key: str, key: Caller) -> dict[str, Any]:
-        return await message_or_timeline(request, key)
-
-    @app.get(
-        "/api/messages/{message_key:path}",
-        tags=["bots"],
-        summary="A message; its key is percent-encoded as one segment",
-        responses={200: {"model": answers.Message}, **problems(401, 403, 404, 503)},
-    )
-    async def one_message(request: Request, message_key: str, key: Caller) -> dict[str, Any]:
-        return await message_or_timeline(request, key)
+    return Measured(OpenToBrowsers(WithoutBodies(app), parts.allowed_origins))
 
 
 def _add_media(app: FastAPI, parts: Parts) -> None:
+    fetches = Turns(FETCHES_PER_TENANT, FETCHES_IN_LINE)
+    all_fetches = Turns(ALL_FETCHES, 16 * FETCHES_IN_LINE)
+
     @app.head("/media/{tenant}/{name}", include_in_schema=False)
     @app.get(
         "/media/{tenant}/{name}",
         tags=["media"],
         summary="A stored file, for a key or by a signed link",
         response_class=Response,
-        responses={**FILE, **problems(401, 403, 404, 416, 503)},
+        responses={**FILE, **problems(401, 403, 404, 413, 416, 503)},
         dependencies=[SHOWS_KEY],
     )
     async def media(
@@ -214,7 +89,7 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
         tags=["media"],
         summary="A file by the address its provider gave",
         response_class=Response,
-        responses={**FILE, **problems(401, 403, 404, 416, 502, 503)},
+        responses={**FILE, **problems(401, 403, 404, 413, 416, 429, 502, 503)},
     )
     async def proxy(
         request: Request, url: str, key: Annotated[ApiKey, Depends(caller_of(parts.directory))]
@@ -229,7 +104,8 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
         if announced is None:
             raise Problem(404, "no attachment has this address")
         try:
-            file = await parts.fetch(key.tenant_id, announced, url)
+            async with fetches.turn(key.tenant_id), all_fetches.turn(EVERYBODY):
+                file = await parts.fetch(key.tenant_id, announced, url)
         except NotThere:
             raise Problem(404, "the provider has no such file") from None
         except Refused as refused:
@@ -238,15 +114,34 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
 
 
 def _add_operations(app: FastAPI, parts: Parts) -> None:
+    text = _MetricsText()
+
     @app.get("/livez", include_in_schema=False)
     async def livez() -> PlainTextResponse:
         return PlainTextResponse("alive\n")
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> PlainTextResponse:
-        ready = parts.directory.loaded and not parts.changes.ended
+        changes = parts.changes
+        ready = parts.directory.healthy and changes.is_reachable and not changes.ended
         return PlainTextResponse("ready\n" if ready else "not ready\n", 200 if ready else 503)
 
     @app.get("/metrics", include_in_schema=False)
     async def measured() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(await text.latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+class _MetricsText:
+    """The metrics as text, made in a thread and at most once per second: anyone may ask."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._text = b""
+        self._made_at = -math.inf
+
+    async def latest(self) -> bytes:
+        async with self._lock:
+            if time.monotonic() - self._made_at >= METRICS_SECONDS:
+                self._text = await asyncio.to_thread(generate_latest)
+                self._made_at = time.monotonic()
+            return self._text

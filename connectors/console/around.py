@@ -1,4 +1,4 @@
-"""What stands around the application: CORS where browsers may call, and its metrics."""
+"""Middleware of the application: CORS where browsers may call, bounds on bodies, and metrics."""
 
 import re
 import time
@@ -24,7 +24,9 @@ class _Cors(CORSMiddleware):
 
 
 class OpenToBrowsers:
-    """CORS for media, proxy and context; every other route answers browsers of other origins as if there were none."""
+    """CORS for media, proxy and context; every other route answers browsers of other origins as if
+    there were none.
+    """
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
         self._app = app
@@ -39,6 +41,31 @@ class OpenToBrowsers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         browsers = scope["type"] == "http" and _FOR_BROWSERS.match(scope["path"])
         await (self._open if browsers else self._app)(scope, receive, send)
+
+
+MAX_BODY_BYTES = 64 * 1024
+"""No route reads a body.
+
+A small one is borne, because some clients send `{}` with every request.
+"""
+
+
+class WithoutBodies:
+    """Refuses what announces a large body, or one without a length."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            length = headers.get("content-length", "0")
+            if "transfer-encoding" in headers or len(length) > 9 or int(length) > MAX_BODY_BYTES:
+                refused = problem_response(
+                    413, "this server reads no body", {"connection": "close"}
+                )
+                return await refused(scope, receive, send)
+        return await self._app(scope, receive, send)
 
 
 class Measured:

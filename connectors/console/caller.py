@@ -25,12 +25,17 @@ class Directory(Protocol):
 
     loaded: bool
 
+    @property
+    def healthy(self) -> bool: ...
     def key(self, plain: str) -> ApiKey | None: ...
     def tenant(self, tenant_id: TenantId) -> Tenant | None: ...
 
 
 def authorized(directory: Directory, request: Request) -> ApiKey:
-    """The key of this request. Problem 503 while none are known, 401 for no or an unknown one, 403 for another scope."""
+    """The key of this request.
+
+    Problem 503 while none are known, 401 for no or an unknown one, 403 for another scope.
+    """
     if not directory.loaded:
         raise Problem(503, "keys are not loaded yet", {"retry-after": "1"})
     scheme, _, plain = request.headers.get("authorization", "").partition(" ")

@@ -1,36 +1,55 @@
-"""Who waits for a conversation is woken when the sink has written to it."""
+"""Requests that wait for a conversation are woken when the sink has written to it."""
 
 import asyncio
 import json
+import time
+from collections import Counter
 from collections.abc import Iterable
 
-import asyncpg
 import structlog
 
+from connectors.console.turns import Busy
+from schemas import metrics
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Postgres
 from schemas.topics import Names
-from storage.postgres.pool import connect, unavailable
+from storage.postgres.pool import connect
 
 log = structlog.get_logger()
 
 MAX_WAITERS = 2_000
-POLL_SECONDS = 1.0
+"""Of which one tenant may have half."""
+POLL_SECONDS = 5.0
 """A waiter looks again at the latest after this, should a notification have been missed."""
+UNHEARD_POLL_SECONDS = 2.0
+"""The same while there is no connection that notifications could come by."""
+STIR_SECONDS = 2.0
+"""So soon a waiter looks again after news of its tenant that do not name its conversation."""
+DEAF_SECONDS = 60.0
+"""Without a connection for so long, the console is not ready: it cannot read rows either."""
+FIRST_BACK_OFF_SECONDS = 0.5
+LONGEST_BACK_OFF_SECONDS = 10.0
 
 
 class Changes:
-    """One LISTEN for all waiters. `end` wakes them for good: a role that drains answers with what there is."""
+    """One LISTEN for all waiters.
+
+    `end` wakes them permanently: a role that drains answers at once.
+    """
 
     def __init__(self, settings: Postgres, names: Names) -> None:
         self._settings = settings
         self._names = names
-        self._waiters: dict[asyncio.Event, tuple[TenantId, frozenset[str]]] = {}
+        self._waiters: dict[Waiter, None] = {}
+        self._per_tenant: Counter[TenantId] = Counter()
         self._task: asyncio.Task[None] | None = None
+        self._heard_at = time.monotonic()
+        self.is_listening = False
         self.ended = False
 
     async def start(self) -> None:
+        self._heard_at = time.monotonic()
         self._task = asyncio.create_task(self._listen(), name="changes")
 
     async def stop(self) -> None:
@@ -43,72 +62,142 @@ class Changes:
         self.ended = True
         self._wake_all()
 
-    def waiter(self, tenant_id: TenantId, conversations: Iterable[str]) -> "Waiter":
-        """Raises Unavailable when too many wait already."""
+    @property
+    def is_reachable(self) -> bool:
+        """Whether Postgres was reached lately."""
+        return self.is_listening or time.monotonic() - self._heard_at < DEAF_SECONDS
+
+    @property
+    def poll_seconds(self) -> float:
+        return POLL_SECONDS if self.is_listening else min(POLL_SECONDS, UNHEARD_POLL_SECONDS)
+
+    def waiter(
+        self, tenant_id: TenantId, conversations: Iterable[str], *, anywhere: bool = False
+    ) -> "Waiter":
+        """`anywhere`: news of the tenant's other conversations matter too, less urgently.
+
+        Raises Unavailable when too many wait already, Busy when too many of this tenant do.
+        """
         if len(self._waiters) >= MAX_WAITERS:
             raise Unavailable("room for another waiting request")
-        return Waiter(self._waiters, tenant_id, frozenset(conversations))
+        if self._per_tenant[tenant_id] >= max(1, MAX_WAITERS // 2):
+            raise Busy
+        return Waiter(self, tenant_id, frozenset(conversations), anywhere)
 
     def told(self, payload: str) -> None:
-        """A notification of the sink: `[[tenant, conversation], …]` or `*`."""
-        if payload == "*":
+        """A notification of the sink: `[[tenant, conversation], …]` or `*`.
+
+        Anything else wakes all.
+        """
+        try:
+            touched = {(tenant, conversation) for tenant, conversation in json.loads(payload)}
+        except (ValueError, TypeError):
             return self._wake_all()
-        touched = {(tenant, conversation) for tenant, conversation in json.loads(payload)}
-        for event, (tenant_id, conversations) in self._waiters.items():
-            if any((tenant_id, conversation) in touched for conversation in conversations):
-                event.set()
+        tenants = {tenant for tenant, _ in touched}
+        for waiter in self._waiters:
+            if any((waiter.tenant_id, one) in touched for one in waiter.conversations):
+                waiter.wake()
+            elif waiter.anywhere and waiter.tenant_id in tenants:
+                waiter.stir()
         return None
 
+    def enter(self, waiter: "Waiter") -> None:
+        self._waiters[waiter] = None
+        self._per_tenant[waiter.tenant_id] += 1
+        metrics.CONSOLE_WAITING.set(len(self._waiters))
+
+    def leave(self, waiter: "Waiter") -> None:
+        if waiter in self._waiters:
+            del self._waiters[waiter]
+            self._per_tenant[waiter.tenant_id] -= 1
+            if not self._per_tenant[waiter.tenant_id]:
+                del self._per_tenant[waiter.tenant_id]
+            metrics.CONSOLE_WAITING.set(len(self._waiters))
+
     def _wake_all(self) -> None:
-        for event in self._waiters:
-            event.set()
+        for waiter in self._waiters:
+            waiter.wake()
 
     async def _listen(self) -> None:
+        """Never ends by itself: whatever goes wrong is logged, and tried again."""
+        back_off = FIRST_BACK_OFF_SECONDS
         while True:
             try:
-                connection = await connect(self._settings, self._names, "console-changes")
-                lost = asyncio.Event()
-                connection.add_termination_listener(lambda *_, lost=lost: lost.set())
-                await connection.add_listener(
-                    f"{self._names.postgres_schema}_messages",
-                    lambda *given: self.told(str(given[-1])),
+                await self._follow()
+                back_off = FIRST_BACK_OFF_SECONDS
+            except Exception as error:
+                log.warning(
+                    "changes_unreachable", what=type(error).__name__, retry_seconds=back_off
                 )
-                try:
-                    await lost.wait()
-                finally:
-                    connection.terminate()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-                if unavailable(error) is None:
-                    raise
-                log.warning("changes_unreachable", what=type(error).__name__)
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(back_off)
+            back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
+
+    async def _follow(self) -> None:
+        """Listens until the connection is lost."""
+        connection = await connect(self._settings, self._names, "console-changes")
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda *_: lost.set())
+        try:
+            await connection.add_listener(
+                f"{self._names.postgres_schema}_messages", lambda *given: self.told(str(given[-1]))
+            )
+            self.is_listening = True
+            self._wake_all()  # what was written in the meantime was not heard
+            await lost.wait()
+        finally:
+            self.is_listening = False
+            self._heard_at = time.monotonic()
+            connection.terminate()
+        log.warning("changes_connection_lost")
 
 
 class Waiter:
-    """`with changes.waiter(…) as waiter: await waiter.wait(seconds)`. What happens between two waits is not missed."""
+    """`with changes.waiter(…) as waiter: await waiter.wait(seconds)`.
+
+    What happens between two waits is not missed.
+    """
 
     def __init__(
         self,
-        all_: dict[asyncio.Event, tuple[TenantId, frozenset[str]]],
+        changes: Changes,
         tenant_id: TenantId,
         conversations: frozenset[str],
+        anywhere: bool,
     ) -> None:
-        self._all = all_
+        self.tenant_id = tenant_id
+        self.conversations = conversations
+        self.anywhere = anywhere
+        self._changes = changes
         self._event = asyncio.Event()
-        self._wanted = (tenant_id, conversations)
+        self._stirred: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> "Waiter":
-        self._all[self._event] = self._wanted
+        self._changes.enter(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._all.pop(self._event, None)
+        self._changes.leave(self)
+        self._still()
+
+    def wake(self) -> None:
+        self._event.set()
+
+    def stir(self) -> None:
+        """Wakes it in a while."""
+        if self._stirred is None:
+            self._stirred = asyncio.get_running_loop().call_later(STIR_SECONDS, self.wake)
 
     async def wait(self, seconds: float) -> None:
-        """Until something was written, or `seconds` are over, or it is time to look again anyway."""
+        """Until something was written, or `seconds` are over, or it is time to look again."""
         try:
-            async with asyncio.timeout(min(seconds, POLL_SECONDS)):
+            async with asyncio.timeout(min(seconds, self._changes.poll_seconds)):
                 await self._event.wait()
         except TimeoutError:
             pass
+        self._still()
         self._event.clear()
+
+    def _still(self) -> None:
+        if self._stirred is not None:
+            self._stirred.cancel()
+            self._stirred = None

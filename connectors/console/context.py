@@ -1,85 +1,141 @@
-"""What a bot reads before its turn. Pure over rows."""
+"""What a bot reads before its turn. Pure over rows.
 
-from collections.abc import Callable, Iterable
+A row is shown once per version (`show`). Contexts are put together from shown rows (`assemble`).
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from connectors.console.marker import Marker
-from connectors.console.reading import ContextMessage
+from connectors.console.facts import cut_mark, message_data, short_text
+from connectors.console.marker import Defused, Marker
+from connectors.console.reading import ContextKey, ContextRow
 
 Sign = Callable[[str], str]
 """A path → the path with a signature that opens it for a while."""
 
-_TOLD = ("description", "transcript")
-_TOLD_OF_A_FILE = (*_TOLD, "filename")
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A row as every context shows it, without what is signed or drawn per answer.
+
+    `descriptions` are those of its images, ready for the frame. `bytes`: its part of an answer.
+    """
+
+    stamp: tuple[int, datetime]
+    part: Defused
+    descriptions: tuple[str, ...]
+    bytes: int
 
 
-def context(
+def show(row: ContextRow, marker: Marker, language: str) -> Shown:
+    """The row with everything that came from outside defused."""
+    provider = row.attributes.get("provider")
+    data = message_data(provider if isinstance(provider, dict) else {}, row.message_key)
+    part = marker.defuse(
+        {
+            "message_key": row.message_key,
+            "role": row.role,
+            "kind": row.kind,
+            "content": _readable(row, data, language),
+            "occurred_at": row.occurred_at.isoformat(),
+            "attachments": _attachments(row.attributes),
+            **({"data": data} if data else {}),
+        }
+    )
+    descriptions = tuple(
+        marker.inside(attachment["description"])
+        for attachment in _attachments(row.attributes)
+        if attachment.get("description")
+    )
+    size = len(encoded(part.document)) + sum(len(one.encode()) for one in descriptions)
+    return Shown(row.stamp, part, descriptions, size)
+
+
+def assemble(
     conversation_id: str,
-    messages: list[ContextMessage],
-    waited_for: Iterable[str],
+    keys: Sequence[ContextKey],
+    shown: Mapping[str, Shown],
+    pending: Iterable[str],
     marker: Marker,
     sign: Sign,
+    total_bytes: int,
 ) -> dict[str, Any]:
-    """`{conversation_id, visual_context, messages, pending}`, oldest first. `waited_for`: keys asked for that are not finished rows."""
+    """`{conversation_id, visual_context, messages, pending}`, oldest first.
+
+    `keys` are newest first. Older messages are left out once `total_bytes` are full; the newest is
+    always there.
+    """
+    chosen: list[tuple[ContextKey, Shown]] = []
+    used = 0
+    for key in keys:
+        one = shown.get(key.message_key)
+        if one is None or (chosen and used + one.bytes > total_bytes):
+            break
+        used += one.bytes
+        chosen.append((key, one))
+    chosen.reverse()
+    head = marker.defuse({"conversation_id": conversation_id, "pending": list(pending)})
+    around, *documents = marker.joined(head, *(one.part for _, one in chosen))
+    nonce = marker.drawn_nonce()
     lines = [
-        marker.line(attachment["description"])
-        for message in messages
-        if message.is_recent
-        for attachment in _attachments(message.attributes)
-        if attachment.get("description")
+        marker.framed(description, nonce)
+        for key, one in chosen
+        if key.is_recent
+        for description in one.descriptions
     ]
-    pending = [message.message_key for message in messages if message.status == "pending"]
     return {
-        "conversation_id": conversation_id,
+        "conversation_id": around["conversation_id"],
         "visual_context": "\n".join(lines),
+        **({"visual_context_nonce": nonce} if nonce else {}),
         "messages": [
-            {
-                "message_key": message.message_key,
-                "role": message.role,
-                "kind": message.kind,
-                "content": readable(message, marker),
-                "occurred_at": message.occurred_at.isoformat(),
-                "attachments": attachments(message.attributes, marker, sign),
-            }
-            for message in messages
+            document | {"attachments": signed(document["attachments"], sign)}
+            for (key, _), document in zip(chosen, documents, strict=True)
+            if key.is_within
         ],
-        "pending": list(dict.fromkeys([*pending, *waited_for])),
+        "pending": around["pending"],
     }
 
 
-def readable(message: ContextMessage, marker: Marker) -> str | None:
-    """Text and transcripts, once each, the marker defused."""
-    transcript = message.attributes.get("transcript")
-    parts = [message.content] if message.content else []
-    if transcript and transcript != message.content:
-        parts.append(transcript)
-    return marker.defused("\n".join(parts)) if parts else None
+def signed(attachments: list[dict[str, Any]], sign: Sign) -> list[dict[str, Any]]:
+    """Each stored attachment with a link that opens it."""
+    return [
+        one | {"signed_url": sign(one["url"])} if one.get("url") else one for one in attachments
+    ]
 
 
-def attachments(attributes: dict[str, Any], marker: Marker, sign: Sign) -> list[dict[str, Any]]:
-    """As in the row, with a signed link, and defused: what foreign eyes and ears said, and the name a stranger gave."""
-    return [_shown(attachment, marker, sign) for attachment in _attachments(attributes)]
-
-
-def defused_attributes(attributes: dict[str, Any], marker: Marker, sign: Sign) -> dict[str, Any]:
-    """The whole content_attributes for a message answer."""
-    shown = attributes | {
-        name: marker.defused(attributes[name]) for name in _TOLD if attributes.get(name)
+def shown_message(message: dict[str, Any], marker: Marker, sign: Sign) -> dict[str, Any]:
+    """A whole row for a message answer, defused, with signed links."""
+    plain = {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in message.items()
     }
+    document: dict[str, Any] = marker.answer(plain)
+    attributes = document["content_attributes"]
     if "attachments" in attributes:
-        shown["attachments"] = attachments(attributes, marker, sign)
-    return shown
+        attributes["attachments"] = signed(_attachments(attributes), sign)
+    return document
+
+
+def encoded(document: Any) -> bytes:
+    """JSON in UTF-8."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _readable(row: ContextRow, data: dict[str, Any], language: str) -> str | None:
+    """Text and transcripts, once each; where there are none, the data in words."""
+    transcript = row.attributes.get("transcript")
+    parts = [row.content + cut_mark(language) if row.is_cut else row.content] if row.content else []
+    is_heard = transcript == row.content or (
+        row.is_cut and transcript and row.content and row.content.startswith(transcript[:1_000])
+    )
+    if transcript and not is_heard:
+        parts.append(transcript)
+    return "\n".join(parts) if parts else short_text(data, language)
 
 
 def _attachments(attributes: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = attributes.get("attachments", [])
     return found
-
-
-def _shown(attachment: dict[str, Any], marker: Marker, sign: Sign) -> dict[str, Any]:
-    shown = attachment | {
-        name: marker.defused(attachment[name]) for name in _TOLD_OF_A_FILE if attachment.get(name)
-    }
-    if attachment.get("url"):
-        shown["signed_url"] = sign(attachment["url"])
-    return shown

@@ -1,142 +1,238 @@
-"""The marker of visual context, and how nobody forges or closes it. Pure.
+"""The marker of visual context, and how no sender forges or closes it. Pure.
 
-`[CONTEXTO VISUAL: …]` is what a bot trusts. In every text that came from outside, typed, transcribed or described, what
-reads like the marker is defused: whatever case, spacing, accents, zero-width characters or look-alike letters it is
-written with.
+`[CONTEXTO VISUAL: …]` is what a bot trusts. Every string of an answer that came from outside is
+defused: where it reads like the beginning of the marker, whatever it is written with, the bracket
+becomes round and a middle dot stands inside the words. That holds for each string by itself and for
+a marker that begins in one string of the answer and continues in another.
+
+A tenant whose bot puts everything into one prompt can have a marker that cannot be guessed.
+`{nonce}` in its frame stands for a random word that every answer draws again and has in a field of
+its own.
 """
 
 import re
+import secrets
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+from connectors.console.forgeries import Prefix
+from connectors.console.looks import looks
 
 DEFAULT_TEXT = "[CONTEXTO VISUAL: {description}]"
-_OPENING = frozenset("[［〔【〖⟦❲⁅⦋⦏⁽{｛❴⟨‹«<＜(（❨❪⎡⎢⎣⟮")
-_ALIKE = {
-    "a": "аαɑ@4", "b": "вβ", "c": "сϲ", "d": "ԁ", "e": "еεє3", "g": "ɡ", "h": "һн", "i": "іιıl1|∣!", "j": "јϳ", "k": "кκ", "m": "м", "n": "пη",
-    "o": "оοσ0", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ5$", "t": "тτ", "u": "υս", "v": "νѵ", "w": "ԝω", "x": "хχ", "y": "уγ", "z": "ᴢ",
-}  # fmt: skip
-_LOOKALIKES = str.maketrans(
-    {foreign: plain for plain, alike in _ALIKE.items() for foreign in alike}
+_PLACES = re.compile(r"\{(?:description|nonce)\}")
+_TURNS = {0x202D: "\ufffd", 0x202E: "\ufffd"}
+"""Overrides of direction: with them a text reads backwards what it does not hold."""
+_QUOTED = re.compile(
+    '«(?P<a>.*?)»|“(?P<b>.*?)[”“]|„(?P<c>.*?)[“”]|"(?P<d>.*?)"|「(?P<e>.*?)」|『(?P<f>.*?)』'
+    '|＂(?P<g>.*?)＂|〝(?P<h>.*?)[〞〟]|❝(?P<i>.*?)❞|[«“„"「『＂〝❝](?P<open>.*)'
 )
-_CAPITALS = str.maketrans("ΝΗΥ", "nhy")
-"""Greek capitals that look like another letter than their small forms do."""
-_BRACKETS = dict.fromkeys("[［〔【〖⟦❲⁅⦋⦏{｛❴<＜⟨‹«", "(") | dict.fromkeys(
-    "]］〕】〗⟧❳⁆⦌⦐}｝❵>＞⟩›»", ")"
-)
+_ANY_QUOTE = re.compile('[«»“”„‟"「」『』＂〝〞〟❝❞]')
+_QUOTES = (("«", "»"), ("“", "”"), ('"', '"'))
+_MOST_PIECES = 16
+"""Over how many strings a marker may be spread and still be found."""
 
 
 @dataclass(frozen=True, slots=True)
-class Skeleton:
-    """What a text looks like, letters and opening brackets only; `at[i]` is where character i stands in the text."""
+class Defused:
+    """A part of an answer without forgeries.
 
-    text: str
-    at: list[int]
+    `open_states`: per prefix, what its strings leave open at their ends.
+    """
 
-
-def skeleton(text: str) -> Skeleton:
-    shown: list[str] = []
-    at: list[int] = []
-    for index, character in enumerate(text):
-        for plain in _shape(character):
-            shown.append(plain)
-            at.append(index)
-    return Skeleton("".join(shown), at)
-
-
-@lru_cache(4096)
-def _shape(character: str) -> str:
-    """The letters a character looks like, and a bracket for whatever looks like an opening one."""
-    looks = (
-        unicodedata.normalize("NFKD", character)
-        .translate(_CAPITALS)
-        .casefold()
-        .translate(_LOOKALIKES)
-    )
-    letters = "".join(
-        plain
-        for plain in looks
-        if plain.isalpha() and unicodedata.category(plain) not in ("Mn", "Lm")
-    )
-    return letters + ("[" if character in _OPENING else "")
-
-
-_ANY_OPENING = re.compile("[" + re.escape("".join(sorted(_OPENING))) + "]")
+    document: Any
+    open_states: tuple[int, ...]
 
 
 class Marker:
     """The frame of one line of visual context: the default, or what the tenant set."""
 
     def __init__(self, frame: str | None) -> None:
-        self._frame = " ".join((frame or DEFAULT_TEXT).split())
-        if "{description}" not in self._frame:
-            self._frame = DEFAULT_TEXT
-        prefixes = {
-            one.partition("{description}")[0].strip() for one in (self._frame, DEFAULT_TEXT)
-        } - {""}
-        bracketed = {prefix for prefix in prefixes if prefix[0] in _OPENING}
-        self._forgeries = sorted(
-            {skeleton(prefix).text.strip("[") for prefix in bracketed} - {""}, key=len, reverse=True
-        )
-        self._bare = [_bare(prefix) for prefix in prefixes - bracketed]
+        frame = " ".join((frame or DEFAULT_TEXT).split())
+        self.frame = frame if "{description}" in frame else DEFAULT_TEXT
+        self.has_nonce = "{nonce}" in self.frame
+        words = {_PLACES.split(one)[0].strip() for one in (self.frame, DEFAULT_TEXT)} - {""}
+        found = [(word, Prefix(word)) for word in sorted(words, key=len, reverse=True)]
+        self._prefixes = [prefix for _, prefix in found if not prefix.is_bare]
+        bare = [word for word, prefix in found if prefix.is_bare]
+        self._any_bracket = any(looks(word[0])[0].opens for word in bare)
+        self._signs = [_signs(word) for word in bare if not looks(word[0])[0].opens]
         self._frame_signs = {
-            c
-            for c in self._frame.replace("{description}", "")
-            if not c.isalnum() and not c.isspace() and c not in ".,"
+            one
+            for one in _PLACES.sub("", self.frame)
+            if not one.isalnum() and not one.isspace() and one not in ".,:"
         }
-
-    def line(self, description: str) -> str:
-        """One line; the description cannot end it, or begin another."""
-        flat = " ".join(self.defused(description).split())
-        inside = "".join(
-            _BRACKETS.get(
-                character,
-                " " if character in self._frame_signs and character not in ":" else character,
-            )
-            for character in flat
+        self._quotes = next(
+            (pair for pair in _QUOTES if not self._frame_signs & set(pair)), ("'", "'")
         )
-        return self._frame.replace("{description}", inside.strip())
+
+    def line(self, description: str, nonce: str = "") -> str:
+        """One line, which the description can neither end nor follow with another."""
+        return self.framed(self.inside(description), nonce)
+
+    def framed(self, inside: str, nonce: str = "") -> str:
+        """The line around what `inside` made of a description."""
+        return self.frame.replace("{nonce}", nonce).replace("{description}", inside)
+
+    def drawn_nonce(self) -> str:
+        """A word that nobody outside can know; empty where the frame has no place for it."""
+        return secrets.token_hex(8) if self.has_nonce else ""
+
+    def inside(self, description: str) -> str:
+        """The description for its line.
+
+        What it quotes stands between « and »: it was read in the picture.
+        """
+        flat = _flat(self.defused(_flat(description)))
+        opening, closing = self._quotes
+        pieces, done = [], 0
+        for match in _QUOTED.finditer(flat):
+            said = next(one for one in match.groups() if one is not None)
+            pieces += [self._plain(flat[done : match.start()]), opening]
+            pieces += [self._plain(said).strip(), closing]
+            done = match.end()
+        pieces.append(self._plain(flat[done:]))
+        return " ".join("".join(pieces).split())
 
     def defused(self, text: str) -> str:
-        """The text with whatever reads like the beginning of a marker broken up by a middle dot."""
-        for bare in self._bare:
-            text = bare.sub(r"\1·\2", text)
-        if _ANY_OPENING.search(text) is None:
-            return text
-        for forgery in self._forgeries:
-            text = _broken(text, forgery)
-        return text
+        """The text, with whatever reads like the beginning of a marker broken up."""
+        return self._defused(text, [0] * len(self._prefixes))
+
+    def defuse(self, document: Any) -> Defused:
+        """Every string of a document, keys included, each by itself."""
+        states = [0] * len(self._prefixes)
+        done = _mapped(document, lambda text: self._defused(text, states))
+        return Defused(done, tuple(states))
+
+    def joined(self, *parts: Defused) -> list[Any]:
+        """The parts as one answer: a marker that is spread over several of its strings is broken
+        up too.
+        """
+        documents = [part.document for part in parts]
+        for index, prefix in enumerate(self._prefixes):
+            state = 0
+            for part in parts:
+                state |= part.open_states[index]
+            if state:
+                state = _closure(prefix, documents, state)
+                documents = [_mapped(one, _breaker(prefix, state)) for one in documents]
+        return documents
+
+    def answer(self, document: Any) -> Any:
+        """A whole answer, defused."""
+        return self.joined(self.defuse(document))[0]
+
+    def _defused(self, text: str, states: list[int]) -> str:
+        if "\u202d" in text or "\u202e" in text:
+            text = text.translate(_TURNS)
+        for signs in self._signs:
+            text = signs.sub(r"\1·\2", text)
+        if self._any_bracket:
+            text = "".join("(" if _is_bracket(one, "Ps") else one for one in text)
+        brackets: set[int] = set()
+        dots: set[int] = set()
+        for index, prefix in enumerate(self._prefixes):
+            scan = prefix.scan(text)
+            states[index] |= scan.open_state
+            brackets |= scan.brackets
+            dots |= scan.dots
+        return _edited(text, brackets, dots) if dots else text
+
+    def _plain(self, text: str) -> str:
+        """Without brackets, signs of the frame and quotes."""
+        text = _ANY_QUOTE.sub("'", text)
+        shown = (
+            "(" if _is_bracket(one, "Ps") else ")" if _is_bracket(one, "Pe") else one
+            for one in text
+        )
+        return "".join(" " if one in self._frame_signs - set("()") else one for one in shown)
 
 
-def _bare(prefix: str) -> re.Pattern[str]:
-    """A frame without a bracket is known by its words and signs as they stand, whatever their case and spacing."""
-    words = r"\s+".join(re.escape(word) for word in prefix[1:].split(" "))
-    return re.compile(rf"(?<!\w)({re.escape(prefix[0])})({words})", re.IGNORECASE)
+def _signs(word: str) -> re.Pattern[str]:
+    """A frame that begins with signs only is known by them as they are."""
+    return re.compile(f"({re.escape(word[0])})({re.escape(word[1:])})")
 
 
-def _broken(text: str, forgery: str) -> str:
-    """The bracket becomes round and a dot stands inside the words: no reader takes it for the marker."""
+@lru_cache(4096)
+def _is_bracket(character: str, category: str) -> bool:
+    """Whether it is an opening (Ps) or closing (Pe) bracket in some form.
+
+    Quotation marks are none.
+    """
+    plain = unicodedata.normalize("NFKD", character)
+    sign = "<" if category == "Ps" else ">"
+    return len(plain) == 1 and (unicodedata.category(plain) == category or plain == sign)
+
+
+def _flat(text: str) -> str:
+    """On one line, without characters that end it, hide in it or turn it around."""
+    return " ".join(
+        "".join(
+            " " if unicodedata.category(one) in ("Cc", "Zl", "Zp") else one
+            for one in text
+            if unicodedata.bidirectional(one)
+            not in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+        ).split()
+    )
+
+
+def _edited(text: str, brackets: set[int], dots: set[int]) -> str:
     pieces, done = [], 0
-    for bracket, inside in _found(skeleton(text), forgery):
-        pieces += [text[done:bracket], "(", text[bracket + 1 : inside], "·"]
-        done = inside
+    for place in sorted(brackets | dots):
+        pieces.append(text[done:place])
+        done = place
+        if place in dots:
+            pieces.append("·")
+        if place in brackets and _can_be_round(text[place]):
+            pieces.append("(")
+            done = place + 1
     return "".join([*pieces, text[done:]])
 
 
-def _found(seen: Skeleton, forgery: str) -> list[tuple[int, int]]:
-    """(bracket, second letter) of each `[…forgery`, as positions in the text; brackets inside the words do not hide them."""
-    letters = [index for index, character in enumerate(seen.text) if character != "["]
-    words = "".join(seen.text[index] for index in letters)
-    places: list[tuple[int, int]] = []
-    begin = words.find(forgery)
-    while begin >= 0:
-        first = letters[begin]
-        if first > 0 and seen.text[first - 1] == "[":
-            places.append(
-                (
-                    seen.at[first - 1],
-                    seen.at[letters[begin + 1]] if len(forgery) > 1 else seen.at[first],
-                )
-            )
-        begin = words.find(forgery, begin + len(forgery))
-    return places
+def _can_be_round(opening: str) -> bool:
+    """Whether a round bracket says the same: not for quotation marks, nor where it takes a letter."""
+    is_one = len(unicodedata.normalize("NFKD", opening)) == 1
+    return is_one and unicodedata.category(opening) != "Pi"
+
+
+def _strings(document: Any) -> Iterator[str]:
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, dict):
+        for name, value in document.items():
+            yield name
+            yield from _strings(value)
+    elif isinstance(document, list):
+        for one in document:
+            yield from _strings(one)
+
+
+def _mapped(document: Any, change: Any) -> Any:
+    if isinstance(document, str):
+        return change(document)
+    if isinstance(document, dict):
+        return {change(name): _mapped(value, change) for name, value in document.items()}
+    if isinstance(document, list):
+        return [_mapped(one, change) for one in document]
+    return document
+
+
+def _closure(prefix: Prefix, documents: list[Any], state: int) -> int:
+    """What can be open at the beginning of a string after whole strings are passed too."""
+    for _ in range(_MOST_PIECES):
+        before = state
+        for text in _strings(documents):
+            state |= prefix.resume(text, before)[1]
+        if state == before:
+            break
+    return state
+
+
+def _breaker(prefix: Prefix, state: int) -> Any:
+    def broken(text: str) -> str:
+        place, _ = prefix.resume(text, state)
+        return text if place is None else f"{text[:place]}·{text[place:]}"
+
+    return broken

@@ -8,23 +8,30 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from connectors.console.turns import Busy, Turns
 from schemas.keys import TenantId, direct_conversation_id, is_conversation_id
 from schemas.origins import origin_of
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 
+POOL_SHARE = 3
+"""Statements of one tenant that run at once, of the eight connections of the console's pool."""
+MOST_IN_LINE = 2_000
+
 
 @dataclass(frozen=True, slots=True)
-class ContextMessage:
-    """A row of a conversation; `attributes` is its content_attributes. `is_recent`: its images belong into the visual context."""
+class ContextKey:
+    """A message of a conversation, without its text. `stamp` changes whenever the row does.
+
+    `fits`: it is within the bytes of a context, counted from the newest on. `is_within`: it arrived
+    in the time that was asked for. `is_recent`: its images belong into the visual context.
+    """
 
     message_key: str
-    role: str
-    kind: str
-    content: str | None
-    attributes: dict[str, Any]
-    status: str
-    occurred_at: datetime
+    stamp: tuple[int, datetime]
+    is_pending: bool
+    fits: bool
+    is_within: bool
     is_recent: bool
 
 
@@ -36,11 +43,47 @@ class Announced:
     origin: str
 
 
+@dataclass(frozen=True, slots=True)
+class ContextRow:
+    """A row of a conversation; `attributes` is its content_attributes.
+
+    `is_cut`: the content is longer.
+
+    `bytes`: about how large it is.
+    """
+
+    message_key: str
+    stamp: tuple[int, datetime]
+    role: str
+    kind: str
+    content: str | None
+    is_cut: bool
+    attributes: dict[str, Any]
+    occurred_at: datetime
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextBounds:
+    """How much of a conversation is read: messages, bytes of all, and of one content and
+    attributes.
+    """
+
+    messages: int = 500
+    total_bytes: int = 262_144
+    content_characters: int = 32_768
+    attribute_bytes: int = 65_536
+
+
 class Reading:
-    """On a pool. Raises Unavailable while Postgres is away."""
+    """On a pool, of which one tenant has a share.
+
+    Raises Unavailable while Postgres is away, and Busy.
+    """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
+        self._turns = Turns(POOL_SHARE, MOST_IN_LINE)
         self._sql = queries("console")
 
     async def conversation_ids(self, tenant_id: TenantId, conversation_id: str) -> list[str]:
@@ -54,25 +97,63 @@ class Reading:
             asked.append(direct_conversation_id(conversation_id))
         return [row["id"] for row in await self._fetch("conversation_ids", tenant_id, asked)]
 
-    async def context_messages(
-        self, tenant_id: TenantId, conversations: Sequence[str], within_seconds: float, limit: int
-    ) -> list[ContextMessage]:
-        """Oldest first by arrival; the latest `limit` of them."""
+    async def context_keys(
+        self,
+        tenant_id: TenantId,
+        conversations: Sequence[str],
+        within_seconds: float,
+        bounds: ContextBounds,
+    ) -> list[ContextKey]:
+        """Newest first by arrival."""
         rows = await self._fetch(
-            "context_messages", tenant_id, list(conversations), float(within_seconds), limit
+            "context_keys",
+            tenant_id,
+            list(conversations),
+            float(within_seconds),
+            bounds.messages,
+            bounds.total_bytes,
+            bounds.content_characters,
+            bounds.attribute_bytes,
         )
         return [
-            ContextMessage(
+            ContextKey(
                 row["message_key"],
+                (row["version"], row["enriched_at"]),
+                row["status"] == "pending",
+                row["fits"],
+                row["is_within"],
+                row["is_recent"],
+            )
+            for row in rows
+        ]
+
+    async def context_rows(
+        self, tenant_id: TenantId, keys: Sequence[str], bounds: ContextBounds
+    ) -> list[ContextRow]:
+        """The rows of these keys, newest first, as far as they fit into the bounds; one always
+        does.
+        """
+        rows = await self._fetch(
+            "context_rows",
+            tenant_id,
+            list(keys),
+            bounds.content_characters,
+            bounds.attribute_bytes,
+            bounds.total_bytes,
+        )
+        return [
+            ContextRow(
+                row["message_key"],
+                (row["version"], row["enriched_at"]),
                 row["role"],
                 row["kind"],
                 row["content"],
-                msgspec.json.decode(row["content_attributes"]),
-                row["status"],
+                row["is_cut"],
+                msgspec.json.decode(row["attributes"]),
                 row["occurred_at"],
-                row["is_recent"],
+                len(row["content"] or "") + len(row["attributes"]),
             )
-            for row in reversed(rows)
+            for row in rows
         ]
 
     async def statuses(self, tenant_id: TenantId, keys: Sequence[str]) -> dict[str, str]:
@@ -106,8 +187,11 @@ class Reading:
         origin = origin_of(endpoint_id, provider, msgspec.json.decode(attributes or "{}"))
         return Announced(provider, origin)
 
-    async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
+    async def _fetch(self, name: str, tenant_id: TenantId, *arguments: Any) -> list[Any]:
         try:
-            return list(await self._pool.fetch(self._sql[name], *arguments))
+            async with self._turns.turn(tenant_id):
+                return list(await self._pool.fetch(self._sql[name], tenant_id, *arguments))
+        except Busy:
+            raise
         except Exception as error:
             raise unavailable(error) or error from error

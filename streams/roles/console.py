@@ -1,9 +1,12 @@
 """The role `console`."""
 
-from connectors.console.app import Parts, create_console
+from functools import partial
+
+from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
-from connectors.console.reading import Announced, Reading
+from connectors.console.parts import Parts
+from connectors.console.reading import Announced, ContextBounds, Reading
 from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotThere, Refused
 from connectors.providers.downloads import Endpoints, ForeignHost, Way, authority, ways_to
@@ -14,15 +17,16 @@ from storage.objects.store import ObjectStore
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
-from streams.roles.http import serve_until_told
+from streams.roles.http import connections_allowed, serve_until_told
 from streams.roles.port_claims import installation_of
+from streams.roles.protocol import AddressLimit, BoundedProtocol
 
 DRAIN_SECONDS = 10.0
 FETCHES_PER_TENANT = 8
 
 
 async def run(settings: Settings) -> None:
-    """Until SIGTERM; who waits is answered with what there is."""
+    """Runs until SIGTERM; waiting requests are then answered with what there is."""
     names, vault, wanted = Names(settings.namespace), Vault(settings.secrets.key), settings.console
     directory = Directory(settings.postgres, names, vault)
     changes = Changes(settings.postgres, names)
@@ -49,6 +53,7 @@ async def run(settings: Settings) -> None:
                 allowed_origins=tuple(
                     origin.strip() for origin in wanted.allowed_origins.split(",") if origin.strip()
                 ),
+                bounds=ContextBounds(total_bytes=wanted.context_bytes),
             )
         )
         await directory.start()
@@ -61,12 +66,24 @@ async def run(settings: Settings) -> None:
                 installation=installation_of(settings.namespace, settings.secrets.key),
                 draining=changes.end,
                 drain_seconds=DRAIN_SECONDS,
+                http=bounded(wanted.header_seconds),
             )
         finally:
             await changes.stop()
             await directory.stop()
             await store.close()
             pool.terminate()
+
+
+def bounded(header_seconds: float) -> "partial[BoundedProtocol]":
+    """The console's protocol. One address may have half of the connections: it may be a proxy's."""
+    most = connections_allowed()
+    return partial(
+        BoundedProtocol,
+        head_seconds=header_seconds,
+        max_connections=most,
+        addresses=AddressLimit(max(1, most // 2)),
+    )
 
 
 def original_ways(

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import math
+import resource
 import signal
 import socket
 import struct
@@ -23,6 +24,9 @@ DRAIN_NOTICE_SECONDS = 0.5
 """Between "not ready" and turning new connections away: a load balancer takes notice."""
 SETTLE_SECONDS = 0.5
 """Between turning new connections away and closing the door: those whose handshake is under way get in."""
+MAX_OPEN_FILES = 16_384
+RESERVED_FILES = 128
+"""For Kafka, Postgres, and connections that are refused with 503."""
 
 _SO_ATTACH_FILTER = 26
 _FLAGS_OFFSET, _SYN_AND_ACK, _SYN = 13, 0x12, 0x02
@@ -50,6 +54,17 @@ class RoleServer(uvicorn.Server):
         for connection in self.server_state.connections:
             if isinstance(connection, HttpToolsProtocol) and connection.cycle is not None:
                 connection.cycle.keep_alive = False
+
+
+def connections_allowed() -> int:
+    """What the process's limit of open files leaves, after it was raised as far as it may be.
+
+    At that limit itself no connection could be answered, and neither Kafka nor Postgres be reached.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(1, most - RESERVED_FILES)
 
 
 def listening_socket(host: str, port: int, installation: Installation) -> socket.socket:

@@ -1,12 +1,10 @@
 """The role `receive`."""
 
 import asyncio
-import resource
 from contextlib import suppress
 from functools import partial
 
 from connectors.providers.catalogue import DIRECT, identify
-from connectors.webhooks.protocol import BoundedProtocol
 from connectors.webhooks.receiver import Receiver, Understanding
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -14,12 +12,10 @@ from storage.background import alongside
 from storage.kafka.delivery import AcknowledgedProducer
 from storage.postgres.directory import Directory
 from storage.postgres.vault import Vault
-from streams.roles.http import serve_until_told
+from streams.roles.http import connections_allowed, serve_until_told
 from streams.roles.port_claims import installation_of
+from streams.roles.protocol import BoundedProtocol
 
-MAX_OPEN_FILES = 16_384
-RESERVED_FILES = 128
-"""For Kafka, Postgres, and connections that are told to come again."""
 START_SECONDS = 3.0
 """How long the door stays shut until tenants and Kafka are known. Another receiver may stand at the same port: who opens before that
 takes requests from it only to answer 503. Longer is no use: then 503 is the answer."""
@@ -43,7 +39,7 @@ async def run(settings: Settings) -> None:
             protocol = partial(
                 BoundedProtocol,
                 head_seconds=wanted.header_seconds,
-                max_connections=_connections_allowed(),
+                max_connections=connections_allowed(),
             )
             await serve_until_told(
                 app,
@@ -57,15 +53,6 @@ async def run(settings: Settings) -> None:
     finally:
         await producer.drain(wanted.ack_seconds)
         await directory.stop()
-
-
-def _connections_allowed() -> int:
-    """What the process's limit of open files leaves, after it was raised as far as it may be. At that limit itself nobody could be answered,
-    and neither Kafka nor Postgres be reached again."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return max(1, most - RESERVED_FILES)
 
 
 async def _until_ready(app: Receiver) -> None:

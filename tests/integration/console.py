@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 
-from connectors.console.app import Parts, create_console
+from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
+from connectors.console.parts import Parts
 from connectors.console.reading import Announced, Reading
 from connectors.media.download import Downloaded
 from connectors.postgres.rows import message_columns, notification

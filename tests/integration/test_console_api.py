@@ -361,6 +361,7 @@ async def test_openapi_describes_every_route_with_its_answers_errors_and_key(
     assert set(document["components"]["schemas"]["Context"]["properties"]) == {
         "conversation_id",
         "visual_context",
+        "visual_context_nonce",
         "messages",
         "pending",
     }

@@ -1,10 +1,12 @@
 import asyncio
 import json
 
+import asyncpg
 import pytest
 
 from connectors.console import changes as module
 from connectors.console.changes import Changes
+from connectors.console.turns import Busy
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Postgres
@@ -80,3 +82,66 @@ async def test_there_is_an_end_to_how_many_may_wait(
         changes.waiter(ACME, ["one"])
     with changes.waiter(ACME, ["one"]):
         pass
+
+
+async def test_one_tenant_may_have_half_of_those_who_wait(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITERS", 4)
+    with changes.waiter(ACME, ["one"]), changes.waiter(ACME, ["two"]):
+        with pytest.raises(Busy):
+            changes.waiter(ACME, ["three"])
+        with changes.waiter(TenantId("other"), ["one"]):
+            pass
+    with changes.waiter(ACME, ["three"]):
+        pass
+
+
+async def test_news_of_another_conversation_wake_in_a_while_who_waits_for_any(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STIR_SECONDS", 0.01)
+    with changes.waiter(ACME, ["one"], anywhere=True) as waiter:
+        changes.told('[["acme","two"],["acme","three"]]')
+        async with asyncio.timeout(5):
+            await waiter.wait(60.0)
+
+
+@pytest.mark.parametrize("payload", ["", "{", "3", "[3]", '[["acme"]]', '[[["x"],"y"]]', "null"])
+async def test_a_notification_that_cannot_be_read_wakes_all(changes: Changes, payload: str) -> None:
+    assert await woken(changes, payload)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("a bug"), KeyError("x"), asyncpg.InvalidPasswordError("no"), OSError("away")],
+    ids=lambda error: type(error).__name__,
+)
+async def test_listening_goes_on_whatever_goes_wrong(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    tried = asyncio.Event()
+    failures = [error, error]
+
+    async def connecting(*_: object) -> None:
+        if failures:
+            raise failures.pop()
+        tried.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(module, "connect", connecting)
+    monkeypatch.setattr(module, "FIRST_BACK_OFF_SECONDS", 0.01)
+    await changes.start()
+    async with asyncio.timeout(5):
+        await tried.wait()
+    await changes.stop()
+
+
+async def test_a_console_that_could_not_listen_for_long_is_not_reachable(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert changes.is_reachable
+    monkeypatch.setattr(module, "DEAF_SECONDS", -1.0)
+    assert not changes.is_reachable
+    changes.is_listening = True
+    assert changes.is_reachable

@@ -10,7 +10,12 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from connectors.webhooks.answers import answer_text
-from connectors.webhooks.protocol import MAX_FIELD_BYTES, MAX_PIPELINED, BoundedProtocol
+from streams.roles.protocol import (
+    MAX_FIELD_BYTES,
+    MAX_PIPELINED,
+    AddressLimit,
+    BoundedProtocol,
+)
 from tests.unit.speaking import DEADLINE, connected
 
 SOON = 0.2
@@ -50,7 +55,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(head_seconds: float = LATE, max_connections: int = 100) -> AsyncIterator[Served]:
+async def serving(
+    head_seconds: float = LATE, max_connections: int = 100, addresses: AddressLimit | None = None
+) -> AsyncIterator[Served]:
     served = Served()
     loop = asyncio.get_running_loop()
     config = Config(served, ws="none", lifespan="off", access_log=False, log_config=None)
@@ -63,6 +70,7 @@ async def serving(head_seconds: float = LATE, max_connections: int = 100) -> Asy
             _loop=loop,
             head_seconds=head_seconds,
             max_connections=max_connections,
+            addresses=addresses,
         ),
         "127.0.0.1",
         0,
@@ -258,6 +266,19 @@ async def test_too_many_pipelined_requests_end_the_connection_after_those_that_w
         served.gate.set()
         answered = (await client.hear_the_end()).count(b"HTTP/1.1 200 OK")
         assert answered == MAX_PIPELINED + 1 == served.running
+
+
+async def test_an_address_with_too_many_connections_is_refused_until_one_of_its_own_ends() -> None:
+    async with serving(addresses=AddressLimit(2)) as served, connected(served.port) as first:
+        async with connected(served.port), connected(served.port) as third:
+            status, headers, _ = await third.hear()
+            assert (status, headers["retry-after"], headers["connection"]) == (429, "1", "close")
+            await first.say(post("/1"))
+            assert (await first.hear())[0] == 200
+        await until(lambda: len(served.state.connections) == 1)
+        async with connected(served.port) as fourth:
+            await fourth.say(post("/4"))
+            assert (await fourth.hear())[0] == 200
 
 
 async def test_beyond_the_most_connections_it_is_503_until_one_ends() -> None:

@@ -1,23 +1,53 @@
-"""uvicorn's HTTP protocol within bounds that it does not have itself: of time, of header bytes, of requests
-sent ahead, of connections.
+"""uvicorn's HTTP protocol within bounds that it does not have itself: of time, of header bytes, of
+requests sent ahead, of connections.
 
-A connection is always in one of five states, and each ends by itself: a head is awaited (`head_seconds`, then 408); a request
-is being answered (the application's deadlines); nobody takes the answer (`head_seconds`); the rest of a body that was answered
-early is thrown away (`head_seconds`); it is idle (uvicorn's keep-alive).
+A connection is always in one of five states, and each ends by itself: a head is awaited
+(`head_seconds`, then 408); a request is being answered (the application's deadlines); the client
+does not take the answer (`head_seconds`); the rest of a body that was answered early is thrown away
+(`head_seconds`); it is idle (uvicorn's keep-alive).
 """
 
 import asyncio
 import json
+from collections import Counter
 from typing import Any, Literal
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_FIELD_BYTES = 16 * 1024
-"""Of one request: its target, header and trailer fields. The parser below has no limit and would keep what comes."""
+"""Of one request: its target, header and trailer fields.
+
+The parser below has no limit and would keep what comes.
+"""
 MAX_PIPELINED = 64
-"""Requests sent ahead of an answer on one connection: each costs some kilobytes, and a read may hold thousands."""
+"""Requests sent ahead of an answer on one connection: each costs some kilobytes, and a read may
+hold thousands.
+"""
 FRESH_SECONDS = 1.0
 """When the server ends: how long who has connected and said nothing yet may still begin."""
+
+
+class AddressLimit:
+    """How many connections one remote address may hold at a time, over all connections of a
+    server.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: Counter[str] = Counter()
+
+    def take(self, address: str) -> bool:
+        """Counts one connection more, and says whether the address may have it.
+
+        Each is given back.
+        """
+        self._held[address] += 1
+        return self._held[address] <= self._most
+
+    def give_back(self, address: str) -> None:
+        self._held[address] -= 1
+        if self._held[address] <= 0:
+            del self._held[address]
 
 
 class _TooMuch(Exception):
@@ -29,8 +59,17 @@ class _TooMuch(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    def __init__(self, *args: Any, head_seconds: float, max_connections: int, **named: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        head_seconds: float,
+        max_connections: int,
+        addresses: AddressLimit | None = None,
+        **named: Any,
+    ) -> None:
         super().__init__(*args, **named)
+        self._addresses = addresses
+        self._address = ""
         self._head_seconds = head_seconds
         self._max_connections = max_connections
         self._untaken: asyncio.TimerHandle | None = None
@@ -46,13 +85,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        has_room = self._addresses is None or self._addresses.take(self._address)
         if len(self.connections) > self._max_connections:
             self._refuse(503)
+        elif not has_room:
+            self._refuse(429)
         else:
             self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        if self._addresses is not None:
+            self._addresses.give_back(self._address)
         self.resume_writing()
         self.pipeline.clear()
         super().connection_lost(exc)
@@ -136,7 +181,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(self._too_much or 400)
 
     def shutdown(self) -> None:
-        """Idle connections end. Who has begun a request, or has only just connected, is still answered, and then ends."""
+        """Idle connections end.
+
+        Who has begun a request, or has only just connected, is still answered, and then
+        ends.
+        """
         if not self._has_spoken:
             self._disarm()
             self._deadline = self.loop.call_later(
@@ -201,6 +250,7 @@ class BoundedProtocol(HttpToolsProtocol):
 _TITLES = {
     400: "Bad Request",
     408: "Request Timeout",
+    429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     503: "Service Unavailable",
 }
@@ -215,5 +265,5 @@ def _answer(status: int) -> bytes:
         f"content-length: {len(body)}",
         "connection: close",
     ]
-    lines += ["retry-after: 1"] if status == 503 else []
+    lines += ["retry-after: 1"] if status in (429, 503) else []
     return "\r\n".join([*lines, "", ""]).encode() + body

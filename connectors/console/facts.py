@@ -1,0 +1,302 @@
+"""What a message says without words: places, contact cards, orders, choices, quoted messages. Pure.
+
+The adapters keep it in `content_attributes.provider`, in a form per provider. A context shows it in
+one form for all of them (`answers.MessageData`), and as a short text where a message has no text.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from schemas.text import storable, storable_deep
+
+MOST_SHOWN = 20
+LONGEST_TEXT = 2_000
+DEEPEST_FORM = 8
+_SURVEY = ("email", "rating", "feedback")
+_WORDS = {
+    "es": {
+        "place": "Ubicación",
+        "card": "Contacto",
+        "order": "Pedido",
+        "choice": "Respuesta",
+        "form": "Formulario",
+        "more": "y {} más",
+    },
+    "en": {
+        "place": "Location",
+        "card": "Contact",
+        "order": "Order",
+        "choice": "Answer",
+        "form": "Form",
+        "more": "and {} more",
+    },
+}
+_CUT = {"es": "… (mensaje recortado)", "en": "… (message cut)"}
+
+
+def cut_mark(language: str) -> str:
+    """What ends a content of which only the beginning is shown."""
+    return _CUT[_spoken(language)]
+
+
+def message_data(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
+    """The data of a message; empty where there is none. Values of unexpected types are left out."""
+    return _present(
+        locations=[one for found in _places(provider) if (one := _location(found))],
+        contacts=[one for found in _list(provider.get("contacts")) if (one := _contact(found))],
+        order=_order(_dict(provider.get("order"))),
+        choice=_choice(provider),
+        quoted=_quoted(provider, message_key),
+        reaction=_reaction(_dict(provider.get("reaction")), message_key),
+        product=_texts(_dict(provider.get("product"))),
+        referral=_texts(_dict(provider.get("referral"))),
+    )
+
+
+def short_text(data: dict[str, Any], language: str) -> str | None:
+    """The data in a line per thing, without brackets in front; None where a bot has nothing to
+    read.
+    """
+    words = _WORDS[_spoken(language)]
+    lines = [
+        *(_line(words["place"], _place_text(one)) for one in data.get("locations", [])),
+        *(_line(words["card"], _card_text(one)) for one in data.get("contacts", [])),
+    ]
+    if "order" in data:
+        items = [_item_text(item) for item in data["order"].get("items", [])]
+        lines.append(_line(words["order"], _listed(items, words["more"])))
+    choice = data.get("choice", {})
+    if "form" in choice:
+        lines.append(_line(words["form"], _form_text(choice["form"], words["more"])))
+    elif named := choice.get("title") or choice.get("payload") or choice.get("id"):
+        lines.append(_line(words["choice"], named))
+    text = "\n".join(lines[:MOST_SHOWN])
+    return text[:LONGEST_TEXT] or None
+
+
+def _spoken(language: str) -> str:
+    return "en" if language.lower().startswith("en") else "es"
+
+
+def _places(provider: dict[str, Any]) -> list[Any]:
+    """`location` is the one entry of `locations`; messages of earlier releases have it alone."""
+    return _list(provider.get("locations")) or [provider.get("location")]
+
+
+def _location(found: Any) -> dict[str, Any]:
+    place = _dict(found)
+    return _present(
+        latitude=_number(place.get("latitude")),
+        longitude=_number(place.get("longitude")),
+        name=_text(place.get("name")),
+        address=_text(place.get("address")),
+        url=_text(place.get("url")),
+    )
+
+
+def _contact(found: Any) -> dict[str, Any]:
+    card = _dict(found)
+    first = _text(card.get("firstName")) or _text(card.get("first_name"))
+    last = _text(card.get("lastName")) or _text(card.get("last_name"))
+    phones = [_text(_dict(one).get("phone")) or _text(one) for one in _list(card.get("phones"))]
+    emails = [_text(_dict(one).get("email")) or _text(one) for one in _list(card.get("emails"))]
+    return _present(
+        name=_text(card.get("name")) or " ".join(filter(None, (first, last))),
+        phones=[one for one in dict.fromkeys([_text(card.get("phone")), *phones]) if one],
+        emails=[one for one in dict.fromkeys(emails) if one],
+        organization=_text(card.get("organization"))
+        or _text(_dict(card.get("organization")).get("company")),
+    )
+
+
+def _order(order: dict[str, Any]) -> dict[str, Any]:
+    items = [
+        _present(
+            product_id=_text(item.get("product_retailer_id")) or _text(item.get("product_id")),
+            name=_text(item.get("name")),
+            quantity=_number(item.get("quantity")),
+            price=_number(item.get("item_price")),
+            currency=_text(item.get("currency")),
+        )
+        for item in map(_dict, _list(order.get("items")))
+    ]
+    return _present(
+        catalog_id=_text(order.get("catalog_id")),
+        text=_text(order.get("text")),
+        items=[item for item in items if item],
+    )
+
+
+def _choice(provider: dict[str, Any]) -> dict[str, Any]:
+    reply = _dict(provider.get("interactive"))
+    button = _dict(provider.get("button"))
+    flow, submitted = _dict(provider.get("flow")), _dict(provider.get("submitted"))
+    survey = _present(**{name: _text(submitted.get(name)) for name in _SURVEY})
+    form = (
+        _form(flow.get("answers"))
+        or _form(reply.get("response_json"))
+        or (_form(submitted.get("values")) or {}) | survey
+    )
+    if isinstance(form, dict):
+        form = {storable(str(name)): storable_deep(value) for name, value in form.items()}
+    return _present(
+        id=_text(reply.get("id")) or _text(button.get("id")),
+        payload=_text(button.get("payload")) or _text(reply.get("payload")),
+        title=_text(reply.get("title")) or _text(button.get("text")),
+        description=_text(reply.get("description")),
+        name=_text(flow.get("name")) or _text(reply.get("name")),
+        form=form,
+    )
+
+
+def _form(found: Any) -> dict[str, Any] | str | None:
+    """The answers of a form by the name of their field; as text where they cannot be read."""
+    if isinstance(found, str):
+        try:
+            read = json.loads(found)
+        except (ValueError, RecursionError):
+            return found or None
+        return _form(read) or found if isinstance(read, dict | list) else found or None
+    if _depth(found) > DEEPEST_FORM:
+        return None
+    if isinstance(found, list):
+        named = {
+            str(one.get("name") or one.get("title")): one.get("value") or one.get("title")
+            for one in map(_dict, found)
+            if one.get("name") or one.get("title")
+        }
+        return named or None
+    return found if isinstance(found, dict) and found else None
+
+
+def _quoted(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
+    """The message that is answered, by the id its provider gave it and, where that is known, by
+    its key.
+    """
+    text = _text(_dict(provider.get("quoted")).get("text"))
+    inner = _text(provider.get("in_reply_to"))
+    if inner is not None:
+        return _present(id=inner, message_key=_sibling(message_key, inner), text=text)
+    direct = _text(provider.get("reply_to"))
+    if direct is not None:
+        return _present(id=direct, message_key=_of_provider(message_key, direct), text=text)
+    return _present(id=_text(provider.get("in_reply_to_external_id")), text=text)
+
+
+def _reaction(reaction: dict[str, Any], message_key: str) -> dict[str, Any]:
+    target = _text(reaction.get("message_id"))
+    return _present(
+        id=target,
+        emoji=_text(reaction.get("emoji")),
+        message_key=_of_provider(message_key, target) if target else None,
+        removed=reaction.get("removed") is True or None,
+    )
+
+
+def _of_provider(message_key: str, identifier: str) -> str:
+    """The key of another message of the same tenant and provider."""
+    tenant, provider, _ = message_key.split(":", 2)
+    return f"{tenant}:{provider}:{identifier}"
+
+
+def _sibling(message_key: str, identifier: str) -> str:
+    """The key of another message of the same account: only what follows the last `/` differs.
+
+    An answer to a form has the key of its question, and more after it.
+    """
+    own = message_key.partition("/submitted-")[0]
+    return f"{own.rpartition('/')[0]}/{identifier}"
+
+
+def _depth(found: Any) -> int:
+    """How deep it is nested, counted to one more than is accepted."""
+    depth, level = 0, [found]
+    while level and depth <= DEEPEST_FORM:
+        depth += 1
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return depth
+
+
+def _line(word: str, said: str) -> str:
+    return f"{word}: {said}" if said else word
+
+
+def _place_text(place: dict[str, Any]) -> str:
+    named = ", ".join(place[name] for name in ("name", "address") if name in place)
+    if "latitude" in place and "longitude" in place:
+        return f"{named} ({place['latitude']}, {place['longitude']})".strip()
+    return named or place.get("url", "")
+
+
+def _card_text(card: dict[str, Any]) -> str:
+    said = [card.get("name"), *card.get("phones", []), *card.get("emails", [])]
+    return ", ".join(one for one in said if one)
+
+
+def _item_text(item: dict[str, Any]) -> str:
+    quantity = f"{item['quantity']} × " if "quantity" in item else ""
+    price = " ".join(str(item[name]) for name in ("price", "currency") if name in item)
+    named = item.get("name") or item.get("product_id", "?")
+    return f"{quantity}{named}{f' ({price})' if price else ''}"
+
+
+def _form_text(form: dict[str, Any] | str, more: str) -> str:
+    if isinstance(form, str):
+        return form
+    return _listed([f"{name}: {_plain(value)}" for name, value in form.items()], more)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _listed(said: list[str], more: str) -> str:
+    shown = "; ".join(said[:MOST_SHOWN])
+    return shown if len(said) <= MOST_SHOWN else f"{shown}; {more.format(len(said) - MOST_SHOWN)}"
+
+
+def _present(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {})}
+
+
+def _texts(found: dict[str, Any]) -> dict[str, str]:
+    return {name: text for name, value in found.items() if (text := _text(value)) is not None}
+
+
+def _dict(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
+
+
+def _text(found: Any) -> str | None:
+    if isinstance(found, bool) or not isinstance(found, str | int | float):
+        return None
+    return str(found).strip() or None
+
+
+_READERS: tuple[Callable[[str], float], ...] = (int, float)
+
+
+def _number(found: Any) -> float | str | None:
+    """A number as a number; another text as it is."""
+    text = _text(found)
+    if text is None or len(text) > 40:
+        return None
+    for reader in _READERS:
+        try:
+            number = reader(text)
+        except ValueError:
+            continue
+        if math.isfinite(number):
+            return number
+    return text

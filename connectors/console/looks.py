@@ -1,0 +1,103 @@
+"""What a character can be read as. Pure.
+
+The letters are derived from the Unicode database: a compatibility decomposition, or a name such as
+`LATIN LETTER SMALL CAPITAL C`. A letter that says nothing of itself may be read as any letter, so
+no list of look-alikes has to be complete. The table below only makes the guess narrower for scripts
+in which people write whole sentences.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+_LETTER_NAME = re.compile(
+    r"(?:.* )?"
+    r"(?:LATIN (?:CAPITAL |SMALL )?LETTER (?:SMALL )?(?:CAPITAL )?|INDICATOR SYMBOL LETTER )"
+    r"([A-Z])(?: .*)?"
+)
+_READ_AS = {
+    "0": "oqd", "1": "ilt", "2": "z", "3": "e", "4": "a", "5": "s", "6": "bg", "7": "tl",
+    "8": "b", "9": "gq", "i": "il", "l": "il", "u": "uv", "v": "uv",
+    "а": "a", "в": "bv", "с": "cs", "ԁ": "d", "е": "e", "э": "e", "ё": "e", "г": "rg", "һ": "h",
+    "н": "hn", "и": "iun", "і": "il", "ї": "i", "ј": "j", "к": "k", "ӏ": "il", "м": "m", "п": "np",
+    "о": "o", "р": "pr", "ԛ": "q", "я": "r", "ѕ": "s", "т": "tm", "у": "yuv", "ц": "u", "ѵ": "v",
+    "ш": "w", "ԝ": "w", "х": "xh", "л": "l", "д": "ad", "б": "b", "з": "ze", "й": "i", "ч": "ch",
+    "щ": "w", "ъ": "b", "ы": "bi", "ь": "b", "ю": "uio", "ж": "xzj", "ф": "fo",
+    "α": "a", "β": "b", "ϲ": "c", "σ": "ose", "ς": "cs", "δ": "da", "ε": "e", "γ": "ygr", "η": "nh",
+    "ι": "il", "ϳ": "j", "κ": "k", "λ": "alv", "μ": "um", "ν": "vn", "ο": "o", "π": "np", "ρ": "pr",
+    "τ": "t", "υ": "uvy", "ω": "wo", "χ": "x", "ξ": "ex", "ζ": "z", "θ": "o", "φ": "o",
+    "ψ": "psuwy",
+}  # fmt: skip
+_WRITTEN_SCRIPTS = frozenset(
+    {
+        "CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "ARABIC", "HEBREW", "DEVANAGARI",
+        "BENGALI", "GUJARATI", "GURMUKHI", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA",
+        "THAI", "LAO", "KHMER", "MYANMAR", "GEORGIAN", "ETHIOPIC",
+    }
+)  # fmt: skip
+"""A sentence in these alone imitates nothing, though each letter may look like some Latin one."""
+_FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
+"""Letters by their category that nobody sees."""
+_TAGS = range(0xE0020, 0xE007F)
+"""Invisible copies of ASCII."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one character of a decomposition reads.
+
+    `letters`: lower-case letters it can be, with itself. `is_any`: it may be taken for any letter.
+    `is_silent`: a reader may overlook it between two letters. `opens`: it looks like an opening
+    bracket. `is_written`: a letter of a script of `_WRITTEN_SCRIPTS`.
+    """
+
+    letters: str = ""
+    is_any: bool = False
+    is_silent: bool = False
+    opens: bool = False
+    is_written: bool = False
+
+
+@lru_cache(16_384)
+def looks(character: str) -> tuple[Look, ...]:
+    """One look per character of the compatibility decomposition."""
+    code = ord(character)
+    if code in _TAGS:
+        return tuple(
+            Look(one.letters, one.is_any, True, one.opens) for one in looks(chr(code - 0xE0000))
+        )
+    return tuple(_look(one) for one in unicodedata.normalize("NFKD", character))
+
+
+def _look(character: str) -> Look:
+    category = unicodedata.category(character)
+    opens = (
+        category in ("Ps", "Pi")
+        or character in "<|"
+        or (category in ("So", "Sm") and 0x2300 <= ord(character) < 0x2580)
+    )
+    named = _letter_of_name(character)
+    if named is not None:  # a letter above another can be read, and can be overlooked
+        return Look(_read_as(named), is_silent=category == "Mn")
+    if category in ("Lm", "Sk") or (category[0] in "PS" and character not in _FILLERS):
+        return Look(is_any=True, is_silent=True, opens=opens)
+    if category[0] in "MZC" or character in _FILLERS:
+        return Look(is_silent=True)
+    folded = character.casefold()[:1]
+    if folded in _READ_AS or (folded.isascii() and folded.isalnum()):
+        return Look(_read_as(folded))
+    script = unicodedata.name(character, "").partition(" ")[0]
+    return Look(folded, is_any=True, is_written=script in _WRITTEN_SCRIPTS)
+
+
+def _read_as(letter: str) -> str:
+    return letter + _READ_AS.get(letter, "")
+
+
+def _letter_of_name(character: str) -> str | None:
+    """The Latin letter that the name of a character outside ASCII says it is."""
+    if character.isascii():
+        return None
+    match = _LETTER_NAME.fullmatch(unicodedata.name(character, ""))
+    return match[1].lower() if match is not None else None

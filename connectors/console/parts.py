@@ -1,0 +1,52 @@
+"""What the routes of the console share."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from connectors.console.caller import Directory
+from connectors.console.changes import Changes
+from connectors.console.links import Links
+from connectors.console.marker import Marker
+from connectors.console.reading import Announced, ContextBounds, Reading
+from connectors.media.download import Downloaded
+from schemas.keys import TenantId
+from schemas.topics import Names
+from storage.objects.store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the console needs from outside.
+
+    `fetch` gets an original file the way its provider gives it, guarded as in the pipeline.
+    """
+
+    names: Names
+    directory: Directory
+    reading: Reading
+    changes: Changes
+    store: ObjectStore
+    links: Links
+    fetch: Callable[[TenantId, Announced, str], Awaitable[Downloaded]]
+    allowed_origins: tuple[str, ...] = ()
+    bounds: ContextBounds = field(default_factory=ContextBounds)
+
+    def marker(self, tenant_id: TenantId) -> Marker:
+        tenant = self.directory.tenant(tenant_id)
+        return marker_of(tenant.settings.context_text if tenant is not None else None)
+
+    def language(self, tenant_id: TenantId) -> str:
+        """Of the words that the console itself says in a context."""
+        tenant = self.directory.tenant(tenant_id)
+        return (tenant.settings.language if tenant is not None else None) or "es"
+
+    def sign(self, path: str) -> str:
+        return self.links.signed(path, time.time())
+
+
+@lru_cache(256)
+def marker_of(frame: str | None) -> Marker:
+    """Markers cost a millisecond to make, and are the same for every request."""
+    return Marker(frame)

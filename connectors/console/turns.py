@@ -1,0 +1,44 @@
+"""A bound per tenant on what runs at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from schemas.keys import TenantId
+
+
+class Busy(Exception):
+    """The tenant has as much under way as it may have; the request can be repeated."""
+
+
+class _Line:
+    def __init__(self, running: int) -> None:
+        self.free = asyncio.Semaphore(running)
+        self.entered = 0
+
+
+class Turns:
+    """At most `running` of a tenant at once, and `waiting` more in line.
+
+    The lines of different tenants know nothing of each other.
+    """
+
+    def __init__(self, running: int, waiting: int) -> None:
+        self._running = running
+        self._most = running + waiting
+        self._lines: dict[TenantId, _Line] = {}
+
+    @asynccontextmanager
+    async def turn(self, tenant_id: TenantId) -> AsyncIterator[None]:
+        """Raises Busy when the line is full."""
+        line = self._lines.setdefault(tenant_id, _Line(self._running))
+        if line.entered >= self._most:
+            raise Busy
+        line.entered += 1
+        try:
+            async with line.free:
+                yield
+        finally:
+            line.entered -= 1
+            if not line.entered:
+                self._lines.pop(tenant_id, None)
