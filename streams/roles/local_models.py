@@ -1,0 +1,109 @@
+"""Eyes and ears on this machine: real where the engines and the weights are, else the stand-in's.
+
+The engines are imported here and in no other process. Each sense falls back on its own.
+"""
+
+import asyncio
+import os
+import resource
+from collections.abc import Callable
+
+import structlog
+from fastapi import HTTPException
+
+from connectors.engines.app import Hearing, Senses, Sight, create_app
+from connectors.engines.outcomes import Heard, NotTaken
+from schemas.settings import Local
+from streams.local.weights import naming_model, whisper_at
+from streams.roles.http import serve_until_told
+from streams.roles.stand_in import NAME, listen_to, look_at
+
+log = structlog.get_logger()
+
+MEMORY_BYTES = 4 * 1024**3
+"""Of addresses, not of memory: the engines map their files and reserve more than they touch."""
+DRAIN_SECONDS = 10.0
+
+
+class WeightsMissing(Exception):
+    """The weights are not on this machine, or are not the published ones: `sensorium parts` fetches them."""
+
+
+class StandInEyes:
+    name = NAME
+
+    def look(self, picture: bytes, *, spanish: bool) -> str:
+        try:
+            return look_at(picture)
+        except HTTPException as error:
+            raise NotTaken(error.status_code, error.detail) from error
+
+
+class StandInEars:
+    name = NAME
+
+    def hear(
+        self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
+    ) -> Heard:
+        try:
+            return Heard(listen_to(sound), 0.0)
+        except HTTPException as error:
+            raise NotTaken(error.status_code, error.detail) from error
+
+
+def load_eyes(settings: Local) -> Sight:
+    try:
+        from connectors.engines.eyes import Eyes
+
+        return Eyes(naming_model=naming_model(), threads=settings.threads)
+    except ImportError as error:
+        log.warning("stand_in_sees", error=f"{type(error).__name__}: {error}")
+        return StandInEyes()
+
+
+def load_ears(settings: Local) -> Hearing:
+    try:
+        from connectors.engines.ears import Ears
+
+        weights = whisper_at(settings.whisper_dir)
+        if weights is None:
+            raise WeightsMissing("whisper-base")
+        return Ears(weights, settings.threads)
+    except (ImportError, WeightsMissing) as error:
+        log.warning("stand_in_hears", error=f"{type(error).__name__}: {error}")
+        return StandInEars()
+
+
+def bound_this_process(threads: int) -> None:
+    """Before the engines are imported: they read these variables once."""
+    os.environ |= {
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "HF_HUB_OFFLINE": "1",
+    }
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+async def serve(host: str, port: int, settings: Local) -> None:
+    """Runs until SIGTERM. It answers at once, and is ready when both senses are loaded."""
+    bound_this_process(settings.threads)
+    senses = Senses()
+
+    async def load() -> None:
+        senses.eyes = await asyncio.to_thread(load_eyes, settings)
+        senses.ears = await asyncio.to_thread(load_ears, settings)
+        log.info("models_loaded", eyes=senses.eyes.name, ears=senses.ears.name)
+
+    def not_ready() -> None:
+        senses.eyes = senses.ears = None
+
+    app = create_app(senses, places=settings.waiting)
+    loading = asyncio.create_task(load())
+    serving = asyncio.create_task(
+        serve_until_told(app, host, port, draining=not_ready, drain_seconds=DRAIN_SECONDS)
+    )
+    done, _ = await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
+    if loading in done:
+        loading.result()  # what loading raised ends the role
+    await serving
