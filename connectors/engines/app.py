@@ -29,19 +29,25 @@ _SENSES = {_VISION: "vision", _SPEECH: "speech"}
 
 
 class Sight(Protocol):
-    """Says what is in a picture, under its own name. Raises NotTaken."""
+    """Says what is in a picture. `does` is for people. Raises NotTaken."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def does(self) -> str: ...
 
     def look(self, picture: bytes, *, spanish: bool) -> str: ...
 
 
 class Hearing(Protocol):
-    """Says what is said in a sound, under its own name. Raises NotTaken and Abandoned."""
+    """Says what is said in a sound. `does` is for people. Raises NotTaken and Abandoned."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def does(self) -> str: ...
 
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
@@ -135,13 +141,18 @@ def _add_operations(app: FastAPI, senses: Senses) -> None:
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        names = dict.fromkeys(sense.name for sense in (senses.eyes, senses.ears) if sense)
+        named = (("pictures", senses.eyes), ("voice notes", senses.ears))
         return {
             "object": "list",
             "data": [
-                {"id": name, "object": "model", "created": 0, "owned_by": "local"} for name in names
+                {
+                    "id": sense.name, "object": "model", "created": 0, "owned_by": "local",
+                    "sense": name, "does": sense.does,
+                }
+                for name, sense in named
+                if sense
             ],
-        }
+        }  # fmt: skip
 
 
 def _add_errors(app: FastAPI) -> None:

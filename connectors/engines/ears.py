@@ -20,6 +20,7 @@ class Ears:
     """Silence gives an empty text."""
 
     name = EARS
+    does = "transcribes speech"
 
     def __init__(self, weights: Path, threads: int) -> None:
         self._model = WhisperModel(

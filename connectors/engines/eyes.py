@@ -43,6 +43,9 @@ class Eyes:
     def __init__(self, *, naming_model: Path | None, threads: int) -> None:
         self._reading = Reading(threads)
         self._naming = Naming(naming_model, threads) if naming_model else None
+        self.does = "reads text and codes" + (
+            ", and names the main object when it is sure" if self._naming else ""
+        )
         self._reading.load()
 
     def look(self, picture: bytes, *, spanish: bool) -> str:

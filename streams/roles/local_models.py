@@ -9,20 +9,20 @@ import resource
 from collections.abc import Callable
 
 import structlog
+import uvicorn
 from fastapi import HTTPException
 
 from connectors.engines.app import Hearing, Senses, Sight, create_app
 from connectors.engines.outcomes import Heard, NotTaken
 from schemas.settings import Local
 from streams.local.weights import naming_model, whisper_at
-from streams.roles.http import serve_until_told
-from streams.roles.stand_in import NAME, listen_to, look_at
+from streams.roles.stand_in import EARS_DO, EYES_DO, NAME, listen_to, look_at
 
 log = structlog.get_logger()
 
 MEMORY_BYTES = 4 * 1024**3
 """Of addresses, not of memory: the engines map their files and reserve more than they touch."""
-DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 10
 
 
 class WeightsMissing(Exception):
@@ -31,6 +31,7 @@ class WeightsMissing(Exception):
 
 class StandInEyes:
     name = NAME
+    does = EYES_DO
 
     def look(self, picture: bytes, *, spanish: bool) -> str:
         try:
@@ -41,6 +42,7 @@ class StandInEyes:
 
 class StandInEars:
     name = NAME
+    does = EARS_DO
 
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
@@ -89,21 +91,27 @@ async def serve(host: str, port: int, settings: Local) -> None:
     """Runs until SIGTERM. It answers at once, and is ready when both senses are loaded."""
     bound_this_process(settings.threads)
     senses = Senses()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(senses, places=settings.waiting),
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+    )
 
     async def load() -> None:
-        senses.eyes = await asyncio.to_thread(load_eyes, settings)
-        senses.ears = await asyncio.to_thread(load_ears, settings)
+        try:
+            senses.eyes = await asyncio.to_thread(load_eyes, settings)
+            senses.ears = await asyncio.to_thread(load_ears, settings)
+        except BaseException:
+            server.should_exit = True
+            raise
         log.info("models_loaded", eyes=senses.eyes.name, ears=senses.ears.name)
 
-    def not_ready() -> None:
-        senses.eyes = senses.ears = None
-
-    app = create_app(senses, places=settings.waiting)
     loading = asyncio.create_task(load())
-    serving = asyncio.create_task(
-        serve_until_told(app, host, port, draining=not_ready, drain_seconds=DRAIN_SECONDS)
-    )
-    done, _ = await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
-    if loading in done:
-        loading.result()  # what loading raised ends the role
-    await serving
+    await server.serve()
+    if loading.done():
+        loading.result()  # what it raised ends the role
