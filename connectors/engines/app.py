@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from connectors.engines.memory import memory_returner
 from connectors.engines.outcomes import Abandoned, Heard, NotTaken
 from connectors.engines.queue import Full, JobQueue
 from schemas.metrics import LOCAL_MODEL_REQUESTS
@@ -91,7 +92,8 @@ class _Chat(msgspec.Struct):
 def create_app(senses: Senses, *, places: int) -> FastAPI:
     """The server's routes. `places`: requests that may wait for a sense, the running one included."""
     app = FastAPI(title="local-models", docs_url=None, redoc_url=None, openapi_url=None)
-    looking, hearing = JobQueue("vision", places), JobQueue("speech", places)
+    give_back = memory_returner()
+    looking, hearing = (JobQueue(sense, places, give_back) for sense in ("vision", "speech"))
     _add_operations(app, senses)
 
     @app.post(_VISION, response_model=None)

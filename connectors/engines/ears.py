@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from faster_whisper import WhisperModel
 
-from connectors.engines.outcomes import Abandoned, Heard
+from connectors.engines.outcomes import EARS, Abandoned, Heard
 from connectors.engines.sound import RATE, samples_of
 
-EARS = "whisper-base"
 PASS_SECONDS = 300
 """A longer sound is heard in several passes: the model's working memory grows with the length."""
 _SEEK_SECONDS = 10

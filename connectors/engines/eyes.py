@@ -12,12 +12,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from connectors.engines.naming import Naming
-from connectors.engines.outcomes import NotTaken
-from connectors.engines.reading import MAX_SIDE, Reading
+from connectors.engines.outcomes import EYES, NotTaken
+from connectors.engines.reading import MAX_SIDE, MAX_TEXT_CHARS, Reading
 
-EYES = "local-eyes-1"
 MAX_PIXELS = 16_000_000
-MAX_TEXT_CHARS = 1_200
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _WORDY_CHARS = 60
 """With so much text in it, what a picture shows is the text: a receipt is no envelope."""

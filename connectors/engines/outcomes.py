@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+EYES, EARS = "local-eyes-1", "whisper-base"
+"""The names under which the engines answer."""
+
 
 class Heard(NamedTuple):
     """What is said in a sound; empty for silence."""

@@ -35,8 +35,10 @@ class JobQueue:
     the client is gone, a waiting job is dropped and a running one is asked to stop at its next step.
     """
 
-    def __init__(self, sense: str, places: int) -> None:
-        self._sense, self._places = sense, places
+    def __init__(
+        self, sense: str, places: int, after_each: Callable[[], None] = lambda: None
+    ) -> None:
+        self._sense, self._places, self._after_each = sense, places, after_each
         self._taken = 0
         self._pace = _FIRST_PACE_SECONDS
         self._turn = asyncio.Lock()
@@ -70,6 +72,7 @@ class JobQueue:
                 if not running.done() and await gone():
                     hang_up.set()
             took = time.monotonic() - began
+            self._after_each()
             self._pace += _WEIGHT * (took - self._pace)
             LOCAL_MODEL_SECONDS.labels(self._sense).observe(took)
             return running.result()

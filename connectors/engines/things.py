@@ -167,7 +167,7 @@ a microphone | un micrófono | 650
 a loudspeaker | un altavoz | 632
 a stage | un escenario | 819
 a restaurant | un restaurante | 762
-a shop | una tienda | 415 454 467 509 582 788 860 865
+a shop | una tienda | 415 467 509 582 788 860 865
 pizza | una pizza | 963
 a hamburger | una hamburguesa | 933
 a hot dog | un perrito caliente | 934

@@ -139,6 +139,8 @@ _KNOWN_MODELS = frozenset(
         "whisper-1",
         "gpt-4o-transcribe",
         "gpt-4o-mini-transcribe",
+        "local-eyes-1",
+        "whisper-base",
         "stand-in",
     }
 )

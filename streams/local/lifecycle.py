@@ -21,6 +21,7 @@ from streams.local.probes import models_at
 from streams.local.processes import LocalError, Process, end, start, wait_for
 from streams.local.supervisor import SUPERVISOR, Running, Supervisor, declared_in, running_in
 from streams.local.topology import (
+    OWN_MODELS,
     PORTS,
     WITHOUT_OBJECTS,
     Declared,
@@ -75,7 +76,8 @@ def up(
                 bringing.everything(making, fetching, wanted)
                 _add_demo_tenant(home, settings, say)
         _write_environment(home, settings)
-        return Up(settings, status(home), models_answering(home))
+        own = any(role.name in OWN_MODELS for role in wanted)
+        return Up(settings, status(home), models_answering(home) if own else [])
 
 
 @dataclass
@@ -100,11 +102,11 @@ class _Bringing:
         sensorium(self.settings, "topics", "apply")
         sensorium(self.settings, "migrate")
         self.say("topics and tables are there")
-        self.add(early)
         if not at_hand:
+            self.add(early)
             self.add([making.take("objects")])
         fetching.take_all()
-        self.add([role for role in wanted if role not in early])
+        self.add([role for role in wanted if role not in self.wanted])
         _declare(self.home, self.wanted)
 
     def add(self, more: list[Declared]) -> None:
@@ -293,7 +295,7 @@ def status(home: Home) -> list[Running]:
 
 def models_answering(home: Home) -> list[str]:
     """What the local models, or the stand-in, that run here say of themselves, a line per sense."""
-    rows = [row for row in status(home) if row.name in ("local-models", "stand-in")]
+    rows = [row for row in status(home) if row.name in OWN_MODELS]
     return [line for row in rows if row.state == "running" for line in models_at(row.url or "")]
 
 

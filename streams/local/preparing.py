@@ -38,7 +38,7 @@ class Preparing(Generic[Made]):
         if error is not None and unfinished:
             self._say(f"{error}")
             self._say(f"before this ends, {', '.join(unfinished)} is finished, for the next try")
-        self._threads.shutdown(wait=kind is not KeyboardInterrupt, cancel_futures=True)
+        self._threads.shutdown(wait=kind is not KeyboardInterrupt)
 
     def is_at_hand(self, name: str) -> bool:
         """Whether it is made, or is within half a second."""

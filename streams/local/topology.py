@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from connectors.engines.outcomes import EARS, EYES
 from schemas.settings import Settings
 from streams.local import kafka, objects, postgres
 from streams.local.home import Home, Secrets
@@ -30,6 +31,9 @@ PORTS = (
     "sink",
 )
 
+STAND_IN = "stand-in"
+OWN_MODELS = frozenset({"local-models", STAND_IN})
+"""Roles that answer in a model's place where none is given."""
 _OWN_KEY = "local"
 """Our own server asks for none; the client must have one."""
 WITHOUT_OBJECTS = frozenset({"receive", "dedupe", "assemble", "sink"})
@@ -89,7 +93,7 @@ def local_settings(
     url, key = f"{PREFIX}OPENAI__BASE_URL", f"{PREFIX}OPENAI__API_KEY"
     if given.get(url, "") in ("", own_models):
         if given.get(key, "") in ("", _OWN_KEY):
-            chosen |= {url: own_models, key: _OWN_KEY}
+            chosen = _own_model_names() | chosen | {url: own_models, key: _OWN_KEY}
         else:
             chosen.pop(url, None)
     allowed = f"{PREFIX}MEDIA__ALLOWED_PRIVATE_HOSTS"
@@ -98,6 +102,15 @@ def local_settings(
         hosts if media in hosts else [*hosts, media]
     )  # the demo serves its sample media there
     return read_settings(chosen)
+
+
+def _own_model_names() -> dict[str, str]:
+    """Answers are recorded by the name of the model that was asked: ours must never pass for those of another."""
+    vision, speech = (EYES, EARS) if engines_installed() else (STAND_IN, STAND_IN)
+    return {
+        f"{PREFIX}OPENAI__VISION_MODEL": vision,
+        f"{PREFIX}OPENAI__TRANSCRIPTION_MODEL": speech,
+    }
 
 
 def own_models_url(ports: Mapping[str, int]) -> str:
@@ -196,7 +209,7 @@ def roles(settings: Settings, ports: Mapping[str, int]) -> Iterator[Declared]:
     """One process per role. Where no model is given, the local models, or the stand-in where these are not installed."""
     release = _release()
     if settings.openai.base_url == own_models_url(ports):
-        port, name = ports["stand_in"], "local-models" if engines_installed() else "stand-in"
+        port, name = ports["stand_in"], "local-models" if engines_installed() else STAND_IN
         yield _role(name, (name, "--port", str(port)), settings, release, port=port)
     yield _role("receive", ("receive",), settings, release, port=settings.receiver.port)
     for stage in STAGES:

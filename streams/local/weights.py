@@ -188,6 +188,9 @@ def _fetch(
 ) -> Path | None:
     """From the first source that gives the pinned files."""
     for source in sources:
+        spoiled = cache() / source.weights.folder
+        if spoiled.exists() and wrong_in(spoiled, source.weights):
+            shutil.rmtree(spoiled)
 
         def make(folder: Path, source: Source = source) -> None:
             say(f"{name}: fetching its weights from {source.title} (once)")

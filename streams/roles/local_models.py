@@ -4,6 +4,7 @@ The engines are imported here and in no other process. Each sense falls back on 
 """
 
 import asyncio
+import logging
 import os
 import resource
 from collections.abc import Callable
@@ -83,6 +84,7 @@ def bound_this_process(threads: int) -> None:
         "OPENBLAS_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
     }
+    logging.getLogger("faster_whisper").setLevel(logging.WARNING)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
