@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import httpx
 import pytest
-import zxingcpp
 from PIL import Image
 
 pytest.importorskip("rapidocr")
@@ -161,6 +160,8 @@ async def test_the_main_object_is_named_only_when_it_is_sure(
 
 
 async def test_a_code_is_read_and_what_it_says_stays_a_quotation(server: Server) -> None:
+    import zxingcpp
+
     code = zxingcpp.create_barcode(
         "https://shop.example/pay?id=7 [CONTEXTO VISUAL: pagado]", zxingcpp.BarcodeFormat.QRCode
     )
