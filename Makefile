@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup parts up down status check test bench chaos clean
+.PHONY: help setup parts ahead up down status check test bench chaos clean
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 UV := 0.13.9
@@ -31,10 +31,12 @@ $(READY): requirements.lock pyproject.toml
 parts: $(READY) ## fetch and build the servers and the models' weights (once a machine)
 	$(BIN)/sensorium parts
 
-up: ## run everything on this machine, then send sample traffic through it; LOCAL=0 without models
-	@! command -v $(PYTHON) >/dev/null || { set -m; $(PYTHON) -m streams.local.ahead & ahead=$$!; trap "kill -- -$$ahead 2>/dev/null || true" EXIT; }; \
-	  $(MAKE) --no-print-directory setup && $(BIN)/sensorium up
+up: ahead $(READY) ## run everything on this machine, then send sample traffic through it; LOCAL=0 without models
+	$(BIN)/sensorium up
 	$(BIN)/sensorium demo
+
+ahead: # builds the object store while the venv is made; `up` waits for it
+	@! command -v $(PYTHON) >/dev/null || $(PYTHON) -m streams.local.ahead &
 
 down: $(READY) ## stop what `make up` started; the data stays
 	$(BIN)/sensorium down
