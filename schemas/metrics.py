@@ -111,6 +111,23 @@ AI_CACHE = Counter(
     "sensorium_ai_cache", "Results looked up by content: hit or miss.", ["stage", "result"]
 )
 
+LOCAL_MODEL_REQUESTS = Counter(
+    "sensorium_local_model_requests",
+    "Requests to the local models by sense and HTTP status. Many 429: one machine is too slow for this traffic.",
+    ["sense", "status"],
+)
+LOCAL_MODEL_SECONDS = Histogram(
+    "sensorium_local_model_job_seconds",
+    "Duration of one picture or one sound, without the wait before it.",
+    ["sense"],
+    buckets=_SECONDS,
+)
+LOCAL_MODEL_WAITING = Gauge(
+    "sensorium_local_model_requests_waiting",
+    "Requests that a sense has in hand or in its queue.",
+    ["sense"],
+)
+
 MEDIA_BYTES = Counter("sensorium_media_stored_bytes", "Bytes put into the object store.", ["type"])
 MEDIA_HASH_MISMATCH = Counter(
     "sensorium_media_hash_mismatch",

@@ -127,6 +127,12 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
     format: str = "json"
 
 
+class Local(msgspec.Struct, frozen=True, kw_only=True):
+    whisper_dir: str = ""
+    threads: int = 1
+    waiting: int = 8
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All of them. `namespace` stands before topics, groups and transactional ids."""
 
@@ -144,3 +150,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     breaker: Breaker = Breaker()
     secrets: Secrets = Secrets()
     log: Log = Log()
+    local: Local = Local()

@@ -101,6 +101,10 @@ def _check(settings: Settings) -> None:
         senses(settings.openai)
     except ModelSettingsError as error:
         raise SettingsError(str(error)) from None
+    if settings.local.threads < 1 or settings.local.waiting < 1:
+        raise SettingsError(
+            "SENSORIUM_LOCAL__THREADS and SENSORIUM_LOCAL__WAITING must be at least 1"
+        )
     if settings.kafka.min_insync_replicas > settings.kafka.replication_factor:
         raise SettingsError(
             "SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not be over SENSORIUM_KAFKA__REPLICATION_FACTOR"

@@ -137,7 +137,7 @@ def _choice(provider: dict[str, Any]) -> dict[str, Any]:
     form = (
         _form(flow.get("answers"))
         or _form(reply.get("response_json"))
-        or (_form(submitted.get("values")) or {}) | survey
+        or _named(submitted.get("values")) | survey
     )
     if isinstance(form, dict):
         form = {storable(str(name)): storable_deep(value) for name, value in form.items()}
@@ -162,13 +162,17 @@ def _form(found: Any) -> dict[str, Any] | str | None:
     if _depth(found) > DEEPEST_FORM:
         return None
     if isinstance(found, list):
-        named = {
-            str(one.get("name") or one.get("title")): one.get("value") or one.get("title")
-            for one in map(_dict, found)
-            if one.get("name") or one.get("title")
-        }
-        return named or None
+        return _named(found) or None
     return found if isinstance(found, dict) and found else None
+
+
+def _named(values: Any) -> dict[str, Any]:
+    """Submitted values by the name of their field, or by the title that was chosen."""
+    return {
+        str(one.get("name") or one.get("title")): one.get("value") or one.get("title")
+        for one in map(_dict, _list(values))
+        if one.get("name") or one.get("title")
+    }
 
 
 def _quoted(provider: dict[str, Any], message_key: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`sensorium demo`: signed sample traffic through everything `sensorium up` started, and what became of each message."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -28,9 +29,12 @@ from streams.local.samples import (
     serving,
     ycloud,
 )
+from streams.local.waiting import waits
 from streams.settings import read_settings
 
 WAIT_SECONDS = 90.0
+MAX_SHOWN_CHARS = 400
+"""A receipt with its total: a person is to judge what was read and heard."""
 _LOOK_SECONDS = 0.3
 _MESSAGES = """
 SELECT message_key, kind, content, status, version, content_attributes FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])
@@ -49,9 +53,11 @@ def samples(address: str) -> list[Sample]:
 
     return [
         ycloud("Hola, ¿tienen disponibilidad para mañana? 🙂", None, what="text"),
+        ycloud("Mi recibo", image("receipt-es.jpg"), what="photo of a receipt, with a caption"),
+        ycloud(None, voice("voice-human-es.ogg"), what="voice note, a person's voice"),
         ycloud("¿Qué es esto?", image("cat.jpg"), what="photo, JPEG, with a caption"),
         ycloud(None, image("rocket.webp"), what="photo, WebP"),
-        ycloud(None, voice("voice-note-es.ogg"), what="voice note, Ogg Opus (WhatsApp)"),
+        ycloud(None, voice("voice-note-es.ogg"), what="voice note, synthetic voice"),
         ycloud(None, voice("voice-es.amr"), what="voice note, AMR (old phones)"),
         chatwoot("Good morning", None, what="text"),
         chatwoot(None, image("coffee.jpg"), what="photo, JPEG"),
@@ -88,8 +94,10 @@ def demo(context: click.Context, home: Path, as_json: bool) -> None:
     emit(result, as_json, _lines(result, at, settings))
     if result["unfinished"]:
         note(
-            f"{result['unfinished']} messages were not finished after {WAIT_SECONDS:.0f} s: sensorium status, and look at {at.logs}"
+            f"{result['unfinished']} messages are not finished after {WAIT_SECONDS:.0f} s; none is lost, they go on by themselves:"
         )
+        for line in waits(at, settings):
+            note(f"  {line}")
         context.exit(1)
 
 
@@ -156,7 +164,7 @@ async def _watch(
                 summary = _summary(row)
                 heard = summary["description"] or summary["transcript"] or summary["content"] or ""
                 note(
-                    f"  {time.monotonic() - began:5.1f} s  {wanted[key].provider:9} {wanted[key].what:34} {row['status']:9} {heard[:90]}"
+                    f"  {time.monotonic() - began:5.1f} s  {wanted[key].provider:9} {wanted[key].what:34} {row['status']:9} {heard[:MAX_SHOWN_CHARS]}"
                 )
         await asyncio.sleep(_LOOK_SECONDS)
     return rows
@@ -206,6 +214,6 @@ def _lines(result: dict[str, Any], home: Home, settings: Settings) -> list[str]:
         "",
         "three commands to try next:",
         f"  curl -s -H 'Authorization: Bearer {key}' '{console}/api/conversations/{conversation}/context' | python3 -m json.tool",
-        f"  {sensorium_} send ycloud --tenant demo --image tests/media/coffee.jpg",
+        f"  {sensorium_} send ycloud --tenant demo --image {os.path.relpath(MEDIA_DIR / 'receipt-es.jpg')}",
         f"  {sensorium_} trace '{image['message_key'] if image else '<message key>'}'",
     ]

@@ -13,6 +13,7 @@ COMMANDS: dict[str, str] = {
     "stream": "streams.commands.roles:stream",
     "sink": "streams.commands.roles:sink",
     "console": "streams.commands.roles:console",
+    "local-models": "streams.commands.roles:local_models",
     "stand-in": "streams.commands.roles:stand_in",
     # this machine
     "up": "streams.commands.up:up",

@@ -80,6 +80,17 @@ def stand_in(host: str, port: int, controls: bool) -> None:
     asyncio.run(serve(host, port, controls=controls))
 
 
+@click.command("local-models")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8082, show_default=True)
+def local_models(host: str, port: int) -> None:
+    """Reads pictures and transcribes voice notes on this machine, over OpenAI's API. For use without a key."""
+    from streams.roles.local_models import serve
+
+    settings = _settings("local-models")
+    asyncio.run(serve(host, port, settings.local))
+
+
 @click.command()
 @click.argument("stages", nargs=-1, required=True, type=click.Choice(STAGES))
 def stream(stages: tuple[str, ...]) -> None:

@@ -14,12 +14,14 @@ from streams.local import kafka, objects, postgres
 from streams.local.given import given_settings, keep_settings, say_sources
 from streams.local.home import home_at
 from streams.local.lifecycle import down as bring_down
-from streams.local.lifecycle import is_whole, supervisor_of
+from streams.local.lifecycle import is_whole, models_answering, supervisor_of
 from streams.local.lifecycle import status as look
 from streams.local.lifecycle import up as bring_up
+from streams.local.preparing import Preparing
 from streams.local.processes import LocalError
 from streams.local.supervisor import Running
-from streams.settings import SettingsError
+from streams.local.weights import fetch_all
+from streams.settings import SettingsError, read_settings
 
 _home = click.option(
     "--home",
@@ -59,12 +61,14 @@ def up(home: Path, as_json: bool, only_servers: bool, settings: Path | None) -> 
         keep_settings(at, given)
     except (LocalError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
-    if result.uses_stand_in:
-        say("NO MODEL: neither SENSORIUM_OPENAI__API_KEY nor SENSORIUM_OPENAI__BASE_URL is set;")
-        say("a stand-in answers in its place and tells sizes, colours and lengths only")
+    if result.models:
+        say("neither SENSORIUM_OPENAI__API_KEY nor SENSORIUM_OPENAI__BASE_URL is set; here answer")
+        for line in result.models:
+            say(f"  {line}")
+        say("  none of them describes a scene: for that set a key or the URL of a server")
     say(f"up; every setting in force is in {home / 'sensorium.env'}")
     if as_json:
-        _print_json(result.processes)
+        _print_json(result.processes, result.models)
 
 
 @click.command()
@@ -74,7 +78,7 @@ def down(home: Path, as_json: bool) -> None:
     """End what `up` started. The data stays."""
     rows = bring_down(home_at(home), say=_clock())
     if as_json:
-        _print_json(rows)
+        _print_json(rows, [])
 
 
 @click.command()
@@ -85,7 +89,8 @@ def status(context: click.Context, home: Path, as_json: bool) -> None:
     """Show what runs. Exit code 1 when something does not."""
     at = home_at(home)
     rows = look(at)
-    _print_json(rows) if as_json else _print_table(rows)
+    models = models_answering(at)
+    _print_json(rows, models) if as_json else _print_table(rows, models)
     if not rows:
         click.echo("nothing was started here: run `sensorium up`", err=True)
     elif supervisor_of(at) is None:
@@ -98,11 +103,19 @@ def parts() -> None:
     """Fetch and build what `up` and the tests start, and nothing else."""
     say = _clock()
     try:
+        named = read_settings().local.whisper_dir
         say(f"java: {kafka.java()}")
         say(f"postgres: {postgres.programs()}")
-        say(f"kafka: {kafka.jars(say)}")
-        say(f"objects: {objects.built(objects.chosen(), say)}")
-    except LocalError as error:
+        makers: dict[str, Callable[[], object]] = {
+            "kafka": lambda: kafka.jars(say),
+            "objects": lambda: objects.built(objects.chosen(), say),
+            "weights": lambda: fetch_all(named, say),
+        }
+        with Preparing(makers, say) as making:
+            say(f"kafka: {making.take('kafka')}")
+            making.take("weights")
+            say(f"objects: {making.take('objects')}")
+    except (LocalError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -116,7 +129,7 @@ def _clock() -> Callable[[str], None]:
     return say
 
 
-def _print_json(rows: list[Running]) -> None:
+def _print_json(rows: list[Running], models: list[str]) -> None:
     shown = [
         {
             "name": r.name,
@@ -130,10 +143,10 @@ def _print_json(rows: list[Running]) -> None:
         }
         for r in rows
     ]
-    click.echo(json.dumps({"processes": shown}, indent=2))
+    click.echo(json.dumps({"processes": shown, "models": models}, indent=2))
 
 
-def _print_table(rows: list[Running]) -> None:
+def _print_table(rows: list[Running], models: list[str]) -> None:
     for row in rows:
         up, restarts = _uptime_seconds(row), max(0, row.starts - 1)
         lived = "" if up is None else str(timedelta(seconds=up))
@@ -141,6 +154,8 @@ def _print_table(rows: list[Running]) -> None:
         click.echo(
             f"{row.name:12} {row.state:10} {row.pid or '-':>8} {lived:>9}  {row.url or ''}  {again}".rstrip()
         )
+    for line in models:
+        click.echo(line)
 
 
 def _uptime_seconds(row: Running) -> int | None:

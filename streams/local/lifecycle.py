@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,9 +17,20 @@ from schemas.settings import Settings
 from streams.local.home import Home, Secrets, read, secrets_of, write, write_text
 from streams.local.parts import Say, locked
 from streams.local.ports import MUST_STAY, Ports, ports_of
+from streams.local.preparing import Preparing
+from streams.local.probes import models_at
 from streams.local.processes import LocalError, Process, end, start, wait_for
 from streams.local.supervisor import SUPERVISOR, Running, Supervisor, declared_in, running_in
-from streams.local.topology import PORTS, Declared, local_settings, roles, servers
+from streams.local.topology import (
+    OWN_MODELS,
+    PORTS,
+    WITHOUT_OBJECTS,
+    Declared,
+    local_settings,
+    roles,
+    servers,
+)
+from streams.local.weights import fetch_all
 from streams.roles.port_claims import installation_of
 from streams.settings import PREFIX, to_environment
 
@@ -31,7 +43,8 @@ _STOP_SECONDS = 120.0
 class Up(NamedTuple):
     settings: Settings
     processes: list[Running]
-    uses_stand_in: bool
+    models: list[str]
+    """Which model of this machine answers for what; empty where a model is given."""
 
 
 def up(
@@ -55,21 +68,65 @@ def up(
         ports = claimed.number
         settings = local_settings(environment, ports, secrets)
         before = {(row.name, row.pid) for row in status(home)}
-        wanted_servers = list(servers(home, settings, ports, secrets, say))
-        _declare(home, [*wanted_servers, *_living_roles(home)])
-        _ensure_supervisor(home, owner)
-        _wait_until_running(home, wanted_servers, before, owner, say)
-        wanted_roles = []
-        if not only_servers:
-            sensorium(settings, "topics", "apply")
-            sensorium(settings, "migrate")
-            say("topics and tables are there")
-            wanted_roles = list(roles(settings, ports))
-            _declare(home, [*wanted_servers, *wanted_roles])
-            _wait_until_running(home, wanted_roles, before, owner, say)
-            _add_demo_tenant(home, settings, say)
+        bringing = _Bringing(home, settings, before, owner, say)
+        wanted = [] if only_servers else list(roles(settings, ports))
+        with (
+            Preparing(servers(home, settings, ports, secrets, say), say) as making,
+            Preparing(_weights(wanted, settings, say), say) as fetching,
+        ):
+            if only_servers:
+                bringing.add(making.take_all())
+            else:
+                bringing.everything(making, fetching, wanted)
+                _add_demo_tenant(home, settings, say)
         _write_environment(home, settings)
-        return Up(settings, status(home), any(role.name == "stand-in" for role in wanted_roles))
+        own = any(role.name in OWN_MODELS for role in wanted)
+        return Up(settings, status(home), models_answering(home) if own else [])
+
+
+@dataclass
+class _Bringing:
+    """Declares processes in portions and waits until each portion runs."""
+
+    home: Home
+    settings: Settings
+    before: set[tuple[str, int | None]]
+    owner: int | None
+    say: Say
+    wanted: list[Declared] = field(default_factory=list)
+
+    def everything(
+        self, making: Preparing[Declared], fetching: Preparing[None], wanted: list[Declared]
+    ) -> None:
+        """Starts first what works without the object store: to build that can take minutes."""
+        early = [role for role in wanted if role.name in WITHOUT_OBJECTS]
+        servers = [making.take("kafka"), making.take("postgres")]
+        at_hand = making.is_at_hand("objects")
+        self.add([*servers, making.take("objects")] if at_hand else servers)
+        sensorium(self.settings, "topics", "apply")
+        sensorium(self.settings, "migrate")
+        self.say("topics and tables are there")
+        if not at_hand:
+            self.add(early)
+            self.add([making.take("objects")])
+        fetching.take_all()
+        self.add([role for role in wanted if role not in self.wanted])
+        _declare(self.home, self.wanted)
+
+    def add(self, more: list[Declared]) -> None:
+        """What runs from an earlier `up` and was not added yet stays as it is."""
+        self.wanted += more
+        added = {declared.name for declared in self.wanted}
+        others = [declared for declared in _living(self.home) if declared.name not in added]
+        _declare(self.home, [*self.wanted, *others])
+        _ensure_supervisor(self.home, self.owner)
+        _wait_until_running(self.home, more, self.before, self.owner, self.say)
+
+
+def _weights(wanted: list[Declared], settings: Settings, say: Say) -> dict[str, Callable[[], None]]:
+    if not any(role.name == "local-models" for role in wanted):
+        return {}
+    return {"weights": lambda: fetch_all(settings.local.whisper_dir, say)}
 
 
 def _claimed_ports(
@@ -97,7 +154,7 @@ def _claimed_ports(
 
 def _held_ports(home: Home) -> dict[str, int]:
     """The ports that our own living processes listen on, by name."""
-    names = {"receive": "receiver", "stand-in": "stand_in"}
+    names = {"receive": "receiver", "stand-in": "stand_in", "local-models": "stand_in"}
     held = {
         names.get(row.name, row.name): row.port
         for row in running_in(home)
@@ -110,13 +167,9 @@ def _held_ports(home: Home) -> dict[str, int]:
     return held
 
 
-def _living_roles(home: Home) -> list[Declared]:
+def _living(home: Home) -> list[Declared]:
     alive = {row.name for row in running_in(home) if _alive(row)}
-    return [
-        declared
-        for declared in declared_in(home)
-        if declared.name in alive and not declared.is_server
-    ]
+    return [declared for declared in declared_in(home) if declared.name in alive]
 
 
 def _alive(row: Running) -> bool:
@@ -270,6 +323,12 @@ def status(home: Home) -> list[Running]:
         else row
         for row in running_in(home)
     ]
+
+
+def models_answering(home: Home) -> list[str]:
+    """What the local models, or the stand-in, that run here say of themselves, a line per sense."""
+    rows = [row for row in status(home) if row.name in OWN_MODELS]
+    return [line for row in rows if row.state == "running" for line in models_at(row.url or "")]
 
 
 def is_whole(rows: list[Running]) -> bool:

@@ -31,7 +31,9 @@ def part(name: str, make: Callable[[Path], None]) -> Path:
     cache().mkdir(parents=True, exist_ok=True)
     with locked(cache() / f"{name}.lock"):
         if not folder.exists():
-            unfinished = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=cache()))
+            for left_behind in cache().glob(f"{name}.unfinished-*"):  # by one that was killed
+                shutil.rmtree(left_behind, ignore_errors=True)
+            unfinished = Path(tempfile.mkdtemp(prefix=f"{name}.unfinished-", dir=cache()))
             try:
                 make(unfinished)
                 unfinished.chmod(0o755)
@@ -57,17 +59,29 @@ def program(name: str, *, install: str) -> str:
     return found
 
 
-def run(argv: list[str], *, environment: Mapping[str, str] | None = None) -> str:
-    """Runs to the end and returns what was printed. Raises LocalError with the last lines of it when it fails."""
-    done = subprocess.run(
-        argv,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, **(environment or {})},
-        check=False,
-    )
+def run(
+    argv: list[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    seconds: float | None = None,
+) -> str:
+    """Runs to the end, at most so many seconds, and returns what was printed.
+
+    Raises LocalError with the last lines of it when it fails, or when the time is over.
+    """
+    try:
+        done = subprocess.run(
+            argv,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            check=False,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        raise LocalError(f"{' '.join(argv[:3])} … took over {seconds:g} s") from None
     if done.returncode:
         raise LocalError(
             f"{' '.join(argv[:3])} … failed with {done.returncode}:\n{done.stdout[-2000:]}"

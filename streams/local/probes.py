@@ -1,5 +1,6 @@
 """Is it ready? A round trip in the protocol of the thing itself: an open port alone is no server."""
 
+import json
 import socket
 import struct
 from http.client import HTTPConnection, HTTPException
@@ -26,6 +27,20 @@ def answers(url: str) -> bool:
                 raise ValueError(f"no way to ask a {scheme} server")
     except (OSError, HTTPException, struct.error):
         return False
+
+
+def models_at(url: str) -> list[str]:
+    """What a server of ours says of its models, a line per sense; nothing when it does not answer."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)
+    try:
+        connection.request("GET", "/v1/models")
+        models = json.loads(connection.getresponse().read())["data"]
+        return [f"{model['sense']}: {model['id']} {model['does']}" for model in models]
+    except (OSError, HTTPException, ValueError, LookupError):
+        return []
+    finally:
+        connection.close()
 
 
 def _brokers_of_kafka(host: str, port: int) -> int:

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from connectors.webhooks.signatures import sign
 from schemas.keys import message_key
 
-MEDIA_DIR = Path(__file__).parents[2] / "tests" / "media"
+MEDIA_DIR = Path(__file__).with_name("media")
 _SECONDS = 15.0
 _MIME = {
     ".jpg": "image/jpeg",

@@ -2,16 +2,18 @@
 
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
+from connectors.engines.outcomes import EARS, EYES
 from schemas.settings import Settings
 from streams.local import kafka, objects, postgres
 from streams.local.home import Home, Secrets
 from streams.local.parts import Say
+from streams.local.weights import engines_installed
 from streams.roles.needs import environment_of
 from streams.settings import PREFIX, read_settings
 
@@ -30,7 +32,13 @@ PORTS = (
     "sink",
 )
 
-_STAND_IN_KEY = "stand-in"
+STAND_IN = "stand-in"
+OWN_MODELS = frozenset({"local-models", STAND_IN})
+"""Roles that answer in a model's place where none is given."""
+_OWN_KEY = "local"
+"""Our own server asks for none; the client must have one."""
+WITHOUT_OBJECTS = frozenset({"receive", "dedupe", "assemble", "sink"})
+"""Roles that work without the object store: they need not wait until it is built."""
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +67,7 @@ def local_settings(
 ) -> Settings:
     """The local defaults, and over them what the environment gives under `SENSORIUM_*`. Raises SettingsError."""
     given = {name: value for name, value in given.items() if name.startswith(PREFIX)}
-    stand_in, media = stand_in_url(ports), f"127.0.0.1:{ports['demo_media']}"
+    own_models, media = own_models_url(ports), f"127.0.0.1:{ports['demo_media']}"
     defaults = {
         "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{ports['kafka']}",
         "KAFKA__PARTITIONS": "4",
@@ -77,9 +85,9 @@ def local_settings(
     }
     chosen = {f"{PREFIX}{name}": value for name, value in defaults.items()} | given
     url, key = f"{PREFIX}OPENAI__BASE_URL", f"{PREFIX}OPENAI__API_KEY"
-    if given.get(url, "") in ("", stand_in):
-        if given.get(key, "") in ("", _STAND_IN_KEY):
-            chosen |= {url: stand_in, key: _STAND_IN_KEY}
+    if given.get(url, "") in ("", own_models):
+        if given.get(key, "") in ("", _OWN_KEY):
+            chosen = _own_model_names() | chosen | {url: own_models, key: _OWN_KEY}
         else:
             chosen.pop(url, None)
     allowed = f"{PREFIX}MEDIA__ALLOWED_PRIVATE_HOSTS"
@@ -90,17 +98,31 @@ def local_settings(
     return read_settings(chosen)
 
 
-def stand_in_url(ports: Mapping[str, int]) -> str:
+def _own_model_names() -> dict[str, str]:
+    """Answers are recorded by the name of the model that was asked: ours must never pass for those of another."""
+    vision, speech = (EYES, EARS) if engines_installed() else (STAND_IN, STAND_IN)
+    return {
+        f"{PREFIX}OPENAI__VISION_MODEL": vision,
+        f"{PREFIX}OPENAI__TRANSCRIPTION_MODEL": speech,
+    }
+
+
+def own_models_url(ports: Mapping[str, int]) -> str:
     return f"http://127.0.0.1:{ports['stand_in']}/v1"
 
 
 def servers(
     home: Home, settings: Settings, ports: Mapping[str, int], secrets: Secrets, say: Say
-) -> Iterator[Declared]:
-    """The three servers, made ready to start: parts fetched, folders made. One that the settings place elsewhere is not run here."""
-    yield _kafka(home, settings, ports, say)
-    yield _postgres(home, settings, ports, secrets, say)
-    yield _objects(home, settings, ports, say)
+) -> dict[str, Callable[[], Declared]]:
+    """For each server by name, what makes it ready to start: parts fetched, folders made. It may take minutes.
+
+    One that the settings place elsewhere is not run here.
+    """
+    return {
+        "kafka": lambda: _kafka(home, settings, ports, say),
+        "postgres": lambda: _postgres(home, settings, ports, secrets, say),
+        "objects": lambda: _objects(home, settings, ports, say),
+    }
 
 
 def _kafka(home: Home, settings: Settings, ports: Mapping[str, int], say: Say) -> Declared:
@@ -178,11 +200,11 @@ def _elsewhere(name: str, url: str) -> Declared:
 
 
 def roles(settings: Settings, ports: Mapping[str, int]) -> Iterator[Declared]:
-    """One process a role; the stand-in for a model only where no model is given."""
+    """One process per role. Where no model is given, the local models, or the stand-in where these are not installed."""
     release = _release()
-    if settings.openai.base_url == stand_in_url(ports):
-        port = ports["stand_in"]
-        yield _role("stand-in", ("stand-in", "--port", str(port)), settings, release, port=port)
+    if settings.openai.base_url == own_models_url(ports):
+        port, name = ports["stand_in"], "local-models" if engines_installed() else STAND_IN
+        yield _role(name, (name, "--port", str(port)), settings, release, port=port)
     yield _role("receive", ("receive",), settings, release, port=settings.receiver.port)
     for stage in STAGES:
         yield _role(

@@ -23,6 +23,7 @@ PARTS_OF_ROLE: Mapping[str, frozenset[str]] = {
     "sink": _ANY | {"kafka", "postgres", "worker"},
     "console": _ANY | _FILES | {"postgres", "console", "media", "providers", "registry"},
     "stand-in": _ANY,
+    "local-models": _ANY | {"local"},
 }
 """Role → parts of `schemas.settings.Settings`. `secrets` opens what tenants entrust: endpoint secrets and model keys."""
 

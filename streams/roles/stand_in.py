@@ -21,6 +21,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 NAME = "stand-in"
+EYES_DO = "tells size, shape and colours only: it is no model"
+EARS_DO = "tells length and loudness only: it is no model"
 MAX_BYTES = 30_000_000
 Fault = Literal[
     "rate_limited",
@@ -109,7 +111,13 @@ def create_app(*, controls: bool = False) -> FastAPI:
     async def models() -> dict[str, Any]:
         return {
             "object": "list",
-            "data": [{"id": NAME, "object": "model", "created": 0, "owned_by": NAME}],
+            "data": [
+                {"id": NAME, "object": "model", "created": 0, "owned_by": NAME, **said}
+                for said in (
+                    {"sense": "pictures", "does": EYES_DO},
+                    {"sense": "voice notes", "does": EARS_DO},
+                )
+            ],
         }
 
     @app.post("/v1/chat/completions", response_model=None)

@@ -236,7 +236,10 @@ def test_a_database_address_that_is_none_is_said() -> None:
 
 
 def test_status_of_a_place_where_nothing_was_started(away: Commands, tmp_path: Path) -> None:
-    assert away.json("status", "--home", str(tmp_path), exit_code=1) == {"processes": []}
+    assert away.json("status", "--home", str(tmp_path), exit_code=1) == {
+        "processes": [],
+        "models": [],
+    }
     assert "run `sensorium up`" in away.run("status", "--home", str(tmp_path)).stderr
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,7 @@ from schemas.settings import Settings
 from streams.local import lifecycle, topology
 from streams.local.home import Home, home_at, read
 from streams.local.lifecycle import demo_tenant, down, is_whole, status, up
-from streams.local.processes import LocalError, marked
+from streams.local.processes import LocalError, marked, wait_for
 from streams.local.topology import Declared
 
 ELSEWHERE = {
@@ -146,3 +146,45 @@ def test_nothing_runs_where_nothing_was_started(tmp_path: Path) -> None:
     home = home_at(tmp_path / "never")
     assert (status(home), down(home, say=print), is_whole(status(home))) == ([], [], False)
     assert not home.folder.exists()
+
+
+def test_what_needs_no_object_store_runs_before_the_store_is_built(
+    home: Home, called: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def servers(home: Home, *rest: object) -> dict[str, Callable[[], Declared]]:
+        makers = topology.servers(home, *rest)  # type: ignore[arg-type]
+
+        def build() -> Declared:
+            assert wait_for(lambda: "dedupe" in running(home), 30)
+            assert "store_media" not in running(home)
+            return makers["objects"]()
+
+        return makers | {"objects": build}
+
+    def roles(settings: Settings, ports: Mapping[str, int]) -> Iterator[Declared]:
+        for role in topology.roles(settings, ports):
+            if role.name in ("dedupe", "store_media"):
+                argv = (sys.executable, "-c", ANSWERS, str(role.port))
+                yield msgspec.structs.replace(role, argv=argv)
+
+    monkeypatch.setattr(lifecycle, "servers", servers)
+    monkeypatch.setattr(lifecycle, "roles", roles)
+    assert set(bring_up(home)) == {"kafka", "postgres", "objects", "dedupe", "store_media"}
+
+
+def test_a_role_that_is_no_longer_wanted_ends(
+    home: Home, called: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "receive" in bring_up(home)
+    wanted = lifecycle.roles
+    monkeypatch.setattr(
+        lifecycle,
+        "roles",
+        lambda settings, ports: (role for role in wanted(settings, ports) if role.name == "dedupe"),
+    )
+    assert "dedupe" in bring_up(home)
+    assert wait_for(lambda: "receive" not in running(home), 20)
+
+
+def running(home: Home) -> set[str]:
+    return {row.name for row in status(home) if row.state == "running"}

@@ -17,7 +17,7 @@ LEAVE = "MAY_BE_SKIPPED: dict[str, str] = {"
         ("pytest.skip('no camera')", "", 1, "1 skipped, 1 of them without leave"),
         (
             "pytest.skip('no camera')",
-            "'test_it.py::test_it': 'needs a camera'",
+            "'test_it.py::test_it': 'needs a camera',",
             0,
             "1 skipped, 0 of them without leave",
         ),

@@ -6,23 +6,24 @@ from typing import Any
 
 import pytest
 
+from streams.local import topology
 from streams.local.home import Home, Secrets, home_at
 from streams.local.ports import PREFERRED, free_port, is_free, ports_of
 from streams.local.processes import LocalError
-from streams.local.topology import PORTS, local_settings, roles, servers, stand_in_url
+from streams.local.topology import PORTS, local_settings, own_models_url, roles, servers
 from streams.settings import SettingsError, to_environment
 
 PORT = {name: 20_000 + index for index, name in enumerate(PORTS)}
 SECRETS = Secrets(postgres_password="p", objects_secret_key="o", key="k")
-STAND_IN = stand_in_url(PORT)
+OWN = own_models_url(PORT)
 DEMO_MEDIA = f"127.0.0.1:{PORT['demo_media']}"
 
 
 @pytest.mark.parametrize(
     ("given", "base_url", "api_key"),
     [
-        ({}, STAND_IN, "stand-in"),
-        ({"SENSORIUM_OPENAI__API_KEY": "", "SENSORIUM_OPENAI__BASE_URL": ""}, STAND_IN, "stand-in"),
+        ({}, OWN, "local"),
+        ({"SENSORIUM_OPENAI__API_KEY": "", "SENSORIUM_OPENAI__BASE_URL": ""}, OWN, "local"),
         ({"SENSORIUM_OPENAI__API_KEY": "sk"}, "https://api.openai.com/v1", "sk"),
         ({"SENSORIUM_OPENAI__BASE_URL": "http://models/v1"}, "http://models/v1", ""),
         (
@@ -31,18 +32,32 @@ DEMO_MEDIA = f"127.0.0.1:{PORT['demo_media']}"
             "sk",
         ),
         (
-            {"SENSORIUM_OPENAI__BASE_URL": STAND_IN, "SENSORIUM_OPENAI__API_KEY": "sk"},
+            {"SENSORIUM_OPENAI__BASE_URL": OWN, "SENSORIUM_OPENAI__API_KEY": "sk"},
             "https://api.openai.com/v1",
             "sk",
         ),
     ],
 )
-def test_the_stand_in_is_used_only_where_no_model_is_given(
+def test_a_model_of_this_machine_is_used_only_where_none_is_given(
     given: dict[str, str], base_url: str, api_key: str
 ) -> None:
     settings = local_settings(given, PORT, SECRETS)
     assert (settings.openai.base_url, settings.openai.api_key) == (base_url, api_key)
-    assert ("stand-in" in {role.name for role in roles(settings, PORT)}) == (base_url == STAND_IN)
+    names = {role.name for role in roles(settings, PORT)}
+    assert ("local-models" in names) == (base_url == OWN)
+
+
+def test_the_stand_in_answers_where_the_engines_are_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topology, "engines_installed", lambda: False)
+    names = {role.name for role in roles(local_settings({}, PORT, SECRETS), PORT)}
+    assert names & {"local-models", "stand-in"} == {"stand-in"}
+
+
+@pytest.fixture(autouse=True)
+def engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topology, "engines_installed", lambda: True)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +108,7 @@ def test_the_settings_in_force_given_back_are_the_same_settings() -> None:
         ("SENSORIUM_RECEIVER__PORT", "9999", {"receive"}),
         ("SENSORIUM_CONSOLE__ALLOWED_ORIGINS", "https://a", {"console"}),
         ("SENSORIUM_OPENAI__VISION_MODEL", "gpt-4o-mini", {"describe", "transcribe"}),
+        ("SENSORIUM_LOCAL__THREADS", "2", {"local-models"}),
         (
             "SENSORIUM_LOG__LEVEL",
             "debug",
@@ -105,7 +121,7 @@ def test_the_settings_in_force_given_back_are_the_same_settings() -> None:
                 "assemble",
                 "sink",
                 "console",
-                "stand-in",
+                "local-models",
             },
         ),
     ],
@@ -138,9 +154,8 @@ def test_a_server_that_the_settings_place_elsewhere_is_not_started_here(tmp_path
         "SENSORIUM_POSTGRES__DSN": "postgresql://u:secret@db/x",
         "SENSORIUM_OBJECTS__ENDPOINT": "https://s3.example",
     }
-    found = list(
-        servers(home_at(tmp_path), local_settings(given, PORT, SECRETS), PORT, SECRETS, print)
-    )
+    makers = servers(home_at(tmp_path), local_settings(given, PORT, SECRETS), PORT, SECRETS, print)
+    found = [make() for make in makers.values()]
     assert [(server.name, server.argv, server.url) for server in found] == [
         ("kafka", (), "kafka://broker:9092"),
         ("postgres", (), "postgres://db:5432"),

@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
         "SECRETS__KEY",
     },
     "stand-in": set(),
+    "local-models": set(),
 }
 """Written out a second time on purpose: a role that is given one more secret has to be given it here as well."""
 

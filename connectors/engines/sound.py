@@ -1,0 +1,62 @@
+"""Decodes a voice note to samples: 16 kHz, one channel."""
+
+import io
+from typing import Any
+
+import av
+import numpy as np
+
+from connectors.engines.outcomes import NotTaken
+
+RATE = 16_000
+MAX_SECONDS = 1_800
+_CODECS = ("opus", "vorbis", "aac", "mp3", "flac", "alac", "pcm_")
+
+
+def container_of(sound: bytes) -> str | None:
+    """FFmpeg's name for the container, by its first bytes; None for one that is not taken.
+
+    FFmpeg is told the name, and never asked to guess: among its guesses are playlists that name other files.
+    """
+    if sound.startswith(b"OggS"):
+        return "ogg"
+    if sound.startswith(b"RIFF") and sound[8:12] == b"WAVE":
+        return "wav"
+    if sound.startswith(b"fLaC"):
+        return "flac"
+    if sound[4:8] == b"ftyp":
+        return "mov"
+    if sound.startswith(b"\x1a\x45\xdf\xa3"):
+        return "matroska"
+    if sound.startswith(b"ID3") or (len(sound) > 1 and sound[0] == 0xFF and sound[1] >> 5 == 7):
+        return "mp3"
+    return None
+
+
+def samples_of(sound: bytes) -> Any:
+    """The samples as an int16 array. Raises NotTaken for no sound, or for over MAX_SECONDS of it."""
+    container_format = container_of(sound)
+    if container_format is None:
+        raise NotTaken(400, "ogg, wav, flac, mp3, mp4 and webm are taken")
+    pieces: list[Any] = []
+    count = 0
+    try:
+        with av.open(io.BytesIO(sound), "r", format=container_format) as container:
+            stream = next(iter(container.streams.audio), None)
+            if stream is None or not stream.codec_context.name.startswith(_CODECS):
+                raise NotTaken(400, "there is no sound in it that can be decoded")
+            stream.codec_context.thread_count = 1
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+            for frame in container.decode(stream):
+                for heard in resampler.resample(frame):
+                    pieces.append(heard.to_ndarray().reshape(-1))
+                    count += heard.samples
+                if count > MAX_SECONDS * RATE:
+                    raise NotTaken(413, f"the sound is over {MAX_SECONDS} s long")
+            for heard in resampler.resample(None):
+                pieces.append(heard.to_ndarray().reshape(-1))
+    except NotTaken:
+        raise
+    except Exception as error:  # decoders raise whatever the bytes lead them to
+        raise NotTaken(400, f"the sound cannot be read: {type(error).__name__}") from error
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)

@@ -1,0 +1,55 @@
+"""Fetches and builds several things at the same time, while what is ready already starts."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from streams.local.parts import Say
+
+PROGRESS_SECONDS = 15.0
+_AT_ONCE_SECONDS = 0.5
+Made = TypeVar("Made")
+
+
+class Preparing(Generic[Made]):
+    """Calls every maker in a thread of its own when the block is entered; its end waits for all of them.
+
+    So what one maker fetched is in the cache for the next try, although another one failed.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], Made]], say: Say) -> None:
+        self._makers, self._say = makers, say
+        self._threads = ThreadPoolExecutor(max_workers=max(len(makers), 1))
+
+    def __enter__(self) -> "Preparing[Made]":
+        self._began = time.monotonic()
+        self._made = {name: self._threads.submit(make) for name, make in self._makers.items()}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        unfinished = [name for name, future in self._made.items() if not future.done()]
+        if error is not None and unfinished:
+            self._say(f"{error}")
+            self._say(f"before this ends, {', '.join(unfinished)} is finished, for the next try")
+        self._threads.shutdown(wait=kind is not KeyboardInterrupt)
+
+    def is_at_hand(self, name: str) -> bool:
+        """Whether it is made, or is within half a second."""
+        return bool(wait([self._made[name]], timeout=_AT_ONCE_SECONDS).done)
+
+    def take(self, name: str) -> Made:
+        """What was made; says from time to time that it is still being made. Raises what the maker raised."""
+        future = self._made[name]
+        while not wait([future], timeout=PROGRESS_SECONDS).done:
+            self._say(f"{name}: still in the making, {time.monotonic() - self._began:.0f} s")
+        return future.result()
+
+    def take_all(self) -> list[Made]:
+        return [self.take(name) for name in self._made]
