@@ -113,7 +113,7 @@ AI_CACHE = Counter(
 
 LOCAL_MODEL_REQUESTS = Counter(
     "sensorium_local_model_requests",
-    "Requests to the local models by sense and HTTP status. Many 429: one machine is too slow for this traffic.",
+    "Requests to the local models by HTTP status. Many 429: this machine is too slow for them.",
     ["sense", "status"],
 )
 LOCAL_MODEL_SECONDS = Histogram(

@@ -1,4 +1,4 @@
-"""A server that speaks as much of OpenAI's API as the product asks for, over the local eyes and ears."""
+"""Serves the local eyes and ears over as much of OpenAI's API as the product asks for."""
 
 import asyncio
 import base64
@@ -90,7 +90,7 @@ class _Chat(msgspec.Struct):
 
 
 def create_app(senses: Senses, *, places: int) -> FastAPI:
-    """The server's routes. `places`: requests that may wait for a sense, the running one included."""
+    """The server's routes. Of each sense, `places` requests may wait or be at work."""
     app = FastAPI(title="local-models", docs_url=None, redoc_url=None, openapi_url=None)
     give_back = memory_returner()
     looking, hearing = (JobQueue(sense, places, give_back) for sense in ("vision", "speech"))

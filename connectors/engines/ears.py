@@ -50,7 +50,7 @@ class Ears:
 
 
 def passes(samples: Any, longest: int, seek: int) -> list[Any]:
-    """Cuts samples into pieces of at most `longest`, each cut at the quietest point of the last `seek`."""
+    """Pieces of at most `longest` samples, each cut at the quietest point of its last `seek`."""
     pieces = []
     while len(samples) > longest:
         tail = samples[longest - seek : longest].astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the local eyes say of a picture: the text and codes in it, and its main thing when they are sure.
+"""Says what text and codes a picture holds, and its main object when that is sure.
 
 They are no describer: of what they did not recognise they say nothing.
 """
@@ -64,7 +64,7 @@ class Eyes:
 
 
 def quotable(text: str) -> str:
-    """Text of a picture in a form that cannot end its own quotation, nor look like a marker in brackets."""
+    """Text of a picture that can neither end its own quotation nor look like a marker."""
     plain = "".join(_plain(char) for char in unicodedata.normalize("NFC", text))
     return " ".join(plain.split())[:MAX_TEXT_CHARS]
 

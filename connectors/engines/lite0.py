@@ -1,7 +1,9 @@
-"""Turns the published EfficientNet-Lite0 weights, a pickle of torch's old form, into an ONNX model, without torch.
+"""Turns the published weights of EfficientNet-Lite0 into an ONNX model, without torch.
 
-The pickle is read by an unpickler that knows four names and refuses every other: a pickle can run programs.
-Architecture: Tan and Le, "EfficientNet" (2019), and Google's Lite variants (no squeeze-and-excitation, ReLU6).
+They are a pickle of torch's old form. A pickle can run programs, so it is read by an unpickler
+that knows four names and refuses every other.
+Architecture: Tan and Le, "EfficientNet" (2019), in the Lite variant (ReLU6, no
+squeeze-and-excitation).
 """
 
 import pickle

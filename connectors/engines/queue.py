@@ -31,8 +31,9 @@ class Full(Exception):
 class JobQueue:
     """Runs the jobs of one sense in a thread, one after the other.
 
-    A job's place is taken before its request's body is read, so that the bodies of a flood are never in memory. When
-    the client is gone, a waiting job is dropped and a running one is asked to stop at its next step.
+    A job's place is taken before its request's body is read, so that the bodies of a flood are
+    never in memory. When the client is gone, a waiting job is dropped, and a running one is asked
+    to stop at its next step.
     """
 
     def __init__(

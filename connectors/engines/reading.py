@@ -13,7 +13,7 @@ SURE = 0.8
 MAX_REGIONS = 200
 MAX_TEXT_CHARS = 1_200
 READ_SECONDS = 20.0
-"""A page of fine print is read from its top until there is so much text, or so much time has passed."""
+"""A page of fine print is read from its top until there is so much text, or for so long."""
 MAX_SIDE = 1_440
 """With 1,600 the whole role would need over 1 GB for a page of fine print."""
 WIDEST_LINE = 100
@@ -31,9 +31,10 @@ class _Piece(NamedTuple):
 
 
 class _BoundedReader(RapidOCR):
-    """Recognises one region after the other, from the top, until that is enough; the rest stays empty.
+    """Recognises regions one by one, from the top, until that is enough. The rest stays empty.
 
-    The library would recognise six at once, padded to the widest of them: a page of fine print took 1.8 GB so.
+    The library recognises six at once, padded to the widest of them. With that a page of fine print
+    took 1.8 GB.
     """
 
     def recognize_txt(self, img: list[Any]) -> TextRecOutput:

@@ -94,7 +94,8 @@ def demo(context: click.Context, home: Path, as_json: bool) -> None:
     emit(result, as_json, _lines(result, at, settings))
     if result["unfinished"]:
         note(
-            f"{result['unfinished']} messages are not finished after {WAIT_SECONDS:.0f} s; none is lost, they go on by themselves:"
+            f"{result['unfinished']} messages are not finished after {WAIT_SECONDS:.0f} s; "
+            "none is lost, they continue by themselves:"
         )
         for line in waits(at, settings):
             note(f"  {line}")

@@ -84,7 +84,7 @@ def stand_in(host: str, port: int, controls: bool) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8082, show_default=True)
 def local_models(host: str, port: int) -> None:
-    """Reads pictures and transcribes voice notes on this machine, over OpenAI's API. For use without a key."""
+    """Reads pictures and transcribes voice notes on this machine. For use without a key."""
     from streams.roles.local_models import serve
 
     settings = _settings("local-models")

@@ -1,6 +1,6 @@
 """Builds the object store while the venv is still being made: `python -m streams.local.ahead`.
 
-It imports the standard library only. What fails here is tried again, and reported, by `sensorium up`.
+It imports the standard library only. `sensorium up` tries again what fails here, and reports it.
 """
 
 import sys

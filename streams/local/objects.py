@@ -18,14 +18,14 @@ class _Source(NamedTuple):
     package: str
     version: str
     unused: tuple[str, ...] = ()
-    """Modules that the program links and that do nothing here: compiled without optimisation, which is quicker."""
+    """Modules that do nothing here. They are compiled without optimisation, which is quicker."""
 
 
 SOURCES: Mapping[str, _Source] = {
     "minio": _Source(
         "github.com/minio/minio",
         "v0.0.0-20260212201848-7aac2a2c5b7c",
-        unused=(  # notifications, tiers in other clouds, log-in through others, its client and console
+        unused=(  # notifications, tiers in other clouds, log-in by others, client and console
             "cloud.google.com",
             "github.com/Azure",
             "github.com/AzureAD",

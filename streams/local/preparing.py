@@ -14,7 +14,7 @@ Made = TypeVar("Made")
 
 
 class Preparing(Generic[Made]):
-    """Calls every maker in a thread of its own when the block is entered; its end waits for all of them.
+    """Calls every maker in a thread of its own. The end of the block waits for all of them.
 
     So what one maker fetched is in the cache for the next try, although another one failed.
     """
@@ -45,7 +45,7 @@ class Preparing(Generic[Made]):
         return bool(wait([self._made[name]], timeout=_AT_ONCE_SECONDS).done)
 
     def take(self, name: str) -> Made:
-        """What was made; says from time to time that it is still being made. Raises what the maker raised."""
+        """Waits for what is made, and reports that now and then. Raises what the maker raised."""
         future = self._made[name]
         while not wait([future], timeout=PROGRESS_SECONDS).done:
             self._say(f"{name}: still in the making, {time.monotonic() - self._began:.0f} s")

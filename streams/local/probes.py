@@ -30,7 +30,7 @@ def answers(url: str) -> bool:
 
 
 def models_at(url: str) -> list[str]:
-    """What a server of ours says of its models, a line per sense; nothing when it does not answer."""
+    """What a server of ours says of its models, a line per sense. Empty when it does not answer."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)
     try:

@@ -99,7 +99,7 @@ def local_settings(
 
 
 def _own_model_names() -> dict[str, str]:
-    """Answers are recorded by the name of the model that was asked: ours must never pass for those of another."""
+    """Answers are recorded by the model that was asked: ours must never pass for another's."""
     vision, speech = (EYES, EARS) if engines_installed() else (STAND_IN, STAND_IN)
     return {
         f"{PREFIX}OPENAI__VISION_MODEL": vision,
@@ -114,9 +114,9 @@ def own_models_url(ports: Mapping[str, int]) -> str:
 def servers(
     home: Home, settings: Settings, ports: Mapping[str, int], secrets: Secrets, say: Say
 ) -> dict[str, Callable[[], Declared]]:
-    """For each server by name, what makes it ready to start: parts fetched, folders made. It may take minutes.
+    """By name, what makes each server ready to start: it fetches parts and makes folders.
 
-    One that the settings place elsewhere is not run here.
+    That may take minutes. A server that the settings place elsewhere is not run here.
     """
     return {
         "kafka": lambda: _kafka(home, settings, ports, say),
@@ -200,7 +200,7 @@ def _elsewhere(name: str, url: str) -> Declared:
 
 
 def roles(settings: Settings, ports: Mapping[str, int]) -> Iterator[Declared]:
-    """One process per role. Where no model is given, the local models, or the stand-in where these are not installed."""
+    """One process per role. Where no model is given, one of OWN_MODELS answers."""
     release = _release()
     if settings.openai.base_url == own_models_url(ports):
         port, name = ports["stand_in"], "local-models" if engines_installed() else STAND_IN

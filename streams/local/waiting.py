@@ -1,4 +1,4 @@
-"""Which stage waits for what, as the stages themselves tell it, and what a person can do about it."""
+"""Tells which stage waits for what, by the stages' own metrics, and what to do about it."""
 
 import json
 import os
@@ -28,7 +28,7 @@ _MEANS = {
 
 
 def waits(home: Home, settings: Settings) -> list[str]:
-    """A line per stage that is not at work, or that had to put jobs back, and what `sensorium doctor` finds wrong."""
+    """A line per stage that does not run or puts jobs back, and what `sensorium doctor` finds."""
     lines = list(_of_stages(home))
     return [*lines, *_of_doctor(settings)] or [
         "no stage reports trouble, so this machine is slow or busy: sensorium trace MESSAGE_KEY"
@@ -38,7 +38,8 @@ def waits(home: Home, settings: Settings) -> list[str]:
 def _of_stages(home: Home) -> Iterator[str]:
     for row in status(home):
         if row.state not in ("running", "elsewhere"):
-            yield f"{row.name} is {row.state}, not running: the end of {home.logs / row.name}.log says why"
+            log = home.logs / f"{row.name}.log"
+            yield f"{row.name} is {row.state}, not running: the end of {log} says why"
         elif row.role.startswith("stream") and row.url:
             retries, unfinished = _jobs_at(f"{row.url}/metrics")
             for what, times in retries.items():

