@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import av
+import msgspec
 
 from connectors.media.frames import AudioFormat, AudioMime, AudioPart, PreparedAudio
 from connectors.media.loudness import RATE, Loudness, Samples, cut
@@ -290,7 +291,7 @@ def _parts(
         if not ends:
             continue
         if not loudness.silent:
-            name = f"audio-{len(parts) + 1}.{written}" if part_seconds else f"audio.{written}"
+            name = f"audio-{len(parts) + 1}.{written}"
             parts.append(AudioPart(writer.finish(), name, mime, round(samples / RATE, 3)))
         writer, loudness, samples = Writers[written](), Loudness(), 0
     if any(len(part.data) > AUDIO_BYTES for part in parts):
@@ -299,6 +300,8 @@ def _parts(
         raise NotFit("audio_too_long", f"over {MAX_TOTAL_BYTES} bytes as {written}")
     if not parts:
         raise NotFit("audio_silent")
+    if len(parts) == 1:
+        return [msgspec.structs.replace(parts[0], filename=f"audio.{written}")]
     return parts
 
 

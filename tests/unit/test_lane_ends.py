@@ -78,9 +78,12 @@ async def test_a_gate_whose_task_fails_says_so_and_stays_shut() -> None:
 
         stopped = resumed = quiet
 
+        async def tenants(self) -> int:
+            return 1
+
     desk: Any = Desk()
     gate = Gate("dedupe", Broken(Limits(consecutive=2, ratio=0.5, window_records=10)), desk)
-    refused = [Line(n, b"acme:ycloud:1", 0, "quarantined", "not_json", 0) for n in range(5)]
+    refused = [Line(n, b"acme:ycloud:1", 0, "quarantined", "stage_error", 0) for n in range(5)]
     with capture_logs() as logs:
         judging = asyncio.create_task(gate.judge(refused, lambda: False))
         await until(lambda: any(line["event"] == "stage_gate_failed" for line in logs))

@@ -37,6 +37,9 @@ WRITTEN_UNDER_SCHEMA_6 = bytes.fromhex(
 class Directory:
     """The tenant's YCloud endpoint, with its key, as the receiver's directory in these tests names it."""
 
+    def is_removed(self, tenant_id: TenantId) -> bool:
+        return False
+
     def endpoint_by_id(self, endpoint_id: str) -> Endpoint | None:
         return ENDPOINT if endpoint_id == ENDPOINT.endpoint_id else None
 
