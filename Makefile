@@ -10,7 +10,8 @@ BIN := .venv/bin
 READY = .venv/ready$(if $(filter 0,$(LOCAL)),-without-local)
 TESTS ?= tests
 # 0 leaves out the models of this machine (700 MB), as a key or a server of one's own does
-LOCAL ?= $(if $(SENSORIUM_OPENAI__API_KEY)$(SENSORIUM_OPENAI__BASE_URL),0,1)
+MODEL_IN_ENV := $(shell grep -sE '^(export )?SENSORIUM_OPENAI__(API_KEY|BASE_URL)=.' .env | grep -v '=https://api.openai.com/v1$$')
+LOCAL ?= $(if $(SENSORIUM_OPENAI__API_KEY)$(SENSORIUM_OPENAI__BASE_URL)$(MODEL_IN_ENV),0,1)
 EXTRAS := --extra dev $(if $(filter 0,$(LOCAL)),,--extra local)
 BENCH ?=
 
