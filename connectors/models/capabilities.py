@@ -116,13 +116,15 @@ def traits_of(model: str) -> Traits:
 _UNKNOWN = Traits()
 WARNING_DAYS = 90
 """So many days before a model ends, doctor begins to say so."""
+OWN_MODELS = frozenset({"stand-in", "local-eyes-1", "whisper-base"})
+"""What the servers of a local installation call themselves."""
 KNOWN_FAMILIES = frozenset(traits.family for traits in FAMILIES)
 """The names that metrics show. Labels come from a closed set; any other model is "other"."""
 
 
 def family_label(model: str) -> str:
     """The model's name in a metric."""
-    if model == "stand-in":
+    if model in OWN_MODELS:
         return model
     family = traits_of(model).family
     return family if family in KNOWN_FAMILIES else "other"

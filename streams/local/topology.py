@@ -202,7 +202,8 @@ def _elsewhere(name: str, url: str) -> Declared:
 def roles(settings: Settings, ports: Mapping[str, int]) -> Iterator[Declared]:
     """One process per role. Where no model is given, one of OWN_MODELS answers."""
     release = _release()
-    if settings.openai.base_url == own_models_url(ports):
+    asked = {settings.openai.base_url, settings.openai.transcription_base_url}
+    if own_models_url(ports) in asked:
         port, name = ports["stand_in"], "local-models" if engines_installed() else STAND_IN
         yield _role(name, (name, "--port", str(port)), settings, release, port=port)
     yield _role("receive", ("receive",), settings, release, port=settings.receiver.port)

@@ -60,6 +60,16 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topology, "engines_installed", lambda: True)
 
 
+def test_ears_of_this_machine_can_stand_beside_the_eyes_of_another_server() -> None:
+    given = {
+        "SENSORIUM_OPENAI__BASE_URL": "http://127.0.0.1:11434/v1",
+        "SENSORIUM_OPENAI__TRANSCRIPTION_BASE_URL": own_models_url(PORT),
+    }
+    settings = local_settings(given, PORT, SECRETS)
+    assert settings.openai.base_url == "http://127.0.0.1:11434/v1"
+    assert topology.OWN_MODELS & {role.name for role in roles(settings, PORT)}
+
+
 @pytest.mark.parametrize(
     ("given", "allowed"),
     [
