@@ -34,6 +34,9 @@ COMMANDS: dict[str, str] = {
     "tail": "streams.commands.tail:tail",
     "trace": "streams.commands.trace:trace",
     "audit": "streams.commands.audit:audit",
+    "attachments": "streams.commands.overview:attachments",
+    "usage": "streams.commands.overview:usage",
+    "log": "streams.commands.overview:log",
     # repair
     "quarantine": "streams.commands.quarantine:quarantine",
     "replay": "streams.commands.replay:replay",

@@ -1,0 +1,35 @@
+-- name: usage
+-- Calls, tokens and cost of models, by tenant and day or model. A sum with a call of unknown price is unknown.
+SELECT u.tenant_id,
+       CASE WHEN $2::text = 'day' THEN u.day::text ELSE u.model END AS by,
+       u.kind,
+       sum(u.calls)::bigint AS calls,
+       sum(u.input_tokens)::bigint AS input_tokens,
+       sum(u.output_tokens)::bigint AS output_tokens,
+       CASE WHEN count(u.cost_microusd) = count(*) THEN sum(u.cost_microusd)::bigint END AS cost_microusd
+FROM ai_usage u
+WHERE ($1::text IS NULL OR u.tenant_id = $1) AND ($3::date IS NULL OR u.day >= $3)
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3;
+
+-- name: audit_log
+-- Who changed what, newest first.
+SELECT at, tenant_id, action, detail
+FROM audit_log
+WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::timestamptz IS NULL OR at >= $2)
+ORDER BY at DESC, id DESC
+LIMIT $3;
+
+-- name: attachments
+-- Attachments of a status, newest message first.
+SELECT m.tenant_id, m.message_key, m.received_at, m.version, attachment
+FROM chat_messages m
+CROSS JOIN LATERAL jsonb_array_elements(m.content_attributes -> 'attachments') AS attachment
+WHERE m.content_attributes ? 'attachments'
+  AND (m.content_attributes -> 'attachments') @> jsonb_build_array(jsonb_build_object('status', $1::text))
+  AND attachment ->> 'status' = $1
+  AND ($2::text IS NULL OR attachment ->> 'reason' = $2)
+  AND ($3::text IS NULL OR m.tenant_id = $3)
+  AND ($4::timestamptz IS NULL OR m.received_at >= $4)
+ORDER BY m.received_at DESC, m.message_key, (attachment ->> 'index')::integer
+LIMIT $5;
