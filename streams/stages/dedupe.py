@@ -2,9 +2,7 @@
 whatever the order.
 
 A later delivery that brings a file which no earlier one had (the provider sent the message before
-it had the file) opens the
-message again: see docs/decisions, "A file that comes with a later delivery opens its message
-again".
+it had the file) opens the message again: docs/decisions/0009.
 """
 
 from collections.abc import Callable
@@ -53,7 +51,9 @@ def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> 
         case Quarantine() as verdict:
             return Duplicate() if known else verdict
         case ChatMessage() as chat if known:
-            again = _opened_again(arrival, raw, chat, claimed, now)
+            # The name of a provider in a body of POST /chat makes its sender no such provider.
+            by_provider = bool(raw.endpoint_id)
+            again = _opened_again(arrival, raw, chat, claimed, now) if by_provider else None
             return again or (Skip("update") if chat.is_update else Duplicate())
         case ChatMessage() as chat:
             claims = (digest(arrival), *_claims_of_first(arrival, chat))

@@ -11,7 +11,7 @@ from connectors.providers.downloads import Way
 from schemas.codec import decode
 from schemas.keys import TenantId
 from schemas.origins import DIRECT, UNRECORDED
-from schemas.outcomes import Forward
+from schemas.outcomes import Duplicate, Forward
 from schemas.records import EnrichedMessage, MediaJob, RawMessage
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
@@ -168,3 +168,20 @@ async def test_a_chat_with_a_known_wamid_does_not_claim_the_providers_message() 
 
 def test_a_message_of_the_earlier_schema_has_no_endpoint() -> None:
     assert decode(EnrichedMessage, WRITTEN_UNDER_SCHEMA_6) == message()
+
+
+async def test_a_chat_that_names_chatwoot_cannot_open_its_message_again() -> None:
+    first = await received(provider="chatwoot", text="hola")
+    claimed = set(_forward(first).claims)
+    again = await received(
+        provider="chatwoot", text="hola", media=[{"type": "image", "url": "https://a.example/1"}]
+    )
+    assert isinstance(
+        dedupe(arrival(again), claimed=claimed, read=catalogue.read, now=NOW), Duplicate
+    )
+
+
+def _forward(raw: RawMessage) -> Forward:
+    became = dedupe(arrival(raw), claimed=set(), read=catalogue.read, now=NOW)
+    assert isinstance(became, Forward)
+    return became
