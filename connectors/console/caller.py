@@ -21,7 +21,7 @@ SHOWS_KEY = Depends(
 
 
 class Directory(Protocol):
-    """Tenants and keys. `loaded` false: nothing is known yet, and nobody may be refused for it."""
+    """Tenants and keys. While `loaded` is false nothing is known, so no request may be refused."""
 
     loaded: bool
 

@@ -77,7 +77,7 @@ class Marker:
         return self.frame.replace("{nonce}", nonce).replace("{description}", inside)
 
     def drawn_nonce(self) -> str:
-        """A word that nobody outside can know; empty where the frame has no place for it."""
+        """A word that no sender can know; empty if the frame has no place for it."""
         return secrets.token_hex(8) if self.has_nonce else ""
 
     def inside(self, description: str) -> str:

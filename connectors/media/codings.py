@@ -53,7 +53,7 @@ class Identity:
 
 
 class Deflated:
-    """gzip or deflate, whose members may follow one another. What bears the label without being coded
+    """gzip or deflate, whose members may follow one another. A file with the label that is not coded
     is passed on as it is: a JPEG that a server calls gzip is still a JPEG."""
 
     def __init__(self, coding: str) -> None:

@@ -128,7 +128,7 @@ class _Reading:
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self._has_head:  # of another answer, which nobody asked for
+        if self._has_head:  # of another answer, which was not requested
             return
         self.status = self._parser.get_status_code()
         if 100 <= self.status < 200:

@@ -1,7 +1,7 @@
 """Downloaded files that the object store could not take, kept for the next try of their job.
 
 A link may live for ten minutes and an outage of the store for hours: without this the file would be
-downloaded again at every try, until nobody gives it any more.
+downloaded again at every try, until no server gives it any more.
 """
 
 import time

@@ -1,6 +1,6 @@
 """Files on their way from a stranger to the object store.
 
-A spooled file has no name. Nothing can open it but through the descriptor that is handed on, so nobody
+A spooled file has no name. Nothing can open it but through the descriptor that is handed on, so no program
 can exchange it between two steps, and the system removes it even if the process is killed.
 Reading, decoding, hashing and writing happen in threads of this module's own.
 """
@@ -29,7 +29,7 @@ DISK_RETRY_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """A file in the spool; `head` holds its first bytes. Whoever asked for it discards it.
+    """A file in the spool; `head` holds its first bytes. The caller discards it.
 
     `file` is open for reading and stands anywhere: a reader seeks first.
     """

@@ -20,8 +20,8 @@ EFFORTS = ("none", "minimal", "low")
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """One family. The defaults describe the current form of the API, for models nobody wrote
-    down.
+    """One family. The defaults describe the current form of the API, for models that are not
+    listed here.
 
     `answer_tokens` is the room of a description, with the reasoning where it cannot be turned
     off. A parameter whose trait is None is not sent. `system_role`: instructions go into a system

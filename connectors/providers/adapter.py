@@ -134,7 +134,7 @@ def name_of(document: Document, name: str) -> str | None:
 def link(document: Document, name: str) -> str | None:
     """A web address of a sane length, or None.
 
-    It stays as it was written, for it is shown; whoever asks for it reads it with web_address.
+    It stays as it was written, because it is shown; a request for it reads it with web_address.
     """
     value = (text(document, name) or "").strip(_AROUND_ADDRESSES)
     return value if len(value) <= _URL_CHARS and _ADDRESS.match(value) else None

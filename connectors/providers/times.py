@@ -9,7 +9,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST_YEAR = 2000
 """An earlier time is a clock that was never set, or a zero: year 1, 1900, 1970, 1980."""
 LATEST_YEAR = 2100
-"""A later time is the other end of somebody's calendar, such as 9999-12-31."""
+"""A later time is a placeholder such as 9999-12-31, the end of a calendar."""
 _UNIX_UNITS = (1, 10**3, 10**6, 10**9)
 """Seconds, milliseconds, microseconds, nanoseconds."""
 _LEAST_UNIX_SECONDS = 10**9

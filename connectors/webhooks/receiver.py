@@ -43,7 +43,7 @@ Scope = Mapping[str, Any]
 
 
 class Directory(Protocol):
-    """Tenants, endpoints and keys. `loaded` false: nothing is known yet, and nobody may be refused for it.
+    """Tenants, endpoints and keys. While `loaded` is false nothing is known, so no request may be refused.
 
     `healthy` false: what is known may be out of date for longer than an outage of Postgres excuses.
     `endpoint` and `tenant` raise Unavailable for an entry that is there and cannot be read.

@@ -44,7 +44,7 @@ _FAMILY_OF: Mapping[AttachmentType, str] = {
 
 
 class Fetched(Protocol):
-    """A file in the spool. Whoever asked for it discards it."""
+    """A file in the spool. The caller discards it."""
 
     @property
     def file(self) -> BinaryIO: ...
