@@ -18,7 +18,7 @@ from streams.lanes.state import KeptValues
 
 
 class Faust:
-    """What Lanes needs of the app: its names, its signals, and the consumer to be paused."""
+    """What Lanes needs of the app: its names, its signals, its health, and the consumer to be paused."""
 
     def __init__(self, world: World) -> None:
         self.paused: list[AioTopicPartition] = []
@@ -32,6 +32,7 @@ class Faust:
             False,
         )
         self.receipts, self.gate = world.topic("receipts"), open_gate()
+        self.is_alive, self.healthy = True, lambda: True
         self.on_partitions_assigned = SimpleNamespace(connect=lambda handler: None)
         self.table: Any = SimpleNamespace(
             changelog_topic_name=world.topic("log"), partitions_held={}, new_state=KeptValues
