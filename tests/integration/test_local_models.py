@@ -82,7 +82,7 @@ async def seen(server: Server, data: bytes, mime: str, prompt: str = "Describe."
     try:
         answer = await model.describe(data, mime, prompt=prompt, model="gpt-4o", api_key=None)
     finally:
-        await model.close()
+        await model.server.close()
     assert answer.model == "local-eyes-1"
     return answer.text
 
@@ -101,7 +101,7 @@ async def heard(server: Server, data: bytes, name: str, language: str | None = N
             seconds=1.0,
         )
     finally:
-        await model.close()
+        await model.server.close()
     assert answer.model == "whisper-base"
     return answer.text
 
@@ -207,7 +207,7 @@ async def test_under_load_some_are_told_when_to_come_back_and_the_rest_are_answe
     try:
         answers = await asyncio.gather(*(ask() for _ in range(10)))
     finally:
-        await model.close()
+        await model.server.close()
     assert {answer for answer in answers if isinstance(answer, str)} == {"Main object: a cat."}
     waits = [answer for answer in answers if isinstance(answer, float)]
     assert len(waits) >= 5
