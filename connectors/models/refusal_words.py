@@ -55,7 +55,7 @@ _EN_DO = (
     r"|accommodat|proceed|examin|evaluat|review|display|open (?:\w+ )?(?:image|picture|photo|attachment)|caption|transcrib|say\b|name\b"
     rf"|reveal|extract|creat|guess|make (?:guesses|identifications|assumptions)|(?:see|view) {_PICTURE}|view (?:this|it)$"
     r"|read (?:or extract )?(?:personal|private|sensitive|identity|identification|ids)\b"
-    r"|(?:determin\w+|confirm|tell|know) (?:\w+ |\w+'s ){0,2}?(?:who|identit\w*)\b)"
+    r"|(?:determin\w+|confirm|verif\w+|tell|know) (?:\w+ |\w+'s ){0,2}?(?:who|identit\w*)\b)"
 )
 ENGLISH = Vocabulary(
     cores=(
@@ -93,28 +93,28 @@ ENGLISH = Vocabulary(
     depict* describ* description* designed detail* determin* developed developer* didn't direct*
     disclos* discuss* display* do document* does doesn't don't due either else engag* ensur*
     equipped ethic* evaluat* exact* examin* example explain* explicit* express* extract* face faces
-    facial features feedback feel file* flagged follow* for forbid* format free from fulfil* full
-    further general* generat* give* giving glad go goes going good graphic guess* guideline* had
-    happy harm* hate* have having help* here hesitate hope how however i i'd i'll i'm i've ident*
-    ids if illegal image* in inappropriate incapable included individual* info inform* input instead
-    instruct* intend* interpret* into involv* is isn't it it's its just kind kindly know language
-    large legal let like limit* ll look* lot m made make makes making material matter may me mean*
-    might minor* model* moderation moment more must my myself name* nature necessary need* never no
-    nor not nothing nude nudity of offens* offer* on one only open* or other others otherwise our
-    over own part* pass people people's perform* permit* person person's personal* persons phot*
-    picture* pleas* polic* polit* portray* position possib* potential* prefer present* prevent*
-    principle* privacy private proceed* process* produc* program* prohibit* promot* prompt* properly
-    protect* provid* public purpose* question* rather re read real really reason* receive* recogni*
-    refrain* refus* regard* regret* regulat* reject* relat* repl* request* require* respect*
-    respond* response* responsib* restrict* result reveal* review* right* rule* s safe* say see
-    sensitive sent service* sexual* share* sharing should shouldn't shown similar since so some
+    facial features feedback feel file* filter* flagged follow* for forbid* format free from fulfil*
+    full further general* generat* give* giving glad go goes going good graphic guess* guideline*
+    had happy harm* hate* have having help* here hesitate hope how however i i'd i'll i'm i've
+    ident* ids if illegal image* in inappropriate incapable included individual* info inform* input
+    instead instruct* intend* interpret* into involv* is isn't it it's its just kind kindly know
+    language large legal let like limit* ll look* lot m made make makes making material matter may
+    me mean* might minor* model* moderation moment more must my myself name* nature necessary need*
+    never no nor not nothing nude nudity of offens* offer* on one only open* or other others
+    otherwise our over own part* pass people people's perform* permit* person person's personal*
+    persons phot* picture* pleas* polic* polit* portray* position possib* potential* prefer present*
+    prevent* principle* privacy private proceed* process* produc* program* prohibit* promot* prompt*
+    properly protect* provid* public purpose* question* rather re read real really reason* receive*
+    recogni* refrain* refus* regard* regret* regulat* reject* relat* repl* request* require*
+    respect* respond* response* responsib* restrict* result reveal* review* right* rule* s safe* say
+    see sensitive sent service* sexual* share* sharing should shouldn't shown similar since so some
     someone something sorry specific* such suggestive suitable support* sure system* t task* tell
     terms text text-based than thank* that that's the their them then there there's these they
     thing* this this's those though time to topic* train* transcribe transcribing trust try trying
     ts type* unable under understand* unfortunately unsafe until upload* us usage use user* ve
-    version very via view* violat* violen* visual* want was way we we're well were what what's
-    whatever when where which while who whose why will willing wish with within without won't work
-    would yes you you'd you'll you're your yourself
+    verif* version very via view* violat* violen* visual* want was way we we're well were what
+    what's whatever when where which while who whose why will willing wish with within without won't
+    work would yes you you'd you'll you're your yourself
     """,
 )
 
@@ -381,7 +381,7 @@ ITALIAN = Vocabulary(
     inadegu* inappropriat* incapac* includ* indic* individu* infor* intelligenza intend* interpret*
     invec* inviat* invito io istruzion* l la lamento* le legal* legg* lei li libera libero limit*
     line* linguag* linguistic* lo ma maggior* mai mancan* material* me meglio menzion* mi mia* mie*
-    minor* mio modell* modo momento mostr* motiv* natura ne necess* negl* nei nel nella nelle
+    minor* mio modell* modo molto momento mostr* motiv* natura ne necess* negl* nei nel nella nelle
     nessun* niente no nom* non norm* nostr* nud* o od odio offens* offr* oggett* ogni openai oppure
     opzion* part* pens* per perche perdon* permess* permett* pero person* pertin* piacer* piu po
     poich* politic* poss* potenzial* poter* potre* potuto prefer* prego present* priv* proced*

@@ -324,7 +324,7 @@ Je ne peux pas révéler l'identité de la personne. | Je ne peux pas continuer 
 Ich kann die Identität der Person nicht preisgeben. | Ich kann dieses Gespräch nicht fortsetzen.
 Non posso rivelare l'identità della persona. | Non posso continuare questa conversazione. | Non posso determinare l'identità delle persone.
 I can't see the attached photo. Could you upload it again? | I didn't receive an image. | I can't determine who this is.
-I cannot reveal who this person is.
+I cannot reveal who this person is. | I can't verify the identity of people. | Mi dispiace molto, non posso aiutarti.
 I'm not able to identify real people, but I can describe the scene, clothing, or setting if you'd like.
 My guidelines don't allow me to describe this image. | Our policies prohibit me from describing this.
 <p>Sorry, I can&#39;t help with that.</p> | No veo ninguna foto. Por favor, envíala de nuevo.
