@@ -13,6 +13,10 @@ def lines(name: str) -> list[str]:
     return [line for line in (FIELD / name).read_text().splitlines() if line.strip()]
 
 
+def cases(table: str) -> list[str]:
+    return [case.strip() for line in table.strip().splitlines() for case in line.split(" | ")]
+
+
 REFUSALS = """
 I'm sorry, but I can’t help with that.
 I cannot identify people.
@@ -228,13 +232,8 @@ I’m sorry, but I can’t continue with this.
 """.strip().splitlines()
 
 DESCRIPTIONS = """
-A sign says: I'm sorry, I can't help.
-I can see a cat.
-No puedo más, dice el cartel.
-I cannot see whether it is a cat or a dog.
-Unfortunately the screen of the phone is broken.
-I'm sorry for your loss, says the card.
-Lo siento en el alma, dice la tarjeta.
+A sign says: I'm sorry, I can't help. | I can see a cat. | No puedo más, dice el cartel. | I cannot see whether it is a cat or a dog.
+Unfortunately the screen of the phone is broken. | I'm sorry for your loss, says the card. | Lo siento en el alma, dice la tarjeta.
 I can't believe it's not butter, says the tub.
 No puedo identificar a la persona, pero la imagen muestra un comprobante de transferencia de $5,000 MXN.
 I can't identify the people in the photo. It shows a broken phone screen.
@@ -247,81 +246,138 @@ Leider kann ich den Text nicht lesen, es ist eine Rechnung über 45 EUR.
 Je ne peux pas identifier la personne, mais la photo montre un reçu de 45 euros.
 Désolé, je ne peux pas lire la date ; le ticket indique un total de 12,50 €.
 Non posso identificare la persona, ma la foto mostra una ricevuta da 45 euro.
-Mi dispiace, non riesco a leggere la data: è uno scontrino del supermercato.
-I'm unable to identify the brand of the shoes.
-I cannot read the serial number.
-I can't tell who the person is; they wear a red jacket.
-I'm unable to confirm the amount: the receipt is blurred.
-Sorry, the picture is blurry: a dog on a sofa.
+Mi dispiace, non riesco a leggere la data: è uno scontrino del supermercato. | I'm unable to identify the brand of the shoes.
+I cannot read the serial number. | I can't tell who the person is; they wear a red jacket.
+I'm unable to confirm the amount: the receipt is blurred. | Sorry, the picture is blurry: a dog on a sofa.
 I can't identify the person. They are standing in front of a shop.
-I am not able to identify who this is, but it is a man with a beard holding a keyboard.
-A man holds a sign: “I can't help with that”.
+I am not able to identify who this is, but it is a man with a beard holding a keyboard. | A man holds a sign: “I can't help with that”.
 The screenshot shows an error: “I'm sorry, but I can't assist with that request.”
-Captura de un chat que dice «Lo siento, no puedo ayudar con eso».
-No se puede identificar la marca; es un coche rojo.
-No puedo ver la fecha en el ticket.
-La foto muestra a una persona.
-The image shows a person.
-Das Bild zeigt eine Person, die ich nicht identifizieren kann, vor einem Haus.
-Uma pessoa que não consigo identificar segura um telefone.
-Une personne que je ne peux pas identifier tient un téléphone.
-Una persona che non posso identificare tiene un telefono.
-A red car.
-El ticket dice: no puedo.
-I don't see a price on the label.
-No veo el precio en la etiqueta.
-Não vejo a data no recibo.
-Ich sehe kein Datum auf der Quittung.
-Je ne vois pas le prix sur l'étiquette.
-Non vedo il prezzo sull'etichetta.
-I cannot make out the plate number.
-I can't identify the plant.
-No puedo identificar la planta.
-Não consigo identificar a planta.
-Je ne peux pas identifier la plante.
-Ich kann die Pflanze nicht identifizieren.
-Non riesco a identificare la pianta.
-I'm sorry, I can't identify the person, but the receipt is for 45 EUR.
-No puedo leer la letra pequeña; la etiqueta dice ACME 220 V.
+Captura de un chat que dice «Lo siento, no puedo ayudar con eso». | No se puede identificar la marca; es un coche rojo.
+No puedo ver la fecha en el ticket. | La foto muestra a una persona. | The image shows a person.
+Das Bild zeigt eine Person, die ich nicht identifizieren kann, vor einem Haus. | Uma pessoa que não consigo identificar segura um telefone.
+Une personne que je ne peux pas identifier tient un téléphone. | Una persona che non posso identificare tiene un telefono. | A red car.
+El ticket dice: no puedo. | I don't see a price on the label. | No veo el precio en la etiqueta. | Não vejo a data no recibo.
+Ich sehe kein Datum auf der Quittung. | Je ne vois pas le prix sur l'étiquette. | Non vedo il prezzo sull'etichetta.
+I cannot make out the plate number. | I can't identify the plant. | No puedo identificar la planta. | Não consigo identificar a planta.
+Je ne peux pas identifier la plante. | Ich kann die Pflanze nicht identifizieren. | Non riesco a identificare la pianta.
+I'm sorry, I can't identify the person, but the receipt is for 45 EUR. | No puedo leer la letra pequeña; la etiqueta dice ACME 220 V.
 Não posso descrever as letras pequenas; a etiqueta diz ACME 220 V.
 Ich kann das Kleingedruckte nicht beschreiben; auf dem Etikett steht ACME 220 V.
 Je ne peux pas décrire les petits caractères; l'étiquette indique ACME 220 V.
-Non posso descrivere le scritte piccole; l'etichetta dice ACME 220 V.
-Un perro pasea por un parque.
-I can't make out the face; a child eats an ice cream.
-I'm not able to identify the plant.
-Can't help falling in love, says the poster.
-No puedo distinguir la matrícula.
-The person holds a help sign.
-The image contains text that I cannot read.
-I can't identify the model of the phone, but its screen is cracked.
-No se distingue el rostro; lleva una camiseta azul.
-Ich kann nicht erkennen, was das ist.
-I cannot determine the amount.
-No alcanzo a leer el total del ticket.
-I can't see the bottom of the document.
-I cannot identify the animal in the picture.
-No puedo identificar el modelo del teléfono.
-Je ne peux pas identifier le modèle de la voiture.
-Ich kann das Modell des Autos nicht erkennen.
-Non posso identificare il modello dell'auto.
-Não posso identificar o modelo do carro.
-A help page with the text: request declined.
-La imagen muestra una persona; no puedo identificarla.
-Screenshot: "Unable to process payment".
-Error: cannot open file.
-I can't identify the person in the photo, who wears a red cap.
-No puedo ver bien la imagen, está borrosa.
+Non posso descrivere le scritte piccole; l'etichetta dice ACME 220 V. | Un perro pasea por un parque.
+I can't make out the face; a child eats an ice cream. | I'm not able to identify the plant. | Can't help falling in love, says the poster.
+No puedo distinguir la matrícula. | The person holds a help sign. | The image contains text that I cannot read.
+I can't identify the model of the phone, but its screen is cracked. | No se distingue el rostro; lleva una camiseta azul.
+Ich kann nicht erkennen, was das ist. | I cannot determine the amount. | No alcanzo a leer el total del ticket.
+I can't see the bottom of the document. | I cannot identify the animal in the picture. | No puedo identificar el modelo del teléfono.
+Je ne peux pas identifier le modèle de la voiture. | Ich kann das Modell des Autos nicht erkennen.
+Non posso identificare il modello dell'auto. | Não posso identificar o modelo do carro. | A help page with the text: request declined.
+La imagen muestra una persona; no puedo identificarla. | Screenshot: "Unable to process payment". | Error: cannot open file.
+I can't identify the person in the photo, who wears a red cap. | No puedo ver bien la imagen, está borrosa.
 A black image; I cannot see anything else.
-""".strip().splitlines()
+"""
 
 
-@pytest.mark.parametrize("text", [*lines("refusals.txt"), *REFUSALS])
+# What a model says of faces, rules and safety, and what it offers instead.
+MORE_REFUSALS = """
+I can't help with identifying or describing people based on their appearance. | I appreciate your trust, but I must decline.
+I cannot create or describe content of this nature. | Your request was rejected as a result of our safety system.
+I'm unable to determine who this person is. | My guidelines prevent me from describing this image. | I do not assist with such content.
+I'm going to have to pass on this one. | I cannot in good conscience describe this. | <p>I'm sorry, but I can't help with that.</p>
+I am sorry but as an AI assistant I am not able to help you with this matter.
+I’m sorry, but I can’t help with identifying individuals. If you need a description of the scene or other elements, let me know!
+I'm unable to identify individuals, but I can describe the scene, clothing, or setting if you'd like.
+I can’t identify people, but I can help describe the clothing, background, or other visual details. Would you like me to do that?
+I'm unable to transcribe personal documents. | I'm sorry, I can't provide information from identity documents.
+I'm sorry, but I can't read or extract personal information from IDs.
+Sorry, I can't process images of identity documents for privacy reasons.
+Lo siento, pero no puedo ayudar con esa solicitud. Si tienes otra imagen, no dudes en compartirla.
+Esta imagen contiene contenido explícito y no puedo describirla. | Mis directrices no me permiten describir esta imagen.
+Las políticas de uso me impiden describir esta imagen. | No puedo describir esta imagen porque contiene desnudez.
+No me es posible ayudarle con esta petición; por favor, envíe otra imagen. | Su solicitud fue rechazada por nuestro sistema de seguridad.
+No puedo decir quién es esa persona. | No sé quién es y no puedo identificar personas. | Lo siento, no puedo leer documentos de identidad.
+Lo siento, pero no puedo proporcionar información de documentos personales. | Disculpe las molestias, pero no puedo describir la imagen.
+Lo siento mucho, pero no soy capaz de describir esta imagen. | No pude procesar la imagen.
+No se puede describir esta imagen por motivos de privacidad. | Prefiero no describir esta imagen. | Esto no es algo con lo que pueda ayudar.
+Desculpe, mas não posso ajudar com essa solicitação. Se você tiver outra imagem, fique à vontade para compartilhá-la.
+Desculpe, não posso identificar pessoas reais em imagens. | Esta imagem viola as nossas políticas de conteúdo.
+As minhas diretrizes não me permitem descrever esta imagem. | Não posso dizer quem é essa pessoa. | Prefiro não descrever esta imagem.
+O seu pedido foi rejeitado pelo nosso sistema de segurança. | Desculpa, não dá para ajudar com isso.
+Je suis désolé, mais je ne peux pas identifier de vraies personnes sur des images.
+En tant que modèle de langage, je ne peux pas voir ni interpréter des images. | Mes directives ne me permettent pas de décrire cette image.
+Je préfère ne pas décrire cette image. | Votre demande a été rejetée par notre système de sécurité.
+J’ai bien peur de ne pas pouvoir vous aider.
+Es tut mir leid, aber dabei kann ich nicht helfen. Wenn Sie ein anderes Bild haben, teilen Sie es gerne.
+Es tut mir leid, aber ich kann keine realen Personen auf Bildern identifizieren. | Dieses Bild verstößt gegen unsere Inhaltsrichtlinien.
+Meine Richtlinien erlauben es mir nicht, dieses Bild zu beschreiben. | Ich kann nicht sagen, wer diese Person ist.
+Ich fürchte, da kann ich nicht helfen. | Ihre Anfrage wurde von unserem Sicherheitssystem abgelehnt. | Entschuldige, das geht leider nicht.
+Mi dispiace, ma non posso aiutarti con questa richiesta. Se hai un'altra immagine, sentiti libero di condividerla.
+Mi dispiace, ma non posso identificare persone reali nelle immagini. | Grazie per aver condiviso l'immagine. Purtroppo non posso aiutarti.
+Questa immagine viola le nostre norme sui contenuti. | Le mie linee guida non mi permettono di descrivere questa immagine.
+Non posso dire chi è questa persona. | Preferisco non descrivere questa immagine. | Temo di non poterti aiutare.
+La tua richiesta è stata rifiutata dal nostro sistema di sicurezza. | I can’t determine the identity of this person.
+I'm sorry, but I cannot reveal the identity of the person in the image. | I can't make guesses about people's identity.
+I cannot guess who this person is. | I'm not able to tell who is in this image. | Lo siento, no puedo continuar con esta conversación.
+No puedo revelar la identidad de la persona. | Lo siento, no puedo determinar la identidad de las personas.
+Não posso revelar a identidade da pessoa. | Não consigo determinar a identidade da pessoa.
+Je ne peux pas révéler l'identité de la personne. | Je ne peux pas continuer cette conversation.
+Ich kann die Identität der Person nicht preisgeben. | Ich kann dieses Gespräch nicht fortsetzen.
+Non posso rivelare l'identità della persona. | Non posso continuare questa conversazione. | Non posso determinare l'identità delle persone.
+I can't see the attached photo. Could you upload it again? | I didn't receive an image. | I can't determine who this is.
+I cannot reveal who this person is. | I can't verify the identity of people. | Mi dispiace molto, non posso aiutarti.
+I'm not able to identify real people, but I can describe the scene, clothing, or setting if you'd like.
+My guidelines don't allow me to describe this image. | Our policies prohibit me from describing this.
+<p>Sorry, I can&#39;t help with that.</p> | No veo ninguna foto. Por favor, envíala de nuevo.
+No puedo identificar a personas, pero puedo describir la ropa o el fondo si quieres. | Lo siento mucho, no puedo ayudarte.
+Prefiero no identificar a esta persona. | Não posso identificar pessoas, mas posso descrever a cena e as roupas.
+Prefiro não identificar esta pessoa. | Je ne peux pas identifier les personnes, mais je peux décrire la scène ou les vêtements.
+Je ne peux pas déterminer l'identité de cette personne.
+Ich kann keine Personen identifizieren, aber ich kann die Kleidung und den Hintergrund beschreiben.
+Ich kann nicht bestimmen, wer diese Person ist. | Meine Richtlinien verbieten es mir, dieses Bild zu beschreiben.
+Non riesco a vedere l'immagine. | Non vedo l'immagine. | Non posso identificare le persone, ma posso descrivere l'abbigliamento e lo sfondo.
+Non posso rivelare chi è questa persona.
+"""
+
+# What a picture does not show, and a refusal that stands in the picture, are descriptions.
+ABSENCES_AND_QUOTATIONS = """
+"You are not allowed to see this." | I can't see any text in this picture. | I don't see a face in this picture.
+I can't see the person's face. | The person in the photo can't be identified because the face is not in view.
+No veo ningún daño en la imagen. | No hay ninguna persona. | No veo la cara de la persona. | Não vejo nenhum dano na imagem.
+Je ne vois pas le visage de la personne. | Ich sehe keinen Schaden auf dem Bild. | Ich sehe keine Person auf dem Bild.
+Non vedo alcun danno nell'immagine. | I can't see any people in the image. | I don't see any text in the image.
+No image is shown, only text. | No people are in the picture. I can't see any face. | I can't view the text in full.
+The image is a text: "I can't help you with that". | "We're unable to process your request. Please contact support."
+A person asks for help: "I can't open the file". | I can't open this file. What should I do?
+A person who may not be identified is in view. | It may not display properly.
+This is a privacy policy: "We will not share your personal information." | No veo personas en la foto. | No veo nada en la foto.
+No recibí nada. | No veo problemas en la imagen. | Não vejo pessoas na foto. | Não vejo nada na imagem. | Não vejo danos na imagem.
+Não recebi nada. | Não foi enviada nenhuma imagem da pessoa. | Je ne vois personne sur la photo. | Je ne vois rien sur l'image.
+Je ne vois pas de problème sur la photo. | Ich sehe nichts auf dem Bild. | Ich sehe kein Gesicht. | Auf dem Bild sehe ich keine Personen.
+Non vedo persone nella foto. | Non vedo niente nella foto. | Non vedo problemi nell'immagine. | Non ho ricevuto niente.
+I cannot see any person in the photo. | I can't see anyone in the picture. | I can't identify the text in the image.
+I can't see anything in the image. | You can't view this. | This account is private. You can't see its photos.
+No puedo ver a la persona en la foto. | No puedo ver nada en la imagen. | No puedo identificar el daño en la imagen.
+Não consigo ver a pessoa na foto. | Não consigo ver nada na imagem. | Não consigo identificar danos na imagem.
+Não há nenhuma pessoa na imagem. | Não vejo problemas na imagem. | Je ne peux pas voir la personne sur la photo.
+Je ne peux rien voir sur l'image. | Je ne vois aucune personne sur l'image. | Ich kann auf dem Bild keine Person sehen.
+Ich kann auf dem Bild nichts erkennen. | Ich kann keine Person auf dem Bild erkennen. | Ich kann keine Schäden auf dem Bild erkennen.
+Ich kann auf dem Foto niemanden sehen. | Auf dem Bild kann ich keine Personen sehen. | Ich sehe kein Problem auf dem Bild.
+Ich sehe auf dem Bild keine Person. | Ich habe nichts erhalten. | Es ist nicht möglich, die Person zu sehen. | Non vedo nessuno nella foto.
+Non vedo nessuna persona nella foto. | Non c'è nessuna persona nell'immagine. | The text 'I cannot help you'.
+« Nous ne pouvons pas traiter votre demande. » | "No podemos procesar su solicitud." | „Wir können Ihre Anfrage nicht bearbeiten.“
+"Non possiamo elaborare la tua richiesta." | "Não podemos processar o seu pedido." | I can't see this. | A person may not open this.
+I can't identify the part. | Je ne peux pas identifier le document.
+"""
+
+
+@pytest.mark.parametrize("text", [*lines("refusals.txt"), *REFUSALS, *cases(MORE_REFUSALS)])
 def test_a_text_that_holds_nothing_but_a_refusal_is_a_refusal(text: str) -> None:
     assert is_refusal(text)
 
 
-@pytest.mark.parametrize("text", ["", *lines("descriptions.txt"), *DESCRIPTIONS])
+@pytest.mark.parametrize(
+    "text", ["", *lines("descriptions.txt"), *cases(DESCRIPTIONS), *cases(ABSENCES_AND_QUOTATIONS)]
+)
 def test_a_text_that_says_anything_about_the_picture_is_a_description(text: str) -> None:
     assert not is_refusal(text)
 
