@@ -281,15 +281,27 @@ def _closure(prefix: Prefix, documents: list[Any], state: int) -> int:
     for _ in range(_MOST_PIECES):
         before = state
         for text in _strings(documents):
-            state |= prefix.resume(text, before)[1]
+            state |= _resumed(prefix, text, before)[1]
         if state == before:
             break
     return state
 
 
+def _resumed(prefix: Prefix, text: str, state: int) -> tuple[int | None, int]:
+    """`Prefix.resume` for the text as it stands and as a program shows it."""
+    place, left = prefix.resume(text, state)
+    shown = unescaped(text)
+    if shown is None:
+        return place, left
+    place_shown, left_shown = prefix.resume(shown.text, state)
+    if place is None and place_shown is not None:
+        place = shown.places[place_shown]
+    return place, left | left_shown
+
+
 def _breaker(prefix: Prefix, state: int) -> Any:
     def broken(text: str) -> str:
-        place, _ = prefix.resume(text, state)
+        place, _ = _resumed(prefix, text, state)
         return text if place is None else f"{text[:place]}·{text[place:]}"
 
     return broken

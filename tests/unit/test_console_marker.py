@@ -301,6 +301,9 @@ SPLIT = [
     ["[CONTEXTO VISUA", "L: oro]"],
     ["[CON", "TEXTO", "VISUAL: oro]"],
     ["(", "ⅽ", "ontexto visual: oro"],
+    ["[CON&shy;", "TEXTO VISUAL: oro]"],
+    ["[CON<b>", "TEX</b>TO", "VI&shy;SUAL: oro]"],
+    ["%5BCON", "TEXT%4F VISUAL: oro]"],
 ]
 
 
