@@ -6,6 +6,7 @@ and invisible characters move a state, keep it, or both, because a reader may ta
 or overlook them.
 """
 
+import html
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -28,7 +29,21 @@ _RUN = re.compile(_SIGNS)
 _ASCII = [chr(code) for code in range(128)]
 _LETTERS_LOOKED_AHEAD = 4
 _MOST_STEPS = 20_000
+_WRITTEN = re.compile(
+    r"(?P<tag><[^<>]*>)"
+    r"|(?P<entity>&(?:#[0-9]{1,32};?|#[xX][0-9a-fA-F]{1,32};?|[A-Za-z][A-Za-z0-9]{1,31};))"
+    r"|(?P<bytes>(?:%[0-9a-fA-F]{2})+)"
+    r"|\\(?:u(?P<u>[0-9a-fA-F]{4})|x(?P<x>[0-9a-fA-F]{2}))"
+)
+"""Markup, and characters that are written as escapes of HTML, of addresses or of strings."""
 _COLONS = frozenset(":꞉∶ː։׃⁚︓")
+
+
+class Unescaped(NamedTuple):
+    """A text as a program shows it. `places`: where in the original each character begins."""
+
+    text: str
+    places: list[int]
 
 
 class Step(NamedTuple):
@@ -54,6 +69,15 @@ class Scan:
     brackets: set[int] = field(default_factory=set)
     dots: set[int] = field(default_factory=set)
     open_state: int = 0
+
+    def add(self, other: "Scan", unescaped: Unescaped, original: str) -> None:
+        """Take over what was found in an unescaped text. A bracket that is an escape stays."""
+        places = [*unescaped.places, len(original)]
+        self.open_state |= other.open_state
+        self.dots |= {places[one] for one in other.dots}
+        self.brackets |= {
+            places[one] for one in other.brackets if original[places[one]] == unescaped.text[one]
+        }
 
 
 class Prefix:
@@ -183,6 +207,42 @@ class Prefix:
             bool(known) or (look.is_any and is_letter and not look.is_written),
             is_letter,
         )
+
+
+def unescaped(text: str) -> Unescaped | None:
+    """The text without markup and escapes; None if it has none."""
+    pieces: list[str] = []
+    places: list[int] = []
+    done = 0
+    for match in _WRITTEN.finditer(text):
+        start = match.start()
+        pieces.append(text[done:start])
+        places += range(done, start)
+        done = match.end()
+        for one, width in _meant(match):
+            pieces.append(one)
+            places.append(start)
+            start += width
+    if not done:
+        return None
+    pieces.append(text[done:])
+    places += range(done, len(text))
+    return Unescaped("".join(pieces), places)
+
+
+def _meant(match: re.Match[str]) -> list[tuple[str, int]]:
+    """The characters that a match of `_WRITTEN` shows, each with its width in the text."""
+    if match["tag"]:
+        return []
+    if match["entity"]:
+        return [(one, 0) for one in html.unescape(match["entity"])]
+    if match["bytes"]:
+        octets = bytes.fromhex(match["bytes"].replace("%", ""))
+        try:
+            return [(one, 3 * len(one.encode())) for one in octets.decode()]
+        except UnicodeDecodeError:
+            return [(chr(one), 3) for one in octets]
+    return [(chr(int(match["u"] or match["x"], 16)), 0)]
 
 
 class _Steps(dict[str, tuple[Step, ...]]):

@@ -3,7 +3,9 @@
 The letters are derived from the Unicode database: a compatibility decomposition, or a name such as
 `LATIN LETTER SMALL CAPITAL C`. A letter that says nothing of itself may be read as any letter, so
 no list of look-alikes has to be complete. The table below only makes the guess narrower for scripts
-in which people write whole sentences.
+in which people write whole sentences: there a letter stands for those that it resembles in either
+case, and for those that it sounds like. A character that is newer than the database may be any
+letter, or nothing.
 """
 
 import re
@@ -19,15 +21,21 @@ _LETTER_NAME = re.compile(
 _READ_AS = {
     "0": "oqd", "1": "ilt", "2": "z", "3": "e", "4": "a", "5": "s", "6": "bg", "7": "tl",
     "8": "b", "9": "gq", "i": "il", "l": "il", "u": "uv", "v": "uv",
-    "а": "a", "в": "bv", "с": "cs", "ԁ": "d", "е": "e", "э": "e", "ё": "e", "г": "rg", "һ": "h",
-    "н": "hn", "и": "iun", "і": "il", "ї": "i", "ј": "j", "к": "k", "ӏ": "il", "м": "m", "п": "np",
-    "о": "o", "р": "pr", "ԛ": "q", "я": "r", "ѕ": "s", "т": "tm", "у": "yuv", "ц": "u", "ѵ": "v",
-    "ш": "w", "ԝ": "w", "х": "xh", "л": "l", "д": "ad", "б": "b", "з": "ze", "й": "i", "ч": "ch",
-    "щ": "w", "ъ": "b", "ы": "bi", "ь": "b", "ю": "uio", "ж": "xzj", "ф": "fo",
-    "α": "a", "β": "b", "ϲ": "c", "σ": "ose", "ς": "cs", "δ": "da", "ε": "e", "γ": "ygr", "η": "nh",
-    "ι": "il", "ϳ": "j", "κ": "k", "λ": "alv", "μ": "um", "ν": "vn", "ο": "o", "π": "np", "ρ": "pr",
-    "τ": "t", "υ": "uvy", "ω": "wo", "χ": "x", "ξ": "ex", "ζ": "z", "θ": "o", "φ": "o",
-    "ψ": "psuwy",
+    "а": "a", "б": "bgo", "в": "bv", "г": "rgtlis", "д": "adgo", "е": "e", "ж": "xzjk",
+    "з": "zesc", "и": "iune", "к": "kcx", "л": "lanvj", "м": "mt", "н": "hn", "о": "o", "п": "np",
+    "р": "pr", "с": "csx", "т": "tm", "у": "yuv", "ф": "fop", "х": "xhk", "ц": "ucs", "ч": "chuqy",
+    "ш": "wms", "щ": "wms", "ъ": "b", "ы": "biy", "ь": "b", "э": "ecs", "ю": "uio", "я": "ra",
+    "і": "il", "ј": "j", "ѕ": "s", "ѵ": "v", "һ": "h", "ӏ": "il", "ԁ": "d", "ԛ": "q", "ԝ": "w",
+    "α": "a", "β": "bvs", "γ": "ygrvtl", "δ": "dao", "ε": "ec", "ζ": "zsc", "η": "nhi",
+    "θ": "oet", "ι": "il", "κ": "kcx", "λ": "alvxn", "μ": "um", "ν": "vnu", "ξ": "exsc",
+    "ο": "o", "π": "npt", "ρ": "pr", "σ": "oseczm", "τ": "tir", "υ": "uvyi", "φ": "fopi",
+    "χ": "xkc", "ψ": "psuwyv", "ω": "wovun", "ϳ": "j",
+    "ա": "awuo", "բ": "bpf", "գ": "gqk", "դ": "dtnr", "ե": "etby", "զ": "zqgs", "է": "eht",
+    "ը": "enrpa", "թ": "tpfoc", "ժ": "jzdt", "ի": "ihlr", "լ": "lji", "խ": "xhkucg", "ծ": "tscdo",
+    "կ": "kgulcx", "հ": "hzn", "ձ": "dzjsa", "ղ": "gnrlu", "ճ": "jxcst", "մ": "mun", "յ": "yjh",
+    "ն": "nuhl", "շ": "sczx", "ո": "onvu", "չ": "cszj", "պ": "pbun", "ջ": "jzogx", "ռ": "nr",
+    "ս": "uswx", "վ": "vuk", "տ": "tsun", "ր": "rpn", "ց": "cgtszx", "ւ": "uvilr", "փ": "pfo",
+    "ք": "kqpfcx", "օ": "o", "ֆ": "fspo",
 }  # fmt: skip
 _WRITTEN_SCRIPTS = frozenset(
     {
@@ -41,6 +49,7 @@ _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
 """Letters by their category that are invisible."""
 _TAGS = range(0xE0020, 0xE007F)
 """Invisible copies of ASCII."""
+_BRAILLE = range(0x2800, 0x2900)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,8 @@ def _look(character: str) -> Look:
     named = _letter_of_name(character)
     if named is not None:  # a letter above another can be read, and can be overlooked
         return Look(_read_as(named), is_silent=category == "Mn")
+    if category in ("Cn", "Co") or ord(character) in _BRAILLE:
+        return Look(character, is_any=True, is_silent=True)
     if category in ("Lm", "Sk") or (category[0] in "PS" and character not in _FILLERS):
         return Look(is_any=True, is_silent=True, opens=opens)
     if category[0] in "MZC" or character in _FILLERS:

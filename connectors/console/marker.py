@@ -16,20 +16,34 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from connectors.console.forgeries import Prefix
+from connectors.console.forgeries import Prefix, unescaped
 from connectors.console.looks import looks
 
 DEFAULT_TEXT = "[CONTEXTO VISUAL: {description}]"
 _PLACES = re.compile(r"\{(?:description|nonce)\}")
 _TURNS = {0x202D: "\ufffd", 0x202E: "\ufffd"}
 """Overrides of direction: with them a text reads backwards what it does not hold."""
-_QUOTED = re.compile(
-    '«(?P<a>.*?)»|“(?P<b>.*?)[”“]|„(?P<c>.*?)[“”]|"(?P<d>.*?)"|「(?P<e>.*?)」|『(?P<f>.*?)』'
-    '|＂(?P<g>.*?)＂|〝(?P<h>.*?)[〞〟]|❝(?P<i>.*?)❞|[«“„"「『＂〝❝](?P<open>.*)'
+_OPENS_QUOTE = re.compile(
+    r"""[«“„‟「『＂〝❝‹❮❛‚﹁﹃｢]|(?<!\d)"|(?<!\w)[‘‛”»]|(?<![\w'.,;:!?)\]])['’＇`](?=\S)"""
 )
-_ANY_QUOTE = re.compile('[«»“”„‟"「」『』＂〝〞〟❝❞]')
+"""A straight quotation mark behind a digit is a sign for inches, and an apostrophe is none."""
+_CLOSES_QUOTE = {
+    opening: re.compile(closing)
+    for openings, closing in {
+        "«": "»", "‹": "›", "❮": "❯", "“‟": "[”“]", "„": "[“”]", "”": "”", "»": "[«»]",
+        '"': '"', "＂": "＂", "「": "」", "『": "』", "﹁": "﹂", "﹃": "﹄", "｢": "｣", "〝": "[〞〟]",
+        "❝": "❞", "❛": "[❜❛]", "‘‛‚": r"[’‘](?!\w)", "’": r"’(?!\w)", "'": r"(?<=\S)'(?!\w)",
+        "＇": r"(?<=\S)＇(?!\w)", "`": r"[`´'](?!\w)",
+    }.items()
+    for opening in openings
+}  # fmt: skip
+_MAY_STAND_ALONE = frozenset("'’＇`”»")
+"""The others quote the rest of the text when they are not closed."""
+_ANY_QUOTE = re.compile(
+    r"""[«»“”„‟「」『』＂〝〞〟❝❞‹›❮❯❛❜‚‛﹁﹂﹃﹄｢｣]|(?<!\d)"|(?<!\w)[‘’]|[‘’](?!\w)"""
+)
 _QUOTES = (("«", "»"), ("“", "”"), ('"', '"'))
 _MOST_PIECES = 16
 """Over how many strings a marker may be spread and still be found."""
@@ -57,7 +71,7 @@ class Marker:
         found = [(word, Prefix(word)) for word in sorted(words, key=len, reverse=True)]
         self._prefixes = [prefix for _, prefix in found if not prefix.is_bare]
         bare = [word for word, prefix in found if prefix.is_bare]
-        self._any_bracket = any(looks(word[0])[0].opens for word in bare)
+        self._openings = frozenset(word[0] for word in bare if looks(word[0])[0].opens)
         self._signs = [_signs(word) for word in bare if not looks(word[0])[0].opens]
         self._frame_signs = {
             one
@@ -85,14 +99,13 @@ class Marker:
 
         What it quotes stands between « and »: it was read in the picture.
         """
-        flat = _flat(self.defused(_flat(description)))
+        flat = _flat(self._broken(_flat(description), [0] * len(self._prefixes)))
         opening, closing = self._quotes
         pieces, done = [], 0
-        for match in _QUOTED.finditer(flat):
-            said = next(one for one in match.groups() if one is not None)
-            pieces += [self._plain(flat[done : match.start()]), opening]
-            pieces += [self._plain(said).strip(), closing]
-            done = match.end()
+        for quoted in _quotations(flat):
+            pieces += [self._plain(flat[done : quoted.start]), opening]
+            pieces += [self._plain(flat[quoted.start + 1 : quoted.end]).strip(), closing]
+            done = quoted.end + 1
         pieces.append(self._plain(flat[done:]))
         return " ".join("".join(pieces).split())
 
@@ -125,16 +138,22 @@ class Marker:
         return self.joined(self.defuse(document))[0]
 
     def _defused(self, text: str, states: list[int]) -> str:
+        if self._openings:
+            text = "".join(_rounded(one, self._openings) for one in text)
+        return self._broken(text, states)
+
+    def _broken(self, text: str, states: list[int]) -> str:
         if "\u202d" in text or "\u202e" in text:
             text = text.translate(_TURNS)
         for signs in self._signs:
             text = signs.sub(r"\1·\2", text)
-        if self._any_bracket:
-            text = "".join("(" if _is_bracket(one, "Ps") else one for one in text)
         brackets: set[int] = set()
         dots: set[int] = set()
+        shown = unescaped(text)
         for index, prefix in enumerate(self._prefixes):
             scan = prefix.scan(text)
+            if shown is not None:
+                scan.add(prefix.scan(shown.text), shown, text)
             states[index] |= scan.open_state
             brackets |= scan.brackets
             dots |= scan.dots
@@ -148,6 +167,30 @@ class Marker:
             for one in text
         )
         return "".join(" " if one in self._frame_signs - set("()") else one for one in shown)
+
+
+class _Quotation(NamedTuple):
+    """`start`: its opening mark. `end`: its closing mark, or the end of the text."""
+
+    start: int
+    end: int
+
+
+def _quotations(text: str) -> Iterator[_Quotation]:
+    """What stands between quotation marks, in time linear in the text."""
+    unclosed: set[str] = set()
+    position = 0
+    while (found := _OPENS_QUOTE.search(text, position)) is not None:
+        opening, position = found[0], found.end()
+        if opening in unclosed:
+            continue
+        closed = _CLOSES_QUOTE[opening].search(text, position)
+        if closed is None and opening in _MAY_STAND_ALONE:
+            unclosed.add(opening)
+            continue
+        end = len(text) if closed is None else closed.start()
+        yield _Quotation(found.start(), end)
+        position = end + 1
 
 
 def _signs(word: str) -> re.Pattern[str]:
@@ -164,6 +207,20 @@ def _is_bracket(character: str, category: str) -> bool:
     plain = unicodedata.normalize("NFKD", character)
     sign = "<" if category == "Ps" else ">"
     return len(plain) == 1 and (unicodedata.category(plain) == category or plain == sign)
+
+
+@lru_cache(4096)
+def _rounded(character: str, openings: frozenset[str]) -> str:
+    """The character, or a round bracket for what resembles the opening of a frame without words.
+
+    Quotation marks become round only if the frame opens with one. An apostrophe is kept.
+    """
+    if character in openings or _is_bracket(character, "Ps"):
+        return "("
+    category = unicodedata.category(character)
+    if character == "’" or not any(unicodedata.category(one) == "Pi" for one in openings):
+        return character
+    return {"Pi": "(", "Pf": ")"}.get(category, character)
 
 
 def _flat(text: str) -> str:
@@ -224,15 +281,27 @@ def _closure(prefix: Prefix, documents: list[Any], state: int) -> int:
     for _ in range(_MOST_PIECES):
         before = state
         for text in _strings(documents):
-            state |= prefix.resume(text, before)[1]
+            state |= _resumed(prefix, text, before)[1]
         if state == before:
             break
     return state
 
 
+def _resumed(prefix: Prefix, text: str, state: int) -> tuple[int | None, int]:
+    """`Prefix.resume` for the text as it stands and as a program shows it."""
+    place, left = prefix.resume(text, state)
+    shown = unescaped(text)
+    if shown is None:
+        return place, left
+    place_shown, left_shown = prefix.resume(shown.text, state)
+    if place is None and place_shown is not None:
+        place = shown.places[place_shown]
+    return place, left | left_shown
+
+
 def _breaker(prefix: Prefix, state: int) -> Any:
     def broken(text: str) -> str:
-        place, _ = prefix.resume(text, state)
+        place, _ = _resumed(prefix, text, state)
         return text if place is None else f"{text[:place]}·{text[place:]}"
 
     return broken

@@ -40,7 +40,7 @@ from connectors.providers.attributes import (
     referral,
 )
 from connectors.providers.numbers import forms_of
-from schemas.keys import CONVERSATION_CHARS, body_id, conversation_part
+from schemas.keys import body_id
 from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
@@ -197,10 +197,13 @@ def _message(
 
 
 def _conversation(message: Document, *, outbound: bool) -> tuple[str, tuple[str, ...]]:
-    """The group, or `<business>~<customer>` by phone, else by user id; the other forms are aliases."""
+    """`group~<id>`, or `<business>~<customer>` by phone, else by user id; other forms are aliases.
+
+    The id of a group has two parts too: one part alone would be an id of `POST /chat`.
+    """
     group = whole(message, "groupId")
     if group is not None:
-        return conversation_part(group, CONVERSATION_CHARS), ()
+        return conversation("group", group), ()
     business, customer = ("from", "to") if outbound else ("to", "from")
     ours = _names(message, business) or [whole(message, "wabaId")]
     users = [found for name in _user_fields(outbound=outbound) if (found := whole(message, name))]

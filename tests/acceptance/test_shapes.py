@@ -130,7 +130,7 @@ async def test_shapes_of_text_and_time_become_rows(pipeline: Pipeline, connectio
             {"content": "a\ufffdb\ufffdc", "sender_name": "a\ufffdb\ufffdc"},
         ),
         "no phone": (ycloud({"from": None, "fromUserId": "US.1", "type": "text", "text": {"body": "x"}}), {"conversation_id": "14155550123~US.1"}),
-        "group": (ycloud({"groupId": "12@g.us", "type": "text", "text": {"body": "x"}}), {"conversation_id": "12-g.us"}),
+        "group": (ycloud({"groupId": "12@g.us", "type": "text", "text": {"body": "x"}}), {"conversation_id": "group~12-g.us.2818f63577567a54"}),
         "no reply title": (ycloud({"type": "button", "button": {"payload": "id-1"}}), {"kind": "interactive", "content": None}),
         "far ahead": (ycloud({"type": "text", "text": {"body": "x"}, "sendTime": "9999-12-31T23:59:59.999999Z"}), {"content": "x"}),
         "long ago": (ycloud({"type": "text", "text": {"body": "x"}, "sendTime": "0001-01-01T00:00:00Z"}), {"content": "x"}),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from connectors.providers import catalogue
 from connectors.providers.numbers import forms_of
+from schemas.keys import direct_conversation_id
 from schemas.records import ChatMessage
 from tests.unit.records import body, payload, raw
 
@@ -113,3 +114,10 @@ def test_ids_longer_than_any_name_are_told_apart() -> None:
     assert one != other
     groups = [conversations(event(groupId=name))[0] for name in ("g" * 600 + "1", "g" * 600 + "2")]
     assert len({*groups}) == 2 and all(len(name) <= 400 for name in groups)
+
+
+@pytest.mark.parametrize("group", ["120363041234567890@g.us", "Abc123", "77", "a~b"])
+def test_a_group_is_never_a_conversation_of_post_chat(group: str) -> None:
+    found, aliases = conversations(event(groupId=group))
+    assert direct_conversation_id(group) not in (found, *aliases)
+    assert direct_conversation_id(found) != found

@@ -50,7 +50,7 @@ YCLOUD: dict[str, Said | Refused] = {
     "system_user_changed_number": Skip("system_event"),
     "text_both_ids": said("text", "Buenas", "14155550123~12025550147", aliases=("14155550123~US.1037313505747798",)),
     "text_bsuid_only": said("text", "hi, I hid my number", "14155550123~US.1037313505747798"),
-    "text_group": said("text", "hello group", "120363345678901234-g.us.fa3d8f80fa578963"),
+    "text_group": said("text", "hello group", "group~120363345678901234-g.us.fa3d8f80fa578963"),
     "text_plain": said("text", "Hola, ¿tienen disponibilidad para mañana? 🙂", "14155550123~12025550147"),
     "text_reply_context": said("text", "Sí, ese", "14155550123~12025550147"),
     "unknown_event_type": Skip("unknown_event"),

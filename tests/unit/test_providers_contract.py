@@ -275,13 +275,18 @@ def test_an_echo_stands_in_the_customers_conversation_under_all_its_names(
         ),
         (
             {"groupId": "120363345678901234@g.us", "from": None, "fromUserId": "US.1"},
-            "120363345678901234-g.us.fa3d8f80fa578963",
+            "group~120363345678901234-g.us.fa3d8f80fa578963",
             (),
             "US.1",
         ),
-        ({"groupId": "Y2FwaV9ncm91cDo="}, "Y2FwaV9ncm91cDo-.564878bdc9cc9c7f", (), "12025550147"),
+        (
+            {"groupId": "Y2FwaV9ncm91cDo="},
+            "group~Y2FwaV9ncm91cDo-.564878bdc9cc9c7f",
+            (),
+            "12025550147",
+        ),
         ({"groupId": ""}, PAIR, (), "12025550147"),
-        ({"groupId": 77}, "77", (), "12025550147"),
+        ({"groupId": 77}, "group~77", (), "12025550147"),
     ],
 )
 def test_who_a_ycloud_message_is_from(

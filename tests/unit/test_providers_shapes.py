@@ -33,7 +33,7 @@ from tests.unit.records import payload
             "US/1 ñ",
         ),
         ({"to": None, "wabaId": "246"}, "246~12025550147", (), "12025550147"),
-        ({"groupId": "1203@g.us"}, "1203-g.us.b2488b046c9af1b7", (), "12025550147"),
+        ({"groupId": "1203@g.us"}, "group~1203-g.us.b2488b046c9af1b7", (), "12025550147"),
     ],
     ids=[
         "phones with spaces",
