@@ -18,11 +18,33 @@ _OFFICE = (
     "application/excel",
     "application/x-excel",
     "application/x-msexcel",
+    "application/x-ms-excel",
+    "application/x-xls",
+    "application/x-doc",
+    "application/x-msword",
     "application/vnd.openxmlformats-officedocument.",
     "application/vnd.oasis.opendocument.",
     "application/vnd.ms-excel",
     "application/vnd.ms-word",
 )
+
+_NO_TYPES = frozenset(
+    {
+        "",
+        "application/octet-stream",
+        "application/x-octet-stream",
+        "binary/octet-stream",
+        "application/binary",
+        "application/x-binary",
+        "application/download",
+        "application/x-download",
+        "application/force-download",
+        "application/x-force-download",
+        "application/unknown",
+        "application/x-unknown",
+    }
+)
+"""What servers say of any file that is to be saved and not shown."""
 
 _NAMES = mimetypes.MimeTypes()
 """The table that comes with Python and what a chat sends besides: the machine's own table is not asked,
@@ -82,6 +104,6 @@ def is_office(mime_type: str | None, filename: str | None = None) -> bool:
 def _promised_type(mime_type: str | None, filename: str | None) -> str:
     """Without a type that says anything, the name tells."""
     plain = plain_type(mime_type)
-    if plain in ("", "application/octet-stream"):
+    if plain in _NO_TYPES:
         return _NAMES.guess_type(filename or "", strict=False)[0] or ""
     return plain

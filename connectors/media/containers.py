@@ -31,18 +31,21 @@ _OTHER_STILLS = frozenset(
 _MOST_BRANDS = 64
 
 
-def still_brand(head: bytes) -> Literal["heic", "avif"] | None:
+def still_brand(head: bytes, *, is_declared: bool = False) -> Literal["heic", "avif"] | None:
     """Of an ISO media file whether it is a picture, or a sequence of them, and of which kind.
 
     The brand it names first may be one that any picture has (mif1, msf1); then the compatible ones
-    tell. A film is not a picture, even if it says that it can be read as one.
+    tell. A film is not a picture, even if it says that it can be read as one, unless it was declared
+    as a picture.
     """
     (size,) = struct.unpack(">I", head[:4])
     end = min(len(head), size if size >= 16 else 16, 16 + 4 * _MOST_BRANDS)
     major = head[8:12]
     brands = {head[at : at + 4] for at in range(16, end - 3, 4)}
     if major not in _STILLS | _OTHER_STILLS:
-        return None
+        if not is_declared or not brands & _STILLS:
+            return None
+        return "avif" if brands & _AV1 else "heic"
     if major in _STILLS:
         return "avif" if major in _AV1 else "heic"
     return "avif" if (brands | {major}) & _AV1 else "heic"

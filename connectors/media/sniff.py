@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from connectors.media.containers import iso_has_only_sound, matroska, ogg_has_film, still_brand
-from connectors.media.signatures import by_signature, is_adts, is_mpeg_audio
-from connectors.media.texts import plain_text, unmarked_text
+from connectors.media.signatures import by_signature, frames_within, is_adts, is_mpeg_audio
+from connectors.media.texts import plain_text, unmarked_text, words_of_a_code_page
 from schemas.media import is_binary, plain_type
 
 Family = Literal["image", "audio", "video", "document", "web_page", "office_page", "unknown"]
@@ -31,8 +31,16 @@ _OFFICE_NAMES = re.compile(
     r"""urn:schemas-microsoft-com:office:(?:excel|word|office)|name=["']?ProgId""", re.IGNORECASE
 )
 _TABLE = re.compile(r"<table[\s>]", re.IGNORECASE)
-_ASKS = re.compile(r"<(?:form|input|button|script|iframe)[\s>/]", re.IGNORECASE)
-"""What a page has that wants something of a person, such as to log in."""
+_ASKS = re.compile(
+    r"""<(?:button|iframe)[\s>/]|<input(?![^<>]*type\s{0,9}=\s{0,9}["']?hidden)[\s>/]
+    |<form[^<>]*(?:(?:log|sign)[-_]?(?:in|on)|oauth|saml)
+    |\blocation(?:\s{0,9}=|\[|\.(?:href|replace|assign))|forms\[\d+\]\.submit|onload\s{0,9}=[^<>]{0,200}submit
+    |http-equiv\s{0,9}=\s{0,9}["']?refresh|name\s{0,9}=\s{0,9}["']?SAMLRe""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What a page has that wants something of a person, such as to log in, or that leads elsewhere. A
+program that exports a table leaves scripts and hidden fields in it."""
+_BEGINNING_BYTES = 65_536
 _FAMILIES: dict[str, Family] = {"image": "image", "audio": "audio", "video": "video"}
 _OFFICE = {
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
@@ -72,6 +80,10 @@ _WRITTEN = {
     "%!PS": Sniffed("application/postscript", "ps", "document"),
 }
 """Formats that may be text from their beginning to their end."""
+_SOUNDS: dict[str | None, Sniffed] = {
+    "audio/mpeg": Sniffed("audio/mpeg", "mp3", "audio"),
+    "audio/aac": Sniffed("audio/aac", "aac", "audio"),
+}
 UNKNOWN = Sniffed("application/octet-stream", "bin", "unknown")
 
 
@@ -80,19 +92,29 @@ def sniff_file(file: BinaryIO, head: bytes, declared: str | None) -> Sniffed:
     if not head:
         return UNKNOWN
     plain = plain_type(declared)
+    is_text = plain.startswith("text/")
     text = plain_text(head)
+    if text is None and not (is_mpeg_audio(head) or is_adts(head)):
+        text = words_of_a_code_page(head, is_text)
     if text is not None:
-        return _written(text, plain)
+        return _written(text, plain, file)
     found = _media(head, plain, file) or _by_library(head, plain)
+    if found is None and plain.startswith("audio/"):
+        found = _SOUNDS.get(frames_within(_beginning(file)))
     if found is not None:
         return found
-    text = unmarked_text(head, plain.startswith("text/"))
-    return _written(text, plain) if text is not None else UNKNOWN
+    text = unmarked_text(head, is_text)
+    return _written(text, plain, file) if text is not None else UNKNOWN
 
 
 def sniff(head: bytes, declared: str | None) -> Sniffed:
     """The type of a file that begins with `head`. Holds for any bytes."""
     return sniff_file(io.BytesIO(head), head, declared)
+
+
+def _beginning(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(_BEGINNING_BYTES)
 
 
 def _media(head: bytes, declared: str, file: BinaryIO) -> Sniffed | None:
@@ -111,16 +133,18 @@ def _media(head: bytes, declared: str, file: BinaryIO) -> Sniffed | None:
         return _matroska(declared, file)
     if head.startswith(b"fLaC"):
         return Sniffed("audio/flac", "flac", "audio")
+    if head.startswith(b"caff\0"):
+        return Sniffed("audio/x-caf", "caf", "audio")
     if is_mpeg_audio(head):
-        return Sniffed("audio/mpeg", "mp3", "audio")
+        return _SOUNDS["audio/mpeg"]
     if is_adts(head):
-        return Sniffed("audio/aac", "aac", "audio")
+        return _SOUNDS["audio/aac"]
     return None
 
 
 def _by_brand(head: bytes, declared: str, file: BinaryIO) -> Sniffed:
     """ISO media: the brands tell pictures and sound from film; a voice note in an mp4 container says audio in its declaration."""
-    still = still_brand(head)
+    still = still_brand(head, is_declared=declared.startswith("image/"))
     if still is not None:
         return Sniffed(f"image/{still}", still, "image")
     brand = head[8:12]
@@ -164,7 +188,7 @@ def _by_library(head: bytes, declared: str) -> Sniffed | None:
     return Sniffed(mime, _EXTENSIONS.get(mime, extension), family)
 
 
-def _written(text: str, declared: str) -> Sniffed:
+def _written(text: str, declared: str, file: BinaryIO) -> Sniffed:
     """What a text is: a format that is written as text, a page, or words."""
     text = text.lstrip("\ufeff")  # a mark may be there twice
     for beginning, written in _WRITTEN.items():
@@ -173,10 +197,18 @@ def _written(text: str, declared: str) -> Sniffed:
     if _SVG.match(text):
         return Sniffed("image/svg+xml", "bin", "document")
     if _PAGE.match(text):
-        is_office = _OFFICE_NAMES.search(text) or (_TABLE.search(text) and not _ASKS.search(text))
-        return Sniffed("text/html", "txt", "office_page" if is_office else "web_page")
+        return Sniffed("text/html", "txt", "office_page" if _is_export(file) else "web_page")
     if text.lstrip()[:1] in ("{", "[") and is_binary(declared):
         # an error body where a file was announced
         return Sniffed("application/json", "txt", "web_page")
     mime = declared if declared in _PLAIN else "text/plain"
     return Sniffed(mime, _PLAIN[mime], "document")
+
+
+def _is_export(page: BinaryIO) -> bool:
+    """Whether a page is a document of an office program. Its table may stand behind long styles."""
+    # tags are ASCII: without its zeros every form of Unicode can be searched
+    text = _beginning(page).replace(b"\0", b"").decode("latin-1")
+    if _OFFICE_NAMES.search(text):
+        return True
+    return bool(_TABLE.search(text)) and not _ASKS.search(text)

@@ -15,9 +15,13 @@ _MARKS = (  # the longer ones first: that of UTF-32 begins with that of UTF-16
 )
 _UNMARKED = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _SPACES = frozenset("\t\n\r\f\x1a\x1b")
-_UNSEEN = frozenset({"Cf", "Zs", "Zl", "Zp"})
+_UNSEEN = frozenset({"Cf", "Co", "Zs", "Zl", "Zp"})
 _MOST_HIGH_BYTES = 0.3
 _LEAST_ASCII = 0.7
+_MOST_ODD = 1 / 50
+_SIGNATURE_BYTES = 4
+_LONG_ENOUGH = 32
+"""Every binary format has a control character within so many bytes."""
 
 
 def plain_text(head: bytes) -> str | None:
@@ -47,8 +51,20 @@ def unmarked_text(head: bytes, is_declared_text: bool) -> str | None:
                 return text
         return None
     text = _decoded(head, "utf-8")
-    if text is not None:
-        return text
+    return text if text is not None else _code_page_text(head, is_declared_text)
+
+
+def words_of_a_code_page(head: bytes, is_declared_text: bool) -> str | None:
+    """The text of a code page of eight bits that `head` is, whatever signature it begins with. Or None.
+
+    A few bytes that are not all ASCII say too little for that.
+    """
+    if len(head) < _LONG_ENOUGH and not head[:_SIGNATURE_BYTES].isascii():
+        return None
+    return _code_page_text(head, is_declared_text)
+
+
+def _code_page_text(head: bytes, is_declared_text: bool) -> str | None:
     text = head.decode("latin-1")
     high = sum(byte >= 0x80 for byte in head) / len(head)
     is_text = not _CONTROLS.search(text) and (is_declared_text or high <= _MOST_HIGH_BYTES)
@@ -64,13 +80,21 @@ def _decoded(head: bytes, encoding: str) -> str | None:
 
 
 def _is_readable(text: str) -> bool:
-    """Whether every character is one that is written: assigned, and not a control character."""
-    return all(
-        character.isprintable()
-        or character in _SPACES
-        or unicodedata.category(character) in _UNSEEN
-        for character in text
-    )
+    """Whether nearly every character is one that is written, and not a control character."""
+    odd = sum(map(_is_odd, text))
+    return odd <= max(1, len(text) * _MOST_ODD) and (odd == 0 or odd < len(text) / 2)
+
+
+def _is_odd(character: str) -> bool:
+    """Whether text hardly holds it. Newer characters than this Python knows and private ones occur."""
+    if character.isprintable() or character in _SPACES:
+        return False
+    category = unicodedata.category(character)
+    return category not in _UNSEEN if category != "Cn" else _is_never_assigned(ord(character))
+
+
+def _is_never_assigned(number: int) -> bool:
+    return number & 0xFFFE == 0xFFFE or 0xFDD0 <= number <= 0xFDEF
 
 
 def _ascii_share(text: str) -> float:

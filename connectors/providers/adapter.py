@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -28,7 +29,12 @@ _URL_CHARS = 8_192
 _ADDRESS = re.compile(r"https?:[/\\]{2}", re.IGNORECASE)
 _AROUND_ADDRESSES = "".join(map(chr, range(0x21)))
 """What browsers leave out before and after an address."""
-_PHONE = re.compile(r"[0-9+()\s./\u2010-\u2015\u2060\u200e\u202a\u202c-]*")
+_NO_IDS = frozenset({"null", "nil", "none", "undefined", "nan", "n/a", "-"})
+_PHONE = re.compile(
+    r"(?:\s*(?:tel|whatsapp|sms):)?([0-9+()\s./\u2010-\u2015\u2060\u200e\u202a\u202c-]*)",
+    re.IGNORECASE,
+)
+_CALLED_FROM_ABROAD = re.compile(r"^00(?=[1-9][0-9]{7})")
 _NOT_DIGITS = re.compile(r"[^0-9]")
 
 
@@ -156,9 +162,22 @@ def whole(document: Document, name: str) -> str | None:
 def phone(document: Document, name: str) -> str | None:
     """A phone number as digits; None for a text that is not one: a user id holds digits too."""
     value = whole(document, name) or ""
-    if len(value) > _NAME_CHARS or not _PHONE.fullmatch(value):
+    if len(value) > _NAME_CHARS:
         return None
-    return _NOT_DIGITS.sub("", value) or None
+    found = _PHONE.fullmatch(_with_plain_digits(value))
+    if found is None:
+        return None
+    return _CALLED_FROM_ABROAD.sub("", _NOT_DIGITS.sub("", found[1]), count=1) or None
+
+
+def _with_plain_digits(value: str) -> str:
+    """Full-width signs and the digits of other scripts are written as ASCII."""
+    if value.isascii():
+        return value
+    return "".join(
+        str(unicodedata.decimal(sign)) if sign.isdecimal() else sign
+        for sign in unicodedata.normalize("NFKC", value)
+    )
 
 
 def identifier(value: object) -> str | None:
@@ -168,9 +187,20 @@ def identifier(value: object) -> str | None:
     return value if isinstance(value, str) and is_provider_id(value) else None
 
 
+def own_id(value: object) -> str | None:
+    """What `identifier` gives; None for what stands where a system has no id, such as 0 or "null".
+
+    Everything under such an id would be taken for one thing.
+    """
+    found = identifier(value)
+    if found is None or found != found.strip() or not found.strip("0"):
+        return None
+    return None if found.lower() in _NO_IDS else found
+
+
 def message_id(value: object) -> str | None:
     """A provider's id of a message; None for one that only `POST /chat` may give."""
-    found = identifier(value)
+    found = own_id(value)
     return None if found is None or found.startswith(DIRECT_ID_PREFIX) else found
 
 

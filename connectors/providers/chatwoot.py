@@ -14,6 +14,7 @@ from connectors.providers.adapter import (
     message_id,
     moment,
     name_of,
+    own_id,
     parse,
     part,
     parts,
@@ -90,7 +91,7 @@ def _event_key(event: Document) -> str | None:
     kind = event.get("event")
     if not isinstance(kind, str) or kind not in MESSAGE_EVENTS:
         return None
-    account, message = identifier(part(event, "account").get("id")), identifier(event.get("id"))
+    account, message = own_id(part(event, "account").get("id")), own_id(event.get("id"))
     if account is None or message is None or "/" in account + message:
         return None
     return message_id(f"{account}/{message}{submission_suffix(event)}")
@@ -162,7 +163,7 @@ def _message(
 def _conversation(event: Document, instance: str | None) -> str:
     account, talk = part(event, "account"), part(event, "conversation")
     server = [instance] if instance else []
-    return conversation(*server, identifier(account.get("id")), identifier(talk.get("id")))
+    return conversation(*server, own_id(account.get("id")), own_id(talk.get("id")))
 
 
 def _role(sender: Document, spoken: str, event: Document) -> Role:

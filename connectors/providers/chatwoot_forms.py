@@ -4,8 +4,12 @@ are the customer's words.
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
+
+import msgspec
 
 from connectors.providers.adapter import (
     Document,
@@ -21,7 +25,12 @@ from connectors.providers.adapter import (
 from connectors.providers.attributes import MOST_ITEMS, quoted
 from connectors.providers.chatwoot_attributes import around, is_private
 from schemas.records import ChatMessage
-from schemas.text import storable_deep
+from schemas.text import storable, storable_deep
+
+T = TypeVar("T")
+_ANSWER_CHARS = 4_000
+_DEEPEST_ANSWER = 4
+_OF_ONE_ANSWER = frozenset({"name", "title", "value", "id", "label", "type", "description"})
 
 
 def _submitted(event: Document) -> dict[str, Any]:
@@ -29,17 +38,70 @@ def _submitted(event: Document) -> dict[str, Any]:
     if event.get("event") != "message_updated" or is_private(event):
         return {}
     content = part(event, "content_attributes")
-    survey = part(part(content, "submitted_values"), "csat_survey_response")
-    values = [
-        texts(one, 4_000, "name", "title", "value")
-        for one in parts(content, "submitted_values")[:MOST_ITEMS]
-    ]
+    given = _loaded(content.get("submitted_values"))
+    survey = part(given, "csat_survey_response") if isinstance(given, dict) else {}
+    values = [_value(one) for one in _values(given)[:MOST_ITEMS]]
     return present(
         values=[value for value in values if value],
         email=name_of(content, "submitted_email"),
         rating=text(survey, "rating", 20),
         feedback=text(survey, "feedback_message", 20_000),
     )
+
+
+def _loaded(given: object) -> object:
+    """The value, also where its JSON was written as text."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return msgspec.json.decode(given)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def _values(given: object) -> list[object]:
+    """The answers: a list of them, a single one, or an object of names and answers."""
+    if isinstance(given, list):
+        return given
+    if not isinstance(given, dict):
+        return []
+    if given.keys() <= _OF_ONE_ANSWER and not given.keys().isdisjoint(("title", "value")):
+        return [given]
+    return [
+        {"name": name, "value": answer}
+        for name, answer in given.items()
+        if name != "csat_survey_response" and answer is not None
+    ]
+
+
+def _value(one: object) -> dict[str, str]:
+    """Name, title and value of an answer, as text."""
+    fields = one if isinstance(one, dict) else {"value": one}
+    said = {name: _said(fields.get(name)) for name in ("name", "title", "value")}
+    return texts(said, _ANSWER_CHARS, *said)
+
+
+def _said(answer: object, depth: int = _DEEPEST_ANSWER) -> str | None:
+    """An answer in words: of an object its title or its value, else all that it holds."""
+    if isinstance(answer, bool):
+        return "true" if answer else "false"
+    if not isinstance(answer, dict | list):
+        return text({"": answer}, "", _ANSWER_CHARS)
+    if depth == 0:
+        return None
+    if isinstance(answer, dict):
+        for name in ("title", "value"):
+            if (said := _said(answer.get(name), depth - 1)) is not None:
+                return said
+        pairs = ((name, _said(one, depth - 1)) for name, one in _first(answer.items()))
+        told = [storable(f"{name[:200]}: {said}") for name, said in pairs if said is not None]
+    else:
+        told = [said for one in _first(answer) if (said := _said(one, depth - 1)) is not None]
+    return ", ".join(told) or None
+
+
+def _first(of: Iterable[T]) -> Iterator[T]:
+    return islice(of, MOST_ITEMS)
 
 
 def submission_suffix(event: Document) -> str:

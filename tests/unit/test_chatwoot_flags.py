@@ -268,6 +268,37 @@ def test_an_answer_occurred_when_the_question_was_changed() -> None:
             "4",
         ),
         ({"submitted_email": "maya@example.com"}, "maya@example.com"),
+        (
+            {"submitted_values": [{"name": "ok", "value": True}, {"name": "no", "value": False}]},
+            "ok: true\nno: false",
+        ),
+        (
+            {"submitted_values": [{"name": "multi", "value": ["a", 2, True, None]}]},
+            "multi: a, 2, true",
+        ),
+        (
+            {"submitted_values": [{"name": "cita", "value": {"día": "lunes", "hora": 9}}]},
+            "cita: día: lunes, hora: 9",
+        ),
+        (
+            {
+                "submitted_values": [
+                    {"name": "x", "value": [{"title": "Sí", "value": "yes"}, {"value": "no"}]}
+                ]
+            },
+            "x: Sí, no",
+        ),
+        ({"submitted_values": {"title": "Sí", "value": "yes"}}, "Sí"),
+        ({"submitted_values": {"name": "edad", "value": 7}}, "edad: 7"),
+        (
+            {"submitted_values": {"correo": "a@b", "n": 3, "ok": False}},
+            "correo: a@b\nn: 3\nok: false",
+        ),
+        ({"submitted_values": {"name": "Ana", "email": "a@b"}}, "name: Ana\nemail: a@b"),
+        ({"submitted_values": ["yes", "no", 3]}, "yes\nno\n3"),
+        ({"submitted_values": '[{"name": "a", "value": "b"}]'}, "a: b"),
+        ({"submitted_values": '{"a": "b"}'}, "a: b"),
+        ({"submitted_values": '{"csat_survey_response": {"rating": 5}}'}, "5"),
     ],
 )
 def test_every_form_of_answer_is_the_customers_words(
@@ -288,6 +319,14 @@ def test_every_form_of_answer_is_the_customers_words(
         {"submitted_values": [{"title": "", "value": None}]},
         {"submitted_values": {"csat_survey_response": {"rating": None, "feedback_message": ""}}},
         {"submitted_values": "x"},
+        {"submitted_values": "[]"},
+        {"submitted_values": "{"},
+        {"submitted_values": "[" * 10_000},
+        {"submitted_values": 7},
+        {"submitted_values": True},
+        {"submitted_values": ["", None, []]},
+        {"submitted_values": {"campo": None}},
+        {"submitted_values": {"title": "", "value": None}},
         {"submitted_email": ""},
         {"submitted_email": None},
     ],

@@ -178,3 +178,17 @@ def test_the_brands_tell_a_picture_or_a_sequence_of_them_from_film(
 @pytest.mark.parametrize("declared", [None, "image/avif", "video/mp4"])
 def test_the_animated_picture_that_people_send_is_a_picture(declared: str | None) -> None:
     assert of_file(FIELD / "avif-sequence/animada.avif", declared) == AVIF
+
+
+@pytest.mark.parametrize("major", [b"isom", b"iso8", b"mp42"])
+@pytest.mark.parametrize(
+    ("brand", "picture"), [(b"avif", AVIF), (b"avis", AVIF), (b"heic", HEIC), (b"hevc", HEIC)]
+)
+def test_a_picture_under_the_brand_of_a_film_is_one_where_a_picture_was_declared(
+    major: bytes, brand: bytes, picture: Sniffed
+) -> None:
+    head = ftyp(major, b"mif1", brand)
+    for declared in ("image/avif", "image/heic", "image/*"):
+        assert sniff(head, declared) == picture
+    assert sniff(head, "video/mp4") == sniff(head, None) == FILM
+    assert sniff(ftyp(major, b"mp41"), "image/avif") == FILM

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from connectors.providers import catalogue
 from connectors.providers.numbers import forms_of
-from schemas.keys import direct_conversation_id
+from schemas.keys import conversation_part, direct_conversation_id
 from schemas.records import ChatMessage
 from tests.unit.records import body, payload, raw
 
@@ -94,6 +94,22 @@ def event(**fields: Any) -> dict[str, Any]:
             "525550104999~34612345678",
             ("5215550104999~34612345678",),
         ),
+        *(
+            (
+                {"from": written, "to": "+15550104999"},
+                "15550104999~525550104010",
+                ("15550104999~5215550104010",),
+            )
+            for written in (
+                "0052 55 5010 4010",
+                "tel:+52-55-5010-4010",
+                "whatsapp:+525550104010",
+                "WhatsApp: +52 55 5010 4010",
+                "５２５５５０１０４０１０",
+                "＋52 55 5010 4010",
+                "٥٢٥٥٥٠١٠٤٠١٠",
+            )
+        ),
         (
             {"from": None, "to": "+15550104999", "fromUserId": "MX.1"},
             "15550104999~MX.1",
@@ -121,3 +137,18 @@ def test_a_group_is_never_a_conversation_of_post_chat(group: str) -> None:
     found, aliases = conversations(event(groupId=group))
     assert direct_conversation_id(group) not in (found, *aliases)
     assert direct_conversation_id(found) != found
+
+
+@pytest.mark.parametrize("name", ["tel:Ana", "fax:+525550104010", "tel:", "MX.00525550104010"])
+def test_what_is_no_number_stays_what_it_is(name: str) -> None:
+    assert conversations(event(**{"from": name, "to": "+15550104999"})) == (
+        f"15550104999~{conversation_part(name)}",
+        (),
+    )
+
+
+def test_two_zeros_before_a_short_number_are_part_of_it() -> None:
+    assert conversations(event(**{"from": "001234", "to": "+15550104999"})) == (
+        "15550104999~001234",
+        (),
+    )

@@ -265,7 +265,27 @@ def test_an_id_with_colons_is_one_id() -> None:
     )
 
 
-@pytest.mark.parametrize("useless", ["", None, 7.5, True, ["x"], {"a": 1}, "a\nb", "x" * 513])
+@pytest.mark.parametrize(
+    "useless",
+    [
+        "",
+        0,
+        "0",
+        "000",
+        "  ",
+        "null",
+        "NULL",
+        "undefined",
+        " wamid.A",
+        None,
+        7.5,
+        True,
+        ["x"],
+        {"a": 1},
+        "a\nb",
+        "x" * 513,
+    ],
+)
 @pytest.mark.parametrize(
     ("name", "place"),
     [
