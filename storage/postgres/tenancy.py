@@ -144,7 +144,7 @@ class Tenancy:
             secret = _new_secret(provider)
         endpoint = Endpoint(
             endpoint_id=f"ep_{secrets.token_hex(8)}",
-            token=secrets.token_urlsafe(32),
+            token=_random(),
             tenant_id=TenantId(tenant),
             provider=provider,
             secrets=(secret,) if secret else (),
@@ -235,7 +235,7 @@ class Tenancy:
         """A new token and so a new URL. The old one is refused at once, or after `grace_seconds`: the moment is returned."""
         async with self._connection.transaction():
             endpoint = await self._locked(which)
-            endpoint = msgspec.structs.replace(endpoint, token=secrets.token_urlsafe(32))
+            endpoint = msgspec.structs.replace(endpoint, token=_random())
             until: datetime | None = await self._connection.fetchval(
                 self._sql["replace_token"],
                 endpoint.tenant_id,
@@ -376,7 +376,14 @@ class Tenancy:
 
 
 def _new_secret(provider: str) -> str:
-    return ("whsec_" if provider == "ycloud" else "") + secrets.token_urlsafe(32)
+    return ("whsec_" if provider == "ycloud" else "") + _random()
+
+
+def _random() -> str:
+    """256 random bits that do not begin with a hyphen: a command would take that for an option."""
+    while (text := secrets.token_urlsafe(32)).startswith("-"):
+        pass
+    return text
 
 
 def _count(status: str) -> int:

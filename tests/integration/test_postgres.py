@@ -638,3 +638,13 @@ async def test_a_password_of_its_own_setting_may_hold_any_character(
 def _literal(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("'", "''")
     return f"E'{escaped}'"
+
+
+async def test_no_token_begins_like_an_option_of_a_command(
+    monkeypatch: pytest.MonkeyPatch, tenancy: Tenancy
+) -> None:
+    drawn = iter(["-p", "-x", "token", "-s", "secret"])
+    monkeypatch.setattr("storage.postgres.tenancy.secrets.token_urlsafe", lambda _: next(drawn))
+    await tenancy.add_tenant("acme")
+    made = await tenancy.add_endpoint("acme", "chatwoot", secret=None, unsigned=False, api_key=None)
+    assert (made.token, made.secrets) in (("token", ("secret",)), ("secret", ("token",)))
