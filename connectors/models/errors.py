@@ -99,7 +99,11 @@ _OF_SOUND = re.compile(
 _TOO_LONG_CODES = frozenset({"audio_too_long", "audio_duration_exceeded", "input_too_large"})
 _TOO_SHORT_CODES = frozenset({"audio_too_short", "audio_duration_too_short"})
 _A_SOUND = r"\b(?:audio|sound|recording|speech|clip|duration)\b[^.]{0,40}?"
-_SOUND_TOO_LONG = re.compile(rf"{_A_SOUND}\btoo long\b", re.IGNORECASE)
+_SOUND_TOO_LONG = re.compile(
+    rf"{_A_SOUND}\btoo long\b|\b(?:file|content|payload|body)\b[^.]{{0,40}}?\btoo large\b"
+    r"|\bmaximum (?:file|content) size\b",
+    re.IGNORECASE,
+)
 _SOUND_TOO_SHORT = re.compile(rf"{_A_SOUND}\btoo short\b", re.IGNORECASE)
 _CONTENT = re.compile(r"messages\W+\d+\W+content(?:\W+\w*str\w*)?\W*\Z")
 _OF_THE_FILE = frozenset(
@@ -192,6 +196,7 @@ def is_about_the_request(complaint: Complaint) -> bool:
     return bool(
         complaint.parameter
         or complaint.is_about_the_system_role
+        or complaint.names(("reasoning_effort", "temperature"))
         or complaint.codes
         & {
             "unsupported_parameter", "unknown_parameter", "unsupported_value", "extra_forbidden",

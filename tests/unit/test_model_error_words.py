@@ -55,6 +55,7 @@ def google(code: int, message: str, **more: object) -> list[object]:
 POLICY = [
     (400, complaint(SAFETY)),
     (400, complaint(SAFETY, param="messages")),
+    (400, complaint("Input was flagged as unsafe by our moderation system")),
     (400, complaint("This request has been flagged", code="cyber_policy")),
     (400, complaint("filtered due to the content management policy.", param="prompt")),
     (400, {"error": {"message": "litellm.ContentPolicyViolationError: no", "code": "400"}}),
@@ -102,6 +103,8 @@ def test_a_policy_is_seen_by_its_text_before_the_status(
         ("model_out_of_quota+", 400, typed("budget_exceeded")),
         ("model_server_error", 400, typed("overloaded_error")),
         ("model_server_error", 400, typed("server_error")),
+        ("model_server_error", 400, {"error": "The model is still loading"}),
+        ("model_account+", 400, complaint("Your team has used all available credits")),
         ("model_server_error", 400, complaint("There are no healthy deployments for this model.")),
         ("model_server_error", 400, {"error": "The model has crashed without additional (5)"}),
         ("model_server_error", 400, {"error": 'Failed to load model "x". Error: no'}),
@@ -197,6 +200,7 @@ def test_a_model_that_takes_text_alone_cannot_see(status: int, document: object)
         ("SoundTooShort", {"detail": [{"loc": ["body", "file"], "msg": "Audio too short"}]}),
         ("SoundTooLong", complaint("The audio is too long")),
         ("SoundTooLong", complaint("no", code="input_too_large")),
+        ("SoundTooLong", complaint("The file is too large. Maximum 25 MB")),
     ],
 )
 def test_a_length_without_a_number_is_understood(raised: str, document: object) -> None:
@@ -311,6 +315,15 @@ async def test_no_other_text_about_a_system_changes_how_a_model_is_asked(documen
             await client.see()
         assert client.vision.server.traits("some-model").system_role
     assert len(client.server.asked) == 1
+
+
+async def test_a_parameter_that_is_not_sent_any_more_holds_when_it_is_still_complained_about() -> (
+    None
+):
+    async with asking(lambda _: (400, {"error": '"m" does not support thinking'})) as client:
+        with pytest.raises(ModelUnavailable) as caught:
+            await client.see("gpt-5.1")
+    assert (caught.value.trouble, caught.value.hold) == ("model_rejects_request", True)
 
 
 async def test_a_rate_in_a_413_is_not_remembered_as_a_length() -> None:
