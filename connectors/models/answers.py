@@ -1,6 +1,7 @@
 """What became of one question to a model, and the text of it made fit to be kept."""
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -51,47 +52,136 @@ def sum_of_costs(one: int | None, other: int | None) -> int | None:
 
 
 def text_of(said: str) -> str:
-    """The answer without the model's reasoning, storable and of a bounded length."""
-    return storable(without_thinking(said[:MAX_TEXT_CHARS])).strip()
+    """The answer without the model's reasoning, storable and of a bounded length; empty when
+    nothing but marks and invisible characters is left."""
+    text = storable(without_thinking(said[:MAX_TEXT_CHARS])).strip()
+    return text if any(unicodedata.category(one)[0] in "LNS" for one in text) else ""
 
 
-_NAMES = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratchpad)"
-_OPENS = rf"<\s*{_NAMES}\b[^<>]*(?<!/)>|\[THINK\]|◁think▷|<\|channel>\s*\w*"
-_OPENS += r"|<\|(?:begin_of_thought|thinking|think)\|>|<unused94>|<seed:think>"
-_CLOSES = rf"<\s*/\s*{_NAMES}\s*>|\[/THINK\]|◁/think▷|<channel\|>"
-_CLOSES += r"|<\|(?:end_of_thought|/thinking|/think)\|>|<unused95>|</seed:think>"
+def content_of(content: object) -> str:
+    """The text of a message, which some servers send in parts. Parts of reasoning are left out."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise TypeError("neither a text nor parts")
+    parts = [{"text": part} if isinstance(part, str) else part for part in content]
+    return "".join(
+        part["text"]
+        for part in parts
+        if part.get("type", "text") in ("text", "output_text") and isinstance(part["text"], str)
+    )
+
+
+_NAMES = (
+    r"(?:\w{1,12}[:_])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratchpad"
+    r"|chain_of_thought|(?:thought|thinking|reasoning)_process|inner_(?:monologue|thoughts?))"
+)
+_LESS, _MORE = r"(?:<|＜|&lt;)", r"(?:>|＞|&gt;)"
+_IN_BRACKETS = r"think(?:ing)?|reasoning"
+_OPENS = rf"{_LESS}\s*{_NAMES}\b[^<>＜＞&]{{0,200}}(?<!/){_MORE}|\[(?:{_IN_BRACKETS})\]|◁think▷"
+_OPENS += r"|<\|(?:begin_of_thought|thought_start|start_thinking|thinking|think)\|>"
+_OPENS += r"|<\|channel>\s*\w*|<unused94>"
+_CLOSES = rf"{_LESS}\s*/\s*{_NAMES}\s*{_MORE}|\[/(?:{_IN_BRACKETS})\]|◁/think▷"
+_CLOSES += r"|<\|(?:end_of_thought|thought_end|end_thinking|/thinking|/think)\|>"
+_CLOSES += r"|<channel\|>|<unused95>"
 _TAG = re.compile(rf"(?P<closes>{_CLOSES})|(?P<opens>{_OPENS})", re.IGNORECASE)
-_SELF_CLOSED = re.compile(rf"<\s*{_NAMES}\s*/\s*>", re.IGNORECASE)
+_NAME = re.compile(r"[a-z_]+", re.IGNORECASE)
+_WHOLE_BLOCKS = re.compile(
+    rf"{_LESS}\s*{_NAMES}\s*/\s*{_MORE}"
+    r"|<details\b[^<>]*\btype=[\"']?reasoning.*?(?:</details>|\Z)"
+    r"|^[^\S\n]*```[^\S\n]*(?:think(?:ing)?|thoughts?|reasoning)[^\S\n]*\n.*?(?:^[^\S\n]*```|\Z)"
+    r"|\A\s*Thinking\.\.\.\s.*?\.\.\.done thinking\.",
+    re.IGNORECASE | re.DOTALL | re.MULTILINE,
+)
 _CHANNEL = re.compile(r"<\|channel\|>\s*(?P<name>\w+).{0,200}?<\|message\|>", re.DOTALL)
 _CHANNEL_END = re.compile(r"<\|(?:end|return|start|call|channel)\|>")
-_BARE_CHANNELS = re.compile(r"\A\s*analysis.*?assistant\s*final(?=\W|[A-Z¡¿])\s*", re.DOTALL)
-_LEFT_OVER = re.compile(r"<\|(?:begin|end)_of_solution\|>|<\|(?:im_end|end|return)\|>")
+_BARE_CHANNELS = re.compile(r"\A\s*analysis.*?assistantfinal(?=\W|[A-Z¡¿])\s*", re.DOTALL)
+_LEFT_OVER = re.compile(
+    r"<\|(?:begin|end)_of_(?:solution|box)\|>|<\|(?:start|end)_response\|>"
+    r"|<\|(?:im_end|end|return)\|>",
+    re.IGNORECASE,
+)
+_ANSWER = re.compile(
+    r"<(?:final_)?answer>|<\|(?:begin_of_solution|start_response)\|>", re.IGNORECASE
+)
+_WRAPPED = re.compile(
+    r"\A\s*<(?P<name>(?:final_)?answer|response)>(?P<text>.*?)(?:</(?P=name)>)?\s*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+_DEEPEST = 20
+_QUOTES = "`\"'“”‘’«»"
 
 
 def without_thinking(said: str) -> str:
     """Takes out what a model writes to itself, in every spelling that chat templates use.
 
-    A block that never ends goes to the end of the text. A block that never began goes from the
-    beginning, because some templates put the opening tag into the prompt.
+    A block that never ends goes to the answer or to the end of the text, if it begins where a
+    block may begin: a tag within a sentence is a part of what the model saw. A block that never
+    began goes from the beginning, because some templates put the opening tag into the prompt.
     """
     if "<|channel|>" in said:
         return _final_channel(said)
-    said = _SELF_CLOSED.sub("", _BARE_CHANNELS.sub("", said))
+    said = _WHOLE_BLOCKS.sub("", _BARE_CHANNELS.sub("", said))
     parts: list[str] = []
-    depth = end = 0
+    end = 0
+    for begin, until in sorted(_blocks(said)):
+        if begin > end:
+            parts.append(said[end:begin])
+        end = max(end, until)
+    parts.append(said[end:])
+    text = _LEFT_OVER.sub("", "".join(parts))
+    wrapped = _WRAPPED.match(text)
+    return text if wrapped is None else wrapped["text"]
+
+
+def _blocks(said: str) -> list[tuple[int, int]]:
+    """Where blocks of reasoning begin and end; they may overlap."""
+    found: list[tuple[int, int]] = []
+    opened: list[re.Match[str]] = []
+    after_a_tag = 0
+    starts: set[int] = set()
     for tag in _TAG.finditer(said):
-        if tag["opens"] is not None:
-            if depth == 0:
-                parts.append(said[end : tag.start()])
-            depth += 1
-        elif depth == 0:
-            parts.clear()
+        if _is_quoted(said, tag):
+            continue
+        if tag["opens"] is None:
+            found.append((_opening(opened, tag), tag.end()))
         else:
-            depth -= 1
-        end = tag.end()
-    if depth == 0:
-        parts.append(said[end:])
-    return _LEFT_OVER.sub("", "".join(parts))
+            opened.append(tag)
+            if _may_begin(said, tag.start(), after_a_tag):
+                starts.add(tag.start())
+        after_a_tag = tag.end()
+    unclosed = next((tag for tag in opened if tag.start() in starts), None)
+    if unclosed is not None:
+        answer = _ANSWER.search(said, unclosed.end())
+        found.append((unclosed.start(), answer.start() if answer else len(said)))
+    return found
+
+
+def _opening(opened: list[re.Match[str]], closing: re.Match[str]) -> int:
+    """Where the block of a closing tag began: at the last tag of the same name, else at the last
+    one, else at the beginning of the text."""
+    names = [_name(tag) for tag in opened[-_DEEPEST:]]
+    name = _name(closing)
+    same = next((at for at in range(-1, -len(names) - 1, -1) if names[at] == name), -1)
+    return opened.pop(same).start() if opened else 0
+
+
+def _name(tag: re.Match[str]) -> str:
+    found = _NAME.search(tag[0])
+    return found[0].lower() if found else ""
+
+
+def _may_begin(said: str, at: int, after_a_tag: int) -> bool:
+    """At the beginning, at the start of a line, after another tag, or joined to a sentence."""
+    before = said[max(after_a_tag, at - 200) : at]
+    line = before.rstrip(" \t")
+    is_first = not line and at - after_a_tag < 200
+    return is_first or line.endswith("\n") or before.endswith((".", "!", "?", "…", "。"))
+
+
+def _is_quoted(said: str, tag: re.Match[str]) -> bool:
+    before, after = said[max(0, tag.start() - 1) : tag.start()], said[tag.end() : tag.end() + 1]
+    return bool(before and after) and before in _QUOTES and after in _QUOTES
 
 
 def _final_channel(said: str) -> str:

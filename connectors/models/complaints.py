@@ -8,7 +8,7 @@ the top. Azure: a second code within `innererror`. Anything else is text.
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 MOST_CHARS = 2_000
@@ -29,7 +29,11 @@ class Complaint:
     @property
     def parameter(self) -> str:
         names = [name for name in re.split(r"[.\[\]/]+", self.path) if name and not name.isdigit()]
-        return names[-1] if names else ""
+        return _ALIASES.get(names[-1], names[-1]) if names else ""
+
+    @property
+    def is_about_the_system_role(self) -> bool:
+        return _SYSTEM_ROLE.search(self.message) is not None
 
     @property
     def summary(self) -> str:
@@ -43,22 +47,68 @@ class Complaint:
             return "missing"
         if self.codes & _UNKNOWN_CODES:
             return "parameter"
-        if self.codes & _VALUE_CODES:
+        if self.codes & _VALUE_CODES or _VALUE.search(self.message):
             return "value"
         return "parameter" if _UNKNOWN.search(self.message) else "value"
 
     def names(self, parameters: Collection[str]) -> str:
-        """The parameter it is about: as it says, or one of `parameters` that its text names."""
-        return self.parameter or next(
-            (name for name in parameters if _named(name, self.message)), ""
+        """The parameter it is about: as it says, or one of `parameters` that its text names or
+        describes."""
+        if self.parameter:
+            return self.parameter
+        named = next((name for name in parameters if _named(name, self.message)), "")
+        return named or next(
+            (
+                name
+                for name in parameters
+                if name in _DESCRIBED and _DESCRIBED[name].search(self._codes_and_message)
+            ),
+            "",
         )
 
+    @property
+    def _codes_and_message(self) -> str:
+        return " ".join((*sorted(self.codes), self.message))
 
+
+_ALIASES = {
+    "effort": "reasoning_effort",
+    "reasoning": "reasoning_effort",
+    "think": "reasoning_effort",
+    "thinking": "reasoning_effort",
+}
+_OF_LANGUAGE = re.compile(
+    r"\b(?:unknown|unsupported|invalid)[ _]language|\blanguage\b.{0,40}?\bnot supported",
+    re.IGNORECASE,
+)
+_DESCRIBED = {
+    "temperature": re.compile(r"\btemperature\b", re.IGNORECASE),
+    "reasoning_effort": re.compile(
+        r"\bsupport (?:thinking|reasoning)\b|\b(?:think|reasoning) value\b|\bthinking mode\b"
+        r"|\breasoning[ .]effort\b",
+        re.IGNORECASE,
+    ),
+    "prompt": re.compile(
+        r"\bprompt(?:ing|s)? (?:is|are) (?:not |un)(?:be )?support", re.IGNORECASE
+    ),
+    "language": _OF_LANGUAGE,
+    "languages": _OF_LANGUAGE,
+}
+"""Parameters that a text is about without naming them as they are sent."""
+_SYSTEM_ROLE = re.compile(
+    r"\bsystem (?:role|messages?|instructions?)\b[^.]{0,30}?(?:\bnot|n['’]t|\bun)\s?(?:be )?"
+    r"(?:support|allow)|\bonly user and assistant roles\b|\broles must alternate\b",
+    re.IGNORECASE,
+)
+_VALUE = re.compile(
+    r"\b(?:think|reasoning) value\b|\bbudget \d|\bunknown language\b", re.IGNORECASE
+)
 _MISSING_CODES = frozenset({"missing", "missing_required_parameter", "value_error.missing"})
 _UNKNOWN_CODES = frozenset(
     {
         "unsupported_parameter", "unknown_parameter", "unrecognized_parameter", "extra_forbidden",
         "value_error.extra", "unexpected_keyword_argument", "invalid_parameter_name",
+        "list_type",
     }
 )  # fmt: skip
 _VALUE_CODES = frozenset(
@@ -66,6 +116,7 @@ _VALUE_CODES = frozenset(
         "unsupported_value", "invalid_value", "invalid_language_format", "literal_error", "enum",
         "integer_above_max_value", "integer_below_min_value", "less_than_equal",
         "greater_than_equal", "string_above_max_length", "decimal_above_max_value", "invalid_type",
+        "unsupported_language",
     }
 )  # fmt: skip
 _MISSING = re.compile(
@@ -76,7 +127,7 @@ _MISSING = re.compile(
 _UNKNOWN = re.compile(
     r"unsupported (?:parameter|argument|field)|un(?:known|recogni[sz]ed|expected)\b"
     r"|not (?:a |an )?(?:valid |known |supported )?(?:parameter|argument|field)"
-    r"|extra inputs|extra_forbidden"
+    r"|extra inputs|extra_forbidden|valid list\b"
     r"|not (?:permitted|allowed)|(?:not|n't) (?:be )?support|not (?:be )?available",
     re.IGNORECASE,
 )
@@ -104,28 +155,54 @@ def complaint_of(status: int, body: bytes) -> Complaint:
     return _read(status, document)
 
 
-def _read(status: int, document: Any) -> Complaint:
+def _read(status: int, document: Any, *, is_inner: bool = False) -> Complaint:
     if isinstance(document, list) and document:
         document = document[0]
     if not isinstance(document, dict):
         return Complaint(status, str(document)[:MOST_CHARS], frozenset())
     codes = _codes(document)
-    inner = document.get("error", document.get("detail", document))
+    inner = document.get("error") or document.get("detail") or document
     path = document.get("param")
     if isinstance(inner, list) and inner and isinstance(inner[0], dict):
         inner = inner[0]
         location = inner.get("loc")
         path = ".".join(map(str, location)) if isinstance(location, list) else path
     if isinstance(inner, dict):
-        codes |= _codes(inner) | _codes(inner.get("innererror"))
+        codes |= _codes(inner) | _codes(inner.get("innererror")) | _reasons(inner)
         path = inner.get("param") or inner.get("parameter") or path
         said = inner.get("message") or inner.get("msg") or inner.get("error") or inner
     else:
         said = inner
     message = said if isinstance(said, str) else json.dumps(said)
-    return Complaint(
-        status, message[:MOST_CHARS], codes, path[:200] if isinstance(path, str) else ""
-    )
+    path = path[:200] if isinstance(path, str) else ""
+    complaint = Complaint(status, message[:MOST_CHARS], codes, path)
+    passed_on = inner.get("metadata") if isinstance(inner, dict) and not is_inner else None
+    return _of_the_provider(complaint, passed_on) if isinstance(passed_on, dict) else complaint
+
+
+def _of_the_provider(outer: Complaint, metadata: dict[str, Any]) -> Complaint:
+    """OpenRouter's error with what the provider behind it said, which is in `raw`."""
+    codes = outer.codes
+    if metadata.get("reasons") or metadata.get("flagged_input"):
+        codes |= {"flagged"}
+    raw = metadata.get("raw")
+    if not raw:
+        return replace(outer, codes=codes)
+    try:
+        said = json.loads(raw) if isinstance(raw, str) else raw
+    except (ValueError, RecursionError):
+        said = raw
+    inner = _read(outer.status, said, is_inner=True)
+    message = f"{outer.message}: {inner.message}"[:MOST_CHARS]
+    return Complaint(outer.status, message, codes | inner.codes, inner.path or outer.path)
+
+
+def _reasons(error: dict[str, Any]) -> frozenset[str]:
+    """Google's codes: a status, and the reason of each detail."""
+    details = error.get("details")
+    found = [error.get("status"), *(details if isinstance(details, list) else [])]
+    named = [one.get("reason") if isinstance(one, dict) else one for one in found]
+    return frozenset(one.lower()[:80] for one in named if isinstance(one, str) and one)
 
 
 def _codes(part: Any) -> frozenset[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
+from connectors.models import error_words as words
 from connectors.models.complaints import Complaint
 from schemas.outcomes import Unavailable
 
@@ -81,52 +82,6 @@ class ParameterRejected(Exception):
     """The request has to be formed in another way."""
 
 
-_POLICY_CODES = frozenset(
-    {
-        "content_filter", "content_policy", "content_policy_violation", "policy_violation",
-        "image_content_policy_violation", "responsible_ai_policy_violation",
-        "responsibleaipolicyviolation", "content_moderation", "content_moderated",
-        "moderation_blocked", "moderation", "moderation_error", "safety", "safety_error",
-        "safety_violation", "safety_violations", "unsafe_content", "sexual_content",
-        "invalid_prompt", "usage_policy_violation", "flagged", "content_blocked",
-        "data_inspection_failed", "datainspectionfailed", "prohibited_content",
-    }
-)  # fmt: skip
-_KEY_CODES = frozenset(
-    {"invalid_api_key", "incorrect_api_key", "invalid_authentication", "authentication_error"}
-)
-_ACCOUNT_CODES = frozenset(
-    {
-        "billing_not_active", "billing_hard_limit_reached", "account_deactivated",
-        "account_suspended", "organization_restricted", "permission_denied", "permission_error",
-        "insufficient_permissions", "unsupported_country_region_territory", "access_terminated",
-        "project_not_found", "organization_not_found", "ip_not_authorized", "access_denied",
-        "payment_required", "insufficient_balance", "model_permission_denied",
-    }
-)  # fmt: skip
-_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "quota_exceeded"})
-_NOT_SERVED_CODES = frozenset(
-    {
-        "model_not_found", "model_decommissioned", "model_deprecated", "model_retired",
-        "model_not_available", "model_unavailable", "model_terms_required", "invalid_model",
-        "model_not_supported", "model_blocked", "modelnotfound", "deploymentnotfound",
-        "deployment_not_found", "unknown_model", "model_access_denied",
-    }
-)  # fmt: skip
-_NOT_SERVED = re.compile(
-    r"\bmodel\b.{0,120}?(?:not (?:be )?(?:found|exist|available|loaded|installed|downloaded|served)"
-    r"|(?:does|do|did)(?:n['’]t| not) exist|no longer|decommissioned|deprecated|retired|shut ?down"
-    r"|has been removed|unknown|not have access)"
-    r"|(?:no such|unknown|invalid|not have access to|no access to)(?: the)? model\b|try pulling it",
-    re.IGNORECASE | re.DOTALL,
-)
-_CANNOT_SEE = re.compile(
-    r"mmproj|image input is not supported|(?:image|images|vision|image_url|multimodal)\b.{0,60}?"
-    r"(?:not|n['’]t) (?:be )?support(?:ed)?(?: by| with| for| on)(?: this| the)? model"
-    r"|(?:not|n['’]t) (?:a multimodal|support(?: the)? (?:image|vision|multimodal))"
-    r"|image_url is only supported by certain models|at most 0 image",
-    re.IGNORECASE | re.DOTALL,
-)
 _DURATION = re.compile(
     r"(?P<number>\d+(?:[.,]\d+)?)\s*"
     r"(?P<unit>milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|h)\b",
@@ -141,6 +96,16 @@ _TOO_SHORT = re.compile(r"\b(?:shorter|too short|minimum|at least)\b", re.IGNORE
 _OF_SOUND = re.compile(
     r"\b(?:audio|sound|duration|recording|speech|length|clip|file)\b", re.IGNORECASE
 )
+_TOO_LONG_CODES = frozenset({"audio_too_long", "audio_duration_exceeded", "input_too_large"})
+_TOO_SHORT_CODES = frozenset({"audio_too_short", "audio_duration_too_short"})
+_A_SOUND = r"\b(?:audio|sound|recording|speech|clip|duration)\b[^.]{0,40}?"
+_SOUND_TOO_LONG = re.compile(
+    rf"{_A_SOUND}\btoo long\b|\b(?:file|content|payload|body)\b[^.]{{0,40}}?\btoo large\b"
+    r"|\bmaximum (?:file|content) size\b",
+    re.IGNORECASE,
+)
+_SOUND_TOO_SHORT = re.compile(rf"{_A_SOUND}\btoo short\b", re.IGNORECASE)
+_CONTENT = re.compile(r"messages\W+\d+\W+content(?:\W+\w*str\w*)?\W*\Z")
 _OF_THE_FILE = frozenset(
     {
         "file", "image", "images", "image_url", "url", "messages", "content", "audio", "input",
@@ -156,31 +121,26 @@ def raise_meaning(
 
     `sound_seconds` is the length of the sound that was sent; None when it was a picture.
     """
-    status, codes = complaint.status, complaint.codes
-    if status == 429 or codes & _QUOTA_CODES:
-        raise _too_much(complaint, headers)
-    if codes & _POLICY_CODES and status < 500:
-        raise Declined(complaint.summary)
-    if status == 401 or codes & _KEY_CODES:
-        raise ModelUnavailable(
-            "model_rejected_key", BAD_KEY_SECONDS, hold=True, more=complaint.summary
-        )
-    if sound_seconds is None and _CANNOT_SEE.search(complaint.message):
-        raise _held("model_cannot_see", complaint)
+    status, codes, message = complaint.status, complaint.codes, complaint.message
+    _raise_of_rate_or_policy(complaint, headers)
+    if status == 401 or codes & words.KEY_CODES or _says(words.KEY, complaint):
+        raise _held("model_rejected_key", complaint)
+    if sound_seconds is None:
+        _raise_of_sight(complaint)
+    elif words.CANNOT_HEAR.search(message):
+        raise _held("model_rejects_request", complaint)
     if status in (408, 409, 425) or status >= 500:
-        raise ModelUnavailable(
-            "model_timeout" if status in (408, 504) else "model_server_error",
-            retry_after(headers),
-            more=complaint.summary,
-        )
-    if codes & _NOT_SERVED_CODES or status == 410 or complaint.parameter == "model":
+        late = status in (408, 504)
+        raise _later("model_timeout" if late else "model_server_error", complaint, headers)
+    if codes & words.NOT_SERVED_CODES or status == 410 or complaint.parameter == "model":
         raise ModelNotServed(complaint.summary)
     if _says_not_served(complaint):
         raise ModelNotServed(complaint.summary)
-    if codes & _ACCOUNT_CODES or status in (402, 403, 407):
+    if codes & words.ACCOUNT_CODES or status in (402, 403, 407) or _says(words.ACCOUNT, complaint):
         raise _held("model_account", complaint)
     if status not in (400, 413, 415, 422):
         raise _held("model_rejects_request", complaint)
+    _raise_of_the_server(complaint, headers)
     if sound_seconds is not None:
         _raise_of_length(complaint, sound_seconds)
     if status in (400, 422) and not _is_about_the_file(complaint):
@@ -188,11 +148,55 @@ def raise_meaning(
     raise NotTaken(complaint.summary)
 
 
+def _raise_of_rate_or_policy(complaint: Complaint, headers: Mapping[str, str]) -> None:
+    """Comes before every status: gateways answer 400, 403 and 413 for these as well."""
+    status, codes = complaint.status, complaint.codes
+    is_quota = bool(codes & words.QUOTA_CODES) or words.QUOTA.search(complaint.message) is not None
+    if is_quota and (status < 500 or codes & words.QUOTA_CODES):
+        raise ModelUnavailable("model_out_of_quota", NO_QUOTA_SECONDS, hold=True, more=str(status))
+    is_policy = bool(codes & words.POLICY_CODES) or (
+        status not in (401, 402)
+        and not codes & words.ACCOUNT_CODES
+        and words.ACCOUNT.search(complaint.message) is None
+        and words.POLICY.search(complaint.message) is not None
+    )
+    if status != 429 and status < 500 and is_policy:
+        raise Declined(complaint.summary)
+    if status == 429 or codes & words.RATE_CODES or _says(words.RATE, complaint):
+        raise ModelUnavailable(
+            "model_rate_limited", retry_after(headers), hold=True, more=str(status)
+        )
+
+
+def _raise_of_sight(complaint: Complaint) -> None:
+    """Raises when the model takes no pictures, or no system message beside one."""
+    wants_text = "string_type" in complaint.codes and _CONTENT.search(complaint.path) is not None
+    if wants_text or words.CANNOT_SEE.search(complaint.message):
+        raise _held("model_cannot_see", complaint)
+    if complaint.is_about_the_system_role:
+        raise ParameterRejected(complaint.summary)
+
+
+def _raise_of_the_server(complaint: Complaint, headers: Mapping[str, str]) -> None:
+    """Raises when a 4xx speaks of the server's own trouble, or of a route or a setting."""
+    status, message = complaint.status, complaint.message
+    if complaint.codes & words.SERVER_CODES or words.LATER.search(message):
+        raise _later("model_server_error", complaint, headers)
+    if status in (413, 415) or _is_about_the_file(complaint):
+        return
+    if words.TIMED_OUT.search(message):
+        raise _later("model_timeout", complaint, headers)
+    if complaint.codes & words.REQUEST_CODES or words.REQUEST.search(message):
+        raise _held("model_rejects_request", complaint)
+
+
 def is_about_the_request(complaint: Complaint) -> bool:
     """Whether an error that could not be adapted to speaks of the request rather than of the
     file."""
     return bool(
         complaint.parameter
+        or complaint.is_about_the_system_role
+        or complaint.names(("reasoning_effort", "temperature"))
         or complaint.codes
         & {
             "unsupported_parameter", "unknown_parameter", "unsupported_value", "extra_forbidden",
@@ -211,15 +215,17 @@ def _held(trouble: Trouble, complaint: Complaint) -> ModelUnavailable:
     return ModelUnavailable(trouble, BAD_KEY_SECONDS, hold=True, more=complaint.summary)
 
 
-def _too_much(complaint: Complaint, headers: Mapping[str, str]) -> ModelUnavailable:
-    if complaint.codes & _QUOTA_CODES or "insufficient_quota" in complaint.message:
-        return ModelUnavailable("model_out_of_quota", NO_QUOTA_SECONDS, hold=True, more="429")
-    return ModelUnavailable("model_rate_limited", retry_after(headers), hold=True, more="429")
+def _later(trouble: Trouble, complaint: Complaint, headers: Mapping[str, str]) -> ModelUnavailable:
+    return ModelUnavailable(trouble, retry_after(headers), more=complaint.summary)
+
+
+def _says(words_of_it: re.Pattern[str], complaint: Complaint) -> bool:
+    return complaint.status < 500 and words_of_it.search(complaint.message) is not None
 
 
 def _says_not_served(complaint: Complaint) -> bool:
     of_the_model = complaint.status in (403, 404) or complaint.parameter in ("", "model")
-    return of_the_model and _NOT_SERVED.search(complaint.message) is not None
+    return of_the_model and words.NOT_SERVED.search(complaint.message) is not None
 
 
 def _raise_of_length(complaint: Complaint, sent_seconds: float) -> None:
@@ -228,7 +234,9 @@ def _raise_of_length(complaint: Complaint, sent_seconds: float) -> None:
         raise SoundTooLong(max(SHORTEST_SPLIT_SECONDS, sent_seconds / 2))
     message = complaint.message
     lengths = [_in_seconds(found) for found in _DURATION.finditer(message)]
-    of_length = bool(complaint.codes & {"audio_too_long", "audio_duration_exceeded"})
+    of_length = bool(complaint.codes & _TOO_LONG_CODES) or _SOUND_TOO_LONG.search(message)
+    if complaint.codes & _TOO_SHORT_CODES or _SOUND_TOO_SHORT.search(message):
+        raise SoundTooShort(complaint.summary)
     if not of_length and not (lengths and _OF_SOUND.search(message)):
         return
     if _TOO_SHORT.search(message) and not re.search(r"longer|too long|exceed", message, re.I):

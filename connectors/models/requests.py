@@ -65,7 +65,7 @@ def adapted(traits: Traits, complaint: Complaint, sent: Mapping[str, Any]) -> Tr
     is never taken out: its setting is wrong, and an operator has to know.
     """
     name = complaint.names((*sent, "chunking_strategy", "detail", "role"))
-    if not name and _speaks_of_the_system_role(complaint.message):
+    if complaint.is_about_the_system_role:
         name = "role"
     if name in traits.rejected:
         return None
@@ -120,8 +120,3 @@ def _reasoning_less(traits: Traits, is_value: bool) -> Traits:
         rejected=rejected - {"reasoning_effort"},
         reasoning_effort=effort if is_value else None,
     )
-
-
-def _speaks_of_the_system_role(message: str) -> bool:
-    said = message.lower()
-    return "system" in said and any(word in said for word in ("role", "message", "prompt"))

@@ -7,7 +7,13 @@ from typing import Any
 
 import openai
 
-from connectors.models.answers import ModelAnswer, text_of, tokens_of, whole_sentences
+from connectors.models.answers import (
+    ModelAnswer,
+    content_of,
+    text_of,
+    tokens_of,
+    whole_sentences,
+)
 from connectors.models.capabilities import Traits
 from connectors.models.client import ModelServer
 from connectors.models.errors import Declined, ModelUnavailable, NotTaken
@@ -19,6 +25,13 @@ from schemas.settings import Openai
 
 MORE_ROOM = 6
 """How many times the usual room an answer gets that was cut before it said anything."""
+
+
+_CUT_ENDS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+_POLICY_ENDS = frozenset(
+    {"safety", "prohibited_content", "refusal", "blocklist", "spii", "image_safety", "sensitive"}
+)
+_ENDINGS_OF_REFUSALS = ("", " help with that.", " ayudar con eso.", " ajudar com isso.")
 
 
 class VisionModel:
@@ -73,8 +86,10 @@ class VisionModel:
         """Raises what a malformed answer raises: its attributes may be of any type or missing."""
         choice = completion.choices[0]
         message = choice.message
-        said = text_of(message.content or "")
-        is_cut = choice.finish_reason == "length"
+        said = text_of(content_of(message.content))
+        if said.casefold() == "null":
+            said = ""
+        finish = str(choice.finish_reason).lower()
         usage = completion.usage
         answer = ModelAnswer(
             said,
@@ -87,10 +102,10 @@ class VisionModel:
         answer = replace(
             answer, cost_microusd=self._prices.cost(self.server.server, answer.model, used)
         )
-        declined = getattr(message, "refusal", None) or choice.finish_reason == "content_filter"
-        if declined or is_refusal(said):
+        declined = getattr(message, "refusal", None) or finish == "content_filter"
+        if declined or is_refusal(said) or (not said and finish in _POLICY_ENDS):
             return replace(answer, text="", failure="refused_by_model")
-        if is_cut:
+        if finish in _CUT_ENDS:
             return _cut(answer, is_last=is_last)
         if not said:
             if is_last:
@@ -100,8 +115,12 @@ class VisionModel:
 
 
 def _cut(answer: ModelAnswer, *, is_last: bool) -> ModelAnswer:
-    """What of a cut answer is fit to be kept; after the last try also a sentence that breaks off."""
+    """What of a cut answer is fit to be kept; after the last try also a sentence that breaks off.
+    A refusal that was cut is a refusal."""
     whole = whole_sentences(answer.text)
+    begun = whole or answer.text
+    if any(is_refusal(begun + ending) for ending in _ENDINGS_OF_REFUSALS if begun):
+        return replace(answer, text="", failure="refused_by_model")
     if not whole and is_last and answer.text:
         whole = f"{answer.text} …"
     return replace(answer, text=whole, failure=None if whole else "answer_truncated")

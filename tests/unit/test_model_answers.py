@@ -1,6 +1,7 @@
 """What of a model's answer is kept: no reasoning, no half sentence, nothing that was refused."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,22 @@ THOUGHTS = [
     "<unused94>thought\nx<unused95>A red car.",
     "< think >x</ think >A red car.",
     "<think/>A red car.",
+    "<|START_THINKING|>x<|END_THINKING|><|START_RESPONSE|>A red car.<|END_RESPONSE|>",
+    "<|begin_of_box|>A red car.<|end_of_box|>",
+    "<longcat_think>x</longcat_think>A red car.",
+    "<chain_of_thought>x</chain_of_thought>A red car.",
+    "<thought_process>x</thought_process>A red car.",
+    "<thinking_process>x</thinking_process>A red car.",
+    "<inner_monologue>x</inner_monologue>A red car.",
+    "[thinking]x[/thinking]A red car.",
+    "```think\nx\n```\nA red car.",
+    "＜think＞x＜/think＞A red car.",
+    "&lt;think&gt;x&lt;/think&gt;A red car.",
+    '<details type="reasoning"><summary>Thought</summary>x</details>A red car.',
+    "<think>x</think><answer>A red car.</answer>",
+    "<think>x<answer>A red car.</answer>",
+    "A red car.\n<think>And now",
+    "<think>A sign <analysis> there</think>A red car.",
 ]
 
 
@@ -53,7 +70,17 @@ def test_reasoning_that_never_ends_leaves_no_answer(said: str) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    ["I think it is a <b>car</b>.", "An analysis of blood.", "5 < 6 and 7 > 3", "A <thinker>."],
+    [
+        "I think it is a <b>car</b>.",
+        "An analysis of blood.",
+        "5 < 6 and 7 > 3",
+        "A <thinker>.",
+        "A screenshot of HTML with <think> in it. It is a tutorial.",
+        "A sign says <analysis> in red.",
+        "analysis of blood: the assistant final report",
+        "A screenshot of code: `</think>` closes it.",
+        'It says "<think>" and "</think>" in white.',
+    ],
 )
 def test_an_answer_that_only_looks_like_reasoning_is_left_alone(said: str) -> None:
     assert text_of(said) == said
@@ -128,8 +155,53 @@ async def test_a_sentence_that_is_cut_twice_is_kept_and_shows_that_it_breaks_off
         assert (await client.see()).text == "A red …"
 
 
-@pytest.mark.parametrize("content", ["", None, "  \n", "<think>x</think>"])
-async def test_an_empty_answer_is_malformed_and_no_refusal(content: str | None) -> None:
+@pytest.mark.parametrize("name", ["tags", "fences", "spaces", "openers"])
+def test_a_hostile_text_is_read_in_time(name: str) -> None:
+    unit = {
+        "tags": "<think></analysis>",
+        "fences": "```think\n",
+        "spaces": "<  ",
+        "openers": "a <think> ",
+    }
+    began = time.process_time()
+    text_of(unit[name] * 20_000)
+    assert time.process_time() - began < 5
+
+
+PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+    {"type": "text", "text": "A red "},
+    {"type": "text", "text": "car."},
+]
+
+
+async def test_an_answer_in_parts_is_read_without_the_reasoning() -> None:
+    async with asking(lambda _: (200, completion(PARTS))) as client:
+        assert (await client.see()).text == "A red car."
+
+
+@pytest.mark.parametrize(
+    ("content", "finish", "failure", "text"),
+    [
+        ("A red car. Its plate is", "max_tokens", None, "A red car."),
+        ("", "SAFETY", "refused_by_model", ""),
+        (None, "prohibited_content", "refused_by_model", ""),
+        ("I'm sorry, but I can't", "length", "refused_by_model", ""),
+        ("I'm sorry, but I can't help with that. If", "length", "refused_by_model", ""),
+    ],
+)
+async def test_the_end_of_an_answer_says_whether_it_was_cut_or_refused(
+    content: str | None, finish: str, failure: str | None, text: str
+) -> None:
+    async with asking(lambda _: (200, completion(content, finish=finish))) as client:
+        answer = await client.see()
+    assert (answer.failure, answer.text) == (failure, text)
+
+
+@pytest.mark.parametrize(
+    "content", ["", None, "  \n", "<think>x</think>", " \n\u200b ", "...", "null", [], [7]]
+)
+async def test_an_empty_answer_is_malformed_and_no_refusal(content: Any) -> None:
     async with asking(lambda _: (200, completion(content))) as client:
         with pytest.raises(ModelUnavailable) as caught:
             await client.see()
