@@ -11,7 +11,7 @@ from pillow_heif import options, register_heif_opener
 
 from connectors.media.frames import ImageMime, PreparedImage
 from connectors.media.pixels import eight_bits, first_visible, has_transparency, opaque
-from connectors.media.repairs import without_extras
+from connectors.media.repairs import with_usual_brand, without_extras
 from connectors.media.unfit import NotFit
 
 MAX_PIXELS = 50_000_000
@@ -21,10 +21,11 @@ MAX_PROGRESSIVE_PIXELS = 120_000_000
 """Of a progressive one all coefficients are in memory at once."""
 PASS_BYTES = 4_000_000
 FORMATS = (
-    "JPEG", "PNG", "GIF", "WEBP", "HEIF", "AVIF", "BMP", "TIFF", "ICO", "JPEG2000", "PPM",
+    "JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "ICO", "JPEG2000", "PPM",
 )  # fmt: skip
 """Those a chat may hold, each known by its first bytes; MPO is opened as JPEG. Of the rest
-some are whole interpreters: EPS is handed to Ghostscript, WMF to the system."""
+some are whole interpreters: EPS is handed to Ghostscript, WMF to the system. AVIF comes before
+HEIF, which would claim the brands that both have."""
 _TIFF_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32_773, 32_946})
 """None, fax, LZW, JPEG, deflate, PackBits. The others bring a decoder each that no scanner uses."""
 _COMPRESSION, _ORIENTATION = 259, 0x0112
@@ -47,6 +48,8 @@ _TURNS = {
 }
 _NOTHING_AS_JPEG: dict[str, Any] = {"L": 128, "RGB": (128,) * 3, "CMYK": (127,) * 4}
 """How libjpeg decodes what no data came for."""
+_DECODED_WHOLE = frozenset({"WEBP", "AVIF", "HEIF"})
+"""Their decoders give a whole frame or an error."""
 _LEAST_DECODED = 0.125
 
 
@@ -122,10 +125,11 @@ def _damaged(data: bytes, longest_side: int) -> PreparedImage:
 
 def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile:
     """Open, of a known format, within the bounds, not decoded yet. Raises what Pillow raises."""
-    ImageFile.LOAD_TRUNCATED_IMAGES = truncated
+    # of a cut HEIC its decoder would give a black picture instead of an error
+    ImageFile.LOAD_TRUNCATED_IMAGES = truncated and data[4:8] != b"ftyp"
     is_jpeg = data.startswith(b"\xff\xd8\xff")
     Image.MAX_IMAGE_PIXELS = None if is_jpeg else MAX_PIXELS
-    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    image = Image.open(io.BytesIO(with_usual_brand(data)), formats=FORMATS)
     pixels = image.width * image.height
     most = MAX_PIXELS
     if is_jpeg:
@@ -171,19 +175,25 @@ def _has_plain_samples(data: bytes, image: Image.Image) -> bool:
 
 
 def _share_decoded(image: ImageFile.ImageFile, data: bytes) -> float:
-    """Down to which row the picture came from its data; 1 where that cannot be told."""
+    """Down to which row the picture came from its data; 1 where that cannot be known."""
     if image.format in ("JPEG", "MPO") and image.mode in _NOTHING_AS_JPEG:
         nothing = Image.new(image.mode, image.size, _NOTHING_AS_JPEG[image.mode])
         box = ImageChops.difference(image, nothing).convert("RGB").getbbox()
-    elif image.format == "PNG":  # decoded again on another ground: what differs is ground
+        return min(_last_row(image, box), _last_row(image, image.getbbox()))
+    if image.format == "PNG":  # decoded again on another ground: what differs is ground
         with open_picture(data, truncated=True) as again:
             _fill(again, 255)
             again.load()
             ground = ImageChops.difference(_samples(image), _samples(again)).convert("L")
-            box = ground.point(lambda value: 0 if value else 255).getbbox()
-    else:
+            return _last_row(image, ground.point(lambda value: 0 if value else 255).getbbox())
+    if image.format in _DECODED_WHOLE:
         return 1.0
-    return 0.0 if box is None else box[3] / image.height
+    samples = image if image.mode == "CMYK" else eight_bits(image).convert("RGB")
+    return 1.0 if samples.getbbox() else 0.0
+
+
+def _last_row(image: Image.Image, box: tuple[int, int, int, int] | None) -> float:
+    return box[3] / image.height if box else 0.0
 
 
 def _fill(image: ImageFile.ImageFile, byte: int) -> None:

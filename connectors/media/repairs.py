@@ -12,6 +12,18 @@ _JPEG_EXTRAS = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
 _JPEG_TABLES = frozenset({*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDD})
 _WEBP_PIXELS = (b"VP8 ", b"VP8L", b"ALPH")
 _WEBP_HAS_ALPHA = 0x10
+_BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"avis", b"hevc", b"hevx", b"msf1")
+"""By which an opener knows its kind of picture: those of a still picture come first."""
+
+
+def with_usual_brand(data: bytes) -> bytes:
+    """The same AVIF or HEIC under one of its compatible brands, if its major brand is unusual."""
+    if data[4:8] != b"ftyp" or data[8:12] in _BRANDS:
+        return data
+    end = min(int.from_bytes(data[:4], "big"), 256)
+    compatible = {data[at : at + 4] for at in range(16, end, 4)}
+    brand = next((brand for brand in _BRANDS if brand in compatible), data[8:12])
+    return data[:8] + brand + data[12:]
 
 
 def without_extras(data: bytes) -> bytes:

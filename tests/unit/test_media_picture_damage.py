@@ -1,0 +1,76 @@
+"""Pictures whose bytes are damaged, and pictures under names that few programs write."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from connectors.media import pictures
+from connectors.media.unfit import NotFit
+from tests.unit.test_media_pictures import ALL, encoded, near, photograph, refused, shown
+
+RED = (200, 30, 30)
+BLUE = (20, 40, 200)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def warm() -> None:
+    pictures.warm_up()
+
+
+def solid() -> Image.Image:
+    return Image.new("RGB", (64, 64), RED)
+
+
+def animation(kind: str) -> bytes:
+    others = [Image.new("RGB", (64, 64), BLUE), solid()]
+    return encoded(solid(), kind, save_all=True, append_images=others, duration=50)
+
+
+def sent_as_one_colour(data: bytes) -> bool:
+    """Whether a single colour would be sent as the picture."""
+    try:
+        prepared = pictures.prepare_image(data, 2048, ALL)
+    except NotFit:
+        return False
+    least, most = Image.open(io.BytesIO(prepared.data)).convert("L").getextrema()
+    return most - least < 3  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("left_out", [1, 2, 40, 1000])
+def test_a_heic_that_lost_its_end_is_not_sent_as_a_black_picture(left_out: int) -> None:
+    assert refused(encoded(photograph(), "HEIF")[:-left_out]) == "image_undecodable"
+
+
+@pytest.mark.parametrize("major", [b"mif1", b"msf1", b"miaf", b"avio", b"1pic", b"MA1B"])
+@pytest.mark.parametrize("moves", [False, True])
+def test_an_avif_is_shown_whatever_its_major_brand_is(major: bytes, moves: bool) -> None:
+    data = animation("AVIF") if moves else encoded(solid(), "AVIF", quality=100)
+    assert near(shown(data[:8] + major + data[12:]), (32, 32), RED)
+
+
+@pytest.mark.parametrize("major", [b"mif1", b"msf1", b"miaf", b"heix"])
+def test_a_heic_is_shown_whatever_its_major_brand_is(major: bytes) -> None:
+    data = encoded(solid(), "HEIF", quality=100)
+    assert near(shown(data[:8] + major + data[12:]), (32, 32), RED)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG2000", "BMP", "TIFF", "GIF", "WEBP", "AVIF"])
+def test_a_picture_with_one_wrong_byte_in_its_head_is_not_sent_as_one_colour(kind: str) -> None:
+    data = encoded(photograph().resize((60, 40)), kind)
+    end = data.index(b"\xff\xda") + 14 if kind == "JPEG" else 160
+    for at in range(20, min(end, len(data)), 3):
+        for value in (0xFF, data[at] ^ 0x11):
+            wrong = data[:at] + bytes([value]) + data[at + 1 :]
+            assert not sent_as_one_colour(wrong), (at, value)
+
+
+def test_a_jpeg_with_a_broken_table_is_not_sent_as_a_black_picture() -> None:
+    data = encoded(photograph(), "JPEG")
+    table = data.index(b"\xff\xc4") + 5
+    assert refused(data[:table] + b"\xff" * 16 + data[table + 16 :]) == "image_undecodable"
+
+
+def test_a_black_picture_that_is_whole_is_shown() -> None:
+    for kind in ("JPEG", "JPEG2000", "BMP", "TIFF", "GIF"):
+        assert near(shown(encoded(Image.new("RGB", (64, 64)), kind)), (32, 32), (0, 0, 0))
