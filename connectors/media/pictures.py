@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 from PIL import AvifImagePlugin, Image, ImageChops, ImageFile
 from pillow_heif import options, register_heif_opener
 
 from connectors.media.frames import ImageMime, PreparedImage
 from connectors.media.pixels import eight_bits, first_visible, has_transparency, opaque
-from connectors.media.repairs import with_usual_brand, without_extras
+from connectors.media.repairs import is_webp, with_usual_brand, without_extras
 from connectors.media.unfit import NotFit
 
 MAX_PIXELS = 50_000_000
@@ -86,7 +87,9 @@ def _attempts(
 ) -> Iterator[Callable[[], PreparedImage]]:
     yield lambda: _whole(data, longest_side, formats)
     yield lambda: _damaged(data, longest_side)
-    yield lambda: _damaged(without_extras(data), longest_side)
+    yield lambda: _repaired(data, longest_side)
+    if is_webp(data):
+        yield lambda: _repaired(data, longest_side, with_alpha=False)
 
 
 def _whole(data: bytes, longest_side: int, formats: frozenset[str]) -> PreparedImage:
@@ -121,6 +124,12 @@ def _damaged(data: bytes, longest_side: int) -> PreparedImage:
         except Exception:  # the parser of metadata raises whatever the bytes lead it to
             orientation = 1
         return _made(image, orientation, longest_side)
+
+
+def _repaired(data: bytes, longest_side: int, *, with_alpha: bool = True) -> PreparedImage:
+    prepared = _damaged(without_extras(data, with_alpha=with_alpha), longest_side)
+    animated = prepared.animated or (is_webp(data) and b"ANMF" in data)
+    return msgspec.structs.replace(prepared, animated=animated)
 
 
 def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile:

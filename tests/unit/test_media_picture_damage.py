@@ -1,6 +1,7 @@
 """Pictures whose bytes are damaged, and pictures under names that few programs write."""
 
 import io
+import struct
 
 import pytest
 from PIL import Image
@@ -74,3 +75,62 @@ def test_a_jpeg_with_a_broken_table_is_not_sent_as_a_black_picture() -> None:
 def test_a_black_picture_that_is_whole_is_shown() -> None:
     for kind in ("JPEG", "JPEG2000", "BMP", "TIFF", "GIF"):
         assert near(shown(encoded(Image.new("RGB", (64, 64)), kind)), (32, 32), (0, 0, 0))
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}])
+@pytest.mark.parametrize("left_out", [1, 5, 60, 1000])
+def test_a_webp_that_lost_its_end_is_shown(options: dict[str, object], left_out: int) -> None:
+    image = shown(encoded(photograph(), "WEBP", **options)[:-left_out])
+    assert near(image, (10, 10), photograph().getpixel((10, 10)))  # type: ignore[arg-type]
+
+
+def test_the_beginning_of_a_webp_is_not_shown() -> None:
+    assert refused(encoded(photograph(), "WEBP")[:60]) == "image_undecodable"
+
+
+@pytest.mark.parametrize("left_out", [1, 2, 8, 60, 90])
+def test_a_webp_animation_that_lost_its_end_is_its_first_frame(left_out: int) -> None:
+    data = animation("WEBP")[:-left_out]
+    assert near(shown(data), (32, 32), RED)
+    assert pictures.prepare_image(data, 2048, ALL).animated
+
+
+def riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    packed = (
+        kind + struct.pack("<I", len(body)) + body + bytes(len(body) % 2) for kind, body in chunks
+    )
+    body = b"WEBP" + b"".join(packed)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def test_a_webp_with_a_broken_alpha_channel_is_shown() -> None:
+    plain = encoded(solid(), "WEBP", quality=100)
+    pixels = plain[20 : 20 + struct.unpack("<I", plain[16:20])[0]]
+    head = bytes([0x10, 0, 0, 0]) + b"\x3f\x00\x00\x3f\x00\x00"
+    data = riff((b"VP8X", head), (b"ALPH", b"\x01xxxx"), (b"VP8 ", pixels))
+    assert near(shown(data), (32, 32), RED)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+@pytest.mark.parametrize("wrong", [b"XXXX\x08\x00\x00\x00", b"II*\x00\xff\xff\xff\xff"])
+def test_a_picture_whose_metadata_is_broken_is_shown(kind: str, wrong: bytes) -> None:
+    exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00" + bytes(6)
+    data = encoded(solid(), kind, exif=exif, quality=100)
+    at = data.index(b"II*\x00")
+    assert near(shown(data[:at] + wrong + data[at + 8 :]), (32, 32), RED)
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        b"\xff\xee\x00\x08Adobe\x01",
+        b"\xff\xee\x00\x07Adobe",
+        b"\xff\xe0\x00\x06JFIF",
+        b"\xff\xe0\x00\x02",
+        b"\xff\xe0\x00\x09JFIF\x00\x01\x01",
+    ],
+)
+def test_a_jpeg_with_a_head_that_is_too_short_is_shown(segment: bytes) -> None:
+    data = encoded(solid(), "JPEG")
+    assert near(shown(data[:2] + segment + data[2:]), (32, 32), RED)
+    assert near(shown(data[:2] + segment + data[20:]), (32, 32), RED)
