@@ -9,9 +9,13 @@ _PLAIN = ("L", "RGB")
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 _MOST_FRAMES = 50
-_GROUNDS = (255, 0, 128)
+_GROUNDS = (255, 0, 128, 64, 192)
+"""Of black, white and any third ink, one of these is unlike all three."""
 _TOO_ALIKE = 48
 _MAY_VANISH = 0.005
+_PIXELS_MAY_VANISH = 24
+"""A spot that is a part of what is drawn has more; the fringe of smoothed edges has fewer."""
+_FAINT = 32
 _OVERSHOOT = 0.05
 
 
@@ -64,15 +68,17 @@ def _invisible(image: Image.Image) -> bool:
 
 
 def _ground(image: Image.Image, alpha: Image.Image) -> int:
-    visible = alpha.point(lambda value: 255 if value >= 32 else 0)
+    strongest = alpha.getextrema()[1]
+    least = min(_FAINT, max(1, strongest))  # type: ignore[call-overload]
+    visible = alpha.point(lambda value: 255 if value >= least else 0)
     counts = image.convert("L").histogram(mask=visible)
-    total = sum(counts) or 1
 
-    def vanishing(ground: int) -> float:
-        return sum(counts[max(0, ground - _TOO_ALIKE) : ground + _TOO_ALIKE + 1]) / total
+    def vanishing(ground: int) -> int:
+        return sum(counts[max(0, ground - _TOO_ALIKE) : ground + _TOO_ALIKE + 1])
 
+    may_vanish = min(_PIXELS_MAY_VANISH, int(sum(counts) * _MAY_VANISH))
     white = vanishing(_GROUNDS[0])
-    return _GROUNDS[0] if white <= _MAY_VANISH else min(_GROUNDS, key=vanishing)
+    return _GROUNDS[0] if white <= may_vanish else min(_GROUNDS, key=vanishing)
 
 
 def _high_bytes(image: Image.Image) -> Image.Image:
