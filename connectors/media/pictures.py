@@ -11,7 +11,14 @@ from PIL import AvifImagePlugin, Image, ImageChops, ImageFile
 from pillow_heif import options, register_heif_opener
 
 from connectors.media.frames import ImageMime, PreparedImage
-from connectors.media.pixels import eight_bits, first_visible, has_transparency, opaque
+from connectors.media.pixels import (
+    eight_bits,
+    first_visible,
+    has_transparency,
+    hide_key,
+    opaque,
+    scale_key,
+)
 from connectors.media.repairs import is_webp, with_usual_brand, without_extras
 from connectors.media.unfit import NotFit
 
@@ -30,6 +37,8 @@ HEIF, which would claim the brands that both have."""
 _TIFF_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32_773, 32_946})
 """None, fax, LZW, JPEG, deflate, PackBits. The others bring a decoder each that no scanner uses."""
 _COMPRESSION, _ORIENTATION = 259, 0x0112
+_PNG_BITS = 24
+"""The byte of a PNG that has the bits of a sample; Pillow hides that there are 16 in colour."""
 _MIMES: dict[str, ImageMime] = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -97,6 +106,7 @@ def _whole(data: bytes, longest_side: int, formats: frozenset[str]) -> PreparedI
         size, kind = image.size, image.format or ""
         _reduced(image, longest_side)
         image.load()
+        _hide_key(image, data)
         orientation = image.getexif().get(_ORIENTATION, 1)
         if (
             _MIMES.get(kind) in formats
@@ -119,6 +129,7 @@ def _damaged(data: bytes, longest_side: int) -> PreparedImage:
         image.load()
         if _share_decoded(image, data) < _LEAST_DECODED:
             raise NotFit("image_undecodable", "next to no pixels")
+        _hide_key(image, data)
         try:
             orientation = image.getexif().get(_ORIENTATION, 1)
         except Exception:  # the parser of metadata raises whatever the bytes lead it to
@@ -151,7 +162,19 @@ def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile
     compression = getattr(image, "tag_v2", {}).get(_COMPRESSION, 1)
     if image.format == "TIFF" and compression not in _TIFF_COMPRESSIONS:
         raise NotFit("image_undecodable", f"compression {compression}")
+    if image.format == "PNG":
+        scale_key(image, data[_PNG_BITS])
     return image
+
+
+def _hide_key(image: ImageFile.ImageFile, data: bytes) -> None:
+    """Of a PNG in colour with 16 bits Pillow keeps the high bytes; its key is of all 16."""
+    is_wide = image.format == "PNG" and image.mode == "RGB" and data[_PNG_BITS] == 16
+    if is_wide and "transparency" in image.info:
+        with open_picture(data, truncated=ImageFile.LOAD_TRUNCATED_IMAGES) as low:
+            low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
+            low.load()
+            hide_key(image, low)
 
 
 def _reduced(image: ImageFile.ImageFile, longest_side: int) -> None:
@@ -179,8 +202,7 @@ def _animated(image: Image.Image) -> bool:
 
 
 def _has_plain_samples(data: bytes, image: Image.Image) -> bool:
-    """Whether they have eight bits. Pillow hides that a PNG in colour has 16; its byte 24 tells."""
-    return image.format != "PNG" or image.mode == "P" or data[24:25] == b"\x08"
+    return image.format != "PNG" or image.mode == "P" or data[_PNG_BITS] == 8
 
 
 def _share_decoded(image: ImageFile.ImageFile, data: bytes) -> float:

@@ -1,11 +1,12 @@
 """Drawings on nothing and samples that few programs write."""
 
+import struct
 
 import pytest
 from PIL import Image, ImageDraw
 
 from connectors.media import pictures
-from tests.unit.test_media_pictures import drawing, encoded, shown
+from tests.unit.test_media_pictures import chunk, drawing, encoded, near, pairs, png, shown, tiff
 
 BLACK, WHITE, MIDDLE = (0, 0, 0, 255), (255, 255, 255, 255), (128, 128, 128, 255)
 
@@ -44,3 +45,59 @@ def test_a_white_spot_beside_a_large_black_one_is_seen(width: int) -> None:
 def test_faint_white_ink_is_seen(alpha: int) -> None:
     image = shown(encoded(drawing("RGBA", (255, 255, 255, alpha)), "PNG")).convert("L")
     assert abs(image.getpixel((32, 32)) - image.getpixel((4, 4))) >= alpha - 4  # type: ignore[operator]
+
+
+def wide_row(*values: int) -> bytes:
+    """A PNG's row of 64 pixels: those of the values in equal parts, big endian."""
+    return b"\x00" + b"".join(struct.pack(">H", value) * (64 // len(values)) for value in values)
+
+
+@pytest.mark.parametrize(
+    ("bits", "colours", "row", "key"),
+    [
+        (16, 0, wide_row(0, 0x8000), b"\x80\x00"),
+        (16, 0, wide_row(0, 0x0101), b"\x01\x01"),
+        (16, 2, b"\x00" + bytes(192) + b"\x12\x34" * 96, b"\x12\x34" * 3),
+        (4, 0, b"\x00" + bytes(16) + b"\x88" * 16, b"\x00\x08"),
+        (2, 0, b"\x00" + bytes(8) + b"\xaa" * 8, b"\x00\x02"),
+        (1, 0, b"\x00" + bytes(4) + b"\xff" * 4, b"\x00\x01"),
+        (8, 0, b"\x00" + bytes(32) + b"\x88" * 32, b"\x00\x88"),
+    ],
+)
+def test_the_transparent_colour_of_a_png_is_hidden_at_every_depth(
+    bits: int, colours: int, row: bytes, key: bytes
+) -> None:
+    image = shown(png(bits, colours, row * 64, chunk(b"tRNS", key)))
+    assert near(image, (8, 32), (0, 0, 0)) and near(image, (56, 32), (255, 255, 255))
+
+
+@pytest.mark.parametrize("colours", [0, 2])
+def test_a_colour_that_has_only_the_high_byte_of_the_transparent_one_is_shown(colours: int) -> None:
+    samples = 3 if colours else 1
+    row = b"\x00" + b"\x12\x33" * 32 * samples + b"\xff\xff" * 32 * samples
+    image = shown(png(16, colours, row * 64, chunk(b"tRNS", b"\x12\x34" * samples)))
+    assert near(image, (8, 32), (0x12, 0x12, 0x12))
+
+
+def test_a_cut_png_of_16_bits_hides_its_transparent_colour() -> None:
+    row = b"\x00" + bytes(192) + b"\x12\x34" * 96
+    data = png(16, 2, row * 64, chunk(b"tRNS", b"\x12\x34" * 3))
+    image = shown(data[:-20])
+    assert near(image, (8, 9), (0, 0, 0)) and near(image, (56, 9), (255, 255, 255))
+
+
+def with_largest(data: bytes, value: int) -> bytes:
+    """The same TIFF in grey with a tag of its largest sample instead of the rows of a strip."""
+    at = data.index(struct.pack("<HH", 278, 4))
+    return data[:at] + struct.pack("<HHII", 281, 4, 1, value) + data[at + 12 :]
+
+
+def test_twelve_bits_in_samples_of_sixteen_are_not_nearly_black() -> None:
+    image = shown(with_largest(tiff(pairs("H", 2_056, 1_028), 16, 1), 4_095))
+    assert near(image, (8, 32), (128, 128, 128)) and near(image, (56, 32), (64, 64, 64))
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 4_095, 70_000])
+def test_a_largest_value_that_is_not_true_is_ignored(wrong: int) -> None:
+    image = shown(with_largest(tiff(pairs("H", 32_896, 16_448), 16, 1), wrong))
+    assert near(image, (8, 32), (128, 128, 128)) and near(image, (56, 32), (64, 64, 64))
