@@ -20,6 +20,7 @@ from connectors.media.pixels import (
     scale_key,
 )
 from connectors.media.repairs import is_webp, with_usual_brand, without_extras
+from connectors.media.tiffs import put_samples_right, teach_samples
 from connectors.media.unfit import NotFit
 
 MAX_PIXELS = 50_000_000
@@ -67,6 +68,7 @@ def warm_up() -> None:
     """Loads every decoder, because later there are no files. Each decodes in one thread."""
     register_heif_opener()
     Image.init()
+    teach_samples()
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     options.DECODE_THREADS = 1
     Image.new("LAB", (1, 1)).convert("RGB")  # loads the colour management
@@ -106,7 +108,7 @@ def _whole(data: bytes, longest_side: int, formats: frozenset[str]) -> PreparedI
         size, kind = image.size, image.format or ""
         _reduced(image, longest_side)
         image.load()
-        _hide_key(image, data)
+        _complete(image, data)
         orientation = image.getexif().get(_ORIENTATION, 1)
         if (
             _MIMES.get(kind) in formats
@@ -129,7 +131,7 @@ def _damaged(data: bytes, longest_side: int) -> PreparedImage:
         image.load()
         if _share_decoded(image, data) < _LEAST_DECODED:
             raise NotFit("image_undecodable", "next to no pixels")
-        _hide_key(image, data)
+        _complete(image, data)
         try:
             orientation = image.getexif().get(_ORIENTATION, 1)
         except Exception:  # the parser of metadata raises whatever the bytes lead it to
@@ -167,8 +169,9 @@ def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile
     return image
 
 
-def _hide_key(image: ImageFile.ImageFile, data: bytes) -> None:
-    """Of a PNG in colour with 16 bits Pillow keeps the high bytes; its key is of all 16."""
+def _complete(image: ImageFile.ImageFile, data: bytes) -> None:
+    """Does what Pillow leaves out. Of a PNG in colour with 16 bits it keeps the high bytes only."""
+    put_samples_right(image)
     is_wide = image.format == "PNG" and image.mode == "RGB" and data[_PNG_BITS] == 16
     if is_wide and "transparency" in image.info:
         with open_picture(data, truncated=ImageFile.LOAD_TRUNCATED_IMAGES) as low:

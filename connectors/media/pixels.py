@@ -1,5 +1,6 @@
 """Turns any samples of a picture into the eight bits and the opaque ground that a model sees."""
 
+import sys
 from collections.abc import Callable
 
 from PIL import Image, ImageChops
@@ -8,6 +9,9 @@ _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _PLAIN = ("L", "RGB")
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO, _MAX_SAMPLE_VALUE = 258, 262, 0, 281
+_SAMPLE_FORMAT, _UNSIGNED = 339, 1
+_MOST_MEASURED = 1 << 28
+"""Larger values than this are of a scale that uses all 32 bits; Pillow reads its half as below 0."""
 _MOST_FRAMES = 50
 _GROUNDS = (255, 0, 128, 64, 192)
 """Of black, white and any third ink, one of these is unlike all three."""
@@ -131,6 +135,11 @@ def _by_range(image: Image.Image) -> Image.Image:
     low, high = (float(end) for end in image.getextrema())  # type: ignore[arg-type]
     if not low <= high:
         return _scaled(image.point(_linear(0, 0)), 0, 1, image)
+    is_unsigned = image.format == "TIFF" and _tag(image, _SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED
+    if image.mode == "I" and is_unsigned and (low < 0 or high > _MOST_MEASURED):
+        highest = slice(3 if sys.byteorder == "little" else 0, None, 4)
+        grey = Image.frombytes("L", image.size, image.tobytes()[highest])
+        return _scaled(grey, 0, 255, image)
     usual = (255, 65_535) if image.mode == "I" else (1, 255, 65_535)
     white = next((n for n in usual if low >= -_OVERSHOOT * n and high <= n + _OVERSHOOT * n), None)
     if image.mode == "I" and image.format in ("PNG", "PPM"):

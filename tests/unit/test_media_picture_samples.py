@@ -101,3 +101,66 @@ def test_twelve_bits_in_samples_of_sixteen_are_not_nearly_black() -> None:
 def test_a_largest_value_that_is_not_true_is_ignored(wrong: int) -> None:
     image = shown(with_largest(tiff(pairs("H", 32_896, 16_448), 16, 1), wrong))
     assert near(image, (8, 32), (128, 128, 128)) and near(image, (56, 32), (64, 64, 64))
+
+
+def any_tiff(
+    order: str, bits: tuple[int, ...], photometric: int, form: int, row: bytes, extra: int | None
+) -> bytes:
+    """64 by 64, uncompressed, in either order of bytes."""
+    many = len(bits)
+    tags = [
+        (256, (64,)), (257, (64,)), (258, bits), (259, (1,)), (262, (photometric,)), (273, (400,)),
+        (277, (many,)), (278, (64,)), (279, (64 * len(row),)),
+        *([] if extra is None else [(338, (extra,))]), (339, (form,) * many),
+    ]  # fmt: skip
+    at, entries, values = 10 + 12 * len(tags) + 4, b"", b""
+    for tag, numbers in tags:
+        packed = struct.pack(f"{order}{len(numbers)}H", *numbers)
+        if len(packed) > 4:
+            place, values = struct.pack(f"{order}I", at + len(values)), values + packed
+        else:
+            place = packed.ljust(4, b"\x00")
+        entries += struct.pack(f"{order}HHI", tag, 3, len(numbers)) + place
+    head = (b"II*\x00" if order == "<" else b"MM\x00*") + struct.pack(f"{order}IH", 8, len(tags))
+    return (head + entries + bytes(4) + values).ljust(400, b"\x00") + row * 64
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("code", "values", "bits", "photometric", "form", "extra"),
+    [
+        ("H", ((0x8080, 0xFFFF), (0x4040, 0xFFFF)), (16, 16), 1, 1, 2),
+        ("H", ((0x8080, 0xFFFF), (0x4040, 0xFFFF)), (16, 16), 1, 1, 1),
+        ("H", ((0x8080, 0), (0x4040, 0)), (16, 16), 1, 1, 0),
+        ("H", ((0x8080, 0), (0x4040, 0)), (16, 16), 1, 1, None),
+        ("d", ((0.502,), (0.251,)), (64,), 1, 3, None),
+        ("d", ((0.498,), (0.749,)), (64,), 0, 3, None),
+        ("H", ((0x7F7F,), (0xBFBF,)), (16,), 0, 1, None),
+        ("I", ((0x80808080,), (0x40404040,)), (32,), 1, 1, None),
+        ("I", ((0x80,), (0x40,)), (32,), 1, 1, None),
+    ],
+)  # fmt: skip
+def test_a_tiff_in_grey_is_shown_whatever_its_samples_are(
+    order: str,
+    code: str,
+    values: tuple[tuple[float, ...], tuple[float, ...]],
+    bits: tuple[int, ...],
+    photometric: int,
+    form: int,
+    extra: int | None,
+) -> None:
+    left, right = (struct.pack(f"{order}{len(pixel)}{code}", *pixel) * 32 for pixel in values)
+    image = shown(any_tiff(order, bits, photometric, form, left + right, extra))
+    assert near(image, (8, 32), (128, 128, 128)) and near(image, (56, 32), (64, 64, 64))
+
+
+def test_a_transparent_part_of_a_tiff_in_grey_is_white() -> None:
+    row = struct.pack("<2H", 0, 0xFFFF) * 32 + struct.pack("<2H", 0, 0) * 32
+    image = shown(any_tiff("<", (16, 16), 1, 1, row, 2))
+    assert near(image, (8, 32), (0, 0, 0)) and near(image, (56, 32), (255, 255, 255))
+
+
+def test_colours_of_an_icc_profile_are_shown_in_red_green_and_blue() -> None:
+    row = bytes([138, 209, 195]) * 32 + bytes([138, 128, 128]) * 32
+    image = shown(any_tiff("<", (8, 8, 8), 9, 1, row, None))
+    assert near(image, (8, 32), (255, 0, 0)) and near(image, (56, 32), (128, 128, 128))
