@@ -13,6 +13,7 @@ import msgspec
 from connectors.media.frames import AudioFormat, AudioMime, AudioPart, PreparedAudio
 from connectors.media.loudness import RATE, Loudness, Samples, cut
 from connectors.media.unfit import NotFit
+from connectors.media.waves import with_true_size
 
 AUDIO_BYTES = 25_000_000
 MAX_TOTAL_BYTES = 60_000_000
@@ -81,6 +82,8 @@ def prepare_audio(
     demuxer = demuxer_of(data)
     if demuxer is None:
         raise NotFit("audio_undecodable", "not a kind of sound that a chat holds")
+    if demuxer == "wav":
+        data = with_true_size(data)
     heard = _listened(data, demuxer, left_only=False)
     left_only = heard.silent and heard.channels == 2
     if left_only:  # two channels of opposite phase are silent only when they are mixed
