@@ -20,6 +20,9 @@ _LEAST_OF_PIXELS = 8
 _WEBP_HAS_ALPHA = 0x10
 _EXIF_ITEM = re.compile(rb"(infe[\x02\x03]...(?:..|....)..)Exif", re.DOTALL)
 """Where a HEIF or AVIF says that one of its items is metadata: its number has 2 or 4 bytes."""
+_BMP_SHORT_HEAD = 16
+_BMP_MASKED = struct.pack("<HI", 32, 3)
+_BMP_WHOLE_BYTES = {0xFF: 0, 0xFF00: 1, 0xFF0000: 2, 0xFF000000: 3}
 _BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"avis", b"hevc", b"hevx", b"msf1")
 """By which an opener knows its kind of picture: those of a still picture come first."""
 
@@ -45,6 +48,8 @@ def without_extras(data: bytes, *, with_alpha: bool = True) -> bytes:
         return _plain_jpeg(data)
     if is_webp(data):
         return _plain_webp(data, with_alpha)
+    if data.startswith(b"BM"):
+        return _plain_bmp(data)
     if data[4:8] == b"ftyp":
         return _EXIF_ITEM.sub(rb"\1none", data)
     return data
@@ -127,3 +132,26 @@ def _webp_chunks(data: bytes, at: int) -> dict[bytes, bytes]:
 
 def _webp_chunk(kind: bytes, body: bytes) -> bytes:
     return kind + struct.pack("<I", len(body)) + body + b"\x00" * (len(body) % 2)
+
+
+def _plain_bmp(data: bytes) -> bytes:
+    """The same BMP with the usual header and, if each sample is a byte, their usual order."""
+    if data[14:18] == struct.pack("<I", _BMP_SHORT_HEAD) and len(data) > 30:
+        start = struct.unpack_from("<I", data, 10)[0] + 40 - _BMP_SHORT_HEAD
+        head = struct.pack("<II12s24x", start, 40, data[18:30])
+        return data[:10] + head + data[14 + _BMP_SHORT_HEAD :]
+    if data[28:34] != _BMP_MASKED or len(data) < 70:
+        return data
+    masks = struct.unpack_from("<III", data, 54)
+    red, green, blue = (_BMP_WHOLE_BYTES.get(mask, -1) for mask in masks)
+    if len({red, green, blue, -1}) != 4:
+        return data
+    start = struct.unpack_from("<I", data, 10)[0]
+    old = data[start : len(data) - (len(data) - start) % 4]
+    new = bytearray(len(old))
+    for place, source in enumerate((blue, green, red, 6 - red - green - blue)):
+        new[place::4] = old[source::4]
+    usual = data[:54] + struct.pack("<III", 0xFF0000, 0xFF00, 0xFF) + data[66:start]
+    if start >= 70 and any(data[66:70]):
+        usual = usual[:66] + struct.pack("<I", 0xFF000000) + usual[70:]
+    return usual + bytes(new)

@@ -134,3 +134,37 @@ def test_a_jpeg_with_a_head_that_is_too_short_is_shown(segment: bytes) -> None:
     data = encoded(solid(), "JPEG")
     assert near(shown(data[:2] + segment + data[2:]), (32, 32), RED)
     assert near(shown(data[:2] + segment + data[20:]), (32, 32), RED)
+
+
+@pytest.mark.parametrize(
+    ("order", "masks"),
+    [
+        ((0, 1, 2, 3), (0xFF, 0xFF00, 0xFF0000)),
+        ((3, 2, 1, 0), (0xFF000000, 0xFF0000, 0xFF00)),
+        ((2, 1, 0, 3), (0xFF0000, 0xFF00, 0xFF)),
+        ((1, 0, 2, 3), (0xFF00, 0xFF, 0xFF0000)),
+    ],
+)
+@pytest.mark.parametrize("head_size", [40, 108, 124])
+def test_a_bmp_is_shown_whatever_the_order_of_its_samples_is(
+    order: tuple[int, ...], masks: tuple[int, ...], head_size: int
+) -> None:
+    pixel = bytearray(4)
+    for place, value in zip(order, (*RED, 0), strict=True):
+        pixel[place] = value
+    head = struct.pack("<IiiHHIIiiII", head_size, 64, 64, 1, 32, 3, 0, 0, 0, 0, 0)
+    head = (head + struct.pack("<III", *masks)).ljust(max(52, head_size), b"\x00")
+    data = b"BM" + struct.pack("<III", 0, 0, 14 + len(head)) + head + bytes(pixel) * 4096
+    assert near(shown(data), (32, 32), RED)
+
+
+def test_a_bmp_with_a_header_of_16_bytes_is_shown() -> None:
+    head = struct.pack("<IIIIiiHH", 0, 0, 30, 16, 64, 64, 1, 24)
+    assert near(shown(b"BM" + head + bytes(RED[::-1]) * 4096), (32, 32), RED)
+
+
+@pytest.mark.parametrize("left", [14, 18, 30, 54, 60, 70])
+def test_the_head_of_a_bmp_alone_is_undecodable(left: int) -> None:
+    head = struct.pack("<IIIIiiHHIIiiII", 0, 0, 66, 40, 64, 64, 1, 32, 3, 0, 0, 0, 0, 0)
+    masks = struct.pack("<III", 0xFF, 0xFF00, 0xFF0000)
+    assert refused((b"BM" + head + masks + bytes(99))[:left]) == "image_undecodable"
