@@ -92,7 +92,7 @@ def _invisible(image: Image.Image) -> bool:
 
 def _ground(image: Image.Image, alpha: Image.Image) -> int:
     strongest = alpha.getextrema()[1]
-    least = min(_FAINT, max(1, strongest))  # type: ignore[call-overload]
+    least = min(_FAINT, max(1, strongest))
     visible = alpha.point(lambda value: 255 if value >= least else 0)
     counts = image.convert("L").histogram(mask=visible)
 
