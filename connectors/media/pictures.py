@@ -6,12 +6,21 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 from PIL import AvifImagePlugin, Image, ImageChops, ImageFile
 from pillow_heif import options, register_heif_opener
 
 from connectors.media.frames import ImageMime, PreparedImage
-from connectors.media.pixels import eight_bits, first_visible, has_transparency, opaque
-from connectors.media.repairs import without_extras
+from connectors.media.pixels import (
+    eight_bits,
+    first_visible,
+    has_transparency,
+    hide_key,
+    opaque,
+    scale_key,
+)
+from connectors.media.repairs import is_webp, with_usual_brand, without_extras
+from connectors.media.tiffs import put_samples_right, teach_samples
 from connectors.media.unfit import NotFit
 
 MAX_PIXELS = 50_000_000
@@ -21,13 +30,16 @@ MAX_PROGRESSIVE_PIXELS = 120_000_000
 """Of a progressive one all coefficients are in memory at once."""
 PASS_BYTES = 4_000_000
 FORMATS = (
-    "JPEG", "PNG", "GIF", "WEBP", "HEIF", "AVIF", "BMP", "TIFF", "ICO", "JPEG2000", "PPM",
+    "JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "ICO", "JPEG2000", "PPM",
 )  # fmt: skip
 """Those a chat may hold, each known by its first bytes; MPO is opened as JPEG. Of the rest
-some are whole interpreters: EPS is handed to Ghostscript, WMF to the system."""
+some are whole interpreters: EPS is handed to Ghostscript, WMF to the system. AVIF comes before
+HEIF, which would claim the brands that both have."""
 _TIFF_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32_773, 32_946})
 """None, fax, LZW, JPEG, deflate, PackBits. The others bring a decoder each that no scanner uses."""
 _COMPRESSION, _ORIENTATION = 259, 0x0112
+_PNG_BITS = 24
+"""The byte of a PNG that has the bits of a sample; Pillow hides that there are 16 in colour."""
 _MIMES: dict[str, ImageMime] = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -47,6 +59,8 @@ _TURNS = {
 }
 _NOTHING_AS_JPEG: dict[str, Any] = {"L": 128, "RGB": (128,) * 3, "CMYK": (127,) * 4}
 """How libjpeg decodes what no data came for."""
+_DECODED_WHOLE = frozenset({"WEBP", "AVIF", "HEIF"})
+"""Their decoders give a whole frame or an error."""
 _LEAST_DECODED = 0.125
 
 
@@ -54,6 +68,7 @@ def warm_up() -> None:
     """Loads every decoder, because later there are no files. Each decodes in one thread."""
     register_heif_opener()
     Image.init()
+    teach_samples()
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     options.DECODE_THREADS = 1
     Image.new("LAB", (1, 1)).convert("RGB")  # loads the colour management
@@ -83,7 +98,9 @@ def _attempts(
 ) -> Iterator[Callable[[], PreparedImage]]:
     yield lambda: _whole(data, longest_side, formats)
     yield lambda: _damaged(data, longest_side)
-    yield lambda: _damaged(without_extras(data), longest_side)
+    yield lambda: _repaired(data, longest_side)
+    if is_webp(data):
+        yield lambda: _repaired(data, longest_side, with_alpha=False)
 
 
 def _whole(data: bytes, longest_side: int, formats: frozenset[str]) -> PreparedImage:
@@ -91,6 +108,7 @@ def _whole(data: bytes, longest_side: int, formats: frozenset[str]) -> PreparedI
         size, kind = image.size, image.format or ""
         _reduced(image, longest_side)
         image.load()
+        _complete(image, data)
         orientation = image.getexif().get(_ORIENTATION, 1)
         if (
             _MIMES.get(kind) in formats
@@ -113,6 +131,7 @@ def _damaged(data: bytes, longest_side: int) -> PreparedImage:
         image.load()
         if _share_decoded(image, data) < _LEAST_DECODED:
             raise NotFit("image_undecodable", "next to no pixels")
+        _complete(image, data)
         try:
             orientation = image.getexif().get(_ORIENTATION, 1)
         except Exception:  # the parser of metadata raises whatever the bytes lead it to
@@ -120,12 +139,19 @@ def _damaged(data: bytes, longest_side: int) -> PreparedImage:
         return _made(image, orientation, longest_side)
 
 
+def _repaired(data: bytes, longest_side: int, *, with_alpha: bool = True) -> PreparedImage:
+    prepared = _damaged(without_extras(data, with_alpha=with_alpha), longest_side)
+    animated = prepared.animated or (is_webp(data) and b"ANMF" in data)
+    return msgspec.structs.replace(prepared, animated=animated)
+
+
 def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile:
     """Open, of a known format, within the bounds, not decoded yet. Raises what Pillow raises."""
-    ImageFile.LOAD_TRUNCATED_IMAGES = truncated
+    # of a cut HEIC its decoder would give a black picture instead of an error
+    ImageFile.LOAD_TRUNCATED_IMAGES = truncated and data[4:8] != b"ftyp"
     is_jpeg = data.startswith(b"\xff\xd8\xff")
     Image.MAX_IMAGE_PIXELS = None if is_jpeg else MAX_PIXELS
-    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    image = Image.open(io.BytesIO(with_usual_brand(data)), formats=FORMATS)
     pixels = image.width * image.height
     most = MAX_PIXELS
     if is_jpeg:
@@ -138,7 +164,20 @@ def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile
     compression = getattr(image, "tag_v2", {}).get(_COMPRESSION, 1)
     if image.format == "TIFF" and compression not in _TIFF_COMPRESSIONS:
         raise NotFit("image_undecodable", f"compression {compression}")
+    if image.format == "PNG":
+        scale_key(image, data[_PNG_BITS])
     return image
+
+
+def _complete(image: ImageFile.ImageFile, data: bytes) -> None:
+    """Does what Pillow leaves out. Of a PNG in colour with 16 bits it keeps the high bytes only."""
+    put_samples_right(image)
+    is_wide = image.format == "PNG" and image.mode == "RGB" and data[_PNG_BITS] == 16
+    if is_wide and "transparency" in image.info:
+        with open_picture(data, truncated=ImageFile.LOAD_TRUNCATED_IMAGES) as low:
+            low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
+            low.load()
+            hide_key(image, low)
 
 
 def _reduced(image: ImageFile.ImageFile, longest_side: int) -> None:
@@ -166,24 +205,29 @@ def _animated(image: Image.Image) -> bool:
 
 
 def _has_plain_samples(data: bytes, image: Image.Image) -> bool:
-    """Whether they have eight bits. Pillow hides that a PNG in colour has 16; its byte 24 tells."""
-    return image.format != "PNG" or image.mode == "P" or data[24:25] == b"\x08"
+    return image.format != "PNG" or image.mode == "P" or data[_PNG_BITS] == 8
 
 
 def _share_decoded(image: ImageFile.ImageFile, data: bytes) -> float:
-    """Down to which row the picture came from its data; 1 where that cannot be told."""
+    """Down to which row the picture came from its data; 1 where that cannot be known."""
     if image.format in ("JPEG", "MPO") and image.mode in _NOTHING_AS_JPEG:
         nothing = Image.new(image.mode, image.size, _NOTHING_AS_JPEG[image.mode])
         box = ImageChops.difference(image, nothing).convert("RGB").getbbox()
-    elif image.format == "PNG":  # decoded again on another ground: what differs is ground
+        return min(_last_row(image, box), _last_row(image, image.getbbox()))
+    if image.format == "PNG":  # decoded again on another ground: what differs is ground
         with open_picture(data, truncated=True) as again:
             _fill(again, 255)
             again.load()
             ground = ImageChops.difference(_samples(image), _samples(again)).convert("L")
-            box = ground.point(lambda value: 0 if value else 255).getbbox()
-    else:
+            return _last_row(image, ground.point(lambda value: 0 if value else 255).getbbox())
+    if image.format in _DECODED_WHOLE:
         return 1.0
-    return 0.0 if box is None else box[3] / image.height
+    samples = image if image.mode == "CMYK" else eight_bits(image).convert("RGB")
+    return 1.0 if samples.getbbox() else 0.0
+
+
+def _last_row(image: Image.Image, box: tuple[int, int, int, int] | None) -> float:
+    return box[3] / image.height if box else 0.0
 
 
 def _fill(image: ImageFile.ImageFile, byte: int) -> None:

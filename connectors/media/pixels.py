@@ -1,17 +1,25 @@
 """Turns any samples of a picture into the eight bits and the opaque ground that a model sees."""
 
+import sys
 from collections.abc import Callable
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _PLAIN = ("L", "RGB")
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO, _MAX_SAMPLE_VALUE = 258, 262, 0, 281
+_SAMPLE_FORMAT, _UNSIGNED = 339, 1
+_MOST_MEASURED = 1 << 28
+"""Larger values than this are of a scale that uses all 32 bits; Pillow reads its half as below 0."""
 _MOST_FRAMES = 50
-_GROUNDS = (255, 0, 128)
+_GROUNDS = (255, 0, 128, 64, 192)
+"""Of black, white and any third ink, one of these is unlike all three."""
 _TOO_ALIKE = 48
 _MAY_VANISH = 0.005
+_PIXELS_MAY_VANISH = 24
+"""A spot that is a part of what is drawn has more; the fringe of smoothed edges has fewer."""
+_FAINT = 32
 _OVERSHOOT = 0.05
 
 
@@ -34,7 +42,9 @@ def first_visible(image: Image.Image) -> Image.Image:
 def eight_bits(image: Image.Image) -> Image.Image:
     """As a viewer shows it, in mode L, RGB or RGBA. Pillow alone would cut off all above 255."""
     if image.mode in _SIXTEEN_BITS:
-        return _high_bytes(image)
+        grey = _high_bytes(image)
+        key = image.info.get("transparency")
+        return _without(key, image, grey) if isinstance(key, int) else grey
     if image.mode in ("I", "F"):
         return _by_range(image)
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
@@ -43,6 +53,23 @@ def eight_bits(image: Image.Image) -> Image.Image:
         image.load()
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def scale_key(image: Image.Image, bits: int) -> None:
+    """Scales the transparent grey of a PNG as Pillow scales the samples; it forgets to."""
+    key = image.info.get("transparency")
+    if image.mode == "L" and bits in (2, 4) and isinstance(key, int):
+        image.info["transparency"] = key * 255 // ((1 << bits) - 1)
+
+
+def hide_key(image: Image.Image, low: Image.Image) -> None:
+    """Makes the transparent colour of a 16-bit PNG invisible; `low` has the low bytes."""
+    key = image.info.pop("transparency")
+    alpha = Image.new("L", image.size)
+    for value, one, other in zip(key, image.split(), low.split(), strict=True):
+        for byte, samples in ((value >> 8, one), (value & 255, other)):
+            alpha = ImageChops.lighter(alpha, _unlike(samples, byte))
+    image.putalpha(alpha)
 
 
 def opaque(image: Image.Image) -> Image.Image:
@@ -64,23 +91,42 @@ def _invisible(image: Image.Image) -> bool:
 
 
 def _ground(image: Image.Image, alpha: Image.Image) -> int:
-    visible = alpha.point(lambda value: 255 if value >= 32 else 0)
+    strongest = alpha.getextrema()[1]
+    least = min(_FAINT, max(1, strongest))
+    visible = alpha.point(lambda value: 255 if value >= least else 0)
     counts = image.convert("L").histogram(mask=visible)
-    total = sum(counts) or 1
 
-    def vanishing(ground: int) -> float:
-        return sum(counts[max(0, ground - _TOO_ALIKE) : ground + _TOO_ALIKE + 1]) / total
+    def vanishing(ground: int) -> int:
+        return sum(counts[max(0, ground - _TOO_ALIKE) : ground + _TOO_ALIKE + 1])
 
+    may_vanish = min(_PIXELS_MAY_VANISH, int(sum(counts) * _MAY_VANISH))
     white = vanishing(_GROUNDS[0])
-    return _GROUNDS[0] if white <= _MAY_VANISH else min(_GROUNDS, key=vanishing)
+    return _GROUNDS[0] if white <= may_vanish else min(_GROUNDS, key=vanishing)
+
+
+def _without(key: int, image: Image.Image, grey: Image.Image) -> Image.Image:
+    """`grey` with those samples invisible that were `key` before they were scaled."""
+    low, high = (Image.frombytes("L", image.size, image.tobytes()[first::2]) for first in (0, 1))
+    alpha = ImageChops.lighter(_unlike(low, key & 255), _unlike(high, key >> 8))
+    return Image.merge("RGBA", (grey, grey, grey, alpha))
+
+
+def _unlike(samples: Image.Image, byte: int) -> Image.Image:
+    return samples.point(lambda value: 255 * (value != byte))
 
 
 def _high_bytes(image: Image.Image) -> Image.Image:
-    """Of samples that use fewer than 16 bits (a TIFF says so) the highest eight that are used."""
+    """Of samples that use fewer than 16 bits (a TIFF says so) the highest eight that are used.
+
+    It says so by the bits of a sample or, as many X-rays do, by the largest value.
+    """
     image.load()
     wide = image.convert("I")
     bits = _tag(image, _BITS_PER_SAMPLE, 16)
-    return _scaled(wide, 0, (1 << bits) - 1 if 8 < bits <= 16 else 65_535, image)
+    white = (1 << bits) - 1 if 8 < bits <= 16 else 65_535
+    largest = _tag(image, _MAX_SAMPLE_VALUE, white)
+    is_true = 255 <= largest < white and wide.getextrema()[1] <= largest  # type: ignore[operator]
+    return _scaled(wide, 0, largest if is_true else white, image)
 
 
 def _by_range(image: Image.Image) -> Image.Image:
@@ -89,6 +135,11 @@ def _by_range(image: Image.Image) -> Image.Image:
     low, high = (float(end) for end in image.getextrema())  # type: ignore[arg-type]
     if not low <= high:
         return _scaled(image.point(_linear(0, 0)), 0, 1, image)
+    is_unsigned = image.format == "TIFF" and _tag(image, _SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED
+    if image.mode == "I" and is_unsigned and (low < 0 or high > _MOST_MEASURED):
+        highest = slice(3 if sys.byteorder == "little" else 0, None, 4)
+        grey = Image.frombytes("L", image.size, image.tobytes()[highest])
+        return _scaled(grey, 0, 255, image)
     usual = (255, 65_535) if image.mode == "I" else (1, 255, 65_535)
     white = next((n for n in usual if low >= -_OVERSHOOT * n and high <= n + _OVERSHOOT * n), None)
     if image.mode == "I" and image.format in ("PNG", "PPM"):

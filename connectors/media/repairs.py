@@ -1,5 +1,6 @@
 """Takes out of a picture what is not needed to show it, because extras are often damaged."""
 
+import re
 import struct
 import zlib
 
@@ -10,19 +11,52 @@ _JPEG_SCAN = 0xDA
 _JPEG_EXTRAS = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
 """Application segments and comments. JFIF (E0) and Adobe (EE) say how colours are stored."""
 _JPEG_TABLES = frozenset({*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDD})
+_JPEG_SHORTEST_HEAD = 16
+"""JFIF and Adobe segments have at least as many bytes; of a shorter one Pillow makes an error."""
 _WEBP_PIXELS = (b"VP8 ", b"VP8L", b"ALPH")
+_WEBP_FRAME_HEAD = 16
+_LEAST_OF_PIXELS = 8
+"""A chunk of pixels that lost its end is filled up if at least an eighth of it is there."""
 _WEBP_HAS_ALPHA = 0x10
+_EXIF_ITEM = re.compile(rb"(infe[\x02\x03]...(?:..|....)..)Exif", re.DOTALL)
+"""Where a HEIF or AVIF says that one of its items is metadata: its number has 2 or 4 bytes."""
+_BMP_SHORT_HEAD = 16
+_BMP_MASKED = struct.pack("<HI", 32, 3)
+_BMP_WHOLE_BYTES = {0xFF: 0, 0xFF00: 1, 0xFF0000: 2, 0xFF000000: 3}
+_BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"avis", b"hevc", b"hevx", b"msf1")
+"""By which an opener knows its kind of picture: those of a still picture come first."""
 
 
-def without_extras(data: bytes) -> bytes:
-    """The same picture without metadata, profiles and comments. Other kinds are as they were."""
+def with_usual_brand(data: bytes) -> bytes:
+    """The same AVIF or HEIC under one of its compatible brands, if its major brand is unusual."""
+    if data[4:8] != b"ftyp" or data[8:12] in _BRANDS:
+        return data
+    end = min(int.from_bytes(data[:4], "big"), 256)
+    compatible = {data[at : at + 4] for at in range(16, end, 4)}
+    brand = next((brand for brand in _BRANDS if brand in compatible), data[8:12])
+    return data[:8] + brand + data[12:]
+
+
+def without_extras(data: bytes, *, with_alpha: bool = True) -> bytes:
+    """The same picture without metadata, profiles and comments. Other kinds are as they were.
+
+    A WebP loses its transparency too, unless `with_alpha`; of an animated one a frame is left.
+    """
     if data.startswith(_PNG_HEAD):
         return _plain_png(data)
     if data.startswith(_JPEG_HEAD):
         return _plain_jpeg(data)
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return _plain_webp(data)
+    if is_webp(data):
+        return _plain_webp(data, with_alpha)
+    if data.startswith(b"BM"):
+        return _plain_bmp(data)
+    if data[4:8] == b"ftyp":
+        return _EXIF_ITEM.sub(rb"\1none", data)
     return data
+
+
+def is_webp(data: bytes) -> bool:
+    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
 
 
 def _plain_png(data: bytes) -> bytes:
@@ -59,34 +93,65 @@ def _plain_jpeg(data: bytes) -> bytes:
             return b"".join([*parts, data[at:]])
         size = 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         follows = data[at + size : at + size + 1]
-        if marker in _JPEG_TABLES or marker in (0xE0, 0xEE):
+        is_head = marker in (0xE0, 0xEE)
+        if marker in _JPEG_TABLES or (is_head and size >= _JPEG_SHORTEST_HEAD):
             parts.append(data[at : at + size])
-        elif marker not in _JPEG_EXTRAS or follows != b"\xff":
+        elif not (is_head or marker in _JPEG_EXTRAS) or follows != b"\xff":
             size = 2  # not a segment, or one with a wrong size: look for the next marker
         at += size
     return data
 
 
-def _plain_webp(data: bytes) -> bytes:
-    chunks: dict[bytes, bytes] = {}
-    at, size_head = 12, b""
-    while len(head := data[at : at + 8]) == 8:
-        kind, size = struct.unpack("<4sI", head)
-        body = data[at + 8 : at + 8 + size]
-        if kind == b"VP8X":
-            size_head = body[4:10]
-        if kind in _WEBP_PIXELS and kind not in chunks:
-            chunks[kind] = body
-        at += 8 + size + size % 2
-    parts = [
-        _webp_chunk(kind, chunks[kind]) for kind in (b"ALPH", b"VP8 ", b"VP8L") if kind in chunks
-    ]
-    if b"ALPH" in chunks:
+def _plain_webp(data: bytes, with_alpha: bool) -> bytes:
+    chunks = _webp_chunks(data, 12)
+    size_head = chunks.get(b"VP8X", b"")[4:10]
+    if not {b"VP8 ", b"VP8L"} & chunks.keys() and b"ANMF" in chunks:
+        size_head = chunks[b"ANMF"][6:12]
+        chunks = _webp_chunks(chunks[b"ANMF"], _WEBP_FRAME_HEAD)
+    wanted = _WEBP_PIXELS if with_alpha else _WEBP_PIXELS[:2]
+    parts = [_webp_chunk(kind, chunks[kind]) for kind in sorted(wanted) if kind in chunks]
+    if with_alpha and b"ALPH" in chunks:
         flags = bytes([_WEBP_HAS_ALPHA, 0, 0, 0])
         parts.insert(0, _webp_chunk(b"VP8X", flags + size_head))
     body = b"WEBP" + b"".join(parts)
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
+def _webp_chunks(data: bytes, at: int) -> dict[bytes, bytes]:
+    """The first chunk of each kind; one of pixels is filled up with zeros."""
+    chunks: dict[bytes, bytes] = {}
+    while len(head := data[at : at + 8]) == 8:
+        kind, size = struct.unpack("<4sI", head)
+        body = data[at + 8 : at + 8 + size]
+        if kind in _WEBP_PIXELS and size <= len(body) * _LEAST_OF_PIXELS:
+            body = body.ljust(size, b"\x00")
+        chunks.setdefault(kind, body)
+        at += 8 + size + size % 2
+    return chunks
+
+
 def _webp_chunk(kind: bytes, body: bytes) -> bytes:
     return kind + struct.pack("<I", len(body)) + body + b"\x00" * (len(body) % 2)
+
+
+def _plain_bmp(data: bytes) -> bytes:
+    """The same BMP with the usual header and, if each sample is a byte, their usual order."""
+    if data[14:18] == struct.pack("<I", _BMP_SHORT_HEAD) and len(data) > 30:
+        start = struct.unpack_from("<I", data, 10)[0] + 40 - _BMP_SHORT_HEAD
+        head = struct.pack("<II12s24x", start, 40, data[18:30])
+        return data[:10] + head + data[14 + _BMP_SHORT_HEAD :]
+    if data[28:34] != _BMP_MASKED or len(data) < 70:
+        return data
+    masks = struct.unpack_from("<III", data, 54)
+    red, green, blue = (_BMP_WHOLE_BYTES.get(mask, -1) for mask in masks)
+    if len({red, green, blue, -1}) != 4:
+        return data
+    start = struct.unpack_from("<I", data, 10)[0]
+    old = data[start : len(data) - (len(data) - start) % 4]
+    new = bytearray(len(old))
+    for place, source in enumerate((blue, green, red, 6 - red - green - blue)):
+        new[place::4] = old[source::4]
+    usual = data[:54] + struct.pack("<III", 0xFF0000, 0xFF00, 0xFF) + data[66:start]
+    if start >= 70 and any(data[66:70]):
+        usual = usual[:66] + struct.pack("<I", 0xFF000000) + usual[70:]
+    return usual + bytes(new)

@@ -13,6 +13,7 @@ import msgspec
 from connectors.media.frames import AudioFormat, AudioMime, AudioPart, PreparedAudio
 from connectors.media.loudness import RATE, Loudness, Samples, cut
 from connectors.media.unfit import NotFit
+from connectors.media.waves import with_true_size
 
 AUDIO_BYTES = 25_000_000
 MAX_TOTAL_BYTES = 60_000_000
@@ -60,6 +61,7 @@ class _Heard:
     announced: float | None = None
     codec: str = ""
     links: int = 1
+    channels: int = 1
 
 
 def warm_up() -> None:
@@ -80,11 +82,12 @@ def prepare_audio(
     demuxer = demuxer_of(data)
     if demuxer is None:
         raise NotFit("audio_undecodable", "not a kind of sound that a chat holds")
-    heard = _Heard()
-    loudness = Loudness()
-    for pcm in _decoded(data, demuxer, heard):
-        loudness.add(pcm)
-    heard.silent = loudness.silent
+    if demuxer == "wav":
+        data = with_true_size(data)
+    heard = _listened(data, demuxer, left_only=False)
+    left_only = heard.silent and heard.channels == 2
+    if left_only:  # two channels of opposite phase are silent only when they are mixed
+        heard = _listened(data, demuxer, left_only=True)
     if heard.seconds < SHORTEST_SECONDS:
         if demuxer in ("mp3", "aac") and len(data) > _MOST_BYTES_TOO_SHORT:
             raise NotFit("audio_undecodable", "only its first bytes look like sound")
@@ -92,13 +95,21 @@ def prepare_audio(
     if heard.silent:
         raise NotFit("audio_silent", f"{heard.seconds:.0f} s")
     fits = part_seconds is None or heard.seconds <= part_seconds
-    if fits and _passes(data, demuxer, heard, audio_format):
+    if fits and not left_only and _passes(data, demuxer, heard, audio_format):
         extension, mime = _PASSED[demuxer]
         parts = [AudioPart(data, f"audio.{extension}", mime, round(heard.seconds, 3))]
     else:
         written: Literal["mp3", "wav"] = "wav" if audio_format == "wav" else "mp3"
-        parts = _parts(_decoded(data, demuxer, _Heard()), written, part_seconds)
+        parts = _parts(_decoded(data, demuxer, _Heard(), left_only), written, part_seconds)
     return PreparedAudio(tuple(parts), round(heard.seconds, 3))
+
+
+def _listened(data: bytes, demuxer: str, *, left_only: bool) -> _Heard:
+    heard, loudness = _Heard(), Loudness()
+    for pcm in _decoded(data, demuxer, heard, left_only):
+        loudness.add(pcm)
+    heard.silent = loudness.silent
+    return heard
 
 
 def demuxer_of(data: bytes) -> str | None:
@@ -161,20 +172,25 @@ def _syncsafe(four: bytes) -> int:
     return sum((byte & 0x7F) << shift for byte, shift in zip(four, (21, 14, 7, 0), strict=True))
 
 
-def _decoded(data: bytes, demuxer: str, heard: _Heard) -> Iterator[Samples]:
-    """The sound as mono samples of 16 bits at RATE; writes into `heard` what it learns."""
+def _decoded(
+    data: bytes, demuxer: str, heard: _Heard, left_only: bool = False
+) -> Iterator[Samples]:
+    """The sound as mono samples of 16 bits at RATE; writes into `heard` what it learns.
+
+    They are mixed from all channels, or with `left_only` those of the left one.
+    """
     links = ogg_links(data) if demuxer == "ogg" else [data]
     heard.links = len(links)
     for number, link in enumerate(links):
         try:
-            yield from _decoded_link(link, demuxer, heard)
+            yield from _decoded_link(link, demuxer, heard, left_only)
         except NotFit as unfit:
             if number == 0 or unfit.reason != "audio_undecodable":
                 raise
             heard.damaged = True
 
 
-def _decoded_link(data: bytes, demuxer: str, heard: _Heard) -> Iterator[Samples]:
+def _decoded_link(data: bytes, demuxer: str, heard: _Heard, left_only: bool) -> Iterator[Samples]:
     try:
         with open_sound(data, demuxer) as container:
             stream = next(iter(container.streams.audio), None)
@@ -184,7 +200,7 @@ def _decoded_link(data: bytes, demuxer: str, heard: _Heard) -> Iterator[Samples]
             if heard.codec not in _CODECS:
                 raise NotFit("audio_undecodable", f"codec {heard.codec}")
             heard.announced = _announced(container, stream)
-            yield from _resampled(_frames(container, stream, heard), heard)
+            yield from _resampled(_frames(container, stream, heard), heard, left_only)
     except NotFit:
         raise
     except Exception as error:  # decoders raise whatever the bytes lead them to
@@ -237,20 +253,22 @@ def _frames(container: Any, stream: Any, heard: _Heard) -> Iterator[Any]:
         raise NotFit("audio_undecodable", f"{bad} of {bad + good} packets")
 
 
-def _resampled(frames: Iterator[Any], heard: _Heard) -> Iterator[Samples]:
+def _resampled(frames: Iterator[Any], heard: _Heard, left_only: bool) -> Iterator[Samples]:
     """A sound may change its rate or its channels midway: each stretch gets a resampler."""
     resampler, shape = None, None
+    layout = "stereo" if left_only else "mono"
     for frame in frames:
         if frame.sample_rate not in _RATES:
             raise NotFit("audio_undecodable", f"{frame.sample_rate} Hz")
         heard.seconds += frame.samples / frame.sample_rate
         if heard.seconds > LONGEST_SECONDS:
             raise NotFit("audio_too_long", f"over {LONGEST_SECONDS} s")
+        heard.channels = max(heard.channels, len(frame.layout.channels))
         frame.pts = None  # times jump where a recorder paused; what was said is in the samples
         if shape != (shape := (frame.format.name, frame.layout.name, frame.sample_rate)):
             if resampler is not None:
                 yield from map(_samples, resampler.resample(None))
-            resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+            resampler = av.AudioResampler(format="s16", layout=layout, rate=RATE)
         assert resampler is not None
         yield from map(_samples, resampler.resample(frame))
     if resampler is not None:
@@ -258,7 +276,8 @@ def _resampled(frames: Iterator[Any], heard: _Heard) -> Iterator[Samples]:
 
 
 def _samples(frame: Any) -> Samples:
-    return array("h", bytes(frame.planes[0])[: frame.samples * 2])
+    channels = len(frame.layout.channels)
+    return array("h", bytes(frame.planes[0])[: frame.samples * 2 * channels])[::channels]
 
 
 def _passes(data: bytes, demuxer: str, heard: _Heard, audio_format: AudioFormat) -> bool:

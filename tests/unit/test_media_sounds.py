@@ -131,6 +131,13 @@ def test_a_short_word_in_a_long_silence_is_heard(dbfs: float) -> None:
     assert heard(wav(silence(30) + tone(0.3, dbfs) + silence(30))).duration_seconds > 60
 
 
+@pytest.mark.parametrize("audio_format", ["as-is", "wav"])
+def test_two_channels_of_opposite_phase_are_heard(audio_format: sounds.AudioFormat) -> None:
+    both = array("h", [value for one in tone(2) for value in (one, -one)])
+    (part,) = heard(wav(both, channels=2), audio_format).parts
+    assert max(samples(part.data)) > 5_000
+
+
 # --- length
 
 
