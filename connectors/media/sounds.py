@@ -12,6 +12,7 @@ import msgspec
 
 from connectors.media.frames import AudioFormat, AudioMime, AudioPart, PreparedAudio
 from connectors.media.loudness import RATE, Loudness, Samples, cut
+from connectors.media.signatures import frames_within
 from connectors.media.unfit import NotFit
 from connectors.media.waves import with_true_size
 
@@ -112,6 +113,11 @@ def _listened(data: bytes, demuxer: str, *, left_only: bool) -> _Heard:
     return heard
 
 
+_SEARCHED_BYTES = 65_536
+_DEMUXERS = {"audio/mpeg": "mp3", "audio/aac": "aac", None: None}
+"""For frames behind junk, or of a recording that was cut at its beginning: players find them too."""
+
+
 def demuxer_of(data: bytes) -> str | None:
     """FFmpeg's name of the one demuxer these bytes may reach, by their own signature."""
     if data.startswith(b"OggS"):
@@ -128,7 +134,7 @@ def demuxer_of(data: bytes) -> str | None:
         return "caf"
     if data.startswith(b"FORM") and data[8:12] in (b"AIFF", b"AIFC"):
         return "aiff"
-    return _mpeg_demuxer(data)
+    return _mpeg_demuxer(data) or _DEMUXERS.get(frames_within(data[:_SEARCHED_BYTES]))
 
 
 def open_sound(data: bytes, demuxer: str) -> Any:

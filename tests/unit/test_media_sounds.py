@@ -398,3 +398,18 @@ def test_loudness_is_the_same_however_the_samples_come() -> None:
             loudness.add(pcm[at : at + step])
         found.append(loudness.silent)
     assert found == [False] * 4
+
+
+@pytest.mark.parametrize("head", [b"", b"\0" * 10, b"\0" * 500], ids=["none", "ten", "500"])
+@pytest.mark.parametrize("begin", [0, 1_234])
+def test_frames_behind_junk_or_from_the_middle_of_a_recording_are_heard(
+    head: bytes, begin: int
+) -> None:
+    recording = (MEDIA / "voice-es.mp3").read_bytes()
+    assert sounds.prepare_audio(head + recording[begin:], "as-is", None).duration_seconds > 4
+
+
+def test_words_are_no_frames() -> None:
+    assert (
+        sounds.demuxer_of("No es sonido, son palabras: ÿ, û, ñ. ".encode("latin-1") * 200) is None
+    )
