@@ -163,7 +163,8 @@ def _message(
 def _conversation(event: Document, instance: str | None) -> str:
     account, talk = part(event, "account"), part(event, "conversation")
     server = [instance] if instance else []
-    return conversation(*server, own_id(account.get("id")), own_id(talk.get("id")))
+    # Unlike a message, a conversation with the number 0 is better joined than lost.
+    return conversation(*server, identifier(account.get("id")), identifier(talk.get("id")))
 
 
 def _role(sender: Document, spoken: str, event: Document) -> Role:
