@@ -346,7 +346,7 @@ async def test_the_frame_is_the_tenants_own(console: Console) -> None:
     answer = await context(console)
     assert (answer["visual_context"], answer["messages"][0]["content"]) == (
         "<<FOTO a )) ((F·OTO b>>",
-        "<(f·oto c>>",
+        "<(f·ot·o c>>",
     )
     assert (await context(console, tenant="other"))["visual_context"] == "[CONTEXTO VISUAL: x]"
 
