@@ -78,7 +78,9 @@ class _Wanted(NamedTuple):
 
 
 def _messages(settings: Settings, from_beginning: bool, until_end: bool) -> Iterator[Message]:
-    """From where the partitions end now, or from their beginning. No group is joined: what comes from here on is seen at once, and nothing is left behind.
+    """From where the partitions end now, or from their beginning.
+
+    No group is joined: what comes from here on is seen at once, and nothing is left behind.
 
     With `until_end` it ends at what is there now. The end of a partition is told by the broker too,
     because the last records of a partition may be markers of transactions, which nobody is shown.
