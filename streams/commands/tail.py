@@ -10,6 +10,7 @@ from schemas.codec import Undecodable, decode
 from schemas.records import EnrichedMessage
 from schemas.settings import Settings
 from schemas.topics import Names
+from schemas.versions import UnknownVersion
 from storage.kafka.client import QUIET, reader_config
 from streams.commands.environment import KAFKA_SECONDS, command_settings, kafka_trouble
 from streams.commands.known import require_tenant
@@ -68,7 +69,7 @@ def _messages(settings: Settings, from_beginning: bool) -> Iterator[Message]:
 def _show(message: Message, tenant: str | None, as_json: bool) -> int:
     try:
         enriched = decode(EnrichedMessage, message.value())
-    except Undecodable as error:
+    except (Undecodable, UnknownVersion) as error:
         note(f"[{message.partition()}]@{message.offset()}: {error}")
         return 0
     if tenant is not None and enriched.tenant_id != tenant:
