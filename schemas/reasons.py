@@ -55,6 +55,7 @@ AttachmentReason = Literal[
     "unsupported_by_model",  # the server does not take this file or format; it is not a verdict about the content
     "model_timeout",  # three calls in a row for this file timed out
     "model_unavailable",  # retried for OPENAI__RETRY_SECONDS
+    "model_rejected_key",  # the model answered 401 to this key for OPENAI__RETRY_SECONDS
     "no_file",  # a location or a contact card
     "outgoing",  # the business sent it, and the tenant does not have such files described
     "private",  # an internal note: no model sees it
