@@ -92,6 +92,12 @@ JOB_SECONDS = Histogram(
 RECEIVER_REQUESTS = Counter(
     "sensorium_receiver_requests", "Webhook requests by answer.", ["provider", "status"]
 )
+RECEIVER_REFUSED = Counter(
+    "sensorium_receiver_refused",
+    "Webhook deliveries that were not stored, by a reason that only the operator sees (docs/reference/reasons.md). "
+    "Growing: sensorium endpoints deliveries.",
+    ["provider", "reason"],
+)
 RECEIVER_ACK = Histogram(
     "sensorium_receiver_ack_seconds",
     "From the whole body read to Kafka's acknowledgement.",
