@@ -82,7 +82,7 @@ def test_what_any_writer_may_put_into_quarantine_becomes_storable_text() -> None
     odd = quarantined(
         tenant_id="ac\0me", headers={"a\0": b"x\\u0000", "b": b"\0"}, topic="raw\0", detail="\ud800"
     )
-    columns = quarantine_columns([odd, bare_quarantined(odd, "DataError")])
+    columns = quarantine_columns([odd, bare_quarantined(odd, "DataError")], {})
     texts = [value for column in columns for value in column if isinstance(value, str)]
     assert not any("\0" in text or "\ud800" in text for text in texts)
     headers = [json.loads(text) for text in columns[11]]
