@@ -23,8 +23,9 @@ from storage.postgres.job_attempts import JobAttempt, JobAttempts, JobPlace
 from streams.apps.assemble import COMPACTED
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
+from streams.lanes.entries import JobEntries
 from streams.lanes.gate import Gate
-from streams.lanes.jobs import Job, JobEntries, Refusal
+from streams.lanes.jobs import Job, Refusal
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
 

@@ -22,9 +22,10 @@ from storage.postgres.stops import StageStops
 from streams.lanes.batches import BatchIntake
 from streams.lanes.breaker import Breaker
 from streams.lanes.channel import LaneChannel
+from streams.lanes.entries import JobEntries
 from streams.lanes.gate import Gate
 from streams.lanes.hand import Hand
-from streams.lanes.jobs import JobEntries, JobIntake, Jobs, Refuse
+from streams.lanes.jobs import JobIntake, Jobs, Refuse
 from streams.lanes.lane import Intake, Lane, Pace
 from streams.lanes.membership import POLL_INTERVAL_SECONDS, Membership
 from streams.lanes.state import PartitionState
