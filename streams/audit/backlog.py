@@ -15,7 +15,7 @@ from schemas.settings import Settings
 from schemas.topics import SOURCE_OF, Names, Stage, TopicName
 from storage.kafka.reading import TopicReader
 from streams.audit.ledger import JOB_STAGES
-from streams.lanes.entries import JobEntries
+from streams.lanes.entries import decode_entry
 
 SINK_TOPICS: tuple[TopicName, ...] = ("enriched-messages", "quarantine", "receipts")
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -137,9 +137,11 @@ class Backlogs:
 
 
 def _count_jobs(found: StageBacklog, messages: Iterable[Message]) -> None:
-    state = JobEntries()
-    state.load([list(messages)])
-    for entry in state.entries.values():
+    newest = {message.key(): message.value() for message in messages}
+    for value in newest.values():
+        if value is None:
+            continue
+        entry = decode_entry(value)
         waits = found.of(entry.tenant)
         waits.jobs += 1
         waits.waits_since(entry.admitted_at)

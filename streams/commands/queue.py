@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException
 
 from schemas.settings import Settings
 from schemas.topics import SOURCE_OF, Names
+from schemas.versions import UnknownVersion
 from storage.postgres.sql import queries
 from streams.audit.backlog import Backlogs, StageBacklog
 from streams.commands.environment import (
@@ -39,7 +40,7 @@ def queue(tenant: str | None, stage: str | None, as_json: bool) -> None:
     kafka_answers(settings)
     try:
         found = run_command(lambda: backlogs(settings, None if stage is None else [stage]))
-    except (KafkaException, TimeoutError) as error:
+    except (KafkaException, TimeoutError, UnknownVersion) as error:
         said = kafka_trouble(settings, error) if isinstance(error, KafkaException) else str(error)
         raise click.ClickException(said) from None
     causes = run_command(lambda: causes_of(settings, tenant))

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.settings import Settings
 from schemas.topics import Names
+from schemas.versions import UnknownVersion
 from storage.kafka.client import QUIET, client_config
 from streams.audit.backlog import STAGES, StageBacklog
 from streams.commands.checks import Finding
@@ -40,7 +41,7 @@ async def stage_findings(settings: Settings, waiting_seconds: float) -> list[Fin
             looked = {one.stage: one for one in await backlogs(settings, behind, MOST_READ)}
             after = [looked.get(backlog.stage, backlog) for backlog in before]
         causes = await _by_stage(settings)
-    except (KafkaException, TimeoutError, click.ClickException):
+    except (KafkaException, TimeoutError, UnknownVersion, click.ClickException):
         return []
     now = time.time()
     return [

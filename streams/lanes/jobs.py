@@ -6,7 +6,9 @@ tombstone go into the lane's next one. A crash runs only unfinished jobs again; 
 
 import asyncio
 import random
+import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -18,8 +20,9 @@ from schemas.headers import generation_of, header
 from schemas.keys import TENANT_PATTERN
 from schemas.outcomes import Unavailable
 from schemas.receipts import Line
+from schemas.versions import UnknownVersion
 from streams.lanes.channel import LaneChannel
-from streams.lanes.entries import FULL_ENTRIES, Entry, JobEntries
+from streams.lanes.entries import Entry, decode_entry, encode_entry
 from streams.lanes.gate import Gate
 from streams.lanes.hand import Hand
 from streams.lanes.lane import Lane
@@ -29,10 +32,21 @@ from streams.lanes.transactions import Write, headers_of
 
 log = structlog.get_logger()
 
+_KEY = struct.Struct(">q")
+FULL_ENTRIES = 50_000
+"""Entries with body a lane holds at most; one tenant a quarter of them. Beyond that an entry is a stub without body.
+
+One whose body is larger than `BODY_UNIT_BYTES` counts as several, so that this bounds the memory too.
+"""
+BODY_UNIT_BYTES = 2_048
+LARGEST_KEPT_BYTES = 256 * 1024
+"""A larger body is always read again: with key and headers it would not fit a changelog record."""
 ALL_ENTRIES = 10 * FULL_ENTRIES
 """Entries of either kind: when there are that many, intake pauses."""
 PAUSE_SECONDS = 0.25
 UNKNOWN_TENANT = "unknown"
+HELD_SECONDS = 60.0
+"""Between two looks at a job that a newer program admitted: no look helps, but a clock or a hand-over must not need one."""
 LONGEST_BACK_OFF_SECONDS = 60.0
 SHORTEST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 3_600.0
@@ -51,6 +65,60 @@ class Waiting:
     @property
     def tenant(self) -> str:
         return self.entry.tenant
+
+
+class JobEntries:
+    """Offset → entry of the unfinished jobs of a partition, in order of admission. The changelog is compacted."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, Entry] = {}
+        self._full: Counter[str] = Counter()
+        self._held = 0
+
+    def load(self, batches: Iterable[list[Message]]) -> int:
+        raw: dict[bytes, bytes] = {}
+        count = 0
+        for messages in batches:
+            for message in messages:
+                key, value = message.key() or b"", message.value()
+                if value is None:
+                    raw.pop(key, None)
+                else:
+                    raw[key] = value
+            count += len(messages)
+        for key, value in raw.items():
+            self.put(_KEY.unpack(key)[0], decode_entry(value))
+        return count
+
+    def put(self, offset: int, entry: Entry) -> tuple[bytes, bytes]:
+        """Keeps it; returns its changelog record."""
+        self._count_body(self.entries.get(offset), -1)
+        self.entries[offset] = entry
+        self._count_body(entry, 1)
+        return _KEY.pack(offset), encode_entry(entry)
+
+    def remove(self, offset: int) -> tuple[bytes, None]:
+        self._count_body(self.entries.pop(offset), -1)
+        return _KEY.pack(offset), None
+
+    def has_room_for_body(self, tenant: str, size: int = 0) -> bool:
+        """Whether the tenant's next entry may carry its body of `size` bytes. What it may not is bounded memory, not service."""
+        return (
+            size <= LARGEST_KEPT_BYTES
+            and self._held < FULL_ENTRIES
+            and self._full[tenant] < FULL_ENTRIES // 4
+        )
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def _count_body(self, entry: Entry | None, by: int) -> None:
+        if entry is not None and entry.value is not None:
+            units = by * (1 + len(entry.value) // BODY_UNIT_BYTES)
+            self._held += units
+            self._full[entry.tenant] += units
+            if not self._full[entry.tenant]:
+                del self._full[entry.tenant]
 
 
 class Job:
@@ -109,6 +177,13 @@ class Job:
         if not lane.stopping:
             lane.add(writes, [self._state.remove(self.offset)], [line])
         self._jobs.release(self.waiting)
+
+    def hold(self, newer: UnknownVersion) -> None:
+        """Back into the queue, and the partition says that it waits for a newer program. The other jobs go on."""
+        lane = self.waiting.lane
+        if not lane.stopping:
+            lane.park("version_unknown", f"the job of offset {self.offset}: {newer}")
+        self.postpone(Unavailable("version", HELD_SECONDS))
 
     def give_back(self) -> None:
         """Frees the worker, nothing done: the job's lane is over, or will be."""
@@ -273,9 +348,15 @@ class JobIntake:
         writes: list[Write] = []
         changelog: list[tuple[bytes, bytes | None]] = []
         lines: list[Line] = []
+        newer: UnknownVersion | None = None
         for message, is_killer in self._hand.each(lane.partition, messages):
             generation = generation_of(headers_of(message))
-            refusal = self._refuse(message, is_killer)
+            try:
+                refusal = self._refuse(message, is_killer)
+            except UnknownVersion as error:
+                newer = error
+                self._hand.lay_down()
+                break
             if refusal is not None:
                 writes += refusal.writes
                 lines.append(line(message, "quarantined", refusal.reason, generation))
@@ -286,9 +367,13 @@ class JobIntake:
             admitted.append(waiting)
         if not await self._gate.judge(lines, lambda: lane.stopping):
             return
-        await lane.add(writes, changelog, lines, (messages[-1].offset() or 0) + 1)
+        if lines:
+            await lane.add(writes, changelog, lines, lines[-1].offset + 1)
         if not lane.stopping:  # given away while it committed: the new owner has the entries
             self._jobs.admit(admitted)
+        if newer is not None:
+            lane.park("version_unknown", f"offset {lane.position}: {newer}")
+            await lane.stopped()
 
 
 def _entry_of(message: Message, now: float, state: JobEntries) -> Entry:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from streams.lanes import jobs as jobs_module
-from streams.lanes.entries import Entry
-from streams.lanes.jobs import Jobs, Waiting
+from streams.lanes.jobs import Entry, Jobs, Waiting
 
 
 class Desk:

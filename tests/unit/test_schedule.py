@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.lanes import entries as jobs
-from streams.lanes.entries import Entry, JobEntries
+from streams.lanes import jobs
+from streams.lanes.jobs import Entry, JobEntries
 from streams.lanes.schedule import Schedule
 from streams.lanes.state import ClaimedKeys, KeptValues
 

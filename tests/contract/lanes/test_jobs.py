@@ -12,11 +12,9 @@ from confluent_kafka import Message
 from lane_world import PACE, SECONDS, Desk, World, at_work, counted, open_gate, until, write
 
 from schemas.outcomes import Unavailable
-from streams.lanes import entries as entries_module
 from streams.lanes import jobs as jobs_module
-from streams.lanes.entries import Entry, JobEntries
 from streams.lanes.hand import Hand
-from streams.lanes.jobs import Job, JobIntake, Jobs, Refusal
+from streams.lanes.jobs import Entry, Job, JobEntries, JobIntake, Jobs, Refusal
 from streams.lanes.lane import Lane, Pace
 from streams.lanes.transactions import Write
 
@@ -346,7 +344,7 @@ async def test_jobs_of_a_lane_that_was_given_away_while_it_admitted_them_do_not_
 async def test_a_job_beyond_its_tenants_share_is_a_stub_and_is_read_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries_module, "FULL_ENTRIES", 8)
+    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 8)
     values = [b"%d" % n for n in range(6)]
     world.produce("in", *values, headers=for_tenant("acme"))
     world.produce("in", b"6", headers=for_tenant("zoo"))
@@ -371,7 +369,7 @@ async def test_a_job_beyond_its_tenants_share_is_a_stub_and_is_read_again(
 async def test_many_stubs_are_read_again_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries_module, "FULL_ENTRIES", 0)
+    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
     values = [b"%d" % n for n in range(200)]
     world.produce("in", *values)
     async with Shop(world, workers=400, per_tenant=400).open() as shop:
@@ -385,7 +383,7 @@ async def test_many_stubs_are_read_again_at_once(
 async def test_a_stub_whose_record_is_gone_has_no_value(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries_module, "FULL_ENTRIES", 0)
+    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
     world.produce("in", b"0", b"1", b"2")
     async with Shop(world).open() as shop:
         found = sorted([await shop.next() for _ in range(3)], key=lambda job: job.offset)
@@ -396,7 +394,7 @@ async def test_a_stub_whose_record_is_gone_has_no_value(
 async def test_a_stub_of_a_lane_that_is_over_ends_without_a_value(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries_module, "FULL_ENTRIES", 0)
+    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
     world.produce("in", b"0")
     async with Shop(world).open() as shop:
         job = await shop.next()
@@ -407,7 +405,7 @@ async def test_a_stub_of_a_lane_that_is_over_ends_without_a_value(
 async def test_brokers_that_do_not_give_a_record_again_are_the_worlds_trouble(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries_module, "FULL_ENTRIES", 0)
+    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
     monkeypatch.setattr("streams.lanes.behind.READ_SECONDS", 0.0)
     world.produce("in", b"0")
     async with Shop(world).open() as shop:
@@ -427,7 +425,7 @@ async def test_a_body_too_large_for_the_changelog_is_read_again(world: World) ->
 
 
 def test_large_bodies_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entries_module, "FULL_ENTRIES", 40)
+    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 40)
     state = JobEntries()
     held = 0
     while state.has_room_for_body("acme", 4_100):
@@ -488,7 +486,7 @@ async def test_intake_pauses_at_the_cap_says_so_and_resumes(
 async def test_a_tenant_in_outage_does_not_keep_another_ones_jobs_waiting(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries_module, "FULL_ENTRIES", 400)
+    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 400)
     world.produce("in", *[b"a"] * 600, headers=for_tenant("a"))
     shop = Shop(world, workers=8, per_tenant=4)
     waits: list[float] = []

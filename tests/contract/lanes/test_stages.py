@@ -21,7 +21,7 @@ from streams.apps import dedupe as dedupe_app
 from streams.apps import jobs as jobs_app
 from streams.apps.jobs import JobStage, Turn, job_app
 from streams.lanes import app as lane_app_module
-from streams.lanes import entries as lane_jobs
+from streams.lanes import jobs as lane_jobs
 from streams.lanes.app import LaneApp
 from tests.unit.records import TENANT, TRACEPARENT, enrichment, raw, vision_job
 
