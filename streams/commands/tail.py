@@ -18,6 +18,7 @@ from schemas.codec import Undecodable, decode
 from schemas.records import EnrichedMessage
 from schemas.settings import Settings
 from schemas.topics import Names
+from schemas.versions import UnknownVersion
 from storage.kafka.client import QUIET, reader_config
 from streams.commands.environment import KAFKA_SECONDS, command_settings, kafka_trouble
 from streams.commands.known import require_tenant
@@ -138,7 +139,7 @@ def _show(message: Message, wanted: _Wanted, as_json: bool) -> int:
         return 0  # the message of this key was deleted
     try:
         enriched = decode(EnrichedMessage, value)
-    except Undecodable as error:
+    except (Undecodable, UnknownVersion) as error:
         note(f"[{message.partition()}]@{message.offset()}: {error}")
         return 0
     if not wanted.holds(enriched):
