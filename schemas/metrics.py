@@ -189,6 +189,10 @@ SINK_LAG = Gauge(
 SINK_COMMIT = Histogram(
     "sensorium_sink_commit_seconds", "Duration of a sink transaction.", buckets=_SECONDS
 )
+SINK_OUT_OF_STEP = Counter(
+    "sensorium_sink_out_of_step",
+    "How often Postgres stood elsewhere than the sink: after a failover or a restore. It reads again from there.",
+)
 
 CONSOLE_REQUESTS = Counter(
     "sensorium_console_requests", "Console requests by route and status.", ["route", "status"]
