@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from connectors.postgres.aside import Aside
-from connectors.postgres.decoding import SINK_TOPICS, decode_batch
+from connectors.postgres.decoding import SINK_TOPICS, Decoded, decode_batch
 from connectors.postgres.judging import Gate, Judging
 from connectors.postgres.positions import Place, Positions, ids_of_all_topics
 from connectors.postgres.writer import (
@@ -41,6 +41,7 @@ LONGEST_BACK_OFF_SECONDS = 10.0
 TAKE_AGAIN_SECONDS = 0.5
 """Between two tries to take over the partitions that are not owned yet."""
 TAKEN_SECONDS = 60.0
+PARKED_SECONDS = 30.0
 WATCH_SECONDS = 2.0
 TOPICS_SECONDS = 30.0
 
@@ -180,14 +181,22 @@ class Sink:
         decoded = decode_batch(first, self._names)  # 2
         for batch in following:
             ahead = asyncio.ensure_future(asyncio.to_thread(decode_batch, batch, self._names))
-            await self._settle(*decoded)
+            await self._settle(decoded)
             decoded = await ahead
             if self._stopping or assignment != self._assignments:
                 return
-        await self._settle(*decoded)
+        await self._settle(decoded)
 
-    async def _settle(self, undecodable: list[tuple[Placed, str]], works: list[Work]) -> None:
+    def _park(self, held: dict[Place, str]) -> None:
+        """A newer program wrote what comes next there: nothing is wrong with it, this program has to be upgraded."""
+        for (topic, partition), version in held.items():
+            log.error("partition_parked", topic=topic, partition=partition, detail=version)
+            self._positions.park((topic, partition), PARKED_SECONDS)
+        self._give_up_batches()
+
+    async def _settle(self, batch: Decoded) -> None:
         """One batch to its end: again and again while Postgres is away, given up when the assignment changed under it or when told to stop."""
+        undecodable, works = batch.undecodable, batch.works
         assignment, back_off = self._assignments, 0.2
         while (undecodable or works) and assignment == self._assignments:
             try:
@@ -207,6 +216,8 @@ class Sink:
                 if self._stopping:
                     return
                 back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
+        if batch.held:
+            self._park(batch.held)
 
     async def _wait_out(self, error: Exception, records: int, seconds: float) -> None:
         """Waits when waiting may help, else raises. A batch that took too long is read again in smaller ones."""
@@ -252,8 +263,9 @@ class Sink:
         """Tries once; what is not free, or cannot be asked for, is tried again. Raises SinkStopped."""
         self._take_at = time.monotonic() + TAKE_AGAIN_SECONDS
         try:
-            await self._positions.take()
-            await self._know_topics()
+            if self._positions.due:
+                await self._positions.take()
+                await self._know_topics()
         except Exception as error:
             trouble = unavailable(error)
             if trouble is None:
