@@ -1,14 +1,17 @@
 """The read-only part of the Confluent schema registry API, from the pinned schemas: ordinary deserializers need nothing more."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse
 
 from connectors.console.answers import RegistryError, Responses, Schema, SubjectVersion
 from schemas.codec import PinnedSchema, pinned_schemas
 from schemas.topics import Names, TopicName
 
+SchemaId = Annotated[str, Path(description="The id that stands in every record of the schema.")]
+Subject = Annotated[str, Path(description="`<topic>-value`, the topic with its namespace.")]
+Version = Annotated[str, Path(description="A version number of the subject, or `latest`.")]
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 
 
@@ -38,7 +41,7 @@ def registry(names: Names) -> APIRouter:
         summary="The schema with this id",
         responses={200: {"model": Schema}, **_MISSING},
     )
-    async def by_id(schema_id: str) -> JSONResponse:
+    async def by_id(schema_id: SchemaId) -> JSONResponse:
         pinned = pinned_schemas().get(_number(schema_id))
         return (
             _refused(40403, "Schema not found")
@@ -55,7 +58,7 @@ def registry(names: Names) -> APIRouter:
         summary="The versions of a subject",
         responses={200: {"model": list[int]}, **_MISSING},
     )
-    async def versions(subject: str) -> JSONResponse:
+    async def versions(subject: Subject) -> JSONResponse:
         return (
             _answer(sorted(subjects[subject]))
             if subject in subjects
@@ -67,7 +70,7 @@ def registry(names: Names) -> APIRouter:
         summary="One version of a subject, or `latest`",
         responses={200: {"model": SubjectVersion}, **_MISSING, **_INVALID},
     )
-    async def version_of(subject: str, version: str) -> JSONResponse:
+    async def version_of(subject: Subject, version: Version) -> JSONResponse:
         if subject not in subjects:
             return _refused(40401, "Subject not found")
         wanted = max(subjects[subject]) if version in ("latest", "-1") else _number(version)
