@@ -15,7 +15,7 @@ from schemas.settings import Settings
 from streams.commands.environment import database, run_command
 from streams.commands.output import as_json_option, emit, note
 from streams.local.home import Home, environment_in, home_at
-from streams.local.lifecycle import demo_tenant, sensorium
+from streams.local.lifecycle import demo_tenant, receiver_address, sensorium
 from streams.local.ports import known_port
 from streams.local.processes import LocalError
 from streams.local.samples import (
@@ -104,7 +104,7 @@ def demo(context: click.Context, home: Path, as_json: bool) -> None:
 
 async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
     tenant = demo_tenant(home, settings)
-    where = environment_in(home.environment_file)["SENSORIUM_RECEIVER__URL"]
+    where = receiver_address(settings)
     files = {path.name: path for path in MEDIA_DIR.iterdir()}
     answers: Counter[int] = Counter()
     async with database(settings) as connection:

@@ -13,7 +13,6 @@ from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.environment import (
-    command_environment,
     command_settings,
     database,
     run_command,
@@ -131,8 +130,8 @@ def _with_file(
 
 def _deliver(sample: Sample, tenant: str, times: int) -> tuple[str, list[int]]:
     """The message's key and the receiver's answers."""
-    receiver = command_environment().get("SENSORIUM_RECEIVER__URL")
-    if receiver is None:
+    receiver = command_settings().receiver.url.rstrip("/")
+    if not receiver:
         raise click.ClickException(
             "SENSORIUM_RECEIVER__URL says where the receiver is; `sensorium up` writes it into var/sensorium.env"
         )
