@@ -1,10 +1,10 @@
 """From Kafka messages to what the sink stores. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from confluent_kafka import Message
 
+from connectors.postgres.held import HeldPartitions
 from connectors.postgres.writer import Placed, Stored, Work
 from schemas.codec import Undecodable, decode
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
@@ -18,41 +18,36 @@ SINK_TOPICS: dict[TopicName, type[Stored]] = {
 }
 
 
-@dataclass(slots=True)
-class Decoded:
-    """A batch. `undecodable` is not ours; `held` are partitions in which a record of a newer program comes next, and its version."""
-
-    undecodable: list[tuple[Placed, str]] = field(default_factory=list)
-    works: list[Work] = field(default_factory=list)
-    held: dict[tuple[str, int], str] = field(default_factory=dict)
-
-
-def decode_batch(messages: Iterable[Message], names: Names) -> Decoded:
-    """Receipts are work of their own. They touch rows of other sinks' messages, so in one transaction with messages two sinks
-    would wait for each other in a ring.
+def decode_batch(
+    messages: Iterable[Message], names: Names, held: HeldPartitions
+) -> tuple[list[tuple[Placed, str]], list[Work]]:
+    """What is not ours, and the work: receipts apart. They touch rows of other sinks' messages, so in one transaction with
+    messages two sinks would wait for each other in a ring. What stands behind a record of a newer program is left out.
     """
-    messages_work, receipts_work, batch = Work(), Work(), Decoded()
+    messages_work, receipts_work, undecodable = Work(), Work(), []
     for message in messages:
-        place = (message.topic() or "", message.partition() or 0)
-        if place in batch.held:
+        topic, partition, offset = (
+            message.topic() or "",
+            message.partition() or 0,
+            message.offset() or 0,
+        )
+        if held.holds((topic, partition)):
             continue
-        logical, value, key = names.logical(place[0]), message.value(), message.key() or b""
+        logical, value, key = names.logical(topic), message.value(), message.key() or b""
         work = receipts_work if logical == "receipts" else messages_work
-        end = (message.offset() or 0) + 1
         if value is None:
-            work.ends[place] = end
+            work.ends[topic, partition] = offset + 1
             continue  # a tombstone: the topic forgets, the row stays
-        source = Source(topic=logical, partition=place[1], offset=end - 1)
+        source = Source(topic=logical, partition=partition, offset=offset)
         try:
             record = decode(SINK_TOPICS[logical], value)  # type: ignore[index]
-        except UnknownVersion as error:
-            batch.held[place] = str(error)
+        except UnknownVersion as newer:
+            held.hold((topic, partition), offset, newer)
             continue
         except Undecodable as error:
             placed = Placed(source, None, key, value, message.headers)  # type: ignore[arg-type]
-            batch.undecodable.append((placed, f"record_undecodable: {error}"))
+            undecodable.append((placed, f"record_undecodable: {error}"))
         else:
             work.placed.append(Placed(source, record, key, value, message.headers))
-        work.ends[place] = end
-    batch.works = [work for work in (messages_work, receipts_work) if work.ends]
-    return batch
+        work.ends[topic, partition] = offset + 1
+    return undecodable, [work for work in (messages_work, receipts_work) if work.ends]

@@ -1,7 +1,6 @@
 """Where a sink continues in each of its partitions. Postgres has the truth, this is the copy that each write proves."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -52,7 +51,6 @@ class Positions:
         self._sql = queries("sink")
         self.owned: dict[Place, Owned] = {}
         self.wanted: set[Place] = set()
-        self._not_before: dict[Place, float] = {}
 
     def want(self, places: Iterable[Place]) -> None:
         self.wanted |= set(places)
@@ -61,20 +59,7 @@ class Positions:
         """The group gave them to somebody else."""
         for place in places:
             self.owned.pop(place, None)
-            self._not_before.pop(place, None)
             self.wanted.discard(place)
-
-    def park(self, place: Place, seconds: float) -> None:
-        """It cannot be read on for now: it is taken over again after so long."""
-        if self.owned.pop(place, None) is not None:
-            self.wanted.add(place)
-            self._not_before[place] = time.monotonic() + seconds
-
-    @property
-    def due(self) -> list[Place]:
-        """What is wanted and to be tried now."""
-        now = time.monotonic()
-        return sorted(place for place in self.wanted if self._not_before.get(place, 0.0) <= now)
 
     def doubt(self) -> None:
         """All of them have to be taken again: what we know and what Postgres says disagree."""
@@ -104,7 +89,7 @@ class Positions:
 
     async def take(self) -> None:
         """Takes over what is wanted and free. Raises SinkStopped, and what Postgres and Kafka raise."""
-        wanted = self.due
+        wanted = sorted(self.wanted)
         if not wanted:
             return
         topic_ids = await asyncio.to_thread(self._topic_ids)

@@ -12,7 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from connectors.postgres.aside import Aside
-from connectors.postgres.decoding import SINK_TOPICS, Decoded, decode_batch
+from connectors.postgres.decoding import SINK_TOPICS, decode_batch
+from connectors.postgres.held import HeldPartitions
 from connectors.postgres.judging import Gate, Judging
 from connectors.postgres.positions import Place, Positions, ids_of_all_topics
 from connectors.postgres.writer import (
@@ -41,7 +42,6 @@ LONGEST_BACK_OFF_SECONDS = 10.0
 TAKE_AGAIN_SECONDS = 0.5
 """Between two tries to take over the partitions that are not owned yet."""
 TAKEN_SECONDS = 60.0
-PARKED_SECONDS = 30.0
 WATCH_SECONDS = 2.0
 TOPICS_SECONDS = 30.0
 
@@ -87,6 +87,7 @@ class Sink:
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sink")
         self._ended: set[Place] = set()
+        self._held = HeldPartitions()
         self._assignments = 0
         self._begins_again = False
         self._take_at = self._topics_at = 0.0
@@ -138,8 +139,15 @@ class Sink:
             or self._unreachable
             or self._positions.wanted
             or self._judging.is_shut
+            or len(self._held)
         )
         return self.assigned and not trouble
+
+    def status(self) -> dict[str, list[str]]:
+        """What the operations port says beside "ready": lines for a person."""
+        parts = [f"{part} does not answer" for part in sorted(self._unreachable)]
+        topics = [f"{topic}: {error}" for topic, error in sorted(self._refused_topics.items())]
+        return {"troubles": parts + topics + self._held.troubles()}
 
     async def watch(self) -> None:
         """Asks Postgres and Kafka every WATCH_SECONDS: readiness must know of trouble also while there is nothing to write."""
@@ -178,25 +186,19 @@ class Sink:
         assignment = self._assignments
         size = max(1, BATCH_RECORDS // self._share)
         first, *following = [messages[at : at + size] for at in range(0, len(messages), size)]
-        decoded = decode_batch(first, self._names)  # 2
+        decoded = decode_batch(first, self._names, self._held)  # 2
         for batch in following:
-            ahead = asyncio.ensure_future(asyncio.to_thread(decode_batch, batch, self._names))
-            await self._settle(decoded)
+            ahead = asyncio.ensure_future(
+                asyncio.to_thread(decode_batch, batch, self._names, self._held)
+            )
+            await self._settle(*decoded)
             decoded = await ahead
             if self._stopping or assignment != self._assignments:
                 return
-        await self._settle(decoded)
+        await self._settle(*decoded)
 
-    def _park(self, held: dict[Place, str]) -> None:
-        """A newer program wrote what comes next there: nothing is wrong with it, this program has to be upgraded."""
-        for (topic, partition), version in held.items():
-            log.error("partition_parked", topic=topic, partition=partition, detail=version)
-            self._positions.park((topic, partition), PARKED_SECONDS)
-        self._give_up_batches()
-
-    async def _settle(self, batch: Decoded) -> None:
+    async def _settle(self, undecodable: list[tuple[Placed, str]], works: list[Work]) -> None:
         """One batch to its end: again and again while Postgres is away, given up when the assignment changed under it or when told to stop."""
-        undecodable, works = batch.undecodable, batch.works
         assignment, back_off = self._assignments, 0.2
         while (undecodable or works) and assignment == self._assignments:
             try:
@@ -216,8 +218,6 @@ class Sink:
                 if self._stopping:
                     return
                 back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
-        if batch.held:
-            self._park(batch.held)
 
     async def _wait_out(self, error: Exception, records: int, seconds: float) -> None:
         """Waits when waiting may help, else raises. A batch that took too long is read again in smaller ones."""
@@ -250,6 +250,7 @@ class Sink:
         if not self._begins_again and len(self._positions.owned) == before:
             return
         self._begins_again = False
+        self._held = HeldPartitions()  # it is seen again
         begins = self._positions.begins()
 
         def assign() -> None:
@@ -263,7 +264,7 @@ class Sink:
         """Tries once; what is not free, or cannot be asked for, is tried again. Raises SinkStopped."""
         self._take_at = time.monotonic() + TAKE_AGAIN_SECONDS
         try:
-            if self._positions.due:
+            if self._positions.wanted:
                 await self._positions.take()
                 await self._know_topics()
         except Exception as error:
@@ -308,7 +309,8 @@ class Sink:
     def _take(self) -> list[Message]:
         messages: list[Message] = []
         for topic, partition in self._ended:  # and what came before is stored by now
-            metrics.SINK_LAG.labels(self._names.logical(topic), partition).set(0)
+            if not self._held.holds((topic, partition)):
+                metrics.SINK_LAG.labels(self._names.logical(topic), partition).set(0)
         self._ended.clear()
         for count, seconds in ((1, 0.25), (BATCHES_TAKEN * BATCH_RECORDS - 1, 0)):
             assignment = self._assignments
@@ -372,6 +374,7 @@ class Sink:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """In the consumer's thread, inside `consume`: each partition begins where Postgres says, those that are not free yet later."""
         self._assignments += 1
+        self._held = HeldPartitions()
         try:
             self._positions.want((one.topic, one.partition) for one in partitions)
             taking = asyncio.run_coroutine_threadsafe(self._take_over(), self._loop)
@@ -387,6 +390,7 @@ class Sink:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assignments += 1
+        self._held = HeldPartitions()
         self._positions.lose((one.topic, one.partition) for one in partitions)
         self.assigned = False  # until the group gives this sink its next assignment
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.postgres.decoding import decode_batch
+from connectors.postgres.held import HeldPartitions
 from connectors.postgres.judging import Judging
 from connectors.postgres.rows import (
     NOTIFY_BYTES,
@@ -169,9 +170,9 @@ def test_a_record_of_a_newer_program_holds_its_partition_and_no_other() -> None:
     unknown = by_the_next_release(message())
     rows = [(0, 1, known), (0, 2, unknown), (1, 5, known), (0, 3, known), (1, 6, b"no avro")]
     batch: Any = [Fetched(*row) for row in rows]
-    decoded = decode_batch(batch, Names(""))
-    (work,) = decoded.works
+    held = HeldPartitions()
+    undecodable, (work,) = decode_batch(batch, Names(""), held)
     assert work.ends == {("enriched-messages", 0): 2, ("enriched-messages", 1): 7}
     assert [(one.source.partition, one.source.offset) for one in work.placed] == [(0, 1), (1, 5)]
-    assert [one.source.offset for one, _ in decoded.undecodable] == [6]
-    assert list(decoded.held) == [("enriched-messages", 0)]
+    assert [one.source.offset for one, _ in undecodable] == [6]
+    assert held.holds(("enriched-messages", 0)) and not held.holds(("enriched-messages", 1))
