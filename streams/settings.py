@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -16,6 +17,8 @@ from storage import failpoints  # noqa: F401  takes its variable out of the envi
 
 PREFIX = "SENSORIUM_"
 _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
+HOME_VARIABLE = "SENSORIUM_HOME"
+"""Where commands find the folder of `sensorium up`; no setting of a role."""
 WRITTEN_BY_UP = frozenset({"SENSORIUM_CONSOLE__URL"})
 """Names that `sensorium up` writes for people and programs around it; no role reads them."""
 
@@ -46,7 +49,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     known = known_settings()
     tree: dict[str, Any] = {}
     for name, text in environment.items():
-        if not name.startswith(PREFIX) or name in WRITTEN_BY_UP:
+        if not name.startswith(PREFIX) or name in WRITTEN_BY_UP or name == HOME_VARIABLE:
             continue
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
@@ -107,6 +110,13 @@ def _check(settings: Settings) -> None:
         senses(settings.openai)
     except ModelSettingsError as error:
         raise SettingsError(str(error)) from None
+    public = urlsplit(settings.console.public_url)
+    if settings.console.public_url and (
+        public.scheme not in ("http", "https") or not public.netloc or public.query
+    ):
+        raise SettingsError(
+            "SENSORIUM_CONSOLE__PUBLIC_URL is an address such as https://console.example.com, or empty"
+        )
     if settings.local.threads < 1 or settings.local.waiting < 1:
         raise SettingsError(
             "SENSORIUM_LOCAL__THREADS and SENSORIUM_LOCAL__WAITING must be at least 1"

@@ -15,6 +15,7 @@ from storage.postgres.vault import Vault
 from streams.commands.environment import (
     command_settings,
     database,
+    home_folder,
     run_command,
 )
 from streams.commands.output import as_json_option, emit, note
@@ -51,8 +52,8 @@ KNOWN_WITHIN_SECONDS = 3.0
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("var"),
-    show_default=True,
+    default=home_folder,
+    show_default="SENSORIUM_HOME, else var",
 )
 @as_json_option
 @click.pass_context

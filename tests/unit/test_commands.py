@@ -1,17 +1,22 @@
 """What commands say when they are called wrongly, or when what they need is away."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from cryptography.fernet import Fernet
 
 from connectors.media import workers
+from schemas.languages import is_language
 from schemas.settings import Kafka, Objects, Openai, Postgres, Secret, Secrets, Settings
+from schemas.tenants import TenantSettings
 from streams.commands.main import COMMANDS, main
 from streams.local.ports import free_port
+from streams.settings import to_environment
 from tests.integration.commands import Commands
 
 PORT = free_port(set())
@@ -54,7 +59,9 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
         ("tenants set acme rate=nan", "rate=nan: Expected"),
         ("tenants set acme rate=inf", "rate=inf: Expected"),
         ("tenants set acme max-bytes=0", "max-bytes=0: Expected"),
-        ("tenants set acme describe-old=perhaps", "describe-old=perhaps: Expected"),
+        ("tenants set acme describe-old=perhaps", "describe-old=perhaps: Expected yes or no"),
+        ("tenants set acme language=klingon", "'klingon' is no language: say a code such as es"),
+        ("tenants set acme language=xx", "'xx' is no language"),
         ("tenants set acme context-text=x", "context-text must hold {description}"),
         ("endpoints add acme telegram", "'telegram' is not one of 'ycloud', 'chatwoot'"),
         ("endpoints add acme ycloud --secret s --unsigned", "exclude each other"),
@@ -191,13 +198,14 @@ def test_send_says_where_the_receiver_should_be(away: Commands, tmp_path: Path) 
 
 
 def test_doctor_says_of_every_part_what_is_wrong_and_what_to_do(
-    away: Commands, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.commands.doctor._SECONDS", 1.0)
     urls = {
         f"SENSORIUM_{name}__URL": f"http://127.0.0.1:{PORT}" for name in ("RECEIVER", "CONSOLE")
     }
     monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", "raise SystemExit(1)"))
+    urls["SENSORIUM_HOME"] = str(tmp_path)
     document = Commands(NOWHERE, urls).json("doctor", exit_code=1)
     assert document["ok"] is False
     remedies = {
@@ -235,6 +243,44 @@ def test_a_database_address_that_is_none_is_said() -> None:
     assert "SENSORIUM_POSTGRES__DSN" in commands.fails("tenants", "list")
 
 
+def installed(folder: Path) -> Path:
+    """A home as `up` leaves it, of an installation where nobody answers."""
+    folder.mkdir()
+    (folder / "sensorium.env").write_text(
+        "".join(f"{name}={value}\n" for name, value in to_environment(NOWHERE).items())
+    )
+    return folder
+
+
+@pytest.mark.parametrize("how", ["variable", "option"])
+def test_commands_find_their_installation_from_any_directory(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = installed(tmp_path / "var")
+    monkeypatch.chdir("/")
+    monkeypatch.delenv("SENSORIUM_POSTGRES__DSN", raising=False)
+    words = ["tenants", "list"] if how == "variable" else ["--home", str(home), "tenants", "list"]
+    more = {"SENSORIUM_HOME": str(home)} if how == "variable" else {}
+    result = CliRunner().invoke(main, words, env=more)
+    assert result.exit_code == 1 and f"'127.0.0.1', {PORT}" in result.stderr
+    assert "No settings were found" not in result.stderr
+
+
+def test_a_command_without_settings_says_how_to_name_the_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SENSORIUM_POSTGRES__DSN", raising=False)
+    stderr = CliRunner().invoke(main, ["tenants", "list"], env={}).stderr
+    assert "there is no var/sensorium.env here" in stderr and "SENSORIUM_HOME" in stderr
+
+
+def test_a_home_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SENSORIUM_POSTGRES__DSN", raising=False)
+    result = CliRunner().invoke(main, ["--home", str(tmp_path), "tenants", "list"])
+    assert result.exit_code == 2 and "is not there" in result.stderr
+
+
 def test_status_of_a_place_where_nothing_was_started(away: Commands, tmp_path: Path) -> None:
     assert away.json("status", "--home", str(tmp_path), exit_code=1) == {
         "processes": [],
@@ -245,3 +291,55 @@ def test_status_of_a_place_where_nothing_was_started(away: Commands, tmp_path: P
 
 def test_demo_of_a_place_where_nothing_was_started(away: Commands, tmp_path: Path) -> None:
     assert "run `sensorium up` first" in away.fails("demo", "--home", str(tmp_path))
+
+
+def test_the_help_of_tenants_set_names_every_setting() -> None:
+    text = CliRunner().invoke(main, ["tenants", "set", "--help"]).stdout
+    words = " ".join(text.split())
+    for field in TenantSettings.__struct_fields__:
+        assert field.replace("_", "-") in words
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("es", True),
+        ("es-MX", True),
+        ("pt_BR", True),
+        ("zh-Hant-TW", True),
+        ("gsw", True),
+        ("Spanish", True),
+        ("klingon", False),
+        ("xx", False),
+        ("e", False),
+        ("es-", False),
+        ("", False),
+    ],
+)
+def test_a_language_is_a_code_or_a_name_that_recipes_know(text: str, is_one: bool) -> None:
+    assert is_language(text) == is_one
+
+
+@pytest.mark.parametrize("module", ["click", "streams.commands.overview"])
+def test_ctrl_c_while_the_program_is_being_read_ends_it_with_one_line(
+    module: str,
+) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from streams.commands.entry import run\n"
+        "sys.argv = ['sensorium', 'log']\n"
+        "run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert (done.returncode, done.stderr.strip()) == (1, "Aborted!")
