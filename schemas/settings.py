@@ -26,6 +26,8 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     min_insync_replicas: int = 2
     transaction_timeout_seconds: float = 10.0
     session_timeout_seconds: float = 10.0
+    raw_retention_days: float = 7.0
+    quarantine_retention_days: float = 30.0
 
 
 class Postgres(msgspec.Struct, frozen=True, kw_only=True):

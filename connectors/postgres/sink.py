@@ -20,6 +20,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from connectors.postgres.aside import Aside, SinkStopped
+from connectors.postgres.rows import ended_by
 from connectors.postgres.writer import Placed, Position, Stored, Work, Writer
 from schemas import metrics
 from schemas.codec import Undecodable, decode
@@ -223,7 +224,9 @@ class Sink:
             )
             value = message.value()
             if value is None:
-                continue  # a tombstone: the topic forgets, the row stays
+                if self._names.logical(topic) == "enriched-messages":
+                    work.ended |= ended_by(message.key() or b"")
+                continue
             logical = self._names.logical(topic)
             source = Source(topic=logical, partition=partition, offset=offset)
             try:

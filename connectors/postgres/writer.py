@@ -7,6 +7,8 @@ from typing import Any
 import asyncpg
 
 from connectors.postgres.rows import (
+    DELIVERY_KEY_COLUMN,
+    Columns,
     delivery_columns,
     message_columns,
     notification,
@@ -15,6 +17,13 @@ from connectors.postgres.rows import (
 from schemas.codec import Undecodable
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from storage import failpoints
+from storage.postgres.erased import (
+    Named,
+    erased_among,
+    forget,
+    forget_answers,
+    remember_erased,
+)
 from storage.postgres.sql import queries
 
 _UNSTORABLE = (
@@ -58,10 +67,11 @@ class Placed:
 
 @dataclass(slots=True)
 class Work:
-    """A batch: what to store, and where that leaves each partition."""
+    """A batch: what to store, messages that a tombstone ends, and where that leaves each partition."""
 
     placed: list[Placed] = field(default_factory=list)
     positions: dict[tuple[str, int], Position] = field(default_factory=dict)
+    ended: set[Named] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -100,7 +110,8 @@ class Writer:
         """Rows and positions, all or nothing. Called again after an error that left open whether it committed, it does so once.
 
         1. Move the positions on, if this sink still owns them. Where they stand there already, the try before did commit.
-        2. Leave out the records of tenants that were removed, with tombstones behind their messages.
+        2. Delete what a tombstone ends, and leave out the records of tenants that were removed and of messages that were
+           erased, with tombstones behind those messages.
         3. Store the rows; where one of them is refused, halve until only the refused ones are left out.
         4. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost; once more, should the commit fail.
         5. Commit.
@@ -112,16 +123,10 @@ class Writer:
                 if not await self._move(connection, position):
                     return written
             removed = await self._removed(connection)  # 2
-            placed = [one for one in work.placed if tenant_of(one.record) not in removed]
-            if len(placed) < len(work.placed):
-                await self._bury(
-                    [
-                        one
-                        for one in work.placed
-                        if isinstance(one.record, EnrichedMessage)
-                        and one.record.tenant_id in removed
-                    ]
-                )
+            if work.ended:
+                await remember_erased(connection, work.ended)
+                await forget(connection, sorted(work.ended))
+            placed = await self._wanted(connection, work.placed, removed)
             await self._store(connection, placed, written, refused, removed)  # 3
             if refused:
                 await self._set_aside(refused)  # 4
@@ -138,6 +143,23 @@ class Writer:
         return frozenset(
             row["tenant_id"] for row in await connection.fetch(self._sql["removed_tenants"])
         )
+
+    async def _wanted(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        placed: list[Placed],
+        removed: frozenset[str],
+    ) -> list[Placed]:
+        """The records that may be stored. Buries the messages among the others, with what models said of their files."""
+        erased = await erased_among(connection, filter(None, map(_named, placed)))
+        gone = [one for one in placed if tenant_of(one.record) in removed or _named(one) in erased]
+        if not gone:
+            return placed
+        late = [one for one in gone if isinstance(one.record, EnrichedMessage)]
+        await forget_answers(connection, [content for one in late for content in _contents(one)])
+        await self._bury(late)
+        left_out = set(map(id, gone))
+        return [one for one in placed if id(one) not in left_out]
 
     async def _move(
         self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", position: Position
@@ -198,7 +220,38 @@ class Writer:
                 self._sql["insert_quarantined"], *quarantine_columns(quarantined)
             )
         receipts = (one.record for one in placed if isinstance(one.record, Receipt))
-        deliveries = delivery_columns(receipts, removed)
+        deliveries = await self._without_erased(connection, delivery_columns(receipts, removed))
         if deliveries:
             await connection.execute(self._sql["merge_deliveries"], *deliveries)
         return changed, total
+
+    async def _without_erased(
+        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", deliveries: Columns
+    ) -> Columns:
+        """An arrival of an erased message is not written down again."""
+        if not deliveries:
+            return deliveries
+        names = list(zip(deliveries[0], deliveries[DELIVERY_KEY_COLUMN], strict=True))
+        erased = await erased_among(connection, names)
+        if not erased:
+            return deliveries
+        rows = zip(*deliveries, strict=True)
+        stay = [row for name, row in zip(names, rows, strict=True) if name not in erased]
+        return [list(column) for column in zip(*stay, strict=True)]
+
+
+def _named(placed: Placed) -> Named | None:
+    """The message that a record is about; a receipt is about many."""
+    record = placed.record
+    if isinstance(record, Receipt):
+        return None
+    if isinstance(record, EnrichedMessage):
+        return record.tenant_id, record.message_key
+    return record.tenant_id, (record.key or b"").decode(errors="replace")
+
+
+def _contents(placed: Placed) -> list[tuple[str, str]]:
+    """The files that a version shows, as a recorded answer names them."""
+    record = placed.record
+    assert isinstance(record, EnrichedMessage)
+    return [(record.tenant_id, one.sha256) for one in record.attachments if one.sha256]

@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "replay": "streams.commands.replay:replay",
     "resume": "streams.commands.resume:resume",
     "sweep": "streams.commands.sweep:sweep",
+    "erase": "streams.commands.erase:erase",
 }
 
 
