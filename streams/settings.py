@@ -11,11 +11,12 @@ import msgspec
 from connectors.models.servers import ModelSettingsError, senses
 from schemas.settings import Secret, Settings
 from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES
+from schemas.web_address import NotAnAddress, web_address
 from storage import failpoints  # noqa: F401  takes its variable out of the environment before that is read: it is no setting
 
 PREFIX = "SENSORIUM_"
 _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
-WRITTEN_BY_UP = frozenset({"SENSORIUM_RECEIVER__URL", "SENSORIUM_CONSOLE__URL"})
+WRITTEN_BY_UP = frozenset({"SENSORIUM_CONSOLE__URL"})
 """Names that `sensorium up` writes for people and programs around it; no role reads them."""
 
 
@@ -89,6 +90,11 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "SENSORIUM_RECEIVER__MAX_PENDING_BYTES must hold two bodies of SENSORIUM_RECEIVER__MAX_BODY_BYTES: one tenant gets half"
         )
+    if settings.receiver.url and not _is_base_address(settings.receiver.url):
+        raise SettingsError(
+            "SENSORIUM_RECEIVER__URL must be an address such as https://hooks.example.com, "
+            "without a user, a query or a fragment"
+        )
     if settings.kafka.partitions < 1:
         raise SettingsError("SENSORIUM_KAFKA__PARTITIONS must be at least 1")
     _check_retention(settings)
@@ -121,6 +127,15 @@ def _check_retention(settings: Settings) -> None:
         )
     if settings.kafka.quarantine_retention_days <= 0:
         raise SettingsError("SENSORIUM_KAFKA__QUARANTINE_RETENTION_DAYS must be above 0")
+
+
+def _is_base_address(text: str) -> bool:
+    """Whether a path can be appended to it."""
+    try:
+        address = web_address(text)
+    except NotAnAddress:
+        return False
+    return not (address.query or address.has_userinfo or "#" in text or "?" in text)
 
 
 def to_environment(settings: Settings, parts: Container[str] | None = None) -> dict[str, str]:

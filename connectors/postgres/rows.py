@@ -16,19 +16,21 @@ from schemas.text import storable
 Columns = list[list[Any]]
 DELIVERY_KEY_COLUMN = 3
 """Where the message key is among the columns of a delivery."""
+FIRST_OPENINGS = 1_000
+"""No version of generation 0 is higher."""
 NOTIFY_BYTES = 7_900
 """Postgres refuses a payload of 8000 bytes."""
 
 
 def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
-    """The highest version of each message: one statement must not touch a row twice. A message
-    keeps its first arrival.
+    """The version of each message that the row shows: one statement must not touch a row twice. A
+    message keeps its first arrival.
     """
     best: dict[tuple[str, str], EnrichedMessage] = {}
     for message in messages:
         key = (message.tenant_id, message.message_key)
         known = best.get(key, message)
-        newer = known if known.version > message.version else message
+        newer = message if known is message or replaces(message, known) else known
         first = min(known.received_at, message.received_at)
         best[key] = (
             newer
@@ -36,6 +38,19 @@ def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
             else msgspec.structs.replace(newer, received_at=first)
         )
     return list(best.values())
+
+
+def is_redone(message: EnrichedMessage) -> bool:
+    """Whether a repair (a generation above 0) has still to finish it."""
+    return message.status == "pending" and message.version > FIRST_OPENINGS
+
+
+def replaces(new: EnrichedMessage, old: EnrichedMessage) -> bool:
+    """Whether a row that shows `old` shows `new` next; the guard of `merge_messages` in Python.
+
+    A finished message stays as it is until the version that redoes it is finished, too.
+    """
+    return new.version > old.version and (old.status == "pending" or not is_redone(new))
 
 
 @dataclass(slots=True)
@@ -50,6 +65,7 @@ def message_columns(messages: Sequence[EnrichedMessage]) -> MessageColumns:
     rows: dict[str, list[tuple[Any, ...]]] = {
         "merge_messages": [_message(message) for message in newest(messages)]
     }
+    rows["mark_redoing"] = _redoing(messages)
     arrivals = {(m.tenant_id, m.message_key): _arrival(m) for m in reversed(messages)}
     rows["insert_arrivals"] = list(arrivals.values())
     rows["insert_aliases"] = sorted(
@@ -64,6 +80,16 @@ def message_columns(messages: Sequence[EnrichedMessage]) -> MessageColumns:
         if table
     }
     return MessageColumns(tables, {(m.tenant_id, m.conversation_id) for m in messages})
+
+
+def _redoing(messages: Iterable[EnrichedMessage]) -> list[tuple[Any, ...]]:
+    """Key and highest version of each message that a repair has still to finish."""
+    highest: dict[tuple[str, str], int] = {}
+    for m in messages:
+        if is_redone(m):
+            key = (m.tenant_id, m.message_key)
+            highest[key] = max(m.version, highest.get(key, 0))
+    return [(*key, version) for key, version in highest.items()]
 
 
 def _order(row: tuple[Any, ...]) -> tuple[Any, ...]:

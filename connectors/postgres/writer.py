@@ -156,7 +156,11 @@ class Writer:
         if not gone:
             return placed
         late = [one for one in gone if isinstance(one.record, EnrichedMessage)]
-        await forget_answers(connection, [content for one in late for content in _contents(one)])
+        if late:
+            await forget(connection, sorted({name for one in late if (name := _named(one))}))
+            await forget_answers(
+                connection, [content for one in late for content in _contents(one)]
+            )
         await self._bury(late)
         left_out = set(map(id, gone))
         return [one for one in placed if id(one) not in left_out]

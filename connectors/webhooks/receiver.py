@@ -19,6 +19,7 @@ from connectors.webhooks.answers import (
     answer_text,
 )
 from connectors.webhooks.body import Budget, Disconnected, Receive, Share, read_body
+from connectors.webhooks.openapi import document
 from connectors.webhooks.rate import Rates
 from connectors.webhooks.signatures import CHECKS, Claim
 from schemas import metrics
@@ -248,7 +249,7 @@ class Receiver:
         metrics.RECEIVER_ACK.observe(time.monotonic() - began)
 
     async def _operations(self, scope: Scope, send: Send, path: str) -> int:
-        if path not in ("/livez", "/readyz", "/metrics"):
+        if path not in ("/livez", "/readyz", "/metrics", "/openapi.json"):
             raise Problem(404, "Not Found")
         if scope["method"] not in ("GET", "HEAD"):
             raise Problem(405, "Method Not Allowed", headers={"allow": "GET, HEAD"})
@@ -257,6 +258,8 @@ class Receiver:
             status, text = (200, b"ready\n") if self.ready else (503, b"not ready\n")
         elif path == "/metrics":
             text, kind = generate_latest(), CONTENT_TYPE_LATEST.encode()
+        elif path == "/openapi.json":
+            text, kind = document(), b"application/json"
         await answer_text(send, status, text, kind)
         return status
 

@@ -35,6 +35,7 @@ CREATE TABLE chat_messages (
     sender_id          text,
     sender_name        text,
     endpoint_id        text,
+    redoing_version    bigint,
     PRIMARY KEY (tenant_id, message_key),
     CHECK (content <> '')
 );
@@ -158,6 +159,23 @@ CREATE TABLE ai_usage (
     cost_microusd bigint,
     PRIMARY KEY (tenant_id, day, kind, model)
 );
+-- A job whose last try failed, one row for each attachment and stage: a hint for people.
+
+CREATE TABLE job_attempts (
+    tenant_id        text        NOT NULL,
+    message_key      text        NOT NULL,
+    attachment_index integer     NOT NULL,
+    stage            text        NOT NULL,
+    generation       bigint      NOT NULL,
+    attempts         integer     NOT NULL,
+    cause            text        NOT NULL,
+    detail           text        NOT NULL,
+    first_at         timestamptz NOT NULL,
+    last_at          timestamptz NOT NULL,
+    next_at          timestamptz,
+    PRIMARY KEY (tenant_id, message_key, attachment_index, stage)
+);
+CREATE INDEX job_attempts_by_time ON job_attempts (last_at);
 -- Tenants, endpoints, keys, generations, and who changed what. Secrets are encrypted by the program.
 
 CREATE TABLE tenants (
@@ -203,7 +221,8 @@ CREATE TABLE audit_log (
     tenant_id text        NOT NULL,
     action    text        NOT NULL,
     detail    text        NOT NULL,
-    at        timestamptz NOT NULL DEFAULT now()
+    at        timestamptz NOT NULL DEFAULT now(),
+    actor     text        NOT NULL DEFAULT coalesce(nullif(current_setting('sensorium.actor', true), ''), '')
 );
 CREATE INDEX audit_log_by_tenant ON audit_log (tenant_id, at);
 

@@ -17,7 +17,7 @@ from storage.postgres.directory import key_id
 from streams.commands.environment import database, run_command
 from streams.commands.output import as_json_option, emit, note
 from streams.local.home import Home, environment_in, home_at, read, write
-from streams.local.lifecycle import demo_tenant, sensorium
+from streams.local.lifecycle import demo_tenant, receiver_address, sensorium
 from streams.local.ports import known_port
 from streams.local.processes import LocalError
 from streams.local.samples import (
@@ -133,7 +133,7 @@ def demo(context: click.Context, home: Path, as_json: bool) -> None:
 
 async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
     tenant = demo_tenant(home, settings)
-    where = environment_in(home.environment_file)["SENSORIUM_RECEIVER__URL"]
+    where = receiver_address(settings)
     answers: Counter[int] = Counter()
     async with database(settings) as connection:
         began = await connection.fetchval("SELECT now()")

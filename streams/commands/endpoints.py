@@ -10,7 +10,6 @@ from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.environment import (
-    command_environment,
     command_settings,
     database,
     run_command,
@@ -32,11 +31,9 @@ def endpoints() -> None:
 
 
 def webhook_url(settings: Settings, provider: str, token: str) -> str:
-    """Where the provider sends to, as seen from this machine."""
-    base = (
-        command_environment().get("SENSORIUM_RECEIVER__URL")
-        or f"http://{settings.receiver.host}:{settings.receiver.port}"
-    )
+    """Where the provider sends to: below SENSORIUM_RECEIVER__URL, or as seen from this machine."""
+    receiver = settings.receiver
+    base = receiver.url.rstrip("/") or f"http://{receiver.host}:{receiver.port}"
     return f"{base}/webhooks/{provider}/{token}"
 
 

@@ -1,7 +1,9 @@
 """Where a command finds its settings and its database."""
 
 import asyncio
+import getpass
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import QUIET, client_config
 from storage.postgres.pool import connect, unavailable
+from storage.postgres.sql import queries
 from storage.postgres.tenancy import TenancyError
 from storage.postgres.vault import VaultError
 from streams.local.home import environment_in
@@ -45,12 +48,22 @@ def command_settings() -> Settings:
 
 @asynccontextmanager
 async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """A connection to the namespace's schema."""
+    """A connection to the namespace's schema. What it changes is logged under the name of whoever runs the command."""
     connection = await connect(settings.postgres, Names(settings.namespace))
     try:
+        await connection.execute(queries("overview")["set_actor"], _actor())
         yield connection
     finally:
         await connection.close()
+
+
+def _actor() -> str:
+    """Who runs this, as `user@host`; behind sudo the user who called it."""
+    try:
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has no name
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def run_command(work: Callable[[], Awaitable[T]]) -> T:

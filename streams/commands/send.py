@@ -230,8 +230,8 @@ def _media_port(home: Path) -> int:
 
 def _deliver(sample: Sample, wanted: _Wanted) -> tuple[str, list[int]]:
     """The message's key and the receiver's answers."""
-    receiver = command_environment().get("SENSORIUM_RECEIVER__URL")
-    if receiver is None:
+    receiver = command_settings().receiver.url.rstrip("/")
+    if not receiver:
         raise click.ClickException(
             "SENSORIUM_RECEIVER__URL says where the receiver is; `sensorium up` writes it into var/sensorium.env"
         )

@@ -26,6 +26,7 @@ from streams.lanes.gate import Gate
 from streams.lanes.hand import Hand
 from streams.lanes.jobs import JobEntries, JobIntake, Jobs, Refuse
 from streams.lanes.lane import Intake, Lane, Pace
+from streams.lanes.membership import POLL_INTERVAL_SECONDS, Membership
 from streams.lanes.state import PartitionState
 from streams.lanes.table import LaneTable, LaneTableManager
 from streams.lanes.transactions import LaneIdentity, is_fenced
@@ -35,8 +36,6 @@ S = TypeVar("S", bound=PartitionState)
 
 FENCE_GRACE_SECONDS = 12.0
 """A fenced lane whose partition is still assigned: either an assignment follows, or somebody has our id by mistake."""
-JOIN_SECONDS = 120.0
-"""Within them a group gives every worker its partitions, or none: rebalances take ten seconds at most."""
 WATCH_SECONDS = 1.0
 ALIVE_SECONDS = 15.0
 EXIT_TROUBLE = 70
@@ -91,7 +90,7 @@ class Lanes:
     def ready(self) -> bool:
         """Whether every assigned partition has been taken over and nothing has stopped the stage. Faust's own "ready" says nothing of lanes."""
         return (
-            self.app.joined
+            self.app.membership.is_current
             and self.app.is_alive
             and self.app.healthy()
             and not self.app.gate.is_shut
@@ -100,7 +99,7 @@ class Lanes:
 
     async def on_assigned(self, app: faust.App, assigned: set[TP], **_: Any) -> None:
         """The complete assignment after a rebalance: lost lanes end, new ones open, kept ones are left alone."""
-        self.app.joined = True
+        self.app.membership.assigned()
         lane_topics = (self.app.source, self.table.changelog_topic_name)
         # The one private access: Faust's consumer must not fetch what the lanes fetch, and forgets its pauses at each assignment.
         consumer: Any = app.consumer
@@ -227,7 +226,7 @@ class LaneApp(faust.App):
     receipts: str
     gate: Gate
     lanes: Lanes | None = None
-    joined = False
+    membership: Membership
     healthy: Callable[[], bool]
     """Whether what the stage needs besides its lanes works, for its readiness."""
 
@@ -308,33 +307,16 @@ class LaneApp(faust.App):
         await super().on_stop()
 
     async def _watch_membership(self) -> None:
-        """aiokafka's group coordination ends for good with an error it does not expect (a broker that was frozen names no brokers), and
-        Faust does not notice: nothing would be assigned to this worker any more, and nothing taken away.
+        """aiokafka leaves a group, or ends its coordination, and Faust does not notice: nothing would be assigned to this worker any
+        more, and nothing taken away.
         """
-        began = time.monotonic()
-        while (trouble := self._membership_trouble(time.monotonic() - began)) is None:
+        while (trouble := await self.membership.trouble()) is None:
             self._seen_at = time.monotonic()
+            self.membership.keep()
             await asyncio.sleep(WATCH_SECONDS)
             if self.should_stop and not self.crashed:
                 return
         die(trouble)
-
-    def _membership_trouble(self, seconds: float) -> str | None:
-        task = self._coordination_task()
-        if task is not None and task.done():
-            return "the coordination of the consumer group has ended"
-        return (
-            None
-            if self.joined or seconds <= JOIN_SECONDS
-            else f"the group gave this worker no assignment within {JOIN_SECONDS:g} s"
-        )
-
-    def _coordination_task(self) -> "asyncio.Task[None] | None":
-        """None: there is none yet."""
-        found: Any = self.consumer
-        for name in ("_thread", "_consumer", "_coordinator", "_coordination_task"):
-            found = getattr(found, name, None)
-        return cast("asyncio.Task[None] | None", found)
 
     def _own_source(self) -> None:
         """Subscribes the group to the source without a stream, which also keeps its committed offsets from expiring."""
@@ -369,6 +351,7 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
         broker_session_timeout=kafka.session_timeout_seconds,
         broker_heartbeat_interval=1.0,
         broker_rebalance_timeout=10.0,
+        broker_max_poll_interval=POLL_INTERVAL_SECONDS,
         broker_request_timeout=20.0,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=f"{group}-{worker_name}" if worker_name else None,
@@ -376,6 +359,7 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
         stream_processing_timeout=1e9,  # silences "no fetch since start" for the paused partitions
     )
     app.stage, app.kafka = stage, kafka
+    app.membership = Membership(app, kafka)
     app.source, app.receipts = names.topic(SOURCE_OF[stage]), names.topic("receipts")
     app.gate = Gate(stage, Breaker(settings.breaker), StageStops(settings.postgres, names))
     return app

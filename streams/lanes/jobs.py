@@ -44,6 +44,7 @@ ALL_ENTRIES = 10 * FULL_ENTRIES
 PAUSE_SECONDS = 0.25
 UNKNOWN_TENANT = "unknown"
 LONGEST_BACK_OFF_SECONDS = 60.0
+SHORTEST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 3_600.0
 """No job waits longer for its next try, whatever a server asked for or a clock that was set back makes of its due time."""
 
@@ -198,8 +199,10 @@ class Job:
         self._settle()
         self._jobs.release(self.waiting)
 
-    def postpone(self, trouble: Unavailable) -> None:
-        """Back into the queue, due later: at least what the trouble asks for, and longer with each attempt."""
+    def postpone(self, trouble: Unavailable) -> float:
+        """Back into the queue, due later: at least what the trouble asks for, and longer with each attempt, but never
+        longer than it leaves time for. Returns when it is due, in Unix seconds.
+        """
         self._settle()
         lane, entry = self.waiting.lane, self.entry
         now = time.monotonic()
@@ -211,16 +214,17 @@ class Job:
         back_off = min(
             LONGEST_BACK_OFF_SECONDS, 0.5 * 2 ** min(entry.attempt, 10)
         ) * random.uniform(0.75, 1.25)
-        delay = max(asked, back_off)
+        delay = min(max(asked, back_off), max(SHORTEST_WAIT_SECONDS, trouble.at_most))
         later = msgspec.structs.replace(
             entry, attempt=entry.attempt + 1, due_at=time.time() + delay
         )
         if not lane.stopping:
             lane.add([], [self._state.put(self.offset, later)], [])
             if trouble.hold:
-                self._jobs.schedule.hold(entry.tenant, now + asked)
+                self._jobs.schedule.hold(entry.tenant, now + min(asked, delay))
             self._jobs.schedule.add(Waiting(lane, self.offset, later, now + delay), now)
         self._jobs.release(self.waiting)
+        return later.due_at
 
     def _settle(self) -> None:
         if self._settled:

@@ -20,6 +20,7 @@ TABLES = (
     "quarantined_messages",
     "ai_results",
     "erased_messages",
+    "job_attempts",
 )
 
 

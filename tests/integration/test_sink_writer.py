@@ -154,6 +154,48 @@ async def test_a_re_delivery_after_the_horizon_with_many_versions_changes_no_row
     assert await row(database) == (2, "first")
 
 
+# repairs
+
+
+def version(number: int, status: str) -> EnrichedMessage:
+    return message(version=number, status=status, content=f"{number} {status}")
+
+
+REPAIRS = [
+    (("2 complete", "1001 pending"), (2, 1001)),
+    (("2 degraded", "1001 pending", "1002 pending"), (2, 1002)),
+    (("2 degraded", "1001 pending", "1002 degraded"), (1002, None)),
+    (("2 complete", "1001 pending", "2001 pending", "2002 complete"), (2002, None)),
+    (("2 complete", "1001 pending", "2001 pending", "1002 complete"), (1002, 2001)),
+    (("2 complete", "2001 pending", "1001 pending"), (2, 2001)),
+    (("1 pending", "1001 pending"), (1001, None)),
+    (("1 pending", "1001 pending", "1002 complete"), (1002, None)),
+    (("1001 pending", "1002 complete"), (1002, None)),
+    (("2 complete", "201 pending", "202 complete"), (202, None)),
+    (("2 complete", "201 pending"), (201, None)),
+    (("2 complete", "1001 pending", "202 complete"), (202, 1001)),
+    (("1002 complete", "1201 pending"), (1002, 1201)),
+]
+
+
+@pytest.mark.parametrize("in_one_batch", [False, True])
+@pytest.mark.parametrize(("versions", "expected"), REPAIRS, ids=lambda one: " ".join(map(str, one)))
+async def test_a_finished_row_stays_finished_until_what_redoes_it_is(
+    versions: tuple[str, ...],
+    expected: tuple[int, int | None],
+    in_one_batch: bool,
+    sink: Sink,
+    database: Connection,
+) -> None:
+    made = [
+        version(int(number), status) for number, _, status in (v.partition(" ") for v in versions)
+    ]
+    for batch in [made] if in_one_batch else [[one] for one in made]:
+        await sink.write(*batch)
+    (found,) = await database.fetch("SELECT version, redoing_version FROM chat_messages")
+    assert tuple(found) == expected
+
+
 # positions
 
 

@@ -22,7 +22,8 @@ SELECT tenant_id FROM tenants WHERE removed_at IS NOT NULL AND NOT data_kept;
 
 -- name: merge_messages
 -- Rows of messages; an older version, or a re-delivery after the horizon, changes none. A re-delivery has a low version (its
--- first opening) and another time of arrival; a later opening or a repair has a version above 200.
+-- first opening) and another time of arrival; a later opening or a repair has a version above 200. What a repair redoes stays
+-- finished until its new version is (docs/decisions/0018).
 INSERT INTO chat_messages AS there
     (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
      occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id)
@@ -37,8 +38,17 @@ ON CONFLICT (tenant_id, message_key) DO UPDATE SET
     content_attributes = EXCLUDED.content_attributes, status = EXCLUDED.status, version = EXCLUDED.version,
     occurred_at = EXCLUDED.occurred_at, received_at = LEAST(there.received_at, EXCLUDED.received_at), enriched_at = EXCLUDED.enriched_at,
     sender_id = EXCLUDED.sender_id, sender_name = EXCLUDED.sender_name,
-    endpoint_id = coalesce(EXCLUDED.endpoint_id, there.endpoint_id)
-WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version > 200);
+    endpoint_id = coalesce(EXCLUDED.endpoint_id, there.endpoint_id),
+    redoing_version = CASE WHEN there.redoing_version > EXCLUDED.version THEN there.redoing_version END
+WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version > 200)
+  AND (EXCLUDED.status <> 'pending' OR there.status = 'pending' OR EXCLUDED.version <= 1000);
+
+-- name: mark_redoing
+-- Finished rows that a repair redoes: the version it has come to, which the row does not show.
+UPDATE chat_messages AS there SET redoing_version = new.version
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS new (tenant_id, message_key, version)
+WHERE there.tenant_id = new.tenant_id AND there.message_key = new.message_key AND there.status <> 'pending'
+  AND there.version < new.version AND coalesce(there.redoing_version, 0) < new.version;
 
 -- name: insert_arrivals
 -- What arrived as a message and when; the first one stands.
