@@ -9,6 +9,7 @@ import asyncpg
 from schemas.topics import Names
 
 MIGRATIONS_DIR = Path(__file__).parent / "migrations"
+COMMENTS_FILE = Path(__file__).with_name("comments.sql")
 _LOCK = 0x73656E73  # "sens": two `migrate` at once wait for each other
 
 
@@ -55,7 +56,22 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", names: Names
                 migration.sha256,
             )
         applied.append(migration.name)
+    await _describe(connection, names)
     return applied
+
+
+async def _describe(connection: "asyncpg.Connection[asyncpg.Record]", names: Names) -> None:
+    """Comments on tables and columns. The schema's own comment says which text of them was applied."""
+    text = COMMENTS_FILE.read_text()
+    known = f"Sensorium. Described by comments.sql, {hashlib.sha256(text.encode()).hexdigest()}"
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        there = await connection.fetchval(
+            "SELECT obj_description($1::regnamespace, 'pg_namespace')", names.postgres_schema
+        )
+        if there != known:
+            await connection.execute(text)
+            await connection.execute(f"COMMENT ON SCHEMA \"{names.postgres_schema}\" IS '{known}'")
 
 
 async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migration]:

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "endpoints": "streams.commands.endpoints:endpoints",
     "keys": "streams.commands.keys:keys",
     "secrets": "streams.commands.secrets:secrets",
+    "readers": "streams.commands.readers:readers",
     # traffic
     "send": "streams.commands.send:send",
     "tail": "streams.commands.tail:tail",
