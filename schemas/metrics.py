@@ -51,6 +51,12 @@ STAGE_COMMIT = Histogram(
 STAGE_LANES = Gauge(
     "sensorium_stage_lanes_ready", "Source partitions this process works on.", ["stage"]
 )
+STAGE_PARKED = Gauge(
+    "sensorium_stage_partitions_parked",
+    "Source partitions of this process that stand still because of themselves; the others go on. Alert on it. The log event "
+    "partition_parked and /status of the process say what to do.",
+    ["stage", "reason"],
+)
 STAGE_STOPPED = Gauge(
     "sensorium_stage_stopped",
     "1: the stage stopped itself, too much of what it reads would be quarantined. Alert on it; mend the cause, then sensorium resume STAGE.",
@@ -85,6 +91,12 @@ JOB_SECONDS = Histogram(
 
 RECEIVER_REQUESTS = Counter(
     "sensorium_receiver_requests", "Webhook requests by answer.", ["provider", "status"]
+)
+RECEIVER_REFUSED = Counter(
+    "sensorium_receiver_refused",
+    "Webhook deliveries that were not stored, by a reason that only the operator sees (docs/reference/reasons.md). "
+    "Growing: sensorium endpoints deliveries.",
+    ["provider", "reason"],
 )
 RECEIVER_ACK = Histogram(
     "sensorium_receiver_ack_seconds",
@@ -176,6 +188,10 @@ SINK_LAG = Gauge(
 )
 SINK_COMMIT = Histogram(
     "sensorium_sink_commit_seconds", "Duration of a sink transaction.", buckets=_SECONDS
+)
+SINK_OUT_OF_STEP = Counter(
+    "sensorium_sink_out_of_step",
+    "How often Postgres stood elsewhere than the sink: after a failover or a restore. It reads again from there.",
 )
 
 CONSOLE_REQUESTS = Counter(

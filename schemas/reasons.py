@@ -33,6 +33,31 @@ QuarantineReason = Literal[
     "process_killer",  # the record was in hand when its process died, three times
 ]
 
+DeliveryReason = Literal[
+    "accepted",  # the records were written to Kafka
+    "unknown_token",  # no endpoint has or had the token of the URL
+    "endpoint_removed",  # the token is that of an endpoint that was removed
+    "url_replaced",  # the token was replaced by endpoints rotate-token, and its grace is over
+    "wrong_provider",  # the token is that of an endpoint for another provider than the one in the URL
+    "not_post",  # another method than POST, such as a browser's
+    "secret_awaited",  # the endpoint has no secret yet: endpoints secret ID --set SECRET
+    "signature_missing",  # the header with the signature is not there
+    "signature_malformed",  # the header is there and has another form than this provider's
+    "signature_mismatch",  # made with none of the live secrets, or the body was changed on its way
+    "signature_expired",  # right, and its time is further back than is allowed: a repeat, or a wrong clock
+    "signature_from_the_future",  # right, and its time is over 300 s ahead: a wrong clock
+    "rate_exceeded",  # over the rate of the tenant or of the endpoint
+    "body_too_large",  # over RECEIVER__MAX_BODY_BYTES
+    "body_encoded",  # with a Content-Encoding
+    "body_too_slow",  # not complete within RECEIVER__BODY_SECONDS
+    "client_left",  # the connection ended before the body was complete
+    "no_room",  # too many bytes in memory: RECEIVER__MAX_PENDING_BYTES
+    "endpoint_unreadable",  # SECRETS__KEY does not open the endpoint: sensorium doctor
+    "not_stored",  # Kafka did not acknowledge in time
+    "program_error",  # a bug: see the log
+]
+"""What became of a delivery to a webhook URL. Outside, all kinds of a bad token or signature look the same."""
+
 AttachmentReason = Literal[
     "media_unavailable",  # the provider had none to give
     "media_gone",  # 410, or 404 for the whole of its grace

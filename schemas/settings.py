@@ -33,6 +33,8 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
 class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     dsn: Secret = Secret("postgresql://sensorium@127.0.0.1:5432/sensorium")
     password: Secret = Secret("")
+    listen_dsn: Secret = Secret("")
+    pooler: Literal["none", "transaction"] = "none"
 
 
 class Objects(msgspec.Struct, frozen=True, kw_only=True):

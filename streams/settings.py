@@ -16,6 +16,8 @@ from storage import failpoints  # noqa: F401  takes its variable out of the envi
 
 PREFIX = "SENSORIUM_"
 _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
+HOME_VARIABLE = "SENSORIUM_HOME"
+"""Where commands find the folder of `sensorium up`; no setting of a role."""
 WRITTEN_BY_UP = frozenset({"SENSORIUM_CONSOLE__URL"})
 """Names that `sensorium up` writes for people and programs around it; no role reads them."""
 
@@ -46,7 +48,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     known = known_settings()
     tree: dict[str, Any] = {}
     for name, text in environment.items():
-        if not name.startswith(PREFIX) or name in WRITTEN_BY_UP:
+        if not name.startswith(PREFIX) or name in WRITTEN_BY_UP or name == HOME_VARIABLE:
             continue
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)

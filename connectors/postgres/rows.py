@@ -73,13 +73,17 @@ def message_columns(messages: Sequence[EnrichedMessage]) -> MessageColumns:
     )
     rows["insert_objects"] = [row for m in messages for row in _objects(m)]
     rows["insert_steps"] = [row for m in messages for row in _steps(m)]
-    # Sorted: two sinks that touch the same rows wait for each other, and never in a ring.
-    tables = {
-        name: [list(column) for column in zip(*sorted(table, key=_order), strict=True)]
-        for name, table in rows.items()
-        if table
-    }
+    tables = {name: in_lock_order(table) for name, table in rows.items() if table}
     return MessageColumns(tables, {(m.tenant_id, m.conversation_id) for m in messages})
+
+
+def in_lock_order(rows: Iterable[tuple[Any, ...]]) -> Columns:
+    """The columns of the rows, sorted as every writer sorts them: by the first three, which hold or begin their key.
+
+    Two sinks that touch the same rows, by whichever of their statements, wait for each other, and
+    never in a ring.
+    """
+    return [list(column) for column in zip(*sorted(rows, key=lambda row: row[:3]), strict=True)]
 
 
 def _redoing(messages: Iterable[EnrichedMessage]) -> list[tuple[Any, ...]]:
@@ -90,11 +94,6 @@ def _redoing(messages: Iterable[EnrichedMessage]) -> list[tuple[Any, ...]]:
             key = (m.tenant_id, m.message_key)
             highest[key] = max(m.version, highest.get(key, 0))
     return [(*key, version) for key, version in highest.items()]
-
-
-def _order(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Tables begin with the columns of their keys."""
-    return row[:3]
 
 
 def _message(m: EnrichedMessage) -> tuple[Any, ...]:
@@ -181,10 +180,7 @@ def delivery_columns(receipts: Iterable[Receipt], removed: frozenset[str] = froz
             elif line.outcome != "duplicate" and known.line.outcome != "forwarded":
                 known.line = line
             known.deliveries += line.generation == 0
-    return [
-        list(column)
-        for column in zip(*(_delivery(key, one) for key, one in sorted(keys.items())), strict=True)
-    ]
+    return in_lock_order(_delivery(key, one) for key, one in keys.items())
 
 
 def _delivery(key: bytes, one: _Delivered) -> tuple[Any, ...]:
@@ -201,18 +197,43 @@ def _delivery(key: bytes, one: _Delivered) -> tuple[Any, ...]:
 
 
 def quarantine_columns(records: Sequence[Quarantined]) -> Columns:
-    rows = [
+    return in_lock_order(
         (
-            q.tenant_id, q.stage, q.reason, storable(q.detail), storable((q.key or b"").decode(errors="replace")), q.topic, q.partition, q.offset,
-            q.created_at, q.key, q.value, json.dumps({name: value.decode("latin-1") for name, value in q.headers.items()}).replace("\\u0000", ""),
-            q.program_version,
+            storable(q.stage), storable(q.topic), q.partition, storable(q.tenant_id), storable(q.reason), storable(q.detail),
+            storable((q.key or b"").decode(errors="replace")), q.offset, q.created_at, q.key, q.value,
+            json.dumps({storable(name): storable(value.decode("latin-1")) for name, value in q.headers.items()}),
+            storable(q.program_version),
         )
         for q in records
-    ]  # fmt: skip
-    return [list(column) for column in zip(*rows, strict=True)]
+    )  # fmt: skip
 
 
-def notification(touched: Iterable[tuple[str, str]]) -> str:
-    """`[[tenant, conversation], …]`, or `*` for more than fits."""
-    payload = json.dumps(sorted(touched), separators=(",", ":"), ensure_ascii=False)
-    return payload if len(payload.encode()) <= NOTIFY_BYTES else "*"
+def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Quarantined:
+    """The record of which Postgres refused something: its place and its bytes, or (`is_empty`) its place alone."""
+    return msgspec.structs.replace(
+        q,
+        tenant_id=TenantId("unknown"),
+        reason="record_unstorable",
+        detail=f"this record of quarantine could not be stored as it is: {why}",
+        key=None if is_empty else q.key,
+        value=None if is_empty else q.value,
+        headers={},
+    )
+
+
+def notifications(touched: Iterable[tuple[str, str]]) -> list[str]:
+    """`[[tenant, conversation], …]`, as many as it takes; `*` for a name that fits into none."""
+    payloads: list[str] = []
+    entries: list[str] = []
+    size = 2
+    for pair in sorted(touched):
+        entry = json.dumps(pair, separators=(",", ":"), ensure_ascii=False)
+        entry_bytes = len(entry.encode()) + 1
+        if entry_bytes + 2 > NOTIFY_BYTES:
+            return ["*"]
+        if size + entry_bytes > NOTIFY_BYTES:
+            payloads.append(f"[{','.join(entries)}]")
+            entries, size = [], 2
+        entries.append(entry)
+        size += entry_bytes
+    return [*payloads, f"[{','.join(entries)}]"] if entries else payloads

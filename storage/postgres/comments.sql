@@ -152,6 +152,26 @@ COMMENT ON COLUMN webhook_endpoints.created_at IS 'When it was added.';
 COMMENT ON COLUMN webhook_endpoints.former_token_sha256 IS 'A digest of the token before, while it is still accepted.';
 COMMENT ON COLUMN webhook_endpoints.former_token_until IS 'Until when the token before is accepted.';
 
+COMMENT ON TABLE webhook_deliveries IS 'Webhook deliveries, counted per endpoint, day and what became of them. No bodies.';
+COMMENT ON COLUMN webhook_deliveries.tenant_id IS 'Whose endpoint it is; empty for a token that nobody has.';
+COMMENT ON COLUMN webhook_deliveries.endpoint_id IS 'The endpoint; for an unknown token a part of its digest.';
+COMMENT ON COLUMN webhook_deliveries.day IS 'The day in UTC.';
+COMMENT ON COLUMN webhook_deliveries.reason IS 'What became of them, as a fixed word.';
+COMMENT ON COLUMN webhook_deliveries.secret_id IS 'Which live secret fitted.';
+COMMENT ON COLUMN webhook_deliveries.deliveries IS 'How many.';
+COMMENT ON COLUMN webhook_deliveries.first_at IS 'The first of them.';
+COMMENT ON COLUMN webhook_deliveries.last_at IS 'The last of them.';
+COMMENT ON COLUMN webhook_deliveries.last_status IS 'How the last was answered.';
+COMMENT ON COLUMN webhook_deliveries.last_facts IS 'What is known of the last, for a person: never its body.';
+
+COMMENT ON TABLE ended_tokens IS 'Tokens of webhook URLs that have ended, so that their use can be explained.';
+COMMENT ON COLUMN ended_tokens.tenant_id IS 'Whose it was.';
+COMMENT ON COLUMN ended_tokens.token_sha256 IS 'A digest of the token.';
+COMMENT ON COLUMN ended_tokens.endpoint_id IS 'The endpoint that it led to.';
+COMMENT ON COLUMN ended_tokens.provider IS 'The provider of the endpoint.';
+COMMENT ON COLUMN ended_tokens.reason IS 'endpoint_removed or url_replaced.';
+COMMENT ON COLUMN ended_tokens.ended_at IS 'When.';
+
 COMMENT ON TABLE api_keys IS 'Keys of bots, people and services, as digests.';
 COMMENT ON COLUMN api_keys.tenant_id IS 'Whose key it is.';
 COMMENT ON COLUMN api_keys.key_sha256 IS 'A digest of the key.';

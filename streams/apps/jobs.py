@@ -18,6 +18,7 @@ from schemas.receipts import Line
 from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
 from schemas.settings import Settings
 from schemas.topics import MAX_RECORD_BYTES, SOURCE_OF, Names, Stage
+from schemas.versions import UnknownVersion
 from storage import failpoints
 from storage.postgres.job_attempts import JobAttempt, JobAttempts, JobPlace
 from streams.apps.assemble import COMPACTED
@@ -113,7 +114,7 @@ class _Settlement(Generic[J]):
         self._attempts = attempts
 
     def refuse(self, message: Message, is_killer: bool) -> Refusal | None:
-        """What is written in the stead of a record that is no job: it never enters the queue."""
+        """What is written in the stead of a record that is no job: it never enters the queue. Raises UnknownVersion."""
         try:
             if is_killer:
                 verdict = PROCESS_KILLER
@@ -140,6 +141,9 @@ class _Settlement(Generic[J]):
         arrival = self._arrival(job, value)
         try:
             record = decode(self._stage.kind, value)
+        except UnknownVersion as newer:
+            job.hold(newer)
+            return
         except Undecodable as error:
             await self._set_aside(
                 job, arrival, Quarantine("record_undecodable", str(error)), index=None

@@ -17,6 +17,7 @@ from schemas.records import EnrichedMessage, Quarantined, Receipt
 from schemas.settings import Settings
 from schemas.text import storable
 from schemas.topics import SOURCE_OF, STAGES, Names, TopicName
+from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored
 from storage.postgres.erased import Erased, all_erased
@@ -164,7 +165,7 @@ class Gathering:
                     if self._wanted.tenant is None
                     else narrowed(receipt, facts.sources.get(place, {}))
                 )
-            except Undecodable as error:
+            except (Undecodable, UnknownVersion) as error:
                 facts.findings.append(
                     Finding(
                         "unexplained",
@@ -189,7 +190,7 @@ class Gathering:
                 continue
             try:
                 yield partition, offset, key, decode(EnrichedMessage, value)
-            except Undecodable as error:
+            except (Undecodable, UnknownVersion) as error:
                 facts.findings.append(
                     Finding(
                         "unexplained",
@@ -203,7 +204,7 @@ class Gathering:
         partition, offset = message.partition() or 0, message.offset() or 0
         try:
             record = decode(Quarantined, message.value())
-        except Undecodable as error:
+        except (Undecodable, UnknownVersion) as error:
             facts.findings.append(
                 Finding("unexplained", "quarantine", f"quarantine[{partition}]@{offset}: {error}")
             )

@@ -14,7 +14,7 @@ import msgspec
 
 from schemas.settings import Settings
 from storage.postgres.directory import key_id
-from streams.commands.environment import database, run_command
+from streams.commands.environment import database, home_folder, run_command
 from streams.commands.output import as_json_option, emit, note
 from streams.local.home import Home, environment_in, home_at, read, write
 from streams.local.lifecycle import demo_tenant, receiver_address, sensorium
@@ -104,8 +104,8 @@ def samples(address: str) -> list[Sample]:
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("var"),
-    show_default=True,
+    default=home_folder,
+    show_default="SENSORIUM_HOME, else var",
     help="Where `sensorium up` put it.",
 )
 @as_json_option

@@ -23,6 +23,7 @@ from streams.commands.environment import (
     command_environment,
     command_settings,
     database,
+    home_folder,
     run_command,
 )
 from streams.commands.output import as_json_option, emit, note
@@ -151,8 +152,8 @@ class _Wanted:
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("var"),
-    show_default=True,
+    default=home_folder,
+    show_default="SENSORIUM_HOME, else var",
 )
 @as_json_option
 @click.pass_context

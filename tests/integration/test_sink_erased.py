@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from connectors.postgres.writer import Work
 from schemas.codec import decode, encode
 from schemas.keys import MessageKey
 from schemas.receipts import Ledger, Line, Span
@@ -104,9 +103,9 @@ async def test_a_tombstone_ends_a_message_and_a_batch_with_both_stores_neither(
     sink: Sink, database: Connection
 ) -> None:
     await sink.write(message(), beside())
-    work: Work = sink.work(message(version=2))
+    after, work = sink.offset, sink.work(message(version=2))
     work.ended.add(("acme", KEY))
-    await sink.writer.write(work)
+    await sink.write_after(after, work)
     rows = await database.fetch("SELECT message_key FROM chat_messages")
     assert [row["message_key"] for row in rows] == [BESIDE]
     assert len(sink.buried) == 1 and await kept(database, "inbound_messages") == 1

@@ -17,7 +17,8 @@ from schemas.metrics import BoundedNames
 from schemas.outcomes import Unavailable
 from schemas.receipts import Line
 from schemas.settings import Openai
-from streams.lanes.jobs import Entry, Job, JobEntries, Jobs, Waiting
+from streams.lanes.entries import Entry
+from streams.lanes.jobs import Job, JobEntries, Jobs, Waiting
 from streams.lanes.receipts import count
 
 

@@ -29,6 +29,7 @@ class Faust:
         self.membership = SimpleNamespace(is_current=False, assigned=self.join)
         self.receipts, self.gate = world.topic("receipts"), open_gate()
         self.is_alive, self.healthy = True, lambda: True
+        self.counts = SimpleNamespace(trouble="")
         self.on_partitions_assigned = SimpleNamespace(connect=lambda handler: None)
         self.table: Any = SimpleNamespace(
             changelog_topic_name=world.topic("log"), partitions_held={}, new_state=KeptValues
