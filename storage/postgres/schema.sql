@@ -196,16 +196,29 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_by_tenant ON audit_log (tenant_id, at);
 
--- Roles hold a copy of these tables and read it again when told.
+-- Roles hold a copy of these tables. A change is noted under its tenant, and the notification names the tenant.
+CREATE TABLE directory_changes (
+    tenant_id text PRIMARY KEY,
+    change    xid8 NOT NULL
+);
+CREATE INDEX directory_changes_by_change ON directory_changes (change);
+
 CREATE FUNCTION directory_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    tenant text := CASE WHEN TG_OP = 'DELETE' THEN OLD.tenant_id ELSE NEW.tenant_id END;
 BEGIN
-    PERFORM pg_notify(TG_TABLE_SCHEMA || '_directory', TG_TABLE_NAME);
+    EXECUTE format(
+        'INSERT INTO %I.directory_changes AS there (tenant_id, change) VALUES ($1, pg_current_xact_id()) '
+        'ON CONFLICT (tenant_id) DO UPDATE SET change = EXCLUDED.change WHERE there.change <> EXCLUDED.change',
+        TG_TABLE_SCHEMA
+    ) USING tenant;
+    PERFORM pg_notify(TG_TABLE_SCHEMA || '_directory', tenant);
     RETURN NULL;
 END $$;
 
 CREATE TRIGGER tenants_changed AFTER INSERT OR UPDATE OR DELETE ON tenants
-    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();
+    FOR EACH ROW EXECUTE FUNCTION directory_changed();
 CREATE TRIGGER webhook_endpoints_changed AFTER INSERT OR UPDATE OR DELETE ON webhook_endpoints
-    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();
+    FOR EACH ROW EXECUTE FUNCTION directory_changed();
 CREATE TRIGGER api_keys_changed AFTER INSERT OR UPDATE OR DELETE ON api_keys
-    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();
+    FOR EACH ROW EXECUTE FUNCTION directory_changed();
