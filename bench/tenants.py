@@ -174,7 +174,7 @@ async def _changes(directory: Directory) -> dict[str, float]:
             if tenant is not None and tenant.settings.language is not None:
                 delays.append(time.monotonic() - float(tenant.settings.language))
 
-    TenantIndex.exchange = noted  # type: ignore[method-assign]
+    TenantIndex.exchange = noted  # type: ignore[method-assign, assignment]
     stalls = _Stalls()
     changing = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.tenants", "change", stdout=asyncio.subprocess.DEVNULL

@@ -24,7 +24,7 @@ CHECK_SECONDS = 30.0
 """After this time without a notification, the numbers of changes are asked for, in case one was missed."""
 REFUSED_SECONDS = 5.0
 """A role is not ready once Postgres has refused the copy for so long. A single refusal passes."""
-ROWS_AT_ONCE = 500
+ROWS_AT_ONCE = 200
 """Rows of a first reading, or tenants of a later one, between two turns of the event loop."""
 
 
