@@ -39,6 +39,11 @@ JOBS_WAITING = Gauge(
     "Admitted, unfinished jobs. Growing: more workers, or the model is slow.",
     ["stage"],
 )
+JOBS_BYTES = Gauge(
+    "sensorium_stage_jobs_bytes",
+    "Memory that the admitted, unfinished jobs take. At SENSORIUM_WORKER__QUEUE_BYTES intake pauses.",
+    ["stage"],
+)
 JOBS_OLDEST = Gauge(
     "sensorium_stage_oldest_job_seconds", "Age of the oldest admitted, unfinished job.", ["stage"]
 )

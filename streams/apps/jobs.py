@@ -65,20 +65,20 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
     settle = _Settlement(job_stage, Encoding(names, settings.kafka.partitions), app.gate)
     app.opening, app.closing = job_stage.world.open, job_stage.world.close
     app.healthy = job_stage.world.healthy
+    load_bytes = settings.worker.queue_bytes // settings.kafka.partitions
     entries = app.lane_table(
         "jobs",
         partitions=settings.kafka.partitions,
-        new_state=JobEntries,
+        new_state=lambda: JobEntries(load_bytes),
         extra_topic_configs=COMPACTED
         | {
             "min.insync.replicas": str(settings.kafka.min_insync_replicas),
             "max.message.bytes": str(MAX_RECORD_BYTES),
         },
     )
-    workers = settings.worker.jobs
-    queue = app.job_lanes(entries, workers, settings.worker.jobs_per_tenant, settle.refuse)
+    queue = app.job_lanes(entries, settings.worker, settle.refuse)
 
-    @app.agent(queue, name=job_stage.stage, concurrency=workers)
+    @app.agent(queue, name=job_stage.stage, concurrency=settings.worker.jobs)
     async def work(stream: StreamT[Job]) -> None:
         async for job in stream:
             try:

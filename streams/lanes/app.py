@@ -15,7 +15,7 @@ from confluent_kafka import Message
 from faust.types import TP
 
 from schemas import metrics
-from schemas.settings import Kafka, Settings
+from schemas.settings import Kafka, Settings, Worker
 from schemas.topics import SOURCE_OF, Names, Stage
 from storage.kafka.client import ssl_context
 from storage.postgres.stops import StageStops
@@ -144,16 +144,12 @@ class Lanes:
                 metrics.STAGE_LAG.labels(stage, lane.partition).set(lag)
         if self.jobs is None:
             return
-        entries = [
-            entry
-            for lane in lanes
-            if isinstance(lane.state, JobEntries)
-            for entry in list(lane.state.entries.values())
-        ]
-        metrics.JOBS_WAITING.labels(stage).set(len(entries))
-        oldest = min((entry.admitted_at for entry in entries), default=None)
+        queues = [one.state for one in lanes if one.ready and isinstance(one.state, JobEntries)]
+        metrics.JOBS_WAITING.labels(stage).set(sum(map(len, queues)))
+        metrics.JOBS_BYTES.labels(stage).set(sum(queue.bytes for queue in queues))
+        admitted = [at for queue in queues if (at := queue.oldest_admitted_at()) is not None]
         metrics.JOBS_OLDEST.labels(stage).set(
-            0 if oldest is None else max(0.0, time.time() - oldest)
+            max(0.0, time.time() - min(admitted)) if admitted else 0
         )
         metrics.JOBS_RUNNING.labels(stage).set(self.jobs.running)
         if isinstance(self.intake, JobIntake):
@@ -285,14 +281,13 @@ class LaneApp(faust.App):
         return channel
 
     def job_lanes(
-        self, table: LaneTable[JobEntries], workers: int, per_tenant: int, refuse: Refuse
+        self, table: LaneTable[JobEntries], settings: Worker, refuse: Refuse
     ) -> LaneChannel:
-        """The channel of jobs the stage's agent reads with `concurrency=workers`."""
+        """The channel of jobs the stage's agent reads with `concurrency=settings.jobs`."""
         channel = LaneChannel(self, maxsize=0)
-        jobs = Jobs(channel, workers, per_tenant)
-        self.lanes = Lanes(
-            self, table, JobIntake(jobs, refuse, self.gate, self.hand), JOB_PACE, jobs
-        )
+        jobs = Jobs(channel, settings.jobs, settings.jobs_per_tenant)
+        intake = JobIntake(jobs, refuse, self.gate, self.hand, settings.queue_bytes)
+        self.lanes = Lanes(self, table, intake, JOB_PACE, jobs)
         self._own_source()
         return channel
 
