@@ -18,7 +18,7 @@ from connectors.console.caller import SHOWS_KEY, authorized, caller_of
 from connectors.console.files import answer_downloaded, answer_stored
 from connectors.console.parts import Parts
 from connectors.console.problems import Problem, answer_problems
-from connectors.console.registry import registry
+from connectors.console.registry import RegistryRefused, not_the_registry, registry
 from connectors.console.turns import Turns
 from connectors.media.download import NotThere, Refused
 from connectors.media.sniff import sniff
@@ -47,6 +47,12 @@ def create_console(parts: Parts) -> ASGIApp:
     add_bots(app, parts)
     _add_media(app, parts)
     _add_operations(app, parts)
+    app.include_router(not_the_registry())
+
+    @app.exception_handler(RegistryRefused)
+    async def refused(_: Request, error: RegistryRefused) -> Response:
+        return error.answer()
+
     return Measured(OpenToBrowsers(WithoutBodies(app), parts.allowed_origins))
 
 

@@ -10,7 +10,7 @@ import structlog
 from schemas import metrics
 from schemas.keys import TenantId
 from schemas.settings import Postgres
-from schemas.tenants import ApiKey, Endpoint, Tenant
+from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 from schemas.topics import Names
 from storage.background import again_and_again
 from storage.postgres.pool import connect, refused, unavailable
@@ -97,6 +97,10 @@ class Directory:
         """The endpoint of a token. Raises Unavailable for one whose row cannot be opened."""
         return self._index.endpoint(token)
 
+    def ended(self, token: str) -> EndedToken | None:
+        """Whose a token was that has ended, as far as it is remembered: for the operator, not for the answer."""
+        return self._index.ended(token)
+
     def endpoint_by_id(self, endpoint_id: str) -> Endpoint | None:
         return self._index.endpoint_by_id(endpoint_id)
 
@@ -169,6 +173,7 @@ class Directory:
                 ("tenants", index.add_tenants),
                 ("endpoints", index.add_endpoints),
                 ("keys", index.add_keys),
+                ("ended_tokens", index.add_ended),
             ):
                 cursor = await connection.cursor(statements[name])
                 while rows := await cursor.fetch(ROWS_AT_ONCE):
@@ -201,7 +206,8 @@ class Directory:
                 tenants = await connection.fetch(statements["tenants_of"], names)
                 endpoints = await connection.fetch(statements["endpoints_of"], names)
                 keys = await connection.fetch(statements["keys_of"], names)
-            self._index.exchange(names, tenants, endpoints, keys)
+                ended = await connection.fetch(statements["ended_tokens_of"], names)
+            self._index.exchange(names, tenants, endpoints, keys, ended)
             self._has_read()
 
     def _has_read(self) -> None:

@@ -15,7 +15,7 @@ import structlog
 
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
-from schemas.tenants import ApiKey, Endpoint, Tenant, TenantSettings
+from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant, TenantSettings
 from storage.postgres.vault import Vault, VaultError
 
 log = structlog.get_logger()
@@ -142,6 +142,8 @@ class TenantIndex:
         self._endpoints_of: dict[str, list[EndpointRow]] = {}
         self._keys: dict[bytes, ApiKey] = {}
         self._keys_of: dict[str, list[bytes]] = {}
+        self._ended: dict[bytes, EndedToken] = {}
+        self._ended_of: dict[str, list[bytes]] = {}
         self._removed = 0
 
     def __len__(self) -> int:
@@ -174,12 +176,25 @@ class TenantIndex:
             self._keys[sha256] = ApiKey(tenant_id=tenant, scope=row["scope"])
             self._keys_of.setdefault(tenant, []).append(sha256)
 
+    def add_ended(self, rows: Iterable[Row]) -> None:
+        """Tokens that ended and are remembered."""
+        for row in rows:
+            tenant, sha256 = row["tenant_id"], row["token_sha256"]
+            self._ended[sha256] = EndedToken(
+                tenant_id=tenant,
+                endpoint_id=row["endpoint_id"],
+                provider=row["provider"],
+                reason=row["reason"],
+            )
+            self._ended_of.setdefault(tenant, []).append(sha256)
+
     def exchange(
         self,
         names: Iterable[str],
         tenants: Iterable[Row],
         endpoints: Iterable[Row],
         keys: Iterable[Row],
+        ended: Iterable[Row] = (),
     ) -> None:
         """Replaces all that is known of these tenants by these rows. Nobody sees a state between."""
         before = TenantIndex(self._vault)
@@ -189,6 +204,7 @@ class TenantIndex:
         self.add_tenants(tenants)
         self.add_endpoints(endpoints)
         self.add_keys(keys)
+        self.add_ended(ended)
         self._former = None
 
     # look-ups
@@ -207,6 +223,10 @@ class TenantIndex:
         if opened is None:
             raise _unreadable("this endpoint")
         return opened
+
+    def ended(self, token: str) -> EndedToken | None:
+        """Whose a token was that has ended, as far as it is remembered."""
+        return self._ended.get(digest(token))
 
     def endpoint_by_id(self, endpoint_id: str) -> Endpoint | None:
         row = self._endpoints.get(endpoint_id)
@@ -279,6 +299,8 @@ class TenantIndex:
             to._endpoints[row.endpoint_id] = row
         for sha256 in self._keys_of.pop(name, ()):
             self._keys.pop(sha256, None)
+        for sha256 in self._ended_of.pop(name, ()):
+            self._ended.pop(sha256, None)
 
 
 def _same(known: EndpointRow, made: EndpointRow) -> bool:

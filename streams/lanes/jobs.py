@@ -6,9 +6,7 @@ tombstone go into the lane's next one. A crash runs only unfinished jobs again; 
 
 import asyncio
 import random
-import struct
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -20,9 +18,12 @@ from schemas.headers import generation_of, header
 from schemas.keys import TENANT_PATTERN
 from schemas.outcomes import Unavailable
 from schemas.receipts import Line
+from schemas.versions import UnknownVersion
 from streams.lanes.channel import LaneChannel
+from streams.lanes.entries import Entry, Glance
 from streams.lanes.gate import Gate
 from streams.lanes.hand import Hand
+from streams.lanes.job_entries import BODIES_PART, JobEntries
 from streams.lanes.lane import Lane
 from streams.lanes.receipts import line
 from streams.lanes.schedule import Schedule
@@ -30,60 +31,20 @@ from streams.lanes.transactions import Write, headers_of
 
 log = structlog.get_logger()
 
-_KEY = struct.Struct(">q")
-ENTRY_BYTES = 220
-"""What an entry takes beside its packed bytes: its places in the table and in the schedule (measured)."""
 LARGEST_KEPT_BYTES = 256 * 1024
 """A larger body is always read again: with key and headers it would not fit a changelog record."""
-BODIES_PART = 2
 TENANT_PART = 4
-"""Half of a process's queue may be bodies, and a quarter of that those of one tenant. Beyond that an entry is a stub without body."""
+"""A quarter of what bodies may take is for those of one tenant. Beyond that an entry is a stub without body."""
 ADMITTED_AT_ONCE = 500
 """Entries of a lane that opens, between two turns of the event loop."""
 PAUSE_SECONDS = 0.25
 UNKNOWN_TENANT = "unknown"
+HELD_SECONDS = 60.0
+"""Between two looks at a job that a newer program admitted: no look helps, but a clock or a hand-over must not need one."""
 LONGEST_BACK_OFF_SECONDS = 60.0
+SHORTEST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 3_600.0
 """No job waits longer for its next try, whatever a server asked for or a clock that was set back makes of its due time."""
-
-
-class Entry(msgspec.Struct, array_like=True):
-    """One admitted, unfinished job. Its key is the source offset: unique in its lane, whatever the message.
-
-    `value` None: a stub; the record is read again from the source when its turn comes. Times are Unix seconds.
-    """
-
-    tenant: str
-    key: bytes
-    headers: list[tuple[str, bytes]]
-    value: bytes | None
-    admitted_at: float
-    attempt: int = 0
-    first_attempt_at: float = 0.0
-    due_at: float = 0.0
-
-
-class _Glance(msgspec.Struct, array_like=True):
-    """What the queue must know of a packed entry, without unpacking the rest."""
-
-    tenant: str
-    key: msgspec.Raw
-    headers: msgspec.Raw
-    value: msgspec.Raw
-    admitted_at: float
-    attempt: int = 0
-    first_attempt_at: float = 0.0
-    due_at: float = 0.0
-
-    @property
-    def body_bytes(self) -> int:
-        """0 for a stub: its value is the one byte that says so."""
-        return len(self.value) if len(self.value) > 1 else 0
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Entry).decode
-_glance = msgspec.msgpack.Decoder(_Glance).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,95 +55,6 @@ class Waiting:
     offset: int
     tenant: str
     due_at: float = 0.0
-
-
-class JobEntries:
-    """Offset → entry of the unfinished jobs of a partition, in order of offsets. The changelog is compacted.
-
-    An entry is kept as the bytes of its changelog record and unpacked when a worker takes it. `bytes` is what
-    all of them take in memory. Bodies that a load finds beyond `load_bytes` are left to be read again.
-    """
-
-    def __init__(self, load_bytes: int = 64 * 1024 * 1024) -> None:
-        self.packed: dict[int, bytes] = {}
-        self.bytes = 0
-        self.body_bytes = 0
-        self._load_bytes = load_bytes
-        self._body_bytes_of: Counter[str] = Counter()
-
-    def load(self, batches: Iterable[list[Message]]) -> int:
-        raw: dict[bytes, bytes] = {}
-        count = 0
-        for messages in batches:
-            for message in messages:
-                key, value = message.key() or b"", message.value()
-                if value is None:
-                    raw.pop(key, None)
-                else:
-                    raw[key] = value
-            count += len(messages)
-        for key in sorted(raw):  # big-endian: in order of offsets
-            self._load(_KEY.unpack(key)[0], raw.pop(key))
-        return count
-
-    def put(self, offset: int, entry: Entry) -> tuple[bytes, bytes]:
-        """Keeps it; returns its changelog record."""
-        packed = _encode(entry)
-        self._keep(offset, packed, _glance(packed))
-        return _KEY.pack(offset), packed
-
-    def remove(self, offset: int) -> tuple[bytes, None]:
-        self._forget(offset)
-        return _KEY.pack(offset), None
-
-    def entry(self, offset: int) -> Entry:
-        """The entry as it was kept last."""
-        return _decode(self.packed[offset])
-
-    def waiting(self, lane: Lane, offset: int, now: float, clock: float) -> Waiting:
-        """A kept entry for the schedule; `now` and `clock` are the monotonic and the wall clock."""
-        seen = _glance(self.packed[offset])
-        due_at = now + min(seen.due_at - clock, LONGEST_WAIT_SECONDS)
-        return Waiting(lane, offset, seen.tenant, due_at)
-
-    def body_bytes_of(self, tenant: str) -> int:
-        return self._body_bytes_of[tenant]
-
-    def oldest_admitted_at(self) -> float | None:
-        """Of all entries: the smallest offset was read first."""
-        for packed in self.packed.values():
-            return _glance(packed).admitted_at
-        return None
-
-    def __len__(self) -> int:
-        return len(self.packed)
-
-    def _load(self, offset: int, packed: bytes) -> None:
-        seen = _glance(packed)
-        if self.body_bytes + seen.body_bytes > self._load_bytes // BODIES_PART:
-            packed = _encode(msgspec.structs.replace(_decode(packed), value=None))
-            seen = _glance(packed)
-        self._keep(offset, packed, seen)
-
-    def _keep(self, offset: int, packed: bytes, seen: _Glance) -> None:
-        self._forget(offset, keeps_its_place=True)
-        self.packed[offset] = packed
-        self.bytes += len(packed) + ENTRY_BYTES
-        if seen.body_bytes:
-            self.body_bytes += seen.body_bytes
-            self._body_bytes_of[seen.tenant] += seen.body_bytes
-
-    def _forget(self, offset: int, *, keeps_its_place: bool = False) -> None:
-        packed = self.packed.get(offset) if keeps_its_place else self.packed.pop(offset)
-        if packed is None:
-            return
-        self.bytes -= len(packed) + ENTRY_BYTES
-        seen = _glance(packed)
-        if seen.body_bytes:
-            self.body_bytes -= seen.body_bytes
-            self._body_bytes_of[seen.tenant] -= seen.body_bytes
-            if not self._body_bytes_of[seen.tenant]:
-                del self._body_bytes_of[seen.tenant]
 
 
 class Job:
@@ -240,13 +112,22 @@ class Job:
             lane.add(writes, [self._state.remove(self.offset)], [line])
         self._jobs.release(self.waiting)
 
+    def hold(self, newer: UnknownVersion) -> None:
+        """Back into the queue, and the partition says that it waits for a newer program. The other jobs go on."""
+        lane = self.waiting.lane
+        if not lane.stopping:
+            lane.park("version_unknown", f"the job of offset {self.offset}: {newer}")
+        self.postpone(Unavailable("version", HELD_SECONDS))
+
     def give_back(self) -> None:
         """Frees the worker, nothing done: the job's lane is over, or will be."""
         self._settle()
         self._jobs.release(self.waiting)
 
-    def postpone(self, trouble: Unavailable) -> None:
-        """Back into the queue, due later: at least what the trouble asks for, and longer with each attempt."""
+    def postpone(self, trouble: Unavailable) -> float:
+        """Back into the queue, due later: at least what the trouble asks for, and longer with each attempt, but never
+        longer than it leaves time for. Returns when it is due, in Unix seconds.
+        """
         self._settle()
         lane, entry = self.waiting.lane, self.entry
         now = time.monotonic()
@@ -258,16 +139,17 @@ class Job:
         back_off = min(
             LONGEST_BACK_OFF_SECONDS, 0.5 * 2 ** min(entry.attempt, 10)
         ) * random.uniform(0.75, 1.25)
-        delay = max(asked, back_off)
+        delay = min(max(asked, back_off), max(SHORTEST_WAIT_SECONDS, trouble.at_most))
         later = msgspec.structs.replace(
             entry, attempt=entry.attempt + 1, due_at=time.time() + delay
         )
         if not lane.stopping:
             lane.add([], [self._state.put(self.offset, later)], [])
             if trouble.hold:
-                self._jobs.schedule.hold(entry.tenant, now + asked)
+                self._jobs.schedule.hold(entry.tenant, now + min(asked, delay))
             self._jobs.schedule.add(Waiting(lane, self.offset, entry.tenant, now + delay), now)
         self._jobs.release(self.waiting)
+        return later.due_at
 
     def _settle(self) -> None:
         if self._settled:
@@ -432,7 +314,7 @@ class JobIntake:
                 return
             self._jobs.admit(
                 [
-                    state.waiting(lane, offset, now, clock)
+                    _waiting(lane, offset, state.glance(offset), now - clock)
                     for offset in offsets[start : start + ADMITTED_AT_ONCE]
                 ]
             )
@@ -444,9 +326,15 @@ class JobIntake:
         writes: list[Write] = []
         changelog: list[tuple[bytes, bytes | None]] = []
         lines: list[Line] = []
+        newer: UnknownVersion | None = None
         for message, is_killer in self._hand.each(lane.partition, messages):
             generation = generation_of(headers_of(message))
-            refusal = self._refuse(message, is_killer)
+            try:
+                refusal = self._refuse(message, is_killer)
+            except UnknownVersion as error:
+                newer = error
+                self._hand.lay_down()
+                break
             if refusal is not None:
                 writes += refusal.writes
                 lines.append(line(message, "quarantined", refusal.reason, generation))
@@ -458,9 +346,13 @@ class JobIntake:
             admitted.append(waiting)
         if not await self._gate.judge(lines, lambda: lane.stopping):
             return
-        await lane.add(writes, changelog, lines, (messages[-1].offset() or 0) + 1)
+        if lines:
+            await lane.add(writes, changelog, lines, lines[-1].offset + 1)
         if not lane.stopping:  # given away while it committed: the new owner has the entries
             self._jobs.admit(admitted)
+        if newer is not None:
+            lane.park("version_unknown", f"offset {lane.position}: {newer}")
+            await lane.stopped()
 
     def _entry_of(self, message: Message, now: float) -> Entry:
         headers = headers_of(message)
@@ -470,3 +362,8 @@ class JobIntake:
         value = message.value()
         keeps_body = self.has_room_for_body(tenant, len(value or b""))
         return Entry(tenant, key, headers, value if keeps_body else None, now)
+
+
+def _waiting(lane: Lane, offset: int, seen: Glance, wall_to_monotonic: float) -> Waiting:
+    latest = time.monotonic() + LONGEST_WAIT_SECONDS
+    return Waiting(lane, offset, seen.tenant, min(seen.due_at + wall_to_monotonic, latest))

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from streams.lanes import jobs
+from streams.lanes import job_entries
+from streams.lanes.entries import Entry
 from streams.lanes.hand import Hand
-from streams.lanes.jobs import Entry, JobEntries, JobIntake, Jobs
+from streams.lanes.job_entries import JobEntries
+from streams.lanes.jobs import JobIntake, Jobs
 
 
 class Record:
@@ -119,7 +121,9 @@ def test_what_entries_take_is_counted_however_they_come_and_go() -> None:
     live.remove(3)
     again = JobEntries()
     again.load([[Record(*record) for record in changelog]])  # type: ignore[misc]
-    assert again.bytes == before == sum(len(value) + jobs.ENTRY_BYTES for _, value in changelog)
+    assert (
+        again.bytes == before == sum(len(value) + job_entries.ENTRY_BYTES for _, value in changelog)
+    )
     for offset in (1, 2):
         live.remove(offset)
     assert (live.bytes, live.body_bytes, live._body_bytes_of) == (0, 0, {})
@@ -144,14 +148,14 @@ def test_the_oldest_job_is_told_without_a_walk(monkeypatch: pytest.MonkeyPatch) 
         state.put(offset, Entry("acme", b"", [], b"", 100.0 + offset))
     state.put(0, Entry("acme", b"", [], b"", 100.0, attempt=5))
     looks = 0
-    glance = jobs._glance
+    glance = job_entries.glance
 
     def counting(packed: bytes) -> Any:
         nonlocal looks
         looks += 1
         return glance(packed)
 
-    monkeypatch.setattr(jobs, "_glance", counting)
+    monkeypatch.setattr(job_entries, "glance", counting)
     assert (state.oldest_admitted_at(), looks) == (100.0, 1)
 
 

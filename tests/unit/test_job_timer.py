@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from streams.lanes import jobs as jobs_module
-from streams.lanes.jobs import Entry, JobEntries, Jobs, Waiting
+from streams.lanes.entries import Entry
+from streams.lanes.job_entries import JobEntries
+from streams.lanes.jobs import Jobs, Waiting
 
 
 class Desk:

@@ -201,3 +201,23 @@ def test_a_providers_key_is_looked_for_among_the_tenants_own_endpoints(
     assert index.provider_key("acme", "ycloud") == "yk" and vault.opened == 2
     assert index.provider_key("acme", "direct") is None
     assert index.provider_key("nobody", "ycloud") is None and vault.opened == 2
+
+
+def test_a_token_that_ended_is_remembered_as_long_as_its_tenant_says_so(
+    vault: CountingVault,
+) -> None:
+    index = index_of(vault, "acme", "other")
+    ended = {
+        "tenant_id": "acme",
+        "token_sha256": digest("old"),
+        "endpoint_id": "ep_1",
+        "provider": "ycloud",
+        "reason": "url_replaced",
+    }
+    index.exchange(["acme"], [tenant_row(vault, "acme")], [], [], [ended])
+    found = index.ended("old")
+    assert found is not None and (found.endpoint_id, found.reason) == ("ep_1", "url_replaced")
+    index.exchange(["other"], [], [], [], [])
+    assert index.ended("old") is not None
+    index.exchange(["acme"], [], [], [], [])
+    assert index.ended("old") is None

@@ -12,6 +12,15 @@ FROM webhook_endpoints;
 -- Every key's digest and scope.
 SELECT tenant_id, key_sha256, scope FROM api_keys;
 
+-- name: ended_tokens
+-- Tokens that have ended, latest first.
+SELECT token_sha256, tenant_id, endpoint_id, provider, reason FROM ended_tokens ORDER BY ended_at DESC LIMIT 1000;
+
+-- name: ended_tokens_of
+-- Those of these tenants.
+SELECT token_sha256, tenant_id, endpoint_id, provider, reason FROM ended_tokens WHERE tenant_id = ANY($1::text[])
+ORDER BY ended_at DESC LIMIT 1000;
+
 -- name: tenants_of
 -- The same of these tenants.
 SELECT tenant_id, settings, removed_at IS NOT NULL AS removed FROM tenants WHERE tenant_id = ANY($1::text[]);

@@ -13,8 +13,10 @@ from lane_world import PACE, SECONDS, Desk, World, at_work, counted, open_gate, 
 
 from schemas.outcomes import Unavailable
 from streams.lanes import jobs as jobs_module
+from streams.lanes.entries import Entry
 from streams.lanes.hand import Hand
-from streams.lanes.jobs import Entry, Job, JobEntries, JobIntake, Jobs, Refusal
+from streams.lanes.job_entries import JobEntries
+from streams.lanes.jobs import Job, JobIntake, Jobs, Refusal
 from streams.lanes.lane import Lane, Pace
 from streams.lanes.transactions import Write
 
