@@ -15,7 +15,6 @@ CREATE TABLE inbound_messages (
     deliveries          bigint      NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, provider, provider_message_id)
 );
-CREATE INDEX inbound_messages_not_forwarded ON inbound_messages (tenant_id, received_at) WHERE outcome <> 'forwarded';
 
 -- The starts of this database server. Transaction numbers are compared within one only: a restored or copied database counts them again.
 CREATE TABLE feed_eras (
@@ -121,8 +120,9 @@ CREATE TABLE quarantined_messages (
     value           bytea,
     headers         jsonb       NOT NULL DEFAULT '{}',
     program_version text        NOT NULL,
-    UNIQUE (stage, topic, partition, "offset")
+    topic_id        text        NOT NULL DEFAULT ''
 );
+CREATE UNIQUE INDEX quarantined_messages_by_place ON quarantined_messages (stage, topic, partition, "offset", topic_id);
 CREATE INDEX quarantined_messages_by_tenant ON quarantined_messages (tenant_id, state, created_at);
 
 CREATE TABLE sink_offsets (
