@@ -1,5 +1,6 @@
 """Slow brokers: what a restart costs must not keep them slow."""
 
+import itertools
 import json
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_a_lane_loads_nothing_before_the_brokers_are_quick(
     began = fencing(monkeypatch, clock, 9.0, 9.0, 9.0, 0.5)
     with capture_logs() as logs:
         PartitionTransactions(Kafka(), IDENTITY)._fence_once_brokers_are_quick()
-    waits = [round(after - before - 9.0) for before, after in zip(began, began[1:], strict=False)]
+    waits = [round(after - before - 9.0) for before, after in itertools.pairwise(began)]
     assert (len(began), waits) == (4, [2, 4, 8])
     assert [line["event"] for line in logs] == ["brokers_slow"] * 3
 
