@@ -88,6 +88,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8081
     allowed_origins: str = ""
+    public_url: str = ""
     header_seconds: float = 10.0
     context_bytes: int = 262_144
 
@@ -113,6 +114,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     jobs: int = 64
     jobs_per_tenant: int = 16
+    queue_bytes: int = 64 * 1024 * 1024
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
 

@@ -1,6 +1,6 @@
 """One batch, one Postgres transaction: rows and positions together."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -126,12 +126,13 @@ class Writer:
         self._bury = bury
         self._judge = judge
         self._sql = queries("sink")
+        self.topic_ids: Mapping[str, str] = {}
 
     async def write(self, work: Work, positions: Sequence[Position]) -> Written:
         """Rows and positions, all or nothing. Called again after an error that left open whether it committed, it does so once.
 
-        1. Move the positions on, if this sink still owns them and they are those it continues from. Where they stand at the end of
-           the batch already, the try before did commit.
+        1. Say that messages will be written. Move the positions on, if this sink still owns them and they are those it continues from.
+           Where they stand at the end of the batch already, the try before did commit.
         2. Delete what a tombstone ends, and leave out the records of tenants that were removed and of messages that were
            erased, with tombstones behind those messages.
         3. Store the rows; where one of them is refused, halve until only the refused ones are left out.
@@ -141,7 +142,9 @@ class Writer:
         written = Written()
         refused: list[tuple[Placed, str]] = []
         async with self._pool.acquire() as connection, connection.transaction():
-            for position in sorted(positions, key=_place):  # 1
+            if any(isinstance(one.record, EnrichedMessage) for one in work.placed):  # 1
+                await connection.execute(self._sql["announce_writing"])
+            for position in sorted(positions, key=_place):
                 if not await self._move(connection, position):
                     return written
             removed = await self._removed(connection)  # 2
@@ -241,7 +244,7 @@ class Writer:
         for bare in (bare_quarantined(record, why), bare_quarantined(record, why, is_empty=True)):
             try:
                 async with connection.transaction():
-                    columns = quarantine_columns([bare])
+                    columns = quarantine_columns([bare], self.topic_ids)
                     await connection.execute(self._sql["insert_quarantined"], *columns)
                 log.error("quarantine_record_stored_bare", **_where(placed), why=why)
                 return
@@ -268,7 +271,8 @@ class Writer:
             )
         if quarantined:
             await connection.execute(
-                self._sql["insert_quarantined"], *quarantine_columns(quarantined)
+                self._sql["insert_quarantined"],
+                *quarantine_columns(quarantined, self.topic_ids),
             )
         receipts = (one.record for one in placed if isinstance(one.record, Receipt))
         deliveries = await self._without_erased(connection, delivery_columns(receipts, removed))

@@ -21,6 +21,13 @@ COMMENT ON COLUMN chat_messages.sender_name IS 'The name that the provider shows
 COMMENT ON COLUMN chat_messages.endpoint_id IS 'The endpoint that received it, or direct for POST /chat.';
 COMMENT ON COLUMN chat_messages.redoing_version IS 'While a repair redoes a finished message: the version that the topic has and this row does not show yet.';
 
+COMMENT ON COLUMN chat_messages.changed_era IS 'Which start of the database server wrote this row last: see feed_eras.';
+COMMENT ON COLUMN chat_messages.changed_xid IS 'Which transaction wrote this row last; compare within one era only.';
+
+COMMENT ON TABLE feed_eras IS 'The starts of the database server. Transaction numbers are compared within one only. For readers.';
+COMMENT ON COLUMN feed_eras.era IS 'The number of the start; larger than that of every one before.';
+COMMENT ON COLUMN feed_eras.started_at IS 'When the server started.';
+
 COMMENT ON TABLE inbound_messages IS 'One row per thing that arrived, messages or not: where it is in raw-messages and what became of it. For readers.';
 COMMENT ON COLUMN inbound_messages.tenant_id IS 'Whose endpoint received it.';
 COMMENT ON COLUMN inbound_messages.provider IS 'The provider of the endpoint.';
@@ -70,6 +77,7 @@ COMMENT ON COLUMN quarantined_messages.record_key IS 'The key of the record as t
 COMMENT ON COLUMN quarantined_messages.topic IS 'Where the record is: the topic, without its namespace.';
 COMMENT ON COLUMN quarantined_messages.partition IS 'Where the record is: the partition.';
 COMMENT ON COLUMN quarantined_messages."offset" IS 'Where the record is: the offset.';
+COMMENT ON COLUMN quarantined_messages.topic_id IS 'Kafka''s id of that topic, so that a topic made anew is told apart; empty in rows of earlier programs.';
 COMMENT ON COLUMN quarantined_messages.created_at IS 'When it was refused.';
 COMMENT ON COLUMN quarantined_messages.state IS 'new, replayed or dismissed.';
 COMMENT ON COLUMN quarantined_messages.key IS 'The key of the record, as bytes.';
@@ -193,6 +201,10 @@ COMMENT ON COLUMN audit_log.action IS 'What was done, as a fixed word.';
 COMMENT ON COLUMN audit_log.detail IS 'What was changed; names no customer and holds no secret.';
 COMMENT ON COLUMN audit_log.at IS 'When.';
 COMMENT ON COLUMN audit_log.actor IS 'Who ran the command: user and host.';
+
+COMMENT ON TABLE directory_changes IS 'Which tenants changed when: roles read again what is newer than their copy.';
+COMMENT ON COLUMN directory_changes.tenant_id IS 'The tenant.';
+COMMENT ON COLUMN directory_changes.change IS 'The transaction that changed its row, endpoints or keys last.';
 
 COMMENT ON TABLE schema_migrations IS 'Which migrations this schema has.';
 COMMENT ON COLUMN schema_migrations.name IS 'The migration.';

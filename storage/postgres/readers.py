@@ -14,6 +14,7 @@ READABLE = (
     "ai_usage",
     "chat_messages",
     "conversation_aliases",
+    "feed_eras",
     "inbound_messages",
     "media_objects",
     "message_steps",

@@ -53,6 +53,7 @@ async def run(settings: Settings) -> None:
                 allowed_origins=tuple(
                     origin.strip() for origin in wanted.allowed_origins.split(",") if origin.strip()
                 ),
+                public_url=wanted.public_url.rstrip("/"),
                 bounds=ContextBounds(total_bytes=wanted.context_bytes),
             )
         )

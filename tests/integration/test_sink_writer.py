@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from schemas.topics import Names
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 from tests.integration.databases import Connection, pooled, schema
+from tests.integration.waiting import until
 from tests.unit.records import NOW, message
 
 TOPIC = "enriched-messages"
@@ -364,6 +366,24 @@ async def test_a_key_that_is_none_of_ours_is_kept_under_the_unknown_tenant(
     assert tuple(found) == ("unknown", "unknown", "quarantined")
 
 
+async def test_a_sink_says_that_it_will_write_messages_before_its_transaction_has_a_number(
+    stack: Settings, namespace: str, sink: Sink, database: Connection
+) -> None:
+    announced = """
+        SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'chat_messages'::regclass
+                       AND mode = 'RowExclusiveLock' AND granted)"""
+    async with (
+        pooled(stack.postgres, Names(namespace)) as pool,
+        pool.acquire() as other,
+        other.transaction(),
+    ):
+        await other.execute("SELECT FROM sink_offsets FOR UPDATE")
+        writing = asyncio.create_task(sink.write(message()))
+        await until(lambda: database.fetchval(announced))
+        assert not writing.done()
+    await writing
+
+
 # the position it continues from
 
 
@@ -417,6 +437,27 @@ async def test_odd_records_of_quarantine_are_stored(sink: Sink, database: Connec
     )
     (found,) = await database.fetch("SELECT tenant_id, headers, value FROM quarantined_messages")
     assert tuple(found) == ("ac\ufffdme", '{"h": "x\\\\u0000", "n": "\ufffd"}', b"\0")
+
+
+async def test_a_place_in_a_topic_that_was_made_again_is_another_place(
+    sink: Sink, database: Connection
+) -> None:
+    sink.writer.topic_ids = {"raw-messages": "first"}
+    await sink.write(refused_record(), refused_record())
+    await sink.write(refused_record())
+    sink.writer.topic_ids = {"raw-messages": "second"}
+    await sink.write(refused_record(value=b"other"))
+    found = await database.fetch("SELECT value, topic_id FROM quarantined_messages ORDER BY 2")
+    assert [tuple(row) for row in found] == [(b"body", "first"), (b"other", "second")]
+
+
+async def test_what_an_earlier_program_stored_is_not_stored_again(
+    sink: Sink, database: Connection
+) -> None:
+    await sink.write(refused_record())
+    sink.writer.topic_ids = {"raw-messages": "first"}
+    await sink.write(refused_record())
+    assert await database.fetchval("SELECT count(*) FROM quarantined_messages") == 1
 
 
 async def test_a_record_of_quarantine_that_does_not_fit_is_kept_bare_or_passed_over(
