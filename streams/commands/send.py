@@ -137,6 +137,11 @@ def _deliver(sample: Sample, tenant: str, times: int) -> tuple[str, list[int]]:
             "SENSORIUM_RECEIVER__URL says where the receiver is; `sensorium up` writes it into var/sensorium.env"
         )
     endpoint = run_command(lambda: _endpoint(command_settings(), tenant, sample.provider))
+    if endpoint.awaits_secret:
+        raise click.ClickException(
+            f"{endpoint.endpoint_id} has no secret yet, so nothing can be signed for it: sensorium endpoints secret "
+            f"{endpoint.endpoint_id} --set SECRET (for a try, any will do)"
+        )
     url = f"{receiver}/webhooks/{sample.provider}/{endpoint.token}"
     secret = endpoint.secrets[0] if endpoint.secrets else None
     key = sample.key(tenant, endpoint.instance)
