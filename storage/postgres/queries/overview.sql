@@ -14,7 +14,7 @@ ORDER BY 1, 2, 3;
 
 -- name: audit_log
 -- Who changed what, newest first.
-SELECT at, tenant_id, action, detail
+SELECT at, tenant_id, action, detail, person
 FROM audit_log
 WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::timestamptz IS NULL OR at >= $2)
 ORDER BY at DESC, id DESC
