@@ -9,6 +9,7 @@ from connectors.console.caller import Directory
 from connectors.console.changes import Changes
 from connectors.console.links import Links
 from connectors.console.marker import Marker
+from connectors.console.pages.parts import PageParts
 from connectors.console.reading import Announced, ContextBounds, Reading
 from connectors.media.download import Downloaded
 from schemas.keys import TenantId
@@ -32,6 +33,7 @@ class Parts:
     fetch: Callable[[TenantId, Announced, str], Awaitable[Downloaded]]
     allowed_origins: tuple[str, ...] = ()
     bounds: ContextBounds = field(default_factory=ContextBounds)
+    pages: PageParts | None = None
 
     def marker(self, tenant_id: TenantId) -> Marker:
         tenant = self.directory.tenant(tenant_id)

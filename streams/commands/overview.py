@@ -80,12 +80,16 @@ def log(tenant: str | None, since: str | None, limit: int, as_json: bool) -> Non
         {"log": shown},
         as_json,
         [
-            f"{row['at'].isoformat()[:19]}  {row['tenant_id']:20} {row['action']:20} {row['detail']}"
+            f"{row['at'].isoformat()[:19]}  {row['tenant_id']:20} {row['action']:20} {row['detail']}{_by(row['person'])}"
             for row in shown
         ],
     )
     if not shown:
         note("nothing was changed")
+
+
+def _by(person: str) -> str:
+    return f"  (by {person})" if person else ""
 
 
 @click.group()
