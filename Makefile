@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup parts ahead up down status fix check unit test metrics bench chaos clean
+.PHONY: help setup parts ahead up down status fix check unit test metrics docs bench chaos clean
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
@@ -61,6 +61,9 @@ unit: $(READY) ## the tests that need no server
 
 metrics: $(READY) ## sizes of files and functions, docstrings, wide lines
 	$(BIN)/python -m tests.layout.sizes
+
+docs: $(READY) ## write docs/reference from settings, metrics, reasons and routes
+	$(BIN)/python -m tests.layout.references
 
 test: parts ## all tests, on real servers of their own; TESTS=tests/unit for some
 	$(BIN)/python -m pytest $(TESTS)

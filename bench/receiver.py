@@ -18,11 +18,12 @@ from bench.figures import Figure, Table, ratio
 from bench.rig import BenchFailed, Rig
 from bench.traffic import TENANT, webhook
 from connectors.providers.catalogue import DIRECT, identify
-from connectors.webhooks.receiver import Receiver, Understanding
+from connectors.webhooks.ports import Understanding
+from connectors.webhooks.receiver import Receiver
 from schemas.headers import Headers
 from schemas.keys import TenantId
 from schemas.settings import Settings
-from schemas.tenants import ApiKey, Endpoint, Tenant
+from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 from streams.local.lifecycle import sensorium
 from streams.local.parts import program
 from streams.local.parts import run as run_program
@@ -182,6 +183,9 @@ class _OneEndpoint:
             provider="ycloud",
             unsigned=True,
         )
+
+    def ended(self, token: str) -> EndedToken | None:
+        return None
 
     def tenant(self, tenant_id: TenantId) -> Tenant | None:
         return Tenant(tenant_id=tenant_id)

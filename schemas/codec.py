@@ -12,6 +12,7 @@ import fastavro
 import msgspec
 
 from schemas.records import Record
+from schemas.versions import UnknownVersion
 
 AVRO_DIR = Path(__file__).parent / "avro"
 _HEAD = struct.Struct(">bI")
@@ -19,8 +20,12 @@ _PLAIN = (bytes, datetime)
 R = TypeVar("R", bound=Record)
 
 
+OUR_IDS = 10_000
+"""Schema ids below it are given out by this project alone. One of them that is not pinned is a newer program's."""
+
+
 class Undecodable(Exception):
-    """The bytes are not wire format, name an unknown schema, or do not hold what the schema says."""
+    """The bytes are not wire format, name the schema of another record, or do not hold what the schema says."""
 
 
 class PinnedSchema(msgspec.Struct, frozen=True):
@@ -71,11 +76,18 @@ def encode(record: Record) -> bytes:
 
 
 def decode(kind: type[R], value: bytes | None) -> R:
-    """The record in `value`, read with the schema it was written with. Raises Undecodable, whatever the bytes."""
+    """The record in `value`, read with the schema it was written with.
+
+    Raises UnknownVersion when a newer program wrote it, else Undecodable, whatever the bytes.
+    """
     if value is None or len(value) < _HEAD.size:
         raise Undecodable(f"{0 if value is None else len(value)} bytes are no wire format")
     magic, schema_id = _HEAD.unpack_from(value)
     pinned = pinned_schemas().get(schema_id) if magic == 0 else None
+    if magic == 0 and pinned is None and 0 < schema_id < OUR_IDS:
+        raise UnknownVersion(
+            f"{kind.__name__} under schema id {schema_id}, this program knows ids up to {max(pinned_schemas())}"
+        )
     if pinned is None or pinned.record != kind.__name__:
         raise Undecodable(f"magic {magic}, schema id {schema_id} is not a {kind.__name__}")
     body = io.BytesIO(value)

@@ -2,12 +2,40 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+OTHER = "other"
+
+
+class BoundedNames:
+    """The first names a process sees are labels, up to a number; all later ones are "other"."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: set[str] = set()
+
+    def label(self, name: str) -> str:
+        if name not in self._known and len(self._known) < self._most:
+            self._known.add(name)
+        return name if name in self._known else OTHER
+
+
+TENANTS = BoundedNames(50)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 STAGE_RECORDS = Counter(
     "sensorium_stage_records",
-    "Records by what became of them, counted after their transaction committed.",
+    "Records by what became of them, counted after their transaction committed. `failed`: a job that "
+    "ended with an attachment that failed.",
     ["stage", "outcome", "reason"],
+)
+ATTACHMENTS_FAILED = Counter(
+    "sensorium_attachments_failed",
+    "Attachments that failed, by reason (docs/reference/reasons.md). Growing: sensorium attachments list.",
+    ["stage", "reason"],
+)
+TENANT_ATTACHMENTS_FAILED = Counter(
+    "sensorium_tenant_attachments_failed",
+    'Attachments that failed, by tenant; after the first 50 tenants of a process all others are "other".',
+    ["tenant"],
 )
 STAGE_LAG = Gauge(
     "sensorium_stage_lag_records",
@@ -22,6 +50,12 @@ STAGE_COMMIT = Histogram(
 )
 STAGE_LANES = Gauge(
     "sensorium_stage_lanes_ready", "Source partitions this process works on.", ["stage"]
+)
+STAGE_PARKED = Gauge(
+    "sensorium_stage_partitions_parked",
+    "Source partitions of this process that stand still because of themselves; the others go on. Alert on it. The log event "
+    "partition_parked and /status of the process say what to do.",
+    ["stage", "reason"],
 )
 STAGE_STOPPED = Gauge(
     "sensorium_stage_stopped",
@@ -58,6 +92,12 @@ JOB_SECONDS = Histogram(
 RECEIVER_REQUESTS = Counter(
     "sensorium_receiver_requests", "Webhook requests by answer.", ["provider", "status"]
 )
+RECEIVER_REFUSED = Counter(
+    "sensorium_receiver_refused",
+    "Webhook deliveries that were not stored, by a reason that only the operator sees (docs/reference/reasons.md). "
+    "Growing: sensorium endpoints deliveries.",
+    ["provider", "reason"],
+)
 RECEIVER_ACK = Histogram(
     "sensorium_receiver_ack_seconds",
     "From the whole body read to Kafka's acknowledgement.",
@@ -75,7 +115,8 @@ RECEIVER_OLD_SIGNATURES = Counter(
 
 AI_CALLS = Counter(
     "sensorium_ai_calls",
-    "Model calls by result: answered, or the reason why there is no text to keep.",
+    "Model calls by result: answered, the reason why there is no text to keep, or the trouble that gave "
+    "no answer (model_rejected_key, model_timeout, ...; connectors/models/errors.py).",
     ["stage", "model", "result"],
 )
 AI_TOKENS = Counter(
@@ -101,7 +142,7 @@ AI_TROUBLE = Counter(
 AI_HELD = Gauge(
     "sensorium_ai_held_tenants",
     "Tenants whose jobs wait because of a key, a model or a setting. Not 0 for minutes: sensorium "
-    "doctor, with --tenant NAME for a tenant with a key of its own (log event model_trouble).",
+    "doctor, with --tenant NAME for a tenant with a key of its own (log events model_trouble, model_rejected_key).",
     ["stage"],
 )
 AI_SECONDS = Histogram(
@@ -147,6 +188,10 @@ SINK_LAG = Gauge(
 )
 SINK_COMMIT = Histogram(
     "sensorium_sink_commit_seconds", "Duration of a sink transaction.", buckets=_SECONDS
+)
+SINK_OUT_OF_STEP = Counter(
+    "sensorium_sink_out_of_step",
+    "How often Postgres stood elsewhere than the sink: after a failover or a restore. It reads again from there.",
 )
 
 CONSOLE_REQUESTS = Counter(

@@ -1,10 +1,11 @@
 """What became of a record: a closed union. Exactly one a record."""
 
+import math
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from schemas.keys import MessageKey
-from schemas.reasons import QuarantineReason, SkipReason
+from schemas.reasons import AttachmentReason, QuarantineReason, SkipReason
 from schemas.records import TenantRecord
 from schemas.topics import TopicName
 
@@ -22,10 +23,16 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Records to be written. `claims`: digests that dedupe claims in the same transaction."""
+    """Records to be written. `claims`: digests that dedupe claims in the same transaction.
+
+    `failure` is set where they say that an attachment failed: counted as a failure. `cause` is what
+    the world said last, for a person; it holds no message text.
+    """
 
     outputs: tuple[Output, ...]
     claims: tuple[bytes, ...] = ()
+    failure: AttachmentReason | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +76,19 @@ class Unavailable(Exception):
     """The world is wrong (a timeout, a 429, a database away): nothing was decided, try again after `retry_after` seconds.
 
     `hold` says that the trouble is the whole tenant's (its model, its key), so that the tenant's other jobs wait too.
+    `at_most`: the seconds that are left for it; a longer wait would go beyond what somebody set.
     """
 
     what: str
     retry_after: float = 1.0
     hold: bool = False
     detail: str = field(default="")
+    at_most: float = math.inf
+
+    @property
+    def cause(self) -> str:
+        """One word for what is wrong: the first of the detail, where that is one of a closed list."""
+        return self.detail.partition(":")[0] if self.what == "model" else self.what
 
     def __str__(self) -> str:
         return f"{self.what}{': ' + self.detail if self.detail else ''} (again in {self.retry_after:g} s)"

@@ -31,6 +31,8 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
 class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     dsn: Secret = Secret("postgresql://sensorium@127.0.0.1:5432/sensorium")
     password: Secret = Secret("")
+    listen_dsn: Secret = Secret("")
+    pooler: Literal["none", "transaction"] = "none"
 
 
 class Objects(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +71,7 @@ class Openai(msgspec.Struct, frozen=True, kw_only=True):
 class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
+    url: str = ""
     ack_seconds: float = 4.0
     max_body_bytes: int = 1024 * 1024
     header_seconds: float = 10.0

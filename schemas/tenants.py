@@ -61,6 +61,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return [secret_id(self.endpoint_id, secret) for secret in self.secrets]
 
 
+class EndedToken(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose a token was that is refused now, and why."""
+
+    tenant_id: TenantId
+    endpoint_id: str
+    provider: str
+    reason: Literal["endpoint_removed", "url_replaced"]
+
+
 def secret_id(endpoint_id: str, secret: str) -> str:
     """The same secret has another id at another endpoint, so ids do not tell that two are equal."""
     return f"sec_{hashlib.sha256(f'{endpoint_id}:{secret}'.encode()).hexdigest()[:12]}"

@@ -11,11 +11,14 @@ import msgspec
 from connectors.models.servers import ModelSettingsError, senses
 from schemas.settings import Secret, Settings
 from schemas.topics import MAX_RECORD_BYTES
+from schemas.web_address import NotAnAddress, web_address
 from storage import failpoints  # noqa: F401  takes its variable out of the environment before that is read: it is no setting
 
 PREFIX = "SENSORIUM_"
 _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
-WRITTEN_BY_UP = frozenset({"SENSORIUM_RECEIVER__URL", "SENSORIUM_CONSOLE__URL"})
+HOME_VARIABLE = "SENSORIUM_HOME"
+"""Where commands find the folder of `sensorium up`; no setting of a role."""
+WRITTEN_BY_UP = frozenset({"SENSORIUM_CONSOLE__URL"})
 """Names that `sensorium up` writes for people and programs around it; no role reads them."""
 
 
@@ -45,7 +48,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     known = known_settings()
     tree: dict[str, Any] = {}
     for name, text in environment.items():
-        if not name.startswith(PREFIX) or name in WRITTEN_BY_UP:
+        if not name.startswith(PREFIX) or name in WRITTEN_BY_UP or name == HOME_VARIABLE:
             continue
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
@@ -89,6 +92,11 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "SENSORIUM_RECEIVER__MAX_PENDING_BYTES must hold two bodies of SENSORIUM_RECEIVER__MAX_BODY_BYTES: one tenant gets half"
         )
+    if settings.receiver.url and not _is_base_address(settings.receiver.url):
+        raise SettingsError(
+            "SENSORIUM_RECEIVER__URL must be an address such as https://hooks.example.com, "
+            "without a user, a query or a fragment"
+        )
     if settings.kafka.partitions < 1:
         raise SettingsError("SENSORIUM_KAFKA__PARTITIONS must be at least 1")
     if not 0 < settings.breaker.ratio <= 1:
@@ -109,6 +117,15 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not be over SENSORIUM_KAFKA__REPLICATION_FACTOR"
         )
+
+
+def _is_base_address(text: str) -> bool:
+    """Whether a path can be appended to it."""
+    try:
+        address = web_address(text)
+    except NotAnAddress:
+        return False
+    return not (address.query or address.has_userinfo or "#" in text or "?" in text)
 
 
 def to_environment(settings: Settings, parts: Container[str] | None = None) -> dict[str, str]:

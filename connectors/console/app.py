@@ -19,7 +19,7 @@ from connectors.console.files import answer_downloaded, answer_stored
 from connectors.console.pages.routes import pages_router
 from connectors.console.parts import Parts
 from connectors.console.problems import Problem, answer_problems
-from connectors.console.registry import registry
+from connectors.console.registry import RegistryRefused, not_the_registry, registry
 from connectors.console.turns import Turns
 from connectors.media.download import NotThere, Refused
 from connectors.media.sniff import sniff
@@ -50,6 +50,12 @@ def create_console(parts: Parts) -> ASGIApp:
     _add_operations(app, parts)
     if parts.pages is not None:
         app.include_router(pages_router(parts, parts.pages))
+    app.include_router(not_the_registry())
+
+    @app.exception_handler(RegistryRefused)
+    async def refused(_: Request, error: RegistryRefused) -> Response:
+        return error.answer()
+
     return Measured(OpenToBrowsers(WithoutBodies(app), parts.allowed_origins))
 
 

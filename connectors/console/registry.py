@@ -1,8 +1,14 @@
-"""The read-only part of the Confluent schema registry API, from the pinned schemas: ordinary deserializers need nothing more."""
+"""The read-only part of the Confluent schema registry API, from the pinned schemas.
 
+Deserializers need the schemas by id; tools that look around ask for much more before they work. Every
+answer, a refusal too, has the registry's own form: clients show nothing of any other.
+https://docs.confluent.io/platform/current/schema-registry/develop/api.html
+"""
+
+import json
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from connectors.console.answers import RegistryError, Responses, Schema, SubjectVersion
@@ -10,45 +16,192 @@ from schemas.codec import PinnedSchema, pinned_schemas
 from schemas.topics import Names, TopicName
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+COMPATIBILITY = "FULL_TRANSITIVE"
+"""What a test of this repository holds the schemas to."""
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_READ_ONLY = (
+    "this registry is read-only: its schemas are part of Sensorium and change with it. "
+    "Set auto.register.schemas=false in serializers"
+)
 
 
 def _answer(document: Any, status: int = 200) -> JSONResponse:
     return JSONResponse(document, status, media_type=MEDIA_TYPE)
 
 
-def _refused(code: int, message: str) -> JSONResponse:
-    """The registry's own form of errors; its codes begin with the status."""
-    return _answer({"error_code": code, "message": message}, code // 100)
+class RegistryRefused(Exception):
+    """An answer in the registry's own form of errors. Codes of five digits begin with the status."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(code, message)
+        self.code, self.message = code, message
+
+    def answer(self) -> JSONResponse:
+        status = self.code // 100 if self.code > 999 else self.code
+        return _answer({"error_code": self.code, "message": self.message}, status)
+
+
+class Subjects:
+    """The subjects, `<topic>-value` with the namespace in front, and their versions."""
+
+    def __init__(self, names: Names) -> None:
+        self._by_name: dict[str, dict[int, PinnedSchema]] = {}
+        for pinned in pinned_schemas().values():
+            topic: TopicName = pinned.topic  # type: ignore[assignment]  # a test holds ids.json to the topics
+            self._by_name.setdefault(f"{names.topic(topic)}-value", {})[pinned.version] = pinned
+
+    def names(self, prefix: str = "") -> list[str]:
+        return sorted(name for name in self._by_name if name.startswith(prefix))
+
+    def versions(self, subject: str) -> dict[int, PinnedSchema]:
+        """Raises RegistryRefused for a subject that is not there."""
+        if subject not in self._by_name:
+            raise RegistryRefused(40401, f"Subject '{subject}' not found.")
+        return self._by_name[subject]
+
+    def version(self, subject: str, version: str) -> PinnedSchema:
+        """A version by its number, `latest` or `-1`."""
+        versions = self.versions(subject)
+        wanted = max(versions) if version in ("latest", "-1") else _number(version)
+        if wanted < 1:
+            raise RegistryRefused(
+                42202, f"The specified version '{version}' is not a valid version id"
+            )
+        if wanted not in versions:
+            raise RegistryRefused(40402, f"Version {wanted} not found.")
+        return versions[wanted]
+
+    def by_id(self, schema_id: str) -> PinnedSchema:
+        pinned = pinned_schemas().get(_number(schema_id))
+        if pinned is None:
+            raise RegistryRefused(40403, f"Schema {schema_id[:20]} not found")
+        return pinned
+
+    def subject_of(self, pinned: PinnedSchema) -> str:
+        return next(name for name, versions in self._by_name.items() if pinned in versions.values())
+
+    def same(self, subject: str, text: str) -> PinnedSchema:
+        """The version with this schema: written in the same way, or else with other docs. Raises RegistryRefused."""
+        versions = sorted(self.versions(subject).values(), key=lambda one: -one.version)
+        try:
+            given = json.loads(text)
+        except ValueError:
+            raise RegistryRefused(42201, "Invalid schema: it is not JSON") from None
+        found = [one for one in versions if json.loads(one.text) == given]
+        bare = _without_docs(given)
+        found += [one for one in versions if _without_docs(json.loads(one.text)) == bare]
+        if found:
+            return found[0]
+        raise RegistryRefused(40403, "Schema not found")
 
 
 _MISSING: Responses = {404: {"model": RegistryError, "description": "it is not there"}}
 _INVALID: Responses = {422: {"model": RegistryError, "description": "no version number"}}
+_REFUSED: Responses = {422: {"model": RegistryError, "description": "this registry is read-only"}}
 
 
 def registry(names: Names) -> APIRouter:
-    """Subjects are `<topic>-value`, topics with the namespace."""
+    """The routes. What they do not have is refused in the registry's form too."""
     router = APIRouter(prefix="/registry", tags=["registry"])
-    subjects: dict[str, dict[int, PinnedSchema]] = {}
-    for pinned in pinned_schemas().values():
-        topic: TopicName = pinned.topic  # type: ignore[assignment]  # a test holds ids.json to the topics
-        subjects.setdefault(f"{names.topic(topic)}-value", {})[pinned.version] = pinned
+    subjects = Subjects(names)
+    _add_schemas(router, subjects)
+    _add_subjects(router, subjects)
+    _add_settings(router, subjects)
 
+    @router.api_route("", methods=["GET"], include_in_schema=False)
+    @router.api_route("/", methods=["GET"], include_in_schema=False)
+    async def root() -> JSONResponse:
+        return _answer({})
+
+    @router.api_route("/{path:path}", methods=_METHODS, include_in_schema=False)
+    async def anything_else(request: Request, path: str) -> JSONResponse:
+        if request.method in ("GET", "HEAD", "OPTIONS"):
+            return RegistryRefused(404, f"there is no {request.method} /{path} here").answer()
+        return RegistryRefused(42205, _READ_ONLY).answer()
+
+    return router
+
+
+def not_the_registry() -> APIRouter:
+    """Answers clients that were given the console's address instead of the registry's."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.api_route("/subjects", methods=_METHODS)
+    @router.api_route("/subjects/{path:path}", methods=_METHODS)
+    @router.api_route("/schemas/{path:path}", methods=_METHODS)
+    @router.api_route("/config", methods=_METHODS)
+    @router.api_route("/config/{path:path}", methods=_METHODS)
+    @router.api_route("/mode", methods=_METHODS)
+    @router.api_route("/contexts", methods=_METHODS)
+    async def elsewhere(request: Request, path: str = "") -> JSONResponse:
+        base = f"{request.url.scheme}://{request.url.netloc}/registry"
+        return RegistryRefused(
+            404, f"the schema registry is at {base}: set that as its url"
+        ).answer()
+
+    return router
+
+
+def _add_schemas(router: APIRouter, subjects: Subjects) -> None:
     @router.get(
         "/schemas/ids/{schema_id}",
         summary="The schema with this id",
         responses={200: {"model": Schema}, **_MISSING},
     )
     async def by_id(schema_id: str) -> JSONResponse:
-        pinned = pinned_schemas().get(_number(schema_id))
-        return (
-            _refused(40403, "Schema not found")
-            if pinned is None
-            else _answer({"schema": pinned.text})
-        )
+        return _answer({"schema": subjects.by_id(schema_id).text})
 
+    @router.get("/schemas/ids/{schema_id}/schema", include_in_schema=False)
+    async def text_by_id(schema_id: str) -> JSONResponse:
+        return _answer(json.loads(subjects.by_id(schema_id).text))
+
+    @router.get(
+        "/schemas/ids/{schema_id}/versions",
+        summary="Subject and version of the schema with this id",
+        responses={200: {"model": list[dict[str, Any]]}, **_MISSING},
+    )
+    async def versions_by_id(schema_id: str) -> JSONResponse:
+        pinned = subjects.by_id(schema_id)
+        return _answer([{"subject": subjects.subject_of(pinned), "version": pinned.version}])
+
+    @router.get("/schemas/ids/{schema_id}/subjects", include_in_schema=False)
+    async def subjects_by_id(schema_id: str) -> JSONResponse:
+        return _answer([subjects.subject_of(subjects.by_id(schema_id))])
+
+    @router.get(
+        "/schemas/types",
+        summary="The kinds of schema",
+        responses={200: {"model": list[str]}},
+    )
+    async def types() -> JSONResponse:
+        return _answer(["AVRO"])
+
+    @router.get(
+        "/schemas",
+        summary="All schemas",
+        responses={200: {"model": list[SubjectVersion]}},
+    )
+    async def all_schemas(subjectPrefix: str = "", latestOnly: bool = False) -> JSONResponse:
+        found = []
+        for subject in subjects.names(subjectPrefix):
+            versions = subjects.versions(subject)
+            numbers = [max(versions)] if latestOnly else sorted(versions)
+            found += [_shown(subject, versions[number]) for number in numbers]
+        return _answer(found)
+
+
+def _add_subjects(router: APIRouter, subjects: Subjects) -> None:
     @router.get("/subjects", summary="All subjects", responses={200: {"model": list[str]}})
-    async def all_subjects() -> JSONResponse:
-        return _answer(sorted(subjects))
+    async def all_subjects(subjectPrefix: str = "") -> JSONResponse:
+        return _answer(subjects.names(subjectPrefix))
+
+    @router.post(
+        "/subjects/{subject}",
+        summary='The version of a subject that has this schema: `{"schema": …}`',
+        responses={200: {"model": SubjectVersion}, **_MISSING, **_INVALID},
+    )
+    async def look_up(request: Request, subject: str) -> JSONResponse:
+        return _answer(_shown(subject, subjects.same(subject, await _schema_in(request))))
 
     @router.get(
         "/subjects/{subject}/versions",
@@ -56,11 +209,19 @@ def registry(names: Names) -> APIRouter:
         responses={200: {"model": list[int]}, **_MISSING},
     )
     async def versions(subject: str) -> JSONResponse:
-        return (
-            _answer(sorted(subjects[subject]))
-            if subject in subjects
-            else _refused(40401, "Subject not found")
-        )
+        return _answer(sorted(subjects.versions(subject)))
+
+    @router.post(
+        "/subjects/{subject}/versions",
+        summary="The id of a schema that is there already; nothing new is taken",
+        responses={200: {"model": dict[str, int]}, **_MISSING, **_REFUSED},
+    )
+    async def register(request: Request, subject: str) -> JSONResponse:
+        try:
+            pinned = subjects.same(subject, await _schema_in(request))
+        except RegistryRefused:
+            raise RegistryRefused(42205, _READ_ONLY) from None
+        return _answer({"id": pinned.id})
 
     @router.get(
         "/subjects/{subject}/versions/{version}",
@@ -68,19 +229,78 @@ def registry(names: Names) -> APIRouter:
         responses={200: {"model": SubjectVersion}, **_MISSING, **_INVALID},
     )
     async def version_of(subject: str, version: str) -> JSONResponse:
-        if subject not in subjects:
-            return _refused(40401, "Subject not found")
-        wanted = max(subjects[subject]) if version in ("latest", "-1") else _number(version)
-        if wanted < 1:
-            return _refused(42202, f"The specified version '{version}' is not a valid version id")
-        pinned = subjects[subject].get(wanted)
-        if pinned is None:
-            return _refused(40402, "Version not found")
-        return _answer(
-            {"subject": subject, "version": pinned.version, "id": pinned.id, "schema": pinned.text}
-        )
+        return _answer(_shown(subject, subjects.version(subject, version)))
 
-    return router
+    @router.get("/subjects/{subject}/versions/{version}/schema", include_in_schema=False)
+    async def text_of(subject: str, version: str) -> JSONResponse:
+        return _answer(json.loads(subjects.version(subject, version).text))
+
+    @router.get("/subjects/{subject}/versions/{version}/referencedby", include_in_schema=False)
+    async def referenced_by(subject: str, version: str) -> JSONResponse:
+        subjects.version(subject, version)
+        return _answer([])
+
+
+def _add_settings(router: APIRouter, subjects: Subjects) -> None:
+    for path in ("", "/{subject}"):
+        in_schema = not path
+
+        @router.get(
+            f"/config{path}",
+            summary="The compatibility to which schemas are held",
+            responses={200: {"model": dict[str, str]}},
+            include_in_schema=in_schema,
+        )
+        async def config(subject: str | None = None) -> JSONResponse:
+            if subject is not None:
+                subjects.versions(subject)
+            return _answer({"compatibilityLevel": COMPATIBILITY})
+
+        @router.get(
+            f"/mode{path}",
+            summary="READONLY",
+            responses={200: {"model": dict[str, str]}},
+            include_in_schema=in_schema,
+        )
+        async def mode(subject: str | None = None) -> JSONResponse:
+            if subject is not None:
+                subjects.versions(subject)
+            return _answer({"mode": "READONLY"})
+
+    @router.get("/contexts", summary="The one context", responses={200: {"model": list[str]}})
+    async def contexts() -> JSONResponse:
+        return _answer(["."])
+
+
+async def _schema_in(request: Request) -> str:
+    """The schema of a body `{"schema": "…"}`. Raises RegistryRefused."""
+    try:
+        document = json.loads(await request.body())
+    except ValueError:
+        raise RegistryRefused(400, "the body is not JSON") from None
+    text = document.get("schema") if isinstance(document, dict) else None
+    if not isinstance(text, str):
+        raise RegistryRefused(42201, "the body has no text named schema")
+    return text
+
+
+def _shown(subject: str, pinned: PinnedSchema) -> dict[str, Any]:
+    return {
+        "subject": subject,
+        "version": pinned.version,
+        "id": pinned.id,
+        "schema": pinned.text,
+    }
+
+
+def _without_docs(node: Any) -> Any:
+    match node:
+        case list():
+            return [_without_docs(one) for one in node]
+        case dict():
+            return {name: _without_docs(inner) for name, inner in node.items() if name != "doc"}
+        case _:
+            return node
 
 
 def _number(text: str) -> int:

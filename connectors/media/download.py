@@ -18,6 +18,7 @@ from connectors.media.dialling import GuardedBackend, Resolve, system_resolve
 from connectors.media.exchange import Answer, BadExchange, get
 from connectors.media.refusals import NotThere, Refused
 from connectors.media.spool import Downloaded, Spool
+from schemas.connections import why_unreachable
 from schemas.outcomes import Unavailable
 from schemas.web_address import NotAnAddress, WebAddress, web_address
 
@@ -86,7 +87,7 @@ class Downloader:
             httpcore.ProtocolError,
             ssl.SSLError,
         ) as error:
-            raise Unavailable("media", detail=type(error).__name__) from error
+            raise Unavailable("media", detail=why_unreachable(error)) from error
 
     async def spool(
         self, chunks: AsyncIterator[bytes], content_type: str, max_bytes: int

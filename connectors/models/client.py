@@ -27,6 +27,7 @@ from connectors.models.errors import (
 )
 from connectors.models.requests import adapted
 from connectors.models.servers import Server
+from schemas.connections import why_unreachable
 
 log = structlog.get_logger()
 
@@ -195,6 +196,7 @@ async def _answered(send: Callable[[], Awaitable[T]], deadline: float) -> T:
         reached = "Connect" not in type(error.__cause__).__name__
         raise ModelUnavailable("model_timeout" if reached else "model_unreachable", 2.0) from error
     except openai.APIConnectionError as error:
-        raise ModelUnavailable("model_unreachable", 2.0) from error
+        more = why_unreachable(error)
+        raise ModelUnavailable("model_unreachable", 2.0, more=more) from error
     except (openai.APIError, *MALFORMED) as error:
         raise ModelUnavailable("model_malformed_answer", 5.0, more=type(error).__name__) from error

@@ -45,6 +45,11 @@ class Prices:
         self._listed = settings.prices
         self._own = _read(settings.prices_file)
 
+    @property
+    def own_names(self) -> frozenset[str]:
+        """The models that the file of one's own prices names."""
+        return frozenset(self._own)
+
     def cost(self, server: Server, model: str, used: Used) -> int | None:
         """Millionths of a US dollar; None where no price is known for this server and model."""
         own = self._own.get(model)
@@ -53,6 +58,14 @@ class Prices:
         if self._listed == "never" or (self._listed == "auto" and not server.is_openai):
             return None
         return _list_cost(model, used)
+
+
+def listed_name(model: str) -> str | None:
+    """The name under which the list prices know the model; a closed set, whatever a server calls itself."""
+    try:
+        return calc_price(Usage(input_tokens=1), model, provider_id="openai").model.id
+    except (LookupError, ValueError):
+        return None
 
 
 def _read(path: str) -> dict[str, OwnPrice]:

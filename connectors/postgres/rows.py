@@ -14,19 +14,21 @@ from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.text import storable
 
 Columns = list[list[Any]]
+FIRST_OPENINGS = 1_000
+"""No version of generation 0 is higher."""
 NOTIFY_BYTES = 7_900
 """Postgres refuses a payload of 8000 bytes."""
 
 
 def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
-    """The highest version of each message: one statement must not touch a row twice. A message
-    keeps its first arrival.
+    """The version of each message that the row shows: one statement must not touch a row twice. A
+    message keeps its first arrival.
     """
     best: dict[tuple[str, str], EnrichedMessage] = {}
     for message in messages:
         key = (message.tenant_id, message.message_key)
         known = best.get(key, message)
-        newer = known if known.version > message.version else message
+        newer = message if known is message or replaces(message, known) else known
         first = min(known.received_at, message.received_at)
         best[key] = (
             newer
@@ -34,6 +36,19 @@ def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
             else msgspec.structs.replace(newer, received_at=first)
         )
     return list(best.values())
+
+
+def is_redone(message: EnrichedMessage) -> bool:
+    """Whether a repair (a generation above 0) has still to finish it."""
+    return message.status == "pending" and message.version > FIRST_OPENINGS
+
+
+def replaces(new: EnrichedMessage, old: EnrichedMessage) -> bool:
+    """Whether a row that shows `old` shows `new` next; the guard of `merge_messages` in Python.
+
+    A finished message stays as it is until the version that redoes it is finished, too.
+    """
+    return new.version > old.version and (old.status == "pending" or not is_redone(new))
 
 
 @dataclass(slots=True)
@@ -48,6 +63,7 @@ def message_columns(messages: Sequence[EnrichedMessage]) -> MessageColumns:
     rows: dict[str, list[tuple[Any, ...]]] = {
         "merge_messages": [_message(message) for message in newest(messages)]
     }
+    rows["mark_redoing"] = _redoing(messages)
     arrivals = {(m.tenant_id, m.message_key): _arrival(m) for m in reversed(messages)}
     rows["insert_arrivals"] = list(arrivals.values())
     rows["insert_aliases"] = sorted(
@@ -55,18 +71,27 @@ def message_columns(messages: Sequence[EnrichedMessage]) -> MessageColumns:
     )
     rows["insert_objects"] = [row for m in messages for row in _objects(m)]
     rows["insert_steps"] = [row for m in messages for row in _steps(m)]
-    # Sorted: two sinks that touch the same rows wait for each other, and never in a ring.
-    tables = {
-        name: [list(column) for column in zip(*sorted(table, key=_order), strict=True)]
-        for name, table in rows.items()
-        if table
-    }
+    tables = {name: in_lock_order(table) for name, table in rows.items() if table}
     return MessageColumns(tables, {(m.tenant_id, m.conversation_id) for m in messages})
 
 
-def _order(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Tables begin with the columns of their keys."""
-    return row[:3]
+def in_lock_order(rows: Iterable[tuple[Any, ...]]) -> Columns:
+    """The columns of the rows, sorted as every writer sorts them: by the first three, which hold or begin their key.
+
+    Two sinks that touch the same rows, by whichever of their statements, wait for each other, and
+    never in a ring.
+    """
+    return [list(column) for column in zip(*sorted(rows, key=lambda row: row[:3]), strict=True)]
+
+
+def _redoing(messages: Iterable[EnrichedMessage]) -> list[tuple[Any, ...]]:
+    """Key and highest version of each message that a repair has still to finish."""
+    highest: dict[tuple[str, str], int] = {}
+    for m in messages:
+        if is_redone(m):
+            key = (m.tenant_id, m.message_key)
+            highest[key] = max(m.version, highest.get(key, 0))
+    return [(*key, version) for key, version in highest.items()]
 
 
 def _message(m: EnrichedMessage) -> tuple[Any, ...]:
@@ -147,10 +172,7 @@ def delivery_columns(receipts: Iterable[Receipt], removed: frozenset[str] = froz
             elif line.outcome != "duplicate" and known.line.outcome != "forwarded":
                 known.line = line
             known.deliveries += line.generation == 0
-    return [
-        list(column)
-        for column in zip(*(_delivery(key, one) for key, one in sorted(keys.items())), strict=True)
-    ]
+    return in_lock_order(_delivery(key, one) for key, one in keys.items())
 
 
 def _delivery(key: bytes, one: _Delivered) -> tuple[Any, ...]:
@@ -167,18 +189,43 @@ def _delivery(key: bytes, one: _Delivered) -> tuple[Any, ...]:
 
 
 def quarantine_columns(records: Sequence[Quarantined]) -> Columns:
-    rows = [
+    return in_lock_order(
         (
-            q.tenant_id, q.stage, q.reason, storable(q.detail), storable((q.key or b"").decode(errors="replace")), q.topic, q.partition, q.offset,
-            q.created_at, q.key, q.value, json.dumps({name: value.decode("latin-1") for name, value in q.headers.items()}).replace("\\u0000", ""),
-            q.program_version,
+            storable(q.stage), storable(q.topic), q.partition, storable(q.tenant_id), storable(q.reason), storable(q.detail),
+            storable((q.key or b"").decode(errors="replace")), q.offset, q.created_at, q.key, q.value,
+            json.dumps({storable(name): storable(value.decode("latin-1")) for name, value in q.headers.items()}),
+            storable(q.program_version),
         )
         for q in records
-    ]  # fmt: skip
-    return [list(column) for column in zip(*rows, strict=True)]
+    )  # fmt: skip
 
 
-def notification(touched: Iterable[tuple[str, str]]) -> str:
-    """`[[tenant, conversation], …]`, or `*` for more than fits."""
-    payload = json.dumps(sorted(touched), separators=(",", ":"), ensure_ascii=False)
-    return payload if len(payload.encode()) <= NOTIFY_BYTES else "*"
+def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Quarantined:
+    """The record of which Postgres refused something: its place and its bytes, or (`is_empty`) its place alone."""
+    return msgspec.structs.replace(
+        q,
+        tenant_id=TenantId("unknown"),
+        reason="record_unstorable",
+        detail=f"this record of quarantine could not be stored as it is: {why}",
+        key=None if is_empty else q.key,
+        value=None if is_empty else q.value,
+        headers={},
+    )
+
+
+def notifications(touched: Iterable[tuple[str, str]]) -> list[str]:
+    """`[[tenant, conversation], …]`, as many as it takes; `*` for a name that fits into none."""
+    payloads: list[str] = []
+    entries: list[str] = []
+    size = 2
+    for pair in sorted(touched):
+        entry = json.dumps(pair, separators=(",", ":"), ensure_ascii=False)
+        entry_bytes = len(entry.encode()) + 1
+        if entry_bytes + 2 > NOTIFY_BYTES:
+            return ["*"]
+        if size + entry_bytes > NOTIFY_BYTES:
+            payloads.append(f"[{','.join(entries)}]")
+            entries, size = [], 2
+        entries.append(entry)
+        size += entry_bytes
+    return [*payloads, f"[{','.join(entries)}]"] if entries else payloads

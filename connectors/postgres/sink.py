@@ -8,59 +8,64 @@ from typing import Any, TypeVar
 
 import asyncpg
 import structlog
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicCollection,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
-from connectors.postgres.aside import Aside, SinkStopped
-from connectors.postgres.writer import Placed, Position, Stored, Work, Writer
+from connectors.postgres.aside import Aside
+from connectors.postgres.decoding import SINK_TOPICS, decode_batch
+from connectors.postgres.judging import Gate, Judging
+from connectors.postgres.positions import Place, Positions
+from connectors.postgres.writer import (
+    OutOfStep,
+    Placed,
+    Position,
+    Refusing,
+    Work,
+    Writer,
+)
 from schemas import metrics
-from schemas.codec import Undecodable, decode
-from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.settings import Settings
-from schemas.topics import Names, TopicName
+from schemas.topics import Names
 from storage.kafka.client import client_config, reader_config
 from storage.postgres.pool import unavailable
-from storage.postgres.sql import queries
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-SINK_TOPICS: dict[TopicName, type[Stored]] = {
-    "enriched-messages": EnrichedMessage,
-    "quarantine": Quarantined,
-    "receipts": Receipt,
-}
 BATCH_RECORDS = 2_000
+SMALLEST_SHARE = 64
+"""Of a batch that Postgres does not write in time, so small a part is tried in the end."""
 BATCHES_TAKEN = 4
 """At most this many at once, so that there is one to decode while Postgres writes another."""
 LONGEST_BACK_OFF_SECONDS = 10.0
-LONGEST_TAKE_OVER_SECONDS = 2.0
-"""The same before a partition is taken over: nothing polls meanwhile, and nothing looks whether to stop."""
+TAKE_AGAIN_SECONDS = 0.5
+"""Between two tries to take over the partitions that are not owned yet."""
+TAKEN_SECONDS = 60.0
 WATCH_SECONDS = 2.0
 
 
 class Sink:
     """A group consumer whose commit is a Postgres transaction. `run` returns when stopped; Fenced and SinkStopped end the role."""
 
-    def __init__(self, settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        gate: Gate | None = None,
+    ) -> None:
         self._names = Names(settings.namespace)
         self._pool = pool
         self._aside = Aside(settings.kafka, self._names)
+        self._judging = Judging(gate)
         self._writer = Writer(
             pool,
             f"{self._names.postgres_schema}_messages",
             self._aside.quarantine,
             self._aside.bury,
+            self._judging.may_set_aside,
         )
         self._admin = AdminClient(client_config(settings.kafka))
+        self._positions = Positions(pool, self._admin, self._names, SINK_TOPICS)
         instance = (
             {"group.instance.id": f"{self._names.group('sink')}-{settings.worker.name}"}
             if settings.worker.name
@@ -79,9 +84,11 @@ class Sink:
             }
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sink")
-        self._epochs: dict[tuple[str, int], int] = {}
-        self._ended: set[tuple[str, int]] = set()
+        self._ended: set[Place] = set()
         self._assignments = 0
+        self._begins_again = False
+        self._take_at = 0.0
+        self._share = 1
         self._trouble: BaseException | None = None
         self._stopping = False
         self._waiting = False
@@ -96,6 +103,7 @@ class Sink:
         2. Decode; what is not ours goes to quarantine like a row that does not fit.
         3. One Postgres transaction: rows and positions (connectors/postgres/writer.py).
         4. Mirror the positions to Kafka, for lag monitoring only: Postgres is the truth.
+        5. Take over what another sink held until now; where Postgres stands elsewhere than this sink, read from there.
         """
         self._loop = asyncio.get_running_loop()
         topics = [self._names.topic(name) for name in SINK_TOPICS]
@@ -114,13 +122,21 @@ class Sink:
                     raise self._trouble
                 if messages:
                     await self._settle_all(messages)
+                if self._positions.wanted or self._begins_again:
+                    await self._begin_again()  # 5
         finally:
             await self._in_thread(self._consumer.close)
 
     @property
     def ready(self) -> bool:
         """Whether the sink does its work: it has its partitions, Kafka lets it read, and Postgres answers."""
-        trouble = self._waiting or self._refused_topics or self._unreachable
+        trouble = (
+            self._waiting
+            or self._refused_topics
+            or self._unreachable
+            or self._positions.wanted
+            or self._judging.is_shut
+        )
         return self.assigned and not trouble
 
     async def watch(self) -> None:
@@ -156,12 +172,11 @@ class Sink:
         What is given up, because it was told to stop or the assignment changed, is read again: its positions have not moved.
         """
         assignment = self._assignments
-        first, *following = [
-            messages[at : at + BATCH_RECORDS] for at in range(0, len(messages), BATCH_RECORDS)
-        ]
-        decoded = self._decode(first)  # 2
+        size = max(1, BATCH_RECORDS // self._share)
+        first, *following = [messages[at : at + size] for at in range(0, len(messages), size)]
+        decoded = decode_batch(first, self._names)  # 2
         for batch in following:
-            ahead = asyncio.ensure_future(asyncio.to_thread(self._decode, batch))
+            ahead = asyncio.ensure_future(asyncio.to_thread(decode_batch, batch, self._names))
             await self._settle(*decoded)
             decoded = await ahead
             if self._stopping or assignment != self._assignments:
@@ -174,76 +189,98 @@ class Sink:
         while (undecodable or works) and assignment == self._assignments:
             try:
                 if undecodable:
-                    await self._aside.quarantine(undecodable)
-                    metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(
-                        len(undecodable)
-                    )
+                    await self._set_undecodable_aside(undecodable, works)
                     undecodable = []
                 while works and assignment == self._assignments:
                     await self._write(works[0])
                     works.pop(0)
+            except OutOfStep as error:
+                log.error("sink_out_of_step", detail=str(error))
+                metrics.SINK_OUT_OF_STEP.inc()
+                self._positions.doubt()
+                self._give_up_batches()
             except Exception as error:
-                trouble = unavailable(error)
-                if trouble is None:
-                    raise
+                await self._wait_out(error, sum(len(work.placed) for work in works), back_off)
                 if self._stopping:
                     return
-                log.warning(
-                    "sink_waits",
-                    what=trouble.what,
-                    detail=trouble.detail,
-                    records=sum(len(work.placed) for work in works),
-                )
-                await self._wait_as_member(back_off)
                 back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
+
+    async def _wait_out(self, error: Exception, records: int, seconds: float) -> None:
+        """Waits when waiting may help, else raises. A batch that took too long is read again in smaller ones."""
+        if isinstance(error, Refusing):
+            trouble_is, detail = "refusals", str(error)
+        else:
+            trouble = unavailable(error)
+            if trouble is None:
+                raise error
+            trouble_is, detail = trouble.what, trouble.detail
+        if self._stopping:
+            return
+        log.warning("sink_waits", what=trouble_is, detail=detail, records=records)
+        await self._wait_as_member(seconds)
+        if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
+            self._share = min(SMALLEST_SHARE, self._share * 2)
+            self._give_up_batches()
+
+    def _give_up_batches(self) -> None:
+        """What is in hand is read again from the positions in Postgres."""
+        self._assignments += 1
+        self._begins_again = True
+
+    async def _begin_again(self) -> None:
+        """Takes over what is wanted and free by now, and reads every partition from its position."""
+        if not self._begins_again and time.monotonic() < self._take_at:
+            return
+        before = len(self._positions.owned)
+        await self._take_over()
+        if not self._begins_again and len(self._positions.owned) == before:
+            return
+        self._begins_again = False
+        begins = self._positions.begins()
+
+        def assign() -> None:
+            self._consumer.assign(begins)
+            self._consumer.resume(begins)
+
+        await self._in_thread(assign)
+        log.info("sink_begins_again", partitions=len(begins))
+
+    async def _take_over(self) -> None:
+        """Tries once; what is not free, or cannot be asked for, is tried again. Raises SinkStopped."""
+        self._take_at = time.monotonic() + TAKE_AGAIN_SECONDS
+        try:
+            await self._positions.take()
+        except Exception as error:
+            trouble = unavailable(error)
+            if trouble is None:
+                raise
+            log.warning("sink_waits", what=trouble.what, detail=trouble.detail)
+
+    async def _set_undecodable_aside(
+        self, undecodable: list[tuple[Placed, str]], works: list[Work]
+    ) -> None:
+        placed = [one for work in works for one in work.placed]
+        if not await self._judging.may_set_aside(placed, undecodable):
+            raise Refusing(f"{len(undecodable)} records that cannot be decoded")
+        await self._aside.quarantine(undecodable)
+        metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(len(undecodable))
 
     async def _write(self, work: Work) -> None:
         began = time.monotonic()
-        written = await self._writer.write(work)  # 3
+        if not work.ends.keys() <= self._positions.owned.keys():
+            self._give_up_batches()
+            return
+        positions = self._positions.continued(work.ends)
+        written = await self._writer.write(work, positions)  # 3
+        self._positions.moved(positions)
+        self._share = max(1, self._share // 2)
+        if not written.unstorable:
+            await self._judging.stored(work.placed)
         metrics.SINK_COMMIT.observe(time.monotonic() - began)
         metrics.SINK_ROWS.labels("enriched-messages", "written").inc(written.rows)
         metrics.SINK_ROWS.labels("enriched-messages", "unchanged").inc(written.unchanged)
         metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(written.unstorable)
-        self._mirror(list(work.positions.values()))  # 4
-
-    def _decode(self, messages: list[Message]) -> tuple[list[tuple[Placed, str]], list[Work]]:
-        """What is not ours, and the work: receipts apart. They touch rows of other sinks' messages: in one transaction with messages
-        two sinks would wait for each other in a ring.
-        """
-        messages_work, receipts_work, undecodable = Work(), Work(), []
-        for message in messages:
-            topic, partition, offset = (
-                message.topic() or "",
-                message.partition() or 0,
-                message.offset() or 0,
-            )
-            work = receipts_work if self._names.logical(topic) == "receipts" else messages_work
-            work.positions[topic, partition] = Position(
-                topic, partition, offset + 1, self._epochs.get((topic, partition), -1)
-            )
-            value = message.value()
-            if value is None:
-                continue  # a tombstone: the topic forgets, the row stays
-            logical = self._names.logical(topic)
-            source = Source(topic=logical, partition=partition, offset=offset)
-            try:
-                work.placed.append(
-                    Placed(
-                        source,
-                        decode(SINK_TOPICS[logical], value),  # type: ignore[index]
-                        message.key() or b"",
-                        value,
-                        message.headers,
-                    )
-                )
-            except Undecodable as error:
-                undecodable.append(
-                    (
-                        Placed(source, None, message.key() or b"", value, message.headers),  # type: ignore[arg-type]
-                        f"record_undecodable: {error}",
-                    )
-                )
-        return undecodable, [work for work in (messages_work, receipts_work) if work.positions]
+        self._mirror(positions)  # 4
 
     def _take(self) -> list[Message]:
         messages: list[Message] = []
@@ -251,9 +288,13 @@ class Sink:
             metrics.SINK_LAG.labels(self._names.logical(topic), partition).set(0)
         self._ended.clear()
         for count, seconds in ((1, 0.25), (BATCHES_TAKEN * BATCH_RECORDS - 1, 0)):
+            assignment = self._assignments
             messages += filter(self._is_record, self._consumer.consume(count, seconds))
             if not messages:
                 break
+            if count > 1 and assignment != self._assignments:  # some are of before, some of after
+                self._begins_again = True
+                return []
         return messages
 
     def _is_record(self, message: Message) -> bool:
@@ -284,9 +325,8 @@ class Sink:
             self._consumer.pause(self._consumer.assignment())
             while time.monotonic() < deadline and not self._stopping:
                 message = self._consumer.poll(min(0.2, max(0.0, deadline - time.monotonic())))
-                assert message is None or not self._is_record(
-                    message
-                )  # it would be passed over: the role ends, and the next one reads it
+                if message is not None and self._is_record(message):
+                    self._give_up_batches()  # else this record would be passed over
             self._waiting = False
             self._consumer.resume(self._consumer.assignment())
 
@@ -307,85 +347,25 @@ class Sink:
             )
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """In the consumer's thread, inside `consume`: each partition begins where Postgres says."""
+        """In the consumer's thread, inside `consume`: each partition begins where Postgres says, those that are not free yet later."""
         self._assignments += 1
         try:
-            future = asyncio.run_coroutine_threadsafe(self._take_over(partitions), self._loop)
-            consumer.assign(future.result(120))
+            self._positions.want((one.topic, one.partition) for one in partitions)
+            taking = asyncio.run_coroutine_threadsafe(self._take_over(), self._loop)
+            taking.result(TAKEN_SECONDS)
+            begins = self._positions.begins()
+            consumer.assign(begins)
             # A pause outlives an assignment: a partition that comes back would stand still.
-            (consumer.pause if self._waiting else consumer.resume)(partitions)
+            (consumer.pause if self._waiting else consumer.resume)(begins)
             self.assigned, self._refused_topics = True, {}
-            log.info("sink_partitions_assigned", partitions=len(partitions))
+            log.info("sink_partitions_assigned", partitions=len(partitions), begun=len(begins))
         except Exception as error:
             self._trouble = error
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assignments += 1
-        for one in partitions:
-            self._epochs.pop((one.topic, one.partition), None)
+        self._positions.lose((one.topic, one.partition) for one in partitions)
         self.assigned = False  # until the group gives this sink its next assignment
-
-    async def _take_over(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """Positions and epochs of newly assigned partitions. Waits while Postgres is away, until told to stop. Raises SinkStopped."""
-        if not partitions:
-            return []
-        found = await asyncio.to_thread(self._topic_ids)
-        back_off = 0.2
-        while not self._stopping:
-            try:
-                return [await self._take_one(one, found[one.topic]) for one in partitions]
-            except Exception as error:
-                if (trouble := unavailable(error)) is None:
-                    raise
-                log.warning("sink_waits", what=trouble.what, detail=trouble.detail)
-                await asyncio.sleep(back_off)
-                back_off = min(LONGEST_TAKE_OVER_SECONDS, back_off * 2)
-        return []
-
-    async def _take_one(self, one: TopicPartition, topic_id: str) -> TopicPartition:
-        row = await self._pool.fetchrow(
-            queries("sink")["take_partition"], one.topic, one.partition, topic_id
-        )
-        assert row is not None
-        if row["topic_id"] != topic_id:
-            raise SinkStopped(
-                f"{one.topic} on the cluster has id {topic_id}, Postgres stands in the one with id {row['topic_id']}: the topic was deleted and made "
-                f"anew, or this is another cluster. If that is intended: DELETE FROM sink_offsets WHERE topic = '{one.topic}'"
-            )
-        next_offset = row["next_offset"]
-        low, high = await asyncio.to_thread(self._bounds, one)
-        if next_offset > high:
-            raise SinkStopped(
-                f"{one.topic}[{one.partition}] ends at {high}, Postgres stands at {next_offset}: the topic lost records, or this is another cluster"
-            )
-        if 0 <= next_offset < low and self._names.logical(one.topic) == "quarantine":
-            log.error(
-                "records_deleted_unread",
-                topic=one.topic,
-                partition=one.partition,
-                position=next_offset,
-                first=low,
-            )
-        self._epochs[one.topic, one.partition] = row["epoch"]
-        return TopicPartition(
-            one.topic, one.partition, next_offset if next_offset >= 0 else OFFSET_BEGINNING
-        )
-
-    def _bounds(self, one: TopicPartition) -> tuple[int, int]:
-        """First and end offset, by the admin client: the consumer is inside its callback and must not be asked."""
-        wanted = TopicPartition(one.topic, one.partition)
-        specs: Any = OffsetSpec
-        found = [
-            self._admin.list_offsets({wanted: spec}, request_timeout=10)[wanted]
-            for spec in (specs.earliest(), specs.latest())
-        ]
-        low, high = (future.result(10).offset for future in found)
-        return low, high
-
-    def _topic_ids(self) -> dict[str, str]:
-        topics = [self._names.topic(name) for name in SINK_TOPICS]
-        described = self._admin.describe_topics(TopicCollection(topics), request_timeout=20)
-        return {name: str(future.result(20).topic_id) for name, future in described.items()}
 
     def _in_thread(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)

@@ -2,44 +2,50 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
+import structlog
 
 from connectors.postgres.rows import (
+    bare_quarantined,
     delivery_columns,
     message_columns,
-    notification,
+    notifications,
     quarantine_columns,
 )
-from schemas.codec import Undecodable
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from storage import failpoints
+from storage.postgres.pool import names_a_value
 from storage.postgres.sql import queries
 
-_UNSTORABLE = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
-    OverflowError,
-    UnicodeEncodeError,
-    Undecodable,
-)
-"""What Postgres says of a row that will never fit. Everything else is the world's trouble or ours."""
+log = structlog.get_logger()
+InTransaction: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
 class Fenced(Exception):
     """Another sink has taken the partition over: this one must not write for it any more."""
 
 
+class OutOfStep(Exception):
+    """Postgres does not stand where this sink continues from: another server took over that had not heard the last
+    commits, or a backup was restored. What lies between would be missing for ever: read again from where it stands.
+    """
+
+
+class Refusing(Exception):
+    """So much of what comes is refused that the program is at fault, not the records: a person must look."""
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a partition stands after the batch, under the epoch this sink owns it by."""
+    """A partition after the batch. `epoch` is the one this sink owns it by, `after` the position the batch continues from."""
 
     topic: str
     partition: int
     next_offset: int
     epoch: int
+    after: int
 
 
 Stored = EnrichedMessage | Quarantined | Receipt
@@ -61,7 +67,7 @@ class Work:
     """A batch: what to store, and where that leaves each partition."""
 
     placed: list[Placed] = field(default_factory=list)
-    positions: dict[tuple[str, int], Position] = field(default_factory=dict)
+    ends: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -78,28 +84,43 @@ def tenant_of(record: Stored) -> str:
     return "" if isinstance(record, Receipt) else record.tenant_id
 
 
-SetAside = Callable[[Sequence[tuple[Placed, str]]], Awaitable[None]]
+Refused = Sequence[tuple[Placed, str]]
+SetAside = Callable[[Refused], Awaitable[None]]
 """Puts unstorable records into quarantine and returns when Kafka has them."""
+Judge = Callable[[Sequence[Placed], Refused], Awaitable[bool]]
+"""Whether, of these records, those may be set aside: a program that refuses nearly all of them is wrong itself."""
 Bury = Callable[[Sequence[Placed]], Awaitable[None]]
 """Writes a tombstone behind each of these records and returns when Kafka has them."""
+
+
+async def every(placed: Sequence[Placed], refused: Refused) -> bool:
+    """A judge who lets every record be set aside."""
+    return True
 
 
 class Writer:
     """Writes batches through a pool. Errors of Postgres come out as they are; the caller tells them apart."""
 
     def __init__(
-        self, pool: "asyncpg.Pool[asyncpg.Record]", channel: str, set_aside: SetAside, bury: Bury
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        channel: str,
+        set_aside: SetAside,
+        bury: Bury,
+        judge: Judge = every,
     ) -> None:
         self._pool = pool
         self._channel = channel
         self._set_aside = set_aside
         self._bury = bury
+        self._judge = judge
         self._sql = queries("sink")
 
-    async def write(self, work: Work) -> Written:
+    async def write(self, work: Work, positions: Sequence[Position]) -> Written:
         """Rows and positions, all or nothing. Called again after an error that left open whether it committed, it does so once.
 
-        1. Move the positions on, if this sink still owns them. Where they stand there already, the try before did commit.
+        1. Move the positions on, if this sink still owns them and they are those it continues from. Where they stand at the end of
+           the batch already, the try before did commit.
         2. Leave out the records of tenants that were removed, with tombstones behind their messages.
         3. Store the rows; where one of them is refused, halve until only the refused ones are left out.
         4. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost; once more, should the commit fail.
@@ -108,7 +129,7 @@ class Writer:
         written = Written()
         refused: list[tuple[Placed, str]] = []
         async with self._pool.acquire() as connection, connection.transaction():
-            for position in work.positions.values():  # 1
+            for position in sorted(positions, key=_place):  # 1
                 if not await self._move(connection, position):
                     return written
             removed = await self._removed(connection)  # 2
@@ -124,35 +145,44 @@ class Writer:
                 )
             await self._store(connection, placed, written, refused, removed)  # 3
             if refused:
+                if not await self._judge(placed, refused):
+                    raise Refusing(f"{len(refused)} of {len(placed)} records")
                 await self._set_aside(refused)  # 4
             failpoints.reached("sink_before_commit")
         failpoints.reached("sink_after_commit")
         written.unstorable = len(refused)  # 5: left the block
         return written
 
-    async def _removed(
-        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-    ) -> frozenset[str]:
+    async def _removed(self, connection: InTransaction) -> frozenset[str]:
         """Tenants of whom nothing is stored any more. None is removed before this transaction ends."""
         await connection.execute(self._sql["removal_lock"])
         return frozenset(
             row["tenant_id"] for row in await connection.fetch(self._sql["removed_tenants"])
         )
 
-    async def _move(
-        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", position: Position
-    ) -> bool:
-        """False: it stands there already, and with it the whole batch, which commits together. Raises Fenced."""
-        where = (position.topic, position.partition, position.next_offset, position.epoch)
-        if await connection.execute(self._sql["move_offset"], *where) == "UPDATE 1":
+    async def _move(self, connection: InTransaction, position: Position) -> bool:
+        """False: it stands there already, and with it the whole batch, which commits together. Raises Fenced and OutOfStep."""
+        place = (position.topic, position.partition)
+        moved = await connection.execute(
+            self._sql["move_offset"], *place, position.next_offset, position.epoch, position.after
+        )
+        if moved == "UPDATE 1":
             return True
-        if await connection.fetchval(self._sql["stands_at"], *where):
+        row = await connection.fetchrow(self._sql["position_of"], *place)
+        where = f"{position.topic}[{position.partition}]"
+        if row is None:
+            raise OutOfStep(f"{where} has no position any more")
+        if row["epoch"] > position.epoch:
+            raise Fenced(f"{where} has another owner")
+        if (row["epoch"], row["next_offset"]) == (position.epoch, position.next_offset):
             return False
-        raise Fenced(f"{position.topic}[{position.partition}] has another owner")
+        raise OutOfStep(
+            f"{where} stands at {row['next_offset']} under epoch {row['epoch']}, not at {position.after} under {position.epoch}"
+        )
 
     async def _store(
         self,
-        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        connection: InTransaction,
         placed: list[Placed],
         written: Written,
         refused: list[tuple[Placed, str]],
@@ -163,9 +193,11 @@ class Writer:
         try:
             async with connection.transaction():  # a savepoint
                 changed, total = await self._rows(connection, placed, removed)
-        except _UNSTORABLE as error:
+        except Exception as error:
+            if not names_a_value(error):
+                raise
             if len(placed) == 1:
-                refused.append((placed[0], type(error).__name__))
+                await self._refuse(connection, placed[0], type(error).__name__, refused)
                 return
             middle = len(placed) // 2
             await self._store(connection, placed[:middle], written, refused, removed)
@@ -174,11 +206,28 @@ class Writer:
             written.rows += changed
             written.unchanged += total - changed
 
+    async def _refuse(
+        self, connection: InTransaction, placed: Placed, why: str, refused: list[tuple[Placed, str]]
+    ) -> None:
+        """A record that was in quarantine already cannot go there again: a row names its place, with its bytes if they fit."""
+        record = placed.record
+        if not isinstance(record, Quarantined):
+            refused.append((placed, why))
+            return
+        for bare in (bare_quarantined(record, why), bare_quarantined(record, why, is_empty=True)):
+            try:
+                async with connection.transaction():
+                    columns = quarantine_columns([bare])
+                    await connection.execute(self._sql["insert_quarantined"], *columns)
+                log.error("quarantine_record_stored_bare", **_where(placed), why=why)
+                return
+            except Exception as error:
+                if not names_a_value(error):
+                    raise
+        log.error("quarantine_record_passed_over", **_where(placed), why=why)
+
     async def _rows(
-        self,
-        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
-        placed: list[Placed],
-        removed: frozenset[str],
+        self, connection: InTransaction, placed: list[Placed], removed: frozenset[str]
     ) -> tuple[int, int]:
         """(changed, all) rows of messages."""
         messages = [one.record for one in placed if isinstance(one.record, EnrichedMessage)]
@@ -191,7 +240,7 @@ class Writer:
                 if name == "merge_messages":
                     changed, total = int(status.rpartition(" ")[2]), len(table[0])
             await connection.execute(
-                self._sql["tell"], self._channel, notification(columns.touched)
+                self._sql["tell"], self._channel, notifications(columns.touched)
             )
         if quarantined:
             await connection.execute(
@@ -202,3 +251,11 @@ class Writer:
         if deliveries:
             await connection.execute(self._sql["merge_deliveries"], *deliveries)
         return changed, total
+
+
+def _place(position: Position) -> tuple[str, int]:
+    return position.topic, position.partition
+
+
+def _where(placed: Placed) -> dict[str, int]:
+    return {"partition": placed.source.partition, "offset": placed.source.offset}

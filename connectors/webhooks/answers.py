@@ -4,11 +4,15 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from schemas.reasons import DeliveryReason
+
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Problem(Exception):
-    """An answer that is an error."""
+    """An answer that is an error. `reason` is for the operator's counts only, and no part of the answer."""
+
+    reason: DeliveryReason | None = None
 
     def __init__(
         self,
@@ -28,8 +32,23 @@ class Problem(Exception):
         )
 
 
+def because(reason: DeliveryReason, problem: Problem) -> Problem:
+    """The problem, with the reason that the operator sees."""
+    problem.reason = reason
+    return problem
+
+
 UNAUTHORIZED = {"type": "about:blank", "title": "Unauthorized", "status": 401}
 """The same for an unknown token, a wrong signature and a time outside the window: nobody learns which."""
+
+
+class Stranger(Problem):
+    """The answer to whoever cannot show that the delivery is the provider's. `reason` is for the operator only."""
+
+    def __init__(self, reason: DeliveryReason | None, headers: Mapping[str, str] = {}) -> None:
+        super().__init__(401, "Unauthorized", headers=headers)
+        self.document = UNAUTHORIZED
+        self.reason = reason
 
 
 async def answer(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from connectors.webhooks.answers import Problem
+from connectors.webhooks.answers import Problem, because
 from schemas import metrics
 
 _LENGTH_DIGITS = 20
@@ -39,9 +39,10 @@ class Budget:
 
     def take(self, owner: str, size: int) -> None:
         if self.held + size > self._max_bytes or self._held_by[owner] + size > self._max_bytes // 2:
-            raise Problem(
+            problem = Problem(
                 503, "Service Unavailable", "too many bytes in flight", {"retry-after": "1"}
             )
+            raise because("no_room", problem)
         self.held += size
         self._held_by[owner] += size
 
@@ -75,7 +76,9 @@ def _is_encoded(headers: Mapping[str, str]) -> bool:
 
 
 def _too_large(max_bytes: int) -> Problem:
-    return Problem(413, "Content Too Large", f"at most {max_bytes} bytes")
+    return because(
+        "body_too_large", Problem(413, "Content Too Large", f"at most {max_bytes} bytes")
+    )
 
 
 async def read_body(
@@ -88,7 +91,10 @@ async def read_body(
 ) -> bytes:
     """The exact bytes; without a share they are read within the same bounds and thrown away. Raises Problem 415, 413, 408 or 503, or Disconnected."""
     if _is_encoded(headers):
-        raise Problem(415, "Unsupported Media Type", "send the body as it is, without an encoding")
+        problem = Problem(
+            415, "Unsupported Media Type", "send the body as it is, without an encoding"
+        )
+        raise because("body_encoded", problem)
     declared = headers.get("content-length", "")
     if (
         declared.isascii()
@@ -114,4 +120,5 @@ async def read_body(
                 if not message.get("more_body", False):
                     return b"".join(chunks) if len(chunks) != 1 else chunks[0]
     except TimeoutError:
-        raise Problem(408, "Request Timeout", f"the body must come within {seconds:g} s") from None
+        problem = Problem(408, "Request Timeout", f"the body must come within {seconds:g} s")
+        raise because("body_too_slow", problem) from None

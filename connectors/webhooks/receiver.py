@@ -2,34 +2,38 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from connectors.webhooks.answers import (
-    UNAUTHORIZED,
     Problem,
     Send,
+    Stranger,
     answer_json,
     answer_problem,
     answer_text,
+    because,
 )
 from connectors.webhooks.body import Budget, Disconnected, Receive, Share, read_body
+from connectors.webhooks.deliveries import Attempt, Deliveries
+from connectors.webhooks.openapi import document
+from connectors.webhooks.ports import Directory, Log, Understanding
 from connectors.webhooks.rate import Rates
-from connectors.webhooks.signatures import CHECKS, Claim
+from connectors.webhooks.signatures import CHECKS, Claim, Verdict
 from schemas import metrics
-from schemas.chat import ChatAccepted, ChatRefused
+from schemas.chat import ChatRefused
 from schemas.codec import encode
-from schemas.headers import Headers, Routing, is_traceparent, new_traceparent
+from schemas.headers import Routing, is_traceparent, new_traceparent
 from schemas.keys import TenantId, message_key
 from schemas.outcomes import Unavailable
+from schemas.reasons import DeliveryReason
 from schemas.records import RawMessage
 from schemas.settings import Receiver as ReceiverSettings
-from schemas.tenants import ApiKey, Endpoint, Tenant
+from schemas.tenants import Endpoint
 from storage import failpoints
 
 log = structlog.get_logger()
@@ -39,41 +43,18 @@ _HEADER_CHARS = 200
 _ERROR_CHARS = 200
 _NO_RETRY_PROVIDERS = frozenset({"chatwoot"})
 """They send once: refusing for the rate would lose the message, so only a rate set on the endpoint itself counts."""
+_OF_VERDICT: Mapping[Verdict, DeliveryReason] = {
+    "missing": "signature_missing",
+    "malformed": "signature_malformed",
+    "mismatch": "signature_mismatch",
+    "expired": "signature_expired",
+    "ahead": "signature_from_the_future",
+}
+_OF_TROUBLE: Mapping[str, DeliveryReason] = {
+    "secret": "secret_awaited",
+    "directory": "endpoint_unreadable",
+}
 Scope = Mapping[str, Any]
-
-
-class Directory(Protocol):
-    """Tenants, endpoints and keys. While `loaded` is false nothing is known, so no request may be refused.
-
-    `healthy` false: what is known may be out of date for longer than an outage of Postgres excuses.
-    `endpoint` and `tenant` raise Unavailable for an entry that is there and cannot be read.
-    """
-
-    loaded: bool
-
-    @property
-    def healthy(self) -> bool: ...
-    def endpoint(self, token: str) -> Endpoint | None: ...
-    def tenant(self, tenant_id: TenantId) -> Tenant | None: ...
-    def key(self, plain: str) -> ApiKey | None: ...
-
-
-class Log(Protocol):
-    """Where raw records go. `send` returns when one is durable, raises Unavailable when that was not said within `seconds`."""
-
-    @property
-    def healthy(self) -> bool: ...
-    async def send(
-        self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float
-    ) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Understanding:
-    """What the receiver must know of providers: the ids of a body's events, and whether a `POST /chat` will be read as a message."""
-
-    identify: Callable[[str, bytes], tuple[str, ...]]
-    accept: Callable[[bytes], ChatAccepted | ChatRefused]
 
 
 class Receiver:
@@ -94,6 +75,7 @@ class Receiver:
         self._understanding = understanding
         self._budget = Budget(settings.max_pending_bytes)
         self._rates = Rates()
+        self.deliveries = Deliveries()
         self._said_at = -math.inf
         self.draining = False
 
@@ -144,25 +126,56 @@ class Receiver:
     async def _webhook(
         self, scope: Scope, receive: Receive, send: Send, provider: str, token: str
     ) -> int:
-        """A provider's delivery.
+        """A provider's delivery, and the count of what became of it: Deliveries holds it for the operator."""
+        self._must_be_loaded()
+        headers = _headers(scope)
+        path_provider = provider if provider in CHECKS else "other"
+        attempt = Attempt(path_provider, token, headers.get("user-agent", ""))
+        reason: DeliveryReason = "program_error"
+        status = 500
+        try:
+            accepted = await self._take(scope, receive, headers, provider, attempt)
+            await answer_json(send, 200, {"accepted": accepted})
+            reason, status = "accepted", 200
+        except Problem as problem:
+            reason, status = problem.reason or "program_error", problem.status
+            raise
+        except Unavailable as trouble:
+            reason, status = _OF_TROUBLE.get(trouble.what, "not_stored"), 503
+            raise
+        except Disconnected:
+            reason, status = "client_left", 499
+            raise
+        finally:
+            self.deliveries.note(attempt, reason, status)
+        return status
+
+    async def _take(
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Mapping[str, str],
+        provider: str,
+        attempt: Attempt,
+    ) -> int:
+        """Stores the records of a delivery, and says how many they are.
 
         1. Who: the token names tenant, provider and secrets.
         2. Read the body within bounds, the limit before the signature. A stranger's is read alike, and not kept.
         3. Check the signature on the raw bytes.
-        4. Write, and answer 200 only when it is durable.
+        4. Write, and return only when it is durable.
         """
+        endpoint = attempt.endpoint = self._directory.endpoint(attempt.token)  # 1
         _only_post(scope)
-        self._must_be_loaded()
-        headers = _headers(scope)
-        endpoint = self._directory.endpoint(token)  # 1
         if endpoint is None or endpoint.provider != provider:
+            reason = self._why_unknown(attempt)
             await self._read(receive, headers, None)
-            return await _unauthorized(send)
+            raise Stranger(reason)
         _must_have_a_secret(endpoint)
         with self._budget.one_request(endpoint.tenant_id) as share:
             body = await self._read(receive, headers, share)  # 2
-            if not self._is_signed(endpoint, headers, body):  # 3
-                return await _unauthorized(send)
+            attempt.body_bytes = len(body)
+            self._must_be_signed(attempt, endpoint, headers, body)  # 3
             self._must_be_within_rate(endpoint)
             ids = _labelled(endpoint, self._understanding.identify(provider, body))
             routing = Routing(
@@ -185,8 +198,13 @@ class Receiver:
                 for position, provider_message_id in enumerate(ids)
             )
             await self._write(raws, routing)  # 4
-        await answer_json(send, 200, {"accepted": len(ids)})
-        return 200
+        return len(ids)
+
+    def _why_unknown(self, attempt: Attempt) -> DeliveryReason:
+        if attempt.endpoint is not None:
+            return "wrong_provider"
+        attempt.ended = self._directory.ended(attempt.token)
+        return "unknown_token" if attempt.ended is None else attempt.ended.reason
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> int:
         """A message a service already holds."""
@@ -195,7 +213,7 @@ class Receiver:
         headers = _headers(scope)
         key = self._directory.key(_bearer(headers))
         if key is None:
-            return await _unauthorized(send, {"www-authenticate": "Bearer"})
+            raise Stranger(None, {"www-authenticate": "Bearer"})
         if key.scope not in ("chat", "admin"):
             raise Problem(403, "Forbidden", "this key has not the scope chat")
         with self._budget.one_request(key.tenant_id) as share:
@@ -248,7 +266,7 @@ class Receiver:
         metrics.RECEIVER_ACK.observe(time.monotonic() - began)
 
     async def _operations(self, scope: Scope, send: Send, path: str) -> int:
-        if path not in ("/livez", "/readyz", "/metrics"):
+        if path not in ("/livez", "/readyz", "/metrics", "/openapi.json"):
             raise Problem(404, "Not Found")
         if scope["method"] not in ("GET", "HEAD"):
             raise Problem(405, "Method Not Allowed", headers={"allow": "GET, HEAD"})
@@ -257,6 +275,8 @@ class Receiver:
             status, text = (200, b"ready\n") if self.ready else (503, b"not ready\n")
         elif path == "/metrics":
             text, kind = generate_latest(), CONTENT_TYPE_LATEST.encode()
+        elif path == "/openapi.json":
+            text, kind = document(), b"application/json"
         await answer_text(send, status, text, kind)
         return status
 
@@ -271,20 +291,23 @@ class Receiver:
         if not self._directory.loaded:
             raise Problem(503, "Service Unavailable", "starting", {"retry-after": "1"})
 
-    def _is_signed(self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> bool:
+    def _must_be_signed(
+        self, attempt: Attempt, endpoint: Endpoint, headers: Mapping[str, str], body: bytes
+    ) -> None:
         if endpoint.unsigned:
-            return True
+            return
         check = CHECKS.get(endpoint.provider)
         if check is None:
-            return False
-        verdict = check(
+            raise Stranger("signature_missing")
+        found = attempt.examined = check(
             Claim(headers, body, time.time()),
             endpoint.secrets,
             age_seconds=self._settings.signature_age_seconds,
         )
-        if verdict == "valid_old":
+        if found.verdict == "valid_old":
             metrics.RECEIVER_OLD_SIGNATURES.labels(endpoint.provider).inc()
-        return verdict in ("valid", "valid_old")
+        elif found.verdict != "valid":
+            raise Stranger(_OF_VERDICT[found.verdict])
 
     def _must_be_within_rate(self, endpoint: Endpoint) -> None:
         if endpoint.rate_per_second is not None:
@@ -303,7 +326,10 @@ class Receiver:
     def _must_wait(self, name: str, per_second: float) -> None:
         wait = self._rates.wait_seconds(name, per_second, time.monotonic())
         if wait > 0:
-            raise Problem(429, "Too Many Requests", headers={"retry-after": str(math.ceil(wait))})
+            problem = Problem(
+                429, "Too Many Requests", headers={"retry-after": str(math.ceil(wait))}
+            )
+            raise because("rate_exceeded", problem)
 
 
 def _labelled(endpoint: Endpoint, ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -343,16 +369,10 @@ def _must_have_a_secret(endpoint: Endpoint) -> None:
 
 def _only_post(scope: Scope) -> None:
     if scope["method"] != "POST":
-        raise Problem(405, "Method Not Allowed", headers={"allow": "POST"})
+        problem = Problem(405, "Method Not Allowed", headers={"allow": "POST"})
+        raise because("not_post", problem)
 
 
 def _trace(headers: Mapping[str, str]) -> str:
     given = headers.get("traceparent", "")
     return given if is_traceparent(given) else new_traceparent()
-
-
-async def _unauthorized(send: Send, headers: Mapping[str, str] = {}) -> int:
-    problem = Problem(401, "Unauthorized", headers=headers)
-    problem.document = UNAUTHORIZED
-    await answer_problem(send, problem)
-    return 401

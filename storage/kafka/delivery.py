@@ -5,11 +5,13 @@ import time
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
 
 from schemas.headers import Headers
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
-from storage.kafka.client import plain_producer_config
+from storage.kafka.client import client_config, plain_producer_config
+from storage.kafka.counts import REMEDY, wrong_counts
 
 log = structlog.get_logger()
 POLL_SECONDS = 0.001
@@ -18,10 +20,12 @@ AWAY_AFTER_SECONDS = 5.0
 """Sends that fail for so long, without one that succeeds, mean that Kafka takes no records."""
 TRIAL_AFTER_SECONDS = 15.0
 """Without a failing send for so long, and with a topic that could take one, the next send may try again."""
+STUCK_AFTER_SECONDS = 120.0
+"""Sends that failed for so long, none between them good, although the topic could take them: a new client may do better."""
 
 
 class ProducerFatal(Exception):
-    """librdkafka has put the producer into a fatal state: it will not send again. The role has to end."""
+    """The producer will not send again: librdkafka says so, or nothing came through for long. The role has to end."""
 
 
 class AcknowledgedProducer:
@@ -50,6 +54,10 @@ class AcknowledgedProducer:
                 "error_cb": self._note,
             }
         )
+        # Asked for metadata in the producer's stead, which would learn of partitions that were added in place, and write to them.
+        self._looker = AdminClient(client_config(settings))
+        self._wrong_count = ""
+        self._fruitless_since: float | None = None
         self._outstanding = 0
         self._poller: asyncio.Task[None] | None = None
         self._reached = False
@@ -63,11 +71,12 @@ class AcknowledgedProducer:
     def healthy(self) -> bool:
         """Whether a record that is sent now is likely to be acknowledged.
 
-        False until the topic could take records once, while it cannot, while sends have been
+        False until the topic could take records once, while it cannot or has another partition count than the settings, while sends have been
         failing for AWAY_AFTER_SECONDS although the brokers answer, and in a fatal state.
         """
         return (
             self._fatal is None
+            and not self._wrong_count
             and self._reached
             and (
                 self._failing_since is None
@@ -84,12 +93,12 @@ class AcknowledgedProducer:
                     await self._ended.wait()
             except TimeoutError:
                 continue
-        raise ProducerFatal(f"the Kafka producer is in a fatal state: {self._fatal}")
+        raise ProducerFatal(f"the Kafka producer is of no more use: {self._fatal}")
 
     async def check(self) -> None:
         """One round trip to the brokers: whether a partition of the topic has a leader and enough replicas in sync."""
         try:
-            found = await asyncio.to_thread(self._producer.list_topics, timeout=2.0)
+            found = await asyncio.to_thread(self._looker.list_topics, timeout=2.0)
         except KafkaException:
             self._reached = False
             return
@@ -102,6 +111,8 @@ class AcknowledgedProducer:
             one.leader >= 0 and len(one.isrs) >= min(wanted, len(one.replicas))
             for one in partitions
         )
+        self._compare_count(len(partitions))
+        self._give_up_if_stuck()
         if not self._reached or self._failing_since is None:
             return
         if not was_reached:  # the outage explains the sends that failed
@@ -119,6 +130,8 @@ class AcknowledgedProducer:
         seconds: float | None = None,
     ) -> None:
         """Returns when Kafka has it. Raises Unavailable when it did not say so within `seconds` (at most `ack_seconds`): it may still be written."""
+        if self._wrong_count:
+            raise Unavailable("kafka", 5.0, detail="the topic has another number of partitions")
         loop = asyncio.get_running_loop()
         delivered: asyncio.Future[None] = loop.create_future()
 
@@ -126,6 +139,7 @@ class AcknowledgedProducer:
             self._outstanding -= 1
             if error is None:
                 self._failing_since, self._on_trial = None, False
+                self._fruitless_since = None
             else:
                 self._note(error)
                 self._failed()
@@ -169,8 +183,29 @@ class AcknowledgedProducer:
             log.exception("delivery_reports_failed")
             self._give_up(f"its delivery reports failed with {type(error).__name__}")
 
+    def _compare_count(self, there: int) -> None:
+        """A partition beyond the settings' count has no reader: nothing is accepted until they agree. No topic yet is no wrong count."""
+        found = wrong_counts({self._topic: there} if there else {}, [self._topic], self._settings)
+        wrong = "; ".join(map(str, found))
+        if wrong and wrong != self._wrong_count:
+            log.error("partition_counts_wrong", detail=wrong, remedy=REMEDY)
+        self._wrong_count = wrong
+
+    def _give_up_if_stuck(self) -> None:
+        if not self._reached:
+            self._fruitless_since = None  # the outage explains it
+        elif (
+            self._fruitless_since is not None
+            and self._failed_at - self._fruitless_since >= STUCK_AFTER_SECONDS
+        ):
+            self._give_up(
+                f"no send came through for {STUCK_AFTER_SECONDS:g} s although the topic could take it"
+            )
+
     def _failed(self) -> None:
         self._failed_at = time.monotonic()
+        if self._fruitless_since is None:
+            self._fruitless_since = self._failed_at
         if self._failing_since is None:
             self._failing_since = self._failed_at - (AWAY_AFTER_SECONDS if self._on_trial else 0)
 

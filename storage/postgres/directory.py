@@ -16,7 +16,7 @@ from schemas import metrics
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Postgres
-from schemas.tenants import ApiKey, Endpoint, Tenant, TenantSettings
+from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant, TenantSettings
 from schemas.topics import Names
 from storage.background import again_and_again
 from storage.postgres.pool import connect, refused, unavailable
@@ -46,6 +46,7 @@ class Snapshot:
     endpoints_by_token: dict[bytes, Endpoint] = field(default_factory=dict)
     endpoints_by_id: dict[str, Endpoint] = field(default_factory=dict)
     former: dict[bytes, tuple[Endpoint, datetime]] = field(default_factory=dict)
+    ended: dict[bytes, EndedToken] = field(default_factory=dict)
     keys: dict[bytes, ApiKey] = field(default_factory=dict)
     unreadable_tenants: frozenset[TenantId] = frozenset()
     unreadable_tokens: frozenset[bytes] = frozenset()
@@ -131,6 +132,10 @@ class Directory:
             return endpoint if datetime.now(UTC) < until else None
         return found
 
+    def ended(self, token: str) -> EndedToken | None:
+        """Whose a token was that has ended, as far as it is remembered: for the operator, not for the answer."""
+        return self._snapshot.ended.get(digest(token))
+
     def endpoint_by_id(self, endpoint_id: str) -> Endpoint | None:
         return self._snapshot.endpoints_by_id.get(endpoint_id)
 
@@ -215,6 +220,7 @@ class Directory:
             tenants = await connection.fetch(statements["tenants"])
             endpoints = await connection.fetch(statements["endpoints"])
             keys = await connection.fetch(statements["keys"])
+            ended = await connection.fetch(statements["ended_tokens"])
         reading = _Reading(self._vault, self._opened)
         here = [row for row in tenants if not row["removed"]]
         settings = {row["tenant_id"]: reading.tenant(row) for row in here}
@@ -232,6 +238,7 @@ class Directory:
                 for row, endpoint in known
                 if row["former_token_sha256"] is not None
             },
+            ended={row["token_sha256"]: _ended(row) for row in ended},
             keys={
                 row["key_sha256"]: ApiKey(tenant_id=row["tenant_id"], scope=row["scope"])
                 for row in keys
@@ -295,6 +302,15 @@ class _Reading:
 
     def _note(self, table: str, name: str, sealed: bytes) -> None:
         self._unreadable.add((table, name, hashlib.sha256(sealed).digest()))
+
+
+def _ended(row: "asyncpg.Record") -> EndedToken:
+    return EndedToken(
+        tenant_id=row["tenant_id"],
+        endpoint_id=row["endpoint_id"],
+        provider=row["provider"],
+        reason=row["reason"],
+    )
 
 
 def _unreadable(what: str) -> Unavailable:

@@ -1,8 +1,8 @@
-"""Connections to Postgres, and which of its errors say that the environment is in trouble."""
+"""Connections to Postgres: what a session may hold and for how long, and whose trouble an error is."""
 
-import asyncio
-import re
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 
@@ -10,87 +10,248 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Postgres
 from schemas.topics import Names
 
+T = TypeVar("T")
+if TYPE_CHECKING:
+    _Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    _Connection = asyncpg.Connection
+
 COMMAND_SECONDS = 30.0
-_NOT_OPEN = re.compile(r"\b(closed|closing|terminated)\b")
-"""asyncpg has one class for a pool or connection that ends and for a wrong use of one."""
-_OF_THE_WORLD = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.PostgresSystemError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InternalClientError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.LockNotAvailableError,
-    ConnectionError,
-    TimeoutError,
-    asyncio.TimeoutError,
-    OSError,
-)
-_REFUSALS = (
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InvalidSchemaNameError,
-    asyncpg.InsufficientPrivilegeError,
-    asyncpg.UndefinedTableError,
-    asyncpg.UndefinedColumnError,
-    asyncpg.UndefinedFunctionError,
-    asyncpg.InvalidCachedStatementError,
-    asyncpg.InvalidSQLStatementNameError,
-    asyncpg.InvalidTransactionStateError,
-    asyncpg.InternalServerError,
-)
-"""Postgres answers, but not with what was asked for: a rotated password, a missing right, a program that
-runs before its migration, a proxy in between. None of it says anything about the record in hand."""
+"""The client's own limit for one statement."""
+CONNECT_SECONDS = 10.0
+_TOO_LONG_FOR_AN_INDEX = "54000"
+_WRONG_SETTING = "22023"
+"""The class is that of values, but the value is one of the program's: a payload of NOTIFY, a setting."""
 
 
-def _options(settings: Postgres, names: Names, application: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the server ends by itself, so that no session of ours holds a lock without end.
+
+    `idle_in_transaction_seconds` bounds a client that stands still in the middle of a transaction,
+    `keepalive_seconds` one whose host is gone. 0 means no limit.
+    """
+
+    statement_seconds: float = 30.0
+    lock_seconds: float = 10.0
+    idle_in_transaction_seconds: float = 8.0
+    keepalive_seconds: float = 12.0
+
+    def settings(self) -> dict[str, str]:
+        """The settings of the session, by the names that Postgres gives them."""
+        third = str(max(1, int(self.keepalive_seconds / 3)))
+        return {
+            "statement_timeout": _ms(self.statement_seconds),
+            "lock_timeout": _ms(self.lock_seconds),
+            "idle_in_transaction_session_timeout": _ms(self.idle_in_transaction_seconds),
+            "tcp_keepalives_idle": third,
+            "tcp_keepalives_interval": third,
+            "tcp_keepalives_count": "2",
+            "tcp_user_timeout": _ms(self.keepalive_seconds),
+        }
+
+
+REQUESTS = Limits()
+"""Those of roles and commands."""
+MAINTENANCE = Limits(statement_seconds=0, lock_seconds=3.0)
+"""Those of migrations. A statement may take hours, but waits only briefly for a lock: whoever comes
+after it waits behind it."""
+
+
+def _ms(seconds: float) -> str:
+    return str(int(seconds * 1000))
+
+
+class Session(_Connection):
+    """Notes that its server only reads, so that the pool does not keep it.
+
+    After a failover the former writer may live on as a reader, and would be asked again and again.
+    """
+
+    only_reads = False
+
+    async def reset(self, *, timeout: float | None = None) -> None:
+        """Called by the pool when the connection comes back to it."""
+        if self.only_reads:
+            self.terminate()
+        else:
+            await super().reset(timeout=timeout)
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        return await self._noting(
+            lambda: super(Session, self).execute(query, *args, timeout=timeout)
+        )
+
+    async def fetch(self, query: str, *args: Any, **how: Any) -> Any:
+        return await self._noting(lambda: super(Session, self).fetch(query, *args, **how))
+
+    async def fetchrow(self, query: str, *args: Any, **how: Any) -> Any:
+        return await self._noting(lambda: super(Session, self).fetchrow(query, *args, **how))
+
+    async def fetchval(self, query: str, *args: Any, **how: Any) -> Any:
+        return await self._noting(lambda: super(Session, self).fetchval(query, *args, **how))
+
+    async def _noting(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await call()
+        except asyncpg.ReadOnlySQLTransactionError:
+            self.only_reads = True
+            raise
+
+
+class PooledSession(Session):
+    """Works behind a pooler that gives a server to each transaction, such as PgBouncer.
+
+    Nothing may last from one transaction to the next, so each call is in a transaction, which
+    begins with the settings of the session. No statement is prepared under a name.
+    """
+
+    begin_with = ""
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        if not args and query.startswith("BEGIN"):
+            return await super().execute(f"{query.rstrip(';')};{self.begin_with}", timeout=timeout)
+        return await self._noting(
+            lambda: super(PooledSession, self).execute(query, *args, timeout=timeout)
+        )
+
+    async def reset(self, *, timeout: float | None = None) -> None:
+        """There is nothing to reset, and the server is another transaction's by now."""
+        if self.only_reads or self.is_in_transaction():
+            self.terminate()
+
+    async def _noting(self, call: Callable[[], Awaitable[T]]) -> T:
+        if self.is_in_transaction():
+            return await super()._noting(call)
+        async with self.transaction():
+            return await super()._noting(call)
+
+
+def _settings(names: Names, limits: Limits) -> dict[str, str]:
+    return {"search_path": names.postgres_schema, "jit": "off", **limits.settings()}
+
+
+def _options(
+    settings: Postgres, names: Names, application: str, limits: Limits, *, is_pooled: bool
+) -> dict[str, Any]:
+    session = {} if is_pooled else _settings(names, limits)
     return {
-        "dsn": str(settings.dsn),
         "password": str(settings.password) or None,  # None: that of the DSN
-        "command_timeout": COMMAND_SECONDS,
-        "timeout": 10.0,
-        "server_settings": {
-            "search_path": names.postgres_schema,
-            "application_name": f"sensorium-{application}",
-            "jit": "off",
-        },
+        "command_timeout": COMMAND_SECONDS if limits.statement_seconds else None,
+        "timeout": CONNECT_SECONDS,
+        "connection_class": PooledSession if is_pooled else Session,
+        "statement_cache_size": 0 if is_pooled else 100,
+        "target_session_attrs": "read-write",
+        "server_settings": {"application_name": f"sensorium-{application}", **session},
     }
 
 
+def _begin_with(names: Names, limits: Limits) -> str:
+    """Values are ours: numbers, words and a checked schema name."""
+    return "".join(
+        f"SET LOCAL {name} = '{value}';" for name, value in _settings(names, limits).items()
+    )
+
+
 async def connect(
-    settings: Postgres, names: Names, application: str = "command"
+    settings: Postgres, names: Names, application: str = "command", limits: Limits = REQUESTS
 ) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection whose search path is the namespace's schema."""
-    return await asyncpg.connect(**_options(settings, names, application))
+    """A connection to the server that writes, whose search path is the namespace's schema."""
+    is_pooled = settings.pooler == "transaction"
+    options = _options(settings, names, application, limits, is_pooled=is_pooled)
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+        dsn=str(settings.dsn), **options
+    )
+    if isinstance(connection, PooledSession):
+        connection.begin_with = _begin_with(names, limits)
+    return connection
+
+
+async def connect_directly(
+    settings: Postgres, names: Names, application: str, limits: Limits = REQUESTS
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection for what a pooler in between breaks: LISTEN and migrations."""
+    options = _options(settings, names, application, limits, is_pooled=False)
+    dsn = str(settings.listen_dsn or settings.dsn)
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn=dsn, **options)
+    return connection
 
 
 async def create_pool(
     settings: Postgres, names: Names, application: str, *, size: int = 8
 ) -> "asyncpg.Pool[asyncpg.Record]":
     """A pool that connects when first used, so that a role starts while Postgres is away."""
+
+    async def begin_with(connection: Any) -> None:
+        connection.begin_with = _begin_with(names, REQUESTS)
+
+    is_pooled = settings.pooler == "transaction"
+    options = _options(settings, names, application, REQUESTS, is_pooled=is_pooled)
     pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(
-        min_size=0, max_size=size, **_options(settings, names, application)
+        dsn=str(settings.dsn),
+        min_size=0,
+        max_size=size,
+        init=begin_with if is_pooled else None,
+        **options,
     )
     return pool
 
 
 def refused(error: BaseException) -> bool:
     """Whether Postgres answered and refused, so that a person has to act before it works again."""
-    return isinstance(error, _REFUSALS)
+    return (
+        isinstance(error, asyncpg.PostgresError)
+        and not isinstance(error, _PASSES)
+        and not names_a_value(error)
+    )
+
+
+_PASSES = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+"""What Postgres says and nobody has to mend."""
+
+
+def names_a_value(error: BaseException) -> bool:
+    """Whether Postgres, or its client, speaks of a value it was given.
+
+    These are the only errors of a store of ours that a record can be to blame for: SQLSTATE class
+    22, a check constraint, and a value that is too long for its index.
+    """
+    if not isinstance(error, asyncpg.PostgresError):
+        return False
+    sqlstate = str(getattr(error, "sqlstate", "") or "")
+    return (
+        isinstance(error, asyncpg.CheckViolationError)
+        or (sqlstate.startswith("22") and sqlstate != _WRONG_SETTING)
+        or sqlstate == _TOO_LONG_FOR_AN_INDEX
+    )
 
 
 def unavailable(error: BaseException, retry_after: float = 1.0) -> Unavailable | None:
-    """Unavailable for trouble of the environment, None for trouble of the record or of the program.
+    """Unavailable for whatever a call of Postgres raised, unless it names a value (`names_a_value`).
 
-    Whatever Postgres says about itself is trouble of the environment: a lost connection, a
-    deadlock, a full disk, a refused login, a missing table. What it says about a value is not.
+    Not a list of errors that count as trouble: a missing table, a refused login, a constraint of a
+    newer migration say nothing about the record in hand either. None also for what no call of
+    Postgres raises.
     """
     if isinstance(error, Unavailable):
         return error
-    if isinstance(error, (*_OF_THE_WORLD, *_REFUSALS)) or (
-        isinstance(error, asyncpg.InterfaceError) and _NOT_OPEN.search(str(error))
-    ):
-        return Unavailable("postgres", retry_after, detail=type(error).__name__)
-    return None
+    raised_by_a_call = isinstance(
+        error,
+        asyncpg.PostgresError
+        | asyncpg.InterfaceError
+        | asyncpg.InternalClientError
+        | OSError
+        | TimeoutError,
+    )
+    if not raised_by_a_call or names_a_value(error):
+        return None
+    return Unavailable("postgres", retry_after, detail=type(error).__name__)

@@ -35,6 +35,7 @@ CREATE TABLE chat_messages (
     sender_id          text,
     sender_name        text,
     endpoint_id        text,
+    redoing_version    bigint,
     PRIMARY KEY (tenant_id, message_key),
     CHECK (content <> '')
 );
@@ -147,6 +148,23 @@ CREATE TABLE ai_usage (
     cost_microusd bigint,
     PRIMARY KEY (tenant_id, day, kind, model)
 );
+-- A job whose last try failed, one row for each attachment and stage: a hint for people.
+
+CREATE TABLE job_attempts (
+    tenant_id        text        NOT NULL,
+    message_key      text        NOT NULL,
+    attachment_index integer     NOT NULL,
+    stage            text        NOT NULL,
+    generation       bigint      NOT NULL,
+    attempts         integer     NOT NULL,
+    cause            text        NOT NULL,
+    detail           text        NOT NULL,
+    first_at         timestamptz NOT NULL,
+    last_at          timestamptz NOT NULL,
+    next_at          timestamptz,
+    PRIMARY KEY (tenant_id, message_key, attachment_index, stage)
+);
+CREATE INDEX job_attempts_by_time ON job_attempts (last_at);
 -- Tenants, endpoints, keys, generations, and who changed what. Secrets are encrypted by the program.
 
 CREATE TABLE tenants (
@@ -180,6 +198,34 @@ CREATE TABLE api_keys (
     PRIMARY KEY (tenant_id, key_sha256)
 );
 
+-- What became of webhook deliveries, counted per endpoint, day and reason; and which tokens have ended.
+-- `tenant_id` '': a token that nobody has; `endpoint_id` is then a part of the token's digest.
+CREATE TABLE webhook_deliveries (
+    tenant_id   text        NOT NULL,
+    endpoint_id text        NOT NULL,
+    day         date        NOT NULL,
+    reason      text        NOT NULL,
+    secret_id   text        NOT NULL,
+    deliveries  bigint      NOT NULL,
+    first_at    timestamptz NOT NULL,
+    last_at     timestamptz NOT NULL,
+    last_status integer     NOT NULL,
+    last_facts  jsonb       NOT NULL,
+    PRIMARY KEY (tenant_id, endpoint_id, day, reason, secret_id)
+) WITH (fillfactor = 50);
+CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_id);
+
+CREATE TABLE ended_tokens (
+    tenant_id    text        NOT NULL REFERENCES tenants,
+    token_sha256 bytea       NOT NULL UNIQUE,
+    endpoint_id  text        NOT NULL,
+    provider     text        NOT NULL,
+    reason       text        NOT NULL CHECK (reason IN ('endpoint_removed', 'url_replaced')),
+    ended_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, token_sha256)
+);
+CREATE INDEX ended_tokens_by_time ON ended_tokens (ended_at);
+
 CREATE TABLE generations (
     generation bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     command    text        NOT NULL,
@@ -193,7 +239,7 @@ CREATE TABLE audit_log (
     action    text        NOT NULL,
     detail    text        NOT NULL,
     at        timestamptz NOT NULL DEFAULT now(),
-    person    text        NOT NULL DEFAULT ''
+    actor     text        NOT NULL DEFAULT coalesce(nullif(current_setting('sensorium.actor', true), ''), '')
 );
 CREATE INDEX audit_log_by_tenant ON audit_log (tenant_id, at);
 

@@ -18,6 +18,9 @@ HORIZON = timedelta(milliseconds=HORIZON_MS)
 KEY_NAME_CHARS = 100
 
 
+_OF_DELIVERIES = ("former_token_until", "accepted_at", "refused_at", "refused_reason")
+
+
 class TenancyError(Exception):
     """What was asked for cannot be; the text says why and what to do."""
 
@@ -191,7 +194,8 @@ class Tenancy:
                     "unsigned": opened.unsigned if opened is not None else None,
                     "secret_ids": opened.secret_ids() if opened is not None else [],
                     "has_api_key": opened.api_key is not None if opened is not None else None,
-                    "former_token_until": row["former_token_until"],
+                    "token_begins": opened.token[:4] if opened is not None else None,
+                    **{name: row[name] for name in _OF_DELIVERIES},
                 }
             )
         return found

@@ -9,6 +9,7 @@ from schemas.receipts import Line
 from schemas.records import Enrichment
 from schemas.settings import Settings
 from schemas.topics import Names
+from schemas.versions import UnknownVersion
 from storage import failpoints
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
@@ -77,7 +78,7 @@ class _Folding:
         self.grown: set[bytes] = set()
 
     def fold(self, arrival: Arrival) -> tuple[str, str] | Quarantine:
-        """(outcome, reason) of one enrichment."""
+        """(outcome, reason) of one enrichment. Raises UnknownVersion before anything of it is folded."""
         try:
             failpoints.reading(arrival.value)
             enrichment = decode(Enrichment, arrival.value)
@@ -110,9 +111,14 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
     folding = _Folding(batch.state)
     writes: list[Write] = []
     lines: list[Line] = []
+    newer: UnknownVersion | None = None
     for message, is_killer in batch.each():
         arrival = encoding.arrival(message)
-        became = PROCESS_KILLER if is_killer else folding.fold(arrival)
+        try:
+            became = PROCESS_KILLER if is_killer else folding.fold(arrival)
+        except UnknownVersion as error:
+            newer = error
+            break
         if isinstance(became, Quarantine):
             writes.append(encoding.quarantined(arrival, "assemble", became))
             became = outcome_label(became)
@@ -147,4 +153,4 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
                 ]
         if key in folding.last:
             changelog.append(batch.state.put(key, None if closed else state.to_bytes()))
-    batch.settle(writes, changelog, lines)
+    batch.settle(writes, changelog, lines, newer)

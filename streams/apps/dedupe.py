@@ -10,6 +10,7 @@ from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
 from schemas.receipts import Line
 from schemas.settings import Settings
 from schemas.topics import HORIZON_MS, MAX_RECORD_BYTES, Names
+from schemas.versions import UnknownVersion
 from storage import failpoints
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
@@ -66,21 +67,28 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
     writes: list[Write] = []
     claims: list[tuple[bytes, bytes | None]] = []
     lines: list[Line] = []
+    newer: UnknownVersion | None = None
     for message, is_killer in batch.each():
         arrival = encoding.arrival(message)
-        became = PROCESS_KILLER if is_killer else _outcome(arrival, claimed, now)
+        try:
+            became = PROCESS_KILLER if is_killer else _outcome(arrival, claimed, now)
+        except UnknownVersion as error:
+            newer = error
+            break
         outcome, written = _written(became, arrival, encoding)
         lines.append(line(message, *outcome_label(outcome), arrival.generation))
         writes += written
         if isinstance(outcome, Forward):
             claims += [batch.state.claim(one, day) for one in outcome.claims]
-    batch.settle(writes, claims, lines)
+    batch.settle(writes, claims, lines, newer)
 
 
 def _outcome(arrival: Arrival, claimed: Claimed, now: datetime) -> Outcome:
     try:
         failpoints.reading(arrival.value)
         return dedupe(arrival, claimed=claimed, read=read, now=now)
+    except UnknownVersion:
+        raise
     except Exception as error:  # foreign bytes through a provider's adapter: whatever it was, this record is set aside whole
         return Quarantine("stage_error", type(error).__name__)
 

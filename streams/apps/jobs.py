@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -17,7 +18,9 @@ from schemas.receipts import Line
 from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
 from schemas.settings import Settings
 from schemas.topics import MAX_RECORD_BYTES, SOURCE_OF, Names, Stage
+from schemas.versions import UnknownVersion
 from storage import failpoints
+from storage.postgres.job_attempts import JobAttempt, JobAttempts, JobPlace
 from streams.apps.assemble import COMPACTED
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
@@ -62,8 +65,18 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
     """The app; its worker is started by the `stream` role."""
     names = Names(settings.namespace)
     app = lane_app(job_stage.stage, settings)
-    settle = _Settlement(job_stage, Encoding(names, settings.kafka.partitions), app.gate)
-    app.opening, app.closing = job_stage.world.open, job_stage.world.close
+    attempts = JobAttempts(settings.postgres, names, job_stage.stage)
+    settle = _Settlement(job_stage, Encoding(names, settings.kafka.partitions), app.gate, attempts)
+
+    async def open_all() -> None:
+        await attempts.start()
+        await job_stage.world.open()
+
+    async def close_all() -> None:
+        await attempts.stop()
+        await job_stage.world.close()
+
+    app.opening, app.closing = open_all, close_all
     app.healthy = job_stage.world.healthy
     entries = app.lane_table(
         "jobs",
@@ -92,13 +105,16 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
 class _Settlement(Generic[J]):
     """How a job ends: its stage's outputs, a later try, or the quarantine."""
 
-    def __init__(self, job_stage: JobStage[J], encoding: Encoding, gate: Gate) -> None:
+    def __init__(
+        self, job_stage: JobStage[J], encoding: Encoding, gate: Gate, attempts: JobAttempts
+    ) -> None:
         self._stage: JobStage[J] = job_stage
         self._encoding = encoding
         self._gate = gate
+        self._attempts = attempts
 
     def refuse(self, message: Message, is_killer: bool) -> Refusal | None:
-        """What is written in the stead of a record that is no job: it never enters the queue."""
+        """What is written in the stead of a record that is no job: it never enters the queue. Raises UnknownVersion."""
         try:
             if is_killer:
                 verdict = PROCESS_KILLER
@@ -125,6 +141,9 @@ class _Settlement(Generic[J]):
         arrival = self._arrival(job, value)
         try:
             record = decode(self._stage.kind, value)
+        except UnknownVersion as newer:
+            job.hold(newer)
+            return
         except Undecodable as error:
             await self._set_aside(
                 job, arrival, Quarantine("record_undecodable", str(error)), index=None
@@ -138,16 +157,7 @@ class _Settlement(Generic[J]):
                 self._encoding.write(output, arrival.traceparent) for output in forward.outputs
             ]
         except Unavailable as trouble:
-            metrics.JOB_RETRIES.labels(self._stage.stage, trouble.what).inc()
-            log.info(
-                "job_postponed",
-                tenant=arrival.tenant_id,
-                message_key=record.message_key,
-                stage=self._stage.stage,
-                what=trouble.what,
-                attempt=job.entry.attempt,
-            )
-            job.postpone(trouble)
+            self._postpone(job, record, trouble)
         except TooLarge as error:
             await self._set_aside(
                 job, arrival, Quarantine("record_too_large", str(error)), record.index
@@ -163,9 +173,61 @@ class _Settlement(Generic[J]):
                 job, arrival, Quarantine("stage_error", type(error).__name__), record.index
             )
         else:
-            await self._finish(job, writes, job.line("forwarded"))
+            self._note_end(job, record, forward)
+            await self._finish(job, writes, job.line("forwarded", forward.failure or ""))
         finally:
             metrics.JOB_SECONDS.labels(self._stage.stage).observe(time.monotonic() - began)
+
+    def _postpone(self, job: Job, record: J, trouble: Unavailable) -> None:
+        """Why it waits is noted for `trace`. The log has the first try: in an outage each job is tried again and again."""
+        metrics.JOB_RETRIES.labels(self._stage.stage, trouble.what).inc()
+        is_first = job.entry.attempt == 0 and not trouble.hold
+        (log.info if is_first else log.debug)(
+            "job_postponed",
+            tenant=record.tenant_id,
+            message_key=record.message_key,
+            stage=self._stage.stage,
+            what=trouble.what,
+            cause=trouble.cause,
+            attempt=job.entry.attempt,
+        )
+        attempts, first_at = job.entry.attempt + 1, job.entry.first_attempt_at
+        next_at = datetime.fromtimestamp(job.postpone(trouble), UTC)
+        self._attempts.note(
+            JobAttempt(
+                self._place(record),
+                record.generation,
+                attempts,
+                trouble.cause,
+                trouble.detail,
+                datetime.fromtimestamp(first_at, UTC),
+                utc_now(),
+                next_at,
+            )
+        )
+
+    def _note_end(self, job: Job, record: J, forward: Forward) -> None:
+        """Of a failure stays what was said last; a job that ended well leaves nothing."""
+        attempts = job.entry.attempt
+        if forward.failure is not None and (attempts or forward.cause):
+            first_at = datetime.fromtimestamp(job.entry.first_attempt_at, UTC)
+            self._attempts.note(
+                JobAttempt(
+                    self._place(record),
+                    record.generation,
+                    attempts + 1,
+                    forward.failure,
+                    forward.cause,
+                    first_at,
+                    utc_now(),
+                    None,
+                )
+            )
+        elif attempts or record.generation:
+            self._attempts.forget(self._place(record), record.generation)
+
+    def _place(self, record: J) -> JobPlace:
+        return JobPlace(record.tenant_id, record.message_key, record.index, self._stage.stage)
 
     async def _set_aside(
         self, job: Job, arrival: Arrival, verdict: Quarantine, index: int | None

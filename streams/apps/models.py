@@ -4,7 +4,7 @@ decoder."""
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import asyncpg
 import structlog
@@ -12,9 +12,10 @@ import structlog
 from connectors.media.preparation import Decoder
 from connectors.media.preparation import Unfit as NotPrepared
 from connectors.models.answers import ModelAnswer
-from connectors.models.capabilities import family_label
 from connectors.models.choice import Choice
 from connectors.models.errors import ModelUnavailable
+from connectors.models.labels import ModelLabels
+from connectors.models.prices import Prices
 from connectors.models.recipes import Asked
 from connectors.models.servers import Server
 from schemas import metrics
@@ -55,6 +56,13 @@ class NotThere(Exception):
         self.reason = reason
 
 
+class _Trouble(NamedTuple):
+    """What a tenant's calls met last."""
+
+    name: str
+    holds: bool
+
+
 class ModelWorld:
     """Opened before the first job; the ports of asking.py on real clients. `server` is the
     sense's."""
@@ -66,7 +74,8 @@ class ModelWorld:
         self._server = server
         self._choice = Choice()
         self._time_outs = TimeOuts()
-        self._held: set[TenantId] = set()
+        self._troubles: dict[TenantId, _Trouble] = {}
+        self._labels = ModelLabels(settings.openai, Prices(settings.openai))
         self.directory = Directory(settings.postgres, self._names, Vault(settings.secrets.key))
         self.decoder = Decoder()
         self._store = ObjectStore(settings.objects)
@@ -163,23 +172,30 @@ class ModelWorld:
         except NotThere as gone:
             return Unfit(gone.reason)
         except ModelUnavailable as trouble:
-            self._count_trouble(job, trouble)
+            self._count_trouble(job, recipes, trouble)
             if self._time_outs.is_over(item, timed_out=trouble.trouble == "model_timeout"):
                 return Unfit("model_timeout")
             raise
         self._time_outs.forget(item)
-        self._count_held(job.tenant_id, is_held=False)
         if isinstance(given, Unfit):
             return given
+        self._trouble_is_over(job.tenant_id)
         return self._counted(given, recipes)
 
-    def _count_trouble(self, job: StoredJob, trouble: ModelUnavailable) -> None:
+    def _count_trouble(
+        self, job: StoredJob, recipes: tuple[Recipe, ...], trouble: ModelUnavailable
+    ) -> None:
+        """Each call is counted; the log says it once for each tenant, until it is another trouble or over."""
         metrics.AI_TROUBLE.labels(self._stage, trouble.trouble).inc()
-        self._count_held(
-            job.tenant_id, is_held=trouble.hold and trouble.trouble != "model_rate_limited"
-        )
+        label = self._labels.of(recipes[0].model)
+        metrics.AI_CALLS.labels(self._stage, label, trouble.trouble).inc()
+        before = self._troubles.get(job.tenant_id)
+        self._troubles[job.tenant_id] = _Trouble(trouble.trouble, trouble.hold)
+        self._count_held()
+        if before is not None and before.name == trouble.trouble:
+            return
         log.warning(
-            "model_trouble",
+            "model_rejected_key" if trouble.trouble == "model_rejected_key" else "model_trouble",
             tenant=job.tenant_id,
             message_key=job.message_key,
             stage=self._stage,
@@ -187,13 +203,21 @@ class ModelWorld:
             holds=trouble.hold,
         )
 
-    def _count_held(self, tenant_id: TenantId, *, is_held: bool) -> None:
-        (self._held.add if is_held else self._held.discard)(tenant_id)
-        metrics.AI_HELD.labels(self._stage).set(len(self._held))
+    def _trouble_is_over(self, tenant_id: TenantId) -> None:
+        before = self._troubles.pop(tenant_id, None)
+        self._count_held()
+        if before is not None:
+            log.info("model_trouble_over", tenant=tenant_id, stage=self._stage, was=before.name)
+
+    def _count_held(self) -> None:
+        held = sum(
+            one.holds and one.name != "model_rate_limited" for one in self._troubles.values()
+        )
+        metrics.AI_HELD.labels(self._stage).set(held)
 
     def _counted(self, answer: ModelAnswer, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
         """The connector's answer as the stage knows it."""
-        model = family_label(answer.model)
+        model = self._labels.of(answer.asked, answer.model)
         result = answer.failure or "answered"
         metrics.AI_CALLS.labels(self._stage, model, result).inc()
         metrics.AI_TOKENS.labels(self._stage, model, "input").inc(answer.input_tokens)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from schemas.receipts import Line, lines_of
 from schemas.text import storable
@@ -204,7 +205,7 @@ class Audit:
             elif self._sink_passed("enriched-messages", newest.partition, newest.offset):
                 if row is None:
                     yield self._of_message("lost", "version {} has no row", key, newest)
-                elif row["version"] < newest.version and not _is_after_horizon(row, newest):
+                elif _known_version(row) < newest.version and not _is_after_horizon(row, newest):
                     yield self._of_message(
                         "lost", f"the row has version {row['version']}, the topic {{}}", key, newest
                     )
@@ -227,17 +228,18 @@ class Audit:
                 )
             elif newest_there is not None and _at_sink(newest_there) in self._facts.quarantined:
                 continue  # what would complete it was refused
-            elif row["status"] == "pending" and key not in self._waiting:
+            elif (what := self._unfinished(row, newest_there)) and key not in self._waiting:
                 age = round((self._now_ms - enriched_ms) / 1000, 1)
-                yield Finding(
-                    "stuck",
-                    "assemble",
-                    "pending, and no stage has work for it",
-                    row["tenant_id"],
-                    key,
-                    received_ms,
-                    age,
-                )
+                yield Finding("stuck", "assemble", what, row["tenant_id"], key, received_ms, age)
+
+    def _unfinished(self, row: Any, newest: Newest | None) -> str | None:
+        """What is still to come of a row that was written long ago."""
+        if row["status"] == "pending":
+            return "pending, and no stage has work for it"
+        redoing = row["redoing_version"]
+        if redoing is not None and (newest is None or self._old(newest.enriched_ms)):
+            return f"being redone as version {redoing}, and no stage has work for it"
+        return None
 
     def _deliveries(self) -> Iterator[Finding]:
         """Live deliveries of each raw key against the row that counts them. More may have come before the time looked at."""
@@ -345,6 +347,12 @@ class Audit:
 def _at_sink(newest: Newest) -> QuarantinePlace:
     """Where it is in quarantine if the sink could not store it."""
     return "sink", "enriched-messages", newest.partition, newest.offset
+
+
+def _known_version(row: Any) -> int:
+    """The highest version that the sink has seen. A row shows none that is still to be finished by a repair."""
+    shown, redoing = int(row["version"]), int(row["redoing_version"] or 0)
+    return max(shown, redoing)
 
 
 def _is_after_horizon(row: object, newest: Newest) -> bool:

@@ -17,6 +17,7 @@ from schemas.records import EnrichedMessage, Quarantined, Receipt
 from schemas.settings import Settings
 from schemas.text import storable
 from schemas.topics import SOURCE_OF, STAGES, Names, TopicName
+from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored
 from storage.postgres.sql import queries
@@ -161,7 +162,7 @@ class Gathering:
                     if self._wanted.tenant is None
                     else narrowed(receipt, facts.sources.get(place, {}))
                 )
-            except Undecodable as error:
+            except (Undecodable, UnknownVersion) as error:
                 facts.findings.append(
                     Finding(
                         "unexplained",
@@ -183,7 +184,7 @@ class Gathering:
                 continue
             try:
                 yield partition, offset, key, decode(EnrichedMessage, value)
-            except Undecodable as error:
+            except (Undecodable, UnknownVersion) as error:
                 facts.findings.append(
                     Finding(
                         "unexplained",
@@ -197,7 +198,7 @@ class Gathering:
         partition, offset = message.partition() or 0, message.offset() or 0
         try:
             record = decode(Quarantined, message.value())
-        except Undecodable as error:
+        except (Undecodable, UnknownVersion) as error:
             facts.findings.append(
                 Finding("unexplained", "quarantine", f"quarantine[{partition}]@{offset}: {error}")
             )

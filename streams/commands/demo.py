@@ -12,11 +12,11 @@ import click
 import msgspec
 
 from schemas.settings import Settings
-from streams.commands.environment import database, run_command
+from streams.commands.environment import database, home_folder, run_command
 from streams.commands.output import as_json_option, emit, note
 from streams.commands.users import demo_link
 from streams.local.home import Home, environment_in, home_at
-from streams.local.lifecycle import demo_tenant, sensorium
+from streams.local.lifecycle import demo_tenant, receiver_address, sensorium
 from streams.local.ports import known_port
 from streams.local.processes import LocalError
 from streams.local.samples import (
@@ -76,8 +76,8 @@ def samples(address: str) -> list[Sample]:
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("var"),
-    show_default=True,
+    default=home_folder,
+    show_default="SENSORIUM_HOME, else var",
     help="Where `sensorium up` put it.",
 )
 @as_json_option
@@ -105,7 +105,7 @@ def demo(context: click.Context, home: Path, as_json: bool) -> None:
 
 async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
     tenant = demo_tenant(home, settings)
-    where = environment_in(home.environment_file)["SENSORIUM_RECEIVER__URL"]
+    where = receiver_address(settings)
     files = {path.name: path for path in MEDIA_DIR.iterdir()}
     answers: Counter[int] = Counter()
     async with database(settings) as connection:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 import click
@@ -24,6 +24,7 @@ from storage.postgres.migrate import DatabaseAhead, pending
 from storage.postgres.resealing import reseal
 from storage.postgres.sql import queries
 from storage.postgres.vault import Vault, VaultError
+from streams.commands.checks import Finding, Soon, Wrong
 from streams.commands.environment import (
     command_environment,
     command_settings,
@@ -31,39 +32,40 @@ from streams.commands.environment import (
     run_command,
 )
 from streams.commands.output import as_json_option, emit
+from streams.commands.process_checks import process_findings
+from streams.commands.stage_checks import stage_findings
 
 _SECONDS = 5.0
 
 
-class Finding(NamedTuple):
-    """`warns`: it works today, and needs something to be done soon."""
-
-    part: str
-    ok: bool
-    says: str
-    warns: bool = False
-
-    @property
-    def label(self) -> str:
-        return "WRONG" if not self.ok else "soon " if self.warns else "ok   "
-
-
 @click.command()
 @click.option("--tenant", help="Ask the models with this tenant's key, models and language.")
+@click.option(
+    "--waiting-seconds",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="A job that waits for longer is wrong.",
+)
 @as_json_option
 @click.pass_context
-def doctor(context: click.Context, tenant: str | None, as_json: bool) -> None:
-    """Checks Kafka, Postgres, the object store, the secrets, the models, the decoder, and the roles
-    that serve HTTP.
+def doctor(
+    context: click.Context, tenant: str | None, waiting_seconds: float, as_json: bool
+) -> None:
+    """Checks Kafka, Postgres, the object store, the secrets, the models, the decoder, the roles
+    that serve HTTP, the processes that `up` started here, and each stage with what waits in it.
 
-    It shows each model a tiny picture or a second of sound, which is a paid call. Exit code 1
-    when a part is wrong.
+    It shows each model a tiny picture or a second of sound, which is a paid call: with --tenant in
+    that tenant's name. Exit code 1 when a part is wrong.
     """
     settings = command_settings()
     checks = _CHECKS | {"model": _model(tenant)}
 
     async def work() -> list[Finding]:
-        return [await _guarded(part, check, settings) for part, check in checks.items()]
+        found = [await _guarded(part, check, settings) for part, check in checks.items()]
+        found += process_findings()
+        is_read = {part.part for part in found if part.ok} >= {"kafka", "postgres"}
+        return found + (await stage_findings(settings, waiting_seconds) if is_read else [])
 
     findings = run_command(work)
     document: dict[str, Any] = {
@@ -73,7 +75,7 @@ def doctor(context: click.Context, tenant: str | None, as_json: bool) -> None:
     emit(
         document,
         as_json,
-        [f"{f.label}  {f.part:9} {f.says}" for f in findings],
+        [f"{f.label}  {f.part:11} {f.says}" for f in findings],
     )
     context.exit(0 if document["ok"] else 1)
 
@@ -83,20 +85,12 @@ async def _guarded(
 ) -> Finding:
     try:
         return Finding(part, True, await check(settings))
-    except _Soon as soon:
+    except Soon as soon:
         return Finding(part, True, str(soon), warns=True)
-    except _Wrong as error:
+    except Wrong as error:
         return Finding(part, False, str(error))
     except Exception as error:  # a check that fails is a finding, whatever it met
         return Finding(part, False, f"{type(error).__name__}: {error}")
-
-
-class _Wrong(Exception):
-    """The text says what is wrong and what to do."""
-
-
-class _Soon(Exception):
-    """The text says what works, what will end, and what to do."""
 
 
 async def _kafka(settings: Settings) -> str:
@@ -106,19 +100,19 @@ async def _kafka(settings: Settings) -> str:
             AdminClient(client_config(settings.kafka) | QUIET).list_topics(timeout=_SECONDS).topics
         )
     except KafkaException:
-        raise _Wrong(
+        raise Wrong(
             f"nobody answers at {settings.kafka.bootstrap_servers}: is it up, is SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?"
         ) from None
     missing = [names.topic(name) for name in TOPICS if names.topic(name) not in there]
     if missing:
-        raise _Wrong(f"topics are missing ({', '.join(missing)}): sensorium topics apply")
+        raise Wrong(f"topics are missing ({', '.join(missing)}): sensorium topics apply")
     wrong = [
         names.topic(name)
         for name in TOPICS
         if len(there[names.topic(name)].partitions) != settings.kafka.partitions
     ]
     if wrong:
-        raise _Wrong(
+        raise Wrong(
             f"{', '.join(wrong)} has not {settings.kafka.partitions} partitions: set SENSORIUM_KAFKA__PARTITIONS to what is there"
         )
     return f"{len(TOPICS)} topics of {settings.kafka.partitions} partitions"
@@ -130,9 +124,9 @@ async def _reached(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyn
         async with asyncio.timeout(_SECONDS), database(settings) as connection:
             yield connection
     except asyncpg.UndefinedTableError:
-        raise _Wrong("the database was never migrated: sensorium migrate") from None
+        raise Wrong("the database was never migrated: sensorium migrate") from None
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _Wrong(
+        raise Wrong(
             f"not reached ({type(error).__name__}): is it up, is SENSORIUM_POSTGRES__DSN right?"
         ) from None
 
@@ -143,15 +137,15 @@ async def _postgres(settings: Settings) -> str:
             left = await pending(connection)
             stops = [] if left else await connection.fetch(queries("stops")["standing_stops"])
     except DatabaseAhead as error:
-        raise _Wrong(str(error)) from None
+        raise Wrong(str(error)) from None
     if left:
-        raise _Wrong(f"{len(left)} migrations are missing: sensorium migrate")
+        raise Wrong(f"{len(left)} migrations are missing: sensorium migrate")
     if stops:
         told = (
             f"{stop['stage']} stopped itself ({stop['detail']}): mend the cause, then sensorium resume {stop['stage']}"
             for stop in stops
         )
-        raise _Wrong("; ".join(told))
+        raise Wrong("; ".join(told))
     return "reached, migrated"
 
 
@@ -161,9 +155,9 @@ async def _objects(settings: Settings) -> str:
         async for _ in store.list("doctor/nothing"):
             pass
     except ObjectStoreMisconfigured as error:
-        raise _Wrong(str(error)) from None
+        raise Wrong(str(error)) from None
     except Unavailable as error:
-        raise _Wrong(
+        raise Wrong(
             f"{settings.objects.endpoint} does not answer ({error.detail}): is it up, is SENSORIUM_OBJECTS__ENDPOINT right?"
         ) from None
     finally:
@@ -177,18 +171,18 @@ async def _secrets(settings: Settings) -> str:
     try:
         vault = Vault(settings.secrets.key)
     except VaultError as error:
-        raise _Wrong(str(error)) from None
+        raise Wrong(str(error)) from None
     try:
         async with _reached(settings) as connection:
             found = await reseal(connection, vault, dry=True)
-    except _Wrong as wrong:
-        raise _Wrong(
+    except Wrong as wrong:
+        raise Wrong(
             f"SENSORIUM_SECRETS__KEY is a key; whether it opens what is sealed only the database says: {wrong}"
         ) from None
     total = found.current + found.resealed + len(found.unreadable)
     if found.unreadable:
         names = ", ".join(f"{table} {name}" for table, _, name in found.unreadable[:5])
-        raise _Wrong(
+        raise Wrong(
             f"{len(found.unreadable)} of {total} secrets were sealed with another key ({names}), and their owners are out of service: "
             "put the old one behind the new one in SENSORIUM_SECRETS__KEY, or set these secrets again"
         )
@@ -214,9 +208,9 @@ def _model(tenant_name: str | None) -> "Callable[[Settings], Awaitable[str]]":
         )
         says = f"vision: {eyes.says}; speech: {ears.says}"
         if not (eyes.ok and ears.ok):
-            raise _Wrong(says)
+            raise Wrong(says)
         if eyes.warns or ears.warns:
-            raise _Soon(says)
+            raise Soon(says)
         return says
 
     return check
@@ -228,10 +222,10 @@ async def _tenant(settings: Settings, name: str) -> TenantSettings:
             rows = await connection.fetch(queries("directory")["tenants"])
         sealed = next((row["settings"] for row in rows if row["tenant_id"] == name), None)
         if sealed is None:
-            raise _Wrong(f"there is no tenant {name}: sensorium tenants list")
+            raise Wrong(f"there is no tenant {name}: sensorium tenants list")
         return msgspec.json.decode(Vault(settings.secrets.key).open(sealed), type=TenantSettings)
     except VaultError as error:
-        raise _Wrong(str(error)) from None
+        raise Wrong(str(error)) from None
 
 
 async def _decoder(settings: Settings) -> str:
@@ -240,11 +234,11 @@ async def _decoder(settings: Settings) -> str:
         async with Decoder(workers=1) as decoder:
             found = await decoder.isolation()
     except Unavailable as error:
-        raise _Wrong(
+        raise Wrong(
             f"no decoder starts here ({error.detail}): see docs/security.md for what it needs"
         ) from None
     if found.missing:
-        raise _Wrong(
+        raise Wrong(
             f"hostile files are not held off by {', '.join(found.missing)}: this kernel or container"
             " does not allow it, see docs/security.md"
         )
@@ -264,11 +258,11 @@ def _role(name: str) -> Callable[[Settings], Awaitable[str]]:
             async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
                 answer = await client.get(f"{url}/readyz")
         except httpx.HTTPError:
-            raise _Wrong(
+            raise Wrong(
                 f"{url} does not answer: is it up (sensorium status), is {variable} right?"
             ) from None
         if answer.status_code != 200:
-            raise _Wrong(f"{url} is not ready: look at the parts above, and at its log")
+            raise Wrong(f"{url} is not ready: look at the parts above, and at its log")
         return f"{url} is ready"
 
     return check

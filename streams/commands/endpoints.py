@@ -9,12 +9,13 @@ from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
+from streams.commands.deliveries import deliveries
 from streams.commands.environment import (
-    command_environment,
     command_settings,
     database,
     run_command,
 )
+from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
 
 T = TypeVar("T")
@@ -23,6 +24,18 @@ _SAME_SERVER = (
     "The tenant has a Chatwoot endpoint already, and this one is taken for another webhook of the same server. "
     "If it is for another server, add it with --instance NAME: its messages have the same numbers and would be lost as duplicates."
 )
+_NOT_PUBLIC = (
+    "A provider needs a public https address. Set SENSORIUM_RECEIVER__URL to the one that leads to the receiver, and the URL begins with it: "
+    "the token stays the same."
+)
+_WHERE = {
+    "ycloud": "at YCloud: Developers, Webhooks, Add endpoint, and paste the URL (docs/connect-ycloud.md)",
+    "chatwoot": "in Chatwoot: Settings, Integrations, Webhooks, and paste the URL (docs/connect-chatwoot.md)",
+}
+_OWN_SECRET = {
+    "ycloud": "YCloud signs with a secret of its own and takes none from here: copy it from there, then",
+    "chatwoot": "Chatwoot signs with a secret of its own and takes none from here: copy it from there, then",
+}
 UNTIL_KNOWN = "every role knows within two seconds"
 
 
@@ -31,13 +44,27 @@ def endpoints() -> None:
     """Webhook endpoints and their secrets."""
 
 
+endpoints.add_command(deliveries)
+
+
 def webhook_url(settings: Settings, provider: str, token: str) -> str:
-    """Where the provider sends to, as seen from this machine."""
-    base = (
-        command_environment().get("SENSORIUM_RECEIVER__URL")
-        or f"http://{settings.receiver.host}:{settings.receiver.port}"
-    )
+    """Where the provider sends to: below SENSORIUM_RECEIVER__URL, or as seen from this machine."""
+    receiver = settings.receiver
+    base = receiver.url.rstrip("/") or f"http://{receiver.host}:{receiver.port}"
     return f"{base}/webhooks/{provider}/{token}"
+
+
+def next_steps(endpoint: Endpoint) -> list[str]:
+    """What a person does next, at the provider and here."""
+    name, provider = endpoint.endpoint_id, endpoint.provider
+    steps = [_WHERE[provider]]
+    if not endpoint.unsigned:
+        steps.append(f"{_OWN_SECRET[provider]}: sensorium endpoints secret {name} --set SECRET")
+    if provider == "ycloud" and endpoint.api_key is None:
+        steps.append(
+            f"give it YCloud's API key, or files can be fetched for minutes only: sensorium endpoints api-key {name} --set KEY"
+        )
+    return [*steps, f"see what arrives, and why not: sensorium endpoints deliveries {name}"]
 
 
 def _changed(change: Callable[[Tenancy], Awaitable[T]]) -> T:
@@ -111,7 +138,8 @@ def add(
     endpoint, is_first = _changed(change)
     if provider == "chatwoot" and instance is None and not is_first:
         note(_SAME_SERVER)
-    url = webhook_url(command_settings(), provider, endpoint.token)
+    settings = command_settings()
+    url = webhook_url(settings, provider, endpoint.token)
     live = endpoint.secrets[0] if endpoint.secrets else None
     document = {
         "tenant_id": tenant,
@@ -121,11 +149,23 @@ def add(
         "url": url,
         "secret": live,
     }
-    next_step = f"paste the URL at the provider, then: sensorium endpoints secret {endpoint.endpoint_id} --set SECRET"
-    says = "(unsigned)" if unsigned else live or f"(none yet: {next_step})"
+    steps = next_steps(endpoint)
+    says = "(unsigned)" if unsigned else live or "(none yet: the endpoint answers 503)"
     emit(
-        document, as_json, [f"url     {url}", f"secret  {says}", f"id      {endpoint.endpoint_id}"]
+        document | {"next": steps},
+        as_json,
+        [
+            f"url     {url}",
+            f"secret  {says}",
+            f"id      {endpoint.endpoint_id}",
+            *(
+                f"{'next' if index == 1 else '':8}{index}. {step}"
+                for index, step in enumerate(steps, 1)
+            ),
+        ],
     )
+    if not settings.receiver.url.startswith("https://"):
+        note(_NOT_PUBLIC)
 
 
 @endpoints.command()
@@ -227,8 +267,16 @@ def remove(which: str, as_json: bool) -> None:
 @click.option("--tenant", help="Only this tenant.")
 @as_json_option
 def list_(tenant: str | None, as_json: bool) -> None:
-    """All endpoints, without tokens and secrets. Secrets have ids, by which they can be dropped."""
+    """All endpoints, without tokens and secrets. Secrets have ids, by which they can be dropped.
+
+    Of each URL only the beginning of the token is shown.
+    """
+    settings = command_settings()
+    require_tenant(settings, tenant)
     rows = _changed(lambda tenancy: tenancy.endpoints(tenant))
+    for row in rows:
+        begins = row.pop("token_begins")
+        row["url"] = webhook_url(settings, row["provider"], f"{begins or ''}…")
     emit({"endpoints": rows}, as_json, [_line(row) for row in rows])
 
 
@@ -241,4 +289,16 @@ def _line(row: dict[str, Any]) -> str:
         signed = ", ".join(row["secret_ids"]) or "no secret yet: answers 503"
     until = row["former_token_until"]
     grace = f"  old URL until {until.isoformat(timespec='seconds')}" if until else ""
-    return f"{row['tenant_id']}  {row['provider']}  {row['endpoint_id']}  {signed}{grace}"
+    return (
+        f"{row['tenant_id']}  {row['provider']}  {row['endpoint_id']}  {signed}{grace}  "
+        f"{row['url']}  {_last(row)}"
+    )
+
+
+def _last(row: dict[str, Any]) -> str:
+    """When a delivery was last accepted, and what was wrong since."""
+    accepted, refused = row["accepted_at"], row["refused_at"]
+    told = f"accepted {accepted:%Y-%m-%d %H:%M:%S}Z" if accepted else "nothing accepted yet"
+    if refused and (accepted is None or refused > accepted):
+        told += f", refused {refused:%Y-%m-%d %H:%M:%S}Z: {row['refused_reason']}"
+    return told

@@ -1,7 +1,9 @@
 """Where a command finds its settings and its database."""
 
 import asyncio
+import getpass
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,22 +19,55 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import QUIET, client_config
 from storage.postgres.pool import connect, unavailable
+from storage.postgres.sql import queries
 from storage.postgres.tenancy import TenancyError
 from storage.postgres.vault import VaultError
-from streams.local.home import environment_in
-from streams.settings import SettingsError, read_settings
+from streams.local.home import environment_in, home_at
+from streams.settings import HOME_VARIABLE, SettingsError, read_settings
 
 T = TypeVar("T")
-ENV_FILE = Path("var/sensorium.env")
+HOME_KEY = "sensorium.home"
+"""Under which the option of the whole program stands in click's context."""
+DEFAULT_HOME = Path("var")
 KAFKA_SECONDS = 8.0
 
 
 def command_environment() -> dict[str, str]:
-    """The process's environment over the file `sensorium up` wrote, when there is one here."""
+    """The process's environment over the file `sensorium up` wrote in the folder of `home_folder`.
+
+    Ends the command when the folder was named and holds no such file.
+    """
     from_file: dict[str, str] = {}
-    if ENV_FILE.exists() and "SENSORIUM_POSTGRES__DSN" not in os.environ:
-        from_file = environment_in(ENV_FILE)
+    if "SENSORIUM_POSTGRES__DSN" not in os.environ:
+        file = home_at(home_folder()).environment_file
+        if file.exists():
+            from_file = environment_in(file)
+        elif _named_home():
+            raise click.UsageError(
+                f"{file} is not there: is {HOME_VARIABLE} (or --home) the folder of `sensorium up`?"
+            )
     return from_file | dict(os.environ)
+
+
+def home_folder() -> Path:
+    """The folder of the local installation: what `sensorium --home` or SENSORIUM_HOME names, else `var` here."""
+    return Path(_named_home() or DEFAULT_HOME)
+
+
+def _named_home() -> str | None:
+    context = click.get_current_context(silent=True)
+    by_option = context.meta.get(HOME_KEY) if context is not None else None
+    return by_option or os.environ.get(HOME_VARIABLE)
+
+
+def where_settings_are() -> str:
+    """For a message about a server that is not reached; nothing where settings were found."""
+    if "SENSORIUM_POSTGRES__DSN" in os.environ or home_at(home_folder()).environment_file.exists():
+        return ""
+    return (
+        f". No settings were found: there is no {DEFAULT_HOME}/sensorium.env here; name the folder"
+        f" of `sensorium up` in {HOME_VARIABLE}, or by sensorium --home"
+    )
 
 
 def command_settings() -> Settings:
@@ -45,12 +80,22 @@ def command_settings() -> Settings:
 
 @asynccontextmanager
 async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """A connection to the namespace's schema."""
+    """A connection to the namespace's schema. What it changes is logged under the name of whoever runs the command."""
     connection = await connect(settings.postgres, Names(settings.namespace))
     try:
+        await connection.execute(queries("overview")["set_actor"], _actor())
         yield connection
     finally:
         await connection.close()
+
+
+def _actor() -> str:
+    """Who runs this, as `user@host`; behind sudo the user who called it."""
+    try:
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has no name
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def run_command(work: Callable[[], Awaitable[T]]) -> T:
@@ -82,7 +127,8 @@ def run_command(work: Callable[[], Awaitable[T]]) -> T:
         if trouble is None:
             raise
         raise click.ClickException(
-            f"Postgres cannot be reached or is in trouble ({_first_line(error)}): look at SENSORIUM_POSTGRES__DSN, or run sensorium doctor"
+            f"Postgres cannot be reached or is in trouble ({_first_line(error)}): look at"
+            f" SENSORIUM_POSTGRES__DSN, or run sensorium doctor{where_settings_are()}"
         ) from None
 
 
@@ -109,7 +155,10 @@ def kafka_answers(settings: Settings) -> None:
 def kafka_trouble(settings: Settings, error: KafkaException) -> str:
     """One line for a person."""
     said = error.args[0].str()
-    return f"Kafka does not answer at {settings.kafka.bootstrap_servers} ({said}): is it up, is SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?"
+    return (
+        f"Kafka does not answer at {settings.kafka.bootstrap_servers} ({said}): is it up, is"
+        f" SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?{where_settings_are()}"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "trace": "streams.commands.trace:trace",
     "audit": "streams.commands.audit:audit",
     "attachments": "streams.commands.overview:attachments",
+    "queue": "streams.commands.queue:queue",
     "usage": "streams.commands.overview:usage",
     "log": "streams.commands.overview:log",
     # repair
@@ -76,8 +77,16 @@ class LazyCommands(click.Group):
 
 @click.group(cls=LazyCommands)
 @click.version_option("0.1.0", prog_name="sensorium")
-def main() -> None:
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Folder of the installation that `up` started.  [default: SENSORIUM_HOME, else var]",
+)
+@click.pass_context
+def main(context: click.Context, home: str | None) -> None:
     """Eyes and ears for chat agents: webhooks in, enriched messages out, once."""
+    context.meta["sensorium.home"] = home
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from storage.postgres.sql import queries
 from streams.commands.environment import command_settings, database, moment, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
+from streams.commands.waiting import clock, why
 
 _limit = click.option(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Rows at most."
@@ -72,24 +73,21 @@ def _usage_line(row: dict[str, Any], by: str) -> str:
 @_limit
 @as_json_option
 def log(tenant: str | None, since: str | None, limit: int, as_json: bool) -> None:
-    """What commands changed: tenants, endpoints, keys, quarantine. Newest first."""
+    """What commands changed, and who ran them: tenants, endpoints, keys, quarantine. Newest first."""
     settings = command_settings()
+    require_tenant(settings, tenant)
     rows = _rows(settings, "audit_log", tenant, moment(since), limit)
     shown = [dict(row) for row in rows]
     emit(
         {"log": shown},
         as_json,
         [
-            f"{row['at'].isoformat()[:19]}  {row['tenant_id']:20} {row['action']:20} {row['detail']}{_by(row['person'])}"
+            f"{row['at'].isoformat()[:19]}  {row['actor'] or '-':20} {row['tenant_id']:20} {row['action']:20} {row['detail']}"
             for row in shown
         ],
     )
     if not shown:
         note("nothing was changed")
-
-
-def _by(person: str) -> str:
-    return f"  (by {person})" if person else ""
 
 
 @click.group()
@@ -124,16 +122,22 @@ def list_(
     require_tenant(settings, tenant)
     rows = _rows(settings, "attachments", status, reason, tenant, moment(since), limit)
     shown = [_attachment(row) for row in rows]
-    lines = [
-        f"{one['received_at']:%Y-%m-%d %H:%M:%S}  {one['type']:9} {one['reason'] or '-':22} "
-        f"{one['message_key']} [{one['index']}]"
-        for one in shown
-    ]
-    emit({"attachments": shown}, as_json, lines)
+    emit({"attachments": shown}, as_json, [_attachment_line(one) for one in shown])
     if not shown:
         note(f"no attachment is {status}")
     elif status == "failed":
         note("after the cause is fixed: sensorium replay attachments --reason REASON")
+
+
+def _attachment_line(one: dict[str, Any]) -> str:
+    line = (
+        f"{one['received_at']:%Y-%m-%d %H:%M:%S}  {one['type']:9} {one['reason'] or '-':22} "
+        f"{one['message_key']} [{one['index']}]"
+    )
+    if one["cause"] is None:
+        return line
+    until = "" if one["next_at"] is None else f"; next try {clock(one['next_at'])}"
+    return f"{line}  {one['stage']}, {one['attempts']} tries: {why(one)}{until}"
 
 
 def _attachment(row: Any) -> dict[str, Any]:
@@ -145,4 +149,8 @@ def _attachment(row: Any) -> dict[str, Any]:
         "received_at": row["received_at"],
         "version": row["version"],
         **{name: document.get(name) for name in names},
+        **{
+            name: row[name]
+            for name in ("stage", "attempts", "cause", "detail", "last_at", "next_at")
+        },
     }

@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.codec import RECORD_TYPES, Undecodable, decode
 from schemas.topics import TOPICS, TopicName
+from schemas.versions import UnknownVersion
 
 _LONGEST_TEXT_CHARS = 20_000
 
@@ -20,6 +21,8 @@ def readable(topic: TopicName, value: bytes | None) -> dict[str, Any]:
     kind = RECORD_TYPES[TOPICS[topic].record]
     try:
         record = decode(kind, value)
+    except UnknownVersion as error:
+        return {"newer": str(error), "text": _text(value or b"")}
     except Undecodable as error:
         return {"undecodable": str(error), "text": _text(value or b"")}
     plain = msgspec.to_builtins(record, builtin_types=(bytes, datetime))

@@ -11,7 +11,7 @@ from streams.commands.output import as_json_option, emit
 
 
 @click.command()
-@click.argument("stage", type=click.Choice(STAGES))
+@click.argument("stage", type=click.Choice((*STAGES, "sink")))
 @click.option(
     "--quiet-minutes",
     type=click.FloatRange(0),

@@ -13,9 +13,9 @@ from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.environment import (
-    command_environment,
     command_settings,
     database,
+    home_folder,
     run_command,
 )
 from streams.commands.output import as_json_option, emit, note
@@ -52,8 +52,8 @@ KNOWN_WITHIN_SECONDS = 3.0
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("var"),
-    show_default=True,
+    default=home_folder,
+    show_default="SENSORIUM_HOME, else var",
 )
 @as_json_option
 @click.pass_context
@@ -131,8 +131,8 @@ def _with_file(
 
 def _deliver(sample: Sample, tenant: str, times: int) -> tuple[str, list[int]]:
     """The message's key and the receiver's answers."""
-    receiver = command_environment().get("SENSORIUM_RECEIVER__URL")
-    if receiver is None:
+    receiver = command_settings().receiver.url.rstrip("/")
+    if not receiver:
         raise click.ClickException(
             "SENSORIUM_RECEIVER__URL says where the receiver is; `sensorium up` writes it into var/sensorium.env"
         )

@@ -1,15 +1,24 @@
 """`sensorium tail`: enriched messages as they appear."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import click
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from schemas.codec import Undecodable, decode
 from schemas.records import EnrichedMessage
 from schemas.settings import Settings
 from schemas.topics import Names
+from schemas.versions import UnknownVersion
 from storage.kafka.client import QUIET, reader_config
 from streams.commands.environment import KAFKA_SECONDS, command_settings, kafka_trouble
 from streams.commands.known import require_tenant
@@ -18,19 +27,36 @@ from streams.commands.output import json_text, note
 
 @click.command()
 @click.option("--tenant", help="Only this tenant's.")
+@click.option("--conversation", help="Only this conversation's.")
 @click.option(
     "--from-beginning", is_flag=True, help="From the oldest record on, instead of the next one."
 )
+@click.option(
+    "--until-end",
+    is_flag=True,
+    help="From the oldest record to the last one that is there now, then end.",
+)
 @click.option("--count", type=click.IntRange(1), help="End after so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
-def tail(tenant: str | None, from_beginning: bool, count: int | None, as_json: bool) -> None:
-    """Shows enriched messages as a read_committed reader sees them. Ends with Ctrl-C."""
+def tail(
+    tenant: str | None,
+    conversation: str | None,
+    from_beginning: bool,
+    until_end: bool,
+    count: int | None,
+    as_json: bool,
+) -> None:
+    """Shows enriched messages as a read_committed reader sees them. Ends with Ctrl-C.
+
+    A message is shown once per version. `degraded` comes with the reasons of the attachments that failed.
+    """
     settings = command_settings()
     require_tenant(settings, tenant)
+    wanted = _Wanted(tenant, conversation)
     shown = 0
     try:
-        for message in _messages(settings, from_beginning):
-            shown += _show(message, tenant, as_json)
+        for message in _messages(settings, from_beginning or until_end, until_end):
+            shown += _show(message, wanted, as_json)
             if shown == count:
                 return
     except KafkaException as error:
@@ -39,44 +65,101 @@ def tail(tenant: str | None, from_beginning: bool, count: int | None, as_json: b
         pass
 
 
-def _messages(settings: Settings, from_beginning: bool) -> Iterator[Message]:
-    """From where the partitions end now. No group is joined: what comes from here on is seen at once, and nothing is left behind."""
+class _Wanted(NamedTuple):
+    """Whose messages are shown; None: everybody's."""
+
+    tenant: str | None
+    conversation: str | None
+
+    def holds(self, message: EnrichedMessage) -> bool:
+        return self.tenant in (None, message.tenant_id) and self.conversation in (
+            None,
+            message.conversation_id,
+        )
+
+
+def _messages(settings: Settings, from_beginning: bool, until_end: bool) -> Iterator[Message]:
+    """From where the partitions end now, or from their beginning.
+
+    No group is joined: what comes from here on is seen at once, and nothing is left behind.
+
+    With `until_end` it ends at what is there now. The end of a partition is told by the broker too,
+    because the last records of a partition may be markers of transactions, which nobody is shown.
+    """
     topic = Names(settings.namespace).topic("enriched-messages")
-    consumer = Consumer(reader_config(settings.kafka, "sensorium-tail") | QUIET)
+    config = reader_config(settings.kafka, "sensorium-tail") | {"enable.partition.eof": until_end}
+    consumer = Consumer(config | QUIET)
     try:
-        partitions = consumer.list_topics(topic, timeout=KAFKA_SECONDS).topics[topic].partitions
-        if not partitions:
-            raise click.ClickException(f"there is no topic {topic}: sensorium topics apply")
-        places = [TopicPartition(topic, partition) for partition in partitions]
-        for place in places:
-            end = consumer.get_watermark_offsets(place, timeout=KAFKA_SECONDS)[1]
-            place.offset = OFFSET_BEGINNING if from_beginning else end
-        consumer.assign(places)
-        note(f"reading {topic}, {len(places)} partitions; Ctrl-C ends")
-        while True:
+        ends = _ends(consumer, topic)
+        consumer.assign(
+            [
+                TopicPartition(topic, partition, OFFSET_BEGINNING if from_beginning else end)
+                for partition, end in ends.items()
+            ]
+        )
+        note(
+            f"reading {topic}, {len(ends)} partitions; {'to their end' if until_end else 'Ctrl-C ends'}"
+        )
+        unread = {partition for partition, end in ends.items() if end > 0} if until_end else {-1}
+        while unread:
             message = consumer.poll(0.5)
             if message is None:
                 continue
             error = message.error()
+            if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                unread.discard(message.partition())
+                continue
             if error is not None:
                 raise KafkaException(error)
-            yield message
+            partition, offset = message.partition() or 0, message.offset() or 0
+            if not until_end or offset < ends[partition]:
+                yield message
+            if offset >= ends[partition] - 1:
+                unread.discard(partition)
     finally:
         consumer.close()
 
 
-def _show(message: Message, tenant: str | None, as_json: bool) -> int:
+def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
+    """Partition → the offset of the next record. Ends the command where there is no such topic."""
+    partitions = consumer.list_topics(topic, timeout=KAFKA_SECONDS).topics[topic].partitions
+    if not partitions:
+        raise click.ClickException(f"there is no topic {topic}: sensorium topics apply")
+    return {
+        partition: consumer.get_watermark_offsets(
+            TopicPartition(topic, partition), timeout=KAFKA_SECONDS
+        )[1]
+        for partition in partitions
+    }
+
+
+def _show(message: Message, wanted: _Wanted, as_json: bool) -> int:
+    value = message.value()
+    if value is None:
+        return 0  # the message of this key was deleted
     try:
-        enriched = decode(EnrichedMessage, message.value())
-    except Undecodable as error:
+        enriched = decode(EnrichedMessage, value)
+    except (Undecodable, UnknownVersion) as error:
         note(f"[{message.partition()}]@{message.offset()}: {error}")
         return 0
-    if tenant is not None and enriched.tenant_id != tenant:
+    if not wanted.holds(enriched):
         return 0
-    if as_json:
-        click.echo(json_text(msgspec.to_builtins(enriched)))
-    else:
-        click.echo(
-            f"{enriched.received_at:%H:%M:%S} {enriched.message_key} v{enriched.version} {enriched.status} {enriched.kind}: {enriched.content or ''}"
-        )
+    click.echo(json_text(msgspec.to_builtins(enriched)) if as_json else _line(enriched))
     return 1
+
+
+def _line(message: EnrichedMessage) -> str:
+    return (
+        f"{message.received_at:%H:%M:%S} {message.message_key} v{message.version} "
+        f"{message.status}{_why(message)} {message.kind}: {message.content or ''}"
+    )
+
+
+def _why(message: EnrichedMessage) -> str:
+    """Why the message is degraded: each attachment that failed, with its reason."""
+    failed = [
+        f"{attachment.type} {attachment.reason or 'failed'}"
+        for attachment in message.attachments
+        if attachment.status == "failed"
+    ]
+    return f" ({', '.join(failed)})" if message.status == "degraded" and failed else ""

@@ -20,6 +20,7 @@ from storage.postgres.pool import create_pool
 from storage.postgres.sql import queries
 from streams.commands.environment import command_settings, run_command
 from streams.commands.output import as_json_option, emit
+from streams.commands.waiting import line_of, waits_of
 
 _DIGEST = re.compile(rf"[0-9a-f]{{{LOG_DIGEST_CHARS}}}")
 ROWS_AT_ONCE = 10_000
@@ -45,11 +46,7 @@ def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
         pool = await create_pool(settings.postgres, Names(settings.namespace), "trace", size=1)
         try:
             key = await _named(pool, owner, digest) if digest else MessageKey(message_key)
-            reading = Reading(pool)
-            return {
-                "message": await reading.message(owner, key) if key is not None else None,
-                "steps": await reading.steps(owner, key) if key is not None else [],
-            }
+            return {"message": None} if key is None else await _found(pool, owner, key)
         finally:
             await pool.close()
 
@@ -58,6 +55,25 @@ def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
         raise click.ClickException(
             "there is no row of this message: is the sink behind (sensorium status), or is it in quarantine (sensorium quarantine list)?"
         )
+    emit(found, as_json, _lines(found))
+
+
+async def _found(
+    pool: "asyncpg.Pool[asyncpg.Record]", owner: TenantId, key: MessageKey
+) -> dict[str, Any]:
+    """The message, its steps, what its jobs wait for, and the version that redoes it."""
+    reading = Reading(pool)
+    message = await reading.message(owner, key)
+    shown = [] if message is None else message["content_attributes"].get("attachments", [])
+    return {
+        "message": message,
+        "steps": await reading.steps(owner, key),
+        "jobs": await waits_of(pool, owner, key, shown),
+        "redoing_version": await pool.fetchval(queries("overview")["redoing"], owner, key),
+    }
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
     message = found["message"]
     lines = [
         f"{message['kind']} in {message['conversation_id']}: {message['status']}, version {message['version']}",
@@ -67,7 +83,12 @@ def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
         f"  {s['at'].isoformat()}  {s['stage']:12} {s['outcome']:28} {s['topic']}[{s['partition']}]@{s['offset']}"
         for s in found["steps"]
     ]
-    emit(found, as_json, lines)
+    if found["redoing_version"] is not None:
+        generation = found["redoing_version"] // 1000
+        lines.append(
+            f"  is being redone (generation {generation}); until that is finished the row stays as it is"
+        )
+    return lines + [f"  {line_of(wait)}" for wait in found["jobs"]]
 
 
 def _tenant_of(message_key: str) -> TenantId:

@@ -9,10 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
+import msgspec
 
+from streams.commands.environment import home_folder
 from streams.local import kafka, objects, postgres
+from streams.local.figures import figures_of, frozen, waits_in_words
 from streams.local.given import given_settings, keep_settings, say_sources
-from streams.local.home import home_at
+from streams.local.home import Home, home_at
 from streams.local.lifecycle import down as bring_down
 from streams.local.lifecycle import is_whole, models_answering, supervisor_of
 from streams.local.lifecycle import status as look
@@ -26,8 +29,8 @@ from streams.settings import SettingsError, read_settings
 _home = click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("var"),
-    show_default=True,
+    default=home_folder,
+    show_default="SENSORIUM_HOME, else var",
     help="Where all of it lies.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -88,7 +91,7 @@ def down(home: Path, as_json: bool) -> None:
 def status(context: click.Context, home: Path, as_json: bool) -> None:
     """Show what runs. Exit code 1 when something does not."""
     at = home_at(home)
-    rows = look(at)
+    rows = _with_frozen(at, look(at))
     models = models_answering(at)
     _print_json(rows, models) if as_json else _print_table(rows, models)
     if not rows:
@@ -140,6 +143,7 @@ def _print_json(rows: list[Running], models: list[str]) -> None:
             "state": r.state,
             "restarts": max(0, r.starts - 1),
             "uptime_seconds": _uptime_seconds(r),
+            **figures_of(r)._asdict(),
         }
         for r in rows
     ]
@@ -150,12 +154,21 @@ def _print_table(rows: list[Running], models: list[str]) -> None:
     for row in rows:
         up, restarts = _uptime_seconds(row), max(0, row.starts - 1)
         lived = "" if up is None else str(timedelta(seconds=up))
-        again = f"{restarts} restarts" if restarts else ""
+        notes = [f"{restarts} restarts"] if restarts else []
+        notes += waits_in_words(figures_of(row))
         click.echo(
-            f"{row.name:12} {row.state:10} {row.pid or '-':>8} {lived:>9}  {row.url or ''}  {again}".rstrip()
+            f"{row.name:12} {row.state:10} {row.pid or '-':>8} {lived:>9}  {row.url or '':24}  {', '.join(notes)}".rstrip()
         )
     for line in models:
         click.echo(line)
+
+
+def _with_frozen(home: Home, rows: list[Running]) -> list[Running]:
+    """A process that a signal stopped is no running one, although it lives. A child's name is its parent's."""
+    names = {name for name, _ in frozen(home)}
+    return [
+        msgspec.structs.replace(row, state="frozen") if row.name in names else row for row in rows
+    ]
 
 
 def _uptime_seconds(row: Running) -> int | None:

@@ -17,15 +17,21 @@ from faust.types import TP
 from schemas import metrics
 from schemas.settings import Kafka, Settings
 from schemas.topics import SOURCE_OF, Names, Stage
-from storage.kafka.client import ssl_context
+from storage.kafka.counts import REMEDY
 from storage.postgres.stops import StageStops
+from streams.lanes import gauges
 from streams.lanes.batches import BatchIntake
 from streams.lanes.breaker import Breaker
 from streams.lanes.channel import LaneChannel
+from streams.lanes.counts import PartitionCounts
+from streams.lanes.credentials import credentials
 from streams.lanes.gate import Gate
 from streams.lanes.hand import Hand
 from streams.lanes.jobs import JobEntries, JobIntake, Jobs, Refuse
 from streams.lanes.lane import Intake, Lane, Pace
+from streams.lanes.membership import POLL_INTERVAL_SECONDS, Membership
+from streams.lanes.parked import Parked, parked_reason
+from streams.lanes.readiness import troubles
 from streams.lanes.state import PartitionState
 from streams.lanes.table import LaneTable, LaneTableManager
 from streams.lanes.transactions import LaneIdentity, is_fenced
@@ -35,9 +41,9 @@ S = TypeVar("S", bound=PartitionState)
 
 FENCE_GRACE_SECONDS = 12.0
 """A fenced lane whose partition is still assigned: either an assignment follows, or somebody has our id by mistake."""
-JOIN_SECONDS = 120.0
-"""Within them a group gives every worker its partitions, or none: rebalances take ten seconds at most."""
 WATCH_SECONDS = 1.0
+PARKED_SECONDS = 60.0
+"""Until a partition whose lane ended by its own trouble is tried again."""
 ALIVE_SECONDS = 15.0
 EXIT_TROUBLE = 70
 EXIT_WATCHDOG_SECONDS = 10.0
@@ -83,6 +89,7 @@ class Lanes:
         self.owned: Callable[[list[str]], None] = lambda transactional_ids: None
         self._pace = pace
         self._stopping = False
+        self._beyond: dict[int, Parked] = {}
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
         signal: Any = app.on_partitions_assigned  # its type asks for positional arguments only
         signal.connect(self.on_assigned)
@@ -90,17 +97,17 @@ class Lanes:
     @property
     def ready(self) -> bool:
         """Whether every assigned partition has been taken over and nothing has stopped the stage. Faust's own "ready" says nothing of lanes."""
-        return (
-            self.app.joined
-            and self.app.is_alive
-            and self.app.healthy()
-            and not self.app.gate.is_shut
-            and all(p in self.open and self.open[p].ready for p in self.assigned)
-        )
+        return not troubles(self.app, self)
+
+    @property
+    def parked(self) -> dict[int, Parked]:
+        """The assigned partitions that stand still because of themselves."""
+        lanes = {p: lane.parked for p, lane in list(self.open.items()) if lane.parked is not None}
+        return self._beyond | lanes
 
     async def on_assigned(self, app: faust.App, assigned: set[TP], **_: Any) -> None:
         """The complete assignment after a rebalance: lost lanes end, new ones open, kept ones are left alone."""
-        self.app.joined = True
+        self.app.membership.assigned()
         lane_topics = (self.app.source, self.table.changelog_topic_name)
         # The one private access: Faust's consumer must not fetch what the lanes fetch, and forgets its pauses at each assignment.
         consumer: Any = app.consumer
@@ -116,7 +123,8 @@ class Lanes:
         log.info("partitions_assigned", partitions=sorted(self.assigned))
         for partition in sorted(set(self.open) - self.assigned):
             self._drop(partition)
-        identities = {p: self._identity(p) for p in sorted(self.assigned)}
+        self._park_beyond()
+        identities = {p: self._identity(p) for p in sorted(self.assigned - self._beyond.keys())}
         self.owned([identity.transactional_id for identity in identities.values()])
         for partition, identity in identities.items():
             lane = self.open.get(partition)
@@ -135,32 +143,10 @@ class Lanes:
 
     def refresh_metrics(self) -> None:
         """Gauges that are computed when read."""
-        stage = self.app.stage
         lanes = list(self.open.values())
-        metrics.STAGE_LANES.labels(stage).set(sum(lane.ready for lane in lanes))
-        for lane in lanes:
-            lag = lane.lag()
-            if lag is not None:
-                metrics.STAGE_LAG.labels(stage, lane.partition).set(lag)
-        if self.jobs is None:
-            return
-        entries = [
-            entry
-            for lane in lanes
-            if isinstance(lane.state, JobEntries)
-            for entry in list(lane.state.entries.values())
-        ]
-        metrics.JOBS_WAITING.labels(stage).set(len(entries))
-        oldest = min((entry.admitted_at for entry in entries), default=None)
-        metrics.JOBS_OLDEST.labels(stage).set(
-            0 if oldest is None else max(0.0, time.time() - oldest)
-        )
-        metrics.JOBS_RUNNING.labels(stage).set(self.jobs.running)
-        if isinstance(self.intake, JobIntake):
-            for lane in lanes:
-                metrics.JOBS_INTAKE_PAUSED.labels(stage, lane.partition).set(
-                    lane.partition in self.intake.paused
-                )
+        gauges.of_lanes(self.app.stage, lanes, self.parked.values())
+        if self.jobs is not None:
+            gauges.of_jobs(self.app.stage, lanes, self.jobs, self.intake)
 
     def _identity(self, partition: int) -> LaneIdentity:
         return LaneIdentity(
@@ -175,6 +161,7 @@ class Lanes:
     def _open(self, identity: LaneIdentity) -> None:
         state = self.table.partitions_held[identity.partition] = self.table.new_state()
         lane = Lane(self.app.kafka, identity, state, self.intake, self._pace)
+        lane.held = lambda: bool(self.app.counts.trouble)
         lane.commit_seconds = metrics.STAGE_COMMIT.labels(self.app.stage).observe
         self.open[identity.partition] = lane
         task = asyncio.ensure_future(lane.run())
@@ -183,8 +170,28 @@ class Lanes:
         )
         task.add_done_callback(lambda done: self._ended(lane, done))
 
+    def _park_beyond(self) -> None:
+        """Partitions that the settings know nothing of have no state to work with, and never will."""
+        wanted = self.app.kafka.partitions
+        for partition in sorted(self.assigned - set(range(wanted)) - self._beyond.keys()):
+            log.error(
+                "partition_parked",
+                stage=self.app.stage,
+                source=self.app.source,
+                partition=partition,
+                reason="partition_count",
+                detail=f"{self.app.source} was given partitions beyond the {wanted} of the settings",
+            )
+        self._beyond = {
+            partition: self._beyond.get(partition)
+            or Parked("partition_count", f"the settings name {wanted} partitions. {REMEDY}")
+            for partition in self.assigned
+            if partition >= wanted
+        }
+
     def _drop(self, partition: int) -> None:
         lane = self.open.pop(partition)
+        gauges.forget(self.app.stage, partition)
         self.table.partitions_held.pop(partition, None)
         lane.stop()
         if self.jobs is not None:
@@ -206,10 +213,20 @@ class Lanes:
         )
         if self.open.get(lane.partition) is not lane:
             return  # given away already; the new owner fenced it, as intended
+        reason = parked_reason(error)
+        if reason is not None:
+            lane.park(reason, str(error))
+            asyncio.get_running_loop().call_later(PARKED_SECONDS, self._try_again, lane)
+            return
         if not fenced:
             die(error)
         # Never reopened at once: that would fence the rightful owner.
         asyncio.get_running_loop().call_later(FENCE_GRACE_SECONDS, self._still_fenced, lane)
+
+    def _try_again(self, lane: Lane) -> None:
+        """A person may have helped meanwhile."""
+        if self.open.get(lane.partition) is lane and not self._stopping:
+            self._open(self._identity(lane.partition))
 
     def _still_fenced(self, lane: Lane) -> None:
         if self.open.get(lane.partition) is lane and lane.partition in self.assigned:
@@ -227,7 +244,8 @@ class LaneApp(faust.App):
     receipts: str
     gate: Gate
     lanes: Lanes | None = None
-    joined = False
+    membership: Membership
+    counts: PartitionCounts
     healthy: Callable[[], bool]
     """Whether what the stage needs besides its lanes works, for its readiness."""
 
@@ -250,8 +268,10 @@ class LaneApp(faust.App):
     async def on_start(self) -> None:
         """What the stage needs of the world is there before the first partition is."""
         await self.opening()
+        await self.counts.look()
         await super().on_start()
         self.add_future(self._watch_membership())
+        self.add_future(self.counts.watch())
 
     def lane_table(
         self,
@@ -270,6 +290,7 @@ class LaneApp(faust.App):
             new_state=new_state,
             extra_topic_configs=extra_topic_configs,
         )
+        self.counts.also(table.changelog_topic_name)
         return cast("LaneTable[S]", table)
 
     def batch_lanes(
@@ -308,33 +329,16 @@ class LaneApp(faust.App):
         await super().on_stop()
 
     async def _watch_membership(self) -> None:
-        """aiokafka's group coordination ends for good with an error it does not expect (a broker that was frozen names no brokers), and
-        Faust does not notice: nothing would be assigned to this worker any more, and nothing taken away.
+        """aiokafka leaves a group, or ends its coordination, and Faust does not notice: nothing would be assigned to this worker any
+        more, and nothing taken away.
         """
-        began = time.monotonic()
-        while (trouble := self._membership_trouble(time.monotonic() - began)) is None:
+        while (trouble := await self.membership.trouble()) is None:
             self._seen_at = time.monotonic()
+            self.membership.keep()
             await asyncio.sleep(WATCH_SECONDS)
             if self.should_stop and not self.crashed:
                 return
         die(trouble)
-
-    def _membership_trouble(self, seconds: float) -> str | None:
-        task = self._coordination_task()
-        if task is not None and task.done():
-            return "the coordination of the consumer group has ended"
-        return (
-            None
-            if self.joined or seconds <= JOIN_SECONDS
-            else f"the group gave this worker no assignment within {JOIN_SECONDS:g} s"
-        )
-
-    def _coordination_task(self) -> "asyncio.Task[None] | None":
-        """None: there is none yet."""
-        found: Any = self.consumer
-        for name in ("_thread", "_consumer", "_coordinator", "_coordination_task"):
-            found = getattr(found, name, None)
-        return cast("asyncio.Task[None] | None", found)
 
     def _own_source(self) -> None:
         """Subscribes the group to the source without a stream, which also keeps its committed offsets from expiring."""
@@ -359,7 +363,7 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
         Table=LaneTable,
         TableManager=LaneTableManager,
         broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
-        broker_credentials=_credentials(kafka),
+        broker_credentials=credentials(kafka),
         store="memory://",
         topic_partitions=kafka.partitions,
         topic_replication_factor=kafka.replication_factor,
@@ -369,6 +373,7 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
         broker_session_timeout=kafka.session_timeout_seconds,
         broker_heartbeat_interval=1.0,
         broker_rebalance_timeout=10.0,
+        broker_max_poll_interval=POLL_INTERVAL_SECONDS,
         broker_request_timeout=20.0,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=f"{group}-{worker_name}" if worker_name else None,
@@ -376,18 +381,8 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
         stream_processing_timeout=1e9,  # silences "no fetch since start" for the paused partitions
     )
     app.stage, app.kafka = stage, kafka
+    app.membership = Membership(app, kafka)
     app.source, app.receipts = names.topic(SOURCE_OF[stage]), names.topic("receipts")
+    app.counts = PartitionCounts(kafka, names, app.source)
     app.gate = Gate(stage, Breaker(settings.breaker), StageStops(settings.postgres, names))
     return app
-
-
-def _credentials(kafka: Kafka) -> Any:
-    context = ssl_context(kafka)
-    if kafka.sasl_mechanism:
-        return faust.SASLCredentials(
-            username=kafka.sasl_username,
-            password=str(kafka.sasl_password),
-            mechanism=kafka.sasl_mechanism,
-            ssl_context=context,
-        )
-    return faust.SSLCredentials(context) if context is not None else None

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from confluent_kafka import Message
 
 from schemas.receipts import Line
+from schemas.versions import UnknownVersion
 from streams.lanes.channel import LaneChannel
 from streams.lanes.gate import Gate
 from streams.lanes.hand import Hand
@@ -20,7 +21,10 @@ S = TypeVar("S", bound=PartitionState)
 class Batch(Generic[S]):
     """Records of one partition in order, with the state of that partition. Exactly one of `settle` and `discard`."""
 
-    __slots__ = ("_decided", "_hand", "_lane", "changelog", "lines", "messages", "state", "writes")
+    __slots__ = (
+        *("_decided", "_hand", "_lane", "changelog", "lines", "messages", "newer", "state"),
+        "writes",
+    )
 
     def __init__(self, lane: Lane, state: S, messages: list[Message], hand: Hand) -> None:
         self._lane = lane
@@ -30,6 +34,7 @@ class Batch(Generic[S]):
         self.writes: list[Write] = []
         self.changelog: list[tuple[bytes, bytes | None]] = []
         self.lines: list[Line] = []
+        self.newer: UnknownVersion | None = None
         self._decided: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     @property
@@ -46,10 +51,20 @@ class Batch(Generic[S]):
         return self._hand.each(self.partition, self.messages)
 
     def settle(
-        self, writes: list[Write], changelog: list[tuple[bytes, bytes | None]], lines: list[Line]
+        self,
+        writes: list[Write],
+        changelog: list[tuple[bytes, bytes | None]],
+        lines: list[Line],
+        newer: UnknownVersion | None = None,
     ) -> None:
-        """The agent's verdict: one line for each of the messages, or a record would have neither output nor reason."""
-        assert len(lines) == len(self.messages)
+        """The agent's verdict: one line for each of the messages, or a record would have neither output nor reason.
+
+        `newer`: the record after those with a line cannot be read by this program. The partition is held there.
+        """
+        assert newer is not None or len(lines) == len(self.messages)
+        if newer is not None:
+            self.newer, self.messages = newer, self.messages[: len(lines)]
+            self._hand.lay_down()
         self.writes, self.changelog, self.lines = writes, changelog, lines
         self._decided.set_result(True)
 
@@ -93,9 +108,12 @@ class BatchIntake(Generic[S]):
             ):
                 lane.stop()
                 return
-            await lane.add(
-                batch.writes, batch.changelog, batch.lines, (messages[-1].offset() or 0) + 1
-            )
+            if batch.messages:
+                moved = (batch.messages[-1].offset() or 0) + 1
+                await lane.add(batch.writes, batch.changelog, batch.lines, moved)
+            if batch.newer is not None:
+                lane.park("version_unknown", f"offset {lane.position}: {batch.newer}")
+                await lane.stopped()
 
     def _within_bounds(
         self, lane: Lane, messages: list[Message]

@@ -40,6 +40,10 @@ class Hand:
             offset = message.offset() or 0
             _PLACE.pack_into(self._memory, 0, partition, offset)
             yield message, offset in killers
+        self.lay_down()
+
+    def lay_down(self) -> None:
+        """Nothing is in hand. For who stops between two records."""
         _PLACE.pack_into(self._memory, 0, *_NOTHING)
 
 

@@ -20,7 +20,9 @@ from schemas.headers import generation_of, header
 from schemas.keys import TENANT_PATTERN
 from schemas.outcomes import Unavailable
 from schemas.receipts import Line
+from schemas.versions import UnknownVersion
 from streams.lanes.channel import LaneChannel
+from streams.lanes.entries import Entry, decode_entry, encode_entry
 from streams.lanes.gate import Gate
 from streams.lanes.hand import Hand
 from streams.lanes.lane import Lane
@@ -43,29 +45,12 @@ ALL_ENTRIES = 10 * FULL_ENTRIES
 """Entries of either kind: when there are that many, intake pauses."""
 PAUSE_SECONDS = 0.25
 UNKNOWN_TENANT = "unknown"
+HELD_SECONDS = 60.0
+"""Between two looks at a job that a newer program admitted: no look helps, but a clock or a hand-over must not need one."""
 LONGEST_BACK_OFF_SECONDS = 60.0
+SHORTEST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 3_600.0
 """No job waits longer for its next try, whatever a server asked for or a clock that was set back makes of its due time."""
-
-
-class Entry(msgspec.Struct, array_like=True):
-    """One admitted, unfinished job. Its key is the source offset: unique in its lane, whatever the message.
-
-    `value` None: a stub; the record is read again from the source when its turn comes. Times are Unix seconds.
-    """
-
-    tenant: str
-    key: bytes
-    headers: list[tuple[str, bytes]]
-    value: bytes | None
-    admitted_at: float
-    attempt: int = 0
-    first_attempt_at: float = 0.0
-    due_at: float = 0.0
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Entry).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +87,7 @@ class JobEntries:
                     raw[key] = value
             count += len(messages)
         for key, value in raw.items():
-            self.put(_KEY.unpack(key)[0], _decode(value))
+            self.put(_KEY.unpack(key)[0], decode_entry(value))
         return count
 
     def put(self, offset: int, entry: Entry) -> tuple[bytes, bytes]:
@@ -110,7 +95,7 @@ class JobEntries:
         self._count_body(self.entries.get(offset), -1)
         self.entries[offset] = entry
         self._count_body(entry, 1)
-        return _KEY.pack(offset), _encode(entry)
+        return _KEY.pack(offset), encode_entry(entry)
 
     def remove(self, offset: int) -> tuple[bytes, None]:
         self._count_body(self.entries.pop(offset), -1)
@@ -193,13 +178,22 @@ class Job:
             lane.add(writes, [self._state.remove(self.offset)], [line])
         self._jobs.release(self.waiting)
 
+    def hold(self, newer: UnknownVersion) -> None:
+        """Back into the queue, and the partition says that it waits for a newer program. The other jobs go on."""
+        lane = self.waiting.lane
+        if not lane.stopping:
+            lane.park("version_unknown", f"the job of offset {self.offset}: {newer}")
+        self.postpone(Unavailable("version", HELD_SECONDS))
+
     def give_back(self) -> None:
         """Frees the worker, nothing done: the job's lane is over, or will be."""
         self._settle()
         self._jobs.release(self.waiting)
 
-    def postpone(self, trouble: Unavailable) -> None:
-        """Back into the queue, due later: at least what the trouble asks for, and longer with each attempt."""
+    def postpone(self, trouble: Unavailable) -> float:
+        """Back into the queue, due later: at least what the trouble asks for, and longer with each attempt, but never
+        longer than it leaves time for. Returns when it is due, in Unix seconds.
+        """
         self._settle()
         lane, entry = self.waiting.lane, self.entry
         now = time.monotonic()
@@ -211,16 +205,17 @@ class Job:
         back_off = min(
             LONGEST_BACK_OFF_SECONDS, 0.5 * 2 ** min(entry.attempt, 10)
         ) * random.uniform(0.75, 1.25)
-        delay = max(asked, back_off)
+        delay = min(max(asked, back_off), max(SHORTEST_WAIT_SECONDS, trouble.at_most))
         later = msgspec.structs.replace(
             entry, attempt=entry.attempt + 1, due_at=time.time() + delay
         )
         if not lane.stopping:
             lane.add([], [self._state.put(self.offset, later)], [])
             if trouble.hold:
-                self._jobs.schedule.hold(entry.tenant, now + asked)
+                self._jobs.schedule.hold(entry.tenant, now + min(asked, delay))
             self._jobs.schedule.add(Waiting(lane, self.offset, later, now + delay), now)
         self._jobs.release(self.waiting)
+        return later.due_at
 
     def _settle(self) -> None:
         if self._settled:
@@ -353,9 +348,15 @@ class JobIntake:
         writes: list[Write] = []
         changelog: list[tuple[bytes, bytes | None]] = []
         lines: list[Line] = []
+        newer: UnknownVersion | None = None
         for message, is_killer in self._hand.each(lane.partition, messages):
             generation = generation_of(headers_of(message))
-            refusal = self._refuse(message, is_killer)
+            try:
+                refusal = self._refuse(message, is_killer)
+            except UnknownVersion as error:
+                newer = error
+                self._hand.lay_down()
+                break
             if refusal is not None:
                 writes += refusal.writes
                 lines.append(line(message, "quarantined", refusal.reason, generation))
@@ -366,9 +367,13 @@ class JobIntake:
             admitted.append(waiting)
         if not await self._gate.judge(lines, lambda: lane.stopping):
             return
-        await lane.add(writes, changelog, lines, (messages[-1].offset() or 0) + 1)
+        if lines:
+            await lane.add(writes, changelog, lines, lines[-1].offset + 1)
         if not lane.stopping:  # given away while it committed: the new owner has the entries
             self._jobs.admit(admitted)
+        if newer is not None:
+            lane.park("version_unknown", f"offset {lane.position}: {newer}")
+            await lane.stopped()
 
 
 def _entry_of(message: Message, now: float, state: JobEntries) -> Entry:

@@ -15,6 +15,7 @@ from schemas.receipts import Line, Span
 from schemas.settings import Kafka
 from storage import failpoints
 from streams.lanes.behind import RecordsBehind
+from streams.lanes.parked import Parked, ParkedReason
 from streams.lanes.receipts import count
 from streams.lanes.state import PartitionState
 from streams.lanes.transactions import (
@@ -35,6 +36,9 @@ STUCK_SECONDS = 15.0
 
 So it does in the first transaction after a broker was away, in one stage after the other: what is waited here is waited by each.
 """
+
+
+PARKED_LOOK_SECONDS = 0.2
 
 
 class Intake(Protocol):
@@ -75,11 +79,14 @@ class Lane:
         self.pace = pace
         self.stopping = False
         self.ready = False
+        self.parked: Parked | None = None
         self.position = 0
         self._end_seen = 0
         self._high = -1
         self.source: Consumer | None = None
         self.commit_seconds: Callable[[float], None] = lambda seconds: None
+        self.held: Callable[[], bool] = lambda: False
+        """Whether nothing may be committed now, whatever was added."""
         self._transactions = PartitionTransactions(settings, identity)
         self._behind = RecordsBehind(settings, identity)
         self._ledger = identity.ledger
@@ -140,6 +147,24 @@ class Lane:
         self._transactions.abandon()
         self._wake.set()
 
+    def park(self, reason: ParkedReason, detail: str) -> None:
+        """Says that the partition is held: this program cannot go on in it, and a restart of it would not help."""
+        if self.parked is None:
+            self.parked = Parked(reason, detail)
+            log.error(
+                "partition_parked",
+                stage=self.identity.stage,
+                source=self.identity.source,
+                partition=self.partition,
+                reason=reason,
+                detail=detail,
+            )
+
+    async def stopped(self) -> None:
+        """Returns once the lane is to end."""
+        while not self.stopping:
+            await asyncio.sleep(PARKED_LOOK_SECONDS)
+
     async def fetch(self) -> list[Message]:
         """The next records: waits a moment for the first, lets the gap pass so that more arrive, takes what is prefetched."""
         messages = await self._in_thread(self._take, 1, 0.25)
@@ -196,6 +221,10 @@ class Lane:
             ):  # a stop that came since the last look must not be waited for again
                 await self._wake.wait()
             await self._keep_gap()
+            while self.held():
+                if self.stopping:
+                    return  # nothing of it was committed: it is read again
+                await asyncio.sleep(PARKED_LOOK_SECONDS)
             self._wake.clear()
             # Swapped without an await between: a future belongs to one transaction.
             transaction, settled = self._pending, self._settled

@@ -1,7 +1,7 @@
 """Lines of a receipt: one a record of the source, and how they are counted."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from confluent_kafka import Message
@@ -10,6 +10,7 @@ from schemas import metrics
 from schemas.receipts import Line
 from schemas.topics import Stage
 
+_JOB_STAGES: frozenset[Stage] = frozenset({"store_media", "describe", "transcribe"})
 _VERDICT = attrgetter("outcome", "reason")
 
 
@@ -24,8 +25,24 @@ def line(message: Message, outcome: str, reason: str = "", generation: int = 0) 
     )
 
 
-def count(stage: Stage, lines: Iterable[Line]) -> None:
-    """Into the metrics, after the transaction committed. A job is counted when it ends, not when it is taken."""
+def count(stage: Stage, lines: Sequence[Line]) -> None:
+    """Into the metrics, after the transaction committed. A job is counted when it ends, not when it is taken.
+
+    A line `forwarded` with a reason is a job that ended with an attachment that failed.
+    """
     for (outcome, reason), number in Counter(map(_VERDICT, lines)).items():
+        if outcome == "forwarded" and reason:
+            outcome = "failed"
         if outcome != "admitted":
             metrics.STAGE_RECORDS.labels(stage, outcome, reason).inc(number)
+    if stage in _JOB_STAGES:
+        _count_failed(stage, lines)
+
+
+def _count_failed(stage: Stage, lines: Iterable[Line]) -> None:
+    for line in lines:
+        if line.outcome == "quarantined" or (line.outcome == "forwarded" and line.reason):
+            reason = "quarantined" if line.outcome == "quarantined" else line.reason
+            metrics.ATTACHMENTS_FAILED.labels(stage, reason).inc()
+            tenant = line.key.partition(b":")[0].decode(errors="replace")
+            metrics.TENANT_ATTACHMENTS_FAILED.labels(metrics.TENANTS.label(tenant)).inc()

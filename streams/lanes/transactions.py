@@ -21,6 +21,7 @@ from schemas.settings import Kafka
 from schemas.topics import Stage
 from storage import failpoints
 from storage.kafka.client import reader_config, transactional_producer_config
+from storage.kafka.counts import REMEDY
 from streams.lanes.state import PartitionState
 
 CALL_SECONDS = 10.0
@@ -55,6 +56,10 @@ class OffsetMissing(Exception):
 
 class OffsetLost(Exception):
     """The committed offset is not in the log any more (retention passed, or the topic is another one)."""
+
+
+class PartitionMissing(Exception):
+    """The table has no such partition: the source was given more partitions in place."""
 
 
 class Abandoned(Exception):
@@ -287,6 +292,7 @@ class PartitionTransactions:
             }
         )
         try:
+            self._retry(lambda: self._look_for_changelog(consumer), OPEN_SECONDS)
             consumer.assign(
                 [TopicPartition(self.identity.changelog, self.identity.partition, OFFSET_BEGINNING)]
             )
@@ -311,6 +317,15 @@ class PartitionTransactions:
                     )
         finally:
             consumer.close()
+
+    def _look_for_changelog(self, consumer: Consumer) -> None:
+        """librdkafka says nothing of a partition that does not exist: it would be waited for."""
+        name, partition = self.identity.changelog, self.identity.partition
+        there = consumer.list_topics(name, timeout=CALL_SECONDS).topics[name].partitions
+        if there and partition not in there:
+            raise PartitionMissing(
+                f"{name} has {len(there)} partitions, {self.identity.source} has partition {partition}. {REMEDY}"
+            )
 
     @staticmethod
     def _retry(call: Callable[[], T], seconds: float) -> T:

@@ -305,10 +305,15 @@ def demo_tenant(home: Home, settings: Settings) -> dict[str, Any]:
 
 def _write_environment(home: Home, settings: Settings) -> None:
     lines = to_environment(settings) | {
-        "SENSORIUM_RECEIVER__URL": _url(settings.receiver.host, settings.receiver.port),
+        "SENSORIUM_RECEIVER__URL": settings.receiver.url or receiver_address(settings),
         "SENSORIUM_CONSOLE__URL": _url(settings.console.host, settings.console.port),
     }
     write_text(home.environment_file, "".join(f"{name}={value}\n" for name, value in lines.items()))
+
+
+def receiver_address(settings: Settings) -> str:
+    """Where the receiver listens, as seen from this machine."""
+    return _url(settings.receiver.host, settings.receiver.port)
 
 
 def _url(host: str, port: int) -> str:

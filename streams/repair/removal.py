@@ -23,6 +23,7 @@ TABLES = (
     "media_objects",
     "quarantined_messages",
     "ai_results",
+    "job_attempts",
 )
 
 

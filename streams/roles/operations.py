@@ -1,5 +1,6 @@
-"""/livez, /readyz and /metrics of a role that has no HTTP of its own, served from a thread."""
+"""/livez, /readyz, /status and /metrics of a role that has no HTTP of its own, served from a thread."""
 
+import json
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,9 +22,16 @@ class _Server(ThreadingHTTPServer):
 
 
 def start_operations(
-    host: str, port: int, ready: Callable[[], bool], refresh: Callable[[], None] = lambda: None
+    host: str,
+    port: int,
+    ready: Callable[[], bool],
+    refresh: Callable[[], None] = lambda: None,
+    status: Callable[[], dict[str, Any]] = dict,
 ) -> ThreadingHTTPServer | None:
-    """Serves until the process ends; port 0 means not at all. `refresh` sets gauges that are computed when read."""
+    """Serves until the process ends; port 0 means not at all. `refresh` sets gauges that are computed when read.
+
+    `status` is what /status shows as JSON; its `troubles` are lines for a person, and stand in the answer "not ready" too.
+    """
     if port == 0:
         return None
 
@@ -33,11 +41,21 @@ def start_operations(
                 case "/livez":
                     self._answer(200, b"alive\n")
                 case "/readyz":
-                    self._answer(200, b"ready\n") if ready() else self._answer(503, b"not ready\n")
+                    self._readiness()
+                case "/status":
+                    shown = json.dumps(status() | {"ready": ready()}) + "\n"
+                    self._answer(200, shown.encode(), "application/json")
                 case "/metrics":
                     self._metrics()
                 case _:
-                    self._answer(404, b"/livez, /readyz or /metrics\n")
+                    self._answer(404, b"/livez, /readyz, /status or /metrics\n")
+
+        def _readiness(self) -> None:
+            if ready():
+                self._answer(200, b"ready\n")
+                return
+            troubles = status().get("troubles", [])
+            self._answer(503, "".join(f"{line}\n" for line in ("not ready", *troubles)).encode())
 
         def _metrics(self) -> None:
             try:

@@ -5,12 +5,15 @@ from contextlib import suppress
 from functools import partial
 
 from connectors.providers.catalogue import DIRECT, identify
-from connectors.webhooks.receiver import Receiver, Understanding
+from connectors.webhooks.delivery_log import DeliveryLog
+from connectors.webhooks.ports import Understanding
+from connectors.webhooks.receiver import Receiver
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.background import alongside
 from storage.kafka.delivery import AcknowledgedProducer
 from storage.postgres.directory import Directory
+from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.roles.http import connections_allowed, serve_until_told
 from streams.roles.port_claims import installation_of
@@ -32,9 +35,11 @@ async def run(settings: Settings) -> None:
     producer = AcknowledgedProducer(settings.kafka, topic, ack_seconds=wanted.ack_seconds)
     understanding = Understanding(identify, DIRECT.accept)
     app = Receiver(wanted, topic, producer, directory, understanding)
+    pool = await create_pool(settings.postgres, names, "deliveries", size=1)
+    deliveries = DeliveryLog(pool, app.deliveries)
     await directory.start()
     try:
-        async with alongside(producer=producer.run):
+        async with alongside(producer=producer.run, deliveries=deliveries.run):
             await _until_ready(app)
             protocol = partial(
                 BoundedProtocol,
@@ -52,6 +57,8 @@ async def run(settings: Settings) -> None:
             )
     finally:
         await producer.drain(wanted.ack_seconds)
+        await deliveries.finish()
+        pool.terminate()
         await directory.stop()
 
 

@@ -2,19 +2,29 @@
 
 import asyncio
 import signal
+from typing import cast
 
 from connectors.postgres.sink import Sink
 from schemas.settings import Settings
-from schemas.topics import Names
+from schemas.topics import Names, Stage
 from storage.background import alongside
 from storage.postgres.pool import create_pool
+from storage.postgres.stops import StageStops
+from streams.lanes.breaker import Breaker
+from streams.lanes.gate import Gate
 from streams.roles.operations import start_operations
+
+POOL_SIZE = 4
+"""Connections of a sink at most: one writes, one answers the watch, the others are for take-overs."""
 
 
 async def run(settings: Settings) -> None:
     """Runs until SIGTERM. Raises what ended the sink, or the task that watches its servers."""
-    pool = await create_pool(settings.postgres, Names(settings.namespace), "sink", size=4)
-    sink = Sink(settings, pool)
+    names = Names(settings.namespace)
+    pool = await create_pool(settings.postgres, names, "sink", size=POOL_SIZE)
+    stage = cast(Stage, "sink")  # it stops itself, and is resumed, like a stage
+    gate = Gate(stage, Breaker(settings.breaker), StageStops(settings.postgres, names))
+    sink = Sink(settings, pool, gate)
     start_operations(settings.worker.metrics_host, settings.worker.metrics_port, lambda: sink.ready)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, sink.stop)

@@ -16,6 +16,7 @@ import uvloop
 from schemas.settings import Settings
 from schemas.topics import STAGES
 from streams.lanes.app import LaneApp
+from streams.lanes.readiness import status
 from streams.roles.logs import configure_logs
 from streams.roles.operations import start_operations
 from streams.settings import read_settings
@@ -86,6 +87,7 @@ def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[
         settings.worker.metrics_port,
         lambda: lanes.ready,
         lanes.refresh_metrics,
+        lambda: status(app, lanes),
     )
     import faust
 

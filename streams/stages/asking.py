@@ -4,13 +4,14 @@ enrichment."""
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import msgspec
 import structlog
 
 from schemas.keys import MessageKey, TenantId
 from schemas.outcomes import Forward, Output, Unavailable
+from schemas.reasons import AttachmentReason
 from schemas.records import Enrichment, Source, StoredJob
 
 log = structlog.get_logger()
@@ -91,6 +92,10 @@ class Patience:
     def is_over(self) -> bool:
         return self.waited_seconds >= self.retry_seconds
 
+    @property
+    def left_seconds(self) -> float:
+        return max(0.0, self.retry_seconds - self.waited_seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -124,16 +129,12 @@ async def answer(
     try:
         given = await question.ask()
     except Unavailable as trouble:
-        if trouble.what == "model" and patience.is_over:
-            log.warning(
-                "model_given_up",
-                tenant=job.tenant_id,
-                message_key=job.message_key,
-                stage=question.stage,
-                detail=trouble.detail,
-            )
-            return _forward(job, _failed(job, question, "model_unavailable", source, now()))
-        raise
+        if trouble.what != "model":
+            raise
+        if not patience.is_over:
+            trouble.at_most = patience.left_seconds
+            raise
+        return _given_up(job, question, trouble, source, now())
     match given:
         case Unfit(reason, skipped):
             log.info(
@@ -150,6 +151,22 @@ async def answer(
         case Answer():
             kept = await _kept(job, question, given, results)
             return _forward(job, _answered(job, question, kept, source, now(), cached=False))
+
+
+def _given_up(
+    job: StoredJob, question: Question, trouble: Unavailable, source: Source, at: datetime
+) -> Forward:
+    """A key that is wrong is another thing to mend than a model that is away."""
+    log.warning(
+        "model_given_up",
+        tenant=job.tenant_id,
+        message_key=job.message_key,
+        stage=question.stage,
+        detail=trouble.detail,
+    )
+    is_the_key = trouble.cause == "model_rejected_key"
+    reason: AttachmentReason = "model_rejected_key" if is_the_key else "model_unavailable"
+    return _forward(job, _failed(job, question, reason, source, at), trouble.detail)
 
 
 async def _kept(job: StoredJob, question: Question, given: Answer, results: Results) -> Answer:
@@ -213,5 +230,7 @@ def _failed(
     )
 
 
-def _forward(job: StoredJob, enrichment: Enrichment) -> Forward:
-    return Forward((Output("enrichments", job.message_key, enrichment, job.generation),))
+def _forward(job: StoredJob, enrichment: Enrichment, cause: str = "") -> Forward:
+    failure = cast(AttachmentReason, enrichment.reason) if enrichment.kind == "failed" else None
+    output = Output("enrichments", job.message_key, enrichment, job.generation)
+    return Forward((output,), failure=failure, cause=cause)

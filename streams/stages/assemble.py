@@ -15,6 +15,7 @@ from schemas.media import is_sound
 from schemas.outcomes import Duplicate, Skip
 from schemas.records import Attachment, AttachmentType, EnrichedMessage, Enrichment, Kind, Step
 from schemas.topics import MAX_RECORD_BYTES
+from schemas.versions import body_of, with_version
 from streams.stages.message import (
     attributes_json,
     opening_of,
@@ -42,18 +43,21 @@ class OpenMessage(msgspec.Struct, kw_only=True):
     facts: dict[Slot, Enrichment] = {}
 
     def to_bytes(self) -> bytes:
-        return _encoder.encode(
-            [
-                self.generation,
-                self.last_version,
-                encode(self.snapshot),
-                [encode(fact) for fact in self.facts.values()],
-            ]
+        return with_version(
+            _encoder.encode(
+                [
+                    self.generation,
+                    self.last_version,
+                    encode(self.snapshot),
+                    [encode(fact) for fact in self.facts.values()],
+                ]
+            )
         )
 
     @classmethod
     def from_bytes(cls, value: bytes) -> "OpenMessage":
-        generation, last_version, snapshot, facts = _decoder.decode(value)
+        """Raises UnknownVersion, of the state or of a record in it."""
+        generation, last_version, snapshot, facts = _decoder.decode(body_of(value, "OpenMessage"))
         opened = cls(
             generation=generation,
             last_version=last_version,

@@ -86,12 +86,18 @@ class Way(Protocol):
 
 
 class FileGone(Exception):
-    """Will not get better: `reason` says why. `try_next_way`: another request may still give it (401, 403)."""
+    """Will not get better: `reason` says why, `cause` what the server said last.
 
-    def __init__(self, reason: AttachmentReason, try_next_way: bool = False) -> None:
+    `try_next_way`: another request may still give it (401, 403).
+    """
+
+    def __init__(
+        self, reason: AttachmentReason, try_next_way: bool = False, cause: str = ""
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.try_next_way = try_next_way
+        self.cause = cause
 
 
 class FileNotThere(Exception):
@@ -159,7 +165,8 @@ async def store_media(
             stage="store_media",
             reason=gone.reason,
         )
-        return _forward(job, _enrichment(job, source, now, kind="failed", reason=gone.reason))
+        failed = _enrichment(job, source, now, kind="failed", reason=gone.reason)
+        return _forward(job, failed, gone)
     fetched, kept = found
     object_key = await _kept(job, ports, fetched, kept)
     following, reason = _next(job, kept, tenant)
@@ -303,13 +310,15 @@ async def _fetch(
             break
     match last:
         case FileNotThere() if waited_seconds < limits.not_found_seconds:
-            raise Unavailable("media", retry_after=2.0, detail="404")
+            left = limits.not_found_seconds - waited_seconds
+            raise Unavailable("media", retry_after=2.0, detail="404", at_most=left)
         case FileNotThere():
-            raise FileGone("media_not_found")
+            raise FileGone("media_not_found", cause="404")
         case Unavailable() if waited_seconds < limits.retry_seconds and age_seconds < lifetime:
+            last.at_most = min(limits.retry_seconds - waited_seconds, lifetime - age_seconds)
             raise last
         case Unavailable():
-            raise FileGone("media_timeout")
+            raise FileGone("media_timeout", cause=last.detail)
         case _:
             raise last
 
@@ -337,7 +346,7 @@ def _is_image(job: MediaJob, kept: Kept) -> bool:
     return kept.family == "image" or (kept.family == "unknown" and announced)
 
 
-def _forward(job: MediaJob, enrichment: Enrichment) -> Forward:
+def _forward(job: MediaJob, enrichment: Enrichment, gone: FileGone | None = None) -> Forward:
     outputs = [Output("enrichments", job.message_key, enrichment, job.generation)]
     if enrichment.next == "vision" or enrichment.next == "audio":
         outputs.append(
@@ -350,7 +359,9 @@ def _forward(job: MediaJob, enrichment: Enrichment) -> Forward:
                 filename=job.filename,
             )
         )
-    return Forward(tuple(outputs))
+    if gone is None:
+        return Forward(tuple(outputs))
+    return Forward(tuple(outputs), failure=gone.reason, cause=gone.cause)
 
 
 def model_job(

@@ -112,3 +112,29 @@ async def test_an_attachment_that_was_not_there_is_replayed_from_its_download_an
     assert {(step["stage"], step["outcome"]) for step in steps} >= {
         ("dedupe", "forwarded"), ("store_media", "failed:media_not_found"), ("store_media", "stored"), ("describe", "described"),
     }  # fmt: skip
+
+
+async def test_a_replay_leaves_a_finished_row_as_it_is_until_its_new_version_is_finished(
+    pipeline: Pipeline, media: str, connection: Any
+) -> None:
+    tenant = Tenant(pipeline, "dead-link")
+    sample = ycloud("mira", file_of(media, "dead.jpg", "cat.jpg"), what="image")
+    assert tenant.post(sample) == 200
+    before = (await finished(tenant, connection, 1))[sample.key(tenant.name)]
+    assert (before["status"], before["version"] < 1000) == ("degraded", True)
+    place = await connection.fetchrow(
+        """SELECT partition, "offset" FROM inbound_messages WHERE tenant_id = 'dead-link'"""
+    )
+    span = f"{place['partition']}:{place['offset']}-{place['offset']}"
+    done = await asyncio.to_thread(pipeline.command, "replay", "raw", "--offsets", span)
+    seen: list[Any] = []
+
+    async def is_redone() -> bool:
+        (row,) = (await tenant.rows(connection)).values()
+        seen.append((row["status"], row["version"], row["redoing_version"] is not None))
+        return bool(row["version"] > 1000 * done["generation"])
+
+    await wait_for(is_redone, "the replayed message")
+    assert ("degraded", before["version"], True) in seen
+    assert {status for status, _, _ in seen} == {"degraded"}
+    assert seen[-1][2] is False

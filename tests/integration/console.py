@@ -16,7 +16,7 @@ from connectors.console.pages.parts import page_parts
 from connectors.console.parts import Parts
 from connectors.console.reading import Announced, Reading
 from connectors.media.download import Downloaded
-from connectors.postgres.rows import message_columns, notification
+from connectors.postgres.rows import message_columns, notifications
 from schemas.keys import MessageKey, TenantId, message_key
 from schemas.records import Attachment, EnrichedMessage
 from schemas.settings import Postgres, Settings
@@ -76,7 +76,7 @@ class Console:
         await self.connection.execute(
             statements["tell"],
             f"{self.names.postgres_schema}_messages",
-            notification(columns.touched),
+            notifications(columns.touched),
         )
 
     async def keep(

@@ -286,7 +286,7 @@ class Receiver:
                 provider = self.path.split("/")[2]
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 claim = Claim(headers, body, time.time())
-                assert CHECKS[provider](claim, (outer.secret,), age_seconds=60) == "valid"
+                assert CHECKS[provider](claim, (outer.secret,), age_seconds=60).verdict == "valid"
                 outer.got.append((self.path, body))
                 outer._fetch(body)
                 self.send_response(outer.status[min(len(outer.got), len(outer.status)) - 1])
@@ -418,6 +418,32 @@ def test_tail_shows_what_there_is_and_of_one_tenant_only_that(commands: Commands
         " v1 complete text: hola 1"
         in commands.run("tail", "--from-beginning", "--count", "3").stdout
     )
+
+
+def test_tail_ends_at_the_end_and_says_why_a_message_is_degraded(commands: Commands) -> None:
+    commands.json("topics", "apply")
+    assert commands.run("tail", "--until-end").stdout == ""
+    producer = Producer(
+        plain_producer_config(commands.settings.kafka)
+        | {"transactional.id": commands.names.topic("test-tail")}
+    )
+    producer.init_transactions(20)
+    topic = commands.names.topic("enriched-messages")
+    failed = Attachment(index=1, type="image", status="failed", reason="media_gone")
+    for number, (conversation, more) in enumerate(
+        (("c1", ()), ("c2", (failed,)), ("c1", ())), start=1
+    ):
+        message = row(str(number), *more, conversation_id=conversation, content=f"hola {number}")
+        producer.begin_transaction()
+        producer.produce(topic, encode(message), message.message_key.encode(), number % 2)
+        producer.produce(topic, None, b"deleted", number % 2)
+        producer.commit_transaction(20)
+    everything = commands.run("tail", "--until-end").stdout.splitlines()
+    assert sorted(line.rpartition(": ")[2] for line in everything) == ["hola 1", "hola 2", "hola 3"]
+    (degraded,) = [line for line in everything if "hola 2" in line]
+    assert " v1 degraded (image media_gone) image: hola 2" in degraded
+    of_one = commands.run("tail", "--until-end", "--conversation", "c1", "--json").stdout
+    assert {json.loads(line)["content"] for line in of_one.splitlines()} == {"hola 1", "hola 3"}
 
 
 def test_tail_refuses_a_tenant_that_does_not_exist_instead_of_waiting(commands: Commands) -> None:

@@ -164,9 +164,9 @@ async def test_a_viewer_unmasks_a_conversation_and_the_log_says_who_what_and_why
     file = filled(scene, "/t/{tenant}/m/{ref}/file/0", "acme")
     assert (await visitor.get(file)).status_code == 200
     rows = await scene.console.connection.fetch(
-        "SELECT person, action, detail FROM audit_log WHERE person = 'viewer' AND tenant_id = 'acme'"
+        "SELECT actor, action, detail FROM audit_log WHERE actor = 'viewer' AND tenant_id = 'acme'"
     )
-    assert {(row["person"], row["action"]) for row in rows} == {
+    assert {(row["actor"], row["action"]) for row in rows} == {
         ("viewer", "conversation_unmasked"),
         ("viewer", "media_seen"),
     }

@@ -589,36 +589,58 @@ async def test_a_connection_ended_by_the_server_is_the_worlds_trouble(
 
 
 @pytest.mark.parametrize(
-    ("error", "waits"),
+    "error",
     [
-        (asyncpg.DeadlockDetectedError(), True),
-        (asyncpg.DiskFullError(), True),
-        (asyncpg.TooManyConnectionsError(), True),
-        (asyncpg.AdminShutdownError(), True),
-        (asyncpg.CannotConnectNowError(), True),
-        (asyncpg.InterfaceError("connection is closed"), True),
-        (
-            asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
-            False,
-        ),
-        (ConnectionRefusedError(), True),
-        (TimeoutError(), True),
-        (asyncpg.InterfaceError("pool is closing"), True),
-        (asyncpg.UndefinedTableError(), True),
-        (asyncpg.UndefinedColumnError(), True),
-        (asyncpg.InsufficientPrivilegeError(), True),
-        (asyncpg.InvalidPasswordError(), True),
-        (asyncpg.InvalidCatalogNameError(), True),
-        (asyncpg.InvalidCachedStatementError(), True),
-        (asyncpg.IdleInTransactionSessionTimeoutError(), True),
-        (asyncpg.InternalServerError(), True),
-        (asyncpg.UniqueViolationError(), False),
-        (asyncpg.DataError(), False),
-        (ValueError(), False),
+        asyncpg.DeadlockDetectedError(),
+        asyncpg.DiskFullError(),
+        asyncpg.TooManyConnectionsError(),
+        asyncpg.AdminShutdownError(),
+        asyncpg.CannotConnectNowError(),
+        asyncpg.ReadOnlySQLTransactionError(),
+        asyncpg.InvalidPasswordError(),
+        asyncpg.InvalidAuthorizationSpecificationError(),
+        asyncpg.InvalidCatalogNameError(),
+        asyncpg.InsufficientPrivilegeError(),
+        asyncpg.UndefinedTableError(),
+        asyncpg.UndefinedColumnError(),
+        asyncpg.InvalidCachedStatementError(),
+        asyncpg.InvalidSQLStatementNameError(),
+        asyncpg.IdleInTransactionSessionTimeoutError(),
+        asyncpg.InternalServerError(),
+        asyncpg.UniqueViolationError(),
+        asyncpg.NotNullViolationError(),
+        asyncpg.ForeignKeyViolationError(),
+        asyncpg.InvalidParameterValueError(),
+        asyncpg.InterfaceError("pool is closing"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.TargetServerAttributeNotMatched(),
+        asyncpg.PostgresError("of a class that nobody has heard of yet"),
+        ConnectionRefusedError(),
+        TimeoutError(),
     ],
+    ids=lambda error: type(error).__name__,
 )
-def test_only_what_waiting_may_mend_is_waited_for(error: Exception, waits: bool) -> None:
-    assert (unavailable(error) is not None) == waits
+def test_what_a_store_of_ours_says_is_not_the_fault_of_a_record(error: Exception) -> None:
+    assert unavailable(error) is not None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.DataError(),
+        asyncpg.InvalidTextRepresentationError(),
+        asyncpg.CharacterNotInRepertoireError(),
+        asyncpg.CheckViolationError(),
+        asyncpg.ProgramLimitExceededError(),
+        ValueError(),
+        KeyError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_names_a_value_or_is_a_fault_of_the_program_is_not_waited_for(
+    error: Exception,
+) -> None:
+    assert unavailable(error) is None
 
 
 async def test_a_password_of_its_own_setting_may_hold_any_character(

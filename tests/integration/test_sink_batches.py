@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -10,8 +10,10 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from connectors.postgres import sink as connector
+from connectors.postgres.decoding import SINK_TOPICS
+from connectors.postgres.positions import Positions
 from connectors.postgres.sink import Sink
-from connectors.postgres.writer import Work, Writer, Written
+from connectors.postgres.writer import Position, Work, Writer, Written
 from schemas.codec import encode
 from schemas.keys import MessageKey
 from schemas.outcomes import Unavailable
@@ -95,9 +97,9 @@ async def test_a_sink_that_is_told_to_stop_leaves_the_other_batches_to_the_next(
     settings, database = loaded
     write = Writer.write
 
-    async def write_and_stop(self: Writer, work: Work) -> Written:
+    async def write_and_stop(self: Writer, work: Work, positions: Sequence[Position]) -> Written:
         sink.stop()
-        return await write(self, work)
+        return await write(self, work, positions)
 
     monkeypatch.setattr(Writer, "write", write_and_stop)
     lives = 0
@@ -123,11 +125,11 @@ class Ajar:
         self.refused: set[Writer] = set()
         write = Writer.write
 
-        async def when_open(writer: Writer, work: Work) -> Written:
+        async def when_open(writer: Writer, work: Work, positions: Sequence[Position]) -> Written:
             if not self.open:
                 self.refused.add(writer)
                 raise Unavailable("postgres", 0.0)
-            return await write(writer, work)
+            return await write(writer, work, positions)
 
         monkeypatch.setattr(Writer, "write", when_open)
 
@@ -156,7 +158,7 @@ async def test_partitions_that_come_and_go_while_postgres_is_away_lose_nothing_a
 
     async def owned(sink: Sink, count: int) -> None:
         async def there() -> bool:
-            return len(sink._epochs) == count
+            return len(sink._positions.owned) == count
 
         await until(there, 60)
 
@@ -171,7 +173,7 @@ async def test_partitions_that_come_and_go_while_postgres_is_away_lose_nothing_a
 
         await until(there, 60)
 
-    everything = settings.kafka.partitions * len(connector.SINK_TOPICS)
+    everything = settings.kafka.partitions * len(SINK_TOPICS)
     async with pooled(settings.postgres, Names(settings.namespace)) as pool:
         first, second = Sink(settings, pool), Sink(settings, pool)
         runs = [asyncio.create_task(first.run())]
@@ -244,11 +246,11 @@ async def test_a_sink_is_told_to_stop_while_it_cannot_take_partitions_over(
     settings, _ = loaded
     tries: list[None] = []
 
-    async def away(self: Sink, *arguments: object) -> None:
+    async def away(self: Positions) -> None:
         tries.append(None)
         raise Unavailable("postgres", 0.0)
 
-    monkeypatch.setattr(Sink, "_take_one", away)
+    monkeypatch.setattr(Positions, "take", away)
     async with at_work(settings):
         await until(lambda: len(tries) > 1, 60)
 

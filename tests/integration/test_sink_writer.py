@@ -5,12 +5,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from connectors.postgres.writer import Fenced, Placed, Position, Work, Writer
+from connectors.postgres.writer import Fenced, OutOfStep, Placed, Position, Work, Writer
 from schemas.codec import decode, encode
 from schemas.receipts import Ledger, Line, Span
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 from tests.integration.databases import Connection, pooled, schema
 from tests.unit.records import NOW, message
@@ -47,14 +48,20 @@ class Sink:
                 )
             )
             self.offset += 1
-        return Work(placed, {(TOPIC, 0): Position(TOPIC, 0, self.offset, self.epoch)})
+        return Work(placed, {(TOPIC, 0): self.offset})
 
     async def write(self, *records: EnrichedMessage | Quarantined | Receipt) -> Any:
-        return await self.writer.write(self.work(*records))
+        after = self.offset or -1
+        return await self.write_after(after, self.work(*records))
+
+    async def write_after(self, after: int, work: Work) -> Any:
+        (end,) = work.ends.values()
+        return await self.writer.write(work, [Position(TOPIC, 0, end, self.epoch, after)])
 
 
 async def owner(connection: Connection) -> int:
-    row = await connection.fetchrow(queries("sink")["take_partition"], TOPIC, 0, "topic-id")
+    await connection.execute(queries("sink")["know_partitions"], [TOPIC], [0], ["topic-id"])
+    row = await connection.fetchrow(queries("sink")["take_partitions"], [TOPIC], [0])
     assert row is not None
     return int(row["epoch"])
 
@@ -154,6 +161,48 @@ async def test_a_re_delivery_after_the_horizon_with_many_versions_changes_no_row
     assert await row(database) == (2, "first")
 
 
+# repairs
+
+
+def version(number: int, status: str) -> EnrichedMessage:
+    return message(version=number, status=status, content=f"{number} {status}")
+
+
+REPAIRS = [
+    (("2 complete", "1001 pending"), (2, 1001)),
+    (("2 degraded", "1001 pending", "1002 pending"), (2, 1002)),
+    (("2 degraded", "1001 pending", "1002 degraded"), (1002, None)),
+    (("2 complete", "1001 pending", "2001 pending", "2002 complete"), (2002, None)),
+    (("2 complete", "1001 pending", "2001 pending", "1002 complete"), (1002, 2001)),
+    (("2 complete", "2001 pending", "1001 pending"), (2, 2001)),
+    (("1 pending", "1001 pending"), (1001, None)),
+    (("1 pending", "1001 pending", "1002 complete"), (1002, None)),
+    (("1001 pending", "1002 complete"), (1002, None)),
+    (("2 complete", "201 pending", "202 complete"), (202, None)),
+    (("2 complete", "201 pending"), (201, None)),
+    (("2 complete", "1001 pending", "202 complete"), (202, 1001)),
+    (("1002 complete", "1201 pending"), (1002, 1201)),
+]
+
+
+@pytest.mark.parametrize("in_one_batch", [False, True])
+@pytest.mark.parametrize(("versions", "expected"), REPAIRS, ids=lambda one: " ".join(map(str, one)))
+async def test_a_finished_row_stays_finished_until_what_redoes_it_is(
+    versions: tuple[str, ...],
+    expected: tuple[int, int | None],
+    in_one_batch: bool,
+    sink: Sink,
+    database: Connection,
+) -> None:
+    made = [
+        version(int(number), status) for number, _, status in (v.partition(" ") for v in versions)
+    ]
+    for batch in [made] if in_one_batch else [[one] for one in made]:
+        await sink.write(*batch)
+    (found,) = await database.fetch("SELECT version, redoing_version FROM chat_messages")
+    assert tuple(found) == expected
+
+
 # positions
 
 
@@ -175,8 +224,8 @@ async def test_a_batch_that_was_committed_without_our_hearing_of_it_is_not_writt
     sink: Sink, database: Connection
 ) -> None:
     work = sink.work(a_receipt(line(0), line(1, outcome="duplicate")))
-    await sink.writer.write(work)
-    again = await sink.writer.write(work)
+    await sink.write_after(-1, work)
+    again = await sink.write_after(-1, work)
     assert (again.rows, await database.fetchval("SELECT deliveries FROM inbound_messages")) == (
         0,
         2,
@@ -313,3 +362,92 @@ async def test_a_key_that_is_none_of_ours_is_kept_under_the_unknown_tenant(
     await sink.write(a_receipt(line(0, b"\xff\0garbage", "quarantined", "record_undecodable")))
     (found,) = await database.fetch("SELECT tenant_id, provider, outcome FROM inbound_messages")
     assert tuple(found) == ("unknown", "unknown", "quarantined")
+
+
+# the position it continues from
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+async def test_nothing_is_written_behind_a_gap(lost: int, sink: Sink, database: Connection) -> None:
+    for number in range(3):
+        await sink.write(message(message_key=f"acme:ycloud:w{number}"))
+    await database.execute("UPDATE sink_offsets SET next_offset = $1", 3 - lost)  # a failover
+    with pytest.raises(OutOfStep, match=f"stands at {3 - lost} under"):
+        await sink.write(message(message_key="acme:ycloud:later"))
+    assert await position(database) == 3 - lost
+    assert await database.fetchval("SELECT count(*) FROM chat_messages") == 3
+
+
+async def test_a_server_that_has_not_heard_of_the_owner_is_out_of_step_too(
+    sink: Sink, database: Connection
+) -> None:
+    await sink.write(message())
+    await database.execute("UPDATE sink_offsets SET epoch = epoch - 1")
+    with pytest.raises(OutOfStep):
+        await sink.write(message(version=2))
+    await database.execute("DELETE FROM sink_offsets")
+    with pytest.raises(OutOfStep):
+        await sink.write(message(version=2))
+
+
+# quarantine that Postgres refuses
+
+
+def refused_record(**fields: Any) -> Quarantined:
+    return Quarantined(
+        **{
+            "tenant_id": "acme",
+            "stage": "dedupe",
+            "reason": "not_json",
+            "detail": "",
+            "topic": "raw-messages",
+            "partition": 0,
+            "offset": 7,
+            "program_version": "1",
+            "created_at": NOW,
+            "value": b"body",
+            **fields,
+        }
+    )
+
+
+async def test_odd_records_of_quarantine_are_stored(sink: Sink, database: Connection) -> None:
+    await sink.write(
+        refused_record(tenant_id="ac\0me", headers={"h": b"x\\u0000", "n": b"\0"}, value=b"\0")
+    )
+    (found,) = await database.fetch("SELECT tenant_id, headers, value FROM quarantined_messages")
+    assert tuple(found) == ("ac\ufffdme", '{"h": "x\\\\u0000", "n": "\ufffd"}', b"\0")
+
+
+async def test_a_record_of_quarantine_that_does_not_fit_is_kept_bare_or_passed_over(
+    sink: Sink, database: Connection
+) -> None:
+    await database.execute("ALTER TABLE quarantined_messages ADD CHECK (tenant_id <> 'acme')")
+    await database.execute('ALTER TABLE quarantined_messages ADD CHECK ("offset" <> 9)')
+    written = await sink.write(refused_record(), refused_record(offset=9), message())
+    found = await database.fetch("SELECT tenant_id, value, reason FROM quarantined_messages")
+    assert [tuple(row) for row in found] == [("unknown", b"body", "record_unstorable")]
+    assert (written.unstorable, await position(database)) == (0, 3)
+    assert await database.fetchval("SELECT count(*) FROM chat_messages") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE chat_messages ADD COLUMN later text NOT NULL DEFAULT 'x'; "
+        "ALTER TABLE chat_messages ALTER COLUMN later DROP DEFAULT",
+        "CREATE UNIQUE INDEX ON chat_messages (tenant_id)",
+        "ALTER TABLE chat_messages DROP COLUMN sender_name",
+        "DROP TABLE inbound_messages",
+    ],
+)
+async def test_a_database_that_does_not_fit_the_program_sets_no_row_aside(
+    change: str, sink: Sink, database: Connection
+) -> None:
+    await sink.write(message(message_key="acme:ycloud:w0"))
+    await database.execute(change)
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        await sink.write(*(message(message_key=f"acme:ycloud:w{n}") for n in range(1, 3)))
+    assert unavailable(caught.value) is not None
+    assert sink.set_aside == []
+    assert await position(database) == 1

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.providers.catalogue import DIRECT, identify
-from connectors.webhooks.receiver import Receiver, Understanding
+from connectors.webhooks.ports import Understanding
+from connectors.webhooks.receiver import Receiver
 from connectors.webhooks.signatures import sign
 from schemas.codec import decode
 from schemas.headers import Headers
@@ -15,7 +16,7 @@ from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.records import RawMessage
 from schemas.settings import Receiver as Settings
-from schemas.tenants import ApiKey, Endpoint, Tenant, TenantSettings
+from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant, TenantSettings
 
 ACME = TenantId("acme")
 TOKENS = {"ycloud": "token-Y_~.1", "chatwoot": "token-C", "meta": "token-M"}
@@ -47,6 +48,7 @@ class MemoryLog:
 @dataclass
 class MemoryDirectory:
     loaded: bool = True
+    ended_tokens: dict[str, EndedToken] = field(default_factory=dict)
     settings: TenantSettings = field(default_factory=TenantSettings)
     endpoints: dict[str, Endpoint] = field(
         default_factory=lambda: {
@@ -67,6 +69,9 @@ class MemoryDirectory:
 
     def endpoint(self, token: str) -> Endpoint | None:
         return self.endpoints.get(token)
+
+    def ended(self, token: str) -> EndedToken | None:
+        return self.ended_tokens.get(token)
 
     def tenant(self, tenant_id: TenantId) -> Tenant | None:
         return Tenant(tenant_id=tenant_id, settings=self.settings)

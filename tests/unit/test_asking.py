@@ -233,8 +233,20 @@ async def test_a_model_that_is_away_is_asked_again_until_patience_is_over(
     with pytest.raises(Unavailable) as caught:
         await verb(World(MODEL_AWAY), FRESH)
     assert caught.value is MODEL_AWAY
+    assert 0 < caught.value.at_most <= 3_600
     found = await verb(World(MODEL_AWAY), SPENT)
     assert (found.kind, found.reason, found.text) == ("failed", "model_unavailable", None)
+
+
+@BOTH
+async def test_a_key_that_is_rejected_is_not_called_a_model_that_is_away(
+    verb: Verb, kind: str, stage: str
+) -> None:
+    rejected = Unavailable("model", 30.0, hold=True, detail="model_rejected_key: 401")
+    with pytest.raises(Unavailable):
+        await verb(World(rejected), FRESH)
+    found = await verb(World(rejected), SPENT)
+    assert (found.kind, found.reason) == ("failed", "model_rejected_key")
 
 
 @BOTH

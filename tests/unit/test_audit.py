@@ -102,8 +102,11 @@ def installation() -> Facts:
     )
 
 
-def row(key: str, version: int, status: str = "complete") -> dict[str, Any]:
+def row(
+    key: str, version: int, status: str = "complete", redoing: int | None = None
+) -> dict[str, Any]:
     return {
+        "redoing_version": redoing,
         "tenant_id": "acme",
         "message_key": key,
         "version": version,
@@ -209,6 +212,10 @@ def pending_for_ever(facts: Facts) -> None:
     facts.rows[IMAGE] = row(IMAGE, 2, "pending")
 
 
+def redone_for_ever(facts: Facts) -> None:
+    facts.rows[IMAGE] = row(IMAGE, 1, redoing=2)
+
+
 def a_sink_that_stands_still(facts: Facts) -> None:
     facts.positions["enriched-messages", 0] = 0
 
@@ -280,6 +287,7 @@ def a_message_of_another_tenant(facts: Facts) -> None:
         (an_old_row, {("lost", "sink", IMAGE)}),
         (a_row_from_nowhere, {("unexplained", "sink", "acme:ycloud:ghost")}),
         (pending_for_ever, {("stuck", "assemble", IMAGE)}),
+        (redone_for_ever, {("stuck", "assemble", IMAGE)}),
         (a_sink_that_stands_still, {("stuck", "sink", TEXT), ("stuck", "sink", IMAGE)}),
         (a_quarantine_record_missing, {("lost", "dedupe", POISON)}),
         (a_quarantine_row_missing, {("lost", "sink", POISON)}),
@@ -371,6 +379,12 @@ def refused_by_the_sink(facts: Facts, offset: int) -> None:
     facts.quarantined[where] = (0, 1)
     facts.quarantine_rows.add(where)
     facts.positions["quarantine", 0] = 2
+
+
+def test_a_row_that_waits_for_a_repair_to_finish_is_not_behind_the_topic() -> None:
+    facts = installation()
+    facts.rows[IMAGE] = row(IMAGE, 1, redoing=2)
+    assert audited(facts, now_ms=NOW_MS + 5_000).findings == []
 
 
 def test_a_message_that_the_sink_refused_needs_no_row() -> None:

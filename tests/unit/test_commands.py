@@ -6,12 +6,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from cryptography.fernet import Fernet
 
 from connectors.media import workers
 from schemas.settings import Kafka, Objects, Openai, Postgres, Secret, Secrets, Settings
 from streams.commands.main import COMMANDS, main
 from streams.local.ports import free_port
+from streams.settings import to_environment
 from tests.integration.commands import Commands
 
 PORT = free_port(set())
@@ -191,13 +193,14 @@ def test_send_says_where_the_receiver_should_be(away: Commands, tmp_path: Path) 
 
 
 def test_doctor_says_of_every_part_what_is_wrong_and_what_to_do(
-    away: Commands, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.commands.doctor._SECONDS", 1.0)
     urls = {
         f"SENSORIUM_{name}__URL": f"http://127.0.0.1:{PORT}" for name in ("RECEIVER", "CONSOLE")
     }
     monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", "raise SystemExit(1)"))
+    urls["SENSORIUM_HOME"] = str(tmp_path)
     document = Commands(NOWHERE, urls).json("doctor", exit_code=1)
     assert document["ok"] is False
     remedies = {
@@ -233,6 +236,44 @@ def test_a_database_address_that_is_none_is_said() -> None:
         msgspec.structs.replace(NOWHERE, postgres=Postgres(dsn=Secret("nonsense"))), {}
     )
     assert "SENSORIUM_POSTGRES__DSN" in commands.fails("tenants", "list")
+
+
+def installed(folder: Path) -> Path:
+    """A home as `up` leaves it, of an installation where nobody answers."""
+    folder.mkdir()
+    (folder / "sensorium.env").write_text(
+        "".join(f"{name}={value}\n" for name, value in to_environment(NOWHERE).items())
+    )
+    return folder
+
+
+@pytest.mark.parametrize("how", ["variable", "option"])
+def test_commands_find_their_installation_from_any_directory(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = installed(tmp_path / "var")
+    monkeypatch.chdir("/")
+    monkeypatch.delenv("SENSORIUM_POSTGRES__DSN", raising=False)
+    words = ["tenants", "list"] if how == "variable" else ["--home", str(home), "tenants", "list"]
+    more = {"SENSORIUM_HOME": str(home)} if how == "variable" else {}
+    result = CliRunner().invoke(main, words, env=more)
+    assert result.exit_code == 1 and f"'127.0.0.1', {PORT}" in result.stderr
+    assert "No settings were found" not in result.stderr
+
+
+def test_a_command_without_settings_says_how_to_name_the_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SENSORIUM_POSTGRES__DSN", raising=False)
+    stderr = CliRunner().invoke(main, ["tenants", "list"], env={}).stderr
+    assert "there is no var/sensorium.env here" in stderr and "SENSORIUM_HOME" in stderr
+
+
+def test_a_home_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SENSORIUM_POSTGRES__DSN", raising=False)
+    result = CliRunner().invoke(main, ["--home", str(tmp_path), "tenants", "list"])
+    assert result.exit_code == 2 and "is not there" in result.stderr
 
 
 def test_status_of_a_place_where_nothing_was_started(away: Commands, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class Scripted:
         self.answer: KafkaError | None = None
         self.fails: Exception | None = None
         self.isrs, self.away, self.topic = [1, 2], False, TOPIC
+        self.count = 1
         self.poll_fails: Exception | None = None
         self.waiting: list[Callable[..., None]] = []
 
@@ -45,18 +46,19 @@ class Scripted:
         if self.away:
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         partition = SimpleNamespace(leader=1, replicas=[1, 2, 3], isrs=self.isrs)
-        return SimpleNamespace(topics={self.topic: SimpleNamespace(partitions={0: partition})})
+        partitions = dict.fromkeys(range(self.count), partition)
+        return SimpleNamespace(topics={self.topic: SimpleNamespace(partitions=partitions)})
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> tuple[AcknowledgedProducer, Scripted]:
     monkeypatch.setattr(delivery, "Producer", Scripted)
     monkeypatch.setattr(delivery, "CHECK_SECONDS", 0.01)
-    producer = AcknowledgedProducer(
-        Kafka(bootstrap_servers="nowhere:1", min_insync_replicas=2), TOPIC, ack_seconds=1
-    )
-    client: Any = producer._producer
-    return producer, client
+    monkeypatch.setattr(delivery, "AdminClient", lambda config: None)
+    kafka = Kafka(bootstrap_servers="nowhere:1", min_insync_replicas=2, partitions=1)
+    producer: Any = AcknowledgedProducer(kafka, TOPIC, ack_seconds=1)
+    producer._looker = producer._producer
+    return producer, producer._producer
 
 
 async def send(producer: AcknowledgedProducer) -> None:
@@ -151,6 +153,7 @@ async def test_after_a_quiet_time_a_failing_producer_is_tried_once_more(
         ({"isrs": [1]}, False),
         ({"topic": "another"}, False),
         ({"away": True}, False),
+        ({"count": 2}, False),
     ],
 )
 async def test_a_topic_that_could_take_no_record_is_not_ready(
@@ -173,5 +176,57 @@ async def test_what_failed_during_an_outage_is_forgotten_when_it_is_over(
     await producer.check()
     assert not producer.healthy
     client.away = False
+    await producer.check()
+    assert producer.healthy
+
+
+async def test_nothing_is_sent_to_a_topic_whose_partitions_were_added_in_place(
+    made: tuple[AcknowledgedProducer, Scripted],
+) -> None:
+    producer, client = made
+    await producer.check()
+    await send(producer)
+    client.count = 2
+    await producer.check()
+    with pytest.raises(Unavailable, match="another number of partitions"):
+        await send(producer)
+    assert client.waiting == []
+    client.count = 1
+    await producer.check()
+    await send(producer)
+
+
+async def test_a_producer_nothing_comes_through_of_for_long_ends_its_role(
+    made: tuple[AcknowledgedProducer, Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer, client = made
+    monkeypatch.setattr(delivery, "STUCK_AFTER_SECONDS", 0.1)
+    running = asyncio.create_task(producer.run())
+    await until(lambda: producer.healthy)
+    client.answer = REFUSED
+
+    async def refused() -> bool:
+        with pytest.raises(Unavailable):
+            await send(producer)
+        return running.done()
+
+    await until(refused)
+    with pytest.raises(ProducerFatal, match="no send came through"):
+        await running
+
+
+async def test_sends_that_fail_now_and_then_or_in_an_outage_end_no_role(
+    made: tuple[AcknowledgedProducer, Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer, client = made
+    monkeypatch.setattr(delivery, "STUCK_AFTER_SECONDS", 0.0)
+    await producer.check()
+    client.answer = REFUSED
+    client.away = True
+    with pytest.raises(Unavailable):
+        await send(producer)
+    await producer.check()
+    client.away, client.answer = False, None
+    await send(producer)
     await producer.check()
     assert producer.healthy

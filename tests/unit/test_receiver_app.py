@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from connectors.providers import catalogue
 from connectors.providers.catalogue import DIRECT
-from connectors.webhooks.receiver import Understanding
+from connectors.webhooks.ports import Understanding
 from connectors.webhooks.signatures import sign
 from schemas.keys import TenantId
 from schemas.records import ChatMessage

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from connectors.webhooks.signatures import CHECKS, Claim, Verdict, chatwoot, sign, ycloud
+from connectors.webhooks.signatures import CHECKS, Claim, Examined, Verdict, chatwoot, sign, ycloud
 from tests.unit.records import PAYLOADS
 
 NOW = 1_784_023_600
@@ -13,8 +13,8 @@ BODY = b'{"text":"\\u003c \xc3\xb1 \xff"}'
 OF_VECTORS = {
     "none": "valid",
     "wrong-secret": "mismatch",
-    "stale-timestamp": "outside_window",
-    "future-timestamp": "outside_window",
+    "stale-timestamp": "expired",
+    "future-timestamp": "ahead",
     "tampered-body": "mismatch",
     "json-reserialized": "mismatch",
     "trailing-delimiter": "mismatch",
@@ -43,7 +43,7 @@ def verdict(
     **headers: str,
 ) -> Verdict:
     signed = lower(sign(provider, signed_with, BODY, sent_at)) | headers
-    return CHECKS[provider](Claim(signed, BODY, now), secrets, age_seconds=DAY)
+    return CHECKS[provider](Claim(signed, BODY, now), secrets, age_seconds=DAY).verdict
 
 
 @pytest.mark.parametrize("vector", vectors("ycloud")["vectors"], ids=lambda v: v["id"])
@@ -57,7 +57,7 @@ def test_the_official_vectors_of_ycloud(vector: dict[str, Any]) -> None:
         claim,
         tuple(vector["candidate_secrets"]),
         age_seconds=vectors("ycloud")["tolerance_seconds"],
-    )
+    ).verdict
     assert found == OF_VECTORS[vector["failure_kind"]]
     assert (found == "valid") == vector["expected_valid"]
 
@@ -71,7 +71,7 @@ def test_the_vectors_of_chatwoot(vector: dict[str, Any]) -> None:
         float(headers.get("x-chatwoot-timestamp", NOW)) + 2,
     )
     expected = {True: "valid", False: "mismatch", None: "missing"}[vector["expected_valid"]]
-    assert chatwoot(claim, (vector["secret"],)) == expected
+    assert chatwoot(claim, (vector["secret"],)).verdict == expected
 
 
 @pytest.mark.parametrize("provider", CHECKS)
@@ -86,14 +86,14 @@ def test_every_live_secret_fits_and_no_other(provider: str) -> None:
 @pytest.mark.parametrize(
     ("age", "expected"),
     [
-        (-301, "outside_window"),
+        (-301, "ahead"),
         (-300, "valid"),
         (0, "valid"),
         (300, "valid"),
         (301, "valid_old"),
         (20_160, "valid_old"),
         (86_400, "valid_old"),
-        (86_401, "outside_window"),
+        (86_401, "expired"),
     ],
 )
 def test_a_ycloud_signature_may_be_a_day_old_and_300_seconds_ahead(age: int, expected: str) -> None:
@@ -102,7 +102,7 @@ def test_a_ycloud_signature_may_be_a_day_old_and_300_seconds_ahead(age: int, exp
 
 @pytest.mark.parametrize(
     ("age", "expected"),
-    [(-301, "outside_window"), (-300, "valid"), (300, "valid"), (301, "outside_window")],
+    [(-301, "ahead"), (-300, "valid"), (300, "valid"), (301, "expired")],
 )
 def test_a_chatwoot_signature_is_within_300_seconds_whatever_the_setting(
     age: int, expected: str
@@ -143,7 +143,7 @@ HEX = "ab" * 32
 )
 def test_a_malformed_ycloud_header(header: str) -> None:
     assert (
-        ycloud(Claim({"ycloud-signature": header}, BODY, NOW), ("s1",), age_seconds=DAY)
+        ycloud(Claim({"ycloud-signature": header}, BODY, NOW), ("s1",), age_seconds=DAY).verdict
         == "malformed"
     )
 
@@ -172,8 +172,19 @@ def test_a_malformed_chatwoot_time(stamp: str) -> None:
 
 
 def test_a_missing_header_is_missing() -> None:
-    assert ycloud(Claim({}, BODY, NOW), ("s1",), age_seconds=DAY) == "missing"
+    assert ycloud(Claim({}, BODY, NOW), ("s1",), age_seconds=DAY).verdict == "missing"
     for name in ("x-chatwoot-signature", "x-chatwoot-timestamp"):
         headers = lower(sign("chatwoot", "s1", BODY, NOW))
         del headers[name]
-        assert chatwoot(Claim(headers, BODY, NOW), ("s1",)) == "missing"
+        assert chatwoot(Claim(headers, BODY, NOW), ("s1",)).verdict == "missing"
+
+
+@pytest.mark.parametrize("provider", CHECKS)
+def test_it_is_said_which_secret_fits_and_how_old_the_signature_is(provider: str) -> None:
+    def examined(signed_with: str, sent_at: int = NOW) -> Examined:
+        signed = lower(sign(provider, signed_with, BODY, sent_at))
+        return CHECKS[provider](Claim(signed, BODY, NOW), ("s1", "s2"), age_seconds=DAY)
+
+    assert examined("s1", NOW - 10) == Examined("valid", "s1", 10)
+    assert examined("s2", NOW + 400) == Examined("ahead", "s2", -400)
+    assert examined("s3", NOW - 10) == Examined("mismatch", None, 10)

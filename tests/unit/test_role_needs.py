@@ -8,14 +8,14 @@ from streams.roles.needs import PARTS_OF_ROLE, environment_of
 from streams.settings import known_settings, to_environment
 
 SECRETS = {name for name, default in known_settings().items() if isinstance(default, Secret)}
+POSTGRES = ("POSTGRES__DSN", "POSTGRES__PASSWORD", "POSTGRES__LISTEN_DSN")
 ALLOWED: dict[str, set[str]] = {
-    "receive": {"KAFKA__SASL_PASSWORD", "POSTGRES__DSN", "POSTGRES__PASSWORD", "SECRETS__KEY"},
-    "stream dedupe": {"KAFKA__SASL_PASSWORD", "POSTGRES__DSN", "POSTGRES__PASSWORD"},
-    "stream assemble": {"KAFKA__SASL_PASSWORD", "POSTGRES__DSN", "POSTGRES__PASSWORD"},
-    "sink": {"KAFKA__SASL_PASSWORD", "POSTGRES__DSN", "POSTGRES__PASSWORD"},
+    "receive": {"KAFKA__SASL_PASSWORD", *POSTGRES, "SECRETS__KEY"},
+    "stream dedupe": {"KAFKA__SASL_PASSWORD", *POSTGRES},
+    "stream assemble": {"KAFKA__SASL_PASSWORD", *POSTGRES},
+    "sink": {"KAFKA__SASL_PASSWORD", *POSTGRES},
     "console": {
-        "POSTGRES__DSN",
-        "POSTGRES__PASSWORD",
+        *POSTGRES,
         "OBJECTS__SECRET_KEY",
         "SECRETS__KEY",
     },

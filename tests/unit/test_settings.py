@@ -65,6 +65,20 @@ def test_what_up_adds_for_people_is_no_error() -> None:
 
 
 @pytest.mark.parametrize(
+    "address",
+    ["hooks.example.com", "https://", "ftp://hooks.example.com", "https://u:p@h.com", "https://h.com/?a=1", "https://h.com/#a"],
+)  # fmt: skip
+def test_an_address_that_no_webhook_url_can_begin_with_is_refused(address: str) -> None:
+    with pytest.raises(SettingsError, match="SENSORIUM_RECEIVER__URL must be an address such as"):
+        read_settings({"SENSORIUM_RECEIVER__URL": address})
+
+
+@pytest.mark.parametrize("address", ["https://hooks.example.com", "http://127.0.0.1:8080/chat/"])
+def test_the_public_address_of_the_receiver_is_a_setting(address: str) -> None:
+    assert read_settings({"SENSORIUM_RECEIVER__URL": address}).receiver.url == address
+
+
+@pytest.mark.parametrize(
     ("wrong", "right"),
     [
         ("SENSORIUM_KAFKA__BOOTSTRAP_SERVER", "SENSORIUM_KAFKA__BOOTSTRAP_SERVERS"),

@@ -46,6 +46,3 @@ CREATE TABLE unmasked_conversations (
     ends_at         timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, conversation_id, session_sha256)
 );
-
--- Who did it, where a person of the console did. Commands leave it empty.
-ALTER TABLE audit_log ADD COLUMN person text NOT NULL DEFAULT '';

@@ -1,11 +1,11 @@
 -- name: rows
 -- Messages that arrived or changed since then, of one tenant or of all: among them those that no record explains.
-SELECT tenant_id, message_key, version, status, received_at, enriched_at
+SELECT tenant_id, message_key, version, status, received_at, enriched_at, redoing_version
 FROM chat_messages WHERE (received_at >= $1 OR enriched_at >= $1) AND ($2::text IS NULL OR tenant_id = $2);
 
 -- name: rows_of
 -- Messages of these keys, however old.
-SELECT tenant_id, message_key, version, status, received_at, enriched_at
+SELECT tenant_id, message_key, version, status, received_at, enriched_at, redoing_version
 FROM unnest($1::text[], $2::text[]) AS asked (tenant_id, message_key) JOIN chat_messages USING (tenant_id, message_key);
 
 -- name: arrivals_of

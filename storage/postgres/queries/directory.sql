@@ -11,3 +11,7 @@ FROM webhook_endpoints;
 -- name: keys
 -- Every key's digest and scope.
 SELECT tenant_id, key_sha256, scope FROM api_keys;
+
+-- name: ended_tokens
+-- Tokens that have ended, latest first.
+SELECT token_sha256, tenant_id, endpoint_id, provider, reason FROM ended_tokens ORDER BY ended_at DESC LIMIT 1000;

@@ -14,15 +14,16 @@ ORDER BY 1, 2, 3;
 
 -- name: audit_log
 -- Who changed what, newest first.
-SELECT at, tenant_id, action, detail, person
+SELECT at, tenant_id, actor, action, detail
 FROM audit_log
 WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::timestamptz IS NULL OR at >= $2)
 ORDER BY at DESC, id DESC
 LIMIT $3;
 
 -- name: attachments
--- Attachments of a status, newest message first.
-SELECT m.tenant_id, m.message_key, m.received_at, m.version, attachment
+-- Attachments of a status, newest message first, with what was said last of the job of each.
+WITH found AS (
+SELECT m.tenant_id, m.message_key, m.received_at, m.version, attachment, (attachment ->> 'index')::integer AS index
 FROM chat_messages m
 CROSS JOIN LATERAL jsonb_array_elements(m.content_attributes -> 'attachments') AS attachment
 WHERE m.content_attributes ? 'attachments'
@@ -31,5 +32,22 @@ WHERE m.content_attributes ? 'attachments'
   AND ($2::text IS NULL OR attachment ->> 'reason' = $2)
   AND ($3::text IS NULL OR m.tenant_id = $3)
   AND ($4::timestamptz IS NULL OR m.received_at >= $4)
-ORDER BY m.received_at DESC, m.message_key, (attachment ->> 'index')::integer
-LIMIT $5;
+ORDER BY m.received_at DESC, m.message_key, index
+LIMIT $5
+)
+SELECT found.*, last.stage, last.attempts, last.cause, last.detail, last.last_at, last.next_at
+FROM found
+LEFT JOIN LATERAL (
+    SELECT j.stage, j.attempts, j.cause, j.detail, j.last_at, j.next_at FROM job_attempts j
+    WHERE j.tenant_id = found.tenant_id AND j.message_key = found.message_key AND j.attachment_index = found.index
+    ORDER BY j.last_at DESC LIMIT 1
+) AS last ON true
+ORDER BY found.received_at DESC, found.message_key, found.index;
+
+-- name: redoing
+-- The version that redoes a finished message, if a repair is at it.
+SELECT redoing_version FROM chat_messages WHERE tenant_id = $1 AND message_key = $2;
+
+-- name: set_actor
+-- Who is named in what this connection writes to audit_log.
+SELECT set_config('sensorium.actor', $1, false);

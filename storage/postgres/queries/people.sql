@@ -110,5 +110,6 @@ SELECT EXISTS (SELECT 1 FROM unmasked_conversations
                WHERE tenant_id = $1 AND conversation_id = $2 AND session_sha256 = $3 AND ends_at > now());
 
 -- name: write_audit
--- Who did what.
-INSERT INTO audit_log (tenant_id, action, detail, person) VALUES ($1, $2, $3, $4);
+-- Who did what: a person of the console, or whoever runs the command.
+INSERT INTO audit_log (tenant_id, action, detail, actor)
+VALUES ($1, $2, $3, coalesce(nullif($4, ''), nullif(current_setting('sensorium.actor', true), ''), ''));

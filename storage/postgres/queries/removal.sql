@@ -31,3 +31,7 @@ DELETE FROM quarantined_messages WHERE ctid = ANY(ARRAY(SELECT ctid FROM quarant
 -- name: delete_some_ai_results
 -- Some recorded answers of models about a tenant's files.
 DELETE FROM ai_results WHERE ctid = ANY(ARRAY(SELECT ctid FROM ai_results WHERE tenant_id = $1 LIMIT $2));
+
+-- name: delete_some_job_attempts
+-- Some notes on why a tenant's jobs waited.
+DELETE FROM job_attempts WHERE ctid = ANY(ARRAY(SELECT ctid FROM job_attempts WHERE tenant_id = $1 LIMIT $2));

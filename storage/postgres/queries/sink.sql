@@ -1,16 +1,31 @@
--- name: take_partition
--- Becomes the owner of a partition's position: every former owner's epoch is older from here on.
-INSERT INTO sink_offsets (topic, partition, topic_id, next_offset, epoch) VALUES ($1, $2, $3, -1, 1)
-ON CONFLICT (topic, partition) DO UPDATE SET epoch = sink_offsets.epoch + 1
-RETURNING topic_id, next_offset, epoch;
+-- name: know_partitions
+-- Makes the positions of partitions that have none yet. ON CONFLICT alone would wait for the owner that is just moving one.
+INSERT INTO sink_offsets (topic, partition, topic_id, next_offset, epoch)
+SELECT topic, partition, topic_id, -1, 0
+FROM unnest($1::text[], $2::integer[], $3::text[]) AS new (topic, partition, topic_id)
+WHERE NOT EXISTS (SELECT 1 FROM sink_offsets o WHERE o.topic = new.topic AND o.partition = new.partition)
+ORDER BY topic, partition
+ON CONFLICT (topic, partition) DO NOTHING;
+
+-- name: take_partitions
+-- Becomes the owner of positions: every former owner's epoch is older from here on. Leaves out those that a transaction holds.
+WITH free AS (
+    SELECT o.topic, o.partition FROM sink_offsets o
+    JOIN unnest($1::text[], $2::integer[]) AS asked (topic, partition) USING (topic, partition)
+    ORDER BY o.topic, o.partition
+    FOR UPDATE OF o SKIP LOCKED
+)
+UPDATE sink_offsets o SET epoch = o.epoch + 1
+FROM free WHERE o.topic = free.topic AND o.partition = free.partition
+RETURNING o.topic, o.partition, o.topic_id, o.next_offset, o.epoch;
 
 -- name: move_offset
--- Moves a partition's position on, if this owner is still the owner.
-UPDATE sink_offsets SET next_offset = $3 WHERE topic = $1 AND partition = $2 AND epoch = $4 AND next_offset < $3;
+-- Moves a partition's position on, if this owner is still the owner and the position is the one it continues from.
+UPDATE sink_offsets SET next_offset = $3 WHERE topic = $1 AND partition = $2 AND epoch = $4 AND next_offset = $5;
 
--- name: stands_at
--- Whether this owner has moved the position there already.
-SELECT EXISTS (SELECT 1 FROM sink_offsets WHERE topic = $1 AND partition = $2 AND epoch = $4 AND next_offset = $3);
+-- name: position_of
+-- Where a partition stands, and who owns it.
+SELECT next_offset, epoch FROM sink_offsets WHERE topic = $1 AND partition = $2;
 
 -- name: removal_lock
 -- Held until the commit: a tenant is not removed in the middle of a batch.
@@ -22,7 +37,8 @@ SELECT tenant_id FROM tenants WHERE removed_at IS NOT NULL AND NOT data_kept;
 
 -- name: merge_messages
 -- Rows of messages; an older version, or a re-delivery after the horizon, changes none. A re-delivery has a low version (its
--- first opening) and another time of arrival; a later opening or a repair has a version above 200.
+-- first opening) and another time of arrival; a later opening or a repair has a version above 200. What a repair redoes stays
+-- finished until its new version is (docs/decisions/0018).
 INSERT INTO chat_messages AS there
     (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
      occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id)
@@ -37,8 +53,17 @@ ON CONFLICT (tenant_id, message_key) DO UPDATE SET
     content_attributes = EXCLUDED.content_attributes, status = EXCLUDED.status, version = EXCLUDED.version,
     occurred_at = EXCLUDED.occurred_at, received_at = LEAST(there.received_at, EXCLUDED.received_at), enriched_at = EXCLUDED.enriched_at,
     sender_id = EXCLUDED.sender_id, sender_name = EXCLUDED.sender_name,
-    endpoint_id = coalesce(EXCLUDED.endpoint_id, there.endpoint_id)
-WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version > 200);
+    endpoint_id = coalesce(EXCLUDED.endpoint_id, there.endpoint_id),
+    redoing_version = CASE WHEN there.redoing_version > EXCLUDED.version THEN there.redoing_version END
+WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version > 200)
+  AND (EXCLUDED.status <> 'pending' OR there.status = 'pending' OR EXCLUDED.version <= 1000);
+
+-- name: mark_redoing
+-- Finished rows that a repair redoes: the version it has come to, which the row does not show.
+UPDATE chat_messages AS there SET redoing_version = new.version
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS new (tenant_id, message_key, version)
+WHERE there.tenant_id = new.tenant_id AND there.message_key = new.message_key AND there.status <> 'pending'
+  AND there.version < new.version AND coalesce(there.redoing_version, 0) < new.version;
 
 -- name: insert_arrivals
 -- What arrived as a message and when; the first one stands.
@@ -82,13 +107,13 @@ ON CONFLICT DO NOTHING;
 -- name: insert_quarantined
 -- Records a stage refused, whole.
 INSERT INTO quarantined_messages
-    (tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, key, value, headers, program_version)
-SELECT tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, key, value, headers::jsonb, program_version
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::bigint[], $9::timestamptz[],
+    (stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers, program_version)
+SELECT stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers::jsonb, program_version
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::timestamptz[],
             $10::bytea[], $11::bytea[], $12::text[], $13::text[])
-    AS new (tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, key, value, headers, program_version)
-ON CONFLICT (stage, topic, partition, "offset") DO NOTHING;
+    AS new (stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers, program_version)
+ON CONFLICT DO NOTHING;
 
 -- name: tell
 -- Wakes readers who wait for a conversation.
-SELECT pg_notify($1, $2);
+SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload;

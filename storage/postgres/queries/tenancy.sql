@@ -26,7 +26,9 @@ UPDATE tenants SET removed_at = coalesce(removed_at, now()), data_kept = $3, set
 DELETE FROM api_keys WHERE tenant_id = $1;
 
 -- name: end_endpoints
--- Ends every endpoint of a tenant.
+-- Ends every endpoint of a tenant, and what was noted of their deliveries.
+WITH deliveries AS (DELETE FROM webhook_deliveries WHERE tenant_id = $1),
+     tokens AS (DELETE FROM ended_tokens WHERE tenant_id = $1)
 DELETE FROM webhook_endpoints WHERE tenant_id = $1;
 
 -- name: holdings
@@ -68,11 +70,22 @@ UPDATE webhook_endpoints SET sealed = $3 WHERE tenant_id = $1 AND endpoint_id = 
 SELECT tenant_id, endpoint_id, provider, sealed FROM webhook_endpoints WHERE endpoint_id = $1 FOR UPDATE;
 
 -- name: remove_endpoint
--- Ends an endpoint.
-DELETE FROM webhook_endpoints WHERE tenant_id = $1 AND endpoint_id = $2;
+-- Ends an endpoint, and remembers its token, so that a later delivery to it can be explained.
+WITH gone AS (
+    DELETE FROM webhook_endpoints WHERE tenant_id = $1 AND endpoint_id = $2
+    RETURNING tenant_id, endpoint_id, provider, token_sha256, former_token_sha256)
+INSERT INTO ended_tokens (token_sha256, tenant_id, endpoint_id, provider, reason)
+SELECT token, tenant_id, endpoint_id, provider, 'endpoint_removed' FROM gone, unnest(ARRAY[token_sha256, former_token_sha256]) AS token
+WHERE token IS NOT NULL
+ON CONFLICT (token_sha256) DO UPDATE SET reason = EXCLUDED.reason, ended_at = now();
 
 -- name: replace_token
--- A new token; the one before it is accepted for $5 seconds more, those before that no longer.
+-- A new token; the one before it is accepted for $5 seconds more, those before that no longer. That it ended is remembered.
+WITH ended AS (
+    INSERT INTO ended_tokens (token_sha256, tenant_id, endpoint_id, provider, reason)
+    SELECT token_sha256, tenant_id, endpoint_id, provider, 'url_replaced'
+    FROM webhook_endpoints WHERE tenant_id = $1 AND endpoint_id = $2
+    ON CONFLICT (token_sha256) DO NOTHING)
 UPDATE webhook_endpoints SET sealed = $3, token_sha256 = $4,
     former_token_sha256 = CASE WHEN $5 > 0 THEN token_sha256 END,
     former_token_until = CASE WHEN $5 > 0 THEN now() + make_interval(secs => $5) END
@@ -100,10 +113,17 @@ INSERT INTO audit_log (tenant_id, action, detail) VALUES ($1, $2, $3);
 SELECT tenant_id, created_at FROM tenants WHERE removed_at IS NULL ORDER BY tenant_id;
 
 -- name: list_endpoints
--- The endpoints of a tenant, or of all, with their sealed contents.
+-- The endpoints of a tenant, or of all, with their sealed contents, and when deliveries were last accepted and refused.
 SELECT tenant_id, endpoint_id, provider, created_at, sealed,
-       CASE WHEN former_token_until > now() THEN former_token_until END AS former_token_until
-FROM webhook_endpoints WHERE $1::text IS NULL OR tenant_id = $1 ORDER BY tenant_id, created_at;
+       CASE WHEN former_token_until > now() THEN former_token_until END AS former_token_until,
+       (SELECT max(last_at) FROM webhook_deliveries AS d
+        WHERE d.tenant_id = e.tenant_id AND d.endpoint_id = e.endpoint_id AND d.reason = 'accepted') AS accepted_at,
+       refused.last_at AS refused_at, refused.reason AS refused_reason
+FROM webhook_endpoints AS e LEFT JOIN LATERAL (
+    SELECT last_at, reason FROM webhook_deliveries AS d
+    WHERE d.tenant_id = e.tenant_id AND d.endpoint_id = e.endpoint_id AND d.reason <> 'accepted'
+    ORDER BY last_at DESC LIMIT 1) AS refused ON true
+WHERE $1::text IS NULL OR tenant_id = $1 ORDER BY tenant_id, created_at;
 
 -- name: next_generation
 -- The next generation for whatever redoes work.

@@ -285,6 +285,21 @@ class World:
         finally:
             consumer.close()
 
+    def tombstone(self, name: str, key: bytes, partition: int) -> None:
+        """Removes a key from a compacted topic."""
+        producer = _producer(self.kafka)
+        producer.produce(self.topic(name), None, key, partition)
+        assert producer.flush(SECONDS) == 0
+
+    def position_of(self, source: str, partition: int, stage: str = "dedupe") -> int:
+        """Where the stage's own group stands; negative: nowhere."""
+        consumer = Consumer(reader_config(self.kafka, f"{self.name}-sensorium-{stage}"))
+        try:
+            place = TopicPartition(self.topic(source), partition)
+            return int(consumer.committed([place], 20)[0].offset)
+        finally:
+            consumer.close()
+
     def position(self, partition: int = 0) -> int:
         """The group's committed offset; negative: none."""
         consumer = Consumer(reader_config(self.kafka, self.group))

@@ -25,18 +25,18 @@ class Faust:
         consumer = SimpleNamespace(pause=lambda *tps: self.paused.extend(tps))
         self.consumer = SimpleNamespace(_thread=SimpleNamespace(_ensure_consumer=lambda: consumer))
         self.conf = SimpleNamespace(id=world.group)
-        self.source, self.kafka, self.stage, self.joined = (
-            world.topic("in"),
-            world.kafka,
-            "dedupe",
-            False,
-        )
+        self.source, self.kafka, self.stage = world.topic("in"), world.kafka, "dedupe"
+        self.membership = SimpleNamespace(is_current=False, assigned=self.join)
         self.receipts, self.gate = world.topic("receipts"), open_gate()
         self.is_alive, self.healthy = True, lambda: True
+        self.counts = SimpleNamespace(trouble="")
         self.on_partitions_assigned = SimpleNamespace(connect=lambda handler: None)
         self.table: Any = SimpleNamespace(
             changelog_topic_name=world.topic("log"), partitions_held={}, new_state=KeptValues
         )
+
+    def join(self) -> None:
+        self.membership.is_current = True
 
     async def assign(self, lanes: Lanes, *partitions: int) -> None:
         topics = (self.source, self.table.changelog_topic_name)

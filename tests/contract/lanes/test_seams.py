@@ -19,7 +19,7 @@ from mode import Service
 from schemas.settings import Kafka, Settings, Worker
 from schemas.topics import Names
 from storage.kafka.client import transactional_producer_config
-from streams.lanes import app as lane_app_module
+from streams.lanes import membership as membership_module
 from streams.lanes.app import LaneApp, Lanes, lane_app
 from streams.lanes.batches import Batch
 from streams.lanes.channel import LaneChannel
@@ -183,7 +183,7 @@ async def test_no_attribute_of_an_instance_shadows_one_of_faust() -> None:
             app,
             bare_app,
             {"stage", "kafka", "source", "receipts", "lanes", "gate", "hand", "opening", "closing"}
-            | {"healthy"},
+            | {"healthy", "membership", "counts"},
         ),
         (table, bare_table, {"new_state", "partitions_held", "__orig_class__"}),
     ):
@@ -322,7 +322,7 @@ async def test_a_worker_whose_group_coordination_ended_ends(
 
     app, *_ = staged(stack.kafka, pipeline_topics)
     async with app_at_work(app):
-        task = app._coordination_task()
+        task = app.membership.coordination_task()
         assert task is not None and not task.done()
         monkeypatch.setattr(GroupCoordinator, "ensure_coordinator_known", fails)
         consumer: Any = app.consumer
@@ -334,7 +334,7 @@ async def test_a_worker_whose_group_coordination_ended_ends(
 async def test_a_worker_that_is_given_no_assignment_ends(
     stack: Settings, pipeline_topics: Names, deaths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane_app_module, "JOIN_SECONDS", 0.0)
+    monkeypatch.setattr(membership_module, "JOIN_SECONDS", 0.0)
     app, *_ = staged(stack.kafka, pipeline_topics)
     app.finalize()
     await app.start()

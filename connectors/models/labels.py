@@ -1,0 +1,30 @@
+"""How a model is named in metrics: labels come from a closed set."""
+
+from functools import lru_cache
+
+from connectors.models.capabilities import family_label
+from connectors.models.prices import Prices, listed_name
+from connectors.models.servers import names_of
+from schemas.metrics import OTHER
+from schemas.settings import Openai
+
+
+class ModelLabels:
+    """Names the families that are known, and the models that are configured or priced; all others are "other"."""
+
+    def __init__(self, settings: Openai, prices: Prices) -> None:
+        configured = f"{settings.vision_model},{settings.transcription_model}"
+        self._named = frozenset(names_of(configured)) | prices.own_names
+
+    def of(self, asked: str, answered: str = "") -> str:
+        """By the name under which it answered, else by the one under which it was asked."""
+        for name in filter(None, (answered, asked)):
+            label = name if name in self._named else family_label(name)
+            if label != OTHER:
+                return label
+        return _priced(answered) or _priced(asked) or OTHER
+
+
+@lru_cache(1_000)
+def _priced(name: str) -> str | None:
+    return listed_name(name) if name else None

@@ -1,0 +1,52 @@
+"""What the sink may set aside: a program that refuses nearly every record is wrong itself, and must not empty a topic."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from connectors.postgres.writer import Placed, Refused, tenant_of
+from schemas.receipts import Line
+
+
+class Gate(Protocol):
+    """Shut when too much of what comes would go to quarantine, until a person opens it."""
+
+    @property
+    def is_shut(self) -> bool: ...
+
+    async def judge(self, lines: Sequence[Line], given_up: Callable[[], bool]) -> bool:
+        """Whether what the lines say may happen. It waits while the gate is shut and not `given_up`."""
+        ...
+
+
+class Judging:
+    """Asks the gate and never waits at it: the sink has a transaction open, and is the member of a group."""
+
+    def __init__(self, gate: Gate | None) -> None:
+        self._gate = gate
+
+    @property
+    def is_shut(self) -> bool:
+        return self._gate is not None and self._gate.is_shut
+
+    async def may_set_aside(self, placed: Sequence[Placed], refused: Refused) -> bool:
+        """Whether the refused ones of these records may go to quarantine."""
+        gate = self._gate
+        if gate is None:
+            return True
+        if gate.is_shut:
+            return False
+        bad = {id(one) for one, _ in refused}
+        lines = [_line(one) for one in placed if id(one) not in bad]
+        lines += [_line(one, "record_unstorable") for one, _ in refused]
+        return await gate.judge(lines, lambda: gate.is_shut)
+
+    async def stored(self, placed: Sequence[Placed]) -> None:
+        """All of these records were. One of each tenant tells the gate as much as all."""
+        if self._gate is not None:
+            one_each = {tenant_of(one.record): one for one in placed}
+            await self._gate.judge([_line(one) for one in one_each.values()], lambda: True)
+
+
+def _line(placed: Placed, reason: str = "") -> Line:
+    outcome = "quarantined" if reason else "forwarded"
+    return Line(placed.source.offset, placed.key, 0, outcome, reason, 0)

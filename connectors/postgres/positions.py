@@ -1,0 +1,152 @@
+"""Where a sink continues in each of its partitions. Postgres has the truth, this is the copy that each write proves."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from connectors.postgres.aside import SinkStopped
+from connectors.postgres.writer import Position
+from schemas.topics import Names, TopicName
+from storage.postgres.sql import queries
+
+log = structlog.get_logger()
+Place = tuple[str, int]
+TAKE_SECONDS = 10.0
+ADMIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """`next_offset` is -1 for a partition that nobody has read from yet."""
+
+    next_offset: int
+    epoch: int
+
+
+class Positions:
+    """`wanted` are partitions that the group gave us and that we do not own in Postgres yet.
+
+    A partition is taken alone: one whose position a transaction of another sink still holds waits,
+    the others begin.
+    """
+
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        admin: AdminClient,
+        names: Names,
+        topics: Iterable[TopicName],
+    ) -> None:
+        self._pool = pool
+        self._admin = admin
+        self._names = names
+        self._topics = [names.topic(name) for name in topics]
+        self._sql = queries("sink")
+        self.owned: dict[Place, Owned] = {}
+        self.wanted: set[Place] = set()
+
+    def want(self, places: Iterable[Place]) -> None:
+        self.wanted |= set(places)
+
+    def lose(self, places: Iterable[Place]) -> None:
+        """The group gave them to somebody else."""
+        for place in places:
+            self.owned.pop(place, None)
+            self.wanted.discard(place)
+
+    def doubt(self) -> None:
+        """All of them have to be taken again: what we know and what Postgres says disagree."""
+        self.wanted |= set(self.owned)
+        self.owned.clear()
+
+    def begins(self) -> list[TopicPartition]:
+        """The partitions that are owned, each with the offset to read from."""
+        return [
+            TopicPartition(
+                topic, partition, at.next_offset if at.next_offset >= 0 else OFFSET_BEGINNING
+            )
+            for (topic, partition), at in self.owned.items()
+        ]
+
+    def continued(self, ends: dict[Place, int]) -> list[Position]:
+        """The positions of a batch that ends there: from where, to where, and under which epoch."""
+        return [
+            Position(*place, next_offset, self.owned[place].epoch, self.owned[place].next_offset)
+            for place, next_offset in ends.items()
+        ]
+
+    def moved(self, positions: Iterable[Position]) -> None:
+        """They are committed."""
+        for one in positions:
+            self.owned[one.topic, one.partition] = Owned(one.next_offset, one.epoch)
+
+    async def take(self) -> None:
+        """Takes over what is wanted and free. Raises SinkStopped, and what Postgres and Kafka raise."""
+        wanted = sorted(self.wanted)
+        if not wanted:
+            return
+        topic_ids = await asyncio.to_thread(self._topic_ids)
+        topics = [topic for topic, _ in wanted]
+        partitions = [partition for _, partition in wanted]
+        async with asyncio.timeout(TAKE_SECONDS):
+            await self._pool.execute(
+                self._sql["know_partitions"], topics, partitions, [topic_ids[t] for t in topics]
+            )
+            rows = await self._pool.fetch(self._sql["take_partitions"], topics, partitions)
+        bounds = await asyncio.to_thread(
+            self._bounds, [(row["topic"], row["partition"]) for row in rows]
+        )
+        for row in rows:
+            place = (row["topic"], row["partition"])
+            self._check(row, topic_ids[row["topic"]], *bounds[place])
+            self.owned[place] = Owned(row["next_offset"], row["epoch"])
+            self.wanted.discard(place)
+        if self.wanted:
+            log.warning("sink_partitions_held", partitions=len(self.wanted))
+
+    def _check(self, row: "asyncpg.Record", topic_id: str, low: int, high: int) -> None:
+        topic, partition, next_offset = row["topic"], row["partition"], row["next_offset"]
+        if row["topic_id"] != topic_id:
+            raise SinkStopped(
+                f"{topic} on the cluster has id {topic_id}, Postgres has a position in the one with id {row['topic_id']}: the topic was deleted and "
+                f"made again, or this is another cluster. If that is intended: DELETE FROM sink_offsets WHERE topic = '{topic}'"
+            )
+        if next_offset > high:
+            raise SinkStopped(
+                f"{topic}[{partition}] ends at {high}, Postgres stands at {next_offset}: the topic lost records, or this is another cluster"
+            )
+        if 0 <= next_offset < low and self._names.logical(topic) == "quarantine":
+            log.error(
+                "records_deleted_unread",
+                topic=topic,
+                partition=partition,
+                position=next_offset,
+                first=low,
+            )
+
+    def _bounds(self, places: list[Place]) -> dict[Place, tuple[int, int]]:
+        """First and end offsets, by the admin client: the consumer may be inside its callback and must not be asked."""
+        wanted = {place: TopicPartition(*place) for place in places}
+        specs: Any = OffsetSpec
+        first, end = (
+            self._admin.list_offsets(
+                dict.fromkeys(wanted.values(), spec), request_timeout=ADMIN_SECONDS
+            )
+            if wanted
+            else {}
+            for spec in (specs.earliest(), specs.latest())
+        )
+        return {
+            place: (first[at].result(ADMIN_SECONDS).offset, end[at].result(ADMIN_SECONDS).offset)
+            for place, at in wanted.items()
+        }
+
+    def _topic_ids(self) -> dict[str, str]:
+        described = self._admin.describe_topics(TopicCollection(self._topics), request_timeout=20)
+        return {name: str(future.result(20).topic_id) for name, future in described.items()}

@@ -1,0 +1,162 @@
+"""Counts what became of deliveries, per endpoint and reason, in memory. `delivery_log` writes the counts down.
+
+Nothing here waits, and everything is bounded: a key per known endpoint, reason and live secret, and few for tokens that nobody has.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from connectors.webhooks.signatures import Examined
+from schemas import metrics
+from schemas.reasons import DeliveryReason
+from schemas.tenants import EndedToken, Endpoint, secret_id
+
+NEW_STRANGERS_PER_MINUTE = 20
+"""Unknown tokens that get a count of their own; the others of the minute are counted together."""
+OTHER_STRANGERS = "token_others"
+REPEAT_SECONDS = 10.0
+"""A count that was written is written again after this time at the earliest."""
+_MAX_WRITTEN = 100_000
+_USER_AGENT_CHARS = 80
+
+_id_of_secret = lru_cache(8192)(secret_id)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What is known of one delivery. `path_provider` is the provider in the path, `other` for one that we do not have."""
+
+    path_provider: str
+    token: str
+    user_agent: str
+    endpoint: Endpoint | None = None
+    ended: EndedToken | None = None
+    body_bytes: int | None = None
+    examined: Examined | None = None
+
+
+class Place(NamedTuple):
+    """What is counted together. No tenant has the empty name: it stands for tokens that nobody has."""
+
+    tenant_id: str
+    endpoint_id: str
+    day: int
+    reason: DeliveryReason
+    secret_id: str
+
+
+@dataclass(slots=True)
+class Count:
+    """Deliveries of one place, and the facts of the last one. Times are Unix seconds."""
+
+    deliveries: int
+    first_at: float
+    last_at: float
+    status: int
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Deliveries:
+    """The counts that are not written yet."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Place, Count] = {}
+        self._written_at: dict[Place, float] = {}
+        self._strangers: set[str] = set()
+        self._minute = -1
+
+    def note(self, attempt: Attempt, reason: DeliveryReason, status: int) -> None:
+        """Counts one delivery. Never raises for what a stranger sent, and never waits."""
+        now = time.time()
+        if reason != "accepted":
+            metrics.RECEIVER_REFUSED.labels(attempt.path_provider, reason).inc()
+        place = self._place(attempt, reason, now)
+        count = self._waiting.get(place)
+        if count is None:
+            count = self._waiting[place] = Count(0, now, now, status)
+        count.deliveries += 1
+        count.last_at = max(now, count.last_at)
+        count.status = status
+        count.facts = _facts(attempt, reason)
+
+    def due(self, most: int, *, at_once: bool = False) -> list[tuple[Place, Count]]:
+        """Takes counts that may be written now, at most so many. `at_once`: also those that were written a moment ago."""
+        now = time.monotonic()
+        since = now if at_once else now - REPEAT_SECONDS
+        found: list[tuple[Place, Count]] = []
+        for place in list(self._waiting):
+            if len(found) == most:
+                break
+            if self._written_at.get(place, -REPEAT_SECONDS) <= since:
+                found.append((place, self._waiting.pop(place)))
+        return found
+
+    def written(self, counts: Iterable[tuple[Place, Count]]) -> None:
+        """Remembers that these were written, so that they are not written again soon."""
+        now = time.monotonic()
+        if len(self._written_at) > _MAX_WRITTEN:
+            self._written_at.clear()
+        self._written_at.update((place, now) for place, _ in counts)
+
+    def put_back(self, counts: Iterable[tuple[Place, Count]]) -> None:
+        """Takes back what could not be written."""
+        for place, before in counts:
+            later = self._waiting.get(place)
+            if later is None:
+                self._waiting[place] = before
+            else:
+                later.deliveries += before.deliveries
+                later.first_at = min(before.first_at, later.first_at)
+
+    def _place(self, attempt: Attempt, reason: DeliveryReason, now: float) -> Place:
+        day, endpoint = int(now // 86_400), attempt.endpoint
+        if endpoint is not None:
+            fits = attempt.examined.secret if attempt.examined is not None else None
+            by = _id_of_secret(endpoint.endpoint_id, fits) if fits and reason == "accepted" else ""
+            return Place(endpoint.tenant_id, endpoint.endpoint_id, day, reason, by)
+        if (ended := attempt.ended) is not None:
+            return Place(ended.tenant_id, ended.endpoint_id, day, reason, "")
+        return Place("", self._stranger(attempt.token, now), day, reason, "")
+
+    def _stranger(self, token: str, now: float) -> str:
+        """A name for a token that nobody has, from which it cannot be had back."""
+        name = stranger_name(token)
+        minute = int(now // 60)
+        if minute != self._minute:
+            self._minute, self._strangers = minute, set()
+        if name not in self._strangers and len(self._strangers) >= NEW_STRANGERS_PER_MINUTE:
+            return OTHER_STRANGERS
+        self._strangers.add(name)
+        return name
+
+
+def stranger_name(token: str) -> str:
+    """The name under which deliveries to an unknown token are counted: a part of its digest."""
+    digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
+    return f"token_{digest[:12]}"
+
+
+def _facts(attempt: Attempt, reason: DeliveryReason) -> dict[str, Any]:
+    """What helps a person to see why. Nothing of the body, no secret, no token."""
+    facts: dict[str, Any] = {"path_provider": attempt.path_provider}
+    if attempt.user_agent:
+        shown = attempt.user_agent[:_USER_AGENT_CHARS]
+        facts["user_agent"] = "".join(one if one.isprintable() else "?" for one in shown)
+    if attempt.body_bytes is not None:
+        facts["body_bytes"] = attempt.body_bytes
+    examined, endpoint = attempt.examined, attempt.endpoint
+    if examined is None or endpoint is None:
+        return facts
+    if examined.age_seconds is not None:
+        facts["signature_age_seconds"] = round(examined.age_seconds)
+    if examined.secret is not None:
+        facts["signed_with"] = _id_of_secret(endpoint.endpoint_id, examined.secret)
+    elif reason == "signature_mismatch":
+        facts["secrets_tried"] = [
+            _id_of_secret(endpoint.endpoint_id, secret) for secret in endpoint.secrets
+        ]
+    return facts

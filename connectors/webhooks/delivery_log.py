@@ -1,0 +1,113 @@
+"""Writes the counts of deliveries into Postgres, beside the receiver's work and never in its way."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import asyncpg
+import msgspec
+import structlog
+
+from connectors.webhooks.deliveries import Count, Deliveries, Place
+from storage.background import again_and_again
+from storage.postgres.pool import unavailable
+from storage.postgres.sql import queries
+
+log = structlog.get_logger()
+TICK_SECONDS = 1.0
+MAX_ROWS = 500
+"""Rows of one tick: however many endpoints receive deliveries, Postgres sees no more of it."""
+KEPT_DAYS = 30
+KEPT_STRANGERS = 200
+TIDY_SECONDS = 600.0
+LAST_SECONDS = 2.0
+_EPOCH = date(1970, 1, 1)
+
+
+class DeliveryLog:
+    """The task that writes. While Postgres is away the counts wait in memory, where they are bounded."""
+
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        deliveries: Deliveries,
+        *,
+        max_rows: int = MAX_ROWS,
+    ) -> None:
+        self._pool = pool
+        self._deliveries = deliveries
+        self._max_rows = max_rows
+        self._worked_at = -math.inf
+        self._tidied_at = -math.inf
+
+    async def run(self) -> None:
+        """Runs until it is cancelled, whatever Postgres answers."""
+        await again_and_again(self._write_for_ever, self._failed, lambda: self._worked_at)
+
+    async def finish(self) -> None:
+        """Writes what is left, in a short time or not at all: a role that ends does not wait for it."""
+        try:
+            async with asyncio.timeout(LAST_SECONDS):
+                while await self.write(at_once=True):
+                    pass
+        except Exception as error:
+            self._failed(error)
+
+    async def write(self, *, at_once: bool = False) -> int:
+        """Writes what is due, and says how many rows that was."""
+        counts = self._deliveries.due(self._max_rows, at_once=at_once)
+        if not counts:
+            return 0
+        try:
+            await self._pool.execute(queries("deliveries")["add_deliveries"], *_columns(counts))
+        except BaseException:
+            self._deliveries.put_back(counts)
+            raise
+        self._deliveries.written(counts)
+        return len(counts)
+
+    async def tidy(self) -> None:
+        """Ends rows of former days, and the older ones of tokens that nobody has."""
+        statements = queries("deliveries")
+        await self._pool.execute(statements["forget_old"], timedelta(days=KEPT_DAYS))
+        await self._pool.execute(statements["forget_strangers"], KEPT_STRANGERS)
+
+    async def _write_for_ever(self) -> None:
+        while True:
+            if await self.write():
+                self._worked_at = time.monotonic()
+            if time.monotonic() - self._tidied_at > TIDY_SECONDS:
+                await self.tidy()
+                self._tidied_at = self._worked_at = time.monotonic()
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _failed(self, error: Exception) -> None:
+        away = unavailable(error) is not None or isinstance(error, TimeoutError)
+        log.warning(
+            "delivery_log_not_written",
+            what=type(error).__name__,
+            exc_info=None if away else error,
+        )
+
+
+def _columns(counts: Sequence[tuple[Place, Count]]) -> tuple[list[object], ...]:
+    """In one order at every receiver, so that two of them do not wait for each other."""
+    ordered = sorted(counts, key=lambda one: one[0])
+    return (
+        [place.tenant_id for place, _ in ordered],
+        [place.endpoint_id for place, _ in ordered],
+        [_EPOCH + timedelta(days=place.day) for place, _ in ordered],
+        [place.reason for place, _ in ordered],
+        [place.secret_id for place, _ in ordered],
+        [count.deliveries for _, count in ordered],
+        [_moment(count.first_at) for _, count in ordered],
+        [_moment(count.last_at) for _, count in ordered],
+        [count.status for _, count in ordered],
+        [msgspec.json.encode(count.facts).decode() for _, count in ordered],
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

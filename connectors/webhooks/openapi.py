@@ -1,0 +1,291 @@
+"""What the receiver says of itself at `/openapi.json`: a description only, to which tests hold the real answers."""
+
+import json
+from functools import cache
+from typing import Any
+
+from connectors.webhooks.signatures import CHECKS
+from schemas.keys import CONVERSATION_CHARS, PROVIDER_ID_MAX_CHARS
+
+_MAX_MEDIA = 50
+_MEDIA_TYPES = ("image", "audio", "video", "document", "sticker", "other")
+_LIMITS = {
+    405: "Another method than POST.",
+    408: "The headers were not complete within 10 s, or the body within RECEIVER__BODY_SECONDS.",
+    413: "The body is over RECEIVER__MAX_BODY_BYTES.",
+    415: "The body has a Content-Encoding.",
+    429: "The tenant is over its rate: send it again after Retry-After.",
+    431: "The request target and headers exceed 16 KiB.",
+    503: "Not stored, because Kafka is away, too many bodies are in memory, the receiver is starting, or the endpoint has no secret yet: "
+    "send it again after Retry-After.",
+}
+_EXAMPLE = {
+    "provider": "myapp",
+    "provider_message_id": "42",
+    "conversation_id": "customer-7",
+    "sender": {"id": "7", "name": "Ana"},
+    "text": "¿Cuánto cuesta?",
+    "media": [{"type": "image", "url": "https://files.example.com/42.jpg"}],
+    "occurred_at": "2026-11-27T12:00:00Z",
+}
+_ANSWER_OF_A_BOT = {
+    "provider": "myapp",
+    "provider_message_id": "43",
+    "conversation_id": "customer-7",
+    "sender": {"id": "bot"},
+    "text": "Cuesta 20 euros.",
+    "direction": "outbound",
+}
+
+
+@cache
+def document() -> bytes:
+    """The OpenAPI document as JSON."""
+    return json.dumps(openapi()).encode()
+
+
+def openapi() -> dict[str, Any]:
+    """The OpenAPI document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sensorium receiver",
+            "version": "0.1.0",
+            "description": "Where providers and services of your own send messages to. "
+            "A 2xx is given only after Kafka has acknowledged what was sent.",
+        },
+        "paths": {
+            "/webhooks/{provider}/{token}": {"post": _webhook()},
+            "/chat": {"post": _chat()},
+            **{path: {"get": _operation(*texts)} for path, texts in _OPERATIONS.items()},
+        },
+        "components": {
+            "schemas": {
+                "ChatMessage": _chat_message(),
+                "Media": _media(),
+                "ProblemDetails": _problem_details(),
+            },
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key with the scope chat: sensorium keys add TENANT --scope chat",
+                }
+            },
+        },
+    }
+
+
+def _webhook() -> dict[str, Any]:
+    return {
+        "operationId": "webhook",
+        "tags": ["providers"],
+        "summary": "A delivery of a provider",
+        "description": "`sensorium endpoints add` prints this address; the guides for YCloud and Chatwoot say where to paste it. "
+        "The signature is checked on the raw bytes. A signed body that is not understood is stored and answered 200 too, because "
+        "providers suspend addresses that refuse.",
+        "parameters": [
+            {
+                "name": "provider",
+                "in": "path",
+                "required": True,
+                "description": "The provider that the endpoint was made for",
+                "schema": {"type": "string", "enum": sorted(CHECKS)},
+            },
+            {
+                "name": "token",
+                "in": "path",
+                "required": True,
+                "description": "Names the endpoint, and is secret",
+                "schema": {"type": "string"},
+            },
+        ],
+        "requestBody": {
+            "required": True,
+            "description": "What the provider sends, in its own form",
+            "content": {"application/json": {"schema": {}}},
+        },
+        "responses": {
+            "200": _json_answer(
+                "Kafka has it.", {"accepted": {"type": "integer", "description": "Records stored"}}
+            ),
+            "401": _problem(
+                "Refused. It is the same for an unknown or removed token, the token of another provider, a missing or wrong signature, and "
+                "a time outside the window. `sensorium endpoints deliveries` tells the operator which it was."
+            ),
+            **_limits(),
+        },
+    }
+
+
+def _chat() -> dict[str, Any]:
+    return {
+        "operationId": "chat",
+        "tags": ["your own messages"],
+        "summary": "A message that a service of yours holds",
+        "description": "What a customer wrote, or, with `direction` `outbound`, what your bot answered: that is how a bot's own answer "
+        "gets into the conversation, with the role `assistant`, and into the next context. What is answered 202 is never refused later "
+        "for its shape. The same `provider_message_id` again is a duplicate and is dropped, so it is safe to send again.",
+        "security": [{"key": []}],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/ChatMessage"},
+                    "examples": {
+                        "a customer": {"value": _EXAMPLE},
+                        "the bot's own answer": {"value": _ANSWER_OF_A_BOT},
+                    },
+                }
+            },
+        },
+        "responses": {
+            "202": _json_answer(
+                "Kafka has it.",
+                {
+                    "message_key": {
+                        "type": "string",
+                        "description": "`tenant:provider:provider_message_id`: the name of the message everywhere, also for `wait_for`",
+                    }
+                },
+            ),
+            "400": _problem("The body is not JSON."),
+            "401": _problem("No key, or an unknown one."),
+            "403": _problem("The key has another scope than chat or admin."),
+            "422": _problem(
+                "The body is not a message. `errors` says what is wrong, field by field."
+            ),
+            **_limits(),
+        },
+    }
+
+
+def _chat_message() -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "provider": _text(
+            "Names your source. With the name of a built-in provider (ycloud, chatwoot) the id in the key is `direct/<id>`: your message "
+            "and the provider's own delivery of it are two messages",
+            pattern="^[a-z0-9_]+$",
+            maxLength=32,
+        ),
+        "provider_message_id": {
+            **_text(
+                "Makes the message unique within the provider; printable",
+                minLength=1,
+                maxLength=PROVIDER_ID_MAX_CHARS,
+            ),
+        },
+        "conversation_id": _text(
+            "The context is asked for by this id. To join a conversation that came through a provider, send the id that its messages have",
+            minLength=1,
+            maxLength=CONVERSATION_CHARS,
+        ),
+        "sender": {
+            "type": "object",
+            "description": "Who wrote it",
+            "required": ["id"],
+            "properties": {
+                "id": {"type": ["string", "integer"]},
+                "name": {"type": ["string", "null"]},
+            },
+        },
+        "text": _text("Required if there is no media", nullable=True),
+        "media": {
+            "type": ["array", "null"],
+            "description": "Files by their address. Required if there is no text",
+            "maxItems": _MAX_MEDIA,
+            "items": {"$ref": "#/components/schemas/Media"},
+        },
+        "occurred_at": {
+            "type": ["string", "number", "null"],
+            "description": "RFC 3339, or a Unix time; without it, the time of arrival",
+        },
+        "direction": {
+            "type": ["string", "null"],
+            "enum": ["inbound", "outbound", None],
+            "default": "inbound",
+            "description": "`inbound`: a customer wrote it (role `user`). `outbound`: your bot wrote it (role `assistant`); it is part of "
+            "the next context, and its files are not sent to a model unless the tenant's setting `describe-outgoing` says so",
+        },
+    }
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["provider", "provider_message_id", "conversation_id", "sender"],
+        "anyOf": [{"required": ["text"]}, {"required": ["media"]}],
+        "properties": fields,
+    }
+
+
+def _media() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["type", "url"],
+        "properties": {
+            "type": {"type": "string", "enum": list(_MEDIA_TYPES)},
+            "url": _text(
+                "A public https address. It is fetched soon after the answer, and again for about ten minutes if that fails",
+                maxLength=8192,
+            ),
+            "mime_type": _text("What the file is; it is looked at anyway", nullable=True),
+            "filename": _text("For people", nullable=True),
+        },
+    }
+
+
+def _text(description: str, *, nullable: bool = False, **bounds: Any) -> dict[str, Any]:
+    kind: Any = ["string", "null"] if nullable else "string"
+    return {"type": kind, "description": description, **bounds}
+
+
+def _problem_details() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "RFC 9457",
+        "required": ["type", "title", "status"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "errors": {"type": "array", "items": {"type": "string"}},
+        },
+    }
+
+
+def _json_answer(description: str, properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "required": list(properties), "properties": properties}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _problem(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+
+
+def _limits() -> dict[str, Any]:
+    return {str(status): _problem(description) for status, description in _LIMITS.items()}
+
+
+_OPERATIONS = {
+    "/livez": ("Whether the process lives", "alive", ""),
+    "/readyz": (
+        "Whether it takes deliveries",
+        "ready",
+        "Kafka is away, tenants are not loaded, or the role is ending.",
+    ),
+    "/metrics": ("Metrics for Prometheus", "metrics", ""),
+}
+
+
+def _operation(summary: str, name: str, not_ready: str) -> dict[str, Any]:
+    text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+    answers: dict[str, Any] = {"200": {"description": "As text.", **text}}
+    if not_ready:
+        answers["503"] = {"description": not_ready, **text}
+    return {
+        "operationId": name,
+        "tags": ["operations"],
+        "summary": summary,
+        "responses": answers,
+    }

@@ -1,0 +1,45 @@
+"""What the receiver needs of the rest: tenants, a log that keeps records, and some knowledge of bodies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.chat import ChatAccepted, ChatRefused
+from schemas.headers import Headers
+from schemas.keys import TenantId
+from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
+
+
+class Directory(Protocol):
+    """Tenants, endpoints and keys. While `loaded` is false nothing is known, so no request may be refused.
+
+    `healthy` false: what is known may be out of date for longer than an outage of Postgres excuses.
+    `endpoint` and `tenant` raise Unavailable for an entry that is there and cannot be read.
+    """
+
+    loaded: bool
+
+    @property
+    def healthy(self) -> bool: ...
+    def endpoint(self, token: str) -> Endpoint | None: ...
+    def ended(self, token: str) -> EndedToken | None: ...
+    def tenant(self, tenant_id: TenantId) -> Tenant | None: ...
+    def key(self, plain: str) -> ApiKey | None: ...
+
+
+class Log(Protocol):
+    """Where raw records go. `send` returns when one is durable, raises Unavailable when that was not said within `seconds`."""
+
+    @property
+    def healthy(self) -> bool: ...
+    async def send(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What the receiver must know of providers: the ids of a body's events, and whether a `POST /chat` will be read as a message."""
+
+    identify: Callable[[str, bytes], tuple[str, ...]]
+    accept: Callable[[bytes], ChatAccepted | ChatRefused]

@@ -1,0 +1,34 @@
+-- name: note
+-- Why jobs wait, or what was said last of those that failed. A newer generation's word takes the place of an older one's.
+INSERT INTO job_attempts AS there
+    (tenant_id, message_key, attachment_index, stage, generation, attempts, cause, detail, first_at, last_at, next_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[], $6::integer[], $7::text[], $8::text[],
+                     $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
+ON CONFLICT (tenant_id, message_key, attachment_index, stage) DO UPDATE SET
+    generation = EXCLUDED.generation, attempts = EXCLUDED.attempts, cause = EXCLUDED.cause, detail = EXCLUDED.detail,
+    first_at = EXCLUDED.first_at, last_at = EXCLUDED.last_at, next_at = EXCLUDED.next_at
+WHERE there.generation <= EXCLUDED.generation;
+
+-- name: forget
+-- Jobs that ended well.
+DELETE FROM job_attempts AS there
+USING unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[]) AS ended (tenant_id, message_key, attachment_index, stage, generation)
+WHERE there.tenant_id = ended.tenant_id AND there.message_key = ended.message_key
+  AND there.attachment_index = ended.attachment_index AND there.stage = ended.stage AND there.generation <= ended.generation;
+
+-- name: forget_old
+-- What was said of failures 30 days ago, and jobs of whose next try nothing was heard for a day.
+DELETE FROM job_attempts WHERE last_at < now() - interval '30 days' OR next_at < now() - interval '1 day';
+
+-- name: of_message
+-- What the jobs of a message wait for, or failed with.
+SELECT stage, attachment_index, generation, attempts, cause, detail, first_at, last_at, next_at
+FROM job_attempts WHERE tenant_id = $1 AND message_key = $2 ORDER BY attachment_index, first_at;
+
+-- name: waiting
+-- What makes jobs wait now, by tenant, stage and cause: how many were tried, since when, and when the next one is.
+SELECT tenant_id, stage, cause, count(*) AS jobs, min(first_at) AS since, min(next_at) AS next_at,
+       (array_agg(detail ORDER BY last_at DESC))[1] AS detail
+FROM job_attempts
+WHERE next_at IS NOT NULL AND next_at > now() - interval '10 minutes' AND ($1::text IS NULL OR tenant_id = $1)
+GROUP BY tenant_id, stage, cause ORDER BY count(*) DESC, tenant_id, stage LIMIT 1000;

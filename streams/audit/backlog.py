@@ -1,0 +1,160 @@
+"""What waits, by stage and tenant: read from Kafka, so it is right whether the stage runs or not.
+
+Unread are the records of a stage's source topic behind its committed offset. Jobs are the entries
+of its changelog: admitted and not finished.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import get_args
+
+from confluent_kafka import Message
+
+from schemas.headers import header
+from schemas.settings import Settings
+from schemas.topics import SOURCE_OF, Names, Stage, TopicName
+from storage.kafka.reading import TopicReader
+from streams.audit.ledger import JOB_STAGES
+from streams.lanes.entries import decode_entry
+
+SINK_TOPICS: tuple[TopicName, ...] = ("enriched-messages", "quarantine", "receipts")
+STAGES: tuple[Stage, ...] = get_args(Stage)
+NOT_READ = "(not read)"
+NO_TENANT = "(none)"
+Place = tuple[str, int]
+"""Topic without the namespace, and partition."""
+
+
+@dataclass(slots=True)
+class TenantBacklog:
+    """`tried`: jobs whose last try failed. Times are Unix seconds; `next_at` is that of the next try."""
+
+    unread: int = 0
+    jobs: int = 0
+    tried: int = 0
+    oldest_at: float | None = None
+    next_at: float | None = None
+
+    def waits_since(self, at: float) -> None:
+        self.oldest_at = at if self.oldest_at is None else min(self.oldest_at, at)
+
+
+@dataclass(slots=True)
+class StageBacklog:
+    """`first`: the first unread record of each partition that has one."""
+
+    stage: str
+    tenants: dict[str, TenantBacklog] = field(default_factory=dict)
+    first: dict[Place, tuple[int, float]] = field(default_factory=dict)
+
+    def of(self, tenant: str) -> TenantBacklog:
+        return self.tenants.setdefault(tenant, TenantBacklog())
+
+    @property
+    def unread(self) -> int:
+        return sum(one.unread for one in self.tenants.values())
+
+    @property
+    def jobs(self) -> int:
+        return sum(one.jobs for one in self.tenants.values())
+
+    @property
+    def oldest_at(self) -> float | None:
+        times = (one.oldest_at for one in self.tenants.values())
+        return min((at for at in times if at is not None), default=None)
+
+
+class Backlogs:
+    """Reads at most `most_read` unread records of a partition; of those behind only their number is known.
+
+    Raises KafkaException and TimeoutError.
+    """
+
+    def __init__(self, settings: Settings, most_read: int = 100_000) -> None:
+        self._kafka = settings.kafka
+        self._names = Names(settings.namespace)
+        self._most_read = most_read
+
+    def of_stage(self, stage: Stage) -> StageBacklog:
+        """The unread records of its source, and its jobs."""
+        found = StageBacklog(stage)
+        reader = TopicReader(self._kafka, self._names.group(stage))
+        try:
+            source = SOURCE_OF[stage]
+            self._unread(reader, found, source, reader.committed(self._names.topic(source)))
+            if stage in JOB_STAGES:
+                self._jobs(reader, found, stage)
+        finally:
+            reader.close()
+        return found
+
+    def of_sink(self, positions: Mapping[Place, int]) -> StageBacklog:
+        """`positions` are those that the sink keeps in Postgres."""
+        found = StageBacklog("sink")
+        reader = TopicReader(self._kafka, self._names.group("sink"))
+        try:
+            for topic in SINK_TOPICS:
+                stands = {p: offset for (name, p), offset in positions.items() if name == topic}
+                self._unread(reader, found, topic, stands)
+        finally:
+            reader.close()
+        return found
+
+    def _unread(
+        self,
+        reader: TopicReader,
+        found: StageBacklog,
+        topic: TopicName,
+        stands: Mapping[int, int],
+    ) -> None:
+        name = self._names.topic(topic)
+        bounds = reader.bounds(name)
+        begin = {p: max(first, stands.get(p, first)) for p, (first, _) in bounds.items()}
+        end = {p: min(last, begin[p] + self._most_read) for p, (_, last) in bounds.items()}
+        for message in reader.read(name, begin, end):
+            at = message.timestamp()[1] / 1000
+            waits = found.of(_tenant_of(message))
+            waits.unread += 1
+            waits.waits_since(at)
+            place = (topic, message.partition() or 0)
+            found.first.setdefault(place, (message.offset() or 0, at))
+        behind = sum(max(0, last - end[p]) for p, (_, last) in bounds.items())
+        if behind:
+            found.of(NOT_READ).unread += behind
+
+    def _jobs(self, reader: TopicReader, found: StageBacklog, stage: Stage) -> None:
+        topic = changelog_of(self._names, stage)
+        if not reader.exists(topic):
+            return
+        bounds = reader.bounds(topic)
+        begin = {p: first for p, (first, _) in bounds.items()}
+        end = {p: last for p, (_, last) in bounds.items()}
+        by_partition: dict[int, list[Message]] = {p: [] for p in bounds}
+        for message in reader.read(topic, begin, end):
+            by_partition[message.partition() or 0].append(message)
+        for messages in by_partition.values():
+            _count_jobs(found, messages)
+
+
+def _count_jobs(found: StageBacklog, messages: Iterable[Message]) -> None:
+    newest = {message.key(): message.value() for message in messages}
+    for value in newest.values():
+        if value is None:
+            continue
+        entry = decode_entry(value)
+        waits = found.of(entry.tenant)
+        waits.jobs += 1
+        waits.waits_since(entry.admitted_at)
+        if entry.attempt:
+            waits.tried += 1
+            waits.next_at = min(waits.next_at or entry.due_at, entry.due_at)
+
+
+def changelog_of(names: Names, stage: Stage) -> str:
+    """The changelog of a job stage's table, as Faust names it."""
+    return f"{names.group(stage)}-jobs-changelog"
+
+
+def _tenant_of(message: Message) -> str:
+    named = header(message.headers() or [], "tenant")  # type: ignore[arg-type]
+    return NO_TENANT if named is None else named.decode(errors="replace")

@@ -1,0 +1,24 @@
+"""What doctor says of one part."""
+
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """`warns`: it works today, and needs something to be done soon."""
+
+    part: str
+    ok: bool
+    says: str
+    warns: bool = False
+
+    @property
+    def label(self) -> str:
+        return "WRONG" if not self.ok else "soon " if self.warns else "ok   "
+
+
+class Wrong(Exception):
+    """The text says what is wrong and what to do."""
+
+
+class Soon(Exception):
+    """The text says what works, what will end, and what to do."""

@@ -1,0 +1,168 @@
+"""`sensorium endpoints deliveries`: what became of what providers sent, and why."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+import click
+import msgspec
+
+from connectors.webhooks.deliveries import OTHER_STRANGERS, stranger_name
+from schemas.reasons import DeliveryReason
+from schemas.settings import Settings
+from storage.postgres.directory import digest
+from storage.postgres.sql import queries
+from streams.commands.environment import command_settings, database, moment, run_command
+from streams.commands.known import require_tenant
+from streams.commands.output import as_json_option, emit, note
+
+_WHAT_TO_DO: Mapping[DeliveryReason, str] = {
+    "unknown_token": "the URL at the provider has a wrong token: sensorium endpoints rotate-token ID prints a new one",
+    "endpoint_removed": "take the webhook out at the provider, or add an endpoint and paste its URL there",
+    "url_replaced": "the provider still has the old URL: paste the one that rotate-token printed",
+    "wrong_provider": "the URL at the provider names another provider than the endpoint's: paste the whole URL",
+    "not_post": "nothing, if somebody opened the URL in a browser; providers send POST",
+    "secret_awaited": "copy the secret from the provider: sensorium endpoints secret {id} --set SECRET",
+    "signature_missing": "nothing of the provider's signature came. An old Chatwoot signs nothing: add the endpoint with --unsigned. "
+    "A proxy may drop the header",
+    "signature_malformed": "the signature is not of this provider's form: is the URL pasted at the right provider?",
+    "signature_mismatch": "copy the secret of this webhook from the provider: sensorium endpoints secret {id} --set SECRET (--keep-old). "
+    "If it is right, something on the way changes the body",
+    "signature_expired": "set the clocks here and at the sender. For YCloud see SENSORIUM_RECEIVER__SIGNATURE_AGE_SECONDS",
+    "signature_from_the_future": "set the clocks here and at the sender",
+    "rate_exceeded": "raise the tenant's limit: sensorium tenants set TENANT rate=N",
+    "body_too_large": "raise SENSORIUM_RECEIVER__MAX_BODY_BYTES, if the provider really sends so much",
+    "body_encoded": "a proxy compresses what it passes on: switch that off",
+    "body_too_slow": "look at the network or proxy between the provider and the receiver",
+    "client_left": "the sender closed the connection early: look at the time limits of a proxy",
+    "no_room": "start another receiver, or raise SENSORIUM_RECEIVER__MAX_PENDING_BYTES",
+    "endpoint_unreadable": "SENSORIUM_SECRETS__KEY is not the one that sealed this endpoint: sensorium doctor",
+    "not_stored": "Kafka did not acknowledge in time: sensorium doctor",
+    "program_error": "look for an error in the receiver's log",
+}
+
+
+class _Sought(NamedTuple):
+    """What the rows are looked up by; the endpoint itself, if it is or was there."""
+
+    name: str | None = None
+    endpoint: dict[str, Any] | None = None
+
+
+@click.command("deliveries")
+@click.argument("which", metavar="[TOKEN|ID]", required=False)
+@click.option("--tenant", help="Only this tenant's.")
+@click.option(
+    "--since", help="Only what was delivered again after this time, 2026-01-31T12:00:00Z."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="At most so many rows.",
+)
+@as_json_option
+def deliveries(
+    which: str | None, tenant: str | None, since: str | None, limit: int, as_json: bool
+) -> None:
+    """Shows what became of deliveries: accepted, or refused and why.
+
+    Of one endpoint (by its id, or the token of its URL), of a tenant, or of all. Without an endpoint
+    and a tenant, deliveries to tokens that no endpoint has are shown too. A row counts the last 30 days; nothing that was
+    sent is kept. The receiver writes every second, and what repeats every ten seconds.
+    """
+    settings, after = command_settings(), moment(since)
+    require_tenant(settings, tenant)
+
+    async def work() -> tuple[_Sought, list[dict[str, Any]]]:
+        async with database(settings) as connection:
+            sought = await _sought(connection, which)
+            found = await connection.fetch(
+                queries("deliveries")["deliveries"], tenant, sought.name, after, limit
+            )
+            return sought, [_document(row) for row in found]
+
+    sought, rows = run_command(work)
+    document: dict[str, Any] = {"deliveries": rows}
+    if sought.endpoint is not None:
+        document["endpoint"] = sought.endpoint
+    emit(document, as_json, [line for row in rows for line in _lines(row)])
+    if not rows:
+        note(_nothing(settings, sought, after))
+    elif sought.endpoint is None and which is not None:
+        note("no endpoint has or had this token: the URL was pasted wrongly, or cut")
+
+
+async def _sought(connection: "asyncpg.Connection[asyncpg.Record]", which: str | None) -> _Sought:
+    """A token is looked up by its digest. Ends the command for an id that nothing has."""
+    if which is None:
+        return _Sought()
+    statements = queries("deliveries")
+    of_token = await connection.fetchval(statements["endpoint_of_token"], digest(which))
+    name = of_token or which
+    row = await connection.fetchrow(statements["endpoint"], name)
+    if row is not None:
+        return _Sought(name, {**row})
+    if which.startswith("ep_"):
+        raise click.ClickException(f"no endpoint has the id {which}: sensorium endpoints list")
+    return _Sought(which if which.startswith("token_") else stranger_name(which))
+
+
+def _document(row: "asyncpg.Record") -> dict[str, Any]:
+    reason: DeliveryReason = row["reason"]
+    advice = _WHAT_TO_DO.get(reason, "").replace("{id}", row["endpoint_id"])
+    return {
+        "tenant_id": row["tenant_id"] or None,
+        "endpoint_id": row["endpoint_id"],
+        "reason": reason,
+        "deliveries": row["deliveries"],
+        "first_at": row["first_at"],
+        "last_at": row["last_at"],
+        "last_status": row["last_status"],
+        "signed_with": row["secret_id"] or None,
+        "last": msgspec.json.decode(row["last_facts"]),
+        "what_to_do": advice or None,
+    }
+
+
+def _lines(row: dict[str, Any]) -> list[str]:
+    whose = row["tenant_id"] or (
+        "(further unknown tokens)" if row["endpoint_id"] == OTHER_STRANGERS else "(unknown token)"
+    )
+    times = "time" if row["deliveries"] == 1 else "times"
+    first = (
+        f"{row['last_at']:%Y-%m-%d %H:%M:%S}Z  {whose}  {row['endpoint_id']}  {row['reason']}  "
+        f"{row['deliveries']} {times} since {row['first_at']:%Y-%m-%d %H:%M:%S}Z, last answered {row['last_status']}"
+    )
+    last = row["last"]
+    shown = [
+        f"signed with {row['signed_with'] or last.get('signed_with')}"
+        if row["signed_with"] or last.get("signed_with")
+        else "",
+        f"tried {', '.join(last['secrets_tried'])}" if last.get("secrets_tried") else "",
+        f"signature {last['signature_age_seconds']} s old"
+        if "signature_age_seconds" in last
+        else "",
+        f"{last['body_bytes']} bytes" if "body_bytes" in last else "",
+        f"to /webhooks/{last['path_provider']}/"
+        if row["reason"] in ("wrong_provider", "unknown_token")
+        else "",
+        f"from {last['user_agent']}" if last.get("user_agent") else "",
+    ]
+    facts = "; ".join(one for one in shown if one)
+    lines = [first, f"    last: {facts}"] if facts else [first]
+    return [*lines, f"    → {row['what_to_do']}"] if row["what_to_do"] else lines
+
+
+def _nothing(settings: Settings, sought: _Sought, after: datetime | None) -> str:
+    base = settings.receiver.url or f"http://{settings.receiver.host}:{settings.receiver.port}"
+    when = f" after {after:%Y-%m-%d %H:%M:%S}Z" if after is not None else ""
+    if sought.endpoint is None:
+        return f"nothing was delivered{when}: does {base} lead to the receiver?"
+    told = (
+        f"nothing was delivered to {sought.endpoint['endpoint_id']}{when}: is its URL pasted at the provider, "
+        f"and does {base} lead to the receiver? Without an id, this command shows deliveries to unknown tokens too"
+    )
+    return "this endpoint was removed; " + told if sought.endpoint["ended"] else told

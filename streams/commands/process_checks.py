@@ -1,0 +1,32 @@
+"""What doctor looks at of the processes that `sensorium up` started here."""
+
+from streams.commands.checks import Finding
+from streams.commands.environment import home_folder
+from streams.local.figures import frozen
+from streams.local.home import Home, home_at
+from streams.local.lifecycle import status, supervisor_of
+
+
+def process_findings() -> list[Finding]:
+    """None, where nothing was started here: then other programs keep the roles."""
+    home = home_at(home_folder())
+    return [finding_of(home)] if home.state_file.exists() else []
+
+
+def finding_of(home: Home) -> Finding:
+    """Wrong when one is frozen, does not run, or nobody starts it again."""
+    rows = status(home)
+    wrong = [f"{name} (pid {pid}) is frozen: kill -CONT {pid}" for name, pid in frozen(home)]
+    wrong += [
+        f"{row.name} is {row.state}: its log is {home.logs / row.name}.log"
+        for row in rows
+        if row.state not in ("running", "elsewhere")
+    ]
+    if supervisor_of(home) is None:
+        wrong.append("no supervisor keeps them alive: sensorium up")
+    if wrong:
+        return Finding("processes", False, "; ".join(wrong))
+    restarts = sum(max(0, row.starts - 1) for row in rows)
+    return Finding(
+        "processes", True, f"{len(rows)} run, {restarts} restarts since they were declared"
+    )

@@ -1,0 +1,85 @@
+"""Why attachments wait or failed, in words: from the notes of the job stages."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from storage.postgres.sql import queries
+
+
+class Fetches(Protocol):
+    """A connection or a pool."""
+
+    async def fetch(self, query: str, *arguments: Any) -> Sequence[Any]: ...
+
+
+async def waits_of(
+    connection: Fetches, tenant: str, message_key: str, attachments: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """One entry for each job of the message that waits, or failed after more than one word.
+
+    An attachment that is pending without a note was not tried yet: where its tenant's jobs are
+    held, the reason is that of the others.
+    """
+    rows = await connection.fetch(queries("job_attempts")["of_message"], tenant, message_key)
+    found = [dict(row) for row in rows]
+    noted = {row["attachment_index"] for row in rows if row["next_at"] is not None}
+    untried = [
+        (attachment["index"], stage_of(attachment))
+        for attachment in attachments
+        if attachment.get("status") == "pending" and attachment["index"] not in noted
+    ]
+    if untried:
+        held = await connection.fetch(queries("job_attempts")["waiting"], tenant)
+        found += [_untried(index, stage, held) for index, stage in untried]
+    return found
+
+
+def stage_of(attachment: Mapping[str, Any]) -> str:
+    """The stage whose job a pending attachment is: a file that is stored has an address of ours."""
+    if attachment.get("url") is None:
+        return "store_media"
+    return "transcribe" if attachment.get("type") == "audio" else "describe"
+
+
+def _untried(index: int, stage: str, held: Sequence[Any]) -> dict[str, Any]:
+    cause = next((row for row in held if row["stage"] == stage and holds(row["cause"])), None)
+    return {
+        "stage": stage,
+        "attachment_index": index,
+        "attempts": 0,
+        "cause": None if cause is None else cause["cause"],
+        "detail": "" if cause is None else cause["detail"],
+        "next_at": None if cause is None else cause["next_at"],
+    }
+
+
+def holds(cause: str) -> bool:
+    """Whether such trouble may hold all jobs of a tenant: that of its model or key."""
+    return cause.startswith("model_")
+
+
+def why(wait: Mapping[str, Any]) -> str:
+    """The cause with what was said, once."""
+    cause, detail = wait["cause"] or "", wait["detail"] or ""
+    return detail if detail.startswith(cause) else f"{cause}: {detail}".strip(": ")
+
+
+def line_of(wait: Mapping[str, Any]) -> str:
+    """One line for a person."""
+    place = f"{wait['stage']} [{wait['attachment_index']}]"
+    if not wait["attempts"]:
+        held = f"; jobs of its tenant are held: {why(wait)}" if wait["cause"] else ""
+        return f"waits   {place}, not tried yet{held}{_next(wait['next_at'])}"
+    tried = f"tried {wait['attempts']} times since {clock(wait['first_at'])}"
+    if wait["next_at"] is None:
+        return f"failed  {place}, {tried}: {why(wait)}"
+    return f"waits   {place}, {tried}: {why(wait)}{_next(wait['next_at'])}"
+
+
+def clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _next(moment: datetime | None) -> str:
+    return "" if moment is None else f"; next try {clock(moment)}"

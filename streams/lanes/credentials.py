@@ -1,0 +1,21 @@
+"""How Faust's own clients authenticate: the same settings as librdkafka's, in Faust's words."""
+
+from typing import Any
+
+import faust
+
+from schemas.settings import Kafka
+from storage.kafka.client import ssl_context
+
+
+def credentials(kafka: Kafka) -> Any:
+    """None without any."""
+    context = ssl_context(kafka)
+    if kafka.sasl_mechanism:
+        return faust.SASLCredentials(
+            username=kafka.sasl_username,
+            password=str(kafka.sasl_password),
+            mechanism=kafka.sasl_mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context is not None else None

@@ -1,0 +1,34 @@
+"""What the changelog of a job stage holds: one unfinished job under the offset of its record."""
+
+import msgspec
+
+from schemas.versions import body_of, with_version
+
+
+class Entry(msgspec.Struct, array_like=True):
+    """One admitted, unfinished job. Its key is the source offset: unique in its lane, whatever the message.
+
+    `value` None: a stub; the record is read again from the source when its turn comes. Times are Unix seconds.
+    """
+
+    tenant: str
+    key: bytes
+    headers: list[tuple[str, bytes]]
+    value: bytes | None
+    admitted_at: float
+    attempt: int = 0
+    first_attempt_at: float = 0.0
+    due_at: float = 0.0
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Entry)
+
+
+def encode_entry(entry: Entry) -> bytes:
+    return with_version(_encoder.encode(entry))
+
+
+def decode_entry(value: bytes) -> Entry:
+    """Raises UnknownVersion."""
+    return _decoder.decode(body_of(value, "Entry"))

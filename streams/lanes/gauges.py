@@ -1,0 +1,52 @@
+"""The gauges of a stage's lanes, computed when they are read."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+
+from schemas import metrics
+from schemas.topics import Stage
+from streams.lanes.jobs import JobEntries, JobIntake, Jobs
+from streams.lanes.lane import Intake, Lane
+from streams.lanes.parked import PARKED_REASONS, Parked
+
+
+def of_lanes(stage: Stage, lanes: Iterable[Lane], parked: Iterable[Parked]) -> None:
+    """Sets what every stage has."""
+    lanes = list(lanes)
+    metrics.STAGE_LANES.labels(stage).set(sum(lane.ready for lane in lanes))
+    for lane in lanes:
+        lag = lane.lag()
+        if lag is not None:
+            metrics.STAGE_LAG.labels(stage, lane.partition).set(lag)
+    reasons = Counter(one.reason for one in parked)
+    for reason in PARKED_REASONS:
+        metrics.STAGE_PARKED.labels(stage, reason).set(reasons[reason])
+
+
+def of_jobs(stage: Stage, lanes: Iterable[Lane], jobs: Jobs, intake: Intake) -> None:
+    """Sets what only job stages have."""
+    lanes = list(lanes)
+    entries = [
+        entry
+        for lane in lanes
+        if isinstance(lane.state, JobEntries)
+        for entry in list(lane.state.entries.values())
+    ]
+    metrics.JOBS_WAITING.labels(stage).set(len(entries))
+    oldest = min((entry.admitted_at for entry in entries), default=None)
+    metrics.JOBS_OLDEST.labels(stage).set(0 if oldest is None else max(0.0, time.time() - oldest))
+    metrics.JOBS_RUNNING.labels(stage).set(jobs.running)
+    if isinstance(intake, JobIntake):
+        for lane in lanes:
+            metrics.JOBS_INTAKE_PAUSED.labels(stage, lane.partition).set(
+                lane.partition in intake.paused
+            )
+
+
+def forget(stage: Stage, partition: int) -> None:
+    """Takes away what was said of a partition that is another worker's now: a last value that stays would be a false alarm."""
+    for gauge in (metrics.STAGE_LAG, metrics.JOBS_INTAKE_PAUSED):
+        with suppress(KeyError):
+            gauge.remove(stage, partition)

@@ -1,0 +1,45 @@
+"""What a stage says of itself: whether it is ready, and if not, why."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streams.lanes.app import LaneApp, Lanes
+
+
+def troubles(app: "LaneApp", lanes: "Lanes") -> list[str]:
+    """Why the stage is not ready, each in a line for a person; nothing: it is."""
+    parked = lanes.parked
+    opening = [
+        partition
+        for partition in sorted(lanes.assigned - parked.keys())
+        if partition not in lanes.open or not lanes.open[partition].ready
+    ]
+    found = (
+        (not app.membership.is_current, f"not a member of the group {app.conf.id} now"),
+        (not app.is_alive, "its event loop stands still"),
+        (not app.healthy(), "what it needs besides Kafka does not work: see its log"),
+        (app.gate.is_shut, f"it stopped itself: sensorium resume {app.stage}"),
+        (bool(app.counts.trouble), app.counts.trouble),
+        (bool(opening), f"partitions {opening} are not taken over yet"),
+    )
+    return [text for is_so, text in found if is_so] + [
+        f"partition {partition} is parked, {why}" for partition, why in sorted(parked.items())
+    ]
+
+
+def status(app: "LaneApp", lanes: "Lanes") -> dict[str, Any]:
+    """What the process says on its operations port, for `sensorium doctor` and people."""
+    return {
+        "stage": app.stage,
+        "troubles": troubles(app, lanes),
+        "partitions": sorted(lanes.assigned),
+        "parked": [
+            {
+                "partition": partition,
+                "reason": why.reason,
+                "detail": why.detail,
+                "since": why.since,
+            }
+            for partition, why in sorted(lanes.parked.items())
+        ],
+    }

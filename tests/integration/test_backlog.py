@@ -1,0 +1,107 @@
+"""What waits, read from Kafka and Postgres while no stage runs."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from schemas.topics import TopicName
+from storage.kafka.client import client_config, plain_producer_config
+from storage.postgres.job_attempts import JobAttempt, JobPlace
+from streams.audit.backlog import Backlogs, changelog_of
+from streams.commands import stage_checks
+from streams.lanes.entries import Entry
+from streams.lanes.jobs import JobEntries
+from tests.integration.commands import Commands
+from tests.integration.test_commands_overview import noted
+
+
+def produce(commands: Commands, topic: str, *records: tuple[bytes, Any, str | None]) -> None:
+    """Key, value and tenant of each, into partition 0."""
+    producer = Producer(plain_producer_config(commands.settings.kafka))
+    for key, value, tenant in records:
+        headers = [("tenant", tenant.encode())] if tenant else []
+        producer.produce(topic, value, key, 0, headers=headers)  # type: ignore[arg-type]
+    assert producer.flush(30) == 0
+
+
+def unread(commands: Commands, topic: TopicName, *tenants: str) -> None:
+    produce(commands, commands.names.topic(topic), *((b"k", b"v", name) for name in tenants))
+
+
+def jobs(commands: Commands, *entries: Entry, ended: int = 0) -> None:
+    """Entries in the changelog of describe; the first `ended` of them are finished."""
+    topic = changelog_of(commands.names, "describe")
+    admin = AdminClient(client_config(commands.settings.kafka))
+    partitions = commands.settings.kafka.partitions
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
+    state = JobEntries()
+    written = [state.put(offset, entry) for offset, entry in enumerate(entries)]
+    written += [state.remove(offset) for offset in range(ended)]  # type: ignore[misc]
+    produce(commands, topic, *((key, value, None) for key, value in written))
+
+
+@pytest.fixture
+def ready(commands: Commands) -> Commands:
+    commands.json("tenants", "add", "acme")
+    return commands
+
+
+def test_what_waits_is_listed_by_stage_and_tenant_with_age_and_cause(ready: Commands) -> None:
+    assert ready.json("queue") == {"waiting": []}
+    began = time.time() - 90
+    unread(ready, "raw-messages", "acme", "acme", "other")
+    unread(ready, "enriched-messages", "acme")
+    jobs(
+        ready,
+        Entry("acme", b"k", [], b"v", began),
+        Entry("acme", b"k", [], b"v", began, 3, began, began + 120),
+        Entry("other", b"k", [], b"v", began + 60),
+        ended=1,
+    )
+    now = datetime.now(UTC)
+    words = "model_rejected_key: 401 invalid_api_key"
+    place = JobPlace("acme", "acme:ycloud:1", 0, "describe")
+    noted(ready, JobAttempt(place, 0, 3, "model_rejected_key", words, now, now, now))
+    rows = ready.json("queue")["waiting"]
+    assert {
+        (row["stage"], row["tenant_id"], row["unread"], row["jobs"], row["tried"], row["cause"])
+        for row in rows
+    } == {
+        ("dedupe", "acme", 2, 0, 0, None),
+        ("dedupe", "other", 1, 0, 0, None),
+        ("describe", "acme", 0, 1, 1, "model_rejected_key"),
+        ("describe", "other", 0, 1, 0, None),
+        ("sink", "acme", 1, 0, 0, None),
+    }
+    assert rows[0]["stage"] == "describe" and rows[0]["oldest_seconds"] >= 90
+    assert datetime.fromisoformat(rows[0]["next_try_at"]).timestamp() == pytest.approx(began + 120)
+    of_acme = ready.json("queue", "--tenant", "acme", "--stage", "describe")["waiting"]
+    assert [(row["stage"], row["tenant_id"]) for row in of_acme] == [("describe", "acme")]
+    text = ready.run("queue").stdout
+    assert "1 jobs, 1 tried" in text and "401 invalid_api_key" in text
+    assert "there is no tenant" in ready.fails("queue", "--tenant", "nobody")
+
+
+def test_beyond_what_is_read_only_the_number_is_known(ready: Commands) -> None:
+    unread(ready, "raw-messages", *["acme"] * 5)
+    found = Backlogs(ready.settings, most_read=2).of_stage("dedupe")
+    assert {tenant: waits.unread for tenant, waits in found.tenants.items()} == {
+        "acme": 2,
+        "(not read)": 3,
+    }
+
+
+def test_doctor_sees_that_no_worker_runs_and_what_waits_for_one(
+    ready: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage_checks, "LOOK_SECONDS", 0.0)
+    unread(ready, "raw-messages", "acme")
+    document = ready.json("doctor", exit_code=1)
+    found = {part["part"]: part for part in document["parts"]}
+    for stage in ("dedupe", "store_media", "describe", "transcribe", "assemble", "sink"):
+        assert not found[stage]["ok"] and "no worker runs" in found[stage]["says"]
+    assert "1 unread records wait: is `sensorium stream dedupe` up" in found["dedupe"]["says"]

@@ -1,0 +1,104 @@
+"""What a session of ours may hold and for how long, and which server it stays with."""
+
+import asyncio
+import dataclasses
+import time
+
+import asyncpg
+import msgspec
+import pytest
+
+from connectors.postgres.sink import Sink
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.kafka.topics import apply_topics
+from storage.postgres.pool import MAINTENANCE, REQUESTS, Limits, connect, connect_directly
+from storage.postgres.sql import queries
+from tests.integration.databases import Connection, pooled, schema
+from tests.integration.test_sink_batches import produce
+from tests.integration.waiting import until
+
+HELD_SECONDS_AT_MOST = 15.0
+
+
+async def limits_of(connection: Connection) -> dict[str, int]:
+    rows = await connection.fetch(
+        "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])",
+        list(REQUESTS.settings()),
+    )
+    return {row["name"]: int(row["setting"]) for row in rows}
+
+
+@pytest.mark.parametrize("limits", [REQUESTS, MAINTENANCE])
+async def test_the_server_limits_what_a_connection_may_hold(
+    stack: Settings, namespace: str, limits: Limits
+) -> None:
+    for connecting in (connect, connect_directly):
+        connection = await connecting(stack.postgres, Names(namespace), "test", limits)
+        found = await limits_of(connection)
+        assert found == {name: int(value) for name, value in limits.settings().items()}
+        assert 0 < found["idle_in_transaction_session_timeout"] < HELD_SECONDS_AT_MOST * 1000
+        assert 0 < found["lock_timeout"] < HELD_SECONDS_AT_MOST * 1000
+        await connection.close()
+
+
+async def test_the_server_limits_what_a_connection_of_a_pool_may_hold(
+    stack: Settings, namespace: str
+) -> None:
+    async with pooled(stack.postgres, Names(namespace)) as pool:
+        for _ in range(2):  # the second time after the pool has reset it
+            async with pool.acquire() as connection:
+                expected = {name: int(value) for name, value in REQUESTS.settings().items()}
+                assert await limits_of(connection) == expected  # type: ignore[arg-type]
+
+
+async def test_a_connection_whose_server_only_reads_does_not_stay_in_the_pool(
+    stack: Settings, namespace: str
+) -> None:
+    async with pooled(stack.postgres, Names(namespace), size=1) as pool:
+        first = await pool.fetchval("SELECT pg_backend_pid()")
+        assert await pool.fetchval("SELECT pg_backend_pid()") == first
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            async with pool.acquire() as connection, connection.transaction(readonly=True):
+                await connection.execute("CREATE TEMPORARY SEQUENCE none; CREATE TABLE n (a int)")
+        assert await pool.fetchval("SELECT pg_backend_pid()") != first
+
+
+async def test_a_partition_that_a_silent_transaction_holds_waits_alone_and_not_long(
+    stack: Settings, namespace: str
+) -> None:
+    names = Names(namespace)
+    settings = msgspec.structs.replace(stack, namespace=namespace)
+    topic, statements = names.topic("enriched-messages"), queries("sink")
+    await asyncio.to_thread(apply_topics, settings.kafka, names)
+    await asyncio.to_thread(produce, settings, 0, 40)
+    async with schema(stack.postgres, names) as database, pooled(stack.postgres, names) as pool:
+        others = [n for n in range(40) if n % settings.kafka.partitions]
+        sink = Sink(settings, pool)
+        ids = await asyncio.to_thread(sink._positions._topic_ids)
+        await database.execute(statements["know_partitions"], [topic], [0], [ids[topic]])
+        patient = dataclasses.replace(REQUESTS, idle_in_transaction_seconds=0)
+        silent = await connect(stack.postgres, names, "test", patient)
+        await silent.execute("BEGIN")
+        await silent.fetch(statements["take_partitions"], [topic], [0])
+        running = asyncio.create_task(sink.run())
+
+        async def rows() -> int:
+            return int(await database.fetchval("SELECT count(*) FROM chat_messages"))
+
+        async def the_others() -> bool:
+            return await rows() == len(others)
+
+        async def every_one() -> bool:
+            return await rows() == 40
+
+        await until(the_others, 60)
+        assert not silent.is_closed() and not sink.ready and not running.done()
+        usual = REQUESTS.settings()["idle_in_transaction_session_timeout"]
+        await silent.execute(f"SET idle_in_transaction_session_timeout = {usual}")
+        began = time.monotonic()
+        await until(every_one, HELD_SECONDS_AT_MOST)
+        assert time.monotonic() - began < HELD_SECONDS_AT_MOST
+        sink.stop()
+        await running
+        silent.terminate()

@@ -1,0 +1,136 @@
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from connectors.postgres.judging import Judging
+from connectors.postgres.rows import (
+    NOTIFY_BYTES,
+    bare_quarantined,
+    delivery_columns,
+    message_columns,
+    notifications,
+    quarantine_columns,
+)
+from connectors.postgres.writer import Placed
+from schemas.codec import decode
+from schemas.keys import TenantId, message_key
+from schemas.receipts import Ledger, Line, Span
+from schemas.records import Quarantined, Receipt, Source
+from schemas.settings import Breaker as Limits
+from streams.lanes.breaker import Breaker
+from streams.lanes.gate import Gate
+from tests.unit.records import NOW, message
+
+TENANTS = ("acme", "acme-2", "acme1", "t1", "t10", "t-1", "t", "b")
+
+
+def first_columns(columns: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    return list(zip(*columns[:3], strict=True))
+
+
+def test_every_statement_locks_the_same_rows_in_the_same_order() -> None:
+    keys = [message_key(TenantId(name), "ycloud", f"w{n}") for name in TENANTS for n in (10, 1, 2)]
+    messages = [
+        message(
+            tenant_id=key.partition(":")[0],
+            message_key=key,
+            provider_message_id=key.rpartition(":")[2],
+        )
+        for key in reversed(keys)
+    ]
+    lines = [Line(n, key.encode(), 0, "forwarded", "", 0) for n, key in enumerate(keys)]
+    (receipt,) = Ledger("dedupe", "raw-messages", 3).receipts(Span(0, 99), lines)
+    arrivals = first_columns(message_columns(messages).tables["insert_arrivals"])
+    deliveries = first_columns(delivery_columns([decode(Receipt, receipt)]))
+    assert arrivals == deliveries == sorted(arrivals)
+    assert len(arrivals) == len(keys)
+
+
+@pytest.mark.parametrize("count", [0, 1, 180, 2_000])
+def test_a_batch_of_many_conversations_wakes_them_by_name(count: int) -> None:
+    touched = {("acme", f"34600000000~3460000{number:04}") for number in range(count)}
+    payloads = notifications(touched)
+    assert all(len(payload.encode()) <= NOTIFY_BYTES for payload in payloads)
+    assert [tuple(pair) for payload in payloads for pair in json.loads(payload)] == sorted(touched)
+
+
+def test_only_a_name_that_fits_into_no_notification_wakes_everybody() -> None:
+    assert notifications({("acme", "x" * 8_000), ("acme", "1")}) == ["*"]
+
+
+def quarantined(**fields: Any) -> Quarantined:
+    return Quarantined(
+        **{
+            "tenant_id": "acme",
+            "stage": "dedupe",
+            "reason": "not_json",
+            "detail": "",
+            "topic": "raw-messages",
+            "partition": 0,
+            "offset": 7,
+            "program_version": "1",
+            "created_at": NOW,
+            **fields,
+        }
+    )
+
+
+def test_what_any_writer_may_put_into_quarantine_becomes_storable_text() -> None:
+    odd = quarantined(
+        tenant_id="ac\0me", headers={"a\0": b"x\\u0000", "b": b"\0"}, topic="raw\0", detail="\ud800"
+    )
+    columns = quarantine_columns([odd, bare_quarantined(odd, "DataError")])
+    texts = [value for column in columns for value in column if isinstance(value, str)]
+    assert not any("\0" in text or "\ud800" in text for text in texts)
+    headers = [json.loads(text) for text in columns[11]]
+    assert {"a\ufffd": "x\\u0000", "b": "\ufffd"} in headers
+
+
+class Nobody:
+    """Stops that nobody resumes."""
+
+    async def quiet(self, stage: Any) -> float:
+        return 0.0
+
+    async def tenants(self) -> int:
+        return 2
+
+    async def stopped(self, stage: Any, detail: str) -> object:
+        return object()
+
+    async def resumed(self, stage: Any, stop: object, detail: str) -> float | None:
+        return None
+
+
+def placed(tenant: str, offset: int) -> Placed:
+    source = Source(topic="enriched-messages", partition=0, offset=offset)
+    return Placed(source, message(tenant_id=tenant), f"{tenant}:ycloud:w".encode(), b"")
+
+
+async def test_a_sink_that_refuses_the_records_of_every_tenant_stops_setting_aside() -> None:
+    gate = Gate("assemble", Breaker(Limits(consecutive=5)), Nobody())
+    judging = Judging(gate)
+    batch = [placed(f"t{n % 4}", n) for n in range(20)]
+    assert not await judging.may_set_aside(batch, [(one, "CheckViolationError") for one in batch])
+    assert judging.is_shut
+    assert not await judging.may_set_aside(batch[:1], [(batch[0], "CheckViolationError")])
+    assert gate._asking is not None
+    gate._asking.cancel()
+
+
+async def test_one_record_among_good_ones_may_be_set_aside() -> None:
+    judging = Judging(Gate("assemble", Breaker(Limits(consecutive=5)), Nobody()))
+    batch = [placed(f"t{n % 4}", n) for n in range(20)]
+    await judging.stored(batch)
+    assert await judging.may_set_aside(batch, [(batch[3], "DataError")])
+    assert not judging.is_shut
+
+
+def test_the_order_of_tuples_and_of_raw_keys_differ_for_these_tenants() -> None:
+    """Else the test of the lock order proves nothing."""
+    raw = sorted(f"{name}:ycloud".encode() for name in TENANTS)
+    assert [key.partition(b":")[0].decode() for key in raw] != sorted(TENANTS)
+    assert all(first <= second for first, second in pairwise(raw))
