@@ -8,7 +8,9 @@ SHELL := /bin/bash
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 READY = .venv/ready$(if $(filter 0,$(LOCAL)),-without-local)
-TESTS ?= tests
+TESTS ?=
+# a process whose modules are compiled anew each time it starts takes seconds longer
+unexport PYTHONDONTWRITEBYTECODE
 # 0 leaves out the models of this machine (700 MB), as a key or a server of one's own does
 MODEL_IN_ENV := $(shell grep -sE '^(export )?SENSORIUM_OPENAI__(API_KEY|BASE_URL)=.' .env | grep -v '=https://api.openai.com/v1$$')
 LOCAL ?= $(if $(SENSORIUM_OPENAI__API_KEY)$(SENSORIUM_OPENAI__BASE_URL)$(MODEL_IN_ENV),0,1)
@@ -57,7 +59,7 @@ check: $(READY) ## style, types, imports, compose file and Dockerfile
 	$(BIN)/hadolint Dockerfile docker/objects.Dockerfile
 
 unit: $(READY) ## the tests that need no server
-	$(BIN)/python -m pytest tests/unit tests/layout
+	$(BIN)/python -m tests.groups unit
 
 metrics: $(READY) ## sizes of files and functions, docstrings, wide lines
 	$(BIN)/python -m tests.layout.sizes
@@ -66,7 +68,7 @@ docs: $(READY) ## write docs/reference from settings, metrics, reasons and route
 	$(BIN)/python -m tests.layout.references
 
 test: parts ## all tests, on real servers of their own; TESTS=tests/unit for some
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m $(if $(TESTS),pytest $(TESTS),tests.groups)
 
 bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink|recovery|table|receipts for some; BENCH=soak MINUTES=m
 	$(BIN)/python -m bench $(BENCH)

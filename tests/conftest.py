@@ -2,8 +2,6 @@
 
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +9,9 @@ import pytest
 from cryptography.fernet import Fernet
 
 from schemas.settings import Settings
-from streams.local.home import Secrets, environment_in, home_at
-from streams.local.lifecycle import down, up
+from streams.local.home import Secrets, environment_in
 from streams.local.topology import PORTS, local_settings
+from tests.servers import temporary_stack
 
 RUNNING = os.environ.pop("SENSORIUM_TEST_STACK", None)
 """Taken out of the environment: to a role that a test starts it would be a setting that does not exist."""
@@ -35,16 +33,8 @@ def stack() -> Iterator[Settings]:
         )
         yield local_settings(environment_in(Path(RUNNING)), dict.fromkeys(PORTS, 0), nowhere)
         return
-    folder = Path(tempfile.mkdtemp(prefix="sensorium-test-"))
-    folder.chmod(0o711)  # the user that PostgreSQL runs as must be able to pass through
-    home = home_at(folder)
-    try:
-        yield up(
-            home, {}, say=print, only_servers=True, ports_anywhere=True, owner=os.getpid()
-        ).settings
-    finally:
-        down(home, say=print)
-        shutil.rmtree(folder)
+    with temporary_stack() as (settings, _):
+        yield settings
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""Records of a repair, written in Kafka transactions of bounded size and time."""
+"""Records of a repair, written in Kafka transactions that last milliseconds.
+
+Live readers of a topic see nothing behind an open transaction. So a portion is read, and waited for, before its transaction begins;
+the transaction itself only writes and commits, and if the process dies in it, another one ends it (streams/repair/fencer.py).
+"""
 
 import contextlib
 import time
@@ -11,14 +15,15 @@ from confluent_kafka import KafkaException, Producer
 
 from schemas.settings import Kafka
 from schemas.topics import Names
+from storage import failpoints
 from storage.kafka.client import QUIET, transactional_producer_config
 from streams.lanes.transactions import Write
+from streams.repair.fencer import fenced_on_death
 
 M = TypeVar("M")
 CALL_SECONDS = 10.0
-COMMIT_SECONDS = 30.0
-TRANSACTION_SECONDS = 60.0
-"""The broker ends a transaction that is open for longer. A portion is far from it, whatever waits between two items."""
+TRANSACTION_SECONDS = 5.0
+"""The broker ends a transaction that is open for longer, also where nobody is left to fence it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,10 @@ class Item(Generic[M]):
 
 
 class Limits(NamedTuple):
-    """A portion ends with the item that reaches one of them."""
+    """A portion ends with the item that reaches one of them. `seconds` is the time it takes to collect: nothing is open meanwhile."""
 
-    records: int = 2_000
-    bytes: int = 16 * 1024 * 1024
+    records: int = 500
+    bytes: int = 2 * 1024 * 1024
     seconds: float = 5.0
 
 
@@ -55,52 +60,59 @@ def committed_portions(
 
     Raises KafkaException, or what `items` raises: what was not given was not committed, or nobody could say so any more.
     """
+    waiting = iter(items)
+    collected = _collect(waiting, limits)
+    if not collected:
+        return
+    transactional_id = f"{names.prefix}sensorium-replay-{uuid.uuid4()}"
     producer = Producer(
-        transactional_producer_config(settings, f"{names.prefix}sensorium-replay-{uuid.uuid4()}")
+        transactional_producer_config(settings, transactional_id)
         | QUIET
         | {
             "transaction.timeout.ms": int(TRANSACTION_SECONDS * 1000),
-            "message.timeout.ms": int(COMMIT_SECONDS * 1000),
+            "message.timeout.ms": int(TRANSACTION_SECONDS * 1000),
         }
     )
     producer.init_transactions(CALL_SECONDS)
-    waiting = iter(items)
-    item = next(waiting, None)
-    while item is not None:
-        producer.begin_transaction()
-        try:
-            portion, item = _fill(producer, item, waiting, limits)
-            producer.commit_transaction(COMMIT_SECONDS)
-        except BaseException:
-            with contextlib.suppress(
-                KafkaException
-            ):  # it ends by itself later; until then it hides what follows it from readers
-                producer.abort_transaction(CALL_SECONDS)
-            raise
-        yield portion
+    with fenced_on_death(settings, transactional_id):
+        while collected:
+            writes = [write for item in collected for write in item.writes]
+            if writes:
+                _commit(producer, writes)
+            yield Portion(len(writes), collected[-1].mark)
+            collected = _collect(waiting, limits)
 
 
-def _fill(
-    producer: Producer, first: Item[M], waiting: Iterator[Item[M]], limits: Limits
-) -> tuple[Portion[M], Item[M] | None]:
-    """Produces items until the portion is full; gives it, and the first item of the next one."""
-    began, size, item = time.monotonic(), 0, first
-    portion = Portion(0, first.mark)
-    while True:
-        for write in item.writes:
-            _produce(producer, write)
-            portion.records += 1
-            size += len(write.key) + len(write.value or b"")
-        portion.mark = item.mark
-        following = next(waiting, None)
+def _collect(waiting: Iterator[Item[M]], limits: Limits) -> list[Item[M]]:
+    """The items of the next portion; none: there are no more."""
+    began, records, size = time.monotonic(), 0, 0
+    collected: list[Item[M]] = []
+    for item in waiting:
+        collected.append(item)
+        records += len(item.writes)
+        size += sum(len(write.key) + len(write.value or b"") for write in item.writes)
         if (
-            following is None
-            or portion.records >= limits.records
+            records >= limits.records
             or size >= limits.bytes
             or time.monotonic() - began >= limits.seconds
         ):
-            return portion, following
-        item = following
+            break
+    return collected
+
+
+def _commit(producer: Producer, writes: Iterable[Write]) -> None:
+    producer.begin_transaction()
+    try:
+        for write in writes:
+            _produce(producer, write)
+        failpoints.reached("replay_before_commit", producer.flush)
+        producer.commit_transaction(CALL_SECONDS)
+    except BaseException:
+        with contextlib.suppress(
+            KafkaException
+        ):  # it ends by itself within seconds; until then it hides what follows it from readers
+            producer.abort_transaction(CALL_SECONDS)
+        raise
 
 
 def _produce(producer: Producer, write: Write) -> None:

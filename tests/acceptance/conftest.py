@@ -13,6 +13,16 @@ from streams.local.samples import MEDIA_DIR, serving
 from tests.pipeline import Pipeline
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Moves the tests that judge the whole run behind all others, whatever their files are called."""
+
+    def place(item: pytest.Item) -> int:
+        marker = item.get_closest_marker("last")
+        return marker.args[0] if marker else 0
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def pipeline(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     running = Pipeline(stack, f"a{secrets.token_hex(3)}", tmp_path_factory.mktemp("pipeline"))

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+import pytest
+
 from schemas.keys import log_digest
 from streams.local.samples import Sample, link, mime_of, ycloud
 from tests.pipeline import Pipeline, Tenant, wait_for
+
+pytestmark = pytest.mark.last(2)
 
 NUMBER = "5215550107788"
 """Planted in ids and links of every kind; no other test uses it."""

@@ -1,4 +1,4 @@
-"""Last but one: what all acceptance tests did, held against each other."""
+"""The audit of what all acceptance tests before did."""
 
 import asyncio
 import json
@@ -6,8 +6,12 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from streams.local.samples import ycloud
 from tests.pipeline import Pipeline, Tenant, wait_for
+
+pytestmark = pytest.mark.last(1)
 
 
 def audit(pipeline: Pipeline, *words: str) -> Any:

@@ -1,0 +1,63 @@
+"""Ends the transaction of a command that died in the middle of it, so that readers of live topics go on at once.
+
+`python -m streams.repair.fencer` is started by the command and told on its standard input which transactional id to watch. When that
+input ends without a farewell, the command is dead. Without this its transaction would stand until the broker's time-out.
+"""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from schemas.settings import Kafka, Secret
+from streams.lanes.transactions import fence
+
+FAREWELL = b"done\n"
+FENCE_SECONDS = 30.0
+_PROGRAM = (sys.executable, "-m", "streams.repair.fencer")
+
+
+class _Watched(msgspec.Struct):
+    kafka: Kafka
+    transactional_id: str
+
+
+@contextmanager
+def fenced_on_death(kafka: Kafka, transactional_id: str) -> Iterator[None]:
+    """While the block runs, another process looks whether this one is alive. A session of its own keeps Ctrl-C away from it."""
+    watcher = subprocess.Popen(
+        _PROGRAM,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert watcher.stdin is not None
+    watched = _Watched(kafka, transactional_id)
+    watcher.stdin.write(msgspec.json.encode(watched, enc_hook=str) + b"\n")
+    watcher.stdin.flush()
+    try:
+        yield
+    finally:  # an exception is no death: what was open is aborted by who opened it
+        try:
+            watcher.stdin.write(FAREWELL)
+            watcher.stdin.close()
+        except BrokenPipeError:
+            pass  # it was ended by somebody: then the broker's time-out has to do
+        watcher.wait()
+
+
+def main() -> None:
+    """Returns when the command has said that it is done, or is dead and its transaction ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    first = sys.stdin.buffer.readline()
+    watched = msgspec.json.decode(first, type=_Watched, dec_hook=lambda kind, value: Secret(value))
+    if sys.stdin.buffer.readline() != FAREWELL:
+        fence(watched.kafka, watched.transactional_id, FENCE_SECONDS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""`python -m tests.groups [unit]`: all tests, in groups that share one set of servers and run side by side where they mostly wait.
+
+Unit tests use every core, so they run alone and first. The groups that wait for servers run beside each other. Chaos
+measures stalls, so it has the machine to itself, and servers of its own to kill.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.servers import temporary_stack
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Test folders that one pytest session runs."""
+
+    name: str
+    folders: tuple[str, ...]
+    options: tuple[str, ...] = ()
+
+
+UNIT = Group("unit", ("tests/unit", "tests/layout"), ("-n", str(os.cpu_count() or 2)))
+SERVERS = Group("servers", ("tests/contract", "tests/integration"))
+ACCEPTANCE = Group("acceptance", ("tests/acceptance",))
+CHAOS = Group("chaos", ("tests/chaos",))
+GROUPS = (UNIT, SERVERS, ACCEPTANCE, CHAOS)
+PYTEST_INTERRUPTED = 2
+
+
+@dataclass
+class Session:
+    """A pytest process that writes its output to a file."""
+
+    group: Group
+    environment: dict[str, str]
+    logs: Path
+    began: float = field(default_factory=time.monotonic)
+    process: "subprocess.Popen[bytes]" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.logs / f"{self.group.name}.log"
+        command = [sys.executable, "-m", "pytest", *self.group.options, *self.group.folders]
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def end(self) -> bool:
+        """Waits for the session and prints how it ended; its whole output when it failed."""
+        code = self.process.wait()
+        lines = self.log.read_text(errors="replace").splitlines()
+        seconds = time.monotonic() - self.began
+        if code != 0:
+            print("\n".join(lines))
+        summary = lines[-1] if lines else "no output"
+        print(f"{self.group.name}: exit code {code} after {seconds:.0f} s: {summary}", flush=True)
+        return code == 0
+
+    def interrupt(self) -> None:
+        """Lets pytest end its servers and processes, as Ctrl-C does."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait()
+
+
+def run_step(groups: tuple[Group, ...], logs: Path, stack: Path | None = None) -> bool:
+    """Runs the groups side by side; returns False if one of them failed."""
+    environment = dict(os.environ) | ({"SENSORIUM_TEST_STACK": str(stack)} if stack else {})
+    print(f"{', '.join(group.name for group in groups)}: output in {logs}", flush=True)
+    sessions = [Session(group, environment, logs) for group in groups]
+    try:
+        return not [session for session in sessions if not session.end()]
+    finally:
+        for session in sessions:
+            session.interrupt()
+
+
+def main() -> int:
+    """Runs every step, also after one that failed, so that one run shows all failures."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logs = Path(tempfile.mkdtemp(prefix="sensorium-tests-"))
+    if sys.argv[1:] == [UNIT.name]:
+        return 0 if run_step((UNIT,), logs) else 1
+    try:
+        passed = [run_step((UNIT,), logs)]
+        with temporary_stack() as (_, environment_file):
+            passed.append(run_step((SERVERS, ACCEPTANCE), logs, environment_file))
+        passed.append(run_step((CHAOS,), logs))
+    except KeyboardInterrupt:
+        return PYTEST_INTERRUPTED
+    return 0 if all(passed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
