@@ -25,6 +25,9 @@ EnrichmentKind = Literal[
 ]
 Next = Literal["UNKNOWN", "none", "vision", "audio"]
 
+GENERATION_STEPS = 1000
+"""`version = generation × GENERATION_STEPS + step`."""
+
 
 class Value(msgspec.Struct, frozen=True):
     """Base of all values here: immutable, compared by content."""

@@ -85,8 +85,8 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
 class Console(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8081
-    public_url: str = ""
     allowed_origins: str = ""
+    public_url: str = ""
     header_seconds: float = 10.0
     context_bytes: int = 262_144
 

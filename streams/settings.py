@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -109,6 +110,13 @@ def _check(settings: Settings) -> None:
         senses(settings.openai)
     except ModelSettingsError as error:
         raise SettingsError(str(error)) from None
+    public = urlsplit(settings.console.public_url)
+    if settings.console.public_url and (
+        public.scheme not in ("http", "https") or not public.netloc or public.query
+    ):
+        raise SettingsError(
+            "SENSORIUM_CONSOLE__PUBLIC_URL is an address such as https://console.example.com, or empty"
+        )
     if settings.local.threads < 1 or settings.local.waiting < 1:
         raise SettingsError(
             "SENSORIUM_LOCAL__THREADS and SENSORIUM_LOCAL__WAITING must be at least 1"

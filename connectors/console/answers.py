@@ -4,9 +4,24 @@ Only a description: a test holds the real answers to it.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal["pending", "complete", "degraded"]
+FEED = (
+    "Every message is shown again whenever it changes, in its newest version; private notes are left"
+    " out. `version` tells a change from a repetition, and a message whose `message_key` was not"
+    " seen before is new. The order is the order of the changes and the same for every reader;"
+    " within a conversation sort by `received_at`. A cursor survives restarts of every part and"
+    " holds for this tenant only."
+)
+CONTEXT = (
+    "The messages of a conversation, oldest first by arrival (`received_at`), at most 500. Without"
+    " `within_seconds`, `limit` and `before`: those of the last 5 minutes. An unknown conversation"
+    " is empty. With `wait_seconds` the answer comes as soon as what is asked for is there, at the"
+    " latest after that time with what there is; `pending` names what was not finished."
+)
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -29,8 +44,12 @@ class Attachment(BaseModel):
     filename: str | None = None
     description: str | None = None
     transcript: str | None = None
-    model: str | None = None
-    prompt_version: str | None = None
+    model: str | None = Field(
+        None,
+        description="the model that described or transcribed it, as its server names it: what a"
+        " stand-in or a small model of this machine said is known by it",
+    )
+    prompt_version: str | None = Field(None, description="which prompt the model was given")
 
 
 class Location(BaseModel):
@@ -122,17 +141,78 @@ class MessageData(BaseModel):
 class ContextMessage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    message_key: str
+    message_key: str = Field(description="tenant:provider:provider_message_id")
     role: str = Field(description="user, assistant, agent or system")
-    kind: str
+    direction: str = Field(description="inbound or outbound")
+    kind: str = Field(
+        description="text, image, audio, video, document, sticker, location, contact, interactive,"
+        " reaction, order, system, unsupported or mixed"
+    )
+    status: Status = Field(
+        description="pending: more will become known of it; complete; degraded: something of it"
+        " could not be had, see the reason of its attachments"
+    )
+    version: int = Field(description="rises with every change of the message")
     content: str | None = Field(
         description="what a bot should read: text and transcripts; for a place, a contact card,"
         " an order or a choice without text, the data in words. A very long content is cut, and"
         " says so at its end"
     )
-    occurred_at: datetime
+    occurred_at: datetime = Field(description="the provider's time")
     attachments: list[Attachment]
     data: MessageData | None = Field(None, description="left out where there is none")
+
+
+class FeedMessage(ContextMessage):
+    """A message as it is now, with where it came from."""
+
+    conversation_id: str
+    provider: str
+    sender_id: str | None
+    sender_name: str | None
+    received_at: datetime = Field(
+        description="when it was accepted: the order within a conversation"
+    )
+    changed_at: datetime = Field(description="when this version was made")
+    generation: int = Field(
+        description="0: live traffic; more: the message was made again by this repair run"
+    )
+    visual_context: str = Field(
+        description="one trusted line per image of the message, as in a context"
+    )
+
+
+class Feed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    messages: list[FeedMessage] = Field(description="oldest change first; empty if there is none")
+    cursor: str = Field(description="send it as `after` to go on; keep it, it stays valid")
+    more: bool = Field(description="whether to ask again at once, also where messages is empty")
+    visual_context_nonce: str | None = Field(
+        None, description="as in a context, for the lines of all messages of this answer"
+    )
+
+
+class Conversation(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    conversation_id: str
+    aliases: list[str] = Field(description="other names of it, at most 16")
+    providers: list[str]
+    messages: int = Field(description="without private notes")
+    pending: int
+    degraded: int
+    first_received_at: datetime | None
+    last_received_at: datetime | None
+    last_inbound_at: datetime | None
+    last_outbound_at: datetime | None
+
+
+class Conversations(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    conversations: list[Conversation] = Field(description="in the order of their ids")
+    next: str | None = Field(description="send it as `after` for the next ones; null at the end")
 
 
 class Context(BaseModel):
@@ -140,9 +220,9 @@ class Context(BaseModel):
 
     conversation_id: str
     visual_context: str = Field(
-        description="one line per image of the last 5 minutes, oldest first, whatever"
-        " within_seconds is; nothing else is to be trusted as a marker. Text between « and » was"
-        " read in the picture"
+        description="one line per image of the last 5 minutes, oldest first, whatever window is"
+        " asked for, and one per file that failed; nothing else is to be trusted as a marker. Text"
+        " between « and » was read in the picture"
     )
     visual_context_nonce: str | None = Field(
         None,
@@ -155,6 +235,10 @@ class Context(BaseModel):
     )
     pending: list[str] = Field(
         description="keys of unfinished messages, and those of wait_for that are not there"
+    )
+    as_of: str = Field(description="the moment of this answer, for newer_than")
+    earlier: str | None = Field(
+        None, description="for before: the messages before these; left out where there are none"
     )
 
 
@@ -223,10 +307,12 @@ class RegistryError(BaseModel):
     message: str
 
 
+_COMPONENTS = "#/components/schemas/"
 _WHY = {
-    401: "no key, or an unknown one",
+    401: "no key, or an unknown one: `detail` says which",
     403: "a key of another scope, or a link that is bad or over",
     404: "it is not there, or another tenant's",
+    410: "the cursor is ahead of the database, which was restored or copied: `detail` says how to go on",
     413: "the request has a body",
     416: "the file is not that long",
     422: "a parameter is missing or wrong",
@@ -238,8 +324,15 @@ _WHY = {
 
 def problems(*statuses: int) -> Responses:
     """Errors of a route."""
-    shown = {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
+    shown = {"application/problem+json": {"schema": {"$ref": f"{_COMPONENTS}ProblemDetails"}}}
     return {status: {"description": _WHY[status], "content": shown} for status in statuses}
+
+
+def describe_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with the schema that the problems of its routes refer to."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+    return document
 
 
 _BYTES: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}

@@ -6,12 +6,12 @@ import re
 import time
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp
 
-from connectors.console.answers import FILE, problems
+from connectors.console.answers import FILE, describe_problems, problems
 from connectors.console.around import Measured, OpenToBrowsers, WithoutBodies
 from connectors.console.bots import add_bots
 from connectors.console.caller import SHOWS_KEY, authorized, caller_of
@@ -43,6 +43,8 @@ def create_console(parts: Parts) -> ASGIApp:
         redoc_url=None,
         responses=problems(422),
     )
+    described = app.openapi
+    app.openapi = lambda: describe_problems(described())  # type: ignore[method-assign]  # as FastAPI says
     answer_problems(app)
     app.include_router(registry(parts.names))
     add_bots(app, parts)
@@ -74,10 +76,14 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
     )
     async def media(
         request: Request,
-        tenant: str,
-        name: str,
-        expires: str | None = None,
-        signature: str | None = None,
+        tenant: Annotated[str, Path(description="The tenant, as in the `url` of the attachment.")],
+        name: Annotated[str, Path(description="The file, as in the `url` of the attachment.")],
+        expires: Annotated[
+            str | None, Query(description="Of a signed link: until when it holds, in Unix time.")
+        ] = None,
+        signature: Annotated[
+            str | None, Query(description="Of a signed link: it takes the place of a key.")
+        ] = None,
     ) -> Response:
         if expires is not None or signature is not None:
             if not parts.links.holds(
@@ -101,7 +107,9 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
         responses={**FILE, **problems(401, 403, 404, 413, 416, 429, 502, 503)},
     )
     async def proxy(
-        request: Request, url: str, key: Annotated[ApiKey, Depends(caller_of(parts.directory))]
+        request: Request,
+        url: Annotated[str, Query(description="`original_url` of an attachment of the tenant.")],
+        key: Annotated[ApiKey, Depends(caller_of(parts.directory))],
     ) -> Response:
         if "\0" in url:
             raise Problem(404, "no attachment has this address")

@@ -1,32 +1,67 @@
-"""The routes for bots: the context of a conversation, a message, its timeline."""
+"""The routes for bots: what changed, conversations, a context, a message and its timeline."""
 
-import asyncio
-import time
-from collections.abc import Sequence
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 from urllib.parse import unquote
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import Response
 
 from connectors.console import answers
 from connectors.console.answers import problems
 from connectors.console.caller import caller_of
 from connectors.console.context import encoded, shown_message
-from connectors.console.contexts import Contexts, Look
+from connectors.console.contexts import Asked, Contexts, Form, Look
+from connectors.console.feed import Feed, Filter, Page, feed_answer
+from connectors.console.parameters import (
+    DEFAULT_PAGE,
+    DEFAULT_WINDOW_SECONDS,
+    After,
+    Before,
+    FeedWait,
+    Limit,
+    NewerThan,
+    PageLimit,
+    WaitFor,
+    WaitSeconds,
+    WithinSeconds,
+    checked_keys,
+    problem_of_cursor,
+)
 from connectors.console.parts import Parts
+from connectors.console.places import NoCursor, before_of, moment_of
 from connectors.console.problems import Problem
+from connectors.console.reading import ANY_AGE_SECONDS, Window
+from connectors.console.waits import until_found
+from schemas.keys import TenantId
 from schemas.tenants import ApiKey
 
-LONGEST_WAIT_SECONDS = 30.0
-LONGEST_WINDOW_SECONDS = 7 * 86_400
 CLIENT_CLOSED_REQUEST = 499
 """The status under which a request is counted whose client left before the answer."""
+ConversationId = Annotated[
+    str,
+    Path(
+        description="The conversation. YCloud: `<business number>~<customer number>`, digits only;"
+        " Chatwoot: `<account id>~<conversation id>`; POST /chat: the `conversation_id` that was"
+        " sent. Every other name of the conversation (a customer's user id, another form of the"
+        " number) leads to it too. GET /api/conversations lists them."
+    ),
+]
+MessageKeyPath = Annotated[
+    str,
+    Path(
+        description="The key of a message, `tenant:provider:provider_message_id`, percent-encoded"
+        " as one segment. YCloud: `acme:ycloud:<wamid>`; Chatwoot:"
+        " `acme:chatwoot:<account id>/<message id>`."
+    ),
+]
 
 
 def add_bots(app: FastAPI, parts: Parts) -> None:
     """Adds the routes to the application."""
     contexts = Contexts(parts.reading, parts.bounds)
+    _add_feed(app, parts, contexts)
+    _add_conversations(app, parts)
     _add_context(app, parts, contexts)
     _add_messages(app, parts, contexts)
 
@@ -35,81 +70,148 @@ def _json(body: bytes) -> Response:
     return Response(body, media_type="application/json")
 
 
+def _without_nul(*texts: str) -> None:
+    if any("\0" in one for one in texts):
+        raise Problem(422, "an id holds U+0000")
+
+
+def form_of(parts: Parts, tenant_id: TenantId) -> Form:
+    return Form(parts.marker(tenant_id), parts.language(tenant_id), parts.sign)
+
+
+def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
+    @app.get(
+        "/api/messages",
+        tags=["bots"],
+        summary="New and changed messages of the tenant, in an order that skips nothing",
+        description=answers.FEED,
+        responses={200: {"model": answers.Feed}, **problems(401, 403, 410, 413, 429, 503)},
+    )
+    async def messages(
+        request: Request,
+        key: Annotated[ApiKey, Depends(caller_of(parts.directory))],
+        after: After = None,
+        wait_seconds: FeedWait = 0,
+        limit: PageLimit = DEFAULT_PAGE,
+        conversation: Annotated[
+            str | None,
+            Query(max_length=500, description="Only of this conversation, by any of its names."),
+        ] = None,
+        status: Annotated[
+            list[answers.Status],
+            Query(
+                max_length=3,
+                description="Only with this status as they are now (repeat it for several).",
+            ),
+        ] = [],  # noqa: B006  FastAPI copies it
+    ) -> Response:
+        tenant_id = key.tenant_id
+        _without_nul(conversation or "")
+        feed = Feed(parts.reading, tenant_id, Filter(conversation, frozenset(status)), limit)
+        await feed.begin(after)
+        page: Page | None = await feed.look()
+        if wait_seconds and page is not None and page.waits:
+            waiter = parts.changes.waiter(tenant_id, None)
+            page = await until_found(request, parts.changes, waiter, feed.look, wait_seconds)
+        if page is None:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        form = form_of(parts, tenant_id)
+        return _json(await feed_answer(parts.reading, contexts, tenant_id, page, form))
+
+
+def _add_conversations(app: FastAPI, parts: Parts) -> None:
+    @app.get(
+        "/api/conversations",
+        tags=["bots"],
+        summary="The conversations of the tenant, by their ids",
+        responses={200: {"model": answers.Conversations}, **problems(401, 403, 413, 429, 503)},
+    )
+    async def conversations(
+        key: Annotated[ApiKey, Depends(caller_of(parts.directory))],
+        after: Annotated[
+            str | None,
+            Query(
+                max_length=500, description="`next` of an earlier answer. Left out: from the first."
+            ),
+        ] = None,
+        limit: PageLimit = DEFAULT_PAGE,
+    ) -> Response:
+        _without_nul(after or "")
+        found = await parts.reading.conversations(key.tenant_id, after or "", limit)
+        shown = [
+            {
+                name: value.isoformat() if isinstance(value, datetime) else value
+                for name, value in one.items()
+            }
+            for one in found
+        ]
+        document = {
+            "conversations": shown,
+            "next": shown[-1]["conversation_id"] if len(shown) == limit else None,
+        }
+        return _json(encoded(parts.marker(key.tenant_id).answer(document)))
+
+
 def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
     @app.get(
         "/api/conversations/{conversation_id:path}/context",
         tags=["bots"],
         summary="What a bot needs before its turn",
+        description=answers.CONTEXT,
         responses={200: {"model": answers.Context}, **problems(401, 403, 413, 429, 503)},
     )
     async def conversation_context(
         request: Request,
-        conversation_id: str,
+        conversation_id: ConversationId,
         key: Annotated[ApiKey, Depends(caller_of(parts.directory))],
-        within_seconds: Annotated[float, Query(gt=0, le=LONGEST_WINDOW_SECONDS)] = 300,
-        wait_seconds: Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS)] = 0,
-        wait_for: Annotated[list[str], Query(max_length=50)] = [],  # noqa: B006  FastAPI copies it
+        within_seconds: WithinSeconds = None,
+        limit: Limit = None,
+        before: Before = None,
+        wait_seconds: WaitSeconds = 0,
+        wait_for: WaitFor = [],  # noqa: B006  FastAPI copies it
+        newer_than: NewerThan = None,
     ) -> Response:
         tenant_id = key.tenant_id
         if not conversation_id:
             raise Problem(404, "there is no such resource")
-        if "\0" in conversation_id or any("\0" in one for one in wait_for):
-            raise Problem(422, "an id holds U+0000")
+        _without_nul(conversation_id)
+        if within_seconds is None:
+            is_bounded = limit is None and before is None
+            within_seconds = DEFAULT_WINDOW_SECONDS if is_bounded else ANY_AGE_SECONDS
+        window = _window(tenant_id, within_seconds, limit, before, newer_than)
+        asked = Asked(window, checked_keys(tenant_id, wait_for))
 
         async def look() -> Look:
-            return await contexts.look(tenant_id, conversation_id, within_seconds, wait_for)
+            return await contexts.look(tenant_id, conversation_id, asked)
 
         found: Look | None = await look()
-        if wait_seconds and found is not None and found.pending:
+        if wait_seconds and found is not None and found.waits:
             names = await parts.reading.conversation_ids(tenant_id, conversation_id)
-            waiting = _Waiting(request, parts, key, names, bool(wait_for))
-            found = await waiting.until_finished(look, wait_seconds)
+            waiter = parts.changes.waiter(tenant_id, names, anywhere=bool(wait_for))
+            found = await until_found(request, parts.changes, waiter, look, wait_seconds)
         if found is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        marker, language = parts.marker(tenant_id), parts.language(tenant_id)
-        return _json(
-            await contexts.answer(tenant_id, conversation_id, found, marker, language, parts.sign)
-        )
+        form = form_of(parts, tenant_id)
+        return _json(await contexts.answer(tenant_id, conversation_id, found, form))
 
 
-class _Waiting:
-    """A request that waits until nothing of its conversation is pending."""
-
-    def __init__(
-        self, request: Request, parts: Parts, key: ApiKey, names: Sequence[str], anywhere: bool
-    ) -> None:
-        self._request = request
-        self._changes = parts.changes
-        self._tenant_id = key.tenant_id
-        self._names = names
-        self._anywhere = anywhere
-
-    async def until_finished(self, look: Any, seconds: float) -> Look | None:
-        """The last look: with nothing pending, or what there is when the time or the role ends.
-
-        None when the client left. Raises Unavailable and Busy where too many wait.
-        """
-        began = time.monotonic()
-        with self._changes.waiter(self._tenant_id, self._names, anywhere=self._anywhere) as waiter:
-            gone = asyncio.create_task(self._client_leaves())
-            gone.add_done_callback(lambda _: waiter.wake())
-            try:
-                found: Look = await look()
-                while found.pending and not self._changes.ended and not gone.done():
-                    left = began + seconds - time.monotonic()
-                    if left <= 0:
-                        break
-                    await waiter.wait(left)
-                    if not gone.done():
-                        found = await look()
-                return None if gone.done() else found
-            finally:
-                gone.cancel()
-                self._request.state.waited = time.monotonic() - began
-
-    async def _client_leaves(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
-            pass
+def _window(
+    tenant_id: TenantId,
+    within_seconds: float,
+    limit: int | None,
+    before: str | None,
+    newer_than: str | None,
+) -> Window:
+    """Problem 422 for what is no cursor."""
+    try:
+        place = before_of(tenant_id, before) if before is not None else None
+    except NoCursor:
+        raise problem_of_cursor("before", "`earlier` of another answer") from None
+    try:
+        since = moment_of(tenant_id, newer_than) if newer_than is not None else None
+    except NoCursor:
+        raise problem_of_cursor("newer_than", "`as_of` of an earlier answer") from None
+    return Window(within_seconds, limit, place, since)
 
 
 def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
@@ -157,7 +259,7 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         summary="Every step a message went through",
         responses={200: {"model": answers.Timeline}, **problems(401, 403, 404, 413, 429, 503)},
     )
-    async def one_timeline(request: Request, message_key: str, key: Caller) -> Response:
+    async def one_timeline(request: Request, message_key: MessageKeyPath, key: Caller) -> Response:
         return await message_or_timeline(request, key)
 
     @app.get(
@@ -166,5 +268,5 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         summary="A message; its key is percent-encoded as one segment",
         responses={200: {"model": answers.Message}, **problems(401, 403, 404, 413, 429, 503)},
     )
-    async def one_message(request: Request, message_key: str, key: Caller) -> Response:
+    async def one_message(request: Request, message_key: MessageKeyPath, key: Caller) -> Response:
         return await message_or_timeline(request, key)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
+from connectors.console.parameters import refuse_unknown
 from connectors.console.problems import Problem
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey, Tenant
@@ -38,19 +39,30 @@ def authorized(directory: Directory, request: Request) -> ApiKey:
     """
     if not directory.loaded:
         raise Problem(503, "keys are not loaded yet", {"retry-after": "1"})
-    scheme, _, plain = request.headers.get("authorization", "").partition(" ")
-    key = directory.key(plain.strip()) if scheme.lower() == "bearer" else None
+    header = request.headers.get("authorization")
+    if header is None:
+        raise _unauthorized("there is no Authorization header")
+    scheme, _, plain = header.strip().partition(" ")
+    if scheme.lower() != "bearer" or not plain.strip():
+        raise _unauthorized("the Authorization header is not of the form Bearer <key>")
+    key = directory.key(plain.strip())
     if key is None:
-        raise Problem(401, "send Authorization: Bearer <key>", {"www-authenticate": "Bearer"})
+        raise _unauthorized("this key is unknown here: mistyped, revoked, or of another system")
     if key.scope not in ("read", "admin"):
         raise Problem(403, "this key has not the scope read")
     return key
 
 
+def _unauthorized(why: str) -> Problem:
+    return Problem(401, f"{why}; send Authorization: Bearer <key>", {"www-authenticate": "Bearer"})
+
+
 def caller_of(directory: Directory) -> Callable[[Request, Any], Awaitable[ApiKey]]:
-    """The dependency of a route that wants a key."""
+    """The dependency of a route that wants a key, and no query parameter but its own."""
 
     async def caller(request: Request, _: Annotated[Any, SHOWS_KEY]) -> ApiKey:
-        return authorized(directory, request)
+        key = authorized(directory, request)
+        refuse_unknown(request)
+        return key
 
     return caller

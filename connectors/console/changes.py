@@ -72,9 +72,14 @@ class Changes:
         return POLL_SECONDS if self.is_listening else min(POLL_SECONDS, UNHEARD_POLL_SECONDS)
 
     def waiter(
-        self, tenant_id: TenantId, conversations: Iterable[str], *, anywhere: bool = False
+        self,
+        tenant_id: TenantId,
+        conversations: Iterable[str] | None,
+        *,
+        anywhere: bool = False,
     ) -> "Waiter":
-        """`anywhere`: news of the tenant's other conversations matter too, less urgently.
+        """`conversations`: None stands for all of the tenant's. `anywhere`: news of its other
+        conversations matter too, less urgently.
 
         Raises Unavailable when too many wait already, Busy when too many of this tenant do.
         """
@@ -82,7 +87,8 @@ class Changes:
             raise Unavailable("room for another waiting request")
         if self._per_tenant[tenant_id] >= max(1, MAX_WAITERS // 2):
             raise Busy
-        return Waiter(self, tenant_id, frozenset(conversations), anywhere)
+        names = None if conversations is None else frozenset(conversations)
+        return Waiter(self, tenant_id, names, anywhere)
 
     def told(self, payload: str) -> None:
         """A notification of the sink: `[[tenant, conversation], …]` or `*`.
@@ -95,7 +101,10 @@ class Changes:
             return self._wake_all()
         tenants = {tenant for tenant, _ in touched}
         for waiter in self._waiters:
-            if any((waiter.tenant_id, one) in touched for one in waiter.conversations):
+            if waiter.conversations is None:
+                if waiter.tenant_id in tenants:
+                    waiter.wake()
+            elif any((waiter.tenant_id, one) in touched for one in waiter.conversations):
                 waiter.wake()
             elif waiter.anywhere and waiter.tenant_id in tenants:
                 waiter.stir()
@@ -161,7 +170,7 @@ class Waiter:
         self,
         changes: Changes,
         tenant_id: TenantId,
-        conversations: frozenset[str],
+        conversations: frozenset[str] | None,
         anywhere: bool,
     ) -> None:
         self.tenant_id = tenant_id

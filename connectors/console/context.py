@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connectors.console.facts import cut_mark, message_data, short_text
+from connectors.console.facts import cut_mark, failure_text, message_data, short_text
 from connectors.console.marker import Defused, Marker
 from connectors.console.reading import ContextKey, ContextRow
 
@@ -38,7 +38,10 @@ def show(row: ContextRow, marker: Marker, language: str) -> Shown:
         {
             "message_key": row.message_key,
             "role": row.role,
+            "direction": row.direction,
             "kind": row.kind,
+            "status": row.status,
+            "version": row.stamp[0],
             "content": _readable(row, data, language),
             "occurred_at": row.occurred_at.isoformat(),
             "attachments": _attachments(row.attributes),
@@ -46,27 +49,21 @@ def show(row: ContextRow, marker: Marker, language: str) -> Shown:
         }
     )
     descriptions = tuple(
-        marker.inside(attachment["description"])
+        marker.inside(told)
         for attachment in _attachments(row.attributes)
-        if attachment.get("description")
+        if (told := attachment.get("description") or failure_text(attachment, language))
     )
     size = len(encoded(part.document)) + sum(len(one.encode()) for one in descriptions)
     return Shown(row.stamp, part, descriptions, size)
 
 
-def assemble(
-    conversation_id: str,
-    keys: Sequence[ContextKey],
-    shown: Mapping[str, Shown],
-    pending: Iterable[str],
-    marker: Marker,
-    sign: Sign,
-    total_bytes: int,
-) -> dict[str, Any]:
-    """`{conversation_id, visual_context, messages, pending}`, oldest first.
+Chosen = Sequence[tuple[ContextKey, Shown]]
 
-    `keys` are newest first. Older messages are left out once `total_bytes` are full; the newest is
-    always there.
+
+def fitting(keys: Sequence[ContextKey], shown: Mapping[str, Shown], total_bytes: int) -> Chosen:
+    """The messages of an answer, oldest first, from `keys`, which are newest first.
+
+    Older ones are left out once `total_bytes` are full; the newest is always there.
     """
     chosen: list[tuple[ContextKey, Shown]] = []
     used = 0
@@ -76,7 +73,13 @@ def assemble(
             break
         used += one.bytes
         chosen.append((key, one))
-    chosen.reverse()
+    return chosen[::-1]
+
+
+def assemble(
+    conversation_id: str, chosen: Chosen, pending: Iterable[str], marker: Marker, sign: Sign
+) -> dict[str, Any]:
+    """`{conversation_id, visual_context, messages, pending}`."""
     head = marker.defuse({"conversation_id": conversation_id, "pending": list(pending)})
     around, *documents = marker.joined(head, *(one.part for _, one in chosen))
     nonce = marker.drawn_nonce()

@@ -6,13 +6,20 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from connectors.console.context import Shown, Sign, assemble, encoded, show
+from connectors.console.context import Shown, Sign, assemble, encoded, fitting, show
 from connectors.console.marker import Marker
-from connectors.console.reading import ContextBounds, ContextKey, Reading
+from connectors.console.places import Moment, before_text, moment_text
+from connectors.console.reading import (
+    ANY_AGE_SECONDS,
+    ContextBounds,
+    ContextKey,
+    Reading,
+    Window,
+)
 from connectors.console.turns import Turns
 from schemas.keys import TenantId
 
@@ -28,11 +35,36 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request wants to know of a conversation, and which messages it waits for."""
+
+    window: Window
+    wait_for: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
-    """A conversation at one moment: its messages, newest first, and what is not finished."""
+    """A conversation at one moment: its messages, newest first, and what is not finished.
+
+    `waits`: what the request asked to wait for is not there yet. `is_whole`: there are no older
+    messages.
+    """
 
     keys: tuple[ContextKey, ...]
     pending: tuple[str, ...]
+    moment: Moment
+    waits: bool
+    is_whole: bool
+    again_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How answers of a tenant are written."""
+
+    marker: Marker
+    language: str
+    sign: Sign
 
 
 class Contexts:
@@ -40,65 +72,88 @@ class Contexts:
 
     def __init__(self, reading: Reading, bounds: ContextBounds) -> None:
         self._reading = reading
-        self._bounds = bounds
+        self.bounds = bounds
         self._cache = ShownRows(CACHE_BYTES, TENANT_CACHE_BYTES)
         self._turns = Turns(THREADS_PER_TENANT, MOST_IN_LINE)
 
-    async def look(
-        self,
-        tenant_id: TenantId,
-        conversation_id: str,
-        within_seconds: float,
-        wait_for: Sequence[str],
-    ) -> Look:
+    async def look(self, tenant_id: TenantId, conversation_id: str, asked: Asked) -> Look:
         """Reads no text of a message. Raises Unavailable and Busy."""
+        window, wait_for = asked.window, asked.wait_for
         names = await self._reading.conversation_ids(tenant_id, conversation_id)
-        keys = await self._reading.context_keys(tenant_id, names, within_seconds, self._bounds)
+        found, moment = await self._reading.context_keys(tenant_id, names, window, self.bounds)
+        keys = _limited(found, window.limit)
         statuses = await self._reading.statuses(tenant_id, wait_for) if wait_for else {}
-        pending = [one.message_key for one in reversed(keys) if one.is_pending and one.is_within]
+        unfinished = [one for one in reversed(keys) if one.is_pending and one.is_within]
         missing = [one for one in wait_for if statuses.get(one, "pending") == "pending"]
-        return Look(tuple(keys), tuple(dict.fromkeys([*pending, *missing])))
+        waits = bool(missing) if wait_for else any(one.is_fresh for one in unfinished)
+        if window.since is not None:
+            waits = waits or not any(one.is_newer and one.is_within for one in keys)
+        return Look(
+            tuple(keys),
+            tuple(dict.fromkeys([*(one.message_key for one in unfinished), *missing])),
+            moment,
+            waits,
+            window.within_seconds >= ANY_AGE_SECONDS
+            and len(found) < self.bounds.messages
+            and len(found) <= (window.limit or self.bounds.messages),
+        )
 
     async def answer(
-        self,
-        tenant_id: TenantId,
-        conversation_id: str,
-        look: Look,
-        marker: Marker,
-        language: str,
-        sign: Sign,
+        self, tenant_id: TenantId, conversation_id: str, look: Look, form: Form
     ) -> bytes:
         """The context as JSON. Raises Unavailable and Busy."""
+        marker, language = form.marker, form.language
         wanted = [one for one in look.keys if one.fits]
-        form = (marker.frame, language)
+        drawn = (marker.frame, language)
         kept = {
             one.message_key: found
             for one in wanted
-            if (found := self._cache.get(tenant_id, one.message_key, one.stamp, form))
+            if (found := self._cache.get(tenant_id, one.message_key, one.stamp, drawn))
         }
         unknown = [one.message_key for one in wanted if one.message_key not in kept]
-        rows = await self._reading.context_rows(tenant_id, unknown, self._bounds) if unknown else []
+        rows = await self._reading.context_rows(tenant_id, unknown, self.bounds) if unknown else []
 
         def put_together() -> tuple[bytes, dict[str, Shown]]:
             fresh = {row.message_key: show(row, marker, language) for row in rows}
-            bound = self._bounds.total_bytes
-            document = assemble(
-                conversation_id, wanted, kept | fresh, look.pending, marker, sign, bound
-            )
-            return encoded(document), fresh
+            chosen = fitting(wanted, kept | fresh, self.bounds.total_bytes)
+            document = assemble(conversation_id, chosen, look.pending, marker, form.sign)
+            return encoded(document | self._around(tenant_id, look, chosen)), fresh
 
         if sum(row.bytes for row in rows) <= INLINE_BYTES and len(wanted) <= INLINE_MESSAGES:
             answer, fresh = put_together()
         else:
             answer, fresh = await self.in_thread(tenant_id, put_together)
         for message_key, one in fresh.items():
-            self._cache.put(tenant_id, message_key, one, form)
+            self._cache.put(tenant_id, message_key, one, drawn)
         return answer
+
+    def _around(
+        self, tenant_id: TenantId, look: Look, chosen: Sequence[tuple[ContextKey, Shown]]
+    ) -> dict[str, str]:
+        """By what the client goes on: later than this answer, or older than its messages."""
+        shown = [key for key, _ in chosen if key.is_within]
+        is_whole = look.is_whole and len(shown) == len(look.keys)
+        oldest = (
+            {}
+            if is_whole or not shown
+            else {"earlier": before_text(tenant_id, shown[0].received_at, shown[0].message_key)}
+        )
+        return {"as_of": moment_text(tenant_id, look.moment), **oldest}
 
     async def in_thread(self, tenant_id: TenantId, work: Callable[[], _Result]) -> _Result:
         """Work that is too long for the event loop; of one tenant one at a time. Raises Busy."""
         async with self._turns.turn(tenant_id):
             return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
+
+
+def _limited(keys: Sequence[ContextKey], limit: int | None) -> list[ContextKey]:
+    """The latest `limit`; of the older ones those whose images belong into the visual context."""
+    if limit is None:
+        return list(keys)
+    return [
+        *keys[:limit],
+        *(replace(one, is_within=False) for one in keys[limit:] if one.is_recent),
+    ]
 
 
 _Rows = OrderedDict[str, tuple[tuple[str, str], Shown]]

@@ -35,10 +35,37 @@ _WORDS = {
 }
 _CUT = {"es": "… (mensaje recortado)", "en": "… (message cut)"}
 
+_FAILED = {
+    "es": {
+        "image": "una imagen que no se pudo ver",
+        "sticker": "un sticker que no se pudo ver",
+        "audio": "un audio que no se pudo escuchar",
+        "video": "un video que no se pudo obtener",
+        "": "un archivo que no se pudo obtener",
+    },
+    "en": {
+        "image": "an image that could not be seen",
+        "sticker": "a sticker that could not be seen",
+        "audio": "a voice note or sound that could not be heard",
+        "video": "a video that could not be fetched",
+        "": "a file that could not be fetched",
+    },
+}
+
+
+def failure_text(attachment: dict[str, Any], language: str) -> str | None:
+    """What a bot reads in the place of a failed file; None for one that did not fail."""
+    if attachment.get("status") != "failed":
+        return None
+    words = _FAILED[spoken(language)]
+    said = words.get(str(attachment.get("type")), words[""])
+    reason = attachment.get("reason")
+    return f"{said} ({reason})" if reason else said
+
 
 def cut_mark(language: str) -> str:
     """What ends a content of which only the beginning is shown."""
-    return _CUT[_spoken(language)]
+    return _CUT[spoken(language)]
 
 
 def message_data(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
@@ -59,7 +86,7 @@ def short_text(data: dict[str, Any], language: str) -> str | None:
     """The data in a line per thing, without brackets in front; None where a bot has nothing to
     read.
     """
-    words = _WORDS[_spoken(language)]
+    words = _WORDS[spoken(language)]
     lines = [
         *(_line(words["place"], _place_text(one)) for one in data.get("locations", [])),
         *(_line(words["card"], _card_text(one)) for one in data.get("contacts", [])),
@@ -76,7 +103,8 @@ def short_text(data: dict[str, Any], language: str) -> str | None:
     return text[:LONGEST_TEXT] or None
 
 
-def _spoken(language: str) -> str:
+def spoken(language: str) -> str:
+    """Of the languages that the console has words in, the one for a tenant's setting."""
     return "en" if language.lower().startswith("en") else "es"
 
 

@@ -22,6 +22,8 @@ from connectors.console.forgeries import Prefix, unescaped
 from connectors.console.looks import looks
 
 DEFAULT_TEXT = "[CONTEXTO VISUAL: {description}]"
+DEFAULT_TEXTS = {"es": DEFAULT_TEXT, "en": "[VISUAL CONTEXT: {description}]"}
+"""By language, where the tenant did not set a frame."""
 _PLACES = re.compile(r"\{(?:description|nonce)\}")
 _TURNS = {0x202D: "\ufffd", 0x202E: "\ufffd"}
 """Overrides of direction: with them a text reads backwards what it does not hold."""

@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from connectors.console.caller import Directory
 from connectors.console.changes import Changes
+from connectors.console.facts import spoken
 from connectors.console.links import Links
-from connectors.console.marker import Marker
+from connectors.console.marker import DEFAULT_TEXTS, Marker
 from connectors.console.pages.parts import PageParts
 from connectors.console.reading import Announced, ContextBounds, Reading
 from connectors.media.download import Downloaded
@@ -32,12 +33,14 @@ class Parts:
     links: Links
     fetch: Callable[[TenantId, Announced, str], Awaitable[Downloaded]]
     allowed_origins: tuple[str, ...] = ()
+    public_url: str = ""
     bounds: ContextBounds = field(default_factory=ContextBounds)
     pages: PageParts | None = None
 
     def marker(self, tenant_id: TenantId) -> Marker:
         tenant = self.directory.tenant(tenant_id)
-        return marker_of(tenant.settings.context_text if tenant is not None else None)
+        own = tenant.settings.context_text if tenant is not None else None
+        return marker_of(own or DEFAULT_TEXTS[spoken(self.language(tenant_id))])
 
     def language(self, tenant_id: TenantId) -> str:
         """Of the words that the console itself says in a context."""
@@ -45,7 +48,8 @@ class Parts:
         return (tenant.settings.language if tenant is not None else None) or "es"
 
     def sign(self, path: str) -> str:
-        return self.links.signed(path, time.time())
+        """The link under the public address, if there is one, else its path."""
+        return self.public_url + self.links.signed(path, time.time())
 
 
 @lru_cache(256)

@@ -17,6 +17,7 @@ _TITLES = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    410: "Gone",
     413: "Content Too Large",
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",

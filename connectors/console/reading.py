@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from connectors.console.places import Edge, Moment, Place
 from connectors.console.turns import Busy, Turns
 from schemas.keys import TenantId, direct_conversation_id, is_conversation_id
 from schemas.origins import origin_of
@@ -17,6 +18,9 @@ from storage.postgres.sql import queries
 POOL_SHARE = 3
 """Statements of one tenant that run at once, of the eight connections of the console's pool."""
 MOST_IN_LINE = 2_000
+PATIENCE_SECONDS = 30.0
+"""So long after its arrival a pending message holds an answer back that does not name it."""
+ANY_AGE_SECONDS = 100 * 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,8 @@ class ContextKey:
     """A message of a conversation, without its text. `stamp` changes whenever the row does.
 
     `fits`: it is within the bytes of a context, counted from the newest on. `is_within`: it arrived
-    in the time that was asked for. `is_recent`: its images belong into the visual context.
+    in the time that was asked for. `is_recent`: its images belong into the visual context. `is_fresh`:
+    it arrived within PATIENCE_SECONDS. `is_newer`: it changed after the moment that was asked for.
     """
 
     message_key: str
@@ -33,6 +38,33 @@ class ContextKey:
     fits: bool
     is_within: bool
     is_recent: bool
+    received_at: datetime = datetime.min
+    is_fresh: bool = True
+    is_newer: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which messages of a conversation are asked for.
+
+    Of the last `within_seconds`, the latest `limit`, and `before` of one place only. `since` is the
+    moment of an earlier look.
+    """
+
+    within_seconds: float
+    limit: int | None = None
+    before: tuple[datetime, str] | None = None
+    since: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a message: where it is among all of the tenant's, and what filters ask."""
+
+    place: Place
+    conversation_id: str
+    status: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +93,13 @@ class ContextRow:
     attributes: dict[str, Any]
     occurred_at: datetime
     bytes: int
+    direction: str = "inbound"
+    status: str = "complete"
+    conversation_id: str = ""
+    provider: str = ""
+    received_at: datetime = datetime.min
+    sender_id: str | None = None
+    sender_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +140,24 @@ class Reading:
         self,
         tenant_id: TenantId,
         conversations: Sequence[str],
-        within_seconds: float,
+        window: Window,
         bounds: ContextBounds,
-    ) -> list[ContextKey]:
-        """Newest first by arrival."""
-        rows = await self._fetch(
+    ) -> tuple[list[ContextKey], Moment]:
+        """Newest first by arrival, and the moment at which they were read."""
+        before, since = window.before or (None, None), window.since
+        moment, *rows = await self._fetch(
             "context_keys",
             tenant_id,
             list(conversations),
-            float(within_seconds),
+            float(window.within_seconds),
             bounds.messages,
             bounds.total_bytes,
             bounds.content_characters,
             bounds.attribute_bytes,
+            *before,
+            since.era if since else None,
+            since.snapshot if since else None,
+            PATIENCE_SECONDS,
         )
         return [
             ContextKey(
@@ -123,14 +167,17 @@ class Reading:
                 row["fits"],
                 row["is_within"],
                 row["is_recent"],
+                row["received_at"],
+                row["is_fresh"],
+                row["is_newer"],
             )
             for row in rows
-        ]
+        ], Moment(moment["era"], moment["snapshot"])
 
     async def context_rows(
         self, tenant_id: TenantId, keys: Sequence[str], bounds: ContextBounds
     ) -> list[ContextRow]:
-        """The rows of these keys, newest first, as far as they fit into the bounds; one always
+        """The rows of these keys, in this order, as far as they fit into the bounds; one always
         does.
         """
         rows = await self._fetch(
@@ -152,9 +199,46 @@ class Reading:
                 msgspec.json.decode(row["attributes"]),
                 row["occurred_at"],
                 len(row["content"] or "") + len(row["attributes"]),
+                row["direction"],
+                row["status"],
+                row["conversation_id"],
+                row["provider"],
+                row["received_at"],
+                row["sender_id"],
+                row["sender_name"],
             )
             for row in rows
         ]
+
+    async def edge(self, tenant_id: TenantId) -> Edge:
+        """Up to where changes are complete at this moment."""
+        (row,) = await self._fetch_of_all(tenant_id, "edge")
+        return Edge(row["era"], row["xid"], row["next_era"], row["next_xid"])
+
+    async def changes(
+        self, tenant_id: TenantId, after: Place, edge: Edge, most: int
+    ) -> list[Change]:
+        """The next changes behind a place, complete ones only, oldest first."""
+        rows = await self._fetch("changes", tenant_id, *after, edge.era, edge.xid, most)
+        return [
+            Change(Place(*row[:4]), row["conversation_id"], row["status"], row["kind"])
+            for row in rows
+        ]
+
+    async def last_change(self, tenant_id: TenantId, edge: Edge) -> Place | None:
+        rows = await self._fetch("last_change", tenant_id, edge.era, edge.xid)
+        return Place(*rows[0]) if rows else None
+
+    async def has_incomplete_changes(self, tenant_id: TenantId, edge: Edge) -> bool:
+        """Whether changes are to be seen that are not served yet: they soon will be."""
+        rows = await self._fetch("has_incomplete_changes", tenant_id, edge.era, edge.xid)
+        return bool(rows[0]["waits"])
+
+    async def conversations(
+        self, tenant_id: TenantId, after: str, most: int
+    ) -> list[dict[str, Any]]:
+        """The next conversations by id."""
+        return [dict(row) for row in await self._fetch("conversations", tenant_id, after, most)]
 
     async def statuses(self, tenant_id: TenantId, keys: Sequence[str]) -> dict[str, str]:
         """Message key → status, of those that are rows."""
@@ -188,9 +272,13 @@ class Reading:
         return Announced(provider, origin)
 
     async def _fetch(self, name: str, tenant_id: TenantId, *arguments: Any) -> list[Any]:
+        return await self._fetch_of_all(tenant_id, name, tenant_id, *arguments)
+
+    async def _fetch_of_all(self, tenant_id: TenantId, name: str, *arguments: Any) -> list[Any]:
+        """`tenant_id`: whose share of the pool it takes."""
         try:
             async with self._turns.turn(tenant_id):
-                return list(await self._pool.fetch(self._sql[name], tenant_id, *arguments))
+                return list(await self._pool.fetch(self._sql[name], *arguments))
         except Busy:
             raise
         except Exception as error:

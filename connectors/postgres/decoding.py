@@ -4,10 +4,12 @@ from collections.abc import Iterable
 
 from confluent_kafka import Message
 
+from connectors.postgres.held import HeldPartitions
 from connectors.postgres.writer import Placed, Stored, Work
 from schemas.codec import Undecodable, decode
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.topics import Names, TopicName
+from schemas.versions import UnknownVersion
 
 SINK_TOPICS: dict[TopicName, type[Stored]] = {
     "enriched-messages": EnrichedMessage,
@@ -17,10 +19,10 @@ SINK_TOPICS: dict[TopicName, type[Stored]] = {
 
 
 def decode_batch(
-    messages: Iterable[Message], names: Names
+    messages: Iterable[Message], names: Names, held: HeldPartitions
 ) -> tuple[list[tuple[Placed, str]], list[Work]]:
     """What is not ours, and the work: receipts apart. They touch rows of other sinks' messages, so in one transaction with
-    messages two sinks would wait for each other in a ring.
+    messages two sinks would wait for each other in a ring. What stands behind a record of a newer program is left out.
     """
     messages_work, receipts_work, undecodable = Work(), Work(), []
     for message in messages:
@@ -29,17 +31,23 @@ def decode_batch(
             message.partition() or 0,
             message.offset() or 0,
         )
+        if held.holds((topic, partition)):
+            continue
         logical, value, key = names.logical(topic), message.value(), message.key() or b""
         work = receipts_work if logical == "receipts" else messages_work
-        work.ends[topic, partition] = offset + 1
         if value is None:
+            work.ends[topic, partition] = offset + 1
             continue  # a tombstone: the topic forgets, the row stays
         source = Source(topic=logical, partition=partition, offset=offset)
         try:
             record = decode(SINK_TOPICS[logical], value)  # type: ignore[index]
+        except UnknownVersion as newer:
+            held.hold((topic, partition), offset, newer)
+            continue
         except Undecodable as error:
             placed = Placed(source, None, key, value, message.headers)  # type: ignore[arg-type]
             undecodable.append((placed, f"record_undecodable: {error}"))
         else:
             work.placed.append(Placed(source, record, key, value, message.headers))
+        work.ends[topic, partition] = offset + 1
     return undecodable, [work for work in (messages_work, receipts_work) if work.ends]

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from connectors.postgres.aside import Aside
 from connectors.postgres.decoding import SINK_TOPICS, decode_batch
+from connectors.postgres.held import HeldPartitions
 from connectors.postgres.judging import Gate, Judging
 from connectors.postgres.positions import Place, Positions
 from connectors.postgres.writer import (
@@ -85,6 +86,7 @@ class Sink:
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sink")
         self._ended: set[Place] = set()
+        self._held = HeldPartitions()
         self._assignments = 0
         self._begins_again = False
         self._take_at = 0.0
@@ -136,8 +138,15 @@ class Sink:
             or self._unreachable
             or self._positions.wanted
             or self._judging.is_shut
+            or len(self._held)
         )
         return self.assigned and not trouble
+
+    def status(self) -> dict[str, list[str]]:
+        """What the operations port says beside "ready": lines for a person."""
+        parts = [f"{part} does not answer" for part in sorted(self._unreachable)]
+        topics = [f"{topic}: {error}" for topic, error in sorted(self._refused_topics.items())]
+        return {"troubles": parts + topics + self._held.troubles()}
 
     async def watch(self) -> None:
         """Asks Postgres and Kafka every WATCH_SECONDS: readiness must know of trouble also while there is nothing to write."""
@@ -174,9 +183,11 @@ class Sink:
         assignment = self._assignments
         size = max(1, BATCH_RECORDS // self._share)
         first, *following = [messages[at : at + size] for at in range(0, len(messages), size)]
-        decoded = decode_batch(first, self._names)  # 2
+        decoded = decode_batch(first, self._names, self._held)  # 2
         for batch in following:
-            ahead = asyncio.ensure_future(asyncio.to_thread(decode_batch, batch, self._names))
+            ahead = asyncio.ensure_future(
+                asyncio.to_thread(decode_batch, batch, self._names, self._held)
+            )
             await self._settle(*decoded)
             decoded = await ahead
             if self._stopping or assignment != self._assignments:
@@ -285,7 +296,8 @@ class Sink:
     def _take(self) -> list[Message]:
         messages: list[Message] = []
         for topic, partition in self._ended:  # and what came before is stored by now
-            metrics.SINK_LAG.labels(self._names.logical(topic), partition).set(0)
+            if not self._held.holds((topic, partition)):
+                metrics.SINK_LAG.labels(self._names.logical(topic), partition).set(0)
         self._ended.clear()
         for count, seconds in ((1, 0.25), (BATCHES_TAKEN * BATCH_RECORDS - 1, 0)):
             assignment = self._assignments
@@ -349,6 +361,7 @@ class Sink:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """In the consumer's thread, inside `consume`: each partition begins where Postgres says, those that are not free yet later."""
         self._assignments += 1
+        self._held = HeldPartitions()
         try:
             self._positions.want((one.topic, one.partition) for one in partitions)
             taking = asyncio.run_coroutine_threadsafe(self._take_over(), self._loop)
@@ -364,6 +377,7 @@ class Sink:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assignments += 1
+        self._held = HeldPartitions()
         self._positions.lose((one.topic, one.partition) for one in partitions)
         self.assigned = False  # until the group gives this sink its next assignment
 

@@ -119,8 +119,8 @@ class Writer:
     async def write(self, work: Work, positions: Sequence[Position]) -> Written:
         """Rows and positions, all or nothing. Called again after an error that left open whether it committed, it does so once.
 
-        1. Move the positions on, if this sink still owns them and they are those it continues from. Where they stand at the end of
-           the batch already, the try before did commit.
+        1. Say that messages will be written. Move the positions on, if this sink still owns them and they are those it continues from.
+           Where they stand at the end of the batch already, the try before did commit.
         2. Leave out the records of tenants that were removed, with tombstones behind their messages.
         3. Store the rows; where one of them is refused, halve until only the refused ones are left out.
         4. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost; once more, should the commit fail.
@@ -129,7 +129,9 @@ class Writer:
         written = Written()
         refused: list[tuple[Placed, str]] = []
         async with self._pool.acquire() as connection, connection.transaction():
-            for position in sorted(positions, key=_place):  # 1
+            if any(isinstance(one.record, EnrichedMessage) for one in work.placed):  # 1
+                await connection.execute(self._sql["announce_writing"])
+            for position in sorted(positions, key=_place):
                 if not await self._move(connection, position):
                     return written
             removed = await self._removed(connection)  # 2

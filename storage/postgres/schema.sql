@@ -17,6 +17,29 @@ CREATE TABLE inbound_messages (
 );
 CREATE INDEX inbound_messages_not_forwarded ON inbound_messages (tenant_id, received_at) WHERE outcome <> 'forwarded';
 
+-- The starts of this database server. Transaction numbers are compared within one only: a restored or copied database counts them again.
+CREATE TABLE feed_eras (
+    era        bigint      PRIMARY KEY,
+    started_at timestamptz NOT NULL UNIQUE
+);
+
+-- The number of the running start, larger than that of every one before it, whatever the clock says.
+CREATE FUNCTION feed_era() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    running bigint;
+BEGIN
+    LOOP
+        SELECT era INTO running FROM feed_eras WHERE started_at = pg_postmaster_start_time();
+        IF running IS NOT NULL THEN
+            RETURN running;
+        END IF;
+        INSERT INTO feed_eras (era, started_at)
+        SELECT greatest(coalesce(max(era), 0) + 1, (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint), pg_postmaster_start_time()
+        FROM feed_eras
+        ON CONFLICT DO NOTHING;
+    END LOOP;
+END $$;
+
 CREATE TABLE chat_messages (
     tenant_id          text        NOT NULL,
     message_key        text        NOT NULL,
@@ -35,10 +58,13 @@ CREATE TABLE chat_messages (
     sender_id          text,
     sender_name        text,
     endpoint_id        text,
+    changed_era        bigint      NOT NULL DEFAULT feed_era(),
+    changed_xid        bigint      NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
     redoing_version    bigint,
     PRIMARY KEY (tenant_id, message_key),
     CHECK (content <> '')
 );
+CREATE INDEX chat_messages_by_change ON chat_messages (tenant_id, changed_era, changed_xid, received_at, message_key COLLATE "C");
 CREATE INDEX chat_messages_by_conversation ON chat_messages (tenant_id, conversation_id, received_at);
 CREATE INDEX chat_messages_pending ON chat_messages (tenant_id, received_at) WHERE status = 'pending';
 CREATE INDEX chat_messages_degraded ON chat_messages (tenant_id, received_at) WHERE status = 'degraded';

@@ -54,6 +54,7 @@ async def run(settings: Settings) -> None:
                 allowed_origins=tuple(
                     origin.strip() for origin in wanted.allowed_origins.split(",") if origin.strip()
                 ),
+                public_url=wanted.public_url.rstrip("/"),
                 bounds=ContextBounds(total_bytes=wanted.context_bytes),
                 pages=page_parts(pool, vault.derived_keys("page-refs"), wanted.public_url),
             )

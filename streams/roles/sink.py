@@ -25,7 +25,10 @@ async def run(settings: Settings) -> None:
     stage = cast(Stage, "sink")  # it stops itself, and is resumed, like a stage
     gate = Gate(stage, Breaker(settings.breaker), StageStops(settings.postgres, names))
     sink = Sink(settings, pool, gate)
-    start_operations(settings.worker.metrics_host, settings.worker.metrics_port, lambda: sink.ready)
+    worker = settings.worker
+    start_operations(
+        worker.metrics_host, worker.metrics_port, lambda: sink.ready, status=sink.status
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, sink.stop)
     try:

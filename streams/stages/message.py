@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.origins import DIRECT
 from schemas.records import (
+    GENERATION_STEPS,
     Attachment,
     ChatMessage,
     EnrichedMessage,
@@ -102,7 +103,7 @@ def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
 
 
 OPENINGS = 5
-OPENING_STEPS = 1000 // OPENINGS
+OPENING_STEPS = GENERATION_STEPS // OPENINGS
 """Versions of one opening: more than a message of 50 attachments can have, two facts each."""
 
 
@@ -110,12 +111,12 @@ def opening_version(generation: int, opening: int = 0) -> int:
     """The first version of an opening: 0 is the first delivery's, each later one brought a file
     that was missing before.
     """
-    return generation * 1000 + opening * OPENING_STEPS + 1
+    return generation * GENERATION_STEPS + opening * OPENING_STEPS + 1
 
 
 def opening_of(version: int) -> int:
     """The opening that a version belongs to, within its generation."""
-    return (version - 1) % 1000 // OPENING_STEPS
+    return (version - 1) % GENERATION_STEPS // OPENING_STEPS
 
 
 def unpaid_reason(message: EnrichedMessage, *, is_history: bool = False) -> str | None:

@@ -130,6 +130,8 @@ async def test_what_is_not_there_and_what_is_another_tenants_is_the_same_404(
 
 STORED = "/media/acme/00000000-0000-4000-8000-000000000000.jpg"
 GUARDED = [
+    "/api/messages",
+    "/api/conversations",
     "/api/conversations/c/context",
     one(key_of("1")),
     f"{one(key_of('1'))}/timeline",
@@ -168,8 +170,8 @@ async def test_a_guarded_route_wants_a_known_key_of_scope_read_or_admin(
     assert fine in ({200}, {404})
     others = {(await console.get(path, "other", scope)).status_code for scope in ("read", "admin")}
     assert others == (
-        {200} if path.endswith("context") else {404}
-    )  # an unknown conversation is empty, whoever has one of its name
+        {200} if path.endswith(("context", "s")) else {404}
+    )  # a list, and an unknown conversation, are empty, whoever asks
     problem(await console.get(path, "other", "chat"), 403)
 
 
@@ -178,7 +180,7 @@ async def test_a_key_is_known_within_two_seconds(console: Console) -> None:
 
     async def known() -> bool:
         return (
-            await console.get(GUARDED[0], scope="", authorization=f"bearer {key}")
+            await console.get("/api/messages", scope="", authorization=f"bearer {key}")
         ).status_code == 200
 
     assert await until(known) < 2.0
@@ -189,7 +191,40 @@ async def test_an_open_route_wants_no_key(console: Console, path: str) -> None:
     assert (await console.get(path, scope="")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ({}, "there is no Authorization header"),
+        ({"x_api_key": "sk_read_x"}, "there is no Authorization header"),
+        ({"authorization": "sk_read_x"}, "not of the form Bearer <key>"),
+        ({"authorization": "Bearer "}, "not of the form Bearer <key>"),
+        ({"authorization": "Bearer sk_read_x"}, "this key is unknown here"),
+    ],
+)
+async def test_a_refusal_says_what_is_wrong_with_the_key(
+    console: Console, sent: dict[str, str], said: str
+) -> None:
+    document = problem(await console.get("/api/messages", scope="", **sent), 401)
+    assert said in document["detail"]
+    assert document["detail"].endswith("send Authorization: Bearer <key>")
+
+
 # --- errors
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/api/conversations/c/context?waitfor=3", "waitfor: unknown parameter; did you mean wait_for?"),
+        ("/api/messages?since=x&wait_second=1", "did you mean wait_seconds?"),
+        ("/api/conversations?cursor=x", "cursor: unknown parameter; known are after, limit"),
+        ("/api/messages/acme:ycloud:1?x=1", "x: unknown parameter; known are none"),
+        ("/api/messages/acme:ycloud:1/timeline?limit=1", "limit: unknown parameter"),
+        ("/admin/chat/media/proxy?url=https://x&uri=y", "did you mean url?"),
+    ],
+)  # fmt: skip
+async def test_an_unknown_parameter_is_not_ignored(console: Console, path: str, said: str) -> None:
+    assert said in problem(await console.get(path), 422)["detail"]
 
 
 @pytest.mark.parametrize(
@@ -296,6 +331,7 @@ async def test_openapi_describes_every_route_with_its_answers_errors_and_key(
     document = (await console.get("/openapi.json", scope="")).json()
     paths: dict[str, Any] = document["paths"]
     assert set(paths) == {
+        "/api/messages", "/api/conversations",
         "/api/conversations/{conversation_id}/context", "/api/messages/{message_key}", "/api/messages/{message_key}/timeline", "/media/{tenant}/{name}",
         "/admin/chat/media/proxy", "/registry/schemas/ids/{schema_id}", "/registry/subjects", "/registry/subjects/{subject}/versions",
         "/registry/subjects/{subject}/versions/{version}", "/registry/subjects/{subject}", "/registry/schemas/ids/{schema_id}/versions",
@@ -314,8 +350,11 @@ async def test_openapi_describes_every_route_with_its_answers_errors_and_key(
     assert {p["name"] for p in context["parameters"]} == {
         "conversation_id",
         "within_seconds",
+        "limit",
+        "before",
         "wait_seconds",
         "wait_for",
+        "newer_than",
     }
     assert set(document["components"]["schemas"]["Context"]["properties"]) == {
         "conversation_id",
@@ -323,11 +362,32 @@ async def test_openapi_describes_every_route_with_its_answers_errors_and_key(
         "visual_context_nonce",
         "messages",
         "pending",
+        "as_of",
+        "earlier",
     }
     assert {p["name"] for p in paths["/media/{tenant}/{name}"]["get"]["parameters"]} >= {
         "expires",
         "signature",
     }
+    for path, operations in paths.items():
+        if path.startswith("/registry"):
+            continue  # as Confluent describes it
+        for parameter in operations["get"].get("parameters", []):
+            assert parameter.get("description"), (path, parameter["name"])
+            if not path.startswith("/api") or parameter["in"] != "query":
+                continue
+            forms = parameter["schema"].get("anyOf", [parameter["schema"]])
+            assert any(
+                {"maximum", "maxLength", "maxItems", "enum"}
+                & (set(one) | set(one.get("items", {})))
+                for one in forms
+            ), (path, parameter["name"])
+    problem_schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    for operation in (one for path in paths.values() for one in path.values()):
+        for response in operation["responses"].values():
+            shown = response.get("content", {}).get("application/problem+json")
+            assert shown is None or shown["schema"] == problem_schema
+    assert "ProblemDetails" in document["components"]["schemas"]
     operations = [
         operation["operationId"] for path in paths.values() for operation in path.values()
     ]

@@ -2,23 +2,29 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from connectors.console import answers, changes
+from connectors.console.app import create_console
+from connectors.postgres.rows import message_columns
 from connectors.providers import catalogue
 from schemas.keys import TenantId
 from schemas.records import Attachment, ChatMessage, EnrichedMessage
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from streams.stages.message import first_version
 from tests.integration.console import CONVERSATION, Console, key_of, problem, row, running
+from tests.integration.databases import connected
 from tests.integration.waiting import until
 from tests.unit.records import SOURCE, body, payload, raw
 
@@ -71,7 +77,9 @@ PENDING = Attachment(
 
 
 async def test_an_unknown_conversation_is_empty(console: Console) -> None:
-    assert await context(console) == {
+    answer = await context(console)
+    assert answer.pop("as_of")
+    assert answer == {
         "conversation_id": CONVERSATION,
         "visual_context": "",
         "messages": [],
@@ -380,9 +388,8 @@ async def test_waiting_ends_as_soon_as_nothing_is_pending(
     await console.write(row("1", PENDING, **arrived))
     await until(lambda: _listens(console), what="the console listens")
     began = time.monotonic()
-    waiting = asyncio.create_task(
-        context(console, f"wait_seconds={WAIT_SECONDS}&wait_for={key_of('2')}")
-    )
+    named = "".join(f"&wait_for={key_of(one)}" for one in ("1", "2"))
+    waiting = asyncio.create_task(context(console, f"wait_seconds={WAIT_SECONDS}{named}"))
     await until(lambda: bool(console.parts.changes._waiters))
     await console.write(row("2", content="hola"))
     await console.write(row("1", described("Un perro."), version=2, **arrived))
@@ -408,13 +415,23 @@ async def test_waiting_ends_at_the_deadline_with_what_there_is(console: Console)
     assert time.monotonic() - began >= 0.3
 
 
-async def test_another_tenants_message_is_waited_for_as_one_that_is_not_there(
-    console: Console,
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (key_of("1", "other"), "is of another tenant than this key, which is of acme"),
+        ("future1", "is not a message key; a message key is tenant:provider:provider_message_id"),
+        ("acme:ycloud", "is not a message key"),
+        ("acme:ycloud:", "is not a message key"),
+        ("acme:YCloud:1", "is not a message key"),
+        ("acme:ycloud:" + "x" * 513, "is not a message key"),
+        ("acme:ycloud:%00", "is not a message key"),
+    ],
+)
+async def test_a_key_that_no_message_of_the_tenant_can_have_is_not_waited_for(
+    console: Console, key: str, said: str
 ) -> None:
-    await console.write(row("1", tenant="other", content="hola"))
-    assert (await context(console, f"wait_seconds=0.1&wait_for={key_of('1', 'other')}"))[
-        "pending"
-    ] == [key_of("1", "other")]
+    answer = await console.get(f"{CONTEXT}?wait_seconds=20&wait_for={key_of('1')}&wait_for={key}")
+    assert said in problem(answer, 422)["detail"]
 
 
 async def test_a_message_in_another_conversation_can_be_waited_for(console: Console) -> None:
@@ -458,3 +475,140 @@ async def test_what_cannot_be_asked_for_is_unprocessable(console: Console, query
 
 async def test_thirty_seconds_can_be_asked_for(console: Console) -> None:
     assert (await context(console, "wait_seconds=30"))["pending"] == []
+
+
+# --- what waits for what
+
+
+async def test_only_the_named_messages_are_waited_for(console: Console) -> None:
+    await console.write(row("dead", PENDING), row("1", content="hola"))
+    began = time.monotonic()
+    answer = await context(console, f"wait_seconds={WAIT_SECONDS}&wait_for={key_of('1')}")
+    assert answer["pending"] == [key_of("dead")] and time.monotonic() - began < WAIT_SECONDS - 5
+
+
+async def test_a_message_that_was_waited_for_long_enough_costs_no_turn_its_wait(
+    console: Console,
+) -> None:
+    await console.write(row("dead", PENDING, **ago(31)))
+    began = time.monotonic()
+    answer = await context(console, f"wait_seconds={WAIT_SECONDS}")
+    assert answer["pending"] == [key_of("dead")] and time.monotonic() - began < WAIT_SECONDS - 5
+    named = await context(console, f"wait_seconds=0.3&wait_for={key_of('dead')}")
+    assert named["pending"] == [key_of("dead")] and time.monotonic() - began >= 0.3
+
+
+async def test_a_request_can_wait_for_what_is_newer_than_an_earlier_answer(
+    console: Console,
+) -> None:
+    arrived = ago(2)
+    await console.write(row("1", content="hola", **arrived))
+    mark = (await context(console))["as_of"]
+    quiet = await context(console, f"newer_than={mark}&wait_seconds=0.3")
+    assert len(quiet["messages"]) == 1
+    waiting = asyncio.create_task(
+        context(console, f"newer_than={quiet['as_of']}&wait_seconds={WAIT_SECONDS}")
+    )
+    await until(lambda: bool(console.parts.changes._waiters))
+    await console.write(row("x", content="otra", conversation_id="elsewhere"))
+    await console.write(row("1", content="hola", version=2, **arrived))
+    changed = await waiting
+    assert [one["version"] for one in changed["messages"]] == [2]
+    await console.write(row("2", content="dos"))
+    began = time.monotonic()
+    newer = await context(console, f"newer_than={changed['as_of']}&wait_seconds={WAIT_SECONDS}")
+    assert len(newer["messages"]) == 2 and time.monotonic() - began < WAIT_SECONDS - 5
+
+
+async def test_a_change_that_was_not_committed_at_an_answer_is_newer_than_it(
+    stack: Settings, console: Console
+) -> None:
+    async with connected(stack.postgres, console.names) as slow:
+        await slow.execute("BEGIN")
+        await slow.execute(
+            queries("sink")["merge_messages"],
+            *message_columns([row("slow", content="tarde")]).tables["merge_messages"],
+        )
+        await console.write(row("fast", content="pronto"))
+        mark = (await context(console))["as_of"]
+        await slow.execute("COMMIT")
+    answer = await context(console, f"newer_than={mark}&wait_seconds={WAIT_SECONDS}")
+    assert len(answer["messages"]) == 2
+
+
+# --- how much of it
+
+
+async def test_the_latest_messages_of_any_age_can_be_asked_for_and_those_before_them(
+    console: Console,
+) -> None:
+    await console.write(*(row(str(n), content=str(n), **ago(86_400 * (8 - n))) for n in range(8)))
+    assert (await context(console))["messages"] == []
+    pages, before = [], ""
+    while True:
+        answer = await context(console, f"limit=3{before}")
+        pages.append([one["content"] for one in answer["messages"]])
+        if "earlier" not in answer:
+            break
+        before = f"&before={answer['earlier']}"
+    assert pages == [["5", "6", "7"], ["2", "3", "4"], ["0", "1"]]
+    both = await context(console, f"limit=3&within_seconds={2.5 * 86_400}")
+    assert [one["content"] for one in both["messages"]] == ["6", "7"]
+
+
+async def test_an_image_of_the_last_minutes_is_in_the_visual_context_of_a_short_answer(
+    console: Console,
+) -> None:
+    await console.write(
+        row("1", described("Un perro."), **ago(10)), row("2", content="uno", **ago(5)), row("3")
+    )
+    answer = await context(console, "limit=2")
+    assert len(answer["messages"]) == 2
+    assert answer["visual_context"] == "[CONTEXTO VISUAL: Un perro.]"
+
+
+# --- its words
+
+
+async def test_a_file_that_failed_has_a_line_with_its_reason(console: Console) -> None:
+    await console.write(
+        row("1", Attachment(index=0, type="image", status="failed", reason="media_gone"), **ago(3)),
+        row("2", Attachment(index=0, type="audio", status="failed", reason="media_timeout")),
+    )
+    assert (await context(console))["visual_context"].splitlines() == [
+        "[CONTEXTO VISUAL: una imagen que no se pudo ver (media_gone)]",
+        "[CONTEXTO VISUAL: un audio que no se pudo escuchar (media_timeout)]",
+    ]
+
+
+async def test_the_marker_is_in_the_language_of_the_tenant_unless_it_has_its_own(
+    console: Console,
+) -> None:
+    await console.write(
+        row("1", described("A dog."), content="[CONTEXTO VISUAL: x] [VISUAL CONTEXT: y]")
+    )
+    tenancy = Tenancy(console.connection, console.vault)
+    await tenancy.set_tenant("acme", {"language": "en"})
+    await until(lambda: console.parts.language(TenantId("acme")) == "en")
+    answer = await context(console)
+    assert answer["visual_context"] == "[VISUAL CONTEXT: A dog.]"
+    assert "[VISUAL" not in answer["messages"][0]["content"]
+    assert "[CONTEXTO" not in answer["messages"][0]["content"]
+    await tenancy.set_tenant("acme", {"context_text": "<<{description}>>"})
+    await until(lambda: console.parts.marker(TenantId("acme")).frame == "<<{description}>>")
+
+
+async def test_links_begin_with_the_public_address_where_there_is_one(console: Console) -> None:
+    file = await console.keep(b"jpeg", "image/jpeg", "jpg")
+    await console.write(row("1", file))
+    public = replace(console.parts, public_url="https://console.example.com")
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_console(public)), base_url="http://console"
+    ) as client:
+        answer = await client.get(
+            CONTEXT, headers={"authorization": f"Bearer {console.keys['acme', 'read']}"}
+        )
+    (shown,) = answer.json()["messages"][0]["attachments"]
+    assert shown["signed_url"].startswith(f"https://console.example.com{file.url}?expires=")
+    path = shown["signed_url"].removeprefix("https://console.example.com")
+    assert (await console.get(path, scope="")).status_code == 200

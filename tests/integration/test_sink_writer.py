@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from schemas.topics import Names
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 from tests.integration.databases import Connection, pooled, schema
+from tests.integration.waiting import until
 from tests.unit.records import NOW, message
 
 TOPIC = "enriched-messages"
@@ -362,6 +364,24 @@ async def test_a_key_that_is_none_of_ours_is_kept_under_the_unknown_tenant(
     await sink.write(a_receipt(line(0, b"\xff\0garbage", "quarantined", "record_undecodable")))
     (found,) = await database.fetch("SELECT tenant_id, provider, outcome FROM inbound_messages")
     assert tuple(found) == ("unknown", "unknown", "quarantined")
+
+
+async def test_a_sink_says_that_it_will_write_messages_before_its_transaction_has_a_number(
+    stack: Settings, namespace: str, sink: Sink, database: Connection
+) -> None:
+    announced = """
+        SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'chat_messages'::regclass
+                       AND mode = 'RowExclusiveLock' AND granted)"""
+    async with (
+        pooled(stack.postgres, Names(namespace)) as pool,
+        pool.acquire() as other,
+        other.transaction(),
+    ):
+        await other.execute("SELECT FROM sink_offsets FOR UPDATE")
+        writing = asyncio.create_task(sink.write(message()))
+        await until(lambda: database.fetchval(announced))
+        assert not writing.done()
+    await writing
 
 
 # the position it continues from

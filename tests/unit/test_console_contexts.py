@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from connectors.console.context import Shown
-from connectors.console.contexts import Contexts, ShownRows
+from connectors.console.contexts import Asked, Contexts, Form, ShownRows
 from connectors.console.marker import Defused, Marker
-from connectors.console.reading import ContextBounds, ContextKey, ContextRow
+from connectors.console.places import Moment
+from connectors.console.reading import ContextBounds, ContextKey, ContextRow, Window
 from schemas.keys import TenantId
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
@@ -32,11 +33,11 @@ class Rows:
     async def statuses(self, tenant_id: TenantId, keys: Sequence[str]) -> dict[str, str]:
         return {}
 
-    async def context_keys(self, *_: Any) -> list[ContextKey]:
+    async def context_keys(self, *_: Any) -> tuple[list[ContextKey], Moment]:
         return [
-            ContextKey(key, (self.versions[key], AT), False, True, True, True)
+            ContextKey(key, (self.versions[key], AT), False, True, True, True, AT)
             for key in reversed(self.contents)
-        ]
+        ], Moment(1, "1:1:")
 
     async def context_rows(
         self, tenant_id: TenantId, keys: Sequence[str], bounds: ContextBounds
@@ -61,8 +62,8 @@ class Rows:
 async def asked(
     contexts: Contexts, tenant: TenantId = ACME, marker: Marker = MARKER, language: str = "es"
 ) -> list[str]:
-    look = await contexts.look(tenant, "c", 300, [])
-    answer = await contexts.answer(tenant, "c", look, marker, language, str)
+    look = await contexts.look(tenant, "c", Asked(Window(300)))
+    answer = await contexts.answer(tenant, "c", look, Form(marker, language, str))
     return [one["content"] for one in json.loads(answer)["messages"]]
 
 
@@ -84,7 +85,7 @@ async def test_a_row_is_read_and_shown_once_as_long_as_it_does_not_change() -> N
 async def test_a_look_reads_no_row() -> None:
     rows = Rows(a="uno")
     for _ in range(3):
-        await over(rows).look(ACME, "c", 300, ["x"])
+        await over(rows).look(ACME, "c", Asked(Window(300), ["x"]))
     assert rows.read == []
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from sse_starlette import EventSourceResponse
 
-from connectors.console.contexts import Contexts
+from connectors.console.contexts import Asked, Contexts, Form
 from connectors.console.pages.bubbles import Bubble, chat
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import (
@@ -24,6 +24,7 @@ from connectors.console.pages.reading import (
 from connectors.console.pages.rendering import render
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.parts import Parts
+from connectors.console.reading import Window
 from connectors.console.turns import Busy, Turns
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
@@ -33,6 +34,7 @@ STREAM_SECONDS = 300.0
 """A stream ends after this, and the browser opens it again: rights are looked at anew."""
 STREAMS_PER_PERSON = 12
 LOOK_SECONDS = 20.0
+WINDOW_SECONDS = 7 * 86_400.0
 SHORTEST_WHY = 3
 LONGEST_WHY = 300
 
@@ -248,13 +250,9 @@ def _add_context(router: APIRouter, desk: Desk) -> None:
         if not await may_see(desk.pages, visit, tenant_id, conversation_id):
             raise PageProblem(403, "problem.masked")
         parts = desk.parts
-        look = await contexts.look(tenant_id, conversation_id, 7 * 86_400.0, [])
-        marker, language = parts.marker(tenant_id), parts.language(tenant_id)
-        document = json.loads(
-            await contexts.answer(
-                tenant_id, conversation_id, look, marker, language, lambda path: path
-            )
-        )
+        look = await contexts.look(tenant_id, conversation_id, Asked(Window(WINDOW_SECONDS)))
+        form = Form(parts.marker(tenant_id), parts.language(tenant_id), lambda path: path)
+        document = json.loads(await contexts.answer(tenant_id, conversation_id, look, form))
         await desk.pages.people.note(tenant_id, visit.person.name, "context_seen", ref[:16])
         return visit.page(
             "context.html", tenant=tenant_id, section="conversations", ref=ref, context=document

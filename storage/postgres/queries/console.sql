@@ -15,31 +15,45 @@ WITH RECURSIVE names (id, steps) AS (
 SELECT id FROM names GROUP BY id ORDER BY min(steps), id LIMIT 64;
 
 -- name: context_keys
--- The latest messages of a conversation, notes left out, with their size as stored; of the last 5 minutes whatever is asked for.
-WITH latest AS (
+-- The latest messages of a conversation, notes left out, with their size as stored; of the last 5 minutes whatever is asked for. The
+-- first row is of no message and holds the moment of this look. `is_newer`: changed after the moment of an earlier look.
+WITH moment AS (
+    SELECT pg_current_snapshot()::text AS snapshot, coalesce((
+        SELECT CASE WHEN started_at = pg_postmaster_start_time() OR pg_is_in_recovery() THEN era ELSE era + 1 END
+        FROM feed_eras ORDER BY era DESC LIMIT 1), 1) AS era
+), latest AS (
     SELECT one.*, sum(least(coalesce(one.content_bytes, 0), $6) + least(one.attribute_bytes, $7))
         OVER (ORDER BY one.received_at DESC, one.message_key DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer_bytes
     FROM unnest($2::text[]) AS names (conversation_id), LATERAL (
         SELECT message_key, version, enriched_at, status, received_at, octet_length(content) AS content_bytes,
-               pg_column_size(content_attributes) AS attribute_bytes
+               pg_column_size(content_attributes) AS attribute_bytes,
+               changed_era > $10 OR changed_era = $10 AND NOT pg_visible_in_snapshot(changed_xid::text::xid8, $11::text::pg_snapshot) AS is_newer
         FROM chat_messages
         WHERE tenant_id = $1 AND conversation_id = names.conversation_id AND kind <> 'note'
-          AND received_at >= now() - make_interval(secs => greatest($3, 300))
+          AND received_at >= now() - make_interval(secs => greatest($3::float8, 300))
+          AND ($8::timestamptz IS NULL OR (received_at, message_key) < ($8, $9::text))
         ORDER BY received_at DESC, message_key DESC LIMIT $4
     ) AS one
     ORDER BY one.received_at DESC, one.message_key DESC LIMIT $4
 )
-SELECT message_key, version, enriched_at, status, coalesce(newer_bytes, 0) < $5 AS fits,
-       received_at >= now() - make_interval(secs => $3) AS is_within, received_at >= now() - interval '5 minutes' AS is_recent
-FROM latest ORDER BY received_at DESC, message_key DESC;
+SELECT NULL AS message_key, NULL AS version, NULL AS enriched_at, NULL AS status, NULL AS received_at, false AS fits, false AS is_within,
+       false AS is_recent, false AS is_fresh, false AS is_newer, snapshot, era
+FROM moment
+UNION ALL
+(SELECT message_key, version, enriched_at, status, received_at, coalesce(newer_bytes, 0) < $5, received_at >= now() - make_interval(secs => $3::float8),
+        received_at >= now() - interval '5 minutes', received_at >= now() - make_interval(secs => $12::float8), coalesce(is_newer, true), NULL, NULL
+ FROM latest ORDER BY received_at DESC, message_key DESC);
 
 -- name: context_rows
--- These messages, newest first while they fit into a number of bytes; a long content is cut, and so is each text of large attributes.
-SELECT message_key, version, enriched_at, role, kind, content, is_cut, attributes, occurred_at FROM (
+-- These messages in this order while they fit into a number of bytes; a long content is cut, and so is each text of large attributes.
+SELECT message_key, version, enriched_at, role, kind, content, is_cut, attributes, occurred_at, direction, status, conversation_id, provider,
+       received_at, sender_id, sender_name
+FROM (
     SELECT *, sum(coalesce(octet_length(content), 0) + octet_length(attributes))
-        OVER (ORDER BY received_at DESC, message_key DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer_bytes
+        OVER (ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
     FROM (
-        SELECT message_key, version, enriched_at, role, kind, left(content, $3) AS content,
+        SELECT place, message_key, version, enriched_at, role, kind, direction, status, conversation_id, provider, sender_id, sender_name,
+               left(content, $3) AS content,
                coalesce(octet_length(content) > octet_length(left(content, $3)), false) AS is_cut,
                occurred_at, received_at,
                CASE WHEN octet_length(content_attributes::text) <= $4 THEN content_attributes::text ELSE jsonb_strip_nulls(jsonb_build_object(
@@ -56,13 +70,81 @@ SELECT message_key, version, enriched_at, role, kind, content, is_cut, attribute
                        ) AS first_ones
                    )
                ))::text END AS attributes
-        FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])
+        FROM unnest($2::text[]) WITH ORDINALITY AS wanted (message_key, place) JOIN chat_messages USING (message_key) WHERE tenant_id = $1
     ) AS cut
-) AS sized WHERE coalesce(newer_bytes, 0) < $5 ORDER BY received_at DESC, message_key DESC;
+) AS sized WHERE coalesce(bytes_before, 0) < $5 ORDER BY place;
 
 -- name: known_keys
 -- Which of these messages are rows.
 SELECT message_key, status FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[]);
+
+-- name: edge
+-- Up to where changes are complete: what is written before this point is committed, and nothing is written there any more. Only those who
+-- write messages hold it back: they take their lock before they have a number. A writer whose number is not to be seen yet counts as the
+-- oldest transaction. `next_era`, `next_xid`: what the next transaction has at least.
+WITH locks AS MATERIALIZED (
+    SELECT virtualtransaction, locktype, mode, transactionid, relation, database FROM pg_locks WHERE granted
+), now AS (
+    SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_xid, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_xid
+), newest AS (
+    SELECT era, started_at = pg_postmaster_start_time() AS is_running FROM feed_eras ORDER BY era DESC LIMIT 1
+), writing AS (
+    SELECT (
+        SELECT CASE WHEN behind < 2147483648 THEN next_xid - behind ELSE next_xid + 4294967296 - behind END
+        FROM now, locks AS own, LATERAL (SELECT (next_xid - own.transactionid::text::bigint) & 4294967295 AS behind) AS distance
+        WHERE own.virtualtransaction = writer.virtualtransaction AND own.locktype = 'transactionid' AND own.mode = 'ExclusiveLock'
+        ORDER BY behind DESC LIMIT 1
+    ) AS xid
+    FROM locks AS writer
+    WHERE writer.locktype = 'relation' AND writer.mode = 'RowExclusiveLock' AND writer.relation = 'chat_messages'::regclass
+      AND writer.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+SELECT coalesce((SELECT era FROM newest), 0) AS era,
+       CASE WHEN pg_is_in_recovery() THEN oldest_xid
+            WHEN NOT coalesce((SELECT is_running FROM newest), false) THEN 9223372036854775807
+            ELSE least(next_xid, (SELECT min(coalesce(xid, oldest_xid)) FROM writing)) END AS xid,
+       next_xid,
+       CASE WHEN pg_is_in_recovery() OR (SELECT is_running FROM newest) THEN coalesce((SELECT era FROM newest), 0)
+            ELSE greatest(coalesce((SELECT era FROM newest), 0) + 1, (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint)
+       END AS next_era
+FROM now;
+
+-- name: changes
+-- The next changes of a tenant's messages behind a place, as far as they are complete.
+SELECT changed_era, changed_xid, received_at, message_key, conversation_id, status, kind
+FROM chat_messages
+WHERE tenant_id = $1 AND (changed_era, changed_xid, received_at, message_key COLLATE "C") > ($2, $3, $4, $5::text COLLATE "C")
+  AND (changed_era, changed_xid) < ($6, $7)
+ORDER BY changed_era, changed_xid, received_at, message_key COLLATE "C" LIMIT $8;
+
+-- name: last_change
+-- The place of a tenant's newest complete change.
+SELECT changed_era, changed_xid, received_at, message_key FROM chat_messages
+WHERE tenant_id = $1 AND (changed_era, changed_xid) < ($2, $3)
+ORDER BY changed_era DESC, changed_xid DESC, received_at DESC, message_key COLLATE "C" DESC LIMIT 1;
+
+-- name: has_incomplete_changes
+-- Whether a tenant has changes that are to be seen and not yet complete.
+SELECT EXISTS (SELECT FROM chat_messages WHERE tenant_id = $1 AND (changed_era, changed_xid) >= ($2, $3)) AS waits;
+
+-- name: conversations
+-- The next conversations of a tenant by their ids, each with its messages counted; notes are left out.
+WITH RECURSIVE ids (id, place) AS (
+    (SELECT conversation_id, 1 FROM chat_messages WHERE tenant_id = $1 AND conversation_id > $2 ORDER BY conversation_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT conversation_id FROM chat_messages WHERE tenant_id = $1 AND conversation_id > ids.id ORDER BY conversation_id LIMIT 1), place + 1
+    FROM ids WHERE ids.id IS NOT NULL AND place < $3
+)
+SELECT ids.id AS conversation_id, counted.*,
+       ARRAY(SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id = ids.id ORDER BY alias LIMIT 16) AS aliases
+FROM ids, LATERAL (
+    SELECT count(*) AS messages, count(*) FILTER (WHERE status = 'pending') AS pending, count(*) FILTER (WHERE status = 'degraded') AS degraded,
+           min(received_at) AS first_received_at, max(received_at) AS last_received_at,
+           max(received_at) FILTER (WHERE direction = 'inbound') AS last_inbound_at, max(received_at) FILTER (WHERE direction = 'outbound') AS last_outbound_at,
+           array_agg(DISTINCT provider ORDER BY provider) AS providers
+    FROM chat_messages WHERE tenant_id = $1 AND conversation_id = ids.id AND kind <> 'note'
+) AS counted
+WHERE ids.id IS NOT NULL ORDER BY ids.place;
 
 -- name: message
 -- One message.

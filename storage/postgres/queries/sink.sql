@@ -1,3 +1,7 @@
+-- name: announce_writing
+-- Before the transaction has a number: readers of changes wait for those who hold this lock, and for nobody else.
+LOCK TABLE chat_messages IN ROW EXCLUSIVE MODE;
+
 -- name: know_partitions
 -- Makes the positions of partitions that have none yet. ON CONFLICT alone would wait for the owner that is just moving one.
 INSERT INTO sink_offsets (topic, partition, topic_id, next_offset, epoch)
@@ -41,9 +45,10 @@ SELECT tenant_id FROM tenants WHERE removed_at IS NOT NULL AND NOT data_kept;
 -- finished until its new version is (docs/decisions/0018).
 INSERT INTO chat_messages AS there
     (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
-     occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id)
+     occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id, changed_era, changed_xid)
 SELECT tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes::jsonb, status, version,
-       occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id
+       occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id,
+       (SELECT feed_era()), (SELECT pg_current_xact_id()::text::bigint)
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[],
             $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::text[])
     AS new (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
@@ -54,6 +59,7 @@ ON CONFLICT (tenant_id, message_key) DO UPDATE SET
     occurred_at = EXCLUDED.occurred_at, received_at = LEAST(there.received_at, EXCLUDED.received_at), enriched_at = EXCLUDED.enriched_at,
     sender_id = EXCLUDED.sender_id, sender_name = EXCLUDED.sender_name,
     endpoint_id = coalesce(EXCLUDED.endpoint_id, there.endpoint_id),
+    changed_era = EXCLUDED.changed_era, changed_xid = EXCLUDED.changed_xid,
     redoing_version = CASE WHEN there.redoing_version > EXCLUDED.version THEN there.redoing_version END
 WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version > 200)
   AND (EXCLUDED.status <> 'pending' OR there.status = 'pending' OR EXCLUDED.version <= 1000);

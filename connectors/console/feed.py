@@ -1,0 +1,193 @@
+"""The feed: a tenant's new and changed messages in an order in which nothing is ever skipped.
+
+A change is served once it is complete: every transaction that could still write before it has
+ended (`Edge`). A reader that goes on behind the last place it saw therefore misses nothing, however
+many sinks write at once and in whichever order they commit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.console.context import Shown, encoded, show, signed
+from connectors.console.contexts import Contexts, Form
+from connectors.console.parameters import problem_of_cursor
+from connectors.console.places import BEGINNING, NoCursor, Place, place_of, place_text
+from connectors.console.problems import Problem
+from connectors.console.reading import Change, ContextBounds, ContextRow, Reading
+from schemas.keys import TenantId
+from schemas.records import GENERATION_STEPS
+
+LATEST = "latest"
+SCANNED = 2_000
+"""So many changes are looked through for what a filter asks for, before an answer says `more`."""
+FIRST_AGAIN_SECONDS = 0.02
+LONGEST_AGAIN_SECONDS = 1.0
+"""How soon a waiting request looks again while a change is to be seen and not complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a request wants to see; the others are passed over."""
+
+    conversation_id: str | None = None
+    statuses: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Changes in their order, and the place behind which the next page begins."""
+
+    changes: tuple[Change, ...]
+    end: Place
+    more: bool
+    again_seconds: float | None = None
+
+    @property
+    def waits(self) -> bool:
+        return not self.changes and not self.more
+
+
+class Feed:
+    """One request's walk through the changes of a tenant."""
+
+    def __init__(self, reading: Reading, tenant_id: TenantId, wanted: Filter, limit: int) -> None:
+        self._reading = reading
+        self._tenant_id = tenant_id
+        self._wanted = wanted
+        self._limit = limit
+        self._at = BEGINNING
+        self._again_seconds = FIRST_AGAIN_SECONDS
+
+    async def begin(self, after: str | None) -> None:
+        """Takes the place that the client names.
+
+        Problem 422 for what is no cursor, 410 for one that this database cannot have given.
+        """
+        if after is None:
+            return
+        edge = await self._reading.edge(self._tenant_id)
+        if after == LATEST:
+            self._at = await self._reading.last_change(self._tenant_id, edge) or BEGINNING
+            return
+        try:
+            self._at = place_of(self._tenant_id, after)
+        except NoCursor:
+            raise problem_of_cursor("after", "`cursor` of an earlier answer, or latest") from None
+        if not edge.can_hold(self._at):
+            raise Problem(
+                410,
+                "after: this cursor is ahead of the database, which was restored or copied since."
+                " Go on without after (everything again) or with after=latest (from now on)",
+            )
+
+    async def look(self) -> Page:
+        """The next page. What a filter passes over is not looked through again."""
+        edge = await self._reading.edge(self._tenant_id)
+        is_narrow = self._wanted.conversation_id is not None or bool(self._wanted.statuses)
+        most = SCANNED if is_narrow else self._limit
+        scanned = await self._reading.changes(self._tenant_id, self._at, edge, most)
+        found = await self._matching(scanned)
+        if len(found) > self._limit:
+            found = found[: self._limit]
+            self._at = found[-1].place
+            return Page(tuple(found), self._at, True)
+        if scanned:
+            self._at = scanned[-1].place
+        if found or len(scanned) == most:
+            return Page(tuple(found), self._at, len(scanned) == most)
+        return Page((), self._at, False, await self._until_complete())
+
+    async def _until_complete(self) -> float | None:
+        """How soon to look again, if something is written that is not complete."""
+        edge = await self._reading.edge(self._tenant_id)
+        if not await self._reading.has_incomplete_changes(self._tenant_id, edge):
+            self._again_seconds = FIRST_AGAIN_SECONDS
+            return None
+        soon = self._again_seconds
+        self._again_seconds = min(LONGEST_AGAIN_SECONDS, 2 * soon)
+        return soon
+
+    async def _matching(self, changes: Sequence[Change]) -> list[Change]:
+        """Private notes are nobody's but the business's own, as in a context."""
+        found = [one for one in changes if one.kind != "note"]
+        if self._wanted.statuses:
+            found = [one for one in found if one.status in self._wanted.statuses]
+        if self._wanted.conversation_id is not None and found:
+            # Asked for behind the changes: a name that came with one of them is known then.
+            names = set(
+                await self._reading.conversation_ids(self._tenant_id, self._wanted.conversation_id)
+            )
+            found = [one for one in found if one.conversation_id in names]
+        return found
+
+
+async def feed_answer(
+    reading: Reading, contexts: Contexts, tenant_id: TenantId, page: Page, form: Form
+) -> bytes:
+    """The page as JSON. What does not fit into the bytes of an answer is left for the next one.
+
+    A message that was deleted meanwhile is left out; one that changed is shown as it is now, and
+    comes again at its new place.
+    """
+    bounds = contexts.bounds
+    keys = [one.place.message_key for one in page.changes]
+    rows = await reading.context_rows(tenant_id, keys, bounds) if keys else []
+    return await contexts.in_thread(
+        tenant_id, lambda: encoded(_document(tenant_id, page, rows, form, bounds))
+    )
+
+
+def _document(
+    tenant_id: TenantId,
+    page: Page,
+    rows: Sequence[ContextRow],
+    form: Form,
+    bounds: ContextBounds,
+) -> dict[str, Any]:
+    marker, end, used = form.marker, page.end, 0
+    by_key = {row.message_key: row for row in rows}
+    chosen: list[tuple[Change, ContextRow, Shown]] = []
+    for change in page.changes:
+        row = by_key.get(change.place.message_key)
+        if row is None:
+            continue
+        shown = show(row, marker, form.language)
+        if chosen and used + shown.bytes > bounds.total_bytes:
+            break
+        used += shown.bytes
+        chosen.append((change, row, shown))
+    if chosen and chosen[-1][0] is not page.changes[-1]:
+        end = chosen[-1][0].place  # the others did not fit, or are gone: the next page finds out
+    documents = marker.joined(
+        *(shown.part for _, _, shown in chosen),
+        *(marker.defuse(_origin(row)) for _, row, _ in chosen),
+    )
+    nonce = marker.drawn_nonce()
+    messages = [
+        documents[index]
+        | documents[index + len(chosen)]
+        | {
+            "attachments": signed(documents[index]["attachments"], form.sign),
+            "visual_context": "\n".join(marker.framed(one, nonce) for one in shown.descriptions),
+        }
+        for index, (_, _, shown) in enumerate(chosen)
+    ]
+    return {
+        "messages": messages,
+        "cursor": place_text(tenant_id, end),
+        "more": page.more or end != page.end,
+        **({"visual_context_nonce": nonce} if nonce else {}),
+    }
+
+
+def _origin(row: ContextRow) -> dict[str, Any]:
+    return {
+        "conversation_id": row.conversation_id,
+        "provider": row.provider,
+        "sender_id": row.sender_id,
+        "sender_name": row.sender_name,
+        "received_at": row.received_at.isoformat(),
+        "changed_at": row.stamp[1].isoformat(),
+        "generation": row.stamp[0] // GENERATION_STEPS,
+    }

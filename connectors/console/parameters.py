@@ -1,0 +1,132 @@
+"""The query parameters of the routes for bots: what each means, within which bounds, and none else."""
+
+import difflib
+from typing import Annotated
+
+from fastapi import Query, Request
+from fastapi.dependencies.models import Dependant
+
+from connectors.console.problems import Problem
+from schemas.keys import PROVIDER_PATTERN, TenantId, is_provider_id
+
+LONGEST_WAIT_SECONDS = 30.0
+LONGEST_WINDOW_SECONDS = 7 * 86_400
+MOST_MESSAGES = 500
+DEFAULT_WINDOW_SECONDS = 300.0
+DEFAULT_PAGE = 100
+MOST_WAITED_FOR = 50
+LONGEST_CURSOR = 4_000
+
+KEY_FORM = "a message key is tenant:provider:provider_message_id, such as acme:ycloud:wamid.ABC"
+
+WithinSeconds = Annotated[
+    float | None,
+    Query(
+        gt=0,
+        le=LONGEST_WINDOW_SECONDS,
+        description="Messages that arrived in the last so many seconds. Left out: 300, or any age"
+        " if `limit` or `before` is given.",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=MOST_MESSAGES,
+        description="The latest so many messages, of any age unless `within_seconds` is given.",
+    ),
+]
+Before = Annotated[
+    str | None,
+    Query(
+        max_length=LONGEST_CURSOR,
+        description="`earlier` of another answer: the messages before those it shows.",
+    ),
+]
+WaitSeconds = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=LONGEST_WAIT_SECONDS,
+        description="Wait at most so long for what is asked for; 0: answer at once.",
+    ),
+]
+WaitFor = Annotated[
+    list[str],
+    Query(
+        max_length=MOST_WAITED_FOR,
+        description="A message key (repeat it for several). The wait ends when these messages are"
+        " there and finished, whatever else is pending; they may be in any conversation. Without"
+        " it, the wait ends when nothing of this conversation is pending that arrived within the"
+        f" last 30 seconds. Form: {KEY_FORM}.",
+    ),
+]
+NewerThan = Annotated[
+    str | None,
+    Query(
+        max_length=LONGEST_CURSOR,
+        description="`as_of` of an earlier answer: wait until a message of the conversation is new"
+        " or changed since. Combined with `wait_for`, the wait ends when both hold.",
+    ),
+]
+After = Annotated[
+    str | None,
+    Query(
+        max_length=LONGEST_CURSOR,
+        description="`cursor` of an earlier answer: what changed after it. Left out: from the"
+        " beginning, everything that is kept. `latest`: only what changes from now on.",
+    ),
+]
+FeedWait = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=LONGEST_WAIT_SECONDS,
+        description="Wait at most so long for the first change; 0: answer at once.",
+    ),
+]
+PageLimit = Annotated[
+    int, Query(ge=1, le=MOST_MESSAGES, description="At most so many entries in one answer.")
+]
+
+
+def refuse_unknown(request: Request) -> None:
+    """Problem 422 for a query parameter that the route does not have: it is not ignored."""
+    known = sorted(_query_parameters(request.scope["route"].dependant))
+    wrong = [one for one in dict.fromkeys(request.query_params) if one not in known]
+    if wrong:
+        raise Problem(422, "; ".join(_unknown(one, known) for one in wrong[:10]))
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name[:100], known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known) or 'none'}"
+    return f"{name[:100]}: unknown parameter; {hint}"
+
+
+def _query_parameters(dependant: Dependant) -> set[str]:
+    names: set[str] = {field.alias for field in dependant.query_params}
+    for inner in dependant.dependencies:
+        names |= _query_parameters(inner)
+    return names
+
+
+def checked_keys(tenant_id: TenantId, keys: list[str]) -> list[str]:
+    """Keys that a message of this tenant can have. Problem 422 names the first that is none."""
+    for key in keys:
+        tenant, _, rest = key.partition(":")
+        provider, _, identifier = rest.partition(":")
+        if not PROVIDER_PATTERN.fullmatch(provider) or not is_provider_id(identifier):
+            raise Problem(422, f"wait_for: {key[:200]!r} is not a message key; {KEY_FORM}")
+        if tenant != tenant_id:
+            raise Problem(
+                422,
+                f"wait_for: {key[:200]!r} is of another tenant than this key, which is of"
+                f" {tenant_id}; {KEY_FORM}",
+            )
+    return keys
+
+
+def problem_of_cursor(name: str, source: str) -> Problem:
+    """The answer to a text that is no cursor."""
+    return Problem(422, f"{name}: not a cursor of this API for this tenant; it takes {source}")
