@@ -19,7 +19,7 @@ from connectors.webhooks.answers import (
     because,
 )
 from connectors.webhooks.body import Budget, Disconnected, Receive, Share, read_body
-from connectors.webhooks.deliveries import Attempt, Deliveries
+from connectors.webhooks.deliveries import USER_AGENT_CHARS, Attempt, Deliveries
 from connectors.webhooks.openapi import document
 from connectors.webhooks.ports import Directory, Log, Understanding
 from connectors.webhooks.rate import Rates
@@ -130,7 +130,8 @@ class Receiver:
         self._must_be_loaded()
         headers = _headers(scope)
         path_provider = provider if provider in CHECKS else "other"
-        attempt = Attempt(path_provider, token, headers.get("user-agent", ""))
+        agent = headers.get("user-agent", "")[:USER_AGENT_CHARS]
+        attempt = Attempt(path_provider, token, agent)
         reason: DeliveryReason = "program_error"
         status = 500
         try:

@@ -15,7 +15,6 @@ CREATE TABLE inbound_messages (
     deliveries          bigint      NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, provider, provider_message_id)
 );
-CREATE INDEX inbound_messages_not_forwarded ON inbound_messages (tenant_id, received_at) WHERE outcome <> 'forwarded';
 
 -- The starts of this database server. Transaction numbers are compared within one only: a restored or copied database counts them again.
 CREATE TABLE feed_eras (
@@ -121,8 +120,9 @@ CREATE TABLE quarantined_messages (
     value           bytea,
     headers         jsonb       NOT NULL DEFAULT '{}',
     program_version text        NOT NULL,
-    UNIQUE (stage, topic, partition, "offset")
+    topic_id        text        NOT NULL DEFAULT ''
 );
+CREATE UNIQUE INDEX quarantined_messages_by_place ON quarantined_messages (stage, topic, partition, "offset", topic_id);
 CREATE INDEX quarantined_messages_by_tenant ON quarantined_messages (tenant_id, state, created_at);
 
 CREATE TABLE sink_offsets (
@@ -269,16 +269,29 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_by_tenant ON audit_log (tenant_id, at);
 
--- Roles hold a copy of these tables and read it again when told.
+-- Roles hold a copy of these tables. A change is noted under its tenant, and the notification names the tenant.
+CREATE TABLE directory_changes (
+    tenant_id text PRIMARY KEY,
+    change    xid8 NOT NULL
+);
+CREATE INDEX directory_changes_by_change ON directory_changes (change);
+
 CREATE FUNCTION directory_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    tenant text := CASE WHEN TG_OP = 'DELETE' THEN OLD.tenant_id ELSE NEW.tenant_id END;
 BEGIN
-    PERFORM pg_notify(TG_TABLE_SCHEMA || '_directory', TG_TABLE_NAME);
+    EXECUTE format(
+        'INSERT INTO %I.directory_changes AS there (tenant_id, change) VALUES ($1, pg_current_xact_id()) '
+        'ON CONFLICT (tenant_id) DO UPDATE SET change = EXCLUDED.change WHERE there.change <> EXCLUDED.change',
+        TG_TABLE_SCHEMA
+    ) USING tenant;
+    PERFORM pg_notify(TG_TABLE_SCHEMA || '_directory', tenant);
     RETURN NULL;
 END $$;
 
 CREATE TRIGGER tenants_changed AFTER INSERT OR UPDATE OR DELETE ON tenants
-    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();
+    FOR EACH ROW EXECUTE FUNCTION directory_changed();
 CREATE TRIGGER webhook_endpoints_changed AFTER INSERT OR UPDATE OR DELETE ON webhook_endpoints
-    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();
+    FOR EACH ROW EXECUTE FUNCTION directory_changed();
 CREATE TRIGGER api_keys_changed AFTER INSERT OR UPDATE OR DELETE ON api_keys
-    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();
+    FOR EACH ROW EXECUTE FUNCTION directory_changed();

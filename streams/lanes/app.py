@@ -16,7 +16,7 @@ from faust.types import TP
 
 from schemas import metrics
 from schemas.pipeline import SOURCE_OF, WRITES_OF, Stage
-from schemas.settings import Kafka, Settings
+from schemas.settings import Kafka, Settings, Worker
 from schemas.topics import Names
 from storage.kafka.counts import REMEDY
 from storage.postgres.stops import StageStops
@@ -28,7 +28,8 @@ from streams.lanes.counts import PartitionCounts
 from streams.lanes.credentials import credentials
 from streams.lanes.gate import Gate
 from streams.lanes.hand import Hand
-from streams.lanes.jobs import JobEntries, JobIntake, Jobs, Refuse
+from streams.lanes.job_entries import JobEntries
+from streams.lanes.jobs import JobIntake, Jobs, Refuse
 from streams.lanes.lane import Intake, Lane, Pace
 from streams.lanes.membership import POLL_INTERVAL_SECONDS, Membership
 from streams.lanes.parked import Parked, parked_reason
@@ -309,14 +310,13 @@ class LaneApp(faust.App):
         return channel
 
     def job_lanes(
-        self, table: LaneTable[JobEntries], workers: int, per_tenant: int, refuse: Refuse
+        self, table: LaneTable[JobEntries], settings: Worker, refuse: Refuse
     ) -> LaneChannel:
-        """The channel of jobs the stage's agent reads with `concurrency=workers`."""
+        """The channel of jobs the stage's agent reads with `concurrency=settings.jobs`."""
         channel = LaneChannel(self, maxsize=0)
-        jobs = Jobs(channel, workers, per_tenant)
-        self.lanes = Lanes(
-            self, table, JobIntake(jobs, refuse, self.gate, self.hand), JOB_PACE, jobs
-        )
+        jobs = Jobs(channel, settings.jobs, settings.jobs_per_tenant)
+        intake = JobIntake(jobs, refuse, self.gate, self.hand, settings.queue_bytes)
+        self.lanes = Lanes(self, table, intake, JOB_PACE, jobs)
         self._own_source()
         return channel
 
