@@ -112,6 +112,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     jobs: int = 64
     jobs_per_tenant: int = 16
+    queue_bytes: int = 64 * 1024 * 1024
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
 

@@ -1,40 +1,21 @@
 """The topics: name, owner, key, schema, retention. One place."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
+
+from schemas.pipeline import SOURCE_OF, STAGES, TOPIC_NAMES, Stage, TopicName
+
+__all__ = ["SOURCE_OF", "STAGES", "TOPIC_NAMES", "Stage", "TopicName"]
 
 DAY_MS = 86_400_000
-
-TopicName = Literal[
-    "raw-messages",
-    "media",
-    "vision",
-    "audio",
-    "enrichments",
-    "enriched-messages",
-    "quarantine",
-    "receipts",
-]
-TOPIC_NAMES: tuple[TopicName, ...] = get_args(TopicName)
-
-Stage = Literal["dedupe", "store_media", "describe", "transcribe", "assemble"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 """Every topic's `max.message.bytes` and every producer's `message.max.bytes`."""
 
-SOURCE_OF: dict[Stage, TopicName] = {
-    "dedupe": "raw-messages",
-    "store_media": "media",
-    "describe": "vision",
-    "transcribe": "audio",
-    "assemble": "enrichments",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`record` is the Avro record of its values; `writers` and `readers` name roles and stages."""
+    """`record` is the Avro record of its values. Who writes and reads it: schemas/pipeline.py."""
 
     name: TopicName
     record: str
@@ -42,8 +23,6 @@ class Topic:
     partitioned_by: Literal["key", "conversation", "source"]
     cleanup: Literal["delete", "compact"]
     retention_ms: int
-    writers: tuple[str, ...]
-    readers: tuple[str, ...]
 
 
 TOPICS: dict[TopicName, Topic] = {
@@ -56,8 +35,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("receive", "replay"),
-            ("dedupe",),
         ),
         Topic(
             "media",
@@ -66,8 +43,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("dedupe", "replay"),
-            ("store_media",),
         ),
         Topic(
             "vision",
@@ -76,8 +51,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("store_media", "replay"),
-            ("describe",),
         ),
         Topic(
             "audio",
@@ -86,8 +59,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("store_media", "replay"),
-            ("transcribe",),
         ),
         Topic(
             "enrichments",
@@ -96,8 +67,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("dedupe", "store_media", "describe", "transcribe", "replay"),
-            ("assemble",),
         ),
         Topic(
             "enriched-messages",
@@ -106,8 +75,6 @@ TOPICS: dict[TopicName, Topic] = {
             "conversation",
             "compact",
             0,
-            ("dedupe", "assemble"),
-            ("sink", "data teams"),
         ),
         Topic(
             "quarantine",
@@ -116,8 +83,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             30 * DAY_MS,
-            ("every stage",),
-            ("sink", "replay"),
         ),
         Topic(
             "receipts",
@@ -126,8 +91,6 @@ TOPICS: dict[TopicName, Topic] = {
             "source",
             "delete",
             8 * DAY_MS,
-            ("every stage",),
-            ("sink", "audit"),
         ),
     )
 }

@@ -1,7 +1,7 @@
 """From records to columns. Pure."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -188,13 +188,14 @@ def _delivery(key: bytes, one: _Delivered) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def quarantine_columns(records: Sequence[Quarantined]) -> Columns:
+def quarantine_columns(records: Sequence[Quarantined], topic_ids: Mapping[str, str]) -> Columns:
+    """`topic_ids`: name → id of the topics that there are now."""
     return in_lock_order(
         (
             storable(q.stage), storable(q.topic), q.partition, storable(q.tenant_id), storable(q.reason), storable(q.detail),
             storable((q.key or b"").decode(errors="replace")), q.offset, q.created_at, q.key, q.value,
             json.dumps({storable(name): storable(value.decode("latin-1")) for name, value in q.headers.items()}),
-            storable(q.program_version),
+            storable(q.program_version), topic_ids.get(q.topic, ""),
         )
         for q in records
     )  # fmt: skip

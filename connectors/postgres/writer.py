@@ -1,6 +1,6 @@
 """One batch, one Postgres transaction: rows and positions together."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -115,6 +115,7 @@ class Writer:
         self._bury = bury
         self._judge = judge
         self._sql = queries("sink")
+        self.topic_ids: Mapping[str, str] = {}
 
     async def write(self, work: Work, positions: Sequence[Position]) -> Written:
         """Rows and positions, all or nothing. Called again after an error that left open whether it committed, it does so once.
@@ -219,7 +220,7 @@ class Writer:
         for bare in (bare_quarantined(record, why), bare_quarantined(record, why, is_empty=True)):
             try:
                 async with connection.transaction():
-                    columns = quarantine_columns([bare])
+                    columns = quarantine_columns([bare], self.topic_ids)
                     await connection.execute(self._sql["insert_quarantined"], *columns)
                 log.error("quarantine_record_stored_bare", **_where(placed), why=why)
                 return
@@ -246,7 +247,8 @@ class Writer:
             )
         if quarantined:
             await connection.execute(
-                self._sql["insert_quarantined"], *quarantine_columns(quarantined)
+                self._sql["insert_quarantined"],
+                *quarantine_columns(quarantined, self.topic_ids),
             )
         receipts = (one.record for one in placed if isinstance(one.record, Receipt))
         deliveries = delivery_columns(receipts, removed)

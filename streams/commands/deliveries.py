@@ -11,8 +11,8 @@ import msgspec
 from connectors.webhooks.deliveries import OTHER_STRANGERS, stranger_name
 from schemas.reasons import DeliveryReason
 from schemas.settings import Settings
-from storage.postgres.directory import digest
 from storage.postgres.sql import queries
+from storage.postgres.tenant_index import digest
 from streams.commands.environment import command_settings, database, moment, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
