@@ -99,7 +99,7 @@ RECEIVER_REQUESTS = Counter(
 )
 RECEIVER_REFUSED = Counter(
     "sensorium_receiver_refused",
-    "Webhook deliveries that were not stored, by a reason that only the operator sees (docs/reference/reasons.md). "
+    "Webhook deliveries and chat messages that were not stored, by a reason that only the operator sees (docs/reference/reasons.md). "
     "Growing: sensorium endpoints deliveries.",
     ["provider", "reason"],
 )

@@ -1,42 +1,23 @@
 """The topics: name, owner, key, schema, retention. One place."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
+
+from schemas.pipeline import SOURCE_OF, STAGES, TOPIC_NAMES, Stage, TopicName
+
+__all__ = ["SOURCE_OF", "STAGES", "TOPIC_NAMES", "Stage", "TopicName"]
 
 from schemas.settings import Kafka
 
 DAY_MS = 86_400_000
 
-TopicName = Literal[
-    "raw-messages",
-    "media",
-    "vision",
-    "audio",
-    "enrichments",
-    "enriched-messages",
-    "quarantine",
-    "receipts",
-]
-TOPIC_NAMES: tuple[TopicName, ...] = get_args(TopicName)
-
-Stage = Literal["dedupe", "store_media", "describe", "transcribe", "assemble"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
-
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 """Every topic's `max.message.bytes` and every producer's `message.max.bytes`."""
-
-SOURCE_OF: dict[Stage, TopicName] = {
-    "dedupe": "raw-messages",
-    "store_media": "media",
-    "describe": "vision",
-    "transcribe": "audio",
-    "assemble": "enrichments",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`record` is the Avro record of its values; `writers` and `readers` name roles and stages."""
+    """`record` is the Avro record of its values. Who writes and reads it: schemas/pipeline.py."""
 
     name: TopicName
     record: str
@@ -44,8 +25,6 @@ class Topic:
     partitioned_by: Literal["key", "conversation", "source"]
     cleanup: Literal["delete", "compact"]
     retention_ms: int
-    writers: tuple[str, ...]
-    readers: tuple[str, ...]
 
 
 TOPICS: dict[TopicName, Topic] = {
@@ -58,8 +37,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("receive", "replay"),
-            ("dedupe",),
         ),
         Topic(
             "media",
@@ -68,8 +45,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("dedupe", "replay"),
-            ("store_media",),
         ),
         Topic(
             "vision",
@@ -78,8 +53,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("store_media", "replay"),
-            ("describe",),
         ),
         Topic(
             "audio",
@@ -88,8 +61,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("store_media", "replay"),
-            ("transcribe",),
         ),
         Topic(
             "enrichments",
@@ -98,8 +69,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("dedupe", "store_media", "describe", "transcribe", "replay"),
-            ("assemble",),
         ),
         Topic(
             "enriched-messages",
@@ -108,8 +77,6 @@ TOPICS: dict[TopicName, Topic] = {
             "conversation",
             "compact",
             0,
-            ("dedupe", "assemble"),
-            ("sink", "data teams"),
         ),
         Topic(
             "quarantine",
@@ -118,8 +85,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             30 * DAY_MS,
-            ("every stage",),
-            ("sink", "replay"),
         ),
         Topic(
             "receipts",
@@ -128,8 +93,6 @@ TOPICS: dict[TopicName, Topic] = {
             "source",
             "delete",
             8 * DAY_MS,
-            ("every stage",),
-            ("sink", "audit"),
         ),
     )
 }

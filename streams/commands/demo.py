@@ -16,6 +16,7 @@ from schemas.settings import Settings
 from storage.postgres.directory import key_id
 from streams.commands.environment import database, home_folder, run_command
 from streams.commands.output import as_json_option, emit, note
+from streams.commands.users import demo_link
 from streams.local.home import Home, environment_in, home_at, read, write
 from streams.local.lifecycle import demo_tenant, receiver_address, sensorium
 from streams.local.ports import known_port
@@ -254,7 +255,8 @@ def _lines(result: dict[str, Any], home: Home, settings: Settings) -> list[str]:
         f"{len(result['quarantined'])} quarantined ({', '.join(sorted({q['reason'] for q in result['quarantined']}))}), the unknown event skipped",
         "",
         f"webhooks   {environment['SENSORIUM_RECEIVER__URL']}/webhooks/<provider>/<token>",
-        f"console    {console}  (OpenAPI: {console}/openapi.json)",
+        f"console    {demo_link(settings)}",
+        f"           (logs you in once, within a day; API: {console}/openapi.json)",
         f"objects    {settings.objects.endpoint}",
         f"Kafka      {settings.kafka.bootstrap_servers}",
         "",

@@ -28,6 +28,8 @@ COMMANDS: dict[str, str] = {
     "tenants": "streams.commands.tenants:tenants",
     "endpoints": "streams.commands.endpoints:endpoints",
     "keys": "streams.commands.keys:keys",
+    "users": "streams.commands.users:users",
+    "portal": "streams.commands.users:portal",
     "secrets": "streams.commands.secrets:secrets",
     "readers": "streams.commands.readers:readers",
     # traffic

@@ -240,6 +240,11 @@ def _deliver(sample: Sample, wanted: _Wanted) -> tuple[str, list[int]]:
     if sample.provider == "chat":
         return run_command(lambda: _with_key(settings, sample, wanted, receiver))
     endpoint = run_command(lambda: _endpoint(settings, wanted.tenant, sample.provider))
+    if endpoint.awaits_secret:
+        raise click.ClickException(
+            f"{endpoint.endpoint_id} has no secret yet, so nothing can be signed for it: sensorium endpoints secret "
+            f"{endpoint.endpoint_id} --set SECRET (for a try, any will do)"
+        )
     url = f"{receiver}/webhooks/{sample.provider}/{endpoint.token}"
     secret = endpoint.secrets[0] if endpoint.secrets else None
     statuses = _delivered(receiver, wanted.times, lambda: deliver(sample, url, secret))

@@ -68,6 +68,10 @@ class PartitionMissing(Exception):
     """The table has no such partition: the source was given more partitions in place."""
 
 
+class UndeclaredOutput(Exception):
+    """The stage writes to a topic that schemas/pipeline.py does not declare for it: a fault of the program."""
+
+
 class Abandoned(Exception):
     """The partition was given away before it was fenced. Fencing it now would hit the rightful owner."""
 
@@ -105,6 +109,8 @@ class LaneIdentity:
     changelog: str
     receipts: str
     partition: int
+    outputs: frozenset[str]
+    """The topics that the stage may write to, its receipts among them."""
 
     @property
     def transactional_id(self) -> str:
@@ -200,8 +206,10 @@ class PartitionTransactions:
         3. Add the source offset, if the transaction moves it.
         4. Commit. From here on a read_committed reader sees all of it, and the next owner of the partition goes on after it.
         """
-        began = time.monotonic()
-        producer, identity = self._producer, self.identity
+        began, identity = time.monotonic(), self.identity
+        if undeclared := {write.topic for write in transaction.writes} - identity.outputs:
+            raise UndeclaredOutput(f"{identity.stage} does not declare {', '.join(undeclared)}")
+        producer = self._producer
         failpoints.reached("before_begin")
         if failpoints.breaks("offset_with_output") and transaction.next_offset is not None:
             self._break_the_promise(transaction.next_offset)

@@ -8,8 +8,6 @@ from schemas.topics import (
     DAY_MS,
     HORIZON_MS,
     MAX_RECORD_BYTES,
-    SOURCE_OF,
-    STAGES,
     TOPIC_NAMES,
     TOPICS,
     Names,
@@ -56,10 +54,6 @@ def test_a_topic_is_known_again_without_its_namespace(names: Names) -> None:
 def test_every_topic_is_described_once_and_holds_a_known_record() -> None:
     assert tuple(TOPICS) == TOPIC_NAMES
     assert {topic.record for topic in TOPICS.values()} == set(RECORD_TYPES)
-
-
-def test_every_stage_reads_the_topic_that_names_it_as_a_reader() -> None:
-    assert [stage in TOPICS[SOURCE_OF[stage]].readers for stage in STAGES] == [True] * len(STAGES)
 
 
 def test_dedupe_remembers_longer_than_raw_records_live() -> None:
