@@ -26,6 +26,8 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     min_insync_replicas: int = 2
     transaction_timeout_seconds: float = 10.0
     session_timeout_seconds: float = 10.0
+    raw_retention_days: float = 7.0
+    quarantine_retention_days: float = 30.0
 
 
 class Postgres(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +114,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     jobs: int = 64
     jobs_per_tenant: int = 16
+    queue_bytes: int = 64 * 1024 * 1024
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
 
@@ -120,6 +123,16 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     consecutive: int = 50
     ratio: float = 0.5
     window_records: int = 200
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    arrivals_days: float = 90.0
+    steps_days: float = 90.0
+    quarantine_days: float = 30.0
+    quarantine_tenant_bytes: int = 1_073_741_824
+    results_days: float = 365.0
+    usage_days: float = 800.0
+    log_days: float = 800.0
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     providers: Providers = Providers()
     worker: Worker = Worker()
     breaker: Breaker = Breaker()
+    retention: Retention = Retention()
     secrets: Secrets = Secrets()
     log: Log = Log()
     local: Local = Local()
