@@ -594,7 +594,7 @@ def set_aside(
     async def written_(connection: Connection) -> None:
         headers = json.dumps({"tenant": tenant, "traceparent": "\u00ff", "generation": "0"})
         columns = [[one] for one in (stage, topic, 0, tenant, "not_json", "no JSON", "k", offset, NOW + timedelta(seconds=offset), b"\xffk", value,
-                                     headers, "1")]  # fmt: skip
+                                     headers, "1", "")]  # fmt: skip
         await connection.execute(queries("sink")["insert_quarantined"], *columns)
 
     commands.database(written_)
