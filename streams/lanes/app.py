@@ -15,8 +15,9 @@ from confluent_kafka import Message
 from faust.types import TP
 
 from schemas import metrics
+from schemas.pipeline import SOURCE_OF, WRITES_OF, Stage
 from schemas.settings import Kafka, Settings, Worker
-from schemas.topics import SOURCE_OF, Names, Stage
+from schemas.topics import Names
 from storage.kafka.counts import REMEDY
 from storage.postgres.stops import StageStops
 from streams.lanes import gauges
@@ -157,6 +158,7 @@ class Lanes:
             self.table.changelog_topic_name,
             self.app.receipts,
             partition,
+            self.app.outputs,
         )
 
     def _open(self, identity: LaneIdentity) -> None:
@@ -243,6 +245,7 @@ class LaneApp(faust.App):
     kafka: Kafka
     source: str
     receipts: str
+    outputs: frozenset[str]
     gate: Gate
     lanes: Lanes | None = None
     membership: Membership
@@ -383,6 +386,7 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
     app.stage, app.kafka = stage, kafka
     app.membership = Membership(app, kafka)
     app.source, app.receipts = names.topic(SOURCE_OF[stage]), names.topic("receipts")
+    app.outputs = frozenset(names.topic(topic) for topic in WRITES_OF[stage])
     app.counts = PartitionCounts(kafka, names, app.source)
     app.gate = Gate(stage, Breaker(settings.breaker), StageStops(settings.postgres, names))
     return app
