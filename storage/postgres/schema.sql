@@ -65,10 +65,14 @@ CREATE TABLE chat_messages (
 );
 CREATE INDEX chat_messages_by_change ON chat_messages (tenant_id, changed_era, changed_xid, received_at, message_key COLLATE "C");
 CREATE INDEX chat_messages_by_conversation ON chat_messages (tenant_id, conversation_id, received_at);
+CREATE INDEX chat_messages_by_sender ON chat_messages (tenant_id, sender_id) WHERE sender_id IS NOT NULL;
 CREATE INDEX chat_messages_pending ON chat_messages (tenant_id, received_at) WHERE status = 'pending';
 CREATE INDEX chat_messages_degraded ON chat_messages (tenant_id, received_at) WHERE status = 'degraded';
 CREATE INDEX chat_messages_by_attachment ON chat_messages USING gin ((content_attributes -> 'attachments') jsonb_path_ops)
     WHERE content_attributes ? 'attachments';
+
+CREATE INDEX chat_messages_by_time
+    ON chat_messages USING brin (received_at timestamptz_minmax_multi_ops) WITH (pages_per_range = 32, autosummarize = on);
 
 CREATE TABLE conversation_aliases (
     tenant_id       text NOT NULL,
@@ -91,7 +95,10 @@ CREATE TABLE media_objects (
     PRIMARY KEY (tenant_id, object_key)
 );
 CREATE INDEX media_objects_by_original ON media_objects (tenant_id, md5(original_url));
+CREATE INDEX media_objects_by_time
+    ON media_objects USING brin (stored_at timestamptz_minmax_multi_ops) WITH (pages_per_range = 32, autosummarize = on);
 CREATE INDEX media_objects_by_message ON media_objects (tenant_id, message_key);
+CREATE INDEX media_objects_by_content ON media_objects (tenant_id, sha256);
 
 CREATE TABLE message_steps (
     tenant_id   text        NOT NULL,
@@ -124,6 +131,15 @@ CREATE TABLE quarantined_messages (
 );
 CREATE UNIQUE INDEX quarantined_messages_by_place ON quarantined_messages (stage, topic, partition, "offset", topic_id);
 CREATE INDEX quarantined_messages_by_tenant ON quarantined_messages (tenant_id, state, created_at);
+CREATE INDEX quarantined_messages_by_key ON quarantined_messages (tenant_id, record_key);
+
+-- Messages that were erased by a command: nothing that comes later brings one back.
+CREATE TABLE erased_messages (
+    tenant_id  text        NOT NULL,
+    key_digest bytea       NOT NULL,
+    erased_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, key_digest)
+);
 
 CREATE TABLE sink_offsets (
     topic       text    NOT NULL,
@@ -295,3 +311,62 @@ CREATE TRIGGER webhook_endpoints_changed AFTER INSERT OR UPDATE OR DELETE ON web
     FOR EACH ROW EXECUTE FUNCTION directory_changed();
 CREATE TRIGGER api_keys_changed AFTER INSERT OR UPDATE OR DELETE ON api_keys
     FOR EACH ROW EXECUTE FUNCTION directory_changed();
+
+-- People who use the console: roles per tenant, sessions, login links, failed logins, and what was unmasked for whom.
+
+-- `name` is what they log in with. Without a password only a login link lets them in.
+CREATE TABLE people (
+    person_id  text        PRIMARY KEY,
+    name       text        NOT NULL UNIQUE,
+    password   text,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- tenant_id '*' stands for every tenant.
+CREATE TABLE people_roles (
+    tenant_id text NOT NULL,
+    person_id text NOT NULL REFERENCES people ON DELETE CASCADE,
+    role      text NOT NULL CHECK (role IN ('viewer', 'reader', 'operator', 'admin')),
+    PRIMARY KEY (tenant_id, person_id)
+);
+CREATE INDEX people_roles_by_person ON people_roles (person_id);
+
+CREATE TABLE people_sessions (
+    session_sha256 bytea       PRIMARY KEY,
+    person_id      text        NOT NULL REFERENCES people ON DELETE CASCADE,
+    began_at       timestamptz NOT NULL DEFAULT now(),
+    seen_at        timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX people_sessions_by_person ON people_sessions (person_id, seen_at);
+
+CREATE TABLE login_links (
+    link_sha256 bytea       PRIMARY KEY,
+    person_id   text        NOT NULL REFERENCES people ON DELETE CASCADE,
+    ends_at     timestamptz NOT NULL
+);
+
+-- A bucket is the digest of an account, of an address, or of both.
+CREATE TABLE login_failures (
+    bucket   bytea       PRIMARY KEY,
+    failures integer     NOT NULL,
+    since    timestamptz NOT NULL
+);
+CREATE INDEX login_failures_since ON login_failures (since);
+
+CREATE TABLE unmasked_conversations (
+    tenant_id       text        NOT NULL,
+    conversation_id text        NOT NULL,
+    session_sha256  bytea       NOT NULL REFERENCES people_sessions ON DELETE CASCADE,
+    ends_at         timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, conversation_id, session_sha256)
+);
+
+-- What the console's pages look for: the newest messages of a tenant, and words in texts, transcripts and descriptions.
+CREATE INDEX chat_messages_newest ON chat_messages (tenant_id, received_at, message_key);
+
+CREATE FUNCTION message_words(content text, attributes jsonb) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN to_tsvector('simple'::regconfig,
+    left(coalesce(content, ''), 50000) || ' ' || left(coalesce(attributes ->> 'transcript', ''), 50000) || ' ' ||
+    left(coalesce(attributes ->> 'description', ''), 50000));
+
+CREATE INDEX chat_messages_words ON chat_messages USING gin (message_words(content, content_attributes));

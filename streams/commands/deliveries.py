@@ -150,6 +150,9 @@ def _lines(row: dict[str, Any]) -> list[str]:
         if row["reason"] in ("wrong_provider", "unknown_token")
         else "",
         f"from {last['user_agent']}" if last.get("user_agent") else "",
+        f"sensorium trace {last['message']} --tenant {row['tenant_id']}"
+        if "message" in last
+        else "",
     ]
     facts = "; ".join(one for one in shown if one)
     lines = [first, f"    last: {facts}"] if facts else [first]
