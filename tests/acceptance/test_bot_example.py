@@ -93,9 +93,8 @@ async def test_the_bot_answers_each_message_once_and_goes_on_where_it_stopped(
         await wait_for(has_cursor, "the bot's first cursor")
         early = bot.cursor.read_text()
         bot.post(pipeline, "1", "hola")
-        picture = ycloud(
-            "mira", File("image", link(media, "cat.jpg"), mime_of(MEDIA_DIR / "cat.jpg"))
-        )
+        cat = File("image", link(media, "cat.jpg"), mime_of(MEDIA_DIR / "cat.jpg"))
+        picture = ycloud("mira", cat, what="image")
         assert tenant.post(picture) == 200
         first = await replies(tenant, connection, 2)
         assert first[0] == "I read: hola"
