@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from bench import dedupe, figures, lanes, receipts, receiver, recovery, sink, soak, table
+from bench import dedupe, figures, lanes, receipts, receiver, recovery, sink, soak, table, tenants
 from bench.rig import Rig, servers
 
 BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
@@ -15,6 +15,7 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "recovery": recovery.run,
     "table": table.run,
     "receipts": receipts.run,
+    "tenants": tenants.run,
     "soak": soak.run,
 }
 LONG = ("soak",)

@@ -112,6 +112,7 @@ def _identity(settings: Settings, partition: int) -> LaneIdentity:
         f"{group}-claimed-changelog",
         names.topic("receipts"),
         partition,
+        frozenset(),
     )
 
 

@@ -73,6 +73,11 @@ JOBS_WAITING = Gauge(
     "Admitted, unfinished jobs. Growing: more workers, or the model is slow.",
     ["stage"],
 )
+JOBS_BYTES = Gauge(
+    "sensorium_stage_jobs_bytes",
+    "Memory that the admitted, unfinished jobs take. At SENSORIUM_WORKER__QUEUE_BYTES intake pauses.",
+    ["stage"],
+)
 JOBS_OLDEST = Gauge(
     "sensorium_stage_oldest_job_seconds", "Age of the oldest admitted, unfinished job.", ["stage"]
 )
@@ -94,7 +99,7 @@ RECEIVER_REQUESTS = Counter(
 )
 RECEIVER_REFUSED = Counter(
     "sensorium_receiver_refused",
-    "Webhook deliveries that were not stored, by a reason that only the operator sees (docs/reference/reasons.md). "
+    "Webhook deliveries and chat messages that were not stored, by a reason that only the operator sees (docs/reference/reasons.md). "
     "Growing: sensorium endpoints deliveries.",
     ["provider", "reason"],
 )
@@ -210,12 +215,13 @@ CONSOLE_SECONDS = Histogram(
 
 DIRECTORY_AGE = Gauge(
     "sensorium_directory_age_seconds",
-    "Since tenants, endpoints and keys were last read from Postgres. Over 60: revoked keys still work here; look at Postgres and at the log.",
+    "Since Postgres last said which tenants, endpoints and keys changed. Over 60: revoked keys still work here; look at Postgres and at the log.",
 )
 DIRECTORY_TENANTS = Gauge("sensorium_directory_tenants", "Tenants known to this process.")
 DIRECTORY_UNREADABLE = Gauge(
     "sensorium_directory_unreadable_rows",
-    "Rows of tenants and endpoints that SECRETS__KEY does not open: those alone are out of service. sensorium doctor.",
+    "Rows of tenants and endpoints that were used and that SECRETS__KEY does not open: those alone are out of service. "
+    "sensorium doctor looks at all rows.",
     ["table"],
 )
 DIRECTORY_REFUSED = Gauge(

@@ -26,6 +26,8 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     min_insync_replicas: int = 2
     transaction_timeout_seconds: float = 10.0
     session_timeout_seconds: float = 10.0
+    raw_retention_days: float = 7.0
+    quarantine_retention_days: float = 30.0
 
 
 class Postgres(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +114,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     jobs: int = 64
     jobs_per_tenant: int = 16
+    queue_bytes: int = 64 * 1024 * 1024
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
 

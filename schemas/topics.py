@@ -1,40 +1,23 @@
 """The topics: name, owner, key, schema, retention. One place."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
+
+from schemas.pipeline import SOURCE_OF, STAGES, TOPIC_NAMES, Stage, TopicName
+
+__all__ = ["SOURCE_OF", "STAGES", "TOPIC_NAMES", "Stage", "TopicName"]
+
+from schemas.settings import Kafka
 
 DAY_MS = 86_400_000
-
-TopicName = Literal[
-    "raw-messages",
-    "media",
-    "vision",
-    "audio",
-    "enrichments",
-    "enriched-messages",
-    "quarantine",
-    "receipts",
-]
-TOPIC_NAMES: tuple[TopicName, ...] = get_args(TopicName)
-
-Stage = Literal["dedupe", "store_media", "describe", "transcribe", "assemble"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 """Every topic's `max.message.bytes` and every producer's `message.max.bytes`."""
 
-SOURCE_OF: dict[Stage, TopicName] = {
-    "dedupe": "raw-messages",
-    "store_media": "media",
-    "describe": "vision",
-    "transcribe": "audio",
-    "assemble": "enrichments",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`record` is the Avro record of its values; `writers` and `readers` name roles and stages."""
+    """`record` is the Avro record of its values. Who writes and reads it: schemas/pipeline.py."""
 
     name: TopicName
     record: str
@@ -42,8 +25,6 @@ class Topic:
     partitioned_by: Literal["key", "conversation", "source"]
     cleanup: Literal["delete", "compact"]
     retention_ms: int
-    writers: tuple[str, ...]
-    readers: tuple[str, ...]
 
 
 TOPICS: dict[TopicName, Topic] = {
@@ -56,8 +37,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("receive", "replay"),
-            ("dedupe",),
         ),
         Topic(
             "media",
@@ -66,8 +45,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("dedupe", "replay"),
-            ("store_media",),
         ),
         Topic(
             "vision",
@@ -76,8 +53,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("store_media", "replay"),
-            ("describe",),
         ),
         Topic(
             "audio",
@@ -86,8 +61,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("store_media", "replay"),
-            ("transcribe",),
         ),
         Topic(
             "enrichments",
@@ -96,8 +69,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             7 * DAY_MS,
-            ("dedupe", "store_media", "describe", "transcribe", "replay"),
-            ("assemble",),
         ),
         Topic(
             "enriched-messages",
@@ -106,8 +77,6 @@ TOPICS: dict[TopicName, Topic] = {
             "conversation",
             "compact",
             0,
-            ("dedupe", "assemble"),
-            ("sink", "data teams"),
         ),
         Topic(
             "quarantine",
@@ -116,8 +85,6 @@ TOPICS: dict[TopicName, Topic] = {
             "key",
             "delete",
             30 * DAY_MS,
-            ("every stage",),
-            ("sink", "replay"),
         ),
         Topic(
             "receipts",
@@ -126,8 +93,6 @@ TOPICS: dict[TopicName, Topic] = {
             "source",
             "delete",
             8 * DAY_MS,
-            ("every stage",),
-            ("sink", "audit"),
         ),
     )
 }
@@ -135,18 +100,31 @@ TOPICS: dict[TopicName, Topic] = {
 HORIZON_MS = 8 * DAY_MS
 """How long a key is remembered by dedupe, and `min.compaction.lag.ms` of enriched-messages: raw retention + 1 day at least."""
 
+TOMBSTONE_MS = 30 * DAY_MS
+"""How long enriched-messages keeps a tombstone after its compaction: a reader, or a restored database, that is further behind misses deletions."""
 
-def topic_config(topic: Topic, min_insync_replicas: int) -> dict[str, str]:
+
+def retention_ms(topic: Topic, settings: Kafka) -> int:
+    """How long a topic keeps its records: the settings say it for two of them."""
+    days = {
+        "raw-messages": settings.raw_retention_days,
+        "quarantine": settings.quarantine_retention_days,
+    }
+    return int(days[topic.name] * DAY_MS) if topic.name in days else topic.retention_ms
+
+
+def topic_config(topic: Topic, settings: Kafka) -> dict[str, str]:
     """Kafka topic configuration as `topics apply` sets it."""
     config = {
         "cleanup.policy": topic.cleanup,
         "max.message.bytes": str(MAX_RECORD_BYTES),
-        "min.insync.replicas": str(min_insync_replicas),
+        "min.insync.replicas": str(settings.min_insync_replicas),
     }
     if topic.cleanup == "compact":
         config["min.compaction.lag.ms"] = str(HORIZON_MS)
+        config["delete.retention.ms"] = str(TOMBSTONE_MS)
     else:
-        config["retention.ms"] = str(topic.retention_ms)
+        config["retention.ms"] = str(retention_ms(topic, settings))
     return config
 
 

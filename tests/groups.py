@@ -28,7 +28,7 @@ class Group:
 
 
 UNIT = Group("unit", ("tests/unit", "tests/layout"), ("-n", str(os.cpu_count() or 2)))
-SERVERS = Group("servers", ("tests/contract", "tests/integration"))
+SERVERS = Group("servers", ("tests/contract", "tests/integration", "tests/browser"))
 ACCEPTANCE = Group("acceptance", ("tests/acceptance",))
 CHAOS = Group("chaos", ("tests/chaos",))
 GROUPS = (UNIT, SERVERS, ACCEPTANCE, CHAOS)

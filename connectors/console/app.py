@@ -16,6 +16,7 @@ from connectors.console.around import Measured, OpenToBrowsers, WithoutBodies
 from connectors.console.bots import add_bots
 from connectors.console.caller import SHOWS_KEY, authorized, caller_of
 from connectors.console.files import answer_downloaded, answer_stored
+from connectors.console.pages.routes import pages_router
 from connectors.console.parts import Parts
 from connectors.console.problems import Problem, answer_problems
 from connectors.console.registry import RegistryRefused, not_the_registry, registry
@@ -49,6 +50,8 @@ def create_console(parts: Parts) -> ASGIApp:
     add_bots(app, parts)
     _add_media(app, parts)
     _add_operations(app, parts)
+    if parts.pages is not None:
+        app.include_router(pages_router(parts, parts.pages))
     app.include_router(not_the_registry())
 
     @app.exception_handler(RegistryRefused)

@@ -10,6 +10,7 @@ from connectors.console.changes import Changes
 from connectors.console.facts import spoken
 from connectors.console.links import Links
 from connectors.console.marker import DEFAULT_TEXTS, Marker
+from connectors.console.pages.parts import PageParts
 from connectors.console.reading import Announced, ContextBounds, Reading
 from connectors.media.download import Downloaded
 from schemas.keys import TenantId
@@ -34,6 +35,7 @@ class Parts:
     allowed_origins: tuple[str, ...] = ()
     public_url: str = ""
     bounds: ContextBounds = field(default_factory=ContextBounds)
+    pages: PageParts | None = None
 
     def marker(self, tenant_id: TenantId) -> Marker:
         tenant = self.directory.tenant(tenant_id)

@@ -8,6 +8,7 @@ from typing import Any
 from connectors.models.capabilities import traits_of
 from connectors.models.requests import speech_parameters, vision_messages, vision_parameters
 from connectors.models.servers import Senses, Server, names_of
+from schemas.languages import NAMES
 from schemas.tenants import TenantSettings
 
 DEFAULT_VERSION = "default-2"
@@ -22,14 +23,6 @@ _QUOTATION = (
 )
 """Follows every vision prompt, also a tenant's own, because the sender of a picture writes its
 text."""
-_LANGUAGES = {
-    "es": "Spanish",
-    "en": "English",
-    "pt": "Portuguese",
-    "fr": "French",
-    "de": "German",
-    "it": "Italian",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +93,7 @@ def _hash(kind: str, server: Server, model: str, request: dict[str, Any]) -> str
 def _spoken(language: str) -> str:
     """A language in words that a model knows, with its region: `es-MX` is `Spanish (es-MX)`."""
     base, _, region = language.replace("_", "-").partition("-")
-    named = _LANGUAGES.get(base.lower())
+    named = NAMES.get(base.lower())
     return language if named is None else f"{named} ({language})" if region else named
 
 
@@ -108,7 +101,7 @@ def _code(language: str | None) -> str | None:
     """The two or three letters that speech APIs take. None for anything else, which they refuse:
     the model then finds out the language by itself."""
     base = (language or "").replace("_", "-").partition("-")[0].strip().lower()
-    code = next((code for code, name in _LANGUAGES.items() if name.lower() == base), base)
+    code = next((code for code, name in NAMES.items() if name.lower() == base), base)
     return code if code.isascii() and code.isalpha() and len(code) in (2, 3) else None
 
 

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, TopicCollection, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from connectors.postgres.aside import SinkStopped
 from connectors.postgres.writer import Position
-from schemas.topics import Names, TopicName
+from schemas.topics import TOPICS, Names, TopicName
 from storage.postgres.sql import queries
 
 log = structlog.get_logger()
@@ -107,8 +108,8 @@ class Positions:
             self._check(row, topic_ids[row["topic"]], *bounds[place])
             self.owned[place] = Owned(row["next_offset"], row["epoch"])
             self.wanted.discard(place)
-        if self.wanted:
-            log.warning("sink_partitions_held", partitions=len(self.wanted))
+        if len(rows) < len(wanted):
+            log.warning("sink_partitions_held", partitions=len(wanted) - len(rows))
 
     def _check(self, row: "asyncpg.Record", topic_id: str, low: int, high: int) -> None:
         topic, partition, next_offset = row["topic"], row["partition"], row["next_offset"]
@@ -150,3 +151,13 @@ class Positions:
     def _topic_ids(self) -> dict[str, str]:
         described = self._admin.describe_topics(TopicCollection(self._topics), request_timeout=20)
         return {name: str(future.result(20).topic_id) for name, future in described.items()}
+
+
+def ids_of_all_topics(admin: AdminClient, names: Names) -> dict[str, str]:
+    """Id of each of the topics that there are, by its name without the namespace. Blocks."""
+    wanted = TopicCollection([names.topic(name) for name in TOPICS])
+    found = {}
+    for name, future in admin.describe_topics(wanted, request_timeout=ADMIN_SECONDS).items():
+        with suppress(KafkaException):
+            found[names.logical(name)] = str(future.result(ADMIN_SECONDS).topic_id)
+    return found

@@ -1,7 +1,7 @@
 """From records to columns. Pure."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,8 @@ from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.text import storable
 
 Columns = list[list[Any]]
+DELIVERY_KEY_COLUMN = 3
+"""Where the message key is among the columns of a delivery."""
 FIRST_OPENINGS = 1_000
 """No version of generation 0 is higher."""
 NOTIFY_BYTES = 7_900
@@ -141,6 +143,12 @@ def _steps(m: EnrichedMessage) -> list[tuple[Any, ...]]:
     ]
 
 
+def ended_by(tombstone: bytes) -> set[tuple[str, str]]:
+    """Tenant and key of the message that a tombstone ends; nothing for a key that is no message's."""
+    text = storable(tombstone.decode(errors="replace"))
+    return {(text.partition(":")[0], text)} if text.count(":") >= 2 else set()
+
+
 @dataclass(slots=True)
 class _Delivered:
     """One key of a batch of receipts: its last word but for duplicates, and how often it came."""
@@ -188,13 +196,14 @@ def _delivery(key: bytes, one: _Delivered) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def quarantine_columns(records: Sequence[Quarantined]) -> Columns:
+def quarantine_columns(records: Sequence[Quarantined], topic_ids: Mapping[str, str]) -> Columns:
+    """`topic_ids`: name → id of the topics that there are now."""
     return in_lock_order(
         (
             storable(q.stage), storable(q.topic), q.partition, storable(q.tenant_id), storable(q.reason), storable(q.detail),
             storable((q.key or b"").decode(errors="replace")), q.offset, q.created_at, q.key, q.value,
             json.dumps({storable(name): storable(value.decode("latin-1")) for name, value in q.headers.items()}),
-            storable(q.program_version),
+            storable(q.program_version), topic_ids.get(q.topic, ""),
         )
         for q in records
     )  # fmt: skip

@@ -15,7 +15,7 @@ from connectors.postgres.aside import Aside
 from connectors.postgres.decoding import SINK_TOPICS, decode_batch
 from connectors.postgres.held import HeldPartitions
 from connectors.postgres.judging import Gate, Judging
-from connectors.postgres.positions import Place, Positions
+from connectors.postgres.positions import Place, Positions, ids_of_all_topics
 from connectors.postgres.writer import (
     OutOfStep,
     Placed,
@@ -43,6 +43,7 @@ TAKE_AGAIN_SECONDS = 0.5
 """Between two tries to take over the partitions that are not owned yet."""
 TAKEN_SECONDS = 60.0
 WATCH_SECONDS = 2.0
+TOPICS_SECONDS = 30.0
 
 
 class Sink:
@@ -89,7 +90,7 @@ class Sink:
         self._held = HeldPartitions()
         self._assignments = 0
         self._begins_again = False
-        self._take_at = 0.0
+        self._take_at = self._topics_at = 0.0
         self._share = 1
         self._trouble: BaseException | None = None
         self._stopping = False
@@ -156,6 +157,8 @@ class Sink:
             missing = [name for name in SINK_TOPICS if self._names.topic(name) not in there]
             if missing:
                 raise LookupError(f"no topic {', '.join(missing)}")
+            if time.monotonic() > self._topics_at:
+                await self._know_topics()
 
         async def pool_answers() -> None:
             await self._pool.fetchval("SELECT 1", timeout=5)
@@ -247,6 +250,7 @@ class Sink:
         if not self._begins_again and len(self._positions.owned) == before:
             return
         self._begins_again = False
+        self._held = HeldPartitions()  # it is seen again
         begins = self._positions.begins()
 
         def assign() -> None:
@@ -260,12 +264,21 @@ class Sink:
         """Tries once; what is not free, or cannot be asked for, is tried again. Raises SinkStopped."""
         self._take_at = time.monotonic() + TAKE_AGAIN_SECONDS
         try:
-            await self._positions.take()
+            if self._positions.wanted:
+                await self._positions.take()
+                await self._know_topics()
         except Exception as error:
             trouble = unavailable(error)
             if trouble is None:
                 raise
             log.warning("sink_waits", what=trouble.what, detail=trouble.detail)
+
+    async def _know_topics(self) -> None:
+        """Looks which topics there are now: one that is made again has another id."""
+        self._topics_at = time.monotonic() + TOPICS_SECONDS
+        self._writer.topic_ids = await asyncio.to_thread(
+            ids_of_all_topics, self._admin, self._names
+        )
 
     async def _set_undecodable_aside(
         self, undecodable: list[tuple[Placed, str]], works: list[Work]

@@ -6,12 +6,13 @@ Nothing here waits, and everything is bounded: a key per known endpoint, reason 
 import hashlib
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from connectors.webhooks.signatures import Examined
 from schemas import metrics
+from schemas.keys import MessageKey, log_digest
 from schemas.reasons import DeliveryReason
 from schemas.tenants import EndedToken, Endpoint, secret_id
 
@@ -21,7 +22,7 @@ OTHER_STRANGERS = "token_others"
 REPEAT_SECONDS = 10.0
 """A count that was written is written again after this time at the earliest."""
 _MAX_WRITTEN = 100_000
-_USER_AGENT_CHARS = 80
+USER_AGENT_CHARS = 80
 
 _id_of_secret = lru_cache(8192)(secret_id)
 
@@ -36,6 +37,7 @@ class Attempt:
     endpoint: Endpoint | None = None
     ended: EndedToken | None = None
     body_bytes: int | None = None
+    message_key: MessageKey | None = None
     examined: Examined | None = None
 
 
@@ -51,13 +53,18 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Count:
-    """Deliveries of one place, and the facts of the last one. Times are Unix seconds."""
+    """Deliveries of one place, and the last one. Times are Unix seconds."""
 
     deliveries: int
     first_at: float
     last_at: float
     status: int
-    facts: dict[str, Any] = field(default_factory=dict)
+    last: Attempt
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What helps a person to see why. Made when it is written, not with each delivery."""
+        return _facts(self.last)
 
 
 class Deliveries:
@@ -77,11 +84,12 @@ class Deliveries:
         place = self._place(attempt, reason, now)
         count = self._waiting.get(place)
         if count is None:
-            count = self._waiting[place] = Count(0, now, now, status)
+            self._waiting[place] = Count(1, now, now, status, attempt)
+            return
         count.deliveries += 1
         count.last_at = max(now, count.last_at)
         count.status = status
-        count.facts = _facts(attempt, reason)
+        count.last = attempt
 
     def due(self, most: int, *, at_once: bool = False) -> list[tuple[Place, Count]]:
         """Takes counts that may be written now, at most so many. `at_once`: also those that were written a moment ago."""
@@ -140,14 +148,16 @@ def stranger_name(token: str) -> str:
     return f"token_{digest[:12]}"
 
 
-def _facts(attempt: Attempt, reason: DeliveryReason) -> dict[str, Any]:
-    """What helps a person to see why. Nothing of the body, no secret, no token."""
+def _facts(attempt: Attempt) -> dict[str, Any]:
+    """Nothing of the body, no secret, no token. A message is named as logs name it, by a digest of its key."""
     facts: dict[str, Any] = {"path_provider": attempt.path_provider}
     if attempt.user_agent:
-        shown = attempt.user_agent[:_USER_AGENT_CHARS]
-        facts["user_agent"] = "".join(one if one.isprintable() else "?" for one in shown)
+        shown = (one if one.isprintable() else "?" for one in attempt.user_agent)
+        facts["user_agent"] = "".join(shown)
     if attempt.body_bytes is not None:
         facts["body_bytes"] = attempt.body_bytes
+    if attempt.message_key is not None:
+        facts["message"] = log_digest(attempt.message_key)
     examined, endpoint = attempt.examined, attempt.endpoint
     if examined is None or endpoint is None:
         return facts
@@ -155,7 +165,7 @@ def _facts(attempt: Attempt, reason: DeliveryReason) -> dict[str, Any]:
         facts["signature_age_seconds"] = round(examined.age_seconds)
     if examined.secret is not None:
         facts["signed_with"] = _id_of_secret(endpoint.endpoint_id, examined.secret)
-    elif reason == "signature_mismatch":
+    elif examined.verdict == "mismatch":
         facts["secrets_tried"] = [
             _id_of_secret(endpoint.endpoint_id, secret) for secret in endpoint.secrets
         ]

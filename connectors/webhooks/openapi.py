@@ -176,7 +176,7 @@ def _chat_message() -> dict[str, Any]:
             ),
         },
         "conversation_id": _text(
-            "The context is asked for by this id. To join a conversation that came through a provider, send the id that its messages have",
+            "The context is asked for by this id. It is never a conversation that came through YCloud or Chatwoot, even if it is written alike",
             minLength=1,
             maxLength=CONVERSATION_CHARS,
         ),

@@ -1,67 +1,31 @@
-"""A role's copy of tenants, endpoints and keys, read again when Postgres says that something changed."""
+"""A role's copy of tenants, endpoints and keys: read once, then tenant by tenant as they change."""
 
 import asyncio
-import hashlib
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
-import msgspec
 import structlog
 
 from schemas import metrics
 from schemas.keys import TenantId
-from schemas.outcomes import Unavailable
 from schemas.settings import Postgres
-from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant, TenantSettings
+from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 from schemas.topics import Names
 from storage.background import again_and_again
 from storage.postgres.pool import connect, refused, unavailable
 from storage.postgres.sql import queries
-from storage.postgres.vault import Vault, VaultError
+from storage.postgres.tenant_index import EndpointRow, TenantIndex, TenantRow, digest
+from storage.postgres.vault import Vault
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
-RELOAD_SECONDS = 30.0
-"""The copy is read again at the latest after this time, in case a notification was missed."""
+CHECK_SECONDS = 30.0
+"""After this time without a notification, the numbers of changes are asked for, in case one was missed."""
 REFUSED_SECONDS = 5.0
 """A role is not ready once Postgres has refused the copy for so long. A single refusal passes."""
-UNREADABLE_RETRY_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One consistent reading, replaced as a whole.
-
-    `former` holds tokens that were replaced and are accepted for some time. The rows that cannot
-    be opened are in the `unreadable` sets: their owners exist, but cannot be served.
-    """
-
-    tenants: dict[TenantId, Tenant] = field(default_factory=dict)
-    removed: frozenset[TenantId] = frozenset()
-    endpoints_by_token: dict[bytes, Endpoint] = field(default_factory=dict)
-    endpoints_by_id: dict[str, Endpoint] = field(default_factory=dict)
-    former: dict[bytes, tuple[Endpoint, datetime]] = field(default_factory=dict)
-    ended: dict[bytes, EndedToken] = field(default_factory=dict)
-    keys: dict[bytes, ApiKey] = field(default_factory=dict)
-    unreadable_tenants: frozenset[TenantId] = frozenset()
-    unreadable_tokens: frozenset[bytes] = frozenset()
-
-    @property
-    def opens_nothing(self) -> bool:
-        """Whether there are sealed rows and this process's key opens none of them."""
-        return bool(self.unreadable_tenants or self.unreadable_tokens) and not (
-            self.tenants or self.endpoints_by_id
-        )
-
-
-def digest(secret: str) -> bytes:
-    """Tokens and keys are stored and looked up under their digest; the plain ones are nowhere."""
-    return hashlib.sha256(secret.encode()).digest()
+ROWS_AT_ONCE = 200
+"""Rows of a first reading, or tenants of a later one, between two turns of the event loop."""
 
 
 def key_id(key: str) -> str:
@@ -72,7 +36,10 @@ def key_id(key: str) -> str:
 class Directory:
     """The copy. `start` returns at once; `loaded` becomes true with the first reading and stays true.
 
-    The task that keeps the copy retries after every exception, so it ends only with the role.
+    Each connection begins with a reading of everything, in portions, because a standby that was
+    promoted may have lost changes. From then on a notification names the tenant whose rows are read
+    again, and `directory_changes` says what no notification told. The task that keeps the copy
+    retries after every exception, so it ends only with the role.
     """
 
     def __init__(self, settings: Postgres, names: Names, vault: Vault) -> None:
@@ -80,16 +47,21 @@ class Directory:
         self._settings = settings
         self._names = names
         self._vault = vault
-        self._snapshot = Snapshot()
-        self._opened: Mapping[tuple[type, bytes], Any] = {}
-        self._reported: frozenset[tuple[str, str, bytes]] = frozenset()
-        self._changed = asyncio.Event()
+        self._index = TenantIndex(vault)
+        self._opens_nothing = False
+        self._changed_tenants: set[str] = set()
+        self._wake = asyncio.Event()
         self._read_at = time.monotonic()
         self._refused_since: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         metrics.DIRECTORY_AGE.set_function(self.age_seconds)
+        metrics.DIRECTORY_TENANTS.set_function(lambda: len(self._index))
+        for table in (TenantRow.table, EndpointRow.table):
+            metrics.DIRECTORY_UNREADABLE.labels(table).set_function(
+                lambda table=table: self._index.unreadable()[table]  # type: ignore[misc]
+            )
         self._task = asyncio.create_task(
             again_and_again(self._follow, self._failed, lambda: self._read_at), name="directory"
         )
@@ -109,7 +81,7 @@ class Directory:
         """Whether a role may be ready as far as its copy goes.
 
         An old copy will do while Postgres is away. It will not when Postgres refuses to give a new
-        one (REFUSED_SECONDS long), when the key of this process opens no row, or when the task
+        one (REFUSED_SECONDS long), when the key of this process opens none of the rows it tried, or when the task
         that reads it has ended: a key that was revoked would stay valid here.
         """
         waited = 0.0 if self._refused_since is None else time.monotonic() - self._refused_since
@@ -118,51 +90,34 @@ class Directory:
             and self._task is not None
             and not self._task.done()
             and waited < REFUSED_SECONDS
-            and not self._snapshot.opens_nothing
+            and not self._opens_nothing
         )
 
     def endpoint(self, token: str) -> Endpoint | None:
         """The endpoint of a token. Raises Unavailable for one whose row cannot be opened."""
-        wanted, snapshot = digest(token), self._snapshot
-        if wanted in snapshot.unreadable_tokens:
-            raise _unreadable("this endpoint")
-        found = snapshot.endpoints_by_token.get(wanted)
-        if found is None and wanted in snapshot.former:
-            endpoint, until = snapshot.former[wanted]
-            return endpoint if datetime.now(UTC) < until else None
-        return found
+        return self._index.endpoint(token)
 
     def ended(self, token: str) -> EndedToken | None:
         """Whose a token was that has ended, as far as it is remembered: for the operator, not for the answer."""
-        return self._snapshot.ended.get(digest(token))
+        return self._index.ended(token)
 
     def endpoint_by_id(self, endpoint_id: str) -> Endpoint | None:
-        return self._snapshot.endpoints_by_id.get(endpoint_id)
+        return self._index.endpoint_by_id(endpoint_id)
 
     def provider_key(self, tenant_id: TenantId, provider: str) -> str | None:
         """An API key of the provider that the tenant gave with one of its endpoints."""
-        endpoints = self._snapshot.endpoints_by_id.values()
-        return next(
-            (
-                e.api_key
-                for e in endpoints
-                if e.tenant_id == tenant_id and e.provider == provider and e.api_key
-            ),
-            None,
-        )
+        return self._index.provider_key(tenant_id, provider)
 
     def tenant(self, tenant_id: TenantId) -> Tenant | None:
         """A tenant; None for one that is unknown or removed. Raises Unavailable when its row cannot be opened."""
-        if tenant_id in self._snapshot.unreadable_tenants:
-            raise _unreadable("this tenant's settings")
-        return self._snapshot.tenants.get(tenant_id)
+        return self._index.tenant(tenant_id)
 
     def is_removed(self, tenant_id: TenantId) -> bool:
         """Whether the tenant was removed: nothing is downloaded and no model is asked for it any more."""
-        return tenant_id in self._snapshot.removed
+        return self._index.is_removed(tenant_id)
 
     def key(self, plain: str) -> ApiKey | None:
-        return self._snapshot.keys.get(digest(plain))
+        return self._index.key(plain)
 
     def age_seconds(self) -> float:
         return time.monotonic() - self._read_at
@@ -183,140 +138,79 @@ class Directory:
         )
 
     async def _follow(self) -> None:
-        """Reads the copy, and again at every change, until the connection is lost.
+        """Reads the copy, and then what changes, until the connection is lost.
 
         It listens before it reads, so that a change between the two is read again.
         """
         connection = await connect(self._settings, self._names, "directory")
         try:
-            await connection.add_listener(
-                f"{self._names.postgres_schema}_directory", lambda *_: self._changed.set()
-            )
-            connection.add_termination_listener(lambda *_: self._changed.set())
+            await connection.add_listener(f"{self._names.postgres_schema}_directory", self._told)
+            connection.add_termination_listener(lambda *_: self._wake.set())
+            mark = await self._read_all(connection)
             while not connection.is_closed():
-                self._changed.clear()
-                self._replace(await self._read(connection))
                 try:
-                    async with asyncio.timeout(RELOAD_SECONDS):
-                        await self._changed.wait()
+                    async with asyncio.timeout(CHECK_SECONDS):
+                        await self._wake.wait()
                 except TimeoutError:
-                    continue
+                    mark = await self._look_for_missed_changes(connection, mark)
+                self._wake.clear()
+                if not connection.is_closed():
+                    await self._read_changes(connection)
         finally:
             connection.terminate()
 
-    def _replace(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self.loaded, self._read_at, self._refused_since = True, time.monotonic(), None
-        metrics.DIRECTORY_REFUSED.set(0)
-        metrics.DIRECTORY_TENANTS.set(len(snapshot.tenants))
-        metrics.DIRECTORY_UNREADABLE.labels("tenants").set(len(snapshot.unreadable_tenants))
-        metrics.DIRECTORY_UNREADABLE.labels("webhook_endpoints").set(
-            len(snapshot.unreadable_tokens)
-        )
+    def _told(self, _connection: Any, _pid: int, _channel: str, tenant: Any) -> None:
+        self._changed_tenants.add(tenant)
+        self._wake.set()
 
-    async def _read(self, connection: "asyncpg.Connection[asyncpg.Record]") -> Snapshot:
+    async def _read_all(self, connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+        """Reads every row into a new index and returns the mark from which changes are to be looked for."""
+        statements = queries("directory")
+        index = TenantIndex(self._vault, former=self._index)
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            mark: str = await connection.fetchval(statements["mark"])
+            for name, add in (
+                ("tenants", index.add_tenants),
+                ("endpoints", index.add_endpoints),
+                ("keys", index.add_keys),
+                ("ended_tokens", index.add_ended),
+            ):
+                cursor = await connection.cursor(statements[name])
+                while rows := await cursor.fetch(ROWS_AT_ONCE):
+                    add(rows)
+        self._index = index.complete()
+        self._has_read()
+        return mark
+
+    async def _look_for_missed_changes(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", mark: str
+    ) -> str:
+        """Notes the tenants that changed since the mark, whether or not a notification told. Returns the next mark."""
         statements = queries("directory")
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            tenants = await connection.fetch(statements["tenants"])
-            endpoints = await connection.fetch(statements["endpoints"])
-            keys = await connection.fetch(statements["keys"])
-            ended = await connection.fetch(statements["ended_tokens"])
-        reading = _Reading(self._vault, self._opened)
-        here = [row for row in tenants if not row["removed"]]
-        settings = {row["tenant_id"]: reading.tenant(row) for row in here}
-        opened = [(row, reading.endpoint(row)) for row in endpoints]
-        known = [(row, endpoint) for row, endpoint in opened if endpoint is not None]
-        self._opened = reading.opened
-        self._report(reading.unreadable)
-        return Snapshot(
-            tenants={name: tenant for name, tenant in settings.items() if tenant is not None},
-            removed=frozenset(row["tenant_id"] for row in tenants if row["removed"]),
-            endpoints_by_token={row["token_sha256"]: endpoint for row, endpoint in known},
-            endpoints_by_id={endpoint.endpoint_id: endpoint for _, endpoint in known},
-            former={
-                row["former_token_sha256"]: (endpoint, row["former_token_until"])
-                for row, endpoint in known
-                if row["former_token_sha256"] is not None
-            },
-            ended={row["token_sha256"]: _ended(row) for row in ended},
-            keys={
-                row["key_sha256"]: ApiKey(tenant_id=row["tenant_id"], scope=row["scope"])
-                for row in keys
-            },
-            unreadable_tenants=frozenset(n for n, tenant in settings.items() if tenant is None),
-            unreadable_tokens=frozenset(
-                row["token_sha256"] for row, endpoint in opened if endpoint is None
-            ),
-        )
+            next_mark: str = await connection.fetchval(statements["mark"])
+            rows = await connection.fetch(statements["changed_since"], mark)
+        self._changed_tenants.update(row["tenant_id"] for row in rows)
+        self._has_read()
+        return next_mark
 
-    def _report(self, unreadable: frozenset[tuple[str, str, bytes]]) -> None:
-        """Logs each unreadable row once, and again only when it was changed and still cannot be read."""
-        for table, name, _ in sorted(unreadable - self._reported):
-            log.error("directory_row_unreadable", table=table, id=name, see="sensorium doctor")
-        self._reported = unreadable
+    async def _read_changes(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Reads all rows of the tenants that changed. What it fails to read is read by the next connection."""
+        statements = queries("directory")
+        while self._changed_tenants:
+            names = sorted(self._changed_tenants)[:ROWS_AT_ONCE]
+            self._changed_tenants.difference_update(
+                names
+            )  # before the reading: a later change is told again
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                tenants = await connection.fetch(statements["tenants_of"], names)
+                endpoints = await connection.fetch(statements["endpoints_of"], names)
+                keys = await connection.fetch(statements["keys_of"], names)
+                ended = await connection.fetch(statements["ended_tokens_of"], names)
+            self._index.exchange(names, tenants, endpoints, keys, ended)
+            self._has_read()
 
-
-class _Reading:
-    """Opens rows one by one, so that one that cannot be opened costs only its owner."""
-
-    def __init__(self, vault: Vault, opened_before: Mapping[tuple[type, bytes], Any]) -> None:
-        self.opened: dict[tuple[type, bytes], Any] = {}
-        self._vault = vault
-        self._opened_before = opened_before
-        self._unreadable: set[tuple[str, str, bytes]] = set()
-
-    @property
-    def unreadable(self) -> frozenset[tuple[str, str, bytes]]:
-        """(table, id, digest of the sealed value)."""
-        return frozenset(self._unreadable)
-
-    def tenant(self, row: "asyncpg.Record") -> Tenant | None:
-        settings = self._open(row["settings"], TenantSettings)
-        if settings is None:
-            self._note("tenants", row["tenant_id"], row["settings"])
-            return None
-        return Tenant(tenant_id=row["tenant_id"], settings=settings)
-
-    def endpoint(self, row: "asyncpg.Record") -> Endpoint | None:
-        """The sealed contents name the row they belong to: those of another row are not taken."""
-        endpoint = self._open(row["sealed"], Endpoint)
-        if (
-            endpoint is None
-            or (endpoint.tenant_id, endpoint.endpoint_id, endpoint.provider)
-            != (row["tenant_id"], row["endpoint_id"], row["provider"])
-            or digest(endpoint.token) != row["token_sha256"]
-        ):
-            self._note("webhook_endpoints", row["endpoint_id"], row["sealed"])
-            return None
-        return endpoint
-
-    def _open(self, sealed: bytes, kind: type[T]) -> T | None:
-        found: T | None = self._opened_before.get((kind, sealed))
-        if found is None:
-            try:
-                found = msgspec.json.decode(self._vault.open(sealed), type=kind)
-            except (VaultError, msgspec.MsgspecError, ValueError):
-                return None
-        self.opened[kind, sealed] = found
-        return found
-
-    def _note(self, table: str, name: str, sealed: bytes) -> None:
-        self._unreadable.add((table, name, hashlib.sha256(sealed).digest()))
-
-
-def _ended(row: "asyncpg.Record") -> EndedToken:
-    return EndedToken(
-        tenant_id=row["tenant_id"],
-        endpoint_id=row["endpoint_id"],
-        provider=row["provider"],
-        reason=row["reason"],
-    )
-
-
-def _unreadable(what: str) -> Unavailable:
-    return Unavailable(
-        "directory",
-        UNREADABLE_RETRY_SECONDS,
-        hold=True,
-        detail=f"{what} cannot be opened with SENSORIUM_SECRETS__KEY",
-    )
+    def _has_read(self) -> None:
+        self._opens_nothing = self._index.opens_nothing()
+        self.loaded, self._read_at, self._refused_since = True, time.monotonic(), None
+        metrics.DIRECTORY_REFUSED.set(0)

@@ -1,6 +1,19 @@
-"""Brings a database to the program's schema, one file after another, each in one transaction."""
+"""Brings a database to the program's schema, one file after another, while programs read and write.
 
+A file is a step of one of two kinds, by its name:
+
+- `NNNN_name.sql` expands: programs of the version before go on working. It runs before the roll-out.
+- `NNNN_name.post.sql` contracts: it takes away what only older programs use. It runs after the roll-out.
+
+A file is one transaction. One that begins with the line `-- outside a transaction` is a list of
+statements, each of which may be executed again: so indexes are built CONCURRENTLY.
+"""
+
+import asyncio
 import hashlib
+import re
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +22,20 @@ import asyncpg
 from schemas.topics import Names
 
 MIGRATIONS_DIR = Path(__file__).parent / "migrations"
+COMMENTS_FILE = Path(__file__).with_name("comments.sql")
+OUTSIDE = "-- outside a transaction\n"
 _LOCK = 0x73656E73  # "sens": two `migrate` at once wait for each other
+_ASK_AGAIN_SECONDS = 0.2
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
+LOCK_TRIES = 60
+_INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+)", re.IGNORECASE)
+_STATEMENT_END = re.compile(r";[ \t]*(?:--[^\n]*)?(?:\n|\Z)")
+_COMMENT = re.compile(r"^\s*--[^\n]*\n?", re.MULTILINE)
+Say = Callable[[str], None]
 
 
 class DatabaseAhead(Exception):
-    """The database has a migration this program does not know, or another text of one it knows."""
+    """The database is not one that this program works with: a newer one took something away, or a file was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,53 +47,143 @@ class Migration:
     def sha256(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
+    @property
+    def is_post(self) -> bool:
+        return is_post(self.name)
+
+    @property
+    def is_outside(self) -> bool:
+        return self.sql.startswith(OUTSIDE)
+
+    @property
+    def statements(self) -> list[str]:
+        """Those of a file outside a transaction: each ends with a semicolon at the end of a line."""
+        texts = (_COMMENT.sub("", part).strip() for part in _STATEMENT_END.split(self.sql))
+        return [text for text in texts if text]
+
+
+def is_post(name: str) -> bool:
+    """Whether a migration of this name takes away what older programs use."""
+    return name.endswith(".post")
+
 
 def migrations() -> list[Migration]:
     return [Migration(path.stem, path.read_text()) for path in sorted(MIGRATIONS_DIR.glob("*.sql"))]
 
 
-async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", names: Names) -> list[str]:
-    """Applies what is missing and returns the names. Raises DatabaseAhead, changes nothing then."""
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+async def migrate(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    names: Names,
+    *,
+    finish: bool = False,
+    say: Say = lambda _: None,
+) -> list[str]:
+    """Applies what is missing and returns the names. Raises DatabaseAhead, changes nothing then.
+
+    `finish` says that no older program runs any more: the steps after the roll-out are applied too.
+    In a new database they always are. The connection should have the limits MAINTENANCE, and lead
+    to Postgres itself: what two of these must not do at once is guarded by a lock of the session.
+    """
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+        # Asking again instead of waiting: who waits in a statement stops a CONCURRENTLY of the other.
+        await asyncio.sleep(_ASK_AGAIN_SECONDS)
+    try:
         await connection.execute(
             f'CREATE SCHEMA IF NOT EXISTS "{names.postgres_schema}"'
         )  # a checked name: letters, digits, underscores
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"  # noqa: E501
         )
-    applied = []
-    for migration in await pending(connection):
+        is_new = not await connection.fetchval("SELECT EXISTS (SELECT 1 FROM schema_migrations)")
+        applied = []
+        for migration in await pending(connection):
+            if finish or is_new or not migration.is_post:
+                await _apply(connection, migration, say)
+                applied.append(migration.name)
+        await _describe(connection, names)
+        return applied
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+
+
+async def _describe(connection: "asyncpg.Connection[asyncpg.Record]", names: Names) -> None:
+    """Comments on tables and columns. The schema's own comment says which text of them was applied."""
+    text = COMMENTS_FILE.read_text()
+    known = f"Sensorium. Described by comments.sql, {hashlib.sha256(text.encode()).hexdigest()}"
+    there = await connection.fetchval(
+        "SELECT obj_description($1::regnamespace, 'pg_namespace')", names.postgres_schema
+    )
+    if there == known:
+        return
+    # No work rests on a comment: where a table is in use, the next `migrate` writes them.
+    with suppress(asyncpg.LockNotAvailableError):
         async with connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            if await connection.fetchval(
-                "SELECT true FROM schema_migrations WHERE name = $1", migration.name
-            ):
-                continue
-            await connection.execute(migration.sql)
-            await connection.execute(
-                "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)",
-                migration.name,
-                migration.sha256,
-            )
-        applied.append(migration.name)
-    return applied
+            await connection.execute(text)
+            await connection.execute(f"COMMENT ON SCHEMA \"{names.postgres_schema}\" IS '{known}'")
 
 
 async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migration]:
-    """What `migrate` would apply. Raises DatabaseAhead; asyncpg.UndefinedTableError for a database never migrated."""
+    """What `migrate` would apply. Raises DatabaseAhead; asyncpg.UndefinedTableError for a database never migrated.
+
+    A newer program may have expanded the database: this one works with it all the same.
+    """
     known = {migration.name: migration for migration in migrations()}
     there = {
         row["name"]: row["sha256"]
         for row in await connection.fetch("SELECT name, sha256 FROM schema_migrations")
     }
     for name, sha256 in there.items():
-        if name not in known:
+        if name not in known and is_post(name):
             raise DatabaseAhead(
-                f"the database has migration {name}, which this program does not know: run the newer program"
+                f"the database has migration {name}, which this program does not know and cannot work with: run the newer program"
             )
-        if known[name].sha256 != sha256:
+        if name in known and known[name].sha256 != sha256:
             raise DatabaseAhead(
                 f"migration {name} was applied with another text: the program was changed after the fact"
             )
     return [migration for name, migration in known.items() if name not in there]
+
+
+async def _apply(
+    connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration, say: Say
+) -> None:
+    """Tries again when a lock is not free soon: whoever reads or writes the table comes first."""
+    pause = _FIRST_PAUSE_SECONDS
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            if migration.is_outside:
+                for statement in migration.statements:
+                    await _drop_half_built(connection, statement)
+                    await connection.execute(statement)
+                await _note(connection, migration)
+            else:
+                async with connection.transaction():
+                    await connection.execute(migration.sql)
+                    await _note(connection, migration)
+            return
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            if not left:
+                raise
+            say(f"{migration.name}: a table is in use, trying again in {pause:g} s")
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE_SECONDS, pause * 1.5)
+
+
+async def _note(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+    await connection.execute(
+        "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)",
+        migration.name,
+        migration.sha256,
+    )
+
+
+async def _drop_half_built(
+    connection: "asyncpg.Connection[asyncpg.Record]", statement: str
+) -> None:
+    """An index that a crash left half built is there by name and used by nobody: it is built again."""
+    index = _INDEX.search(statement)
+    if index and await connection.fetchval(
+        "SELECT true FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid", index[1]
+    ):
+        await connection.execute(f"DROP INDEX CONCURRENTLY {index[1]}")

@@ -15,7 +15,6 @@ CREATE TABLE inbound_messages (
     deliveries          bigint      NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, provider, provider_message_id)
 );
-CREATE INDEX inbound_messages_not_forwarded ON inbound_messages (tenant_id, received_at) WHERE outcome <> 'forwarded';
 
 -- The starts of this database server. Transaction numbers are compared within one only: a restored or copied database counts them again.
 CREATE TABLE feed_eras (
@@ -66,6 +65,7 @@ CREATE TABLE chat_messages (
 );
 CREATE INDEX chat_messages_by_change ON chat_messages (tenant_id, changed_era, changed_xid, received_at, message_key COLLATE "C");
 CREATE INDEX chat_messages_by_conversation ON chat_messages (tenant_id, conversation_id, received_at);
+CREATE INDEX chat_messages_by_sender ON chat_messages (tenant_id, sender_id) WHERE sender_id IS NOT NULL;
 CREATE INDEX chat_messages_pending ON chat_messages (tenant_id, received_at) WHERE status = 'pending';
 CREATE INDEX chat_messages_degraded ON chat_messages (tenant_id, received_at) WHERE status = 'degraded';
 CREATE INDEX chat_messages_by_attachment ON chat_messages USING gin ((content_attributes -> 'attachments') jsonb_path_ops)
@@ -93,6 +93,7 @@ CREATE TABLE media_objects (
 );
 CREATE INDEX media_objects_by_original ON media_objects (tenant_id, md5(original_url));
 CREATE INDEX media_objects_by_message ON media_objects (tenant_id, message_key);
+CREATE INDEX media_objects_by_content ON media_objects (tenant_id, sha256);
 
 CREATE TABLE message_steps (
     tenant_id   text        NOT NULL,
@@ -121,9 +122,19 @@ CREATE TABLE quarantined_messages (
     value           bytea,
     headers         jsonb       NOT NULL DEFAULT '{}',
     program_version text        NOT NULL,
-    UNIQUE (stage, topic, partition, "offset")
+    topic_id        text        NOT NULL DEFAULT ''
 );
+CREATE UNIQUE INDEX quarantined_messages_by_place ON quarantined_messages (stage, topic, partition, "offset", topic_id);
 CREATE INDEX quarantined_messages_by_tenant ON quarantined_messages (tenant_id, state, created_at);
+CREATE INDEX quarantined_messages_by_key ON quarantined_messages (tenant_id, record_key);
+
+-- Messages that were erased by a command: nothing that comes later brings one back.
+CREATE TABLE erased_messages (
+    tenant_id  text        NOT NULL,
+    key_digest bytea       NOT NULL,
+    erased_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, key_digest)
+);
 
 CREATE TABLE sink_offsets (
     topic       text    NOT NULL,
@@ -269,16 +280,88 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_by_tenant ON audit_log (tenant_id, at);
 
--- Roles hold a copy of these tables and read it again when told.
+-- Roles hold a copy of these tables. A change is noted under its tenant, and the notification names the tenant.
+CREATE TABLE directory_changes (
+    tenant_id text PRIMARY KEY,
+    change    xid8 NOT NULL
+);
+CREATE INDEX directory_changes_by_change ON directory_changes (change);
+
 CREATE FUNCTION directory_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    tenant text := CASE WHEN TG_OP = 'DELETE' THEN OLD.tenant_id ELSE NEW.tenant_id END;
 BEGIN
-    PERFORM pg_notify(TG_TABLE_SCHEMA || '_directory', TG_TABLE_NAME);
+    EXECUTE format(
+        'INSERT INTO %I.directory_changes AS there (tenant_id, change) VALUES ($1, pg_current_xact_id()) '
+        'ON CONFLICT (tenant_id) DO UPDATE SET change = EXCLUDED.change WHERE there.change <> EXCLUDED.change',
+        TG_TABLE_SCHEMA
+    ) USING tenant;
+    PERFORM pg_notify(TG_TABLE_SCHEMA || '_directory', tenant);
     RETURN NULL;
 END $$;
 
 CREATE TRIGGER tenants_changed AFTER INSERT OR UPDATE OR DELETE ON tenants
-    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();
+    FOR EACH ROW EXECUTE FUNCTION directory_changed();
 CREATE TRIGGER webhook_endpoints_changed AFTER INSERT OR UPDATE OR DELETE ON webhook_endpoints
-    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();
+    FOR EACH ROW EXECUTE FUNCTION directory_changed();
 CREATE TRIGGER api_keys_changed AFTER INSERT OR UPDATE OR DELETE ON api_keys
-    FOR EACH STATEMENT EXECUTE FUNCTION directory_changed();
+    FOR EACH ROW EXECUTE FUNCTION directory_changed();
+
+-- People who use the console: roles per tenant, sessions, login links, failed logins, and what was unmasked for whom.
+
+-- `name` is what they log in with. Without a password only a login link lets them in.
+CREATE TABLE people (
+    person_id  text        PRIMARY KEY,
+    name       text        NOT NULL UNIQUE,
+    password   text,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- tenant_id '*' stands for every tenant.
+CREATE TABLE people_roles (
+    tenant_id text NOT NULL,
+    person_id text NOT NULL REFERENCES people ON DELETE CASCADE,
+    role      text NOT NULL CHECK (role IN ('viewer', 'reader', 'operator', 'admin')),
+    PRIMARY KEY (tenant_id, person_id)
+);
+CREATE INDEX people_roles_by_person ON people_roles (person_id);
+
+CREATE TABLE people_sessions (
+    session_sha256 bytea       PRIMARY KEY,
+    person_id      text        NOT NULL REFERENCES people ON DELETE CASCADE,
+    began_at       timestamptz NOT NULL DEFAULT now(),
+    seen_at        timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX people_sessions_by_person ON people_sessions (person_id, seen_at);
+
+CREATE TABLE login_links (
+    link_sha256 bytea       PRIMARY KEY,
+    person_id   text        NOT NULL REFERENCES people ON DELETE CASCADE,
+    ends_at     timestamptz NOT NULL
+);
+
+-- A bucket is the digest of an account, of an address, or of both.
+CREATE TABLE login_failures (
+    bucket   bytea       PRIMARY KEY,
+    failures integer     NOT NULL,
+    since    timestamptz NOT NULL
+);
+CREATE INDEX login_failures_since ON login_failures (since);
+
+CREATE TABLE unmasked_conversations (
+    tenant_id       text        NOT NULL,
+    conversation_id text        NOT NULL,
+    session_sha256  bytea       NOT NULL REFERENCES people_sessions ON DELETE CASCADE,
+    ends_at         timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, conversation_id, session_sha256)
+);
+
+-- What the console's pages look for: the newest messages of a tenant, and words in texts, transcripts and descriptions.
+CREATE INDEX chat_messages_newest ON chat_messages (tenant_id, received_at, message_key);
+
+CREATE FUNCTION message_words(content text, attributes jsonb) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN to_tsvector('simple'::regconfig,
+    left(coalesce(content, ''), 50000) || ' ' || left(coalesce(attributes ->> 'transcript', ''), 50000) || ' ' ||
+    left(coalesce(attributes ->> 'description', ''), 50000));
+
+CREATE INDEX chat_messages_words ON chat_messages USING gin (message_words(content, content_attributes));

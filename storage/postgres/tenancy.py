@@ -10,8 +10,8 @@ import msgspec
 from schemas.keys import PROVIDER_PATTERN, TENANT_PATTERN, TenantId, is_instance
 from schemas.tenants import Endpoint, Scope, TenantSettings, secret_id
 from schemas.topics import HORIZON_MS
-from storage.postgres.directory import digest
 from storage.postgres.sql import queries
+from storage.postgres.tenant_index import digest
 from storage.postgres.vault import Vault, VaultError
 
 HORIZON = timedelta(milliseconds=HORIZON_MS)

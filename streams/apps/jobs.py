@@ -25,7 +25,8 @@ from streams.apps.assemble import COMPACTED
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes.app import LaneApp, die, lane_app
 from streams.lanes.gate import Gate
-from streams.lanes.jobs import Job, JobEntries, Refusal
+from streams.lanes.job_entries import JobEntries
+from streams.lanes.jobs import Job, Refusal
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
 
@@ -78,20 +79,20 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
 
     app.opening, app.closing = open_all, close_all
     app.healthy = job_stage.world.healthy
+    load_bytes = settings.worker.queue_bytes // settings.kafka.partitions
     entries = app.lane_table(
         "jobs",
         partitions=settings.kafka.partitions,
-        new_state=JobEntries,
+        new_state=lambda: JobEntries(load_bytes),
         extra_topic_configs=COMPACTED
         | {
             "min.insync.replicas": str(settings.kafka.min_insync_replicas),
             "max.message.bytes": str(MAX_RECORD_BYTES),
         },
     )
-    workers = settings.worker.jobs
-    queue = app.job_lanes(entries, workers, settings.worker.jobs_per_tenant, settle.refuse)
+    queue = app.job_lanes(entries, settings.worker, settle.refuse)
 
-    @app.agent(queue, name=job_stage.stage, concurrency=workers)
+    @app.agent(queue, name=job_stage.stage, concurrency=settings.worker.jobs)
     async def work(stream: StreamT[Job]) -> None:
         async for job in stream:
             try:

@@ -6,19 +6,17 @@ of its changelog: admitted and not finished.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import get_args
 
 from confluent_kafka import Message
 
 from schemas.headers import header
+from schemas.pipeline import JOB_STAGES, SOURCE_OF, Stage, TopicName
 from schemas.settings import Settings
-from schemas.topics import SOURCE_OF, Names, Stage, TopicName
+from schemas.topics import Names
 from storage.kafka.reading import TopicReader
-from streams.audit.ledger import JOB_STAGES
 from streams.lanes.entries import decode_entry
 
 SINK_TOPICS: tuple[TopicName, ...] = ("enriched-messages", "quarantine", "receipts")
-STAGES: tuple[Stage, ...] = get_args(Stage)
 NOT_READ = "(not read)"
 NO_TENANT = "(none)"
 Place = tuple[str, int]

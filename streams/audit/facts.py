@@ -20,6 +20,7 @@ from schemas.topics import SOURCE_OF, STAGES, Names, TopicName
 from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored
+from storage.postgres.erased import Erased, all_erased
 from storage.postgres.sql import queries
 from streams.audit.findings import Finding, tenant_of, tenant_of_object
 from streams.audit.ledger import Place, Seen, narrowed
@@ -58,6 +59,7 @@ class Facts:
     quarantine_rows: set[QuarantinePlace] = field(default_factory=set)
     object_rows: dict[str, Any] = field(default_factory=dict)
     objects: dict[str, Stored] = field(default_factory=dict)
+    erased: Erased = field(default_factory=Erased)
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -97,6 +99,7 @@ class Gathering:
             (self._names.logical(row["topic"]), row["partition"]): row["next_offset"]
             for row in await connection.fetch(statements["positions"])
         }
+        facts.erased = await all_erased(connection, self._wanted.tenant)
         facts.rows = {
             row["message_key"]: row for row in await connection.fetch(statements["rows"], *since)
         }
@@ -172,7 +175,7 @@ class Gathering:
                 )
         facts.receipts = dict(found)
 
-    def _enriched(self, facts: Facts) -> Iterator[tuple[int, int, bytes, EnrichedMessage]]:
+    def _enriched(self, facts: Facts) -> Iterator[tuple[int, int, bytes, EnrichedMessage | None]]:
         for message in self._all("enriched-messages"):
             key, partition, offset, value = (
                 message.key() or b"",
@@ -180,7 +183,10 @@ class Gathering:
                 message.offset() or 0,
                 message.value(),
             )
-            if value is None or not self._wanted.includes(tenant_of(key)):
+            if not self._wanted.includes(tenant_of(key)):
+                continue
+            if value is None:
+                yield partition, offset, key, None
                 continue
             try:
                 yield partition, offset, key, decode(EnrichedMessage, value)

@@ -8,12 +8,10 @@ from typing import cast
 import msgspec
 
 from schemas.codec import decode
+from schemas.pipeline import JOB_STAGES, SOURCE_OF, Stage
 from schemas.receipts import Ledger, Line, Span, lines_of
 from schemas.records import Receipt
-from schemas.topics import SOURCE_OF, Stage
 from streams.audit.findings import Finding, Kind, tenant_of
-
-JOB_STAGES: frozenset[Stage] = frozenset({"store_media", "describe", "transcribe"})
 
 
 @dataclass(frozen=True, slots=True)

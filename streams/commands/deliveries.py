@@ -11,8 +11,8 @@ import msgspec
 from connectors.webhooks.deliveries import OTHER_STRANGERS, stranger_name
 from schemas.reasons import DeliveryReason
 from schemas.settings import Settings
-from storage.postgres.directory import digest
 from storage.postgres.sql import queries
+from storage.postgres.tenant_index import digest
 from streams.commands.environment import command_settings, database, moment, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
@@ -150,6 +150,9 @@ def _lines(row: dict[str, Any]) -> list[str]:
         if row["reason"] in ("wrong_provider", "unknown_token")
         else "",
         f"from {last['user_agent']}" if last.get("user_agent") else "",
+        f"sensorium trace {last['message']} --tenant {row['tenant_id']}"
+        if "message" in last
+        else "",
     ]
     facts = "; ".join(one for one in shown if one)
     lines = [first, f"    last: {facts}"] if facts else [first]

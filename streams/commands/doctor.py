@@ -135,17 +135,21 @@ async def _postgres(settings: Settings) -> str:
     try:
         async with _reached(settings) as connection:
             left = await pending(connection)
-            stops = [] if left else await connection.fetch(queries("stops")["standing_stops"])
+            is_old = any(not one.is_post for one in left)
+            stops = [] if is_old else await connection.fetch(queries("stops")["standing_stops"])
     except DatabaseAhead as error:
         raise Wrong(str(error)) from None
-    if left:
-        raise Wrong(f"{len(left)} migrations are missing: sensorium migrate")
+    missing = [one for one in left if not one.is_post]
+    if missing:
+        raise Wrong(f"{len(missing)} migrations are missing: sensorium migrate")
     if stops:
         told = (
             f"{stop['stage']} stopped itself ({stop['detail']}): mend the cause, then sensorium resume {stop['stage']}"
             for stop in stops
         )
         raise Wrong("; ".join(told))
+    if left:
+        return "reached, migrated; once no older program runs: sensorium migrate --finish"
     return "reached, migrated"
 
 

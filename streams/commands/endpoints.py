@@ -181,19 +181,34 @@ def rotate(which: str, drop: str | None, as_json: bool) -> None:
 
 @endpoints.command()
 @click.argument("which", metavar="TOKEN|ID")
-@click.option("--set", "secret", required=True, help="The secret that the provider has made.")
+@click.option(
+    "--set", "secret", help="The secret that the provider has made; - reads it from standard input."
+)
 @click.option("--keep-old", is_flag=True, help="Deliveries signed with an older secret stay valid.")
+@click.option("--drop", metavar="SECRET_ID", help="End this one of several secrets.")
 @as_json_option
-def secret(which: str, secret: str, keep_old: bool, as_json: bool) -> None:
-    """Sets the secret that the provider signs with. The URL stays as it is.
+def secret(which: str, secret: str | None, keep_old: bool, drop: str | None, as_json: bool) -> None:
+    """Sets the secret that the provider signs with, or ends one. The URL stays as it is.
 
-    While a provider changes its secret, use --keep-old, and end the old one later by its id
-    (`endpoints list`): `endpoints rotate ID --drop SECRET_ID`.
+    While a provider changes its secret, use --keep-old, and end the old one later by its id, which
+    `endpoints list` shows. `endpoints deliveries` shows which of them deliveries are signed with.
     """
-    endpoint = _changed(lambda tenancy: tenancy.set_secret(which, secret, keep_old=keep_old))
+    if (secret is None) == (drop is None) or (keep_old and drop is not None):
+        raise click.UsageError(
+            "say --set SECRET (with --keep-old, if you like), or --drop SECRET_ID"
+        )
+    if drop is not None:
+        if not drop.startswith("sec_"):
+            raise click.UsageError(
+                "--drop takes the id of a secret, sec_…: sensorium endpoints list"
+            )
+        endpoint, _ = _changed(lambda tenancy: tenancy.rotate(which, drop=drop))
+    else:
+        text = _given(secret or "")
+        endpoint = _changed(lambda tenancy: tenancy.set_secret(which, text, keep_old=keep_old))
+        if endpoint.provider == "ycloud" and not endpoint.secrets[0].startswith("whsec_"):
+            note("YCloud's secrets begin with whsec_, and this one does not: is it the right one?")
     live = ", ".join(endpoint.secret_ids())
-    if endpoint.provider == "ycloud" and not endpoint.secrets[0].startswith("whsec_"):
-        note("YCloud's secrets begin with whsec_, and this one does not: is it the right one?")
     emit(
         _public(endpoint),
         as_json,
@@ -201,13 +216,24 @@ def secret(which: str, secret: str, keep_old: bool, as_json: bool) -> None:
     )
 
 
+def _given(text: str) -> str:
+    """What was given on the command line, or, for `-`, the first line of standard input: that is in no history and no process list."""
+    return click.get_text_stream("stdin").readline().strip() if text == "-" else text
+
+
 @endpoints.command("api-key")
 @click.argument("which", metavar="TOKEN|ID")
-@click.option("--set", "api_key", required=True, help="The provider's API key; empty: none.")
+@click.option(
+    "--set",
+    "api_key",
+    required=True,
+    help="The provider's API key; empty: none; - reads it from standard input.",
+)
 @as_json_option
 def api_key_(which: str, api_key: str, as_json: bool) -> None:
     """Sets the provider's API key, for media that need it."""
-    endpoint = _changed(lambda tenancy: tenancy.set_api_key(which, api_key.strip() or None))
+    text = _given(api_key).strip() or None
+    endpoint = _changed(lambda tenancy: tenancy.set_api_key(which, text))
     has = endpoint.api_key is not None
     emit(
         {**_public(endpoint), "has_api_key": has},

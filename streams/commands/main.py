@@ -28,7 +28,10 @@ COMMANDS: dict[str, str] = {
     "tenants": "streams.commands.tenants:tenants",
     "endpoints": "streams.commands.endpoints:endpoints",
     "keys": "streams.commands.keys:keys",
+    "users": "streams.commands.users:users",
+    "portal": "streams.commands.users:portal",
     "secrets": "streams.commands.secrets:secrets",
+    "readers": "streams.commands.readers:readers",
     # traffic
     "send": "streams.commands.send:send",
     "tail": "streams.commands.tail:tail",
@@ -43,6 +46,7 @@ COMMANDS: dict[str, str] = {
     "replay": "streams.commands.replay:replay",
     "resume": "streams.commands.resume:resume",
     "sweep": "streams.commands.sweep:sweep",
+    "erase": "streams.commands.erase:erase",
 }
 
 

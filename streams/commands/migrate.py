@@ -3,26 +3,41 @@
 import click
 
 from schemas.topics import Names
-from storage.postgres.migrate import DatabaseAhead
+from storage.postgres.migrate import DatabaseAhead, pending
 from storage.postgres.migrate import migrate as apply
-from streams.commands.environment import command_settings, database, run_command
+from storage.postgres.pool import MAINTENANCE, connect_directly
+from streams.commands.environment import command_settings, run_command
 from streams.commands.output import as_json_option, emit
 
 
 @click.command()
+@click.option(
+    "--finish",
+    is_flag=True,
+    help="After a roll-out, when no older program runs: also take away what only older ones used.",
+)
 @as_json_option
-def migrate(as_json: bool) -> None:
-    """Brings the database to this program's schema."""
+def migrate(finish: bool, as_json: bool) -> None:
+    """Brings the database to this program's schema, while programs of the version before go on working."""
     settings = command_settings()
+    names = Names(settings.namespace)
 
-    async def work() -> list[str]:
-        async with database(settings) as connection:
-            return await apply(connection, Names(settings.namespace))
+    async def work() -> tuple[list[str], list[str]]:
+        connection = await connect_directly(settings.postgres, names, "migrate", MAINTENANCE)
+        try:
+            applied = await apply(
+                connection, names, finish=finish, say=lambda text: click.echo(text, err=True)
+            )
+            return applied, [one.name for one in await pending(connection)]
+        finally:
+            await connection.close()
 
     try:
-        applied = run_command(work)
+        applied, left = run_command(work)
     except DatabaseAhead as error:
         raise click.ClickException(str(error)) from None
-    emit(
-        {"applied": applied}, as_json, [f"{name}: applied" for name in applied] or ["nothing to do"]
-    )
+    lines = [f"{name}: applied" for name in applied] or ["nothing to do"]
+    if left:
+        lines.append(f"after the roll-out: sensorium migrate --finish ({', '.join(left)})")
+    document = {"applied": applied} | ({"after_the_roll_out": left} if left else {})
+    emit(document, as_json, lines)

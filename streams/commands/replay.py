@@ -14,6 +14,7 @@ from schemas.headers import header
 from schemas.reasons import AttachmentReason
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.postgres.erased import Erased, all_erased
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.apps.encoding import Encoding
@@ -103,7 +104,8 @@ def raw(
     asked, begin, end = _spans(offsets, settings.kafka.partitions), moment(since), moment(until)
     require_tenant(settings, tenant)
     kafka_answers(settings)
-    reader = RawReader(settings.kafka, Names(settings.namespace))
+    erased = run_command(lambda: _erased(settings, tenant))
+    reader = RawReader(settings.kafka, Names(settings.namespace), erased)
     try:
         with broken_off({}, "Nothing was replayed"):
             spans = (
@@ -130,6 +132,11 @@ def raw(
             else "the log holds nothing of that"
         ],
     )
+
+
+async def _erased(settings: Settings, tenant: str | None) -> Erased:
+    async with database(settings) as connection:
+        return await all_erased(connection, tenant)
 
 
 def _emit_plan(reader: RawReader, spans: list[Span], tenant: str | None, as_json: bool) -> None:

@@ -10,11 +10,12 @@ import click
 from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from schemas.pipeline import STAGES
 from schemas.settings import Settings
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage.kafka.client import QUIET, client_config
-from streams.audit.backlog import STAGES, StageBacklog
+from streams.audit.backlog import StageBacklog
 from streams.commands.checks import Finding
 from streams.commands.queue import backlogs, causes_of
 from streams.commands.waiting import why

@@ -5,12 +5,18 @@ from typing import Any
 import click
 import msgspec
 
+from connectors.models.capabilities import family_label
+from connectors.models.prices import listed_name
+from connectors.models.servers import names_of
+from schemas.languages import is_language
+from schemas.metrics import OTHER
+from schemas.settings import Settings
 from schemas.tenants import TenantSettings
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.environment import command_settings, database, run_command
-from streams.commands.output import as_json_option, emit
+from streams.commands.output import as_json_option, emit, note
 from streams.commands.tenants_remove import holdings_text, remove
 
 
@@ -26,20 +32,34 @@ def add(name: str, as_json: bool) -> None:
     """Adds a tenant; adding it again changes nothing."""
     settings = command_settings()
 
-    async def work() -> str:
+    async def work() -> tuple[str, bool]:
         async with database(settings) as connection:
-            return await Tenancy(connection, Vault(settings.secrets.key)).add_tenant(name)
+            before = await connection.fetchrow(queries("tenancy")["tenant"], name)
+            is_there = before is not None and before["removed_at"] is None
+            tenancy = Tenancy(connection, Vault(settings.secrets.key))
+            return await tenancy.add_tenant(name), is_there
 
-    tenant_id = run_command(work)
-    emit({"tenant_id": tenant_id}, as_json, [tenant_id])
+    tenant_id, is_there = run_command(work)
+    emit({"tenant_id": tenant_id, "added": not is_there}, as_json, [tenant_id])
+    if is_there:
+        note(f"{tenant_id} was there already; nothing was changed")
 
 
-@tenants.command("set")
+_NAMES = tuple(field.replace("_", "-") for field in TenantSettings.__struct_fields__)
+_MODELS = frozenset({"vision_model", "transcription_model"})
+_YES = frozenset({"true", "yes", "on", "1"})
+_NO = frozenset({"false", "no", "off", "0"})
+
+
+@tenants.command(
+    "set",
+    epilog=f"Names: {', '.join(_NAMES)}. What each does: docs/reference/settings.md, schemas/tenants.py.",
+)
 @click.argument("name")
 @click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE…")
 @as_json_option
 def set_(name: str, changes: tuple[str, ...], as_json: bool) -> None:
-    """Sets openai-key, rate, language, trade, vision-prompt, context-text and more; NAME= takes one back to the default."""
+    """Changes settings of a tenant; NAME= takes one back to the default. Yes or no is yes, no, true, false, on or off."""
     settings = command_settings()
     wanted = dict(_change(change) for change in changes)
 
@@ -48,31 +68,55 @@ def set_(name: str, changes: tuple[str, ...], as_json: bool) -> None:
             return await Tenancy(connection, Vault(settings.secrets.key)).set_tenant(name, wanted)
 
     run_command(work)
-    emit(
-        {"tenant_id": name, "set": sorted(wanted)},
-        as_json,
-        [f"{name}: {', '.join(sorted(wanted))}"],
-    )
+    names = sorted(field.replace("_", "-") for field in wanted)
+    emit({"tenant_id": name, "set": names}, as_json, [f"{name}: {', '.join(names)}"])
+    for unknown in _unknown_models(settings, wanted):
+        note(
+            f"{unknown} is no model that this version knows, and none that the settings name: "
+            f"sensorium doctor --tenant {name} asks it"
+        )
+
+
+def _unknown_models(settings: Settings, wanted: dict[str, Any]) -> list[str]:
+    """Other servers call their models as they like, so this is a remark and no refusal."""
+    openai = settings.openai
+    named = {*names_of(openai.vision_model), *names_of(openai.transcription_model)}
+    asked = [model for field in _MODELS & wanted.keys() for model in names_of(wanted[field] or "")]
+    return [
+        model
+        for model in asked
+        if model not in named and family_label(model) == OTHER and listed_name(model) is None
+    ]
 
 
 def _change(text: str) -> tuple[str, Any]:
     key, found, value = text.partition("=")
-    field = key.replace("-", "_")
-    fields = TenantSettings.__struct_fields__
-    if not found or field not in fields:
-        raise click.UsageError(
-            f"{text!r}: say NAME=VALUE with one of {', '.join(f.replace('_', '-') for f in fields)}"
-        )
+    field = key.strip().replace("-", "_")
+    if not found or field not in TenantSettings.__struct_fields__:
+        raise click.UsageError(f"{text!r}: say NAME=VALUE with one of {', '.join(_NAMES)}")
     default = getattr(TenantSettings(), field)
     if value.strip() == "":
         return field, default
+    if isinstance(default, bool):
+        return field, _yes_or_no(key, value)
     try:
         msgspec.convert({field: value}, TenantSettings, strict=False)
     except msgspec.ValidationError as error:
         raise click.UsageError(f"{key}={value}: {str(error).partition(' - at')[0]}") from None
     if field == "context_text" and "{description}" not in value:
         raise click.UsageError("context-text must hold {description}, where the description goes")
+    if field == "language" and not is_language(value):
+        raise click.UsageError(
+            f"{value!r} is no language: say a code such as es, pt-BR or en, or a name such as Spanish"
+        )
     return field, value
+
+
+def _yes_or_no(key: str, value: str) -> bool:
+    word = value.strip().lower()
+    if word not in _YES | _NO:
+        raise click.UsageError(f"{key}={value}: Expected yes or no")
+    return word in _YES
 
 
 @tenants.command()
@@ -86,7 +130,10 @@ def show(name: str, as_json: bool) -> None:
         async with database(settings) as connection:
             tenancy = Tenancy(connection, Vault(settings.secrets.key))
             found = await tenancy.tenant(name)
+            shown = found["settings"]
+            hyphens = shown and {key.replace("_", "-"): value for key, value in shown.items()}
             return found | {
+                "settings": hyphens,
                 "keys": await tenancy.keys(name),
                 "endpoints": await tenancy.endpoints(name),
             }
@@ -97,11 +144,7 @@ def show(name: str, as_json: bool) -> None:
     lines += (
         ["  its settings cannot be opened: sensorium doctor"]
         if found["settings"] is None
-        else [
-            f"  {key.replace('_', '-')}={value}"
-            for key, value in found["settings"].items()
-            if value
-        ]
+        else [f"  {key}={value}" for key, value in found["settings"].items() if value]
     )
     lines += [
         f"  key       {key['key_id']}  {key['scope']}  {key['name']}" for key in found["keys"]

@@ -15,8 +15,9 @@ from confluent_kafka import Message
 from faust.types import TP
 
 from schemas import metrics
-from schemas.settings import Kafka, Settings
-from schemas.topics import SOURCE_OF, Names, Stage
+from schemas.pipeline import SOURCE_OF, WRITES_OF, Stage
+from schemas.settings import Kafka, Settings, Worker
+from schemas.topics import Names
 from storage.kafka.counts import REMEDY
 from storage.postgres.stops import StageStops
 from streams.lanes import gauges
@@ -27,7 +28,8 @@ from streams.lanes.counts import PartitionCounts
 from streams.lanes.credentials import credentials
 from streams.lanes.gate import Gate
 from streams.lanes.hand import Hand
-from streams.lanes.jobs import JobEntries, JobIntake, Jobs, Refuse
+from streams.lanes.job_entries import JobEntries
+from streams.lanes.jobs import JobIntake, Jobs, Refuse
 from streams.lanes.lane import Intake, Lane, Pace
 from streams.lanes.membership import POLL_INTERVAL_SECONDS, Membership
 from streams.lanes.parked import Parked, parked_reason
@@ -156,6 +158,7 @@ class Lanes:
             self.table.changelog_topic_name,
             self.app.receipts,
             partition,
+            self.app.outputs,
         )
 
     def _open(self, identity: LaneIdentity) -> None:
@@ -242,6 +245,7 @@ class LaneApp(faust.App):
     kafka: Kafka
     source: str
     receipts: str
+    outputs: frozenset[str]
     gate: Gate
     lanes: Lanes | None = None
     membership: Membership
@@ -306,14 +310,13 @@ class LaneApp(faust.App):
         return channel
 
     def job_lanes(
-        self, table: LaneTable[JobEntries], workers: int, per_tenant: int, refuse: Refuse
+        self, table: LaneTable[JobEntries], settings: Worker, refuse: Refuse
     ) -> LaneChannel:
-        """The channel of jobs the stage's agent reads with `concurrency=workers`."""
+        """The channel of jobs the stage's agent reads with `concurrency=settings.jobs`."""
         channel = LaneChannel(self, maxsize=0)
-        jobs = Jobs(channel, workers, per_tenant)
-        self.lanes = Lanes(
-            self, table, JobIntake(jobs, refuse, self.gate, self.hand), JOB_PACE, jobs
-        )
+        jobs = Jobs(channel, settings.jobs, settings.jobs_per_tenant)
+        intake = JobIntake(jobs, refuse, self.gate, self.hand, settings.queue_bytes)
+        self.lanes = Lanes(self, table, intake, JOB_PACE, jobs)
         self._own_source()
         return channel
 
@@ -383,6 +386,7 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
     app.stage, app.kafka = stage, kafka
     app.membership = Membership(app, kafka)
     app.source, app.receipts = names.topic(SOURCE_OF[stage]), names.topic("receipts")
+    app.outputs = frozenset(names.topic(topic) for topic in WRITES_OF[stage])
     app.counts = PartitionCounts(kafka, names, app.source)
     app.gate = Gate(stage, Breaker(settings.breaker), StageStops(settings.postgres, names))
     return app

@@ -21,8 +21,27 @@ class Entry(msgspec.Struct, array_like=True):
     due_at: float = 0.0
 
 
+class Glance(msgspec.Struct, array_like=True):
+    """What the queue must know of a packed entry, without unpacking the rest."""
+
+    tenant: str
+    key: msgspec.Raw
+    headers: msgspec.Raw
+    value: msgspec.Raw
+    admitted_at: float
+    attempt: int = 0
+    first_attempt_at: float = 0.0
+    due_at: float = 0.0
+
+    @property
+    def body_bytes(self) -> int:
+        """0 for a stub: its value is the one byte that says so."""
+        return len(self.value) if len(self.value) > 1 else 0
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
+_glancer = msgspec.msgpack.Decoder(Glance)
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -32,3 +51,8 @@ def encode_entry(entry: Entry) -> bytes:
 def decode_entry(value: bytes) -> Entry:
     """Raises UnknownVersion."""
     return _decoder.decode(body_of(value, "Entry"))
+
+
+def glance(value: bytes) -> Glance:
+    """Raises UnknownVersion."""
+    return _glancer.decode(body_of(value, "Entry"))

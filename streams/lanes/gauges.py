@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from schemas import metrics
 from schemas.topics import Stage
-from streams.lanes.jobs import JobEntries, JobIntake, Jobs
+from streams.lanes.job_entries import JobEntries
+from streams.lanes.jobs import JobIntake, Jobs
 from streams.lanes.lane import Intake, Lane
 from streams.lanes.parked import PARKED_REASONS, Parked
 
@@ -28,15 +29,12 @@ def of_lanes(stage: Stage, lanes: Iterable[Lane], parked: Iterable[Parked]) -> N
 def of_jobs(stage: Stage, lanes: Iterable[Lane], jobs: Jobs, intake: Intake) -> None:
     """Sets what only job stages have."""
     lanes = list(lanes)
-    entries = [
-        entry
-        for lane in lanes
-        if isinstance(lane.state, JobEntries)
-        for entry in list(lane.state.entries.values())
-    ]
-    metrics.JOBS_WAITING.labels(stage).set(len(entries))
-    oldest = min((entry.admitted_at for entry in entries), default=None)
-    metrics.JOBS_OLDEST.labels(stage).set(0 if oldest is None else max(0.0, time.time() - oldest))
+    queues = [one.state for one in lanes if one.ready and isinstance(one.state, JobEntries)]
+    metrics.JOBS_WAITING.labels(stage).set(sum(map(len, queues)))
+    metrics.JOBS_BYTES.labels(stage).set(sum(queue.bytes for queue in queues))
+    admitted = [at for queue in queues if (at := queue.oldest_admitted_at()) is not None]
+    oldest = max(0.0, time.time() - min(admitted)) if admitted else 0.0
+    metrics.JOBS_OLDEST.labels(stage).set(oldest)
     metrics.JOBS_RUNNING.labels(stage).set(jobs.running)
     if isinstance(intake, JobIntake):
         for lane in lanes:

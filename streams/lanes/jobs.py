@@ -6,9 +6,7 @@ tombstone go into the lane's next one. A crash runs only unfinished jobs again; 
 
 import asyncio
 import random
-import struct
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -22,9 +20,10 @@ from schemas.outcomes import Unavailable
 from schemas.receipts import Line
 from schemas.versions import UnknownVersion
 from streams.lanes.channel import LaneChannel
-from streams.lanes.entries import Entry, decode_entry, encode_entry
+from streams.lanes.entries import Entry, Glance
 from streams.lanes.gate import Gate
 from streams.lanes.hand import Hand
+from streams.lanes.job_entries import BODIES_PART, JobEntries
 from streams.lanes.lane import Lane
 from streams.lanes.receipts import line
 from streams.lanes.schedule import Schedule
@@ -32,17 +31,12 @@ from streams.lanes.transactions import Write, headers_of
 
 log = structlog.get_logger()
 
-_KEY = struct.Struct(">q")
-FULL_ENTRIES = 50_000
-"""Entries with body a lane holds at most; one tenant a quarter of them. Beyond that an entry is a stub without body.
-
-One whose body is larger than `BODY_UNIT_BYTES` counts as several, so that this bounds the memory too.
-"""
-BODY_UNIT_BYTES = 2_048
 LARGEST_KEPT_BYTES = 256 * 1024
 """A larger body is always read again: with key and headers it would not fit a changelog record."""
-ALL_ENTRIES = 10 * FULL_ENTRIES
-"""Entries of either kind: when there are that many, intake pauses."""
+TENANT_PART = 4
+"""A quarter of what bodies may take is for those of one tenant. Beyond that an entry is a stub without body."""
+ADMITTED_AT_ONCE = 500
+"""Entries of a lane that opens, between two turns of the event loop."""
 PAUSE_SECONDS = 0.25
 UNKNOWN_TENANT = "unknown"
 HELD_SECONDS = 60.0
@@ -59,82 +53,22 @@ class Waiting:
 
     lane: Lane
     offset: int
-    entry: Entry
+    tenant: str
     due_at: float = 0.0
-
-    @property
-    def tenant(self) -> str:
-        return self.entry.tenant
-
-
-class JobEntries:
-    """Offset → entry of the unfinished jobs of a partition, in order of admission. The changelog is compacted."""
-
-    def __init__(self) -> None:
-        self.entries: dict[int, Entry] = {}
-        self._full: Counter[str] = Counter()
-        self._held = 0
-
-    def load(self, batches: Iterable[list[Message]]) -> int:
-        raw: dict[bytes, bytes] = {}
-        count = 0
-        for messages in batches:
-            for message in messages:
-                key, value = message.key() or b"", message.value()
-                if value is None:
-                    raw.pop(key, None)
-                else:
-                    raw[key] = value
-            count += len(messages)
-        for key, value in raw.items():
-            self.put(_KEY.unpack(key)[0], decode_entry(value))
-        return count
-
-    def put(self, offset: int, entry: Entry) -> tuple[bytes, bytes]:
-        """Keeps it; returns its changelog record."""
-        self._count_body(self.entries.get(offset), -1)
-        self.entries[offset] = entry
-        self._count_body(entry, 1)
-        return _KEY.pack(offset), encode_entry(entry)
-
-    def remove(self, offset: int) -> tuple[bytes, None]:
-        self._count_body(self.entries.pop(offset), -1)
-        return _KEY.pack(offset), None
-
-    def has_room_for_body(self, tenant: str, size: int = 0) -> bool:
-        """Whether the tenant's next entry may carry its body of `size` bytes. What it may not is bounded memory, not service."""
-        return (
-            size <= LARGEST_KEPT_BYTES
-            and self._held < FULL_ENTRIES
-            and self._full[tenant] < FULL_ENTRIES // 4
-        )
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def _count_body(self, entry: Entry | None, by: int) -> None:
-        if entry is not None and entry.value is not None:
-            units = by * (1 + len(entry.value) // BODY_UNIT_BYTES)
-            self._held += units
-            self._full[entry.tenant] += units
-            if not self._full[entry.tenant]:
-                del self._full[entry.tenant]
 
 
 class Job:
     """What a worker gets. Exactly one of `finish` and `postpone`; after the lane was lost both only free the worker."""
 
-    __slots__ = ("_jobs", "_settled", "_value", "waiting")
+    __slots__ = ("_jobs", "_settled", "_value", "entry", "waiting")
 
     def __init__(self, jobs: "Jobs", waiting: Waiting) -> None:
         self._jobs = jobs
         self._settled = False
         self.waiting = waiting
-        self._value = waiting.entry.value
-
-    @property
-    def entry(self) -> Entry:
-        return self.waiting.entry
+        self.entry = self._state.entry(waiting.offset)
+        self.entry.first_attempt_at = self.entry.first_attempt_at or time.time()
+        self._value = self.entry.value
 
     @property
     def offset(self) -> int:
@@ -213,7 +147,7 @@ class Job:
             lane.add([], [self._state.put(self.offset, later)], [])
             if trouble.hold:
                 self._jobs.schedule.hold(entry.tenant, now + min(asked, delay))
-            self._jobs.schedule.add(Waiting(lane, self.offset, later, now + delay), now)
+            self._jobs.schedule.add(Waiting(lane, self.offset, entry.tenant, now + delay), now)
         self._jobs.release(self.waiting)
         return later.due_at
 
@@ -259,7 +193,6 @@ class Jobs:
         now = time.monotonic()
         while self._free and (waiting := self.schedule.take(now, self._free)):
             self._free -= 1
-            waiting.entry.first_attempt_at = waiting.entry.first_attempt_at or time.time()
             self._channel.hand_out(Job(self, waiting))
         self._arm(now)
 
@@ -310,25 +243,40 @@ Refuse = Callable[[Message, bool], Refusal | None]
 
 
 class JobIntake:
-    """Room? → fetch → entries → add → await the commit → schedule. Nothing runs before its admission is committed."""
+    """Room? → fetch → entries → add → await the commit → schedule. Nothing runs before its admission is committed.
 
-    def __init__(self, jobs: Jobs, refuse: Refuse, gate: Gate, hand: Hand) -> None:
+    `queue_bytes` bounds what the entries of all lanes of the process take in memory. When they take that much,
+    intake pauses. What was admitted before is kept, also when a lane that opens brings more.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        refuse: Refuse,
+        gate: Gate,
+        hand: Hand,
+        queue_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
         self._jobs = jobs
         self._refuse = refuse
         self._gate = gate
         self._hand = hand
+        self._queue_bytes = queue_bytes
+        self._states: dict[Lane, JobEntries] = {}
         self.paused: set[int] = set()
+
+    @property
+    def held_bytes(self) -> int:
+        """What the entries of all lanes take in memory."""
+        return sum(state.bytes for state in self._states.values())
 
     async def run(self, lane: Lane) -> None:
         state = lane.state
         assert isinstance(state, JobEntries)
-        now, clock = time.monotonic(), time.time()
-        self._jobs.admit(
-            Waiting(lane, offset, entry, now + min(entry.due_at - clock, LONGEST_WAIT_SECONDS))
-            for offset, entry in state.entries.items()
-        )
+        self._states[lane] = state
+        await self._admit_loaded(lane, state)
         while not lane.stopping:
-            if len(state) >= ALL_ENTRIES or self._jobs.draining:
+            if self.held_bytes >= self._queue_bytes or self._jobs.draining:
                 # Not reading is enough: librdkafka's queue fills up, and an assigned, unsubscribed consumer has no poll deadline.
                 self.paused.add(lane.partition)
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -339,8 +287,38 @@ class JobIntake:
                 await self._admit(lane, state, messages)
 
     def dropped(self, lane: Lane) -> None:
+        self._states.pop(lane, None)
         self.paused.discard(lane.partition)
         self._jobs.drop(lane)
+
+    def has_room_for_body(self, tenant: str, size: int) -> bool:
+        """Whether the tenant's next entry may carry its body of `size` bytes. What it may not is bounded memory, not service."""
+        bodies = self._queue_bytes // BODIES_PART
+        states = self._states.values()
+        return (
+            size <= LARGEST_KEPT_BYTES
+            and sum(state.body_bytes for state in states) + size <= bodies
+            and sum(state.body_bytes_of(tenant) for state in states) + size <= bodies // TENANT_PART
+        )
+
+    async def _admit_loaded(self, lane: Lane, state: JobEntries) -> None:
+        """Schedules what the changelog held, a portion at a time: other lanes and running jobs go on meanwhile.
+
+        Each entry is scheduled once. A job that is postponed while this runs schedules itself, and its
+        offset is behind this loop already.
+        """
+        now, clock = time.monotonic(), time.time()
+        offsets = list(state.packed)
+        for start in range(0, len(offsets), ADMITTED_AT_ONCE):
+            if lane.stopping:
+                return
+            self._jobs.admit(
+                [
+                    _waiting(lane, offset, state.glance(offset), now - clock)
+                    for offset in offsets[start : start + ADMITTED_AT_ONCE]
+                ]
+            )
+            await asyncio.sleep(0)
 
     async def _admit(self, lane: Lane, state: JobEntries, messages: list[Message]) -> None:
         now = time.time()
@@ -362,8 +340,9 @@ class JobIntake:
                 lines.append(line(message, "quarantined", refusal.reason, generation))
                 continue
             lines.append(line(message, "admitted", "", generation))
-            waiting = Waiting(lane, message.offset() or 0, _entry_of(message, now, state))
-            changelog.append(state.put(waiting.offset, waiting.entry))
+            entry = self._entry_of(message, now)
+            waiting = Waiting(lane, message.offset() or 0, entry.tenant)
+            changelog.append(state.put(waiting.offset, entry))
             admitted.append(waiting)
         if not await self._gate.judge(lines, lambda: lane.stopping):
             return
@@ -375,17 +354,16 @@ class JobIntake:
             lane.park("version_unknown", f"offset {lane.position}: {newer}")
             await lane.stopped()
 
+    def _entry_of(self, message: Message, now: float) -> Entry:
+        headers = headers_of(message)
+        key = message.key() or b""
+        named = (header(headers, "tenant") or key.partition(b":")[0]).decode(errors="replace")
+        tenant = named if TENANT_PATTERN.fullmatch(named) else UNKNOWN_TENANT
+        value = message.value()
+        keeps_body = self.has_room_for_body(tenant, len(value or b""))
+        return Entry(tenant, key, headers, value if keeps_body else None, now)
 
-def _entry_of(message: Message, now: float, state: JobEntries) -> Entry:
-    headers = headers_of(message)
-    key = message.key() or b""
-    named = (header(headers, "tenant") or key.partition(b":")[0]).decode(errors="replace")
-    tenant = named if TENANT_PATTERN.fullmatch(named) else UNKNOWN_TENANT
-    value = message.value()
-    return Entry(
-        tenant,
-        key,
-        headers,
-        value if state.has_room_for_body(tenant, len(value or b"")) else None,
-        now,
-    )
+
+def _waiting(lane: Lane, offset: int, seen: Glance, wall_to_monotonic: float) -> Waiting:
+    latest = time.monotonic() + LONGEST_WAIT_SECONDS
+    return Waiting(lane, offset, seen.tenant, min(seen.due_at + wall_to_monotonic, latest))

@@ -7,10 +7,9 @@ from operator import attrgetter
 from confluent_kafka import Message
 
 from schemas import metrics
+from schemas.pipeline import JOB_STAGES, Stage
 from schemas.receipts import Line
-from schemas.topics import Stage
 
-_JOB_STAGES: frozenset[Stage] = frozenset({"store_media", "describe", "transcribe"})
 _VERDICT = attrgetter("outcome", "reason")
 
 
@@ -35,7 +34,7 @@ def count(stage: Stage, lines: Sequence[Line]) -> None:
             outcome = "failed"
         if outcome != "admitted":
             metrics.STAGE_RECORDS.labels(stage, outcome, reason).inc(number)
-    if stage in _JOB_STAGES:
+    if stage in JOB_STAGES:
         _count_failed(stage, lines)
 
 

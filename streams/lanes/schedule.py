@@ -16,12 +16,16 @@ class Schedulable(Protocol):
 
 E = TypeVar("E", bound=Schedulable)
 
+MOVES_AT_ONCE = 64
+"""Jobs that became due, and holds that ended, which one decision looks at. The rest is for the next one, which follows at once."""
+
 
 class Schedule(Generic[E]):
     """Due jobs first come first served within a tenant, round robin over tenants.
 
     A tenant may start a job while it runs fewer than `min(per_tenant, free workers)`: m stuck tenants hold at most
-    m/(m+1) of the workers, and one is always left for a tenant that runs nothing.
+    m/(m+1) of the workers, and one is always left for a tenant that runs nothing. A decision looks at tenants that
+    run something, and at no tenant that is held: those are parked until their hold ends.
     """
 
     def __init__(self, per_tenant: int) -> None:
@@ -30,6 +34,8 @@ class Schedule(Generic[E]):
         self._turn: deque[str] = deque()
         self._later: list[tuple[float, int, E]] = []
         self._held_until: dict[str, float] = {}
+        self._parked: set[str] = set()
+        self._parked_until: list[tuple[float, str]] = []
         self._running: Counter[str] = Counter()
         self._order = itertools.count()
 
@@ -40,7 +46,7 @@ class Schedule(Generic[E]):
         queue = self._ready.get(entry.tenant)
         if queue is None:
             queue = self._ready[entry.tenant] = deque()
-            self._turn.append(entry.tenant)
+            self._take_turn(entry.tenant, now)
         queue.append(entry)
 
     def hold(self, tenant: str, until: float) -> None:
@@ -49,13 +55,15 @@ class Schedule(Generic[E]):
 
     def take(self, now: float, free: int) -> E | None:
         """The next job to run, or None. Counts it as running until `done`."""
-        while self._later and self._later[0][0] <= now:
-            self.add(heapq.heappop(self._later)[2], now)
+        self._move(now)
         limit = min(self._per_tenant, free)
         for _ in range(len(self._turn)):
             tenant = self._turn.popleft()
-            if self._running[tenant] >= limit or self._is_held(tenant, now):
+            if self._running[tenant] >= limit:
                 self._turn.append(tenant)
+                continue
+            if self._is_held(tenant, now):
+                self._park(tenant)
                 continue
             queue = self._ready[tenant]
             entry = queue.popleft()
@@ -83,16 +91,38 @@ class Schedule(Generic[E]):
         }
         self._ready = {tenant: queue for tenant, queue in kept.items() if queue}
         self._turn = deque(tenant for tenant in self._turn if tenant in self._ready)
+        self._parked &= self._ready.keys()
+        self._parked_until = [one for one in self._parked_until if one[1] in self._parked]
+        heapq.heapify(self._parked_until)
 
     def next_wake(self, now: float) -> float | None:
         """When to look again, if nothing else happens: the next due job or the next end of a hold."""
         times = [self._later[0][0]] if self._later else []
-        times += [
-            until
-            for tenant, until in self._held_until.items()
-            if until > now and tenant in self._ready
-        ]
+        times += [self._parked_until[0][0]] if self._parked_until else []
         return min(times, default=None)
+
+    def _move(self, now: float) -> None:
+        """Gives what became due, and tenants whose hold ended, their turn: some of them, if there are many."""
+        for _ in range(MOVES_AT_ONCE):
+            if not self._later or self._later[0][0] > now:
+                break
+            self.add(heapq.heappop(self._later)[2], now)
+        for _ in range(MOVES_AT_ONCE):
+            if not self._parked_until or self._parked_until[0][0] > now:
+                break
+            tenant = heapq.heappop(self._parked_until)[1]
+            self._parked.discard(tenant)
+            self._take_turn(tenant, now)  # parks it again if it was held for longer meanwhile
+
+    def _take_turn(self, tenant: str, now: float) -> None:
+        if self._is_held(tenant, now):
+            self._park(tenant)
+        else:
+            self._turn.append(tenant)
+
+    def _park(self, tenant: str) -> None:
+        self._parked.add(tenant)
+        heapq.heappush(self._parked_until, (self._held_until[tenant], tenant))
 
     def _is_held(self, tenant: str, now: float) -> bool:
         until = self._held_until.get(tenant)

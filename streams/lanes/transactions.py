@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -26,6 +27,10 @@ from streams.lanes.state import PartitionState
 
 CALL_SECONDS = 10.0
 OPEN_SECONDS = 60.0
+SLOW_SECONDS = 5.0
+"""A fence takes 0.5 to 2.3 s, also right after a broker's restart."""
+FIRST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 30.0
 _FENCED_CODES = frozenset(
     {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 )
@@ -47,6 +52,7 @@ _PASSING_CODES = frozenset(
         KafkaError.UNKNOWN_LEADER_EPOCH,
     }
 )
+log = structlog.get_logger()
 T = TypeVar("T")
 
 
@@ -60,6 +66,10 @@ class OffsetLost(Exception):
 
 class PartitionMissing(Exception):
     """The table has no such partition: the source was given more partitions in place."""
+
+
+class UndeclaredOutput(Exception):
+    """The stage writes to a topic that schemas/pipeline.py does not declare for it: a fault of the program."""
 
 
 class Abandoned(Exception):
@@ -99,6 +109,8 @@ class LaneIdentity:
     changelog: str
     receipts: str
     partition: int
+    outputs: frozenset[str]
+    """The topics that the stage may write to, its receipts among them."""
 
     @property
     def transactional_id(self) -> str:
@@ -146,10 +158,7 @@ class PartitionTransactions:
         2. Load the changelog up to the last stable offset: nobody else writes to it any more.
         3. Read the committed offset. Only now: a transaction of the former owner may have moved it in step 1.
         """
-        self._producer = Producer(
-            transactional_producer_config(self._settings, self.identity.transactional_id)
-        )
-        self._retry(self._fence, OPEN_SECONDS)  # 1
+        self._fence_once_brokers_are_quick()  # 1
         loaded = state.load(self._changelog())  # 2
         # Never subscribed: it only carries the group's name. The broker checks membership of members; the fence is the transactional id.
         self._group = Consumer(reader_config(self._settings, self.identity.group))
@@ -197,8 +206,10 @@ class PartitionTransactions:
         3. Add the source offset, if the transaction moves it.
         4. Commit. From here on a read_committed reader sees all of it, and the next owner of the partition goes on after it.
         """
-        began = time.monotonic()
-        producer, identity = self._producer, self.identity
+        began, identity = time.monotonic(), self.identity
+        if undeclared := {write.topic for write in transaction.writes} - identity.outputs:
+            raise UndeclaredOutput(f"{identity.stage} does not declare {', '.join(undeclared)}")
+        producer = self._producer
         failpoints.reached("before_begin")
         if failpoints.breaks("offset_with_output") and transaction.next_offset is not None:
             self._break_the_promise(transaction.next_offset)
@@ -241,6 +252,30 @@ class PartitionTransactions:
             self._group.close()
         # The last reference: what waits for the garbage collector would keep its threads and connections, and end in the event loop.
         vars(self).pop("_producer", None)
+
+    def _fence_once_brokers_are_quick(self) -> None:
+        """Loading reads much from the brokers. From slow ones it would end in a commit that takes too long, a restart, and the same again."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            self._producer = Producer(
+                transactional_producer_config(self._settings, self.identity.transactional_id)
+            )
+            began = time.monotonic()
+            self._retry(self._fence, OPEN_SECONDS)
+            took = time.monotonic() - began
+            if took < SLOW_SECONDS:
+                return
+            log.warning(
+                "brokers_slow",
+                stage=self.identity.stage,
+                partition=self.identity.partition,
+                fence_seconds=round(took, 1),
+                pause_seconds=pause,
+            )
+            deadline = time.monotonic() + pause
+            while time.monotonic() < deadline and not self._abandoned:
+                time.sleep(0.1)
+            pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
 
     def _fence(self) -> None:
         if self._abandoned:

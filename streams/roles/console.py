@@ -5,6 +5,7 @@ from functools import partial
 from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
+from connectors.console.pages.parts import page_parts
 from connectors.console.parts import Parts
 from connectors.console.reading import Announced, ContextBounds, Reading
 from connectors.media.addresses import allowed_hosts
@@ -55,6 +56,7 @@ async def run(settings: Settings) -> None:
                 ),
                 public_url=wanted.public_url.rstrip("/"),
                 bounds=ContextBounds(total_bytes=wanted.context_bytes),
+                pages=page_parts(pool, vault.derived_keys("page-refs"), wanted.public_url),
             )
         )
         await directory.start()

@@ -54,6 +54,7 @@ class Child:
     buffer: bytes = b""
     transactional_ids: list[str] = field(default_factory=list)
     last_beat: float = 0.0
+    ready_at: float | None = None
     stood_still: bool = False
 
     def tell(self, line: bytes) -> None:
@@ -64,7 +65,13 @@ class Child:
             self.transactional_ids, self.stood_still = said["transactional_ids"], False
         elif late:
             self.stood_still = True
+        if said.get("ready") and self.ready_at is None:
+            self.ready_at = said["at"]
         self.last_beat = said["at"]
+
+    def was_steady(self, died: float) -> bool:
+        """Whether it did its work for a while. The time it needed to get there says nothing: it grows when the brokers are slow."""
+        return self.ready_at is not None and died - self.ready_at > STEADY_SECONDS
 
     def surely_owned(self, died: float) -> bool:
         """Whether nobody else can own the child's partitions yet."""
@@ -173,7 +180,7 @@ class Parent:
                 self._fence(child, died)
             self._strike(child)
         os.close(child.hand)
-        if died - child.started > STEADY_SECONDS:
+        if child.was_steady(died):
             self._back_off[child.stage] = FIRST_BACK_OFF_SECONDS
         self._start_at[child.stage] = time.monotonic() + self._back_off[child.stage]
         self._back_off[child.stage] = min(LONGEST_BACK_OFF_SECONDS, self._back_off[child.stage] * 2)

@@ -37,12 +37,13 @@ def die_with_parent(parent: int) -> None:
 
 
 class ToParent:
-    """The pipe: which transactional ids we have, and every second that we are alive."""
+    """The pipe: which transactional ids we have, and every second that we are alive and whether we are ready."""
 
     def __init__(self, pipe: int) -> None:
         os.set_inheritable(pipe, False)
         self._pipe = pipe
         self._lock = threading.Lock()
+        self.is_ready: Callable[[], bool] = lambda: False
 
     def owned(self, transactional_ids: list[str]) -> None:
         self._say({"at": time.monotonic(), "transactional_ids": transactional_ids})
@@ -54,7 +55,7 @@ class ToParent:
         """
         while True:
             try:
-                self._say({"at": time.monotonic()})
+                self._say({"at": time.monotonic(), "ready": self.is_ready()})
             except OSError:
                 os._exit(1)
             time.sleep(BEAT_SECONDS)
@@ -79,6 +80,7 @@ def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[
     lanes = app.lanes
     assert lanes is not None
     lanes.owned = to_parent.owned
+    to_parent.is_ready = lambda: lanes.ready
     app.hand.share(
         hand, {int(partition): frozenset(offsets) for partition, offsets in killers.items()}
     )

@@ -12,6 +12,7 @@ import httpx
 from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
+from connectors.console.pages.parts import page_parts
 from connectors.console.parts import Parts
 from connectors.console.reading import Announced, Reading
 from connectors.media.download import Downloaded
@@ -169,6 +170,7 @@ async def running(
             links=Links(vault.derived_keys("media-links"), 300),
             fetch=fetch,
             allowed_origins=origins,
+            pages=page_parts(pool, vault.derived_keys("page-refs"), ""),
         )
         app = create_console(parts)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -14,7 +14,7 @@ from storage.postgres.job_attempts import JobAttempt, JobPlace
 from streams.audit.backlog import Backlogs, changelog_of
 from streams.commands import stage_checks
 from streams.lanes.entries import Entry
-from streams.lanes.jobs import JobEntries
+from streams.lanes.job_entries import JobEntries
 from tests.integration.commands import Commands
 from tests.integration.test_commands_overview import noted
 

@@ -92,10 +92,10 @@ def test_migrate_says_what_it_applied_and_then_nothing(stack: Settings, namespac
 def test_a_database_that_is_ahead_is_left_alone(commands: Commands) -> None:
     commands.database(
         lambda connection: connection.execute(
-            "INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later', 'x')"
+            "INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later.post', 'x')"
         )
     )
-    assert "9999_later" in commands.fails("migrate")
+    assert "9999_later.post" in commands.fails("migrate")
 
 
 def test_topics_are_created_once_and_their_partitions_never_changed(commands: Commands) -> None:
@@ -115,12 +115,13 @@ def test_topics_are_created_once_and_their_partitions_never_changed(commands: Co
 
 
 def test_a_tenant_is_added_once(commands: Commands) -> None:
-    assert commands.json("tenants", "add", "acme") == {"tenant_id": "acme"}
+    assert commands.json("tenants", "add", "acme") == {"tenant_id": "acme", "added": True}
     commands.json("tenants", "set", "acme", "language=es")
-    assert commands.json("tenants", "add", "acme") == {"tenant_id": "acme"}
+    assert commands.json("tenants", "add", "acme") == {"tenant_id": "acme", "added": False}
     assert settings_of(commands).language == "es"
     assert commands.json("tenants", "list") == {"tenants": ["acme"]}
-    assert commands.run("tenants", "add", "acme").stdout == "acme\n"
+    again = commands.run("tenants", "add", "acme")
+    assert again.stdout == "acme\n" and "was there already" in again.stderr
 
 
 @pytest.mark.parametrize("name", ["Acme", "a_b", "", "a" * 64, "ñ", "a b", "a:b"])
@@ -136,14 +137,16 @@ def test_settings_of_a_tenant_are_set_and_taken_back(acme: Commands) -> None:
         "language=es",
         "vision-prompt=Di qué ves = todo",
         "context-text=<{description}>",
-        "describe-old=true",
+        "describe-old=yes",
+        "describe-outgoing=Off",
     ]
     document = acme.json("tenants", "set", "acme", *words)
     assert (document["tenant_id"], document["set"]) == (
         "acme",
-        sorted(word.partition("=")[0].replace("-", "_") for word in words),
+        sorted(word.partition("=")[0] for word in words),
     )
     assert "sk-1" not in str(document)
+    assert acme.json("tenants", "show", "acme")["settings"]["describe-old"] is True
     assert settings_of(acme) == TenantSettings(
         openai_key="sk-1",
         rate=2.5,
@@ -154,6 +157,15 @@ def test_settings_of_a_tenant_are_set_and_taken_back(acme: Commands) -> None:
     )
     acme.json("tenants", "set", "acme", "openai-key=", "rate=", "vision-prompt= ", "describe-old=")
     assert settings_of(acme) == TenantSettings(language="es", context_text="<{description}>")
+
+
+def test_a_model_that_nobody_knows_is_set_with_a_remark(acme: Commands) -> None:
+    result = acme.run("tenants", "set", "acme", "vision-model=gpt-4o,gpt-9")
+    assert result.exit_code == 0
+    assert "gpt-9 is no model that this version knows" in result.stderr
+    assert "sensorium doctor --tenant acme" in result.stderr and "gpt-4o is" not in result.stderr
+    known = acme.run("tenants", "set", "acme", f"vision-model={acme.settings.openai.vision_model}")
+    assert known.stderr == ""
 
 
 def test_an_unknown_tenant_is_said_to_be_one(commands: Commands) -> None:
@@ -586,7 +598,7 @@ def test_doctor_says_what_is_wrong_with_the_database(acme: Commands) -> None:
     assert findings(acme)["postgres"]["says"] == "1 migrations are missing: sensorium migrate"
     acme.database(
         lambda connection: connection.execute(
-            "INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later', 'x')"
+            "INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later.post', 'x')"
         )
     )
     assert "run the newer program" in findings(acme)["postgres"]["says"]

@@ -14,11 +14,12 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres import directory as directory_module
-from storage.postgres.directory import Directory
+from storage.postgres.directory import Directory, key_id
 from storage.postgres.pool import connect
 from storage.postgres.tenancy import Tenancy
+from storage.postgres.tenant_index import TenantIndex
 from storage.postgres.vault import Vault
-from tests.integration.databases import Connection, schema
+from tests.integration.databases import Connection, connected, schema
 from tests.integration.waiting import until
 
 KNOWN_WITHIN_SECONDS = 2.0
@@ -155,6 +156,7 @@ async def test_a_directory_outlives_whatever_its_reading_raises(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await tenancy.add_tenant("acme")
+    await tenancy.add_key("acme", "read")
     left = [error, error]
 
     async def refusing(*arguments: Any) -> Connection:
@@ -162,14 +164,14 @@ async def test_a_directory_outlives_whatever_its_reading_raises(
             raise left.pop()
         return await connect(*arguments)
 
-    class Reading(directory_module._Reading):
-        def __init__(self, *arguments: Any) -> None:
+    class Reading(directory_module.TenantIndex):
+        def add_keys(self, rows: Any) -> None:
             if fails == "reading" and left:
                 raise left.pop()
-            super().__init__(*arguments)
+            super().add_keys(rows)
 
     monkeypatch.setattr(directory_module, "connect", refusing)
-    monkeypatch.setattr(directory_module, "_Reading", Reading)
+    monkeypatch.setattr(directory_module, "TenantIndex", Reading)
     directory = Directory(stack.postgres, names, vault)
     await directory.start()
     try:
@@ -217,3 +219,65 @@ async def test_a_directory_whose_task_is_over_is_not_healthy(directory: Director
     assert directory.healthy
     await directory.stop()
     assert directory.loaded and not directory.healthy
+
+
+async def test_a_change_that_no_notification_told_is_found_by_its_number(
+    stack: Settings, names: Names, tenancy: Tenancy, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory_module, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(Directory, "_told", lambda *_: None)
+    directory = Directory(stack.postgres, names, vault)
+    await directory.start()
+    try:
+        await asyncio.wait_for(directory.wait_loaded(), 10)
+        async with connected(stack.postgres, names) as slow, slow.transaction():
+            await Tenancy(slow, vault).add_tenant("begun-first")
+            await tenancy.add_tenant("done-first")
+            await until(lambda: directory.tenant(TenantId("done-first")) is not None)
+            looks = directory.age_seconds
+            await until(lambda: looks() > 0.05)
+            await until(lambda: looks() < 0.05)
+            assert directory.tenant(TenantId("begun-first")) is None
+        await until(lambda: directory.tenant(TenantId("begun-first")) is not None)
+        key = await tenancy.add_key("done-first", "read")
+        await until(lambda: directory.key(key) is not None)
+        await tenancy.revoke_key(key_id(key))
+        await until(lambda: directory.key(key) is None)
+    finally:
+        await directory.stop()
+
+
+async def test_a_change_makes_a_role_read_the_rows_of_one_tenant(
+    directory: Directory, tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[list[str]] = []
+    exchange = TenantIndex.exchange
+
+    def noted(self: TenantIndex, changed: list[str], *rows: Any) -> None:
+        read.append(changed)
+        exchange(self, changed, *rows)
+
+    async def everything(*_: Any) -> str:
+        raise AssertionError("a change is no reason to read everything")
+
+    monkeypatch.setattr(TenantIndex, "exchange", noted)
+    monkeypatch.setattr(Directory, "_read_all", everything)
+    for name in ("acme", "other"):
+        await tenancy.add_tenant(name)
+        await until(lambda name=name: directory.tenant(TenantId(name)) is not None)  # type: ignore[misc]
+    endpoint = await tenancy.add_endpoint(
+        "acme", "ycloud", secret="s", unsigned=False, api_key=None
+    )
+    await until(lambda: directory.endpoint(endpoint.token) is not None)
+    assert read == [["acme"], ["other"], ["acme"]]
+
+
+async def test_a_change_made_with_another_search_path_is_told_too(
+    directory: Directory, database: Connection, names: Names, tenancy: Tenancy
+) -> None:
+    await tenancy.add_tenant("acme")
+    key = await tenancy.add_key("acme", "read")
+    await until(lambda: directory.key(key) is not None)
+    await database.execute("SET search_path = public")
+    await database.execute(f'DELETE FROM "{names.postgres_schema}".api_keys')
+    assert await until(lambda: directory.key(key) is None) < KNOWN_WITHIN_SECONDS

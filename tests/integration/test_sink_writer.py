@@ -439,6 +439,27 @@ async def test_odd_records_of_quarantine_are_stored(sink: Sink, database: Connec
     assert tuple(found) == ("ac\ufffdme", '{"h": "x\\\\u0000", "n": "\ufffd"}', b"\0")
 
 
+async def test_a_place_in_a_topic_that_was_made_again_is_another_place(
+    sink: Sink, database: Connection
+) -> None:
+    sink.writer.topic_ids = {"raw-messages": "first"}
+    await sink.write(refused_record(), refused_record())
+    await sink.write(refused_record())
+    sink.writer.topic_ids = {"raw-messages": "second"}
+    await sink.write(refused_record(value=b"other"))
+    found = await database.fetch("SELECT value, topic_id FROM quarantined_messages ORDER BY 2")
+    assert [tuple(row) for row in found] == [(b"body", "first"), (b"other", "second")]
+
+
+async def test_what_an_earlier_program_stored_is_not_stored_again(
+    sink: Sink, database: Connection
+) -> None:
+    await sink.write(refused_record())
+    sink.writer.topic_ids = {"raw-messages": "first"}
+    await sink.write(refused_record())
+    assert await database.fetchval("SELECT count(*) FROM quarantined_messages") == 1
+
+
 async def test_a_record_of_quarantine_that_does_not_fit_is_kept_bare_or_passed_over(
     sink: Sink, database: Connection
 ) -> None:

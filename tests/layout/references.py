@@ -1,7 +1,7 @@
 """Writes docs/reference from what the code declares: `make docs`, or `python -m tests.layout.references`.
 
 Settings and their meaning come from schemas/settings.py and .env.example, metrics from schemas/metrics.py,
-reasons from schemas/reasons.py, and the HTTP reference from the OpenAPI documents of console and receiver.
+reasons from schemas/reasons.py, topics from schemas/pipeline.py and schemas/topics.py, and the HTTP reference from the OpenAPI documents of console and receiver.
 tests/layout/test_references.py compares the pages with what this module makes.
 """
 
@@ -14,6 +14,8 @@ from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 
 from schemas import metrics
+from schemas.pipeline import readers_of, writers_of
+from schemas.topics import DAY_MS, HORIZON_MS, TOPICS
 from streams.settings import known_settings
 from tests.layout.http_reference import http_api_page
 
@@ -142,10 +144,33 @@ def _cell(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip().replace("|", "\\|")
 
 
+def topics_page() -> str:
+    page = "# Topics\n\n" + _GENERATED.format(
+        source="`schemas/pipeline.py` and `schemas/topics.py`"
+    )
+    page += (
+        "A record's schema is in `schemas/avro/<record>.avsc`, and in the registry of the console.\n"
+        "`replay` stands for every command that sends records again. A namespace goes before each name.\n\n"
+        "| Topic | Record | Key | Partition by | Written by | Read by | Kept |\n|---|---|---|---|---|---|---|\n"
+    )
+    for topic in TOPICS.values():
+        kept = f"{topic.retention_ms // DAY_MS} days"
+        if topic.cleanup == "compact":
+            kept = f"the newest record of each key; all of {HORIZON_MS // DAY_MS} days"
+        writers = ", ".join(writers_of(topic.name))
+        readers = ", ".join(readers_of(topic.name))
+        page += (
+            f"| `{topic.name}` | `{topic.record}` | {topic.key} | {topic.partitioned_by} "
+            f"| {writers} | {readers} | {kept} |\n"
+        )
+    return page
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "metrics.md": metrics_page,
     "reasons.md": reasons_page,
+    "topics.md": topics_page,
     "http-api.md": http_api_page,
 }
 

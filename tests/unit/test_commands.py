@@ -1,6 +1,7 @@
 """What commands say when they are called wrongly, or when what they need is away."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from click.testing import CliRunner
 from cryptography.fernet import Fernet
 
 from connectors.media import workers
+from schemas.languages import is_language
 from schemas.settings import Kafka, Objects, Openai, Postgres, Secret, Secrets, Settings
+from schemas.tenants import TenantSettings
 from streams.commands.main import COMMANDS, main
 from streams.local.ports import free_port
 from streams.settings import to_environment
@@ -56,7 +59,9 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
         ("tenants set acme rate=nan", "rate=nan: Expected"),
         ("tenants set acme rate=inf", "rate=inf: Expected"),
         ("tenants set acme max-bytes=0", "max-bytes=0: Expected"),
-        ("tenants set acme describe-old=perhaps", "describe-old=perhaps: Expected"),
+        ("tenants set acme describe-old=perhaps", "describe-old=perhaps: Expected yes or no"),
+        ("tenants set acme language=klingon", "'klingon' is no language: say a code such as es"),
+        ("tenants set acme language=xx", "'xx' is no language"),
         ("tenants set acme context-text=x", "context-text must hold {description}"),
         ("endpoints add acme telegram", "'telegram' is not one of 'ycloud', 'chatwoot'"),
         ("endpoints add acme ycloud --secret s --unsigned", "exclude each other"),
@@ -286,3 +291,55 @@ def test_status_of_a_place_where_nothing_was_started(away: Commands, tmp_path: P
 
 def test_demo_of_a_place_where_nothing_was_started(away: Commands, tmp_path: Path) -> None:
     assert "run `sensorium up` first" in away.fails("demo", "--home", str(tmp_path))
+
+
+def test_the_help_of_tenants_set_names_every_setting() -> None:
+    text = CliRunner().invoke(main, ["tenants", "set", "--help"]).stdout
+    words = " ".join(text.split())
+    for field in TenantSettings.__struct_fields__:
+        assert field.replace("_", "-") in words
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("es", True),
+        ("es-MX", True),
+        ("pt_BR", True),
+        ("zh-Hant-TW", True),
+        ("gsw", True),
+        ("Spanish", True),
+        ("klingon", False),
+        ("xx", False),
+        ("e", False),
+        ("es-", False),
+        ("", False),
+    ],
+)
+def test_a_language_is_a_code_or_a_name_that_recipes_know(text: str, is_one: bool) -> None:
+    assert is_language(text) == is_one
+
+
+@pytest.mark.parametrize("module", ["click", "streams.commands.overview"])
+def test_ctrl_c_while_the_program_is_being_read_ends_it_with_one_line(
+    module: str,
+) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from streams.commands.entry import run\n"
+        "sys.argv = ['sensorium', 'log']\n"
+        "run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert (done.returncode, done.stderr.strip()) == (1, "Aborted!")

@@ -18,7 +18,8 @@ from schemas.outcomes import Unavailable
 from schemas.receipts import Line
 from schemas.settings import Openai
 from streams.lanes.entries import Entry
-from streams.lanes.jobs import Job, JobEntries, Jobs, Waiting
+from streams.lanes.job_entries import JobEntries
+from streams.lanes.jobs import Job, Jobs, Waiting
 from streams.lanes.receipts import count
 
 
@@ -126,7 +127,7 @@ def postponed(trouble: Unavailable, attempt: int = 0) -> tuple[float, Jobs]:
     lane: Any = Queue(stopping=False, state=state, partition=0)
     desk: Any = SimpleNamespace(hand_out=lambda job: None)
     jobs = Jobs(desk, 1, 1)
-    jobs.schedule.add(Waiting(lane, 7, entry), 0.0)
+    jobs.schedule.add(Waiting(lane, 7, "acme"), 0.0)
     waiting = jobs.schedule.take(time.monotonic(), 1)
     assert waiting is not None
     jobs._free = 0

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from streams.lanes import jobs as jobs_module
-from streams.lanes.jobs import Entry, Jobs, Waiting
+from streams.lanes.entries import Entry
+from streams.lanes.job_entries import JobEntries
+from streams.lanes.jobs import Jobs, Waiting
 
 
 class Desk:
@@ -29,6 +31,8 @@ async def test_a_timer_that_fires_a_moment_too_early_is_set_again(
     monkeypatch.setattr(
         jobs_module, "time", SimpleNamespace(monotonic=lambda: next(clock), time=time.time)
     )
-    jobs.admit([Waiting(None, 7, Entry("acme", b"", [], b"", 0.0), due_at=100.01)])  # type: ignore[arg-type]
+    state = JobEntries()
+    state.put(7, Entry("acme", b"", [], b"", 0.0))
+    jobs.admit([Waiting(SimpleNamespace(state=state), 7, "acme", due_at=100.01)])  # type: ignore[arg-type]
     job = await asyncio.wait_for(desk.handed_out.get(), 10)
     assert job.offset == 7

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.lanes import jobs
-from streams.lanes.jobs import Entry, JobEntries
+from streams.lanes import schedule as schedule_module
 from streams.lanes.schedule import Schedule
 from streams.lanes.state import ClaimedKeys, KeptValues
 
@@ -101,6 +100,61 @@ def test_there_is_no_time_to_wake_for_a_hold_on_nothing() -> None:
     assert schedule.next_wake(100.0) is None
 
 
+def test_a_decision_does_not_look_at_the_tenants_that_are_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    schedule = scheduled()
+    looked = 0
+    is_held = schedule._is_held
+
+    def counting(tenant: str, now: float) -> bool:
+        nonlocal looked
+        looked += 1
+        return is_held(tenant, now)
+
+    for number in range(2_000):
+        schedule.hold(f"t{number}", 500.0)
+        schedule.add(Due(f"t{number}", number), 100.0)
+    schedule.add(Due("well", 0), 100.0)
+    monkeypatch.setattr(schedule, "_is_held", counting)
+    assert schedule.take(100.0, 8) == Due("well", 0)
+    assert (schedule.take(100.0, 8), schedule.next_wake(100.0), looked) == (None, 500.0, 1)
+
+
+def test_tenants_that_are_held_while_they_wait_are_looked_at_once() -> None:
+    schedule = scheduled(*(Due(f"t{number}", number) for number in range(100)))
+    for number in range(100):
+        schedule.hold(f"t{number}", 200.0 + number)
+    assert schedule.take(100.0, 8) is None and len(schedule._turn) == 0
+    assert schedule.next_wake(100.0) == 200.0
+    assert taken(schedule, now=210.0) == [Due(f"t{number}", number) for number in range(11)]
+    schedule.hold("t11", 300.0)  # longer than before
+    assert taken(schedule, now=211.0) == [] and schedule.next_wake(211.0) == 212.0
+    assert taken(schedule, now=300.0, free=100)[-1] == Due("t11", 11)
+
+
+def test_when_everything_becomes_due_at_once_it_is_taken_in_portions() -> None:
+    schedule = scheduled(*(Due(f"t{number}", number, 110.0) for number in range(1_000)))
+    first = schedule.take(120.0, 8)
+    assert first is not None and len(schedule._later) == 1_000 - schedule_module.MOVES_AT_ONCE
+    assert schedule.next_wake(120.0) == 110.0, "it looks again at once"
+    found = [first]
+    while (entry := schedule.take(120.0, 8)) is not None:
+        found.append(entry)
+    assert sorted(entry.name for entry in found) == list(range(1_000))
+
+
+def test_the_hold_of_a_tenant_whose_jobs_were_lost_is_no_reason_to_wake() -> None:
+    schedule = scheduled(Due("a", 1))
+    schedule.hold("a", 130.0)
+    assert schedule.take(100.0, 8) is None and schedule.next_wake(100.0) == 130.0
+    schedule.drop(lambda entry: True)
+    assert schedule.next_wake(100.0) is None
+    schedule.add(Due("a", 2), 100.0)
+    assert (schedule.take(100.0, 8), schedule.next_wake(100.0)) == (None, 130.0)
+    assert schedule.take(130.0, 8) == Due("a", 2)
+
+
 def test_what_a_lost_lane_had_waiting_is_forgotten() -> None:
     schedule = scheduled(
         Due("a", 1), Due("a", 2), Due("b", 2), Due("a", 2, due_at=120.0), Due("a", 1, due_at=130.0)
@@ -137,9 +191,6 @@ def test_every_job_starts_exactly_once_and_within_the_limits(
     assert schedule.next_wake(125.0) is None
 
 
-# the durable queue
-
-
 class Record:
     """A changelog record as the client gives it."""
 
@@ -151,75 +202,6 @@ class Record:
 
     def value(self) -> bytes | None:
         return self._value
-
-
-def entry(tenant: str = "acme", value: bytes | None = b"job", **fields: float) -> Entry:
-    return Entry(tenant, b"acme:ycloud:1", [("tenant", tenant.encode())], value, 100.0, **fields)  # type: ignore[arg-type]
-
-
-def test_unfinished_jobs_come_back_from_the_changelog_in_order_of_admission() -> None:
-    live = JobEntries()
-    changelog: list[tuple[bytes, bytes | None]] = [
-        live.put(offset, entry()) for offset in (3, 1, 2)
-    ]
-    changelog += [
-        live.put(1, entry(attempt=4, first_attempt_at=101.0, due_at=160.0)),
-        live.remove(3),
-        live.put(9, entry("zoo", None)),
-    ]
-    again = JobEntries()
-    assert (
-        again.load(
-            [
-                [Record(*record) for record in changelog[:4]],
-                [],
-                [Record(*record) for record in changelog[4:]],
-            ]
-        )
-        == 6
-    )  # type: ignore[misc]
-    assert again.entries == live.entries
-    assert list(again.entries) == [1, 2, 9]
-    assert (len(again), again.entries[1].attempt, again.entries[9].value) == (3, 4, None)
-
-
-def test_a_removed_job_leaves_a_tombstone() -> None:
-    live = JobEntries()
-    key, value = live.put(7, entry())
-    assert value is not None
-    assert (live.remove(7), len(live)) == ((key, None), 0)
-
-
-def test_a_lane_holds_a_bounded_number_of_bodies_and_one_tenant_a_quarter_of_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(jobs, "FULL_ENTRIES", 8)
-    live = JobEntries()
-    offsets = iter(range(100))
-
-    def fill(tenant: str) -> list[int]:
-        mine = []
-        while live.has_room_for_body(tenant):
-            mine.append(next(offsets))
-            live.put(mine[-1], entry(tenant))
-        return mine
-
-    first = fill("a")
-    assert (len(first), live.has_room_for_body("b")) == (2, True)
-    live.put(next(offsets), entry("a", None))
-    assert [len(fill(tenant)) for tenant in "bcde"] == [2, 2, 2, 0]
-    live.put(first[0], entry("a", attempt=1))  # postponed, not one more
-    assert not live.has_room_for_body("a")
-    live.remove(first[0])
-    assert (live.has_room_for_body("a"), live.has_room_for_body("e")) == (True, True)
-
-
-def test_bodies_loaded_from_the_changelog_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "FULL_ENTRIES", 4)
-    live = JobEntries()
-    again = JobEntries()
-    again.load([[Record(*live.put(1, entry()))]])  # type: ignore[list-item]
-    assert (again.has_room_for_body("acme"), again.has_room_for_body("zoo")) == (False, True)
 
 
 # claims

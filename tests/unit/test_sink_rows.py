@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from connectors.postgres.decoding import decode_batch
+from connectors.postgres.held import HeldPartitions
 from connectors.postgres.judging import Judging
 from connectors.postgres.rows import (
     NOTIFY_BYTES,
@@ -15,13 +17,15 @@ from connectors.postgres.rows import (
     quarantine_columns,
 )
 from connectors.postgres.writer import Placed
-from schemas.codec import decode
+from schemas.codec import decode, encode
 from schemas.keys import TenantId, message_key
 from schemas.receipts import Ledger, Line, Span
 from schemas.records import Quarantined, Receipt, Source
 from schemas.settings import Breaker as Limits
+from schemas.topics import Names
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
+from tests.unit.newer import by_the_next_release
 from tests.unit.records import NOW, message
 
 TENANTS = ("acme", "acme-2", "acme1", "t1", "t10", "t-1", "t", "b")
@@ -82,7 +86,7 @@ def test_what_any_writer_may_put_into_quarantine_becomes_storable_text() -> None
     odd = quarantined(
         tenant_id="ac\0me", headers={"a\0": b"x\\u0000", "b": b"\0"}, topic="raw\0", detail="\ud800"
     )
-    columns = quarantine_columns([odd, bare_quarantined(odd, "DataError")])
+    columns = quarantine_columns([odd, bare_quarantined(odd, "DataError")], {})
     texts = [value for column in columns for value in column if isinstance(value, str)]
     assert not any("\0" in text or "\ud800" in text for text in texts)
     headers = [json.loads(text) for text in columns[11]]
@@ -134,3 +138,41 @@ def test_the_order_of_tuples_and_of_raw_keys_differ_for_these_tenants() -> None:
     raw = sorted(f"{name}:ycloud".encode() for name in TENANTS)
     assert [key.partition(b":")[0].decode() for key in raw] != sorted(TENANTS)
     assert all(first <= second for first, second in pairwise(raw))
+
+
+class Fetched:
+    """A record as the consumer gives it."""
+
+    def __init__(self, partition: int, offset: int, value: bytes) -> None:
+        self._at, self._value = (partition, offset), value
+
+    def topic(self) -> str:
+        return "enriched-messages"
+
+    def partition(self) -> int:
+        return self._at[0]
+
+    def offset(self) -> int:
+        return self._at[1]
+
+    def key(self) -> bytes:
+        return b"acme:ycloud:w"
+
+    def value(self) -> bytes:
+        return self._value
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return []
+
+
+def test_a_record_of_a_newer_program_holds_its_partition_and_no_other() -> None:
+    known = encode(message())
+    unknown = by_the_next_release(message())
+    rows = [(0, 1, known), (0, 2, unknown), (1, 5, known), (0, 3, known), (1, 6, b"no avro")]
+    batch: Any = [Fetched(*row) for row in rows]
+    held = HeldPartitions()
+    undecodable, (work,) = decode_batch(batch, Names(""), held)
+    assert work.ends == {("enriched-messages", 0): 2, ("enriched-messages", 1): 7}
+    assert [(one.source.partition, one.source.offset) for one in work.placed] == [(0, 1), (1, 5)]
+    assert [one.source.offset for one, _ in undecodable] == [6]
+    assert held.holds(("enriched-messages", 0)) and not held.holds(("enriched-messages", 1))

@@ -17,7 +17,7 @@ from streams.commands import process_checks
 from streams.commands.checks import Finding
 from streams.commands.stage_checks import finding_of
 from streams.lanes.app import lane_app
-from streams.lanes.jobs import JobEntries
+from streams.lanes.job_entries import JobEntries
 from streams.local.figures import Figures, figures_in, figures_of, frozen, waits_in_words
 from streams.local.home import Home, home_at
 from streams.local.processes import Process, end, reap, start, wait_for

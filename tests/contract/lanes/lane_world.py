@@ -181,6 +181,7 @@ class World:
             self.topic("log"),
             self.topic("receipts"),
             partition,
+            frozenset(self.topic(name) for name in ("out", "receipts")),
         )
 
     def transactions(self, partition: int = 0) -> PartitionTransactions:

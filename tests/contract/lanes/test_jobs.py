@@ -13,10 +13,15 @@ from lane_world import PACE, SECONDS, Desk, World, at_work, counted, open_gate, 
 
 from schemas.outcomes import Unavailable
 from streams.lanes import jobs as jobs_module
+from streams.lanes.entries import Entry
 from streams.lanes.hand import Hand
-from streams.lanes.jobs import Entry, Job, JobEntries, JobIntake, Jobs, Refusal
+from streams.lanes.job_entries import JobEntries
+from streams.lanes.jobs import Job, JobIntake, Jobs, Refusal
 from streams.lanes.lane import Lane, Pace
 from streams.lanes.transactions import Write
+
+NO_BODIES = 1 << 40
+"""As `BODIES_PART`: every entry is a stub."""
 
 
 @dataclass
@@ -29,10 +34,11 @@ class Shop:
     pace: Pace = PACE
     refusals: dict[bytes, Refusal] = field(default_factory=dict)
     desk: Desk = field(default_factory=Desk)
+    queue_bytes: int = 64 * 1024 * 1024
 
     def __post_init__(self) -> None:
         self.jobs = Jobs(self.desk, self.workers, self.per_tenant)  # type: ignore[arg-type]
-        self.intake = JobIntake(self.jobs, self._refuse, open_gate(), Hand())
+        self.intake = JobIntake(self.jobs, self._refuse, open_gate(), Hand(), self.queue_bytes)
         self.state = JobEntries()
         self.lane: Lane = self.world.lane(self.intake, self.state, pace=self.pace)
 
@@ -264,7 +270,7 @@ async def test_a_senseless_wait_is_the_longest_one(world: World, asked: float) -
     async with Shop(world).open() as shop:
         job = await shop.next()
         job.postpone(Unavailable("model", asked, hold=True))
-        waited = shop.state.entries[0].due_at - time.time()
+        waited = shop.state.entry(0).due_at - time.time()
         assert (
             jobs_module.LONGEST_WAIT_SECONDS - SECONDS < waited <= jobs_module.LONGEST_WAIT_SECONDS
         )
@@ -279,7 +285,7 @@ async def test_many_unfinished_jobs_come_back(world: World) -> None:
         )
     async with Shop(world, workers=3_000, per_tenant=3_000).open() as again:
         await until(lambda: again.desk.items.qsize() >= 1_500, "they run again")
-        assert (len(again.state), list(again.state.entries) == sorted(again.state.entries)) == (
+        assert (len(again.state), list(again.state.packed) == sorted(again.state.packed)) == (
             3_000,
             True,
         )
@@ -299,7 +305,7 @@ async def test_a_job_of_a_lost_lane_only_frees_its_worker_j5(world: World) -> No
             first.finish([write(world.topic("out"))], first.line("forwarded"))
             second.postpone(Unavailable("model", 0.0, hold=True))
             assert shop.jobs.running == 0
-            assert list(reopened.state.entries) == [0, 1]
+            assert list(reopened.state.packed) == [0, 1]
             again = [await reopened.next(), await reopened.next()]
             for job in again:
                 await reopened.finish(job)
@@ -344,7 +350,7 @@ async def test_jobs_of_a_lane_that_was_given_away_while_it_admitted_them_do_not_
 async def test_a_job_beyond_its_tenants_share_is_a_stub_and_is_read_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 8)
+    monkeypatch.setattr(jobs_module, "BODIES_PART", Shop.queue_bytes // 24)
     values = [b"%d" % n for n in range(6)]
     world.produce("in", *values, headers=for_tenant("acme"))
     world.produce("in", b"6", headers=for_tenant("zoo"))
@@ -369,7 +375,7 @@ async def test_a_job_beyond_its_tenants_share_is_a_stub_and_is_read_again(
 async def test_many_stubs_are_read_again_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
+    monkeypatch.setattr(jobs_module, "BODIES_PART", NO_BODIES)
     values = [b"%d" % n for n in range(200)]
     world.produce("in", *values)
     async with Shop(world, workers=400, per_tenant=400).open() as shop:
@@ -383,7 +389,7 @@ async def test_many_stubs_are_read_again_at_once(
 async def test_a_stub_whose_record_is_gone_has_no_value(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
+    monkeypatch.setattr(jobs_module, "BODIES_PART", NO_BODIES)
     world.produce("in", b"0", b"1", b"2")
     async with Shop(world).open() as shop:
         found = sorted([await shop.next() for _ in range(3)], key=lambda job: job.offset)
@@ -394,7 +400,7 @@ async def test_a_stub_whose_record_is_gone_has_no_value(
 async def test_a_stub_of_a_lane_that_is_over_ends_without_a_value(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
+    monkeypatch.setattr(jobs_module, "BODIES_PART", NO_BODIES)
     world.produce("in", b"0")
     async with Shop(world).open() as shop:
         job = await shop.next()
@@ -405,7 +411,7 @@ async def test_a_stub_of_a_lane_that_is_over_ends_without_a_value(
 async def test_brokers_that_do_not_give_a_record_again_are_the_worlds_trouble(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 0)
+    monkeypatch.setattr(jobs_module, "BODIES_PART", NO_BODIES)
     monkeypatch.setattr("streams.lanes.behind.READ_SECONDS", 0.0)
     world.produce("in", b"0")
     async with Shop(world).open() as shop:
@@ -422,19 +428,6 @@ async def test_a_body_too_large_for_the_changelog_is_read_again(world: World) ->
         assert [await job.value() for job in found] == values
         for job in found:
             await shop.finish(job)
-
-
-def test_large_bodies_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 40)
-    state = JobEntries()
-    held = 0
-    while state.has_room_for_body("acme", 4_100):
-        state.put(held, Entry("acme", b"", [], b"x" * 4_100, 0.0))
-        held += 1
-    assert held == 4  # three units each, of ten
-    for offset in range(held):
-        state.remove(offset)
-    assert (state.has_room_for_body("acme"), state._held, len(state._full)) == (True, 0, 0)
 
 
 # holding, pausing, ending
@@ -464,12 +457,9 @@ async def test_a_job_that_is_postponed_without_hold_leaves_its_tenants_others_al
         await shop.finish(job)
 
 
-async def test_intake_pauses_at_the_cap_says_so_and_resumes(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs_module, "ALL_ENTRIES", 4)
+async def test_intake_pauses_at_the_cap_says_so_and_resumes(world: World) -> None:
     world.produce("in", *[b"%d" % n for n in range(12)])
-    async with Shop(world, pace=Pace(0.005, batch_records=2)).open() as shop:
+    async with Shop(world, pace=Pace(0.005, batch_records=2), queue_bytes=1_000).open() as shop:
         await until(lambda: shop.intake.paused == {0}, "intake pauses")
         found = [await shop.next() for _ in range(4)]
         assert (len(shop.state), world.position(), shop.desk.items.empty()) == (4, 4, True)
@@ -486,7 +476,7 @@ async def test_intake_pauses_at_the_cap_says_so_and_resumes(
 async def test_a_tenant_in_outage_does_not_keep_another_ones_jobs_waiting(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs_module, "FULL_ENTRIES", 400)
+    monkeypatch.setattr(jobs_module, "BODIES_PART", Shop.queue_bytes // 1_200)
     world.produce("in", *[b"a"] * 600, headers=for_tenant("a"))
     shop = Shop(world, workers=8, per_tenant=4)
     waits: list[float] = []
@@ -557,7 +547,7 @@ async def test_with_all_workers_busy_nothing_ticks(world: World) -> None:
             pump()
 
         shop.jobs.pump = counting  # type: ignore[method-assign]
-        due = shop.state.entries[job.offset].due_at
+        due = shop.state.entry(job.offset).due_at
         await until(lambda: time.time() > due + 0.3, "the postponed job is due")
         assert ticks <= 2
         await shop.finish(busy)

@@ -246,7 +246,7 @@ async def test_a_job_larger_than_a_usual_changelog_record_goes_through(
 async def test_a_stub_whose_record_is_gone_ends_in_quarantine_and_tells_its_message(
     here: Settings, topics: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane_jobs, "FULL_ENTRIES", 0)
+    monkeypatch.setattr(lane_jobs, "BODIES_PART", 1 << 40)
     tried = asyncio.Event()
 
     async def work(turn: Turn[VisionJob]) -> Forward:

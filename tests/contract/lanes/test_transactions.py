@@ -383,7 +383,7 @@ def test_the_transactional_id_names_the_partition_and_the_namespace_once(
     group: str, source: str, transactional_id: str
 ) -> None:
     assert (
-        LaneIdentity("dedupe", group, source, "log", "receipts", 3).transactional_id
+        LaneIdentity("dedupe", group, source, "log", "receipts", 3, frozenset()).transactional_id
         == transactional_id
     )
 

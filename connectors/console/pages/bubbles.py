@@ -1,0 +1,147 @@
+"""A row as a person sees it. Pure. What is masked never reaches a template."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from connectors.console.facts import message_data
+
+Refer = Callable[[str], str]
+"""The message key → its reference in addresses."""
+
+_SHOWN_BY_BROWSERS = frozenset(
+    {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/bmp"}
+)
+_ROLES = frozenset({"user", "assistant", "agent", "system"})
+_MEDIA = frozenset({"image", "audio", "video", "document", "sticker", "other"})
+Side = Literal["them", "us", "middle"]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An attachment. `is_image`: a browser can show it. `failed` names a reason."""
+
+    index: int
+    type: str
+    status: str
+    reason: str
+    is_kept: bool
+    is_image: bool
+    mime: str = ""
+    bytes: int | None = None
+    name: str = ""
+    description: str = ""
+    transcript: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bubble:
+    """One message of a chat; with `is_masked` everything of its content is empty."""
+
+    ref: str
+    side: Side
+    role: str
+    kind: str
+    status: str
+    at: datetime
+    is_masked: bool
+    is_note: bool
+    is_deleted: bool
+    is_edited: bool
+    sender: str = ""
+    text: str = ""
+    files: tuple[File, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    reactions: tuple[str, ...] = ()
+    quoted: str = ""
+
+
+def bubble(row: Mapping[str, Any], refer: Refer, *, is_masked: bool) -> Bubble:
+    """The message of a row."""
+    attributes = row["attributes"]
+    provider = attributes.get("provider")
+    provider = provider if isinstance(provider, dict) else {}
+    role = row["role"] if row["role"] in _ROLES else "system"
+    is_note = row["kind"] == "note"
+    data = {} if is_masked else message_data(provider, row["message_key"])
+    quoted = data.get("quoted", {})
+    return Bubble(
+        ref=refer(row["message_key"]),
+        side="middle" if role == "system" and not is_note else "them" if role == "user" else "us",
+        role=role,
+        kind=row["kind"],
+        status=row["status"],
+        at=row["occurred_at"],
+        is_masked=is_masked,
+        is_note=is_note,
+        is_deleted=bool(provider.get("deleted")),
+        is_edited=bool(provider.get("edited")),
+        sender="" if is_masked else row["sender_name"] or "",
+        text="" if is_masked else _text(row["content"], attributes),
+        files=files_of(attributes, is_masked=is_masked),
+        data=data,
+        quoted=_string(quoted.get("text")) or ("…" if quoted.get("id") else ""),
+    )
+
+
+def chat(rows: list[Mapping[str, Any]], refer: Refer, *, is_masked: bool) -> list[Bubble]:
+    """The messages of a page, oldest first, each reaction on the message that it is about."""
+    reactions: dict[str, dict[str, str]] = {}
+    shown: list[tuple[str, Bubble]] = []
+    there = {row["message_key"] for row in rows}
+    for row in reversed(rows):
+        one = bubble(row, refer, is_masked=is_masked)
+        reaction = one.data.get("reaction", {})
+        target = _string(reaction.get("message_key"))
+        if target in there:
+            who = reactions.setdefault(target, {})
+            emoji = _string(reaction.get("emoji"))
+            if emoji and not reaction.get("removed"):
+                who[row["role"]] = emoji
+            else:
+                who.pop(row["role"], None)
+        elif not (is_masked and row["kind"] == "reaction"):
+            shown.append((row["message_key"], one))
+    return [replace(one, reactions=tuple(reactions.get(key, {}).values())) for key, one in shown]
+
+
+def files_of(attributes: Mapping[str, Any], *, is_masked: bool) -> tuple[File, ...]:
+    """The files that a message brought; places and cards are data, not files."""
+    found = attributes.get("attachments")
+    return tuple(
+        _file(one, is_masked)
+        for one in (found if isinstance(found, list) else [])
+        if isinstance(one, dict) and one.get("type") in _MEDIA
+    )
+
+
+def _file(one: Mapping[str, Any], is_masked: bool) -> File:
+    mime = _string(one.get("mime_type"))
+    size, index = one.get("bytes"), one.get("index")
+    shown = {} if is_masked else one
+    return File(
+        index=index if isinstance(index, int) else 0,
+        type=_string(one.get("type")),
+        status=_string(one.get("status")),
+        reason=_string(one.get("reason")),
+        is_kept=bool(one.get("url")),
+        is_image=mime in _SHOWN_BY_BROWSERS and bool(one.get("url")),
+        mime=mime,
+        bytes=size if isinstance(size, int) else None,
+        model=_string(one.get("model")),
+        name=_string(shown.get("filename")),
+        description=_string(shown.get("description")),
+        transcript=_string(shown.get("transcript")),
+    )
+
+
+def _text(content: str | None, attributes: Mapping[str, Any]) -> str:
+    """The content, unless it only repeats what stands at the file."""
+    transcript = attributes.get("transcript")
+    return "" if content is None or content == transcript else content
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,310 @@
+"""Routes of conversations: the live list, a conversation as a chat, what the bot reads, unmasking."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from sse_starlette import EventSourceResponse
+
+from connectors.console.contexts import Asked, Contexts, Form
+from connectors.console.pages.bubbles import Bubble, chat
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.reading import (
+    NOW,
+    Filters,
+    PageReading,
+    cursor,
+    place_of,
+)
+from connectors.console.pages.rendering import render
+from connectors.console.pages.visits import PageProblem, Visit, visit_of
+from connectors.console.parts import Parts
+from connectors.console.reading import Window
+from connectors.console.turns import Busy, Turns
+from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
+from storage.postgres.people import Session
+
+STREAM_SECONDS = 300.0
+"""A stream ends after this, and the browser opens it again: rights are looked at anew."""
+STREAMS_PER_PERSON = 12
+LOOK_SECONDS = 20.0
+WINDOW_SECONDS = 7 * 86_400.0
+SHORTEST_WHY = 3
+LONGEST_WHY = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A conversation in the list; without names and texts where it is masked."""
+
+    ref: str
+    name: str
+    initial: str
+    hue: int
+    provider: str
+    kind: str
+    by: str
+    text: str
+    at: Any
+    pending: bool
+    degraded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the routes of conversations share."""
+
+    parts: Parts
+    pages: PageParts
+    reading: PageReading
+    streams: Turns
+
+
+def add_conversations(router: APIRouter, parts: Parts, pages: PageParts) -> None:
+    """Adds the routes."""
+    desk = Desk(parts, pages, PageReading(pages.pool), Turns(STREAMS_PER_PERSON, 0))
+    _add_list(router, desk)
+    _add_chat(router, desk)
+    _add_context(router, desk)
+    _add_unmasking(router, desk)
+
+
+def _add_list(router: APIRouter, desk: Desk) -> None:
+    @router.get("/t/{tenant}/conversations", name="conversations")
+    async def conversations(request: Request, tenant: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        values = await list_values(desk, visit, tenant_id)
+        return visit.page("conversations.html", tenant=tenant_id, section="conversations", **values)
+
+    @router.get("/t/{tenant}/conversations/live")
+    async def live(request: Request, tenant: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+
+        async def fragment() -> str:
+            values = await list_values(desk, visit, tenant_id)
+            return render("_list.html", visit=visit, t=visit.words, tenant=tenant_id, **values)
+
+        return stream(desk, visit, tenant_id, (), fragment)
+
+
+async def list_values(desk: Desk, visit: Visit, tenant_id: TenantId) -> dict[str, Any]:
+    """What the list of conversations shows."""
+    query = visit.request.query_params
+    sees = visit.person.may(tenant_id, "reader")
+    state = query.get("state", "")
+    wanted = Filters(
+        query.get("provider", "")[:40],
+        state if state in ("pending", "degraded") else "",
+        query.get("q", "")[:200] if sees else "",  # or words could be guessed
+    )
+    before = place_of(query.get("before"), desk.pages.refs, tenant_id)
+    found = await desk.reading.conversations(tenant_id, wanted, before)
+    older = cursor(found.older, desk.pages.refs, tenant_id) if found.older is not None else ""
+    return {
+        "heads": [_head(row, desk, tenant_id, is_masked=not sees) for row in found.rows],
+        "filters": wanted,
+        "older": older,
+        "is_first": before is NOW,
+        "providers": await desk.reading.providers(tenant_id),
+        "chosen": query.get("chosen", ""),
+        "sees": sees,
+    }
+
+
+def _head(row: Any, desk: Desk, tenant_id: TenantId, *, is_masked: bool) -> Head:
+    ref = desk.pages.refs.of(tenant_id, "c", row["conversation_id"])
+    name = "" if is_masked else row["sender_name"] or customer_of(row["conversation_id"])
+    text = "" if is_masked else row["content"] or row["description"] or row["transcript"] or ""
+    return Head(
+        ref,
+        name,
+        (name.strip() or "·")[0].upper(),
+        hue_of(ref),
+        row["provider"],
+        row["kind"],
+        row["role"],
+        text,
+        row["received_at"],
+        row["pending"],
+        row["degraded"],
+    )
+
+
+def hue_of(ref: str) -> int:
+    """A colour that stays with a conversation; the style sheet has eight."""
+    return sum(ref.encode()) % 8
+
+
+def customer_of(conversation_id: str) -> str:
+    """The customer's part of a conversation id, where no name is known."""
+    return conversation_id.rpartition("~")[2]
+
+
+def _add_chat(router: APIRouter, desk: Desk) -> None:
+    @router.get("/t/{tenant}/c/{ref}", name="conversation")
+    async def conversation(request: Request, tenant: str, ref: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        conversation_id = opened(desk.pages, tenant_id, "c", ref)
+        values = await chat_values(desk, visit, tenant_id, conversation_id)
+        heads = await list_values(desk, visit, tenant_id)
+        return visit.page(
+            "conversation.html",
+            tenant=tenant_id,
+            section="conversations",
+            ref=ref,
+            hue=hue_of(ref),
+            **heads | values | {"chosen": ref},
+        )
+
+    @router.get("/t/{tenant}/c/{ref}/live")
+    async def live(request: Request, tenant: str, ref: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        conversation_id = opened(desk.pages, tenant_id, "c", ref)
+        names = await desk.parts.reading.conversation_ids(tenant_id, conversation_id)
+
+        async def fragment() -> str:
+            values = await chat_values(desk, visit, tenant_id, conversation_id)
+            return render(
+                "_chat.html", visit=visit, t=visit.words, tenant=tenant_id, ref=ref, **values
+            )
+
+        return stream(desk, visit, tenant_id, names, fragment)
+
+
+async def chat_values(
+    desk: Desk, visit: Visit, tenant_id: TenantId, conversation_id: str
+) -> dict[str, Any]:
+    """What a conversation shows. Raises PageProblem 404 for one without messages."""
+    sees = await may_see(desk.pages, visit, tenant_id, conversation_id)
+    refs = desk.pages.refs
+    before = place_of(visit.request.query_params.get("before"), refs, tenant_id)
+    names = await desk.parts.reading.conversation_ids(tenant_id, conversation_id)
+    found = await desk.reading.chat(tenant_id, names, before)
+    if not found.rows and before is NOW:
+        raise PageProblem(404, "problem.404")
+
+    def refer(message_key: str) -> str:
+        return refs.of(tenant_id, "m", message_key)
+
+    bubbles = chat(found.rows, refer, is_masked=not sees)
+    users = [row for row in found.rows if row["role"] == "user"]
+    name = next((row["sender_name"] for row in users if row["sender_name"]), "")
+    return {
+        "bubbles": bubbles,
+        "days": _days(bubbles, visit),
+        "title": (name or customer_of(conversation_id)) if sees else "",
+        "number": customer_of(conversation_id) if sees else "",
+        "provider": found.rows[0]["provider"] if found.rows else "",
+        "older_messages": cursor(found.older, refs, tenant_id) if found.older else "",
+        "is_newest": before is NOW,
+        "sees_chat": sees,
+    }
+
+
+def _days(bubbles: list[Bubble], visit: Visit) -> list[tuple[str, list[Bubble]]]:
+    """The messages by the day they were sent on, in the visitor's time."""
+    days: list[tuple[str, list[Bubble]]] = []
+    for one in bubbles:
+        day = one.at.astimezone(visit.zone).strftime("%Y-%m-%d")
+        if not days or days[-1][0] != day:
+            days.append((day, []))
+        days[-1][1].append(one)
+    return days
+
+
+def opened(pages: PageParts, tenant_id: TenantId, kind: str, ref: str) -> str:
+    """The id behind a reference. Raises PageProblem 404."""
+    found = pages.refs.open(tenant_id, kind, ref)
+    if found is None:
+        raise PageProblem(404, "problem.404")
+    return found
+
+
+async def may_see(
+    pages: PageParts, visit: Visit, tenant_id: TenantId, conversation_id: str
+) -> bool:
+    """Whether the person sees the content: by role, or because it was unmasked for this session."""
+    if visit.person.may(tenant_id, "reader"):
+        return True
+    return await pages.people.is_unmasked(visit.person, tenant_id, conversation_id)
+
+
+def _add_context(router: APIRouter, desk: Desk) -> None:
+    contexts = Contexts(desk.parts.reading, desk.parts.bounds)
+
+    @router.get("/t/{tenant}/c/{ref}/context", name="context")
+    async def context(request: Request, tenant: str, ref: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        conversation_id = opened(desk.pages, tenant_id, "c", ref)
+        if not await may_see(desk.pages, visit, tenant_id, conversation_id):
+            raise PageProblem(403, "problem.masked")
+        parts = desk.parts
+        look = await contexts.look(tenant_id, conversation_id, Asked(Window(WINDOW_SECONDS)))
+        form = Form(parts.marker(tenant_id), parts.language(tenant_id), lambda path: path)
+        document = json.loads(await contexts.answer(tenant_id, conversation_id, look, form))
+        await desk.pages.people.note(tenant_id, visit.person.name, "context_seen", ref[:16])
+        return visit.page(
+            "context.html", tenant=tenant_id, section="conversations", ref=ref, context=document
+        )
+
+
+def _add_unmasking(router: APIRouter, desk: Desk) -> None:
+    @router.post("/t/{tenant}/c/{ref}/unmask")
+    async def unmask(request: Request, tenant: str, ref: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        conversation_id = opened(desk.pages, tenant_id, "c", ref)
+        why = " ".join(visit.form.get("why", "").split())[:LONGEST_WHY]
+        if len(why) < SHORTEST_WHY:
+            raise PageProblem(422, "problem.why")
+        await desk.pages.people.note(
+            tenant_id, visit.person.name, "conversation_unmasked", f"{conversation_id}: {why}"
+        )
+        await desk.pages.people.unmask(visit.person, tenant_id, conversation_id)
+        return RedirectResponse(f"/t/{tenant_id}/c/{ref}", 303)
+
+
+def stream(
+    desk: Desk,
+    visit: Visit,
+    tenant_id: TenantId,
+    names: Any,
+    fragment: Callable[[], Awaitable[str]],
+) -> Response:
+    """Events, each with the fragment as it is now. Ends when the session or the role does."""
+
+    async def events() -> AsyncIterator[dict[str, str]]:
+        changes, before = desk.parts.changes, ""
+        began = time.monotonic()
+        with suppress(Busy, Unavailable, PageProblem):  # the browser opens it again
+            async with desk.streams.turn(TenantId(visit.person.person_id)):
+                with changes.waiter(tenant_id, names, anywhere=not names) as waiter:
+                    while time.monotonic() - began < STREAM_SECONDS and not changes.ended:
+                        text = await fragment()
+                        if text != before:
+                            yield {"data": text}
+                            before = text
+                        await waiter.wait(LOOK_SECONDS)
+                        visit.session = await _still(desk, visit, tenant_id)
+
+    visit.request.state.waited = STREAM_SECONDS  # no measure of how fast pages are
+    return EventSourceResponse(events(), ping=15, headers={"x-accel-buffering": "no"})
+
+
+async def _still(desk: Desk, visit: Visit, tenant_id: TenantId) -> Session:
+    """The session with its rights of now. Raises PageProblem when it may not look any more."""
+    session = await desk.pages.people.session(visit.person.token, is_use=False)
+    if session is None or not session.may(tenant_id, "viewer"):
+        raise PageProblem(401, "problem.401")
+    return session

@@ -1,0 +1,134 @@
+"""Routes by which people come in and leave."""
+
+import hashlib
+import ipaddress
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.passwords import LONGEST_PASSWORD, is_right
+from connectors.console.pages.visits import (
+    PageProblem,
+    Visit,
+    local_path,
+    session_cookie,
+    set_cookie,
+    visit_of,
+)
+
+log = structlog.get_logger()
+
+PER_ACCOUNT_AND_ADDRESS = 5
+PER_ACCOUNT = 30
+PER_ADDRESS = 30
+"""Failed logins within the time of `FAILURE_SECONDS`. One address cannot lock another one's owner
+out before it has spent its own.
+"""
+
+
+def add_login(router: APIRouter, parts: PageParts) -> None:
+    """Adds the routes."""
+
+    @router.get("/login", name="login")
+    async def login(request: Request) -> Response:
+        visit = visit_of(request)
+        wanted = local_path(request.query_params.get("next"))
+        if visit.session is not None:
+            return RedirectResponse(wanted, 303)
+        return visit.page("login.html", next=wanted, wrong=False, name="")
+
+    @router.post("/login")
+    async def log_in(request: Request) -> Response:
+        visit = visit_of(request)
+        name = visit.form.get("name", "").strip().lower()[:200]
+        password = visit.form.get("password", "")[:LONGEST_PASSWORD]
+        wanted = local_path(visit.form.get("next"))
+        buckets = _buckets(name, request)
+        await _throttle(parts, buckets)
+        await parts.people.count_failure(
+            list(buckets)
+        )  # taken back on success, so that tries at once count too
+        person = await parts.people.named(name)
+        if not await is_right(password, person["password"] if person is not None else None):
+            log.warning("login_failed")
+            return visit.page("login.html", 401, next=wanted, wrong=True, name=name)
+        assert person is not None  # nobody's password is right
+        account_and_both, address = list(buckets)[:2], list(buckets)[2:]
+        await parts.people.forget_failures(account_and_both)
+        await parts.people.uncount_failure(address)
+        return await _enter(parts, visit, person["person_id"], "login", wanted)
+
+    @router.get("/login/link")
+    async def link(request: Request) -> Response:
+        """Only asks: programs that look at links in advance do not use it up."""
+        visit = visit_of(request)
+        token = request.query_params.get("token", "")[:200]
+        return visit.page("link.html", token=token)
+
+    @router.post("/login/link")
+    async def use_link(request: Request) -> Response:
+        visit = visit_of(request)
+        address = {_bucket("address", _address(request)): PER_ADDRESS}
+        await _throttle(parts, address)
+        person_id = await parts.people.use_link(visit.form.get("token", "")[:200])
+        if person_id is None:
+            await parts.people.count_failure(list(address))
+            raise PageProblem(403, "problem.link")
+        return await _enter(parts, visit, person_id, "login_by_link", "/")
+
+    @router.post("/logout")
+    async def logout(request: Request) -> Response:
+        visit = visit_of(request)
+        await parts.people.end(visit.person.token)
+        response = RedirectResponse("/login", 303)
+        response.delete_cookie(session_cookie(visit.is_secure), path="/", secure=visit.is_secure)
+        response.headers["clear-site-data"] = '"cache", "storage"'
+        return response
+
+
+async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wanted: str) -> Response:
+    """A new session, whatever the browser brought along: nobody can fix it in advance."""
+    if visit.session is not None:
+        await parts.people.end(visit.session.token)
+    token = await parts.people.begin(person_id)
+    session = await parts.people.session(token)
+    await parts.people.note("*", session.name if session else person_id, how, "")
+    response = RedirectResponse(wanted, 303)
+    set_cookie(response, session_cookie(visit.is_secure), token, visit.is_secure)
+    return response
+
+
+async def _throttle(parts: PageParts, buckets: dict[bytes, int]) -> None:
+    known = await parts.people.failures(list(buckets))
+    waits = [left for bucket, (count, left) in known.items() if count >= buckets[bucket]]
+    if waits:
+        raise PageProblem(429, "problem.throttled", retry_after=max(1, round(max(waits))))
+
+
+def _buckets(name: str, request: Request) -> dict[bytes, int]:
+    """Bucket → how many failed logins it bears; account and address together come first."""
+    address = _address(request)
+    return {
+        _bucket("both", name, address): PER_ACCOUNT_AND_ADDRESS,
+        _bucket("account", name): PER_ACCOUNT,
+        _bucket("address", address): PER_ADDRESS,
+    }
+
+
+def _bucket(*of: str) -> bytes:
+    return hashlib.sha256("\0".join(of).encode(errors="replace")).digest()[:16]
+
+
+def _address(request: Request) -> str:
+    """The peer's; of IPv6 the network, as one machine may have all of it."""
+    host: Any = request.client.host if request.client is not None else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return str(host)
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)

@@ -1,0 +1,179 @@
+"""Routes of one message: its page, and its files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from connectors.console.files import answer_stored
+from connectors.console.pages.bubbles import File, bubble
+from connectors.console.pages.conversations import customer_of, may_see, opened
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.reading import PageReading
+from connectors.console.pages.visits import PageProblem, Visit, visit_of
+from connectors.console.parts import Parts
+from connectors.console.problems import Problem
+from schemas.keys import TenantId
+from storage.objects.keys import kept_at
+from storage.postgres.people import sha256
+
+VERSIONS = 1_000
+"""Of one generation: a version is the generation times this, and a step."""
+MOST_NOTED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class StepShown:
+    """A step, and the seconds since the one before; None for the first of its generation."""
+
+    stage: str
+    outcome: str
+    topic: str
+    partition: int
+    offset: int
+    at: datetime
+    seconds: float | None
+
+
+def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
+    """Adds the routes."""
+    reading = PageReading(pages.pool)
+    noted = _Noted()
+
+    @router.get("/t/{tenant}/m/{ref}", name="message")
+    async def message(request: Request, tenant: str, ref: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        row = await _row(reading, pages, tenant_id, ref)
+        values = await _values(reading, pages, visit, tenant_id, row)
+        return visit.page(
+            "message.html", tenant=tenant_id, section="conversations", ref=ref, **values
+        )
+
+    @router.get("/t/{tenant}/m/{ref}/file/{index}", name="file")
+    async def file(request: Request, tenant: str, ref: str, index: int) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        row = await _row(reading, pages, tenant_id, ref)
+        if not await may_see(pages, visit, tenant_id, row["conversation_id"]):
+            raise PageProblem(403, "problem.masked")
+        prefix = parts.names.object_prefix
+        path = _path_of(row["attributes"], index)
+        stored = await parts.store.stat(kept_at(prefix, path)) if path else None
+        if stored is None or not stored.key.startswith(f"{prefix}media/{tenant_id}/"):
+            raise PageProblem(404, "problem.404")
+        if noted.is_new(visit, ref, index):
+            what = f"{row['message_key']} file {index}"
+            await pages.people.note(tenant_id, visit.person.name, "media_seen", what)
+        try:
+            answer = answer_stored(parts.store, stored, request.headers, head=False)
+        except Problem as problem:
+            raise PageProblem(problem.status, "problem.404") from None
+        answer.headers["cross-origin-resource-policy"] = "same-origin"
+        return answer
+
+
+class _Noted:
+    """What was written into the audit log already: a player asks for a file in many pieces."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[bytes, str, int], None] = {}
+
+    def is_new(self, visit: Visit, ref: str, index: int) -> bool:
+        """Whether this session looks at the file for the first time, as far as is remembered."""
+        look = (sha256(visit.person.token), ref, index)
+        if look in self._seen:
+            return False
+        self._seen[look] = None
+        if len(self._seen) > MOST_NOTED:
+            del self._seen[next(iter(self._seen))]
+        return True
+
+
+async def _row(
+    reading: PageReading, pages: PageParts, tenant_id: TenantId, ref: str
+) -> dict[str, Any]:
+    row = await reading.message(tenant_id, opened(pages, tenant_id, "m", ref))
+    if row is None:
+        raise PageProblem(404, "problem.404")
+    return row
+
+
+async def _values(
+    reading: PageReading, pages: PageParts, visit: Visit, tenant_id: TenantId, row: dict[str, Any]
+) -> dict[str, Any]:
+    sees = await may_see(pages, visit, tenant_id, row["conversation_id"])
+    key = row["message_key"]
+    steps = shown_steps(await reading.fetch("steps_of", tenant_id, key))
+    calls = await reading.fetch("model_calls", tenant_id, _digests(row["attributes"]))
+    quarantined = await reading.fetch("quarantined_of", tenant_id, key)
+
+    def refer(message_key: str) -> str:
+        return pages.refs.of(tenant_id, "m", message_key)
+
+    one = bubble(row, refer, is_masked=not sees)
+    return {
+        "row": {
+            name: row[name]
+            for name in (
+                "provider", "role", "kind", "status", "version", "occurred_at", "received_at",
+                "enriched_at", "endpoint_id", "topic", "partition", "offset", "deliveries",
+            )
+        },
+        "generation": row["version"] // VERSIONS,
+        "bubble": one,
+        "whys": [(file, why_key(file, steps)) for file in one.files],
+        "steps": steps,
+        "total_seconds": (steps[-1].at - steps[0].at).total_seconds() if len(steps) > 1 else None,
+        "calls": calls,
+        "quarantined": quarantined,
+        "sees": sees,
+        "message_key": key if sees else "",
+        "customer": customer_of(row["conversation_id"]) if sees else "",
+        "conversation_ref": pages.refs.of(tenant_id, "c", row["conversation_id"]),
+    }  # fmt: skip
+
+
+def shown_steps(rows: list[Any]) -> list[StepShown]:
+    """The steps in their order, each with its time after the one before."""
+    shown: list[StepShown] = []
+    for row in rows:
+        is_first = not shown or row["stage"] == "dedupe"
+        seconds = None if is_first else (row["at"] - shown[-1].at).total_seconds()
+        at = (row["stage"], row["outcome"], row["topic"], row["partition"], row["offset"])
+        shown.append(StepShown(*at, row["at"], seconds))
+    return shown
+
+
+def why_key(file: File, steps: list[StepShown]) -> str:
+    """The catalogue's key of the sentence that says why a file has no text, or that it has."""
+    if file.status in ("described", "transcribed"):
+        return f"why.{file.status}"
+    if file.status == "pending":
+        latest = max((n for n, one in enumerate(steps) if one.stage == "dedupe"), default=0)
+        is_stored = file.is_kept or any(s.stage == "store_media" for s in steps[latest:])
+        return "why.waits_model" if is_stored else "why.waits_download"
+    if file.reason:
+        return f"reason.{file.reason}"
+    return "why.stored" if file.status == "stored" else "why.unknown"
+
+
+def _digests(attributes: Mapping[str, Any]) -> list[str]:
+    found = attributes.get("attachments")
+    return [
+        one["sha256"]
+        for one in (found if isinstance(found, list) else [])
+        if isinstance(one, dict) and isinstance(one.get("sha256"), str)
+    ]
+
+
+def _path_of(attributes: Mapping[str, Any], index: int) -> str | None:
+    """The path of the stored file with this index."""
+    found = attributes.get("attachments")
+    for one in found if isinstance(found, list) else []:
+        if isinstance(one, dict) and one.get("index") == index and isinstance(one.get("url"), str):
+            return str(one["url"])
+    return None

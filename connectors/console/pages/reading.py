@@ -1,0 +1,162 @@
+"""What the pages read from Postgres, each question of one tenant, which has a share of the pool."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from connectors.console.pages.refs import Refs
+from connectors.console.turns import Busy, Turns
+from schemas.keys import TenantId
+from schemas.text import storable
+from storage.postgres.pool import unavailable
+from storage.postgres.sql import queries
+
+PAGE_CONVERSATIONS = 40
+PAGE_MESSAGES = 50
+WINDOW = 1_000
+MOST_WINDOWS = 3
+"""So many messages, times the window, are looked at for one page of conversations."""
+MOST_SEARCHED = 300
+POOL_SHARE = 2
+MOST_IN_LINE = 100
+_WORD = re.compile(r"\w+")
+MOST_WORDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of rows ends: the next one has what came before."""
+
+    received_at: datetime
+    message_key: str
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOW = Place(datetime(9999, 1, 1, tzinfo=UTC), "")
+
+
+def cursor(place: Place, refs: Refs, tenant_id: TenantId) -> str:
+    """The place as an address has it."""
+    micros = (place.received_at - _EPOCH) // timedelta(microseconds=1)
+    return f"{micros}.{refs.of(tenant_id, 'm', place.message_key)}"
+
+
+def place_of(text: str | None, refs: Refs, tenant_id: TenantId) -> Place:
+    """A place as an address has it; whatever else it is, the newest."""
+    micros, _, ref = (text or "").partition(".")
+    message_key = refs.open(tenant_id, "m", ref)
+    if message_key is None or not re.fullmatch(r"[0-9]{1,17}", micros):
+        return NOW
+    try:
+        return Place(_EPOCH + timedelta(microseconds=int(micros)), message_key)
+    except OverflowError:
+        return NOW
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which conversations a list has. Empty: all."""
+
+    provider: str = ""
+    state: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """Rows, newest first, and where the next page begins; None after the last."""
+
+    rows: list[Any]
+    older: Place | None
+
+
+def tsquery(text: str) -> str:
+    """Words that must all be there, the last one perhaps unfinished; empty where there is none."""
+    words = _WORD.findall(storable(text)[:500])[:MOST_WORDS]
+    return " & ".join([*words[:-1], f"{words[-1]}:*"]) if words else ""
+
+
+class PageReading:
+    """Raises Unavailable while Postgres is away, and Busy."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+        self._turns = Turns(POOL_SHARE, MOST_IN_LINE)
+        self._sql = queries("pages")
+
+    async def conversations(self, tenant_id: TenantId, wanted: Filters, before: Place) -> ListPage:
+        """One row per conversation, with its newest message that fits the filters."""
+        chosen: dict[str, Any] = {}
+        at, ended = before, False
+        for _ in range(MOST_WINDOWS):
+            rows = await self._window(tenant_id, wanted, at)
+            ended = len(rows) < (MOST_SEARCHED if wanted.text else WINDOW)
+            for row in rows:
+                at = Place(row["received_at"], row["message_key"])
+                if row["is_newest"] and row["conversation_id"] not in chosen:
+                    chosen[row["conversation_id"]] = row["message_key"]
+                    if len(chosen) == PAGE_CONVERSATIONS:
+                        break
+            if ended or len(chosen) == PAGE_CONVERSATIONS:
+                break
+        heads = await self.fetch("heads", tenant_id, list(chosen.values()))
+        is_last = ended and len(chosen) < PAGE_CONVERSATIONS
+        return ListPage(heads, None if is_last else at)
+
+    async def _window(self, tenant_id: TenantId, wanted: Filters, at: Place) -> list[Any]:
+        provider = wanted.provider or None
+        if query := tsquery(wanted.text):
+            return await self.fetch(
+                "newest_with_words",
+                tenant_id,
+                at.received_at,
+                at.message_key,
+                provider,
+                MOST_SEARCHED,
+                query,
+                wanted.state or None,
+            )
+        name = f"newest_{wanted.state}" if wanted.state else "newest"
+        return await self.fetch(name, tenant_id, at.received_at, at.message_key, provider, WINDOW)
+
+    async def providers(self, tenant_id: TenantId) -> list[str]:
+        return [row["provider"] for row in await self.fetch("providers", tenant_id)]
+
+    async def chat(self, tenant_id: TenantId, names: Sequence[str], before: Place) -> ListPage:
+        """Messages of a conversation, newest first."""
+        rows = await self.fetch(
+            "chat",
+            tenant_id,
+            list(names),
+            before.received_at,
+            before.message_key,
+            PAGE_MESSAGES + 1,
+        )
+        shown = [_decoded(row) for row in rows[:PAGE_MESSAGES]]
+        last = rows[PAGE_MESSAGES - 1] if len(rows) > PAGE_MESSAGES else None
+        older = Place(last["received_at"], last["message_key"]) if last is not None else None
+        return ListPage(shown, older)
+
+    async def message(self, tenant_id: TenantId, message_key: str) -> dict[str, Any] | None:
+        rows = await self.fetch("one_message", tenant_id, message_key)
+        return _decoded(rows[0]) if rows else None
+
+    async def fetch(self, name: str, tenant_id: TenantId, *arguments: Any) -> list[Any]:
+        """The rows of a statement of `pages.sql`, in the tenant's turn."""
+        try:
+            async with self._turns.turn(tenant_id):
+                return list(await self._pool.fetch(self._sql[name], tenant_id, *arguments))
+        except Busy:
+            raise
+        except Exception as error:
+            raise unavailable(error) or error from error
+
+
+def _decoded(row: Any) -> dict[str, Any]:
+    attributes = msgspec.json.decode(row["attributes"])
+    return dict(row) | {"attributes": attributes if isinstance(attributes, dict) else {}}

@@ -1,0 +1,43 @@
+"""References to conversations and messages in addresses of pages.
+
+The ids hold phone numbers, and addresses end up in histories, proxies and chats. A reference is the
+id, encrypted: the same id has the same reference, and only the console can read it. Pure.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from schemas.keys import TenantId
+
+LONGEST_REF = 1_600
+
+
+class Refs:
+    """Encrypts with the first key, reads with any: keys can be rotated while links live."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._ciphers = [AESSIV(hashlib.sha512(key).digest()) for key in keys]
+
+    def of(self, tenant_id: TenantId, kind: str, name: str) -> str:
+        """`kind` is `c` for a conversation and `m` for a message."""
+        sealed = self._ciphers[0].encrypt(name.encode(), [tenant_id.encode(), kind.encode()])
+        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    def open(self, tenant_id: TenantId, kind: str, ref: str) -> str | None:
+        """The id; None for what was not made here for this tenant and kind."""
+        if len(ref) > LONGEST_REF or not ref.isascii():
+            return None
+        try:
+            sealed = base64.urlsafe_b64decode(ref + "=" * (-len(ref) % 4))
+        except ValueError:
+            return None
+        for cipher in self._ciphers:
+            try:
+                return cipher.decrypt(sealed, [tenant_id.encode(), kind.encode()]).decode()
+            except (InvalidTag, ValueError):
+                continue
+        return None

@@ -1,0 +1,113 @@
+"""Templates → HTML. Every value is escaped unless it was marked as HTML here."""
+
+import hashlib
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+SECTIONS = (("conversations", "viewer"),)
+"""The sections of the navigation, and who sees them."""
+_KINDS_WITH_ICONS = frozenset(
+    {"image", "audio", "video", "document", "location", "contact", "interactive", "other"}
+)
+_ICON_OF = {"sticker": "image", "reaction": "interactive", "order": "document"}
+STATIC_FOLDER = Path(__file__).parent / "static"
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """The text of a template. A name that it misses is an error."""
+    return _TEMPLATES.get_template(template).render(**values)
+
+
+@cache
+def static_version() -> str:
+    """Part of the addresses of static files, which browsers keep for a year."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC_FOLDER.iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _clock(moment: datetime, zone: ZoneInfo) -> str:
+    return moment.astimezone(zone).strftime("%H:%M")
+
+
+def _stamp(moment: datetime, zone: ZoneInfo) -> str:
+    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _short(moment: datetime, zone: ZoneInfo) -> str:
+    """The time of today, the day of this year, the date of others."""
+    here, now = moment.astimezone(zone), datetime.now(zone)
+    if here.date() == now.date():
+        return here.strftime("%H:%M")
+    return here.strftime("%d/%m" if now - here < timedelta(days=300) else "%Y-%m-%d")
+
+
+def _size(count: int | None) -> str:
+    if count is None:
+        return ""
+    value, unit = float(count), "B"
+    for following in ("kB", "MB", "GB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, following
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+
+
+def _money(microusd: int | None) -> str:
+    return "–" if microusd is None else f"${microusd / 1_000_000:.4f}"
+
+
+def _count(value: int) -> str:
+    """With thin spaces between thousands."""
+    return f"{value:,}".replace(",", " ")
+
+
+def _took(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+_TEMPLATES.filters.update(
+    clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money, count=_count, took=_took
+)
+
+
+def _nav(tenant: str) -> list[tuple[str, str, str]]:
+    """Section, path, and the role that it takes."""
+    return [(key, f"/t/{tenant}/{key}", role) for key, role in SECTIONS]
+
+
+def _list_query(filters: Any, chosen: str) -> str:
+    """The filters of the list as a query; what is empty is left out."""
+    wanted = {
+        "provider": filters.provider,
+        "state": filters.state,
+        "q": filters.text,
+        "chosen": chosen,
+    }
+    return urlencode({name: value for name, value in wanted.items() if value})
+
+
+def _kind_icon(kind: str) -> str:
+    return kind if kind in _KINDS_WITH_ICONS else _ICON_OF.get(kind, "other")
+
+
+_TEMPLATES.globals.update(
+    static_version=static_version, nav=_nav, live_query=_list_query, kind_icon=_kind_icon
+)

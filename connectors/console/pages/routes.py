@@ -1,0 +1,53 @@
+"""The pages of the console: one router beside the API."""
+
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, RedirectResponse, Response
+
+from connectors.console.pages.conversations import add_conversations
+from connectors.console.pages.login import add_login
+from connectors.console.pages.messages import add_messages
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.rendering import STATIC_FOLDER
+from connectors.console.pages.visits import page_route, visit_of
+from connectors.console.parts import Parts
+from connectors.console.problems import Problem
+
+_YEAR = "public, max-age=31536000, immutable"
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
+    """Every page, form and event stream."""
+    router = APIRouter(route_class=page_route(pages), include_in_schema=False)
+    _add_entrance(router)
+    router.include_router(_static_files())
+    add_login(router, pages)
+    add_conversations(router, parts, pages)
+    add_messages(router, parts, pages)
+    return router
+
+
+def _add_entrance(router: APIRouter) -> None:
+    @router.get("/")
+    async def entrance(request: Request) -> Response:
+        person = visit_of(request).person
+        if not person.roles:
+            return visit_of(request).page("empty.html")
+        return RedirectResponse(f"/t/{next(iter(person.roles))}/conversations", 303)
+
+
+def _static_files() -> APIRouter:
+    """Files that everybody may have; no session is looked for."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/static/{version}/{name}")
+    async def static(version: str, name: str) -> Response:
+        path = STATIC_FOLDER / Path(name).name
+        if path.suffix not in _TYPES or not path.is_file():
+            raise Problem(404, "there is no such file")
+        headers = {"cache-control": _YEAR, "x-content-type-options": "nosniff"}
+        return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
+
+    return router

@@ -1,0 +1,37 @@
+// The little that the pages need beside htmx. Without it every page still works.
+(() => {
+  "use strict";
+  try {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    document.cookie = `tz=${zone}; path=/; max-age=31536000; samesite=lax`;
+  } catch { /* the server then writes UTC */ }
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("select[data-submits]")) event.target.form.requestSubmit();
+  });
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copies]");
+    if (!button) return;
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent.trim());
+    button.textContent = button.dataset.copied;
+  });
+
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, textarea, select, audio, [contenteditable]");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/") {
+      const search = document.querySelector("input[type=search]");
+      if (search) { event.preventDefault(); search.focus(); }
+    }
+    if (event.key !== "j" && event.key !== "k") return;
+    const rows = [...document.querySelectorAll(".heads a.head")];
+    const at = rows.findIndex((row) => row === document.activeElement || row.getAttribute("aria-current"));
+    const next = rows[at + (event.key === "j" ? 1 : -1)];
+    if (next) { next.focus(); next.scrollIntoView({ block: "nearest" }); }
+  });
+
+  const live = (text) => document.querySelectorAll("[data-live]").forEach((dot) => { dot.dataset.live = text; });
+  document.addEventListener("htmx:sse:after:connection", () => live("on"));
+  document.addEventListener("htmx:sse:error", () => live("off"));
+})();

@@ -1,0 +1,256 @@
+"""A visit: one request of a person, checked before any page is made.
+
+Every page and action goes through `page_route`: it finds the session, holds a POST to the form's
+token and to the page's own origin, and gives every answer the headers that keep it safe.
+"""
+
+import asyncio
+import base64
+import hmac
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+from fastapi.routing import APIRoute
+
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.rendering import render
+from connectors.console.pages.words import Words, language_of
+from connectors.console.turns import Busy
+from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
+from storage.postgres.people import Role, Session
+
+log = structlog.get_logger()
+
+FORM_SECONDS = 10.0
+MOST_FORM_BYTES = 64 * 1024
+MOST_FIELDS = 200
+_ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
+
+
+class PageProblem(Exception):
+    """An answer that is a page about an error; `word` is its key in the catalogue."""
+
+    def __init__(self, status: int, word: str, retry_after: int = 0) -> None:
+        super().__init__(status, word)
+        self.status, self.word, self.retry_after = status, word, retry_after
+
+
+class LoginNeeded(Exception):
+    """Nobody is logged in: the login page comes first."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """Who asks for a page, in which language, and what a form sent."""
+
+    request: Request
+    words: Words
+    zone: ZoneInfo
+    session: Session | None
+    form_seed: str
+    is_secure: bool
+    is_new_seed: bool = False
+    nonce: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    form: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def person(self) -> Session:
+        """Raises LoginNeeded where nobody is logged in."""
+        if self.session is None:
+            raise LoginNeeded
+        return self.session
+
+    @property
+    def csrf(self) -> str:
+        """The token of every form of this session, or of this browser before the login."""
+        seed = self.session.token if self.session is not None else self.form_seed
+        digest = hmac.digest(seed.encode(), b"sensorium form", "sha256")
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+    def at(self, tenant: str, role: Role) -> TenantId:
+        """The tenant, if the person has the role there.
+
+        A tenant that the person has nothing to do with is as one that does not exist.
+        """
+        tenant_id = TenantId(tenant)
+        if not self.person.may(tenant_id, "viewer"):
+            raise PageProblem(404, "problem.404")
+        if not self.person.may(tenant_id, role):
+            raise PageProblem(403, "problem.403")
+        return tenant_id
+
+    def page(self, template: str, answer: int = 200, **values: Any) -> Response:
+        """The template with these values."""
+        text = render(template, visit=self, t=self.words, **values)
+        return Response(text, answer, media_type="text/html; charset=utf-8")
+
+
+def visit_of(request: Request) -> Visit:
+    """The visit that `page_route` found."""
+    visit: Visit = request.state.visit
+    return visit
+
+
+def session_cookie(is_secure: bool) -> str:
+    """A `__Host-` cookie cannot be planted from another host; browsers take it over https only."""
+    return "__Host-sensorium" if is_secure else "sensorium"
+
+
+def form_cookie(is_secure: bool) -> str:
+    """Before the login: what the token of the login form is made of."""
+    return "__Host-sensorium-form" if is_secure else "sensorium-form"
+
+
+def set_cookie(response: Response, name: str, value: str, is_secure: bool) -> None:
+    """A cookie that no script reads and that no other site sends along with a form."""
+    response.set_cookie(name, value, path="/", secure=is_secure, httponly=True, samesite="lax")
+
+
+def local_path(wanted: str | None) -> str:
+    """Where to go after a login: a path of this console, whatever was asked for."""
+    if (
+        not wanted
+        or not wanted.startswith("/")
+        or wanted.startswith("//")
+        or "\\" in wanted
+        or not wanted.isprintable()
+        or urlsplit(wanted).netloc
+    ):
+        return "/"
+    return wanted
+
+
+def page_route(parts: PageParts) -> type[APIRoute]:
+    """The class of every route of the pages."""
+
+    class PageRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            inner = super().get_route_handler()
+
+            async def handle(request: Request) -> Response:
+                return await _answer(parts, request, inner)
+
+            return handle
+
+    return PageRoute
+
+
+async def _answer(
+    parts: PageParts, request: Request, inner: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    is_secure = request.url.scheme == "https" or parts.public_url.startswith("https:")
+    visit = Visit(
+        request,
+        Words(language_of(request.headers.get("accept-language", ""))),
+        zone_of(request.cookies.get("tz", "")),
+        None,
+        request.cookies.get(form_cookie(is_secure), ""),
+        is_secure,
+    )
+    request.state.visit = visit
+    try:
+        token = request.cookies.get(session_cookie(is_secure), "")
+        if token:
+            visit.session = await parts.people.session(token, is_use=not _is_stream(request))
+        if request.method == "POST":
+            await _check_form(visit)
+        elif visit.session is None and not visit.form_seed:
+            visit.form_seed, visit.is_new_seed = secrets.token_urlsafe(24), True
+        response = await inner(request)
+    except LoginNeeded:
+        response = _to_login(visit)
+    except PageProblem as problem:
+        response = _problem(visit, problem)
+    except Unavailable:
+        response = _problem(visit, PageProblem(503, "problem.503", retry_after=2))
+    except Busy:
+        response = _problem(visit, PageProblem(429, "problem.429", retry_after=2))
+    except Exception:
+        log.exception("page_failed", route=getattr(request.scope.get("route"), "path", ""))
+        response = _problem(visit, PageProblem(500, "problem.500"))
+    return _guarded(visit, response)
+
+
+def _is_stream(request: Request) -> bool:
+    return request.url.path.endswith("/live")
+
+
+def _to_login(visit: Visit) -> Response:
+    if visit.request.method != "GET" or _is_stream(visit.request):
+        return visit.page("problem.html", 401, status=401, word="problem.401")
+    query = f"?{visit.request.url.query}" if visit.request.url.query else ""
+    wanted = local_path(visit.request.url.path + query)
+    return RedirectResponse(f"/login?next={quote(wanted, safe='/')}", 303)
+
+
+def _problem(visit: Visit, problem: PageProblem) -> Response:
+    response = visit.page("problem.html", problem.status, status=problem.status, word=problem.word)
+    if problem.retry_after:
+        response.headers["retry-after"] = str(problem.retry_after)
+    return response
+
+
+def _guarded(visit: Visit, response: Response) -> Response:
+    """Headers of every page; files of strangers bring stricter ones of their own."""
+    policy = (
+        f"default-src 'self'; script-src 'self' 'nonce-{visit.nonce}'; object-src 'none';"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+    for name, value in {
+        "content-security-policy": policy,
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "referrer-policy": "same-origin",
+        "cross-origin-opener-policy": "same-origin",
+        "cache-control": "no-store",
+    }.items():
+        response.headers.setdefault(name, value)
+    if visit.is_new_seed:
+        set_cookie(response, form_cookie(visit.is_secure), visit.form_seed, visit.is_secure)
+    return response
+
+
+async def _check_form(visit: Visit) -> None:
+    """Reads the form, and refuses one that a page of another origin sent."""
+    headers = visit.request.headers
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
+        raise PageProblem(403, "problem.form")
+    if site not in ("same-origin", "none"):
+        raise PageProblem(403, "problem.form")
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise PageProblem(415, "problem.form")
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            body = await visit.request.body()
+        if len(body) > MOST_FORM_BYTES:
+            raise PageProblem(413, "problem.form")
+        visit.form = dict(
+            parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        )
+    except (ValueError, TimeoutError):
+        raise PageProblem(400, "problem.form") from None
+    sent = visit.form.get("csrf", "")
+    has_seed = visit.session is not None or visit.form_seed
+    if not has_seed or not hmac.compare_digest(sent.encode(), visit.csrf.encode()):
+        raise PageProblem(403, "problem.form")
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone that the browser names; UTC where it names none that is known."""
+    if _ZONE.fullmatch(name):
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass
+    return ZoneInfo("UTC")

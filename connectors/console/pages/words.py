@@ -1,0 +1,43 @@
+"""The words of the pages: one catalogue file per language."""
+
+import json
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+LANGUAGES = ("en", "es")
+_FOLDER = Path(__file__).parent / "words"
+
+
+@cache
+def catalogue(language: str) -> MappingProxyType[str, str]:
+    """Key → text."""
+    return MappingProxyType(json.loads((_FOLDER / f"{language}.json").read_text()))
+
+
+def language_of(accept_language: str) -> str:
+    """The first language of the browser that there is a catalogue of; English if there is none."""
+    weighed: list[tuple[float, str]] = []
+    for entry in accept_language[:500].split(","):
+        name, _, weight = entry.strip().partition(";q=")
+        try:
+            weighed.append((-float(weight or 1), name[:2].lower()))
+        except ValueError:
+            continue
+    known = [name for _, name in sorted(weighed, key=lambda one: one[0]) if name in LANGUAGES]
+    return known[0] if known else "en"
+
+
+class Words:
+    """`words("key", count=3)`: the text of a language with its values filled in."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._texts = catalogue(language)
+
+    def __call__(self, key: str, **values: object) -> str:
+        return self._texts[key].format_map(values) if values else self._texts[key]
+
+    def known(self, key: str, otherwise: str) -> str:
+        """For keys made of data: a word that has no text yet is shown as it is."""
+        return self._texts.get(key, otherwise)

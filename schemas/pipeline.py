@@ -1,0 +1,100 @@
+"""The whole flow on one screen: who reads which topic, and who writes it.
+
+Stage lists, source topics, the readers and writers of each topic, and docs/reference/topics.md come from here. A lane
+refuses to write to a topic that its stage does not declare.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+TopicName = Literal[
+    "raw-messages",
+    "media",
+    "vision",
+    "audio",
+    "enrichments",
+    "enriched-messages",
+    "quarantine",
+    "receipts",
+]
+TOPIC_NAMES: tuple[TopicName, ...] = get_args(TopicName)
+
+Stage = Literal["dedupe", "store_media", "describe", "transcribe", "assemble"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+KEPT_BY_EVERY_STAGE: tuple[TopicName, ...] = ("quarantine", "receipts")
+"""Every stage sets bad records aside and writes a receipt with each transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStage:
+    """Turns a batch of records into outputs in one transaction, with a table of what it remembers."""
+
+    name: Stage
+    reads: TopicName
+    writes: tuple[TopicName, ...]
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobStage:
+    """Admits records as jobs that take seconds; each job that ends is a transaction."""
+
+    name: Stage
+    reads: TopicName
+    writes: tuple[TopicName, ...]
+    table: str = "jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A process that reads or writes topics and is no stage."""
+
+    name: str
+    reads: tuple[TopicName, ...]
+    writes: tuple[TopicName, ...]
+
+
+PIPELINE_STAGES: tuple[BatchStage | JobStage, ...] = (
+    BatchStage(
+        "dedupe",
+        reads="raw-messages",
+        writes=("enriched-messages", "enrichments", "media"),
+        table="claimed",
+    ),
+    JobStage("store_media", reads="media", writes=("enrichments", "vision", "audio")),
+    JobStage("describe", reads="vision", writes=("enrichments",)),
+    JobStage("transcribe", reads="audio", writes=("enrichments",)),
+    BatchStage("assemble", reads="enrichments", writes=("enriched-messages",), table="open"),
+)
+ROLES: tuple[Role, ...] = (
+    Role("receive", reads=(), writes=("raw-messages",)),
+    Role("sink", reads=("enriched-messages", "quarantine", "receipts"), writes=("quarantine",)),
+    Role(
+        "replay",
+        reads=("raw-messages", "quarantine"),
+        writes=("raw-messages", "media", "vision", "audio", "enrichments", "enriched-messages"),
+    ),
+    Role("audit", reads=TOPIC_NAMES, writes=()),
+    Role("data teams", reads=("enriched-messages",), writes=()),
+)
+
+SOURCE_OF: dict[Stage, TopicName] = {stage.name: stage.reads for stage in PIPELINE_STAGES}
+JOB_STAGES: frozenset[Stage] = frozenset(
+    stage.name for stage in PIPELINE_STAGES if isinstance(stage, JobStage)
+)
+WRITES_OF: dict[Stage, frozenset[TopicName]] = {
+    stage.name: frozenset((*stage.writes, *KEPT_BY_EVERY_STAGE)) for stage in PIPELINE_STAGES
+}
+
+
+def writers_of(topic: TopicName) -> tuple[str, ...]:
+    """The stages and roles that write to the topic, stages first."""
+    stages = (name for name, topics in WRITES_OF.items() if topic in topics)
+    return (*stages, *(role.name for role in ROLES if topic in role.writes))
+
+
+def readers_of(topic: TopicName) -> tuple[str, ...]:
+    """The stages and roles that read the topic, stages first."""
+    stages = (stage.name for stage in PIPELINE_STAGES if stage.reads == topic)
+    return (*stages, *(role.name for role in ROLES if topic in role.reads))

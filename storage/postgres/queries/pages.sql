@@ -1,0 +1,114 @@
+-- name: newest
+-- The messages before a place, newest first, and whether each is the newest of its conversation.
+SELECT message_key, conversation_id, received_at,
+       NOT EXISTS (SELECT 1 FROM chat_messages newer WHERE newer.tenant_id = $1 AND newer.conversation_id = w.conversation_id
+                   AND (newer.received_at, newer.message_key) > (w.received_at, w.message_key))
+           AND ($4::text IS NULL OR provider = $4) AS is_newest
+FROM (
+    SELECT message_key, conversation_id, received_at, provider FROM chat_messages
+    WHERE tenant_id = $1 AND (received_at, message_key) < ($2, $3) ORDER BY received_at DESC, message_key DESC LIMIT $5
+) AS w
+ORDER BY received_at DESC, message_key DESC;
+
+-- name: newest_pending
+-- Unfinished messages before a place, newest first, and whether each is the newest unfinished one of its conversation.
+SELECT message_key, conversation_id, received_at,
+       NOT EXISTS (SELECT 1 FROM chat_messages newer WHERE newer.tenant_id = $1 AND newer.conversation_id = w.conversation_id
+                   AND newer.status = 'pending' AND (newer.received_at, newer.message_key) > (w.received_at, w.message_key))
+           AND ($4::text IS NULL OR provider = $4) AS is_newest
+FROM (
+    SELECT message_key, conversation_id, received_at, provider FROM chat_messages
+    WHERE tenant_id = $1 AND status = 'pending' AND (received_at, message_key) < ($2, $3)
+    ORDER BY received_at DESC, message_key DESC LIMIT $5
+) AS w
+ORDER BY received_at DESC, message_key DESC;
+
+-- name: newest_degraded
+-- Messages with a failure before a place, newest first, and whether each is the newest such one of its conversation.
+SELECT message_key, conversation_id, received_at,
+       NOT EXISTS (SELECT 1 FROM chat_messages newer WHERE newer.tenant_id = $1 AND newer.conversation_id = w.conversation_id
+                   AND newer.status = 'degraded' AND (newer.received_at, newer.message_key) > (w.received_at, w.message_key))
+           AND ($4::text IS NULL OR provider = $4) AS is_newest
+FROM (
+    SELECT message_key, conversation_id, received_at, provider FROM chat_messages
+    WHERE tenant_id = $1 AND status = 'degraded' AND (received_at, message_key) < ($2, $3)
+    ORDER BY received_at DESC, message_key DESC LIMIT $5
+) AS w
+ORDER BY received_at DESC, message_key DESC;
+
+-- name: newest_with_words
+-- Messages that hold words, before a place, newest first. A conversation may be there more than once.
+SELECT message_key, conversation_id, received_at, true AS is_newest
+FROM chat_messages
+WHERE tenant_id = $1 AND (received_at, message_key) < ($2, $3) AND ($4::text IS NULL OR provider = $4)
+  AND message_words(content, content_attributes) @@ to_tsquery('simple', $6) AND ($7::text IS NULL OR status = $7)
+ORDER BY received_at DESC, message_key DESC LIMIT $5;
+
+-- name: heads
+-- What a list shows of conversations: one message of each, the customer's name, and what is the matter in the latest messages.
+SELECT m.message_key, m.conversation_id, m.provider, m.role, m.kind, left(m.content, 200) AS content, m.status, m.received_at,
+       left(m.content_attributes ->> 'description', 200) AS description, left(m.content_attributes ->> 'transcript', 200) AS transcript,
+       customer.sender_name, latest.pending, latest.degraded
+FROM unnest($2::text[]) AS wanted (message_key)
+JOIN chat_messages m ON m.tenant_id = $1 AND m.message_key = wanted.message_key
+CROSS JOIN LATERAL (
+    SELECT max(sender_name) FILTER (WHERE role = 'user') AS sender_name FROM (
+        SELECT role, sender_name FROM chat_messages WHERE tenant_id = $1 AND conversation_id = m.conversation_id
+        ORDER BY received_at DESC LIMIT 30
+    ) AS thirty
+) AS customer
+CROSS JOIN LATERAL (
+    SELECT coalesce(bool_or(status = 'pending'), false) AS pending, coalesce(bool_or(status = 'degraded'), false) AS degraded FROM (
+        SELECT status FROM chat_messages WHERE tenant_id = $1 AND conversation_id = m.conversation_id
+        ORDER BY received_at DESC LIMIT 30
+    ) AS thirty
+) AS latest
+ORDER BY m.received_at DESC, m.message_key DESC;
+
+-- name: providers
+-- The providers by which messages of a tenant came, found with one look each.
+WITH RECURSIVE found (provider) AS (
+    (SELECT provider FROM inbound_messages WHERE tenant_id = $1 ORDER BY provider LIMIT 1)
+    UNION ALL
+    SELECT (SELECT provider FROM inbound_messages WHERE tenant_id = $1 AND provider > found.provider ORDER BY provider LIMIT 1)
+    FROM found WHERE found.provider IS NOT NULL
+)
+SELECT provider FROM found WHERE provider IS NOT NULL LIMIT 50;
+
+-- name: chat
+-- The messages of a conversation, by all its ids, before a place, newest first.
+SELECT one.* FROM unnest($2::text[]) AS names (conversation_id), LATERAL (
+    SELECT message_key, provider, conversation_id, role, direction, kind, left(content, 20000) AS content,
+           CASE WHEN octet_length(content_attributes::text) <= 131072 THEN content_attributes::text ELSE '{}' END AS attributes,
+           status, version, occurred_at, received_at, sender_id, sender_name
+    FROM chat_messages
+    WHERE tenant_id = $1 AND conversation_id = names.conversation_id AND (received_at, message_key) < ($3, $4)
+    ORDER BY received_at DESC, message_key DESC LIMIT $5
+) AS one
+ORDER BY one.received_at DESC, one.message_key DESC LIMIT $5;
+
+-- name: one_message
+-- A message whole, and where it arrived.
+SELECT m.message_key, m.provider, m.conversation_id, m.role, m.direction, m.kind, left(m.content, 50000) AS content,
+       CASE WHEN octet_length(m.content_attributes::text) <= 1048576 THEN m.content_attributes::text ELSE '{}' END AS attributes,
+       m.status, m.version, m.occurred_at, m.received_at, m.enriched_at, m.sender_id, m.sender_name, m.endpoint_id,
+       i.topic, i.partition, i."offset", i.deliveries
+FROM chat_messages m
+LEFT JOIN inbound_messages i ON i.tenant_id = m.tenant_id AND i.provider = m.provider
+  AND i.provider_message_id = substr(m.message_key, length(m.tenant_id) + length(m.provider) + 3)
+WHERE m.tenant_id = $1 AND m.message_key = $2;
+
+-- name: steps_of
+-- What a message went through, oldest first.
+SELECT stage, outcome, topic, partition, "offset", at FROM message_steps
+WHERE tenant_id = $1 AND message_key = $2 ORDER BY at, topic, partition, "offset" LIMIT 500;
+
+-- name: model_calls
+-- The recorded answers of models about files, by the files' digests.
+SELECT sha256, kind, recipe, model, prompt_version, refused, input_tokens, output_tokens, cost_microusd, latency_ms, created_at
+FROM ai_results WHERE tenant_id = $1 AND sha256 = ANY($2::text[]) ORDER BY created_at LIMIT 200;
+
+-- name: quarantined_of
+-- What of a message is in quarantine.
+SELECT stage, reason, detail, topic, partition, "offset", created_at, state FROM quarantined_messages
+WHERE tenant_id = $1 AND record_key = $2 ORDER BY created_at DESC LIMIT 20;

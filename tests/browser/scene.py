@@ -1,0 +1,256 @@
+"""A console with something to look at, on a port of this machine: for browser tests and screenshots."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import uvicorn
+
+from connectors.console.pages.passwords import hashed
+from schemas.records import Attachment, EnrichedMessage, Step
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres.people import EVERY_TENANT, Role
+from streams.local.samples import MEDIA_DIR
+from streams.stages.message import attributes_json, status_of
+from tests.integration.console import Console, row, running
+
+PASSWORD = "correct horse battery"
+HASHED = hashed(PASSWORD)
+RECEIPT = "Recibo de «La Esquina»: 2 cafés, 1 pan de muerto. Total 145.00 MXN, 12 de noviembre."
+CAT = "Un gato atigrado mira de frente a la cámara, sobre un fondo de ladrillos."
+VOICE = "Hola, buenas tardes. Quería saber si todavía tienen mesa para cuatro el sábado."
+
+
+@dataclass
+class Scene:
+    """A console that is served, and the people who may log in with PASSWORD."""
+
+    console: Console
+    url: str
+    people: dict[str, str]
+
+    async def person(self, name: str, role: Role, tenant: str = "acme") -> str:
+        """Adds a person; returns the id."""
+        pages = self.console.parts.pages
+        assert pages is not None
+        self.people[name] = await pages.people.add(name, HASHED)
+        await pages.people.set_role(tenant, self.people[name], role)
+        return self.people[name]
+
+    async def link(self, name: str) -> str:
+        pages = self.console.parts.pages
+        assert pages is not None
+        token = await pages.people.add_link(self.people[name])
+        return f"{self.url}/login/link?token={token}"
+
+
+@asynccontextmanager
+async def staged(stack: Settings, names: Names) -> AsyncIterator[Scene]:
+    """The console on a free port, with an admin named ana."""
+    async with running(stack, names) as console:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                console.app, "127.0.0.1", 0, lifespan="off", ws="none", log_config=None, log_level="error",
+                timeout_graceful_shutdown=1,
+            )
+        )  # fmt: skip
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        scene = Scene(console, f"http://127.0.0.1:{port}", {})
+        await scene.person("ana", "admin", EVERY_TENANT)
+        try:
+            yield scene
+        finally:
+            console.parts.changes.end()
+            server.should_exit = True
+            await serving
+
+
+async def kept(
+    console: Console, of: str, name: str, type: str, mime: str, **fields: Any
+) -> Attachment:
+    """A sample file as an attachment that was described or transcribed."""
+    data = (MEDIA_DIR / name).read_bytes()
+    stored = await console.keep(data, mime, name.rpartition(".")[2], of=of)
+    return msgspec.structs.replace(
+        stored, type=type, sha256=hashlib.sha256(data).hexdigest(), filename=None, **fields
+    )
+
+
+def said(
+    identifier: str, minutes: float, text: str | None = None, *files: Attachment, **fields: Any
+) -> EnrichedMessage:
+    """A message of so many minutes ago, with its steps."""
+    at = datetime.now(UTC) - timedelta(minutes=minutes)
+    attributes = fields.pop("attributes", {})
+    kind = fields.pop("kind", files[0].type if files else "text")
+    steps = [
+        Step(
+            stage="dedupe",
+            outcome="forwarded",
+            topic="raw-messages",
+            partition=3,
+            offset=4100 + int(minutes),
+            at=at,
+        )
+    ]
+    for one in files:
+        if one.url:
+            steps.append(
+                Step(
+                    stage="store_media",
+                    outcome="stored",
+                    topic="media",
+                    partition=3,
+                    offset=911,
+                    at=at + timedelta(seconds=0.84),
+                )
+            )
+        if one.status in ("described", "transcribed"):
+            stage, topic = (
+                ("describe", "vision") if one.status == "described" else ("transcribe", "audio")
+            )
+            steps.append(
+                Step(
+                    stage=stage,
+                    outcome=one.status,
+                    topic=topic,
+                    partition=3,
+                    offset=402,
+                    at=at + timedelta(seconds=3.1),
+                )
+            )
+        if one.status == "failed":
+            steps.append(
+                Step(
+                    stage="store_media",
+                    outcome="failed",
+                    topic="media",
+                    partition=3,
+                    offset=915,
+                    at=at + timedelta(seconds=61),
+                )
+            )
+    return row(
+        identifier,
+        *files,
+        content=text,
+        kind=kind,
+        occurred_at=at,
+        received_at=at + timedelta(seconds=0.2),
+        attributes=attributes,
+        steps=tuple(steps),
+        status=fields.pop("status", status_of(files)),
+        **{"sender_name": "Mariana Torres", "sender_id": "15550100001"} | fields,
+    )  # fmt: skip
+
+
+def later(first: EnrichedMessage, *files: Attachment) -> EnrichedMessage:
+    """The next version of a message, with what became of its files."""
+    return msgspec.structs.replace(
+        first,
+        attachments=files,
+        content_attributes=attributes_json(files, {}),
+        status=status_of(files),
+        version=first.version + 1,
+        steps=said("again", 1, None, *files).steps,
+    )
+
+
+BOT = {"role": "assistant", "direction": "outbound", "sender_name": None, "sender_id": None}
+AGENT = {"role": "agent", "direction": "outbound", "sender_name": "Luis", "sender_id": "7"}
+
+
+async def play(console: Console) -> None:
+    """Conversations of a small business, with one of everything."""
+    receipt = await kept(
+        console,
+        "m2",
+        "receipt-es.jpg",
+        "image",
+        "image/jpeg",
+        status="described",
+        description=RECEIPT,
+        model="gpt-4o",
+    )
+    voice = await kept(
+        console,
+        "m4",
+        "voice-es.mp3",
+        "audio",
+        "audio/mpeg",
+        status="transcribed",
+        transcript=VOICE,
+        model="whisper-1",
+    )
+    cat = await kept(
+        console,
+        "m9",
+        "cat.jpg",
+        "image",
+        "image/jpeg",
+        status="described",
+        description=CAT,
+        model="gpt-4o",
+    )
+    gone = Attachment(
+        index=0,
+        type="image",
+        status="failed",
+        reason="media_gone",
+        original_url="https://files.example.com/gone",
+    )
+    pending = await kept(console, "n3", "coffee.jpg", "image", "image/jpeg", status="pending")
+    place = {
+        "locations": [
+            {
+                "latitude": "19.4326",
+                "longitude": "-99.1332",
+                "name": "La Esquina",
+                "address": "Av. Juárez 12, Centro",
+            }
+        ]
+    }
+    card = {"contacts": [{"name": "Taxi Ramírez", "phones": [{"phone": "+52 55 5555 0199"}]}]}
+    order = {
+        "order": {
+            "items": [
+                {"name": "Pan de muerto", "quantity": "2", "item_price": "45", "currency": "MXN"},
+                {"name": "Café de olla", "quantity": "1", "item_price": "38", "currency": "MXN"},
+            ]
+        }
+    }
+    first = [
+        said("m1", 47, "Hola, ¿tienen disponibilidad para el sábado? 🙂"),
+        said("m1b", 46, "¡Hola, Mariana! Sí, ¿para cuántas personas y a qué hora?", **BOT),
+        said("m4", 44, None, voice),
+        said("m5", 43, "Listo: mesa para cuatro, sábado 20:00. ¿Me compartes tu recibo anterior para aplicar el descuento?", **BOT),
+        said("m2", 41, "Mi recibo", receipt),
+        said("m3", 40, "Cliente frecuente: aplicar 10 %.", kind="note", **AGENT),
+        said("m6", 38, "Perfecto, ya quedó el 10 % de descuento.", attributes={"quoted": {"id": "m2", "text": "Mi recibo"}}, **AGENT),
+        said("m7", 30, None, gone),
+        said("m8", 29, None, kind="location", attributes=place),
+        said("m8b", 28, None, kind="contact", attributes=card),
+        said("m8c", 20, None, kind="order", attributes=order),
+        said("m8d", 12, "Mejor no, gracias", attributes={"deleted": True}),
+        said("m9", 3, "Y este es el jefe de la casa", cat),
+        said("m10", 2, None, kind="reaction", attributes={"reaction": {"message_id": "m6", "emoji": "❤️"}}),
+    ]  # fmt: skip
+    others = [
+        said("n1", 5, "Buenos días, ¿a qué hora abren?", conversation_id="15550109999~15550100002", sender_name="Jorge Pineda"),
+        said("n2", 4, "Abrimos a las 8:00.", conversation_id="15550109999~15550100002", **BOT),
+        said("n3", 1, "¿Tienen de este café?", pending, conversation_id="15550109999~15550100003", sender_name="Ximena"),
+        said("n4", 95, None, kind="audio", conversation_id="15550109999~15550100004", sender_name="Don Ernesto", status="complete"),
+        said("n5", 60 * 30, "Gracias por todo, nos vemos pronto.", conversation_id="15550109999~15550100005", sender_name="Familia Ochoa"),
+        said("n6", 60 * 26, "Can I book a table in English?", conversation_id="1~42", provider="chatwoot", message_key="acme:chatwoot:1/42", sender_name="Harriet Cole"),
+    ]  # fmt: skip
+    await console.write(*first, *others)

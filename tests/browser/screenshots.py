@@ -1,0 +1,85 @@
+"""`python -m tests.browser.screenshots FOLDER`: pictures of the console's main pages, light, dark and phone.
+
+SENSORIUM_TEST_STACK names the environment file of running servers, as for the tests.
+"""
+
+import asyncio
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from playwright.async_api import Browser, Page, async_playwright
+
+from schemas.settings import Settings
+from schemas.topics import Names
+from streams.local.home import Secrets, environment_in
+from streams.local.topology import PORTS, local_settings
+from tests.browser.chromium import CHROMIUM, FLAGS
+from tests.browser.scene import Scene, play, staged
+
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+def running_servers() -> Settings:
+    """The servers that the environment names."""
+    nothing = Secrets(postgres_password="", objects_secret_key="", key="")
+    environment = environment_in(Path(os.environ.pop("SENSORIUM_TEST_STACK")))
+    return local_settings(environment, dict.fromkeys(PORTS, 0), nothing)
+
+
+async def logged_in(scene: Scene, browser: Browser, name: str, **options: object) -> Page:
+    """A page of this person, in Spanish."""
+    context = await browser.new_context(
+        locale="es-MX", timezone_id="America/Mexico_City", **options
+    )  # type: ignore[arg-type]
+    page = await context.new_page()
+    await page.goto(await scene.link(name))
+    await page.click("button[type=submit]")
+    await page.wait_for_url("**/conversations")
+    return page
+
+
+async def first_chat(page: Page, name: str) -> None:
+    await page.click(f".head:has-text('{name}')")
+    await page.wait_for_selector(".bubble")
+    await page.wait_for_load_state("load")
+
+
+async def shoot(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    async with staged(running_servers(), Names(f"shots{secrets.token_hex(3)}")) as scene:
+        await play(scene.console)
+        await scene.person("vera", "viewer")
+        async with async_playwright() as driver:
+            browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            await pictures(scene, browser, folder)
+            await browser.close()
+
+
+async def pictures(scene: Scene, browser: Browser, folder: Path) -> None:
+    for look, options in {
+        "light": {"viewport": DESKTOP, "color_scheme": "light"},
+        "dark": {"viewport": DESKTOP, "color_scheme": "dark"},
+        "phone": {"viewport": PHONE, "color_scheme": "light", "device_scale_factor": 2},
+    }.items():
+        page = await logged_in(scene, browser, "ana", **options)
+        await page.screenshot(path=folder / f"list-{look}.png")
+        await first_chat(page, "Mariana")
+        await page.screenshot(path=folder / f"conversation-{look}.png")
+        await page.click(".bubble:has-text('Mi recibo') .when >> nth=0")
+        await page.wait_for_selector(".steps")
+        await page.screenshot(path=folder / f"message-{look}.png")
+        await page.context.close()
+    page = await logged_in(scene, browser, "vera", viewport=DESKTOP, color_scheme="light")
+    await page.click(".head >> nth=2")
+    await page.wait_for_selector(".bubble")
+    await page.screenshot(path=folder / "masked-light.png")
+    context = await browser.new_context(locale="es-MX", viewport=DESKTOP, color_scheme="light")  # type: ignore[arg-type]
+    page = await context.new_page()
+    await page.goto(f"{scene.url}/login")
+    await page.screenshot(path=folder / "login-light.png")
+
+
+if __name__ == "__main__":
+    asyncio.run(shoot(Path(sys.argv[1])))

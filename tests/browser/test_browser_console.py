@@ -1,0 +1,117 @@
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from schemas.settings import Settings
+from schemas.topics import Names
+from tests.browser.chromium import CHROMIUM, FLAGS
+from tests.browser.scene import CAT, PASSWORD, VOICE, Scene, kept, later, said, staged
+from tests.integration.waiting import until
+
+PLAYED = "document.querySelector('audio').currentTime > 0.2"
+INLINE = """() => {
+    const script = document.createElement("script");
+    script.textContent = "window.owned = 1";
+    document.head.append(script);
+    return window.owned ?? null;
+}"""
+SHOWN = (
+    "[...document.querySelectorAll('.picture img')].every(i => i.complete && i.naturalWidth > 20)"
+)
+
+
+@pytest.fixture
+async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
+    async with staged(stack, Names(namespace)) as made:
+        yield made
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as driver:
+        made = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield made
+        await made.close()
+
+
+async def entered(scene: Scene, browser: Browser, complaints: list[str]) -> Page:
+    """A page of ana after her login; what the browser complains about is noted."""
+    page = await (await browser.new_context(locale="en-US")).new_page()
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    await page.goto(f"{scene.url}/login")
+    await page.fill("input[name=name]", "ana")
+    await page.fill("input[name=password]", PASSWORD)
+    await page.click("button[type=submit]")
+    await page.wait_for_url("**/t/acme/conversations")
+    return page
+
+
+async def test_a_person_watches_a_message_arrive_and_complete_hears_it_and_sees_it(
+    scene: Scene, browser: Browser
+) -> None:
+    complaints: list[str] = []
+    console = scene.console
+    page = await entered(scene, browser, complaints)
+    await expect(page.locator(".hollow h2").first).to_have_text("No conversations yet")
+    await expect(page.locator(".live")).to_have_attribute("data-live", "on")
+    await console.write(said("1", 2, "first words"))
+    await page.click(".head:has-text('Mariana')")
+    await expect(page.locator(".bubble .text")).to_have_text("first words")
+
+    cat = await kept(console, "2", "cat.jpg", "image", "image/jpeg", status="pending")
+    arrived = said("2", 1, None, cat)
+    await console.write(arrived)
+    await expect(page.locator(".bubble")).to_have_count(2)
+    await expect(page.locator(".bubble .tag.pulse")).to_have_count(1)
+    described = await kept(
+        console, "2", "cat.jpg", "image", "image/jpeg", status="described", description=CAT
+    )
+    voice = await kept(
+        console, "3", "voice-es.mp3", "audio", "audio/mpeg", status="transcribed", transcript=VOICE
+    )
+    await console.write(later(arrived, described), said("3", 0.5, None, voice))
+    await expect(page.locator(".bubble")).to_have_count(3)
+    await expect(page.locator(".bubble .tag.pulse")).to_have_count(0)
+    await expect(page.locator(".seen").first).to_contain_text(CAT)
+    await until(lambda: page.evaluate(SHOWN))
+
+    await page.evaluate("document.querySelector('audio').play()")
+    await until(lambda: page.evaluate(PLAYED))
+    await console.write(said("4", 0, "while it plays"))
+    await expect(page.locator(".bubble")).to_have_count(4)
+    assert await page.evaluate(PLAYED) and not await page.evaluate(
+        "document.querySelector('audio').paused"
+    )
+
+    await page.click(".bubble >> nth=1 >> .when")
+    await expect(page.locator(".steps .step")).to_have_count(3)
+    await expect(page.locator(".why.described")).to_contain_text("the bot reads the description")
+    assert complaints == []
+
+
+async def test_pages_are_read_without_script(scene: Scene, browser: Browser) -> None:
+    await scene.console.write(said("1", 2, "first words"))
+    context = await browser.new_context(java_script_enabled=False, locale="es-MX")
+    page = await context.new_page()
+    await page.goto(await scene.link("ana"))
+    await page.click("button[type=submit]")
+    await page.fill("input[type=search]", "first wor")
+    await page.press("input[type=search]", "Enter")
+    await page.click(".head")
+    await expect(page.locator(".bubble .text")).to_have_text("first words")
+    await expect(page.locator("html")).to_have_attribute("lang", "es")
+
+
+async def test_what_was_injected_runs_no_script(scene: Scene, browser: Browser) -> None:
+    complaints: list[str] = []
+    evil = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+    await scene.console.write(said("1", 1, evil, sender_name=evil))
+    page = await entered(scene, browser, complaints)
+    await page.click(".head")
+    await expect(page.locator(".bubble .text")).to_have_text(evil)
+    assert "owned" not in (await page.title()).replace(evil, "")
+    assert await page.evaluate("typeof htmx") == "object"
+    assert await page.evaluate(INLINE) is None
+    assert any("Content Security Policy" in one for one in complaints)

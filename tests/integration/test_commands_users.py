@@ -1,0 +1,61 @@
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from schemas.settings import Settings
+from tests.integration.commands import Commands
+
+
+@pytest.fixture
+def people(stack: Settings, namespace: str) -> Iterator[Commands]:
+    """A namespace with tables; people need no topics."""
+    made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
+    made.json("migrate")
+    yield made
+    made.database(
+        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
+    )
+
+
+def test_a_person_is_added_with_a_password_that_is_shown_once(people: Commands) -> None:
+    added = people.json("users", "add", "ana")
+    assert len(added["password"]) >= 20 and added["tenant"] == "*"
+    stored = people.database(lambda connection: connection.fetchval("SELECT password FROM people"))
+    assert stored.startswith("$argon2id$") and added["password"] not in stored
+    listed = people.json("users", "list")["people"]
+    assert [(one["name"], one["roles"]) for one in listed] == [("ana", {"*": "admin"})]
+
+
+def test_a_portal_link_is_for_one_tenant_only(people: Commands) -> None:
+    people.json("tenants", "add", "acme")
+    first, second = people.json("portal", "acme"), people.json("portal", "acme")
+    assert first["link"] != second["link"] and "/login/link?token=" in first["link"]
+    (portal,) = people.json("users", "list")["people"]
+    assert (portal["name"], portal["roles"], portal["has_password"]) == (
+        "portal@acme",
+        {"acme": "reader"},
+        False,
+    )
+    log = people.json("log")["log"]
+    assert [one["action"] for one in log].count("portal_link_made") == 2
+
+
+def test_people_are_changed_and_removed(people: Commands) -> None:
+    people.json("tenants", "add", "acme")
+    people.json("users", "add", "luz", "--role", "viewer", "--tenant", "acme")
+    people.json("users", "role", "luz", "reader", "--tenant", "acme")
+    assert people.json("users", "list")["people"][0]["roles"] == {"acme": "reader"}
+    assert people.json("users", "password", "luz")["password"]
+    assert "/login/link?token=" in people.json("users", "link", "luz")["link"]
+    people.json("users", "remove", "luz")
+    assert people.json("users", "list")["people"] == []
+
+
+def test_what_cannot_be_is_said_in_one_line(people: Commands) -> None:
+    people.json("users", "add", "ana")
+    assert "already" in people.fails("users", "add", "ana")
+    assert "no name" in people.fails("users", "add", "Not A Name")
+    assert "no person" in people.fails("users", "link", "nobody")
+    assert "no tenant" in people.fails("portal", "nowhere")
+    assert "no tenant" in people.fails("users", "add", "luz", "--tenant", "nowhere")

@@ -1,0 +1,142 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from connectors.console.pages.bubbles import bubble, chat
+from connectors.console.pages.passwords import hashed, is_right
+from connectors.console.pages.reading import NOW, Place, cursor, place_of, tsquery
+from connectors.console.pages.refs import Refs
+from connectors.console.pages.visits import local_path, zone_of
+from schemas.keys import TenantId
+
+ACME, OTHER = TenantId("acme"), TenantId("other")
+REFS = Refs([b"a" * 32])
+PLANTED = [
+    "15550100001",
+    "Ana Secret",
+    "my secret text",
+    "receipt 4711",
+    "spoken words",
+    "file.pdf",
+    "19.43",
+]
+
+
+def row(key: str = "acme:ycloud:1", **fields: object) -> dict[str, object]:
+    return {
+        "message_key": key, "role": "user", "kind": "text", "status": "complete", "content": None,
+        "occurred_at": datetime(2026, 7, 14, tzinfo=UTC), "sender_name": None, "attributes": {},
+    } | fields  # fmt: skip
+
+
+def test_a_reference_hides_the_id_and_is_read_back_only_for_its_tenant_and_kind() -> None:
+    name = "15550109999~15550100001"
+    ref = REFS.of(ACME, "c", name)
+    assert "1555" not in ref and REFS.of(ACME, "c", name) == ref
+    assert REFS.open(ACME, "c", ref) == name
+    assert REFS.open(OTHER, "c", ref) is None and REFS.open(ACME, "m", ref) is None
+    assert Refs([b"b" * 32]).open(ACME, "c", ref) is None
+    assert Refs([b"b" * 32, b"a" * 32]).open(ACME, "c", ref) == name
+
+
+@pytest.mark.parametrize("bad", ["", "x", "ä", "a" * 9_999, "..", "AAAA", "=" * 8])
+def test_what_is_no_reference_is_nothing(bad: str) -> None:
+    assert REFS.open(ACME, "c", bad) is None
+
+
+def test_a_place_goes_through_an_address_and_back_to_the_microsecond() -> None:
+    place = Place(datetime(2026, 7, 14, 10, 5, 1, 123457, tzinfo=UTC), "acme:ycloud:wamid.1")
+    assert place_of(cursor(place, REFS, ACME), REFS, ACME) == place
+    for bad in (
+        None,
+        "",
+        "1",
+        "x.y",
+        f"9{'9' * 30}.{REFS.of(ACME, 'm', 'k')}",
+        cursor(place, REFS, OTHER),
+    ):
+        assert place_of(bad, REFS, ACME) is NOW
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("", ""),
+        ("  !!", ""),
+        ("recibo", "recibo:*"),
+        ("mi re'cibo", "mi & re & cibo:*"),
+        ("a | b & !c", "a & b & c:*"),
+        ("x\0y", "x & y:*"),
+    ],
+)
+def test_words_of_a_search_become_a_query_that_cannot_be_broken(text: str, query: str) -> None:
+    assert tsquery(text) == query
+
+
+@pytest.mark.parametrize(
+    ("wanted", "path"),
+    [
+        ("/t/acme/conversations?q=1", "/t/acme/conversations?q=1"), (None, "/"), ("", "/"), ("//evil.example", "/"),
+        ("https://evil.example/", "/"), ("/\\evil.example", "/"), ("\\/evil", "/"), ("/\tx", "/"), ("/x\r\nSet-Cookie: a", "/"),
+        ("javascript:alert(1)", "/"), ("t/acme", "/"), ("///evil.example", "/"),
+    ],
+)  # fmt: skip
+def test_after_a_login_people_stay_on_this_console(wanted: str | None, path: str) -> None:
+    assert local_path(wanted) == path
+
+
+def test_a_time_zone_is_one_that_is_known() -> None:
+    assert str(zone_of("America/Mexico_City")) == "America/Mexico_City"
+    for bad in ("", "../../etc/passwd", "No/Where", "a" * 400, "/etc/passwd"):
+        assert str(zone_of(bad)) == "UTC"
+
+
+async def test_a_password_is_right_or_not_and_nobody_has_none() -> None:
+    stored = hashed("correct horse")
+    assert stored.startswith("$argon2id$")
+    assert await is_right("correct horse", stored)
+    assert not await is_right("wrong horse", stored)
+    assert not await is_right("nobody logs in with this", None)
+    assert not await is_right("correct horse", "not a hash")
+
+
+def test_a_masked_message_holds_nothing_of_its_content() -> None:
+    full = row(
+        content="my secret text",
+        sender_name="Ana Secret",
+        attributes={
+            "provider": {
+                "quoted": {"id": "2", "text": "my secret text"},
+                "locations": [{"latitude": "19.43", "name": "Ana Secret"}],
+                "contacts": [{"name": "Ana Secret", "phones": [{"phone": "15550100001"}]}],
+            },
+            "attachments": [
+                {"index": 0, "type": "image", "status": "described", "description": "receipt 4711", "filename": "file.pdf",
+                 "transcript": "spoken words", "mime_type": "image/png", "url": "/media/acme/x.png", "original_url": "https://x/15550100001"},
+            ],
+        },
+    )  # fmt: skip
+    masked = repr(bubble(full, lambda key: "ref", is_masked=True))
+    assert [one for one in PLANTED if one in masked] == []
+    seen = repr(bubble(full, lambda key: "ref", is_masked=False))
+    assert all(one in seen for one in PLANTED)
+
+
+def test_a_reaction_is_shown_at_its_message_until_it_is_taken_back() -> None:
+    def reaction(key: str, emoji: str, removed: bool = False) -> dict[str, object]:
+        told = {"message_id": "1", "emoji": emoji} | ({"removed": True} if removed else {})
+        return row(key, kind="reaction", attributes={"provider": {"reaction": told}})
+
+    rows = [reaction("acme:ycloud:2", "❤️"), row(content="hi")]
+    (one,) = chat(rows, lambda key: key, is_masked=False)
+    assert (one.text, one.reactions) == ("hi", ("❤️",))
+    rows.insert(0, reaction("acme:ycloud:3", "", removed=True))
+    (one,) = chat(rows, lambda key: key, is_masked=False)
+    assert one.reactions == ()
+
+
+def test_a_voice_note_shows_its_words_once() -> None:
+    heard = row(content="hola", attributes={"transcript": "hola"})
+    assert bubble(heard, lambda key: key, is_masked=False).text == ""
+    odd = row(attributes={"attachments": ["x", {"type": "image", "index": "0"}], "provider": []})
+    assert len(bubble(odd, lambda key: key, is_masked=False).files) == 1
