@@ -24,10 +24,11 @@ ORDER BY created_at, topic, partition, "offset"
 LIMIT $8;
 
 -- name: quarantined_whole
--- Some quarantined records with their bytes.
+-- Some quarantined records with their bytes. Without those whose body was dropped: they would be tombstones.
 SELECT q.stage, q.topic, q.partition, q."offset", q.key, q.value, q.headers
 FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[]) WITH ORDINALITY AS wanted (stage, topic, partition, "offset", nth)
 JOIN quarantined_messages q USING (stage, topic, partition, "offset")
+WHERE q.value IS NOT NULL OR q.state <> 'dismissed'
 ORDER BY wanted.nth;
 
 -- name: mark_replayed
