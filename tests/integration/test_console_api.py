@@ -355,6 +355,7 @@ async def test_openapi_describes_every_route_with_its_answers_errors_and_key(
         "wait_seconds",
         "wait_for",
         "newer_than",
+        "quiet_seconds",
     }
     assert set(document["components"]["schemas"]["Context"]["properties"]) == {
         "conversation_id",

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.pipeline import STAGES
 from schemas.topics import Names
-from streams.audit.backlog import STAGES, StageBacklog, changelog_of
+from streams.audit.backlog import StageBacklog, changelog_of
 from streams.commands import process_checks
 from streams.commands.checks import Finding
 from streams.commands.stage_checks import finding_of
