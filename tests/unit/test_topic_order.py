@@ -11,6 +11,7 @@ from schemas.topics import HORIZON_MS, Names
 from streams.apps import closing
 from streams.apps.assemble import decide
 from streams.apps.encoding import Encoding
+from streams.audit.versions import versions
 from streams.lanes.state import KeptValues
 from streams.stages.assemble import ClosedMessage, closed_message
 from tests.unit.records import attachment, message, opened, stored
@@ -111,3 +112,15 @@ def test_what_is_remembered_of_repaired_messages_is_forgotten_after_the_horizon(
     assert (len(first), len(second), third, len(kept)) == (500, 100, [], 101)
     assert {value for _, value in first + second} == {None}
     assert len(closing.forgotten(kept, today + 1)) == 100
+
+
+def test_audit_names_a_version_that_compaction_would_keep_in_a_newer_ones_place() -> None:
+    def record(offset: int, version: int) -> tuple[int, int, bytes, EnrichedMessage]:
+        return 0, offset, KEY, message(version=version)
+
+    rising = [record(0, 1), record(1, 2), record(2, 1001), record(3, 2001)]
+    assert versions(rising).findings == []
+    (finding,) = versions([*rising, record(4, 1002)]).findings
+    assert (finding.kind, finding.message_key) == ("unexplained", KEY.decode())
+    assert "version 1002 stands behind 2001" in finding.what
+    assert versions([*rising, record(4, 1)]).findings[0].kind == "twice"
