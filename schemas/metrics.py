@@ -199,6 +199,8 @@ SINK_OUT_OF_STEP = Counter(
     "How often Postgres stood elsewhere than the sink: after a failover or a restore. It reads again from there.",
 )
 
+RETENTION_ROWS = Counter("sensorium_retention_rows", "Rows that expired, by table.", ["table"])
+
 CONSOLE_REQUESTS = Counter(
     "sensorium_console_requests", "Console requests by route and status.", ["route", "status"]
 )

@@ -125,6 +125,16 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     window_records: int = 200
 
 
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    arrivals_days: float = 90.0
+    steps_days: float = 90.0
+    quarantine_days: float = 30.0
+    quarantine_tenant_bytes: int = 1_073_741_824
+    results_days: float = 365.0
+    usage_days: float = 800.0
+    log_days: float = 800.0
+
+
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     key: Secret = Secret("")
 
@@ -155,6 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     providers: Providers = Providers()
     worker: Worker = Worker()
     breaker: Breaker = Breaker()
+    retention: Retention = Retention()
     secrets: Secrets = Secrets()
     log: Log = Log()
     local: Local = Local()
