@@ -9,6 +9,12 @@ WHERE m.status = 'degraded' AND m.redoing_version IS NULL AND ($2::text IS NULL 
 ORDER BY m.received_at
 LIMIT $3;
 
+-- name: redone_messages
+-- How many messages with an attachment that failed for a reason a repair is redoing.
+SELECT count(*) FROM chat_messages m
+WHERE m.status = 'degraded' AND m.redoing_version IS NOT NULL AND ($2::text IS NULL OR m.tenant_id = $2)
+  AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $1::text));
+
 -- name: aliases
 -- Other names of a conversation.
 SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY alias;
