@@ -230,7 +230,6 @@ async def test_an_unknown_parameter_is_not_ignored(console: Console, path: str, 
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/api",
         "/api/conversations//context",
         "/media/acme",
