@@ -71,6 +71,9 @@ CREATE INDEX chat_messages_degraded ON chat_messages (tenant_id, received_at) WH
 CREATE INDEX chat_messages_by_attachment ON chat_messages USING gin ((content_attributes -> 'attachments') jsonb_path_ops)
     WHERE content_attributes ? 'attachments';
 
+CREATE INDEX chat_messages_by_time
+    ON chat_messages USING brin (received_at timestamptz_minmax_multi_ops) WITH (pages_per_range = 32, autosummarize = on);
+
 CREATE TABLE conversation_aliases (
     tenant_id       text NOT NULL,
     alias           text NOT NULL,
@@ -92,6 +95,8 @@ CREATE TABLE media_objects (
     PRIMARY KEY (tenant_id, object_key)
 );
 CREATE INDEX media_objects_by_original ON media_objects (tenant_id, md5(original_url));
+CREATE INDEX media_objects_by_time
+    ON media_objects USING brin (stored_at timestamptz_minmax_multi_ops) WITH (pages_per_range = 32, autosummarize = on);
 CREATE INDEX media_objects_by_message ON media_objects (tenant_id, message_key);
 CREATE INDEX media_objects_by_content ON media_objects (tenant_id, sha256);
 

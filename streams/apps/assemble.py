@@ -1,7 +1,8 @@
 """The assemble stage as a Faust app: batches of enrichments, a table of open messages."""
 
+from functools import partial
+
 from confluent_kafka import Message
-from faust.types import StreamT
 
 from schemas.codec import Undecodable, decode
 from schemas.outcomes import Duplicate, Output, Quarantine, Skip, outcome_label
@@ -11,25 +12,23 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage import failpoints
+from streams.apps import closing
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
-from streams.lanes.app import LaneApp, die, lane_app
+from streams.lanes.agents import run_batches
+from streams.lanes.app import LaneApp, lane_app
 from streams.lanes.batches import Batch
+from streams.lanes.changelogs import COMPACTED
 from streams.lanes.receipts import line
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
-from streams.stages.assemble import OpenMessage, assemble, fold
-from streams.stages.message import opening_of
-
-COMPACTED = {
-    # The active segment is never cleaned, so its size rules the time a lane needs to open.
-    "cleanup.policy": "compact",
-    "segment.bytes": str(16 * 1024 * 1024),
-    "segment.ms": "300000",
-    "min.cleanable.dirty.ratio": "0.1",
-    # Longer than any load: a tombstone that vanished under a loader would make a finished job run again.
-    "delete.retention.ms": "600000",
-}
+from streams.stages.assemble import (
+    ClosedMessage,
+    OpenMessage,
+    assemble,
+    fold,
+    kept_message,
+)
 
 
 def create_app(settings: Settings) -> LaneApp:
@@ -48,18 +47,7 @@ def create_app(settings: Settings) -> LaneApp:
         },
     )
     batches = app.batch_lanes(opened, weigh=weight)
-
-    @app.agent(batches, name="assemble")
-    async def assemble_batches(stream: StreamT[Batch[KeptValues]]) -> None:
-        async for batch in stream:
-            if not batch.current:
-                batch.discard()
-                continue
-            try:
-                decide(batch, encoding)
-            except Exception as error:  # a raising agent would lose the batch silently
-                die(error)
-
+    run_batches(app, batches, partial(decide, encoding=encoding))
     return app
 
 
@@ -73,7 +61,7 @@ class _Folding:
 
     def __init__(self, kept: KeptValues) -> None:
         self._kept = kept
-        self.states: dict[bytes, OpenMessage] = {}
+        self.states: dict[bytes, OpenMessage | ClosedMessage] = {}
         self.last: dict[bytes, Arrival] = {}
         self.grown: set[bytes] = set()
 
@@ -89,7 +77,7 @@ class _Folding:
                 case OpenMessage() as folded:
                     self.states[arrival.key] = folded
                     self.last[arrival.key] = arrival
-                    if enrichment.kind == "opened" and not opening_of(folded.snapshot.version):
+                    if enrichment.kind == "opened" and folded.is_first_written:
                         self.grown.discard(arrival.key)
                     else:
                         self.grown.add(arrival.key)
@@ -97,12 +85,12 @@ class _Folding:
         except Undecodable as error:
             return Quarantine("record_undecodable", str(error))
 
-    def _state(self, key: bytes) -> OpenMessage | None:
+    def _state(self, key: bytes) -> OpenMessage | ClosedMessage | None:
         if key not in self.states:
             value = self._kept.get(key)
             if value is None:
                 return None
-            self.states[key] = OpenMessage.from_bytes(value)
+            self.states[key] = kept_message(value)
         return self.states[key]
 
 
@@ -125,7 +113,10 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
         lines.append(line(message, *became, arrival.generation))
     now = utc_now()
     changelog: list[tuple[bytes, bytes | None]] = []
+    today = int(now.timestamp()) // 86_400
     for key, state in folding.states.items():
+        if isinstance(state, ClosedMessage):
+            continue
         closed = False
         if key in folding.grown:
             version = assemble(state, now)
@@ -152,5 +143,7 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
                     for one in lines
                 ]
         if key in folding.last:
-            changelog.append(batch.state.put(key, None if closed else state.to_bytes()))
+            kept = closing.kept_of_closed(state, today) if closed else state.to_bytes()
+            changelog.append(batch.state.put(key, kept))
+    changelog += closing.forgotten(batch.state, today)
     batch.settle(writes, changelog, lines, newer)

@@ -225,10 +225,36 @@ def test_a_dry_run_counts_by_tenant_and_writes_nothing(commands: Commands) -> No
         "generation": None,
         "records": 5,
         "tenants": {"acme": 3, "other": 2},
+        "answers": 0,
+        "unpriced_answers": 0,
+        "cost_microusd": 0,
     }
     commands.json("tenants", "add", "other")
     assert commands.json(*since, "--tenant", "other")["tenants"] == {"other": 2}
     assert again(commands) == []
+
+
+def test_a_dry_run_says_what_the_answers_about_its_files_have_cost(commands: Commands) -> None:
+    produce(commands, 3)
+    files = [("acme", "k1", "one"), ("acme", "k1", "two"), ("acme", "k9", "nine"), ("x", "k1", "x")]
+    answers = [("acme", "one", 3_000), ("acme", "two", None), ("acme", "nine", 9), ("x", "x", 5)]
+
+    async def recorded(connection: Connection) -> None:
+        await connection.executemany(
+            "INSERT INTO media_objects VALUES ($1, $2 || $3, $2, 0, $3, 'image/png', 1, '', now())",
+            files,
+        )
+        await connection.executemany(
+            "INSERT INTO ai_results VALUES ($1, $2, 'r', 'describe', 'x', false, 'm', 'v', 1, 1, $3, 1)",
+            answers,
+        )
+
+    commands.database(recorded)
+    words = ("replay", "raw", "--since", "2020-01-01", "--dry-run")
+    plan = commands.json(*words)
+    assert (plan["answers"], plan["unpriced_answers"], plan["cost_microusd"]) == (2, 1, 3_000)
+    text = commands.run(*words).stdout
+    assert "0.003000 USD and 1 without a known price" in text
 
 
 def test_what_the_log_does_not_hold_is_told(commands: Commands) -> None:
@@ -346,6 +372,13 @@ def outputs(commands: Commands, topic: TopicName, kind: Any) -> list[Any]:
     return [decode(kind, message.value()) for message in written(commands, topic)]
 
 
+def opened_messages(commands: Commands) -> list[EnrichedMessage]:
+    """What is opened again; assemble writes the first version of each."""
+    assert written(commands, "enriched-messages") == []
+    opened: list[Enrichment] = outputs(commands, "enrichments", Enrichment)
+    return [decode(EnrichedMessage, one.snapshot) for one in opened]
+
+
 def test_a_failed_attachment_is_tried_again_from_its_file_or_from_its_download(
     commands: Commands,
 ) -> None:
@@ -416,7 +449,7 @@ def test_a_failed_attachment_is_tried_again_from_its_file_or_from_its_download(
     )
     generation = document["generation"]
     assert document == {"generation": generation, "messages": 1, "attachments": 2}
-    (message,) = outputs(commands, "enriched-messages", EnrichedMessage)
+    (message,) = opened_messages(commands)
     assert (message.message_key, message.version, message.status) == (
         key_of("1"),
         generation * 1000 + 1,
@@ -475,7 +508,7 @@ def test_what_failed_before_it_was_stored_is_downloaded_again_by_its_tenants_end
         ),
     )
     generation = commands.json("replay", "attachments", "--reason", "quarantined")["generation"]
-    (message,) = outputs(commands, "enriched-messages", EnrichedMessage)
+    (message,) = opened_messages(commands)
     assert message.endpoint_id == endpoint["endpoint_id"]
     (job,) = outputs(commands, "media", MediaJob)
     assert (job.index, job.url, job.endpoint_id, job.unpaid_reason, job.generation) == (
@@ -535,7 +568,7 @@ def test_messages_are_tried_again_up_to_a_limit(commands: Commands) -> None:
     )
     plan = commands.json("replay", "attachments", "--reason", "media_gone", "--dry-run")
     assert (plan["messages"], plan["attachments"], plan["tenants"]) == (5, 5, {"acme": 5})
-    assert outputs(commands, "enriched-messages", EnrichedMessage) == []
+    assert opened_messages(commands) == []
     result = commands.run(
         "replay", "attachments", "--reason", "media_gone", "--limit", "2", "--json"
     )
@@ -543,9 +576,10 @@ def test_messages_are_tried_again_up_to_a_limit(commands: Commands) -> None:
         2,
         True,
     )
-    assert sorted(
-        message.message_key for message in outputs(commands, "enriched-messages", EnrichedMessage)
-    ) == [key_of("0"), key_of("1")]
+    assert sorted(message.message_key for message in opened_messages(commands)) == [
+        key_of("0"),
+        key_of("1"),
+    ]
     assert commands.json("replay", "attachments", "--reason", "overloaded") == {
         "generation": None,
         "messages": 0,

@@ -9,6 +9,12 @@ WHERE m.status = 'degraded' AND m.redoing_version IS NULL AND ($2::text IS NULL 
 ORDER BY m.received_at
 LIMIT $3;
 
+-- name: redone_messages
+-- How many messages with an attachment that failed for a reason a repair is redoing.
+SELECT count(*) FROM chat_messages m
+WHERE m.status = 'degraded' AND m.redoing_version IS NOT NULL AND ($2::text IS NULL OR m.tenant_id = $2)
+  AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $1::text));
+
 -- name: aliases
 -- Other names of a conversation.
 SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY alias;
@@ -30,6 +36,13 @@ FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[]) WITH ORDINALITY
 JOIN quarantined_messages q USING (stage, topic, partition, "offset")
 WHERE q.value IS NOT NULL OR q.state <> 'dismissed'
 ORDER BY wanted.nth;
+
+-- name: superseded
+-- Which of these versions are older than the row of their message, by number from 1.
+SELECT wanted.nth
+FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS wanted (tenant_id, message_key, version, nth)
+JOIN chat_messages m ON m.tenant_id = wanted.tenant_id AND m.message_key = wanted.message_key
+WHERE m.version > wanted.version;
 
 -- name: mark_replayed
 -- A quarantined record was written to its topic again.
