@@ -99,7 +99,7 @@ RECEIVER_REQUESTS = Counter(
 )
 RECEIVER_REFUSED = Counter(
     "sensorium_receiver_refused",
-    "Webhook deliveries that were not stored, by a reason that only the operator sees (docs/reference/reasons.md). "
+    "Webhook deliveries and chat messages that were not stored, by a reason that only the operator sees (docs/reference/reasons.md). "
     "Growing: sensorium endpoints deliveries.",
     ["provider", "reason"],
 )
@@ -198,6 +198,8 @@ SINK_OUT_OF_STEP = Counter(
     "sensorium_sink_out_of_step",
     "How often Postgres stood elsewhere than the sink: after a failover or a restore. It reads again from there.",
 )
+
+RETENTION_ROWS = Counter("sensorium_retention_rows", "Rows that expired, by table.", ["table"])
 
 CONSOLE_REQUESTS = Counter(
     "sensorium_console_requests", "Console requests by route and status.", ["route", "status"]

@@ -37,7 +37,7 @@ class BatchStage:
 
 
 @dataclass(frozen=True, slots=True)
-class JobStage:
+class QueueStage:
     """Admits records as jobs that take seconds; each job that ends is a transaction."""
 
     name: Stage
@@ -55,16 +55,16 @@ class Role:
     writes: tuple[TopicName, ...]
 
 
-PIPELINE_STAGES: tuple[BatchStage | JobStage, ...] = (
+PIPELINE_STAGES: tuple[BatchStage | QueueStage, ...] = (
     BatchStage(
         "dedupe",
         reads="raw-messages",
         writes=("enriched-messages", "enrichments", "media"),
         table="claimed",
     ),
-    JobStage("store_media", reads="media", writes=("enrichments", "vision", "audio")),
-    JobStage("describe", reads="vision", writes=("enrichments",)),
-    JobStage("transcribe", reads="audio", writes=("enrichments",)),
+    QueueStage("store_media", reads="media", writes=("enrichments", "vision", "audio")),
+    QueueStage("describe", reads="vision", writes=("enrichments",)),
+    QueueStage("transcribe", reads="audio", writes=("enrichments",)),
     BatchStage("assemble", reads="enrichments", writes=("enriched-messages",), table="open"),
 )
 ROLES: tuple[Role, ...] = (
@@ -81,7 +81,7 @@ ROLES: tuple[Role, ...] = (
 
 SOURCE_OF: dict[Stage, TopicName] = {stage.name: stage.reads for stage in PIPELINE_STAGES}
 JOB_STAGES: frozenset[Stage] = frozenset(
-    stage.name for stage in PIPELINE_STAGES if isinstance(stage, JobStage)
+    stage.name for stage in PIPELINE_STAGES if isinstance(stage, QueueStage)
 )
 WRITES_OF: dict[Stage, frozenset[TopicName]] = {
     stage.name: frozenset((*stage.writes, *KEPT_BY_EVERY_STAGE)) for stage in PIPELINE_STAGES

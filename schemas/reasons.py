@@ -54,9 +54,13 @@ DeliveryReason = Literal[
     "no_room",  # too many bytes in memory: RECEIVER__MAX_PENDING_BYTES
     "endpoint_unreadable",  # SECRETS__KEY does not open the endpoint: sensorium doctor
     "not_stored",  # Kafka did not acknowledge in time
+    "key_missing",  # POST /chat without Authorization: Bearer KEY
+    "key_unknown",  # POST /chat with a key that nobody has, or that was revoked
+    "key_scope",  # POST /chat with a key of another scope than chat or admin
+    "body_invalid",  # POST /chat with a body that is not a message: the answer says why
     "program_error",  # a bug: see the log
 ]
-"""What became of a delivery to a webhook URL. Outside, all kinds of a bad token or signature look the same."""
+"""What became of a delivery to a webhook URL, or of a `POST /chat`. Outside, all kinds of a bad token or signature look the same."""
 
 AttachmentReason = Literal[
     "media_unavailable",  # the provider had none to give

@@ -26,6 +26,8 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     min_insync_replicas: int = 2
     transaction_timeout_seconds: float = 10.0
     session_timeout_seconds: float = 10.0
+    raw_retention_days: float = 7.0
+    quarantine_retention_days: float = 30.0
 
 
 class Postgres(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +125,16 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     window_records: int = 200
 
 
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    arrivals_days: float = 90.0
+    steps_days: float = 90.0
+    quarantine_days: float = 30.0
+    quarantine_tenant_bytes: int = 1_073_741_824
+    results_days: float = 365.0
+    usage_days: float = 800.0
+    log_days: float = 800.0
+
+
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     key: Secret = Secret("")
 
@@ -153,6 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     providers: Providers = Providers()
     worker: Worker = Worker()
     breaker: Breaker = Breaker()
+    retention: Retention = Retention()
     secrets: Secrets = Secrets()
     log: Log = Log()
     local: Local = Local()

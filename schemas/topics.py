@@ -7,6 +7,8 @@ from schemas.pipeline import SOURCE_OF, STAGES, TOPIC_NAMES, Stage, TopicName
 
 __all__ = ["SOURCE_OF", "STAGES", "TOPIC_NAMES", "Stage", "TopicName"]
 
+from schemas.settings import Kafka
+
 DAY_MS = 86_400_000
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
@@ -98,18 +100,31 @@ TOPICS: dict[TopicName, Topic] = {
 HORIZON_MS = 8 * DAY_MS
 """How long a key is remembered by dedupe, and `min.compaction.lag.ms` of enriched-messages: raw retention + 1 day at least."""
 
+TOMBSTONE_MS = 30 * DAY_MS
+"""How long enriched-messages keeps a tombstone after its compaction: a reader, or a restored database, that is further behind misses deletions."""
 
-def topic_config(topic: Topic, min_insync_replicas: int) -> dict[str, str]:
+
+def retention_ms(topic: Topic, settings: Kafka) -> int:
+    """How long a topic keeps its records: the settings say it for two of them."""
+    days = {
+        "raw-messages": settings.raw_retention_days,
+        "quarantine": settings.quarantine_retention_days,
+    }
+    return int(days[topic.name] * DAY_MS) if topic.name in days else topic.retention_ms
+
+
+def topic_config(topic: Topic, settings: Kafka) -> dict[str, str]:
     """Kafka topic configuration as `topics apply` sets it."""
     config = {
         "cleanup.policy": topic.cleanup,
         "max.message.bytes": str(MAX_RECORD_BYTES),
-        "min.insync.replicas": str(min_insync_replicas),
+        "min.insync.replicas": str(settings.min_insync_replicas),
     }
     if topic.cleanup == "compact":
         config["min.compaction.lag.ms"] = str(HORIZON_MS)
+        config["delete.retention.ms"] = str(TOMBSTONE_MS)
     else:
-        config["retention.ms"] = str(topic.retention_ms)
+        config["retention.ms"] = str(retention_ms(topic, settings))
     return config
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from connectors.models.servers import ModelSettingsError, senses
 from schemas.settings import Secret, Settings
-from schemas.topics import MAX_RECORD_BYTES
+from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES
 from schemas.web_address import NotAnAddress, web_address
 from storage import failpoints  # noqa: F401  takes its variable out of the environment before that is read: it is no setting
 
@@ -100,6 +100,7 @@ def _check(settings: Settings) -> None:
         )
     if settings.kafka.partitions < 1:
         raise SettingsError("SENSORIUM_KAFKA__PARTITIONS must be at least 1")
+    _check_retention(settings)
     if not 0 < settings.breaker.ratio <= 1:
         raise SettingsError("SENSORIUM_BREAKER__RATIO is a share: above 0, at most 1")
     if not 0 <= settings.breaker.consecutive <= settings.breaker.window_records:
@@ -125,6 +126,17 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not be over SENSORIUM_KAFKA__REPLICATION_FACTOR"
         )
+
+
+def _check_retention(settings: Settings) -> None:
+    longest = (HORIZON_MS - DAY_MS) / DAY_MS
+    if not 0 < settings.kafka.raw_retention_days <= longest:
+        raise SettingsError(
+            f"SENSORIUM_KAFKA__RAW_RETENTION_DAYS is above 0 and at most {longest:g}: a key is remembered for "
+            f"{HORIZON_MS // DAY_MS} days, and a record that is older could be forwarded twice"
+        )
+    if settings.kafka.quarantine_retention_days <= 0:
+        raise SettingsError("SENSORIUM_KAFKA__QUARANTINE_RETENTION_DAYS must be above 0")
 
 
 def _is_base_address(text: str) -> bool:

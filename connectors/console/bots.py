@@ -22,6 +22,7 @@ from connectors.console.parameters import (
     Limit,
     NewerThan,
     PageLimit,
+    QuietSeconds,
     WaitFor,
     WaitSeconds,
     WithinSeconds,
@@ -170,6 +171,7 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         wait_seconds: WaitSeconds = 0,
         wait_for: WaitFor = [],  # noqa: B006  FastAPI copies it
         newer_than: NewerThan = None,
+        quiet_seconds: QuietSeconds = 0,
     ) -> Response:
         tenant_id = key.tenant_id
         if not conversation_id:
@@ -179,7 +181,7 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
             is_bounded = limit is None and before is None
             within_seconds = DEFAULT_WINDOW_SECONDS if is_bounded else ANY_AGE_SECONDS
         window = _window(tenant_id, within_seconds, limit, before, newer_than)
-        asked = Asked(window, checked_keys(tenant_id, wait_for))
+        asked = Asked(window, checked_keys(tenant_id, wait_for), quiet_seconds)
 
         async def look() -> Look:
             return await contexts.look(tenant_id, conversation_id, asked)

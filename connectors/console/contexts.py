@@ -3,6 +3,7 @@ again.
 """
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ from connectors.console.reading import (
 from connectors.console.turns import Turns
 from schemas.keys import TenantId
 
+PATIENCE_SECONDS = 30.0
+"""So long after its arrival a pending message holds an answer back that does not name it."""
 INLINE_BYTES = 8_192
 """So much is shown on the event loop, within a millisecond; more in a thread."""
 INLINE_MESSAGES = 50
@@ -40,6 +43,7 @@ class Asked:
 
     window: Window
     wait_for: Sequence[str] = ()
+    quiet_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +89,24 @@ class Contexts:
         statuses = await self._reading.statuses(tenant_id, wait_for) if wait_for else {}
         unfinished = [one for one in reversed(keys) if one.is_pending and one.is_within]
         missing = [one for one in wait_for if statuses.get(one, "pending") == "pending"]
-        waits = bool(missing) if wait_for else any(one.is_fresh for one in unfinished)
+        waits = (
+            bool(missing)
+            if wait_for
+            else any(one.age_seconds <= PATIENCE_SECONDS for one in unfinished)
+        )
         if window.since is not None:
             waits = waits or not any(one.is_newer and one.is_within for one in keys)
+        last = min((one.age_seconds for one in keys if one.is_inbound), default=math.inf)
+        stirs = last < asked.quiet_seconds
         return Look(
             tuple(keys),
             tuple(dict.fromkeys([*(one.message_key for one in unfinished), *missing])),
             moment,
-            waits,
+            waits or stirs,
             window.within_seconds >= ANY_AGE_SECONDS
             and len(found) < self.bounds.messages
             and len(found) <= (window.limit or self.bounds.messages),
+            asked.quiet_seconds - last if stirs else None,
         )
 
     async def answer(

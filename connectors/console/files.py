@@ -19,8 +19,6 @@ _SAFE = {
     "cross-origin-resource-policy": "cross-origin",
     "cache-control": "private, max-age=300",
     "accept-ranges": "bytes",
-    # or a browser's cache would give a script the copy that an <img> fetched without CORS
-    "vary": "Origin",
 }
 Pieces = Callable[[int, int], AsyncIterator[bytes]]
 """(offset, length) → the bytes, in pieces."""

@@ -15,6 +15,7 @@ MOST_MESSAGES = 500
 DEFAULT_WINDOW_SECONDS = 300.0
 DEFAULT_PAGE = 100
 MOST_WAITED_FOR = 50
+LONGEST_QUIET_SECONDS = 10.0
 LONGEST_CURSOR = 4_000
 
 KEY_FORM = "a message key is tenant:provider:provider_message_id, such as acme:ycloud:wamid.ABC"
@@ -67,6 +68,16 @@ NewerThan = Annotated[
         max_length=LONGEST_CURSOR,
         description="`as_of` of an earlier answer: wait until a message of the conversation is new"
         " or changed since. Combined with `wait_for`, the wait ends when both hold.",
+    ),
+]
+QuietSeconds = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=LONGEST_QUIET_SECONDS,
+        description="People send several messages in a row: wait also until the customer has sent"
+        " none for so long. It gives messages that were accepted together the time to be there"
+        " together. Part of `wait_seconds`, not added to it.",
     ),
 ]
 After = Annotated[

@@ -18,8 +18,6 @@ from storage.postgres.sql import queries
 POOL_SHARE = 3
 """Statements of one tenant that run at once, of the eight connections of the console's pool."""
 MOST_IN_LINE = 2_000
-PATIENCE_SECONDS = 30.0
-"""So long after its arrival a pending message holds an answer back that does not name it."""
 ANY_AGE_SECONDS = 100 * 365 * 86_400.0
 
 
@@ -28,8 +26,8 @@ class ContextKey:
     """A message of a conversation, without its text. `stamp` changes whenever the row does.
 
     `fits`: it is within the bytes of a context, counted from the newest on. `is_within`: it arrived
-    in the time that was asked for. `is_recent`: its images belong into the visual context. `is_fresh`:
-    it arrived within PATIENCE_SECONDS. `is_newer`: it changed after the moment that was asked for.
+    in the time that was asked for. `is_recent`: its images belong into the visual context.
+    `age_seconds`: since its arrival. `is_newer`: it changed after the moment that was asked for.
     """
 
     message_key: str
@@ -39,7 +37,8 @@ class ContextKey:
     is_within: bool
     is_recent: bool
     received_at: datetime = datetime.min
-    is_fresh: bool = True
+    age_seconds: float = 0.0
+    is_inbound: bool = True
     is_newer: bool = True
 
 
@@ -157,7 +156,6 @@ class Reading:
             *before,
             since.era if since else None,
             since.snapshot if since else None,
-            PATIENCE_SECONDS,
         )
         return [
             ContextKey(
@@ -168,7 +166,8 @@ class Reading:
                 row["is_within"],
                 row["is_recent"],
                 row["received_at"],
-                row["is_fresh"],
+                row["age_seconds"],
+                row["is_inbound"],
                 row["is_newer"],
             )
             for row in rows

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from confluent_kafka import Message
 
 from connectors.postgres.held import HeldPartitions
+from connectors.postgres.rows import ended_by
 from connectors.postgres.writer import Placed, Stored, Work
 from schemas.codec import Undecodable, decode
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
@@ -36,8 +37,10 @@ def decode_batch(
         logical, value, key = names.logical(topic), message.value(), message.key() or b""
         work = receipts_work if logical == "receipts" else messages_work
         if value is None:
+            if logical == "enriched-messages":
+                work.ended |= ended_by(key)
             work.ends[topic, partition] = offset + 1
-            continue  # a tombstone: the topic forgets, the row stays
+            continue
         source = Source(topic=logical, partition=partition, offset=offset)
         try:
             record = decode(SINK_TOPICS[logical], value)  # type: ignore[index]

@@ -14,6 +14,8 @@ from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.text import storable
 
 Columns = list[list[Any]]
+DELIVERY_KEY_COLUMN = 3
+"""Where the message key is among the columns of a delivery."""
 FIRST_OPENINGS = 1_000
 """No version of generation 0 is higher."""
 NOTIFY_BYTES = 7_900
@@ -139,6 +141,12 @@ def _steps(m: EnrichedMessage) -> list[tuple[Any, ...]]:
         (m.tenant_id, m.message_key, s.stage, s.topic, s.partition, s.offset, s.outcome, s.at)
         for s in m.steps
     ]
+
+
+def ended_by(tombstone: bytes) -> set[tuple[str, str]]:
+    """Tenant and key of the message that a tombstone ends; nothing for a key that is no message's."""
+    text = storable(tombstone.decode(errors="replace"))
+    return {(text.partition(":")[0], text)} if text.count(":") >= 2 else set()
 
 
 @dataclass(slots=True)

@@ -8,6 +8,8 @@ import asyncpg
 import structlog
 
 from connectors.postgres.rows import (
+    DELIVERY_KEY_COLUMN,
+    Columns,
     bare_quarantined,
     delivery_columns,
     message_columns,
@@ -15,7 +17,15 @@ from connectors.postgres.rows import (
     quarantine_columns,
 )
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
+from schemas.text import storable
 from storage import failpoints
+from storage.postgres.erased import (
+    Named,
+    erased_among,
+    forget,
+    forget_answers,
+    remember_erased,
+)
 from storage.postgres.pool import names_a_value
 from storage.postgres.sql import queries
 
@@ -64,10 +74,11 @@ class Placed:
 
 @dataclass(slots=True)
 class Work:
-    """A batch: what to store, and where that leaves each partition."""
+    """A batch: what to store, where that leaves each partition, and messages that a tombstone ends."""
 
     placed: list[Placed] = field(default_factory=list)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
+    ended: set[Named] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -122,7 +133,8 @@ class Writer:
 
         1. Say that messages will be written. Move the positions on, if this sink still owns them and they are those it continues from.
            Where they stand at the end of the batch already, the try before did commit.
-        2. Leave out the records of tenants that were removed, with tombstones behind their messages.
+        2. Delete what a tombstone ends, and leave out the records of tenants that were removed and of messages that were
+           erased, with tombstones behind those messages.
         3. Store the rows; where one of them is refused, halve until only the refused ones are left out.
         4. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost; once more, should the commit fail.
         5. Commit.
@@ -136,16 +148,10 @@ class Writer:
                 if not await self._move(connection, position):
                     return written
             removed = await self._removed(connection)  # 2
-            placed = [one for one in work.placed if tenant_of(one.record) not in removed]
-            if len(placed) < len(work.placed):
-                await self._bury(
-                    [
-                        one
-                        for one in work.placed
-                        if isinstance(one.record, EnrichedMessage)
-                        and one.record.tenant_id in removed
-                    ]
-                )
+            if work.ended:
+                await remember_erased(connection, work.ended)
+                await forget(connection, sorted(work.ended))
+            placed = await self._wanted(connection, work.placed, removed)
             await self._store(connection, placed, written, refused, removed)  # 3
             if refused:
                 if not await self._judge(placed, refused):
@@ -162,6 +168,24 @@ class Writer:
         return frozenset(
             row["tenant_id"] for row in await connection.fetch(self._sql["removed_tenants"])
         )
+
+    async def _wanted(
+        self, connection: InTransaction, placed: list[Placed], removed: frozenset[str]
+    ) -> list[Placed]:
+        """The records that may be stored. Buries the messages among the others, with what models said of their files."""
+        erased = await erased_among(connection, filter(None, map(_named, placed)))
+        gone = [one for one in placed if tenant_of(one.record) in removed or _named(one) in erased]
+        if not gone:
+            return placed
+        late = [one for one in gone if isinstance(one.record, EnrichedMessage)]
+        if late:
+            await forget(connection, sorted({name for one in late if (name := _named(one))}))
+            await forget_answers(
+                connection, [content for one in late for content in _contents(one)]
+            )
+        await self._bury(late)
+        left_out = set(map(id, gone))
+        return [one for one in placed if id(one) not in left_out]
 
     async def _move(self, connection: InTransaction, position: Position) -> bool:
         """False: it stands there already, and with it the whole batch, which commits together. Raises Fenced and OutOfStep."""
@@ -251,10 +275,39 @@ class Writer:
                 *quarantine_columns(quarantined, self.topic_ids),
             )
         receipts = (one.record for one in placed if isinstance(one.record, Receipt))
-        deliveries = delivery_columns(receipts, removed)
+        deliveries = await self._without_erased(connection, delivery_columns(receipts, removed))
         if deliveries:
             await connection.execute(self._sql["merge_deliveries"], *deliveries)
         return changed, total
+
+    async def _without_erased(self, connection: InTransaction, deliveries: Columns) -> Columns:
+        """An arrival of an erased message is not written down again."""
+        if not deliveries:
+            return deliveries
+        names = list(zip(deliveries[0], deliveries[DELIVERY_KEY_COLUMN], strict=True))
+        erased = await erased_among(connection, names)
+        if not erased:
+            return deliveries
+        rows = zip(*deliveries, strict=True)
+        stay = [row for name, row in zip(names, rows, strict=True) if name not in erased]
+        return [list(column) for column in zip(*stay, strict=True)]
+
+
+def _named(placed: Placed) -> Named | None:
+    """The message that a record is about; a receipt is about many."""
+    record = placed.record
+    if isinstance(record, Receipt):
+        return None
+    if isinstance(record, EnrichedMessage):
+        return record.tenant_id, record.message_key
+    return record.tenant_id, storable((record.key or b"").decode(errors="replace"))
+
+
+def _contents(placed: Placed) -> list[tuple[str, str]]:
+    """The files that a version shows, as a recorded answer names them."""
+    record = placed.record
+    assert isinstance(record, EnrichedMessage)
+    return [(record.tenant_id, one.sha256) for one in record.attachments if one.sha256]
 
 
 def _place(position: Position) -> tuple[str, int]:

@@ -45,7 +45,7 @@ UNAUTHORIZED = {"type": "about:blank", "title": "Unauthorized", "status": 401}
 class Stranger(Problem):
     """The answer to whoever cannot show that the delivery is the provider's. `reason` is for the operator only."""
 
-    def __init__(self, reason: DeliveryReason | None, headers: Mapping[str, str] = {}) -> None:
+    def __init__(self, reason: DeliveryReason, headers: Mapping[str, str] = {}) -> None:
         super().__init__(401, "Unauthorized", headers=headers)
         self.document = UNAUTHORIZED
         self.reason = reason

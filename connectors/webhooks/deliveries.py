@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from connectors.webhooks.signatures import Examined
 from schemas import metrics
+from schemas.keys import MessageKey, log_digest
 from schemas.reasons import DeliveryReason
 from schemas.tenants import EndedToken, Endpoint, secret_id
 
@@ -36,6 +37,7 @@ class Attempt:
     endpoint: Endpoint | None = None
     ended: EndedToken | None = None
     body_bytes: int | None = None
+    message_key: MessageKey | None = None
     examined: Examined | None = None
 
 
@@ -147,13 +149,15 @@ def stranger_name(token: str) -> str:
 
 
 def _facts(attempt: Attempt) -> dict[str, Any]:
-    """Nothing of the body, no secret, no token."""
+    """Nothing of the body, no secret, no token. A message is named as logs name it, by a digest of its key."""
     facts: dict[str, Any] = {"path_provider": attempt.path_provider}
     if attempt.user_agent:
         shown = (one if one.isprintable() else "?" for one in attempt.user_agent)
         facts["user_agent"] = "".join(shown)
     if attempt.body_bytes is not None:
         facts["body_bytes"] = attempt.body_bytes
+    if attempt.message_key is not None:
+        facts["message"] = log_digest(attempt.message_key)
     examined, endpoint = attempt.examined, attempt.endpoint
     if examined is None or endpoint is None:
         return facts

@@ -103,11 +103,14 @@ class Receiver:
                 provider = given if given in CHECKS else "other"
                 status = await self._webhook(scope, receive, send, given, token)
             elif path == "/chat":
-                provider, status = "chat", await self._chat(scope, receive, send)
+                provider = "chat"
+                status = await self._chat(scope, receive, send)
             else:
                 status = await self._operations(scope, send, path)
         except Problem as problem:
             status = problem.status
+            if provider == "chat" and problem.reason is not None:
+                metrics.RECEIVER_REFUSED.labels("chat", problem.reason).inc()
             await answer_problem(send, problem)
         except Unavailable as trouble:
             status = 503
@@ -179,6 +182,8 @@ class Receiver:
             self._must_be_signed(attempt, endpoint, headers, body)  # 3
             self._must_be_within_rate(endpoint)
             ids = _labelled(endpoint, self._understanding.identify(provider, body))
+            if ids:
+                attempt.message_key = message_key(endpoint.tenant_id, provider, ids[0])
             routing = Routing(
                 tenant_id=endpoint.tenant_id, provider=provider, traceparent=_trace(headers)
             )
@@ -214,14 +219,15 @@ class Receiver:
         headers = _headers(scope)
         key = self._directory.key(_bearer(headers))
         if key is None:
-            raise Stranger(None, {"www-authenticate": "Bearer"})
+            reason: DeliveryReason = "key_unknown" if _bearer(headers) else "key_missing"
+            raise Stranger(reason, {"www-authenticate": "Bearer"})
         if key.scope not in ("chat", "admin"):
-            raise Problem(403, "Forbidden", "this key has not the scope chat")
+            raise because("key_scope", Problem(403, "Forbidden", "this key has not the scope chat"))
         with self._budget.one_request(key.tenant_id) as share:
             body = await self._read(receive, headers, share)
             accepted = self._understanding.accept(body)
             if isinstance(accepted, ChatRefused):
-                raise _refusal(accepted)
+                raise because("body_invalid", _refusal(accepted))
             self._must_wait(f"tenant:{key.tenant_id}", self._tenant_rate(key.tenant_id))
             provider = accepted.provider
             message = message_key(key.tenant_id, provider, accepted.provider_message_id)

@@ -54,7 +54,7 @@ def _create(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) 
             names.topic(name),
             num_partitions=settings.partitions,
             replication_factor=settings.replication_factor,
-            config=topic_config(topic, settings.min_insync_replicas),
+            config=topic_config(topic, settings),
         )
         for name, topic in TOPICS.items()
         if names.topic(name) not in there
@@ -77,7 +77,7 @@ def _configure(admin: AdminClient, settings: Kafka, names: Names, there: set[str
             names.topic(name),
             incremental_configs=[
                 ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-                for key, value in topic_config(topic, settings.min_insync_replicas).items()
+                for key, value in topic_config(topic, settings).items()
             ],
         )
         for name, topic in TOPICS.items()

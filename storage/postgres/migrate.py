@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import asyncpg
 from schemas.topics import Names
 
 MIGRATIONS_DIR = Path(__file__).parent / "migrations"
+COMMENTS_FILE = Path(__file__).with_name("comments.sql")
 OUTSIDE = "-- outside a transaction\n"
 _LOCK = 0x73656E73  # "sens": two `migrate` at once wait for each other
 _ASK_AGAIN_SECONDS = 0.2
@@ -98,10 +100,27 @@ async def migrate(
             if finish or is_new or not migration.is_post:
                 await _apply(connection, migration, say)
                 applied.append(migration.name)
+        await _describe(connection, names)
         return applied
     finally:
         if not connection.is_closed():
             await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+
+
+async def _describe(connection: "asyncpg.Connection[asyncpg.Record]", names: Names) -> None:
+    """Comments on tables and columns. The schema's own comment says which text of them was applied."""
+    text = COMMENTS_FILE.read_text()
+    known = f"Sensorium. Described by comments.sql, {hashlib.sha256(text.encode()).hexdigest()}"
+    there = await connection.fetchval(
+        "SELECT obj_description($1::regnamespace, 'pg_namespace')", names.postgres_schema
+    )
+    if there == known:
+        return
+    # No work rests on a comment: where a table is in use, the next `migrate` writes them.
+    with suppress(asyncpg.LockNotAvailableError):
+        async with connection.transaction():
+            await connection.execute(text)
+            await connection.execute(f"COMMENT ON SCHEMA \"{names.postgres_schema}\" IS '{known}'")
 
 
 async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migration]:

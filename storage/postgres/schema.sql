@@ -65,10 +65,14 @@ CREATE TABLE chat_messages (
 );
 CREATE INDEX chat_messages_by_change ON chat_messages (tenant_id, changed_era, changed_xid, received_at, message_key COLLATE "C");
 CREATE INDEX chat_messages_by_conversation ON chat_messages (tenant_id, conversation_id, received_at);
+CREATE INDEX chat_messages_by_sender ON chat_messages (tenant_id, sender_id) WHERE sender_id IS NOT NULL;
 CREATE INDEX chat_messages_pending ON chat_messages (tenant_id, received_at) WHERE status = 'pending';
 CREATE INDEX chat_messages_degraded ON chat_messages (tenant_id, received_at) WHERE status = 'degraded';
 CREATE INDEX chat_messages_by_attachment ON chat_messages USING gin ((content_attributes -> 'attachments') jsonb_path_ops)
     WHERE content_attributes ? 'attachments';
+
+CREATE INDEX chat_messages_by_time
+    ON chat_messages USING brin (received_at timestamptz_minmax_multi_ops) WITH (pages_per_range = 32, autosummarize = on);
 
 CREATE TABLE conversation_aliases (
     tenant_id       text NOT NULL,
@@ -91,7 +95,10 @@ CREATE TABLE media_objects (
     PRIMARY KEY (tenant_id, object_key)
 );
 CREATE INDEX media_objects_by_original ON media_objects (tenant_id, md5(original_url));
+CREATE INDEX media_objects_by_time
+    ON media_objects USING brin (stored_at timestamptz_minmax_multi_ops) WITH (pages_per_range = 32, autosummarize = on);
 CREATE INDEX media_objects_by_message ON media_objects (tenant_id, message_key);
+CREATE INDEX media_objects_by_content ON media_objects (tenant_id, sha256);
 
 CREATE TABLE message_steps (
     tenant_id   text        NOT NULL,
@@ -124,6 +131,15 @@ CREATE TABLE quarantined_messages (
 );
 CREATE UNIQUE INDEX quarantined_messages_by_place ON quarantined_messages (stage, topic, partition, "offset", topic_id);
 CREATE INDEX quarantined_messages_by_tenant ON quarantined_messages (tenant_id, state, created_at);
+CREATE INDEX quarantined_messages_by_key ON quarantined_messages (tenant_id, record_key);
+
+-- Messages that were erased by a command: nothing that comes later brings one back.
+CREATE TABLE erased_messages (
+    tenant_id  text        NOT NULL,
+    key_digest bytea       NOT NULL,
+    erased_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, key_digest)
+);
 
 CREATE TABLE sink_offsets (
     topic       text    NOT NULL,

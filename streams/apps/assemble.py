@@ -1,7 +1,8 @@
 """The assemble stage as a Faust app: batches of enrichments, a table of open messages."""
 
+from functools import partial
+
 from confluent_kafka import Message
-from faust.types import StreamT
 
 from schemas.codec import Undecodable, decode
 from schemas.outcomes import Duplicate, Output, Quarantine, Skip, outcome_label
@@ -12,24 +13,16 @@ from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage import failpoints
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
-from streams.lanes.app import LaneApp, die, lane_app
+from streams.lanes.agents import run_batches
+from streams.lanes.app import LaneApp, lane_app
 from streams.lanes.batches import Batch
+from streams.lanes.changelogs import COMPACTED
 from streams.lanes.receipts import line
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
 from streams.stages.assemble import OpenMessage, assemble, fold
 from streams.stages.message import opening_of
-
-COMPACTED = {
-    # The active segment is never cleaned, so its size rules the time a lane needs to open.
-    "cleanup.policy": "compact",
-    "segment.bytes": str(16 * 1024 * 1024),
-    "segment.ms": "300000",
-    "min.cleanable.dirty.ratio": "0.1",
-    # Longer than any load: a tombstone that vanished under a loader would make a finished job run again.
-    "delete.retention.ms": "600000",
-}
 
 
 def create_app(settings: Settings) -> LaneApp:
@@ -48,18 +41,7 @@ def create_app(settings: Settings) -> LaneApp:
         },
     )
     batches = app.batch_lanes(opened, weigh=weight)
-
-    @app.agent(batches, name="assemble")
-    async def assemble_batches(stream: StreamT[Batch[KeptValues]]) -> None:
-        async for batch in stream:
-            if not batch.current:
-                batch.discard()
-                continue
-            try:
-                decide(batch, encoding)
-            except Exception as error:  # a raising agent would lose the batch silently
-                die(error)
-
+    run_batches(app, batches, partial(decide, encoding=encoding))
     return app
 
 

@@ -2,8 +2,7 @@
 
 import time
 from datetime import datetime
-
-from faust.types import StreamT
+from functools import partial
 
 from connectors.providers.catalogue import read
 from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
@@ -13,7 +12,8 @@ from schemas.topics import HORIZON_MS, MAX_RECORD_BYTES, Names
 from schemas.versions import UnknownVersion
 from storage import failpoints
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
-from streams.lanes.app import LaneApp, die, lane_app
+from streams.lanes.agents import run_batches
+from streams.lanes.app import LaneApp, lane_app
 from streams.lanes.batches import Batch
 from streams.lanes.receipts import line
 from streams.lanes.state import ClaimedKeys
@@ -42,19 +42,7 @@ def create_app(settings: Settings) -> LaneApp:
             "max.message.bytes": str(MAX_RECORD_BYTES),
         },
     )
-    batches = app.batch_lanes(claimed)
-
-    @app.agent(batches, name="dedupe")
-    async def dedupe_batches(stream: StreamT[Batch[ClaimedKeys]]) -> None:
-        async for batch in stream:
-            if not batch.current:
-                batch.discard()
-                continue
-            try:
-                decide(batch, encoding)
-            except Exception as error:  # a raising agent would lose the batch silently
-                die(error)
-
+    run_batches(app, app.batch_lanes(claimed), partial(decide, encoding=encoding))
     return app
 
 

@@ -8,7 +8,6 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 from confluent_kafka import Message
-from faust.types import StreamT
 
 from schemas import metrics
 from schemas.codec import Undecodable, decode
@@ -21,9 +20,10 @@ from schemas.topics import MAX_RECORD_BYTES, SOURCE_OF, Names, Stage
 from schemas.versions import UnknownVersion
 from storage import failpoints
 from storage.postgres.job_attempts import JobAttempt, JobAttempts, JobPlace
-from streams.apps.assemble import COMPACTED
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
-from streams.lanes.app import LaneApp, die, lane_app
+from streams.lanes.agents import run_jobs
+from streams.lanes.app import LaneApp, lane_app
+from streams.lanes.changelogs import COMPACTED
 from streams.lanes.gate import Gate
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import Job, Refusal
@@ -92,14 +92,7 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
     )
     queue = app.job_lanes(entries, settings.worker, settle.refuse)
 
-    @app.agent(queue, name=job_stage.stage, concurrency=settings.worker.jobs)
-    async def work(stream: StreamT[Job]) -> None:
-        async for job in stream:
-            try:
-                await settle.one(job)
-            except Exception as error:  # a raising agent would lose the job silently
-                die(error)
-
+    run_jobs(app, queue, settle.one, settings.worker.jobs)
     return app
 
 

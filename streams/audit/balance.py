@@ -189,7 +189,7 @@ class Audit:
                             f"{place}@{offset} was quarantined and is not in quarantine",
                             line,
                         )
-                elif self._is_without_row(where):
+                elif self._is_without_row(where) and not self._is_erased(line.key):
                     yield self._of_line(
                         "lost", "sink", f"{place}@{offset} is in quarantine and has no row", line
                     )
@@ -197,6 +197,8 @@ class Audit:
     def _rows(self) -> Iterator[Finding]:
         for key, newest in self._facts.versions.newest.items():
             row = self._facts.rows.get(key)
+            if row is None and self._is_erased(key.encode(errors="replace")):
+                continue
             if (where := _at_sink(newest)) in self._facts.quarantined:
                 if self._is_without_row(where):
                     yield self._of_message(
@@ -253,6 +255,8 @@ class Audit:
         for key, times in counted.items():
             name = storable(key.decode(errors="replace"))
             row = self._facts.arrivals.get(name)
+            if row is None and self._is_erased(key):
+                continue
             if self._old(newest[key]) and (row is None or row["deliveries"] < times):
                 kind: Kind = "stuck" if is_behind else "lost" if row is None else "unexplained"
                 what = f"{times} deliveries, inbound_messages says {'nothing' if row is None else row['deliveries']}"
@@ -291,6 +295,10 @@ class Audit:
                     tenant_of_object(key),
                     at_ms=at_ms,
                 )
+
+    def _is_erased(self, key: bytes) -> bool:
+        """Whether the message was erased: then no row tells of it."""
+        return self._facts.erased.has(tenant_of(key), key)
 
     def _is_without_row(self, refused: QuarantinePlace) -> bool:
         stands = self._facts.quarantined[refused]

@@ -1,10 +1,11 @@
 """Reads what there is, upstream first: whatever is downstream of what was read is read later, so a running system does not look broken."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 import asyncpg
 from confluent_kafka import Message
@@ -20,6 +21,7 @@ from schemas.topics import SOURCE_OF, STAGES, Names, TopicName
 from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored
+from storage.postgres.erased import Erased, all_erased
 from storage.postgres.sql import queries
 from streams.audit.findings import Finding, tenant_of, tenant_of_object
 from streams.audit.ledger import Place, Seen, narrowed
@@ -29,18 +31,32 @@ QuarantinePlace = tuple[str, str, int, int]
 """Stage, topic, partition, offset of the record that was refused."""
 CHUNK = 1_000
 """Keys one statement is asked for."""
+SLICE = timedelta(hours=1)
+RECORD_BYTES = 1_500
+"""What a record of a source takes while it is held against its receipts, versions and rows (measured: 662 of it for dedupe alone)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is audited. `tenant` None: all but `removed` ones, whose rows and files are gone on purpose."""
+    """What is audited. `tenant` None: all but `removed` ones, whose rows and files are gone on purpose.
+
+    Of many tenants, only those of one part of `parts` at a time, so that what is held in memory is bounded.
+    """
 
     since: datetime
     tenant: str | None
     removed: frozenset[str] = frozenset()
+    part: int = 0
+    parts: int = 1
+
+    @property
+    def is_everybody(self) -> bool:
+        return self.tenant is None and self.parts == 1
 
     def includes(self, tenant: str) -> bool:
-        return tenant == self.tenant or (self.tenant is None and tenant not in self.removed)
+        if self.tenant is not None:
+            return tenant == self.tenant
+        return tenant not in self.removed and crc32(tenant.encode()) % self.parts == self.part
 
 
 @dataclass(slots=True)
@@ -58,6 +74,7 @@ class Facts:
     quarantine_rows: set[QuarantinePlace] = field(default_factory=set)
     object_rows: dict[str, Any] = field(default_factory=dict)
     objects: dict[str, Stored] = field(default_factory=dict)
+    erased: Erased = field(default_factory=Erased)
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -69,6 +86,16 @@ class Gathering:
         self._reader = TopicReader(settings.kafka, f"{self._names.prefix}sensorium-audit")
         self._settings = settings
         self._wanted = wanted
+
+    def source_records(self) -> int:
+        """About how many records the sources of all stages hold of the time looked at. Blocks."""
+        return sum(
+            ends[partition] - begin
+            for name in {SOURCE_OF[stage] for stage in STAGES}
+            for topic in [self._names.topic(name)]
+            for ends in [self._reader.ends(topic)]
+            for partition, begin in self._reader.since(topic, self._wanted.since, ends).items()
+        )
 
     def from_kafka(self) -> Facts:
         """Source topics, then receipts, then what the stages wrote. Blocks."""
@@ -92,13 +119,14 @@ class Gathering:
         self, facts: Facts, connection: "asyncpg.Connection[asyncpg.Record]", store: ObjectStore
     ) -> None:
         """Rows, then objects. What Kafka and the store showed is looked up by its key: its row may be older than the time looked at."""
-        statements, since = queries("audit"), (self._wanted.since, self._wanted.tenant)
+        statements = queries("audit")
         facts.positions = {
             (self._names.logical(row["topic"]), row["partition"]): row["next_offset"]
             for row in await connection.fetch(statements["positions"])
         }
+        facts.erased = await all_erased(connection, self._wanted.tenant)
         facts.rows = {
-            row["message_key"]: row for row in await connection.fetch(statements["rows"], *since)
+            row["message_key"]: row async for row in self._hourly(connection, statements["rows"])
         }
         keys = [
             (tenant_of(key.encode()), storable(key))
@@ -121,12 +149,12 @@ class Gathering:
             (row["stage"], row["topic"], row["partition"], row["offset"]) for row in places
         }
         facts.object_rows = {
-            row["object_key"]: row for row in await connection.fetch(statements["objects"], *since)
+            row["object_key"]: row async for row in self._hourly(connection, statements["objects"])
         }
-        prefix = f"{self._names.object_prefix}media/{self._wanted.tenant + '/' if self._wanted.tenant else ''}"
-        async for stored in store.list(prefix):  # the whole bucket passes by, and is not kept
-            if stored.modified >= self._wanted.since or stored.key in facts.object_rows:
-                facts.objects[stored.key] = stored
+        for prefix in await self._prefixes(connection):
+            async for stored in store.list(prefix):  # all of it passes by, and is not kept
+                if stored.modified >= self._wanted.since or stored.key in facts.object_rows:
+                    facts.objects[stored.key] = stored
         suspects = [
             (tenant_of_object(key), key) for key in facts.objects if key not in facts.object_rows
         ]
@@ -134,6 +162,30 @@ class Gathering:
             row["object_key"]: row
             for row in await _of(connection, statements["objects_of"], suspects)
         }
+
+    async def _hourly(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", statement: str
+    ) -> AsyncIterator[asyncpg.Record]:
+        """The rows of each hour looked at: each statement is short, whatever the time looked at is."""
+        end, now = self._wanted.since, datetime.now(UTC)
+        while True:
+            begin, end = end, end + SLICE
+            for row in await connection.fetch(statement, begin, end, self._wanted.tenant):
+                if self._wanted.includes(row["tenant_id"]):
+                    yield row
+            if end > now:
+                return
+
+    async def _prefixes(self, connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+        """Where the files are that are looked at: in the whole store, or of the tenants of this part."""
+        media = f"{self._names.object_prefix}media/"
+        if self._wanted.is_everybody:
+            return [media]
+        if self._wanted.tenant is not None:
+            return [f"{media}{self._wanted.tenant}/"]
+        tenants = await connection.fetch(queries("tenancy")["list_tenants"])
+        names = (row["tenant_id"] for row in tenants)
+        return [f"{media}{name}/" for name in names if self._wanted.includes(name)]
 
     def _all(self, name: TopicName, ends: dict[int, int] | None = None) -> Iterator[Message]:
         topic = self._names.topic(name)
@@ -159,7 +211,7 @@ class Gathering:
                 place = Place(receipt.stage, receipt.partition)  # type: ignore[arg-type]
                 found[place] += (
                     [receipt]
-                    if self._wanted.tenant is None
+                    if self._wanted.is_everybody
                     else narrowed(receipt, facts.sources.get(place, {}))
                 )
             except (Undecodable, UnknownVersion) as error:
@@ -172,7 +224,7 @@ class Gathering:
                 )
         facts.receipts = dict(found)
 
-    def _enriched(self, facts: Facts) -> Iterator[tuple[int, int, bytes, EnrichedMessage]]:
+    def _enriched(self, facts: Facts) -> Iterator[tuple[int, int, bytes, EnrichedMessage | None]]:
         for message in self._all("enriched-messages"):
             key, partition, offset, value = (
                 message.key() or b"",
@@ -180,7 +232,10 @@ class Gathering:
                 message.offset() or 0,
                 message.value(),
             )
-            if value is None or not self._wanted.includes(tenant_of(key)):
+            if not self._wanted.includes(tenant_of(key)):
+                continue
+            if value is None:
+                yield partition, offset, key, None
                 continue
             try:
                 yield partition, offset, key, decode(EnrichedMessage, value)

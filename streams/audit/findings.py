@@ -9,6 +9,8 @@ from typing import Any, Literal
 Kind = Literal["lost", "twice", "stuck", "unexplained"]
 KINDS: tuple[Kind, ...] = ("lost", "twice", "stuck", "unexplained")
 HOUR_MS = 3_600_000
+_OF_ALL = ("receipts", "quarantined")
+"""What each part of an audit reads of all tenants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,16 @@ class Report:
         for one in findings:
             self.findings.append(one)
             self.hour(one.tenant, one.at_ms).findings[one.kind] += 1
+
+    def join(self, part: "Report") -> None:
+        """Adds what was found of other tenants. What belongs to no tenant is found in every part, and counts once."""
+        known = {one for one in self.findings if not one.tenant}
+        self.hours.update({place: hour for place, hour in part.hours.items() if place[0]})
+        self.findings += [one for one in part.findings if one.tenant]
+        self.add(one for one in part.findings if not one.tenant and one not in known)
+        for name, count in part.checked.items():
+            before = self.checked.get(name, 0)
+            self.checked[name] = max(before, count) if name in _OF_ALL else before + count
 
     @property
     def balanced(self) -> bool:

@@ -33,11 +33,14 @@ class Versions:
     findings: list[Finding] = field(default_factory=list)
 
 
-def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage]]) -> Versions:
-    """`records`: partition, offset, key, message."""
+def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) -> Versions:
+    """`records`: partition, offset, key, message. Without a message it is a tombstone: no row is expected any more."""
     found = Versions()
     last = found.last
     for partition, offset, key, message in records:
+        if message is None:
+            found.newest.pop(key.decode(errors="replace"), None)
+            continue
         name, generation = message.message_key, message.version // 1000
         received_ms, enriched_ms = (
             int(message.received_at.timestamp() * 1000),

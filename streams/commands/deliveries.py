@@ -18,7 +18,7 @@ from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
 
 _WHAT_TO_DO: Mapping[DeliveryReason, str] = {
-    "unknown_token": "the URL at the provider has a wrong token: sensorium endpoints rotate-token ID prints a new one",
+    "unknown_token": "if it is yours, the URL was pasted wrongly or cut at the provider: sensorium endpoints rotate-token ID prints a new one",
     "endpoint_removed": "take the webhook out at the provider, or add an endpoint and paste its URL there",
     "url_replaced": "the provider still has the old URL: paste the one that rotate-token printed",
     "wrong_provider": "the URL at the provider names another provider than the endpoint's: paste the whole URL",
@@ -150,6 +150,9 @@ def _lines(row: dict[str, Any]) -> list[str]:
         if row["reason"] in ("wrong_provider", "unknown_token")
         else "",
         f"from {last['user_agent']}" if last.get("user_agent") else "",
+        f"sensorium trace {last['message']} --tenant {row['tenant_id']}"
+        if "message" in last
+        else "",
     ]
     facts = "; ".join(one for one in shown if one)
     lines = [first, f"    last: {facts}"] if facts else [first]

@@ -1,6 +1,7 @@
 """`sensorium demo`: signed sample traffic through everything `sensorium up` started, and what became of each message."""
 
 import asyncio
+import json
 import os
 import time
 from collections import Counter
@@ -12,10 +13,11 @@ import click
 import msgspec
 
 from schemas.settings import Settings
+from storage.postgres.directory import key_id
 from streams.commands.environment import database, home_folder, run_command
 from streams.commands.output import as_json_option, emit, note
 from streams.commands.users import demo_link
-from streams.local.home import Home, environment_in, home_at
+from streams.local.home import Home, environment_in, home_at, read, write
 from streams.local.lifecycle import demo_tenant, receiver_address, sensorium
 from streams.local.ports import known_port
 from streams.local.processes import LocalError
@@ -23,6 +25,7 @@ from streams.local.samples import (
     MEDIA_DIR,
     File,
     Sample,
+    Served,
     chatwoot,
     deliver,
     link,
@@ -33,6 +36,7 @@ from streams.local.samples import (
 from streams.local.waiting import waits
 from streams.settings import read_settings
 
+KEY_NAME = "demo"
 WAIT_SECONDS = 90.0
 MAX_SHOWN_CHARS = 400
 """A receipt with its total: a person is to judge what was read and heard."""
@@ -41,6 +45,21 @@ _MESSAGES = """
 SELECT message_key, kind, content, status, version, content_attributes FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])
 """
 _QUARANTINED = "SELECT stage, reason, detail FROM quarantined_messages WHERE tenant_id = $1 AND created_at >= $2"
+
+
+ANOTHER = "15550100003"
+SLOW, BAD = "slow.jpg", "page.jpg"
+SLOW_SECONDS = 6.0
+
+
+def demo_files() -> dict[str, Path | Served]:
+    """What is served: photographs and voice notes, one of them late, and a page in a photograph's place."""
+    photo = MEDIA_DIR / "cat.jpg"
+    return {
+        **{path.name: path for path in MEDIA_DIR.iterdir()},
+        SLOW: Served(photo, after_seconds=SLOW_SECONDS),
+        BAD: Served(photo, bad="page"),
+    }
 
 
 def samples(address: str) -> list[Sample]:
@@ -65,6 +84,16 @@ def samples(address: str) -> list[Sample]:
         chatwoot(None, image("astronaut.heic"), what="photo, HEIC (iPhone)"),
         chatwoot(None, voice("voice-memo-en.m4a"), what="voice memo, M4A (iPhone)"),
         chatwoot(None, voice("voice-es.mp3"), what="voice message, MP3"),
+        ycloud("Llegamos a las 10.", None, what="text, another customer", conversation=ANOTHER),
+        ycloud(
+            "Les esperamos.", None, what="answer from the app", conversation=ANOTHER, outbound=True
+        ),
+        chatwoot("Is it still free?", None, what="text, another conversation", conversation=42),
+        chatwoot(
+            "Yes, until Friday.", None, what="answer of an agent", conversation=42, outbound=True
+        ),
+        ycloud("Otra foto", image(SLOW), what="photo, its server is slow", conversation=ANOTHER),
+        chatwoot(None, image(BAD), what="a page, no photo", conversation=42),
         Sample("a body that is not JSON", "ycloud", b"this is not JSON {", ""),
         Sample(
             "an event nobody knows", "chatwoot", b'{"event": "moon_phase_changed", "id": 1}', ""
@@ -106,11 +135,10 @@ def demo(context: click.Context, home: Path, as_json: bool) -> None:
 async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
     tenant = demo_tenant(home, settings)
     where = receiver_address(settings)
-    files = {path.name: path for path in MEDIA_DIR.iterdir()}
     answers: Counter[int] = Counter()
     async with database(settings) as connection:
         began = await connection.fetchval("SELECT now()")
-        with serving(files, known_port(home, "demo_media")) as address:
+        with serving(demo_files(), known_port(home, "demo_media")) as address:
             sent = samples(address)
             note(f"sending {len(sent)} sample deliveries, each twice")
             for sample in sent:
@@ -164,7 +192,8 @@ async def _watch(
             if row["status"] != "pending" and key not in told:
                 told.add(key)
                 summary = _summary(row)
-                heard = summary["description"] or summary["transcript"] or summary["content"] or ""
+                heard = summary["description"] or summary["transcript"] or summary["content"]
+                heard = heard or ", ".join(summary["reasons"])
                 note(
                     f"  {time.monotonic() - began:5.1f} s  {wanted[key].provider:9} {wanted[key].what:34} {row['status']:9} {heard[:MAX_SHOWN_CHARS]}"
                 )
@@ -194,13 +223,29 @@ def _summary(row: Any) -> dict[str, Any]:
         "content": row["content"],
         "description": attributes.get("description"),
         "transcript": attributes.get("transcript"),
+        "reasons": [one["reason"] for one in attributes.get("attachments", []) if "reason" in one],
     }
+
+
+def demo_key(home: Home, settings: Settings, tenant: str) -> str:
+    """The one read key of the demo: made once, and again when it was revoked."""
+    file = home.run / "demo-key.json"
+    key: str = read(file, {}).get("key", "")
+    listed = json.loads(sensorium(settings, "keys", "list", tenant, "--json"))["keys"]
+    ours = {one["key_id"] for one in listed if one["name"] == KEY_NAME}
+    if key and key_id(key) in ours:
+        return key
+    for former in ours:
+        sensorium(settings, "keys", "revoke", former)
+    made = sensorium(settings, "keys", "add", tenant, "--scope", "read", "--name", KEY_NAME)
+    write(file, {"key": made.strip()})
+    return made.strip()
 
 
 def _lines(result: dict[str, Any], home: Home, settings: Settings) -> list[str]:
     environment = environment_in(home.environment_file)
     console = environment["SENSORIUM_CONSOLE__URL"]
-    key = sensorium(settings, "keys", "add", result["tenant"], "--scope", "read").strip()
+    key = demo_key(home, settings, result["tenant"])
     image = next((m for m in result["messages"] if m["description"]), None)
     conversation = "15550109999~15550100001"
     sensorium_ = ".venv/bin/sensorium"

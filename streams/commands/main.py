@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "users": "streams.commands.users:users",
     "portal": "streams.commands.users:portal",
     "secrets": "streams.commands.secrets:secrets",
+    "readers": "streams.commands.readers:readers",
     # traffic
     "send": "streams.commands.send:send",
     "tail": "streams.commands.tail:tail",
@@ -45,6 +46,7 @@ COMMANDS: dict[str, str] = {
     "replay": "streams.commands.replay:replay",
     "resume": "streams.commands.resume:resume",
     "sweep": "streams.commands.sweep:sweep",
+    "erase": "streams.commands.erase:erase",
 }
 
 

@@ -12,7 +12,7 @@ from storage.postgres.sql import queries
 from streams.commands.environment import command_settings, database, moment, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
-from streams.commands.waiting import clock, why
+from streams.commands.waiting import clock, counted, why
 
 _limit = click.option(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Rows at most."
@@ -137,7 +137,8 @@ def _attachment_line(one: dict[str, Any]) -> str:
     if one["cause"] is None:
         return line
     until = "" if one["next_at"] is None else f"; next try {clock(one['next_at'])}"
-    return f"{line}  {one['stage']}, {one['attempts']} tries: {why(one)}{until}"
+    tried = f"tried {counted(one['attempts'], 'time')}"
+    return f"{line}  {one['stage']}, {tried}: {why(one)}{until}"
 
 
 def _attachment(row: Any) -> dict[str, Any]:

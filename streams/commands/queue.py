@@ -22,7 +22,7 @@ from streams.commands.environment import (
 )
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
-from streams.commands.waiting import why
+from streams.commands.waiting import counted, why
 
 
 @click.command()
@@ -112,7 +112,7 @@ def _rows(found: Sequence[StageBacklog], causes: Sequence[Any]) -> Iterator[dict
 
 def _line(row: dict[str, Any]) -> str:
     unread = f"{row['unread']} unread" if row["unread"] else ""
-    jobs = f"{row['jobs']} jobs, {row['tried']} tried" if row["jobs"] else ""
+    jobs = f"{counted(row['jobs'], 'job')}, {row['tried']} tried" if row["jobs"] else ""
     age = "" if row["oldest_seconds"] is None else f"oldest {row['oldest_seconds']:g} s"
     cause = "" if row["cause"] is None else why(row)
     parts = (f"{row['stage']:12} {row['tenant_id']:20} {age:18}", unread, jobs, cause)

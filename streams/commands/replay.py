@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import click
 from confluent_kafka import KafkaException
@@ -14,6 +14,8 @@ from schemas.headers import header
 from schemas.reasons import AttachmentReason
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.postgres.erased import Erased, all_erased
+from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.apps.encoding import Encoding
@@ -30,7 +32,16 @@ from streams.repair.attachments import failed_messages, item_for
 from streams.repair.raw import Place, RawReader, Span, left_of
 from streams.repair.writing import Item, Portion, committed_portions
 
+_KEYS_AT_ONCE = 5_000
 _SPAN = re.compile(r"([0-9]{1,6}):([0-9]{1,18})-([0-9]{1,18})")
+
+
+class _Asked(NamedTuple):
+    """How a dry run was called."""
+
+    settings: Settings
+    tenant: str | None
+    as_json: bool
 
 
 @click.group()
@@ -103,7 +114,8 @@ def raw(
     asked, begin, end = _spans(offsets, settings.kafka.partitions), moment(since), moment(until)
     require_tenant(settings, tenant)
     kafka_answers(settings)
-    reader = RawReader(settings.kafka, Names(settings.namespace))
+    erased = run_command(lambda: _erased(settings, tenant))
+    reader = RawReader(settings.kafka, Names(settings.namespace), erased)
     try:
         with broken_off({}, "Nothing was replayed"):
             spans = (
@@ -112,7 +124,7 @@ def raw(
                 else reader.between(begin, end)
             )
         if dry_run:
-            _emit_plan(reader, spans, tenant, as_json)
+            _emit_plan(reader, spans, _Asked(settings, tenant, as_json))
             return
         done = (
             _replay(reader, spans, tenant, settings)
@@ -132,20 +144,66 @@ def raw(
     )
 
 
-def _emit_plan(reader: RawReader, spans: list[Span], tenant: str | None, as_json: bool) -> None:
-    """Says how many records of which tenants a replay would write. Reads the whole range, and writes nothing."""
+async def _erased(settings: Settings, tenant: str | None) -> Erased:
+    async with database(settings) as connection:
+        return await all_erased(connection, tenant)
+
+
+def _emit_plan(reader: RawReader, spans: list[Span], asked: _Asked) -> None:
+    """Says how many records of which tenants a replay would write, and what the models' answers about them have cost.
+
+    Reads the whole range, and writes nothing.
+    """
     tenants: Counter[str] = Counter()
+    keys: dict[tuple[str, str], None] = {}
     with broken_off({}, "Nothing was replayed"):
-        for item in reader.again(spans, tenant, 0):
+        for item in reader.again(spans, asked.tenant, 0):
             for write in item.writes:
-                tenants[(header(write.headers, "tenant") or b"").decode(errors="replace")] += 1
+                name = (header(write.headers, "tenant") or b"").decode(errors="replace")
+                tenants[name] += 1
+                keys[name, write.key.decode(errors="replace")] = None
+    paid = run_command(lambda: _paid_for(asked.settings, list(keys)))
     records = tenants.total()
     lines = [f"{count:8}  {name}" for name, count in tenants.most_common()]
     emit(
-        {"dry_run": True, "generation": None, "records": records, "tenants": dict(tenants)},
-        as_json,
-        [f"{records} raw records would be replayed; their models are asked again", *lines],
+        {
+            "dry_run": True,
+            "generation": None,
+            "records": records,
+            "tenants": dict(tenants),
+            "answers": paid.answers,
+            "unpriced_answers": paid.unpriced,
+            "cost_microusd": paid.microusd,
+        },
+        asked.as_json,
+        [f"{records} raw records would be replayed", *lines, _cost_line(paid)],
     )
+
+
+class _Paid(NamedTuple):
+    """Recorded answers about the files of some messages."""
+
+    answers: int = 0
+    unpriced: int = 0
+    microusd: int = 0
+
+
+def _cost_line(paid: _Paid) -> str:
+    unpriced = f" and {paid.unpriced} without a known price" if paid.unpriced else ""
+    return (
+        f"{paid.answers} answers of models are recorded for them ({paid.microusd / 1_000_000:.6f} USD{unpriced});"
+        " they are paid for again only where prompt, model or language changed"
+    )
+
+
+async def _paid_for(settings: Settings, keys: list[tuple[str, str]]) -> _Paid:
+    total = _Paid()
+    async with database(settings) as connection:
+        for begin in range(0, len(keys), _KEYS_AT_ONCE):
+            columns = map(list, zip(*keys[begin : begin + _KEYS_AT_ONCE], strict=True))
+            (row,) = await connection.fetch(queries("overview")["paid_for"], *columns)
+            total = _Paid(*(one + more for one, more in zip(total, row, strict=True)))
+    return total
 
 
 def _cut(reader: RawReader, asked: list[Span]) -> Iterator[Span]:
@@ -252,6 +310,8 @@ def attachments(reason: str, tenant: str | None, dry_run: bool, limit: int, as_j
         as_json,
         [f"{done['attachments']} attachments of {done['messages']} messages are tried again"],
     )
+    if not rows and (redone := run_command(lambda: _redone(settings, reason, tenant))):
+        note(f"{redone} are being redone already: sensorium queue, sensorium trace MESSAGE_KEY")
     if len(rows) == limit:
         note(f"there may be more than {limit}: run it again")
     elif len(rows) > done["messages"]:
@@ -283,6 +343,12 @@ def _emit_attachments_plan(settings: Settings, rows: list[Any], reason: str, as_
 async def _rows(settings: Settings, reason: str, tenant: str | None, limit: int) -> list[Any]:
     async with database(settings) as connection:
         return await failed_messages(connection, reason, tenant, limit)
+
+
+async def _redone(settings: Settings, reason: str, tenant: str | None) -> int:
+    """Messages left out because a repair has not finished them yet."""
+    async with database(settings) as connection:
+        return int(await connection.fetchval(queries("repair")["redone_messages"], reason, tenant))
 
 
 async def _items(

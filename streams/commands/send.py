@@ -3,16 +3,24 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
 
 import click
 
+from connectors.media.sniff import sniff
+from schemas.keys import is_conversation_id
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
+from storage.postgres.directory import key_id
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.environment import (
+    command_environment,
     command_settings,
     database,
     home_folder,
@@ -21,12 +29,84 @@ from streams.commands.environment import (
 from streams.commands.output import as_json_option, emit, note
 from streams.local.home import home_at
 from streams.local.ports import known_port
-from streams.local.samples import File, Sample, chatwoot, deliver, link, mime_of, serving, ycloud
+from streams.local.samples import (
+    BAD_FILES,
+    File,
+    Sample,
+    Served,
+    chat,
+    chatwoot,
+    deliver,
+    link,
+    mime_of,
+    serving,
+    ycloud,
+)
 
-_MAKERS: dict[str, Callable[..., Sample]] = {"ycloud": ycloud, "chatwoot": chatwoot}
+_MAKERS: dict[str, Callable[..., Sample]] = {"ycloud": ycloud, "chatwoot": chatwoot, "chat": chat}
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 KNOWN_WITHIN_SECONDS = 3.0
-"""A new endpoint is known to every role within 2 s."""
+"""A new endpoint or key is known to every role within 2 s."""
+KEY_NAME = "sensorium send"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The command line of `send`."""
+
+    provider: str
+    tenant: str
+    text: str | None
+    image: Path | None
+    audio: Path | None
+    customer: str | None
+    conversation: str | None
+    outbound: bool
+    slow: float
+    bad: str | None
+    anyway: bool
+    times: int
+    serve_seconds: float
+    home: Path
+
+    @property
+    def file(self) -> Path | None:
+        return self.image or self.audio
+
+    @property
+    def kind(self) -> Literal["image", "audio"]:
+        return "audio" if self.audio else "image"
+
+    def check(self) -> None:
+        """Raises UsageError for what cannot be sent."""
+        if self.image and self.audio:
+            raise click.UsageError("a message has either --image or --audio")
+        if not (self.text or self.file):
+            raise click.UsageError("say what to send: --text, --image or --audio")
+        if (self.slow or self.bad) and not self.file:
+            raise click.UsageError("--slow and --bad are about a file: add --image or --audio")
+        if self.conversation and not is_conversation_id(self.conversation):
+            raise click.UsageError(
+                f"{self.conversation!r} is no conversation id: letters, digits and . _ ~ -"
+            )
+        if self.provider == "ycloud" and self.customer and self.conversation:
+            raise click.UsageError(
+                "YCloud's conversation is its customer: either --from or --conversation"
+            )
+        if self.file and not self.anyway and (other := _not_of(self.kind, self.file)):
+            raise click.UsageError(
+                f"{self.file} is {other}, and no {self.kind}; --anyway sends it as one, to see what becomes of it"
+            )
+
+    def sample(self, file: File | None) -> Sample:
+        talk: dict[str, Any] = {"outbound": self.outbound}
+        if self.provider == "ycloud":
+            given = self.conversation or (self.customer or "").removeprefix("+")
+            talk |= {"conversation": given} if given else {}
+        else:
+            talk |= {"conversation": self.conversation} if self.conversation else {}
+            talk |= {"customer": self.customer} if self.customer else {}
+        return _MAKERS[self.provider](self.text, file, what="sent", **talk)
 
 
 @click.command()
@@ -35,6 +115,26 @@ KNOWN_WITHIN_SECONDS = 3.0
 @click.option("--text", help="The text, or the caption of an image.")
 @click.option("--image", type=_file)
 @click.option("--audio", type=_file)
+@click.option(
+    "--from",
+    "customer",
+    help="The customer: a phone number (ycloud), a contact's number (chatwoot), any id (chat).",
+)
+@click.option(
+    "--conversation", help="The conversation; of YCloud BUSINESS~CUSTOMER, of Chatwoot its number."
+)
+@click.option("--outbound", is_flag=True, help="The business speaks, not the customer.")
+@click.option(
+    "--slow",
+    type=click.FloatRange(0, 600),
+    default=0.0,
+    metavar="SECONDS",
+    help="The file's server answers only after so long: the message stays pending.",
+)
+@click.option(
+    "--bad", type=click.Choice(list(BAD_FILES)), help="The file's server answers something else."
+)
+@click.option("--anyway", is_flag=True, help="Send a file that is no image or audio as one.")
 @click.option(
     "--times",
     type=click.IntRange(1),
@@ -57,41 +157,67 @@ KNOWN_WITHIN_SECONDS = 3.0
 )
 @as_json_option
 @click.pass_context
-def send(
-    context: click.Context,
-    provider: str,
-    tenant: str,
-    text: str | None,
-    image: Path | None,
-    audio: Path | None,
-    times: int,
-    serve_seconds: float,
-    home: Path,
-    as_json: bool,
-) -> None:
-    """Sends a message as PROVIDER would: signed, its file behind a link."""
-    if image and audio:
-        raise click.UsageError("a message has either --image or --audio")
-    if not (text or image or audio):
-        raise click.UsageError("say what to send: --text, --image or --audio")
-    path = image or audio
-    if path is None:
-        key, statuses = _deliver(_MAKERS[provider](text, None, what="text"), tenant, times)
-    else:
-        key, statuses = _with_file(
-            provider,
-            tenant,
-            text,
-            "image" if image else "audio",
-            path,
-            times,
-            serve_seconds,
-            _media_port(home),
-        )
-    emit({"message_key": key, "statuses": statuses}, as_json, [key])
-    if any(status != 200 for status in statuses):
+def send(context: click.Context, /, as_json: bool, **options: Any) -> None:
+    """Sends a message as PROVIDER would: signed, its file behind a link. `chat` posts to /chat.
+
+    The message key is printed as soon as the message is accepted; a file is then served until it was fetched.
+    """
+    wanted = _Wanted(**options)
+    wanted.check()
+    with _served(wanted) as (file, wait):
+        sample = wanted.sample(file)
+        key, statuses = _deliver(sample, wanted)
+        accepted = any(status in (200, 202) for status in statuses)
+        _tell(key, statuses, sample, as_json)
+        if accepted and not wait():
+            note(f"nobody fetched the file in time: sensorium trace '{key}'")
+    if any(status not in (200, 202) for status in statuses):
         note(f"the receiver answered {statuses}: sensorium doctor")
         context.exit(1)
+
+
+def _tell(key: str, statuses: list[int], sample: Sample, as_json: bool) -> None:
+    """The key on stdout, for scripts; the rest beside it."""
+    console = command_environment().get("SENSORIUM_CONSOLE__URL", "").rstrip("/")
+    path = f"/api/conversations/{quote(sample.conversation_id, safe='~')}/context"
+    url = f"{console}{path}" if console else None
+    document = {
+        "message_key": key,
+        "conversation_id": sample.conversation_id,
+        "context_url": url,
+        "statuses": statuses,
+    }
+    emit(document, as_json, [key])
+    if not as_json:
+        note(f"conversation {sample.conversation_id}")
+        note(f"{url}  (with a read key: sensorium keys add TENANT --scope read)" if url else path)
+
+
+def _not_of(kind: str, path: Path) -> str | None:
+    """What the file is instead; None when it is of the kind, by its first bytes."""
+    with path.open("rb") as file:
+        found = sniff(file.read(65_536), mime_of(path))
+    return None if found.family == kind else found.mime
+
+
+@contextmanager
+def _served(wanted: _Wanted) -> Iterator[tuple[File | None, Callable[[], bool]]]:
+    """The file behind a link while the block runs, and what waits until it was fetched."""
+    path = wanted.file
+    if path is None:
+        yield None, lambda: True
+        return
+    name, fetched = f"{uuid.uuid4().hex}{path.suffix.lower()}", threading.Event()
+    port = _media_port(wanted.home)
+    files = {name: Served(path, wanted.slow, wanted.bad)}
+    try:
+        with serving(files, port, fetched) as address:
+            file = File(wanted.kind, link(address, name), mime_of(path))
+            yield file, lambda: fetched.wait(wanted.serve_seconds + wanted.slow)
+    except OSError as error:
+        raise click.ClickException(
+            f"the file cannot be served from port {port} ({error}): is a demo or another send running?"
+        ) from None
 
 
 def _media_port(home: Path) -> int:
@@ -103,61 +229,68 @@ def _media_port(home: Path) -> int:
         ) from None
 
 
-def _with_file(
-    provider: str,
-    tenant: str,
-    text: str | None,
-    kind: str,
-    path: Path,
-    times: int,
-    serve_seconds: float,
-    port: int,
-) -> tuple[str, list[int]]:
-    name = f"{uuid.uuid4().hex}{path.suffix.lower()}"
-    fetched = threading.Event()
-    try:
-        with serving({name: path}, port, fetched) as address:
-            file = File(kind, link(address, name), mime_of(path))  # type: ignore[arg-type]
-            sample = _MAKERS[provider](text, file, what="file")
-            key, statuses = _deliver(sample, tenant, times)
-            if 200 in statuses and not fetched.wait(serve_seconds):
-                note(f"nobody fetched the file within {serve_seconds:g} s: sensorium trace '{key}'")
-    except OSError as error:
-        raise click.ClickException(
-            f"the file cannot be served from port {port} ({error}): is a demo or another send running?"
-        ) from None
-    return key, statuses
-
-
-def _deliver(sample: Sample, tenant: str, times: int) -> tuple[str, list[int]]:
+def _deliver(sample: Sample, wanted: _Wanted) -> tuple[str, list[int]]:
     """The message's key and the receiver's answers."""
     receiver = command_settings().receiver.url.rstrip("/")
     if not receiver:
         raise click.ClickException(
             "SENSORIUM_RECEIVER__URL says where the receiver is; `sensorium up` writes it into var/sensorium.env"
         )
-    endpoint = run_command(lambda: _endpoint(command_settings(), tenant, sample.provider))
+    settings = command_settings()
+    if sample.provider == "chat":
+        return run_command(lambda: _with_key(settings, sample, wanted, receiver))
+    endpoint = run_command(lambda: _endpoint(settings, wanted.tenant, sample.provider))
+    if endpoint.awaits_secret:
+        raise click.ClickException(
+            f"{endpoint.endpoint_id} has no secret yet, so nothing can be signed for it: sensorium endpoints secret "
+            f"{endpoint.endpoint_id} --set SECRET (for a try, any will do)"
+        )
     url = f"{receiver}/webhooks/{sample.provider}/{endpoint.token}"
     secret = endpoint.secrets[0] if endpoint.secrets else None
-    key = sample.key(tenant, endpoint.instance)
+    statuses = _delivered(receiver, wanted.times, lambda: deliver(sample, url, secret))
+    return sample.key(wanted.tenant, endpoint.instance), statuses
+
+
+def _delivered(receiver: str, times: int, once: Callable[[], int]) -> list[int]:
     try:
-        statuses = [deliver(sample, url, secret)]
+        statuses = [once()]
         until = time.monotonic() + KNOWN_WITHIN_SECONDS
         while statuses == [401] and time.monotonic() < until:
             time.sleep(0.1)
-            statuses = [deliver(sample, url, secret)]
-        return key, statuses + [deliver(sample, url, secret) for _ in range(times - 1)]
+            statuses = [once()]
+        return statuses + [once() for _ in range(times - 1)]
     except OSError as error:
         raise click.ClickException(
             f"the receiver at {receiver} does not answer ({error}): sensorium status"
         ) from None
 
 
+async def _with_key(
+    settings: Settings, sample: Sample, wanted: _Wanted, receiver: str
+) -> tuple[str, list[int]]:
+    """With a key for this one call: those of the tenant's services are known to nobody else."""
+    async with _tenancy(settings) as tenancy:
+        key = await tenancy.add_key(wanted.tenant, "chat", KEY_NAME)
+        try:
+            url = f"{receiver}/chat"
+            statuses = _delivered(
+                receiver, wanted.times, lambda: deliver(sample, url, None, key=key)
+            )
+        finally:
+            await tenancy.revoke_key(key_id(key))
+    return sample.key(wanted.tenant), statuses
+
+
 async def _endpoint(settings: Settings, tenant: str, provider: str) -> Endpoint:
     """The tenant's newest, or its first one."""
-    async with database(settings) as connection:
-        tenancy = Tenancy(connection, Vault(settings.secrets.key))
+    async with _tenancy(settings) as tenancy:
         known = await tenancy.endpoint_of(tenant, provider)
         return known or await tenancy.add_endpoint(
             tenant, provider, secret=None, unsigned=False, api_key=None
         )
+
+
+@asynccontextmanager
+async def _tenancy(settings: Settings) -> AsyncIterator[Tenancy]:
+    async with database(settings) as connection:
+        yield Tenancy(connection, Vault(settings.secrets.key))

@@ -18,7 +18,7 @@ from storage.kafka.client import QUIET, client_config
 from streams.audit.backlog import StageBacklog
 from streams.commands.checks import Finding
 from streams.commands.queue import backlogs, causes_of
-from streams.commands.waiting import why
+from streams.commands.waiting import counted, why
 
 LOOK_SECONDS = 2.0
 """Between two looks a worker that is well commits, or reads on."""
@@ -84,10 +84,10 @@ def finding_of(
         return Finding(
             stage,
             False,
-            f"it does not read on: {backlog.unread} unread records, the oldest for {age:.0f} s."
+            f"it does not read on: {counted(backlog.unread, 'unread record')}, the oldest for {age:.0f} s."
             " Is its process frozen or stopped (sensorium status)? Its log says more",
         )
-    said = f"{workers} worker{'s' if workers > 1 else ''}, {_amount(backlog)}"
+    said = f"{counted(workers, 'worker')}, {_amount(backlog)}"
     age = 0.0 if backlog.oldest_at is None else now - backlog.oldest_at
     if backlog.jobs and age > waiting_seconds:
         said += f", the oldest for {age:.0f} s"
@@ -111,8 +111,8 @@ def _cause(cause: Any) -> str:
 
 
 def _amount(backlog: StageBacklog) -> str:
-    parts = [f"{backlog.unread} unread records"] if backlog.unread else []
-    parts += [f"{backlog.jobs} jobs"] if backlog.jobs else []
+    parts = [counted(backlog.unread, "unread record")] if backlog.unread else []
+    parts += [counted(backlog.jobs, "job")] if backlog.jobs else []
     return " and ".join(parts) or "nothing waits"
 
 

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
-from schemas.topics import DAY_MS, HORIZON_MS, TOPICS
+from schemas.topics import DAY_MS, HORIZON_MS, TOPICS, retention_ms
 from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
@@ -38,19 +38,13 @@ def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
     )
     if not yes:
         _confirm(name)
-    try:
-        ended, deleted = run_command(lambda: _remove(settings, name, keep_data))
-    except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
-        raise click.ClickException(
-            f"the credentials of {name} have ended, its data is not all deleted yet ({error}): "
-            f"sensorium doctor, then sensorium tenants remove {name} again"
-        ) from None
+    ended, deleted = run_command(lambda: _remove(settings, name, keep_data))
     document = {
         "tenant_id": name,
         "ended": ended,
         "data_kept": deleted is None,
         "deleted": None if deleted is None else deleted.document(),
-        "expires": [] if keep_data else expiries(),
+        "expires": [] if keep_data else expiries(settings),
     }
     emit(document, as_json, _lines(name, document))
 
@@ -65,10 +59,10 @@ def holdings_text(holds: dict[str, int]) -> str:
     )
 
 
-def expiries() -> list[dict[str, Any]]:
-    """What stays on topics for a while, and for how long, by the declaration of the topics."""
+def expiries(settings: Settings) -> list[dict[str, Any]]:
+    """What stays on topics for a while, and for how long."""
     timed = [
-        {"topic": topic.name, "days": topic.retention_ms / DAY_MS}
+        {"topic": topic.name, "days": retention_ms(topic, settings.kafka) / DAY_MS}
         for topic in TOPICS.values()
         if topic.cleanup == "delete"
     ]
@@ -101,6 +95,11 @@ async def _remove(
             counts = ", ".join(f"{count} {what}" for what, count in deleted.document().items())
             await tenancy.note(name, "tenant_data_deleted", counts)
             return ended, deleted
+    except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
+        raise click.ClickException(
+            f"the credentials of {name} have ended, its data is not all deleted yet ({error}): "
+            f"sensorium doctor, then sensorium tenants remove {name} again"
+        ) from None
     finally:
         await store.close()
 

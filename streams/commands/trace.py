@@ -7,6 +7,7 @@ import asyncpg
 import click
 
 from connectors.console.reading import Reading
+from connectors.models.capabilities import OWN_MODELS
 from schemas.keys import (
     LOG_DIGEST_CHARS,
     TENANT_PATTERN,
@@ -83,12 +84,24 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"  {s['at'].isoformat()}  {s['stage']:12} {s['outcome']:28} {s['topic']}[{s['partition']}]@{s['offset']}"
         for s in found["steps"]
     ]
+    lines += [
+        f"  {_attachment_line(one)}" for one in message["content_attributes"].get("attachments", [])
+    ]
     if found["redoing_version"] is not None:
         generation = found["redoing_version"] // 1000
         lines.append(
             f"  is being redone (generation {generation}); until that is finished the row stays as it is"
         )
     return lines + [f"  {line_of(wait)}" for wait in found["jobs"]]
+
+
+def _attachment_line(attachment: dict[str, Any]) -> str:
+    """What became of it, and which model answered: what one of this machine says is worth less."""
+    reason = f": {attachment['reason']}" if attachment.get("reason") else ""
+    model = attachment.get("model")
+    of_this_machine = ", a model of this machine" if model in OWN_MODELS else ""
+    by = f" by {model}{of_this_machine}" if model else ""
+    return f"{attachment['type']} [{attachment['index']}] {attachment['status']}{by}{reason}"
 
 
 def _tenant_of(message_key: str) -> TenantId:

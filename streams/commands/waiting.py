@@ -71,10 +71,15 @@ def line_of(wait: Mapping[str, Any]) -> str:
     if not wait["attempts"]:
         held = f"; jobs of its tenant are held: {why(wait)}" if wait["cause"] else ""
         return f"waits   {place}, not tried yet{held}{_next(wait['next_at'])}"
-    tried = f"tried {wait['attempts']} times since {clock(wait['first_at'])}"
+    tried = f"tried {counted(wait['attempts'], 'time')} since {clock(wait['first_at'])}"
     if wait["next_at"] is None:
         return f"failed  {place}, {tried}: {why(wait)}"
     return f"waits   {place}, {tried}: {why(wait)}{_next(wait['next_at'])}"
+
+
+def counted(number: int, noun: str) -> str:
+    """As `1 job`, `2 jobs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def clock(moment: datetime) -> str:

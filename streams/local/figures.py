@@ -38,9 +38,12 @@ def waits_in_words(figures: Figures) -> list[str]:
     """Only what waits is worth a word."""
     words = [f"lag {figures.lag_records}"] if figures.lag_records else []
     if figures.jobs_waiting:
-        words.append(
-            f"{figures.jobs_waiting} jobs wait, the oldest for {figures.oldest_job_seconds:g} s"
+        age = (
+            f", the oldest for {figures.oldest_job_seconds:g} s"
+            if figures.oldest_job_seconds
+            else ""
         )
+        words.append(f"jobs waiting: {figures.jobs_waiting}{age}")
     return words
 
 

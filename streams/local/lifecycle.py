@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.settings import Settings
+from schemas.web_address import web_address
 from streams.local.home import Home, Secrets, read, secrets_of, write, write_text
 from streams.local.parts import Say, locked
 from streams.local.ports import MUST_STAY, Ports, ports_of
@@ -305,10 +306,20 @@ def demo_tenant(home: Home, settings: Settings) -> dict[str, Any]:
 
 def _write_environment(home: Home, settings: Settings) -> None:
     lines = to_environment(settings) | {
-        "SENSORIUM_RECEIVER__URL": settings.receiver.url or receiver_address(settings),
+        "SENSORIUM_RECEIVER__URL": _outside_address(settings),
         "SENSORIUM_CONSOLE__URL": _url(settings.console.host, settings.console.port),
     }
     write_text(home.environment_file, "".join(f"{name}={value}\n" for name, value in lines.items()))
+
+
+def _outside_address(settings: Settings) -> str:
+    """The address that was given, unless it is this machine's own: that of an earlier `up`, whose file was sourced, may be stale."""
+    url = settings.receiver.url
+    return url if url and not _is_loopback(web_address(url).host) else receiver_address(settings)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def receiver_address(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import structlog
 from confluent_kafka import Message
 
 from schemas.settings import Settings
@@ -16,10 +17,13 @@ from storage.objects.store import ObjectStore, Stored
 from storage.postgres.sql import queries
 from streams.audit.findings import tenant_of_object
 
+log = structlog.get_logger()
 Stands = Callable[[TopicReader, str], Awaitable[Mapping[int, int]]]
 """Where a reader stands in a topic: partition → next offset."""
 CATCH_UP_SECONDS = 60.0
 CHUNK = 1_000
+PORTION = 10_000
+"""Suspects that are held at a time. A sweep that breaks off has deleted those before, and the next one begins with the rest."""
 
 
 class Behind(Exception):
@@ -59,15 +63,26 @@ class Sweep:
         3. Those that still no row shows, and that nobody put again meanwhile, go.
         """
         before = datetime.now(UTC) - older
-        suspects = [one async for one in self._without_row(self._old(before, tenant))]  # 1
         swept = Swept()
-        if not suspects:
-            return swept
+        suspects: list[Stored] = []
+        async for one in self._without_row(self._old(before, tenant)):  # 1
+            suspects.append(one)
+            if len(suspects) == PORTION:
+                await self._settle(suspects, before, swept, dry=dry)
+                suspects = []
+        if suspects:
+            await self._settle(suspects, before, swept, dry=dry)
+        return swept
+
+    async def _settle(
+        self, suspects: list[Stored], before: datetime, swept: Swept, *, dry: bool
+    ) -> None:
         await self._wait_for("assemble", "enrichments", self._assemble_stands)  # 2
         await self._wait_for("sink", "enriched-messages", self._sink_stands)
+        owners = sorted({tenant_of_object(one.key) for one in suspects})
         undecided = {
             row["tenant_id"]
-            for row in await self._connection.fetch(self._statements["undecided_tenants"])
+            for row in await self._connection.fetch(self._statements["undecided_tenants"], owners)
         }
         async for one in self._without_row(_each(suspects)):  # 3
             owner = tenant_of_object(one.key)
@@ -81,7 +96,7 @@ class Sweep:
                 await self._store.delete(one.key)
             swept.objects += 1
             swept.bytes += now.bytes
-        return swept
+        log.info("sweep_progress", objects=swept.objects, bytes=swept.bytes, last=suspects[-1].key)
 
     async def _old(self, before: datetime, tenant: str | None) -> AsyncIterator[Stored]:
         async for one in self._store.list(
@@ -107,7 +122,9 @@ class Sweep:
         shown = {
             row["object_key"]
             for row in await self._connection.fetch(
-                self._statements["shown"], [one.key for one in chunk]
+                self._statements["shown"],
+                [tenant_of_object(one.key) for one in chunk],
+                [one.key for one in chunk],
             )
         }
         return [one for one in chunk if one.key not in shown]

@@ -10,8 +10,11 @@ from schemas.headers import header, with_generation
 from schemas.settings import Kafka
 from schemas.topics import Names
 from storage.kafka.reading import TopicReader
+from storage.postgres.erased import Erased
 from streams.lanes.transactions import Write, headers_of
 from streams.repair.writing import Item
+
+NOTHING_ERASED = Erased()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ def left_of(spans: list[Span], done: Place | None) -> list[Span]:
 class RawReader:
     """Reads spans of raw-messages as they stand now; what is written meanwhile is not among them."""
 
-    def __init__(self, settings: Kafka, names: Names) -> None:
+    def __init__(self, settings: Kafka, names: Names, erased: Erased = NOTHING_ERASED) -> None:
+        self._erased = erased
         self._topic = names.topic("raw-messages")
         self._reader = TopicReader(settings, f"{names.prefix}sensorium-replay")
         self._partitions = settings.partitions
@@ -80,15 +84,17 @@ class RawReader:
     def again(
         self, spans: list[Span], tenant: str | None, generation: int
     ) -> Iterator[Item[Place]]:
-        """Each record of the spans once more, its generation in the header; nothing for another tenant's: a place that was passed."""
+        """Each record of the spans once more, its generation in the header.
+
+        Of another tenant's record, and of a message that was erased, only the place is given: it was passed.
+        """
         for span in spans:
             for message in self._read(span):
                 headers = headers_of(message)
                 place = Place(span.partition, message.offset() or 0)
-                if (
-                    tenant is not None
-                    and (header(headers, "tenant") or b"").decode(errors="replace") != tenant
-                ):
+                owner = (header(headers, "tenant") or b"").decode(errors="replace")
+                is_foreign = tenant is not None and owner != tenant
+                if is_foreign or self._erased.has(owner, message.key() or b""):
                     yield Item((), place)
                     continue
                 yield Item(

@@ -1,21 +1,17 @@
 """Deletes what is kept for a tenant that was removed: rows, files, recorded answers, and its messages on the topic."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import asyncpg
-from confluent_kafka import KafkaError, Producer
 
-from schemas.keys import TenantId, conversation_partition
-from schemas.outcomes import Unavailable
+from schemas.keys import TenantId
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.kafka.client import QUIET, plain_producer_config
 from storage.objects.store import ObjectStore
 from storage.postgres.sql import queries
+from streams.repair.tombstones import Tombstones
 
 CHUNK = 2_000
-ACKNOWLEDGED_SECONDS = 30.0
 TABLES = (
     "inbound_messages",
     "message_steps",
@@ -23,6 +19,7 @@ TABLES = (
     "media_objects",
     "quarantined_messages",
     "ai_results",
+    "erased_messages",
     "job_attempts",
 )
 
@@ -51,8 +48,7 @@ class Removal:
         store: ObjectStore,
     ) -> None:
         self._names = Names(settings.namespace)
-        self._partitions = settings.kafka.partitions
-        self._producer = Producer(plain_producer_config(settings.kafka) | QUIET)
+        self._tombstones = Tombstones(settings)
         self._connection = connection
         self._store = store
         self._sql = queries("removal")
@@ -67,7 +63,9 @@ class Removal:
         """
         deleted = Deleted()
         while rows := await self._connection.fetch(self._sql["some_messages"], tenant, CHUNK):  # 1
-            self._bury(tenant, rows)
+            self._tombstones.write(
+                tenant, ((row["message_key"], row["conversation_id"]) for row in rows)
+            )
             keys = [row["message_key"] for row in rows]
             await self._connection.execute(self._sql["delete_messages"], tenant, keys)
             deleted.messages += len(rows)
@@ -81,20 +79,6 @@ class Removal:
             deleted.files += 1
             deleted.file_bytes += one.bytes
         return deleted
-
-    def _bury(self, tenant: TenantId, rows: Sequence["asyncpg.Record"]) -> None:
-        failures: list[KafkaError] = []
-        for row in rows:
-            self._producer.produce(
-                self._names.topic("enriched-messages"),
-                None,
-                row["message_key"].encode(),
-                conversation_partition(tenant, row["conversation_id"], self._partitions),
-                headers=[("tenant", tenant.encode())],
-                on_delivery=lambda error, _message: failures.append(error) if error else None,
-            )
-        if self._producer.flush(ACKNOWLEDGED_SECONDS) or failures:
-            raise Unavailable("kafka", 2.0, detail="tombstones were not acknowledged")
 
 
 def _count(status: str) -> int:

@@ -13,7 +13,18 @@ from schemas.settings import Log
 from streams.roles.redaction import redact
 
 log = structlog.get_logger()
-_NOISY = ("httpx", "httpcore", "openai", "uvicorn.access", "aiokafka", "faust", "mode", "urllib3")
+_NOISY = (
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "openai",
+    "uvicorn.access",
+    "aiokafka",
+    "faust",
+    "mode",
+    "urllib3",
+)
 
 
 def configure_logs(settings: Log, role: str) -> None:

@@ -20,7 +20,7 @@ _BY_STAGE: Mapping[Stage, frozenset[str]] = {
 PARTS_OF_ROLE: Mapping[str, frozenset[str]] = {
     "receive": _ANY | {"kafka", "postgres", "receiver", "secrets"},
     **{f"stream {stage}": _BY_STAGE[stage] for stage in STAGES},
-    "sink": _STAGE,
+    "sink": _STAGE | {"retention"},
     "console": _ANY | _FILES | {"postgres", "console", "media", "providers", "registry"},
     "stand-in": _ANY,
     "local-models": _ANY | {"local"},

@@ -9,6 +9,7 @@ from schemas.settings import Settings
 from schemas.topics import Names, Stage
 from storage.background import alongside
 from storage.postgres.pool import create_pool
+from storage.postgres.retention import Retention
 from storage.postgres.stops import StageStops
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
@@ -31,8 +32,9 @@ async def run(settings: Settings) -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, sink.stop)
+    retention = Retention(settings.postgres, names, settings.retention)
     try:
-        async with alongside(watch=sink.watch):
+        async with alongside(watch=sink.watch, retention=retention.run):
             await sink.run()
     finally:
         pool.terminate()

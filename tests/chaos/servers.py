@@ -50,6 +50,10 @@ class Servers:
         self._declare([*declared_in(self._home), self._away.pop(name)])
         self.wait_running(name)
 
+    def data(self, name: str) -> Path:
+        """Where it keeps what it stores."""
+        return self._home.data / name
+
     def freeze(self, name: str) -> None:
         send(self._process(name), signal.SIGSTOP)
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -171,7 +172,7 @@ def test_a_key_that_was_accepted_may_hold_spaces(commands: Commands, tmp_path: P
     ]
 
 
-@pytest.mark.parametrize("tenant", [(), ("--tenant", "acme")])
+@pytest.mark.parametrize("tenant", [(), ("--tenant", "acme"), ("--parts", "3")])
 def test_a_receipt_that_does_not_hold_together_is_a_finding(
     commands: Commands, tenant: tuple[str, ...]
 ) -> None:
@@ -191,3 +192,28 @@ def test_a_receipt_that_does_not_hold_together_is_a_finding(
     (finding,) = commands.json("audit", *tenant, exit_code=1)["findings"]
     assert (finding["kind"], finding["stage"]) == ("unexplained", "receipts")
     assert "receipts[0]@0: the columns of a receipt do not fit together" in finding["what"]
+
+
+def test_an_audit_in_parts_finds_what_one_in_a_piece_finds(
+    commands: Commands, tmp_path: Path
+) -> None:
+    names = [f"t{number}" for number in range(6)]
+    put(commands, *(f"{name}/orphan.jpg" for name in names))
+    for name in names:
+        commands.json("tenants", "add", name)
+    accepted = tmp_path / "accepted"
+    accepted.write_text("".join(f"{name}:ycloud:1\n" for name in names))
+    words = ("audit", "--accepted", str(accepted), "--stuck-seconds", "0")
+
+    def told(*more: str) -> dict[str, Any]:
+        document: dict[str, Any] = commands.json(*words, *more, exit_code=1)
+        found = [(one["kind"], one["tenant"], one["what"]) for one in document["findings"]]
+        return {
+            "found": sorted(found),
+            "totals": document["totals"],
+            "checked": document["checked"],
+        }
+
+    whole = told()
+    assert len(whole["found"]) == 12 and told("--parts", "4") == whole
+    assert len(told("--parts", "4", "--from-part", "4")["found"]) < 12

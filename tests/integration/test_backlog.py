@@ -82,7 +82,7 @@ def test_what_waits_is_listed_by_stage_and_tenant_with_age_and_cause(ready: Comm
     of_acme = ready.json("queue", "--tenant", "acme", "--stage", "describe")["waiting"]
     assert [(row["stage"], row["tenant_id"]) for row in of_acme] == [("describe", "acme")]
     text = ready.run("queue").stdout
-    assert "1 jobs, 1 tried" in text and "401 invalid_api_key" in text
+    assert "1 job, 1 tried" in text and "401 invalid_api_key" in text
     assert "there is no tenant" in ready.fails("queue", "--tenant", "nobody")
 
 
@@ -104,4 +104,4 @@ def test_doctor_sees_that_no_worker_runs_and_what_waits_for_one(
     found = {part["part"]: part for part in document["parts"]}
     for stage in ("dedupe", "store_media", "describe", "transcribe", "assemble", "sink"):
         assert not found[stage]["ok"] and "no worker runs" in found[stage]["says"]
-    assert "1 unread records wait: is `sensorium stream dedupe` up" in found["dedupe"]["says"]
+    assert "1 unread record wait: is `sensorium stream dedupe` up" in found["dedupe"]["says"]

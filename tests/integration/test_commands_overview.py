@@ -149,6 +149,7 @@ def test_what_failed_is_shown_with_what_was_said_last(commands: Commands) -> Non
     noted(commands, rejected("1", next_at=None))
     (found,) = commands.json("attachments", "list", "--reason", "model_rejected_key")["attachments"]
     assert (found["detail"], found["next_at"]) == ("model_rejected_key: 401 invalid_api_key", None)
+    assert "image [0] failed: model_rejected_key" in commands.run("trace", key_of("1")).stdout
     assert "failed  describe [0], tried 3 times" in commands.run("trace", key_of("1")).stdout
 
 
@@ -165,7 +166,17 @@ def test_trace_says_that_a_finished_message_is_being_redone(commands: Commands) 
     found = commands.json("trace", key_of("1"))
     assert (found["message"]["status"], found["redoing_version"]) == ("degraded", 5001)
     assert "is being redone (generation 5)" in commands.run("trace", key_of("1")).stdout
-    assert (
-        commands.json("replay", "attachments", "--reason", "media_gone", "--dry-run")["messages"]
-        == 0
-    )
+    words = ("replay", "attachments", "--reason", "media_gone")
+    assert commands.json(*words, "--dry-run")["messages"] == 0
+    assert "1 are being redone already" in commands.run(*words).stderr
+
+
+def test_what_a_model_of_this_machine_said_is_marked_in_trace_and_row(commands: Commands) -> None:
+    for number, model in (("1", "stand-in"), ("2", "gpt-4o")):
+        seen = Attachment(index=0, type="image", status="described", description="x", model=model)
+        store(commands, row(number, seen))
+    message = commands.json("trace", key_of("1"))["message"]
+    assert message["content_attributes"]["attachments"][0]["model"] == "stand-in"
+    text = commands.run("trace", key_of("1")).stdout
+    assert "image [0] described by stand-in, a model of this machine" in text
+    assert "image [0] described by gpt-4o\n" in commands.run("trace", key_of("2")).stdout

@@ -225,10 +225,36 @@ def test_a_dry_run_counts_by_tenant_and_writes_nothing(commands: Commands) -> No
         "generation": None,
         "records": 5,
         "tenants": {"acme": 3, "other": 2},
+        "answers": 0,
+        "unpriced_answers": 0,
+        "cost_microusd": 0,
     }
     commands.json("tenants", "add", "other")
     assert commands.json(*since, "--tenant", "other")["tenants"] == {"other": 2}
     assert again(commands) == []
+
+
+def test_a_dry_run_says_what_the_answers_about_its_files_have_cost(commands: Commands) -> None:
+    produce(commands, 3)
+    files = [("acme", "k1", "one"), ("acme", "k1", "two"), ("acme", "k9", "nine"), ("x", "k1", "x")]
+    answers = [("acme", "one", 3_000), ("acme", "two", None), ("acme", "nine", 9), ("x", "x", 5)]
+
+    async def recorded(connection: Connection) -> None:
+        await connection.executemany(
+            "INSERT INTO media_objects VALUES ($1, $2 || $3, $2, 0, $3, 'image/png', 1, '', now())",
+            files,
+        )
+        await connection.executemany(
+            "INSERT INTO ai_results VALUES ($1, $2, 'r', 'describe', 'x', false, 'm', 'v', 1, 1, $3, 1)",
+            answers,
+        )
+
+    commands.database(recorded)
+    words = ("replay", "raw", "--since", "2020-01-01", "--dry-run")
+    plan = commands.json(*words)
+    assert (plan["answers"], plan["unpriced_answers"], plan["cost_microusd"]) == (2, 1, 3_000)
+    text = commands.run(*words).stdout
+    assert "0.003000 USD and 1 without a known price" in text
 
 
 def test_what_the_log_does_not_hold_is_told(commands: Commands) -> None:
@@ -567,8 +593,8 @@ def set_aside(
 ) -> None:
     async def written_(connection: Connection) -> None:
         headers = json.dumps({"tenant": tenant, "traceparent": "\u00ff", "generation": "0"})
-        columns = [[one] for one in (tenant, stage, "not_json", "no JSON", "k", topic, 0, offset, NOW + timedelta(seconds=offset), b"\xffk", value,
-                                     headers, "1")]  # fmt: skip
+        columns = [[one] for one in (stage, topic, 0, tenant, "not_json", "no JSON", "k", offset, NOW + timedelta(seconds=offset), b"\xffk", value,
+                                     headers, "1", "")]  # fmt: skip
         await connection.execute(queries("sink")["insert_quarantined"], *columns)
 
     commands.database(written_)

@@ -230,7 +230,6 @@ async def test_an_unknown_parameter_is_not_ignored(console: Console, path: str, 
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/api",
         "/api/conversations//context",
         "/media/acme",
@@ -355,6 +354,7 @@ async def test_openapi_describes_every_route_with_its_answers_errors_and_key(
         "wait_seconds",
         "wait_for",
         "newer_than",
+        "quiet_seconds",
     }
     assert set(document["components"]["schemas"]["Context"]["properties"]) == {
         "conversation_id",

@@ -536,6 +536,24 @@ async def test_a_change_that_was_not_committed_at_an_answer_is_newer_than_it(
     assert len(answer["messages"]) == 2
 
 
+async def test_a_request_can_wait_until_the_customer_has_sent_nothing_for_a_while(
+    console: Console,
+) -> None:
+    await console.write(row("2", content="dos", **ago(0.2)))
+    waiting = asyncio.create_task(
+        context(console, f"wait_for={key_of('2')}&quiet_seconds=1&wait_seconds={WAIT_SECONDS}")
+    )
+    await until(lambda: bool(console.parts.changes._waiters))
+    await console.write(row("1", content="uno", **ago(0.4)))
+    await console.write(row("bot", content="!", direction="outbound", role="assistant"))
+    began = time.monotonic()
+    contents = [one["content"] for one in (await waiting)["messages"]]
+    assert contents == ["uno", "dos", "!"] and time.monotonic() - began < WAIT_SECONDS - 5
+    began = time.monotonic()
+    await context(console, f"quiet_seconds=10&wait_seconds=0.3&wait_for={key_of('2')}")
+    assert time.monotonic() - began >= 0.3
+
+
 # --- how much of it
 
 

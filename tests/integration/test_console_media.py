@@ -434,7 +434,7 @@ async def test_an_answer_says_to_which_origin_it_is_open(console: Console, path:
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, ORIGIN)
     for sent in ({}, {"origin": ORIGIN}, {"origin": "https://evil.example.com"}):
         answer = await console.get(path, **sent)
-        assert "Origin" in answer.headers["vary"]
+        assert answer.headers["vary"] == "Origin"
         assert answer.headers.get("access-control-allow-origin") == (
             ORIGIN if sent.get("origin") == ORIGIN else None
         )
@@ -444,7 +444,7 @@ async def test_an_answer_says_to_which_origin_it_is_open(console: Console, path:
     "path", ["/api/messages/acme:ycloud:1", "/registry/subjects", "/metrics", "/openapi.json"]
 )
 async def test_no_other_route_is_open_to_browsers(console: Console, path: str) -> None:
-    problem(await preflight(console, path), 405)
+    assert (await preflight(console, path)).status_code in (404, 405)
     assert "access-control-allow-origin" not in (await console.get(path, origin=ORIGIN)).headers
 
 

@@ -85,6 +85,13 @@ def test_a_secret_is_dropped_by_its_id_and_never_by_itself(acme: Commands) -> No
         assert "--set SECRET" in acme.fails("endpoints", "secret", name, *words)
 
 
+def test_nothing_is_sent_for_an_endpoint_without_a_secret(acme: Commands) -> None:
+    acme.more["SENSORIUM_RECEIVER__URL"] = "http://127.0.0.1:1"
+    name = acme.json("endpoints", "add", "acme", "ycloud", "--secret-later")["endpoint_id"]
+    said = acme.fails("send", "ycloud", "--tenant", "acme", "--text", "hola")
+    assert said.startswith(f"{name} has no secret yet")
+
+
 def test_a_secret_can_come_from_standard_input(acme: Commands) -> None:
     name = acme.json("endpoints", "add", "acme", "ycloud", "--secret-later")["endpoint_id"]
     environment = to_environment(acme.settings)

@@ -49,9 +49,13 @@ def console_document() -> Document:
 
 
 def _operations(document: Document) -> Iterator[tuple[str, str, Document]]:
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            yield method.upper(), path, operation
+    """In the order of the document; the registry, which is a contract of others, comes last."""
+    every = [
+        (method.upper(), path, operation)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    ]
+    yield from sorted(every, key=lambda one: "registry" in one[2].get("tags", []))
 
 
 def _route(document: Document, method: str, path: str, operation: Document) -> str:
@@ -67,15 +71,20 @@ def _route(document: Document, method: str, path: str, operation: Document) -> s
     )
     text += "\n| Answer | Meaning |\n|---|---|\n"
     return text + "".join(
-        f"| {status} | {_line(answer.get('description', ''))}{_named(answer)} |\n"
+        f"| {status} | {_meaning(answer)}{_named(answer)} |\n"
         for status, answer in sorted(operation["responses"].items())
     )
+
+
+def _meaning(answer: Document) -> str:
+    """FastAPI's own words say nothing."""
+    return _line(answer.get("description", "")).replace("Successful Response", "OK")
 
 
 def _parameter(one: Document) -> str:
     schema = one.get("schema", {})
     name = f"`{one['name']}`" + (" (required)" if one.get("required") else "")
-    default = f"`{schema['default']}`" if schema.get("default") not in (None, []) else ""
+    default = f"`{schema['default']}`" if schema.get("default") not in (None, [], "") else ""
     meaning = one.get("description") or schema.get("description", "")
     return f"| {name} | {one['in']} | {_kind(schema)} | {default} | {_line(meaning)} |\n"
 

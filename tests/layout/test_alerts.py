@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from connectors.models.errors import Trouble
 from schemas import metrics
-from schemas.reasons import AttachmentReason
+from schemas.reasons import AttachmentReason, DeliveryReason
 from streams.commands.main import COMMANDS
 
 FILE = Path(__file__).parents[2] / "docs" / "alerts" / "sensorium.yml"
@@ -64,7 +64,8 @@ def test_a_rule_about_something_that_there_is_not_is_found(
 
 
 def test_the_values_that_rules_compare_with_are_of_the_closed_lists() -> None:
-    closed = {"reason": get_args(AttachmentReason), "trouble": get_args(Trouble)}
+    reasons = (*get_args(AttachmentReason), *get_args(DeliveryReason))
+    closed = {"reason": reasons, "trouble": get_args(Trouble)}
     for rule in RULES:
         for label, values in re.findall(r'(reason|trouble)[!=]~?"([^"]*)"', rule["expr"]):
             assert set(values.split("|")) <= set(closed[label])

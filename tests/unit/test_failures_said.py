@@ -21,6 +21,7 @@ from streams.lanes.entries import Entry
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import Job, Jobs, Waiting
 from streams.lanes.receipts import count
+from streams.roles import logs
 
 
 def caused_by(cause: BaseException) -> Exception:
@@ -159,3 +160,15 @@ async def test_no_job_waits_longer_than_the_time_that_is_left_for_it(
 async def test_a_tenant_is_held_no_longer_than_the_job_that_holds_it() -> None:
     _, jobs = postponed(Unavailable("model", 30.0, hold=True, at_most=4.0))
     assert jobs.schedule._held_until["acme"] - time.monotonic() <= 4.1
+
+
+# the log
+
+
+def test_a_client_of_models_does_not_log_each_request() -> None:
+    import openai
+
+    libraries = {
+        kind.__module__.partition(".")[0] for kind in openai.DefaultAsyncHttpxClient.__mro__
+    }
+    assert libraries & {"httpx", "httpx2"} <= set(logs._NOISY)

@@ -92,6 +92,23 @@ def test_another_value_restarts_only_the_roles_that_read_it(
     assert after["receive"] != before["receive"]
 
 
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("https://hooks.example.com", "https://hooks.example.com"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:{port}"),
+        ("http://localhost:1", "http://127.0.0.1:{port}"),
+    ],
+)
+def test_the_public_address_is_kept_and_one_of_an_earlier_up_is_not(
+    home: Home, called: list[tuple[str, ...]], given: str, written: str
+) -> None:
+    bring_up(home, RECEIVER__URL=given)
+    lines = dict(line.split("=", 1) for line in home.environment_file.read_text().splitlines())
+    port = lines["SENSORIUM_RECEIVER__PORT"]
+    assert lines["SENSORIUM_RECEIVER__URL"] == written.format(port=port)
+
+
 def test_the_demo_tenant_is_remembered_for_each_database_and_namespace(
     home: Home, called: list[tuple[str, ...]]
 ) -> None:

@@ -16,8 +16,9 @@ from connectors.webhooks.deliveries import (
     stranger_name,
 )
 from connectors.webhooks.signatures import sign
+from schemas.keys import log_digest
 from schemas.tenants import EndedToken, Endpoint, secret_id
-from tests.unit.receiving import ACME, SECRETS, TOKENS, Application
+from tests.unit.receiving import ACME, CHAT, READ, SECRETS, TOKENS, Application
 from tests.unit.records import PAYLOADS
 
 TEXT = (PAYLOADS / "ycloud" / "text_plain.json").read_bytes()
@@ -50,7 +51,7 @@ async def test_an_accepted_delivery_is_counted_by_the_secret_it_was_signed_with(
     last = found["ep_ycloud", "accepted", second]
     assert (last.status, last.facts) == (
         200,
-        {"path_provider": "ycloud", "user_agent": "YCloud", "body_bytes": len(TEXT), "signature_age_seconds": last.facts["signature_age_seconds"], "signed_with": second},
+        {"path_provider": "ycloud", "user_agent": "YCloud", "body_bytes": len(TEXT), "message": log_digest(application.log.records[0].message_key), "signature_age_seconds": last.facts["signature_age_seconds"], "signed_with": second},
     )  # fmt: skip
     assert last.first_at <= last.last_at <= time.time()
 
@@ -127,6 +128,24 @@ async def test_every_other_refusal_has_its_own_reason() -> None:
         ("ep_ycloud", "not_stored"): 503,
     }
     assert found["ep_ycloud", "wrong_provider", ""].facts["path_provider"] == "chatwoot"
+
+
+async def test_why_a_chat_message_was_refused_is_counted() -> None:
+    application = Application(max_body_bytes=100)
+    for reason, key, body in (
+        ("key_unknown", "sk_nobody", b"{}"),
+        ("key_missing", "", b"{}"),
+        ("key_scope", READ, b"{}"),
+        ("body_invalid", CHAT, b"{}"),
+        ("body_invalid", CHAT, b"{"),
+        ("body_too_large", CHAT, b"x" * 101),
+    ):
+        before = refused("chat", reason)
+        answer = await application.chat(body, key=key)
+        assert refused("chat", reason) == before + 1
+        requests = {"provider": "chat", "status": str(answer.status)}
+        assert REGISTRY.get_sample_value("sensorium_receiver_requests_total", requests)
+    assert noted(application) == {}
 
 
 async def test_before_tenants_are_known_no_token_is_called_unknown() -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.pipeline import STAGES
 from schemas.topics import Names
-from streams.audit.backlog import STAGES, StageBacklog, changelog_of
+from streams.audit.backlog import StageBacklog, changelog_of
 from streams.commands import process_checks
 from streams.commands.checks import Finding
 from streams.commands.stage_checks import finding_of
@@ -133,7 +134,10 @@ def test_status_reads_lag_and_jobs_from_metrics() -> None:
     assert figures_in(METRICS) == Figures(7, 2, 62.2)
     assert figures_in('sensorium_sink_lag_records{partition="0",topic="x"} 5.0\n').lag_records == 5
     assert figures_in("nothing") == Figures()
-    assert waits_in_words(Figures(7, 2, 62.2)) == ["lag 7", "2 jobs wait, the oldest for 62.2 s"]
+    assert waits_in_words(Figures(7, 2, 62.2)) == [
+        "lag 7",
+        "jobs waiting: 2, the oldest for 62.2 s",
+    ]
     assert waits_in_words(Figures(0, 0, 0.0)) == []
 
 

@@ -3,6 +3,7 @@ import pytest
 from schemas.codec import RECORD_TYPES
 from schemas.headers import Routing, generation_of, header, is_traceparent, new_traceparent
 from schemas.keys import TenantId
+from schemas.settings import Kafka
 from schemas.topics import (
     DAY_MS,
     HORIZON_MS,
@@ -10,6 +11,7 @@ from schemas.topics import (
     TOPIC_NAMES,
     TOPICS,
     Names,
+    retention_ms,
     topic_config,
 )
 
@@ -59,7 +61,7 @@ def test_dedupe_remembers_longer_than_raw_records_live() -> None:
 
 
 def test_only_the_enriched_topic_is_compacted_and_not_before_the_horizon() -> None:
-    configs = {name: topic_config(topic, 2) for name, topic in TOPICS.items()}
+    configs = {name: topic_config(topic, Kafka()) for name, topic in TOPICS.items()}
     assert [name for name, config in configs.items() if config["cleanup.policy"] == "compact"] == [
         "enriched-messages"
     ]
@@ -68,8 +70,16 @@ def test_only_the_enriched_topic_is_compacted_and_not_before_the_horizon() -> No
         "max.message.bytes": str(MAX_RECORD_BYTES),
         "min.insync.replicas": "2",
         "min.compaction.lag.ms": str(8 * DAY_MS),
+        "delete.retention.ms": str(30 * DAY_MS),
     }
     assert configs["quarantine"]["retention.ms"] == str(30 * DAY_MS)
+
+
+def test_two_retentions_are_settings_and_the_others_are_not() -> None:
+    settings = Kafka(raw_retention_days=1.5, quarantine_retention_days=90)
+    days = {name: retention_ms(topic, settings) / DAY_MS for name, topic in TOPICS.items()}
+    assert (days["raw-messages"], days["quarantine"], days["enrichments"]) == (1.5, 90, 7)
+    assert topic_config(TOPICS["raw-messages"], settings)["retention.ms"] == str(36 * 3_600_000)
 
 
 def test_routing_is_in_the_headers_of_every_record() -> None:

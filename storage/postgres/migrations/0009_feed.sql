@@ -29,5 +29,4 @@ ALTER TABLE chat_messages
 ALTER TABLE chat_messages
     ALTER COLUMN changed_era SET DEFAULT feed_era(),
     ALTER COLUMN changed_xid SET DEFAULT pg_current_xact_id()::text::bigint;
-CREATE INDEX chat_messages_by_change ON chat_messages (tenant_id, changed_era, changed_xid, received_at, message_key COLLATE "C");
 SELECT feed_era();

@@ -1,7 +1,7 @@
 -- name: rows
--- Messages that arrived or changed since then, of one tenant or of all: among them those that no record explains.
+-- Messages that arrived in a span of time, of one tenant or of all: among them those that no record explains.
 SELECT tenant_id, message_key, version, status, received_at, enriched_at, redoing_version
-FROM chat_messages WHERE (received_at >= $1 OR enriched_at >= $1) AND ($2::text IS NULL OR tenant_id = $2);
+FROM chat_messages WHERE received_at >= $1 AND received_at < $2 AND ($3::text IS NULL OR tenant_id = $3);
 
 -- name: rows_of
 -- Messages of these keys, however old.
@@ -15,8 +15,9 @@ FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (tenant_id, provider, p
 JOIN inbound_messages USING (tenant_id, provider, provider_message_id);
 
 -- name: objects
--- Files stored since then.
-SELECT tenant_id, object_key, message_key, bytes, stored_at FROM media_objects WHERE stored_at >= $1 AND ($2::text IS NULL OR tenant_id = $2);
+-- Files stored in a span of time.
+SELECT tenant_id, object_key, message_key, bytes, stored_at FROM media_objects
+WHERE stored_at >= $1 AND stored_at < $2 AND ($3::text IS NULL OR tenant_id = $3);
 
 -- name: objects_of
 -- These files, whenever they were stored first: a replay puts the same object again.

@@ -26,7 +26,7 @@ WITH moment AS (
         OVER (ORDER BY one.received_at DESC, one.message_key DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer_bytes
     FROM unnest($2::text[]) AS names (conversation_id), LATERAL (
         SELECT message_key, version, enriched_at, status, received_at, octet_length(content) AS content_bytes,
-               pg_column_size(content_attributes) AS attribute_bytes,
+               pg_column_size(content_attributes) AS attribute_bytes, direction = 'inbound' AS is_inbound,
                changed_era > $10 OR changed_era = $10 AND NOT pg_visible_in_snapshot(changed_xid::text::xid8, $11::text::pg_snapshot) AS is_newer
         FROM chat_messages
         WHERE tenant_id = $1 AND conversation_id = names.conversation_id AND kind <> 'note'
@@ -37,11 +37,12 @@ WITH moment AS (
     ORDER BY one.received_at DESC, one.message_key DESC LIMIT $4
 )
 SELECT NULL AS message_key, NULL AS version, NULL AS enriched_at, NULL AS status, NULL AS received_at, false AS fits, false AS is_within,
-       false AS is_recent, false AS is_fresh, false AS is_newer, snapshot, era
+       false AS is_recent, 0::float8 AS age_seconds, false AS is_inbound, false AS is_newer, snapshot, era
 FROM moment
 UNION ALL
 (SELECT message_key, version, enriched_at, status, received_at, coalesce(newer_bytes, 0) < $5, received_at >= now() - make_interval(secs => $3::float8),
-        received_at >= now() - interval '5 minutes', received_at >= now() - make_interval(secs => $12::float8), coalesce(is_newer, true), NULL, NULL
+        received_at >= now() - interval '5 minutes', extract(epoch FROM now() - received_at)::float8, is_inbound,
+        coalesce(is_newer, true), NULL, NULL
  FROM latest ORDER BY received_at DESC, message_key DESC);
 
 -- name: context_rows

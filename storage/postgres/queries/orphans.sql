@@ -1,7 +1,12 @@
 -- name: shown
 -- Which of these objects a row knows.
-SELECT object_key FROM media_objects WHERE object_key = ANY($1::text[]);
+SELECT object_key
+FROM unnest($1::text[], $2::text[]) AS asked (tenant_id, object_key) JOIN media_objects USING (tenant_id, object_key);
 
 -- name: undecided_tenants
--- Tenants with a record in quarantine that may name a stored file, and may yet be replayed.
-SELECT DISTINCT tenant_id FROM quarantined_messages WHERE state = 'new' AND stage <> 'dedupe';
+-- Of these tenants, those with a record in quarantine that may name a stored file, and may yet be replayed.
+SELECT tenant_id FROM unnest($1::text[]) AS asked (tenant_id)
+WHERE EXISTS (
+    SELECT FROM quarantined_messages AS refused
+    WHERE refused.tenant_id = asked.tenant_id AND refused.state = 'new' AND refused.stage <> 'dedupe'
+);

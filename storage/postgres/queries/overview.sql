@@ -44,6 +44,13 @@ LEFT JOIN LATERAL (
 ) AS last ON true
 ORDER BY found.received_at DESC, found.message_key, found.index;
 
+-- name: paid_for
+-- What the recorded answers about files of these messages have cost; `unpriced` are answers without a known price.
+SELECT count(*) AS answers, count(*) FILTER (WHERE r.cost_microusd IS NULL) AS unpriced, coalesce(sum(r.cost_microusd), 0)::bigint AS microusd
+FROM (SELECT DISTINCT o.tenant_id, o.sha256 FROM unnest($1::text[], $2::text[]) AS asked (tenant_id, message_key)
+      JOIN media_objects o USING (tenant_id, message_key)) AS files
+JOIN ai_results r USING (tenant_id, sha256) WHERE NOT r.refused;
+
 -- name: redoing
 -- The version that redoes a finished message, if a repair is at it.
 SELECT redoing_version FROM chat_messages WHERE tenant_id = $1 AND message_key = $2;

@@ -32,6 +32,10 @@ DELETE FROM quarantined_messages WHERE ctid = ANY(ARRAY(SELECT ctid FROM quarant
 -- Some recorded answers of models about a tenant's files.
 DELETE FROM ai_results WHERE ctid = ANY(ARRAY(SELECT ctid FROM ai_results WHERE tenant_id = $1 LIMIT $2));
 
+-- name: delete_some_erased_messages
+-- Some of the list of erased messages: of a removed tenant nothing is stored, listed or not.
+DELETE FROM erased_messages WHERE ctid = ANY(ARRAY(SELECT ctid FROM erased_messages WHERE tenant_id = $1 LIMIT $2));
+
 -- name: delete_some_job_attempts
 -- Some notes on why a tenant's jobs waited.
 DELETE FROM job_attempts WHERE ctid = ANY(ARRAY(SELECT ctid FROM job_attempts WHERE tenant_id = $1 LIMIT $2));

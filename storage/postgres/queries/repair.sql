@@ -9,6 +9,12 @@ WHERE m.status = 'degraded' AND m.redoing_version IS NULL AND ($2::text IS NULL 
 ORDER BY m.received_at
 LIMIT $3;
 
+-- name: redone_messages
+-- How many messages with an attachment that failed for a reason a repair is redoing.
+SELECT count(*) FROM chat_messages m
+WHERE m.status = 'degraded' AND m.redoing_version IS NOT NULL AND ($2::text IS NULL OR m.tenant_id = $2)
+  AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $1::text));
+
 -- name: aliases
 -- Other names of a conversation.
 SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY alias;
@@ -24,10 +30,11 @@ ORDER BY created_at, topic, partition, "offset"
 LIMIT $8;
 
 -- name: quarantined_whole
--- Some quarantined records with their bytes.
+-- Some quarantined records with their bytes. Without those whose body was dropped: they would be tombstones.
 SELECT q.stage, q.topic, q.partition, q."offset", q.key, q.value, q.headers
 FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[]) WITH ORDINALITY AS wanted (stage, topic, partition, "offset", nth)
 JOIN quarantined_messages q USING (stage, topic, partition, "offset")
+WHERE q.value IS NOT NULL OR q.state <> 'dismissed'
 ORDER BY wanted.nth;
 
 -- name: mark_replayed

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.chaos.faults import models, roles, servers, traffic
+from tests.chaos.faults import failover, models, roles, servers, traffic
 from tests.chaos.world import World
 
 
@@ -29,6 +29,8 @@ FAULTS: dict[str, Fault] = {
         Fault("membership", roles.membership, 15, 90, in_short=True),
         Fault("sinks_change", roles.sinks_change, 15, 60),
         Fault("frozen", roles.frozen, 9, 14, in_short=True),
+        Fault("sink_frozen", failover.sink_frozen, 5, 14, in_short=True),
+        Fault("standby_promoted", failover.standby_promoted, 8, 30),
         Fault("clock_back", roles.clock_back, 10, 30),
         Fault("broker_kill", servers.broker_kill, 5, 5),
         Fault("broker_gone", servers.broker_kill, 30, 30),

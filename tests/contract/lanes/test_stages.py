@@ -18,8 +18,8 @@ from schemas.records import Enrichment, Quarantined, Receipt, VisionJob
 from schemas.settings import Settings
 from schemas.topics import Names
 from streams.apps import dedupe as dedupe_app
-from streams.apps import jobs as jobs_app
 from streams.apps.jobs import JobStage, Turn, job_app
+from streams.lanes import agents
 from streams.lanes import app as lane_app_module
 from streams.lanes import jobs as lane_jobs
 from streams.lanes.app import LaneApp
@@ -50,8 +50,7 @@ def topics(here: Settings) -> World:
 @pytest.fixture(autouse=True)
 def no_deaths(deaths: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     """Nothing here may end the process."""
-    for module in (jobs_app, dedupe_app):
-        monkeypatch.setattr(module, "die", lane_app_module.die)
+    monkeypatch.setattr(agents, "die", lane_app_module.die)
     yield
     assert deaths == []
 

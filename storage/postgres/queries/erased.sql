@@ -1,0 +1,117 @@
+-- name: erasing_tenants
+-- Which of these tenants have erased a message: of the others nothing more is asked.
+SELECT asked.tenant_id FROM unnest($1::text[]) AS asked (tenant_id)
+WHERE EXISTS (SELECT 1 FROM erased_messages e WHERE e.tenant_id = asked.tenant_id);
+
+-- name: erased
+-- Which of these messages were erased.
+SELECT tenant_id, key_digest FROM unnest($1::text[], $2::bytea[]) AS asked (tenant_id, key_digest)
+JOIN erased_messages USING (tenant_id, key_digest);
+
+-- name: remember_erased
+-- From here on nothing of these messages is stored. A removed tenant needs no list.
+INSERT INTO erased_messages (tenant_id, key_digest)
+SELECT tenant_id, key_digest FROM unnest($1::text[], $2::bytea[]) AS ended (tenant_id, key_digest)
+WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = ended.tenant_id AND t.removed_at IS NOT NULL)
+ON CONFLICT DO NOTHING;
+
+-- name: all_erased
+-- Every message that was erased, of one tenant or of all.
+SELECT tenant_id, key_digest FROM erased_messages WHERE $1::text IS NULL OR tenant_id = $1;
+
+-- name: erased_since
+-- When a message was erased.
+SELECT erased_at FROM erased_messages WHERE tenant_id = $1 AND key_digest = $2;
+
+-- name: conversations_of
+-- The conversations of these messages.
+SELECT DISTINCT tenant_id, conversation_id FROM unnest($1::text[], $2::text[]) AS one (tenant_id, message_key)
+JOIN chat_messages USING (tenant_id, message_key);
+
+-- name: delete_answers_unshown
+-- Recorded answers about these contents, where no message of the tenant shows them any more.
+DELETE FROM ai_results WHERE (tenant_id, sha256) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+  AND NOT EXISTS (SELECT 1 FROM media_objects m WHERE m.tenant_id = ai_results.tenant_id AND m.sha256 = ai_results.sha256);
+
+-- name: delete_erased
+-- Whatever is kept of these messages: rows, steps, files' rows, arrivals and quarantined records.
+WITH gone AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+                  AS one (tenant_id, message_key, provider, provider_message_id)),
+     messages AS (DELETE FROM chat_messages USING gone WHERE chat_messages.tenant_id = gone.tenant_id
+                      AND chat_messages.message_key = gone.message_key RETURNING 1),
+     steps AS (DELETE FROM message_steps USING gone WHERE message_steps.tenant_id = gone.tenant_id
+                      AND message_steps.message_key = gone.message_key RETURNING 1),
+     objects AS (DELETE FROM media_objects USING gone WHERE media_objects.tenant_id = gone.tenant_id
+                      AND media_objects.message_key = gone.message_key RETURNING 1),
+     arrivals AS (DELETE FROM inbound_messages i USING gone WHERE i.tenant_id = gone.tenant_id
+                      AND i.provider = gone.provider AND i.provider_message_id = gone.provider_message_id RETURNING 1),
+     attempts AS (DELETE FROM job_attempts USING gone WHERE job_attempts.tenant_id = gone.tenant_id
+                      AND job_attempts.message_key = gone.message_key RETURNING 1),
+     refused AS (DELETE FROM quarantined_messages USING gone WHERE quarantined_messages.tenant_id = gone.tenant_id
+                      AND quarantined_messages.record_key = gone.message_key RETURNING 1)
+SELECT (SELECT count(*) FROM messages) AS messages, (SELECT count(*) FROM steps) AS steps,
+       (SELECT count(*) FROM objects) AS files, (SELECT count(*) FROM arrivals) AS arrivals,
+       (SELECT count(*) FROM refused) AS quarantined;
+
+-- name: contents_of
+-- The contents that these messages show.
+SELECT DISTINCT tenant_id, sha256 FROM unnest($1::text[], $2::text[]) AS one (tenant_id, message_key)
+JOIN media_objects USING (tenant_id, message_key);
+
+-- name: delete_aliases_unused
+-- Other names of conversations of which no message is left.
+DELETE FROM conversation_aliases a USING unnest($1::text[], $2::text[]) AS one (tenant_id, conversation_id)
+WHERE a.tenant_id = one.tenant_id AND a.conversation_id = one.conversation_id
+  AND NOT EXISTS (SELECT 1 FROM chat_messages m WHERE m.tenant_id = a.tenant_id AND m.conversation_id = a.conversation_id);
+
+-- name: holdings_of
+-- What is kept of messages: by key, by conversation, or by who sent them.
+WITH chosen AS (
+    SELECT message_key, conversation_id, status FROM chat_messages
+    WHERE tenant_id = $1 AND (message_key = ANY($2::text[]) OR conversation_id = ANY($3::text[])
+                              OR (sender_id = ANY($4::text[]) AND direction = 'inbound'))
+), keys AS (SELECT message_key FROM chosen UNION SELECT unnest($2::text[])),
+   files AS (SELECT o.* FROM media_objects o JOIN keys USING (message_key) WHERE o.tenant_id = $1),
+   answers AS (SELECT a.sha256, EXISTS (SELECT 1 FROM media_objects o WHERE o.tenant_id = $1 AND o.sha256 = a.sha256
+                                            AND o.message_key NOT IN (SELECT message_key FROM keys)) AS is_shared
+               FROM ai_results a WHERE a.tenant_id = $1 AND a.sha256 IN (SELECT sha256 FROM files))
+SELECT (SELECT count(*) FROM chosen) AS messages,
+       (SELECT count(*) FROM chosen WHERE status = 'pending') AS unfinished,
+       (SELECT count(DISTINCT conversation_id) FROM chosen) AS conversations,
+       (SELECT count(*) FROM files) AS files,
+       (SELECT coalesce(sum(bytes), 0)::bigint FROM files) AS file_bytes,
+       (SELECT count(*) FROM answers WHERE NOT is_shared) AS model_answers,
+       (SELECT count(*) FROM answers WHERE is_shared) AS shared_answers,
+       (SELECT count(*) FROM quarantined_messages q WHERE q.tenant_id = $1 AND q.record_key IN (SELECT message_key FROM keys)) AS quarantined,
+       (SELECT count(*) FROM inbound_messages i WHERE i.tenant_id = $1 AND i.message_key IN (SELECT message_key FROM keys)) AS arrivals,
+       (SELECT count(*) FROM message_steps s WHERE s.tenant_id = $1 AND s.message_key IN (SELECT message_key FROM keys)) AS steps;
+
+-- name: some_chosen
+-- The next messages to be erased.
+SELECT message_key, conversation_id FROM chat_messages
+WHERE tenant_id = $1 AND (message_key = ANY($2::text[]) OR conversation_id = ANY($3::text[])
+                          OR (sender_id = ANY($4::text[]) AND direction = 'inbound'))
+ORDER BY message_key LIMIT $5;
+
+-- name: files_of
+-- The stored files of messages.
+SELECT object_key, bytes FROM media_objects WHERE tenant_id = $1 AND message_key = ANY($2::text[]);
+
+-- name: conversations_of_contact
+-- Where a contact is the customer. Shared: others spoke there as customers too. A YCloud conversation that is no group's is the
+-- customer's own, under each of its ids.
+WITH spoke AS (
+    SELECT conversation_id FROM chat_messages WHERE tenant_id = $1 AND sender_id = ANY($2::text[]) AND direction = 'inbound'
+    UNION
+    SELECT conversation_id FROM chat_messages
+    WHERE tenant_id = $1 AND provider = 'ycloud' AND substr(conversation_id, strpos(conversation_id, '~') + 1) = ANY($2::text[])
+    UNION
+    SELECT unnest(ARRAY[alias, conversation_id]) FROM conversation_aliases
+    WHERE tenant_id = $1 AND (substr(alias, strpos(alias, '~') + 1) = ANY($2::text[])
+                              OR substr(conversation_id, strpos(conversation_id, '~') + 1) = ANY($2::text[]))
+)
+SELECT conversation_id,
+       conversation_id LIKE 'group~%' OR EXISTS (
+           SELECT 1 FROM chat_messages m WHERE m.tenant_id = $1 AND m.conversation_id = spoke.conversation_id
+               AND (m.provider <> 'ycloud' OR m.conversation_id NOT LIKE '%~%') AND m.direction = 'inbound' AND NOT m.sender_id = ANY($2::text[])) AS is_shared
+FROM spoke ORDER BY conversation_id;

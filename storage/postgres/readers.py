@@ -1,0 +1,114 @@
+"""Roles of Postgres that may read the rows of this namespace and nothing else."""
+
+import re
+import secrets
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+from schemas.topics import Names
+from storage.postgres.sql import queries
+
+READABLE = (
+    "ai_usage",
+    "chat_messages",
+    "conversation_aliases",
+    "feed_eras",
+    "inbound_messages",
+    "media_objects",
+    "message_steps",
+)
+"""Tables for readers. Not among them: keys, endpoints, settings, positions, quarantined records and model answers."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+CONNECTIONS = 20
+STATEMENT_SECONDS = 300
+
+
+class ReaderRefused(Exception):
+    """The role cannot be made or removed; the text says why and what to do."""
+
+
+class Readers:
+    """`readers add|list|remove`, on a connection whose role may make roles."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", names: Names) -> None:
+        self._connection = connection
+        self._schema = names.postgres_schema
+        self._comment = f"Sensorium: reads schema {self._schema}"
+        self._sql = queries("readers")
+
+    async def add(self, name: str) -> str:
+        """Makes the role, or gives an existing reader a new password. Returns the password.
+
+        It has no right beyond SELECT on READABLE, runs statements of at most STATEMENT_SECONDS, and
+        opens at most CONNECTIONS.
+        """
+        role, password = self._role(name), secrets.token_urlsafe(24)
+        async with self._connection.transaction():
+            known = await self._connection.fetchrow(self._sql["role"], role)
+            if known is not None and known["comment"] != self._comment:
+                raise ReaderRefused(f"there is a role {role} that this command did not make")
+            if known is None:
+                await self._run(
+                    f'CREATE ROLE "{role}" NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT'
+                )
+                await self._run(f"COMMENT ON ROLE \"{role}\" IS '{self._comment}'")
+            # A password is no parameter of this statement; token_urlsafe holds no quote.
+            await self._run(
+                f"ALTER ROLE \"{role}\" LOGIN PASSWORD '{password}' CONNECTION LIMIT {CONNECTIONS}"
+            )
+            await self._run(f'ALTER ROLE "{role}" SET search_path = "{self._schema}"')
+            await self._run(f'ALTER ROLE "{role}" SET default_transaction_read_only = on')
+            await self._run(f"ALTER ROLE \"{role}\" SET statement_timeout = '{STATEMENT_SECONDS}s'")
+            await self._run(f'GRANT USAGE ON SCHEMA "{self._schema}" TO "{role}"')
+            for table in await self.tables():
+                await self._run(f'GRANT SELECT ON "{self._schema}"."{table}" TO "{role}"')
+        return password
+
+    async def tables(self) -> list[str]:
+        """What a reader sees."""
+        rows = await self._connection.fetch(self._sql["readable"], list(READABLE))
+        return [row["relname"] for row in rows]
+
+    async def all(self) -> list[dict[str, Any]]:
+        rows = await self._connection.fetch(self._sql["readers"], self._comment)
+        return [{"name": row["rolname"], "sessions": row["sessions"]} for row in rows]
+
+    async def remove(self, name: str) -> None:
+        """Ends the role. Sessions that it has are ended with it."""
+        role = self._role(name)
+        async with self._connection.transaction():
+            known = await self._connection.fetchrow(self._sql["role"], role)
+            if known is None or known["comment"] != self._comment:
+                raise ReaderRefused(f"there is no reader {role}: sensorium readers list")
+            await self._run(f'ALTER ROLE "{role}" NOLOGIN')
+            # Only members may end a role's sessions and take its rights back, superusers apart.
+            await self._run(f'GRANT "{role}" TO CURRENT_USER')
+            await self._connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role
+            )
+            await self._run(f'DROP OWNED BY "{role}"')
+            await self._run(f'DROP ROLE "{role}"')
+
+    def _role(self, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ReaderRefused(
+                f"{name!r} is no name of a reader: a lower-case letter, then letters, digits or underscores"
+            )
+        return name
+
+    async def _run(self, statement: str) -> None:
+        try:
+            await self._connection.execute(statement)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise ReaderRefused(
+                f"the product's own role may not do this ({error}): ask the database's owner for CREATEROLE, or to run it"
+            ) from None
+
+
+def dsn_of(own: str, role: str, password: str) -> str:
+    """The address for the reader: that of the product, with another user."""
+    parts = urlsplit(own)
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}:{quote(password, safe='')}@{place}"))

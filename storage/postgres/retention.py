@@ -1,0 +1,108 @@
+"""Lets rows expire: each table has an age, and the bodies in quarantine have a bound per tenant."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import structlog
+
+from schemas import metrics
+from schemas.settings import Postgres
+from schemas.settings import Retention as Ages
+from schemas.topics import Names
+from storage.postgres.pool import connect_directly
+from storage.postgres.sql import queries
+
+log = structlog.get_logger()
+SLICE_BLOCKS = 512
+"""4 MiB at a time: a statement takes milliseconds, and holds few locks."""
+PAUSE_SECONDS = 0.05
+WALK_EVERY_SECONDS = 3600.0
+LOOK_EVERY_SECONDS = 60.0
+"""So often the bytes in quarantine are looked at: a tenant can fill them fast."""
+
+
+def days_of(ages: Ages) -> Mapping[str, float]:
+    """Table → days its rows are kept; 0 is for ever. Tables that are not named keep what they have."""
+    return {
+        "inbound_messages": ages.arrivals_days,
+        "message_steps": ages.steps_days,
+        "quarantined_messages": ages.quarantine_days,
+        "ai_results": ages.results_days,
+        "ai_usage": ages.usage_days,
+        "audit_log": ages.log_days,
+        "stage_stops": ages.log_days,
+    }
+
+
+class Retention:
+    """Walks through each table from its first block to its last, so that it needs no index that every write would pay for."""
+
+    def __init__(self, postgres: Postgres, names: Names, ages: Ages) -> None:
+        self._postgres = postgres
+        self._names = names
+        self._ages = ages
+        self._sql = queries("retention")
+
+    async def run(self) -> None:
+        """Never returns. Of all processes that run this, one works at a time."""
+        walk_at = 0.0
+        while True:
+            try:
+                gone = await self.work(walks=time.monotonic() >= walk_at)
+                if time.monotonic() >= walk_at:
+                    walk_at = time.monotonic() + WALK_EVERY_SECONDS
+                if any(gone.values()):
+                    log.info("rows_expired", **gone)
+            except Exception as error:  # whatever it is, nothing is lost by trying again
+                log.warning("retention_failed", error=type(error).__name__, detail=str(error)[:300])
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    async def work(self, *, walks: bool = True) -> dict[str, int]:
+        """How many rows went, by table; `bodies` of quarantined records. Empty: another process works just now."""
+        connection = await connect_directly(self._postgres, self._names, "retention")
+        try:
+            if not await connection.fetchval(self._sql["lead"]):
+                return {}
+            gone = {"bodies": await self._drop_bodies(connection)}
+            for table, days in days_of(self._ages).items():
+                if days and walks:
+                    gone[table] = await self._expire(connection, table, days)
+                    metrics.RETENTION_ROWS.labels(table).inc(gone[table])
+            return gone
+        finally:
+            await connection.close()
+
+    async def _expire(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", table: str, days: float
+    ) -> int:
+        gone, first = 0, 0
+        before = datetime.now(UTC) - timedelta(days=days)
+        blocks = await connection.fetchval(self._sql["blocks"], table)
+        while first < blocks:
+            status = await connection.execute(
+                self._sql[f"expire_{table}"], (first, 0), (first + SLICE_BLOCKS, 0), before
+            )
+            gone += _count(status)
+            first += SLICE_BLOCKS
+            await asyncio.sleep(PAUSE_SECONDS)
+        return gone
+
+    async def _drop_bodies(self, connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+        bound = self._ages.quarantine_tenant_bytes
+        if not bound or await connection.fetchval(self._sql["quarantine_bytes"]) <= bound:
+            return 0
+        gone = 0
+        for row in await connection.fetch(self._sql["heavy_tenants"], bound):
+            dropped = _count(
+                await connection.execute(self._sql["drop_bodies"], row["tenant_id"], bound)
+            )
+            log.warning("quarantine_bodies_dropped", tenant=row["tenant_id"], records=dropped)
+            gone += dropped
+        return gone
+
+
+def _count(status: str) -> int:
+    return int(status.rpartition(" ")[2])

@@ -1,0 +1,252 @@
+"""`sensorium erase message|conversation|contact`: deletes what was said, for a person who asks for it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import click
+from confluent_kafka import KafkaException
+
+from schemas.keys import MessageKey, TenantId, log_digest, split_message_key
+from schemas.outcomes import Unavailable
+from schemas.settings import Settings
+from schemas.topics import HORIZON_MS
+from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
+from storage.postgres.erased import key_digest
+from storage.postgres.sql import queries
+from storage.postgres.tenancy import Tenancy
+from storage.postgres.vault import Vault
+from streams.commands.environment import command_settings, database, run_command
+from streams.commands.known import require_tenant
+from streams.commands.output import as_json_option, emit, note
+from streams.commands.tenants_remove import expiries
+from streams.repair.erasure import (
+    Account,
+    Choice,
+    Erasure,
+    choose_contact,
+    choose_conversation,
+    holdings_of,
+)
+
+Choose = Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[Choice]]
+_yes = click.option(
+    "--yes", is_flag=True, help="Erase. Without it the command only says what it would erase."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """`what` is for people; `logged` is what the audit log keeps, and names nobody."""
+
+    tenant: TenantId
+    what: str
+    logged: str
+    choose: Choose
+
+
+@click.group()
+def erase() -> None:
+    """Erases messages for good: rows, files, recorded model answers, quarantined records and their versions on the topic.
+
+    A whole tenant: `sensorium tenants remove`.
+    """
+
+
+@erase.command()
+@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@_yes
+@as_json_option
+def message(keys: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Erases messages by their keys, as `trace` takes them. All of one tenant."""
+    tenants = {_tenant_of(key) for key in keys}
+    if len(tenants) > 1:
+        raise click.UsageError(
+            f"these are messages of several tenants: {', '.join(sorted(tenants))}"
+        )
+    unique = tuple(dict.fromkeys(keys))
+
+    async def choose(_connection: "asyncpg.Connection[asyncpg.Record]") -> Choice:
+        return Choice(keys=unique)
+
+    what = unique[0] if len(unique) == 1 else f"{len(unique)} messages"
+    logged = f"message {' '.join(map(log_digest, unique[:20]))}"
+    _erase(_Asked(tenants.pop(), what, logged, choose), yes, as_json)
+
+
+@erase.command()
+@click.argument("tenant")
+@click.argument("conversation_id")
+@_yes
+@as_json_option
+def conversation(tenant: str, conversation_id: str, yes: bool, as_json: bool) -> None:
+    """Erases every message of a conversation so far, notes included. What is said there later is kept."""
+    name = TenantId(tenant)
+    _erase(
+        _Asked(
+            name,
+            f"conversation {conversation_id}",
+            f"conversation {log_digest(conversation_id)}",
+            lambda connection: choose_conversation(connection, name, conversation_id),
+        ),
+        yes,
+        as_json,
+    )
+
+
+@erase.command()
+@click.argument("tenant")
+@click.argument("contact")
+@_yes
+@as_json_option
+def contact(tenant: str, contact: str, yes: bool, as_json: bool) -> None:
+    """Erases every message with a customer so far: CONTACT is a phone number, or the id that `sender_id` shows.
+
+    Conversations in which other customers spoke too lose only what this customer sent.
+    """
+    name = TenantId(tenant)
+    _erase(
+        _Asked(
+            name,
+            f"contact {contact}",
+            f"contact {log_digest(contact)}",
+            lambda connection: choose_contact(connection, name, contact),
+        ),
+        yes,
+        as_json,
+    )
+
+
+def _tenant_of(key: str) -> TenantId:
+    try:
+        return split_message_key(MessageKey(key))[0]
+    except ValueError:
+        raise click.UsageError(
+            f"{key!r} is no message key: tenant:provider:provider_message_id"
+        ) from None
+
+
+def _erase(asked: _Asked, yes: bool, as_json: bool) -> None:
+    settings = command_settings()
+    require_tenant(settings, asked.tenant)
+    choice, held, before = run_command(lambda: _look(settings, asked))
+    if not yes or not _anything(held, choice):
+        document = _document(settings, asked, choice, held, dry_run=not yes)
+        if before is not None:
+            document["erased_at"] = before.isoformat()
+        emit(document, as_json, _plan_lines(asked, document))
+        return
+    done = run_command(lambda: _run(settings, asked, choice))
+    document = _document(settings, asked, choice, done, dry_run=False)
+    emit(document, as_json, _done_lines(asked, document))
+
+
+def _anything(held: Account, choice: Choice) -> bool:
+    """Keys are remembered even if nothing of them is here yet: they may be on their way."""
+    return bool(choice.keys) or held.messages > 0
+
+
+async def _look(settings: Settings, asked: _Asked) -> tuple[Choice, Account, datetime | None]:
+    """What is chosen, what is kept of it, and since when a single message is erased already."""
+    async with database(settings) as connection:
+        choice = await asked.choose(connection)
+        held = await holdings_of(connection, asked.tenant, choice)
+        before = None
+        if len(choice.keys) == 1 and not held.messages:
+            before = await connection.fetchval(
+                queries("erased")["erased_since"], asked.tenant, key_digest(choice.keys[0])
+            )
+        return choice, held, before
+
+
+async def _run(settings: Settings, asked: _Asked, choice: Choice) -> Account:
+    store = ObjectStore(settings.objects, threads=1)
+    try:
+        async with database(settings) as connection:
+            done = await Erasure(settings, connection, store).run(asked.tenant, choice)
+            counts = f"{done.messages} messages, {done.files} files"
+            tenancy = Tenancy(connection, Vault(settings.secrets.key))
+            await tenancy.note(asked.tenant, "messages_erased", f"{asked.logged}: {counts}")
+            return done
+    except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
+        raise click.ClickException(
+            f"{asked.what} is not all erased yet ({error}): sensorium doctor, then the same command again"
+        ) from None
+    finally:
+        await store.close()
+
+
+def _document(
+    settings: Settings, asked: _Asked, choice: Choice, account: Account, *, dry_run: bool
+) -> dict[str, Any]:
+    return {
+        "tenant_id": asked.tenant,
+        "dry_run": dry_run,
+        "erased": account.document(),
+        "shared_conversations": list(choice.shared),
+        "expires": expiries(settings),
+    }
+
+
+def _counts(account: dict[str, int]) -> str:
+    rows = account["arrivals"] + account["steps"] + account["aliases"]
+    return (
+        f"{account['messages']} messages of {account['conversations']} conversations, "
+        f"{account['files']} files of {account['file_bytes']} bytes, {account['model_answers']} recorded model answers, "
+        f"{account['quarantined']} quarantined records, {rows} other rows"
+    )
+
+
+def _plan_lines(asked: _Asked, document: dict[str, Any]) -> list[str]:
+    held = document["erased"]
+    if not any(held.values()):
+        since = document.get("erased_at")
+        said = (
+            f"was erased on {since[:19]}" if since else f"nothing is kept of it in {asked.tenant}"
+        )
+        lines = [f"{asked.what}: {said}"]
+        if document["dry_run"] and not since:
+            note("a message that was accepted a moment ago may not be a row yet")
+        return lines
+    lines = [f"would be erased for good: {_counts(held)}", *_remarks(document)]
+    return [*lines, "nothing was changed; to erase, the same command with --yes"]
+
+
+def _done_lines(asked: _Asked, document: dict[str, Any]) -> list[str]:
+    done = document["erased"]
+    lines = [
+        f"{asked.what}: erased {_counts(done)}",
+        f"{done['tombstones']} tombstones on enriched-messages: readers forget the messages now, "
+        f"compaction removes their versions after {HORIZON_MS // 86_400_000} days",
+        *_remarks(document),
+    ]
+    lines += [
+        f"expires by itself on {one['topic']}: within {one['days']:g} days"
+        for one in document["expires"]
+    ]
+    lines.append(
+        "nothing brings them back: a redelivery, a late result and a replay are left out by a list of digests"
+    )
+    lines.append("kept: the audit log, and what was spent on models per day (no content)")
+    return lines
+
+
+def _remarks(document: dict[str, Any]) -> list[str]:
+    account, lines = document["erased"], []
+    if account["unfinished"]:
+        lines.append(
+            f"{account['unfinished']} of the messages are unfinished: what their jobs still bring is not stored, "
+            "and a file that one still puts goes with `sensorium sweep` after a day"
+        )
+    if account["shared_answers"]:
+        lines.append(
+            f"{account['shared_answers']} recorded model answers stay: other messages show the same file"
+        )
+    if document["shared_conversations"]:
+        lines.append(
+            "other customers speak in these conversations, which lose only what this one sent: "
+            + ", ".join(document["shared_conversations"][:10])
+        )
+    return lines

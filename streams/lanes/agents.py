@@ -1,0 +1,46 @@
+"""The Faust agents of a stage: they hand each batch or job to the stage's function and end the process if it raises.
+
+An agent that raises would lose its batch silently; a process that ends reads it again.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from faust.types import StreamT
+
+from streams.lanes.app import LaneApp, die
+from streams.lanes.batches import Batch
+from streams.lanes.channel import LaneChannel
+from streams.lanes.jobs import Job
+from streams.lanes.state import PartitionState
+
+S = TypeVar("S", bound=PartitionState)
+
+
+def run_batches(app: LaneApp, channel: LaneChannel, decide: Callable[[Batch[S]], None]) -> None:
+    """Decides each batch of the channel; one whose partition was given away meanwhile is dropped."""
+
+    @app.agent(channel, name=app.stage)
+    async def batches(stream: StreamT[Batch[S]]) -> None:
+        async for batch in stream:
+            if not batch.current:
+                batch.discard()
+                continue
+            try:
+                decide(batch)
+            except Exception as error:
+                die(error)
+
+
+def run_jobs(
+    app: LaneApp, channel: LaneChannel, settle: Callable[[Job], Awaitable[None]], concurrency: int
+) -> None:
+    """Settles the jobs of the channel, at most `concurrency` at a time."""
+
+    @app.agent(channel, name=app.stage, concurrency=concurrency)
+    async def jobs(stream: StreamT[Job]) -> None:
+        async for job in stream:
+            try:
+                await settle(job)
+            except Exception as error:
+                die(error)

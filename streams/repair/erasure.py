@@ -1,0 +1,153 @@
+"""Erases messages of a tenant: rows, files, recorded answers, quarantined records, and their versions on the topic."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+
+import asyncpg
+
+from connectors.providers.numbers import forms_of
+from schemas.keys import TenantId
+from schemas.settings import Settings
+from storage import failpoints
+from storage.objects.store import ObjectMissing, ObjectStore
+from storage.postgres.erased import forget, remember_erased
+from storage.postgres.sql import queries
+from streams.repair.tombstones import Tombstones
+
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which messages: these keys, all of these conversations, and whatever these customers sent."""
+
+    keys: tuple[str, ...] = ()
+    conversations: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
+    shared: tuple[str, ...] = field(default=(), compare=False)
+    """Conversations with other customers, of which only the contact's own messages are chosen."""
+
+    def columns(self) -> tuple[list[str], list[str], list[str]]:
+        return list(self.keys), list(self.conversations), list(self.senders)
+
+
+@dataclass(slots=True)
+class Account:
+    """What is kept of the chosen messages, or what was removed."""
+
+    messages: int = 0
+    unfinished: int = 0
+    conversations: int = 0
+    files: int = 0
+    file_bytes: int = 0
+    model_answers: int = 0
+    shared_answers: int = 0
+    quarantined: int = 0
+    arrivals: int = 0
+    steps: int = 0
+    aliases: int = 0
+    tombstones: int = 0
+
+    def document(self) -> dict[str, int]:
+        return asdict(self)
+
+
+async def choose_conversation(
+    connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, conversation_id: str
+) -> Choice:
+    """A conversation under all of its ids, as a context shows it."""
+    rows = await connection.fetch(queries("console")["conversation_ids"], tenant, [conversation_id])
+    return Choice(conversations=tuple(row["id"] for row in rows))
+
+
+async def choose_contact(
+    connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, contact: str
+) -> Choice:
+    """Every conversation of which the contact is the customer; where others are too, what the contact sent.
+
+    `contact` is a phone number, with or without `+`, or the id that `sender_id` shows.
+    """
+    digits = contact.removeprefix("+")
+    names = {contact, *(forms_of(digits) if digits.isdigit() else ())}
+    names |= {f"+{name}" for name in names if name.isdigit()}
+    senders = tuple(sorted(names))
+    rows = await connection.fetch(
+        queries("erased")["conversations_of_contact"], tenant, list(senders)
+    )
+    return Choice(
+        conversations=tuple(row["conversation_id"] for row in rows if not row["is_shared"]),
+        senders=senders,
+        shared=tuple(row["conversation_id"] for row in rows if row["is_shared"]),
+    )
+
+
+async def holdings_of(
+    connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, choice: Choice
+) -> Account:
+    """What `Erasure.run` would remove. Changes nothing."""
+    row = await connection.fetchrow(queries("erased")["holdings_of"], tenant, *choice.columns())
+    return Account(**dict(row or {}))
+
+
+class Erasure:
+    """Raises Unavailable; called again it continues where it was."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        store: ObjectStore,
+    ) -> None:
+        self._connection = connection
+        self._store = store
+        self._tombstones = Tombstones(settings)
+        self._sql = queries("erased")
+
+    async def run(self, tenant: TenantId, choice: Choice) -> Account:
+        """A portion at a time, until no row is left. Keys without a row are remembered too: their row may be on its way."""
+        total = await holdings_of(self._connection, tenant, choice)
+        done = Account(unfinished=total.unfinished, conversations=total.conversations)
+        done.shared_answers = total.shared_answers
+        keys: Sequence[str] = choice.keys
+        while True:
+            rows = await self._connection.fetch(
+                self._sql["some_chosen"], tenant, *choice.columns(), CHUNK
+            )
+            messages = {row["message_key"]: row["conversation_id"] for row in rows}
+            if not (messages or keys):
+                return done
+            await self._portion(tenant, messages, {*messages, *keys}, done)
+            keys = ()
+
+    async def _portion(
+        self, tenant: TenantId, messages: dict[str, str], keys: set[str], done: Account
+    ) -> None:
+        """Rows go last, because a second run finds by them what the first one left.
+
+        1. Remember the messages as erased: from here on no sink stores anything of them.
+        2. Delete the files.
+        3. Delete the rows, and commit once Kafka has the tombstones.
+        """
+        named = [(str(tenant), key) for key in sorted(keys)]
+        async with self._connection.transaction():  # 1
+            await self._connection.execute(queries("tenancy")["removal_lock"])
+            await remember_erased(self._connection, named)
+        failpoints.reached("erase_remembered")
+        for row in await self._connection.fetch(self._sql["files_of"], tenant, sorted(keys)):  # 2
+            await self._delete_file(row["object_key"])
+            done.files += 1
+            done.file_bytes += row["bytes"]
+        failpoints.reached("erase_files_gone")
+        async with self._connection.transaction():  # 3
+            gone = await forget(self._connection, named)
+            self._tombstones.write(tenant, messages.items())
+            failpoints.reached("erase_buried")
+        for one in fields(gone):
+            if one.name != "files":
+                setattr(done, one.name, getattr(done, one.name) + getattr(gone, one.name))
+        done.tombstones += len(messages)
+
+    async def _delete_file(self, key: str) -> None:
+        with contextlib.suppress(ObjectMissing):
+            await self._store.delete(key)

@@ -1,0 +1,121 @@
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from schemas.settings import Retention as Ages
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres import retention
+from storage.postgres.pool import connect_directly
+from storage.postgres.retention import Retention, days_of
+from storage.postgres.sql import queries
+from tests.integration.databases import Connection, schema
+
+NOW = datetime.now(UTC)
+FOR_EVER = {
+    "chat_messages",
+    "conversation_aliases",
+    "media_objects",
+    "tenants",
+    "webhook_endpoints",
+    "api_keys",
+    "generations",
+    "sink_offsets",
+    "schema_migrations",
+    "feed_eras",
+}
+"""What is kept until somebody removes it: the product's output, the tenants, and the installation's own state."""
+ELSEWHERE = {"job_attempts", "webhook_deliveries", "ended_tokens"}
+"""Tables that their own writer bounds."""
+
+
+@pytest.fixture
+async def database(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
+    async with schema(stack.postgres, Names(namespace)) as connection:
+        yield connection
+
+
+async def arrival(database: Connection, number: int, age_days: float) -> None:
+    await database.execute(
+        'INSERT INTO inbound_messages (tenant_id, provider, provider_message_id, message_key, topic, partition, "offset", received_at) '
+        "VALUES ('acme', 'p', $1, $1, 't', 0, 0, $2)",
+        str(number),
+        NOW - timedelta(days=age_days),
+    )
+
+
+async def quarantined(database: Connection, tenant: str, offset: int, **fields: Any) -> None:
+    values = {"created_at": NOW - timedelta(days=fields.get("age_days", 0), seconds=-offset)}
+    await database.execute(
+        'INSERT INTO quarantined_messages (tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, program_version, value) '
+        "VALUES ($1, 'dedupe', 'not_json', 'd', 'k', 'raw-messages', 0, $2, $3, '1', $4)",
+        tenant,
+        offset,
+        values["created_at"],
+        fields.get("value", b"x"),
+    )
+
+
+async def test_rows_go_when_their_age_is_over_and_no_earlier(
+    stack: Settings, namespace: str, database: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "SLICE_BLOCKS", 1)
+    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0.0)
+    for number in range(300):
+        await arrival(database, number, 91 if number % 3 else 89)
+    await quarantined(database, "acme", 1, age_days=31)
+    await quarantined(database, "acme", 2, age_days=29)
+    keeper = Retention(stack.postgres, Names(namespace), Ages())
+    gone = await keeper.work()
+    assert (gone["inbound_messages"], gone["quarantined_messages"]) == (200, 1)
+    assert await database.fetchval("SELECT count(*) FROM inbound_messages") == 100
+    assert not any((await keeper.work()).values())
+
+
+async def test_what_has_no_age_stays(stack: Settings, namespace: str, database: Connection) -> None:
+    await arrival(database, 1, 5_000)
+    keeper = Retention(stack.postgres, Names(namespace), Ages(arrivals_days=0))
+    assert "inbound_messages" not in await keeper.work()
+    assert await database.fetchval("SELECT count(*) FROM inbound_messages") == 1
+
+
+async def test_a_tenant_that_fills_quarantine_loses_its_oldest_bodies_and_no_other_does(
+    stack: Settings, namespace: str, database: Connection
+) -> None:
+    for offset in range(10):
+        await quarantined(database, "hostile", offset, value=bytes(1_000))
+    await quarantined(database, "acme", 99, value=bytes(3_000))
+    ages = Ages(quarantine_tenant_bytes=4_000)
+    gone = await Retention(stack.postgres, Names(namespace), ages).work(walks=False)
+    assert gone == {"bodies": 6}
+    kept = await database.fetch(
+        'SELECT "offset" FROM quarantined_messages WHERE value IS NOT NULL ORDER BY 1'
+    )
+    assert [row["offset"] for row in kept] == [6, 7, 8, 9, 99]
+    assert await database.fetchval("SELECT count(*) FROM quarantined_messages") == 11
+    places = (["dedupe"] * 2, ["raw-messages"] * 2, [0] * 2, [0, 9])
+    whole = await database.fetch(queries("repair")["quarantined_whole"], *places)
+    assert [row["offset"] for row in whole] == [9]
+
+
+async def test_one_process_works_at_a_time(
+    stack: Settings, namespace: str, database: Connection
+) -> None:
+    other = await connect_directly(stack.postgres, Names(namespace), "test")
+    assert await other.fetchval(queries("retention")["lead"])
+    keeper = Retention(stack.postgres, Names(namespace), Ages())
+    assert await keeper.work() == {}
+    await other.close()
+    assert await keeper.work() != {}
+
+
+async def test_every_table_has_an_age_or_is_known_to_be_kept(
+    namespace: str, database: Connection
+) -> None:
+    rows = await database.fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = $1", Names(namespace).postgres_schema
+    )
+    tables = {row["tablename"] for row in rows}
+    assert tables - FOR_EVER - ELSEWHERE == set(days_of(Ages()))
