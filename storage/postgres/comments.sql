@@ -202,6 +202,39 @@ COMMENT ON COLUMN audit_log.detail IS 'What was changed; names no customer and h
 COMMENT ON COLUMN audit_log.at IS 'When.';
 COMMENT ON COLUMN audit_log.actor IS 'Who ran the command: user and host.';
 
+COMMENT ON TABLE people IS 'People who may log in to the console.';
+COMMENT ON COLUMN people.person_id IS 'Its number.';
+COMMENT ON COLUMN people.name IS 'What they log in with.';
+COMMENT ON COLUMN people.password IS 'A salted digest; null where only a login link lets them in.';
+COMMENT ON COLUMN people.created_at IS 'When the person was added.';
+
+COMMENT ON TABLE people_roles IS 'What a person may do for which tenant.';
+COMMENT ON COLUMN people_roles.tenant_id IS 'The tenant; * stands for every one.';
+COMMENT ON COLUMN people_roles.person_id IS 'The person.';
+COMMENT ON COLUMN people_roles.role IS 'viewer, reader, operator or admin.';
+
+COMMENT ON TABLE people_sessions IS 'Who is logged in.';
+COMMENT ON COLUMN people_sessions.session_sha256 IS 'A digest of the session''s cookie.';
+COMMENT ON COLUMN people_sessions.person_id IS 'The person.';
+COMMENT ON COLUMN people_sessions.began_at IS 'When they logged in.';
+COMMENT ON COLUMN people_sessions.seen_at IS 'Their last request.';
+
+COMMENT ON TABLE login_links IS 'Links that let a person in once.';
+COMMENT ON COLUMN login_links.link_sha256 IS 'A digest of the link.';
+COMMENT ON COLUMN login_links.person_id IS 'The person.';
+COMMENT ON COLUMN login_links.ends_at IS 'Until when it works.';
+
+COMMENT ON TABLE login_failures IS 'Failed logins, so that guessing is slowed down.';
+COMMENT ON COLUMN login_failures.bucket IS 'A digest of an account, of an address, or of both.';
+COMMENT ON COLUMN login_failures.failures IS 'How many.';
+COMMENT ON COLUMN login_failures.since IS 'From when they are counted.';
+
+COMMENT ON TABLE unmasked_conversations IS 'Conversations that a session sees with names and numbers.';
+COMMENT ON COLUMN unmasked_conversations.tenant_id IS 'Whose conversation it is.';
+COMMENT ON COLUMN unmasked_conversations.conversation_id IS 'The conversation.';
+COMMENT ON COLUMN unmasked_conversations.session_sha256 IS 'The session.';
+COMMENT ON COLUMN unmasked_conversations.ends_at IS 'Until when.';
+
 COMMENT ON TABLE directory_changes IS 'Which tenants changed when: roles read again what is newer than their copy.';
 COMMENT ON COLUMN directory_changes.tenant_id IS 'The tenant.';
 COMMENT ON COLUMN directory_changes.change IS 'The transaction that changed its row, endpoints or keys last.';

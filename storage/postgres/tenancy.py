@@ -299,10 +299,12 @@ class Tenancy:
         return dict(row)
 
     async def next_generation(self, command: str, detail: str) -> int:
-        """For whatever redoes work: higher than all before."""
-        generation: int = await self._connection.fetchval(
-            self._sql["next_generation"], command, detail
-        )
+        """For whatever redoes work: higher than all before, also than those that a restored database forgot."""
+        generation: int | None = None
+        while generation is None:
+            generation = await self._connection.fetchval(
+                self._sql["next_generation"], command, detail
+            )
         return generation
 
     async def note(self, tenant: str, action: str, detail: str) -> None:
