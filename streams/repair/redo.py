@@ -29,10 +29,12 @@ class AttachmentRedo:
 
     async def next_generation(self, detail: str) -> int:
         """Higher than all before. Raises Unavailable."""
+        generation: int | None = None
         try:
-            generation: int = await self._pool.fetchval(
-                queries("tenancy")["next_generation"], "repair", detail
-            )
+            while generation is None:  # somebody else took that number in the same moment
+                generation = await self._pool.fetchval(
+                    queries("tenancy")["next_generation"], "repair", detail
+                )
         except Exception as error:
             raise unavailable(error) or error from error
         return generation
