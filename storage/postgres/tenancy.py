@@ -110,6 +110,7 @@ class Tenancy:
             before = await self._row("tenant", name)
             keys = await self._connection.execute(self._sql["end_keys"], name)
             endpoints = await self._connection.execute(self._sql["end_endpoints"], name)
+            await self._connection.execute(self._sql["end_roles"], name)
             nothing = self._vault.seal(msgspec.json.encode(TenantSettings()))
             kept = keep_data and (before["removed_at"] is None or before["data_kept"])
             await self._connection.execute(self._sql["remove_tenant"], name, nothing, kept)

@@ -25,6 +25,13 @@ UPDATE tenants SET removed_at = coalesce(removed_at, now()), data_kept = $3, set
 -- Ends every key of a tenant.
 DELETE FROM api_keys WHERE tenant_id = $1;
 
+-- name: end_roles
+-- Ends what people may see of a tenant in the console.
+WITH unmasked AS (DELETE FROM unmasked_conversations WHERE tenant_id = $1),
+     repairs AS (DELETE FROM repairs WHERE tenant_id = $1),
+     tries AS (DELETE FROM repair_tries WHERE tenant_id = $1)
+DELETE FROM people_roles WHERE tenant_id = $1;
+
 -- name: end_endpoints
 -- Ends every endpoint of a tenant, and what was noted of their deliveries.
 WITH deliveries AS (DELETE FROM webhook_deliveries WHERE tenant_id = $1),
