@@ -9,7 +9,7 @@ from connectors.postgres.rows import ended_by
 from connectors.postgres.writer import Placed, Stored, Work
 from schemas.codec import Undecodable, decode
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
-from schemas.topics import Names, TopicName
+from schemas.topics import STAGES, Names, TopicName
 from schemas.versions import UnknownVersion
 
 SINK_TOPICS: dict[TopicName, type[Stored]] = {
@@ -17,6 +17,8 @@ SINK_TOPICS: dict[TopicName, type[Stored]] = {
     "quarantine": Quarantined,
     "receipts": Receipt,
 }
+_OTHER_STAGES = frozenset(stage.encode() for stage in STAGES if stage != "dedupe")
+"""Whose receipts the sink has no use for. The key of a receipt names its stage, so they need not be decoded."""
 
 
 def decode_batch(
