@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from connectors.console.accepted import Accepted
 from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
@@ -32,6 +33,8 @@ async def run(settings: Settings) -> None:
     directory = Directory(settings.postgres, names, vault)
     changes = Changes(settings.postgres, names)
     pool = await create_pool(settings.postgres, names, "console")
+    reading = Reading(pool)
+    accepted = Accepted(settings.kafka, names, reading)
     store = ObjectStore(settings.objects)
     async with Downloader(
         allowed_private_hosts=settings.media.allowed_private_hosts,
@@ -46,7 +49,8 @@ async def run(settings: Settings) -> None:
             Parts(
                 names=names,
                 directory=directory,
-                reading=Reading(pool),
+                reading=reading,
+                accepted=accepted,
                 changes=changes,
                 store=store,
                 links=Links(vault.derived_keys("media-links"), settings.media.link_seconds),
@@ -59,6 +63,11 @@ async def run(settings: Settings) -> None:
                 pages=page_parts(pool, vault.derived_keys("page-refs"), wanted.public_url),
             )
         )
+
+        def drain() -> None:
+            changes.end()
+            accepted.end()
+
         await directory.start()
         await changes.start()
         try:
@@ -67,7 +76,7 @@ async def run(settings: Settings) -> None:
                 wanted.host,
                 wanted.port,
                 installation=installation_of(settings.namespace, settings.secrets.key),
-                draining=changes.end,
+                draining=drain,
                 drain_seconds=DRAIN_SECONDS,
                 http=bounded(wanted.header_seconds),
             )
@@ -75,6 +84,7 @@ async def run(settings: Settings) -> None:
             await changes.stop()
             await directory.stop()
             await store.close()
+            accepted.close()
             pool.terminate()
 
 
