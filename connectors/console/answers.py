@@ -318,6 +318,7 @@ _WHY = {
     403: "a key of another scope, or a link that is bad or over",
     404: "it is not there, or another tenant's",
     410: "the cursor is ahead of the database, which was restored or copied: `detail` says how to go on",
+    409: "it is over, or another one is under way",
     413: "the request has a body",
     416: "the file is not that long",
     422: "a parameter is missing or wrong",

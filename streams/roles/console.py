@@ -1,5 +1,6 @@
 """The role `console`."""
 
+import asyncio
 from functools import partial
 
 from connectors.console.accepted import Accepted
@@ -19,6 +20,7 @@ from storage.objects.store import ObjectStore
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
+from streams.repair.redo import AttachmentRedo
 from streams.roles.http import connections_allowed, serve_until_told
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
@@ -45,6 +47,12 @@ async def run(settings: Settings) -> None:
             found = original_ways(directory, settings, tenant_id, announced, url)
             return await _first(downloader, found, settings, tenant_id)
 
+        pages = page_parts(
+            pool,
+            vault.derived_keys("page-refs"),
+            AttachmentRedo(settings, pool),
+            wanted.public_url,
+        )
         app = create_console(
             Parts(
                 names=names,
@@ -60,7 +68,7 @@ async def run(settings: Settings) -> None:
                 ),
                 public_url=wanted.public_url.rstrip("/"),
                 bounds=ContextBounds(total_bytes=wanted.context_bytes),
-                pages=page_parts(pool, vault.derived_keys("page-refs"), wanted.public_url),
+                pages=pages,
             )
         )
 
@@ -70,6 +78,7 @@ async def run(settings: Settings) -> None:
 
         await directory.start()
         await changes.start()
+        repairing = asyncio.create_task(pages.work.run(), name="repairs")
         try:
             await serve_until_told(
                 app,
@@ -81,6 +90,8 @@ async def run(settings: Settings) -> None:
                 http=bounded(wanted.header_seconds),
             )
         finally:
+            repairing.cancel()
+            await asyncio.gather(repairing, return_exceptions=True)
             await changes.stop()
             await directory.stop()
             await store.close()
