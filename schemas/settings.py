@@ -80,6 +80,7 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     body_seconds: float = 30.0
     max_pending_bytes: int = 64 * 1024 * 1024
     tenant_rate_per_second: float = 0.0
+    bulk_behind_seconds: float = 0.0
     signature_age_seconds: float = 86_400.0
     drain_seconds: float = 10.0
 
@@ -128,7 +129,6 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
     arrivals_days: float = 90.0
     steps_days: float = 90.0
-    quarantine_days: float = 30.0
     quarantine_tenant_bytes: int = 1_073_741_824
     results_days: float = 365.0
     usage_days: float = 800.0

@@ -116,11 +116,12 @@ class Positions:
         if row["topic_id"] != topic_id:
             raise SinkStopped(
                 f"{topic} on the cluster has id {topic_id}, Postgres has a position in the one with id {row['topic_id']}: the topic was deleted and "
-                f"made again, or this is another cluster. If that is intended: DELETE FROM sink_offsets WHERE topic = '{topic}'"
+                f"made again, or this is another cluster. If Kafka was lost: sensorium recover kafka"
             )
         if next_offset > high:
             raise SinkStopped(
-                f"{topic}[{partition}] ends at {high}, Postgres stands at {next_offset}: the topic lost records, or this is another cluster"
+                f"{topic}[{partition}] ends at {high}, Postgres stands at {next_offset}: the topic lost records, or this is another cluster. "
+                "If Kafka was lost: sensorium recover kafka"
             )
         if 0 <= next_offset < low and self._names.logical(topic) == "quarantine":
             log.error(

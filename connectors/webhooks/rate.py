@@ -6,16 +6,18 @@ MAX_BUCKETS = 100_000
 
 
 class Rates:
-    """A token bucket a name, one second deep (at least one request)."""
+    """A token bucket a name, so many seconds deep (at least one request)."""
 
     def __init__(self) -> None:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def wait_seconds(self, name: str, per_second: float, now: float) -> float:
+    def wait_seconds(
+        self, name: str, per_second: float, now: float, deep_seconds: float = 1.0
+    ) -> float:
         """0: take it. Else how long until there is room."""
         if per_second <= 0:
             return 0.0
-        deep = max(1.0, per_second)
+        deep = max(1.0, per_second * deep_seconds)
         left, at = self._buckets.pop(name, (deep, now))
         left = min(deep, left + (now - at) * per_second)
         if left >= 1.0:

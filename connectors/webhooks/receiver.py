@@ -19,6 +19,7 @@ from connectors.webhooks.answers import (
     because,
 )
 from connectors.webhooks.body import Budget, Disconnected, Receive, Share, read_body
+from connectors.webhooks.bulk import BulkLimits
 from connectors.webhooks.deliveries import USER_AGENT_CHARS, Attempt, Deliveries
 from connectors.webhooks.openapi import document
 from connectors.webhooks.ports import Directory, Log, Understanding
@@ -75,6 +76,7 @@ class Receiver:
         self._understanding = understanding
         self._budget = Budget(settings.max_pending_bytes)
         self._rates = Rates()
+        self.bulk = BulkLimits(settings.bulk_behind_seconds)
         self.deliveries = Deliveries()
         self._said_at = -math.inf
         self.draining = False
@@ -229,6 +231,8 @@ class Receiver:
             if isinstance(accepted, ChatRefused):
                 raise because("body_invalid", _refusal(accepted))
             self._must_wait(f"tenant:{key.tenant_id}", self._tenant_rate(key.tenant_id))
+            if self._settings.bulk_behind_seconds:
+                _send_later(self.bulk.wait_seconds(key.tenant_id, time.monotonic()))
             provider = accepted.provider
             message = message_key(key.tenant_id, provider, accepted.provider_message_id)
             raw = RawMessage(
@@ -331,12 +335,13 @@ class Receiver:
         return self._settings.tenant_rate_per_second if own is None else own
 
     def _must_wait(self, name: str, per_second: float) -> None:
-        wait = self._rates.wait_seconds(name, per_second, time.monotonic())
-        if wait > 0:
-            problem = Problem(
-                429, "Too Many Requests", headers={"retry-after": str(math.ceil(wait))}
-            )
-            raise because("rate_exceeded", problem)
+        _send_later(self._rates.wait_seconds(name, per_second, time.monotonic()))
+
+
+def _send_later(seconds: float) -> None:
+    if seconds > 0:
+        headers = {"retry-after": str(math.ceil(seconds))}
+        raise because("rate_exceeded", Problem(429, "Too Many Requests", headers=headers))
 
 
 def _labelled(endpoint: Endpoint, ids: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
 
 _WHAT_TO_DO: Mapping[DeliveryReason, str] = {
-    "unknown_token": "the URL at the provider has a wrong token: sensorium endpoints rotate-token ID prints a new one",
+    "unknown_token": "if it is yours, the URL was pasted wrongly or cut at the provider: sensorium endpoints rotate-token ID prints a new one",
     "endpoint_removed": "take the webhook out at the provider, or add an endpoint and paste its URL there",
     "url_replaced": "the provider still has the old URL: paste the one that rotate-token printed",
     "wrong_provider": "the URL at the provider names another provider than the endpoint's: paste the whole URL",

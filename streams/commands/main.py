@@ -47,6 +47,7 @@ COMMANDS: dict[str, str] = {
     "resume": "streams.commands.resume:resume",
     "sweep": "streams.commands.sweep:sweep",
     "erase": "streams.commands.erase:erase",
+    "recover": "streams.commands.recover:recover",
 }
 
 

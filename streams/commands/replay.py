@@ -28,7 +28,7 @@ from streams.commands.environment import (
 )
 from streams.commands.known import require_tenant
 from streams.commands.output import Failure, as_json_option, emit, note
-from streams.repair.attachments import failed_messages, item_for
+from streams.repair.attachments import failed_for, failed_messages, item_for
 from streams.repair.raw import Place, RawReader, Span, left_of
 from streams.repair.writing import Item, Portion, committed_portions
 
@@ -356,7 +356,10 @@ async def _items(
 ) -> list[Item[int]]:
     encoding = Encoding(Names(settings.namespace), settings.kafka.partitions)
     async with database(settings) as connection:
-        items = [await item_for(connection, row, reason, generation, encoding) for row in rows]
+        items = [
+            await item_for(connection, row, failed_for(reason), generation, encoding)
+            for row in rows
+        ]
     return [item for item in items if item.writes]
 
 

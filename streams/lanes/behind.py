@@ -1,7 +1,9 @@
 """Records of a source partition that were read before, for entries that do not carry their body."""
 
+import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -14,7 +16,11 @@ READ_SECONDS = 10.0
 
 
 class RecordsBehind:
-    """One consumer, opened when first needed, that goes on where it stands: stubs come one after another. Safe in threads."""
+    """One consumer, opened when first needed, that goes on where it stands: stubs come one after another.
+
+    They are read in a thread of their own. In asyncio's, which are few, those of one tenant would keep the files
+    of all others from being looked at.
+    """
 
     def __init__(self, settings: Kafka, identity: LaneIdentity) -> None:
         self._settings = settings
@@ -23,9 +29,14 @@ class RecordsBehind:
         self._position = -1
         self._closed = False
         self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"behind-{identity.partition}")
+
+    async def read(self, offset: int) -> bytes | None:
+        """None: the source does not hold it any more, or this is closed. Raises Unavailable when the brokers do not answer in time."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.value_at, offset)
 
     def value_at(self, offset: int) -> bytes | None:
-        """None: the source does not hold it any more, or this is closed. Raises Unavailable when the brokers do not answer in time."""
+        """As `read`; blocks."""
         with self._lock:
             if self._closed:
                 return None

@@ -101,7 +101,7 @@ class Job:
         Raises Unavailable when the brokers do not give it in time.
         """
         if self._value is None:
-            self._value = await asyncio.to_thread(self.waiting.lane.read_again, self.offset)
+            self._value = await self.waiting.lane.read_again(self.offset)
         return self._value
 
     def finish(self, writes: list[Write], line: Line) -> None:

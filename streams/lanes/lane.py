@@ -173,9 +173,9 @@ class Lane:
             messages += await self._in_thread(self._take, self.pace.batch_records - 1, 0)
         return messages
 
-    def read_again(self, offset: int) -> bytes | None:
-        """The value at an offset behind us, or None when the source does not hold it any more. Blocks: not for the event loop."""
-        return self._behind.value_at(offset)
+    async def read_again(self, offset: int) -> bytes | None:
+        """The value at an offset behind us, or None when the source does not hold it any more. Raises Unavailable."""
+        return await self._behind.read(offset)
 
     def lag(self) -> int | None:
         """Records up to the last stable offset that are not committed, as librdkafka last heard of it.

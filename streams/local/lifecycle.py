@@ -21,6 +21,7 @@ from streams.local.ports import MUST_STAY, Ports, ports_of
 from streams.local.preparing import Preparing
 from streams.local.probes import models_at
 from streams.local.processes import LocalError, Process, end, start, wait_for
+from streams.local.scraping import write_targets
 from streams.local.supervisor import SUPERVISOR, Running, Supervisor, declared_in, running_in
 from streams.local.topology import (
     OWN_MODELS,
@@ -81,6 +82,7 @@ def up(
                 bringing.everything(making, fetching, wanted)
                 _add_demo_tenant(home, settings, say)
         _write_environment(home, settings)
+        write_targets(home, wanted)
         own = any(role.name in OWN_MODELS for role in wanted)
         return Up(settings, status(home), models_answering(home) if own else [])
 

@@ -1,5 +1,6 @@
 """Failed attachments again: the message is opened anew from its row, under a new generation, and only what failed is redone."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import asyncpg
@@ -23,6 +24,9 @@ from streams.stages.message import (
 )
 from streams.stages.store_media import model_job
 
+Redo = Callable[[Attachment], Attachment]
+"""Makes an attachment pending that is to be redone, and leaves the others."""
+
 
 async def failed_messages(
     connection: "asyncpg.Connection[asyncpg.Record]", reason: str, tenant: str | None, limit: int
@@ -34,24 +38,13 @@ async def failed_messages(
 async def item_for(
     connection: "asyncpg.Connection[asyncpg.Record]",
     row: Any,
-    reason: str,
+    redo: Redo,
     generation: int,
     encoding: Encoding,
 ) -> Item[int]:
     """What opens the message anew; its mark is how many attachments are redone. Nothing, where none of them has an address or a file."""
-    steps = [
-        Step(**dict(step))
-        for step in await connection.fetch(
-            queries("console")["steps"], row["tenant_id"], row["message_key"]
-        )
-    ]
-    aliases = [
-        a["alias"]
-        for a in await connection.fetch(
-            queries("repair")["aliases"], row["tenant_id"], row["conversation_id"]
-        )
-    ]
-    message = snapshot(row, encoding.names.object_prefix, steps, aliases, reason, generation)
+    steps, aliases = await context_of(connection, row)
+    message = snapshot(row, encoding.names.object_prefix, steps, aliases, redo, generation)
     origin = origin_of(message.endpoint_id, message.provider, provider_attributes(message))
     jobs = [
         _job(message, attachment, generation, "" if origin == DIRECT else origin)
@@ -61,9 +54,6 @@ async def item_for(
     if not jobs:
         return Item((), 0)
     outputs = [
-        Output(
-            "enriched-messages", message.message_key, message, generation, message.conversation_id
-        ),
         Output(
             "enrichments",
             message.message_key,
@@ -76,18 +66,31 @@ async def item_for(
     return Item([encoding.write(output, trace) for output in outputs], len(jobs))
 
 
+async def context_of(
+    connection: "asyncpg.Connection[asyncpg.Record]", row: Any
+) -> tuple[list[Step], list[str]]:
+    """The steps of a message, and the other names of its conversation."""
+    steps = await connection.fetch(
+        queries("console")["steps"], row["tenant_id"], row["message_key"]
+    )
+    aliases = await connection.fetch(
+        queries("repair")["aliases"], row["tenant_id"], row["conversation_id"]
+    )
+    return [Step(**dict(step)) for step in steps], [row["alias"] for row in aliases]
+
+
 def snapshot(
     row: Any,
     object_prefix: str,
     steps: list[Step],
     aliases: list[str],
-    reason: str,
+    redo: Redo,
     generation: int,
 ) -> EnrichedMessage:
-    """The message as its row has it, the attachments that failed for the reason pending again."""
+    """The message as its row has it, the attachments that are to be redone pending again."""
     document = msgspec.json.decode(row["content_attributes"])
     attachments = tuple(
-        _attachment(shown, object_prefix, reason) for shown in document.get("attachments", [])
+        redo(_attachment(shown, object_prefix)) for shown in document.get("attachments", [])
     )
     return EnrichedMessage(
         tenant_id=row["tenant_id"],
@@ -119,16 +122,23 @@ def snapshot(
     )
 
 
-def _attachment(shown: dict[str, Any], object_prefix: str, reason: str) -> Attachment:
+def failed_for(reason: str) -> Redo:
+    """Redoes what failed for the reason and can be redone: it has a file or an address."""
+
+    def redo(attachment: Attachment) -> Attachment:
+        may_be_redone = attachment.url is not None or attachment.original_url is not None
+        if attachment.status == "failed" and attachment.reason == reason and may_be_redone:
+            return msgspec.structs.replace(attachment, status="pending", reason=None)
+        return attachment
+
+    return redo
+
+
+def _attachment(shown: dict[str, Any], object_prefix: str) -> Attachment:
     known = {name: value for name, value in shown.items() if name in Attachment.__struct_fields__}
     url = shown.get("url")
-    attachment = msgspec.convert(
-        known | {"object_key": None if url is None else kept_at(object_prefix, url)}, Attachment
-    )
-    may_be_redone = attachment.url is not None or attachment.original_url is not None
-    if attachment.status == "failed" and attachment.reason == reason and may_be_redone:
-        return msgspec.structs.replace(attachment, status="pending", reason=None)
-    return attachment
+    kept = None if url is None else kept_at(object_prefix, url)
+    return msgspec.convert(known | {"object_key": kept}, Attachment)
 
 
 def _job(

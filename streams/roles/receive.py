@@ -1,8 +1,11 @@
 """The role `receive`."""
 
 import asyncio
+import time
 from contextlib import suppress
 from functools import partial
+
+from confluent_kafka import KafkaException
 
 from connectors.providers.catalogue import DIRECT, identify
 from connectors.webhooks.delivery_log import DeliveryLog
@@ -11,6 +14,7 @@ from connectors.webhooks.receiver import Receiver
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.background import alongside
+from storage.kafka.behind import GroupBehind
 from storage.kafka.delivery import AcknowledgedProducer
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
@@ -19,6 +23,7 @@ from streams.roles.http import connections_allowed, serve_until_told
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import BoundedProtocol
 
+LOOK_SECONDS = 0.25
 START_SECONDS = 3.0
 """How long the door stays shut until tenants and Kafka are known. Another receiver may stand at the same port: who opens before that
 takes requests from it only to answer 503. Longer is no use: then 503 is the answer."""
@@ -39,7 +44,11 @@ async def run(settings: Settings) -> None:
     deliveries = DeliveryLog(pool, app.deliveries)
     await directory.start()
     try:
-        async with alongside(producer=producer.run, deliveries=deliveries.run):
+        async with alongside(
+            producer=producer.run,
+            deliveries=deliveries.run,
+            bulk=partial(_watch_bulk, app, settings, names),
+        ):
             await _until_ready(app)
             protocol = partial(
                 BoundedProtocol,
@@ -60,6 +69,21 @@ async def run(settings: Settings) -> None:
         await deliveries.finish()
         pool.terminate()
         await directory.stop()
+
+
+async def _watch_bulk(app: Receiver, settings: Settings, names: Names) -> None:
+    """Looks how far behind dedupe is, while enough comes in that somebody may have to slow down."""
+    if not settings.receiver.bulk_behind_seconds:
+        await asyncio.Event().wait()
+    behind = GroupBehind(settings.kafka, names.group("dedupe"), names.topic("raw-messages"))
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if app.bulk.is_worth_a_look(time.monotonic()):
+            try:
+                seconds = await asyncio.to_thread(behind.seconds)
+            except (KafkaException, TimeoutError):
+                continue  # the producer's look says that the brokers are away
+            app.bulk.look(seconds, time.monotonic())
 
 
 async def _until_ready(app: Receiver) -> None:

@@ -1,0 +1,152 @@
+"""`sensorium recover kafka|postgres`: after one of the two was lost or restored (docs/operating.md)."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import click
+from confluent_kafka import KafkaException
+
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres.tenancy import Tenancy
+from storage.postgres.vault import Vault
+from streams.commands.environment import (
+    command_settings,
+    database,
+    kafka_answers,
+    kafka_trouble,
+    run_command,
+)
+from streams.commands.output import as_json_option, emit, note
+from streams.repair.recovery import Lost, Recovery
+from streams.repair.writing import Item, committed_portions
+
+BATCH = 2_000
+_yes = click.option("--yes", is_flag=True, help="Do it. Without it the command only says what.")
+
+
+@click.group()
+def recover() -> None:
+    """Makes Kafka and PostgreSQL fit together again after one of them was lost."""
+
+
+@recover.command()
+@_yes
+@as_json_option
+def kafka(yes: bool, as_json: bool) -> None:
+    """After Kafka was lost and PostgreSQL was not, and `topics apply` made new topics.
+
+    Writes every row to the new enriched-messages, opens unfinished messages again, and lets the sink begin in the new
+    topics. What Kafka alone held is lost: raw records that were not read yet, and the history of versions.
+    """
+    settings = command_settings()
+    kafka_answers(settings)
+    document = run_command(lambda: _kafka(settings, yes))
+    emit(document, as_json, _kafka_lines(document))
+
+
+@recover.command()
+@_yes
+@as_json_option
+def postgres(yes: bool, as_json: bool) -> None:
+    """After PostgreSQL was restored from a backup, or made anew, and Kafka was not lost.
+
+    The sink reads again by itself what the backup lacks. This command leaves a gap in the numbers of repair runs, because
+    those after the backup are in Kafka already. Run it once the sink has caught up.
+    """
+    settings = command_settings()
+    document = run_command(lambda: _postgres(settings, yes))
+    since = document["newest_change"] or "never"
+    lines = [
+        f"the newest change by a command that this database knows: {since}",
+        "tenants, endpoints, keys and readers that were made after it are gone: make them again",
+        f"the next repair run has a number above {document['generation']}"
+        if yes
+        else "nothing was changed; --yes leaves a gap in the numbers of repair runs",
+    ]
+    emit(document, as_json, lines)
+
+
+async def _kafka(settings: Settings, yes: bool) -> dict[str, Any]:
+    try:
+        async with database(settings) as connection:
+            recovery = Recovery(settings, connection)
+            lost = await recovery.lost()
+            if not lost.topics:
+                raise click.ClickException(
+                    "Kafka has the topics in which PostgreSQL has its positions: there is nothing to recover"
+                )
+            document = _kafka_document(lost)
+            if not yes:
+                return document
+            tenancy = Tenancy(connection, Vault(settings.secrets.key))
+            generation = await tenancy.next_generation("recover kafka", " ".join(lost.topics))
+            document |= {"dry_run": False, "generation": generation}
+            document["messages"] = await _write(settings, recovery.published(), "rows written")
+            document["reopened"] = await _write(
+                settings, recovery.reopened(generation), "unfinished messages opened again"
+            )
+            await recovery.begin_again(lost)
+            return document
+    except KafkaException as error:
+        raise click.ClickException(
+            f"{kafka_trouble(settings, error)} If a topic is missing: sensorium topics apply. Then run the same command again"
+        ) from None
+
+
+def _kafka_document(lost: Lost) -> dict[str, Any]:
+    return {
+        "dry_run": True,
+        "generation": None,
+        "topics": list(lost.topics),
+        "messages": lost.messages,
+        "reopened": lost.unfinished,
+    }
+
+
+async def _write(settings: Settings, items: AsyncIterator[Item[int]], what: str) -> int:
+    """In transactions of bounded size. Returns how many were written."""
+    names, written = Names(settings.namespace), 0
+    waiting: list[Item[int]] = []
+
+    def commit() -> None:
+        nonlocal written
+        for portion in committed_portions(settings.kafka, names, waiting):
+            written = portion.mark
+        waiting.clear()
+        note(f"{written} {what}")
+
+    async for item in items:
+        waiting.append(item)
+        if len(waiting) == BATCH:
+            commit()
+    if waiting:
+        commit()
+    return written
+
+
+def _kafka_lines(document: dict[str, Any]) -> list[str]:
+    topics = ", ".join(document["topics"])
+    if document["dry_run"]:
+        return [
+            f"PostgreSQL has positions that these topics do not have: {topics}",
+            f"would be written to enriched-messages: {document['messages']} rows; opened again: {document['reopened']} unfinished messages",
+            "nothing was changed; to recover, the same command with --yes",
+        ]
+    return [
+        f"{document['messages']} rows written to enriched-messages, {document['reopened']} unfinished messages opened again",
+        f"the sink begins again in {topics}",
+        "lost with Kafka: raw records that were accepted and not read yet; providers do not send them again by themselves",
+    ]
+
+
+async def _postgres(settings: Settings, yes: bool) -> dict[str, Any]:
+    async with database(settings) as connection:
+        recovery = Recovery(settings, connection)
+        newest = await recovery.newest_change()
+        generation = await recovery.skip_generations() if yes else None
+        return {
+            "dry_run": not yes,
+            "newest_change": None if newest is None else newest.isoformat(timespec="seconds"),
+            "generation": generation,
+        }

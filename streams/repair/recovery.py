@@ -1,0 +1,140 @@
+"""After Kafka was lost, or PostgreSQL was restored: what makes the two fit together again."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import msgspec
+from confluent_kafka import TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from schemas.headers import new_traceparent
+from schemas.outcomes import Output
+from schemas.records import Attachment, EnrichedMessage
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.kafka.client import QUIET, client_config
+from storage.kafka.reading import TopicReader
+from storage.postgres.sql import queries
+from streams.apps.encoding import Encoding
+from streams.repair.attachments import context_of, item_for, snapshot
+from streams.repair.writing import Item
+
+ADMIN_SECONDS = 20.0
+CHUNK = 500
+SKIPPED_GENERATIONS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Topics in which the sink has a position that cannot be true: another topic of the name, or beyond its end."""
+
+    topics: tuple[str, ...]
+    messages: int
+    unfinished: int
+
+
+class Recovery:
+    """On one connection. Run again after it broke off, it does the same once more; nothing is counted twice by that."""
+
+    def __init__(
+        self, settings: Settings, connection: "asyncpg.Connection[asyncpg.Record]"
+    ) -> None:
+        self._settings = settings
+        self._names = Names(settings.namespace)
+        self._connection = connection
+        self._encoding = Encoding(self._names, settings.kafka.partitions)
+        self._sql = queries("recovery")
+
+    async def lost(self) -> Lost:
+        """What there is to do after Kafka was lost. Raises KafkaException, also for a topic that is not there."""
+        positions = await self._connection.fetch(self._sql["positions"])
+        ids, ends = self._topics({row["topic"] for row in positions})
+        topics = {
+            row["topic"]
+            for row in positions
+            if row["topic_id"] != ids[row["topic"]]
+            or row["next_offset"] > ends[row["topic"]].get(row["partition"], 0)
+        }
+        counted = await self._connection.fetchrow(self._sql["counted"])
+        assert counted is not None
+        return Lost(tuple(sorted(topics)), counted["messages"], counted["unfinished"])
+
+    async def published(self) -> AsyncIterator[Item[int]]:
+        """Every row as the record that the enriched topic had of it, under its version."""
+        count = 0
+        async for row in self._rows(None):
+            count += 1
+            steps, aliases = await context_of(self._connection, row)
+            message = snapshot(row, self._names.object_prefix, steps, aliases, _as_it_is, 0)
+            again = msgspec.structs.replace(
+                message,
+                status=row["status"],
+                version=row["version"],
+                enriched_at=row["enriched_at"],
+                # The raw record is gone, and another one may stand at its place.
+                source=msgspec.structs.replace(message.source, offset=-1),
+            )
+            yield Item([self._written(again)], count)
+
+    async def reopened(self, generation: int) -> AsyncIterator[Item[int]]:
+        """Every unfinished message opened anew, with jobs for what is pending."""
+        count = 0
+        async for row in self._rows("pending"):
+            item = await item_for(self._connection, row, _as_it_is, generation, self._encoding)
+            if item.writes:
+                count += 1
+                yield Item(item.writes, count)
+
+    async def begin_again(self, lost: Lost) -> None:
+        """Last: from here on the sink reads the new topics."""
+        async with self._connection.transaction():
+            await self._connection.execute(self._sql["forget_redoing"])
+            await self._connection.execute(self._sql["forget_positions"], list(lost.topics))
+
+    async def skip_generations(self) -> int:
+        """The number below which no repair run will be."""
+        last: int = await self._connection.fetchval(
+            self._sql["skip_generations"], SKIPPED_GENERATIONS
+        )
+        return last
+
+    async def newest_change(self) -> Any:
+        return await self._connection.fetchval(self._sql["newest_change"])
+
+    def _written(self, message: EnrichedMessage) -> Any:
+        output = Output(
+            "enriched-messages",
+            message.message_key,
+            message,
+            message.version // 1000,
+            message.conversation_id,
+        )
+        return self._encoding.write(output, new_traceparent())
+
+    async def _rows(self, status: str | None) -> AsyncIterator[Any]:
+        at = ("", "")
+        while rows := await self._connection.fetch(self._sql["rows_after"], *at, status, CHUNK):
+            for row in rows:
+                yield row
+            at = (rows[-1]["tenant_id"], rows[-1]["message_key"])
+
+    def _topics(self, names: set[str]) -> tuple[dict[str, str], dict[str, dict[int, int]]]:
+        """Ids and ends of topics."""
+        admin = AdminClient(client_config(self._settings.kafka) | QUIET)
+        described = (
+            admin.describe_topics(TopicCollection(sorted(names)), request_timeout=ADMIN_SECONDS)
+            if names
+            else {}
+        )
+        ids = {name: str(one.result(ADMIN_SECONDS).topic_id) for name, one in described.items()}
+        reader = TopicReader(self._settings.kafka, f"{self._names.prefix}sensorium-recover")
+        try:
+            return ids, {name: reader.ends(name) for name in names}
+        finally:
+            reader.close()
+
+
+def _as_it_is(attachment: Attachment) -> Attachment:
+    return attachment

@@ -1,0 +1,161 @@
+"""After Kafka was lost, or PostgreSQL restored: the command that makes them fit together again."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from connectors.postgres.aside import SinkStopped
+from connectors.postgres.positions import ids_of_all_topics
+from connectors.postgres.sink import Sink
+from schemas.codec import decode
+from schemas.headers import generation_of
+from schemas.records import Attachment, EnrichedMessage, Enrichment, MediaJob, VisionJob
+from storage.kafka.client import client_config
+from tests.integration.commands import Commands
+from tests.integration.console import key_of, row
+from tests.integration.databases import Connection, pooled
+from tests.integration.test_commands_and_servers import store
+from tests.integration.test_commands_replay import written
+from tests.integration.waiting import until
+from tests.unit.records import attachment
+
+ANOTHER = "another-topic-id"
+
+
+def pending(**fields: Any) -> Attachment:
+    return attachment(original_url="https://files.example.com/1", **fields)
+
+
+@pytest.fixture
+def lost(commands: Commands) -> Commands:
+    """Rows of two tenants, and positions in topics that are not there any more."""
+    for tenant in ("acme", "other", "left"):
+        commands.json("tenants", "add", tenant)
+    stored = {"object_key": f"{commands.names.object_prefix}media/acme/a.jpg", "url": "/media/acme/a.jpg", "sha256": "ab", "mime_type": "image/jpeg", "bytes": 5}  # fmt: skip
+    store(
+        commands,
+        row("1", content="hola"),
+        row("2", attachment(status="described", description="a cat"), version=1003),
+        row("fetch", pending()),
+        row("look", pending(**stored)),
+        row("1", tenant="other"),
+        row("1", tenant="left"),
+    )
+    commands.json("tenants", "remove", "left", "--keep-data", "--yes")
+    commands.database(lambda connection: positions(connection, commands))
+    return commands
+
+
+async def positions(connection: Connection, commands: Commands, topic_id: str = ANOTHER) -> None:
+    for name in ("enriched-messages", "quarantine", "receipts"):
+        await connection.execute(
+            "INSERT INTO sink_offsets (topic, partition, topic_id, next_offset, epoch) VALUES ($1, 0, $2, 7, 1)",
+            commands.names.topic(name),  # type: ignore[arg-type]
+            topic_id,
+        )
+
+
+async def stops(commands: Commands) -> str:
+    """What the sink says when it will not begin."""
+    async with pooled(commands.settings.postgres, commands.names) as pool:
+        with pytest.raises(SinkStopped) as stopped:
+            async with asyncio.timeout(60):
+                await Sink(commands.settings, pool).run()
+    return str(stopped.value)
+
+
+def versions(commands: Commands) -> dict[str, list[tuple[int, str]]]:
+    found: dict[str, list[tuple[int, str]]] = {}
+    for record in written(commands, "enriched-messages"):
+        message = decode(EnrichedMessage, record.value())
+        assert generation_of(record.headers()) == message.version // 1000
+        found.setdefault(message.message_key, []).append((message.version, message.status))
+    return found
+
+
+def test_after_kafka_was_lost_rows_are_written_again_and_work_goes_on(lost: Commands) -> None:
+    assert "sensorium recover kafka" in asyncio.run(stops(lost))
+    dry = lost.json("recover", "kafka")
+    assert (dry["dry_run"], dry["messages"], dry["reopened"]) == (True, 5, 2)
+    assert written(lost, "enriched-messages") == []
+    done = lost.json("recover", "kafka", "--yes")
+    generation = done["generation"]
+    assert (done["messages"], done["reopened"]) == (5, 2)
+    again = (generation * 1000 + 1, "pending")
+    assert versions(lost) == {
+        key_of("1"): [(1, "complete")],
+        key_of("2"): [(1003, "complete")],
+        key_of("fetch"): [(1, "pending"), again],
+        key_of("look"): [(1, "pending"), again],
+        key_of("1", "other"): [(1, "complete")],
+    }
+    (media,) = written(lost, "media")
+    (vision,) = written(lost, "vision")
+    assert decode(MediaJob, media.value()).message_key == key_of("fetch")
+    assert decode(VisionJob, vision.value()).message_key == key_of("look")
+    opened = [decode(Enrichment, one.value()) for one in written(lost, "enrichments")]
+    assert {one.kind for one in opened} == {"opened"}
+
+    async def read_by_the_sink(connection: Connection) -> list[tuple[str, int]]:
+        async with pooled(lost.settings.postgres, lost.names) as pool:
+            sink = Sink(lost.settings, pool)
+            running = asyncio.create_task(sink.run())
+
+            async def caught_up() -> bool:
+                count = "SELECT count(*) FROM chat_messages WHERE version = $1"
+                return await connection.fetchval(count, generation * 1000 + 1) == 2
+
+            await until(caught_up, 60)
+            sink.stop()
+            await running
+        rows = await connection.fetch("SELECT message_key, version FROM chat_messages ORDER BY 1")
+        return [(one["message_key"], one["version"]) for one in rows]
+
+    now = dict(lost.database(read_by_the_sink))
+    assert now[key_of("1")] == 1 and now[key_of("2")] == 1003
+    assert "nothing to recover" in lost.fails("recover", "kafka", "--yes")
+
+
+@pytest.mark.parametrize("next_offset", [-1, 0, 9])
+def test_positions_beyond_the_end_of_the_same_topic_are_lost_too(
+    commands: Commands, next_offset: int
+) -> None:
+    admin = AdminClient(client_config(commands.settings.kafka))
+    topic_id = ids_of_all_topics(admin, commands.names)["receipts"]
+
+    async def stand(connection: Connection) -> None:
+        await connection.execute(
+            "INSERT INTO sink_offsets (topic, partition, topic_id, next_offset, epoch) VALUES ($1, 0, $2, $3, 1)",
+            commands.names.topic("receipts"),
+            topic_id,
+            next_offset,
+        )
+
+    commands.database(stand)
+    if next_offset <= 0:
+        assert "nothing to recover" in commands.fails("recover", "kafka")
+        return
+    assert len(commands.json("recover", "kafka")["topics"]) == 1
+    commands.json("recover", "kafka", "--yes")
+    assert "nothing to recover" in commands.fails("recover", "kafka")
+
+
+def test_after_postgres_was_restored_no_number_of_a_repair_run_is_given_twice(
+    commands: Commands,
+) -> None:
+    commands.json("tenants", "add", "acme")
+    store(commands, row("1", version=7002))
+    dry = commands.json("recover", "postgres")
+    assert dry["generation"] is None and dry["newest_change"] is not None
+    assert commands.json("recover", "postgres", "--yes")["generation"] == 1007
+
+    async def following(connection: Connection) -> int:
+        return int(
+            await connection.fetchval(
+                "INSERT INTO generations (command, detail) VALUES ('x', '') RETURNING generation"
+            )
+        )
+
+    assert commands.database(following) == 1008

@@ -1,0 +1,121 @@
+import json
+import random
+
+import pytest
+
+from connectors.webhooks.bulk import FREE_PER_SECOND, BulkLimits
+from connectors.webhooks.rate import Rates
+from schemas.settings import Kafka
+from storage.kafka.behind import GroupBehind
+from tests.unit.receiving import Application
+
+LOOK_SECONDS = 0.25
+BEHIND_SECONDS = 0.2
+
+
+def send(limits: BulkLimits, tenant: str, per_second: int, now: float) -> int:
+    """For one look's time. Returns how many were taken."""
+    count = int(per_second * LOOK_SECONDS)
+    return sum(
+        limits.wait_seconds(tenant, now + LOOK_SECONDS * number / count) == 0.0
+        for number in range(count)
+    )
+
+
+def test_without_a_backlog_a_tenant_soon_sends_as_fast_as_it_can() -> None:
+    limits = BulkLimits(BEHIND_SECONDS)
+    taken = []
+    for look in range(80):
+        taken.append(send(limits, "bulk", 5_000, look * LOOK_SECONDS))
+        limits.look(0.0, (look + 1) * LOOK_SECONDS)
+    assert taken[0] <= 51 and taken[-1] == 1_250
+    assert taken.index(1_250) < 50
+
+
+def test_a_tenant_with_little_traffic_is_never_slowed_down() -> None:
+    limits = BulkLimits(BEHIND_SECONDS)
+    for look in range(80):
+        now = look * LOOK_SECONDS
+        assert send(limits, "small", int(FREE_PER_SECOND), now) == int(FREE_PER_SECOND * 0.25)
+        send(limits, "bulk", 5_000, now)
+        limits.look(10.0, now + LOOK_SECONDS)
+    assert limits.limits == {"bulk": FREE_PER_SECOND}
+
+
+def test_a_tenant_that_has_calmed_down_has_no_rate_of_its_own() -> None:
+    limits = BulkLimits(BEHIND_SECONDS)
+    for look in range(40):
+        send(limits, "bulk", 5_000, look * LOOK_SECONDS)
+        limits.look(0.0, (look + 1) * LOOK_SECONDS)
+    assert limits.limits["bulk"] > 1_000
+    for look in range(40, 160):
+        limits.look(0.0, (look + 1) * LOOK_SECONDS)
+    assert limits.limits == {} and not limits.is_worth_a_look(100.0)
+
+
+def test_a_bucket_may_be_less_than_a_second_deep() -> None:
+    rates = Rates()
+    taken = sum(rates.wait_seconds("a", 100.0, 1.0, 0.25) == 0.0 for _ in range(200))
+    assert taken == 25
+
+
+@pytest.mark.parametrize("flood", [1.5, 4.0, 20.0])
+@pytest.mark.parametrize("capacity", [500, 2_000])
+def test_others_wait_less_than_a_second_behind_a_bulk_import(flood: float, capacity: int) -> None:
+    """A queue that is worked off first come first served, as a partition is."""
+    random.seed(1)
+    limits, queue_seconds = BulkLimits(BEHIND_SECONDS), 0.0
+    step, now, waits, taken = 1 / (capacity * flood), 0.0, [], 0
+    next_look, next_text = LOOK_SECONDS, 0.05
+    seen_behind: list[float] = [0.0, 0.0]  # what is looked at is one look old
+    while now < 30.0:
+        now += step
+        queue_seconds = max(0.0, queue_seconds - step)
+        if limits.wait_seconds("bulk", now) == 0.0:
+            queue_seconds += 1 / capacity
+            taken += 1
+        if now >= next_text:
+            next_text += 0.1
+            assert limits.wait_seconds("other", now) == 0.0
+            waits.append(queue_seconds)
+        if now >= next_look:
+            next_look += LOOK_SECONDS
+            seen_behind.append(queue_seconds)
+            limits.look(seen_behind[-2], now)
+    after_start = sorted(waits[20:])  # the import is noticed within the first two seconds
+    assert after_start[int(len(after_start) * 0.99)] < 1.0
+    assert taken > 0.5 * capacity * 30, "the import still has most of what there is"
+
+
+def test_how_far_behind_a_group_is_counts_in_its_own_pace() -> None:
+    behind = GroupBehind(Kafka(bootstrap_servers="127.0.0.1:9"), "group", "topic")
+    assert behind.judge(1_000, 500, 1.0) == 0.0, "its pace is not known yet"
+    assert behind.judge(2_000, 500, 2.0) == 0.5
+    assert behind.judge(2_000, 500, 2.25) == 0.5, "it commits in portions"
+    for look in range(4):
+        seconds = behind.judge(2_000, 500, 3.0 + look)
+    assert seconds == 0.0, "it stands still"
+    behind.close()
+
+
+async def test_only_chat_is_slowed_down_and_only_where_that_was_asked_for() -> None:
+    for seconds, refused in ((0.0, False), (0.2, True)):
+        app = Application(bulk_behind_seconds=seconds)
+        answers = [await app.chat(body(number)) for number in range(60)]
+        statuses = {answer.status for answer in answers}
+        assert statuses == ({202, 429} if refused else {202})
+        if refused:
+            assert answers[-1].headers["retry-after"] == "1"
+            assert len(app.log.records) >= 25
+
+
+def body(number: int) -> bytes:
+    return json.dumps(
+        {
+            "provider": "own",
+            "provider_message_id": str(number),
+            "conversation_id": "c",
+            "sender": {"id": "s"},
+            "text": "hola",
+        }
+    ).encode()
