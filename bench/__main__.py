@@ -4,7 +4,19 @@ import os
 import sys
 from collections.abc import Callable
 
-from bench import dedupe, figures, lanes, receipts, receiver, recovery, sink, soak, table, tenants
+from bench import (
+    dedupe,
+    figures,
+    lanes,
+    queue,
+    receipts,
+    receiver,
+    recovery,
+    sink,
+    soak,
+    table,
+    tenants,
+)
 from bench.rig import Rig, servers
 
 BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
@@ -16,6 +28,7 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "table": table.run,
     "receipts": receipts.run,
     "tenants": tenants.run,
+    "queue": queue.run,
     "soak": soak.run,
 }
 LONG = ("soak",)
