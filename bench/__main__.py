@@ -13,6 +13,7 @@ from bench import (
     receiver,
     recovery,
     sink,
+    sizing,
     soak,
     table,
     tenants,
@@ -29,9 +30,10 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "receipts": receipts.run,
     "tenants": tenants.run,
     "queue": queue.run,
+    "sizing": sizing.run,
     "soak": soak.run,
 }
-LONG = ("soak",)
+LONG = ("sizing", "soak")
 """Run only when named."""
 
 

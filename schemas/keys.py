@@ -79,11 +79,15 @@ def conversation_part(value: str, max_chars: int = CONVERSATION_PART_CHARS) -> s
     return f"{written[: max_chars - _DIGEST_CHARS - 1]}.{digest}"
 
 
-def direct_conversation_id(value: str) -> str:
+def direct_conversation_id(value: str, *, outbound: bool = False) -> str:
     """The conversation id of a message of `POST /chat`.
 
-    It has no `~`, so it is never a conversation of YCloud or Chatwoot, whose ids have parts.
+    What a customer wrote gets an id without `~`, so it is never in a conversation of YCloud or
+    Chatwoot, whose ids have parts. What the tenant's bot answered belongs where it answered: an id
+    with parts stays as it is.
     """
+    if outbound and "~" in value and is_conversation_id(value):
+        return value
     return conversation_part(value, CONVERSATION_CHARS)
 
 

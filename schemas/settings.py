@@ -129,7 +129,6 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
     arrivals_days: float = 90.0
     steps_days: float = 90.0
-    quarantine_days: float = 30.0
     quarantine_tenant_bytes: int = 1_073_741_824
     results_days: float = 365.0
     usage_days: float = 800.0

@@ -19,6 +19,8 @@ PREFIX = "SENSORIUM_"
 _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
 HOME_VARIABLE = "SENSORIUM_HOME"
 """Where commands find the folder of `sensorium up`; no setting of a role."""
+RESERVED_NAMESPACES = frozenset({"sensorium", "media", "public", "information-schema"})
+"""Postgres schemas and folders of the object store that stand there already; the empty namespace's are `sensorium` and `media`."""
 WRITTEN_BY_UP = frozenset({"SENSORIUM_CONSOLE__URL"})
 """Names that `sensorium up` writes for people and programs around it; no role reads them."""
 
@@ -84,6 +86,10 @@ def _check(settings: Settings) -> None:
     if not _NAMESPACE.fullmatch(settings.namespace):
         raise SettingsError(
             "SENSORIUM_NAMESPACE holds lower-case letters, digits and hyphens, at most 41"
+        )
+    if settings.namespace in RESERVED_NAMESPACES or settings.namespace.startswith("pg-"):
+        raise SettingsError(
+            f"SENSORIUM_NAMESPACE {settings.namespace} would share its rows or files with others; leave it empty or take another name"
         )
     if settings.receiver.max_body_bytes + 64 * 1024 > MAX_RECORD_BYTES // 2:
         raise SettingsError(

@@ -17,6 +17,7 @@ RUNNING = os.environ.pop("SENSORIUM_TEST_STACK", None)
 """Taken out of the environment: to a role that a test starts it would be a setting that does not exist."""
 
 MAY_BE_SKIPPED: dict[str, str] = {
+    "tests/integration/test_pooler.py": "PgBouncer is not installed (Debian: `apt-get install pgbouncer`)",
     "tests/unit/test_engines.py": "the extra `local` is left out (make LOCAL=0)",
     "tests/integration/test_local_models.py": "the extra `local`, or a source of the weights, is not there",
 }

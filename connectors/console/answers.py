@@ -237,6 +237,11 @@ class Context(BaseModel):
         description="keys of unfinished messages, and those of wait_for that are not there"
     )
     as_of: str = Field(description="the moment of this answer, for newer_than")
+    in_order: bool | None = Field(
+        None,
+        description="only if it was asked for: whether every message that was accepted before the"
+        " request is there. false: one may be missing that is older than those shown",
+    )
     earlier: str | None = Field(
         None, description="for before: the messages before these; left out where there are none"
     )
@@ -313,6 +318,7 @@ _WHY = {
     403: "a key of another scope, or a link that is bad or over",
     404: "it is not there, or another tenant's",
     410: "the cursor is ahead of the database, which was restored or copied: `detail` says how to go on",
+    409: "it is over, or another one is under way",
     413: "the request has a body",
     416: "the file is not that long",
     422: "a parameter is missing or wrong",

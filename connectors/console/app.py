@@ -16,6 +16,7 @@ from connectors.console.around import Measured, OpenToBrowsers, WithoutBodies
 from connectors.console.bots import add_bots
 from connectors.console.caller import SHOWS_KEY, authorized, caller_of
 from connectors.console.files import answer_downloaded, answer_stored
+from connectors.console.pages.repairs_api import add_repairs_api
 from connectors.console.pages.routes import pages_router
 from connectors.console.parts import Parts
 from connectors.console.problems import Problem, answer_problems
@@ -51,6 +52,7 @@ def create_console(parts: Parts) -> ASGIApp:
     _add_media(app, parts)
     _add_operations(app, parts)
     if parts.pages is not None:
+        add_repairs_api(app, parts, parts.pages)
         app.include_router(pages_router(parts, parts.pages))
     app.include_router(not_the_registry())
 

@@ -14,7 +14,7 @@ from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Postgres
 from schemas.topics import Names
-from storage.postgres.pool import connect
+from storage.postgres.pool import connect_directly
 
 log = structlog.get_logger()
 
@@ -143,7 +143,7 @@ class Changes:
 
     async def _follow(self) -> None:
         """Listens until the connection is lost."""
-        connection = await connect(self._settings, self._names, "console-changes")
+        connection = await connect_directly(self._settings, self._names, "console-changes")
         lost = asyncio.Event()
         connection.add_termination_listener(lambda *_: lost.set())
         try:

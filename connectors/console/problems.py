@@ -18,6 +18,7 @@ _TITLES = {
     404: "Not Found",
     405: "Method Not Allowed",
     410: "Gone",
+    409: "Conflict",
     413: "Content Too Large",
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",

@@ -28,6 +28,7 @@ from schemas import metrics
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import client_config, reader_config
+from storage.kafka.member_names import static_member
 from storage.postgres.pool import unavailable
 
 log = structlog.get_logger()
@@ -68,11 +69,8 @@ class Sink:
         )
         self._admin = AdminClient(client_config(settings.kafka))
         self._positions = Positions(pool, self._admin, self._names, SINK_TOPICS)
-        instance = (
-            {"group.instance.id": f"{self._names.group('sink')}-{settings.worker.name}"}
-            if settings.worker.name
-            else {}
-        )
+        member = static_member(self._names.group("sink"), settings.worker.name)
+        instance = {} if member is None else {"group.instance.id": member}
         self._consumer = Consumer(
             reader_config(settings.kafka, self._names.group("sink"))
             | instance

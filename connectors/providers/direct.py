@@ -126,7 +126,7 @@ def _message(in_key: str, document: Document) -> ChatMessage:
     content = text(document, "text")
     return ChatMessage(
         provider_message_id=in_key,
-        conversation_id=direct_conversation_id(document["conversation_id"]),
+        conversation_id=direct_conversation_id(document["conversation_id"], outbound=outbound),
         role="assistant" if outbound else "user",
         direction="outbound" if outbound else "inbound",
         kind=kind_of(attachments, "text" if content else "unsupported"),

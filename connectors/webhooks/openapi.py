@@ -176,7 +176,8 @@ def _chat_message() -> dict[str, Any]:
             ),
         },
         "conversation_id": _text(
-            "The context is asked for by this id. It is never a conversation that came through YCloud or Chatwoot, even if it is written alike",
+            "The context is asked for by this id. What a bot answers (`outbound`) goes into the conversation that has this id, "
+            "also if that came through YCloud or Chatwoot; what a customer wrote never does",
             minLength=1,
             maxLength=CONVERSATION_CHARS,
         ),

@@ -243,3 +243,63 @@ COMMENT ON TABLE schema_migrations IS 'Which migrations this schema has.';
 COMMENT ON COLUMN schema_migrations.name IS 'The migration.';
 COMMENT ON COLUMN schema_migrations.sha256 IS 'Of its text.';
 COMMENT ON COLUMN schema_migrations.applied_at IS 'When.';
+
+COMMENT ON TABLE people IS 'Who may log in to the console.';
+COMMENT ON COLUMN people.person_id IS 'The person.';
+COMMENT ON COLUMN people.name IS 'What they log in with, lower case.';
+COMMENT ON COLUMN people.password IS 'The argon2id hash with its parameters; null: only by a login link.';
+COMMENT ON COLUMN people.created_at IS 'When.';
+
+COMMENT ON TABLE people_roles IS 'What a person may do at a tenant.';
+COMMENT ON COLUMN people_roles.tenant_id IS 'The tenant; * stands for every one.';
+COMMENT ON COLUMN people_roles.person_id IS 'The person.';
+COMMENT ON COLUMN people_roles.role IS 'viewer, reader, operator or admin; each may do what those before it may.';
+
+COMMENT ON TABLE people_sessions IS 'Who is logged in.';
+COMMENT ON COLUMN people_sessions.session_sha256 IS 'Digest of the cookie.';
+COMMENT ON COLUMN people_sessions.person_id IS 'The person.';
+COMMENT ON COLUMN people_sessions.began_at IS 'The login: a session is over a day later.';
+COMMENT ON COLUMN people_sessions.seen_at IS 'The last request, to the minute: a session is over when it was idle for two hours.';
+
+COMMENT ON TABLE login_links IS 'Links that log a person in once.';
+COMMENT ON COLUMN login_links.link_sha256 IS 'Digest of the token in the link.';
+COMMENT ON COLUMN login_links.person_id IS 'The person.';
+COMMENT ON COLUMN login_links.ends_at IS 'When it is over.';
+
+COMMENT ON TABLE login_failures IS 'Failed logins of the last quarter of an hour.';
+COMMENT ON COLUMN login_failures.bucket IS 'Digest of an account, of an address, or of both.';
+COMMENT ON COLUMN login_failures.failures IS 'How many.';
+COMMENT ON COLUMN login_failures.since IS 'The first of them.';
+
+COMMENT ON TABLE unmasked_conversations IS 'What a viewer has unmasked for one session, for a while.';
+COMMENT ON COLUMN unmasked_conversations.tenant_id IS 'The tenant.';
+COMMENT ON COLUMN unmasked_conversations.conversation_id IS 'The conversation.';
+COMMENT ON COLUMN unmasked_conversations.session_sha256 IS 'The session that sees it.';
+COMMENT ON COLUMN unmasked_conversations.ends_at IS 'When it is masked again.';
+
+COMMENT ON TABLE repairs IS 'Repairs of failed files that people planned, and how far they are.';
+COMMENT ON COLUMN repairs.tenant_id IS 'The tenant.';
+COMMENT ON COLUMN repairs.repair_id IS 'The repair.';
+COMMENT ON COLUMN repairs.reason IS 'Why the files failed that it tries again.';
+COMMENT ON COLUMN repairs.state IS 'planned, running, done or cancelled.';
+COMMENT ON COLUMN repairs.person IS 'Who planned it.';
+COMMENT ON COLUMN repairs.messages IS 'How many messages the plan counted.';
+COMMENT ON COLUMN repairs.files IS 'Files by type, those without file and address, and what it may cost.';
+COMMENT ON COLUMN repairs.created_at IS 'When it was planned.';
+COMMENT ON COLUMN repairs.ends_at IS 'When the plan can no longer be applied.';
+COMMENT ON COLUMN repairs.began_at IS 'When it was applied; what failed later is not in it.';
+COMMENT ON COLUMN repairs.ended_at IS 'When it was done or cancelled.';
+COMMENT ON COLUMN repairs.generation IS 'The generation of what it writes.';
+COMMENT ON COLUMN repairs.looked IS 'How many messages it has come to.';
+COMMENT ON COLUMN repairs.redone IS 'How many files it has redone.';
+COMMENT ON COLUMN repairs.set_aside IS 'How many messages it left because they were tried too often.';
+COMMENT ON COLUMN repairs.done_at IS 'Arrival of the last message it has come to.';
+COMMENT ON COLUMN repairs.done_key IS 'Key of that message.';
+COMMENT ON COLUMN repairs.held_until IS 'How long one console works on it alone.';
+COMMENT ON COLUMN repairs.trouble IS 'What is away, while it waits.';
+
+COMMENT ON TABLE repair_tries IS 'How often the failed files of a message were tried again.';
+COMMENT ON COLUMN repair_tries.tenant_id IS 'The tenant.';
+COMMENT ON COLUMN repair_tries.message_key IS 'The message.';
+COMMENT ON COLUMN repair_tries.reason IS 'Why they failed.';
+COMMENT ON COLUMN repair_tries.tries IS 'How often.';

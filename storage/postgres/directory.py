@@ -13,7 +13,7 @@ from schemas.settings import Postgres
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 from schemas.topics import Names
 from storage.background import again_and_again
-from storage.postgres.pool import connect, refused, unavailable
+from storage.postgres.pool import connect_directly, refused, unavailable
 from storage.postgres.sql import queries
 from storage.postgres.tenant_index import EndpointRow, TenantIndex, TenantRow, digest
 from storage.postgres.vault import Vault
@@ -142,7 +142,7 @@ class Directory:
 
         It listens before it reads, so that a change between the two is read again.
         """
-        connection = await connect(self._settings, self._names, "directory")
+        connection = await connect_directly(self._settings, self._names, "directory")
         try:
             await connection.add_listener(f"{self._names.postgres_schema}_directory", self._told)
             connection.add_termination_listener(lambda *_: self._wake.set())

@@ -110,7 +110,8 @@ class PooledSession(Session):
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
         if not args and query.startswith("BEGIN"):
-            return await super().execute(f"{query.rstrip(';')};{self.begin_with}", timeout=timeout)
+            whole = f"{query.rstrip(';')};{self.begin_with}"
+            return await _Connection.execute(self, whole, timeout=timeout)
         return await self._noting(
             lambda: super(PooledSession, self).execute(query, *args, timeout=timeout)
         )
@@ -175,6 +176,17 @@ async def connect_directly(
     dsn = str(settings.listen_dsn or settings.dsn)
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn=dsn, **options)
     return connection
+
+
+async def keep_setting(
+    connection: "asyncpg.Connection[asyncpg.Record]", name: str, value: str
+) -> None:
+    """Sets it for all that this connection does from now on, also behind a pooler."""
+    if isinstance(connection, PooledSession):
+        literal = value.replace("'", "''")
+        connection.begin_with += f"SET LOCAL {name} = '{literal}';"
+    else:
+        await connection.execute("SELECT set_config($1, $2, false)", name, value)
 
 
 async def create_pool(

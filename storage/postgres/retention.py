@@ -24,12 +24,12 @@ LOOK_EVERY_SECONDS = 60.0
 """So often the bytes in quarantine are looked at: a tenant can fill them fast."""
 
 
-def days_of(ages: Ages) -> Mapping[str, float]:
-    """Table → days its rows are kept; 0 is for ever. Tables that are not named keep what they have."""
+def days_of(ages: Ages, quarantine_days: float) -> Mapping[str, float]:
+    """Table → days its rows are kept; 0 is for ever. Quarantined records go with their topic's."""
     return {
         "inbound_messages": ages.arrivals_days,
         "message_steps": ages.steps_days,
-        "quarantined_messages": ages.quarantine_days,
+        "quarantined_messages": quarantine_days,
         "ai_results": ages.results_days,
         "ai_usage": ages.usage_days,
         "audit_log": ages.log_days,
@@ -40,10 +40,13 @@ def days_of(ages: Ages) -> Mapping[str, float]:
 class Retention:
     """Walks through each table from its first block to its last, so that it needs no index that every write would pay for."""
 
-    def __init__(self, postgres: Postgres, names: Names, ages: Ages) -> None:
+    def __init__(
+        self, postgres: Postgres, names: Names, ages: Ages, quarantine_days: float
+    ) -> None:
         self._postgres = postgres
         self._names = names
         self._ages = ages
+        self._quarantine_days = quarantine_days
         self._sql = queries("retention")
 
     async def run(self) -> None:
@@ -67,7 +70,7 @@ class Retention:
             if not await connection.fetchval(self._sql["lead"]):
                 return {}
             gone = {"bodies": await self._drop_bodies(connection)}
-            for table, days in days_of(self._ages).items():
+            for table, days in days_of(self._ages, self._quarantine_days).items():
                 if days and walks:
                     gone[table] = await self._expire(connection, table, days)
                     metrics.RETENTION_ROWS.labels(table).inc(gone[table])

@@ -110,6 +110,7 @@ class Tenancy:
             before = await self._row("tenant", name)
             keys = await self._connection.execute(self._sql["end_keys"], name)
             endpoints = await self._connection.execute(self._sql["end_endpoints"], name)
+            await self._connection.execute(self._sql["end_roles"], name)
             nothing = self._vault.seal(msgspec.json.encode(TenantSettings()))
             kept = keep_data and (before["removed_at"] is None or before["data_kept"])
             await self._connection.execute(self._sql["remove_tenant"], name, nothing, kept)
@@ -298,10 +299,12 @@ class Tenancy:
         return dict(row)
 
     async def next_generation(self, command: str, detail: str) -> int:
-        """For whatever redoes work: higher than all before."""
-        generation: int = await self._connection.fetchval(
-            self._sql["next_generation"], command, detail
-        )
+        """For whatever redoes work: higher than all before, also than those that a restored database forgot."""
+        generation: int | None = None
+        while generation is None:
+            generation = await self._connection.fetchval(
+                self._sql["next_generation"], command, detail
+            )
         return generation
 
     async def note(self, tenant: str, action: str, detail: str) -> None:

@@ -12,6 +12,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage import failpoints
+from streams.apps import closing
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes.agents import run_batches
 from streams.lanes.app import LaneApp, lane_app
@@ -21,8 +22,13 @@ from streams.lanes.receipts import line
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
-from streams.stages.assemble import OpenMessage, assemble, fold
-from streams.stages.message import opening_of
+from streams.stages.assemble import (
+    ClosedMessage,
+    OpenMessage,
+    assemble,
+    fold,
+    kept_message,
+)
 
 
 def create_app(settings: Settings) -> LaneApp:
@@ -55,7 +61,7 @@ class _Folding:
 
     def __init__(self, kept: KeptValues) -> None:
         self._kept = kept
-        self.states: dict[bytes, OpenMessage] = {}
+        self.states: dict[bytes, OpenMessage | ClosedMessage] = {}
         self.last: dict[bytes, Arrival] = {}
         self.grown: set[bytes] = set()
 
@@ -71,7 +77,7 @@ class _Folding:
                 case OpenMessage() as folded:
                     self.states[arrival.key] = folded
                     self.last[arrival.key] = arrival
-                    if enrichment.kind == "opened" and not opening_of(folded.snapshot.version):
+                    if enrichment.kind == "opened" and folded.is_first_written:
                         self.grown.discard(arrival.key)
                     else:
                         self.grown.add(arrival.key)
@@ -79,12 +85,12 @@ class _Folding:
         except Undecodable as error:
             return Quarantine("record_undecodable", str(error))
 
-    def _state(self, key: bytes) -> OpenMessage | None:
+    def _state(self, key: bytes) -> OpenMessage | ClosedMessage | None:
         if key not in self.states:
             value = self._kept.get(key)
             if value is None:
                 return None
-            self.states[key] = OpenMessage.from_bytes(value)
+            self.states[key] = kept_message(value)
         return self.states[key]
 
 
@@ -107,7 +113,10 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
         lines.append(line(message, *became, arrival.generation))
     now = utc_now()
     changelog: list[tuple[bytes, bytes | None]] = []
+    today = int(now.timestamp()) // 86_400
     for key, state in folding.states.items():
+        if isinstance(state, ClosedMessage):
+            continue
         closed = False
         if key in folding.grown:
             version = assemble(state, now)
@@ -134,5 +143,7 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
                     for one in lines
                 ]
         if key in folding.last:
-            changelog.append(batch.state.put(key, None if closed else state.to_bytes()))
+            kept = closing.kept_of_closed(state, today) if closed else state.to_bytes()
+            changelog.append(batch.state.put(key, kept))
+    changelog += closing.forgotten(batch.state, today)
     batch.settle(writes, changelog, lines, newer)

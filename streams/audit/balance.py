@@ -149,12 +149,14 @@ class Audit:
                 )
 
     def _is_open(self, line: Line) -> bool:
-        """Whether assemble has yet to write what a later delivery opened, or wrote a still later
-        opening in its stead.
+        """Whether assemble has yet to write what this one opened, or wrote a still later opening, or
+        one of a later repair, in its stead.
         """
         key = line.key.decode(errors="replace")
         last = self._facts.versions.last.get((key, line.generation), 0)
-        return key in self._unfolded or last % 1000 > OPENING_STEPS
+        newest = self._facts.versions.newest.get(key)
+        is_superseded = newest is not None and newest.version // 1000 > line.generation
+        return key in self._unfolded or last % 1000 > OPENING_STEPS or is_superseded
 
     def _swallowed(self) -> Iterator[Finding]:
         """A key that is known was forwarded once: else it was claimed, and its message never came out."""

@@ -64,8 +64,20 @@ def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) 
         if message.version % OPENING_STEPS == 1:
             found.openings[message.source.partition, message.source.offset, generation] += 1
         known = found.newest.get(name)
+        if known is not None and _is_overtaken(message, known):
+            what = f"{where}: version {message.version} stands behind {known.version}, and is what compaction keeps"
+            found.findings.append(
+                Finding(
+                    "unexplained", "enriched-messages", what, message.tenant_id, name, received_ms
+                )
+            )
         if known is None or known.version < message.version:
             found.newest[name] = Newest(
                 message.version, received_ms, enriched_ms, partition, offset
             )
     return found
+
+
+def _is_overtaken(message: EnrichedMessage, newest: Newest) -> bool:
+    """Whether a repair wrote a higher version before. A first delivery after the horizon begins at the lowest again."""
+    return message.version > OPENING_STEPS and message.version // 1000 < newest.version // 1000

@@ -18,8 +18,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import QUIET, client_config
-from storage.postgres.pool import connect, unavailable
-from storage.postgres.sql import queries
+from storage.postgres.pool import connect, keep_setting, unavailable
 from storage.postgres.tenancy import TenancyError
 from storage.postgres.vault import VaultError
 from streams.local.home import environment_in, home_at
@@ -83,7 +82,7 @@ async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyn
     """A connection to the namespace's schema. What it changes is logged under the name of whoever runs the command."""
     connection = await connect(settings.postgres, Names(settings.namespace))
     try:
-        await connection.execute(queries("overview")["set_actor"], _actor())
+        await keep_setting(connection, "sensorium.actor", _actor())
         yield connection
     finally:
         await connection.close()

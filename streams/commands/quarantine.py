@@ -25,6 +25,7 @@ from streams.commands.output import as_json_option, emit, note
 from streams.commands.readable import readable
 from streams.commands.replay import broken_off, next_generation
 from streams.lanes.transactions import Write
+from streams.repair.superseded import parted
 from streams.repair.writing import Item, committed_portions
 
 _AT_ONCE = 50
@@ -342,6 +343,10 @@ def _replayed(settings: Settings, chosen: list[Any], generation: int) -> Iterato
     names = Names(settings.namespace)
     for begin in range(0, len(chosen), _AT_ONCE):
         rows = run_command(partial(_whole, settings, chosen[begin : begin + _AT_ONCE]))
+        rows, old = run_command(partial(_without_superseded, settings, rows))
+        if old:
+            run_command(partial(_mark, settings, old))
+            note(f"{len(old)} records are older than the row of their message: not written again")
         for portion in committed_portions(
             settings.kafka,
             names,
@@ -353,6 +358,11 @@ def _replayed(settings: Settings, chosen: list[Any], generation: int) -> Iterato
                 )
             )
             yield portion.records
+
+
+async def _without_superseded(settings: Settings, rows: list[Any]) -> tuple[list[Any], list[Any]]:
+    async with database(settings) as connection:
+        return await parted(connection, rows)
 
 
 async def _mark(settings: Settings, rows: list[Any]) -> None:

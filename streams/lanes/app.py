@@ -19,6 +19,7 @@ from schemas.pipeline import SOURCE_OF, WRITES_OF, Stage
 from schemas.settings import Kafka, Settings, Worker
 from schemas.topics import Names
 from storage.kafka.counts import REMEDY
+from storage.kafka.member_names import static_member
 from storage.postgres.stops import StageStops
 from streams.lanes import gauges
 from streams.lanes.batches import BatchIntake
@@ -359,7 +360,7 @@ class LaneApp(faust.App):
 
 def lane_app(stage: Stage, settings: Settings) -> LaneApp:
     """A Faust app configured for lanes. Faust's own processing guarantee is not used: docs/decisions/0001."""
-    kafka, names, worker_name = settings.kafka, Names(settings.namespace), settings.worker.name
+    kafka, names = settings.kafka, Names(settings.namespace)
     group = names.group(stage)
     app = LaneApp(
         group,
@@ -379,7 +380,7 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
         broker_max_poll_interval=POLL_INTERVAL_SECONDS,
         broker_request_timeout=20.0,
         consumer_auto_offset_reset="earliest",
-        consumer_group_instance_id=f"{group}-{worker_name}" if worker_name else None,
+        consumer_group_instance_id=static_member(group, settings.worker.name),
         stream_recovery_delay=0.0,
         stream_processing_timeout=1e9,  # silences "no fetch since start" for the paused partitions
     )

@@ -188,7 +188,7 @@ def chat(
         message["text"] = text
     if file is not None:
         message["media"] = [{"type": file.kind, "url": file.url, "mime_type": file.mime}]
-    said = direct_conversation_id(conversation)
+    said = direct_conversation_id(conversation, outbound=outbound)
     return Sample(what, "chat", json.dumps(message).encode(), found, said)
 
 

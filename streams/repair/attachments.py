@@ -55,9 +55,6 @@ async def item_for(
         return Item((), 0)
     outputs = [
         Output(
-            "enriched-messages", message.message_key, message, generation, message.conversation_id
-        ),
-        Output(
             "enrichments",
             message.message_key,
             opening(message, generation, "replay", utc_now()),

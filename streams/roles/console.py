@@ -1,7 +1,9 @@
 """The role `console`."""
 
+import asyncio
 from functools import partial
 
+from connectors.console.accepted import Accepted
 from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
@@ -18,6 +20,7 @@ from storage.objects.store import ObjectStore
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
+from streams.repair.redo import AttachmentRedo
 from streams.roles.http import connections_allowed, serve_until_told
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
@@ -32,6 +35,8 @@ async def run(settings: Settings) -> None:
     directory = Directory(settings.postgres, names, vault)
     changes = Changes(settings.postgres, names)
     pool = await create_pool(settings.postgres, names, "console")
+    reading = Reading(pool)
+    accepted = Accepted(settings.kafka, names, reading)
     store = ObjectStore(settings.objects)
     async with Downloader(
         allowed_private_hosts=settings.media.allowed_private_hosts,
@@ -42,11 +47,18 @@ async def run(settings: Settings) -> None:
             found = original_ways(directory, settings, tenant_id, announced, url)
             return await _first(downloader, found, settings, tenant_id)
 
+        pages = page_parts(
+            pool,
+            vault.derived_keys("page-refs"),
+            AttachmentRedo(settings, pool),
+            wanted.public_url,
+        )
         app = create_console(
             Parts(
                 names=names,
                 directory=directory,
-                reading=Reading(pool),
+                reading=reading,
+                accepted=accepted,
                 changes=changes,
                 store=store,
                 links=Links(vault.derived_keys("media-links"), settings.media.link_seconds),
@@ -56,25 +68,34 @@ async def run(settings: Settings) -> None:
                 ),
                 public_url=wanted.public_url.rstrip("/"),
                 bounds=ContextBounds(total_bytes=wanted.context_bytes),
-                pages=page_parts(pool, vault.derived_keys("page-refs"), wanted.public_url),
+                pages=pages,
             )
         )
+
+        def drain() -> None:
+            changes.end()
+            accepted.end()
+
         await directory.start()
         await changes.start()
+        repairing = asyncio.create_task(pages.work.run(), name="repairs")
         try:
             await serve_until_told(
                 app,
                 wanted.host,
                 wanted.port,
                 installation=installation_of(settings.namespace, settings.secrets.key),
-                draining=changes.end,
+                draining=drain,
                 drain_seconds=DRAIN_SECONDS,
                 http=bounded(wanted.header_seconds),
             )
         finally:
+            repairing.cancel()
+            await asyncio.gather(repairing, return_exceptions=True)
             await changes.stop()
             await directory.stop()
             await store.close()
+            accepted.close()
             pool.terminate()
 
 

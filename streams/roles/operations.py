@@ -1,5 +1,6 @@
 """/livez, /readyz, /status and /metrics of a role that has no HTTP of its own, served from a thread."""
 
+import errno
 import json
 import threading
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 log = structlog.get_logger()
+PORTS_TRIED = 32
 
 
 class _Server(ThreadingHTTPServer):
@@ -19,6 +21,21 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         log.debug("probe_failed", exc_info=True)
+
+
+def _bound(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> _Server:
+    """At the port, or at one of the next where another process has it: two of one environment on one machine are no reason to die."""
+    for candidate in range(port, port + PORTS_TRIED):
+        try:
+            server = _Server((host, candidate), handler)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            continue
+        if candidate != port:
+            log.warning("operations_port_taken", wanted=port, port=candidate)
+        return server
+    raise OSError(errno.EADDRINUSE, f"ports {port} to {port + PORTS_TRIED - 1} are in use")
 
 
 def start_operations(
@@ -76,6 +93,6 @@ def start_operations(
         def log_message(self, format: str, *args: object) -> None:
             """Probes are not worth a line each."""
 
-    server = _Server((host, port), Operations)
+    server = _bound(host, port, Operations)
     threading.Thread(target=server.serve_forever, name="operations", daemon=True).start()
     return server

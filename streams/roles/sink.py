@@ -32,7 +32,8 @@ async def run(settings: Settings) -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, sink.stop)
-    retention = Retention(settings.postgres, names, settings.retention)
+    in_quarantine = settings.kafka.quarantine_retention_days
+    retention = Retention(settings.postgres, names, settings.retention, in_quarantine)
     try:
         async with alongside(watch=sink.watch, retention=retention.run):
             await sink.run()

@@ -38,6 +38,7 @@ STRIKES = 3
 """Deaths with the same record in hand after which it is not read again."""
 CHILD_STOP_SECONDS = 25.0
 FENCE_THREADS = 32
+METRICS_PORT = "SENSORIUM_WORKER__METRICS_PORT"
 WORKER = (sys.executable, "-m", "streams.roles.worker")
 """The program of a child; its arguments are the stage, the pipe to write to, the parent's process id, its hand and what not to read."""
 
@@ -140,14 +141,22 @@ class Parent:
             str(hand),
             json.dumps(self._killers(stage)),
         ]
-        process = subprocess.Popen(
-            command, pass_fds=(theirs, hand), env={**os.environ, **failpoints.inherited()}
-        )
+        environment = {**os.environ, **failpoints.inherited(), **self._port_of(stage)}
+        process = subprocess.Popen(command, pass_fds=(theirs, hand), env=environment)
         os.close(theirs)
         child = Child(stage, process, ours, hand, time.monotonic())
         self._children[stage] = child
         self._pipes.register(ours, selectors.EVENT_READ, child)
         log.info("worker_started", stage=stage, pid=process.pid)
+
+    def _port_of(self, stage: Stage) -> dict[str, str]:
+        """Each stage of a process answers probes at a port of its own: the first at the configured one, the next at the one after."""
+        first = self._settings.worker.metrics_port
+        return (
+            {METRICS_PORT: str(first + self._stages.index(stage))}
+            if first and len(self._stages) > 1
+            else {}
+        )
 
     def _read(self, child: Child) -> None:
         """All that is in the pipe. Never waits: a grandchild may hold the other end open."""

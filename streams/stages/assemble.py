@@ -42,6 +42,11 @@ class OpenMessage(msgspec.Struct, kw_only=True):
     last_version: int
     facts: dict[Slot, Enrichment] = {}
 
+    @property
+    def is_first_written(self) -> bool:
+        """Whether the opened version stands in the topic already: only dedupe's of the living generation does."""
+        return not self.generation and not opening_of(self.snapshot.version)
+
     def to_bytes(self) -> bytes:
         return with_version(
             _encoder.encode(
@@ -83,6 +88,29 @@ class OpenMessage(msgspec.Struct, kw_only=True):
         ]
 
 
+class ClosedMessage(msgspec.Struct, frozen=True):
+    """What is remembered of a message that a repair finished: nothing of a lower version may follow in the topic. `day` since 1970."""
+
+    last_version: int
+    day: int
+
+    def to_bytes(self) -> bytes:
+        return with_version(_encoder.encode([self.last_version, self.day]))
+
+
+def kept_message(value: bytes) -> OpenMessage | ClosedMessage:
+    """What the table holds of a message. Raises UnknownVersion."""
+    return closed_message(value) or OpenMessage.from_bytes(value)
+
+
+def closed_message(value: bytes) -> ClosedMessage | None:
+    """The closed message; None: it is open. Cheap enough to be asked of each."""
+    body = body_of(value, "OpenMessage")
+    return ClosedMessage(*_closed_decoder.decode(body)) if body[:1] == _ARRAY_OF_TWO else None
+
+
+_ARRAY_OF_TWO = b"\x92"
+_closed_decoder = msgspec.msgpack.Decoder(tuple[int, int])
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[int, int, bytes, list[bytes]])
 
@@ -90,23 +118,26 @@ _decoder = msgspec.msgpack.Decoder(tuple[int, int, bytes, list[bytes]])
 def open_message(enrichment: Enrichment) -> OpenMessage:
     """The state an `opened` enrichment begins. Raises Undecodable for a hostile snapshot."""
     snapshot = decode(EnrichedMessage, enrichment.snapshot)
-    is_written = not opening_of(
-        snapshot.version
-    )  # the first version of a later opening is ours to write
-    return OpenMessage(
-        generation=enrichment.generation,
-        snapshot=snapshot,
-        last_version=snapshot.version - (not is_written),
+    opened = OpenMessage(
+        generation=enrichment.generation, snapshot=snapshot, last_version=snapshot.version
     )
+    if not opened.is_first_written:
+        opened.last_version -= 1
+    return opened
 
 
-def fold(state: OpenMessage | None, enrichment: Enrichment) -> OpenMessage | Duplicate | Skip:
+def fold(
+    state: OpenMessage | ClosedMessage | None, enrichment: Enrichment
+) -> OpenMessage | Duplicate | Skip:
     """The state with the enrichment in it. Changes `state` in place.
 
     An `opened` of a higher generation replaces the state, a later one of the same generation adds
     to it; what is of a lower
-    generation, or of a key that is not open, is late.
+    generation, or of a key that is not open, is late. So is an opening below what a repair wrote last.
     """
+    if isinstance(state, ClosedMessage):
+        opened = open_message(enrichment) if enrichment.kind == "opened" else None
+        return opened if opened and opened.last_version >= state.last_version else Skip("late")
     if enrichment.kind == "opened":
         if state is None or enrichment.generation > state.generation:
             return open_message(enrichment)
@@ -172,6 +203,11 @@ def _fitting(enrichment: Enrichment, snapshot: EnrichedMessage) -> Enrichment:
 
 def assemble(state: OpenMessage, now: datetime) -> EnrichedMessage:
     """The next version: snapshot and facts, nothing else. Texts that together would not fit a Kafka record are cut, each to the same length."""
+    if (
+        state.snapshot.status != "pending"
+    ):  # a repaired message without files: it only needs its place
+        version = state.last_version + 1
+        return msgspec.structs.replace(state.snapshot, version=version, enriched_at=now)
     for most_chars in (None, *_SHORTER_CHARS):
         message = _version(state, now, most_chars)
         # Characters take at most 4 bytes; cheap to ask, and enough to know that nearly every message is far below.

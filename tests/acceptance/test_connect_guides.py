@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx
+
 from streams.local.samples import Sample, chatwoot, ycloud
 from tests.acceptance.guides import Guide, Provider
 from tests.pipeline import Pipeline
@@ -104,6 +106,33 @@ def test_the_guide_for_ycloud_connects_it(pipeline: Pipeline) -> None:
         assert json.loads(guide.run())["secret"] != made["secret"]
         rotated(guide, provider, made["secret"], sample)
         assert guide.left == []
+    answered_in(pipeline, tenant, "15550109999~15550100001")
+
+
+def answered_in(pipeline: Pipeline, tenant: str, conversation: str) -> None:
+    """What a bot answers by `POST /chat` is in the conversation of the provider."""
+    chat = pipeline.command("keys", "add", tenant, "--scope", "chat")["key"]
+    read = pipeline.command("keys", "add", tenant, "--scope", "read")["key"]
+    answer = {
+        "provider": "bot",
+        "provider_message_id": "1",
+        "conversation_id": conversation,
+        "sender": {"id": "bot"},
+        "text": "adiós",
+        "direction": "outbound",
+    }
+    deadline = time.monotonic() + 20
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        bearer = {"authorization": f"Bearer {chat}"}
+        while client.post(f"{pipeline.receiver}/chat", json=answer, headers=bearer).is_error:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    finishes(pipeline, tenant, f"{tenant}:bot:1")
+    context = pipeline.get(f"/api/conversations/{conversation}/context?limit=10", read)
+    assert [(one["role"], one["content"]) for one in context["messages"]] == [
+        ("user", "hola"),
+        ("assistant", "adiós"),
+    ]
 
 
 def test_the_guide_for_chatwoot_connects_it(pipeline: Pipeline) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,8 @@ import msgspec
 import uvicorn
 
 from connectors.console.pages.passwords import hashed
+from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
 from schemas.records import Attachment, EnrichedMessage, Step
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -34,6 +36,7 @@ class Scene:
     console: Console
     url: str
     people: dict[str, str]
+    repairs: dict[str, str] = field(default_factory=dict)
 
     async def person(self, name: str, role: Role, tenant: str = "acme") -> str:
         """Adds a person; returns the id."""
@@ -50,10 +53,32 @@ class Scene:
         return f"{self.url}/login/link?token={token}"
 
 
+@dataclass
+class Redone:
+    """In the place of Kafka: notes what is to be redone, and does what `then` says."""
+
+    asked: list[tuple[str, str, tuple[str, ...], int]] = field(default_factory=list)
+    then: Callable[[Sequence[str]], Awaitable[None]] | None = None
+    away: bool = False
+
+    async def next_generation(self, detail: str) -> int:
+        return 7
+
+    async def again(
+        self, tenant_id: TenantId, reason: str, keys: Sequence[str], generation: int
+    ) -> int:
+        if self.away:
+            raise Unavailable("Kafka")
+        self.asked.append((tenant_id, reason, tuple(keys), generation))
+        if self.then is not None:
+            await self.then(keys)
+        return len(keys)
+
+
 @asynccontextmanager
-async def staged(stack: Settings, names: Names) -> AsyncIterator[Scene]:
-    """The console on a free port, with an admin named ana."""
-    async with running(stack, names) as console:
+async def staged(stack: Settings, names: Names, redo: Redone | None = None) -> AsyncIterator[Scene]:
+    """The console on a free port, with an admin named ana. Repairs are worked on where `redo` is."""
+    async with running(stack, names, redo=redo) as console:
         server = uvicorn.Server(
             uvicorn.Config(
                 console.app, "127.0.0.1", 0, lifespan="off", ws="none", log_config=None, log_level="error",
@@ -67,9 +92,15 @@ async def staged(stack: Settings, names: Names) -> AsyncIterator[Scene]:
         port = server.servers[0].sockets[0].getsockname()[1]
         scene = Scene(console, f"http://127.0.0.1:{port}", {})
         await scene.person("ana", "admin", EVERY_TENANT)
+        pages = console.parts.pages
+        assert pages is not None
+        work = [asyncio.create_task(pages.work.run())] if redo is not None else []
         try:
             yield scene
         finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
             console.parts.changes.end()
             server.should_exit = True
             await serving

@@ -1,12 +1,13 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
 from tests.browser.chromium import CHROMIUM, FLAGS
-from tests.browser.scene import CAT, PASSWORD, VOICE, Scene, kept, later, said, staged
+from tests.browser.scene import CAT, PASSWORD, VOICE, Redone, Scene, kept, later, said, staged
 from tests.integration.waiting import until
 
 PLAYED = "document.querySelector('audio').currentTime > 0.2"
@@ -89,6 +90,42 @@ async def test_a_person_watches_a_message_arrive_and_complete_hears_it_and_sees_
     await expect(page.locator(".steps .step")).to_have_count(3)
     await expect(page.locator(".why.described")).to_contain_text("the bot reads the description")
     assert complaints == []
+
+
+async def test_a_failed_picture_is_repaired_from_the_page_of_trouble(
+    stack: Settings, namespace: str, browser: Browser
+) -> None:
+    redo, complaints = Redone(), list[str]()
+    async with staged(stack, Names(namespace), redo) as scene:
+        console = scene.console
+        lost = Attachment(
+            index=0,
+            type="image",
+            status="failed",
+            reason="media_timeout",
+            original_url="https://x/1",
+        )
+        first = said("1", 3, None, lost)
+        await console.write(first)
+
+        async def described(keys: Sequence[str]) -> None:
+            cat = await kept(
+                console, "1", "cat.jpg", "image", "image/jpeg", status="described", description=CAT
+            )
+            await console.write(later(first, cat))
+
+        redo.then = described
+        page = await entered(scene, browser, complaints)
+        await page.click("nav a:has-text('Trouble')")
+        await page.click(".causes button")
+        await page.click("button:has-text('Start this repair')")
+        await expect(page.locator(".alert.fine")).to_contain_text("Files being read again: 1")
+        await page.click("nav a:has-text('Conversations')")
+        await page.click(".head")
+        await expect(page.locator(".seen")).to_contain_text(CAT)
+        await page.click("nav a:has-text('Trouble')")
+        await expect(page.locator(".hollow h2")).to_have_text("Nothing failed")
+        assert complaints == []
 
 
 async def test_pages_are_read_without_script(scene: Scene, browser: Browser) -> None:

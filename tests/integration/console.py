@@ -1,7 +1,7 @@
 """A console in this process, over a schema and objects of its own on the real servers."""
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
 from connectors.console.pages.parts import page_parts
+from connectors.console.pages.repairing import Redo
 from connectors.console.parts import Parts
 from connectors.console.reading import Announced, Reading
 from connectors.media.download import Downloaded
@@ -34,6 +35,18 @@ from tests.unit.records import message
 CONVERSATION = "15550109999~15550100001"
 ORIGIN = "https://chat.example.com"
 Fetch = Callable[[TenantId, Announced, str], Awaitable[Downloaded]]
+
+
+class NoRedo:
+    """Of a console that repairs nothing."""
+
+    async def next_generation(self, detail: str) -> int:
+        raise AssertionError("nothing was to be repaired")
+
+    async def again(
+        self, tenant_id: TenantId, reason: str, keys: Sequence[str], generation: int
+    ) -> int:
+        raise AssertionError("nothing was to be repaired")
 
 
 async def _nothing(tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
@@ -139,6 +152,7 @@ async def running(
     origins: tuple[str, ...] = (ORIGIN,),
     loaded: bool = True,
     postgres: Postgres | None = None,
+    redo: Redo | None = None,
 ) -> AsyncIterator[Console]:
     """Tenants acme and other, a key of each scope for both. `postgres`: what the console reads from in the stead of the stack's."""
     vault, store = Vault(str(stack.secrets.key)), ObjectStore(stack.objects)
@@ -170,7 +184,7 @@ async def running(
             links=Links(vault.derived_keys("media-links"), 300),
             fetch=fetch,
             allowed_origins=origins,
-            pages=page_parts(pool, vault.derived_keys("page-refs"), ""),
+            pages=page_parts(pool, vault.derived_keys("page-refs"), redo or NoRedo(), ""),
         )
         app = create_console(parts)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

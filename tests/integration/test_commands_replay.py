@@ -372,6 +372,13 @@ def outputs(commands: Commands, topic: TopicName, kind: Any) -> list[Any]:
     return [decode(kind, message.value()) for message in written(commands, topic)]
 
 
+def opened_messages(commands: Commands) -> list[EnrichedMessage]:
+    """What is opened again; assemble writes the first version of each."""
+    assert written(commands, "enriched-messages") == []
+    opened: list[Enrichment] = outputs(commands, "enrichments", Enrichment)
+    return [decode(EnrichedMessage, one.snapshot) for one in opened]
+
+
 def test_a_failed_attachment_is_tried_again_from_its_file_or_from_its_download(
     commands: Commands,
 ) -> None:
@@ -442,7 +449,7 @@ def test_a_failed_attachment_is_tried_again_from_its_file_or_from_its_download(
     )
     generation = document["generation"]
     assert document == {"generation": generation, "messages": 1, "attachments": 2}
-    (message,) = outputs(commands, "enriched-messages", EnrichedMessage)
+    (message,) = opened_messages(commands)
     assert (message.message_key, message.version, message.status) == (
         key_of("1"),
         generation * 1000 + 1,
@@ -501,7 +508,7 @@ def test_what_failed_before_it_was_stored_is_downloaded_again_by_its_tenants_end
         ),
     )
     generation = commands.json("replay", "attachments", "--reason", "quarantined")["generation"]
-    (message,) = outputs(commands, "enriched-messages", EnrichedMessage)
+    (message,) = opened_messages(commands)
     assert message.endpoint_id == endpoint["endpoint_id"]
     (job,) = outputs(commands, "media", MediaJob)
     assert (job.index, job.url, job.endpoint_id, job.unpaid_reason, job.generation) == (
@@ -561,7 +568,7 @@ def test_messages_are_tried_again_up_to_a_limit(commands: Commands) -> None:
     )
     plan = commands.json("replay", "attachments", "--reason", "media_gone", "--dry-run")
     assert (plan["messages"], plan["attachments"], plan["tenants"]) == (5, 5, {"acme": 5})
-    assert outputs(commands, "enriched-messages", EnrichedMessage) == []
+    assert opened_messages(commands) == []
     result = commands.run(
         "replay", "attachments", "--reason", "media_gone", "--limit", "2", "--json"
     )
@@ -569,9 +576,10 @@ def test_messages_are_tried_again_up_to_a_limit(commands: Commands) -> None:
         2,
         True,
     )
-    assert sorted(
-        message.message_key for message in outputs(commands, "enriched-messages", EnrichedMessage)
-    ) == [key_of("0"), key_of("1")]
+    assert sorted(message.message_key for message in opened_messages(commands)) == [
+        key_of("0"),
+        key_of("1"),
+    ]
     assert commands.json("replay", "attachments", "--reason", "overloaded") == {
         "generation": None,
         "messages": 0,

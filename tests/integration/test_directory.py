@@ -170,7 +170,7 @@ async def test_a_directory_outlives_whatever_its_reading_raises(
                 raise left.pop()
             super().add_keys(rows)
 
-    monkeypatch.setattr(directory_module, "connect", refusing)
+    monkeypatch.setattr(directory_module, "connect_directly", refusing)
     monkeypatch.setattr(directory_module, "TenantIndex", Reading)
     directory = Directory(stack.postgres, names, vault)
     await directory.start()
@@ -197,7 +197,7 @@ async def test_a_directory_that_stays_refused_is_not_healthy_and_one_whose_datab
         opened.append(await connect(*arguments))
         return opened[-1]
 
-    monkeypatch.setattr(directory_module, "connect", sometimes)
+    monkeypatch.setattr(directory_module, "connect_directly", sometimes)
     directory = Directory(stack.postgres, names, vault)
     await directory.start()
     try:

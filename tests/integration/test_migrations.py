@@ -106,11 +106,13 @@ async def before(
 ) -> AsyncIterator[Connection]:
     """A database as it was before the migration `first`, with short waits for locks."""
     folder.mkdir()
+    (folder / "none.txt").write_text("SELECT 1;")
     for one in migrations():
         if one.name < first:
             (folder / f"{one.name}.sql").write_text(one.sql)
     with monkeypatch.context() as patched:
         patched.setattr(migrating, "MIGRATIONS_DIR", folder)
+        patched.setattr(migrating, "COMMENTS_FILE", folder / "none.txt")
         async with schema(settings.postgres, names):
             patched.undo()
             limits = Limits(statement_seconds=0, lock_seconds=LOCK_SECONDS)

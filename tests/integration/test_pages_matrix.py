@@ -7,6 +7,7 @@ from fastapi.routing import APIRoute
 
 from connectors.console.pages.routes import pages_router
 from schemas.keys import TenantId
+from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.people import Role
@@ -28,6 +29,8 @@ ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout"}
 NEEDS: dict[str, Role] = {
     "/t/{tenant}/c/{ref}/context": "reader",
     "/t/{tenant}/m/{ref}/file/{index}": "reader",
+    "/t/{tenant}/repairs/{repair_id}": "operator",
+    "/t/{tenant}/repairs/{repair_id}/live": "operator",
 }
 """What of the pages takes more than the role viewer."""
 
@@ -48,12 +51,23 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
             shown = msgspec.structs.replace(
                 stored, type="image", status="described", description=description, filename=file
             )
+            lost = Attachment(
+                index=1,
+                type="image",
+                status="failed",
+                reason="media_gone",
+                original_url=f"https://x/{file}",
+            )
             await made.console.write(
-                said(identifier, 1, text, shown, tenant_id=tenant, message_key=key_of(identifier, tenant),
+                said(identifier, 1, text, shown, lost, tenant_id=tenant, message_key=key_of(identifier, tenant),
                      conversation_id=f"1555~{number}", sender_name=name, sender_id=number, status="degraded")
             )  # fmt: skip
         for role in ROLES:
             await made.person(role, role)
+        pages = made.console.parts.pages
+        assert pages is not None
+        for tenant in ("acme", "other"):
+            made.repairs[tenant] = await pages.repairs.plan(TenantId(tenant), "media_gone", "x")
         yield made
 
 
@@ -78,7 +92,7 @@ def filled(scene: Scene, path: str, tenant: str, *, refs_of: str | None = None) 
         if "/c/" in path
         else pages.refs.of(owner, "m", key_of(identifier, owner))
     )
-    return path.format(tenant=tenant, ref=ref, index=0, plan="0", place="0")
+    return path.format(tenant=tenant, ref=ref, index=0, repair_id=scene.repairs[owner])
 
 
 async def first_bytes(visitor: Visitor, path: str) -> tuple[int, str]:
@@ -112,8 +126,10 @@ async def test_nobody_sees_anything_of_another_tenant(scene: Scene, role: Role) 
         for asked in (filled(scene, path, "other"), filled(scene, path, "acme", refs_of="other")):
             status, text = await first_bytes(visitor, asked)
             assert [one for one in planted("other") if one in text] == [], asked
-            if "{ref}" in path or "/other/" in asked:
-                assert status == 404, (role, asked)
+            if "{re" in path or "/other/" in asked:
+                may_ask = ROLES.index(role) >= ROLES.index(NEEDS.get(path, "viewer"))
+                wanted = 404 if may_ask or "/other/" in asked or "{ref}" in path else 403
+                assert status == wanted, (role, asked)
     await visitor.client.aclose()
 
 

@@ -295,7 +295,7 @@ async def test_a_directory_whose_connection_is_cut_goes_on_and_catches_up(
         pids.append(connection.get_server_pid())
         return connection
 
-    monkeypatch.setattr("storage.postgres.directory.connect", noted)
+    monkeypatch.setattr("storage.postgres.directory.connect_directly", noted)
     await tenancy.add_tenant("acme")
     before = await tenancy.add_key("acme", "read")
     directory = Directory(stack.postgres, names, vault)
@@ -454,6 +454,29 @@ async def test_every_generation_is_higher_than_all_before(tenancy: Tenancy) -> N
         await tenancy.next_generation("replay", "y"),
     )
     assert second > first > 0
+
+
+async def test_a_generation_is_not_given_again_after_a_restore(
+    tenancy: Tenancy, database: Connection
+) -> None:
+    first = await tenancy.next_generation("replay", "x")
+    await database.execute("DELETE FROM generations")  # the backup is older than the replay
+    long_after = "SELECT ($1 * interval '1 minute' + timestamptz '2026-01-01 00:00Z') <= now()"
+    assert await database.fetchval(long_after, float(first))
+    assert await tenancy.next_generation("replay", "y") >= first
+
+
+async def test_generations_that_are_taken_at_once_differ(
+    stack: Settings, names: Names, database: Connection, vault: Vault
+) -> None:
+    async with pooled(stack.postgres, names, size=6) as pool:
+
+        async def take() -> int:
+            async with pool.acquire() as connection:
+                return await Tenancy(connection, vault).next_generation("replay", "x")  # type: ignore[arg-type]
+
+        taken = await asyncio.gather(*(take() for _ in range(12)))
+    assert len(set(taken)) == 12
 
 
 # --- answers of models

@@ -25,9 +25,21 @@ FOR_EVER = {
     "sink_offsets",
     "schema_migrations",
     "feed_eras",
+    "erased_messages",
+    "directory_changes",
+    "people",
+    "people_roles",
 }
 """What is kept until somebody removes it: the product's output, the tenants, and the installation's own state."""
-ELSEWHERE = {"job_attempts", "webhook_deliveries", "ended_tokens"}
+ELSEWHERE = {
+    "job_attempts",
+    "webhook_deliveries",
+    "ended_tokens",
+    "people_sessions",
+    "login_links",
+    "login_failures",
+    "unmasked_conversations",
+}
 """Tables that their own writer bounds."""
 
 
@@ -67,7 +79,7 @@ async def test_rows_go_when_their_age_is_over_and_no_earlier(
         await arrival(database, number, 91 if number % 3 else 89)
     await quarantined(database, "acme", 1, age_days=31)
     await quarantined(database, "acme", 2, age_days=29)
-    keeper = Retention(stack.postgres, Names(namespace), Ages())
+    keeper = Retention(stack.postgres, Names(namespace), Ages(), 30)
     gone = await keeper.work()
     assert (gone["inbound_messages"], gone["quarantined_messages"]) == (200, 1)
     assert await database.fetchval("SELECT count(*) FROM inbound_messages") == 100
@@ -76,7 +88,7 @@ async def test_rows_go_when_their_age_is_over_and_no_earlier(
 
 async def test_what_has_no_age_stays(stack: Settings, namespace: str, database: Connection) -> None:
     await arrival(database, 1, 5_000)
-    keeper = Retention(stack.postgres, Names(namespace), Ages(arrivals_days=0))
+    keeper = Retention(stack.postgres, Names(namespace), Ages(arrivals_days=0), 30)
     assert "inbound_messages" not in await keeper.work()
     assert await database.fetchval("SELECT count(*) FROM inbound_messages") == 1
 
@@ -88,7 +100,7 @@ async def test_a_tenant_that_fills_quarantine_loses_its_oldest_bodies_and_no_oth
         await quarantined(database, "hostile", offset, value=bytes(1_000))
     await quarantined(database, "acme", 99, value=bytes(3_000))
     ages = Ages(quarantine_tenant_bytes=4_000)
-    gone = await Retention(stack.postgres, Names(namespace), ages).work(walks=False)
+    gone = await Retention(stack.postgres, Names(namespace), ages, 30).work(walks=False)
     assert gone == {"bodies": 6}
     kept = await database.fetch(
         'SELECT "offset" FROM quarantined_messages WHERE value IS NOT NULL ORDER BY 1'
@@ -105,7 +117,7 @@ async def test_one_process_works_at_a_time(
 ) -> None:
     other = await connect_directly(stack.postgres, Names(namespace), "test")
     assert await other.fetchval(queries("retention")["lead"])
-    keeper = Retention(stack.postgres, Names(namespace), Ages())
+    keeper = Retention(stack.postgres, Names(namespace), Ages(), 30)
     assert await keeper.work() == {}
     await other.close()
     assert await keeper.work() != {}
@@ -118,4 +130,4 @@ async def test_every_table_has_an_age_or_is_known_to_be_kept(
         "SELECT tablename FROM pg_tables WHERE schemaname = $1", Names(namespace).postgres_schema
     )
     tables = {row["tablename"] for row in rows}
-    assert tables - FOR_EVER - ELSEWHERE == set(days_of(Ages()))
+    assert tables - FOR_EVER - ELSEWHERE == set(days_of(Ages(), 30))

@@ -129,7 +129,7 @@ async def test_listening_goes_on_whatever_goes_wrong(
         tried.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(module, "connect", connecting)
+    monkeypatch.setattr(module, "connect_directly", connecting)
     monkeypatch.setattr(module, "FIRST_BACK_OFF_SECONDS", 0.01)
     await changes.start()
     async with asyncio.timeout(5):

@@ -3,6 +3,7 @@ from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 
 from connectors.providers import catalogue
@@ -119,12 +120,35 @@ def test_a_message_with_files_leaves_pending_then_opens_then_asks_for_each_file(
 
 def test_a_later_generation_bears_its_number_everywhere() -> None:
     outputs = forwarded(chat(IMAGE), generation=3).outputs
-    assert [output.generation for output in outputs] == [3, 3, 3]
-    message, opened, job = (output.record for output in outputs)
-    assert isinstance(message, EnrichedMessage)
+    assert [output.generation for output in outputs] == [3, 3]
+    opened, job = (output.record for output in outputs)
     assert isinstance(opened, Enrichment)
     assert isinstance(job, MediaJob)
+    message = decode(EnrichedMessage, opened.snapshot)
     assert (message.version, opened.generation, job.generation) == (3001, 3, 3)
+
+
+def test_a_repaired_message_without_files_is_written_by_assemble_too() -> None:
+    (output,) = forwarded(chat(), generation=3).outputs
+    assert (output.topic, output.conversation_id) == ("enrichments", None)
+    assert isinstance(output.record, Enrichment)
+    message = decode(EnrichedMessage, output.record.snapshot)
+    assert (message.version, message.status) == (3001, "complete")
+
+
+@pytest.mark.parametrize(
+    ("days", "is_update", "is_forwarded"),
+    [(9, True, False), (7, True, True), (9, False, True), (None, True, True)],
+)
+def test_an_update_of_a_message_older_than_the_horizon_opens_nothing(
+    days: int | None, is_update: bool, is_forwarded: bool
+) -> None:
+    record = raw("chatwoot", "7/1")
+    sent = None if days is None else record.received_at - timedelta(days=days)
+    said = msgspec.structs.replace(chat(), occurred_at=sent, is_update=is_update)
+    became = outcome(arrival(record), read=saying(said))
+    assert isinstance(became, Forward) == is_forwarded
+    assert is_forwarded or became == Skip("already_seen")
 
 
 @pytest.mark.parametrize(

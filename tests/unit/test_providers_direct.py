@@ -191,6 +191,24 @@ def test_a_direct_conversation_is_nobody_elses(value: str, conversation_id: str)
     assert (found.conversation_id, found.aliases) == (conversation_id, ())
 
 
+@pytest.mark.parametrize(
+    ("value", "conversation_id"),
+    [
+        ("15550109999~15550100001", "15550109999~15550100001"),
+        ("shop-2~7~41", "shop-2~7~41"),
+        ("c1", "c1"),
+        ("1~ñ", "1--.1e9bf71d41854fc5"),
+    ],
+)
+def test_what_a_bot_answers_is_in_the_conversation_it_answers_in(
+    value: str, conversation_id: str
+) -> None:
+    content = body(document(conversation_id=value, direction="outbound"))
+    found = catalogue.read(raw("vetchat", "42", content, endpoint_id=""))
+    assert isinstance(found, ChatMessage)
+    assert (found.conversation_id, found.role, found.aliases) == (conversation_id, "assistant", ())
+
+
 def test_half_a_million_media_entries_are_refused_in_no_time() -> None:
     content = b'{"media":[' + b",".join([b"1"] * 500_000) + b"]}"
     fields = b'{"' + b'":1,"'.join(b"%x" % n for n in range(90_000)) + b'":1}'

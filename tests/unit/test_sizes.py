@@ -84,7 +84,9 @@ def batch(state: object, *messages: Kafka) -> Any:
         state=state, messages=list(messages), writes=[], changelog=[], lines=[]
     )
 
-    def settle(writes: list[Any], changelog: list[Any], lines: list[Any]) -> None:
+    def settle(
+        writes: list[Any], changelog: list[Any], lines: list[Any], newer: object = None
+    ) -> None:
         settled.writes, settled.changelog, settled.lines = writes, changelog, lines
 
     settled.settle, settled.each = settle, lambda: ((message, False) for message in messages)

@@ -66,9 +66,13 @@ class Desk:
     streams: Turns
 
 
-def add_conversations(router: APIRouter, parts: Parts, pages: PageParts) -> None:
+def desk_of(parts: Parts, pages: PageParts) -> Desk:
+    """One for all routes: streams are counted over all of them."""
+    return Desk(parts, pages, PageReading(pages.pool), Turns(STREAMS_PER_PERSON, 0))
+
+
+def add_conversations(router: APIRouter, desk: Desk) -> None:
     """Adds the routes."""
-    desk = Desk(parts, pages, PageReading(pages.pool), Turns(STREAMS_PER_PERSON, 0))
     _add_list(router, desk)
     _add_chat(router, desk)
     _add_context(router, desk)
@@ -281,6 +285,7 @@ def stream(
     tenant_id: TenantId,
     names: Any,
     fragment: Callable[[], Awaitable[str]],
+    look_seconds: float = LOOK_SECONDS,
 ) -> Response:
     """Events, each with the fragment as it is now. Ends when the session or the role does."""
 
@@ -295,7 +300,7 @@ def stream(
                         if text != before:
                             yield {"data": text}
                             before = text
-                        await waiter.wait(LOOK_SECONDS)
+                        await waiter.wait(look_seconds)
                         visit.session = await _still(desk, visit, tenant_id)
 
     visit.request.state.waited = STREAM_SECONDS  # no measure of how fast pages are

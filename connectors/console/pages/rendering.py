@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-SECTIONS = (("conversations", "viewer"),)
+SECTIONS = (("conversations", "viewer"), ("trouble", "viewer"))
 """The sections of the navigation, and who sees them."""
 _KINDS_WITH_ICONS = frozenset(
     {"image", "audio", "video", "document", "location", "contact", "interactive", "other"}
@@ -108,6 +108,17 @@ def _kind_icon(kind: str) -> str:
     return kind if kind in _KINDS_WITH_ICONS else _ICON_OF.get(kind, "other")
 
 
+def _bars(counts: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """x, y and height of each bar of a small chart, 20 high."""
+    most = max(*counts, 1)
+    heights = [max(2, round(18 * count / most)) if count else 1 for count in counts]
+    return [(6 * at, 20 - height, height) for at, height in enumerate(heights)]
+
+
 _TEMPLATES.globals.update(
-    static_version=static_version, nav=_nav, live_query=_list_query, kind_icon=_kind_icon
+    bars=_bars,
+    static_version=static_version,
+    nav=_nav,
+    live_query=_list_query,
+    kind_icon=_kind_icon,
 )

@@ -5,11 +5,13 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
-from connectors.console.pages.conversations import add_conversations
+from connectors.console.pages.conversations import add_conversations, desk_of
 from connectors.console.pages.login import add_login
 from connectors.console.pages.messages import add_messages
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import STATIC_FOLDER
+from connectors.console.pages.repairs import add_repairs
+from connectors.console.pages.trouble import add_trouble
 from connectors.console.pages.visits import page_route, visit_of
 from connectors.console.parts import Parts
 from connectors.console.problems import Problem
@@ -24,8 +26,11 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     _add_entrance(router)
     router.include_router(_static_files())
     add_login(router, pages)
-    add_conversations(router, parts, pages)
+    desk = desk_of(parts, pages)
+    add_conversations(router, desk)
     add_messages(router, parts, pages)
+    add_trouble(router, pages)
+    add_repairs(router, desk)
     return router
 
 

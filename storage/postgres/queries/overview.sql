@@ -54,7 +54,3 @@ JOIN ai_results r USING (tenant_id, sha256) WHERE NOT r.refused;
 -- name: redoing
 -- The version that redoes a finished message, if a repair is at it.
 SELECT redoing_version FROM chat_messages WHERE tenant_id = $1 AND message_key = $2;
-
--- name: set_actor
--- Who is named in what this connection writes to audit_log.
-SELECT set_config('sensorium.actor', $1, false);

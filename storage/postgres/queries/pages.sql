@@ -112,3 +112,33 @@ FROM ai_results WHERE tenant_id = $1 AND sha256 = ANY($2::text[]) ORDER BY creat
 -- What of a message is in quarantine.
 SELECT stage, reason, detail, topic, partition, "offset", created_at, state FROM quarantined_messages
 WHERE tenant_id = $1 AND record_key = $2 ORDER BY created_at DESC LIMIT 20;
+
+-- name: failed_files
+-- The newest files that failed, by reason, type and day, with the newest message of each.
+SELECT attachment ->> 'reason' AS reason, attachment ->> 'type' AS type, (m.received_at AT TIME ZONE 'UTC')::date AS day,
+       count(*) AS files, min(m.received_at) AS first_at, max(m.received_at) AS last_at,
+       (array_agg(m.message_key ORDER BY m.received_at DESC))[1] AS message_key,
+       count(*) FILTER (WHERE m.redoing_version IS NOT NULL) AS redoing
+FROM (
+    SELECT message_key, received_at, redoing_version, content_attributes FROM chat_messages
+    WHERE tenant_id = $1 AND status = 'degraded' ORDER BY received_at DESC LIMIT $2
+) AS m
+CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN jsonb_typeof(m.content_attributes -> 'attachments') = 'array'
+    THEN m.content_attributes -> 'attachments' ELSE '[]' END) AS attachment
+WHERE attachment ->> 'status' = 'failed'
+GROUP BY 1, 2, 3;
+
+-- name: failed_messages_by_reason
+-- Messages with a file that failed for a reason, before a place, newest first.
+SELECT message_key, conversation_id, received_at, kind, redoing_version IS NOT NULL AS is_redoing,
+       sender_name
+FROM chat_messages
+WHERE tenant_id = $1 AND status = 'degraded' AND (received_at, message_key) < ($3, $4)
+  AND content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $2::text))
+ORDER BY received_at DESC, message_key DESC LIMIT $5;
+
+-- name: quarantined_by_reason
+-- The newest records in quarantine, by stage and reason.
+SELECT stage, reason, count(*) AS records, min(created_at) AS first_at, max(created_at) AS last_at
+FROM (SELECT stage, reason, created_at FROM quarantined_messages WHERE tenant_id = $1 AND state = 'new' ORDER BY created_at DESC LIMIT $2) AS q
+GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2;

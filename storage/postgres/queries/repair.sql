@@ -37,6 +37,13 @@ JOIN quarantined_messages q USING (stage, topic, partition, "offset")
 WHERE q.value IS NOT NULL OR q.state <> 'dismissed'
 ORDER BY wanted.nth;
 
+-- name: superseded
+-- Which of these versions are older than the row of their message, by number from 1.
+SELECT wanted.nth
+FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS wanted (tenant_id, message_key, version, nth)
+JOIN chat_messages m ON m.tenant_id = wanted.tenant_id AND m.message_key = wanted.message_key
+WHERE m.version > wanted.version;
+
 -- name: mark_replayed
 -- A quarantined record was written to its topic again.
 UPDATE quarantined_messages SET state = 'replayed' WHERE stage = $1 AND topic = $2 AND partition = $3 AND "offset" = $4;

@@ -25,6 +25,13 @@ UPDATE tenants SET removed_at = coalesce(removed_at, now()), data_kept = $3, set
 -- Ends every key of a tenant.
 DELETE FROM api_keys WHERE tenant_id = $1;
 
+-- name: end_roles
+-- Ends what people may see of a tenant in the console.
+WITH unmasked AS (DELETE FROM unmasked_conversations WHERE tenant_id = $1),
+     repairs AS (DELETE FROM repairs WHERE tenant_id = $1),
+     tries AS (DELETE FROM repair_tries WHERE tenant_id = $1)
+DELETE FROM people_roles WHERE tenant_id = $1;
+
 -- name: end_endpoints
 -- Ends every endpoint of a tenant, and what was noted of their deliveries.
 WITH deliveries AS (DELETE FROM webhook_deliveries WHERE tenant_id = $1),
@@ -126,8 +133,14 @@ FROM webhook_endpoints AS e LEFT JOIN LATERAL (
 WHERE $1::text IS NULL OR tenant_id = $1 ORDER BY tenant_id, created_at;
 
 -- name: next_generation
--- The next generation for whatever redoes work.
-INSERT INTO generations (command, detail) VALUES ($1, $2) RETURNING generation;
+-- The next generation for whatever redoes work: the minutes of this era, so that a restored database gives none again that records
+-- on topics have already. None: somebody else took that number in the same moment.
+INSERT INTO generations (generation, command, detail) OVERRIDING SYSTEM VALUE
+SELECT greatest(coalesce(max(generation), 0) + 1, (extract(epoch FROM now()) - extract(epoch FROM timestamptz '2026-01-01 00:00Z'))::bigint / 60),
+       $1, $2
+FROM generations
+ON CONFLICT DO NOTHING
+RETURNING generation;
 
 -- name: keys_after
 -- The next keys of a tenant's messages, in order, to be compared with the digest of a log line.

@@ -1,0 +1,133 @@
+"""Routes of trouble: what failed by cause, and from any cause to its records."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from connectors.console.pages.conversations import customer_of
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.reading import NOW, PageReading, Place, cursor, place_of
+from connectors.console.pages.visits import visit_of
+from schemas.keys import TenantId
+
+MOST_COUNTED = 20_000
+"""So many of the newest failed messages are counted: the page is quick whatever there is."""
+DAYS = 14
+PAGE = 50
+_AT_THE_MODEL = frozenset(
+    {"refused_by_model", "answer_truncated", "unsupported_by_model", "model_timeout", "model_unavailable"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Files that failed for one reason at one stage. `bars`: files per day, oldest first."""
+
+    reason: str
+    stage: str
+    files: int
+    redoing: int
+    first_at: datetime
+    last_at: datetime
+    example: str
+    bars: tuple[int, ...]
+
+
+def stage_of(reason: str, type_: str) -> str:
+    """The stage that found the file wanting."""
+    sense = "transcribe" if type_ == "audio" else "describe"
+    decoded = reason.startswith(("image_", "audio_"))
+    return sense if reason in _AT_THE_MODEL or decoded else "store_media"
+
+
+def causes_of(rows: list[Any], today: date) -> list[Cause]:
+    """Most files first."""
+    groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for row in rows:
+        reason = row["reason"] or "unknown"
+        groups[reason, stage_of(reason, row["type"] or "")].append(row)
+    causes = [_cause(reason, stage, found, today) for (reason, stage), found in groups.items()]
+    return sorted(causes, key=lambda one: (-one.files, one.reason))
+
+
+def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
+    per_day: dict[date, int] = defaultdict(int)
+    for row in rows:
+        per_day[row["day"]] += row["files"]
+    return Cause(
+        reason,
+        stage,
+        sum(row["files"] for row in rows),
+        sum(row["redoing"] for row in rows),
+        min(row["first_at"] for row in rows),
+        max(row["last_at"] for row in rows),
+        max(rows, key=lambda row: row["last_at"])["message_key"],
+        tuple(per_day[today - timedelta(days=DAYS - 1 - back)] for back in range(DAYS)),
+    )
+
+
+def add_trouble(router: APIRouter, pages: PageParts) -> None:
+    """Adds the routes."""
+    reading = PageReading(pages.pool)
+
+    @router.get("/t/{tenant}/trouble", name="trouble")
+    async def trouble(request: Request, tenant: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        rows = await reading.fetch("failed_files", tenant_id, MOST_COUNTED)
+        causes = causes_of(rows, datetime.now(UTC).date())
+        examples = {one: pages.refs.of(tenant_id, "m", one.example) for one in causes}
+        return visit.page(
+            "trouble.html",
+            tenant=tenant_id,
+            section="trouble",
+            causes=[(one, examples[one]) for one in causes],
+            quarantined=await reading.fetch("quarantined_by_reason", tenant_id, MOST_COUNTED),
+            repairs=await pages.repairs.latest(tenant_id),
+            may_repair=visit.person.may(tenant_id, "operator"),
+            most=MOST_COUNTED,
+        )
+
+    @router.get("/t/{tenant}/trouble/files", name="failed-files")
+    async def files(request: Request, tenant: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        reason = request.query_params.get("reason", "")[:60]
+        before = place_of(request.query_params.get("before"), pages.refs, tenant_id)
+        rows = await reading.fetch(
+            "failed_messages_by_reason",
+            tenant_id,
+            reason,
+            before.received_at,
+            before.message_key,
+            PAGE + 1,
+        )
+        sees = visit.person.may(tenant_id, "reader")
+        last = rows[PAGE - 1] if len(rows) > PAGE else None
+        older = Place(last["received_at"], last["message_key"]) if last is not None else None
+        return visit.page(
+            "failed.html",
+            tenant=tenant_id,
+            section="trouble",
+            reason=reason,
+            rows=[_shown(row, pages, tenant_id, sees=sees) for row in rows[:PAGE]],
+            older=cursor(older, pages.refs, tenant_id) if older is not None else "",
+            is_first=before is NOW,
+            may_repair=visit.person.may(tenant_id, "operator"),
+        )
+
+
+def _shown(row: Any, pages: PageParts, tenant_id: TenantId, *, sees: bool) -> dict[str, Any]:
+    chat = pages.refs.of(tenant_id, "c", row["conversation_id"])
+    return {
+        "ref": pages.refs.of(tenant_id, "m", row["message_key"]),
+        "chat": chat,
+        "name": (row["sender_name"] or customer_of(row["conversation_id"])) if sees else "",
+        "kind": row["kind"],
+        "at": row["received_at"],
+        "is_redoing": row["is_redoing"],
+    }

@@ -1,0 +1,46 @@
+"""What assemble remembers of messages that repairs finished, and when it forgets them."""
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from schemas.topics import HORIZON_MS
+from schemas.versions import UnknownVersion
+from streams.lanes.state import KeptValues
+from streams.stages.assemble import ClosedMessage, OpenMessage, closed_message
+
+FORGOTTEN_AT_ONCE = 500
+HORIZON_DAYS = HORIZON_MS // 86_400_000
+
+
+@dataclass(slots=True)
+class _Old:
+    """Keys of a partition that may be forgotten, looked for once a day."""
+
+    day: int
+    keys: list[bytes]
+
+
+_found: "WeakKeyDictionary[KeptValues, _Old]" = WeakKeyDictionary()
+
+
+def kept_of_closed(state: OpenMessage, today: int) -> bytes | None:
+    """Of a repaired message its version, by which a lower repair that comes late is known for that. Of any other nothing."""
+    return ClosedMessage(state.last_version, today).to_bytes() if state.generation else None
+
+
+def forgotten(kept: KeptValues, today: int) -> list[tuple[bytes, bytes | None]]:
+    """Tombstones of some that are older than the horizon: what could still come late is gone from every topic by then."""
+    old = _found.get(kept)
+    if old is None or old.day != today:
+        keys = [key for key, value in kept.items() if _is_old(value, today)]
+        old = _found[kept] = _Old(today, keys)
+    some = [old.keys.pop() for _ in range(min(FORGOTTEN_AT_ONCE, len(old.keys)))]
+    return [kept.put(key, None) for key in some if _is_old(kept.get(key), today)]
+
+
+def _is_old(value: bytes | None, today: int) -> bool:
+    try:
+        closed = None if value is None else closed_message(value)
+    except UnknownVersion:  # a newer program's, and its to forget
+        return False
+    return closed is not None and closed.day < today - HORIZON_DAYS

@@ -1,0 +1,40 @@
+"""Versions that the sink refused, and that newer ones have overtaken since."""
+
+from typing import Any
+
+import asyncpg
+
+from schemas.codec import Undecodable, decode
+from schemas.records import EnrichedMessage
+from schemas.versions import UnknownVersion
+from storage.postgres.sql import queries
+
+
+async def parted(
+    connection: "asyncpg.Connection[asyncpg.Record]", rows: list[Any]
+) -> tuple[list[Any], list[Any]]:
+    """Quarantined rows that may be written again, and those whose message has a newer version as its row.
+
+    Written to the end of the compacted topic, an old version would be what is left of its message there.
+    """
+    messages = [(at, message) for at, row in enumerate(rows) if (message := _version_in(row))]
+    found = await connection.fetch(
+        queries("repair")["superseded"],
+        [message.tenant_id for _, message in messages],
+        [message.message_key for _, message in messages],
+        [message.version for _, message in messages],
+    )
+    old = {messages[one["nth"] - 1][0] for one in found}
+    return (
+        [row for at, row in enumerate(rows) if at not in old],
+        [row for at, row in enumerate(rows) if at in old],
+    )
+
+
+def _version_in(row: Any) -> EnrichedMessage | None:
+    if row["stage"] != "sink":
+        return None
+    try:
+        return decode(EnrichedMessage, row["value"])
+    except (Undecodable, UnknownVersion):
+        return None
