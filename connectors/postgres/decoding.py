@@ -38,6 +38,9 @@ def decode_batch(
             continue
         logical, value, key = names.logical(topic), message.value(), message.key() or b""
         work = receipts_work if logical == "receipts" else messages_work
+        if logical == "receipts" and key.partition(b":")[0] in _OTHER_STAGES:
+            work.ends[topic, partition] = offset + 1
+            continue
         if value is None:
             if logical == "enriched-messages":
                 work.ended |= ended_by(key)
