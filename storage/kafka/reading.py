@@ -26,6 +26,9 @@ class TopicReader:
             | {"enable.partition.eof": True, "queued.max.messages.kbytes": 65_536}
         )
 
+    def has(self, topic: str) -> bool:
+        return topic in self._consumer.list_topics(timeout=_SECONDS).topics
+
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Partition → first offset, and the end up to which transactions are decided."""
         return {p: self._bounds(TopicPartition(topic, p)) for p in range(self._partitions)}
@@ -46,6 +49,9 @@ class TopicReader:
             for p in range(self._partitions)
         ]
         found = self._consumer.offsets_for_times(asked, timeout=_SECONDS)
+        for one in found:
+            if one.error is not None:  # else it would read as "nothing since", and be left out
+                raise KafkaException(one.error)
         return {
             one.partition: one.offset if one.offset >= 0 else ends[one.partition] for one in found
         }
@@ -55,6 +61,9 @@ class TopicReader:
         found = self._consumer.committed(
             [TopicPartition(topic, p) for p in range(self._partitions)], timeout=_SECONDS
         )
+        for one in found:
+            if one.error is not None:
+                raise KafkaException(one.error)
         return {one.partition: one.offset for one in found if one.offset >= 0}
 
     def read(
