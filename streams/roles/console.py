@@ -46,7 +46,7 @@ async def run(settings: Settings) -> None:
 
         pages = page_parts(
             pool,
-            vault.derived_keys("page-refs"),
+            vault,
             AttachmentRedo(settings, pool),
             wanted.public_url,
         )
