@@ -47,6 +47,8 @@ WITH gone AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[
                       AND i.provider = gone.provider AND i.provider_message_id = gone.provider_message_id RETURNING 1),
      attempts AS (DELETE FROM job_attempts USING gone WHERE job_attempts.tenant_id = gone.tenant_id
                       AND job_attempts.message_key = gone.message_key RETURNING 1),
+     tries AS (DELETE FROM repair_tries USING gone WHERE repair_tries.tenant_id = gone.tenant_id
+                      AND repair_tries.message_key = gone.message_key RETURNING 1),
      refused AS (DELETE FROM quarantined_messages USING gone WHERE quarantined_messages.tenant_id = gone.tenant_id
                       AND quarantined_messages.record_key = gone.message_key RETURNING 1)
 SELECT (SELECT count(*) FROM messages) AS messages, (SELECT count(*) FROM steps) AS steps,
