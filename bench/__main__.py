@@ -4,7 +4,20 @@ import os
 import sys
 from collections.abc import Callable
 
-from bench import dedupe, figures, lanes, receipts, receiver, recovery, sink, soak, table, tenants
+from bench import (
+    dedupe,
+    figures,
+    lanes,
+    queue,
+    receipts,
+    receiver,
+    recovery,
+    sink,
+    sizing,
+    soak,
+    table,
+    tenants,
+)
 from bench.rig import Rig, servers
 
 BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
@@ -16,9 +29,11 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "table": table.run,
     "receipts": receipts.run,
     "tenants": tenants.run,
+    "queue": queue.run,
+    "sizing": sizing.run,
     "soak": soak.run,
 }
-LONG = ("soak",)
+LONG = ("sizing", "soak")
 """Run only when named."""
 
 

@@ -37,8 +37,8 @@ _COPIED = "CREATE TABLE IF NOT EXISTS copied (LIKE chat_messages INCLUDING ALL);
 
 
 def run(rig: Rig) -> list[Table]:
-    first = [_first_version(number) for number in range(ROWS)]
-    second = [_second_version(message) for message in first]
+    first = [first_version(number) for number in range(ROWS)]
+    second = [second_version(message) for message in first]
     inserts, updates, single_inserts, single_updates, copies = [], [], [], [], []
     for _ in range(ROUNDS):
         settings = rig.fresh()
@@ -119,7 +119,7 @@ def _rows(messages: list[EnrichedMessage]) -> list[tuple[Any, ...]]:
     return list(zip(*message_columns(messages).tables["merge_messages"], strict=True))
 
 
-def _first_version(number: int) -> EnrichedMessage:
+def first_version(number: int) -> EnrichedMessage:
     """As dedupe writes it."""
     record = raw_record(number)
     arrival = Arrival("raw-messages", number % 4, number, record.key, record.value, record.headers)
@@ -130,7 +130,7 @@ def _first_version(number: int) -> EnrichedMessage:
     return message
 
 
-def _second_version(message: EnrichedMessage) -> EnrichedMessage:
+def second_version(message: EnrichedMessage) -> EnrichedMessage:
     """As assemble writes it: one more step, one version up."""
     step = msgspec.structs.replace(message.steps[0], stage="assemble", topic="enrichments")
     return msgspec.structs.replace(

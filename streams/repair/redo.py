@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from confluent_kafka import KafkaException
@@ -14,7 +14,7 @@ from schemas.topics import Names
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 from streams.apps.encoding import Encoding
-from streams.repair.attachments import item_for
+from streams.repair.attachments import failed_for, item_for
 from streams.repair.writing import Item, committed_portions
 
 
@@ -56,11 +56,12 @@ class AttachmentRedo:
     ) -> list[Item[int]]:
         try:
             async with self._pool.acquire() as connection:
-                rows = await connection.fetch(
+                one = cast("asyncpg.Connection[asyncpg.Record]", connection)
+                rows = await one.fetch(
                     queries("repairs")["failed_messages_of"], tenant_id, list(keys), reason
                 )
                 made = [
-                    await item_for(connection, row, reason, generation, self._encoding)  # type: ignore[arg-type]
+                    await item_for(one, row, failed_for(reason), generation, self._encoding)
                     for row in rows
                 ]
         except Exception as error:

@@ -70,7 +70,7 @@ async def test_a_repair_is_planned_confirmed_and_reported(
 ) -> None:
     planned = await visitor.post("/t/acme/repairs", {"reason": "media_gone"}, at="/t/acme/trouble")
     where = planned.headers["location"]
-    assert "Repair 3 messages" in (await visitor.get(where)).text and redo.asked == []
+    assert "Start this repair" in (await visitor.get(where)).text and redo.asked == []
     await visitor.post(f"{where}/apply", {}, at=where)
     repair_id = where.rpartition("/")[2]
 
@@ -80,7 +80,7 @@ async def test_a_repair_is_planned_confirmed_and_reported(
     await until(is_done)
     keys = tuple(f"acme:ycloud:g{number}" for number in range(3))
     assert redo.asked == [("acme", "media_gone", keys, 7)]
-    assert "3 files are being read again" in (await visitor.get(where)).text
+    assert "Files being read again: 3" in (await visitor.get(where)).text
     rows = await scene.console.connection.fetch(
         "SELECT actor, action FROM audit_log WHERE action LIKE 'repair%'"
     )

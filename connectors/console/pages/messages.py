@@ -131,6 +131,7 @@ async def _values(
         "calls": calls,
         "quarantined": quarantined,
         "sees": sees,
+        "may_repair": visit.person.may(tenant_id, "operator"),
         "message_key": key if sees else "",
         "customer": customer_of(row["conversation_id"]) if sees else "",
         "conversation_ref": pages.refs.of(tenant_id, "c", row["conversation_id"]),
