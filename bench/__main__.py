@@ -8,6 +8,7 @@ from bench import (
     dedupe,
     figures,
     lanes,
+    queue,
     receipts,
     receiver,
     recovery,
@@ -28,6 +29,7 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "table": table.run,
     "receipts": receipts.run,
     "tenants": tenants.run,
+    "queue": queue.run,
     "sizing": sizing.run,
     "soak": soak.run,
 }

@@ -88,7 +88,8 @@ class Unavailable(Exception):
     @property
     def cause(self) -> str:
         """One word for what is wrong: the first of the detail, where that is one of a closed list."""
-        return self.detail.partition(":")[0] if self.what == "model" else self.what
+        named = self.detail.partition(":")[0] if self.what == "model" else ""
+        return named or self.what
 
     def __str__(self) -> str:
         return f"{self.what}{': ' + self.detail if self.detail else ''} (again in {self.retry_after:g} s)"

@@ -1,5 +1,6 @@
 """The routes for bots: what changed, conversations, a context, a message and its timeline."""
 
+import time
 from datetime import datetime
 from typing import Annotated
 from urllib.parse import unquote
@@ -19,6 +20,7 @@ from connectors.console.parameters import (
     After,
     Before,
     FeedWait,
+    InOrder,
     Limit,
     NewerThan,
     PageLimit,
@@ -172,6 +174,7 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         wait_for: WaitFor = [],  # noqa: B006  FastAPI copies it
         newer_than: NewerThan = None,
         quiet_seconds: QuietSeconds = 0,
+        in_order: InOrder = False,
     ) -> Response:
         tenant_id = key.tenant_id
         if not conversation_id:
@@ -186,15 +189,23 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         async def look() -> Look:
             return await contexts.look(tenant_id, conversation_id, asked)
 
+        deadline = time.monotonic() + wait_seconds
         found: Look | None = await look()
         if wait_seconds and found is not None and found.waits:
             names = await parts.reading.conversation_ids(tenant_id, conversation_id)
             waiter = parts.changes.waiter(tenant_id, names, anywhere=bool(wait_for))
-            found = await until_found(request, parts.changes, waiter, look, wait_seconds)
+            left = max(0.0, deadline - time.monotonic())
+            found = await until_found(request, parts.changes, waiter, look, left)
         if found is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
+        more = {}
+        if in_order:  # asked now: what was accepted before the messages that are there, was before
+            known = parts.accepted is not None and await parts.accepted.is_stored(
+                tenant_id, deadline
+            )
+            more, found = {"in_order": known}, await look()
         form = form_of(parts, tenant_id)
-        return _json(await contexts.answer(tenant_id, conversation_id, found, form))
+        return _json(await contexts.answer(tenant_id, conversation_id, found, form, more))
 
 
 def _window(

@@ -5,11 +5,11 @@ again.
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from connectors.console.context import Shown, Sign, assemble, encoded, fitting, show
 from connectors.console.marker import Marker
@@ -110,9 +110,14 @@ class Contexts:
         )
 
     async def answer(
-        self, tenant_id: TenantId, conversation_id: str, look: Look, form: Form
+        self,
+        tenant_id: TenantId,
+        conversation_id: str,
+        look: Look,
+        form: Form,
+        more: Mapping[str, Any] = {},
     ) -> bytes:
-        """The context as JSON. Raises Unavailable and Busy."""
+        """The context as JSON, with `more` in it. Raises Unavailable and Busy."""
         marker, language = form.marker, form.language
         wanted = [one for one in look.keys if one.fits]
         drawn = (marker.frame, language)
@@ -128,7 +133,7 @@ class Contexts:
             fresh = {row.message_key: show(row, marker, language) for row in rows}
             chosen = fitting(wanted, kept | fresh, self.bounds.total_bytes)
             document = assemble(conversation_id, chosen, look.pending, marker, form.sign)
-            return encoded(document | self._around(tenant_id, look, chosen)), fresh
+            return encoded(document | self._around(tenant_id, look, chosen) | dict(more)), fresh
 
         if sum(row.bytes for row in rows) <= INLINE_BYTES and len(wanted) <= INLINE_MESSAGES:
             answer, fresh = put_together()

@@ -80,6 +80,14 @@ QuietSeconds = Annotated[
         " together. Part of `wait_seconds`, not added to it.",
     ),
 ]
+InOrder = Annotated[
+    bool,
+    Query(
+        description="Wait also until every message of the tenant that was accepted before this"
+        " request is there, so that nothing older can come later. `in_order` of the answer says"
+        " whether that was known within `wait_seconds`.",
+    ),
+]
 After = Annotated[
     str | None,
     Query(

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from connectors.console.accepted import Accepted
 from connectors.console.caller import Directory
 from connectors.console.changes import Changes
 from connectors.console.facts import spoken
@@ -23,6 +24,7 @@ class Parts:
     """What the console needs from outside.
 
     `fetch` gets an original file the way its provider gives it, guarded as in the pipeline.
+    `accepted` knows what is on its way; without it, no answer is known to be in order.
     """
 
     names: Names
@@ -34,6 +36,7 @@ class Parts:
     fetch: Callable[[TenantId, Announced, str], Awaitable[Downloaded]]
     allowed_origins: tuple[str, ...] = ()
     public_url: str = ""
+    accepted: Accepted | None = None
     bounds: ContextBounds = field(default_factory=ContextBounds)
     pages: PageParts | None = None
 

@@ -233,6 +233,11 @@ class Reading:
         rows = await self._fetch("has_incomplete_changes", tenant_id, edge.era, edge.xid)
         return bool(rows[0]["waits"])
 
+    async def sink_positions(self, tenant_id: TenantId, topic: str) -> dict[int, int]:
+        """Partition → where the sink stands; `tenant_id`: who asks."""
+        rows = await self._fetch_of_all(tenant_id, "sink_positions", topic)
+        return {row["partition"]: row["next_offset"] for row in rows}
+
     async def conversations(
         self, tenant_id: TenantId, after: str, most: int
     ) -> list[dict[str, Any]]:

@@ -45,16 +45,15 @@ class TopicReader:
             TopicPartition(topic, p, int(moment.timestamp() * 1000))
             for p in range(self._partitions)
         ]
-        found = self._consumer.offsets_for_times(asked, timeout=_SECONDS)
+        found = _without_errors(self._consumer.offsets_for_times(asked, timeout=_SECONDS))
         return {
             one.partition: one.offset if one.offset >= 0 else ends[one.partition] for one in found
         }
 
     def committed(self, topic: str) -> dict[int, int]:
         """Partition → where the reader's group stands; a partition in which it committed nothing is left out."""
-        found = self._consumer.committed(
-            [TopicPartition(topic, p) for p in range(self._partitions)], timeout=_SECONDS
-        )
+        places = [TopicPartition(topic, p) for p in range(self._partitions)]
+        found = _without_errors(self._consumer.committed(places, timeout=_SECONDS))
         return {one.partition: one.offset for one in found if one.offset >= 0}
 
     def read(
@@ -101,3 +100,11 @@ class TopicReader:
             yield message
         if error is not None or offset + 1 >= left.get(partition, 0):
             left.pop(partition, None)
+
+
+def _without_errors(found: list[TopicPartition]) -> list[TopicPartition]:
+    """Raises the error of a partition: its offset would read as none, and the partition would be left out silently."""
+    for one in found:
+        if one.error is not None:
+            raise KafkaException(one.error)
+    return found

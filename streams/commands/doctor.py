@@ -64,8 +64,8 @@ def doctor(
     async def work() -> list[Finding]:
         found = [await _guarded(part, check, settings) for part, check in checks.items()]
         found += process_findings()
-        is_read = {part.part for part in found if part.ok} >= {"kafka", "postgres"}
-        return found + (await stage_findings(settings, waiting_seconds) if is_read else [])
+        has_kafka = any(part.part == "kafka" and part.ok for part in found)
+        return found + (await stage_findings(settings, waiting_seconds) if has_kafka else [])
 
     findings = run_command(work)
     document: dict[str, Any] = {

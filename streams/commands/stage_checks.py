@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
+import asyncpg
 from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
@@ -27,22 +27,24 @@ MOST_READ = 50
 """Enough of a partition to find its first unread record behind marks of transactions."""
 MOST_NAMED = 3
 _SECONDS = 8.0
+_AWAY = (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
 Causes = Mapping[str, Sequence[Any]]
 
 
 async def stage_findings(settings: Settings, waiting_seconds: float) -> list[Finding]:
-    """One finding for each stage and the sink; none where Kafka or Postgres is away, which other parts say."""
+    """One finding for each stage and the sink. Other parts say that Kafka is away, or Postgres, which the sink and the causes need."""
+    causes = await _causes(settings)
+    stages = list(STAGES) if causes is None else [*STAGES, "sink"]
     try:
         workers = _workers(settings)
-        before = await backlogs(settings, most_read=MOST_READ)
+        before = await backlogs(settings, stages, MOST_READ)
         after = before
         if any(backlog.first for backlog in before):
             await asyncio.sleep(LOOK_SECONDS)
             behind = [backlog.stage for backlog in before if backlog.first]
             looked = {one.stage: one for one in await backlogs(settings, behind, MOST_READ)}
             after = [looked.get(backlog.stage, backlog) for backlog in before]
-        causes = await _by_stage(settings)
-    except (KafkaException, TimeoutError, UnknownVersion, click.ClickException):
+    except (KafkaException, TimeoutError, UnknownVersion, *_AWAY):
         return []
     now = time.time()
     return [
@@ -50,7 +52,7 @@ async def stage_findings(settings: Settings, waiting_seconds: float) -> list[Fin
             one,
             first,
             workers.get(first.stage, 0),
-            causes.get(first.stage, ()),
+            (causes or {}).get(first.stage, ()),
             waiting_seconds,
             now,
         )
@@ -130,8 +132,12 @@ def _workers(settings: Settings) -> dict[str, int]:
     return found
 
 
-async def _by_stage(settings: Settings) -> Causes:
+async def _causes(settings: Settings) -> Causes | None:
+    """By stage; None while Postgres does not say."""
     found: dict[str, list[Any]] = defaultdict(list)
-    for cause in await causes_of(settings, None):
-        found[cause["stage"]].append(cause)
+    try:
+        for cause in await causes_of(settings, None):
+            found[cause["stage"]].append(cause)
+    except _AWAY:
+        return None
     return found

@@ -10,7 +10,7 @@ from confluent_kafka import Message
 from streams.lanes.entries import Entry, Glance, decode_entry, encode_entry, glance
 
 _KEY = struct.Struct(">q")
-ENTRY_BYTES = 220
+ENTRY_BYTES = 320
 """What an entry takes beside its packed bytes: its places in the table and in the schedule (measured)."""
 BODIES_PART = 2
 """Half of a queue may be bodies."""

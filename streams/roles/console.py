@@ -3,6 +3,7 @@
 import asyncio
 from functools import partial
 
+from connectors.console.accepted import Accepted
 from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
@@ -34,6 +35,8 @@ async def run(settings: Settings) -> None:
     directory = Directory(settings.postgres, names, vault)
     changes = Changes(settings.postgres, names)
     pool = await create_pool(settings.postgres, names, "console")
+    reading = Reading(pool)
+    accepted = Accepted(settings.kafka, names, reading)
     store = ObjectStore(settings.objects)
     async with Downloader(
         allowed_private_hosts=settings.media.allowed_private_hosts,
@@ -54,7 +57,8 @@ async def run(settings: Settings) -> None:
             Parts(
                 names=names,
                 directory=directory,
-                reading=Reading(pool),
+                reading=reading,
+                accepted=accepted,
                 changes=changes,
                 store=store,
                 links=Links(vault.derived_keys("media-links"), settings.media.link_seconds),
@@ -67,6 +71,11 @@ async def run(settings: Settings) -> None:
                 pages=pages,
             )
         )
+
+        def drain() -> None:
+            changes.end()
+            accepted.end()
+
         await directory.start()
         await changes.start()
         repairing = asyncio.create_task(pages.work.run(), name="repairs")
@@ -76,7 +85,7 @@ async def run(settings: Settings) -> None:
                 wanted.host,
                 wanted.port,
                 installation=installation_of(settings.namespace, settings.secrets.key),
-                draining=changes.end,
+                draining=drain,
                 drain_seconds=DRAIN_SECONDS,
                 http=bounded(wanted.header_seconds),
             )
@@ -86,6 +95,7 @@ async def run(settings: Settings) -> None:
             await changes.stop()
             await directory.stop()
             await store.close()
+            accepted.close()
             pool.terminate()
 
 

@@ -21,7 +21,7 @@ PARTS_OF_ROLE: Mapping[str, frozenset[str]] = {
     "receive": _ANY | {"kafka", "postgres", "receiver", "secrets"},
     **{f"stream {stage}": _BY_STAGE[stage] for stage in STAGES},
     "sink": _STAGE | {"retention"},
-    "console": _ANY | _FILES | {"postgres", "console", "media", "providers", "registry"},
+    "console": _ANY | _FILES | {"kafka", "postgres", "console", "media", "providers", "registry"},
     "stand-in": _ANY,
     "local-models": _ANY | {"local"},
 }

@@ -127,3 +127,22 @@ async def test_the_bot_answers_each_message_once_and_goes_on_where_it_stopped(
         pipeline.get, f"/api/messages/{quote(picture.key(tenant.name), safe='')}", tenant.key
     )
     assert seen["content_attributes"]["attachments"][0]["model"] == "stand-in"
+
+
+async def test_an_answer_in_order_has_every_message_of_a_burst_that_was_accepted(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    tenant = Tenant(pipeline, "burst")
+    bot = Bot(pipeline, tenant, tmp_path)
+    for burst in range(5):
+        keys = [f"{burst}-{number}" for number in range(12)]
+        for key in keys:
+            await asyncio.to_thread(bot.post, pipeline, key, key)
+        answer = await asyncio.to_thread(
+            pipeline.get,
+            f"/api/conversations/customer-7/context?limit=12&in_order=true&wait_seconds=20"
+            f"&wait_for=burst:myapp:{keys[-1]}",
+            tenant.key,
+        )
+        assert answer["in_order"]
+        assert [one["content"] for one in answer["messages"]] == keys

@@ -4,10 +4,12 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from schemas.settings import Postgres, Secret
 from schemas.topics import TopicName
 from storage.kafka.client import client_config, plain_producer_config
 from storage.postgres.job_attempts import JobAttempt, JobPlace
@@ -105,3 +107,23 @@ def test_doctor_sees_that_no_worker_runs_and_what_waits_for_one(
     for stage in ("dedupe", "store_media", "describe", "transcribe", "assemble", "sink"):
         assert not found[stage]["ok"] and "no worker runs" in found[stage]["says"]
     assert "1 unread record wait: is `sensorium stream dedupe` up" in found["dedupe"]["says"]
+
+
+def test_doctor_looks_at_the_stages_whatever_is_wrong_with_postgres(
+    ready: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage_checks, "LOOK_SECONDS", 0.0)
+    ready.database(
+        lambda connection: connection.execute(
+            "INSERT INTO stage_stops (stage, detail) VALUES ('dedupe', 'too much')"
+        )
+    )
+    parts = {part["part"]: part for part in ready.json("doctor", exit_code=1)["parts"]}
+    assert "dedupe stopped itself" in parts["postgres"]["says"]
+    assert "no worker runs" in parts["dedupe"]["says"] and "sink" in parts
+    away = msgspec.structs.replace(
+        ready.settings, postgres=Postgres(dsn=Secret("postgresql://x@127.0.0.1:1/x"))
+    )
+    document = Commands(away, {}).json("doctor", exit_code=1)
+    names = [part["part"] for part in document["parts"]]
+    assert "dedupe" in names and "sink" not in names

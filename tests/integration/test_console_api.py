@@ -355,6 +355,7 @@ async def test_openapi_describes_every_route_with_its_answers_errors_and_key(
         "wait_for",
         "newer_than",
         "quiet_seconds",
+        "in_order",
     }
     assert set(document["components"]["schemas"]["Context"]["properties"]) == {
         "conversation_id",
@@ -363,6 +364,7 @@ async def test_openapi_describes_every_route_with_its_answers_errors_and_key(
         "messages",
         "pending",
         "as_of",
+        "in_order",
         "earlier",
     }
     assert {p["name"] for p in paths["/media/{tenant}/{name}"]["get"]["parameters"]} >= {
@@ -378,7 +380,8 @@ async def test_openapi_describes_every_route_with_its_answers_errors_and_key(
                 continue
             forms = parameter["schema"].get("anyOf", [parameter["schema"]])
             assert any(
-                {"maximum", "maxLength", "maxItems", "enum"}
+                one.get("type") == "boolean"
+                or {"maximum", "maxLength", "maxItems", "enum"}
                 & (set(one) | set(one.get("items", {})))
                 for one in forms
             ), (path, parameter["name"])

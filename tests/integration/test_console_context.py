@@ -554,6 +554,46 @@ async def test_a_request_can_wait_until_the_customer_has_sent_nothing_for_a_whil
     assert time.monotonic() - began >= 0.3
 
 
+class Late:
+    """Knows of a message that was accepted earlier and is a row only now."""
+
+    def __init__(self, console: Console, known: bool) -> None:
+        self._console = console
+        self._known = known
+
+    async def is_stored(self, tenant_id: TenantId, deadline: float) -> bool:
+        assert tenant_id == "acme" and deadline > time.monotonic()
+        await self._console.write(row("1", content="uno", **ago(3)))
+        return self._known
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_answer_in_order_has_what_was_accepted_before_and_says_whether_that_is_known(
+    console: Console, known: bool
+) -> None:
+    await console.write(row("2", content="dos", **ago(1)))
+    accepted: Any = Late(console, known)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_console(replace(console.parts, accepted=accepted))),
+        base_url="http://console",
+    ) as client:
+        answer = await client.get(
+            f"{CONTEXT}?in_order=true&wait_seconds=5&wait_for={key_of('2')}",
+            headers={"authorization": f"Bearer {console.keys['acme', 'read']}"},
+        )
+    document = answer.json()
+    answers.Context.model_validate(document)
+    assert [one["content"] for one in document["messages"]] == ["uno", "dos"]
+    assert document["in_order"] is known
+
+
+async def test_a_console_that_cannot_ask_kafka_says_that_the_order_is_not_known(
+    console: Console,
+) -> None:
+    assert (await context(console, "in_order=true"))["in_order"] is False
+    assert "in_order" not in await context(console)
+
+
 # --- how much of it
 
 

@@ -172,3 +172,15 @@ def test_a_client_of_models_does_not_log_each_request() -> None:
         kind.__module__.partition(".")[0] for kind in openai.DefaultAsyncHttpxClient.__mro__
     }
     assert libraries & {"httpx", "httpx2"} <= set(logs._NOISY)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "cause"),
+    [
+        (Unavailable("model", detail="model_rejected_key: 401 x"), "model_rejected_key"),
+        (Unavailable("model"), "model"),
+        (Unavailable("media", detail="404"), "media"),
+    ],
+)
+def test_the_cause_of_a_trouble_is_one_word(trouble: Unavailable, cause: str) -> None:
+    assert trouble.cause == cause

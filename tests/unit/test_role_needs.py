@@ -15,6 +15,7 @@ ALLOWED: dict[str, set[str]] = {
     "stream assemble": {"KAFKA__SASL_PASSWORD", *POSTGRES},
     "sink": {"KAFKA__SASL_PASSWORD", *POSTGRES},
     "console": {
+        "KAFKA__SASL_PASSWORD",
         *POSTGRES,
         "OBJECTS__SECRET_KEY",
         "SECRETS__KEY",

@@ -147,6 +147,10 @@ FROM ids, LATERAL (
 ) AS counted
 WHERE ids.id IS NOT NULL ORDER BY ids.place;
 
+-- name: sink_positions
+-- Where the sink stands in a topic.
+SELECT partition, next_offset FROM sink_offsets WHERE topic = $1;
+
 -- name: message
 -- One message.
 SELECT message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,

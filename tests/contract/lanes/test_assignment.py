@@ -28,6 +28,7 @@ class Faust:
         self.source, self.kafka, self.stage = world.topic("in"), world.kafka, "dedupe"
         self.membership = SimpleNamespace(is_current=False, assigned=self.join)
         self.receipts, self.gate = world.topic("receipts"), open_gate()
+        self.outputs = frozenset({world.topic("out"), self.receipts})
         self.is_alive, self.healthy = True, lambda: True
         self.counts = SimpleNamespace(trouble="")
         self.on_partitions_assigned = SimpleNamespace(connect=lambda handler: None)

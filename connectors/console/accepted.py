@@ -1,0 +1,180 @@
+"""Whether everything that Kafka had accepted of a tenant is a row in Postgres. Asked of Kafka.
+
+A request that asks for order needs it: of two messages the one that was accepted later can be a row
+first (docs/decisions/0016).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from connectors.console.reading import Reading
+from schemas.keys import TenantId
+from schemas.settings import Kafka
+from schemas.topics import Names
+from storage.kafka.client import QUIET, reader_config
+
+AGAIN_SECONDS = 0.02
+ANSWER_SECONDS = 5.0
+"""Kafka answers within it, or the question is given up."""
+MOST_READ = 2_000
+"""Of so many records that wait, some are taken to be the tenant's."""
+Offsets = dict[int, int]
+_Result = TypeVar("_Result")
+
+
+class Accepted:
+    """Answers one request's question at a time, in a thread of its own."""
+
+    def __init__(self, settings: Kafka, names: Names, reading: Reading) -> None:
+        self._raw = names.topic("raw-messages")
+        self._enriched = names.topic("enriched-messages")
+        self._reading = reading
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="accepted")
+        self._kafka = _Reader(settings, names.group("dedupe"))
+        self._ended = False
+
+    async def is_stored(self, tenant_id: TenantId, deadline: float) -> bool:
+        """True as soon as all of the tenant's messages that were accepted before the call are rows.
+
+        False if that is not known by `deadline` (of `time.monotonic`), or Kafka does not answer.
+        1. Where the raw topic ends: what was accepted is before.
+        2. Wait until dedupe has decided on every record of the tenant before that.
+        3. Where the enriched topic ends: what dedupe made of them is before.
+        4. Wait until the transactions before that are decided, and the sink has stored what is the tenant's.
+        """
+        try:
+            ends = await self._asked(lambda: self._kafka.ends(self._raw))  # 1
+            while await self._asked(lambda: self._undecided(tenant_id, ends)):  # 2
+                if not await self._again(deadline):
+                    return False
+            tails = await self._asked(lambda: self._kafka.ends(self._enriched))  # 3
+            while True:  # 4
+                stands = await self._reading.sink_positions(tenant_id, self._enriched)
+                if not await self._asked(lambda: self._unstored(tenant_id, stands, tails)):  # noqa: B023
+                    return True
+                if not await self._again(deadline):
+                    return False
+        except (KafkaException, TimeoutError):
+            return False
+
+    def end(self) -> None:
+        """Nobody waits any more: a role that drains answers at once."""
+        self._ended = True
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+        self._kafka.close()
+
+    def _undecided(self, tenant_id: TenantId, ends: Mapping[int, int]) -> bool:
+        stands = self._kafka.committed(self._raw, ends)
+        return self._kafka.holds(self._raw, stands, ends, f"{tenant_id}:".encode())
+
+    def _unstored(
+        self, tenant_id: TenantId, stands: Mapping[int, int], tails: Mapping[int, int]
+    ) -> bool:
+        decided = self._kafka.ends(self._enriched, decided=True)
+        if any(decided[partition] < tail for partition, tail in tails.items()):
+            return True
+        begin = {partition: stands.get(partition, -1) for partition in tails}
+        prefix = f"{tenant_id}:".encode()
+        return self._kafka.holds(self._enriched, begin, tails, prefix, decided=True)
+
+    async def _again(self, deadline: float) -> bool:
+        await asyncio.sleep(AGAIN_SECONDS)
+        return time.monotonic() < deadline and not self._ended
+
+    async def _asked(self, question: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, question)
+
+
+class _Reader:
+    """Two consumers that commit nothing and join no group: one sees what is written, one what is decided."""
+
+    def __init__(self, settings: Kafka, group: str) -> None:
+        self._partitions = range(settings.partitions)
+        config = (
+            reader_config(settings, group)
+            | QUIET
+            | {"enable.partition.eof": True, "fetch.wait.max.ms": 10}
+        )
+        self._config = config
+        self._made: dict[bool, Consumer] = {}
+
+    def ends(self, topic: str, *, decided: bool = False) -> Offsets:
+        """Partition → its end; `decided`: that up to which all transactions are."""
+        return {
+            partition: self._bounds(topic, partition, decided)[1] for partition in self._partitions
+        }
+
+    def committed(self, topic: str, ends: Mapping[int, int]) -> Offsets:
+        """Partition → where the group stands, of those that do not stand at their end."""
+        asked = [TopicPartition(topic, partition) for partition in ends]
+        found = self._consumer(True).committed(asked, timeout=ANSWER_SECONDS)
+        return {one.partition: one.offset for one in found if one.offset < ends[one.partition]}
+
+    def holds(
+        self,
+        topic: str,
+        begin: Mapping[int, int],
+        end: Mapping[int, int],
+        prefix: bytes,
+        *,
+        decided: bool = False,
+    ) -> bool:
+        """Whether a record with such a key is between: markers of transactions and others' are none."""
+        left = {}
+        for partition, first in begin.items():
+            if first < end.get(partition, 0):
+                left[partition] = max(first, self._bounds(topic, partition, decided)[0])
+        if not left:
+            return False
+        consumer = self._consumer(decided)
+        consumer.assign([TopicPartition(topic, one, offset) for one, offset in left.items()])
+        try:
+            return self._meets(consumer, left, end, prefix)
+        finally:
+            consumer.unassign()
+
+    def close(self) -> None:
+        for consumer in self._made.values():
+            consumer.close()
+
+    @staticmethod
+    def _meets(consumer: Consumer, left: Offsets, end: Mapping[int, int], prefix: bytes) -> bool:
+        given_up = time.monotonic() + ANSWER_SECONDS
+        for _ in range(MOST_READ):
+            message = consumer.poll(max(0.0, given_up - time.monotonic()))
+            if message is None:
+                raise TimeoutError
+            if _is_before(message, end) and (message.key() or b"").startswith(prefix):
+                return True
+            if not _is_before(message, end):
+                left.pop(message.partition() or 0, None)
+                if not left:
+                    return False
+        return True
+
+    def _bounds(self, topic: str, partition: int, decided: bool) -> tuple[int, int]:
+        found: tuple[int, int] = self._consumer(decided).get_watermark_offsets(
+            TopicPartition(topic, partition), timeout=ANSWER_SECONDS
+        )
+        return found
+
+    def _consumer(self, decided: bool) -> Consumer:
+        if decided not in self._made:
+            level = "read_committed" if decided else "read_uncommitted"
+            self._made[decided] = Consumer(self._config | {"isolation.level": level})
+        return self._made[decided]
+
+
+def _is_before(message: Message, end: Mapping[int, int]) -> bool:
+    """Whether it is a record before the end of its partition. Raises KafkaException."""
+    error = message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise KafkaException(error)
+    return error is None and (message.offset() or 0) < end.get(message.partition() or 0, 0)
