@@ -204,3 +204,7 @@ def test_a_tenant_with_a_record_in_quarantine_that_may_name_a_file_is_left_alone
 
 def test_an_age_that_would_take_files_still_on_their_way_is_refused(commands: Commands) -> None:
     assert "--older-than-hours" in commands.fails("sweep", "--older-than-hours", "0.5")
+
+
+def test_sweep_refuses_a_tenant_that_does_not_exist(commands: Commands) -> None:
+    assert "there is no tenant 'nobody'" in commands.fails("sweep", "--tenant", "nobody")
