@@ -70,7 +70,7 @@ docs: $(READY) ## write docs/reference from settings, metrics, reasons and route
 test: parts ## all tests, on real servers of their own; TESTS=tests/unit for some
 	$(BIN)/python -m $(if $(TESTS),pytest $(TESTS),tests.groups)
 
-bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink|recovery|table|receipts for some; BENCH=soak MINUTES=m
+bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink|recovery|table|receipts|tenants|queue for some; BENCH=soak MINUTES=m
 	$(BIN)/python -m bench $(BENCH)
 
 chaos: parts ## faults on a stack of its own; FAULT=name,name SEED=n MINUTES=m; FAULT=all for every fault

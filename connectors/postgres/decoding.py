@@ -9,7 +9,7 @@ from connectors.postgres.rows import ended_by
 from connectors.postgres.writer import Placed, Stored, Work
 from schemas.codec import Undecodable, decode
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
-from schemas.topics import Names, TopicName
+from schemas.topics import STAGES, Names, TopicName
 from schemas.versions import UnknownVersion
 
 SINK_TOPICS: dict[TopicName, type[Stored]] = {
@@ -17,6 +17,8 @@ SINK_TOPICS: dict[TopicName, type[Stored]] = {
     "quarantine": Quarantined,
     "receipts": Receipt,
 }
+_OTHER_STAGES = frozenset(stage.encode() for stage in STAGES if stage != "dedupe")
+"""Whose receipts the sink has no use for. The key of a receipt names its stage, so they need not be decoded."""
 
 
 def decode_batch(
@@ -36,6 +38,9 @@ def decode_batch(
             continue
         logical, value, key = names.logical(topic), message.value(), message.key() or b""
         work = receipts_work if logical == "receipts" else messages_work
+        if logical == "receipts" and key.partition(b":")[0] in _OTHER_STAGES:
+            work.ends[topic, partition] = offset + 1
+            continue
         if value is None:
             if logical == "enriched-messages":
                 work.ended |= ended_by(key)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import asyncpg
@@ -390,6 +391,9 @@ class Sink:
         self._assignments += 1
         self._held = HeldPartitions()
         self._positions.lose((one.topic, one.partition) for one in partitions)
+        for one in partitions:  # what a partition lacks that is another sink's now is no alarm
+            with suppress(KeyError):
+                metrics.SINK_LAG.remove(self._names.logical(one.topic), str(one.partition))
         self.assigned = False  # until the group gives this sink its next assignment
 
     def _in_thread(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":

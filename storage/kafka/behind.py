@@ -3,7 +3,7 @@
 import time
 from collections import deque
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.settings import Kafka
@@ -35,6 +35,9 @@ class GroupBehind:
     def records(self) -> tuple[int, int]:
         """How many the group has read, and how many are left for it, in the partitions that it has begun."""
         committed = self._consumer.committed(self._places, _SECONDS)
+        wrong = next((place.error for place in committed if place.error is not None), None)
+        if wrong is not None:
+            raise KafkaException(wrong)
         done = {place.partition: place.offset for place in committed if place.offset >= 0}
         latest = {place: OffsetSpec.latest() for place in self._places}  # type: ignore[no-untyped-call]
         found = self._admin.list_offsets(latest, request_timeout=_SECONDS)

@@ -26,6 +26,9 @@ class TopicReader:
             | {"enable.partition.eof": True, "queued.max.messages.kbytes": 65_536}
         )
 
+    def has(self, topic: str) -> bool:
+        return topic in self._consumer.list_topics(timeout=_SECONDS).topics
+
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Partition → first offset, and the end up to which transactions are decided."""
         return {p: self._bounds(TopicPartition(topic, p)) for p in range(self._partitions)}
@@ -45,16 +48,15 @@ class TopicReader:
             TopicPartition(topic, p, int(moment.timestamp() * 1000))
             for p in range(self._partitions)
         ]
-        found = self._consumer.offsets_for_times(asked, timeout=_SECONDS)
+        found = _without_errors(self._consumer.offsets_for_times(asked, timeout=_SECONDS))
         return {
             one.partition: one.offset if one.offset >= 0 else ends[one.partition] for one in found
         }
 
     def committed(self, topic: str) -> dict[int, int]:
         """Partition → where the reader's group stands; a partition in which it committed nothing is left out."""
-        found = self._consumer.committed(
-            [TopicPartition(topic, p) for p in range(self._partitions)], timeout=_SECONDS
-        )
+        places = [TopicPartition(topic, p) for p in range(self._partitions)]
+        found = _without_errors(self._consumer.committed(places, timeout=_SECONDS))
         return {one.partition: one.offset for one in found if one.offset >= 0}
 
     def read(
@@ -101,3 +103,11 @@ class TopicReader:
             yield message
         if error is not None or offset + 1 >= left.get(partition, 0):
             left.pop(partition, None)
+
+
+def _without_errors(found: list[TopicPartition]) -> list[TopicPartition]:
+    """Raises the error of a partition: its offset would read as none, and the partition would be left out silently."""
+    for one in found:
+        if one.error is not None:
+            raise KafkaException(one.error)
+    return found

@@ -58,7 +58,9 @@ def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: b
     }
     lines = [f"{swept.objects} files, {swept.bytes} bytes {'would go' if dry_run else 'deleted'}"]
     lines += (
-        [f"left alone, because a record in quarantine may name a file: {', '.join(undecided)}"]
+        [
+            f"left alone, because a record in quarantine or an unfinished job may name a file: {', '.join(undecided)}"
+        ]
         if undecided
         else []
     )

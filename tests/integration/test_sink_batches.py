@@ -18,9 +18,11 @@ from schemas.codec import encode
 from schemas.keys import MessageKey
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
-from schemas.topics import Names
+from schemas.topics import Names, Stage
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.kafka.topics import apply_topics
+from streams.lanes.breaker import Breaker
+from streams.lanes.gate import Gate
 from tests.integration.databases import Connection, pooled, schema
 from tests.integration.waiting import until
 from tests.unit.records import message
@@ -283,3 +285,79 @@ async def test_a_sink_whose_place_in_the_group_another_one_took_ends(
         with pytest.raises(KafkaException, match="fenced by other consumer"):
             await running
     other.close()
+
+
+async def test_a_batch_that_takes_too_long_is_read_again_in_smaller_ones(
+    loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, database = loaded
+    write, sizes = Writer.write, list[int]()
+
+    async def slow(writer: Writer, work: Work, positions: Sequence[Position]) -> Written:
+        sizes.append(len(work.placed))
+        if len(work.placed) > 3:
+            raise TimeoutError
+        return await write(writer, work, positions)
+
+    monkeypatch.setattr(Writer, "write", slow)
+
+    async def is_whole() -> bool:
+        return await positions(database) == RECORDS
+
+    async with at_work(settings):
+        await until(is_whole, 60)
+    assert await versions(database) == [VERSIONS] * KEYS
+    assert max(sizes) > 3
+
+
+class Unresumed:
+    """Stops that nobody resumes."""
+
+    async def quiet(self, stage: Stage) -> float:
+        return 0.0
+
+    async def tenants(self) -> int:
+        return 5
+
+    async def stopped(self, stage: Stage, detail: str) -> object:
+        return object()
+
+    async def resumed(self, stage: Stage, stop: object, detail: str) -> float | None:
+        return None
+
+
+async def test_a_sink_that_every_tenants_rows_are_refused_by_sets_none_aside_and_says_so(
+    loaded: tuple[Settings, Connection],
+) -> None:
+    """A constraint of a migration is wrong: the topic must not end in quarantine."""
+    settings, database = loaded
+    producer = Producer(plain_producer_config(settings.kafka))
+    for number in range(100):
+        tenant = f"t{number % 5}"
+        key = f"{tenant}:ycloud:{number}"
+        one = message(tenant_id=tenant, message_key=key, provider_message_id=str(number))
+        topic = Names(settings.namespace).topic("enriched-messages")
+        producer.produce(topic, encode(one), key.encode(), 1)
+    assert await asyncio.to_thread(producer.flush, 30) == 0
+    await database.execute(
+        "ALTER TABLE chat_messages ADD CONSTRAINT wrong CHECK (tenant_id = 'acme')"
+    )
+    gate = Gate("assemble", Breaker(settings.breaker), Unresumed())
+    async with pooled(settings.postgres, Names(settings.namespace)) as pool:
+        sink = Sink(settings, pool, gate)
+        running = asyncio.create_task(sink.run())
+        await until(lambda: gate.is_shut, 60)
+        assert not sink.ready
+        refused = "SELECT count(*) FROM quarantined_messages"
+        assert await database.fetchval(refused) < settings.breaker.consecutive
+        await database.execute("ALTER TABLE chat_messages DROP CONSTRAINT wrong")
+
+        async def the_rest() -> bool:
+            stored = await database.fetchval("SELECT count(*) FROM chat_messages")
+            return bool(stored + await database.fetchval(refused) == KEYS + 100)
+
+        await until(the_rest, 60)
+        sink.stop()
+        await running
+    assert gate._asking is not None
+    gate._asking.cancel()

@@ -143,11 +143,18 @@ def test_the_order_of_tuples_and_of_raw_keys_differ_for_these_tenants() -> None:
 class Fetched:
     """A record as the consumer gives it."""
 
-    def __init__(self, partition: int, offset: int, value: bytes) -> None:
-        self._at, self._value = (partition, offset), value
+    def __init__(
+        self,
+        partition: int,
+        offset: int,
+        value: bytes,
+        topic: str = "enriched-messages",
+        key: bytes = b"acme:ycloud:w",
+    ) -> None:
+        self._at, self._value, self._topic, self._key = (partition, offset), value, topic, key
 
     def topic(self) -> str:
-        return "enriched-messages"
+        return self._topic
 
     def partition(self) -> int:
         return self._at[0]
@@ -156,7 +163,7 @@ class Fetched:
         return self._at[1]
 
     def key(self) -> bytes:
-        return b"acme:ycloud:w"
+        return self._key
 
     def value(self) -> bytes:
         return self._value
@@ -176,3 +183,14 @@ def test_a_record_of_a_newer_program_holds_its_partition_and_no_other() -> None:
     assert [(one.source.partition, one.source.offset) for one in work.placed] == [(0, 1), (1, 5)]
     assert [one.source.offset for one, _ in undecodable] == [6]
     assert held.holds(("enriched-messages", 0)) and not held.holds(("enriched-messages", 1))
+
+
+def test_receipts_of_other_stages_are_passed_over_unread() -> None:
+    (receipt,) = Ledger("dedupe", "raw-messages", 3).receipts(
+        Span(0, 1), [Line(0, b"acme:ycloud:w", 0, "forwarded", "", 0)]
+    )
+    rows = [(0, b"no avro", b"assemble:0"), (1, receipt, b"dedupe:3"), (2, b"", b"describe:1")]
+    batch: Any = [Fetched(0, at, value, "receipts", key) for at, value, key in rows]
+    undecodable, (work,) = decode_batch(batch, Names(""), HeldPartitions())
+    assert undecodable == [] and work.ends == {("receipts", 0): 3}
+    assert [one.source.offset for one in work.placed] == [1]

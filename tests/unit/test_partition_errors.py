@@ -1,0 +1,46 @@
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from schemas.settings import Kafka
+from storage.kafka.behind import GroupBehind
+from storage.kafka.reading import TopicReader
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+FOUND = [
+    SimpleNamespace(partition=0, offset=7, error=None),
+    SimpleNamespace(partition=1, offset=-1001, error=None),
+]
+WRONG = SimpleNamespace(partition=2, offset=-1001, error=KafkaError(KafkaError.REQUEST_TIMED_OUT))
+
+
+def reader(*found: Any) -> TopicReader:
+    made = TopicReader(Kafka(bootstrap_servers="127.0.0.1:9", partitions=2), "group")
+    made._consumer = SimpleNamespace(  # type: ignore[assignment]
+        offsets_for_times=lambda *_, **__: list(found), committed=lambda *_, **__: list(found)
+    )
+    return made
+
+
+def test_a_partition_with_nothing_to_tell_is_at_its_end_or_left_out() -> None:
+    assert reader(*FOUND).since("topic", NOW, {0: 9, 1: 5}) == {0: 7, 1: 5}
+    assert reader(*FOUND).committed("topic") == {0: 7}
+
+
+def test_the_error_of_one_partition_is_not_taken_for_nothing_there() -> None:
+    with pytest.raises(KafkaException):
+        reader(*FOUND, WRONG).since("topic", NOW, {0: 9, 1: 5, 2: 5})
+    with pytest.raises(KafkaException):
+        reader(*FOUND, WRONG).committed("topic")
+
+
+def test_the_error_of_one_partition_does_not_make_a_group_look_quick() -> None:
+    behind = GroupBehind(Kafka(bootstrap_servers="127.0.0.1:9", partitions=2), "group", "topic")
+    consumer = behind._consumer
+    behind._consumer = SimpleNamespace(committed=lambda *_: [*FOUND, WRONG])  # type: ignore[assignment]
+    with pytest.raises(KafkaException):
+        behind.seconds()
+    consumer.close()
