@@ -12,6 +12,14 @@ from storage.postgres.sql import queries
 from streams.repair.tombstones import Tombstones
 
 CHUNK = 2_000
+KEPT = (
+    "tenants",
+    "directory_changes",
+    "ended_tokens",
+    "audit_log",
+    "ai_usage",
+)
+"""What stays of a tenant that was removed: that there was one, what was done, what was spent. No content."""
 TABLES = (
     "inbound_messages",
     "message_steps",
@@ -21,6 +29,11 @@ TABLES = (
     "ai_results",
     "erased_messages",
     "job_attempts",
+    "repair_tries",
+    "repairs",
+    "unmasked_conversations",
+    "people_roles",
+    "webhook_deliveries",
 )
 
 

@@ -49,7 +49,7 @@ async def run(settings: Settings) -> None:
 
         pages = page_parts(
             pool,
-            vault.derived_keys("page-refs"),
+            vault,
             AttachmentRedo(settings, pool),
             wanted.public_url,
         )

@@ -184,7 +184,7 @@ async def running(
             links=Links(vault.derived_keys("media-links"), 300),
             fetch=fetch,
             allowed_origins=origins,
-            pages=page_parts(pool, vault.derived_keys("page-refs"), redo or NoRedo(), ""),
+            pages=page_parts(pool, vault, redo or NoRedo(), ""),
         )
         app = create_console(parts)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

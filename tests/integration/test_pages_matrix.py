@@ -30,6 +30,9 @@ NEEDS: dict[str, Role] = {
     "/t/{tenant}/c/{ref}/context": "reader",
     "/t/{tenant}/m/{ref}/file/{index}": "reader",
     "/t/{tenant}/repairs/{repair_id}": "operator",
+    "/t/{tenant}/tenants": "admin",
+    "/t/{tenant}/audit": "admin",
+    "/t/{tenant}/audit.csv": "admin",
     "/t/{tenant}/repairs/{repair_id}/live": "operator",
 }
 """What of the pages takes more than the role viewer."""

@@ -1,14 +1,14 @@
 """What the pages need beside what the API has."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
 
-from connectors.console.pages.refs import Refs
+from connectors.console.pages.refs import Refs, page_refs
 from connectors.console.pages.repairing import Redo, RepairWork
 from storage.postgres.people import People
 from storage.postgres.repairs import Repairs
+from storage.postgres.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,14 @@ class PageParts:
     repairs: Repairs
     redo: Redo
     work: RepairWork
+    vault: Vault
     public_url: str = ""
 
 
 def page_parts(
-    pool: "asyncpg.Pool[asyncpg.Record]", ref_keys: Sequence[bytes], redo: Redo, public_url: str
+    pool: "asyncpg.Pool[asyncpg.Record]", vault: Vault, redo: Redo, public_url: str
 ) -> PageParts:
-    """From what the role has; `ref_keys` are those of the vault, newest first."""
-    repairs = Repairs(pool)
+    """From what the role has."""
+    repairs, refs = Repairs(pool), page_refs(vault)
     work = RepairWork(repairs, redo)
-    return PageParts(pool, People(pool), Refs(ref_keys), repairs, redo, work, public_url)
+    return PageParts(pool, People(pool), refs, repairs, redo, work, vault, public_url)

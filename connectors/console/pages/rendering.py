@@ -10,7 +10,12 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-SECTIONS = (("conversations", "viewer"), ("trouble", "viewer"))
+SECTIONS = (
+    ("conversations", "viewer"),
+    ("trouble", "viewer"),
+    ("tenants", "admin"),
+    ("audit", "admin"),
+)
 """The sections of the navigation, and who sees them."""
 _KINDS_WITH_ICONS = frozenset(
     {"image", "audio", "video", "document", "location", "contact", "interactive", "other"}

@@ -5,12 +5,14 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
+from connectors.console.pages.audit import add_audit
 from connectors.console.pages.conversations import add_conversations, desk_of
 from connectors.console.pages.login import add_login
 from connectors.console.pages.messages import add_messages
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import STATIC_FOLDER
 from connectors.console.pages.repairs import add_repairs
+from connectors.console.pages.settings import add_settings
 from connectors.console.pages.trouble import add_trouble
 from connectors.console.pages.visits import page_route, visit_of
 from connectors.console.parts import Parts
@@ -31,6 +33,8 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     add_messages(router, parts, pages)
     add_trouble(router, pages)
     add_repairs(router, desk)
+    add_settings(router, pages)
+    add_audit(router, pages)
     return router
 
 

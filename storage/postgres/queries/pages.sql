@@ -142,3 +142,23 @@ ORDER BY received_at DESC, message_key DESC LIMIT $5;
 SELECT stage, reason, count(*) AS records, min(created_at) AS first_at, max(created_at) AS last_at
 FROM (SELECT stage, reason, created_at FROM quarantined_messages WHERE tenant_id = $1 AND state = 'new' ORDER BY created_at DESC LIMIT $2) AS q
 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2;
+
+-- name: audit_page
+-- Who did what at a tenant, before an entry, newest first; by a person or an action where one is named.
+SELECT id, at, actor, action, detail FROM audit_log
+WHERE tenant_id = $1 AND id < $2 AND ($3::text IS NULL OR actor = $3) AND ($4::text IS NULL OR action = $4)
+ORDER BY at DESC, id DESC LIMIT $5;
+
+-- name: audit_choices
+-- The actions and people among the latest entries of a tenant.
+SELECT DISTINCT action, actor FROM (SELECT action, actor FROM audit_log WHERE tenant_id = $1 ORDER BY at DESC LIMIT 2000) AS latest;
+
+-- name: usage_by_day
+-- What a tenant spent on models, by day and kind.
+SELECT day, kind, sum(calls)::bigint AS calls,
+       CASE WHEN count(cost_microusd) = count(*) THEN sum(cost_microusd)::bigint END AS cost_microusd
+FROM ai_usage WHERE tenant_id = $1 AND day > current_date - $2::integer GROUP BY day, kind ORDER BY day, kind;
+
+-- name: set_actor
+-- Whoever writes into the audit log until this transaction ends, at a tenant.
+SELECT set_config('sensorium.actor', $2, true) WHERE $1 <> '';

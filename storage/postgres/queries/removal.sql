@@ -39,3 +39,23 @@ DELETE FROM erased_messages WHERE ctid = ANY(ARRAY(SELECT ctid FROM erased_messa
 -- name: delete_some_job_attempts
 -- Some notes on why a tenant's jobs waited.
 DELETE FROM job_attempts WHERE ctid = ANY(ARRAY(SELECT ctid FROM job_attempts WHERE tenant_id = $1 LIMIT $2));
+
+-- name: delete_some_webhook_deliveries
+-- Some counts of what a tenant's webhooks were answered.
+DELETE FROM webhook_deliveries WHERE ctid = ANY(ARRAY(SELECT ctid FROM webhook_deliveries WHERE tenant_id = $1 LIMIT $2));
+
+-- name: delete_some_repairs
+-- Some repairs that were asked for in the console.
+DELETE FROM repairs WHERE ctid = ANY(ARRAY(SELECT ctid FROM repairs WHERE tenant_id = $1 LIMIT $2));
+
+-- name: delete_some_repair_tries
+-- Some counts of tries of repairs.
+DELETE FROM repair_tries WHERE ctid = ANY(ARRAY(SELECT ctid FROM repair_tries WHERE tenant_id = $1 LIMIT $2));
+
+-- name: delete_some_people_roles
+-- Some roles of people for the tenant.
+DELETE FROM people_roles WHERE ctid = ANY(ARRAY(SELECT ctid FROM people_roles WHERE tenant_id = $1 LIMIT $2));
+
+-- name: delete_some_unmasked_conversations
+-- Some conversations that were shown unmasked.
+DELETE FROM unmasked_conversations WHERE ctid = ANY(ARRAY(SELECT ctid FROM unmasked_conversations WHERE tenant_id = $1 LIMIT $2));

@@ -1,0 +1,121 @@
+import csv
+import io
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+
+from connectors.console.pages.audit import as_csv
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres.directory import digest
+from storage.postgres.tenancy import Tenancy
+from tests.browser.scene import PASSWORD, Scene, staged
+from tests.integration.people import Visitor
+
+PAGE = "/t/acme/tenants"
+
+
+@pytest.fixture
+async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
+    async with staged(stack, Names(namespace)) as made:
+        yield made
+
+
+@pytest.fixture
+async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
+    """An admin of acme only."""
+    await scene.person("adam", "admin")
+    made = Visitor(scene.url)
+    await made.log_in("adam", PASSWORD)
+    yield made
+    await made.client.aclose()
+
+
+async def test_a_key_is_created_shown_once_and_revoked(scene: Scene, visitor: Visitor) -> None:
+    shown = await visitor.post("/t/acme/keys", {"name": "bot 1", "scope": "read"}, at=PAGE)
+    found = re.search(r"sk_read_[\w-]{40,}", shown.text)
+    assert shown.status_code == 200 and found is not None
+    database = scene.console.connection
+    key_id = await database.fetchval(
+        "SELECT key_id FROM api_keys WHERE key_sha256 = $1", digest(found[0])
+    )
+    again = (await visitor.get(PAGE)).text
+    assert found[0] not in again and key_id in again and "bot 1" in again
+    assert (await visitor.post(f"/t/acme/keys/{key_id}/revoke", {}, at=PAGE)).status_code == 303
+    assert key_id not in (await visitor.get(PAGE)).text
+    rows = await database.fetch(
+        "SELECT actor, action FROM audit_log WHERE action IN ('key_added', 'key_revoked') AND actor <> ''"
+    )
+    assert [tuple(row) for row in rows] == [("adam", "key_added"), ("adam", "key_revoked")]
+
+
+async def test_keys_and_endpoints_of_another_tenant_stay(scene: Scene, visitor: Visitor) -> None:
+    database = scene.console.connection
+    foreign = await database.fetchval(
+        "SELECT key_id FROM api_keys WHERE tenant_id = 'other' LIMIT 1"
+    )
+    tenancy = Tenancy(database, scene.console.vault)
+    endpoint = await tenancy.add_endpoint(
+        "other", "ycloud", secret="s", unsigned=False, api_key=None
+    )
+    for path in (
+        f"keys/{foreign}/revoke",
+        f"endpoints/{endpoint.endpoint_id}/rotate",
+        f"endpoints/{endpoint.endpoint_id}/drop",
+    ):
+        assert (await visitor.post(f"/t/acme/{path}", {}, at=PAGE)).status_code == 404, path
+    assert await database.fetchval("SELECT count(*) FROM api_keys WHERE key_id = $1", foreign) == 1
+    for scope, name in (("root", "x"), ("read", "x" * 101)):
+        form = {"scope": scope, "name": name}
+        assert (await visitor.post("/t/acme/keys", form, at=PAGE)).status_code == 422
+
+
+async def test_a_secret_is_rotated_with_both_live_until_the_old_one_ends(
+    scene: Scene, visitor: Visitor
+) -> None:
+    tenancy = Tenancy(scene.console.connection, scene.console.vault)
+    made = await tenancy.add_endpoint(
+        "acme", "ycloud", secret="first", unsigned=False, api_key=None
+    )
+    path = f"/t/acme/endpoints/{made.endpoint_id}"
+    shown = await visitor.post(f"{path}/rotate", {}, at=PAGE)
+    assert 'id="shown-once"' in shown.text and made.token not in shown.text
+    both = await tenancy.endpoint_of("acme", "ycloud")
+    assert both is not None and len(both.secrets) == 2 and both.secrets[0] in shown.text
+    old = both.secret_ids()[1]
+    assert (await visitor.post(f"{path}/drop", {"secret": old}, at=PAGE)).status_code == 303
+    left = await tenancy.endpoint_of("acme", "ycloud")
+    assert left is not None and left.secrets == both.secrets[:1]
+    assert both.secrets[0] not in (await visitor.get(PAGE)).text
+
+
+async def test_the_audit_log_is_filtered_paged_and_exported(scene: Scene, visitor: Visitor) -> None:
+    pages = scene.console.parts.pages
+    assert pages is not None
+    for number in range(105):
+        await pages.people.note("acme", "eve", "media_seen", f"file {number}")
+    await pages.people.note("other", "eve", "media_seen", "secret of other")
+    first = (await visitor.get("/t/acme/audit?actor=eve")).text
+    assert first.count("media_seen</span>") == 100 and "file 104" in first
+    older = re.search(r"before=(\d+)", first)
+    assert older is not None
+    second = (await visitor.get(f"/t/acme/audit?actor=eve&before={older[1]}")).text
+    assert second.count("media_seen</span>") == 5
+    assert "media_seen</span>" not in (await visitor.get("/t/acme/audit?action=nosuch")).text
+    exported = (await visitor.get("/t/acme/audit.csv?actor=eve")).text
+    rows = list(csv.reader(io.StringIO(exported)))
+    assert len(rows) == 106 and "secret of other" not in exported
+
+
+def test_an_export_runs_nothing_in_a_spreadsheet() -> None:
+    from datetime import UTC, datetime
+
+    at = datetime(2026, 7, 14, tzinfo=UTC)
+    row = {"at": at, "actor": "=cmd", "action": "x", "detail": "@SUM(1)"}
+    assert list(csv.reader(io.StringIO(as_csv([row]))))[1] == [
+        at.isoformat(),
+        "'=cmd",
+        "x",
+        "'@SUM(1)",
+    ]
