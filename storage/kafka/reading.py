@@ -33,11 +33,6 @@ class TopicReader:
         """Partition → first offset, and the end up to which transactions are decided."""
         return {p: self._bounds(TopicPartition(topic, p)) for p in range(self._partitions)}
 
-    def exists(self, topic: str) -> bool:
-        """Whether the topic is there; it is not made by being asked for."""
-        found = self._consumer.list_topics(topic, timeout=_SECONDS).topics[topic]
-        return found.error is None and bool(found.partitions)
-
     def ends(self, topic: str) -> dict[int, int]:
         """Partition → the end of `bounds`."""
         return {partition: end for partition, (_, end) in self.bounds(topic).items()}

@@ -9,7 +9,7 @@ from datetime import datetime
 from schemas.settings import Kafka
 from schemas.topics import Names
 from storage.kafka.reading import TopicReader
-from streams.lanes.entries import decode_entry
+from streams.lanes.entries import changelog_of, decode_entry
 
 
 def tenants_at_work(settings: Kafka, names: Names, before: datetime) -> set[str]:
@@ -17,7 +17,7 @@ def tenants_at_work(settings: Kafka, names: Names, before: datetime) -> set[str]
 
     Raises UnknownVersion when a newer program admitted one.
     """
-    topic = f"{names.group('store_media')}-jobs-changelog"
+    topic = changelog_of(names, "store_media")
     reader = TopicReader(settings, names.group("sweep"))
     try:
         if not reader.has(topic):

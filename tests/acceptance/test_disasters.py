@@ -97,11 +97,9 @@ async def test_a_database_from_a_backup_catches_up_and_remembers_what_was_erased
     await asyncio.to_thread(start, ours, "stand-in", *ROLES)
     after = dict.fromkeys([keys[0], later.key("restored")], "complete")
     await has(ours, "restored", **after)
-    done = await asyncio.to_thread(ours.command, "recover", "postgres", "--yes")
     replayed = await asyncio.to_thread(
         ours.command, "replay", "raw", "--since", "2026-01-01", "--tenant", "restored"
     )
-    assert replayed["generation"] > done["generation"] >= 1_000
 
     async def redone() -> bool:
         found = await rows(ours, "restored")

@@ -209,6 +209,10 @@ def test_an_age_that_would_take_files_still_on_their_way_is_refused(commands: Co
     assert "--older-than-hours" in commands.fails("sweep", "--older-than-hours", "0.5")
 
 
+def test_sweep_refuses_a_tenant_that_does_not_exist(commands: Commands) -> None:
+    assert "there is no tenant 'nobody'" in commands.fails("sweep", "--tenant", "nobody")
+
+
 def admitted(commands: Commands, tenant: str, hours_ago: float, *, finished: bool = False) -> None:
     """A job of store_media, as the stage keeps it: it put its file and waits at the gate of the stopped stage."""
     topic = f"{commands.names.group('store_media')}-jobs-changelog"
