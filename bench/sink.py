@@ -33,6 +33,26 @@ from streams.stages.dedupe import dedupe
 ROUNDS = 3
 ROWS = 30_000
 SINGLE_ROWS = 3_000
+_COLUMNS = [
+    "tenant_id",
+    "message_key",
+    "provider",
+    "conversation_id",
+    "role",
+    "direction",
+    "kind",
+    "content",
+    "content_attributes",
+    "status",
+    "version",
+    "occurred_at",
+    "received_at",
+    "enriched_at",
+    "sender_id",
+    "sender_name",
+    "endpoint_id",
+]
+"""Of the rows that `message_columns` gives."""
 _COPIED = "CREATE TABLE IF NOT EXISTS copied (LIKE chat_messages INCLUDING ALL); TRUNCATE copied"
 
 
@@ -102,7 +122,7 @@ async def _copy(settings: Settings, messages: list[EnrichedMessage]) -> float:
     async with _connected(settings) as connection:
         await connection.execute(_COPIED)
         began = time.monotonic()
-        await connection.copy_records_to_table("copied", records=rows)
+        await connection.copy_records_to_table("copied", records=rows, columns=_COLUMNS)
         return len(rows) / (time.monotonic() - began)
 
 

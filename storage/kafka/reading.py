@@ -26,14 +26,12 @@ class TopicReader:
             | {"enable.partition.eof": True, "queued.max.messages.kbytes": 65_536}
         )
 
+    def has(self, topic: str) -> bool:
+        return topic in self._consumer.list_topics(timeout=_SECONDS).topics
+
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Partition → first offset, and the end up to which transactions are decided."""
         return {p: self._bounds(TopicPartition(topic, p)) for p in range(self._partitions)}
-
-    def exists(self, topic: str) -> bool:
-        """Whether the topic is there; it is not made by being asked for."""
-        found = self._consumer.list_topics(topic, timeout=_SECONDS).topics[topic]
-        return found.error is None and bool(found.partitions)
 
     def ends(self, topic: str) -> dict[int, int]:
         """Partition → the end of `bounds`."""

@@ -34,6 +34,7 @@ def days_of(ages: Ages, quarantine_days: float) -> Mapping[str, float]:
         "ai_usage": ages.usage_days,
         "audit_log": ages.log_days,
         "stage_stops": ages.log_days,
+        "repairs": ages.log_days,
     }
 
 

@@ -14,7 +14,7 @@ from schemas.pipeline import JOB_STAGES, SOURCE_OF, Stage, TopicName
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.reading import TopicReader
-from streams.lanes.entries import decode_entry
+from streams.lanes.entries import changelog_of, decode_entry
 
 SINK_TOPICS: tuple[TopicName, ...] = ("enriched-messages", "quarantine", "receipts")
 NOT_READ = "(not read)"
@@ -122,7 +122,7 @@ class Backlogs:
 
     def _jobs(self, reader: TopicReader, found: StageBacklog, stage: Stage) -> None:
         topic = changelog_of(self._names, stage)
-        if not reader.exists(topic):
+        if not reader.has(topic):
             return
         bounds = reader.bounds(topic)
         begin = {p: first for p, (first, _) in bounds.items()}
@@ -146,11 +146,6 @@ def _count_jobs(found: StageBacklog, messages: Iterable[Message]) -> None:
         if entry.attempt:
             waits.tried += 1
             waits.next_at = min(waits.next_at or entry.due_at, entry.due_at)
-
-
-def changelog_of(names: Names, stage: Stage) -> str:
-    """The changelog of a job stage's table, as Faust names it."""
-    return f"{names.group(stage)}-jobs-changelog"
 
 
 def _tenant_of(message: Message) -> str:

@@ -1,4 +1,4 @@
-"""`sensorium recover kafka|postgres`: after one of the two was lost or restored (docs/operating.md)."""
+"""`sensorium recover kafka`: after it was lost and PostgreSQL was not (docs/operating.md)."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -27,7 +27,7 @@ _yes = click.option("--yes", is_flag=True, help="Do it. Without it the command o
 
 @click.group()
 def recover() -> None:
-    """Makes Kafka and PostgreSQL fit together again after one of them was lost."""
+    """Makes Kafka and PostgreSQL fit together again."""
 
 
 @recover.command()
@@ -43,28 +43,6 @@ def kafka(yes: bool, as_json: bool) -> None:
     kafka_answers(settings)
     document = run_command(lambda: _kafka(settings, yes))
     emit(document, as_json, _kafka_lines(document))
-
-
-@recover.command()
-@_yes
-@as_json_option
-def postgres(yes: bool, as_json: bool) -> None:
-    """After PostgreSQL was restored from a backup, or made anew, and Kafka was not lost.
-
-    The sink reads again by itself what the backup lacks. This command leaves a gap in the numbers of repair runs, because
-    those after the backup are in Kafka already. Run it once the sink has caught up.
-    """
-    settings = command_settings()
-    document = run_command(lambda: _postgres(settings, yes))
-    since = document["newest_change"] or "never"
-    lines = [
-        f"the newest change by a command that this database knows: {since}",
-        "tenants, endpoints, keys and readers that were made after it are gone: make them again",
-        f"the next repair run has a number above {document['generation']}"
-        if yes
-        else "nothing was changed; --yes leaves a gap in the numbers of repair runs",
-    ]
-    emit(document, as_json, lines)
 
 
 async def _kafka(settings: Settings, yes: bool) -> dict[str, Any]:
@@ -138,15 +116,3 @@ def _kafka_lines(document: dict[str, Any]) -> list[str]:
         f"the sink begins again in {topics}",
         "lost with Kafka: raw records that were accepted and not read yet; providers do not send them again by themselves",
     ]
-
-
-async def _postgres(settings: Settings, yes: bool) -> dict[str, Any]:
-    async with database(settings) as connection:
-        recovery = Recovery(settings, connection)
-        newest = await recovery.newest_change()
-        generation = await recovery.skip_generations() if yes else None
-        return {
-            "dry_run": not yes,
-            "newest_change": None if newest is None else newest.isoformat(timespec="seconds"),
-            "generation": generation,
-        }

@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import click
 
+from connectors.console.pages.refs import page_refs
 from connectors.media.sniff import sniff
-from schemas.keys import is_conversation_id
+from schemas.keys import TenantId, is_conversation_id
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from storage.postgres.directory import key_id
@@ -168,7 +169,7 @@ def send(context: click.Context, /, as_json: bool, **options: Any) -> None:
         sample = wanted.sample(file)
         key, statuses = _deliver(sample, wanted)
         accepted = any(status in (200, 202) for status in statuses)
-        _tell(key, statuses, sample, as_json)
+        _tell(key, statuses, sample, wanted.tenant, as_json)
         if accepted and not wait():
             note(f"nobody fetched the file in time: sensorium trace '{key}'")
     if any(status not in (200, 202) for status in statuses):
@@ -176,20 +177,26 @@ def send(context: click.Context, /, as_json: bool, **options: Any) -> None:
         context.exit(1)
 
 
-def _tell(key: str, statuses: list[int], sample: Sample, as_json: bool) -> None:
+def _tell(key: str, statuses: list[int], sample: Sample, tenant: str, as_json: bool) -> None:
     """The key on stdout, for scripts; the rest beside it."""
     console = command_environment().get("SENSORIUM_CONSOLE__URL", "").rstrip("/")
     path = f"/api/conversations/{quote(sample.conversation_id, safe='~')}/context"
     url = f"{console}{path}" if console else None
+    refs = page_refs(Vault(command_settings().secrets.key))
+    ref = refs.of(TenantId(tenant), "c", sample.conversation_id)
+    page = f"{console}/t/{tenant}/c/{ref}" if console else None
     document = {
         "message_key": key,
         "conversation_id": sample.conversation_id,
         "context_url": url,
+        "page_url": page,
         "statuses": statuses,
     }
     emit(document, as_json, [key])
     if not as_json:
         note(f"conversation {sample.conversation_id}")
+        if page:
+            note(page)
         note(f"{url}  (with a read key: sensorium keys add TENANT --scope read)" if url else path)
 
 

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaException
 from schemas.outcomes import Unavailable
 from storage.objects.store import ObjectStore
 from streams.commands.environment import command_settings, database, run_command
+from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit
 from streams.repair.orphans import Behind, Sweep, Swept
 
@@ -26,6 +27,7 @@ from streams.repair.orphans import Behind, Sweep, Swept
 def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: bool) -> None:
     """Deletes files in the object store that no message shows: left behind by a worker that died after it had put one. Meant to run once a day."""
     settings = command_settings()
+    require_tenant(settings, tenant)
 
     async def work() -> Swept:
         store = ObjectStore(settings.objects, threads=1)
@@ -56,7 +58,9 @@ def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: b
     }
     lines = [f"{swept.objects} files, {swept.bytes} bytes {'would go' if dry_run else 'deleted'}"]
     lines += (
-        [f"left alone, because a record in quarantine may name a file: {', '.join(undecided)}"]
+        [
+            f"left alone, because a record in quarantine or an unfinished job may name a file: {', '.join(undecided)}"
+        ]
         if undecided
         else []
     )

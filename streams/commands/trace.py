@@ -20,6 +20,7 @@ from schemas.topics import Names
 from storage.postgres.pool import create_pool
 from storage.postgres.sql import queries
 from streams.commands.environment import command_settings, run_command
+from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit
 from streams.commands.waiting import line_of, waits_of
 
@@ -53,6 +54,7 @@ def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
 
     found = run_command(work)
     if found["message"] is None:
+        require_tenant(settings, owner)
         raise click.ClickException(
             "there is no row of this message: is the sink behind (sensorium status), or is it in quarantine (sensorium quarantine list)?"
         )

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from schemas.topics import Names, Stage
 from schemas.versions import body_of, with_version
 
 
@@ -56,3 +57,8 @@ def decode_entry(value: bytes) -> Entry:
 def glance(value: bytes) -> Glance:
     """Raises UnknownVersion."""
     return _glancer.decode(body_of(value, "Entry"))
+
+
+def changelog_of(names: Names, stage: Stage) -> str:
+    """The changelog of a job stage's table, as Faust names it."""
+    return f"{names.group(stage)}-jobs-changelog"

@@ -1,7 +1,7 @@
 """Ends the transaction of a command that died in the middle of it, so that readers of live topics go on at once.
 
 `python -m streams.repair.fencer` is started by the command and told on its standard input which transactional id to watch. When that
-input ends without a farewell, the command is dead. Without this its transaction would stand until the broker's time-out.
+input ends, the command is dead. Without this its transaction would stand until the broker's time-out.
 """
 
 import signal
@@ -15,7 +15,6 @@ import msgspec
 from schemas.settings import Kafka, Secret
 from streams.lanes.transactions import fence
 
-FAREWELL = b"done\n"
 FENCE_SECONDS = 30.0
 _PROGRAM = (sys.executable, "-m", "streams.repair.fencer")
 
@@ -42,21 +41,18 @@ def fenced_on_death(kafka: Kafka, transactional_id: str) -> Iterator[None]:
     try:
         yield
     finally:  # an exception is no death: what was open is aborted by who opened it
-        try:
-            watcher.stdin.write(FAREWELL)
-            watcher.stdin.close()
-        except BrokenPipeError:
-            pass  # it was ended by somebody: then the broker's time-out has to do
+        watcher.kill()
+        watcher.stdin.close()
         watcher.wait()
 
 
 def main() -> None:
-    """Returns when the command has said that it is done, or is dead and its transaction ended."""
+    """Returns when the command is dead and its transaction ended. A command that is done kills this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     first = sys.stdin.buffer.readline()
     watched = msgspec.json.decode(first, type=_Watched, dec_hook=lambda kind, value: Secret(value))
-    if sys.stdin.buffer.readline() != FAREWELL:
-        fence(watched.kafka, watched.transactional_id, FENCE_SECONDS)
+    sys.stdin.buffer.read()
+    fence(watched.kafka, watched.transactional_id, FENCE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@ from confluent_kafka import Message
 
 from schemas.settings import Settings
 from schemas.topics import Names, TopicName
+from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored
 from storage.postgres.sql import queries
 from streams.audit.findings import tenant_of_object
+from streams.repair.unfinished import tenants_at_work
 
 log = structlog.get_logger()
 Stands = Callable[[TopicReader, str], Awaitable[Mapping[int, int]]]
@@ -32,7 +34,7 @@ class Behind(Exception):
 
 @dataclass(slots=True)
 class Swept:
-    """`undecided`: tenants left alone, because a record of theirs stands in quarantine and may name a file."""
+    """`undecided`: tenants left alone, because a record in quarantine, or a job that is not finished, may name a file."""
 
     objects: int = 0
     bytes: int = 0
@@ -57,7 +59,7 @@ class Sweep:
     async def run(self, older: timedelta, tenant: str | None = None, *, dry: bool = False) -> Swept:
         """Deletes what is older and shown by no row; `dry`: only counts it. Raises Behind, Unavailable.
 
-        1. Which old objects does no row show?
+        1. Which old objects does no row show, and whose jobs are so old that they may have put one?
         2. Whatever was said of them by now has become a row: assemble has read what stood in `enrichments`, and the sink what
            stood in `enriched-messages` after that.
         3. Those that still no row shows, and that nobody put again meanwhile, go.
@@ -77,10 +79,11 @@ class Sweep:
     async def _settle(
         self, suspects: list[Stored], before: datetime, swept: Swept, *, dry: bool
     ) -> None:
+        at_work = await self._at_work(before)
         await self._wait_for("assemble", "enrichments", self._assemble_stands)  # 2
         await self._wait_for("sink", "enriched-messages", self._sink_stands)
         owners = sorted({tenant_of_object(one.key) for one in suspects})
-        undecided = {
+        undecided = at_work | {
             row["tenant_id"]
             for row in await self._connection.fetch(self._statements["undecided_tenants"], owners)
         }
@@ -97,6 +100,15 @@ class Sweep:
             swept.objects += 1
             swept.bytes += now.bytes
         log.info("sweep_progress", objects=swept.objects, bytes=swept.bytes, last=suspects[-1].key)
+
+    async def _at_work(self, before: datetime) -> set[str]:
+        """Asked before the waits: what is finished by now is a row after them."""
+        try:
+            return await asyncio.to_thread(
+                tenants_at_work, self._settings.kafka, self._names, before
+            )
+        except UnknownVersion as newer:
+            raise Behind(f"store_media has jobs of a newer program ({newer})") from None
 
     async def _old(self, before: datetime, tenant: str | None) -> AsyncIterator[Stored]:
         async for one in self._store.list(

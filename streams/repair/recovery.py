@@ -1,4 +1,4 @@
-"""After Kafka was lost, or PostgreSQL was restored: what makes the two fit together again."""
+"""After Kafka was lost and PostgreSQL was not: what makes the two fit together again."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -23,7 +23,6 @@ from streams.repair.writing import Item
 
 ADMIN_SECONDS = 20.0
 CHUNK = 500
-SKIPPED_GENERATIONS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +91,6 @@ class Recovery:
         async with self._connection.transaction():
             await self._connection.execute(self._sql["forget_redoing"])
             await self._connection.execute(self._sql["forget_positions"], list(lost.topics))
-
-    async def skip_generations(self) -> int:
-        """The number below which no repair run will be."""
-        last: int = await self._connection.fetchval(
-            self._sql["skip_generations"], SKIPPED_GENERATIONS
-        )
-        return last
-
-    async def newest_change(self) -> Any:
-        return await self._connection.fetchval(self._sql["newest_change"])
 
     def _written(self, message: EnrichedMessage) -> Any:
         output = Output(

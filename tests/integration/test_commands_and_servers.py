@@ -508,6 +508,8 @@ def test_trace_shows_a_message_and_its_steps(commands: Commands) -> None:
 
 
 def test_trace_of_a_message_without_a_row_says_where_else_to_look(commands: Commands) -> None:
+    assert "there is no tenant 'acme'" in commands.fails("trace", key_of("nothing"))
+    commands.json("tenants", "add", "acme")
     message = commands.fails("trace", key_of("nothing"))
     assert "sensorium status" in message and "sensorium quarantine list" in message
 

@@ -10,7 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from connectors.console.pages.refs import page_refs
+from schemas.keys import TenantId
 from schemas.settings import Settings
+from storage.postgres.vault import Vault
 from streams.commands import demo
 from streams.local.home import home_at
 from streams.local.samples import MEDIA_DIR
@@ -80,6 +83,9 @@ def test_send_names_the_conversation_and_where_a_bot_reads_it(
     assert sent["context_url"] == (
         "http://127.0.0.1:8081/api/conversations/15550109999~15550100042/context"
     )
+    refs = page_refs(Vault(acme.settings.secrets.key))
+    ref = refs.of(TenantId("acme"), "c", sent["conversation_id"])
+    assert sent["page_url"] == f"http://127.0.0.1:8081/t/acme/c/{ref}"
     assert receiver.got[0][2]["whatsappInboundMessage"]["from"] == "+15550100042"
     plain = acme.run("send", "ycloud", "--tenant", "acme", "--text", "hola")
     assert plain.stdout.startswith("acme:ycloud:") and plain.stdout.count("\n") == 1

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.records import Attachment
 from schemas.topics import TopicName
-from storage.kafka.client import plain_producer_config, reader_config
+from storage.kafka.client import client_config, plain_producer_config, reader_config
 from storage.objects.store import ObjectStore
+from streams.lanes.entries import Entry, encode_entry
 from streams.repair import orphans
 from streams.repair.orphans import Behind, Sweep, Swept
 from tests.integration.commands import Commands
@@ -204,3 +207,37 @@ def test_a_tenant_with_a_record_in_quarantine_that_may_name_a_file_is_left_alone
 
 def test_an_age_that_would_take_files_still_on_their_way_is_refused(commands: Commands) -> None:
     assert "--older-than-hours" in commands.fails("sweep", "--older-than-hours", "0.5")
+
+
+def test_sweep_refuses_a_tenant_that_does_not_exist(commands: Commands) -> None:
+    assert "there is no tenant 'nobody'" in commands.fails("sweep", "--tenant", "nobody")
+
+
+def admitted(commands: Commands, tenant: str, hours_ago: float, *, finished: bool = False) -> None:
+    """A job of store_media, as the stage keeps it: it put its file and waits at the gate of the stopped stage."""
+    topic = f"{commands.names.group('store_media')}-jobs-changelog"
+    kafka = commands.settings.kafka
+    new = NewTopic(topic, num_partitions=kafka.partitions, replication_factor=1)
+    admin = AdminClient(client_config(kafka))
+    for future in admin.create_topics([new], operation_timeout=30).values():
+        with suppress(KafkaException):
+            future.result(30)
+    at = (datetime.now(UTC) - timedelta(hours=hours_ago)).timestamp()
+    producer = Producer(plain_producer_config(kafka))
+    key = f"{tenant}{hours_ago}".encode()
+    producer.produce(topic, encode_entry(Entry(tenant, b"k", [], None, at)), key, 1)
+    if finished:
+        producer.produce(topic, None, key, 1)
+    assert producer.flush(30) == 0
+
+
+def test_a_file_whose_job_is_not_finished_stays_however_old_it_is(commands: Commands) -> None:
+    put(commands, "acme/held.jpg", "done/orphan.jpg", "busy/orphan.jpg")
+    admitted(commands, "acme", 70)
+    admitted(commands, "done", 70, finished=True)
+    admitted(commands, "busy", -1)  # later than the files that are looked at
+    swept = sweep(commands)
+    assert (swept.objects, swept.undecided) == (2, {"acme"})
+    assert left(commands) == ["acme/held.jpg"]
+    admitted(commands, "acme", 70, finished=True)
+    assert sweep(commands).objects == 1

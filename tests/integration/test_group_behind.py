@@ -1,8 +1,16 @@
+import asyncio
+from pathlib import Path
+
+import httpx
+import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from storage.kafka.behind import GroupBehind
 from storage.kafka.client import plain_producer_config, reader_config
 from tests.integration.commands import Commands
+from tests.integration.receivers import receiving, unused_port
+from tests.integration.test_credentials_end import CHAT
+from tests.integration.waiting import until
 
 
 def test_what_a_group_has_not_read_is_measured_in_its_own_pace(
@@ -32,3 +40,39 @@ def test_what_a_group_has_not_read_is_measured_in_its_own_pace(
     finally:
         behind.close()
         member.close()
+
+
+def test_a_receiver_slows_a_bulk_import_down_and_takes_the_next_message(
+    commands: Commands, tmp_path: Path
+) -> None:
+    commands.json("tenants", "add", "acme")
+    key = commands.json("keys", "add", "acme", "--scope", "chat")["key"]
+    receiver_settings = msgspec.structs.replace(
+        commands.settings.receiver, port=unused_port(), bulk_behind_seconds=0.2
+    )
+    settings = msgspec.structs.replace(commands.settings, receiver=receiver_settings)
+
+    async def statuses(url: str, count: int) -> list[int]:
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            headers = {"authorization": f"Bearer {key}"}
+            answers = [
+                client.post(
+                    f"{url}/chat", json=CHAT | {"provider_message_id": f"{n}"}, headers=headers
+                )
+                for n in range(count)
+            ]
+            return [answer.status_code for answer in await asyncio.gather(*answers)]
+
+    async def work() -> None:
+        with receiving(settings, tmp_path) as receiver:
+            await receiver.wait_ready()
+            await until(lambda: knows(receiver.url), 10)
+            first = await statuses(receiver.url, 100)
+            assert set(first) == {202, 429}, "a burst beyond what a tenant begins with"
+            await until(lambda: knows(receiver.url), 10, "the next one has room again")
+            assert await receiver.answers("/readyz", 200)
+
+    async def knows(url: str) -> bool:
+        return await statuses(url, 1) == [202]
+
+    asyncio.run(work())

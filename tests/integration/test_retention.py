@@ -29,6 +29,7 @@ FOR_EVER = {
     "directory_changes",
     "people",
     "people_roles",
+    "repair_tries",
 }
 """What is kept until somebody removes it: the product's output, the tenants, and the installation's own state."""
 ELSEWHERE = {

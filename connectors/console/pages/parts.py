@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from connectors.console.pages.refs import Refs
+from connectors.console.pages.refs import Refs, page_refs
 from connectors.console.pages.repairing import Redo, RepairWork
 from storage.postgres.people import People
 from storage.postgres.repairs import Repairs
@@ -29,6 +29,6 @@ def page_parts(
     pool: "asyncpg.Pool[asyncpg.Record]", vault: Vault, redo: Redo, public_url: str
 ) -> PageParts:
     """From what the role has."""
-    repairs, refs = Repairs(pool), Refs(vault.derived_keys("page-refs"))
+    repairs, refs = Repairs(pool), page_refs(vault)
     work = RepairWork(repairs, redo)
     return PageParts(pool, People(pool), refs, repairs, redo, work, vault, public_url)

@@ -12,6 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from schemas.keys import TenantId
+from storage.postgres.vault import Vault
 
 LONGEST_REF = 1_600
 
@@ -41,3 +42,8 @@ class Refs:
             except (InvalidTag, ValueError):
                 continue
         return None
+
+
+def page_refs(vault: Vault) -> Refs:
+    """Those of the console's pages, for whoever has its key."""
+    return Refs(vault.derived_keys("page-refs"))

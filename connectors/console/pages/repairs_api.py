@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Path, Query
 from pydantic import BaseModel
 
 from connectors.console.answers import problems
@@ -36,6 +36,12 @@ class Repair(BaseModel):
     trouble: str
 
 
+PlanId = Annotated[str, Path(description="The id of a plan, as `/api/repairs/plan` answers it.")]
+Reason = Annotated[
+    str, Query(max_length=60, description="Why the attachments failed, such as `media_timeout`.")
+]
+
+
 def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
     """Adds the routes."""
     Caller = Annotated[ApiKey, Depends(caller_of(parts.directory))]
@@ -47,7 +53,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         responses=problems(401, 403, 404, 413, 429, 503),
         **told,
     )
-    async def plan(key: Caller, reason: Annotated[str, Query(max_length=60)]) -> Repair:
+    async def plan(key: Caller, reason: Reason) -> Repair:
         tenant_id = _admin(key)
         try:
             repair_id = await pages.repairs.plan(tenant_id, reason, f"key of {tenant_id}")
@@ -61,7 +67,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         responses=problems(401, 403, 404, 409, 413, 429, 503),
         **told,
     )
-    async def apply(key: Caller, plan: str) -> Repair:
+    async def apply(key: Caller, plan: PlanId) -> Repair:
         tenant_id = _admin(key)
         try:
             await begin(pages, tenant_id, plan, f"key of {tenant_id}")
@@ -75,7 +81,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         responses=problems(401, 403, 404, 413, 429, 503),
         **told,
     )
-    async def look(key: Caller, plan: str) -> Repair:
+    async def look(key: Caller, plan: PlanId) -> Repair:
         return await _shown(pages, _admin(key), plan)
 
     @app.post(
@@ -84,7 +90,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         responses=problems(401, 403, 404, 409, 413, 429, 503),
         **told,
     )
-    async def cancel(key: Caller, plan: str) -> Repair:
+    async def cancel(key: Caller, plan: PlanId) -> Repair:
         tenant_id = _admin(key)
         try:
             await end(pages, tenant_id, plan, f"key of {tenant_id}")

@@ -25,13 +25,3 @@ DELETE FROM sink_offsets WHERE topic = ANY($1::text[]);
 -- name: forget_redoing
 -- Repairs that were under way are lost with their jobs: the rows are what they show.
 UPDATE chat_messages SET redoing_version = NULL WHERE redoing_version IS NOT NULL;
-
--- name: skip_generations
--- Leaves a gap in the numbers of repair runs: those after a backup were given already, and a number must not be given twice.
-SELECT setval(pg_get_serial_sequence('generations', 'generation'),
-              greatest((SELECT coalesce(max(generation), 0) FROM generations),
-                       (SELECT coalesce(max(version), 0) / 1000 FROM chat_messages)) + $1::bigint) AS generation;
-
--- name: newest_change
--- When the last command changed something, as this database knows it.
-SELECT max(at) FROM audit_log;
