@@ -48,8 +48,10 @@ def create_app(settings: Settings) -> LaneApp:
 
 def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
     """One verdict a record, in order; what forwards claims at once, so that the batch itself holds no duplicate."""
-    day = int(time.time()) // DAY_SECONDS
-    batch.state.forget_before(day - HORIZON_DAYS)
+    day, recorded = int(time.time()) // DAY_SECONDS, _day_of(batch)
+    # A clock that is behind must not claim under a day that the next owner forgets; one that is ahead must not forget.
+    batch.state.forget_before(min(day, recorded) - HORIZON_DAYS)
+    day = max(day, recorded)
     now = utc_now()
     claimed: Claimed = () if failpoints.breaks("claim") else batch.state
     writes: list[Write] = []
@@ -69,6 +71,11 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
         if isinstance(outcome, Forward):
             claims += [batch.state.claim(one, day) for one in outcome.claims]
     batch.settle(writes, claims, lines, newer)
+
+
+def _day_of(batch: Batch[ClaimedKeys]) -> int:
+    """The day of the newest record, by the clocks of those who wrote them, which the brokers hold within an hour of their own."""
+    return max((one.timestamp()[1] for one in batch.messages), default=0) // 1000 // DAY_SECONDS
 
 
 def _outcome(arrival: Arrival, claimed: Claimed, now: datetime) -> Outcome:

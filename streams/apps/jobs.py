@@ -1,5 +1,6 @@
 """A job stage as a Faust app: a table that is a durable queue, workers that call the stage, one settlement a job."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
 
 log = structlog.get_logger()
+TRY_SECONDS = 1_800.0
+"""More than any try may take by its own limits: downloads, decoding and model calls each have theirs."""
 J = TypeVar("J", MediaJob, VisionJob, AudioJob)
 
 
@@ -146,7 +149,7 @@ class _Settlement(Generic[J]):
         waited = max(0.0, time.time() - job.entry.first_attempt_at)
         began = time.monotonic()
         try:
-            forward = await self._stage.work(Turn(record, arrival, waited))
+            forward = await self._work(Turn(record, arrival, waited))
             writes = [
                 self._encoding.write(output, arrival.traceparent) for output in forward.outputs
             ]
@@ -171,6 +174,16 @@ class _Settlement(Generic[J]):
             await self._finish(job, writes, job.line("forwarded", forward.failure or ""))
         finally:
             metrics.JOB_SECONDS.labels(self._stage.stage).observe(time.monotonic() - began)
+
+    async def _work(self, turn: Turn[J]) -> Forward:
+        """One try. A call that never returns would take its worker for good: it is ended, and tried again like any other trouble."""
+        try:
+            async with asyncio.timeout(TRY_SECONDS) as deadline:
+                return await self._stage.work(turn)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise Unavailable("deadline", 5.0, detail=f"not within {TRY_SECONDS:g} s") from None
 
     def _postpone(self, job: Job, record: J, trouble: Unavailable) -> None:
         """Why it waits is noted for `trace`. The log has the first try: in an outage each job is tried again and again."""

@@ -164,3 +164,22 @@ def test_a_record_that_is_waited_at_is_not_in_hand() -> None:
 def test_an_enrichment_by_a_newer_program_is_no_enrichment_of_ours() -> None:
     with pytest.raises(UnknownVersion):
         decode(Enrichment, by_the_next_release(enrichment("described", 0, text="x")))
+
+
+@pytest.mark.parametrize("off_by_days", [-30, 0, 30])
+def test_a_worker_with_a_wrong_clock_neither_loses_its_claims_nor_wipes_others(
+    off_by_days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = 20_000
+    monkeypatch.setattr(Record, "timestamp", lambda self: (1, today * 86_400_000))
+    monkeypatch.setattr(dedupe_app.time, "time", lambda: (today + off_by_days) * 86_400.0)
+    state = ClaimedKeys()
+    state.claim(b"x" * 16, today - 7)
+    record = said("m1")
+    batch: Any = Settling(state, (record.message_key.encode(), encode(record)))
+    dedupe_app.decide(batch, ENCODING)
+    _, claims, lines, _ = batch.settled
+    assert ([one.outcome for one in lines], b"x" * 16 in state) == (["forwarded"], True)
+    assert all(int(day) >= today for _, day in claims)
+    state.forget_before(today - dedupe_app.HORIZON_DAYS)  # the next owner's clock is right
+    assert len(state) == 2

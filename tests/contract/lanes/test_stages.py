@@ -18,6 +18,7 @@ from schemas.records import Enrichment, Quarantined, Receipt, VisionJob
 from schemas.settings import Settings
 from schemas.topics import Names
 from streams.apps import dedupe as dedupe_app
+from streams.apps import jobs as jobs_app
 from streams.apps.jobs import JobStage, Turn, job_app
 from streams.lanes import agents
 from streams.lanes import app as lane_app_module
@@ -284,6 +285,24 @@ async def test_a_job_waits_as_long_as_the_world_is_in_trouble_and_its_clock_runs
         await until(lambda: said(topics), "it ends")
     assert 0 < before < waited[-1]
     assert topics.read("quarantine", None) == []
+
+
+async def test_a_try_that_never_returns_is_ended_and_tried_again(
+    here: Settings, topics: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs_app, "TRY_SECONDS", 0.3)
+    tries: list[int] = []
+
+    async def work(turn: Turn[VisionJob]) -> Forward:
+        tries.append(turn.job.index)
+        if len(tries) == 1:
+            await asyncio.Event().wait()
+        return described(turn)
+
+    async with app_at_work(describing(here, work)):
+        admit(topics, job(1))
+        await until(lambda: said(topics), "the second try ends")
+    assert (len(tries), topics.read("quarantine", None)) == (2, [])
 
 
 # the end
