@@ -16,6 +16,7 @@ from schemas.settings import Settings
 from storage.kafka.client import client_config
 from storage.objects.store import ObjectStore
 from storage.postgres.pool import connect
+from streams.local.postgres import programs
 from streams.local.samples import MEDIA_DIR, File, link, mime_of, serving, ycloud
 from tests.acceptance.test_removal import files_of, last_values
 from tests.pipeline import ROLES, Pipeline, Tenant, wait_for
@@ -67,7 +68,10 @@ async def has(ours: Pipeline, tenant: str, **statuses: str) -> dict[str, Any]:
 
 
 def run(*words: str, **options: Any) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, **options)
+    """One of PostgreSQL's own programs."""
+    done = subprocess.run(
+        [programs() / words[0], *words[1:]], capture_output=True, text=True, timeout=60, **options
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -466,6 +466,14 @@ async def test_a_generation_is_not_given_again_after_a_restore(
     assert await tenancy.next_generation("replay", "y") >= first
 
 
+async def test_an_older_program_takes_a_generation_beyond_ours(
+    tenancy: Tenancy, database: Connection
+) -> None:
+    taken = await tenancy.next_generation("replay", "x")
+    older = "INSERT INTO generations (command, detail) VALUES ('x', '') RETURNING generation"
+    assert await database.fetchval(older) > taken
+
+
 async def test_generations_that_are_taken_at_once_differ(
     stack: Settings, names: Names, database: Connection, vault: Vault
 ) -> None:

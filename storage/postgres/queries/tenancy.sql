@@ -136,7 +136,9 @@ WHERE $1::text IS NULL OR tenant_id = $1 ORDER BY tenant_id, created_at;
 -- The next generation for whatever redoes work: the minutes of this era, so that a restored database gives none again that records
 -- on topics have already. None: somebody else took that number in the same moment.
 INSERT INTO generations (generation, command, detail) OVERRIDING SYSTEM VALUE
-SELECT greatest(coalesce(max(generation), 0) + 1, (extract(epoch FROM now()) - extract(epoch FROM timestamptz '2026-01-01 00:00Z'))::bigint / 60),
+SELECT setval(pg_get_serial_sequence('generations', 'generation'),
+              greatest(nextval(pg_get_serial_sequence('generations', 'generation')), coalesce(max(generation), 0) + 1,
+                       (extract(epoch FROM now()) - extract(epoch FROM timestamptz '2026-01-01 00:00Z'))::bigint / 60)),
        $1, $2
 FROM generations
 ON CONFLICT DO NOTHING
