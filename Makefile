@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup parts ahead up down status fix check unit test metrics docs bench chaos clean
+.PHONY: help setup parts ahead up down status fix check unit test metrics docs bench chaos screenshots clean
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
@@ -75,6 +75,9 @@ bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|
 
 chaos: parts ## faults on a stack of its own; FAULT=name,name SEED=n MINUTES=m; FAULT=all for every fault
 	$(BIN)/python -m tests.chaos --fault "$(FAULT)" --seed $(or $(SEED),1) --minutes $(or $(MINUTES),0)
+
+screenshots: $(READY) ## pictures of the console into docs/console; SENSORIUM_TEST_STACK names running servers
+	$(BIN)/python -m tests.browser.screenshots docs/console
 
 clean: ## remove the venv and caches; the data in var/ stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

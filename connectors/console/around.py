@@ -44,7 +44,7 @@ class OpenToBrowsers:
 
 
 MAX_BODY_BYTES = 64 * 1024
-"""No route reads a body.
+"""No route of the API reads a body, and a form of a page is small.
 
 A small one is borne, because some clients send `{}` with every request.
 """

@@ -24,8 +24,8 @@ from tests.integration.console import Console, row, running
 
 PASSWORD = "correct horse battery"
 HASHED = hashed(PASSWORD)
-RECEIPT = "Recibo de «La Esquina»: 2 cafés, 1 pan de muerto. Total 145.00 MXN, 12 de noviembre."
-CAT = "Un gato atigrado mira de frente a la cámara, sobre un fondo de ladrillos."
+RECEIPT = "Factura simplificada de «Ferretería El Niño», Gijón: bombillas LED, cañería, arandelas y un pestillo. Total 27,90 €, pagado con tarjeta."
+CAT = "Primer plano de un gato atigrado de ojos verdes que mira hacia un lado."
 VOICE = "Hola, buenas tardes. Quería saber si todavía tienen mesa para cuatro el sábado."
 
 

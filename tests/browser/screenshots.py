@@ -9,6 +9,7 @@ import secrets
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
 
 from schemas.settings import Settings
@@ -18,6 +19,11 @@ from streams.local.topology import PORTS, local_settings
 from tests.browser.chromium import CHROMIUM, FLAGS
 from tests.browser.scene import Scene, play, staged
 
+KEPT = {
+    "conversation-light", "conversation-dark", "conversation-phone", "masked-light", "trouble-light",
+    "message-light",
+}  # fmt: skip
+"""The others are to be looked at: EVERY=1 keeps them."""
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -55,6 +61,18 @@ async def shoot(folder: Path) -> None:
             browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             await pictures(scene, browser, folder)
             await browser.close()
+    for picture in folder.glob("*.png"):
+        if picture.stem in KEPT or os.environ.get("EVERY"):
+            small(picture)
+        else:
+            picture.unlink()
+
+
+def small(picture: Path) -> None:
+    """At most 900 points wide and 128 colours: these pictures are kept in the repository."""
+    with Image.open(picture) as image:
+        image.thumbnail((900, 900))
+        image.convert("RGB").quantize(128).save(picture, optimize=True)
 
 
 async def pictures(scene: Scene, browser: Browser, folder: Path) -> None:

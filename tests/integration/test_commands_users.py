@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from schemas.settings import Settings
+from streams.commands.users import demo_link
 from tests.integration.commands import Commands
 
 
@@ -59,3 +60,14 @@ def test_what_cannot_be_is_said_in_one_line(people: Commands) -> None:
     assert "no person" in people.fails("users", "link", "nobody")
     assert "no tenant" in people.fails("portal", "nowhere")
     assert "no tenant" in people.fails("users", "add", "luz", "--tenant", "nowhere")
+
+
+def test_the_demo_has_one_admin_and_a_new_link_each_time(people: Commands) -> None:
+    links = {demo_link(people.settings) for _ in range(2)}
+    assert len(links) == 2 and all("/login/link?token=" in link for link in links)
+    (admin,) = people.json("users", "list")["people"]
+    assert (admin["name"], admin["roles"], admin["has_password"]) == (
+        "admin",
+        {"*": "admin"},
+        False,
+    )

@@ -139,10 +139,15 @@ async def test_a_job_that_a_newer_program_admitted_waits_for_the_next_upgrade(
         async with app_at_work(app):
             topics.produce("vision", newer, key=key, partition=0, headers=headers_of())
             await asyncio.wait_for(admitted.wait(), 40)
-    async with app_at_work(describing(here)) as lanes:
-        await until(lambda: reasons(lanes) == {0: "version_unknown"}, "it says so")
+    app = describing(here)
+    app.finalize()
+    await app.start()  # it is never ready
+    try:
+        await until(lambda: reasons(app.lanes) == {0: "version_unknown"}, "it says so", 90)
         admit(topics, *(job(n) for n in range(20)))
         await until(lambda: len(said(topics)) == 20, "all other jobs go on")
+    finally:
+        await app.stop()
     assert topics.read("quarantine", None) == []
     with next_release("VisionJob"):
         async with app_at_work(describing(here)):
