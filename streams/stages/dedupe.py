@@ -145,19 +145,25 @@ def _forward(
         size = len(encode(message))
         if size > _LARGEST_MESSAGE_BYTES:
             return Quarantine("record_too_large", f"{size} bytes")
-    first = Output(
-        "enriched-messages", raw.message_key, message, generation, message.conversation_id
-    )
+    if message.status != "pending" and not generation:
+        return Forward((_version(message),), claims)
     opened = Output(
         "enrichments", raw.message_key, opening(message, generation, "dedupe", now), generation
     )
     if message.status != "pending":
-        return Forward((opened if generation else first,), claims)
+        return Forward((opened,), claims)
     jobs = tuple(
         Output("media", raw.message_key, job, generation)
         for job in media_jobs(message, chat, raw, generation)
     )
-    return Forward((opened, *jobs) if number or generation else (first, opened, *jobs), claims)
+    if number or generation:
+        return Forward((opened, *jobs), claims)
+    return Forward((_version(message), opened, *jobs), claims)
+
+
+def _version(message: EnrichedMessage) -> Output:
+    """The first version of live traffic, which dedupe writes to the enriched topic itself."""
+    return Output("enriched-messages", message.message_key, message, 0, message.conversation_id)
 
 
 def opening(message: EnrichedMessage, generation: int, stage: str, now: datetime) -> Enrichment:

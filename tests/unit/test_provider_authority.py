@@ -12,7 +12,7 @@ from schemas.codec import decode
 from schemas.keys import TenantId
 from schemas.origins import DIRECT, UNRECORDED
 from schemas.outcomes import Duplicate, Forward
-from schemas.records import EnrichedMessage, MediaJob, RawMessage
+from schemas.records import EnrichedMessage, Enrichment, MediaJob, RawMessage
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from streams.apps.store_media import MediaWorld
@@ -100,8 +100,12 @@ def forwarded(raw: RawMessage, generation: int = 0) -> tuple[EnrichedMessage, li
     )
     assert isinstance(became, Forward), became
     records = [output.record for output in became.outputs]
-    (found,) = (one for one in records if isinstance(one, EnrichedMessage))
-    return found, [one for one in records if isinstance(one, MediaJob)]
+    opened = [
+        decode(EnrichedMessage, one.snapshot) for one in records if isinstance(one, Enrichment)
+    ]
+    found = [one for one in records if isinstance(one, EnrichedMessage)]
+    assert opened == (found or opened) and len(found) == (0 if generation else 1)
+    return opened[0], [one for one in records if isinstance(one, MediaJob)]
 
 
 @pytest.mark.parametrize("generation", [0, 3], ids=["live", "replay raw"])

@@ -12,7 +12,9 @@ from streams.lanes import transactions
 from streams.lanes.transactions import Abandoned, LaneIdentity, PartitionTransactions
 from streams.roles.stream import STEADY_SECONDS, Child
 
-IDENTITY = LaneIdentity("dedupe", "sensorium-dedupe", "raw-messages", "log", "receipts", 0)
+IDENTITY = LaneIdentity(
+    "dedupe", "sensorium-dedupe", "raw-messages", "log", "receipts", 0, frozenset()
+)
 
 
 class Clock:
