@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from schemas.keys import MessageKey
+from schemas.pipeline import TopicName
 from schemas.reasons import AttachmentReason, QuarantineReason, SkipReason
 from schemas.records import TenantRecord
-from schemas.topics import TopicName
 
 
 @dataclass(frozen=True, slots=True)

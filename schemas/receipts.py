@@ -11,8 +11,8 @@ from operator import itemgetter, sub
 from typing import NamedTuple
 
 from schemas.codec import Undecodable, encode
+from schemas.pipeline import Stage
 from schemas.records import Receipt, Verdict
-from schemas.topics import Stage
 
 RECORDS = 5_000
 """Lines one receipt holds at most; a transaction with more writes several."""

@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.pipeline import SOURCE_OF, STAGES, TOPIC_NAMES, Stage, TopicName
-
-__all__ = ["SOURCE_OF", "STAGES", "TOPIC_NAMES", "Stage", "TopicName"]
-
+from schemas.pipeline import SOURCE_OF, Stage, TopicName
 from schemas.settings import Kafka
 
 DAY_MS = 86_400_000

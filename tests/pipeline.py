@@ -17,8 +17,9 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from schemas.pipeline import STAGES
 from schemas.settings import Secret, Settings
-from schemas.topics import STAGES, Names
+from schemas.topics import Names
 from streams.local.ports import free_port
 from streams.local.samples import Sample, deliver
 from streams.roles.needs import environment_of

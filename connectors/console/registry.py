@@ -13,7 +13,8 @@ from fastapi.responses import JSONResponse
 
 from connectors.console.answers import RegistryError, Responses, Schema, SubjectVersion
 from schemas.codec import PinnedSchema, pinned_schemas
-from schemas.topics import Names, TopicName
+from schemas.pipeline import TopicName
+from schemas.topics import Names
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 COMPATIBILITY = "FULL_TRANSITIVE"

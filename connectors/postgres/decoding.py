@@ -8,8 +8,9 @@ from connectors.postgres.held import HeldPartitions
 from connectors.postgres.rows import ended_by
 from connectors.postgres.writer import Placed, Stored, Work
 from schemas.codec import Undecodable, decode
+from schemas.pipeline import STAGES, TopicName
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
-from schemas.topics import STAGES, Names, TopicName
+from schemas.topics import Names
 from schemas.versions import UnknownVersion
 
 SINK_TOPICS: dict[TopicName, type[Stored]] = {

@@ -13,7 +13,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from connectors.postgres.aside import SinkStopped
 from connectors.postgres.writer import Position
-from schemas.topics import TOPICS, Names, TopicName
+from schemas.pipeline import TopicName
+from schemas.topics import TOPICS, Names
 from storage.postgres.sql import queries
 
 log = structlog.get_logger()

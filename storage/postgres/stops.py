@@ -4,8 +4,9 @@ from datetime import datetime
 
 import asyncpg
 
+from schemas.pipeline import Stage
 from schemas.settings import Postgres
-from schemas.topics import Names, Stage
+from schemas.topics import Names
 from storage.postgres.pool import connect, unavailable
 from storage.postgres.sql import queries
 

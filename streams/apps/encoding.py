@@ -9,7 +9,8 @@ from schemas.codec import encode
 from schemas.headers import Routing
 from schemas.keys import conversation_partition
 from schemas.outcomes import Output, Quarantine
-from schemas.topics import MAX_RECORD_BYTES, Names, Stage
+from schemas.pipeline import Stage
+from schemas.topics import MAX_RECORD_BYTES, Names
 from streams.lanes.transactions import Write, headers_of
 from streams.stages.arrival import Arrival, quarantine
 

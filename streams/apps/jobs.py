@@ -14,10 +14,11 @@ from schemas import metrics
 from schemas.codec import Undecodable, decode
 from schemas.keys import MessageKey
 from schemas.outcomes import Forward, Output, Quarantine, Unavailable
+from schemas.pipeline import SOURCE_OF, Stage
 from schemas.receipts import Line
 from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
 from schemas.settings import Settings
-from schemas.topics import MAX_RECORD_BYTES, SOURCE_OF, Names, Stage
+from schemas.topics import MAX_RECORD_BYTES, Names
 from schemas.versions import UnknownVersion
 from storage import failpoints
 from storage.postgres.job_attempts import JobAttempt, JobAttempts, JobPlace

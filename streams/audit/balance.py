@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from schemas.pipeline import SOURCE_OF
 from schemas.receipts import Line, lines_of
 from schemas.text import storable
-from schemas.topics import SOURCE_OF
 from streams.audit.facts import Facts, QuarantinePlace, Wanted
 from streams.audit.findings import Finding, Kind, Report, tenant_of, tenant_of_object
 from streams.audit.ledger import Book, Place, Seen, balance

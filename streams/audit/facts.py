@@ -13,11 +13,12 @@ from confluent_kafka import Message
 from schemas.codec import Undecodable, decode
 from schemas.headers import generation_of
 from schemas.keys import MessageKey, body_id, split_message_key
+from schemas.pipeline import SOURCE_OF, STAGES, TopicName
 from schemas.receipts import check_columns
 from schemas.records import EnrichedMessage, Quarantined, Receipt
 from schemas.settings import Settings
 from schemas.text import storable
-from schemas.topics import SOURCE_OF, STAGES, Names, TopicName
+from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored

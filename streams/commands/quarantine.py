@@ -15,9 +15,10 @@ import click
 import msgspec
 
 from schemas.headers import with_generation
+from schemas.pipeline import SOURCE_OF, TopicName
 from schemas.reasons import QuarantineReason
 from schemas.settings import Settings
-from schemas.topics import SOURCE_OF, Names, TopicName
+from schemas.topics import Names
 from storage.postgres.sql import queries
 from streams.commands.environment import command_settings, database, kafka_answers, run_command
 from streams.commands.known import require_tenant

@@ -8,8 +8,9 @@ from typing import Any
 import click
 from confluent_kafka import KafkaException
 
+from schemas.pipeline import SOURCE_OF
 from schemas.settings import Settings
-from schemas.topics import SOURCE_OF, Names
+from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage.postgres.sql import queries
 from streams.audit.backlog import Backlogs, StageBacklog

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from schemas.codec import RECORD_TYPES, Undecodable, decode
-from schemas.topics import TOPICS, TopicName
+from schemas.pipeline import TopicName
+from schemas.topics import TOPICS
 from schemas.versions import UnknownVersion
 
 _LONGEST_TEXT_CHARS = 20_000

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from schemas.topics import STAGES
+from schemas.pipeline import STAGES
 from storage.postgres.sql import queries
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.output import as_json_option, emit

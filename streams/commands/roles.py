@@ -8,8 +8,8 @@ from importlib import import_module
 import click
 import structlog
 
+from schemas.pipeline import STAGES
 from schemas.settings import Settings
-from schemas.topics import STAGES
 from streams.roles.logs import configure_logs
 from streams.roles.port_claims import PortTaken
 from streams.settings import SettingsError, read_settings

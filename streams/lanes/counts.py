@@ -5,8 +5,9 @@ import asyncio
 import structlog
 from confluent_kafka import KafkaException
 
+from schemas.pipeline import TOPIC_NAMES
 from schemas.settings import Kafka
-from schemas.topics import TOPIC_NAMES, Names
+from schemas.topics import Names
 from storage.kafka.counts import LOOK_SECONDS, REMEDY, CountReader
 
 log = structlog.get_logger()

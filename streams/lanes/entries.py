@@ -2,7 +2,8 @@
 
 import msgspec
 
-from schemas.topics import Names, Stage
+from schemas.pipeline import Stage
+from schemas.topics import Names
 from schemas.versions import body_of, with_version
 
 

@@ -12,8 +12,8 @@ from typing import Protocol
 import structlog
 
 from schemas import metrics
+from schemas.pipeline import Stage
 from schemas.receipts import Line
-from schemas.topics import Stage
 from streams.lanes.breaker import EARNED_BY_THE_BODY, Breaker, Trouble
 
 log = structlog.get_logger()

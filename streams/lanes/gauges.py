@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from schemas import metrics
-from schemas.topics import Stage
+from schemas.pipeline import Stage
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import JobIntake, Jobs
 from streams.lanes.lane import Intake, Lane

@@ -17,9 +17,9 @@ from confluent_kafka import (
 )
 
 from schemas.headers import Headers
+from schemas.pipeline import Stage
 from schemas.receipts import Ledger, Line
 from schemas.settings import Kafka
-from schemas.topics import Stage
 from storage import failpoints
 from storage.kafka.client import reader_config, transactional_producer_config
 from storage.kafka.counts import REMEDY

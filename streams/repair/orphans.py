@@ -10,8 +10,9 @@ import asyncpg
 import structlog
 from confluent_kafka import Message
 
+from schemas.pipeline import TopicName
 from schemas.settings import Settings
-from schemas.topics import Names, TopicName
+from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored

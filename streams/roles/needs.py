@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from schemas.pipeline import STAGES, Stage
 from schemas.settings import Settings
-from schemas.topics import STAGES, Stage
 from streams.settings import to_environment
 
 _ANY = frozenset({"namespace", "log"})

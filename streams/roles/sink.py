@@ -5,8 +5,9 @@ import signal
 from typing import cast
 
 from connectors.postgres.sink import Sink
+from schemas.pipeline import Stage
 from schemas.settings import Settings
-from schemas.topics import Names, Stage
+from schemas.topics import Names
 from storage.background import alongside
 from storage.postgres.pool import create_pool
 from storage.postgres.retention import Retention

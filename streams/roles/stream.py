@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from schemas.pipeline import Stage
 from schemas.settings import Settings
-from schemas.topics import Stage
 from storage import failpoints
 from streams.lanes.hand import left_in, shared_memory
 from streams.lanes.transactions import fence

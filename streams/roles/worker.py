@@ -13,8 +13,8 @@ from pathlib import Path
 
 import uvloop
 
+from schemas.pipeline import STAGES
 from schemas.settings import Settings
-from schemas.topics import STAGES
 from streams.lanes.app import LaneApp
 from streams.lanes.readiness import status
 from streams.roles.logs import configure_logs

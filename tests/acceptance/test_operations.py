@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schemas.topics import STAGES
+from schemas.pipeline import STAGES
 from streams.local.samples import ycloud
 from tests.pipeline import Pipeline, Tenant, wait_for
 

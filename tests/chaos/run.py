@@ -18,7 +18,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from schemas.topics import STAGES
+from schemas.pipeline import STAGES
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from tests.chaos import gather

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from schemas.topics import STAGES
+from schemas.pipeline import STAGES
 from tests.chaos import gather
 from tests.chaos.facts import Disturbance
 from tests.chaos.generator import Generator

@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from schemas.pipeline import TopicName
 from schemas.settings import Postgres, Secret
-from schemas.topics import TopicName
 from storage.kafka.client import client_config, plain_producer_config
 from storage.postgres.job_attempts import JobAttempt, JobPlace
 from streams.audit.backlog import Backlogs

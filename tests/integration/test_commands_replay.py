@@ -13,6 +13,7 @@ from connectors.providers.downloads import Authority, ways_to
 from schemas.codec import decode, encode
 from schemas.headers import generation_of, header
 from schemas.keys import MessageKey, TenantId
+from schemas.pipeline import TopicName
 from schemas.records import (
     Attachment,
     EnrichedMessage,
@@ -22,7 +23,6 @@ from schemas.records import (
     Step,
     VisionJob,
 )
-from schemas.topics import TopicName
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.postgres.sql import queries
 from streams.commands.main import main

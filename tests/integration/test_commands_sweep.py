@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from schemas.pipeline import TopicName
 from schemas.records import Attachment
-from schemas.topics import TopicName
 from storage.kafka.client import client_config, plain_producer_config, reader_config
 from storage.objects.store import ObjectStore
 from streams.lanes.entries import Entry, encode_entry

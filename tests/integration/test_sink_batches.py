@@ -17,8 +17,9 @@ from connectors.postgres.writer import Position, Work, Writer, Written
 from schemas.codec import encode
 from schemas.keys import MessageKey
 from schemas.outcomes import Unavailable
+from schemas.pipeline import Stage
 from schemas.settings import Settings
-from schemas.topics import Names, Stage
+from schemas.topics import Names
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.kafka.topics import apply_topics
 from streams.lanes.breaker import Breaker

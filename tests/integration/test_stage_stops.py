@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 
-from schemas.topics import Stage
+from schemas.pipeline import Stage
 from storage.postgres.sql import queries
 from storage.postgres.stops import StageStops
 from tests.integration.commands import Commands

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from schemas.pipeline import STAGES
 from schemas.settings import Secret
-from schemas.topics import STAGES
 from streams.roles.needs import PARTS_OF_ROLE
 from streams.settings import PREFIX, known_settings
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from schemas.pipeline import STAGES
 from schemas.settings import Settings, Worker
-from schemas.topics import STAGES
 from storage.kafka.member_names import static_member
 from streams.roles.operations import start_operations
 from streams.roles.stream import METRICS_PORT, Parent

@@ -2,8 +2,8 @@
 
 import pytest
 
+from schemas.pipeline import STAGES
 from schemas.settings import Secret, Settings
-from schemas.topics import STAGES
 from streams.roles.needs import PARTS_OF_ROLE, environment_of
 from streams.settings import known_settings, to_environment
 

@@ -3,12 +3,12 @@ import pytest
 from schemas.codec import RECORD_TYPES
 from schemas.headers import Routing, generation_of, header, is_traceparent, new_traceparent
 from schemas.keys import TenantId
+from schemas.pipeline import TOPIC_NAMES
 from schemas.settings import Kafka
 from schemas.topics import (
     DAY_MS,
     HORIZON_MS,
     MAX_RECORD_BYTES,
-    TOPIC_NAMES,
     TOPICS,
     Names,
     retention_ms,

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 
-from schemas.topics import STAGES
+from schemas.pipeline import STAGES
 from tests.chaos.clock import shifted
 from tests.chaos.world import ALL_ROLES, World, children_of, listeners, process_state
 

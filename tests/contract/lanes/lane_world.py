@@ -13,10 +13,11 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas import metrics
 from schemas.headers import Headers
+from schemas.pipeline import Stage
 from schemas.receipts import Line
 from schemas.settings import Breaker as Limits
 from schemas.settings import Kafka
-from schemas.topics import MAX_RECORD_BYTES, Stage
+from schemas.topics import MAX_RECORD_BYTES
 from storage.kafka.client import client_config, plain_producer_config, reader_config
 from streams.lanes.app import LaneApp, Lanes
 from streams.lanes.breaker import Breaker
