@@ -33,6 +33,7 @@ ACCEPTANCE = Group("acceptance", ("tests/acceptance",))
 CHAOS = Group("chaos", ("tests/chaos",))
 GROUPS = (UNIT, SERVERS, ACCEPTANCE, CHAOS)
 PYTEST_INTERRUPTED = 2
+ENDING_SECONDS = 60
 
 
 @dataclass
@@ -66,9 +67,13 @@ class Session:
 
     def interrupt(self) -> None:
         """Lets pytest end its servers and processes, as Ctrl-C does."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait()
+        if self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:  # started with Ctrl-C ignored, or stuck
+            self.process.kill()
 
 
 def run_step(groups: tuple[Group, ...], logs: Path, stack: Path | None = None) -> bool:

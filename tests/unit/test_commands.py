@@ -326,6 +326,8 @@ def test_ctrl_c_while_the_program_is_being_read_ends_it_with_one_line(
 ) -> None:
     program = (
         "import os, signal, sys\n"
+        # a shell starts what runs in its background with Ctrl-C ignored, this test perhaps too
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
