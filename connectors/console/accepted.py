@@ -10,13 +10,21 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from connectors.console.reading import Reading
 from schemas.keys import TenantId
 from schemas.settings import Kafka
 from schemas.topics import Names
-from storage.kafka.client import QUIET, reader_config
+from storage.kafka.client import QUIET, client_config, reader_config
 
 AGAIN_SECONDS = 0.02
 ANSWER_SECONDS = 5.0
@@ -103,13 +111,18 @@ class _Reader:
             | {"enable.partition.eof": True, "fetch.wait.max.ms": 10}
         )
         self._config = config
+        self._admin = AdminClient(client_config(settings) | QUIET)
         self._made: dict[bool, Consumer] = {}
 
     def ends(self, topic: str, *, decided: bool = False) -> Offsets:
-        """Partition → its end; `decided`: that up to which all transactions are."""
-        return {
-            partition: self._bounds(topic, partition, decided)[1] for partition in self._partitions
-        }
+        """Partition → its end; `decided`: that up to which all transactions are. One request for all."""
+        level = IsolationLevel.READ_COMMITTED if decided else IsolationLevel.READ_UNCOMMITTED
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = {TopicPartition(topic, one): latest for one in self._partitions}
+        found = self._admin.list_offsets(
+            asked, isolation_level=level, request_timeout=ANSWER_SECONDS
+        )
+        return {one.partition: future.result().offset for one, future in found.items()}
 
     def committed(self, topic: str, ends: Mapping[int, int]) -> Offsets:
         """Partition → where the group stands, of those that do not stand at their end."""

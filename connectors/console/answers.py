@@ -239,8 +239,8 @@ class Context(BaseModel):
     as_of: str = Field(description="the moment of this answer, for newer_than")
     in_order: bool | None = Field(
         None,
-        description="only if it was asked for: whether every message that was accepted before the"
-        " request is there. false: one may be missing that is older than those shown",
+        description="only if it was asked for, by itself or by `wait_for`: whether every message"
+        " that was accepted before the request is there. false: one may be missing that is older than those shown",
     )
     earlier: str | None = Field(
         None, description="for before: the messages before these; left out where there are none"

@@ -174,7 +174,7 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         wait_for: WaitFor = [],  # noqa: B006  FastAPI copies it
         newer_than: NewerThan = None,
         quiet_seconds: QuietSeconds = 0,
-        in_order: InOrder = False,
+        in_order: InOrder = None,
     ) -> Response:
         tenant_id = key.tenant_id
         if not conversation_id:
@@ -199,6 +199,8 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         if found is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         more = {}
+        if in_order is None:
+            in_order = bool(wait_for and wait_seconds and parts.accepted) and not found.waits
         if in_order:  # asked now: what was accepted before the messages that are there, was before
             known = parts.accepted is not None and await parts.accepted.is_stored(
                 tenant_id, deadline

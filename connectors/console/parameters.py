@@ -81,11 +81,12 @@ QuietSeconds = Annotated[
     ),
 ]
 InOrder = Annotated[
-    bool,
+    bool | None,
     Query(
-        description="Wait also until every message of the tenant that was accepted before this"
-        " request is there, so that nothing older can come later. `in_order` of the answer says"
-        " whether that was known within `wait_seconds`.",
+        description="Wait also until every message of the tenant that was accepted before the"
+        " messages that are there is there too, so that nothing older can come later. `in_order` of"
+        " the answer says whether that was known within `wait_seconds`. Left out: true with"
+        " `wait_for`, otherwise false.",
     ),
 ]
 After = Annotated[

@@ -129,7 +129,7 @@ async def test_the_bot_answers_each_message_once_and_goes_on_where_it_stopped(
     assert seen["content_attributes"]["attachments"][0]["model"] == "stand-in"
 
 
-async def test_an_answer_in_order_has_every_message_of_a_burst_that_was_accepted(
+async def test_an_answer_that_waits_for_the_last_of_a_burst_has_every_message_of_a_burst_that_was_accepted(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     tenant = Tenant(pipeline, "burst")
@@ -140,7 +140,7 @@ async def test_an_answer_in_order_has_every_message_of_a_burst_that_was_accepted
             await asyncio.to_thread(bot.post, pipeline, key, key)
         answer = await asyncio.to_thread(
             pipeline.get,
-            f"/api/conversations/customer-7/context?limit=12&in_order=true&wait_seconds=20"
+            f"/api/conversations/customer-7/context?limit=12&wait_seconds=20"
             f"&wait_for=burst:myapp:{keys[-1]}",
             tenant.key,
         )

@@ -567,9 +567,10 @@ class Late:
         return self._known
 
 
+@pytest.mark.parametrize("asked", ["", "in_order=true&"], ids=["by wait_for", "by in_order"])
 @pytest.mark.parametrize("known", [True, False])
 async def test_an_answer_in_order_has_what_was_accepted_before_and_says_whether_that_is_known(
-    console: Console, known: bool
+    console: Console, known: bool, asked: str
 ) -> None:
     await console.write(row("2", content="dos", **ago(1)))
     accepted: Any = Late(console, known)
@@ -578,9 +579,14 @@ async def test_an_answer_in_order_has_what_was_accepted_before_and_says_whether_
         base_url="http://console",
     ) as client:
         answer = await client.get(
-            f"{CONTEXT}?in_order=true&wait_seconds=5&wait_for={key_of('2')}",
+            f"{CONTEXT}?{asked}wait_seconds=5&wait_for={key_of('2')}",
             headers={"authorization": f"Bearer {console.keys['acme', 'read']}"},
         )
+        at_once = await client.get(
+            f"{CONTEXT}?in_order=false&wait_seconds=5&wait_for={key_of('2')}",
+            headers={"authorization": f"Bearer {console.keys['acme', 'read']}"},
+        )
+    assert "in_order" not in at_once.json()
     document = answer.json()
     answers.Context.model_validate(document)
     assert [one["content"] for one in document["messages"]] == ["uno", "dos"]
