@@ -12,7 +12,6 @@ SkipReason = Literal[
     "unknown_event",  # an event type this version does not know
     "echo_without_content",  # an echo update that carries neither type nor content
     "test_event",  # a provider's "send test" button
-    "already_seen",  # an update of a message older than the horizon: it was seen then, or is from before our time
 ]
 
 QuarantineReason = Literal[

@@ -14,6 +14,7 @@ import structlog
 from schemas.settings import Postgres
 from schemas.text import storable
 from schemas.topics import Names
+from storage.postgres.erased import key_digest
 from storage.postgres.pool import create_pool, unavailable
 from storage.postgres.sql import queries
 
@@ -147,5 +148,5 @@ class JobAttempts:
 def _columns(attempt: JobAttempt) -> tuple[object, ...]:
     return (
         *attempt.place, attempt.generation, attempt.attempts, attempt.cause, storable(attempt.detail)[:DETAIL_CHARS],
-        attempt.first_at, attempt.last_at, attempt.next_at,
+        attempt.first_at, attempt.last_at, attempt.next_at, key_digest(attempt.place.message_key),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from schemas.codec import Undecodable, decode, encode
 from schemas.keys import claim_digest
 from schemas.outcomes import Duplicate, Forward, Outcome, Output, Quarantine, Skip
 from schemas.records import ChatMessage, EnrichedMessage, Enrichment, MediaJob, RawMessage
-from schemas.topics import HORIZON_MS, MAX_RECORD_BYTES
+from schemas.topics import MAX_RECORD_BYTES
 from streams.stages.arrival import Arrival
 from streams.stages.message import OPENINGS, first_version, unpaid_reason
 
@@ -55,17 +55,9 @@ def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> 
             by_provider = bool(raw.endpoint_id)
             again = _opened_again(arrival, raw, chat, claimed, now) if by_provider else None
             return again or (Skip("update") if chat.is_update else Duplicate())
-        case ChatMessage() as chat if chat.is_update and _is_before_horizon(chat, raw):
-            return Skip("already_seen")
         case ChatMessage() as chat:
             claims = (digest(arrival), *_claims_of_first(arrival, chat))
             return _forward(arrival, raw, chat, now, claims)
-
-
-def _is_before_horizon(chat: ChatMessage, raw: RawMessage) -> bool:
-    """Whether the message's claim, if there was one, is forgotten. Opened anew, it would end in the topic with a version below its own."""
-    sent = chat.occurred_at
-    return sent is not None and (raw.received_at - sent).total_seconds() * 1000 > HORIZON_MS
 
 
 def digest(arrival: Arrival) -> bytes:

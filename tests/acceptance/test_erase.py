@@ -6,8 +6,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from confluent_kafka import Producer
 
+from schemas.codec import decode, encode
+from schemas.records import EnrichedMessage
 from storage.kafka.client import plain_producer_config
 from streams.local.samples import MEDIA_DIR, File, Sample, link, mime_of, ycloud
 from tests.acceptance.test_removal import files_of, last_values, rows_of
@@ -140,7 +143,9 @@ async def test_a_version_that_a_stage_still_had_in_hand_is_buried(
     producer = Producer(plain_producer_config(pipeline.settings.kafka))
     for (key, partition), value in versions.items():
         assert value is not None and partition is not None
-        producer.produce(pipeline.names.topic("enriched-messages"), value, key, partition)
+        first = decode(EnrichedMessage, value)
+        late = encode(msgspec.structs.replace(first, version=first.version + 1))
+        producer.produce(pipeline.names.topic("enriched-messages"), late, key, partition)
     assert producer.flush(20) == 0
 
     async def buried() -> bool:

@@ -10,6 +10,7 @@ import pytest
 from schemas.settings import Postgres, Settings
 from schemas.topics import Names
 from storage.postgres import job_attempts
+from storage.postgres.erased import key_digest
 from storage.postgres.job_attempts import JobAttempt, JobAttempts, JobPlace
 from tests.integration.databases import Connection, schema
 from tests.integration.waiting import until
@@ -133,3 +134,24 @@ async def test_without_a_database_notes_wait_up_to_a_bound(
     await until(is_away, what="it has noticed")
     assert [place.attachment_index for place in noted._noted] == [1, 2]
     await noted.stop()
+
+
+async def test_nothing_is_noted_of_a_removed_tenant_or_an_erased_message(
+    attempts: JobAttempts, database: Connection
+) -> None:
+    await database.execute(
+        "INSERT INTO tenants (tenant_id, settings, removed_at) VALUES ('gone', 'x', now())"
+    )
+    kept, erased = (
+        replace(FIRST),
+        replace(FIRST, place=PLACE._replace(message_key="acme:ycloud:w2")),
+    )
+    removed = replace(FIRST, place=PLACE._replace(tenant_id="gone", message_key="gone:ycloud:w1"))
+    await database.execute(
+        "INSERT INTO erased_messages (tenant_id, key_digest) VALUES ('acme', $1)",
+        key_digest("acme:ycloud:w2"),
+    )
+    for attempt in (kept, erased, removed):
+        attempts.note(attempt)
+    await attempts.write()
+    assert [row[0] for row in await rows(database)] == [PLACE.message_key]

@@ -1,9 +1,14 @@
 -- name: note
 -- Why jobs wait, or what was said last of those that failed. A newer generation's word takes the place of an older one's.
+-- Nothing is noted of a message that was erased, nor of a tenant that was removed.
 INSERT INTO job_attempts AS there
     (tenant_id, message_key, attachment_index, stage, generation, attempts, cause, detail, first_at, last_at, next_at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[], $6::integer[], $7::text[], $8::text[],
-                     $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
+SELECT tenant_id, message_key, attachment_index, stage, generation, attempts, cause, detail, first_at, last_at, next_at
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[], $6::integer[], $7::text[], $8::text[],
+            $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::bytea[])
+     AS noted (tenant_id, message_key, attachment_index, stage, generation, attempts, cause, detail, first_at, last_at, next_at, key_digest)
+WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = noted.tenant_id AND t.removed_at IS NOT NULL AND NOT t.data_kept)
+  AND NOT EXISTS (SELECT 1 FROM erased_messages e WHERE e.tenant_id = noted.tenant_id AND e.key_digest = noted.key_digest)
 ON CONFLICT (tenant_id, message_key, attachment_index, stage) DO UPDATE SET
     generation = EXCLUDED.generation, attempts = EXCLUDED.attempts, cause = EXCLUDED.cause, detail = EXCLUDED.detail,
     first_at = EXCLUDED.first_at, last_at = EXCLUDED.last_at, next_at = EXCLUDED.next_at
