@@ -84,7 +84,7 @@ def built(name: str, say: Say) -> Path:
 
 def _go() -> str:
     """Go from 1.21 on fetches by itself the newer toolchain that a program asks for."""
-    where = "Go 1.25 or later (https://go.dev/dl)"
+    where = "Go 1.21 or later (https://go.dev/dl)"
     go = program("go", install=where)
     said = run([go, "version"])
     version = re.search(r"go1\.(\d+)", said)
