@@ -163,7 +163,7 @@ async def connect(
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
         dsn=str(settings.dsn), **options
     )
-    if isinstance(connection, PooledSession):
+    if type(connection) is PooledSession:
         connection.begin_with = _begin_with(names, limits)
     return connection
 
@@ -182,7 +182,7 @@ async def keep_setting(
     connection: "asyncpg.Connection[asyncpg.Record]", name: str, value: str
 ) -> None:
     """Sets it for all that this connection does from now on, also behind a pooler."""
-    if isinstance(connection, PooledSession):
+    if type(connection) is PooledSession:  # asyncpg's isinstance says yes to any connection
         literal = value.replace("'", "''")
         connection.begin_with += f"SET LOCAL {name} = '{literal}';"
     else:

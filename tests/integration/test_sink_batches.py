@@ -259,7 +259,7 @@ async def test_a_sink_is_told_to_stop_while_it_cannot_take_partitions_over(
 
 
 async def test_a_sink_whose_place_in_the_group_another_one_took_ends(
-    loaded: tuple[Settings, Connection],
+    loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client says so with an error that ends it for good, and gives nothing more: a sink that went on would stand still."""
     settings, database = loaded
@@ -268,6 +268,7 @@ async def test_a_sink_whose_place_in_the_group_another_one_took_ends(
     )
     names = Names(settings.namespace)
     group = names.group("sink")
+    monkeypatch.setattr(connector, "static_member", lambda group, name: f"{group}-{name}")
     other = Consumer(reader_config(settings.kafka, group) | {"group.instance.id": f"{group}-one"})
 
     async def whole() -> bool:
