@@ -109,7 +109,8 @@ class Membership:
         return self._part("_thread", "_consumer", "_coordinator")
 
     def _part(self, *names: str) -> Any:
-        found: Any = self._app.consumer
+        """None: there is none yet. Asking must not make it: who asks first may be the thread of a probe, whose event loop it would get."""
+        found: Any = self._app._consumer
         for name in names:
             found = getattr(found, name, None)
         return found
