@@ -136,6 +136,9 @@ class _Settlement(Generic[J]):
         except Unavailable as trouble:
             job.postpone(trouble)
             return
+        if job.is_lost:  # what its lane did not read before it closed is not bad, and speaks against nobody
+            job.give_back()
+            return
         arrival = self._arrival(job, value)
         try:
             record = decode(self._stage.kind, value)
