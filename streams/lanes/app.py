@@ -388,6 +388,6 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
     app.membership = Membership(app, kafka)
     app.source, app.receipts = names.topic(SOURCE_OF[stage]), names.topic("receipts")
     app.outputs = frozenset(names.topic(topic) for topic in WRITES_OF[stage])
-    app.counts = PartitionCounts(kafka, names, app.source)
+    app.counts = PartitionCounts(kafka, app.outputs)
     app.gate = Gate(stage, Breaker(settings.breaker), StageStops(settings.postgres, names))
     return app
