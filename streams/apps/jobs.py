@@ -136,7 +136,8 @@ class _Settlement(Generic[J]):
         except Unavailable as trouble:
             job.postpone(trouble)
             return
-        if job.is_lost:  # what its lane did not read before it closed is not bad, and speaks against nobody
+        if job.is_lost:
+            # What its lane did not read before it closed is not bad, and speaks against nobody.
             job.give_back()
             return
         arrival = self._arrival(job, value)
