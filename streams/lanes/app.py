@@ -336,6 +336,7 @@ class LaneApp(faust.App):
         """aiokafka leaves a group, or ends its coordination, and Faust does not notice: nothing would be assigned to this worker any
         more, and nothing taken away.
         """
+        self.membership.expect()
         while (trouble := await self.membership.trouble()) is None:
             self._seen_at = time.monotonic()
             self.membership.keep()

@@ -48,6 +48,10 @@ class Membership:
             and time.monotonic() - self._heard_at < self._kafka.session_timeout_seconds
         )
 
+    def expect(self) -> None:
+        """From now on the group has its time to give this worker something. Before, the worker may have waited for Postgres."""
+        self._alone_since = time.monotonic()
+
     def assigned(self) -> None:
         """The group gave this worker its partitions, or said that there are none for it."""
         self.joined = True

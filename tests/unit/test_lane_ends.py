@@ -10,8 +10,10 @@ from structlog.testing import capture_logs
 
 from schemas.receipts import Line
 from schemas.settings import Breaker as Limits
-from schemas.settings import Kafka
+from schemas.settings import Kafka, Settings
+from streams.apps.assemble import create_app
 from streams.lanes import app as lane_app_module
+from streams.lanes import membership as membership_module
 from streams.lanes.app import LaneApp, Lanes
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
@@ -120,3 +122,18 @@ async def test_a_lane_that_is_stopped_while_nothing_may_be_committed_ends() -> N
     await asyncio.wait({running}, timeout=5)
     assert running.done(), "it waits for a commit that never comes, and keeps its clients"
     assert running.exception() is None
+
+
+@pytest.mark.parametrize(("lacks", "dies"), [("at first", False), ("since the start", True)])
+async def test_a_worker_that_waited_for_its_world_has_all_the_time_there_is_to_join(
+    lacks: str, dies: bool, ended: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(Settings())
+    app.membership._alone_since -= 10 * membership_module.JOIN_SECONDS
+    if lacks == "since the start":
+        monkeypatch.setattr(membership_module, "JOIN_SECONDS", -1.0)
+    began = time.monotonic()
+    watching = asyncio.create_task(app._watch_membership())
+    await until(lambda: bool(ended) or app._seen_at > began)
+    assert bool(ended) == dies
+    watching.cancel()
