@@ -65,12 +65,12 @@ class TopicReader:
             while left:
                 # `consume` waits for all it was asked for, whatever ends before: a short time-out keeps the end of a topic from costing a long one.
                 messages = self._consumer.consume(_BATCH, 0.05)
-                if messages:
-                    deadline = time.monotonic() + _SECONDS
-                elif time.monotonic() > deadline:
+                if not messages and time.monotonic() > deadline:
                     raise TimeoutError(f"{topic} gave nothing for {_SECONDS:g} s")
                 for message in messages:
                     yield from self._one(message, left)
+                if messages:  # only now: who takes them may have been long about it
+                    deadline = time.monotonic() + _SECONDS
         finally:
             self._consumer.unassign()  # asked for bounds while it still holds an assignment, it answers after the whole time-out
 

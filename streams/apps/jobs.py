@@ -35,6 +35,8 @@ from streams.stages.arrival import Arrival
 log = structlog.get_logger()
 TRY_SECONDS = 1_800.0
 """More than any try may take by its own limits: downloads, decoding and model calls each have theirs."""
+HOPE_SECONDS = 86_400.0
+"""A job whose tries do not return for a day is set aside: it would take a worker for good, half an hour at a time."""
 J = TypeVar("J", MediaJob, VisionJob, AudioJob)
 
 
@@ -136,6 +138,10 @@ class _Settlement(Generic[J]):
         except Unavailable as trouble:
             job.postpone(trouble)
             return
+        if job.is_lost:
+            # What its lane did not read before it closed is not bad, and speaks against nobody.
+            job.give_back()
+            return
         arrival = self._arrival(job, value)
         try:
             record = decode(self._stage.kind, value)
@@ -177,12 +183,14 @@ class _Settlement(Generic[J]):
             metrics.JOB_SECONDS.labels(self._stage.stage).observe(time.monotonic() - began)
 
     async def _work(self, turn: Turn[J]) -> Forward:
-        """One try. A call that never returns would take its worker for good: it is ended, and tried again like any other trouble."""
+        """One try. A call that never returns would take its worker for good: it is ended, and tried again for a day like any
+        other trouble.
+        """
         try:
             async with asyncio.timeout(TRY_SECONDS) as deadline:
                 return await self._stage.work(turn)
         except TimeoutError:
-            if not deadline.expired():
+            if not deadline.expired() or turn.waited_seconds >= HOPE_SECONDS:
                 raise
             raise Unavailable("deadline", 5.0, detail=f"not within {TRY_SECONDS:g} s") from None
 

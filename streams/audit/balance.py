@@ -25,6 +25,7 @@ class Audit:
         self._books: dict[Place, Book] = {}
         self._waiting: set[str] = set()
         self._unfolded: set[str] = set()
+        self._refused: set[tuple[bytes, int]] = set()
         self._young: dict[Place, set[int]] = {}
 
     def report(self, accepted: Iterable[str] = ()) -> Report:
@@ -71,6 +72,9 @@ class Audit:
         return self._now_ms - at_ms > self._stuck_ms
 
     def _note_open(self, place: Place, book: Book, report: Report) -> None:
+        if place.stage == "assemble":
+            refused = (line for line in book.settled.values() if line.outcome == "quarantined")
+            self._refused |= {(line.key, line.generation) for line in refused if line.generation}
         for seen in book.open.values():
             key = seen.key.decode(errors="replace")
             self._waiting.add(key)
@@ -150,13 +154,14 @@ class Audit:
 
     def _is_open(self, line: Line) -> bool:
         """Whether assemble has yet to write what this one opened, or wrote a still later opening, or
-        one of a later repair, in its stead.
+        one of a later repair, in its stead; of a repair also whether assemble set it aside.
         """
         key = line.key.decode(errors="replace")
         last = self._facts.versions.last.get((key, line.generation), 0)
         newest = self._facts.versions.newest.get(key)
         is_superseded = newest is not None and newest.version // 1000 > line.generation
-        return key in self._unfolded or last % 1000 > OPENING_STEPS or is_superseded
+        is_elsewhere = is_superseded or (line.key, line.generation) in self._refused
+        return key in self._unfolded or last % 1000 > OPENING_STEPS or is_elsewhere
 
     def _swallowed(self) -> Iterator[Finding]:
         """A key that is known was forwarded once: else it was claimed, and its message never came out."""

@@ -336,6 +336,7 @@ class LaneApp(faust.App):
         """aiokafka leaves a group, or ends its coordination, and Faust does not notice: nothing would be assigned to this worker any
         more, and nothing taken away.
         """
+        self.membership.expect()
         while (trouble := await self.membership.trouble()) is None:
             self._seen_at = time.monotonic()
             self.membership.keep()
@@ -388,6 +389,6 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
     app.membership = Membership(app, kafka)
     app.source, app.receipts = names.topic(SOURCE_OF[stage]), names.topic("receipts")
     app.outputs = frozenset(names.topic(topic) for topic in WRITES_OF[stage])
-    app.counts = PartitionCounts(kafka, names, app.source)
+    app.counts = PartitionCounts(kafka, app.outputs)
     app.gate = Gate(stage, Breaker(settings.breaker), StageStops(settings.postgres, names))
     return app

@@ -42,15 +42,22 @@ class RecordsBehind:
                 return None
             deadline = time.monotonic() + READ_SECONDS
             consumer = self._standing_at(offset)
+            ends = 0
             while time.monotonic() < deadline:
                 for message in consumer.consume(1, 0.2):
                     self._position = (message.offset() or 0) + 1
                     if message.error() is None:
                         return message.value() if message.offset() == offset else None
                     self._position = -1
-                    if _is_gone(message):
+                    if _is_end(message):
+                        # It may tell of before: of the end of what was stable when the record ahead was read.
+                        ends += 1
+                        self._assign(offset)
+                    elif _is_gone(message):
                         return None
             self._position = -1
+            if ends > 1:
+                return None
             raise Unavailable("kafka", 1.0, detail="a record could not be read again")
 
     def close(self) -> None:
@@ -72,17 +79,26 @@ class RecordsBehind:
                 }
             )
         if offset != self._position:
-            self._consumer.assign(
-                [TopicPartition(self._identity.source, self._identity.partition, offset)]
-            )
+            self._assign(offset)
         return self._consumer
+
+    def _assign(self, offset: int) -> None:
+        assert self._consumer is not None
+        self._consumer.assign(
+            [TopicPartition(self._identity.source, self._identity.partition, offset)]
+        )
+
+
+def _is_end(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
 def _is_gone(message: Message) -> bool:
     """Whether the error in the record's stead says that it is not there. Raises what does not pass by itself."""
     error = message.error()
     assert error is not None
-    if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError._PARTITION_EOF):
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:
         return True
     if not is_passing(error):
         raise KafkaException(error)

@@ -1,13 +1,12 @@
 """Whether the topics of a stage have the partitions that the settings name, looked at from the start and while it runs."""
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 from confluent_kafka import KafkaException
 
-from schemas.pipeline import TOPIC_NAMES
 from schemas.settings import Kafka
-from schemas.topics import Names
 from storage.kafka.counts import LOOK_SECONDS, REMEDY, CountReader
 
 log = structlog.get_logger()
@@ -16,10 +15,9 @@ log = structlog.get_logger()
 class PartitionCounts:
     """Nothing is committed before the first look, or while a topic that the stage writes has another count."""
 
-    def __init__(self, settings: Kafka, names: Names, source: str) -> None:
+    def __init__(self, settings: Kafka, written: Iterable[str]) -> None:
         self._reader = CountReader(settings)
-        self._source = source
-        self._topics = {names.topic(name) for name in TOPIC_NAMES} - {source}
+        self._topics = set(written)
         self._known = False
         self.wrong = ""
 

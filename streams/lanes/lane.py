@@ -222,8 +222,9 @@ class Lane:
                 await self._wake.wait()
             await self._keep_gap()
             while self.held():
-                if self.stopping:
-                    return  # nothing of it was committed: it is read again
+                if self.stopping:  # nothing of it is committed: it is read again
+                    self._settled.cancel()  # else who added it would wait for ever, and the lane with it
+                    return
                 await asyncio.sleep(PARKED_LOOK_SECONDS)
             self._wake.clear()
             # Swapped without an await between: a future belongs to one transaction.

@@ -48,6 +48,10 @@ class Membership:
             and time.monotonic() - self._heard_at < self._kafka.session_timeout_seconds
         )
 
+    def expect(self) -> None:
+        """From now on the group has its time to give this worker something. Before, the worker may have waited for Postgres."""
+        self._alone_since = time.monotonic()
+
     def assigned(self) -> None:
         """The group gave this worker its partitions, or said that there are none for it."""
         self.joined = True
@@ -109,7 +113,8 @@ class Membership:
         return self._part("_thread", "_consumer", "_coordinator")
 
     def _part(self, *names: str) -> Any:
-        found: Any = self._app.consumer
+        """None: there is none yet. Asking must not make it: who asks first may be the thread of a probe, whose event loop it would get."""
+        found: Any = self._app._consumer
         for name in names:
             found = getattr(found, name, None)
         return found

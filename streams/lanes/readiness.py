@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 def troubles(app: "LaneApp", lanes: "Lanes") -> list[str]:
     """Why the stage is not ready, each in a line for a person; nothing: it is."""
     parked = lanes.parked
+    opened = dict(lanes.open)  # who asks is another thread than the one that opens
     opening = [
         partition
         for partition in sorted(lanes.assigned - parked.keys())
-        if partition not in lanes.open or not lanes.open[partition].ready
+        if partition not in opened or not opened[partition].ready
     ]
     found = (
         (not app.membership.is_current, f"not a member of the group {app.conf.id} now"),

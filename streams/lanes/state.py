@@ -48,10 +48,17 @@ class _Day:
             self._sort_in([one for one in self.others if len(one) == DIGEST_BYTES])
             self.others = {one for one in self.others if len(one) != DIGEST_BYTES}
 
-    def holds(self, digest: bytes) -> bool:
-        if self.buckets and len(digest) == DIGEST_BYTES:
-            return _holds(self.buckets[digest[0] << 6 | digest[1] >> 2], digest)
-        return digest in self.others
+    def add(self, digest: bytes) -> None:
+        """Adds one, whether it is there or not. Done for each record that is forwarded: it makes no list and no set."""
+        if not self.buckets or len(digest) != DIGEST_BYTES:
+            self.others.add(digest)
+            if len(self.others) > SET_IDS:
+                self.update(())
+            return
+        bucket = self.buckets[digest[0] << 6 | digest[1] >> 2]
+        if not _holds(bucket, digest):
+            bucket += digest
+            self.count += 1
 
     def _sort_in(self, digests: list[bytes]) -> None:
         if not self.buckets:
@@ -109,9 +116,7 @@ class ClaimedKeys:
     def claim(self, digest: bytes, day: int) -> tuple[bytes, bytes]:
         """Remembers it; returns its changelog record."""
         value = b"%d" % day
-        claimed = self._day(value)
-        if not claimed.holds(digest):
-            claimed.update((digest,))
+        self._day(value).add(digest)
         return digest, value
 
     def forget_before(self, day: int) -> None:

@@ -31,6 +31,8 @@ SLOW_SECONDS = 5.0
 """A fence takes 0.5 to 2.3 s, also right after a broker's restart."""
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 30.0
+PATIENCE_SECONDS = 300.0
+"""Brokers that are slow for longer are always so: a lane that waits for better ones would never open."""
 _FENCED_CODES = frozenset(
     {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 )
@@ -256,6 +258,7 @@ class PartitionTransactions:
     def _fence_once_brokers_are_quick(self) -> None:
         """Loading reads much from the brokers. From slow ones it would end in a commit that takes too long, a restart, and the same again."""
         pause = FIRST_PAUSE_SECONDS
+        patient_until = time.monotonic() + PATIENCE_SECONDS
         while True:
             self._producer = Producer(
                 transactional_producer_config(self._settings, self.identity.transactional_id)
@@ -263,7 +266,7 @@ class PartitionTransactions:
             began = time.monotonic()
             self._retry(self._fence, OPEN_SECONDS)
             took = time.monotonic() - began
-            if took < SLOW_SECONDS:
+            if took < SLOW_SECONDS or time.monotonic() > patient_until:
                 return
             log.warning(
                 "brokers_slow",

@@ -55,10 +55,17 @@ class ToParent:
         """
         while True:
             try:
-                self._say({"at": time.monotonic(), "ready": self.is_ready()})
+                self._say({"at": time.monotonic(), "ready": self._is_ready_now()})
             except OSError:
                 os._exit(1)
             time.sleep(BEAT_SECONDS)
+
+    def _is_ready_now(self) -> bool:
+        """What is looked at changes meanwhile, in another thread: a look that fails must not end the beat."""
+        try:
+            return self.is_ready()
+        except Exception:
+            return False
 
     def _say(self, what: dict[str, object]) -> None:
         with self._lock:  # a long line is not written in one piece

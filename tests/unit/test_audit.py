@@ -495,6 +495,19 @@ def test_a_replayed_generation_is_redone_work_and_no_delivery() -> None:
     assert audited(facts).document()["totals"]["redone"] == 1
 
 
+def test_a_repair_whose_opening_assemble_set_aside_is_not_lost_too() -> None:
+    facts = installation()
+    facts.sources[RAW][5] = seen(5, TEXT, generation=7)
+    facts.receipts[RAW].append(receipt(RAW, Span(5, 6), line(5, TEXT, "forwarded", generation=7)))
+    assert ("lost", "dedupe", TEXT) in found(facts)
+    refused = line(0, TEXT, "quarantined", "record_too_large", generation=7)
+    facts.sources[ENRICHMENTS] = {0: seen(0, TEXT, generation=7)}
+    facts.receipts[ENRICHMENTS] = [receipt(ENRICHMENTS, Span(0, 1), refused)]
+    facts.quarantined["assemble", "enrichments", 3, 0] = (0, 1)
+    facts.quarantine_rows.add(("assemble", "enrichments", 3, 0))
+    assert found(facts) == []
+
+
 def test_a_delivery_after_the_horizon_changes_no_row_and_nothing_is_lost() -> None:
     facts = installation()
     later = NOW + timedelta(seconds=1)

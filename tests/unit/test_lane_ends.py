@@ -10,10 +10,16 @@ from structlog.testing import capture_logs
 
 from schemas.receipts import Line
 from schemas.settings import Breaker as Limits
+from schemas.settings import Kafka, Settings
+from streams.apps.assemble import create_app
 from streams.lanes import app as lane_app_module
+from streams.lanes import membership as membership_module
 from streams.lanes.app import LaneApp, Lanes
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
+from streams.lanes.lane import Lane, Pace
+from streams.lanes.state import KeptValues
+from streams.lanes.transactions import LaneIdentity
 from tests.integration.waiting import until
 
 
@@ -89,3 +95,45 @@ async def test_a_gate_whose_task_fails_says_so_and_stays_shut() -> None:
         await until(lambda: any(line["event"] == "stage_gate_failed" for line in logs))
     assert gate.is_shut
     judging.cancel()
+
+
+async def test_a_lane_that_is_stopped_while_nothing_may_be_committed_ends() -> None:
+    class Adding:
+        """An intake that waits for the commit of what it added."""
+
+        async def run(self, lane: Lane) -> None:
+            await lane.add([], [(b"k", b"v")], [], 1)
+
+        def dropped(self, lane: Lane) -> None:
+            pass
+
+    identity = LaneIdentity("dedupe", "group", "raw-messages", "log", "receipts", 0, frozenset())
+    lane = Lane(Kafka(), identity, KeptValues(), Adding(), Pace(gap_seconds=0.0))
+    fake: Any = SimpleNamespace(
+        open=lambda state: 0,
+        source_consumer=lambda start: None,
+        abandon=lambda: None,
+        close=lambda: None,
+    )
+    lane._transactions, lane.held = fake, lambda: True
+    running = asyncio.create_task(lane.run())
+    await until(lambda: lane.ready and lane._pending.next_offset == 1)
+    lane.stop()
+    await asyncio.wait({running}, timeout=5)
+    assert running.done(), "it waits for a commit that never comes, and keeps its clients"
+    assert running.exception() is None
+
+
+@pytest.mark.parametrize(("lacks", "dies"), [("at first", False), ("since the start", True)])
+async def test_a_worker_that_waited_for_its_world_has_all_the_time_there_is_to_join(
+    lacks: str, dies: bool, ended: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(Settings())
+    app.membership._alone_since -= 10 * membership_module.JOIN_SECONDS
+    if lacks == "since the start":
+        monkeypatch.setattr(membership_module, "JOIN_SECONDS", -1.0)
+    began = time.monotonic()
+    watching = asyncio.create_task(app._watch_membership())
+    await until(lambda: bool(ended) or app._seen_at > began)
+    assert bool(ended) == dies
+    watching.cancel()

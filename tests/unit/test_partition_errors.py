@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from schemas.settings import Kafka
+from storage.kafka import reading
 from storage.kafka.behind import GroupBehind
 from storage.kafka.reading import TopicReader
 
@@ -44,3 +45,24 @@ def test_the_error_of_one_partition_does_not_make_a_group_look_quick() -> None:
     with pytest.raises(KafkaException):
         behind.seconds()
     consumer.close()
+
+
+def test_who_is_long_about_the_records_does_not_make_the_brokers_look_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def record(offset: int) -> Any:
+        return SimpleNamespace(error=lambda: None, partition=lambda: 0, offset=lambda: offset)
+
+    made = reader()
+    answers: list[list[Any]] = [[record(0), record(1)], [], [record(2)]]
+    made._consumer = SimpleNamespace(  # type: ignore[assignment]
+        assign=lambda _: None, unassign=lambda: None, consume=lambda *_: answers.pop(0)
+    )
+    read = []
+    for message in made.read("topic", {0: 0}, {0: 3}):
+        read.append(message.offset())
+        clock.now += 40.0
+    assert read == [0, 1, 2]

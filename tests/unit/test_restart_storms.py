@@ -62,6 +62,15 @@ def test_a_lane_loads_nothing_before_the_brokers_are_quick(
     assert [line["event"] for line in logs] == ["brokers_slow"] * 3
 
 
+def test_brokers_that_are_always_slow_do_not_keep_a_lane_from_opening_for_ever(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = fencing(monkeypatch, clock, *[9.0] * 50)
+    PartitionTransactions(Kafka(), IDENTITY)._fence_once_brokers_are_quick()
+    assert 3 < len(began) < 20
+    assert clock.now - began[0] < 1.5 * transactions.PATIENCE_SECONDS
+
+
 def test_a_partition_that_is_given_away_meanwhile_is_not_fenced_again(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
