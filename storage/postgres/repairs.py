@@ -55,7 +55,9 @@ class Repairs:
 
     async def plan(self, tenant_id: TenantId, reason: str, person: str) -> str:
         """Counts, and keeps the plan for a quarter of an hour. Raises RepairError for nothing to do."""
-        rows = await self._fetch("count_failed", tenant_id, reason, MOST_COUNTED)
+        rows = []
+        if "\0" not in reason:  # no text in Postgres holds it
+            rows = await self._fetch("count_failed", tenant_id, reason, MOST_COUNTED)
         files = {row["type"]: row["redoable"] for row in rows if row["redoable"]}
         if not files:
             raise RepairError("repair.nothing")
@@ -79,6 +81,8 @@ class Repairs:
         return repair_id
 
     async def one(self, tenant_id: TenantId, repair_id: str) -> dict[str, Any] | None:
+        if "\0" in repair_id:
+            return None
         rows = await self._fetch("repair", tenant_id, repair_id)
         if not rows:
             return None
