@@ -91,7 +91,7 @@ def role(name: str, role: Role, tenant: str, as_json: bool) -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @as_json_option
 def password(name: str, password_stdin: bool, as_json: bool) -> None:
-    """Gives NAME a new password, shown this once. Every session of theirs ends."""
+    """Gives NAME a new password, shown this once. Every session and login link of theirs ends."""
     chosen = _read_password() if password_stdin else secrets.token_urlsafe(18)
 
     async def work(people: People) -> None:
@@ -190,7 +190,9 @@ async def _id_of(people: People, name: str) -> str:
 def _read_password() -> str:
     chosen = click.get_text_stream("stdin").readline().rstrip("\r\n")
     if not SHORTEST_PASSWORD <= len(chosen) <= LONGEST_PASSWORD:
-        raise click.UsageError(f"a password has at least {SHORTEST_PASSWORD} characters")
+        raise click.UsageError(
+            f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters"
+        )
     return chosen
 
 
