@@ -103,6 +103,21 @@ def test_the_languages_fill_in_the_same_values() -> None:
         assert sorted(values) == sorted(re.findall(r"{(\w+)}", catalogue("es")[key])), key
 
 
+_COUNTED = re.compile(r"""(?<![\w.])t\(\s*"([a-z_0-9.]+)",\s*count=""")
+
+
+def test_one_of_something_is_not_told_as_many() -> None:
+    assert Words("en")("repair.redone", count=1) == "1 file"
+    assert Words("es")("repair.redone", count=1) == "1 archivo"
+    assert Words("es")("repair.redone", count=2) == "2 archivos"
+    counted = {
+        key for path in TEMPLATES.iterdir() for key in _COUNTED.findall(path.read_text())
+    } - {"trouble.redoing", "repair.report"}  # the same of one and of many
+    assert counted >= {"repair.redone", "context.pending"}
+    for language in LANGUAGES:
+        assert [key for key in counted if f"{key}.one" not in catalogue(language)] == []
+
+
 def test_every_reason_is_told_in_a_sentence() -> None:
     for language in LANGUAGES:
         missing = [
