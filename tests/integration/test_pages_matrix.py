@@ -182,13 +182,16 @@ async def test_a_viewer_unmasks_a_conversation_and_the_log_says_who_what_and_why
     assert "palabra-claveacme" in (await visitor.get(path)).text
     file = filled(scene, "/t/{tenant}/m/{ref}/file/0", "acme")
     assert (await visitor.get(file)).status_code == 200
+    assert (await visitor.get(f"{path}/context")).status_code == 200
     rows = await scene.console.connection.fetch(
         "SELECT actor, action, detail FROM audit_log WHERE actor = 'viewer' AND tenant_id = 'acme'"
     )
     assert {(row["actor"], row["action"]) for row in rows} == {
         ("viewer", "conversation_unmasked"),
         ("viewer", "media_seen"),
+        ("viewer", "context_seen"),
     }
+    assert all("clave" in row["detail"] or "5215577acme" in row["detail"] for row in rows)
     assert any("complaint 77" in row["detail"] and "5215577acme" in row["detail"] for row in rows)
     second = Visitor(scene.url)
     await second.log_in("viewer", PASSWORD)

@@ -35,6 +35,7 @@ def add_repairs(router: APIRouter, desk: Desk) -> None:
         await _values(pages, tenant_id, repair_id)
 
         async def fragment() -> str:
+            visit.at(tenant, "operator")  # the role may have been taken away meanwhile
             values = await _values(pages, tenant_id, repair_id)
             return render("_repair.html", visit=visit, t=visit.words, tenant=tenant_id, **values)
 

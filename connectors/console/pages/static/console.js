@@ -34,4 +34,5 @@
   const live = (text) => document.querySelectorAll("[data-live]").forEach((dot) => { dot.dataset.live = text; });
   document.addEventListener("htmx:sse:after:connection", () => live("on"));
   document.addEventListener("htmx:sse:error", () => live("off"));
+  document.addEventListener("busy", () => live("off"));
 })();
