@@ -93,7 +93,15 @@ class Repairs:
 
     async def apply(self, tenant_id: TenantId, repair_id: str, generation: int) -> None:
         """Begins it. Raises RepairError for a plan that is over or applied, or while another runs."""
-        if not await self._fetch("apply_repair", tenant_id, repair_id, generation):
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.fetch(self._sql["lock_repairs"], tenant_id)
+                begun = await connection.fetch(
+                    self._sql["apply_repair"], tenant_id, repair_id, generation
+                )
+        except Exception as error:
+            raise unavailable(error) or error from error
+        if not begun:
             raise RepairError("repair.cannot_begin")
 
     async def cancel(self, tenant_id: TenantId, repair_id: str) -> None:
