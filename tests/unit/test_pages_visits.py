@@ -92,3 +92,10 @@ async def test_without_a_public_address_a_form_of_no_origin_is_refused() -> None
         headers = {"origin": "null", "host": ""}
         answer = await asking.post("/form", data={"csrf": token}, headers=headers)
         assert answer.status_code == 403
+
+
+async def test_no_script_runs_because_it_comes_from_this_origin() -> None:
+    async with client() as asking:
+        policy = (await asking.get("/form")).headers["content-security-policy"]
+    (scripts,) = (one for one in policy.split("; ") if one.startswith("script-src "))
+    assert scripts.split()[1].startswith("'nonce-") and len(scripts.split()) == 2
