@@ -164,6 +164,7 @@ def demo_link(settings: Settings) -> str:
             await people.set_role(EVERY_TENANT, person_id, "admin")
         else:
             person_id = person["person_id"]
+        await people.note(EVERY_TENANT, "", "login_link_made", DEMO_ADMIN)
         return await people.add_link(person_id, DEMO_SECONDS)
 
     return _address(settings, _run(settings, work))
