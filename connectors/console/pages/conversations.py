@@ -258,7 +258,7 @@ def _add_context(router: APIRouter, desk: Desk) -> None:
         look = await contexts.look(tenant_id, conversation_id, Asked(Window(WINDOW_SECONDS)))
         form = Form(parts.marker(tenant_id), parts.language(tenant_id), lambda path: path)
         document = json.loads(await contexts.answer(tenant_id, conversation_id, look, form))
-        await desk.pages.people.note(tenant_id, visit.person.name, "context_seen", conversation_id)
+        await desk.pages.people.note(tenant_id, visit.person.name, "context_seen", ref)
         return visit.page(
             "context.html", tenant=tenant_id, section="conversations", ref=ref, context=document
         )
