@@ -67,6 +67,13 @@ def test_every_template_has_scripts_only_with_a_nonce_and_no_inline_code() -> No
         assert not re.search(r"\son\w+=|style=|javascript:|\|\s*safe", text), template.name
 
 
+def test_a_stream_that_is_refused_takes_the_place_of_no_conversation() -> None:
+    """Else htmx puts the page about the error where the messages were."""
+    text = (TEMPLATES / "base.html").read_text()
+    (config,) = re.findall(r"<meta name=\"htmx-config\" content='([^']+)'>", text)
+    assert {"4xx", "5xx"} <= set(json.loads(config)["noSwap"])
+
+
 def test_every_post_form_has_its_token() -> None:
     for template in TEMPLATES.iterdir():
         text = template.read_text()
