@@ -150,6 +150,11 @@ async def portal_token(people: People, tenant: str) -> str:
     person = await people.named(name)
     person_id = person["person_id"] if person is not None else await people.add(name, None)
     await people.set_role(tenant, person_id, "reader")
+    roles = next(one["roles"] for one in await people.list() if one["name"] == name)
+    if roles != {tenant: "reader"}:
+        raise PeopleError(
+            f"{name} has roles beyond this tenant, and a portal is for it only: sensorium users remove {name}"
+        )
     await people.note(tenant, "", "portal_link_made", name)
     return await people.add_link(person_id, PORTAL_SECONDS)
 
