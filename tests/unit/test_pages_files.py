@@ -81,6 +81,14 @@ def test_every_post_form_has_its_token() -> None:
         assert all('name="csrf" value="{{ visit.csrf }}"' in form for form in forms), template.name
 
 
+def test_what_cannot_be_taken_back_is_asked_about() -> None:
+    text = (TEMPLATES / "settings.html").read_text()
+    forms = re.findall(r'<form[^>]*method="post" action="([^"]+)"([^>]*)>', text)
+    final = [rest for path, rest in forms if path.endswith(("/revoke", "/drop"))]
+    assert len(final) == 2 and all(" data-asks=" in rest for rest in final)
+    assert "dataset.asks" in (STATIC / "console.js").read_text()
+
+
 def keys_in_code() -> set[str]:
     used = set[str]()
     for template in TEMPLATES.iterdir():
