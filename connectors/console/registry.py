@@ -86,10 +86,12 @@ class Subjects:
         versions = sorted(self.versions(subject).values(), key=lambda one: -one.version)
         try:
             given = json.loads(text)
+            bare = _without_docs(given)
         except ValueError:
             raise RegistryRefused(42201, "Invalid schema: it is not JSON") from None
+        except RecursionError:
+            raise RegistryRefused(42201, "Invalid schema: it is nested too deeply") from None
         found = [one for one in versions if json.loads(one.text) == given]
-        bare = _without_docs(given)
         found += [one for one in versions if _without_docs(json.loads(one.text)) == bare]
         if found:
             return found[0]
@@ -277,7 +279,7 @@ async def _schema_in(request: Request) -> str:
     """The schema of a body `{"schema": "…"}`. Raises RegistryRefused."""
     try:
         document = json.loads(await request.body())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RegistryRefused(400, "the body is not JSON") from None
     text = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(text, str):

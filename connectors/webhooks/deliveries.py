@@ -18,6 +18,8 @@ from schemas.tenants import EndedToken, Endpoint, secret_id
 
 NEW_STRANGERS_PER_MINUTE = 20
 """Unknown tokens that get a count of their own; the others of the minute are counted together."""
+MOST_STRANGERS = 500
+"""Counts of unknown tokens that wait to be written: while Postgres is away no more get one."""
 OTHER_STRANGERS = "token_others"
 REPEAT_SECONDS = 10.0
 """A count that was written is written again after this time at the earliest."""
@@ -74,6 +76,7 @@ class Deliveries:
         self._waiting: dict[Place, Count] = {}
         self._written_at: dict[Place, float] = {}
         self._strangers: set[str] = set()
+        self._strangers_waiting = 0
         self._minute = -1
 
     def note(self, attempt: Attempt, reason: DeliveryReason, status: int) -> None:
@@ -82,9 +85,10 @@ class Deliveries:
         if reason != "accepted":
             metrics.RECEIVER_REFUSED.labels(attempt.path_provider, reason).inc()
         place = self._place(attempt, reason, now)
+        attempt.token = ""  # may be as long as an address, and is nothing to keep
         count = self._waiting.get(place)
         if count is None:
-            self._waiting[place] = Count(1, now, now, status, attempt)
+            self._hold(place, Count(1, now, now, status, attempt))
             return
         count.deliveries += 1
         count.last_at = max(now, count.last_at)
@@ -101,6 +105,7 @@ class Deliveries:
                 break
             if self._written_at.get(place, -REPEAT_SECONDS) <= since:
                 found.append((place, self._waiting.pop(place)))
+                self._strangers_waiting -= not place.tenant_id
         return found
 
     def written(self, counts: Iterable[tuple[Place, Count]]) -> None:
@@ -115,10 +120,14 @@ class Deliveries:
         for place, before in counts:
             later = self._waiting.get(place)
             if later is None:
-                self._waiting[place] = before
+                self._hold(place, before)
             else:
                 later.deliveries += before.deliveries
                 later.first_at = min(before.first_at, later.first_at)
+
+    def _hold(self, place: Place, count: Count) -> None:
+        self._waiting[place] = count
+        self._strangers_waiting += not place.tenant_id
 
     def _place(self, attempt: Attempt, reason: DeliveryReason, now: float) -> Place:
         day, endpoint = int(now // 86_400), attempt.endpoint
@@ -136,9 +145,11 @@ class Deliveries:
         minute = int(now // 60)
         if minute != self._minute:
             self._minute, self._strangers = minute, set()
-        if name not in self._strangers and len(self._strangers) >= NEW_STRANGERS_PER_MINUTE:
-            return OTHER_STRANGERS
-        self._strangers.add(name)
+        if name not in self._strangers:
+            is_full = self._strangers_waiting >= MOST_STRANGERS
+            if is_full or len(self._strangers) >= NEW_STRANGERS_PER_MINUTE:
+                return OTHER_STRANGERS
+            self._strangers.add(name)
         return name
 
 

@@ -76,7 +76,8 @@ async def forget(connection: Connection, messages: Sequence[Named]) -> Forgotten
     """Deletes every row about these messages. The caller opens the transaction.
 
     A recorded answer goes when no other message of the tenant shows the content it is about, and
-    the other names of a conversation go with its last message.
+    the other names of a conversation go with its last message. The audit log keeps that somebody
+    looked, and names nobody.
     """
     sql = queries("erased")
     columns = _columns(messages)
@@ -85,11 +86,12 @@ async def forget(connection: Connection, messages: Sequence[Named]) -> Forgotten
     row = await connection.fetchrow(sql["delete_erased"], *columns)
     assert row is not None
     answers = await forget_answers(connection, [(r["tenant_id"], r["sha256"]) for r in contents])
-    aliases = await connection.execute(
-        sql["delete_aliases_unused"],
+    ended = (
         [r["tenant_id"] for r in conversations],
         [r["conversation_id"] for r in conversations],
     )
+    await connection.execute(sql["forget_looks"], *columns[:2], *ended)
+    aliases = await connection.execute(sql["delete_aliases_unused"], *ended)
     return Forgotten(**dict(row), model_answers=answers, aliases=_count(aliases))
 
 

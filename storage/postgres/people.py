@@ -101,8 +101,9 @@ class People:
         return list(people.values())
 
     async def set_password(self, person_id: str, password_hash: str) -> None:
-        """Replaces the password; every session of the person ends."""
+        """Replaces the password; every session and login link of the person ends."""
         await self._fetch("set_password", person_id, password_hash)
+        await self._fetch("end_links_of", person_id)
         await self._fetch("end_sessions_of", person_id)
 
     async def remove(self, name: str) -> None:
@@ -159,13 +160,13 @@ class People:
 
     async def failures(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:
         """Bucket → failed logins, and the seconds until they are forgotten."""
-        rows = await self._fetch("failures", list(buckets), FAILURE_SECONDS)
-        return {row["bucket"]: (row["failures"], row["left_seconds"]) for row in rows}
+        return _by_bucket(await self._fetch("failures", list(buckets), FAILURE_SECONDS))
 
-    async def count_failure(self, buckets: Sequence[bytes]) -> None:
-        """One more in each bucket; the table stays within its bound."""
-        await self._fetch("count_failure", list(buckets), FAILURE_SECONDS)
+    async def count_failure(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:
+        """One more in each bucket, and what `failures` then says; the table stays within its bound."""
+        rows = await self._fetch("count_failure", list(buckets), FAILURE_SECONDS)
         await self._fetch("sweep_failures", FAILURE_SECONDS, MOST_BUCKETS)
+        return _by_bucket(rows)
 
     async def forget_failures(self, buckets: Sequence[bytes]) -> None:
         await self._fetch("forget_failures", list(buckets))
@@ -194,3 +195,7 @@ class People:
             return await self._database.fetch(self._sql[name], *arguments)
         except Exception as error:
             raise unavailable(error) or error from error
+
+
+def _by_bucket(rows: Sequence[Any]) -> dict[bytes, tuple[int, float]]:
+    return {row["bucket"]: (row["failures"], row["left_seconds"]) for row in rows}

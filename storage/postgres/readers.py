@@ -1,7 +1,10 @@
 """Roles of Postgres that may read the rows of this namespace and nothing else."""
 
+import hashlib
+import hmac
 import re
 import secrets
+from base64 import b64encode
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -54,9 +57,11 @@ class Readers:
                     f'CREATE ROLE "{role}" NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT'
                 )
                 await self._run(f"COMMENT ON ROLE \"{role}\" IS '{self._comment}'")
-            # A password is no parameter of this statement; token_urlsafe holds no quote.
+            # A password is no parameter of this statement, which stands in the server's log if it
+            # logs such statements, or refuses this one: only what proves the password is sent.
+            proof = verifier_of(password, secrets.token_bytes(16))
             await self._run(
-                f"ALTER ROLE \"{role}\" LOGIN PASSWORD '{password}' CONNECTION LIMIT {CONNECTIONS}"
+                f"ALTER ROLE \"{role}\" LOGIN PASSWORD '{proof}' CONNECTION LIMIT {CONNECTIONS}"
             )
             await self._run(f'ALTER ROLE "{role}" SET search_path = "{self._schema}"')
             await self._run(f'ALTER ROLE "{role}" SET default_transaction_read_only = on')
@@ -105,6 +110,15 @@ class Readers:
             raise ReaderRefused(
                 f"the product's own role may not do this ({error}): ask the database's owner for CREATEROLE, or to run it"
             ) from None
+
+
+def verifier_of(password: str, salt: bytes, rounds: int = 4096) -> str:
+    """What Postgres stores of an ASCII password (SCRAM-SHA-256, RFC 5803). It holds no quote."""
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    as_text = [b64encode(one).decode() for one in (salt, stored, server)]
+    return f"SCRAM-SHA-256${rounds}:{as_text[0]}${as_text[1]}:{as_text[2]}"
 
 
 def dsn_of(own: str, role: str, password: str) -> str:

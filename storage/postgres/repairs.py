@@ -55,7 +55,9 @@ class Repairs:
 
     async def plan(self, tenant_id: TenantId, reason: str, person: str) -> str:
         """Counts, and keeps the plan for a quarter of an hour. Raises RepairError for nothing to do."""
-        rows = await self._fetch("count_failed", tenant_id, reason, MOST_COUNTED)
+        rows = []
+        if "\0" not in reason:  # no text in Postgres holds it
+            rows = await self._fetch("count_failed", tenant_id, reason, MOST_COUNTED)
         files = {row["type"]: row["redoable"] for row in rows if row["redoable"]}
         if not files:
             raise RepairError("repair.nothing")
@@ -79,6 +81,8 @@ class Repairs:
         return repair_id
 
     async def one(self, tenant_id: TenantId, repair_id: str) -> dict[str, Any] | None:
+        if "\0" in repair_id:
+            return None
         rows = await self._fetch("repair", tenant_id, repair_id)
         if not rows:
             return None
@@ -89,7 +93,15 @@ class Repairs:
 
     async def apply(self, tenant_id: TenantId, repair_id: str, generation: int) -> None:
         """Begins it. Raises RepairError for a plan that is over or applied, or while another runs."""
-        if not await self._fetch("apply_repair", tenant_id, repair_id, generation):
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.fetch(self._sql["lock_repairs"], tenant_id)
+                begun = await connection.fetch(
+                    self._sql["apply_repair"], tenant_id, repair_id, generation
+                )
+        except Exception as error:
+            raise unavailable(error) or error from error
+        if not begun:
             raise RepairError("repair.cannot_begin")
 
     async def cancel(self, tenant_id: TenantId, repair_id: str) -> None:

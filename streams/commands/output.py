@@ -1,11 +1,15 @@
 """What commands print: one JSON document on stdout with --json, else lines; all else on stderr."""
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
 import click
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal may obey: all but tab and line end. Customers write what is shown here."""
 
 
 class Failure(click.ClickException):
@@ -22,7 +26,7 @@ def emit(document: Any, as_json: bool, lines: Iterable[str]) -> None:
         click.echo(json_text(document))
     else:
         for line in lines:
-            click.echo(line)
+            click.echo(obeyed_by_none(line))
 
 
 def emit_error(error: click.ClickException) -> None:
@@ -32,7 +36,13 @@ def emit_error(error: click.ClickException) -> None:
 
 
 def json_text(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, default=_plain)
+    text = json.dumps(document, ensure_ascii=False, default=_plain)
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def obeyed_by_none(text: str) -> str:
+    """The text, with a mark in place of each character by which a terminal is told what to do."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _plain(value: Any) -> str:
@@ -41,7 +51,7 @@ def _plain(value: Any) -> str:
 
 def note(text: str) -> None:
     """Progress and remarks, for a person."""
-    click.echo(text, err=True)
+    click.echo(obeyed_by_none(text), err=True)
 
 
 as_json_option = click.option(

@@ -22,7 +22,7 @@ from schemas.versions import UnknownVersion
 from storage.kafka.client import QUIET, reader_config
 from streams.commands.environment import KAFKA_SECONDS, command_settings, kafka_trouble
 from streams.commands.known import require_tenant
-from streams.commands.output import json_text, note
+from streams.commands.output import emit, note
 
 
 @click.command()
@@ -144,14 +144,16 @@ def _show(message: Message, wanted: _Wanted, as_json: bool) -> int:
         return 0
     if not wanted.holds(enriched):
         return 0
-    click.echo(json_text(msgspec.to_builtins(enriched)) if as_json else _line(enriched))
+    emit(msgspec.to_builtins(enriched), as_json, [_line(enriched)])
     return 1
 
 
 def _line(message: EnrichedMessage) -> str:
+    """One line, whatever the customer wrote: a further one would look like another message."""
+    content = " ↵ ".join((message.content or "").splitlines())
     return (
         f"{message.received_at:%H:%M:%S} {message.message_key} v{message.version} "
-        f"{message.status}{_why(message)} {message.kind}: {message.content or ''}"
+        f"{message.status}{_why(message)} {message.kind}: {content}"
     )
 
 

@@ -91,7 +91,7 @@ def role(name: str, role: Role, tenant: str, as_json: bool) -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @as_json_option
 def password(name: str, password_stdin: bool, as_json: bool) -> None:
-    """Gives NAME a new password, shown this once. Every session of theirs ends."""
+    """Gives NAME a new password, shown this once. Every session and login link of theirs ends."""
     chosen = _read_password() if password_stdin else secrets.token_urlsafe(18)
 
     async def work(people: People) -> None:
@@ -150,6 +150,11 @@ async def portal_token(people: People, tenant: str) -> str:
     person = await people.named(name)
     person_id = person["person_id"] if person is not None else await people.add(name, None)
     await people.set_role(tenant, person_id, "reader")
+    roles = next(one["roles"] for one in await people.list() if one["name"] == name)
+    if roles != {tenant: "reader"}:
+        raise PeopleError(
+            f"{name} has roles beyond this tenant, and a portal is for it only: sensorium users remove {name}"
+        )
     await people.note(tenant, "", "portal_link_made", name)
     return await people.add_link(person_id, PORTAL_SECONDS)
 
@@ -164,6 +169,7 @@ def demo_link(settings: Settings) -> str:
             await people.set_role(EVERY_TENANT, person_id, "admin")
         else:
             person_id = person["person_id"]
+        await people.note(EVERY_TENANT, "", "login_link_made", DEMO_ADMIN)
         return await people.add_link(person_id, DEMO_SECONDS)
 
     return _address(settings, _run(settings, work))
@@ -190,7 +196,9 @@ async def _id_of(people: People, name: str) -> str:
 def _read_password() -> str:
     chosen = click.get_text_stream("stdin").readline().rstrip("\r\n")
     if not SHORTEST_PASSWORD <= len(chosen) <= LONGEST_PASSWORD:
-        raise click.UsageError(f"a password has at least {SHORTEST_PASSWORD} characters")
+        raise click.UsageError(
+            f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters"
+        )
     return chosen
 
 

@@ -158,6 +158,38 @@ def test_a_message_goes_with_all_that_belongs_to_it_and_nothing_else(filled: Com
     assert kept(filled, "other") == beside
 
 
+def test_the_audit_log_keeps_who_looked_and_no_name_of_what_is_gone(filled: Commands) -> None:
+    looks = [
+        ("acme", "media_seen", f"{key_of('1')} file 0"),
+        ("acme", "media_seen", f"{key_of('3')} file 0"),
+        ("acme", "conversation_unmasked", f"{CONVERSATION}: Ana asked"),
+        ("acme", "conversation_unmasked", f"{BESIDE}: Ben asked"),
+        ("acme", "key_added", CONVERSATION),
+        ("other", "media_seen", f"{key_of('1')} file 0"),
+    ]
+
+    async def noted(connection: Connection) -> None:
+        for look in looks:
+            await connection.execute(
+                "INSERT INTO audit_log (tenant_id, action, detail, actor) VALUES ($1, $2, $3, 'eve')",
+                *look,
+            )
+
+    async def told(connection: Connection) -> list[tuple[str, str, str]]:
+        rows = await connection.fetch(
+            "SELECT tenant_id, action, detail FROM audit_log WHERE actor = 'eve' ORDER BY id"
+        )
+        return [tuple(row) for row in rows]
+
+    filled.database(noted)
+    filled.json("erase", "message", key_of("1"), "--yes")
+    gone = ("acme", "media_seen", "erased")
+    assert filled.database(told) == [gone, *looks[1:]]  # other messages are left of it
+    filled.json("erase", "conversation", "acme", CONVERSATION, "--yes")
+    ended = ("acme", "conversation_unmasked", "erased")
+    assert filled.database(told) == [gone, looks[1], ended, *looks[3:]]
+
+
 def test_a_conversation_goes_with_the_other_names_it_has(filled: Commands) -> None:
     alias = "15550109999~US.1"
     store(

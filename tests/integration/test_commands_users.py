@@ -40,6 +40,10 @@ def test_a_portal_link_is_for_one_tenant_only(people: Commands) -> None:
     )
     log = people.json("log")["log"]
     assert [one["action"] for one in log].count("portal_link_made") == 2
+    people.json("users", "role", "portal@acme", "admin")  # of every tenant, by mistake
+    assert "only: sensorium users remove" in people.fails("portal", "acme")
+    people.json("users", "remove", "portal@acme")
+    assert people.json("portal", "acme")["link"]
 
 
 def test_people_are_changed_and_removed(people: Commands) -> None:

@@ -239,8 +239,10 @@ async def test_a_new_password_ends_the_sessions_of_before(scene: Scene, visitor:
     await visitor.log_in("ana", PASSWORD)
     pages = scene.console.parts.pages
     assert pages is not None
+    link = await scene.link("ana")
     await pages.people.set_password(scene.people["ana"], "x")
     assert (await visitor.get(HOME)).status_code == 303
+    assert (await visitor.use(link)).status_code == 403  # whoever has it is not let in either
 
 
 async def test_names_of_people_are_checked_and_unique(scene: Scene) -> None:

@@ -25,7 +25,7 @@ PLANTED = (
 )
 """A name, a number, a text, a description, a file name and an id: in each tenant with its name behind."""
 ROLES: tuple[Role, ...] = ("viewer", "reader", "operator", "admin")
-ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout"}
+ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout", "/t/{rest:path}"}
 NEEDS: dict[str, Role] = {
     "/t/{tenant}/c/{ref}/context": "reader",
     "/t/{tenant}/m/{ref}/file/{index}": "reader",
@@ -182,13 +182,17 @@ async def test_a_viewer_unmasks_a_conversation_and_the_log_says_who_what_and_why
     assert "palabra-claveacme" in (await visitor.get(path)).text
     file = filled(scene, "/t/{tenant}/m/{ref}/file/0", "acme")
     assert (await visitor.get(file)).status_code == 200
+    assert (await visitor.get(f"{path}/context")).status_code == 200
     rows = await scene.console.connection.fetch(
         "SELECT actor, action, detail FROM audit_log WHERE actor = 'viewer' AND tenant_id = 'acme'"
     )
     assert {(row["actor"], row["action"]) for row in rows} == {
         ("viewer", "conversation_unmasked"),
         ("viewer", "media_seen"),
+        ("viewer", "context_seen"),
     }
+    seen = {row["action"]: row["detail"] for row in rows}
+    assert path.endswith(f"/c/{seen['context_seen']}")  # names nobody, and leads to it
     assert any("complaint 77" in row["detail"] and "5215577acme" in row["detail"] for row in rows)
     second = Visitor(scene.url)
     await second.log_in("viewer", PASSWORD)
@@ -207,4 +211,16 @@ async def test_a_viewer_cannot_guess_words_by_searching(scene: Scene) -> None:
         for word in ("palabra", "nothing")
     ]
     assert len({page.count('class="head"') for page in pages}) == 1
+    await visitor.client.aclose()
+
+
+async def test_an_address_that_is_no_page_is_answered_with_a_page(scene: Scene) -> None:
+    visitor = Visitor(scene.url)
+    assert (await visitor.get("/t/acme/nothing")).status_code == 303  # to the login
+    await visitor.log_in("viewer", PASSWORD)
+    for path in ("/t/acme/nothing", "/t/acme/keys", "/t/none", "/t/acme/m/x/file/y"):
+        answer = await visitor.get(path)
+        assert answer.status_code == 404, path
+        assert answer.headers["content-type"].startswith("text/html")
+    assert (await visitor.get("/t/acme")).headers["location"] == "/t/acme/conversations"
     await visitor.client.aclose()

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -159,6 +160,29 @@ async def test_a_plan_ends_and_only_one_repair_of_a_tenant_runs(scene: Scene, re
     )
     with pytest.raises(RepairError):
         await pages.repairs.apply(ACME, second, 8)
+
+
+async def test_of_repairs_that_begin_at_once_one_runs(scene: Scene, redo: Redone) -> None:
+    pages = scene.console.parts.pages
+    assert pages is not None
+    redo.away = True
+    plans = [await pages.repairs.plan(ACME, "media_gone", "x") for _ in range(6)]
+    begun = await asyncio.gather(
+        *(pages.repairs.apply(ACME, plan, 7 + number) for number, plan in enumerate(plans)),
+        return_exceptions=True,
+    )
+    assert sorted(isinstance(one, RepairError) for one in begun) == [False] + [True] * 5
+
+
+async def test_a_button_that_is_clicked_twice_leads_to_what_runs(
+    scene: Scene, visitor: Visitor, redo: Redone
+) -> None:
+    redo.away = True
+    planned = await visitor.post("/t/acme/repairs", {"reason": "media_gone"}, at="/t/acme/trouble")
+    where = planned.headers["location"]
+    for _ in range(2):
+        answer = await visitor.post(f"{where}/apply", {}, at="/t/acme/trouble")
+        assert (answer.status_code, answer.headers["location"]) == (303, where)
 
 
 async def test_programs_repair_with_an_admin_key_and_only_their_tenant(

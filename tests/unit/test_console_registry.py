@@ -244,3 +244,13 @@ async def test_writing_is_refused_in_the_registrys_form(
     answer = await client.request(method, f"/registry/{path}", json={"schema": '"string"'})
     assert (answer.status_code, answer.json()["error_code"]) == (422, 42205)
     assert "auto.register.schemas=false" in answer.json()["message"]
+
+
+async def test_what_is_nested_too_deeply_is_no_schema(client: httpx.AsyncClient) -> None:
+    for depth in (600, 3_000, 30_000):
+        for path in (f"/subjects/{SUBJECT}", f"/subjects/{SUBJECT}/versions"):
+            body = {"schema": "[" * depth + "]" * depth}
+            answer = await client.post(f"/registry{path}", json=body)
+            assert answer.status_code in (404, 422), (depth, path)
+        answer = await client.post(f"/registry/subjects/{SUBJECT}", content=b"[" * depth)
+        assert answer.status_code == 400, depth

@@ -67,11 +67,26 @@ def test_every_template_has_scripts_only_with_a_nonce_and_no_inline_code() -> No
         assert not re.search(r"\son\w+=|style=|javascript:|\|\s*safe", text), template.name
 
 
+def test_a_stream_that_is_refused_takes_the_place_of_no_conversation() -> None:
+    """Else htmx puts the page about the error where the messages were."""
+    text = (TEMPLATES / "base.html").read_text()
+    (config,) = re.findall(r"<meta name=\"htmx-config\" content='([^']+)'>", text)
+    assert {"4xx", "5xx"} <= set(json.loads(config)["noSwap"])
+
+
 def test_every_post_form_has_its_token() -> None:
     for template in TEMPLATES.iterdir():
         text = template.read_text()
         forms = re.findall(r'<form[^>]*method="post".*?</form>', text, re.DOTALL)
         assert all('name="csrf" value="{{ visit.csrf }}"' in form for form in forms), template.name
+
+
+def test_what_cannot_be_taken_back_is_asked_about() -> None:
+    text = (TEMPLATES / "settings.html").read_text()
+    forms = re.findall(r'<form[^>]*method="post" action="([^"]+)"([^>]*)>', text)
+    final = [rest for path, rest in forms if path.endswith(("/revoke", "/drop"))]
+    assert len(final) == 2 and all(" data-asks=" in rest for rest in final)
+    assert "dataset.asks" in (STATIC / "console.js").read_text()
 
 
 def keys_in_code() -> set[str]:
@@ -101,6 +116,21 @@ def test_the_languages_fill_in_the_same_values() -> None:
     for key, text in catalogue("en").items():
         values = re.findall(r"{(\w+)}", text)
         assert sorted(values) == sorted(re.findall(r"{(\w+)}", catalogue("es")[key])), key
+
+
+_COUNTED = re.compile(r"""(?<![\w.])t\(\s*"([a-z_0-9.]+)",\s*count=""")
+
+
+def test_one_of_something_is_not_told_as_many() -> None:
+    assert Words("en")("repair.redone", count=1) == "1 file"
+    assert Words("es")("repair.redone", count=1) == "1 archivo"
+    assert Words("es")("repair.redone", count=2) == "2 archivos"
+    counted = {
+        key for path in TEMPLATES.iterdir() for key in _COUNTED.findall(path.read_text())
+    } - {"trouble.redoing", "repair.report"}  # the same of one and of many
+    assert counted >= {"repair.redone", "context.pending"}
+    for language in LANGUAGES:
+        assert [key for key in counted if f"{key}.one" not in catalogue(language)] == []
 
 
 def test_every_reason_is_told_in_a_sentence() -> None:

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from connectors.webhooks.deliveries import (
+    MOST_STRANGERS,
     NEW_STRANGERS_PER_MINUTE,
     OTHER_STRANGERS,
     Attempt,
@@ -175,6 +176,26 @@ def test_unknown_tokens_are_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -
     found = {place.endpoint_id: count.deliveries for place, count in deliveries.due(10_000)}
     assert len(found) == NEW_STRANGERS_PER_MINUTE + 1
     assert found[OTHER_STRANGERS] == 5_000 - NEW_STRANGERS_PER_MINUTE
+
+
+def test_unknown_tokens_stay_bounded_however_long_nothing_can_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deliveries, minutes = Deliveries(), 2 * MOST_STRANGERS // NEW_STRANGERS_PER_MINUTE
+    for minute in range(minutes):
+        monkeypatch.setattr(
+            "connectors.webhooks.deliveries.time.time", lambda at=minute: 1_800_000_000.0 + 60 * at
+        )
+        for number in range(NEW_STRANGERS_PER_MINUTE):
+            guess = Attempt("ycloud", f"{minute}-{number}-" + "x" * 50_000, "")
+            deliveries.note(guess, "unknown_token", 401)
+            deliveries.put_back(deliveries.due(10))  # Postgres is away
+    found = deliveries.due(10_000)
+    assert sum(count.deliveries for _, count in found) == 2 * MOST_STRANGERS
+    assert len(found) <= MOST_STRANGERS + 2  # and the others of each day
+    assert all(count.last.token == "" for _, count in found)
+    deliveries.note(Attempt("ycloud", "written", ""), "unknown_token", 401)
+    assert stranger_name("written") in {place.endpoint_id for place, _ in deliveries.due(10)}
 
 
 def attempt(name: str = "ep_1") -> Attempt:

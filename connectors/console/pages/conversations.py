@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +32,8 @@ from storage.postgres.people import Session
 STREAM_SECONDS = 300.0
 """A stream ends after this, and the browser opens it again: rights are looked at anew."""
 STREAMS_PER_PERSON = 12
+BUSY_SECONDS = 15
+"""After this a browser opens a stream again for which there was no room."""
 LOOK_SECONDS = 20.0
 WINDOW_SECONDS = 7 * 86_400.0
 SHORTEST_WHY = 3
@@ -257,7 +258,7 @@ def _add_context(router: APIRouter, desk: Desk) -> None:
         look = await contexts.look(tenant_id, conversation_id, Asked(Window(WINDOW_SECONDS)))
         form = Form(parts.marker(tenant_id), parts.language(tenant_id), lambda path: path)
         document = json.loads(await contexts.answer(tenant_id, conversation_id, look, form))
-        await desk.pages.people.note(tenant_id, visit.person.name, "context_seen", ref[:16])
+        await desk.pages.people.note(tenant_id, visit.person.name, "context_seen", ref)
         return visit.page(
             "context.html", tenant=tenant_id, section="conversations", ref=ref, context=document
         )
@@ -289,10 +290,10 @@ def stream(
 ) -> Response:
     """Events, each with the fragment as it is now. Ends when the session or the role does."""
 
-    async def events() -> AsyncIterator[dict[str, str]]:
+    async def events() -> AsyncIterator[dict[str, Any]]:
         changes, before = desk.parts.changes, ""
         began = time.monotonic()
-        with suppress(Busy, Unavailable, PageProblem):  # the browser opens it again
+        try:
             async with desk.streams.turn(TenantId(visit.person.person_id)):
                 with changes.waiter(tenant_id, names, anywhere=not names) as waiter:
                     while time.monotonic() - began < STREAM_SECONDS and not changes.ended:
@@ -302,6 +303,10 @@ def stream(
                             before = text
                         await waiter.wait(look_seconds)
                         visit.session = await _still(desk, visit, tenant_id)
+        except PageProblem:
+            return  # the browser opens it again, and is told
+        except (Busy, Unavailable):  # else the browser would open it again at once, for ever
+            yield {"event": "busy", "data": "", "retry": BUSY_SECONDS * 1000}
 
     visit.request.state.waited = STREAM_SECONDS  # no measure of how fast pages are
     return EventSourceResponse(events(), ping=15, headers={"x-accel-buffering": "no"})

@@ -18,6 +18,7 @@ from connectors.console.pages.visits import (
     set_cookie,
     visit_of,
 )
+from connectors.console.turns import Busy
 
 log = structlog.get_logger()
 
@@ -48,11 +49,14 @@ def add_login(router: APIRouter, parts: PageParts) -> None:
         wanted = local_path(visit.form.get("next"))
         buckets = _buckets(name, request)
         await _throttle(parts, buckets)
-        await parts.people.count_failure(
-            list(buckets)
-        )  # taken back on success, so that tries at once count too
+        await _count_ahead(parts, buckets)
         person = await parts.people.named(name)
-        if not await is_right(password, person["password"] if person is not None else None):
+        try:
+            fits = await is_right(password, person["password"] if person is not None else None)
+        except Busy:  # nothing was tried
+            await parts.people.uncount_failure(list(buckets))
+            raise
+        if not fits:
             log.warning("login_failed")
             return visit.page("login.html", 401, next=wanted, wrong=True, name=name)
         assert person is not None  # nobody's password is right
@@ -103,7 +107,22 @@ async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wante
 
 async def _throttle(parts: PageParts, buckets: dict[bytes, int]) -> None:
     known = await parts.people.failures(list(buckets))
-    waits = [left for bucket, (count, left) in known.items() if count >= buckets[bucket]]
+    _refuse([left for bucket, (count, left) in known.items() if count >= buckets[bucket]])
+
+
+async def _count_ahead(parts: PageParts, buckets: dict[bytes, int]) -> None:
+    """Counts a try before it is made, and refuses it if others at the same time have spent the bound.
+
+    The account comes last: an address that has spent its own bound does not spend the account's.
+    """
+    both, account, address = buckets
+    for counted in ([both, address], [account]):
+        known = await parts.people.count_failure(counted)
+        _refuse([left for bucket, (count, left) in known.items() if count > buckets[bucket]])
+
+
+def _refuse(waits: list[float]) -> None:
+    """Raises PageProblem 429 if there is anything to wait for."""
     if waits:
         raise PageProblem(429, "problem.throttled", retry_after=max(1, round(max(waits))))
 

@@ -35,6 +35,7 @@ def add_repairs(router: APIRouter, desk: Desk) -> None:
         await _values(pages, tenant_id, repair_id)
 
         async def fragment() -> str:
+            visit.at(tenant, "operator")  # the role may have been taken away meanwhile
             values = await _values(pages, tenant_id, repair_id)
             return render("_repair.html", visit=visit, t=visit.words, tenant=tenant_id, **values)
 
@@ -64,7 +65,12 @@ def _add_actions(router: APIRouter, pages: PageParts) -> None:
     async def apply(request: Request, tenant: str, repair_id: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "operator")
-        await begin(pages, tenant_id, repair_id, visit.person.name)
+        try:
+            await begin(pages, tenant_id, repair_id, visit.person.name)
+        except PageProblem as problem:
+            found = await pages.repairs.one(tenant_id, repair_id[:40])
+            if problem.status != 409 or found is None or found["state"] != "running":
+                raise  # else the button was clicked twice: it is begun, as was wished
         return _to(tenant_id, repair_id)
 
     @router.post("/t/{tenant}/repairs/{repair_id}/cancel")

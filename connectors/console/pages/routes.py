@@ -14,7 +14,7 @@ from connectors.console.pages.rendering import STATIC_FOLDER
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.settings import add_settings
 from connectors.console.pages.trouble import add_trouble
-from connectors.console.pages.visits import page_route, visit_of
+from connectors.console.pages.visits import PageProblem, page_route, visit_of
 from connectors.console.parts import Parts
 from connectors.console.problems import Problem
 
@@ -35,6 +35,7 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     add_repairs(router, desk)
     add_settings(router, pages)
     add_audit(router, pages)
+    _add_nowhere(router)
     return router
 
 
@@ -45,6 +46,17 @@ def _add_entrance(router: APIRouter) -> None:
         if not person.roles:
             return visit_of(request).page("empty.html")
         return RedirectResponse(f"/t/{next(iter(person.roles))}/conversations", 303)
+
+
+def _add_nowhere(router: APIRouter) -> None:
+    """Comes last: whoever follows an address that is none, or opens a form's by itself, sees a page."""
+
+    @router.get("/t/{rest:path}")
+    async def nowhere(request: Request, rest: str) -> Response:
+        person = visit_of(request).person
+        if rest in person.roles:
+            return RedirectResponse(f"/t/{rest}/conversations", 303)
+        raise PageProblem(404, "problem.404")
 
 
 def _static_files() -> APIRouter:

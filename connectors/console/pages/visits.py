@@ -9,7 +9,7 @@ import base64
 import hmac
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -17,8 +17,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import render
@@ -158,11 +160,13 @@ async def _answer(
     )
     request.state.visit = visit
     try:
+        if _has_nul((*request.path_params.values(), *request.query_params.values())):
+            raise PageProblem(404, "problem.404")
         token = request.cookies.get(session_cookie(is_secure), "")
         if token:
             visit.session = await parts.people.session(token, is_use=not _is_stream(request))
         if request.method == "POST":
-            await _check_form(visit)
+            await _check_form(visit, parts.public_url)
         elif visit.session is None and not visit.form_seed:
             visit.form_seed, visit.is_new_seed = secrets.token_urlsafe(24), True
         response = await inner(request)
@@ -170,6 +174,8 @@ async def _answer(
         response = _to_login(visit)
     except PageProblem as problem:
         response = _problem(visit, problem)
+    except RequestValidationError:  # a part of the path is not of the form it has here
+        response = _problem(visit, PageProblem(404, "problem.404"))
     except Unavailable:
         response = _problem(visit, PageProblem(503, "problem.503", retry_after=2))
     except Busy:
@@ -200,9 +206,12 @@ def _problem(visit: Visit, problem: PageProblem) -> Response:
 
 
 def _guarded(visit: Visit, response: Response) -> Response:
-    """Headers of every page; files of strangers bring stricter ones of their own."""
+    """Headers of every page; files of strangers bring stricter ones of their own.
+
+    Scripts run by their nonce only: strangers' files come from this origin, too.
+    """
     policy = (
-        f"default-src 'self'; script-src 'self' 'nonce-{visit.nonce}'; object-src 'none';"
+        f"default-src 'self'; script-src 'nonce-{visit.nonce}'; object-src 'none';"
         " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
     for name, value in {
@@ -219,11 +228,25 @@ def _guarded(visit: Visit, response: Response) -> Response:
     return response
 
 
-async def _check_form(visit: Visit) -> None:
+def _has_nul(values: Iterable[object]) -> bool:
+    """Whether a value holds U+0000, which no text in Postgres does."""
+    return any("\0" in str(value) for value in values)
+
+
+def _is_ours(origin: str, host: str, public_url: str) -> bool:
+    """Whether a page of this console sent the form. A proxy may ask under a host name of its own."""
+    try:
+        sent_by = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return sent_by != "" and sent_by in (host, urlsplit(public_url).netloc)
+
+
+async def _check_form(visit: Visit, public_url: str) -> None:
     """Reads the form, and refuses one that a page of another origin sent."""
     headers = visit.request.headers
     origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
+    if origin is not None and not _is_ours(origin, headers.get("host", ""), public_url):
         raise PageProblem(403, "problem.form")
     if site not in ("same-origin", "none"):
         raise PageProblem(403, "problem.form")
@@ -238,8 +261,10 @@ async def _check_form(visit: Visit) -> None:
         visit.form = dict(
             parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
         )
-    except (ValueError, TimeoutError):
+    except (ValueError, TimeoutError, ClientDisconnect):
         raise PageProblem(400, "problem.form") from None
+    if _has_nul(visit.form.values()):
+        raise PageProblem(422, "problem.422")
     sent = visit.form.get("csrf", "")
     has_seed = visit.session is not None or visit.form_seed
     if not has_seed or not hmac.compare_digest(sent.encode(), visit.csrf.encode()):

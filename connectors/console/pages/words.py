@@ -29,13 +29,18 @@ def language_of(accept_language: str) -> str:
 
 
 class Words:
-    """`words("key", count=3)`: the text of a language with its values filled in."""
+    """`words("key", count=3)`: the text of a language with its values filled in.
+
+    With a count of 1 it is that of `key.one`, where there is one.
+    """
 
     def __init__(self, language: str) -> None:
         self.language = language
         self._texts = catalogue(language)
 
     def __call__(self, key: str, **values: object) -> str:
+        if values.get("count") == 1 and f"{key}.one" in self._texts:
+            key = f"{key}.one"
         return self._texts[key].format_map(values) if values else self._texts[key]
 
     def known(self, key: str, otherwise: str) -> str:

@@ -60,6 +60,21 @@ SELECT (SELECT count(*) FROM messages) AS messages, (SELECT count(*) FROM steps)
 SELECT DISTINCT tenant_id, sha256 FROM unnest($1::text[], $2::text[]) AS one (tenant_id, message_key)
 JOIN media_objects USING (tenant_id, message_key);
 
+-- name: forget_looks
+-- Takes out of the audit log what names these messages, or conversations of which no message is left. Who looked and when stays.
+WITH ended AS (
+    SELECT one.tenant_id, one.conversation_id FROM unnest($3::text[], $4::text[]) AS one (tenant_id, conversation_id)
+    WHERE NOT EXISTS (SELECT 1 FROM chat_messages m WHERE m.tenant_id = one.tenant_id AND m.conversation_id = one.conversation_id)
+), named AS (
+    SELECT tenant_id, conversation_id FROM ended
+    UNION
+    SELECT a.tenant_id, a.alias FROM conversation_aliases a JOIN ended e ON e.tenant_id = a.tenant_id AND e.conversation_id = a.conversation_id
+)
+UPDATE audit_log SET detail = 'erased'
+WHERE tenant_id = ANY($1::text[]) AND (
+    (action = 'media_seen' AND (tenant_id, regexp_replace(detail, ' file [0-9]+$', '')) IN (SELECT * FROM unnest($1::text[], $2::text[])))
+    OR (action = 'conversation_unmasked' AND (tenant_id, split_part(detail, ': ', 1)) IN (SELECT named.tenant_id, named.conversation_id FROM named)));
+
 -- name: delete_aliases_unused
 -- Other names of conversations of which no message is left.
 DELETE FROM conversation_aliases a USING unnest($1::text[], $2::text[]) AS one (tenant_id, conversation_id)

@@ -68,6 +68,10 @@ INSERT INTO login_links (link_sha256, person_id, ends_at) VALUES ($1, $2, now() 
 -- The person of a link that is not over. The link ends with it.
 DELETE FROM login_links WHERE link_sha256 = $1 AND ends_at > now() RETURNING person_id;
 
+-- name: end_links_of
+-- Every login link of a person ends.
+DELETE FROM login_links WHERE person_id = $1;
+
 -- name: sweep_links
 -- Links that are over.
 DELETE FROM login_links WHERE ends_at <= now();
@@ -78,12 +82,13 @@ SELECT bucket, failures, extract(epoch FROM since + make_interval(secs => $2) - 
 FROM login_failures WHERE bucket = ANY($1::bytea[]) AND since > now() - make_interval(secs => $2);
 
 -- name: count_failure
--- One more failed login in each bucket; a bucket that is over begins again.
+-- One more failed login in each bucket, and how many that makes; a bucket that is over begins again.
 INSERT INTO login_failures (bucket, failures, since)
 SELECT bucket, 1, now() FROM unnest($1::bytea[]) AS buckets (bucket) ORDER BY bucket
 ON CONFLICT (bucket) DO UPDATE SET
     failures = CASE WHEN login_failures.since > now() - make_interval(secs => $2) THEN login_failures.failures + 1 ELSE 1 END,
-    since = CASE WHEN login_failures.since > now() - make_interval(secs => $2) THEN login_failures.since ELSE now() END;
+    since = CASE WHEN login_failures.since > now() - make_interval(secs => $2) THEN login_failures.since ELSE now() END
+RETURNING bucket, failures, extract(epoch FROM since + make_interval(secs => $2) - now())::float8 AS left_seconds;
 
 -- name: uncount_failure
 -- A login that was counted in advance succeeded.

@@ -33,6 +33,10 @@ FROM repairs WHERE tenant_id = $1 AND repair_id = $2;
 SELECT repair_id, reason, state, person, messages, created_at, ended_at, looked, redone, set_aside
 FROM repairs WHERE tenant_id = $1 AND state <> 'planned' ORDER BY created_at DESC LIMIT 10;
 
+-- name: lock_repairs
+-- Whoever begins a repair of a tenant waits for whoever is about to: of two, one is under way for the other.
+SELECT repair_id FROM repairs WHERE tenant_id = $1 AND state IN ('planned', 'running') ORDER BY repair_id FOR UPDATE;
+
 -- name: apply_repair
 -- Begins a plan that is not over, unless the tenant has one under way.
 UPDATE repairs SET state = 'running', began_at = now(), generation = $3

@@ -10,6 +10,11 @@
     if (event.target.matches("select[data-submits]")) event.target.form.requestSubmit();
   });
 
+  document.addEventListener("submit", (event) => {
+    const asked = event.target.dataset.asks;
+    if (asked && !confirm(asked)) event.preventDefault();
+  });
+
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copies]");
     if (!button) return;
@@ -34,4 +39,5 @@
   const live = (text) => document.querySelectorAll("[data-live]").forEach((dot) => { dot.dataset.live = text; });
   document.addEventListener("htmx:sse:after:connection", () => live("on"));
   document.addEventListener("htmx:sse:error", () => live("off"));
+  document.addEventListener("busy", () => live("off"));
 })();

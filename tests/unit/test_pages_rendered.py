@@ -1,0 +1,60 @@
+"""Pages of made-up values, in every language, without servers."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from connectors.console.pages.rendering import render
+from connectors.console.pages.visits import Visit
+from connectors.console.pages.words import LANGUAGES, Words
+from schemas.keys import TenantId
+from storage.postgres.people import Session
+
+ACME = TenantId("acme")
+HOSTILE = """o'"><script>alert(1)</script>"""
+NOW = datetime(2026, 7, 14, tzinfo=UTC)
+
+
+def page(template: str, language: str, **values: Any) -> str:
+    nothing: Any = None
+    person = Session("token", "per_1", HOSTILE, {ACME: "admin"}, False)
+    visit = Visit(nothing, Words(language), ZoneInfo("UTC"), person, "", False)
+    return render(template, visit=visit, t=visit.words, tenant=ACME, **values)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_settings_page_shows_names_as_text_and_asks_before_the_end(language: str) -> None:
+    endpoint = {
+        "endpoint_id": "ep_1", "provider": "ycloud", "unsigned": False, "secret_ids": ["sec_1", "sec_2"],
+        "accepted_at": NOW, "refused_at": NOW, "refused_reason": "signature_mismatch",
+    }  # fmt: skip
+    text = page(
+        "settings.html",
+        language,
+        section="tenants",
+        keys=[{"name": HOSTILE, "key_id": "k1", "scope": "read", "created_at": NOW}],
+        endpoints=[endpoint],
+        people=[{"name": HOSTILE, "roles": {"acme": "admin"}}],
+        usage=[{"day": NOW.date(), "kind": "describe", "calls": 1, "cost_microusd": None}],
+        scopes=("read", "admin"),
+        shown_once=("settings.new_key", HOSTILE),
+    )
+    assert "<script>alert" not in text and text.count("&lt;script&gt;alert(1)") == 5
+    asked = re.findall(r'data-asks="([^"]+)"', text)
+    assert len(asked) == 3 and "sec_2" in asked[2] and "&#39;&#34;&gt;" in asked[0]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("state", ["planned", "running", "done", "cancelled"])
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_repair_is_told_in_every_state(language: str, state: str, count: int) -> None:
+    repair = {
+        "repair_id": "rep_1", "reason": "media_gone", "state": state, "is_over": False, "person": HOSTILE,
+        "messages": count, "looked": count, "redone": count, "set_aside": count, "trouble": "Kafka",
+        "ends_at": NOW, "files": {"files": {"image": count}, "without": count, "microusd": None},
+    }  # fmt: skip
+    text = page("repair.html", language, section="trouble", repair=repair, seconds=0.1)
+    assert "<script>alert" not in text and not re.search(r"\b1 (?:files|archivos|messages)\b", text)

@@ -1,0 +1,130 @@
+"""Event streams of the pages: how they end, without servers."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from fastapi import Response
+
+from connectors.console.pages.conversations import (
+    BUSY_SECONDS,
+    STREAMS_PER_PERSON,
+    Desk,
+    desk_of,
+    stream,
+)
+from connectors.console.pages.repairs import add_repairs
+from connectors.console.pages.visits import PageProblem, Visit
+from connectors.console.pages.words import Words
+from connectors.console.turns import Busy
+from schemas.keys import TenantId
+from storage.postgres.people import Session
+
+ACME = TenantId("acme")
+
+
+class Woken:
+    """A waiter that is woken at once."""
+
+    def __enter__(self) -> "Woken":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    async def wait(self, _: float) -> None:
+        return None
+
+
+def session(role: str) -> Session:
+    return Session("token", "per_1", "ana", {ACME: role}, False)
+
+
+class Roles:
+    """People: one whose role is another at each look."""
+
+    def __init__(self, *roles: str) -> None:
+        self._roles = iter(roles)
+
+    async def session(self, *_: object, **__: object) -> Session | None:
+        role = next(self._roles, None)
+        return session(role) if role is not None else None
+
+
+class OneRepair:
+    """Goes on from look to look."""
+
+    looked = 0
+
+    async def one(self, tenant_id: TenantId, repair_id: str) -> dict[str, Any]:
+        self.looked += 1
+        return {
+            "repair_id": repair_id, "reason": "media_gone", "state": "running", "person": "ana", "messages": 2,
+            "looked": self.looked, "redone": 1, "set_aside": 0, "trouble": "", "is_over": False, "files": {},
+        }  # fmt: skip
+
+
+def desk(*roles: str) -> Desk:
+    pages: Any = SimpleNamespace(pool=None, people=Roles(*roles), repairs=OneRepair())
+    changes = SimpleNamespace(ended=False, waiter=lambda *_, **__: Woken())
+    parts: Any = SimpleNamespace(changes=changes)
+    return desk_of(parts, pages)
+
+
+def visit(role: str) -> Visit:
+    request: Any = SimpleNamespace(state=SimpleNamespace())
+    zone: Any = None
+    return Visit(request, Words("en"), zone, session(role), "", False)
+
+
+async def events(response: Response) -> list[dict[str, Any]]:
+    found: Any = response
+    return [one async for one in found.body_iterator]
+
+
+async def test_a_stream_without_room_tells_the_browser_to_wait() -> None:
+    full = desk("viewer")
+
+    async def fragment() -> str:
+        return "text"
+
+    turns = [full.streams.turn(TenantId("per_1")) for _ in range(STREAMS_PER_PERSON)]
+    for turn in turns:
+        await turn.__aenter__()
+    found = await events(stream(full, visit("viewer"), ACME, (), fragment))
+    assert [(one["event"], one["retry"]) for one in found] == [("busy", BUSY_SECONDS * 1000)]
+    for turn in turns:
+        await turn.__aexit__(None, None, None)
+    found = await events(stream(full, visit("viewer"), ACME, (), fragment))
+    assert found == [{"data": "text"}]
+
+
+async def test_a_stream_whose_rows_cannot_be_read_now_tells_the_browser_to_wait() -> None:
+    async def fragment() -> str:
+        raise Busy
+
+    found = await events(stream(desk("viewer"), visit("viewer"), ACME, (), fragment))
+    assert [one["event"] for one in found] == ["busy"]
+
+
+async def test_a_stream_ends_quietly_when_it_may_not_go_on() -> None:
+    async def fragment() -> str:
+        raise PageProblem(404, "problem.404")
+
+    assert await events(stream(desk("viewer"), visit("viewer"), ACME, (), fragment)) == []
+
+
+async def test_the_stream_of_a_repair_ends_with_the_role_that_may_see_it() -> None:
+    routes: dict[str, Any] = {}
+
+    class Router:
+        def get(self, path: str, **_: object) -> Any:
+            return lambda route: routes.setdefault(path, route)
+
+        post = get
+
+    router: Any = Router()
+    add_repairs(router, desk("viewer", "viewer", "viewer"))
+    asked = visit("operator")
+    request: Any = SimpleNamespace(state=SimpleNamespace(visit=asked))
+    answer = await routes["/t/{tenant}/repairs/{repair_id}/live"](request, "acme", "rep_1")
+    assert len(await events(answer)) == 1
