@@ -108,7 +108,7 @@ async def test_a_tenant_that_fills_quarantine_loses_its_oldest_bodies_and_no_oth
     )
     assert [row["offset"] for row in kept] == [6, 7, 8, 9, 99]
     assert await database.fetchval("SELECT count(*) FROM quarantined_messages") == 11
-    places = (["dedupe"] * 2, ["raw-messages"] * 2, [0] * 2, [0, 9])
+    places = (["dedupe"] * 2, ["raw-messages"] * 2, [0] * 2, [0, 9], [""] * 2)
     whole = await database.fetch(queries("repair")["quarantined_whole"], *places)
     assert [row["offset"] for row in whole] == [9]
 
