@@ -143,6 +143,11 @@ def _check_retention(settings: Settings) -> None:
         )
     if settings.kafka.quarantine_retention_days <= 0:
         raise SettingsError("SENSORIUM_KAFKA__QUARANTINE_RETENTION_DAYS must be above 0")
+    for path, value in _leaves(settings.retention, ("retention",)):
+        if not 0 <= value < float("inf"):
+            raise SettingsError(
+                f"{PREFIX}{'__'.join(path).upper()} must be at least 0; 0 keeps rows for ever"
+            )
 
 
 def _is_base_address(text: str) -> bool:

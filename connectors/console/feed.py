@@ -12,7 +12,7 @@ from typing import Any
 from connectors.console.context import Shown, encoded, show, signed
 from connectors.console.contexts import Contexts, Form
 from connectors.console.parameters import problem_of_cursor
-from connectors.console.places import BEGINNING, NoCursor, Place, place_of, place_text
+from connectors.console.places import BEGINNING, Edge, NoCursor, Place, place_of, place_text
 from connectors.console.problems import Problem
 from connectors.console.reading import Change, ContextBounds, ContextRow, Reading
 from schemas.keys import TenantId
@@ -96,11 +96,13 @@ class Feed:
             self._at = scanned[-1].place
         if found or len(scanned) == most:
             return Page(tuple(found), self._at, len(scanned) == most)
-        return Page((), self._at, False, await self._until_complete())
+        return Page((), self._at, False, await self._until_complete(edge))
 
-    async def _until_complete(self) -> float | None:
-        """How soon to look again, if something is written that is not complete."""
-        edge = await self._reading.edge(self._tenant_id)
+    async def _until_complete(self, edge: Edge) -> float | None:
+        """How soon to look again, if something is written that this look could not serve.
+
+        `edge` is the look's own: by a later one a change that is complete since would be waited for.
+        """
         if not await self._reading.has_incomplete_changes(self._tenant_id, edge):
             self._again_seconds = FIRST_AGAIN_SECONDS
             return None

@@ -46,11 +46,15 @@ def is_redone(message: EnrichedMessage) -> bool:
 
 
 def replaces(new: EnrichedMessage, old: EnrichedMessage) -> bool:
-    """Whether a row that shows `old` shows `new` next; the guard of `merge_messages` in Python.
+    """Whether, of two versions that meet in a batch, `new` is the one for the row; the guard of `merge_messages` in Python.
 
-    A finished message stays as it is until the version that redoes it is finished, too.
+    A finished message stays as it is until the version that redoes it is finished, too. So an older
+    version that is finished takes the place of one that a repair has still to finish: the row, if it
+    is finished, refuses that one and would get neither.
     """
-    return new.version > old.version and (old.status == "pending" or not is_redone(new))
+    if new.version > old.version:
+        return old.status == "pending" or not is_redone(new)
+    return is_redone(old) and new.status != "pending"
 
 
 @dataclass(slots=True)

@@ -174,6 +174,8 @@ class Writer:
     ) -> list[Placed]:
         """The records that may be stored. Buries the messages among the others, with what models said of their files."""
         erased = await erased_among(connection, filter(None, map(_named, placed)))
+        if not (removed or erased):
+            return placed
         gone = [one for one in placed if tenant_of(one.record) in removed or _named(one) in erased]
         if not gone:
             return placed

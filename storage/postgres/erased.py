@@ -54,7 +54,7 @@ async def all_erased(connection: Connection, tenant_id: str | None) -> Erased:
 async def erased_among(connection: Connection, messages: Iterable[Named]) -> frozenset[Named]:
     """Which of these were erased. One look at an index per tenant where none was."""
     asked = set(messages)
-    tenants = list({storable(tenant) for tenant, _ in asked})
+    tenants = list({storable(tenant) for tenant in {tenant for tenant, _ in asked}})
     rows = await connection.fetch(queries("erased")["erasing_tenants"], tenants)
     erasing = {row["tenant_id"] for row in rows}
     digests = {(t, key_digest(key)): (t, key) for t, key in asked if t in erasing}

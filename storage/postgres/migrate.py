@@ -28,6 +28,10 @@ _LOCK = 0x73656E73  # "sens": two `migrate` at once wait for each other
 _ASK_AGAIN_SECONDS = 0.2
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
 LOCK_TRIES = 60
+CONCURRENTLY_SECONDS = 1_800
+"""So long a statement that is CONCURRENTLY waits for others. It has to outlast every transaction that is older, such as a
+backup, and nobody who reads or writes waits behind it; given up, it would have to build its index from the beginning.
+"""
 _INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+)", re.IGNORECASE)
 _STATEMENT_END = re.compile(r";[ \t]*(?:--[^\n]*)?(?:\n|\Z)")
 _COMMENT = re.compile(r"^\s*--[^\n]*\n?", re.MULTILINE)
@@ -154,8 +158,7 @@ async def _apply(
         try:
             if migration.is_outside:
                 for statement in migration.statements:
-                    await _drop_half_built(connection, statement)
-                    await connection.execute(statement)
+                    await _execute_outside(connection, statement)
                 await _note(connection, migration)
             else:
                 async with connection.transaction():
@@ -168,6 +171,21 @@ async def _apply(
             say(f"{migration.name}: a table is in use, trying again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 1.5)
+
+
+async def _execute_outside(
+    connection: "asyncpg.Connection[asyncpg.Record]", statement: str
+) -> None:
+    if "CONCURRENTLY" not in statement.upper():
+        await connection.execute(statement)
+        return
+    await connection.execute(f"SET lock_timeout = '{CONCURRENTLY_SECONDS}s'")
+    try:
+        await _drop_half_built(connection, statement)
+        await connection.execute(statement)
+    finally:
+        if not connection.is_closed():
+            await connection.execute("RESET lock_timeout")
 
 
 async def _note(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:

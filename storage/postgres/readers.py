@@ -44,8 +44,8 @@ class Readers:
     async def add(self, name: str) -> str:
         """Makes the role, or gives an existing reader a new password. Returns the password.
 
-        It has no right beyond SELECT on READABLE, runs statements of at most STATEMENT_SECONDS, and
-        opens at most CONNECTIONS.
+        It has no right beyond SELECT on READABLE, runs statements of at most STATEMENT_SECONDS, stands
+        still in a transaction for no longer, and opens at most CONNECTIONS.
         """
         role, password = self._role(name), secrets.token_urlsafe(24)
         async with self._connection.transaction():
@@ -66,6 +66,10 @@ class Readers:
             await self._run(f'ALTER ROLE "{role}" SET search_path = "{self._schema}"')
             await self._run(f'ALTER ROLE "{role}" SET default_transaction_read_only = on')
             await self._run(f"ALTER ROLE \"{role}\" SET statement_timeout = '{STATEMENT_SECONDS}s'")
+            # An open transaction keeps deleted rows from being cleaned up, in all tables.
+            await self._run(
+                f"ALTER ROLE \"{role}\" SET idle_in_transaction_session_timeout = '{STATEMENT_SECONDS}s'"
+            )
             await self._run(f'GRANT USAGE ON SCHEMA "{self._schema}" TO "{role}"')
             for table in await self.tables():
                 await self._run(f'GRANT SELECT ON "{self._schema}"."{table}" TO "{role}"')

@@ -62,6 +62,8 @@ class Place(NamedTuple):
     offset: int
 
 
+_PLACE_COLUMNS = ("stage", "topic", "partition", "offset", "topic_id")
+"""What names one quarantined record: a topic that was made again has the same offsets under another id."""
 _PLACE = re.compile(r"(.+)\[([0-9]{1,9})\]@([0-9]{1,18})")
 
 
@@ -103,7 +105,7 @@ async def _found(settings: Settings, wanted: _Wanted, limit: int | None) -> list
 
 async def _whole(settings: Settings, rows: list[Any]) -> list[Any]:
     """With their bytes, which `_found` leaves where they are: there may be many, and large ones."""
-    columns = [[row[name] for row in rows] for name in ("stage", "topic", "partition", "offset")]
+    columns = [[row[name] for row in rows] for name in _PLACE_COLUMNS]
     async with database(settings) as connection:
         return list(await connection.fetch(queries("repair")["quarantined_whole"], *columns))
 
@@ -368,7 +370,7 @@ async def _without_superseded(settings: Settings, rows: list[Any]) -> tuple[list
 
 async def _mark(settings: Settings, rows: list[Any]) -> None:
     async with database(settings) as connection:
-        places = [(row["stage"], row["topic"], row["partition"], row["offset"]) for row in rows]
+        places = [tuple(row[name] for name in _PLACE_COLUMNS) for row in rows]
         await connection.executemany(queries("repair")["mark_replayed"], places)
 
 

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from connectors.console.accepted import Accepted
-from connectors.console.app import create_console
+from connectors.console.app import FETCHES_PER_TENANT, create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
 from connectors.console.pages.parts import page_parts
@@ -26,7 +26,6 @@ from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
 
 DRAIN_SECONDS = 10.0
-FETCHES_PER_TENANT = 8
 
 
 async def run(settings: Settings) -> None:

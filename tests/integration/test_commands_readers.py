@@ -66,6 +66,8 @@ def test_a_reader_reads_rows_and_nothing_that_is_secret(installed: Commands, nam
             (asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError)
         ):
             as_reader(made["dsn"], "SET default_transaction_read_only = off", statement)
+    for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        assert as_reader(made["dsn"], f"SELECT current_setting('{limit}')") == "5min"
     mighty = "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
     assert as_reader(made["dsn"], mighty) is False
 

@@ -598,11 +598,12 @@ def set_aside(
     tenant: str = "acme",
     topic: str = "raw-messages",
     value: bytes = b"{",
+    topic_id: str = "",
 ) -> None:
     async def written_(connection: Connection) -> None:
         headers = json.dumps({"tenant": tenant, "traceparent": "\u00ff", "generation": "0"})
         columns = [[one] for one in (stage, topic, 0, tenant, "not_json", "no JSON", "k", offset, NOW + timedelta(seconds=offset), b"\xffk", value,
-                                     headers, "1", "")]  # fmt: skip
+                                     headers, "1", topic_id)]  # fmt: skip
         await connection.execute(queries("sink")["insert_quarantined"], *columns)
 
     commands.database(written_)
@@ -672,6 +673,17 @@ def test_a_quarantined_record_goes_back_whole_under_a_new_generation(commands: C
         commands.fails("quarantine", "replay", "raw-messages[0]@8")
         == "nothing in quarantine came from raw-messages[0]@8"
     )
+
+
+def test_of_two_topics_of_one_name_only_the_chosen_record_goes_back(commands: Commands) -> None:
+    commands.json("tenants", "add", "acme")
+    set_aside(commands, 7, value=b"former", tenant="other", topic_id="first")
+    set_aside(commands, 7, value=b"chosen", topic_id="second")
+    done = commands.json("quarantine", "replay", "--tenant", "acme", "--wait-seconds", "0")
+    assert done["records"] == 1
+    assert [message.value() for message in written(commands)] == [b"chosen"]
+    left = commands.json("quarantine", "list", "--state", "new")["quarantined"]
+    assert [one["tenant_id"] for one in left] == ["other"]
 
 
 def test_many_quarantined_records_go_back_a_few_at_a_time(

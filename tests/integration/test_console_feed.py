@@ -220,6 +220,29 @@ async def test_a_sink_that_has_announced_itself_and_no_number_yet_is_waited_for_
     assert names(first) + names(second) + names(third) == [("before", 1), ("slow", 1), ("after", 1)]
 
 
+async def test_the_oldest_number_of_a_sink_counts_when_it_has_newer_ones_for_its_savepoints(
+    stack: Settings, console: Console
+) -> None:
+    number = "SELECT pg_current_xact_id()::text::bigint"
+    async with (
+        sink(stack, console) as slow,
+        connected(stack.postgres, console.names) as reader,
+        connected(stack.postgres, console.names) as other,
+    ):
+        mine = await slow.fetchval(number)
+        await other.fetchval(number)
+        # What is read of transactions is of this moment, what is read of locks is of later.
+        await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        await reader.fetchval("SELECT pg_current_snapshot()::text")
+        await other.fetchval(number)
+        await slow.execute("SAVEPOINT one")
+        await merge(slow, row("1"))
+        edge = await reader.fetchrow(queries("console")["edge"])
+        assert edge["xid"] <= mine
+        await reader.execute("ROLLBACK")
+        await slow.execute("ROLLBACK")
+
+
 async def test_a_long_transaction_that_writes_no_message_holds_nothing_back(
     stack: Settings, console: Console
 ) -> None:

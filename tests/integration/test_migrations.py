@@ -157,6 +157,39 @@ async def test_a_step_that_waits_behind_a_long_reader_does_not_stop_the_writers(
         assert max(stalls) < STALL_SECONDS
 
 
+async def test_an_index_outlasts_an_older_transaction_and_is_built_once(
+    stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = Names(namespace)
+    build = f"{migrating.OUTSIDE}CREATE INDEX CONCURRENTLY IF NOT EXISTS later ON chat_messages (tenant_id);\n"
+    waits = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'virtualxid' "
+        "AND clock_timestamp() - state_change > $2 * interval '1 second')"
+    )
+    monkeypatch.setattr(migrating, "LOCK_TRIES", 1)
+    async with (
+        before(stack, names, "9999", tmp_path / "old", monkeypatch) as connection,
+        pooled(stack.postgres, names) as pool,
+        pool.acquire() as backup,
+    ):
+        (tmp_path / "new").mkdir()
+        with files(tmp_path / "new", monkeypatch, **{"9998_later": build}):
+            async with backup.transaction(isolation="repeatable_read"):
+                await backup.fetch("SELECT 1 FROM chat_messages LIMIT 1")
+                pid = connection.get_server_pid()
+                migration = asyncio.create_task(migrate(connection, names))
+
+                async def has_waited() -> bool:
+                    found: bool = await pool.fetchval(waits, pid, 3 * LOCK_SECONDS)
+                    return found or migration.done()
+
+                await until(has_waited)
+                assert not migration.done(), migration.exception()
+            assert await migration == ["9998_later"]
+        seconds = await connection.fetchval("SHOW lock_timeout")
+        assert seconds == f"{LOCK_SECONDS * 1000:g}ms"
+
+
 async def test_an_index_that_a_crash_left_half_built_is_built_again(
     stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -87,6 +87,21 @@ async def test_rows_go_when_their_age_is_over_and_no_earlier(
     assert not any((await keeper.work()).values())
 
 
+async def test_plans_that_nobody_applied_go_and_a_repair_that_runs_stays(
+    stack: Settings, namespace: str, database: Connection
+) -> None:
+    for state in ("planned", "running", "done", "cancelled"):
+        await database.execute(
+            "INSERT INTO repairs (tenant_id, repair_id, reason, state, person, messages, files, ends_at) "
+            "VALUES ('acme', $1, 'media_gone', $1, 'ana', 1, '{}', $2)",
+            state,
+            NOW - timedelta(days=31),
+        )
+    gone = await Retention(stack.postgres, Names(namespace), Ages(log_days=30), 30).work()
+    assert gone["repairs"] == 3
+    assert await database.fetchval("SELECT state FROM repairs") == "running"
+
+
 async def test_what_has_no_age_stays(stack: Settings, namespace: str, database: Connection) -> None:
     await arrival(database, 1, 5_000)
     keeper = Retention(stack.postgres, Names(namespace), Ages(arrivals_days=0), 30)
@@ -108,7 +123,7 @@ async def test_a_tenant_that_fills_quarantine_loses_its_oldest_bodies_and_no_oth
     )
     assert [row["offset"] for row in kept] == [6, 7, 8, 9, 99]
     assert await database.fetchval("SELECT count(*) FROM quarantined_messages") == 11
-    places = (["dedupe"] * 2, ["raw-messages"] * 2, [0] * 2, [0, 9])
+    places = (["dedupe"] * 2, ["raw-messages"] * 2, [0] * 2, [0, 9], [""] * 2)
     whole = await database.fetch(queries("repair")["quarantined_whole"], *places)
     assert [row["offset"] for row in whole] == [9]
 

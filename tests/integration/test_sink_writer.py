@@ -187,19 +187,24 @@ REPAIRS = [
 ]
 
 
-@pytest.mark.parametrize("in_one_batch", [False, True])
+@pytest.mark.parametrize("batches", ["each alone", "all in one", "all but the first in one"])
 @pytest.mark.parametrize(("versions", "expected"), REPAIRS, ids=lambda one: " ".join(map(str, one)))
 async def test_a_finished_row_stays_finished_until_what_redoes_it_is(
     versions: tuple[str, ...],
     expected: tuple[int, int | None],
-    in_one_batch: bool,
+    batches: str,
     sink: Sink,
     database: Connection,
 ) -> None:
     made = [
         version(int(number), status) for number, _, status in (v.partition(" ") for v in versions)
     ]
-    for batch in [made] if in_one_batch else [[one] for one in made]:
+    ways = {
+        "each alone": [[one] for one in made],
+        "all in one": [made],
+        "all but the first in one": [made[:1], made[1:]],
+    }
+    for batch in ways[batches]:
         await sink.write(*batch)
     (found,) = await database.fetch("SELECT version, redoing_version FROM chat_messages")
     assert tuple(found) == expected

@@ -5,7 +5,7 @@ import sys
 import msgspec
 import pytest
 
-from schemas.settings import Kafka, Openai, Postgres, Receiver, Secret, Settings
+from schemas.settings import Kafka, Openai, Postgres, Receiver, Retention, Secret, Settings
 from schemas.topics import MAX_RECORD_BYTES
 from streams.settings import (
     WRITTEN_BY_UP,
@@ -71,6 +71,17 @@ def test_raw_records_may_not_live_longer_than_their_keys_are_remembered(days: st
         read_settings({"SENSORIUM_KAFKA__RAW_RETENTION_DAYS": days})
     with pytest.raises(SettingsError, match="QUARANTINE_RETENTION_DAYS must be above 0"):
         read_settings({"SENSORIUM_KAFKA__QUARANTINE_RETENTION_DAYS": "0"})
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf"])
+def test_an_age_that_would_delete_every_row_is_refused(value: str) -> None:
+    for name in Retention.__struct_fields__:
+        if name == "quarantine_tenant_bytes" and value != "-1":
+            continue  # a whole number is neither
+        full = f"SENSORIUM_RETENTION__{name.upper()}"
+        with pytest.raises(SettingsError, match=f"{full} must be at least 0"):
+            read_settings({full: value})
+        assert getattr(read_settings({full: "0"}).retention, name) == 0
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from streams.lanes.gate import Gate
 from tests.unit.newer import by_the_next_release
 from tests.unit.records import NOW, message
 
+VERSION_COLUMN = 10
 TENANTS = ("acme", "acme-2", "acme1", "t1", "t10", "t-1", "t", "b")
 
 
@@ -59,6 +60,30 @@ def test_a_batch_of_many_conversations_wakes_them_by_name(count: int) -> None:
     payloads = notifications(touched)
     assert all(len(payload.encode()) <= NOTIFY_BYTES for payload in payloads)
     assert [tuple(pair) for payload in payloads for pair in json.loads(payload)] == sorted(touched)
+
+
+@pytest.mark.parametrize(
+    ("versions", "shown"),
+    [
+        ([(2, "complete"), (5001, "pending")], 2),
+        ([(5001, "pending"), (2, "complete")], 2),
+        ([(5001, "pending"), (201, "pending"), (203, "complete")], 203),
+        ([(6001, "pending"), (5004, "degraded")], 5004),
+        ([(5004, "complete"), (203, "complete")], 5004),
+        ([(5001, "pending"), (201, "pending")], 5001),
+        ([(5001, "pending"), (2, "complete"), (5003, "complete")], 5003),
+        ([(2, "complete"), (201, "pending")], 201),
+        ([(201, "pending"), (2, "complete")], 201),
+    ],
+)
+def test_a_finished_version_is_not_lost_beside_one_that_a_repair_has_still_to_finish(
+    versions: list[tuple[int, str]], shown: int
+) -> None:
+    messages = [message(version=version, status=status) for version, status in versions]
+    tables = message_columns(messages).tables
+    assert tables["merge_messages"][VERSION_COLUMN] == [shown]
+    redone = [version for version, status in versions if version > 1_000 and status == "pending"]
+    assert tables.get("mark_redoing", [[], [], []])[2] == ([max(redone)] if redone else [])
 
 
 def test_only_a_name_that_fits_into_no_notification_wakes_everybody() -> None:

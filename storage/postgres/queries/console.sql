@@ -91,10 +91,9 @@ WITH locks AS MATERIALIZED (
     SELECT era, started_at = pg_postmaster_start_time() AS is_running FROM feed_eras ORDER BY era DESC LIMIT 1
 ), writing AS (
     SELECT (
-        SELECT CASE WHEN behind < 2147483648 THEN next_xid - behind ELSE next_xid + 4294967296 - behind END
+        SELECT min(CASE WHEN behind < 2147483648 THEN next_xid - behind ELSE next_xid + 4294967296 - behind END)
         FROM now, locks AS own, LATERAL (SELECT (next_xid - own.transactionid::text::bigint) & 4294967295 AS behind) AS distance
         WHERE own.virtualtransaction = writer.virtualtransaction AND own.locktype = 'transactionid' AND own.mode = 'ExclusiveLock'
-        ORDER BY behind DESC LIMIT 1
     ) AS xid
     FROM locks AS writer
     WHERE writer.locktype = 'relation' AND writer.mode = 'RowExclusiveLock' AND writer.relation = 'chat_messages'::regclass

@@ -21,7 +21,7 @@ SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id 
 
 -- name: quarantined
 -- Quarantined records without their bytes, oldest first.
-SELECT tenant_id, stage, reason, detail, record_key, topic, partition, "offset", created_at, state
+SELECT tenant_id, stage, reason, detail, record_key, topic, partition, "offset", topic_id, created_at, state
 FROM quarantined_messages
 WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR stage = $2) AND ($3::text IS NULL OR reason = $3)
   AND ($4::text IS NULL OR state = $4) AND ($5::text IS NULL OR topic = $5) AND ($6::integer IS NULL OR partition = $6)
@@ -31,9 +31,10 @@ LIMIT $8;
 
 -- name: quarantined_whole
 -- Some quarantined records with their bytes. Without those whose body was dropped: they would be tombstones.
-SELECT q.stage, q.topic, q.partition, q."offset", q.key, q.value, q.headers
-FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[]) WITH ORDINALITY AS wanted (stage, topic, partition, "offset", nth)
-JOIN quarantined_messages q USING (stage, topic, partition, "offset")
+SELECT q.stage, q.topic, q.partition, q."offset", q.topic_id, q.key, q.value, q.headers
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::text[])
+    WITH ORDINALITY AS wanted (stage, topic, partition, "offset", topic_id, nth)
+JOIN quarantined_messages q USING (stage, topic, partition, "offset", topic_id)
 WHERE q.value IS NOT NULL OR q.state <> 'dismissed'
 ORDER BY wanted.nth;
 
@@ -46,7 +47,7 @@ WHERE m.version > wanted.version;
 
 -- name: mark_replayed
 -- A quarantined record was written to its topic again.
-UPDATE quarantined_messages SET state = 'replayed' WHERE stage = $1 AND topic = $2 AND partition = $3 AND "offset" = $4;
+UPDATE quarantined_messages SET state = 'replayed' WHERE stage = $1 AND topic = $2 AND partition = $3 AND "offset" = $4 AND topic_id = $5;
 
 -- name: dismiss_quarantined
 -- Quarantined records that a person has looked at and that shall not come back.

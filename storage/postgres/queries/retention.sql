@@ -35,8 +35,8 @@ DELETE FROM audit_log WHERE ctid >= $1 AND ctid < $2 AND at < $3;
 DELETE FROM stage_stops WHERE ctid >= $1 AND ctid < $2 AND coalesce(resumed_at, asked_at) < $3;
 
 -- name: expire_repairs
--- Repairs that ended, in some blocks of the table, that are older.
-DELETE FROM repairs WHERE ctid >= $1 AND ctid < $2 AND state IN ('done', 'cancelled') AND coalesce(ended_at, ends_at) < $3;
+-- Repairs that ended and plans that nobody applied, in some blocks of the table, that are older.
+DELETE FROM repairs WHERE ctid >= $1 AND ctid < $2 AND state <> 'running' AND coalesce(ended_at, ends_at) < $3;
 
 -- name: quarantine_bytes
 -- How many bytes the records in quarantine take, of all tenants: asked first, since it is for free.
