@@ -34,6 +34,7 @@ CHAOS = Group("chaos", ("tests/chaos",))
 GROUPS = (UNIT, SERVERS, ACCEPTANCE, CHAOS)
 PYTEST_INTERRUPTED = 2
 ENDING_SECONDS = 60
+POLL_SECONDS = 0.5
 
 
 @dataclass
@@ -54,8 +55,8 @@ class Session:
                 command, cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT
             )
 
-    def end(self) -> bool:
-        """Waits for the session and prints how it ended; its whole output when it failed."""
+    def report(self) -> bool:
+        """Prints how the session ended, and its whole output if it failed; returns whether it passed."""
         code = self.process.wait()
         lines = self.log.read_text(errors="replace").splitlines()
         seconds = time.monotonic() - self.began
@@ -82,7 +83,13 @@ def run_step(groups: tuple[Group, ...], logs: Path, stack: Path | None = None) -
     print(f"{', '.join(group.name for group in groups)}: output in {logs}", flush=True)
     sessions = [Session(group, environment, logs) for group in groups]
     try:
-        return not [session for session in sessions if not session.end()]
+        passed, left = True, list(sessions)
+        while left:
+            time.sleep(POLL_SECONDS)
+            for session in [one for one in left if one.process.poll() is not None]:
+                left.remove(session)
+                passed &= session.report()
+        return passed
     finally:
         for session in sessions:
             session.interrupt()
