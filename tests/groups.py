@@ -5,6 +5,7 @@ measures stalls, so it has the machine to itself, and servers of its own to kill
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,8 @@ GROUPS = (UNIT, SERVERS, ACCEPTANCE, CHAOS)
 PYTEST_INTERRUPTED = 2
 ENDING_SECONDS = 60
 POLL_SECONDS = 0.5
+SUMMARY = re.compile(r"=+ .*\b(passed|failed|error|errors)\b.* in [0-9.]+s")
+"""The last line that pytest prints of itself; what a library prints at its end comes after it."""
 
 
 @dataclass
@@ -62,8 +65,11 @@ class Session:
         seconds = time.monotonic() - self.began
         if code != 0:
             print("\n".join(lines))
-        summary = lines[-1] if lines else "no output"
-        print(f"{self.group.name}: exit code {code} after {seconds:.0f} s: {summary}", flush=True)
+        print(f"{self.group.name}: exit code {code} after {seconds:.0f} s")
+        print(
+            next((line for line in reversed(lines) if SUMMARY.match(line)), "no test ran"),
+            flush=True,
+        )
         return code == 0
 
     def interrupt(self) -> None:
