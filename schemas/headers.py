@@ -1,4 +1,4 @@
-"""Kafka headers every record bears, so that nobody needs the body to route."""
+"""Kafka headers that every record has, so that nobody needs the body to route."""
 
 import re
 import secrets
@@ -54,7 +54,7 @@ def generation_of(headers: Sequence[tuple[str, bytes | None]] | None) -> int:
 
 
 def with_generation(headers: Headers, generation: int) -> Headers:
-    """The headers with this generation in the stead of their own."""
+    """The headers with this generation instead of their own."""
     return [
         *((name, value) for name, value in headers if name != "generation"),
         ("generation", b"%d" % generation),

@@ -59,7 +59,7 @@ STAGE_PARKED = Gauge(
 )
 STAGE_STOPPED = Gauge(
     "sensorium_stage_stopped",
-    "1: the stage stopped itself, too much of what it reads would be quarantined. Alert on it; mend the cause, then sensorium resume STAGE.",
+    "1: the stage stopped itself, too much of what it reads would be quarantined. Alert on it; fix the cause, then sensorium resume STAGE.",
     ["stage"],
 )
 STAGE_TENANTS_HELD = Gauge(
@@ -196,7 +196,7 @@ SINK_COMMIT = Histogram(
 )
 SINK_OUT_OF_STEP = Counter(
     "sensorium_sink_out_of_step",
-    "How often Postgres stood elsewhere than the sink: after a failover or a restore. It reads again from there.",
+    "How often Postgres had another position than the sink: after a failover or a restore. It reads again from there.",
 )
 
 RETENTION_ROWS = Counter("sensorium_retention_rows", "Rows that expired, by table.", ["table"])

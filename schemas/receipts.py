@@ -41,7 +41,7 @@ _VERDICT = itemgetter(3, 4, 5)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where the lane stood in its source partition, and where it stands now."""
+    """Where the lane was in its source partition, and where it is now."""
 
     first_offset: int
     next_offset: int

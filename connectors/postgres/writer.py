@@ -63,7 +63,7 @@ Stored = EnrichedMessage | Quarantined | Receipt
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A decoded record and where it stood. `headers` gives its Kafka headers: only a record that is set aside is asked for them."""
+    """A decoded record and where it was. `headers` gives its Kafka headers: only a record that is set aside is asked for them."""
 
     source: Source
     record: Stored

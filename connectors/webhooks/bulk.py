@@ -50,7 +50,7 @@ class BulkLimits:
         return bool(self.limits) or self._wanted.total() / seconds >= WATCH_PER_SECOND
 
     def look(self, behind_seconds: float, now: float) -> None:
-        """Sets the rates anew, by how long dedupe needs for what it has not read yet."""
+        """Sets the rates again, by how long dedupe needs for what it has not read yet."""
         seconds = max(0.01, now - (self._looked_at if self._looked_at is not None else now - 1.0))
         taken = {tenant: count / seconds for tenant, count in self._taken.items()}
         wanted = {tenant: count / seconds for tenant, count in self._wanted.items()}

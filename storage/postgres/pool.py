@@ -228,7 +228,7 @@ _PASSES = (
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-"""What Postgres says and nobody has to mend."""
+"""What Postgres says and nobody has to fix."""
 
 
 def names_a_value(error: BaseException) -> bool:

@@ -36,7 +36,7 @@ log = structlog.get_logger()
 TRY_SECONDS = 1_800.0
 """More than any try may take by its own limits: downloads, decoding and model calls each have theirs."""
 HOPE_SECONDS = 86_400.0
-"""A job whose tries do not return for a day is set aside: it would take a worker for good, half an hour at a time."""
+"""A job whose tries do not return for a day is set aside: it would take a worker permanently, half an hour at a time."""
 J = TypeVar("J", MediaJob, VisionJob, AudioJob)
 
 
@@ -114,7 +114,7 @@ class _Settlement(Generic[J]):
         self._attempts = attempts
 
     def refuse(self, message: Message, is_killer: bool) -> Refusal | None:
-        """What is written in the stead of a record that is no job: it never enters the queue. Raises UnknownVersion."""
+        """What is written instead of a record that is no job: it never enters the queue. Raises UnknownVersion."""
         try:
             if is_killer:
                 verdict = PROCESS_KILLER
@@ -183,7 +183,7 @@ class _Settlement(Generic[J]):
             metrics.JOB_SECONDS.labels(self._stage.stage).observe(time.monotonic() - began)
 
     async def _work(self, turn: Turn[J]) -> Forward:
-        """One try. A call that never returns would take its worker for good: it is ended, and tried again for a day like any
+        """One try. A call that never returns would take its worker permanently: it is ended, and tried again for a day like any
         other trouble.
         """
         try:

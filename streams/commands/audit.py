@@ -130,7 +130,7 @@ class _Parts:
             self._part = part + 1
             if self._parts > 1:
                 click.echo(f"part {self._part} of {self._parts}", err=True)
-            # Of each part anew: what came while the ones before were read must not be taken for stuck.
+            # Of each part again: what came while the ones before were read must not be taken for stuck.
             began_ms = int(time.time() * 1000)
             known = replace(wanted, part=part, parts=self._parts)
             facts = await _gather(self._settings, known)

@@ -144,7 +144,7 @@ async def _postgres(settings: Settings) -> str:
         raise Wrong(f"{len(missing)} migrations are missing: sensorium migrate")
     if stops:
         told = (
-            f"{stop['stage']} stopped itself ({stop['detail']}): mend the cause, then sensorium resume {stop['stage']}"
+            f"{stop['stage']} stopped itself ({stop['detail']}): fix the cause, then sensorium resume {stop['stage']}"
             for stop in stops
         )
         raise Wrong("; ".join(told))

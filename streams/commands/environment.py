@@ -98,7 +98,7 @@ def _actor() -> str:
 
 
 def run_command(work: Callable[[], Awaitable[T]]) -> T:
-    """Runs it; the trouble a person can mend becomes a message with exit code 1, the rest a traceback."""
+    """Runs it; the trouble a person can fix becomes a message with exit code 1, the rest a traceback."""
 
     async def to_the_end() -> T:
         return await work()

@@ -49,7 +49,7 @@ class _Asked:
 
 @click.group()
 def erase() -> None:
-    """Erases messages for good: rows, files, recorded model answers, quarantined records and their versions on the topic.
+    """Erases messages permanently: rows, files, recorded model answers, quarantined records and their versions on the topic.
 
     A whole tenant: `sensorium tenants remove`.
     """
@@ -210,7 +210,7 @@ def _plan_lines(asked: _Asked, document: dict[str, Any]) -> list[str]:
         if document["dry_run"] and not since:
             note("a message that was accepted a moment ago may not be a row yet")
         return lines
-    lines = [f"would be erased for good: {_counts(held)}", *_remarks(document)]
+    lines = [f"would be erased permanently: {_counts(held)}", *_remarks(document)]
     return [*lines, "nothing was changed; to erase, the same command with --yes"]
 
 

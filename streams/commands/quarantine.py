@@ -55,7 +55,7 @@ def _filters(command: Any) -> Any:
 
 
 class Place(NamedTuple):
-    """Where a record stood, as `quarantine list` shows it."""
+    """Where a record was, as `quarantine list` shows it."""
 
     topic: str
     partition: int

@@ -60,7 +60,7 @@ async def _nothing() -> None:
 
 
 def die(why: BaseException | str) -> None:
-    """Ends the process: the supervisor starts it again, the lanes fence, state is read anew. The only way out of trouble."""
+    """Ends the process: the supervisor starts it again, the lanes fence, state is read again. The only way out of trouble."""
     log.error(
         "worker_ends",
         error=f"{type(why).__name__}: {why}" if isinstance(why, BaseException) else why,

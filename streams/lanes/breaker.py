@@ -26,7 +26,7 @@ HEARD_SECONDS = 600.0
 OWN_TENANTS = 256
 SHARED = 64
 """Tenants beyond the first OWN_TENANTS share so many places: few, so that a place fills soon, and none makes room for another.
-An evicted tenant would begin anew each time, and with many tenants nobody would ever fail."""
+An evicted tenant would begin again each time, and with many tenants nobody would ever fail."""
 
 
 class _Recent:

@@ -152,7 +152,7 @@ class Gate:
             return 0.0
 
     async def _answer(self, trouble: str) -> float:
-        """Tells the stop and asks until somebody resumed it. Nobody awaits this: whatever else ended it would shut the gate for good."""
+        """Tells the stop and asks until somebody resumed it. Nobody awaits this: whatever else ended it would shut the gate permanently."""
         stop: object = None
         pause = ASK_SECONDS
         while True:

@@ -156,7 +156,7 @@ class PartitionTransactions:
     def open(self, state: PartitionState) -> int | None:
         """Takes the partition over and returns where to read on; None: from the beginning, the table being empty.
 
-        1. Fence: `init_transactions` aborts or completes what a former owner left open, and stops it for good.
+        1. Fence: `init_transactions` aborts or completes what a former owner left open, and stops it permanently.
         2. Load the changelog up to the last stable offset: nobody else writes to it any more.
         3. Read the committed offset. Only now: a transaction of the former owner may have moved it in step 1.
         """
@@ -171,7 +171,7 @@ class PartitionTransactions:
         if loaded:
             raise OffsetMissing(
                 f"{self.identity.changelog}[{self.identity.partition}] holds {loaded} records but group {self.identity.group} has no committed "
-                f"offset for {self.identity.source}[{self.identity.partition}]. Restore the offset, or delete the changelog topic to begin anew"
+                f"offset for {self.identity.source}[{self.identity.partition}]. Restore the offset, or delete the changelog topic to begin again"
             )
         return None
 

@@ -139,7 +139,7 @@ def _initialize(binaries: Path, owner: Account, data: Path, password: str) -> No
             f"CREATE DATABASE {DATABASE};\n",
         )
     except LocalError:
-        (data / "PG_VERSION").unlink()  # so that the next try begins anew
+        (data / "PG_VERSION").unlink()  # so that the next try begins again
         raise
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MARK = "STACK__PROCESS"
-"""Environment variable that every process of ours bears, and its children inherit: `<home>:<name>`."""
+"""Environment variable that every process of ours has, and its children inherit: `<home>:<name>`."""
 
 _LOG_BYTES = 20_000_000
 """A log that is larger is put aside at the next start, in place of the one before."""

@@ -134,7 +134,7 @@ class Supervisor:
     _written: list[Running] | None = None
 
     def take_over(self) -> None:
-        """Goes on with what an earlier supervisor started and what still is as declared; ends all else that bears this home's mark."""
+        """Goes on with what an earlier supervisor started and what still is as declared; ends all else that has this home's mark."""
         self._read_at = self._declared_at()
         wanted = {declared.name: Kept(declared) for declared in declared_in(self.home)}
         for was in running_in(self.home):

@@ -1,4 +1,4 @@
-"""Failed attachments again: the message is opened anew from its row, under a new generation, and only what failed is redone."""
+"""Failed attachments again: the message is opened again from its row, under a new generation, and only what failed is redone."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -42,7 +42,7 @@ async def item_for(
     generation: int,
     encoding: Encoding,
 ) -> Item[int]:
-    """What opens the message anew; its mark is how many attachments are redone. Nothing, where none of them has an address or a file."""
+    """What opens the message again; its mark is how many attachments are redone. Nothing, where none of them has an address or a file."""
     steps, aliases = await context_of(connection, row)
     message = snapshot(row, encoding.names.object_prefix, steps, aliases, redo, generation)
     origin = origin_of(message.endpoint_id, message.provider, provider_attributes(message))

@@ -61,8 +61,8 @@ class Sweep:
         """Deletes what is older and shown by no row; `dry`: only counts it. Raises Behind, Unavailable.
 
         1. Which old objects does no row show, and whose jobs are so old that they may have put one?
-        2. Whatever was said of them by now has become a row: assemble has read what stood in `enrichments`, and the sink what
-           stood in `enriched-messages` after that.
+        2. Whatever was said of them by now has become a row: assemble has read what was in `enrichments`, and the sink what
+           was in `enriched-messages` after that.
         3. Those that still no row shows, and that nobody put again meanwhile, go.
         """
         before = datetime.now(UTC) - older

@@ -78,7 +78,7 @@ class Recovery:
             yield Item([self._written(again)], count)
 
     async def reopened(self, generation: int) -> AsyncIterator[Item[int]]:
-        """Every unfinished message opened anew, with jobs for what is pending."""
+        """Every unfinished message opened again, with jobs for what is pending."""
         count = 0
         async for row in self._rows("pending"):
             item = await item_for(self._connection, row, _as_it_is, generation, self._encoding)

@@ -223,7 +223,7 @@ class Parent:
             log.warning(
                 "worker_not_fenced",
                 stage=child.stage,
-                reason="it stood still before it died: others may own its partitions",
+                reason="it was stopped before it died: others may own its partitions",
             )
             return
 

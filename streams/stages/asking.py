@@ -156,7 +156,7 @@ async def answer(
 def _given_up(
     job: StoredJob, question: Question, trouble: Unavailable, source: Source, at: datetime
 ) -> Forward:
-    """A key that is wrong is another thing to mend than a model that is away."""
+    """A key that is wrong is another thing to fix than a model that is away."""
     log.warning(
         "model_given_up",
         tenant=job.tenant_id,

@@ -86,7 +86,7 @@ class Crew:
                 self.pipeline.start(name, spec.failpoint, spec.more)
 
     def calm(self) -> None:
-        """Back-offs begin anew."""
+        """Back-offs begin again."""
         self._again = dict.fromkeys(self._again, (0.0, RESTART_SECONDS))
 
     def names(self) -> list[str]:

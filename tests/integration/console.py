@@ -154,7 +154,7 @@ async def running(
     postgres: Postgres | None = None,
     redo: Redo | None = None,
 ) -> AsyncIterator[Console]:
-    """Tenants acme and other, a key of each scope for both. `postgres`: what the console reads from in the stead of the stack's."""
+    """Tenants acme and other, a key of each scope for both. `postgres`: what the console reads from instead of the stack's."""
     vault, store = Vault(str(stack.secrets.key)), ObjectStore(stack.objects)
     await store.ensure_bucket()
     async with (

@@ -30,7 +30,7 @@ from schemas.outcomes import Unavailable
 from storage.postgres.people import Session
 
 STREAM_SECONDS = 300.0
-"""A stream ends after this, and the browser opens it again: rights are looked at anew."""
+"""A stream ends after this, and the browser opens it again: rights are looked at again."""
 STREAMS_PER_PERSON = 12
 BUSY_SECONDS = 15
 """After this a browser opens a stream again for which there was no room."""

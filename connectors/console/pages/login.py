@@ -128,7 +128,7 @@ def _refuse(waits: list[float]) -> None:
 
 
 def _buckets(name: str, request: Request) -> dict[bytes, int]:
-    """Bucket → how many failed logins it bears; account and address together come first."""
+    """Bucket → how many failed logins it allows; account and address together come first."""
     address = _address(request)
     return {
         _bucket("both", name, address): PER_ACCOUNT_AND_ADDRESS,
