@@ -22,6 +22,7 @@ from streams.commands.environment import command_settings, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
 from streams.commands.tenants_remove import expiries
+from streams.commands.waiting import counted
 from streams.repair.erasure import (
     Account,
     Choice,
@@ -193,9 +194,10 @@ def _document(
 def _counts(account: dict[str, int]) -> str:
     rows = account["arrivals"] + account["steps"] + account["aliases"]
     return (
-        f"{account['messages']} messages of {account['conversations']} conversations, "
-        f"{account['files']} files of {account['file_bytes']} bytes, {account['model_answers']} recorded model answers, "
-        f"{account['quarantined']} quarantined records, {rows} other rows"
+        f"{counted(account['messages'], 'message')} of {counted(account['conversations'], 'conversation')}, "
+        f"{counted(account['files'], 'file')} of {counted(account['file_bytes'], 'byte')}, "
+        f"{counted(account['model_answers'], 'recorded model answer')}, "
+        f"{counted(account['quarantined'], 'quarantined record')}, {counted(rows, 'other row')}"
     )
 
 
