@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup parts ahead up down status fix check unit test metrics docs bench chaos screenshots clean
+.PHONY: help setup parts ahead up down status fix check unit browser test metrics docs bench chaos screenshots clean
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
@@ -67,7 +67,12 @@ metrics: $(READY) ## sizes of files and functions, docstrings, wide lines
 docs: $(READY) ## write docs/reference from settings, metrics, reasons and routes
 	$(BIN)/python -m tests.layout.references
 
-test: parts ## all tests, on real servers of their own; TESTS=tests/unit for some
+browser: # for the tests of the console's pages: Debian's chromium, installed where it is missing
+	@command -v chromium >/dev/null || { command -v apt-get >/dev/null || { echo "install chromium: the tests of the console use it"; exit 1; }; \
+	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); $$as_root apt-get update -qq && \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
+
+test: parts $(if $(TESTS),$(findstring browser,$(TESTS)),browser) ## all tests, on real servers of their own; TESTS=tests/unit for some
 	$(BIN)/python -m $(if $(TESTS),pytest $(TESTS),tests.groups)
 
 bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink|recovery|table|receipts|tenants|queue for some; BENCH=soak MINUTES=m
