@@ -86,6 +86,7 @@ JOB_STAGES: frozenset[Stage] = frozenset(
 WRITES_OF: dict[Stage, frozenset[TopicName]] = {
     stage.name: frozenset((*stage.writes, *KEPT_BY_EVERY_STAGE)) for stage in PIPELINE_STAGES
 }
+READS_OF: dict[str, tuple[TopicName, ...]] = {role.name: role.reads for role in ROLES}
 
 
 def writers_of(topic: TopicName) -> tuple[str, ...]:

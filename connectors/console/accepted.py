@@ -71,7 +71,7 @@ class Accepted:
             return False
 
     def end(self) -> None:
-        """Nobody waits any more: a role that drains answers at once."""
+        """Ends all waiting: a role that drains answers at once."""
         self._ended = True
 
     def close(self) -> None:

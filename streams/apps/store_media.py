@@ -9,6 +9,7 @@ from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotThere, Refused
 from connectors.media.held import HeldFiles
 from connectors.media.sniff import Sniffed, sniff_file
+from connectors.providers.catalogue import DIRECT, PROVIDERS
 from connectors.providers.downloads import ForeignHost, Way, authority, ways_to
 from schemas import metrics
 from schemas.outcomes import Forward, Unavailable
@@ -127,7 +128,7 @@ class MediaWorld:
     async def keep(self, job: MediaJob, fetched: stage.Fetched, kept: stage.Kept) -> str:
         if job.declared_sha256 is not None and job.declared_sha256 != fetched.sha256:
             metrics.MEDIA_HASH_MISMATCH.labels(
-                job.provider if job.provider in ("ycloud", "chatwoot") else "direct"
+                job.provider if job.provider in PROVIDERS else DIRECT.name
             ).inc()
             log.warning(
                 "media_hash_mismatch",

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from confluent_kafka import Message
 
 from schemas.headers import header
-from schemas.pipeline import JOB_STAGES, SOURCE_OF, Stage, TopicName
+from schemas.pipeline import JOB_STAGES, READS_OF, SOURCE_OF, Stage, TopicName
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.reading import TopicReader
 from streams.lanes.entries import changelog_of, decode_entry
 
-SINK_TOPICS: tuple[TopicName, ...] = ("enriched-messages", "quarantine", "receipts")
 NOT_READ = "(not read)"
 NO_TENANT = "(none)"
 Place = tuple[str, int]
@@ -91,7 +90,7 @@ class Backlogs:
         found = StageBacklog("sink")
         reader = TopicReader(self._kafka, self._names.group("sink"))
         try:
-            for topic in SINK_TOPICS:
+            for topic in READS_OF["sink"]:
                 stands = {p: offset for (name, p), offset in positions.items() if name == topic}
                 self._unread(reader, found, topic, stands)
         finally:

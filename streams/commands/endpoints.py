@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from connectors.providers.catalogue import PROVIDERS
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
@@ -19,7 +20,6 @@ from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
 
 T = TypeVar("T")
-PROVIDERS = ("ycloud", "chatwoot")
 _SAME_SERVER = (
     "The tenant has a Chatwoot endpoint already, and this one is taken for another webhook of the same server. "
     "If it is for another server, add it with --instance NAME: its messages have the same numbers and would be lost as duplicates."
@@ -90,7 +90,7 @@ def _public(endpoint: Endpoint) -> dict[str, Any]:
 
 @endpoints.command()
 @click.argument("tenant")
-@click.argument("provider", type=click.Choice(PROVIDERS))
+@click.argument("provider", type=click.Choice(list(PROVIDERS)))
 @click.option("--secret", help="The secret the provider signs with; default: a new one.")
 @click.option(
     "--secret-later",

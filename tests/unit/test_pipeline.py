@@ -6,8 +6,10 @@ from typing import get_args
 
 import pytest
 
+from connectors.postgres.decoding import SINK_TOPICS
 from schemas.pipeline import (
     PIPELINE_STAGES,
+    READS_OF,
     ROLES,
     TOPIC_NAMES,
     WRITES_OF,
@@ -56,6 +58,10 @@ def test_a_stage_declares_every_topic_that_its_code_names_as_an_output(stage: St
         for topic in re.findall(r'Output\(\s*"([a-z-]+)"', (STAGES_DIR / file).read_text())
     }
     assert named and named <= WRITES_OF[stage]
+
+
+def test_the_sink_decodes_what_it_is_declared_to_read() -> None:
+    assert tuple(SINK_TOPICS) == READS_OF["sink"]
 
 
 def test_a_lane_refuses_a_topic_that_its_stage_does_not_declare() -> None:

@@ -45,5 +45,5 @@ class Refs:
 
 
 def page_refs(vault: Vault) -> Refs:
-    """Those of the console's pages, for whoever has its key."""
+    """The references of the console's pages. They can be read with its key only."""
     return Refs(vault.derived_keys("page-refs"))

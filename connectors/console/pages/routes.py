@@ -49,7 +49,7 @@ def _add_entrance(router: APIRouter) -> None:
 
 
 def _add_nowhere(router: APIRouter) -> None:
-    """Comes last: whoever follows an address that is none, or opens a form's by itself, sees a page."""
+    """Comes last: a wrong address, or a form opened by its address, shows a page too."""
 
     @router.get("/t/{rest:path}")
     async def nowhere(request: Request, rest: str) -> Response:
