@@ -12,8 +12,8 @@ from connectors.console import answers
 from connectors.console.answers import problems
 from connectors.console.caller import caller_of
 from connectors.console.context import encoded, shown_message
-from connectors.console.contexts import Asked, Contexts, Form, Look
-from connectors.console.feed import Feed, Filter, Page, feed_answer
+from connectors.console.contexts import ContextQuery, Contexts, ContextSnapshot, Form
+from connectors.console.feed import FeedReader, Filter, Page, feed_answer
 from connectors.console.parameters import (
     DEFAULT_PAGE,
     DEFAULT_WINDOW_SECONDS,
@@ -33,7 +33,7 @@ from connectors.console.parameters import (
 )
 from connectors.console.parts import Parts
 from connectors.console.places import NoCursor, before_of, moment_of
-from connectors.console.problems import Problem
+from connectors.console.problems import ConsoleProblem
 from connectors.console.reading import ANY_AGE_SECONDS, Window
 from connectors.console.waits import until_found
 from schemas.keys import TenantId
@@ -75,7 +75,7 @@ def _json(body: bytes) -> Response:
 
 def _without_nul(*texts: str) -> None:
     if any("\0" in one for one in texts):
-        raise Problem(422, "an id holds U+0000")
+        raise ConsoleProblem(422, "an id holds U+0000")
 
 
 def form_of(parts: Parts, tenant_id: TenantId) -> Form:
@@ -110,7 +110,7 @@ def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
     ) -> Response:
         tenant_id = key.tenant_id
         _without_nul(conversation or "")
-        feed = Feed(parts.reading, tenant_id, Filter(conversation, frozenset(status)), limit)
+        feed = FeedReader(parts.reading, tenant_id, Filter(conversation, frozenset(status)), limit)
         await feed.begin(after)
         page: Page | None = await feed.look()
         if wait_seconds and page is not None and page.waits:
@@ -178,19 +178,19 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
     ) -> Response:
         tenant_id = key.tenant_id
         if not conversation_id:
-            raise Problem(404, "there is no such resource")
+            raise ConsoleProblem(404, "there is no such resource")
         _without_nul(conversation_id)
         if within_seconds is None:
             is_bounded = limit is None and before is None
             within_seconds = DEFAULT_WINDOW_SECONDS if is_bounded else ANY_AGE_SECONDS
         window = _window(tenant_id, within_seconds, limit, before, newer_than)
-        asked = Asked(window, checked_keys(tenant_id, wait_for), quiet_seconds)
+        asked = ContextQuery(window, checked_keys(tenant_id, wait_for), quiet_seconds)
 
-        async def look() -> Look:
+        async def look() -> ContextSnapshot:
             return await contexts.look(tenant_id, conversation_id, asked)
 
         deadline = time.monotonic() + wait_seconds
-        found: Look | None = await look()
+        found: ContextSnapshot | None = await look()
         if wait_seconds and found is not None and found.waits:
             names = await parts.reading.conversation_ids(tenant_id, conversation_id)
             waiter = parts.changes.waiter(tenant_id, names, anywhere=bool(wait_for))
@@ -217,7 +217,7 @@ def _window(
     before: str | None,
     newer_than: str | None,
 ) -> Window:
-    """Problem 422 for what is no cursor."""
+    """Raises ConsoleProblem 422 for what is no cursor."""
     try:
         place = before_of(tenant_id, before) if before is not None else None
     except NoCursor:
@@ -237,7 +237,7 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
             else None
         )
         if found is None:
-            raise Problem(404, "there is no such message")
+            raise ConsoleProblem(404, "there is no such message")
         marker = parts.marker(key.tenant_id)
         return _json(
             await contexts.in_thread(
@@ -250,7 +250,7 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
             await parts.reading.steps(key.tenant_id, message_key) if "\0" not in message_key else []
         )
         if not steps:
-            raise Problem(404, "there is no such message")
+            raise ConsoleProblem(404, "there is no such message")
         document = {
             "message_key": message_key,
             "steps": [step | {"at": step["at"].isoformat()} for step in steps],

@@ -16,7 +16,7 @@ from faust.types import TP
 
 from schemas import metrics
 from schemas.pipeline import SOURCE_OF, WRITES_OF, Stage
-from schemas.settings import Kafka, Settings, Worker
+from schemas.settings import Kafka, Settings, WorkerSettings
 from schemas.topics import Names
 from storage.kafka.counts import REMEDY
 from storage.kafka.member_names import static_member
@@ -311,7 +311,7 @@ class LaneApp(faust.App):
         return channel
 
     def job_lanes(
-        self, table: LaneTable[JobEntries], settings: Worker, refuse: Refuse
+        self, table: LaneTable[JobEntries], settings: WorkerSettings, refuse: Refuse
     ) -> LaneChannel:
         """The channel of jobs the stage's agent reads with `concurrency=settings.jobs`."""
         channel = LaneChannel(self, maxsize=0)

@@ -61,7 +61,7 @@ async def test_a_message_is_answered_whole(console: Console) -> None:
     document = answer.json()
     answers.Message.model_validate(document)
     attachments = document["content_attributes"]["attachments"]
-    answers.Attachment.model_validate(attachments[0])
+    answers.MessageAttachment.model_validate(attachments[0])
     assert {name: document[name] for name in ("message_key", "provider", "role", "direction", "kind", "content", "status", "version", "sender_name")} == {
         "message_key": key_of("1"), "provider": "ycloud", "role": "user", "direction": "inbound", "kind": "image", "content": "hola",
         "status": "complete", "version": 1, "sender_name": "Ana",

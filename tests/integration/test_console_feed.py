@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.console import answers, changes, feed
-from connectors.console.places import Place, place_of, place_text
+from connectors.console.places import ChangePosition, place_of, place_text
 from connectors.console.reading import ContextBounds
 from connectors.postgres.rows import message_columns
 from schemas.keys import TenantId
@@ -373,7 +373,9 @@ async def test_rows_from_before_the_feed_come_first_in_the_order_of_their_arriva
     await console.connection.execute("UPDATE chat_messages SET changed_era = 0, changed_xid = 0")
     await console.write(row("c"))
     assert [name for name, _ in names(await page(console))] == ["a", "b", "c"]
-    assert place_of(ACME, place_text(ACME, Place(0, 0, datetime(2026, 1, 1, tzinfo=UTC), "k")))
+    assert place_of(
+        ACME, place_text(ACME, ChangePosition(0, 0, datetime(2026, 1, 1, tzinfo=UTC), "k"))
+    )
 
 
 # --- conversations

@@ -16,7 +16,7 @@ from faust.types import TP
 from lane_world import SECONDS, FakeRecord, World, app_at_work, lines, until
 from mode import Service
 
-from schemas.settings import Kafka, Settings, Worker
+from schemas.settings import Kafka, Settings, WorkerSettings
 from schemas.topics import Names
 from storage.kafka.client import transactional_producer_config
 from streams.lanes import membership as membership_module
@@ -33,7 +33,8 @@ def staged(
 ) -> tuple[LaneApp, LaneTable[KeptValues], list[Batch[KeptValues]]]:
     """A stage that puts every record of raw-messages into its table."""
     app = lane_app(
-        "dedupe", Settings(namespace=names.namespace, kafka=kafka, worker=Worker(name=worker))
+        "dedupe",
+        Settings(namespace=names.namespace, kafka=kafka, worker=WorkerSettings(name=worker)),
     )
     table = app.lane_table(
         "kept",
