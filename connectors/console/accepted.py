@@ -20,7 +20,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from connectors.console.reading import ConsoleQueries
+from connectors.console.queries import ConsoleQueries
 from schemas.keys import TenantId
 from schemas.settings import Kafka
 from schemas.topics import Names

@@ -11,17 +11,17 @@ from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp
 
-from connectors.console.answers import FILE, describe_problems, problems
-from connectors.console.around import Measured, OpenToBrowsers, WithoutBodies
+from connectors.console.authentication import SHOWS_KEY, authorized, caller_of
 from connectors.console.bots import add_bots
-from connectors.console.caller import SHOWS_KEY, authorized, caller_of
 from connectors.console.files import answer_downloaded, answer_stored
+from connectors.console.middleware import Measured, OpenToBrowsers, WithoutBodies
 from connectors.console.pages.repairs_api import add_repairs_api
 from connectors.console.pages.routes import pages_router
 from connectors.console.parts import Parts
 from connectors.console.problems import ConsoleProblem, answer_problems
 from connectors.console.registry import RegistryRefused, not_the_registry, registry
-from connectors.console.turns import TenantQueue
+from connectors.console.response_models import FILE, describe_problems, problems
+from connectors.console.tenant_queue import TenantQueue
 from connectors.media.download import NotFound, Refused
 from connectors.media.sniff import sniff
 from schemas.keys import TENANT_PATTERN, TenantId

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import Response
 
-from connectors.console import answers
-from connectors.console.answers import problems
-from connectors.console.caller import caller_of
+from connectors.console import response_models
+from connectors.console.authentication import caller_of
+from connectors.console.change_positions import NoCursor, before_of, moment_of
 from connectors.console.context import encoded, shown_message
 from connectors.console.contexts import ContextQuery, Contexts, ContextSnapshot, Form
 from connectors.console.feed import FeedReader, Filter, Page, feed_answer
@@ -32,9 +32,9 @@ from connectors.console.parameters import (
     problem_of_cursor,
 )
 from connectors.console.parts import Parts
-from connectors.console.places import NoCursor, before_of, moment_of
 from connectors.console.problems import ConsoleProblem
-from connectors.console.reading import ANY_AGE_SECONDS, Window
+from connectors.console.queries import ANY_AGE_SECONDS, Window
+from connectors.console.response_models import problems
 from connectors.console.waits import until_found
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey
@@ -87,8 +87,8 @@ def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         "/api/messages",
         tags=["bots"],
         summary="New and changed messages of the tenant, in an order that skips nothing",
-        description=answers.FEED,
-        responses={200: {"model": answers.Feed}, **problems(401, 403, 410, 413, 429, 503)},
+        description=response_models.FEED,
+        responses={200: {"model": response_models.Feed}, **problems(401, 403, 410, 413, 429, 503)},
     )
     async def messages(
         request: Request,
@@ -101,7 +101,7 @@ def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
             Query(max_length=500, description="Only of this conversation, by any of its names."),
         ] = None,
         status: Annotated[
-            list[answers.Status],
+            list[response_models.Status],
             Query(
                 max_length=3,
                 description="Only with this status as they are now (repeat it for several).",
@@ -127,7 +127,10 @@ def _add_conversations(app: FastAPI, parts: Parts) -> None:
         "/api/conversations",
         tags=["bots"],
         summary="The conversations of the tenant, by their ids",
-        responses={200: {"model": answers.Conversations}, **problems(401, 403, 413, 429, 503)},
+        responses={
+            200: {"model": response_models.Conversations},
+            **problems(401, 403, 413, 429, 503),
+        },
     )
     async def conversations(
         key: Annotated[ApiKey, Depends(caller_of(parts.directory))],
@@ -160,8 +163,8 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         "/api/conversations/{conversation_id:path}/context",
         tags=["bots"],
         summary="What a bot needs before its turn",
-        description=answers.CONTEXT,
-        responses={200: {"model": answers.Context}, **problems(401, 403, 413, 429, 503)},
+        description=response_models.CONTEXT,
+        responses={200: {"model": response_models.Context}, **problems(401, 403, 413, 429, 503)},
     )
     async def conversation_context(
         request: Request,
@@ -272,7 +275,10 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         "/api/messages/{message_key:path}/timeline",
         tags=["bots"],
         summary="Every step a message went through",
-        responses={200: {"model": answers.Timeline}, **problems(401, 403, 404, 413, 429, 503)},
+        responses={
+            200: {"model": response_models.Timeline},
+            **problems(401, 403, 404, 413, 429, 503),
+        },
     )
     async def one_timeline(request: Request, message_key: MessageKeyPath, key: Caller) -> Response:
         return await message_or_timeline(request, key)
@@ -281,7 +287,10 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         "/api/messages/{message_key:path}",
         tags=["bots"],
         summary="A message; its key is percent-encoded as one segment",
-        responses={200: {"model": answers.Message}, **problems(401, 403, 404, 413, 429, 503)},
+        responses={
+            200: {"model": response_models.Message},
+            **problems(401, 403, 404, 413, 429, 503),
+        },
     )
     async def one_message(request: Request, message_key: MessageKeyPath, key: Caller) -> Response:
         return await message_or_timeline(request, key)

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from connectors.console.change_positions import Moment, before_text, moment_text
 from connectors.console.context import Shown, Sign, assemble, encoded, fitting, show
 from connectors.console.marker import Marker
-from connectors.console.places import Moment, before_text, moment_text
-from connectors.console.reading import (
+from connectors.console.queries import (
     ANY_AGE_SECONDS,
     ConsoleQueries,
     ContextBounds,
     ContextKey,
     Window,
 )
-from connectors.console.turns import TenantQueue
+from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId
 
 PATIENCE_SECONDS = 30.0

@@ -9,10 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.console.context import Shown, encoded, show, signed
-from connectors.console.contexts import Contexts, Form
-from connectors.console.parameters import problem_of_cursor
-from connectors.console.places import (
+from connectors.console.change_positions import (
     BEGINNING,
     ChangePosition,
     Edge,
@@ -20,8 +17,11 @@ from connectors.console.places import (
     place_of,
     place_text,
 )
+from connectors.console.context import Shown, encoded, show, signed
+from connectors.console.contexts import Contexts, Form
+from connectors.console.parameters import problem_of_cursor
 from connectors.console.problems import ConsoleProblem
-from connectors.console.reading import Change, ConsoleQueries, ContextBounds, ContextRow
+from connectors.console.queries import Change, ConsoleQueries, ContextBounds, ContextRow
 from schemas.keys import TenantId
 from schemas.records import GENERATION_STEPS
 

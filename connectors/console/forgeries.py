@@ -12,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from connectors.console.looks import CharacterReading, looks
+from connectors.console.lookalikes import CharacterReading, looks
 
 _ASCII_OPENS = r"[(<\[{|]"
 _FOREIGN_OPENS = (

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from connectors.console.turns import Busy
+from connectors.console.tenant_queue import Busy
 from schemas.outcomes import Unavailable
 
 _TITLES = {

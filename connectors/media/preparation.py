@@ -19,7 +19,7 @@ from connectors.media.frames import (
     Reply,
     Request,
 )
-from connectors.media.turns import SOFT_SECONDS, WorkerHold, WorkerShares
+from connectors.media.worker_shares import SOFT_SECONDS, WorkerHold, WorkerShares
 from connectors.media.workers import Worker, WorkerLost
 from schemas.outcomes import Unavailable
 

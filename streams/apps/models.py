@@ -11,9 +11,9 @@ import structlog
 
 from connectors.media.preparation import Decoder, NotPrepared
 from connectors.models.answers import ModelAnswer
-from connectors.models.choice import ModelChoice
 from connectors.models.errors import ModelUnavailable
 from connectors.models.labels import ModelLabels
+from connectors.models.model_choice import ModelChoice
 from connectors.models.prices import Prices
 from connectors.models.recipes import Asked
 from connectors.models.servers import Server

@@ -12,9 +12,9 @@ import openai
 
 from connectors.models.answers import ModelAnswer
 from connectors.models.capabilities import WARNING_DAYS, traits_of
-from connectors.models.choice import ModelChoice
 from connectors.models.client import CONNECT_SECONDS
 from connectors.models.errors import ModelUnavailable, SoundTooLong
+from connectors.models.model_choice import ModelChoice
 from connectors.models.recipes import Asked, speech_recipes, vision_recipes
 from connectors.models.servers import ModelServers, Server, senses
 from connectors.models.speech import SpeechModel

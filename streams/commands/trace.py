@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import click
 
-from connectors.console.reading import ConsoleQueries
+from connectors.console.queries import ConsoleQueries
 from connectors.models.capabilities import OWN_MODELS
 from schemas.keys import (
     LOG_DIGEST_CHARS,

@@ -28,7 +28,7 @@ from streams.lanes.channel import LaneChannel
 from streams.lanes.counts import PartitionCounts
 from streams.lanes.credentials import credentials
 from streams.lanes.gate import Gate
-from streams.lanes.hand import Hand
+from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import JobIntake, Jobs, Refuse
 from streams.lanes.lane import Intake, Lane, Pace
@@ -258,7 +258,7 @@ class LaneApp(faust.App):
         super().__init__(*arguments, **options)
         self.opening: Callable[[], Awaitable[None]] = _nothing
         self.closing: Callable[[], Awaitable[None]] = _nothing
-        self.hand = Hand()
+        self.hand = InFlightRecord()
         self.healthy = lambda: True
         self._seen_at = time.monotonic()
 

@@ -9,7 +9,7 @@ from connectors.console.changes import Changes
 from connectors.console.links import Links
 from connectors.console.pages.parts import page_parts
 from connectors.console.parts import Parts
-from connectors.console.reading import Announced, ConsoleQueries, ContextBounds
+from connectors.console.queries import Announced, ConsoleQueries, ContextBounds
 from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotFound, Refused
 from connectors.providers.downloads import (

@@ -56,7 +56,7 @@ class StandInEars:
 
 def load_eyes(settings: Local) -> LocalPictureModel:
     try:
-        from connectors.engines.eyes import PictureEngine
+        from connectors.engines.picture_engine import PictureEngine
 
         return PictureEngine(naming_model=naming_model(), threads=settings.threads)
     except ImportError as error:
@@ -66,7 +66,7 @@ def load_eyes(settings: Local) -> LocalPictureModel:
 
 def load_ears(settings: Local) -> LocalSpeechModel:
     try:
-        from connectors.engines.ears import SpeechEngine
+        from connectors.engines.speech_engine import SpeechEngine
 
         weights = whisper_at(settings.whisper_dir)
         if weights is None:

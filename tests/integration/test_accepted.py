@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from connectors.console.accepted import Accepted
-from connectors.console.reading import ConsoleQueries
+from connectors.console.queries import ConsoleQueries
 from schemas.keys import TenantId
 from schemas.settings import Settings
 from schemas.topics import Names

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from connectors.console.reading import Announced
+from connectors.console.queries import Announced
 from connectors.media.download import Downloaded, NotFound, Refused
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable

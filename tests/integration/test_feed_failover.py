@@ -2,9 +2,9 @@
 
 import asyncpg
 
+from connectors.console.change_positions import place_text
 from connectors.console.feed import FeedReader, Filter
-from connectors.console.places import place_text
-from connectors.console.reading import ConsoleQueries
+from connectors.console.queries import ConsoleQueries
 from connectors.postgres.rows import message_columns
 from schemas.keys import TenantId
 from schemas.topics import Names

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from connectors.console.change_positions import Moment
 from connectors.console.context import Shown
 from connectors.console.contexts import ContextQuery, Contexts, Form, ShownRows
 from connectors.console.marker import Defused, Marker
-from connectors.console.places import Moment
-from connectors.console.reading import ContextBounds, ContextKey, ContextRow, Window
+from connectors.console.queries import ContextBounds, ContextKey, ContextRow, Window
 from schemas.keys import TenantId
 
 ACME, OTHER = TenantId("acme"), TenantId("other")

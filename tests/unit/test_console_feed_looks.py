@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
+from connectors.console.change_positions import ChangePosition, Edge
 from connectors.console.feed import FeedReader, Filter
-from connectors.console.places import ChangePosition, Edge
-from connectors.console.reading import Change
+from connectors.console.queries import Change
 from schemas.keys import TenantId
 
 ACME = TenantId("acme")

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from connectors.console.turns import Busy, TenantQueue
+from connectors.console.tenant_queue import Busy, TenantQueue
 from schemas.keys import TenantId
 
 ACME, OTHER = TenantId("acme"), TenantId("other")

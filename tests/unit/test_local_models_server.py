@@ -247,7 +247,7 @@ async def test_a_sense_without_its_weights_falls_back_to_the_stand_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(local_models, "whisper_at", lambda named: None)
-    monkeypatch.setitem(sys.modules, "connectors.engines.eyes", None)
+    monkeypatch.setitem(sys.modules, "connectors.engines.picture_engine", None)
     senses = Engines(load_eyes(Local()), load_ears(Local()))
     async with (
         client_of(create_app(senses, places=2)) as fallback,

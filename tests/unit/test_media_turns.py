@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from connectors.media.turns import WorkerHold, WorkerShares
+from connectors.media.worker_shares import WorkerHold, WorkerShares
 
 NEVER = 3600.0
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from connectors.models.choice import FORGOTTEN_AFTER_SECONDS, ModelChoice
 from connectors.models.errors import ModelNotServed, ModelUnavailable
+from connectors.models.model_choice import FORGOTTEN_AFTER_SECONDS, ModelChoice
 from connectors.models.servers import ModelSettingsError, senses
 from schemas.settings import Openai, Secret
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from connectors.console.reading import Announced
+from connectors.console.queries import Announced
 from connectors.media.download import Refused
 from connectors.providers import catalogue
 from connectors.providers.downloads import DownloadCandidate

@@ -23,8 +23,8 @@ from connectors.console.pages.reading import (
 from connectors.console.pages.rendering import render
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.parts import Parts
-from connectors.console.reading import Window
-from connectors.console.turns import Busy, TenantQueue
+from connectors.console.queries import Window
+from connectors.console.tenant_queue import Busy, TenantQueue
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from storage.postgres.people import Session

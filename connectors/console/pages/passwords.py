@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from connectors.console.turns import TenantQueue
+from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId
 
 SHORTEST_PASSWORD = 12

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from connectors.console.pages.refs import Refs
-from connectors.console.turns import Busy, TenantQueue
+from connectors.console.tenant_queue import Busy, TenantQueue
 from schemas.keys import TenantId
 from schemas.text import storable
 from storage.postgres.pool import unavailable

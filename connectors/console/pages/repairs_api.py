@@ -5,8 +5,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Path, Query
 from pydantic import BaseModel
 
-from connectors.console.answers import problems
-from connectors.console.caller import caller_of
+from connectors.console.authentication import caller_of
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.repairing import MESSAGES_PER_SECOND
 from connectors.console.pages.repairs import begin, end
@@ -14,6 +13,7 @@ from connectors.console.pages.visits import PageProblem
 from connectors.console.pages.words import catalogue
 from connectors.console.parts import Parts
 from connectors.console.problems import ConsoleProblem
+from connectors.console.response_models import problems
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey
 from storage.postgres.repairs import RepairError

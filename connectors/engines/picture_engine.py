@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from connectors.engines.naming import Naming
 from connectors.engines.outcomes import EYES, RequestRefused
-from connectors.engines.reading import MAX_SIDE, MAX_TEXT_CHARS, TextReader
+from connectors.engines.text_reader import MAX_SIDE, MAX_TEXT_CHARS, TextReader
 
 MAX_PIXELS = 16_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF")

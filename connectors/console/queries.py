@@ -8,8 +8,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from connectors.console.places import ChangePosition, Edge, Moment
-from connectors.console.turns import Busy, TenantQueue
+from connectors.console.change_positions import ChangePosition, Edge, Moment
+from connectors.console.tenant_queue import Busy, TenantQueue
 from schemas.keys import TenantId, direct_conversation_id, is_conversation_id
 from schemas.origins import origin_of
 from storage.postgres.pool import unavailable
