@@ -110,6 +110,10 @@ class Ycloud(msgspec.Struct, frozen=True, kw_only=True):
 class Providers(msgspec.Struct, frozen=True, kw_only=True):
     ycloud: Ycloud = Ycloud()
 
+    def api_base(self, provider: str) -> str:
+        """The address of the provider's API; empty for one that has none in the settings."""
+        return str(getattr(getattr(self, provider, None), "api_base", ""))
+
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import httpx
 
-from connectors.webhooks.signatures import sign
+from connectors.providers.catalogue import sign
 from tests.chaos.book import Book, Item
 from tests.chaos.traffic import Sender, Traffic
 
