@@ -194,11 +194,11 @@ COMMENT ON COLUMN generations.command IS 'The command.';
 COMMENT ON COLUMN generations.detail IS 'What it was told to redo.';
 COMMENT ON COLUMN generations.created_at IS 'When.';
 
-COMMENT ON TABLE audit_log IS 'What commands changed.';
+COMMENT ON TABLE audit_log IS 'What commands and people in the console did.';
 COMMENT ON COLUMN audit_log.id IS 'Their order.';
 COMMENT ON COLUMN audit_log.tenant_id IS 'Whose things were changed.';
 COMMENT ON COLUMN audit_log.action IS 'What was done, as a fixed word.';
-COMMENT ON COLUMN audit_log.detail IS 'What was changed; names no customer and holds no secret.';
+COMMENT ON COLUMN audit_log.detail IS 'What was changed or looked at; holds no secret. It names a conversation or file that was looked at, until that is erased.';
 COMMENT ON COLUMN audit_log.at IS 'When.';
 COMMENT ON COLUMN audit_log.actor IS 'Who ran the command: user and host.';
 

@@ -10,7 +10,7 @@ import structlog
 
 from schemas import metrics
 from schemas.settings import Postgres
-from schemas.settings import Retention as Ages
+from schemas.settings import RetentionSettings as Ages
 from schemas.topics import Names
 from storage.postgres.pool import connect_directly
 from storage.postgres.sql import queries

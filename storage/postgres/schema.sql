@@ -284,6 +284,7 @@ CREATE TABLE audit_log (
     actor     text        NOT NULL DEFAULT coalesce(nullif(current_setting('sensorium.actor', true), ''), '')
 );
 CREATE INDEX audit_log_by_tenant ON audit_log (tenant_id, at);
+CREATE INDEX audit_log_by_id ON audit_log (tenant_id, id);
 
 -- Roles hold a copy of these tables. A change is noted under its tenant, and the notification names the tenant.
 CREATE TABLE directory_changes (

@@ -14,8 +14,8 @@ from connectors.webhooks.receiver import Receiver
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.background import alongside
-from storage.kafka.behind import GroupBehind
 from storage.kafka.delivery import AcknowledgedProducer
+from storage.kafka.lag import GroupBehind
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from schemas.settings import Settings
 from schemas.topics import Names
-from streams.local.home import Secrets, environment_in
+from streams.local.home import LocalSecrets, environment_in
 from streams.local.topology import PORTS, local_settings
 from tests.browser.chromium import CHROMIUM, FLAGS
 from tests.browser.scene import Scene, day_of_flow, play, staged
@@ -29,7 +29,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 def running_servers() -> Settings:
     """The servers that the environment names."""
-    nothing = Secrets(postgres_password="", objects_secret_key="", key="")
+    nothing = LocalSecrets(postgres_password="", objects_secret_key="", key="")
     environment = environment_in(Path(os.environ.pop("SENSORIUM_TEST_STACK")))
     return local_settings(environment, dict.fromkeys(PORTS, 0), nothing)
 

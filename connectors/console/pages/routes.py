@@ -17,7 +17,7 @@ from connectors.console.pages.settings import add_settings
 from connectors.console.pages.trouble import add_trouble
 from connectors.console.pages.visits import PageProblem, page_route, visit_of
 from connectors.console.parts import Parts
-from connectors.console.problems import Problem
+from connectors.console.problems import ConsoleProblem
 
 _YEAR = "public, max-age=31536000, immutable"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -69,7 +69,7 @@ def _static_files() -> APIRouter:
     async def static(version: str, name: str) -> Response:
         path = STATIC_FOLDER / Path(name).name
         if path.suffix not in _TYPES or not path.is_file():
-            raise Problem(404, "there is no such file")
+            raise ConsoleProblem(404, "there is no such file")
         headers = {"cache-control": _YEAR, "x-content-type-options": "nosniff"}
         return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
 
