@@ -14,7 +14,7 @@ from streams.roles import stream
 THIS = "tests.chaos.programs"
 POLL_INTERVAL_SECONDS = 3.0
 """After which Kafka puts a member out of its group that does not poll. The product's own is minutes, too long to wait for."""
-SECONDS_PER_RECORD = 0.006
+SECONDS_PER_RECORD = 0.004
 """What a record costs a slow dedupe, so that an import of a few hundred per second is more than it can do."""
 
 
