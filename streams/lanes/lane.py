@@ -14,9 +14,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from schemas.receipts import Line, Span
 from schemas.settings import Kafka
 from storage import failpoints
-from streams.lanes.behind import RecordsBehind
 from streams.lanes.parked import Parked, ParkedReason
 from streams.lanes.receipts import count
+from streams.lanes.rereads import RecordsBehind
 from streams.lanes.state import PartitionState
 from streams.lanes.transactions import (
     Abandoned,

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from schemas.receipts import Line
-from schemas.settings import Breaker as Limits
+from schemas.settings import BreakerSettings as Limits
 from schemas.settings import Kafka, Settings
 from streams.apps.assemble import create_app
 from streams.lanes import app as lane_app_module

@@ -15,7 +15,7 @@ from schemas import metrics
 from schemas.headers import Headers
 from schemas.pipeline import Stage
 from schemas.receipts import Line
-from schemas.settings import Breaker as Limits
+from schemas.settings import BreakerSettings as Limits
 from schemas.settings import Kafka
 from schemas.topics import MAX_RECORD_BYTES
 from storage.kafka.client import client_config, plain_producer_config, reader_config
