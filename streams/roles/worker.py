@@ -19,6 +19,7 @@ from schemas.settings import Settings
 from streams.lanes.app import LaneApp
 from streams.lanes.readiness import status
 from streams.roles.logs import configure_logs
+from streams.roles.minutes import start_minutes
 from streams.roles.operations import start_operations
 from streams.settings import read_settings
 
@@ -113,6 +114,7 @@ def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[
         lanes.refresh_metrics,
         lambda: status(app, lanes),
     )
+    start_minutes(settings, stage, lanes.refresh_metrics)
     import faust
 
     worker = faust.Worker(
