@@ -87,7 +87,7 @@ class PageReading:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._turns = TenantQueue(POOL_SHARE, MOST_IN_LINE)
-        self._sql = queries("pages")
+        self._sql = {**queries("pages"), **queries("pages_tenant")}
 
     async def conversations(
         self, tenant_id: TenantId, wanted: Filters, before: PageCursor
@@ -149,7 +149,7 @@ class PageReading:
         return _decoded(rows[0]) if rows else None
 
     async def fetch(self, name: str, tenant_id: TenantId, *arguments: Any) -> list[Any]:
-        """The rows of a statement of `pages.sql`, in the tenant's turn."""
+        """The rows of a statement of `pages.sql` or `pages_tenant.sql`, in the tenant's turn."""
         try:
             async with self._turns.turn(tenant_id):
                 return list(await self._pool.fetch(self._sql[name], tenant_id, *arguments))
