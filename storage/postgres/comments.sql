@@ -210,11 +210,11 @@ COMMENT ON COLUMN generations.command IS 'The command.';
 COMMENT ON COLUMN generations.detail IS 'What it was told to redo.';
 COMMENT ON COLUMN generations.created_at IS 'When.';
 
-COMMENT ON TABLE audit_log IS 'What commands changed.';
+COMMENT ON TABLE audit_log IS 'What commands and people in the console did.';
 COMMENT ON COLUMN audit_log.id IS 'Their order.';
 COMMENT ON COLUMN audit_log.tenant_id IS 'Whose things were changed.';
 COMMENT ON COLUMN audit_log.action IS 'What was done, as a fixed word.';
-COMMENT ON COLUMN audit_log.detail IS 'What was changed; names no customer and holds no secret.';
+COMMENT ON COLUMN audit_log.detail IS 'What was changed or looked at; holds no secret. It names a conversation or file that was looked at, until that is erased.';
 COMMENT ON COLUMN audit_log.at IS 'When.';
 COMMENT ON COLUMN audit_log.actor IS 'Who ran the command: user and host.';
 
@@ -319,3 +319,16 @@ COMMENT ON COLUMN repair_tries.tenant_id IS 'The tenant.';
 COMMENT ON COLUMN repair_tries.message_key IS 'The message.';
 COMMENT ON COLUMN repair_tries.reason IS 'Why they failed.';
 COMMENT ON COLUMN repair_tries.tries IS 'How often.';
+
+COMMENT ON TABLE stage_minutes IS 'What each process did in each minute of the last two days, for the console''s picture of the pipeline.';
+COMMENT ON COLUMN stage_minutes.minute IS 'When the minute began, by the clock of the process.';
+COMMENT ON COLUMN stage_minutes.stage IS 'The stage, or receive or sink.';
+COMMENT ON COLUMN stage_minutes.member IS 'The process: another word after each start.';
+COMMENT ON COLUMN stage_minutes.written_at IS 'When the process wrote this last.';
+COMMENT ON COLUMN stage_minutes.records IS 'How many records, requests or rows ended in this minute.';
+COMMENT ON COLUMN stage_minutes.per_second IS 'How many per second at last.';
+COMMENT ON COLUMN stage_minutes.outcomes IS 'What became of them: a word and how many.';
+COMMENT ON COLUMN stage_minutes.took IS 'How many took how long, by the bounds of the metrics, the longest last.';
+COMMENT ON COLUMN stage_minutes.unread IS 'Records of the source that were not read yet.';
+COMMENT ON COLUMN stage_minutes.waiting IS 'Admitted, unfinished jobs.';
+COMMENT ON COLUMN stage_minutes.oldest_seconds IS 'Age of the oldest of them.';

@@ -285,6 +285,7 @@ CREATE TABLE audit_log (
     actor     text        NOT NULL DEFAULT coalesce(nullif(current_setting('sensorium.actor', true), ''), '')
 );
 CREATE INDEX audit_log_by_tenant ON audit_log (tenant_id, at);
+CREATE INDEX audit_log_by_id ON audit_log (tenant_id, id);
 
 -- Roles hold a copy of these tables. A change is noted under its tenant, and the notification names the tenant.
 CREATE TABLE directory_changes (
@@ -469,3 +470,20 @@ SELECT m.tenant_id, m.message_key, split_part(line, E'\t', 1) AS stage, split_pa
 FROM chat_messages AS m, LATERAL jsonb_each_text(m.steps) AS opening (number, lines), LATERAL string_to_table(lines, E'\n') AS line
 UNION
 SELECT tenant_id, message_key, stage, topic, partition, "offset", outcome, at FROM message_steps;
+
+-- What each process did in each minute of the last two days: for the console's picture of the pipeline.
+
+CREATE TABLE stage_minutes (
+    minute         timestamptz      NOT NULL,
+    stage          text             NOT NULL,
+    member         text             NOT NULL,
+    written_at     timestamptz      NOT NULL DEFAULT now(),
+    records        bigint           NOT NULL,
+    per_second     double precision NOT NULL,
+    outcomes       jsonb            NOT NULL,
+    took           bigint[]         NOT NULL,
+    unread         bigint           NOT NULL,
+    waiting        bigint           NOT NULL,
+    oldest_seconds double precision NOT NULL,
+    PRIMARY KEY (minute, stage, member)
+) WITH (fillfactor = 50);

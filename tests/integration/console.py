@@ -15,7 +15,7 @@ from connectors.console.links import Links
 from connectors.console.pages.parts import page_parts
 from connectors.console.pages.repairing import Redo
 from connectors.console.parts import Parts
-from connectors.console.reading import Announced, Reading
+from connectors.console.queries import Announced, ConsoleQueries
 from connectors.media.download import Downloaded
 from connectors.postgres.rows import notifications
 from schemas.keys import MessageKey, TenantId, message_key
@@ -176,7 +176,7 @@ async def running(
         parts = Parts(
             names=names,
             directory=directory,
-            reading=Reading(pool),
+            reading=ConsoleQueries(pool),
             changes=changes,
             store=store,
             links=Links(vault.derived_keys("media-links"), 300),

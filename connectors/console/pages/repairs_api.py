@@ -5,15 +5,15 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Path, Query
 from pydantic import BaseModel
 
-from connectors.console.answers import problems
-from connectors.console.caller import caller_of
+from connectors.console.authentication import caller_of
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.repairing import MESSAGES_PER_SECOND
 from connectors.console.pages.repairs import begin, end
 from connectors.console.pages.visits import PageProblem
 from connectors.console.pages.words import catalogue
 from connectors.console.parts import Parts
-from connectors.console.problems import Problem
+from connectors.console.problems import ConsoleProblem
+from connectors.console.response_models import problems
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey
 from storage.postgres.repairs import RepairError
@@ -58,7 +58,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         try:
             repair_id = await pages.repairs.plan(tenant_id, reason, f"key of {tenant_id}")
         except RepairError as error:
-            raise Problem(404, catalogue("en")[str(error)]) from None
+            raise ConsoleProblem(404, catalogue("en")[str(error)]) from None
         return await _shown(pages, tenant_id, repair_id)
 
     @app.post(
@@ -72,7 +72,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         try:
             await begin(pages, tenant_id, plan, f"key of {tenant_id}")
         except PageProblem as problem:
-            raise Problem(problem.status, catalogue("en")[problem.word]) from None
+            raise ConsoleProblem(problem.status, catalogue("en")[problem.word]) from None
         return await _shown(pages, tenant_id, plan)
 
     @app.get(
@@ -95,20 +95,20 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         try:
             await end(pages, tenant_id, plan, f"key of {tenant_id}")
         except PageProblem as problem:
-            raise Problem(problem.status, catalogue("en")[problem.word]) from None
+            raise ConsoleProblem(problem.status, catalogue("en")[problem.word]) from None
         return await _shown(pages, tenant_id, plan)
 
 
 def _admin(key: ApiKey) -> TenantId:
     if key.scope != "admin":
-        raise Problem(403, "this key has not the scope admin")
+        raise ConsoleProblem(403, "this key has not the scope admin")
     return key.tenant_id
 
 
 async def _shown(pages: PageParts, tenant_id: TenantId, repair_id: str) -> Repair:
     found = await pages.repairs.one(tenant_id, repair_id[:40])
     if found is None:
-        raise Problem(404, "there is no such repair")
+        raise ConsoleProblem(404, "there is no such repair")
     return Repair(
         repair_id=found["repair_id"],
         reason=found["reason"],

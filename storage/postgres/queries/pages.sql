@@ -153,14 +153,20 @@ FROM (SELECT stage, reason, created_at FROM quarantined_messages WHERE tenant_id
 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2;
 
 -- name: audit_page
--- Who did what at a tenant, before an entry, newest first; by a person or an action where one is named.
-SELECT id, at, actor, action, detail FROM audit_log
-WHERE tenant_id = $1 AND id < $2 AND ($3::text IS NULL OR actor = $3) AND ($4::text IS NULL OR action = $4)
-ORDER BY at DESC, id DESC LIMIT $5;
+-- Who did what at these tenants, before an entry, newest first; by a person or an action where one is named.
+SELECT one.id, one.at, one.actor, one.action, one.detail, one.tenant_id
+FROM unnest($6::text[]) AS named (tenant_id), LATERAL (
+    SELECT id, at, actor, action, detail, audit_log.tenant_id FROM audit_log
+    WHERE audit_log.tenant_id = named.tenant_id AND id < $2 AND ($3::text IS NULL OR actor = $3) AND ($4::text IS NULL OR action = $4)
+    ORDER BY id DESC LIMIT $5
+) AS one
+WHERE $1 <> '' ORDER BY one.id DESC LIMIT $5;
 
 -- name: audit_choices
--- The actions and people among the latest entries of a tenant.
-SELECT DISTINCT action, actor FROM (SELECT action, actor FROM audit_log WHERE tenant_id = $1 ORDER BY at DESC LIMIT 2000) AS latest;
+-- The actions and people among the latest entries of these tenants.
+SELECT DISTINCT action, actor FROM (
+    SELECT action, actor FROM audit_log WHERE tenant_id = ANY($2::text[]) AND $1 <> '' ORDER BY at DESC LIMIT 2000
+) AS latest;
 
 -- name: usage_by_day
 -- What a tenant spent on models, by day and kind.

@@ -57,6 +57,10 @@ DELETE FROM repairs WHERE ctid >= $1 AND ctid < $2 AND state <> 'running' AND co
 -- Brings the words of the latest messages from the list in which they wait into their index.
 SELECT gin_clean_pending_list('chat_messages_words'::regclass);
 
+-- name: expire_stage_minutes
+-- What processes did in minutes that are over for longer, in some blocks of the table.
+DELETE FROM stage_minutes WHERE ctid >= $1 AND ctid < $2 AND minute < $3;
+
 -- name: quarantine_bytes
 -- How many bytes the records in quarantine take, of all tenants: asked first, since it is for free.
 SELECT pg_total_relation_size('quarantined_messages');
