@@ -1,0 +1,33 @@
+"""Which stages meet their rivals."""
+
+import os
+from collections.abc import Callable
+
+from bench.figures import Table
+from bench.rig import Rig
+from bench.rivals import dedup, gateway, sink
+
+STAGES: dict[str, Callable[[Rig], list[Table]]] = {
+    "gateway": gateway.run,
+    "dedup": dedup.run,
+    "latency": dedup.latency,
+    "sink": sink.run,
+}
+
+
+def run(rig: Rig) -> list[Table]:
+    """All stages, or those that RIVALS names."""
+    tables = []
+    for name in chosen():
+        print(f" {name}", flush=True)
+        tables += STAGES[name](rig)
+    return tables
+
+
+def chosen() -> list[str]:
+    """The names of the stages that are measured."""
+    names = os.environ.get("RIVALS", "").split() or list(STAGES)
+    unknown = sorted(set(names) - set(STAGES))
+    if unknown:
+        raise SystemExit(f"RIVALS={' '.join(unknown)}: rivals are {', '.join(STAGES)}")
+    return names
