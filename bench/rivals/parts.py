@@ -40,7 +40,7 @@ def gateway(say: Say) -> Path:
 
 def topology(say: Say) -> str:
     """The class path of streams/Dedup.java, compiled."""
-    libraries = jars("streams", say)
+    libraries = _jars("streams", say)
 
     def build(folder: Path) -> None:
         compiler = program(
@@ -53,7 +53,17 @@ def topology(say: Say) -> str:
     return f"{_part('topology', STREAMS, build)}:{libraries}/*"
 
 
-def jars(name: str, say: Say) -> Path:
+def connect(say: Say) -> Path:
+    """The jars of a Kafka Connect worker."""
+    return _jars("connect", say)
+
+
+def debezium_jdbc(say: Say) -> Path:
+    """The jars of the connector."""
+    return _jars("debezium-jdbc", say)
+
+
+def _jars(name: str, say: Say) -> Path:
     """A folder of jars, fetched by Maven and checked against their lock."""
 
     def fetch(folder: Path) -> None:

@@ -5,8 +5,17 @@ from collections.abc import Callable
 
 from bench.figures import Table
 from bench.rig import Rig
-from bench.rivals import dedup, gateway, sink
+from bench.rivals import dedup, gateway, parts, sink
+from streams.local.parts import Say
 
+_STREAMS, _CONNECT = (parts.topology,), (parts.connect, parts.debezium_jdbc)
+NEEDS: dict[str, tuple[Callable[[Say], object], ...]] = {
+    "gateway": (parts.gateway,),
+    "dedup": (*_STREAMS, parts.quix),
+    "latency": _STREAMS,
+    "sink": _CONNECT,
+}
+"""What is fetched and built before anything is measured."""
 STAGES: dict[str, Callable[[Rig], list[Table]]] = {
     "gateway": gateway.run,
     "dedup": dedup.run,
@@ -17,7 +26,10 @@ STAGES: dict[str, Callable[[Rig], list[Table]]] = {
 
 def run(rig: Rig) -> list[Table]:
     """All stages, or those that RIVALS names."""
-    tables = []
+    tables: list[Table] = []
+    for name in chosen():
+        for make in NEEDS[name]:
+            make(print)
     for name in chosen():
         print(f" {name}", flush=True)
         tables += STAGES[name](rig)

@@ -1,5 +1,7 @@
 import re
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from bench.traffic import with_duplicates
 from schemas.codec import decode
 from schemas.records import EnrichedMessage
 from streams.local.jars import pinned
+from streams.local.processes import LocalError
 
 
 @pytest.mark.parametrize("name", list(parts.JARS))
@@ -105,3 +108,21 @@ def test_the_gateway_is_asked_on_the_path_of_the_receiver() -> None:
     assert "/webhooks/ycloud/{token}" in source
     assert "YCloud-Signature" in source
     assert gateway.CONNECTIONS == (64, 256)
+
+
+def test_a_tool_that_is_missing_is_named_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("RIVALS", "gateway")
+    rig: Any = None
+    with pytest.raises(LocalError, match="`go` is not on PATH: install Go"):
+        run.run(rig)
+    monkeypatch.setenv("RIVALS", "sink")
+    with pytest.raises(LocalError, match="`mvn` is not on PATH: install Maven"):
+        run.run(rig)
+
+
+def test_every_stage_says_what_it_needs() -> None:
+    assert run.NEEDS.keys() == run.STAGES.keys()
