@@ -10,6 +10,7 @@ from connectors.console.pages.conversations import add_conversations, desk_of
 from connectors.console.pages.login import add_login
 from connectors.console.pages.messages import add_messages
 from connectors.console.pages.parts import PageParts
+from connectors.console.pages.records import add_records
 from connectors.console.pages.rendering import STATIC_FOLDER
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.settings import add_settings
@@ -32,6 +33,7 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     add_conversations(router, desk)
     add_messages(router, parts, pages)
     add_trouble(router, pages)
+    add_records(router, pages)
     add_repairs(router, desk)
     add_settings(router, pages)
     add_audit(router, pages)
