@@ -67,7 +67,7 @@ def authority(
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class DownloadCandidate:
     """One request. `lifetime_seconds`: how long the link is known to work after the message; None: no end is known."""
 
     url: str
@@ -86,7 +86,7 @@ def ways_to(
     authority: Authority,
     ycloud_api_base: str,
     exempt: Set[tuple[str, int]] = frozenset(),
-) -> tuple[Way, ...]:
+) -> tuple[DownloadCandidate, ...]:
     """The requests to try, in order. `exempt`: (host, port) pairs a person allowed, whosever they are. Raises ForeignHost.
 
     YCloud: the link with the key, once without it (a keyed request was seen refused where a plain
@@ -110,31 +110,39 @@ def ways_to(
     if not url:
         return ()
     host = origin(url)[1]
-    return (Way(url, lifetime_seconds=META_CDN_SECONDS if host.endswith(_META_CDN) else None),)
+    return (
+        DownloadCandidate(
+            url, lifetime_seconds=META_CDN_SECONDS if host.endswith(_META_CDN) else None
+        ),
+    )
 
 
 def _ycloud(
     url: str,
     api_key: str | None,
     is_media_link: bool,
-    durable: tuple[Way, ...],
+    durable: tuple[DownloadCandidate, ...],
     api_base: str,
     exempt: Set[tuple[str, int]],
-) -> tuple[Way, ...]:
+) -> tuple[DownloadCandidate, ...]:
     base = origin(api_base)
     here = origin(url)
     if here == base:
         if api_key is None:
-            return (Way(url, lifetime_seconds=YCLOUD_UNKEYED_SECONDS),)
-        keyed = (Way(url, {"X-API-Key": api_key}, YCLOUD_KEYED_SECONDS),) if is_media_link else ()
-        return (*keyed, Way(url), *(way for way in durable if way.url != url))
+            return (DownloadCandidate(url, lifetime_seconds=YCLOUD_UNKEYED_SECONDS),)
+        keyed = (
+            (DownloadCandidate(url, {"X-API-Key": api_key}, YCLOUD_KEYED_SECONDS),)
+            if is_media_link
+            else ()
+        )
+        return (*keyed, DownloadCandidate(url), *(way for way in durable if way.url != url))
     if (
         here[1] not in ("ycloud.com", base[1])
         and not here[1].endswith(".ycloud.com")
         and here[1:] not in exempt
     ):
         raise ForeignHost
-    return (Way(url),)
+    return (DownloadCandidate(url),)
 
 
 def _media_link(url: str, api_base: str) -> tuple[str | None, bool]:
@@ -155,11 +163,13 @@ def _media_link(url: str, api_base: str) -> tuple[str | None, bool]:
     return media_id, bool(_QUERY.fullmatch(query)) and names <= _SIGNATURE_PARAMETERS
 
 
-def _durable(media_id: str | None, api_key: str | None, api_base: str) -> tuple[Way, ...]:
+def _durable(
+    media_id: str | None, api_key: str | None, api_base: str
+) -> tuple[DownloadCandidate, ...]:
     if media_id is None or api_key is None or not _MEDIA_ID.fullmatch(media_id):
         return ()
     return (
-        Way(
+        DownloadCandidate(
             f"{api_base.rstrip('/')}{_DOWNLOADS}{media_id}",
             {"X-API-Key": api_key},
             YCLOUD_KEYED_SECONDS,

@@ -10,7 +10,7 @@ from schemas.keys import TenantId
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 
 
-class Directory(Protocol):
+class EndpointDirectory(Protocol):
     """Tenants, endpoints and keys. While `loaded` is false nothing is known, so no request may be refused.
 
     `healthy` false: what is known may be out of date for longer than an outage of Postgres excuses.
@@ -27,7 +27,7 @@ class Directory(Protocol):
     def key(self, plain: str) -> ApiKey | None: ...
 
 
-class Log(Protocol):
+class RawTopic(Protocol):
     """Where raw records go. `send` returns when one is durable, raises Unavailable when that was not said within `seconds`."""
 
     @property

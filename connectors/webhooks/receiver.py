@@ -22,7 +22,7 @@ from connectors.webhooks.body import Budget, Disconnected, Receive, Share, read_
 from connectors.webhooks.bulk import BulkLimits
 from connectors.webhooks.deliveries import USER_AGENT_CHARS, Attempt, Deliveries
 from connectors.webhooks.openapi import document
-from connectors.webhooks.ports import Directory, Log, Understanding
+from connectors.webhooks.ports import EndpointDirectory, RawTopic, Understanding
 from connectors.webhooks.rate import Rates
 from connectors.webhooks.signatures import CHECKS, Claim, Verdict
 from schemas import metrics
@@ -33,7 +33,7 @@ from schemas.keys import TenantId, message_key
 from schemas.outcomes import Unavailable
 from schemas.reasons import DeliveryReason
 from schemas.records import RawMessage
-from schemas.settings import Receiver as ReceiverSettings
+from schemas.settings import ReceiverSettings
 from schemas.tenants import Endpoint
 from storage import failpoints
 
@@ -65,8 +65,8 @@ class Receiver:
         self,
         settings: ReceiverSettings,
         topic: str,
-        log_: Log,
-        directory: Directory,
+        log_: RawTopic,
+        directory: EndpointDirectory,
         understanding: Understanding,
     ) -> None:
         self._settings = settings

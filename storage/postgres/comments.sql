@@ -309,3 +309,16 @@ COMMENT ON COLUMN repair_tries.tenant_id IS 'The tenant.';
 COMMENT ON COLUMN repair_tries.message_key IS 'The message.';
 COMMENT ON COLUMN repair_tries.reason IS 'Why the files failed; or the stage and digest of the record.';
 COMMENT ON COLUMN repair_tries.tries IS 'How often.';
+
+COMMENT ON TABLE stage_minutes IS 'What each process did in each minute of the last two days, for the console''s picture of the pipeline.';
+COMMENT ON COLUMN stage_minutes.minute IS 'When the minute began, by the clock of the process.';
+COMMENT ON COLUMN stage_minutes.stage IS 'The stage, or receive or sink.';
+COMMENT ON COLUMN stage_minutes.member IS 'The process: another word after each start.';
+COMMENT ON COLUMN stage_minutes.written_at IS 'When the process wrote this last.';
+COMMENT ON COLUMN stage_minutes.records IS 'How many records, requests or rows ended in this minute.';
+COMMENT ON COLUMN stage_minutes.per_second IS 'How many per second at last.';
+COMMENT ON COLUMN stage_minutes.outcomes IS 'What became of them: a word and how many.';
+COMMENT ON COLUMN stage_minutes.took IS 'How many took how long, by the bounds of the metrics, the longest last.';
+COMMENT ON COLUMN stage_minutes.unread IS 'Records of the source that were not read yet.';
+COMMENT ON COLUMN stage_minutes.waiting IS 'Admitted, unfinished jobs.';
+COMMENT ON COLUMN stage_minutes.oldest_seconds IS 'Age of the oldest of them.';

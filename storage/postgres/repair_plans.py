@@ -23,7 +23,7 @@ class RepairLost(Exception):
     """Somebody else holds the repair: this process was away for too long."""
 
 
-class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
+class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which records a repair is for. Of failed files only the reason and the limit count.
 
     `place`: one quarantined record, as topic, partition, offset, and the topic's id if it is known. `until`: the
@@ -41,17 +41,17 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RepairRequest:
     """A repair that somebody wants: at a tenant, or at every one (`*`). `rate`: records per second, 0 for any."""
 
     tenant_id: TenantId
     kind: Kind
-    choice: Choice
+    choice: RepairChoice
     person: str
     rate: float = MESSAGES_PER_SECOND
 
 
-class Line(msgspec.Struct, frozen=True):
+class PlanLine(msgspec.Struct, frozen=True):
     """A row of a plan. `becomes`: again, set_aside, without (file and address), refused or job."""
 
     tenant: str
@@ -68,8 +68,8 @@ class Counted(msgspec.Struct, frozen=True):
     """
 
     records: int
-    lines: tuple[Line, ...]
-    choice: Choice
+    lines: tuple[PlanLine, ...]
+    choice: RepairChoice
     files: dict[str, int] = {}
     microusd: int | None = None
     without: int = 0
@@ -96,7 +96,7 @@ class HeldRepair:
     tenant_id: TenantId
     repair_id: str
     kind: Kind
-    choice: Choice
+    choice: RepairChoice
     reason: str
     generation: int
     rate: float

@@ -14,15 +14,15 @@ from schemas.keys import TenantId
 from storage.postgres.people import EVERY_TENANT
 from storage.postgres.pool import unavailable
 from storage.postgres.repair_plans import (
-    Asked,
-    Choice,
     Counted,
     HeldRepair,
     Intent,
     Kind,
-    Line,
+    PlanLine,
+    RepairChoice,
     RepairError,
     RepairLost,
+    RepairRequest,
 )
 from storage.postgres.sql import queries
 
@@ -42,7 +42,7 @@ class Repairs:
         self._pool = pool
         self._sql = queries("repairs")
 
-    async def count_failed(self, asked: Asked) -> Counted:
+    async def count_failed(self, asked: RepairRequest) -> Counted:
         """Files that failed for the reason, and what it costs to try them again where that is known."""
         reason, most = asked.choice.reason, asked.choice.limit or MOST_COUNTED
         rows: list[Any] = []
@@ -57,7 +57,7 @@ class Repairs:
             row["kind"]: row["microusd"] for row in await self._fetch("call_cost", asked.tenant_id)
         }
         lines = tuple(
-            Line(row["tenant_id"], reason, row["type"] or "other", row["files"], _becomes(row))
+            PlanLine(row["tenant_id"], reason, row["type"] or "other", row["files"], _becomes(row))
             for row in rows
         )
         messages = sum(row["messages"] for row in rows if _becomes(row) == "again")
@@ -71,7 +71,7 @@ class Repairs:
             is_whole=sum(row["messages"] for row in rows) < MOST_COUNTED,
         )
 
-    async def count_quarantined(self, asked: Asked) -> Counted:
+    async def count_quarantined(self, asked: RepairRequest) -> Counted:
         """Records in quarantine that are chosen, and what can become of them."""
         choice = asked.choice
         name, chosen = self._quarantined("count_quarantined", asked.tenant_id, choice)
@@ -79,7 +79,7 @@ class Repairs:
             chosen = (*chosen, MOST_TRIES)
         rows = await self._fetch(name, asked.tenant_id, *chosen)
         lines = tuple(
-            Line(row["tenant_id"], row["reason"], row["stage"], row["records"], row["becomes"])
+            PlanLine(row["tenant_id"], row["reason"], row["stage"], row["records"], row["becomes"])
             for row in rows
         )
         last = max((row["last_at"] for row in rows), default=None)
@@ -97,12 +97,12 @@ class Repairs:
             raise unavailable(error) or error from error
         return row["answers"], row["unpriced"], row["microusd"]
 
-    async def add(self, asked: Asked, counted: Counted) -> str:
+    async def add(self, asked: RepairRequest, counted: Counted) -> str:
         """Keeps the plan for a quarter of an hour. Raises RepairError for nothing to do."""
         if not counted.records:
             raise RepairError("repair.nothing")
         repair_id = f"rep_{secrets.token_hex(8)}"
-        document = msgspec.structs.replace(counted, choice=Choice())
+        document = msgspec.structs.replace(counted, choice=RepairChoice())
         await self._fetch(
             "add_repair",
             asked.tenant_id,
@@ -127,7 +127,7 @@ class Repairs:
 
     async def latest(self, tenant_id: TenantId) -> list[dict[str, Any]]:
         return [
-            dict(row) | {"choice": msgspec.json.decode(row["choice"], type=Choice)}
+            dict(row) | {"choice": msgspec.json.decode(row["choice"], type=RepairChoice)}
             for row in await self._fetch("repairs_of", tenant_id)
         ]
 
@@ -176,7 +176,7 @@ class Repairs:
 
     async def _record(self, connection: Any, action: str, row: Any, who: str) -> None:
         """An entry of the audit log that names no customer."""
-        choice = msgspec.json.decode(row["choice"], type=Choice)
+        choice = msgspec.json.decode(row["choice"], type=RepairChoice)
         chosen = " ".join(filter(None, (choice.stage, row["reason"], *choice.spans)))
         detail = f"{row['repair_id']} {row['kind']} {chosen[:300]}: {row['messages']} records"
         await connection.fetch(
@@ -189,7 +189,7 @@ class Repairs:
         if not rows:
             return None
         row = dict(rows[0])
-        row["choice"] = msgspec.json.decode(row["choice"], type=Choice)
+        row["choice"] = msgspec.json.decode(row["choice"], type=RepairChoice)
         if not row["choice"].reason:
             row["choice"] = msgspec.structs.replace(row["choice"], reason=row["reason"])
         if row["intent"] is not None:
@@ -309,7 +309,7 @@ class Repairs:
         return f"{name}_everywhere" if tenant_id == EVERY_TENANT else name
 
     def _quarantined(
-        self, name: str, tenant_id: TenantId, choice: Choice
+        self, name: str, tenant_id: TenantId, choice: RepairChoice
     ) -> tuple[str, tuple[Any, ...]]:
         """The statement and what it is given."""
         if choice.place is not None:
@@ -330,7 +330,7 @@ def _decoded(row: Any) -> dict[str, Any]:
     )
     return dict(row) | {
         "files": msgspec.convert(document, Counted),
-        "choice": msgspec.json.decode(row["choice"], type=Choice),
+        "choice": msgspec.json.decode(row["choice"], type=RepairChoice),
     }
 
 

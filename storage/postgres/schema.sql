@@ -422,3 +422,19 @@ RETURN stage || ' ' || left(encode(sha256(coalesce(value, ''::bytea)), 'hex'), 3
 CREATE FUNCTION quarantine_order(stage text, topic text, partition integer, "offset" bigint, topic_id text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN topic || ' ' || lpad(partition::text, 10, '0') || ' ' || lpad("offset"::text, 20, '0') || ' ' || stage || ' ' || topic_id;
+-- What each process did in each minute of the last two days: for the console's picture of the pipeline.
+
+CREATE TABLE stage_minutes (
+    minute         timestamptz      NOT NULL,
+    stage          text             NOT NULL,
+    member         text             NOT NULL,
+    written_at     timestamptz      NOT NULL DEFAULT now(),
+    records        bigint           NOT NULL,
+    per_second     double precision NOT NULL,
+    outcomes       jsonb            NOT NULL,
+    took           bigint[]         NOT NULL,
+    unread         bigint           NOT NULL,
+    waiting        bigint           NOT NULL,
+    oldest_seconds double precision NOT NULL,
+    PRIMARY KEY (minute, stage, member)
+) WITH (fillfactor = 50);

@@ -32,8 +32,8 @@ from streams.local.home import home_at
 from streams.local.ports import known_port
 from streams.local.samples import (
     BAD_FILES,
-    File,
     Sample,
+    SampleFile,
     Served,
     chat,
     chatwoot,
@@ -52,7 +52,7 @@ KEY_NAME = "sensorium send"
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _SendOptions:
     """The command line of `send`."""
 
     provider: str
@@ -99,7 +99,7 @@ class _Wanted:
                 f"{self.file} is {other}, and no {self.kind}; --anyway sends it as one, to see what becomes of it"
             )
 
-    def sample(self, file: File | None) -> Sample:
+    def sample(self, file: SampleFile | None) -> Sample:
         talk: dict[str, Any] = {"outbound": self.outbound}
         if self.provider == "ycloud":
             given = self.conversation or (self.customer or "").removeprefix("+")
@@ -163,7 +163,7 @@ def send(context: click.Context, /, as_json: bool, **options: Any) -> None:
 
     The message key is printed as soon as the message is accepted; a file is then served until it was fetched.
     """
-    wanted = _Wanted(**options)
+    wanted = _SendOptions(**options)
     wanted.check()
     with _served(wanted) as (file, wait):
         sample = wanted.sample(file)
@@ -208,7 +208,7 @@ def _not_of(kind: str, path: Path) -> str | None:
 
 
 @contextmanager
-def _served(wanted: _Wanted) -> Iterator[tuple[File | None, Callable[[], bool]]]:
+def _served(wanted: _SendOptions) -> Iterator[tuple[SampleFile | None, Callable[[], bool]]]:
     """The file behind a link while the block runs, and what waits until it was fetched."""
     path = wanted.file
     if path is None:
@@ -219,7 +219,7 @@ def _served(wanted: _Wanted) -> Iterator[tuple[File | None, Callable[[], bool]]]
     files = {name: Served(path, wanted.slow, wanted.bad)}
     try:
         with serving(files, port, fetched) as address:
-            file = File(wanted.kind, link(address, name), mime_of(path))
+            file = SampleFile(wanted.kind, link(address, name), mime_of(path))
             yield file, lambda: fetched.wait(wanted.serve_seconds + wanted.slow)
     except OSError as error:
         raise click.ClickException(
@@ -236,7 +236,7 @@ def _media_port(home: Path) -> int:
         ) from None
 
 
-def _deliver(sample: Sample, wanted: _Wanted) -> tuple[str, list[int]]:
+def _deliver(sample: Sample, wanted: _SendOptions) -> tuple[str, list[int]]:
     """The message's key and the receiver's answers."""
     receiver = command_settings().receiver.url.rstrip("/")
     if not receiver:
@@ -273,7 +273,7 @@ def _delivered(receiver: str, times: int, once: Callable[[], int]) -> list[int]:
 
 
 async def _with_key(
-    settings: Settings, sample: Sample, wanted: _Wanted, receiver: str
+    settings: Settings, sample: Sample, wanted: _SendOptions, receiver: str
 ) -> tuple[str, list[int]]:
     """With a key for this one call: those of the tenant's services are known to nobody else."""
     async with _tenancy(settings) as tenancy:

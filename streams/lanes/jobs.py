@@ -22,7 +22,7 @@ from schemas.versions import UnknownVersion
 from streams.lanes.channel import LaneChannel
 from streams.lanes.entries import Entry, Glance
 from streams.lanes.gate import Gate
-from streams.lanes.hand import Hand
+from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import BODIES_PART, JobEntries
 from streams.lanes.lane import Lane
 from streams.lanes.receipts import line
@@ -254,7 +254,7 @@ class JobIntake:
         jobs: Jobs,
         refuse: Refuse,
         gate: Gate,
-        hand: Hand,
+        hand: InFlightRecord,
         queue_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         self._jobs = jobs

@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.settings import Settings
 from schemas.web_address import web_address
-from streams.local.home import Home, Secrets, read, secrets_of, write, write_text
+from streams.local.home import Home, LocalSecrets, read, secrets_of, write, write_text
 from streams.local.parts import Say, locked
 from streams.local.ports import MUST_STAY, Ports, ports_of
 from streams.local.preparing import Preparing
@@ -133,7 +133,7 @@ def _weights(wanted: list[Declared], settings: Settings, say: Say) -> dict[str, 
 
 
 def _claimed_ports(
-    home: Home, environment: Mapping[str, str], secrets: Secrets, *, anywhere: bool
+    home: Home, environment: Mapping[str, str], secrets: LocalSecrets, *, anywhere: bool
 ) -> Ports:
     """The ports, claimed until the processes that listen on them run, so that two `up` at the same time share none."""
     given = {

@@ -50,7 +50,7 @@ class Sample(NamedTuple):
         return message_key(tenant, self.provider, labelled)  # type: ignore[arg-type]
 
 
-class File(NamedTuple):
+class SampleFile(NamedTuple):
     """A file behind a link."""
 
     kind: Literal["image", "audio"]
@@ -68,7 +68,7 @@ CHATWOOT_ACCOUNT, CHATWOOT_CONVERSATION = 7, "41"
 
 def ycloud(
     text: str | None,
-    file: File | None,
+    file: SampleFile | None,
     *,
     what: str,
     conversation: str = YCLOUD_CUSTOMER,
@@ -117,7 +117,7 @@ def ycloud(
 
 def chatwoot(
     text: str | None,
-    file: File | None,
+    file: SampleFile | None,
     *,
     what: str,
     conversation: int | str = CHATWOOT_CONVERSATION,
@@ -167,7 +167,7 @@ def chatwoot(
 
 def chat(
     text: str | None,
-    file: File | None,
+    file: SampleFile | None,
     *,
     what: str,
     conversation: str = "demo-conversation",

@@ -18,7 +18,7 @@ import structlog
 
 from schemas.outcomes import Unavailable
 from storage.background import again_and_again
-from storage.postgres.repair_plans import Asked, Counted, HeldRepair, Intent, RepairLost
+from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairLost, RepairRequest
 from storage.postgres.repairs import Repairs
 from streams.lanes.transactions import Write
 
@@ -63,7 +63,7 @@ class Redo(Protocol):
     async def next_generation(self, detail: str) -> int:
         """Higher than all before. Raises Unavailable."""
 
-    async def count(self, asked: Asked) -> Counted:
+    async def count(self, asked: RepairRequest) -> Counted:
         """What a plan says. Raises Unavailable."""
 
     def opened(self, held: HeldRepair) -> AbstractAsyncContextManager[Opened]:
@@ -92,12 +92,12 @@ class RepairWork:
         self._worked_at = 0.0
         self._wanted = asyncio.Event()
 
-    async def plan(self, asked: Asked) -> str:
+    async def plan(self, asked: RepairRequest) -> str:
         """Counts, and keeps the plan. Raises RepairError for nothing to do, Unavailable."""
         return await self._repairs.add(asked, await self._redo.count(asked))
 
     async def begin(
-        self, asked: Asked, repair_id: str, rate: float | None = None, *, here: bool = False
+        self, asked: RepairRequest, repair_id: str, rate: float | None = None, *, here: bool = False
     ) -> None:
         """Applies a plan; with `here`, this process is the one that works on it. Raises RepairError, Unavailable."""
         detail = " ".join(filter(None, (asked.tenant_id, asked.choice.stage, asked.choice.reason)))

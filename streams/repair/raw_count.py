@@ -13,16 +13,24 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.erased import Erased
-from storage.postgres.repair_plans import Asked, Choice, Counted, Line, RepairError
+from storage.postgres.repair_plans import (
+    Counted,
+    PlanLine,
+    RepairChoice,
+    RepairError,
+    RepairRequest,
+)
 from storage.postgres.repairs import Repairs
-from streams.repair.raw import RawReader, Span, span_of
+from streams.repair.raw import OffsetRange, RawReader, span_of
 
 COUNTING_SECONDS = 20.0
 """A longer range is not read to its end before the plan is shown: its offsets say how many records there are at most."""
 KEYS_AT_ONCE = 5_000
 
 
-async def count_raw(settings: Settings, repairs: Repairs, asked: Asked, erased: Erased) -> Counted:
+async def count_raw(
+    settings: Settings, repairs: Repairs, asked: RepairRequest, erased: Erased
+) -> Counted:
     """Reads the spans. Raises Unavailable."""
     try:
         counted, keys = await asyncio.to_thread(_read, settings, asked, erased)
@@ -39,7 +47,7 @@ async def count_raw(settings: Settings, repairs: Repairs, asked: Asked, erased: 
     return msgspec.structs.replace(counted, microusd=known)
 
 
-def _chosen(reader: RawReader, choice: Choice) -> list[Span]:
+def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
     """What the log holds of it. Raises RepairError."""
     if choice.since is not None and not choice.spans:
         return reader.between(choice.since, choice.until)
@@ -53,7 +61,7 @@ def _chosen(reader: RawReader, choice: Choice) -> list[Span]:
 
 
 def _read(
-    settings: Settings, asked: Asked, erased: Erased
+    settings: Settings, asked: RepairRequest, erased: Erased
 ) -> tuple[Counted, list[tuple[str, str]]]:
     reader = RawReader(settings.kafka, Names(settings.namespace), erased)
     tenant = None if asked.tenant_id == "*" else str(asked.tenant_id)
@@ -75,6 +83,6 @@ def _read(
     finally:
         reader.close()
     records = tenants.total() if is_whole else sum(span.end - span.begin for span in spans)
-    lines = tuple(Line(name, "", "raw", count) for name, count in tenants.most_common())
+    lines = tuple(PlanLine(name, "", "raw", count) for name, count in tenants.most_common())
     choice = msgspec.structs.replace(asked.choice, spans=tuple(map(str, spans)))
     return Counted(records, lines, choice, is_whole=is_whole), list(keys)

@@ -14,7 +14,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.erased import Erased, all_erased
 from storage.postgres.pool import unavailable
-from storage.postgres.repair_plans import Asked, Counted, HeldRepair, Intent
+from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairRequest
 from storage.postgres.repairs import Repairs
 from storage.postgres.sql import queries
 from streams.apps.encoding import Encoding
@@ -22,7 +22,7 @@ from streams.lanes.transactions import Write
 from streams.repair.applying import Opened, Prepared
 from streams.repair.attachments import failed_for, item_for
 from streams.repair.quarantined import place_of, read_whole, write_again
-from streams.repair.raw import Place, RawReader, Span, left_of, span_of
+from streams.repair.raw import OffsetRange, RawReader, RawRecordPosition, left_of, span_of
 from streams.repair.raw_count import count_raw
 from streams.repair.writing import LIMITS, Item, NumberedPortions, collect
 
@@ -49,7 +49,7 @@ class KafkaRedo:
             raise unavailable(error) or error from error
         return generation
 
-    async def count(self, asked: Asked) -> Counted:
+    async def count(self, asked: RepairRequest) -> Counted:
         """Failed files and quarantined records from Postgres, raw records from the log."""
         match asked.kind:
             case "attachments":
@@ -165,8 +165,8 @@ class _RawSource:
         self._held = held
         self._spans = [span_of(text) for text in held.choice.spans]
         self._tenant = None if held.is_everywhere else str(held.tenant_id)
-        self._waiting: Generator[Item[Place], None, None] | None = None
-        self._collected: list[Item[Place]] = []
+        self._waiting: Generator[Item[RawRecordPosition], None, None] | None = None
+        self._collected: list[Item[RawRecordPosition]] = []
 
     def following(self, most: int) -> Intent | None:
         held = self._held
@@ -187,7 +187,7 @@ class _RawSource:
             spans = [span for span in left_of(self._spans, done) if span not in left]
             assert last is not None
             cut = [
-                Span(span.partition, span.begin, min(span.end, last.offset + 1))
+                OffsetRange(span.partition, span.begin, min(span.end, last.offset + 1))
                 if span.partition == last.partition and span.begin <= last.offset < span.end
                 else span
                 for span in spans
@@ -202,13 +202,13 @@ class _RawSource:
             self._waiting.close()  # it lets go of its assignment, for which the consumer must be open
         self._reader.close()
 
-    def _items(self, spans: list[Span]) -> Generator[Item[Place], None, None]:
+    def _items(self, spans: list[OffsetRange]) -> Generator[Item[RawRecordPosition], None, None]:
         return self._reader.again(spans, self._tenant, self._held.generation)
 
 
-def _place(text: str) -> Place | None:
+def _place(text: str) -> RawRecordPosition | None:
     partition, _, offset = text.partition(":")
-    return Place(int(partition), int(offset)) if offset else None
+    return RawRecordPosition(int(partition), int(offset)) if offset else None
 
 
 async def erased_of(pool: "asyncpg.Pool[Any]", tenant_id: str) -> Erased:

@@ -34,7 +34,7 @@ class Item(Generic[M]):
     mark: M
 
 
-class Limits(NamedTuple):
+class PortionLimits(NamedTuple):
     """A portion ends with the item that reaches one of them. `seconds` is the time it takes to collect: nothing is open meanwhile."""
 
     records: int = 500
@@ -42,7 +42,7 @@ class Limits(NamedTuple):
     seconds: float = 5.0
 
 
-LIMITS = Limits()
+LIMITS = PortionLimits()
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Portion(Generic[M]):
 
 
 def committed_portions(
-    settings: Kafka, names: Names, items: Iterable[Item[M]], limits: Limits = LIMITS
+    settings: Kafka, names: Names, items: Iterable[Item[M]], limits: PortionLimits = LIMITS
 ) -> Iterator[Portion[M]]:
     """Writes the items in their order, one transaction after another; gives each portion once it is committed.
 
@@ -131,7 +131,7 @@ def _producer(settings: Kafka, transactional_id: str) -> Producer:
     return producer
 
 
-def collect(waiting: Iterator[Item[M]], limits: Limits) -> list[Item[M]]:
+def collect(waiting: Iterator[Item[M]], limits: PortionLimits) -> list[Item[M]]:
     """The items of the next portion; none: there are no more."""
     began, records, size = time.monotonic(), 0, 0
     collected: list[Item[M]] = []

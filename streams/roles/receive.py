@@ -14,12 +14,13 @@ from connectors.webhooks.receiver import Receiver
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.background import alongside
-from storage.kafka.behind import GroupBehind
 from storage.kafka.delivery import AcknowledgedProducer
+from storage.kafka.lag import GroupBehind
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.roles.http import connections_allowed, serve_until_told
+from streams.roles.minutes import start_minutes
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import BoundedProtocol
 
@@ -43,6 +44,7 @@ async def run(settings: Settings) -> None:
     pool = await create_pool(settings.postgres, names, "deliveries", size=1)
     deliveries = DeliveryLog(pool, app.deliveries)
     await directory.start()
+    start_minutes(settings, "receive")
     try:
         async with alongside(
             producer=producer.run,

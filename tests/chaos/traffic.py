@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.keys import body_id
-from streams.local.samples import File, Sample, chatwoot, ycloud
+from streams.local.samples import Sample, SampleFile, chatwoot, ycloud
 from tests.chaos.book import Item, Kind
 from tests.chaos.media import MediaServer, said_of_picture, said_of_sound
 
@@ -78,7 +78,7 @@ class Traffic:
             says = (
                 said_of_picture(sender.number) if kind == "image" else said_of_sound(sender.number)
             )
-            file = File(
+            file = SampleFile(
                 "image" if kind == "image" else "audio",
                 self._media.link(sender.tenant, sender.number, salt, extension),
                 mime,

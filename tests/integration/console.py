@@ -14,7 +14,7 @@ from connectors.console.changes import Changes
 from connectors.console.links import Links
 from connectors.console.pages.parts import page_parts
 from connectors.console.parts import Parts
-from connectors.console.reading import Announced, Reading
+from connectors.console.queries import Announced, ConsoleQueries
 from connectors.media.download import Downloaded
 from connectors.postgres.rows import message_columns, notifications
 from schemas.keys import MessageKey, TenantId, message_key
@@ -24,7 +24,7 @@ from schemas.topics import Names
 from storage.objects.keys import object_key, public_path
 from storage.objects.store import ObjectStore
 from storage.postgres.directory import Directory
-from storage.postgres.repair_plans import Asked, Counted, HeldRepair
+from storage.postgres.repair_plans import Counted, HeldRepair, RepairRequest
 from storage.postgres.repairs import Repairs
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
@@ -45,7 +45,7 @@ class NoRedo:
     async def next_generation(self, detail: str) -> int:
         raise AssertionError("nothing was to be repaired")
 
-    async def count(self, asked: Asked) -> Counted:
+    async def count(self, asked: RepairRequest) -> Counted:
         raise AssertionError("nothing was to be repaired")
 
     def opened(self, held: HeldRepair) -> AbstractAsyncContextManager[Opened]:
@@ -181,7 +181,7 @@ async def running(
         parts = Parts(
             names=names,
             directory=directory,
-            reading=Reading(pool),
+            reading=ConsoleQueries(pool),
             changes=changes,
             store=store,
             links=Links(vault.derived_keys("media-links"), 300),

@@ -5,8 +5,8 @@ import httpx
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from storage.kafka.behind import GroupBehind
 from storage.kafka.client import plain_producer_config, reader_config
+from storage.kafka.lag import GroupBehind
 from tests.integration.commands import Commands
 from tests.integration.receivers import receiving, unused_port
 from tests.integration.test_credentials_end import CHAT

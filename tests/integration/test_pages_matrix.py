@@ -27,7 +27,8 @@ PLANTED = (
 """A name, a number, a text, a description, a file name and an id: in each tenant with its name behind."""
 ROLES: tuple[Role, ...] = ("viewer", "reader", "operator", "admin")
 ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout", "/t/{rest:path}"}
-NEEDS: dict[str, Role] = {
+RANKED = (*ROLES, "nobody of one tenant")
+NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
     "/t/{tenant}/m/{ref}/file/{index}": "reader",
     "/t/{tenant}/repairs/{repair_id}": "operator",
@@ -35,6 +36,7 @@ NEEDS: dict[str, Role] = {
     "/t/{tenant}/audit": "admin",
     "/t/{tenant}/audit.csv": "admin",
     "/t/{tenant}/repairs/{repair_id}/live": "operator",
+    "/t/{tenant}/pipeline/live": "nobody of one tenant",
 }
 """What of the pages takes more than the role viewer."""
 
@@ -133,7 +135,7 @@ async def test_nobody_sees_anything_of_another_tenant(scene: Scene, role: Role) 
             status, text = await first_bytes(visitor, asked)
             assert [one for one in planted("other") if one in text] == [], asked
             if "{re" in path or "/other/" in asked:
-                may_ask = ROLES.index(role) >= ROLES.index(NEEDS.get(path, "viewer"))
+                may_ask = RANKED.index(role) >= RANKED.index(NEEDS.get(path, "viewer"))
                 wanted = 404 if may_ask or "/other/" in asked or "{ref}" in path else 403
                 assert status == wanted, (role, asked)
     await visitor.client.aclose()
@@ -150,7 +152,7 @@ async def test_each_role_sees_its_pages_and_a_viewer_nothing_of_the_content(
         if path in ABOUT_NO_TENANT:
             continue
         status, text = await first_bytes(visitor, filled(scene, path, "acme"))
-        may = ROLES.index(role) >= ROLES.index(NEEDS.get(path, "viewer"))
+        may = RANKED.index(role) >= RANKED.index(NEEDS.get(path, "viewer"))
         assert status == (200 if may else 403), (role, path, text[:300])
         found = {one for one in planted("acme") if one in text}
         shown |= found

@@ -17,7 +17,7 @@ from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.records import MediaJob, VisionJob
 from storage.postgres.pool import create_pool
-from storage.postgres.repair_plans import Asked, Choice, HeldRepair, Kind
+from storage.postgres.repair_plans import HeldRepair, Kind, RepairChoice, RepairRequest
 from storage.postgres.repairs import Repairs
 from streams.repair import applying
 from streams.repair.applying import Prepared, RepairWork
@@ -73,11 +73,11 @@ def with_work(commands: Commands, ask: Callable[[RepairWork, Repairs], Awaitable
     return asyncio.run(work())
 
 
-def begun(commands: Commands, kind: Kind, choice: Choice, tenant: TenantId = ACME) -> str:
+def begun(commands: Commands, kind: Kind, choice: RepairChoice, tenant: TenantId = ACME) -> str:
     """A repair that nobody works on yet."""
 
     async def ask(work: RepairWork, repairs: Repairs) -> str:
-        asked = Asked(tenant, kind, choice, "ana", 0.0)
+        asked = RepairRequest(tenant, kind, choice, "ana", 0.0)
         repair_id = await work.plan(asked)
         await work.begin(asked, repair_id)
         return repair_id
@@ -121,17 +121,17 @@ def test_failed_files_are_redone_from_the_file_or_from_the_download(commands: Co
         row("2", kept),
         row("3", failed(0, "media_gone", original_url=None)),
     )
-    held = finished(commands, begun(commands, "attachments", Choice("media_gone")))
+    held = finished(commands, begun(commands, "attachments", RepairChoice("media_gone")))
     assert (held.state, held.looked, held.redone) == ("done", 2, 1)
     jobs = outputs(commands, "media", MediaJob)
     assert [(job.message_key, job.generation) for job in jobs] == [(key_of("1"), held.generation)]
-    finished(commands, begun(commands, "attachments", Choice("model_timeout")))
+    finished(commands, begun(commands, "attachments", RepairChoice("model_timeout")))
     assert [job.message_key for job in outputs(commands, "vision", VisionJob)] == [key_of("2")]
 
 
 def test_while_kafka_is_away_it_says_so_and_continues_later(commands: Commands) -> None:
     store(commands, row("1", failed(0, "media_gone")))
-    repair_id = begun(commands, "attachments", Choice("media_gone"))
+    repair_id = begun(commands, "attachments", RepairChoice("media_gone"))
     with pytest.raises(Unavailable):
         finished(commands, repair_id, bootstrap="127.0.0.1:9")
     trouble = commands.database(
@@ -151,14 +151,14 @@ def test_a_process_that_dies_in_the_middle_has_nothing_written_twice_or_left_out
         case "quarantine":
             for offset in range(7):
                 set_aside(commands, offset, value=b"%d" % offset)
-            choice = Choice(reason="not_json")
+            choice = RepairChoice(reason="not_json")
         case "raw":
             produce(commands, 4)
             produce(commands, 3, partition=1, begin=4)
-            choice = Choice(spans=("0:0-3", "1:0-2"))
+            choice = RepairChoice(spans=("0:0-3", "1:0-2"))
         case "attachments":
             store(commands, *(row(str(number), failed(0, "media_gone")) for number in range(7)))
-            choice = Choice("media_gone")
+            choice = RepairChoice("media_gone")
     repair_id = begun(commands, kind, choice)
     killed(commands, repair_id, failpoint)
     held = finished(commands, repair_id)
@@ -177,7 +177,7 @@ def test_of_two_that_work_on_one_repair_each_record_is_written_by_one(
     monkeypatch.setattr(applying, "MOST_RECORDS", 1)
     for offset in range(5):
         set_aside(commands, offset, value=b"%d" % offset)
-    repair_id = begun(commands, "quarantine", Choice())
+    repair_id = begun(commands, "quarantine", RepairChoice())
 
     stands, may_go_on, write = asyncio.Event(), asyncio.Event(), KafkaOpened.write
 
@@ -211,10 +211,10 @@ def test_a_time_range_of_one_tenant_is_counted_and_sent_again(commands: Commands
     produce(commands, 3, at=now - timedelta(hours=3))
     produce(commands, 3, at=now - timedelta(hours=1), begin=10)
     produce(commands, 2, tenant="other", at=now - timedelta(hours=1), begin=20)
-    choice = Choice(since=now - timedelta(hours=2), until=now)
+    choice = RepairChoice(since=now - timedelta(hours=2), until=now)
 
     async def ask(work: RepairWork, repairs: Repairs) -> Any:
-        repair_id = await work.plan(Asked(ACME, "raw", choice, "ana", 0.0))
+        repair_id = await work.plan(RepairRequest(ACME, "raw", choice, "ana", 0.0))
         return await repairs.one(ACME, repair_id)
 
     found = with_work(commands, ask)
@@ -229,7 +229,7 @@ def test_a_repair_that_is_cancelled_stops_after_its_portion(
 ) -> None:
     monkeypatch.setattr(applying, "MOST_RECORDS", 2)
     produce(commands, 9)
-    repair_id = begun(commands, "raw", Choice(spans=("0:0-8",)))
+    repair_id = begun(commands, "raw", RepairChoice(spans=("0:0-8",)))
 
     async def ask(work: RepairWork, repairs: Repairs) -> HeldRepair:
         held = await repairs.hold("x", repair_id)

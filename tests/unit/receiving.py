@@ -15,7 +15,7 @@ from schemas.headers import Headers
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.records import RawMessage
-from schemas.settings import Receiver as Settings
+from schemas.settings import ReceiverSettings as Settings
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant, TenantSettings
 
 ACME = TenantId("acme")

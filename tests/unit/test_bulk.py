@@ -6,7 +6,7 @@ import pytest
 from connectors.webhooks.bulk import FREE_PER_SECOND, BulkLimits
 from connectors.webhooks.rate import Rates
 from schemas.settings import Kafka
-from storage.kafka.behind import GroupBehind
+from storage.kafka.lag import GroupBehind
 from tests.unit.receiving import Application
 
 LOOK_SECONDS = 0.25

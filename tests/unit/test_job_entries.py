@@ -8,7 +8,7 @@ import pytest
 
 from streams.lanes import job_entries
 from streams.lanes.entries import Entry
-from streams.lanes.hand import Hand
+from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import JobIntake, Jobs
 
@@ -74,7 +74,7 @@ class Desk:
 
 def intake(*states: JobEntries, queue_bytes: int = 1_000) -> JobIntake:
     workers = Jobs(Desk(), 4, 4)  # type: ignore[arg-type]
-    made = JobIntake(workers, lambda *_: None, None, Hand(), queue_bytes)  # type: ignore[arg-type]
+    made = JobIntake(workers, lambda *_: None, None, InFlightRecord(), queue_bytes)  # type: ignore[arg-type]
     made._states = {SimpleLane(state): state for state in states}  # type: ignore[misc]
     return made
 

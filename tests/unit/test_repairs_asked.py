@@ -14,7 +14,7 @@ from connectors.console.pages.visits import PageProblem, Visit
 from connectors.console.pages.words import Words
 from schemas.keys import TenantId
 from storage.postgres.people import Session
-from storage.postgres.repair_plans import Choice, RepairError
+from storage.postgres.repair_plans import RepairChoice, RepairError
 from storage.postgres.repairs import Repairs
 from streams.repair.applying import portion_of
 
@@ -43,17 +43,21 @@ async def test_a_reason_or_an_id_with_a_nul_is_one_that_nothing_has() -> None:
 
 def test_what_is_asked_for_names_records_or_is_refused() -> None:
     since = datetime(2026, 1, 1, tzinfo=UTC)
-    fine: list[tuple[str, dict[str, Any], Choice]] = [
-        ("attachments", {"reason": "media_gone"}, Choice("media_gone")),
-        ("quarantine", {}, Choice()),
-        ("quarantine", {"stage": "dedupe", "reason": "not_json"}, Choice("not_json", "dedupe")),
+    fine: list[tuple[str, dict[str, Any], RepairChoice]] = [
+        ("attachments", {"reason": "media_gone"}, RepairChoice("media_gone")),
+        ("quarantine", {}, RepairChoice()),
+        (
+            "quarantine",
+            {"stage": "dedupe", "reason": "not_json"},
+            RepairChoice("not_json", "dedupe"),
+        ),
         (
             "quarantine",
             {"place": "raw-messages[3]@41"},
-            Choice(place=("raw-messages", 3, 41, None)),
+            RepairChoice(place=("raw-messages", 3, 41, None)),
         ),
-        ("raw", {"offsets": ["0:1-2"]}, Choice(spans=("0:1-2",))),
-        ("raw", {"since": since}, Choice(since=since)),
+        ("raw", {"offsets": ["0:1-2"]}, RepairChoice(spans=("0:1-2",))),
+        ("raw", {"since": since}, RepairChoice(since=since)),
     ]
     for kind, wanted, choice in fine:
         assert asked_for(ACME, "ana", kind, wanted).choice == choice

@@ -12,7 +12,7 @@ from fastapi.responses import Response, StreamingResponse
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
 from connectors.console.pages.visits import Visit, visit_of
-from connectors.console.turns import Busy
+from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from storage.postgres.people import EVERY_TENANT

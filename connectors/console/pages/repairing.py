@@ -9,7 +9,13 @@ from zoneinfo import ZoneInfo
 from connectors.console.pages.repairer import Repairer
 from connectors.console.pages.visits import PageProblem
 from schemas.keys import TenantId
-from storage.postgres.repair_plans import MESSAGES_PER_SECOND, Asked, Choice, Kind, RepairError
+from storage.postgres.repair_plans import (
+    MESSAGES_PER_SECOND,
+    Kind,
+    RepairChoice,
+    RepairError,
+    RepairRequest,
+)
 from storage.postgres.repairs import Repairs
 
 LOWEST_RATE, HIGHEST_RATE = 0.1, 1_000.0
@@ -17,7 +23,7 @@ MOST_SPANS = 100
 _PLACE = re.compile(r"([a-z0-9_.-]{1,249})\[([0-9]{1,9})\]@([0-9]{1,18})")
 
 
-def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any]) -> Asked:
+def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any]) -> RepairRequest:
     """A repair as a form or a program names it. Raises RepairError for what names no records.
 
     `wanted`: reason, stage, place, offsets (several), since and until, each perhaps missing or empty.
@@ -29,20 +35,20 @@ def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any
         case "attachments":
             if not text["reason"]:
                 raise RepairError("repair.which")
-            choice = Choice(reason=text["reason"][:60])
+            choice = RepairChoice(reason=text["reason"][:60])
         case "quarantine":
             place = _place(text["place"]) if text["place"] else None
-            choice = Choice(text["reason"][:60], text["stage"][:60], place)
+            choice = RepairChoice(text["reason"][:60], text["stage"][:60], place)
         case "raw":
             spans = tuple(wanted.get("offsets") or ())[:MOST_SPANS]
             since, until = wanted.get("since"), wanted.get("until")
             if bool(spans) == bool(since) or (spans and until):
                 raise RepairError("repair.which_raw")
-            choice = Choice(spans=spans, since=since, until=until)
+            choice = RepairChoice(spans=spans, since=since, until=until)
         case _:
             raise RepairError("repair.which")
     known: Kind = kind
-    return Asked(tenant_id, known, choice, person, MESSAGES_PER_SECOND)
+    return RepairRequest(tenant_id, known, choice, person, MESSAGES_PER_SECOND)
 
 
 def _place(text: str) -> tuple[str, int, int, str | None]:
@@ -92,7 +98,7 @@ async def begin(
         raise PageProblem(404, "problem.404")
     if found["state"] != "planned" or found["is_over"]:
         raise PageProblem(409, "repair.cannot_begin")
-    asked = Asked(tenant_id, found["kind"], found["choice"], who, found["rate"])
+    asked = RepairRequest(tenant_id, found["kind"], found["choice"], who, found["rate"])
     try:
         await work.begin(asked, found["repair_id"], rate)
     except RepairError as error:

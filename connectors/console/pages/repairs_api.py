@@ -6,14 +6,14 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Path, Query
 from pydantic import AwareDatetime, BaseModel
 
-from connectors.console.answers import problems
-from connectors.console.caller import caller_of
+from connectors.console.authentication import caller_of
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.repairing import HIGHEST_RATE, LOWEST_RATE, asked_for, begin, end
 from connectors.console.pages.visits import PageProblem
 from connectors.console.pages.words import catalogue
 from connectors.console.parts import Parts
-from connectors.console.problems import Problem
+from connectors.console.problems import ConsoleProblem
+from connectors.console.response_models import problems
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey
 from storage.postgres.repair_plans import MESSAGES_PER_SECOND, Kind, RepairError
@@ -140,7 +140,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
             repair_id = await pages.work.plan(asked)
         except RepairError as error:
             status = 404 if error.args[0] == "repair.nothing" else 422
-            raise Problem(status, catalogue("en")[error.args[0]]) from None
+            raise ConsoleProblem(status, catalogue("en")[error.args[0]]) from None
         return await _shown(pages, tenant_id, repair_id)
 
     @app.post(
@@ -154,7 +154,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         try:
             await begin(pages.repairs, pages.work, (tenant_id, _who(key)), plan, rate)
         except PageProblem as problem:
-            raise Problem(problem.status, catalogue("en")[problem.word]) from None
+            raise ConsoleProblem(problem.status, catalogue("en")[problem.word]) from None
         return await _shown(pages, tenant_id, plan)
 
     @app.get(
@@ -177,7 +177,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         try:
             await end(pages.repairs, (tenant_id, _who(key)), plan)
         except PageProblem as problem:
-            raise Problem(problem.status, catalogue("en")[problem.word]) from None
+            raise ConsoleProblem(problem.status, catalogue("en")[problem.word]) from None
         return await _shown(pages, tenant_id, plan)
 
 
@@ -187,14 +187,14 @@ def _who(key: ApiKey) -> str:
 
 def _admin(key: ApiKey) -> TenantId:
     if key.scope != "admin":
-        raise Problem(403, "this key has not the scope admin")
+        raise ConsoleProblem(403, "this key has not the scope admin")
     return key.tenant_id
 
 
 async def _shown(pages: PageParts, tenant_id: TenantId, repair_id: str) -> Repair:
     found = await pages.repairs.one(tenant_id, repair_id[:40])
     if found is None:
-        raise Problem(404, "there is no such repair")
+        raise ConsoleProblem(404, "there is no such repair")
     counted, choice = found["files"], found["choice"]
     return Repair(
         repair_id=found["repair_id"],

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from connectors.console.pages.conversations import customer_of
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.reading import NOW, PageReading, Place, cursor, place_of
+from connectors.console.pages.reading import NOW, PageCursor, PageReading, cursor, place_of
 from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
 
@@ -151,7 +151,7 @@ def add_trouble(router: APIRouter, pages: PageParts) -> None:
         )
         sees = visit.person.may(tenant_id, "reader")
         last = rows[PAGE - 1] if len(rows) > PAGE else None
-        older = Place(last["received_at"], last["message_key"]) if last is not None else None
+        older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
         return visit.page(
             "failed.html",
             tenant=tenant_id,
