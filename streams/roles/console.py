@@ -12,12 +12,12 @@ from connectors.console.parts import Parts
 from connectors.console.queries import Announced, ConsoleQueries, ContextBounds
 from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotFound, Refused
+from connectors.providers.catalogue import download_candidates
 from connectors.providers.downloads import (
     DownloadCandidate,
     Endpoints,
     ForeignHost,
     authority,
-    ways_to,
 )
 from schemas.keys import TenantId
 from schemas.settings import Settings
@@ -124,7 +124,7 @@ def original_ways(
     given = authority(endpoints, tenant_id, announced.provider, announced.origin)
     exempt = allowed_hosts(settings.media.allowed_private_hosts)
     try:
-        return ways_to(url, None, given, settings.providers.ycloud.api_base, exempt)
+        return download_candidates(url, None, given, settings.providers, exempt)
     except ForeignHost:
         raise Refused("media_refused_address") from None
 
