@@ -19,7 +19,7 @@ from bench.rig import Rig
 from schemas.headers import Routing, new_traceparent
 from schemas.keys import TenantId
 from streams.lanes.entries import Entry
-from streams.lanes.hand import Hand
+from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import JobIntake, Jobs, Waiting
 
@@ -113,7 +113,7 @@ async def opening(count: int) -> dict[str, float]:
     memory -= packed
     desk: Any = SimpleNamespace(hand_out=lambda job: None)
     lane: Any = _Lane(state)
-    intake = JobIntake(Jobs(desk, 64, 16), lambda *_: None, None, Hand())  # type: ignore[arg-type]
+    intake = JobIntake(Jobs(desk, 64, 16), lambda *_: None, None, InFlightRecord())  # type: ignore[arg-type]
     seen: list[float] = []
 
     async def look() -> None:

@@ -17,7 +17,7 @@ import uvloop
 from bench.figures import Figure, Table, ratio
 from bench.rig import BenchFailed, Rig
 from bench.traffic import TENANT, webhook
-from connectors.providers.catalogue import DIRECT, identify
+from connectors.providers.catalogue import DIRECT, check_signature, identify
 from connectors.webhooks.ports import Understanding
 from connectors.webhooks.receiver import Receiver
 from schemas.headers import Headers
@@ -203,7 +203,11 @@ class _OneEndpoint:
 async def _serve(settings: Settings) -> None:
     wanted = settings.receiver
     app = Receiver(
-        wanted, "raw-messages", _Nowhere(), _OneEndpoint(), Understanding(identify, DIRECT.accept)
+        wanted,
+        "raw-messages",
+        _Nowhere(),
+        _OneEndpoint(),
+        Understanding(identify, DIRECT.accept, check_signature),
     )
     http: Any = partial(
         BoundedProtocol, head_seconds=wanted.header_seconds, max_connections=2 * max(CONNECTIONS)

@@ -20,6 +20,8 @@ class BoundedNames:
 
 TENANTS = BoundedNames(50)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+DURATION_BOUNDS = _SECONDS
+"""The bounds of every histogram of durations; longer ones come in one more place."""
 
 STAGE_RECORDS = Counter(
     "sensorium_stage_records",

@@ -70,7 +70,7 @@ class Openai(msgspec.Struct, frozen=True, kw_only=True):
     prices_file: str = ""
 
 
-class Receiver(msgspec.Struct, frozen=True, kw_only=True):
+class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
     url: str = ""
@@ -80,7 +80,7 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     body_seconds: float = 30.0
     max_pending_bytes: int = 64 * 1024 * 1024
     tenant_rate_per_second: float = 0.0
-    bulk_behind_seconds: float = 0.0
+    bulk_behind_seconds: float = 0.2
     signature_age_seconds: float = 86_400.0
     drain_seconds: float = 10.0
 
@@ -110,8 +110,12 @@ class Ycloud(msgspec.Struct, frozen=True, kw_only=True):
 class Providers(msgspec.Struct, frozen=True, kw_only=True):
     ycloud: Ycloud = Ycloud()
 
+    def api_base(self, provider: str) -> str:
+        """The address of the provider's API; empty for one that has none in the settings."""
+        return str(getattr(getattr(self, provider, None), "api_base", ""))
 
-class Worker(msgspec.Struct, frozen=True, kw_only=True):
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     jobs: int = 64
     jobs_per_tenant: int = 16
@@ -120,13 +124,13 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: int = 0
 
 
-class Breaker(msgspec.Struct, frozen=True, kw_only=True):
+class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
     consecutive: int = 50
     ratio: float = 0.5
     window_records: int = 200
 
 
-class Retention(msgspec.Struct, frozen=True, kw_only=True):
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     arrivals_days: float = 90.0
     steps_days: float = 90.0
     quarantine_tenant_bytes: int = 1_073_741_824
@@ -135,11 +139,11 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     log_days: float = 800.0
 
 
-class Secrets(msgspec.Struct, frozen=True, kw_only=True):
+class SecretSettings(msgspec.Struct, frozen=True, kw_only=True):
     key: Secret = Secret("")
 
 
-class Log(msgspec.Struct, frozen=True, kw_only=True):
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     level: str = "info"
     format: str = "json"
 
@@ -159,13 +163,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects = Objects()
     registry: Registry = Registry()
     openai: Openai = Openai()
-    receiver: Receiver = Receiver()
+    receiver: ReceiverSettings = ReceiverSettings()
     console: Console = Console()
     media: Media = Media()
     providers: Providers = Providers()
-    worker: Worker = Worker()
-    breaker: Breaker = Breaker()
-    retention: Retention = Retention()
-    secrets: Secrets = Secrets()
-    log: Log = Log()
+    worker: WorkerSettings = WorkerSettings()
+    breaker: BreakerSettings = BreakerSettings()
+    retention: RetentionSettings = RetentionSettings()
+    secrets: SecretSettings = SecretSettings()
+    log: LogSettings = LogSettings()
     local: Local = Local()

@@ -9,7 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from schemas.settings import Settings
-from streams.local.home import Secrets, environment_in
+from streams.local.home import LocalSecrets, environment_in
 from streams.local.topology import PORTS, local_settings
 from tests.servers import temporary_stack
 
@@ -29,7 +29,7 @@ def stack() -> Iterator[Settings]:
     """Settings whose Kafka, Postgres and object store run: started for this session on free ports, by the code behind `sensorium up`,
     or, with SENSORIUM_TEST_STACK=<an environment file as `up` writes it>, those of the file."""
     if RUNNING:
-        nowhere = Secrets(
+        nowhere = LocalSecrets(
             postgres_password="", objects_secret_key="", key=Fernet.generate_key().decode()
         )
         yield local_settings(environment_in(Path(RUNNING)), dict.fromkeys(PORTS, 0), nowhere)

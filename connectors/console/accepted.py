@@ -20,7 +20,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from connectors.console.reading import Reading
+from connectors.console.queries import ConsoleQueries
 from schemas.keys import TenantId
 from schemas.settings import Kafka
 from schemas.topics import Names
@@ -38,7 +38,7 @@ _Result = TypeVar("_Result")
 class Accepted:
     """Answers one request's question at a time, in a thread of its own."""
 
-    def __init__(self, settings: Kafka, names: Names, reading: Reading) -> None:
+    def __init__(self, settings: Kafka, names: Names, reading: ConsoleQueries) -> None:
         self._raw = names.topic("raw-messages")
         self._enriched = names.topic("enriched-messages")
         self._reading = reading

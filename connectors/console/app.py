@@ -11,18 +11,18 @@ from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp
 
-from connectors.console.answers import FILE, describe_problems, problems
-from connectors.console.around import Measured, OpenToBrowsers, WithoutBodies
+from connectors.console.authentication import SHOWS_KEY, authorized, caller_of
 from connectors.console.bots import add_bots
-from connectors.console.caller import SHOWS_KEY, authorized, caller_of
 from connectors.console.files import answer_downloaded, answer_stored
+from connectors.console.middleware import Measured, OpenToBrowsers, WithoutBodies
 from connectors.console.pages.repairs_api import add_repairs_api
 from connectors.console.pages.routes import pages_router
 from connectors.console.parts import Parts
-from connectors.console.problems import Problem, answer_problems
+from connectors.console.problems import ConsoleProblem, answer_problems
 from connectors.console.registry import RegistryRefused, not_the_registry, registry
-from connectors.console.turns import Turns
-from connectors.media.download import NotThere, Refused
+from connectors.console.response_models import FILE, describe_problems, problems
+from connectors.console.tenant_queue import TenantQueue
+from connectors.media.download import NotFound, Refused
 from connectors.media.sniff import sniff
 from schemas.keys import TENANT_PATTERN, TenantId
 from schemas.tenants import ApiKey
@@ -64,8 +64,8 @@ def create_console(parts: Parts) -> ASGIApp:
 
 
 def _add_media(app: FastAPI, parts: Parts) -> None:
-    fetches = Turns(FETCHES_PER_TENANT, FETCHES_IN_LINE)
-    all_fetches = Turns(ALL_FETCHES, 16 * FETCHES_IN_LINE)
+    fetches = TenantQueue(FETCHES_PER_TENANT, FETCHES_IN_LINE)
+    all_fetches = TenantQueue(ALL_FETCHES, 16 * FETCHES_IN_LINE)
 
     @app.head("/media/{tenant}/{name}", include_in_schema=False)
     @app.get(
@@ -91,14 +91,14 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
             if not parts.links.holds(
                 f"/media/{tenant}/{name}", expires or "", signature or "", time.time()
             ):
-                raise Problem(403, "this link is over or was not made for this file")
+                raise ConsoleProblem(403, "this link is over or was not made for this file")
         elif authorized(parts.directory, request).tenant_id != tenant:
-            raise Problem(404, "there is no such file")
+            raise ConsoleProblem(404, "there is no such file")
         if not TENANT_PATTERN.fullmatch(tenant) or not _FILE_NAME.fullmatch(name):
-            raise Problem(404, "there is no such file")
+            raise ConsoleProblem(404, "there is no such file")
         stored = await parts.store.stat(f"{parts.names.object_prefix}media/{tenant}/{name}")
         if stored is None:
-            raise Problem(404, "there is no such file")
+            raise ConsoleProblem(404, "there is no such file")
         return answer_stored(parts.store, stored, request.headers, head=request.method == "HEAD")
 
     @app.get(
@@ -114,21 +114,21 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
         key: Annotated[ApiKey, Depends(caller_of(parts.directory))],
     ) -> Response:
         if "\0" in url:
-            raise Problem(404, "no attachment has this address")
+            raise ConsoleProblem(404, "no attachment has this address")
         object_key = await parts.reading.stored_by_original(key.tenant_id, url)
         stored = await parts.store.stat(object_key) if object_key is not None else None
         if stored is not None:
             return answer_stored(parts.store, stored, request.headers, head=False)
         announced = await parts.reading.announced_by_original(key.tenant_id, url)
         if announced is None:
-            raise Problem(404, "no attachment has this address")
+            raise ConsoleProblem(404, "no attachment has this address")
         try:
             async with fetches.turn(key.tenant_id), all_fetches.turn(EVERYBODY):
                 file = await parts.fetch(key.tenant_id, announced, url)
-        except NotThere:
-            raise Problem(404, "the provider has no such file") from None
+        except NotFound:
+            raise ConsoleProblem(404, "the provider has no such file") from None
         except Refused as refused:
-            raise Problem(502, f"the file cannot be had: {refused.reason}") from None
+            raise ConsoleProblem(502, f"the file cannot be had: {refused.reason}") from None
         return answer_downloaded(file, sniff(file.head, file.content_type).mime, request.headers)
 
 

@@ -8,12 +8,12 @@ from urllib.parse import unquote
 from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import Response
 
-from connectors.console import answers
-from connectors.console.answers import problems
-from connectors.console.caller import caller_of
+from connectors.console import response_models
+from connectors.console.authentication import caller_of
+from connectors.console.change_positions import NoCursor, before_of, moment_of
 from connectors.console.context import encoded, shown_message
-from connectors.console.contexts import Asked, Contexts, Form, Look
-from connectors.console.feed import Feed, Filter, Page, feed_answer
+from connectors.console.contexts import ContextQuery, Contexts, ContextSnapshot, Form
+from connectors.console.feed import FeedReader, Filter, Page, feed_answer
 from connectors.console.parameters import (
     DEFAULT_PAGE,
     DEFAULT_WINDOW_SECONDS,
@@ -32,9 +32,9 @@ from connectors.console.parameters import (
     problem_of_cursor,
 )
 from connectors.console.parts import Parts
-from connectors.console.places import NoCursor, before_of, moment_of
-from connectors.console.problems import Problem
-from connectors.console.reading import ANY_AGE_SECONDS, Window
+from connectors.console.problems import ConsoleProblem
+from connectors.console.queries import ANY_AGE_SECONDS, Window
+from connectors.console.response_models import problems
 from connectors.console.waits import until_found
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey
@@ -75,7 +75,7 @@ def _json(body: bytes) -> Response:
 
 def _without_nul(*texts: str) -> None:
     if any("\0" in one for one in texts):
-        raise Problem(422, "an id holds U+0000")
+        raise ConsoleProblem(422, "an id holds U+0000")
 
 
 def form_of(parts: Parts, tenant_id: TenantId) -> Form:
@@ -87,8 +87,8 @@ def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         "/api/messages",
         tags=["bots"],
         summary="New and changed messages of the tenant, in an order that skips nothing",
-        description=answers.FEED,
-        responses={200: {"model": answers.Feed}, **problems(401, 403, 410, 413, 429, 503)},
+        description=response_models.FEED,
+        responses={200: {"model": response_models.Feed}, **problems(401, 403, 410, 413, 429, 503)},
     )
     async def messages(
         request: Request,
@@ -101,7 +101,7 @@ def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
             Query(max_length=500, description="Only of this conversation, by any of its names."),
         ] = None,
         status: Annotated[
-            list[answers.Status],
+            list[response_models.Status],
             Query(
                 max_length=3,
                 description="Only with this status as they are now (repeat it for several).",
@@ -110,7 +110,7 @@ def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
     ) -> Response:
         tenant_id = key.tenant_id
         _without_nul(conversation or "")
-        feed = Feed(parts.reading, tenant_id, Filter(conversation, frozenset(status)), limit)
+        feed = FeedReader(parts.reading, tenant_id, Filter(conversation, frozenset(status)), limit)
         await feed.begin(after)
         page: Page | None = await feed.look()
         if wait_seconds and page is not None and page.waits:
@@ -127,7 +127,10 @@ def _add_conversations(app: FastAPI, parts: Parts) -> None:
         "/api/conversations",
         tags=["bots"],
         summary="The conversations of the tenant, by their ids",
-        responses={200: {"model": answers.Conversations}, **problems(401, 403, 413, 429, 503)},
+        responses={
+            200: {"model": response_models.Conversations},
+            **problems(401, 403, 413, 429, 503),
+        },
     )
     async def conversations(
         key: Annotated[ApiKey, Depends(caller_of(parts.directory))],
@@ -160,8 +163,8 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         "/api/conversations/{conversation_id:path}/context",
         tags=["bots"],
         summary="What a bot needs before its turn",
-        description=answers.CONTEXT,
-        responses={200: {"model": answers.Context}, **problems(401, 403, 413, 429, 503)},
+        description=response_models.CONTEXT,
+        responses={200: {"model": response_models.Context}, **problems(401, 403, 413, 429, 503)},
     )
     async def conversation_context(
         request: Request,
@@ -178,19 +181,19 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
     ) -> Response:
         tenant_id = key.tenant_id
         if not conversation_id:
-            raise Problem(404, "there is no such resource")
+            raise ConsoleProblem(404, "there is no such resource")
         _without_nul(conversation_id)
         if within_seconds is None:
             is_bounded = limit is None and before is None
             within_seconds = DEFAULT_WINDOW_SECONDS if is_bounded else ANY_AGE_SECONDS
         window = _window(tenant_id, within_seconds, limit, before, newer_than)
-        asked = Asked(window, checked_keys(tenant_id, wait_for), quiet_seconds)
+        asked = ContextQuery(window, checked_keys(tenant_id, wait_for), quiet_seconds)
 
-        async def look() -> Look:
+        async def look() -> ContextSnapshot:
             return await contexts.look(tenant_id, conversation_id, asked)
 
         deadline = time.monotonic() + wait_seconds
-        found: Look | None = await look()
+        found: ContextSnapshot | None = await look()
         if wait_seconds and found is not None and found.waits:
             names = await parts.reading.conversation_ids(tenant_id, conversation_id)
             waiter = parts.changes.waiter(tenant_id, names, anywhere=bool(wait_for))
@@ -217,7 +220,7 @@ def _window(
     before: str | None,
     newer_than: str | None,
 ) -> Window:
-    """Problem 422 for what is no cursor."""
+    """Raises ConsoleProblem 422 for what is no cursor."""
     try:
         place = before_of(tenant_id, before) if before is not None else None
     except NoCursor:
@@ -237,7 +240,7 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
             else None
         )
         if found is None:
-            raise Problem(404, "there is no such message")
+            raise ConsoleProblem(404, "there is no such message")
         marker = parts.marker(key.tenant_id)
         return _json(
             await contexts.in_thread(
@@ -250,7 +253,7 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
             await parts.reading.steps(key.tenant_id, message_key) if "\0" not in message_key else []
         )
         if not steps:
-            raise Problem(404, "there is no such message")
+            raise ConsoleProblem(404, "there is no such message")
         document = {
             "message_key": message_key,
             "steps": [step | {"at": step["at"].isoformat()} for step in steps],
@@ -272,7 +275,10 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         "/api/messages/{message_key:path}/timeline",
         tags=["bots"],
         summary="Every step a message went through",
-        responses={200: {"model": answers.Timeline}, **problems(401, 403, 404, 413, 429, 503)},
+        responses={
+            200: {"model": response_models.Timeline},
+            **problems(401, 403, 404, 413, 429, 503),
+        },
     )
     async def one_timeline(request: Request, message_key: MessageKeyPath, key: Caller) -> Response:
         return await message_or_timeline(request, key)
@@ -281,7 +287,10 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         "/api/messages/{message_key:path}",
         tags=["bots"],
         summary="A message; its key is percent-encoded as one segment",
-        responses={200: {"model": answers.Message}, **problems(401, 403, 404, 413, 429, 503)},
+        responses={
+            200: {"model": response_models.Message},
+            **problems(401, 403, 404, 413, 429, 503),
+        },
     )
     async def one_message(request: Request, message_key: MessageKeyPath, key: Caller) -> Response:
         return await message_or_timeline(request, key)

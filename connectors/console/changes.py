@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from connectors.console.turns import Busy
+from connectors.console.tenant_queue import Busy
 from schemas import metrics
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.console.facts import cut_mark, failure_text, message_data, short_text
 from connectors.console.marker import Defused, Marker
-from connectors.console.reading import ContextKey, ContextRow
+from connectors.console.queries import ContextKey, ContextRow
 
 Sign = Callable[[str], str]
 """A path → the path with a signature that opens it for a while."""

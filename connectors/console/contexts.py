@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from connectors.console.change_positions import Moment, before_text, moment_text
 from connectors.console.context import Shown, Sign, assemble, encoded, fitting, show
 from connectors.console.marker import Marker
-from connectors.console.places import Moment, before_text, moment_text
-from connectors.console.reading import (
+from connectors.console.queries import (
     ANY_AGE_SECONDS,
+    ConsoleQueries,
     ContextBounds,
     ContextKey,
-    Reading,
     Window,
 )
-from connectors.console.turns import Turns
+from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId
 
 PATIENCE_SECONDS = 30.0
@@ -38,7 +38,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ContextQuery:
     """What a request wants to know of a conversation, and which messages it waits for."""
 
     window: Window
@@ -47,7 +47,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ContextSnapshot:
     """A conversation at one moment: its messages, newest first, and what is not finished.
 
     `waits`: what the request asked to wait for is not there yet. `is_whole`: there are no older
@@ -74,13 +74,15 @@ class Form:
 class Contexts:
     """Looks at conversations and answers with them."""
 
-    def __init__(self, reading: Reading, bounds: ContextBounds) -> None:
+    def __init__(self, reading: ConsoleQueries, bounds: ContextBounds) -> None:
         self._reading = reading
         self.bounds = bounds
         self._cache = ShownRows(CACHE_BYTES, TENANT_CACHE_BYTES)
-        self._turns = Turns(THREADS_PER_TENANT, MOST_IN_LINE)
+        self._turns = TenantQueue(THREADS_PER_TENANT, MOST_IN_LINE)
 
-    async def look(self, tenant_id: TenantId, conversation_id: str, asked: Asked) -> Look:
+    async def look(
+        self, tenant_id: TenantId, conversation_id: str, asked: ContextQuery
+    ) -> ContextSnapshot:
         """Reads no text of a message. Raises Unavailable and Busy."""
         window, wait_for = asked.window, asked.wait_for
         names = await self._reading.conversation_ids(tenant_id, conversation_id)
@@ -98,7 +100,7 @@ class Contexts:
             waits = waits or not any(one.is_newer and one.is_within for one in keys)
         last = min((one.age_seconds for one in keys if one.is_inbound), default=math.inf)
         stirs = last < asked.quiet_seconds
-        return Look(
+        return ContextSnapshot(
             tuple(keys),
             tuple(dict.fromkeys([*(one.message_key for one in unfinished), *missing])),
             moment,
@@ -113,7 +115,7 @@ class Contexts:
         self,
         tenant_id: TenantId,
         conversation_id: str,
-        look: Look,
+        look: ContextSnapshot,
         form: Form,
         more: Mapping[str, Any] = {},
     ) -> bytes:
@@ -144,7 +146,7 @@ class Contexts:
         return answer
 
     def _around(
-        self, tenant_id: TenantId, look: Look, chosen: Sequence[tuple[ContextKey, Shown]]
+        self, tenant_id: TenantId, look: ContextSnapshot, chosen: Sequence[tuple[ContextKey, Shown]]
     ) -> dict[str, str]:
         """By what the client goes on: later than this answer, or older than its messages."""
         shown = [key for key, _ in chosen if key.is_within]

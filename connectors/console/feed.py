@@ -9,12 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.console.change_positions import (
+    BEGINNING,
+    ChangePosition,
+    Edge,
+    NoCursor,
+    place_of,
+    place_text,
+)
 from connectors.console.context import Shown, encoded, show, signed
 from connectors.console.contexts import Contexts, Form
 from connectors.console.parameters import problem_of_cursor
-from connectors.console.places import BEGINNING, Edge, NoCursor, Place, place_of, place_text
-from connectors.console.problems import Problem
-from connectors.console.reading import Change, ContextBounds, ContextRow, Reading
+from connectors.console.problems import ConsoleProblem
+from connectors.console.queries import Change, ConsoleQueries, ContextBounds, ContextRow
 from schemas.keys import TenantId
 from schemas.records import GENERATION_STEPS
 
@@ -39,7 +46,7 @@ class Page:
     """Changes in their order, and the place behind which the next page begins."""
 
     changes: tuple[Change, ...]
-    end: Place
+    end: ChangePosition
     more: bool
     again_seconds: float | None = None
 
@@ -48,10 +55,12 @@ class Page:
         return not self.changes and not self.more
 
 
-class Feed:
+class FeedReader:
     """One request's walk through the changes of a tenant."""
 
-    def __init__(self, reading: Reading, tenant_id: TenantId, wanted: Filter, limit: int) -> None:
+    def __init__(
+        self, reading: ConsoleQueries, tenant_id: TenantId, wanted: Filter, limit: int
+    ) -> None:
         self._reading = reading
         self._tenant_id = tenant_id
         self._wanted = wanted
@@ -62,7 +71,7 @@ class Feed:
     async def begin(self, after: str | None) -> None:
         """Takes the place that the client names.
 
-        Problem 422 for what is no cursor, 410 for one that this database cannot have given.
+        Raises ConsoleProblem 422 for what is no cursor, 410 for one that this database cannot have given.
         """
         if after is None:
             return
@@ -75,7 +84,7 @@ class Feed:
         except NoCursor:
             raise problem_of_cursor("after", "`cursor` of an earlier answer, or latest") from None
         if not edge.can_hold(self._at):
-            raise Problem(
+            raise ConsoleProblem(
                 410,
                 "after: this cursor is ahead of the database, which was restored or copied since."
                 " Go on without after (everything again) or with after=latest (from now on)",
@@ -125,7 +134,7 @@ class Feed:
 
 
 async def feed_answer(
-    reading: Reading, contexts: Contexts, tenant_id: TenantId, page: Page, form: Form
+    reading: ConsoleQueries, contexts: Contexts, tenant_id: TenantId, page: Page, form: Form
 ) -> bytes:
     """The page as JSON. What does not fit into the bytes of an answer is left for the next one.
 

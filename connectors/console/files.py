@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fastapi.responses import Response, StreamingResponse
 
-from connectors.console.problems import Problem
+from connectors.console.problems import ConsoleProblem
 from connectors.media.download import Downloaded
 from storage.objects.store import CHUNK_BYTES, ObjectStore, Stored
 
@@ -24,7 +24,7 @@ Pieces = Callable[[int, int], AsyncIterator[bytes]]
 """(offset, length) → the bytes, in pieces."""
 
 
-class Span(NamedTuple):
+class ByteRange(NamedTuple):
     """`length` bytes from `offset` on."""
 
     offset: int
@@ -43,8 +43,8 @@ def safe_headers(mime: str) -> dict[str, str]:
     return {**_SAFE, "content-disposition": "inline" if inline else "attachment"}
 
 
-def span_of(value: str | None, size: int) -> Span | None:
-    """The one span a Range header asks for; None: the whole file (none, several, or not understood). Raises Problem 416."""
+def span_of(value: str | None, size: int) -> ByteRange | None:
+    """The one span a Range header asks for; None: the whole file (none, several, or not understood). Raises ConsoleProblem 416."""
     match = _RANGE.fullmatch(value.strip()) if value else None
     if match is None or not (match[1] or match[2]):
         return None
@@ -57,14 +57,14 @@ def span_of(value: str | None, size: int) -> Span | None:
         if last and int(last) < int(first):
             return None
     if start >= size or end < start:
-        raise Problem(416, "the file is not that long", {"content-range": f"bytes */{size}"})
-    return Span(start, end - start + 1)
+        raise ConsoleProblem(416, "the file is not that long", {"content-range": f"bytes */{size}"})
+    return ByteRange(start, end - start + 1)
 
 
 def answer_stored(
     store: ObjectStore, found: Stored, headers: Mapping[str, str], *, head: bool
 ) -> Response:
-    """The object, or the part of it that was asked for. Raises Problem 416."""
+    """The object, or the part of it that was asked for. Raises ConsoleProblem 416."""
 
     def pieces(offset: int, length: int) -> AsyncIterator[bytes]:
         return store.stream(found.key, offset=offset, length=length)
@@ -73,7 +73,7 @@ def answer_stored(
 
 
 def answer_downloaded(file: Downloaded, mime: str, headers: Mapping[str, str]) -> Response:
-    """The file, or the part of it that was asked for, and the file leaves the spool whatever becomes of the answer. Raises Problem 416."""
+    """The file, or the part of it that was asked for, and the file leaves the spool whatever becomes of the answer. Raises ConsoleProblem 416."""
     handle = file.file
 
     async def pieces(offset: int, length: int) -> AsyncIterator[bytes]:
@@ -87,7 +87,7 @@ def answer_downloaded(file: Downloaded, mime: str, headers: Mapping[str, str]) -
 
     try:
         answer = _answer(_File(file.bytes, mime, file.sha256), pieces, headers, head=False)
-    except Problem:
+    except ConsoleProblem:
         file.discard()
         raise
     if not isinstance(answer, StreamingResponse):

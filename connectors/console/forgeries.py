@@ -12,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from connectors.console.looks import Look, looks
+from connectors.console.lookalikes import CharacterReading, looks
 
 _ASCII_OPENS = r"[(<\[{|]"
 _FOREIGN_OPENS = (
@@ -46,7 +46,7 @@ class Unescaped(NamedTuple):
     places: list[int]
 
 
-class Step(NamedTuple):
+class Transition(NamedTuple):
     """What one look of a character does. `moves` has bit n for each letter n that it can be.
 
     `is_sure`: it is more than a possibility that it is one of the letters.
@@ -186,11 +186,11 @@ class Prefix:
         opens = _ASCII_OPENS if self._sign is None else f"{re.escape(self._sign)}|{_ASCII_OPENS}"
         return rf"(?:{opens})(?!\s*(?:{dies}))|{_FOREIGN_OPENS}"
 
-    def steps_of(self, character: str) -> tuple[Step, ...]:
+    def steps_of(self, character: str) -> tuple[Transition, ...]:
         """One step per look of the character."""
         return tuple(self._step(character, look) for look in looks(character))
 
-    def _step(self, character: str, look: Look) -> Step:
+    def _step(self, character: str, look: CharacterReading) -> Transition:
         known = possible = 0
         for index, letters in enumerate(self._letters):
             if set(letters) & set(look.letters):
@@ -200,7 +200,7 @@ class Prefix:
         if _is_alike(character, self._closing):
             possible |= self._closing_bit
         is_letter = bool(look.letters)
-        return Step(
+        return Transition(
             known | possible,
             look.is_silent,
             not self._is_word and (look.opens or _is_alike(character, self._sign)),
@@ -245,14 +245,14 @@ def _meant(match: re.Match[str]) -> list[tuple[str, int]]:
     return [(chr(int(match["u"] or match["x"], 16)), 0)]
 
 
-class _Steps(dict[str, tuple[Step, ...]]):
+class _Steps(dict[str, tuple[Transition, ...]]):
     """Character → steps, of the characters met so far, as long as those are not too many."""
 
     def __init__(self, prefix: Prefix) -> None:
         super().__init__()
         self._prefix = prefix
 
-    def __missing__(self, character: str) -> tuple[Step, ...]:
+    def __missing__(self, character: str) -> tuple[Transition, ...]:
         if len(self) >= _MOST_STEPS:
             self.clear()
         steps = self[character] = self._prefix.steps_of(character)

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from connectors.console.forgeries import Prefix, unescaped
-from connectors.console.looks import looks
+from connectors.console.lookalikes import looks
 
 DEFAULT_TEXT = "[CONTEXTO VISUAL: {description}]"
 DEFAULT_TEXTS = {"es": DEFAULT_TEXT, "en": "[VISUAL CONTEXT: {description}]"}

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query, Request
 from fastapi.dependencies.models import Dependant
 
-from connectors.console.problems import Problem
+from connectors.console.problems import ConsoleProblem
 from schemas.keys import PROVIDER_PATTERN, TenantId, is_provider_id
 
 LONGEST_WAIT_SECONDS = 30.0
@@ -111,11 +111,11 @@ PageLimit = Annotated[
 
 
 def refuse_unknown(request: Request) -> None:
-    """Problem 422 for a query parameter that the route does not have: it is not ignored."""
+    """Raises ConsoleProblem 422 for a query parameter that the route does not have: it is not ignored."""
     known = sorted(_query_parameters(request.scope["route"].dependant))
     wrong = [one for one in dict.fromkeys(request.query_params) if one not in known]
     if wrong:
-        raise Problem(422, "; ".join(_unknown(one, known) for one in wrong[:10]))
+        raise ConsoleProblem(422, "; ".join(_unknown(one, known) for one in wrong[:10]))
 
 
 def _unknown(name: str, known: list[str]) -> str:
@@ -132,14 +132,14 @@ def _query_parameters(dependant: Dependant) -> set[str]:
 
 
 def checked_keys(tenant_id: TenantId, keys: list[str]) -> list[str]:
-    """Keys that a message of this tenant can have. Problem 422 names the first that is none."""
+    """Keys that a message of this tenant can have. Raises ConsoleProblem 422, which names the first that is not one."""
     for key in keys:
         tenant, _, rest = key.partition(":")
         provider, _, identifier = rest.partition(":")
         if not PROVIDER_PATTERN.fullmatch(provider) or not is_provider_id(identifier):
-            raise Problem(422, f"wait_for: {key[:200]!r} is not a message key; {KEY_FORM}")
+            raise ConsoleProblem(422, f"wait_for: {key[:200]!r} is not a message key; {KEY_FORM}")
         if tenant != tenant_id:
-            raise Problem(
+            raise ConsoleProblem(
                 422,
                 f"wait_for: {key[:200]!r} is of another tenant than this key, which is of"
                 f" {tenant_id}; {KEY_FORM}",
@@ -147,6 +147,8 @@ def checked_keys(tenant_id: TenantId, keys: list[str]) -> list[str]:
     return keys
 
 
-def problem_of_cursor(name: str, source: str) -> Problem:
+def problem_of_cursor(name: str, source: str) -> ConsoleProblem:
     """The answer to a text that is no cursor."""
-    return Problem(422, f"{name}: not a cursor of this API for this tenant; it takes {source}")
+    return ConsoleProblem(
+        422, f"{name}: not a cursor of this API for this tenant; it takes {source}"
+    )

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from connectors.console.accepted import Accepted
-from connectors.console.caller import Directory
+from connectors.console.authentication import KeyDirectory
 from connectors.console.changes import Changes
 from connectors.console.facts import spoken
 from connectors.console.links import Links
 from connectors.console.marker import DEFAULT_TEXTS, Marker
 from connectors.console.pages.parts import PageParts
-from connectors.console.reading import Announced, ContextBounds, Reading
+from connectors.console.queries import Announced, ConsoleQueries, ContextBounds
 from connectors.media.download import Downloaded
 from schemas.keys import TenantId
 from schemas.topics import Names
@@ -28,8 +28,8 @@ class Parts:
     """
 
     names: Names
-    directory: Directory
-    reading: Reading
+    directory: KeyDirectory
+    reading: ConsoleQueries
     changes: Changes
     store: ObjectStore
     links: Links

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from connectors.console.turns import Busy
+from connectors.console.tenant_queue import Busy
 from schemas.outcomes import Unavailable
 
 _TITLES = {
@@ -29,7 +29,7 @@ _TITLES = {
 }
 
 
-class Problem(Exception):
+class ConsoleProblem(Exception):
     """An answer that is an error. `detail` is for the person who reads it."""
 
     def __init__(self, status: int, detail: str = "", headers: Mapping[str, str] = {}) -> None:
@@ -51,8 +51,8 @@ def problem_response(
 def answer_problems(app: FastAPI) -> None:
     """Every error of the app leaves it as a problem."""
 
-    @app.exception_handler(Problem)
-    async def problem(_: Request, error: Problem) -> JSONResponse:
+    @app.exception_handler(ConsoleProblem)
+    async def problem(_: Request, error: ConsoleProblem) -> JSONResponse:
         return problem_response(error.status, error.detail, error.headers)
 
     @app.exception_handler(Unavailable)

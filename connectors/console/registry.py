@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from connectors.console.answers import RegistryError, Responses, Schema, SubjectVersion
+from connectors.console.response_models import RegistryError, Responses, Schema, SubjectVersion
 from schemas.codec import PinnedSchema, pinned_schemas
 from schemas.pipeline import TopicName
 from schemas.topics import Names

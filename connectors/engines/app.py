@@ -16,7 +16,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from connectors.engines.memory import memory_returner
-from connectors.engines.outcomes import Abandoned, Heard, NotTaken
+from connectors.engines.outcomes import Heard, JobAbandoned, RequestRefused
 from connectors.engines.queue import Full, JobQueue
 from schemas.metrics import LOCAL_MODEL_REQUESTS
 
@@ -29,8 +29,8 @@ _VISION, _SPEECH = "/v1/chat/completions", "/v1/audio/transcriptions"
 _SENSES = {_VISION: "vision", _SPEECH: "speech"}
 
 
-class Sight(Protocol):
-    """Says what is in a picture. `does` is for people. Raises NotTaken."""
+class LocalPictureModel(Protocol):
+    """Says what is in a picture. `does` is for people. Raises RequestRefused."""
 
     @property
     def name(self) -> str: ...
@@ -41,8 +41,8 @@ class Sight(Protocol):
     def look(self, picture: bytes, *, spanish: bool) -> str: ...
 
 
-class Hearing(Protocol):
-    """Says what is said in a sound. `does` is for people. Raises NotTaken and Abandoned."""
+class LocalSpeechModel(Protocol):
+    """Says what is said in a sound. `does` is for people. Raises RequestRefused and JobAbandoned."""
 
     @property
     def name(self) -> str: ...
@@ -56,11 +56,11 @@ class Hearing(Protocol):
 
 
 @dataclass
-class Senses:
+class Engines:
     """The two senses; None while they are being loaded."""
 
-    eyes: Sight | None = None
-    ears: Hearing | None = None
+    eyes: LocalPictureModel | None = None
+    ears: LocalSpeechModel | None = None
 
     @property
     def loaded(self) -> bool:
@@ -89,7 +89,7 @@ class _Chat(msgspec.Struct):
     messages: list[_Message]
 
 
-def create_app(senses: Senses, *, places: int) -> FastAPI:
+def create_app(senses: Engines, *, places: int) -> FastAPI:
     """The server's routes. Of each sense, `places` requests may wait or be at work."""
     app = FastAPI(title="local-models", docs_url=None, redoc_url=None, openapi_url=None)
     give_back = memory_returner()
@@ -127,7 +127,7 @@ def create_app(senses: Senses, *, places: int) -> FastAPI:
     return app
 
 
-def _add_operations(app: FastAPI, senses: Senses) -> None:
+def _add_operations(app: FastAPI, senses: Engines) -> None:
     @app.get("/livez")
     async def livez() -> Response:
         return Response("alive\n", media_type="text/plain")
@@ -166,16 +166,16 @@ def _add_errors(app: FastAPI) -> None:
     async def full(request: Request, error: Full) -> Response:
         return _refusal(request, 429, "the queue is full", error.retry_after)
 
-    @app.exception_handler(NotTaken)
-    async def not_taken(request: Request, error: NotTaken) -> Response:
+    @app.exception_handler(RequestRefused)
+    async def not_taken(request: Request, error: RequestRefused) -> Response:
         return _refusal(request, error.status, error.message)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         return _refusal(request, error.status_code, error.detail)
 
-    @app.exception_handler(Abandoned)
-    async def abandoned(request: Request, _: Abandoned) -> Response:
+    @app.exception_handler(JobAbandoned)
+    async def abandoned(request: Request, _: JobAbandoned) -> Response:
         return _refusal(request, 503, "the job took too long, or the client went away", 30)
 
     @app.exception_handler(MemoryError)
@@ -200,16 +200,16 @@ def _answer(request: Request, status: int, body: Any, retry_after: int = 0) -> R
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """The whole body. Raises NotTaken for one that is too large or too slow."""
+    """The whole body. Raises RequestRefused for one that is too large or too slow."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for piece in request.stream():
                 body += piece
                 if len(body) > most:
-                    raise NotTaken(413, f"the body has over {most} bytes")
+                    raise RequestRefused(413, f"the body has over {most} bytes")
     except TimeoutError:
-        raise NotTaken(408, f"the body took over {BODY_SECONDS:.0f} s") from None
+        raise RequestRefused(408, f"the body took over {BODY_SECONDS:.0f} s") from None
     return bytes(body)
 
 
@@ -218,7 +218,7 @@ def _asked(body: bytes) -> tuple[bytes, str]:
     try:
         chat = msgspec.json.decode(body, type=_Chat)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise NotTaken(400, f"this is not a chat request: {error}") from error
+        raise RequestRefused(400, f"this is not a chat request: {error}") from error
     parts = [
         part
         for message in chat.messages
@@ -230,11 +230,11 @@ def _asked(body: bytes) -> tuple[bytes, str]:
     url = next((part.image_url.url for part in parts if part.image_url), "")
     head, _, encoded = url.partition(",")
     if not (head.startswith("data:image/") and head.endswith(";base64")):
-        raise NotTaken(400, "this server looks at one picture, given as a data: URL")
+        raise RequestRefused(400, "this server looks at one picture, given as a data: URL")
     try:
         return base64.b64decode(encoded, validate=True), " ".join(words)
     except (binascii.Error, ValueError) as error:
-        raise NotTaken(400, "the picture is not base64") from error
+        raise RequestRefused(400, "the picture is not base64") from error
 
 
 async def _uploaded(request: Request) -> tuple[bytes, str | None, str | None]:
@@ -247,7 +247,7 @@ async def _uploaded(request: Request) -> tuple[bytes, str | None, str | None]:
     async with Request(request.scope, receive).form(max_files=1, max_fields=10) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
-            raise NotTaken(400, "there is no file in the form")
+            raise RequestRefused(400, "there is no file in the form")
         language, prompt = form.get("language"), form.get("prompt")
         return (
             await file.read(),

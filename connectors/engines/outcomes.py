@@ -13,7 +13,7 @@ class Heard(NamedTuple):
     seconds: float
 
 
-class NotTaken(Exception):
+class RequestRefused(Exception):
     """The request is at fault; `status` is the HTTP status that says how."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -21,5 +21,5 @@ class NotTaken(Exception):
         self.status, self.message = status, message
 
 
-class Abandoned(Exception):
+class JobAbandoned(Exception):
     """The client is gone, or the job took longer than a job may."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from connectors.engines.outcomes import Abandoned
+from connectors.engines.outcomes import JobAbandoned
 from schemas.metrics import LOCAL_MODEL_SECONDS, LOCAL_MODEL_WAITING
 
 LONGEST_JOB_SECONDS = 900.0
@@ -58,10 +58,10 @@ class JobQueue:
             LOCAL_MODEL_WAITING.labels(self._sense).set(self._taken)
 
     async def run(self, job: Callable[[Callable[[], bool]], Result], gone: Gone) -> Result:
-        """The result of `job(stop)`, in its turn. Raises Abandoned, and what the job raises."""
+        """The result of `job(stop)`, in its turn. Raises JobAbandoned, and what the job raises."""
         async with self._turn:
             if await gone():
-                raise Abandoned
+                raise JobAbandoned
             began, hang_up = time.monotonic(), threading.Event()
 
             def stop() -> bool:

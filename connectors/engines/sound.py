@@ -6,7 +6,7 @@ from typing import Any
 import av
 import numpy as np
 
-from connectors.engines.outcomes import NotTaken
+from connectors.engines.outcomes import RequestRefused
 
 RATE = 16_000
 MAX_SECONDS = 1_800
@@ -35,17 +35,17 @@ def container_of(sound: bytes) -> str | None:
 
 
 def samples_of(sound: bytes) -> Any:
-    """The samples (int16). Raises NotTaken for no sound, or for over MAX_SECONDS of it."""
+    """The samples (int16). Raises RequestRefused for no sound, or for over MAX_SECONDS of it."""
     container_format = container_of(sound)
     if container_format is None:
-        raise NotTaken(400, "ogg, wav, flac, mp3, mp4 and webm are taken")
+        raise RequestRefused(400, "ogg, wav, flac, mp3, mp4 and webm are taken")
     pieces: list[Any] = []
     count = 0
     try:
         with av.open(io.BytesIO(sound), "r", format=container_format) as container:
             stream = next(iter(container.streams.audio), None)
             if stream is None or not stream.codec_context.name.startswith(_CODECS):
-                raise NotTaken(400, "there is no sound in it that can be decoded")
+                raise RequestRefused(400, "there is no sound in it that can be decoded")
             stream.codec_context.thread_count = 1
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
             for frame in container.decode(stream):
@@ -53,11 +53,11 @@ def samples_of(sound: bytes) -> Any:
                     pieces.append(heard.to_ndarray().reshape(-1))
                     count += heard.samples
                 if count > MAX_SECONDS * RATE:
-                    raise NotTaken(413, f"the sound is over {MAX_SECONDS} s long")
+                    raise RequestRefused(413, f"the sound is over {MAX_SECONDS} s long")
             for heard in resampler.resample(None):
                 pieces.append(heard.to_ndarray().reshape(-1))
-    except NotTaken:
+    except RequestRefused:
         raise
     except Exception as error:  # decoders raise whatever the bytes lead them to
-        raise NotTaken(400, f"the sound cannot be read: {type(error).__name__}") from error
+        raise RequestRefused(400, f"the sound cannot be read: {type(error).__name__}") from error
     return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)

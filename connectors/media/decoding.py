@@ -21,19 +21,19 @@ from connectors.media import pictures, sounds
 from connectors.media.frames import (
     ANSWER_BYTES,
     Hello,
+    NotPrepared,
     PreparedAudio,
     PreparedImage,
     Probed,
     Reply,
     Request,
-    Unfit,
     UnfitReason,
 )
 from connectors.media.isolation import give_up_the_rest, leave_the_system, probe
 from connectors.media.unfit import NotFit
 
 _CHUNK = 1024 * 1024
-Answer = PreparedImage | PreparedAudio | Probed | Unfit
+Answer = PreparedImage | PreparedAudio | Probed | NotPrepared
 
 
 def main() -> None:
@@ -99,12 +99,12 @@ def _decoded(request: Request) -> Answer:
     try:
         return _WORK[request.what](request)
     except NotFit as unfit:
-        return Unfit(unfit.reason, unfit.detail)
+        return NotPrepared(unfit.reason, unfit.detail)
     except MemoryError:
         undecodable: UnfitReason = (
             "image_undecodable" if request.what == "image" else "audio_undecodable"
         )
-        return Unfit(undecodable, "out of memory")
+        return NotPrepared(undecodable, "out of memory")
 
 
 _WORK: dict[str, Callable[[Request], Answer]] = {

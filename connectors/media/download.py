@@ -15,14 +15,14 @@ import httpcore
 from connectors.media.addresses import allowed_hosts
 from connectors.media.codings import Coding, UnknownCoding, coding_of
 from connectors.media.dialling import GuardedBackend, Resolve, system_resolve
-from connectors.media.exchange import Answer, BadExchange, get
-from connectors.media.refusals import NotThere, Refused
+from connectors.media.exchange import BadExchange, ServerResponse, get
+from connectors.media.refusals import NotFound, Refused
 from connectors.media.spool import Downloaded, Spool
 from schemas.connections import why_unreachable
 from schemas.outcomes import Unavailable
 from schemas.web_address import NotAnAddress, WebAddress, web_address
 
-__all__ = ["Downloaded", "Downloader", "NotThere", "Refused"]
+__all__ = ["Downloaded", "Downloader", "NotFound", "Refused"]
 
 MAX_HOPS = 4
 MOST_AT_ONCE = 200
@@ -72,7 +72,7 @@ class Downloader:
         """The file, spooled. `headers` may hold credentials: they go to the first origin only.
 
         Of one owner a bounded number is under way; others wait, within the deadline.
-        Raises Refused, NotThere, or Unavailable for what may get better.
+        Raises Refused, NotFound, or Unavailable for what may get better.
         """
         try:
             async with asyncio.timeout(deadline_seconds), self._turns.turn(owner):
@@ -157,11 +157,11 @@ class _Turns:
                 self._owners[owner] = own, count - 1
 
 
-def _checked_answer(answer: Answer, max_bytes: int) -> Coding:
+def _checked_answer(answer: ServerResponse, max_bytes: int) -> Coding:
     """How the body is coded, if it is worth reading. Raises what the answer means for the file."""
     status = answer.status
     if status == 404:
-        raise NotThere
+        raise NotFound
     if status in (401, 403):
         raise Refused("media_forbidden", status)
     if status == 410:

@@ -34,7 +34,7 @@ class BadExchange(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServerResponse:
     """The head of an answer, and its body once. Iterating raises BadExchange and httpcore's errors."""
 
     status: int
@@ -57,7 +57,7 @@ async def get(
     *,
     backend: httpcore.AsyncNetworkBackend,
     tls: ssl.SSLContext,
-) -> AsyncIterator[Answer]:
+) -> AsyncIterator[ServerResponse]:
     """Asks on a connection of its own, which is closed afterwards. Raises BadExchange and httpcore's errors."""
     stream = await backend.connect_tcp(address.host, address.port, CONNECT_SECONDS)
     try:
@@ -67,7 +67,7 @@ async def get(
         await stream.write(_request(address, headers), READ_SECONDS)
         reading = _Reading(stream)
         await reading.head()
-        yield Answer(reading.status, reading.headers, reading.body())
+        yield ServerResponse(reading.status, reading.headers, reading.body())
     finally:
         await stream.aclose()
 

@@ -53,7 +53,7 @@ UnfitReason = Literal[
 ]
 
 
-class Unfit(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+class NotPrepared(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """It cannot be shown to a model: `reason` from schemas.reasons.AttachmentReason."""
 
     reason: UnfitReason

@@ -12,18 +12,18 @@ import structlog
 from connectors.media.frames import (
     AudioFormat,
     AudioPart,
+    NotPrepared,
     PreparedAudio,
     PreparedImage,
     Probed,
     Reply,
     Request,
-    Unfit,
 )
-from connectors.media.turns import SOFT_SECONDS, Turn, Turns
+from connectors.media.worker_shares import SOFT_SECONDS, WorkerHold, WorkerShares
 from connectors.media.workers import Worker, WorkerLost
 from schemas.outcomes import Unavailable
 
-__all__ = ["AudioPart", "Decoder", "Isolation", "PreparedAudio", "PreparedImage", "Unfit"]
+__all__ = ["AudioPart", "Decoder", "Isolation", "NotPrepared", "PreparedAudio", "PreparedImage"]
 log = structlog.get_logger()
 Load = bytes | Callable[[], Awaitable[bytes]]
 P = TypeVar("P", PreparedImage, PreparedAudio)
@@ -34,15 +34,15 @@ _CRASHES = frozenset(
 )
 
 
-class Limits(NamedTuple):
+class PreparationLimits(NamedTuple):
     """For one item. The wall's limit only ends what waits for nothing; the CPU's is the verdict."""
 
     cpu_seconds: int
     wall_seconds: float
 
 
-IMAGE_LIMITS = Limits(20, 60.0)
-AUDIO_LIMITS = Limits(240, 480.0)
+IMAGE_LIMITS = PreparationLimits(20, 60.0)
+AUDIO_LIMITS = PreparationLimits(240, 480.0)
 """One second of CPU decodes 390 s of Opus and writes 190 s of mp3 (measured on a server's core):
 four hours, decoded twice and written, take about 150 s."""
 
@@ -70,7 +70,7 @@ class _GaveWay(Exception):
 class Decoder:
     """A few long-lived workers, started when first needed; one that hangs or dies is replaced.
 
-    How fast an owner gets a worker is said in `Turns`. A file given as a function is loaded when a
+    How fast an owner gets a worker is said in `WorkerShares`. A file given as a function is loaded when a
     worker is free for it, so no more files are in memory than there are workers. An item may be
     tried twice, and is then loaded twice: when it gave way, or when it ended for a reason that may
     be the machine's. It is undecodable when it used up its CPU time, crashed, or failed twice.
@@ -80,12 +80,12 @@ class Decoder:
         self,
         workers: int = 4,
         *,
-        image_limits: Limits = IMAGE_LIMITS,
-        audio_limits: Limits = AUDIO_LIMITS,
+        image_limits: PreparationLimits = IMAGE_LIMITS,
+        audio_limits: PreparationLimits = AUDIO_LIMITS,
         soft_seconds: float = SOFT_SECONDS,
     ) -> None:
         self._limits = {"image": image_limits, "audio": audio_limits, "probe": image_limits}
-        self._turns = Turns(workers, soft_seconds)
+        self._turns = WorkerShares(workers, soft_seconds)
         self._idle: list[Worker] = []
         self._alive: set[Worker] = set()
 
@@ -130,7 +130,7 @@ class Decoder:
         *,
         longest_side: int = 2048,
         formats: frozenset[str] = PASSED_IMAGES,
-    ) -> PreparedImage | Unfit:
+    ) -> PreparedImage | NotPrepared:
         """Unchanged if its type is one of `formats` and it is upright, opaque and small; else JPEG.
 
         Raises Unavailable, and what the function that loads raises.
@@ -151,7 +151,7 @@ class Decoder:
         *,
         audio_format: AudioFormat = "as-is",
         part_seconds: float | None = None,
-    ) -> PreparedAudio | Unfit:
+    ) -> PreparedAudio | NotPrepared:
         """Unchanged, as one part, if its format and length allow it; else in parts of mp3 or wav.
 
         Raises Unavailable, and what the function that loads raises.
@@ -169,14 +169,14 @@ class Decoder:
 
     async def _prepared(
         self, kind: type[P], request: Request, load_or_bytes: Load, owner: str
-    ) -> P | Unfit:
+    ) -> P | NotPrepared:
         slow, failures, why = False, 0, ""
         while failures < _TRIES:
             try:
                 async with self._turns.one(owner, slow=slow) as turn:
                     worker = await self._worker()
                     said = await self._answered(worker, turn, request, load_or_bytes)
-                return msgspec.msgpack.decode(said, type=kind | Unfit)
+                return msgspec.msgpack.decode(said, type=kind | NotPrepared)
             except _GaveWay:
                 slow = True
             except _ItsFault as fault:
@@ -199,7 +199,7 @@ class Decoder:
         return worker
 
     async def _answered(
-        self, worker: Worker, turn: Turn, request: Request, load_or_bytes: Load
+        self, worker: Worker, turn: WorkerHold, request: Request, load_or_bytes: Load
     ) -> bytes:
         """The answer of a child. Afterwards the worker is idle, or ended if it is not free."""
         asked = False
@@ -223,7 +223,7 @@ class Decoder:
             raise _ItsFault("the decoder died")
         raise _Undecided("the decoder was stopped")
 
-    async def _reply(self, worker: Worker, turn: Turn, request: Request) -> Reply:
+    async def _reply(self, worker: Worker, turn: WorkerHold, request: Request) -> Reply:
         answer = asyncio.ensure_future(worker.ask(request))
         called = asyncio.ensure_future(turn.give_way.wait())
         wall_seconds = self._limits[request.what].wall_seconds
@@ -245,5 +245,5 @@ class Decoder:
         await worker.end()
 
 
-def _undecodable(what: str, detail: str) -> Unfit:
-    return Unfit("image_undecodable" if what == "image" else "audio_undecodable", detail)
+def _undecodable(what: str, detail: str) -> NotPrepared:
+    return NotPrepared("image_undecodable" if what == "image" else "audio_undecodable", detail)

@@ -12,5 +12,5 @@ class Refused(Exception):
         self.status = status
 
 
-class NotThere(Exception):
+class NotFound(Exception):
     """The server answered 404. The caller knows for how long a file may still be on its way."""

@@ -18,8 +18,8 @@ from connectors.models.errors import (
     BAD_KEY_SECONDS,
     MALFORMED,
     Declined,
+    FileRefused,
     ModelUnavailable,
-    NotTaken,
     ParameterRejected,
     SoundTooLong,
     is_about_the_request,
@@ -98,7 +98,7 @@ class ModelServer:
     ) -> T:
         """Asks, in another form where the server does not accept one, until it answers.
 
-        Raises Declined, NotTaken, SoundTooLong or SoundTooShort about the file, and
+        Raises Declined, FileRefused, SoundTooLong or SoundTooShort about the file, and
         ModelUnavailable, which holds the tenant's other jobs where the trouble is the key's, the
         model's or the request's.
         """
@@ -139,7 +139,7 @@ class ModelServer:
             longest = min(traits.sound_seconds or long.seconds, long.seconds)
             self._keep(model, replace(traits, sound_seconds=longest))
             raise
-        except NotTaken:
+        except FileRefused:
             self._count_not_taken(model, complaint)
             raise
         except Declined:
@@ -160,7 +160,7 @@ class ModelServer:
                     "model_rejects_request", BAD_KEY_SECONDS, hold=True, more=complaint.summary
                 )
             self._count_not_taken(model, complaint)
-            raise NotTaken(complaint.summary)
+            raise FileRefused(complaint.summary)
         if self.traits(model) == traits:  # another call may have learned it meanwhile
             self._keep(model, better)
         log.info("model_adapted", model=model, parameter=complaint.names(sent))

@@ -61,7 +61,7 @@ class Declined(Exception):
     """The API's policy declines this file."""
 
 
-class NotTaken(Exception):
+class FileRefused(Exception):
     """The server does not take this file in this form. It is no verdict about what the file
     holds."""
 
@@ -145,7 +145,7 @@ def raise_meaning(
         _raise_of_length(complaint, sound_seconds)
     if status in (400, 422) and not _is_about_the_file(complaint):
         raise ParameterRejected(complaint.summary)
-    raise NotTaken(complaint.summary)
+    raise FileRefused(complaint.summary)
 
 
 def _raise_of_rate_or_policy(complaint: Complaint, headers: Mapping[str, str]) -> None:

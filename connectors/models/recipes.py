@@ -7,7 +7,7 @@ from typing import Any
 
 from connectors.models.capabilities import traits_of
 from connectors.models.requests import speech_parameters, vision_messages, vision_parameters
-from connectors.models.servers import Senses, Server, names_of
+from connectors.models.servers import ModelServers, Server, names_of
 from schemas.languages import NAMES
 from schemas.tenants import TenantSettings
 
@@ -36,7 +36,7 @@ class Asked:
     language: str | None
 
 
-def vision_recipes(tenant: TenantSettings, senses: Senses) -> tuple[Asked, ...]:
+def vision_recipes(tenant: TenantSettings, senses: ModelServers) -> tuple[Asked, ...]:
     """How the tenant wants pictures described, for each model of its list in order.
 
     By default for an assistant of its trade, in its language.
@@ -63,7 +63,7 @@ def vision_recipes(tenant: TenantSettings, senses: Senses) -> tuple[Asked, ...]:
     return tuple(recipes)
 
 
-def speech_recipes(tenant: TenantSettings, senses: Senses) -> tuple[Asked, ...]:
+def speech_recipes(tenant: TenantSettings, senses: ModelServers) -> tuple[Asked, ...]:
     """How the tenant wants voice notes transcribed, for each model of its list in order.
 
     The prompt is a hint of vocabulary, not an instruction.

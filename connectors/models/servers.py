@@ -58,7 +58,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Senses:
+class ModelServers:
     """Both servers, and in what form files are sent to them."""
 
     vision: Server
@@ -68,10 +68,10 @@ class Senses:
     audio_format: AudioFormat
 
 
-def senses(settings: Openai) -> Senses:
+def senses(settings: Openai) -> ModelServers:
     """Raises ModelSettingsError."""
     vision, speech = _vision(settings), _speech(settings)
-    return Senses(
+    return ModelServers(
         vision,
         speech,
         _image_formats(settings.image_formats, vision),

@@ -12,7 +12,7 @@ import openai
 from connectors.models.answers import ModelAnswer, one_line, text_of, tokens_of
 from connectors.models.capabilities import Traits
 from connectors.models.client import ModelServer
-from connectors.models.errors import Declined, NotTaken, SoundTooShort
+from connectors.models.errors import Declined, FileRefused, SoundTooShort
 from connectors.models.prices import Prices, Used
 from connectors.models.requests import speech_parameters
 from connectors.models.servers import senses
@@ -119,7 +119,7 @@ class SpeechModel:
             answer = ModelAnswer(
                 "", model, cost_microusd=0, failure="refused_by_model", detail=str(declined)
             )
-        except NotTaken as other:
+        except FileRefused as other:
             answer = ModelAnswer(
                 "", model, cost_microusd=0, failure="unsupported_by_model", detail=str(other)
             )

@@ -16,7 +16,7 @@ from connectors.models.answers import (
 )
 from connectors.models.capabilities import Traits
 from connectors.models.client import ModelServer
-from connectors.models.errors import Declined, ModelUnavailable, NotTaken
+from connectors.models.errors import Declined, FileRefused, ModelUnavailable
 from connectors.models.prices import Prices, Used
 from connectors.models.refusals import is_refusal
 from connectors.models.requests import vision_messages, vision_parameters
@@ -75,7 +75,7 @@ class VisionModel:
             answer = ModelAnswer(
                 "", model, cost_microusd=0, failure="refused_by_model", detail=str(declined)
             )
-        except NotTaken as other:
+        except FileRefused as other:
             answer = ModelAnswer(
                 "", model, cost_microusd=0, failure="unsupported_by_model", detail=str(other)
             )

@@ -7,7 +7,7 @@ from connectors.postgres.writer import Placed, Refused, tenant_of
 from schemas.receipts import Line
 
 
-class Gate(Protocol):
+class QuarantineGate(Protocol):
     """Shut when too much of what comes would go to quarantine, until a person opens it."""
 
     @property
@@ -21,7 +21,7 @@ class Gate(Protocol):
 class Judging:
     """Asks the gate and never waits at it: the sink has a transaction open, and is the member of a group."""
 
-    def __init__(self, gate: Gate | None) -> None:
+    def __init__(self, gate: QuarantineGate | None) -> None:
         self._gate = gate
 
     @property

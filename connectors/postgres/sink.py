@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from connectors.postgres.aside import Aside
 from connectors.postgres.decoding import SINK_TOPICS, decode_batch
 from connectors.postgres.held import HeldPartitions
-from connectors.postgres.judging import Gate, Judging
+from connectors.postgres.judging import Judging, QuarantineGate
 from connectors.postgres.positions import Place, Positions, ids_of_all_topics
 from connectors.postgres.writer import (
     OutOfStep,
@@ -55,7 +55,7 @@ class Sink:
         self,
         settings: Settings,
         pool: "asyncpg.Pool[asyncpg.Record]",
-        gate: Gate | None = None,
+        gate: QuarantineGate | None = None,
     ) -> None:
         self._names = Names(settings.namespace)
         self._pool = pool

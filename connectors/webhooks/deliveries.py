@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from connectors.webhooks.signatures import Examined
 from schemas import metrics
 from schemas.keys import MessageKey, log_digest
 from schemas.reasons import DeliveryReason
+from schemas.signatures import Examined
 from schemas.tenants import EndedToken, Endpoint, secret_id
 
 NEW_STRANGERS_PER_MINUTE = 20
@@ -43,7 +43,7 @@ class Attempt:
     examined: Examined | None = None
 
 
-class Place(NamedTuple):
+class DeliveryBucket(NamedTuple):
     """What is counted together. No tenant has the empty name: it stands for tokens that nobody has."""
 
     tenant_id: str
@@ -73,8 +73,8 @@ class Deliveries:
     """The counts that are not written yet."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Place, Count] = {}
-        self._written_at: dict[Place, float] = {}
+        self._waiting: dict[DeliveryBucket, Count] = {}
+        self._written_at: dict[DeliveryBucket, float] = {}
         self._strangers: set[str] = set()
         self._strangers_waiting = 0
         self._minute = -1
@@ -95,11 +95,11 @@ class Deliveries:
         count.status = status
         count.last = attempt
 
-    def due(self, most: int, *, at_once: bool = False) -> list[tuple[Place, Count]]:
+    def due(self, most: int, *, at_once: bool = False) -> list[tuple[DeliveryBucket, Count]]:
         """Takes counts that may be written now, at most so many. `at_once`: also those that were written a moment ago."""
         now = time.monotonic()
         since = now if at_once else now - REPEAT_SECONDS
-        found: list[tuple[Place, Count]] = []
+        found: list[tuple[DeliveryBucket, Count]] = []
         for place in list(self._waiting):
             if len(found) == most:
                 break
@@ -108,14 +108,14 @@ class Deliveries:
                 self._strangers_waiting -= not place.tenant_id
         return found
 
-    def written(self, counts: Iterable[tuple[Place, Count]]) -> None:
+    def written(self, counts: Iterable[tuple[DeliveryBucket, Count]]) -> None:
         """Remembers that these were written, so that they are not written again soon."""
         now = time.monotonic()
         if len(self._written_at) > _MAX_WRITTEN:
             self._written_at.clear()
         self._written_at.update((place, now) for place, _ in counts)
 
-    def put_back(self, counts: Iterable[tuple[Place, Count]]) -> None:
+    def put_back(self, counts: Iterable[tuple[DeliveryBucket, Count]]) -> None:
         """Takes back what could not be written."""
         for place, before in counts:
             later = self._waiting.get(place)
@@ -125,19 +125,19 @@ class Deliveries:
                 later.deliveries += before.deliveries
                 later.first_at = min(before.first_at, later.first_at)
 
-    def _hold(self, place: Place, count: Count) -> None:
+    def _hold(self, place: DeliveryBucket, count: Count) -> None:
         self._waiting[place] = count
         self._strangers_waiting += not place.tenant_id
 
-    def _place(self, attempt: Attempt, reason: DeliveryReason, now: float) -> Place:
+    def _place(self, attempt: Attempt, reason: DeliveryReason, now: float) -> DeliveryBucket:
         day, endpoint = int(now // 86_400), attempt.endpoint
         if endpoint is not None:
             fits = attempt.examined.secret if attempt.examined is not None else None
             by = _id_of_secret(endpoint.endpoint_id, fits) if fits and reason == "accepted" else ""
-            return Place(endpoint.tenant_id, endpoint.endpoint_id, day, reason, by)
+            return DeliveryBucket(endpoint.tenant_id, endpoint.endpoint_id, day, reason, by)
         if (ended := attempt.ended) is not None:
-            return Place(ended.tenant_id, ended.endpoint_id, day, reason, "")
-        return Place("", self._stranger(attempt.token, now), day, reason, "")
+            return DeliveryBucket(ended.tenant_id, ended.endpoint_id, day, reason, "")
+        return DeliveryBucket("", self._stranger(attempt.token, now), day, reason, "")
 
     def _stranger(self, token: str, now: float) -> str:
         """A name for a token that nobody has, from which it cannot be had back."""

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from connectors.webhooks.deliveries import Count, Deliveries, Place
+from connectors.webhooks.deliveries import Count, Deliveries, DeliveryBucket
 from storage.background import again_and_again
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
@@ -92,7 +92,7 @@ class DeliveryLog:
         )
 
 
-def _columns(counts: Sequence[tuple[Place, Count]]) -> tuple[list[object], ...]:
+def _columns(counts: Sequence[tuple[DeliveryBucket, Count]]) -> tuple[list[object], ...]:
     """In one order at every receiver, so that two of them do not wait for each other."""
     ordered = sorted(counts, key=lambda one: one[0])
     return (

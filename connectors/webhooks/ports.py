@@ -7,10 +7,11 @@ from typing import Protocol
 from schemas.chat import ChatAccepted, ChatRefused
 from schemas.headers import Headers
 from schemas.keys import TenantId
+from schemas.signatures import Claim, Examined
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 
 
-class Directory(Protocol):
+class EndpointDirectory(Protocol):
     """Tenants, endpoints and keys. While `loaded` is false nothing is known, so no request may be refused.
 
     `healthy` false: what is known may be out of date for longer than an outage of Postgres excuses.
@@ -27,7 +28,7 @@ class Directory(Protocol):
     def key(self, plain: str) -> ApiKey | None: ...
 
 
-class Log(Protocol):
+class RawTopic(Protocol):
     """Where raw records go. `send` returns when one is durable, raises Unavailable when that was not said within `seconds`."""
 
     @property
@@ -39,7 +40,10 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Understanding:
-    """What the receiver must know of providers: the ids of a body's events, and whether a `POST /chat` will be read as a message."""
+    """What the receiver must know of providers: the ids of a body's events, whether a `POST /chat` will be read as a message, and
+    what a signature is worth (None: the provider has none).
+    """
 
     identify: Callable[[str, bytes], tuple[str, ...]]
     accept: Callable[[bytes], ChatAccepted | ChatRefused]
+    check_signature: Callable[[str, Claim, tuple[str, ...], float], Examined | None]

@@ -25,7 +25,7 @@ _WRONG_SETTING = "22023"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SessionLimits:
     """What the server ends by itself, so that no session of ours holds a lock without end.
 
     `idle_in_transaction_seconds` bounds a client that stands still in the middle of a transaction,
@@ -51,9 +51,9 @@ class Limits:
         }
 
 
-REQUESTS = Limits()
+REQUESTS = SessionLimits()
 """Those of roles and commands."""
-MAINTENANCE = Limits(statement_seconds=0, lock_seconds=3.0)
+MAINTENANCE = SessionLimits(statement_seconds=0, lock_seconds=3.0)
 """Those of migrations. A statement may take hours, but waits only briefly for a lock: whoever comes
 after it waits behind it."""
 
@@ -62,7 +62,7 @@ def _ms(seconds: float) -> str:
     return str(int(seconds * 1000))
 
 
-class Session(_Connection):
+class PooledConnection(_Connection):
     """Notes that its server only reads, so that the pool does not keep it.
 
     After a failover the former writer may live on as a reader, and would be asked again and again.
@@ -79,17 +79,21 @@ class Session(_Connection):
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
         return await self._noting(
-            lambda: super(Session, self).execute(query, *args, timeout=timeout)
+            lambda: super(PooledConnection, self).execute(query, *args, timeout=timeout)
         )
 
     async def fetch(self, query: str, *args: Any, **how: Any) -> Any:
-        return await self._noting(lambda: super(Session, self).fetch(query, *args, **how))
+        return await self._noting(lambda: super(PooledConnection, self).fetch(query, *args, **how))
 
     async def fetchrow(self, query: str, *args: Any, **how: Any) -> Any:
-        return await self._noting(lambda: super(Session, self).fetchrow(query, *args, **how))
+        return await self._noting(
+            lambda: super(PooledConnection, self).fetchrow(query, *args, **how)
+        )
 
     async def fetchval(self, query: str, *args: Any, **how: Any) -> Any:
-        return await self._noting(lambda: super(Session, self).fetchval(query, *args, **how))
+        return await self._noting(
+            lambda: super(PooledConnection, self).fetchval(query, *args, **how)
+        )
 
     async def _noting(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -99,7 +103,7 @@ class Session(_Connection):
             raise
 
 
-class PooledSession(Session):
+class PooledSession(PooledConnection):
     """Works behind a pooler that gives a server to each transaction, such as PgBouncer.
 
     Nothing may last from one transaction to the next, so each call is in a transaction, which
@@ -128,26 +132,26 @@ class PooledSession(Session):
             return await super()._noting(call)
 
 
-def _settings(names: Names, limits: Limits) -> dict[str, str]:
+def _settings(names: Names, limits: SessionLimits) -> dict[str, str]:
     return {"search_path": names.postgres_schema, "jit": "off", **limits.settings()}
 
 
 def _options(
-    settings: Postgres, names: Names, application: str, limits: Limits, *, is_pooled: bool
+    settings: Postgres, names: Names, application: str, limits: SessionLimits, *, is_pooled: bool
 ) -> dict[str, Any]:
     session = {} if is_pooled else _settings(names, limits)
     return {
         "password": str(settings.password) or None,  # None: that of the DSN
         "command_timeout": COMMAND_SECONDS if limits.statement_seconds else None,
         "timeout": CONNECT_SECONDS,
-        "connection_class": PooledSession if is_pooled else Session,
+        "connection_class": PooledSession if is_pooled else PooledConnection,
         "statement_cache_size": 0 if is_pooled else 100,
         "target_session_attrs": "read-write",
         "server_settings": {"application_name": f"sensorium-{application}", **session},
     }
 
 
-def _begin_with(names: Names, limits: Limits) -> str:
+def _begin_with(names: Names, limits: SessionLimits) -> str:
     """Values are ours: numbers, words and a checked schema name."""
     return "".join(
         f"SET LOCAL {name} = '{value}';" for name, value in _settings(names, limits).items()
@@ -155,7 +159,7 @@ def _begin_with(names: Names, limits: Limits) -> str:
 
 
 async def connect(
-    settings: Postgres, names: Names, application: str = "command", limits: Limits = REQUESTS
+    settings: Postgres, names: Names, application: str = "command", limits: SessionLimits = REQUESTS
 ) -> "asyncpg.Connection[asyncpg.Record]":
     """A connection to the server that writes, whose search path is the namespace's schema."""
     is_pooled = settings.pooler == "transaction"
@@ -169,7 +173,7 @@ async def connect(
 
 
 async def connect_directly(
-    settings: Postgres, names: Names, application: str, limits: Limits = REQUESTS
+    settings: Postgres, names: Names, application: str, limits: SessionLimits = REQUESTS
 ) -> "asyncpg.Connection[asyncpg.Record]":
     """A connection for what a pooler in between breaks: LISTEN and migrations."""
     options = _options(settings, names, application, limits, is_pooled=False)

@@ -10,7 +10,7 @@ import structlog
 
 from schemas import metrics
 from schemas.settings import Postgres
-from schemas.settings import Retention as Ages
+from schemas.settings import RetentionSettings as Ages
 from schemas.topics import Names
 from storage.postgres.pool import connect_directly
 from storage.postgres.sql import queries
@@ -19,6 +19,8 @@ log = structlog.get_logger()
 SLICE_BLOCKS = 512
 """4 MiB at a time: a statement takes milliseconds, and holds few locks."""
 PAUSE_SECONDS = 0.05
+MINUTES_DAYS = 2.0
+"""The console shows one day of them."""
 WALK_EVERY_SECONDS = 3600.0
 LOOK_EVERY_SECONDS = 60.0
 """So often the bytes in quarantine are looked at: a tenant can fill them fast."""
@@ -35,6 +37,7 @@ def days_of(ages: Ages, quarantine_days: float) -> Mapping[str, float]:
         "audit_log": ages.log_days,
         "stage_stops": ages.log_days,
         "repairs": ages.log_days,
+        "stage_minutes": MINUTES_DAYS,
     }
 
 

@@ -1,6 +1,6 @@
 """The describe stage as a Faust app."""
 
-from connectors.media.preparation import Unfit as NotPrepared
+from connectors.media.preparation import NotPrepared
 from connectors.models.answers import ModelAnswer
 from connectors.models.recipes import vision_recipes
 from connectors.models.servers import senses
@@ -9,7 +9,7 @@ from schemas.outcomes import Forward
 from schemas.records import VisionJob
 from schemas.settings import Settings
 from streams.apps.encoding import utc_now
-from streams.apps.jobs import JobStage, Turn, job_app
+from streams.apps.jobs import JobStage, StageAttempt, job_app
 from streams.apps.models import ModelWorld, recipes_of, unfit
 from streams.lanes.app import LaneApp
 from streams.stages.asking import Answer, Patience, Recipe, Unfit
@@ -67,7 +67,7 @@ def create_app(settings: Settings) -> LaneApp:
     world = ModelWorld(settings, "describe", how.vision)
     eyes = RealEyes(world, settings)
 
-    async def work(turn: Turn[VisionJob]) -> Forward:
+    async def work(turn: StageAttempt[VisionJob]) -> Forward:
         tenant = world.tenant(turn.job.tenant_id)
         patience = Patience(turn.waited_seconds, settings.openai.retry_seconds)
         return await describe(

@@ -52,7 +52,7 @@ class World(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn(Generic[J]):
+class StageAttempt(Generic[J]):
     """One try of a job. `waited_seconds` since its first one, also over restarts."""
 
     job: J
@@ -64,7 +64,7 @@ class Turn(Generic[J]):
 class JobStage(Generic[J]):
     stage: Stage
     kind: type[J]
-    work: Callable[[Turn[J]], Awaitable[Forward]]
+    work: Callable[[StageAttempt[J]], Awaitable[Forward]]
     world: World
 
 
@@ -156,7 +156,7 @@ class _Settlement(Generic[J]):
         waited = max(0.0, time.time() - job.entry.first_attempt_at)
         began = time.monotonic()
         try:
-            forward = await self._work(Turn(record, arrival, waited))
+            forward = await self._work(StageAttempt(record, arrival, waited))
             writes = [
                 self._encoding.write(output, arrival.traceparent) for output in forward.outputs
             ]
@@ -182,7 +182,7 @@ class _Settlement(Generic[J]):
         finally:
             metrics.JOB_SECONDS.labels(self._stage.stage).observe(time.monotonic() - began)
 
-    async def _work(self, turn: Turn[J]) -> Forward:
+    async def _work(self, turn: StageAttempt[J]) -> Forward:
         """One try. A call that never returns would take its worker permanently: it is ended, and tried again for a day like any
         other trouble.
         """

@@ -9,12 +9,11 @@ from typing import NamedTuple, TypeVar
 import asyncpg
 import structlog
 
-from connectors.media.preparation import Decoder
-from connectors.media.preparation import Unfit as NotPrepared
+from connectors.media.preparation import Decoder, NotPrepared
 from connectors.models.answers import ModelAnswer
-from connectors.models.choice import Choice
 from connectors.models.errors import ModelUnavailable
 from connectors.models.labels import ModelLabels
+from connectors.models.model_choice import ModelChoice
 from connectors.models.prices import Prices
 from connectors.models.recipes import Asked
 from connectors.models.servers import Server
@@ -48,7 +47,7 @@ _HARMLESS = frozenset({"audio_too_short", "audio_silent"})
 T = TypeVar("T")
 
 
-class NotThere(Exception):
+class FileUnavailable(Exception):
     """The file was erased on purpose, or is larger than we handle: there is nothing to look at."""
 
     def __init__(self, reason: str) -> None:
@@ -72,7 +71,7 @@ class ModelWorld:
         self._settings = settings
         self._stage = stage
         self._server = server
-        self._choice = Choice()
+        self._choice = ModelChoice()
         self._time_outs = TimeOuts()
         self._troubles: dict[TenantId, _Trouble] = {}
         self._labels = ModelLabels(settings.openai, Prices(settings.openai))
@@ -104,20 +103,20 @@ class ModelWorld:
         return tenant.settings if tenant is not None else TenantSettings()
 
     def load(self, job: StoredJob) -> Callable[[], Awaitable[bytes]]:
-        """Loads the file's bytes once a decoder is free to take them. Raises NotThere within the decoder.
+        """Loads the file's bytes once a decoder is free to take them. Raises FileUnavailable within the decoder.
 
         For a removed tenant no model is asked any more, whether the file is still there or not.
         """
 
         async def stored() -> bytes:
             if self.directory.is_removed(job.tenant_id):
-                raise NotThere("media_gone")
+                raise FileUnavailable("media_gone")
             try:
                 return await self._store.get(job.object_key, max_bytes=MAX_OBJECT_BYTES)
             except ObjectMissing:
-                raise NotThere("media_gone") from None
+                raise FileUnavailable("media_gone") from None
             except ObjectTooLarge:
-                raise NotThere("media_too_large") from None
+                raise FileUnavailable("media_too_large") from None
             except ObjectStoreMisconfigured as wrong:
                 raise waiting_for_a_person(wrong) from wrong
 
@@ -169,7 +168,7 @@ class ModelWorld:
         item = (job.tenant_id, job.sha256, recipes[0].id)
         try:
             given = await self._choice.first_served(recipes, key, ask)
-        except NotThere as gone:
+        except FileUnavailable as gone:
             return Unfit(gone.reason)
         except ModelUnavailable as trouble:
             self._count_trouble(job, recipes, trouble)

@@ -6,11 +6,11 @@ from collections.abc import Hashable, Sequence
 import structlog
 
 from connectors.media.addresses import allowed_hosts
-from connectors.media.download import Downloaded, Downloader, NotThere, Refused
+from connectors.media.download import Downloaded, Downloader, NotFound, Refused
 from connectors.media.held import HeldFiles
 from connectors.media.sniff import Sniffed, sniff_file
-from connectors.providers.catalogue import DIRECT, PROVIDERS
-from connectors.providers.downloads import ForeignHost, Way, authority, ways_to
+from connectors.providers.catalogue import DIRECT, PROVIDERS, download_candidates
+from connectors.providers.downloads import DownloadCandidate, ForeignHost, authority
 from schemas import metrics
 from schemas.outcomes import Forward, Unavailable
 from schemas.records import MediaJob
@@ -24,7 +24,7 @@ from storage.postgres.media_objects import MediaObjects
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.apps.encoding import utc_now
-from streams.apps.jobs import JobStage, Turn, job_app
+from streams.apps.jobs import JobStage, StageAttempt, job_app
 from streams.apps.object_trouble import waiting_for_a_person
 from streams.lanes.app import LaneApp
 from streams.stages import store_media as stage
@@ -72,15 +72,15 @@ class MediaWorld:
         self._pool.terminate()
         await self._store.close()
 
-    def ways(self, job: MediaJob) -> Sequence[Way]:
+    def ways(self, job: MediaJob) -> Sequence[DownloadCandidate]:
         if self.directory.is_removed(job.tenant_id):
             raise FileGone("media_gone")
         try:
-            return ways_to(
+            return download_candidates(
                 job.url,
                 job.media_id,
                 authority(self.directory, job.tenant_id, job.provider, job.endpoint_id),
-                self._settings.providers.ycloud.api_base,
+                self._settings.providers,
                 self._exempt,
             )
         except ForeignHost:
@@ -106,7 +106,7 @@ class MediaWorld:
         except ObjectStoreMisconfigured as wrong:
             raise waiting_for_a_person(wrong) from wrong
 
-    async def fetch(self, way: stage.Way, max_bytes: int) -> Downloaded:
+    async def fetch(self, way: stage.CandidateRequest, max_bytes: int) -> Downloaded:
         try:
             return await self._downloader.fetch(
                 way.url,
@@ -114,7 +114,7 @@ class MediaWorld:
                 max_bytes=max_bytes,
                 deadline_seconds=self._settings.media.download_seconds,
             )
-        except NotThere:
+        except NotFound:
             raise FileNotThere from None
         except Refused as refused:
             raise FileGone(refused.reason, try_next_way=refused.status in (401, 403)) from None
@@ -125,7 +125,7 @@ class MediaWorld:
         except OSError as error:  # the spool cannot be read: that says nothing about the file
             raise Unavailable("disk", 5.0, detail=type(error).__name__) from error
 
-    async def keep(self, job: MediaJob, fetched: stage.Fetched, kept: stage.Kept) -> str:
+    async def keep(self, job: MediaJob, fetched: stage.Fetched, kept: stage.ContentType) -> str:
         if job.declared_sha256 is not None and job.declared_sha256 != fetched.sha256:
             metrics.MEDIA_HASH_MISMATCH.labels(
                 job.provider if job.provider in PROVIDERS else DIRECT.name
@@ -159,7 +159,7 @@ def create_app(settings: Settings) -> LaneApp:
     """The app; its worker is started by the `stream` role."""
     world = MediaWorld(settings)
 
-    async def work(turn: Turn[MediaJob]) -> Forward:
+    async def work(turn: StageAttempt[MediaJob]) -> Forward:
         tenant = world.directory.tenant(turn.job.tenant_id)
         return await store_media(
             turn.job,

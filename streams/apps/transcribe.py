@@ -1,7 +1,6 @@
 """The transcribe stage as a Faust app."""
 
-from connectors.media.preparation import PreparedAudio
-from connectors.media.preparation import Unfit as NotPrepared
+from connectors.media.preparation import NotPrepared, PreparedAudio
 from connectors.models.answers import ModelAnswer
 from connectors.models.errors import SoundTooLong
 from connectors.models.recipes import speech_recipes
@@ -11,7 +10,7 @@ from schemas.outcomes import Forward
 from schemas.records import AudioJob
 from schemas.settings import Settings
 from streams.apps.encoding import utc_now
-from streams.apps.jobs import JobStage, Turn, job_app
+from streams.apps.jobs import JobStage, StageAttempt, job_app
 from streams.apps.models import ModelWorld, recipes_of, unfit
 from streams.lanes.app import LaneApp
 from streams.stages.asking import Answer, Patience, Recipe, Unfit
@@ -103,7 +102,7 @@ def create_app(settings: Settings) -> LaneApp:
     world = ModelWorld(settings, "transcribe", how.speech)
     ears = RealEars(world, settings)
 
-    async def work(turn: Turn[AudioJob]) -> Forward:
+    async def work(turn: StageAttempt[AudioJob]) -> Forward:
         tenant = world.tenant(turn.job.tenant_id)
         patience = Patience(turn.waited_seconds, settings.openai.retry_seconds)
         return await transcribe(

@@ -9,7 +9,7 @@ from schemas.receipts import Line, lines_of
 from schemas.text import storable
 from streams.audit.facts import Facts, QuarantinePlace, Wanted
 from streams.audit.findings import Finding, Kind, Report, tenant_of, tenant_of_object
-from streams.audit.ledger import Book, Place, Seen, balance
+from streams.audit.ledger import Book, Seen, StagePartition, balance
 from streams.audit.versions import Newest
 from streams.stages.message import OPENING_STEPS
 
@@ -22,11 +22,11 @@ class Audit:
         self._wanted = wanted
         self._now_ms = now_ms
         self._stuck_ms = stuck_seconds * 1000
-        self._books: dict[Place, Book] = {}
+        self._books: dict[StagePartition, Book] = {}
         self._waiting: set[str] = set()
         self._unfolded: set[str] = set()
         self._refused: set[tuple[bytes, int]] = set()
-        self._young: dict[Place, set[int]] = {}
+        self._young: dict[StagePartition, set[int]] = {}
 
     def report(self, accepted: Iterable[str] = ()) -> Report:
         """1. Every stage's source against its receipts.
@@ -71,7 +71,7 @@ class Audit:
     def _old(self, at_ms: int) -> bool:
         return self._now_ms - at_ms > self._stuck_ms
 
-    def _note_open(self, place: Place, book: Book, report: Report) -> None:
+    def _note_open(self, place: StagePartition, book: Book, report: Report) -> None:
         if place.stage == "assemble":
             refused = (line for line in book.settled.values() if line.outcome == "quarantined")
             self._refused |= {(line.key, line.generation) for line in refused if line.generation}
@@ -137,7 +137,7 @@ class Audit:
                         )
                         yield self._of_line("lost" if not times else "twice", "dedupe", what, line)
         for partition, offset, generation in openings:
-            place = Place("dedupe", partition)
+            place = StagePartition("dedupe", partition)
             # An older raw record is not looked at here, and a repair opens messages by itself.
             seen = self._facts.sources.get(place, {}).get(offset) if generation == 0 else None
             # Settled after the receipts were read, or its receipt stands behind an open transaction: in flight.
@@ -313,7 +313,7 @@ class Audit:
             "quarantine", *stands
         )
 
-    def _just_settled(self, place: Place) -> set[int]:
+    def _just_settled(self, place: StagePartition) -> set[int]:
         """Offsets with a young receipt. The brokers end a transaction partition by partition, and an open one hides what stands
         behind it: what the receipt tells of may not be seen elsewhere yet.
         """

@@ -25,7 +25,7 @@ from storage.objects.store import ObjectStore, Stored
 from storage.postgres.erased import Erased, all_erased
 from storage.postgres.sql import queries
 from streams.audit.findings import Finding, tenant_of, tenant_of_object
-from streams.audit.ledger import Place, Seen, narrowed
+from streams.audit.ledger import Seen, StagePartition, narrowed
 from streams.audit.versions import Versions, versions
 
 QuarantinePlace = tuple[str, str, int, int]
@@ -64,8 +64,8 @@ class Wanted:
 class Facts:
     """Everything the balance is drawn from."""
 
-    sources: dict[Place, dict[int, Seen]] = field(default_factory=dict)
-    receipts: dict[Place, list[Receipt]] = field(default_factory=dict)
+    sources: dict[StagePartition, dict[int, Seen]] = field(default_factory=dict)
+    receipts: dict[StagePartition, list[Receipt]] = field(default_factory=dict)
     receipt_ends: dict[int, int] = field(default_factory=dict)
     versions: Versions = field(default_factory=Versions)
     quarantined: dict[QuarantinePlace, tuple[int, int]] = field(default_factory=dict)
@@ -195,21 +195,21 @@ class Gathering:
 
     def _source(self, facts: Facts, stage: Any, ends: dict[int, int]) -> None:
         for partition in ends:
-            facts.sources[Place(stage, partition)] = {}
+            facts.sources[StagePartition(stage, partition)] = {}
         for message in self._all(SOURCE_OF[stage], ends):
             key, offset = message.key() or b"", message.offset() or 0
             if self._wanted.includes(tenant_of(key)):
                 seen = Seen(offset, key, message.timestamp()[1], generation_of(message.headers()))  # type: ignore[arg-type]
-                facts.sources[Place(stage, message.partition() or 0)][offset] = seen
+                facts.sources[StagePartition(stage, message.partition() or 0)][offset] = seen
 
     def _receipts(self, facts: Facts) -> None:
-        found: dict[Place, list[Receipt]] = defaultdict(list)
+        found: dict[StagePartition, list[Receipt]] = defaultdict(list)
         for message in self._all("receipts"):
             facts.receipt_ends[message.partition() or 0] = (message.offset() or 0) + 1
             try:
                 receipt = decode(Receipt, message.value())
                 check_columns(receipt)
-                place = Place(receipt.stage, receipt.partition)  # type: ignore[arg-type]
+                place = StagePartition(receipt.stage, receipt.partition)  # type: ignore[arg-type]
                 found[place] += (
                     [receipt]
                     if self._wanted.is_everybody

@@ -34,7 +34,7 @@ class Book:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StagePartition:
     """A stage at a partition of its source."""
 
     stage: Stage
@@ -44,7 +44,9 @@ class Place:
         return f"{SOURCE_OF[self.stage]}[{self.partition}]"
 
 
-def balance(place: Place, records: Mapping[int, Seen], receipts: Iterable[Receipt]) -> Book:
+def balance(
+    place: StagePartition, records: Mapping[int, Seen], receipts: Iterable[Receipt]
+) -> Book:
     """`records` are all that the partition holds of the time looked at; receipts come in the order they were written."""
     book = Book()
     taken: Counter[int] = Counter()
@@ -97,7 +99,9 @@ def _enter(stage: Stage, line: Line, taken: Counter[int], ended: Counter[int], b
     book.settled[line.offset] = line
 
 
-def _judge(place: Place, record: Seen, taken: int, ended: int, passed: bool) -> list[Finding]:
+def _judge(
+    place: StagePartition, record: Seen, taken: int, ended: int, passed: bool
+) -> list[Finding]:
     where = f"{place}@{record.offset}"
     if taken > 1:
         return [_finding("twice", place, record, f"{where} was taken {taken} times")]
@@ -108,7 +112,7 @@ def _judge(place: Place, record: Seen, taken: int, ended: int, passed: bool) -> 
     return []
 
 
-def _broken_chain(place: Place, before: int, after: int) -> Finding:
+def _broken_chain(place: StagePartition, before: int, after: int) -> Finding:
     if after > before:
         return Finding(
             "unexplained", place.stage, f"receipts of {place} have a gap from {before} to {after}"
@@ -116,7 +120,7 @@ def _broken_chain(place: Place, before: int, after: int) -> Finding:
     return Finding("twice", place.stage, f"receipts of {place} go back from {before} to {after}")
 
 
-def _finding(kind: Kind, place: Place, record: Seen, what: str) -> Finding:
+def _finding(kind: Kind, place: StagePartition, record: Seen, what: str) -> Finding:
     return Finding(
         kind,
         place.stage,

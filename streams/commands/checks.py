@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """`warns`: it works today, and needs something to be done soon."""
 
     part: str

@@ -23,8 +23,8 @@ from streams.local.ports import known_port
 from streams.local.processes import LocalError
 from streams.local.samples import (
     MEDIA_DIR,
-    File,
     Sample,
+    SampleFile,
     Served,
     chatwoot,
     deliver,
@@ -65,11 +65,11 @@ def demo_files() -> dict[str, Path | Served]:
 def samples(address: str) -> list[Sample]:
     """What is sent, in order; each message once. Two deliveries hold no message."""
 
-    def image(name: str) -> File:
-        return File("image", link(address, name), mime_of(MEDIA_DIR / name))
+    def image(name: str) -> SampleFile:
+        return SampleFile("image", link(address, name), mime_of(MEDIA_DIR / name))
 
-    def voice(name: str) -> File:
-        return File("audio", link(address, name), mime_of(MEDIA_DIR / name))
+    def voice(name: str) -> SampleFile:
+        return SampleFile("audio", link(address, name), mime_of(MEDIA_DIR / name))
 
     return [
         ycloud("Hola, ¿tienen disponibilidad para mañana? 🙂", None, what="text"),

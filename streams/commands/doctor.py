@@ -24,7 +24,7 @@ from storage.postgres.migrate import DatabaseAhead, pending
 from storage.postgres.resealing import reseal
 from storage.postgres.sql import queries
 from storage.postgres.vault import Vault, VaultError
-from streams.commands.checks import Finding, Soon, Wrong
+from streams.commands.checks import CheckResult, Soon, Wrong
 from streams.commands.environment import (
     command_environment,
     command_settings,
@@ -61,7 +61,7 @@ def doctor(
     settings = command_settings()
     checks = _CHECKS | {"model": _model(tenant)}
 
-    async def work() -> list[Finding]:
+    async def work() -> list[CheckResult]:
         found = [await _guarded(part, check, settings) for part, check in checks.items()]
         found += process_findings()
         has_kafka = any(part.part == "kafka" and part.ok for part in found)
@@ -82,15 +82,15 @@ def doctor(
 
 async def _guarded(
     part: str, check: "Callable[[Settings], Awaitable[str]]", settings: Settings
-) -> Finding:
+) -> CheckResult:
     try:
-        return Finding(part, True, await check(settings))
+        return CheckResult(part, True, await check(settings))
     except Soon as soon:
-        return Finding(part, True, str(soon), warns=True)
+        return CheckResult(part, True, str(soon), warns=True)
     except Wrong as error:
-        return Finding(part, False, str(error))
+        return CheckResult(part, False, str(error))
     except Exception as error:  # a check that fails is a finding, whatever it met
-        return Finding(part, False, f"{type(error).__name__}: {error}")
+        return CheckResult(part, False, f"{type(error).__name__}: {error}")
 
 
 async def _kafka(settings: Settings) -> str:

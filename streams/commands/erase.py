@@ -25,21 +25,21 @@ from streams.commands.tenants_remove import expiries
 from streams.commands.waiting import counted
 from streams.repair.erasure import (
     Account,
-    Choice,
     Erasure,
+    ErasureScope,
     choose_contact,
     choose_conversation,
     holdings_of,
 )
 
-Choose = Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[Choice]]
+Choose = Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[ErasureScope]]
 _yes = click.option(
     "--yes", is_flag=True, help="Erase. Without it the command only says what it would erase."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ErasureRequest:
     """`what` is for people; `logged` is what the audit log keeps, and names nobody."""
 
     tenant: TenantId
@@ -69,12 +69,12 @@ def message(keys: tuple[str, ...], yes: bool, as_json: bool) -> None:
         )
     unique = tuple(dict.fromkeys(keys))
 
-    async def choose(_connection: "asyncpg.Connection[asyncpg.Record]") -> Choice:
-        return Choice(keys=unique)
+    async def choose(_connection: "asyncpg.Connection[asyncpg.Record]") -> ErasureScope:
+        return ErasureScope(keys=unique)
 
     what = unique[0] if len(unique) == 1 else f"{len(unique)} messages"
     logged = f"message {' '.join(map(log_digest, unique[:20]))}"
-    _erase(_Asked(tenants.pop(), what, logged, choose), yes, as_json)
+    _erase(_ErasureRequest(tenants.pop(), what, logged, choose), yes, as_json)
 
 
 @erase.command()
@@ -86,7 +86,7 @@ def conversation(tenant: str, conversation_id: str, yes: bool, as_json: bool) ->
     """Erases every message of a conversation so far, notes included. What is said there later is kept."""
     name = TenantId(tenant)
     _erase(
-        _Asked(
+        _ErasureRequest(
             name,
             f"conversation {conversation_id}",
             f"conversation {log_digest(conversation_id)}",
@@ -109,7 +109,7 @@ def contact(tenant: str, contact: str, yes: bool, as_json: bool) -> None:
     """
     name = TenantId(tenant)
     _erase(
-        _Asked(
+        _ErasureRequest(
             name,
             f"contact {contact}",
             f"contact {log_digest(contact)}",
@@ -129,7 +129,7 @@ def _tenant_of(key: str) -> TenantId:
         ) from None
 
 
-def _erase(asked: _Asked, yes: bool, as_json: bool) -> None:
+def _erase(asked: _ErasureRequest, yes: bool, as_json: bool) -> None:
     settings = command_settings()
     require_tenant(settings, asked.tenant)
     choice, held, before = run_command(lambda: _look(settings, asked))
@@ -144,12 +144,14 @@ def _erase(asked: _Asked, yes: bool, as_json: bool) -> None:
     emit(document, as_json, _done_lines(asked, document))
 
 
-def _anything(held: Account, choice: Choice) -> bool:
+def _anything(held: Account, choice: ErasureScope) -> bool:
     """Keys are remembered even if nothing of them is here yet: they may be on their way."""
     return bool(choice.keys) or held.messages > 0
 
 
-async def _look(settings: Settings, asked: _Asked) -> tuple[Choice, Account, datetime | None]:
+async def _look(
+    settings: Settings, asked: _ErasureRequest
+) -> tuple[ErasureScope, Account, datetime | None]:
     """What is chosen, what is kept of it, and since when a single message is erased already."""
     async with database(settings) as connection:
         choice = await asked.choose(connection)
@@ -162,7 +164,7 @@ async def _look(settings: Settings, asked: _Asked) -> tuple[Choice, Account, dat
         return choice, held, before
 
 
-async def _run(settings: Settings, asked: _Asked, choice: Choice) -> Account:
+async def _run(settings: Settings, asked: _ErasureRequest, choice: ErasureScope) -> Account:
     store = ObjectStore(settings.objects, threads=1)
     try:
         async with database(settings) as connection:
@@ -180,7 +182,12 @@ async def _run(settings: Settings, asked: _Asked, choice: Choice) -> Account:
 
 
 def _document(
-    settings: Settings, asked: _Asked, choice: Choice, account: Account, *, dry_run: bool
+    settings: Settings,
+    asked: _ErasureRequest,
+    choice: ErasureScope,
+    account: Account,
+    *,
+    dry_run: bool,
 ) -> dict[str, Any]:
     return {
         "tenant_id": asked.tenant,
@@ -201,7 +208,7 @@ def _counts(account: dict[str, int]) -> str:
     )
 
 
-def _plan_lines(asked: _Asked, document: dict[str, Any]) -> list[str]:
+def _plan_lines(asked: _ErasureRequest, document: dict[str, Any]) -> list[str]:
     held = document["erased"]
     if not any(held.values()):
         since = document.get("erased_at")
@@ -216,7 +223,7 @@ def _plan_lines(asked: _Asked, document: dict[str, Any]) -> list[str]:
     return [*lines, "nothing was changed; to erase, the same command with --yes"]
 
 
-def _done_lines(asked: _Asked, document: dict[str, Any]) -> list[str]:
+def _done_lines(asked: _ErasureRequest, document: dict[str, Any]) -> list[str]:
     done = document["erased"]
     lines = [
         f"{asked.what}: erased {_counts(done)}",

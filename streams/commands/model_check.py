@@ -12,11 +12,11 @@ import openai
 
 from connectors.models.answers import ModelAnswer
 from connectors.models.capabilities import WARNING_DAYS, traits_of
-from connectors.models.choice import Choice
 from connectors.models.client import CONNECT_SECONDS
 from connectors.models.errors import ModelUnavailable, SoundTooLong
+from connectors.models.model_choice import ModelChoice
 from connectors.models.recipes import Asked, speech_recipes, vision_recipes
-from connectors.models.servers import Senses, Server, senses
+from connectors.models.servers import ModelServers, Server, senses
 from connectors.models.speech import SpeechModel
 from connectors.models.vision import VisionModel
 from schemas.settings import Settings
@@ -51,7 +51,7 @@ async def check_model(
     recipes = (vision_recipes if sense == "vision" else speech_recipes)(tenant, how)
     probe = _Vision(settings, how) if sense == "vision" else _Speech(settings, how)
     try:
-        answer = await Choice().first_served(
+        answer = await ModelChoice().first_served(
             recipes, key, lambda recipe: probe.ask(recipe, tenant.openai_key)
         )
         return await _judged(answer, server, recipes, probe, key, today)
@@ -143,7 +143,7 @@ def _advice(trouble: ModelUnavailable, server: Server, tenant: TenantSettings) -
 class _Vision:
     """A picture in the least common of the formats that the settings allow."""
 
-    def __init__(self, settings: Settings, how: Senses) -> None:
+    def __init__(self, settings: Settings, how: ModelServers) -> None:
         self._model = VisionModel(settings.openai)
         self.form = next(
             form
@@ -170,7 +170,7 @@ class _Vision:
 class _Speech:
     """A second of a tone in the format in which voice notes are sent."""
 
-    def __init__(self, settings: Settings, how: Senses) -> None:
+    def __init__(self, settings: Settings, how: ModelServers) -> None:
         self._model = SpeechModel(settings.openai)
         self.form = "ogg" if how.audio_format == "as-is" else how.audio_format
 

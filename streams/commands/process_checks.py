@@ -1,19 +1,19 @@
 """What doctor looks at of the processes that `sensorium up` started here."""
 
-from streams.commands.checks import Finding
+from streams.commands.checks import CheckResult
 from streams.commands.environment import home_folder
 from streams.local.figures import frozen
 from streams.local.home import Home, home_at
 from streams.local.lifecycle import status, supervisor_of
 
 
-def process_findings() -> list[Finding]:
+def process_findings() -> list[CheckResult]:
     """None, where nothing was started here: then other programs keep the roles."""
     home = home_at(home_folder())
     return [finding_of(home)] if home.state_file.exists() else []
 
 
-def finding_of(home: Home) -> Finding:
+def finding_of(home: Home) -> CheckResult:
     """Wrong when one is frozen, does not run, or nobody starts it again."""
     rows = status(home)
     wrong = [f"{name} (pid {pid}) is frozen: kill -CONT {pid}" for name, pid in frozen(home)]
@@ -25,8 +25,8 @@ def finding_of(home: Home) -> Finding:
     if supervisor_of(home) is None:
         wrong.append("no supervisor keeps them alive: sensorium up")
     if wrong:
-        return Finding("processes", False, "; ".join(wrong))
+        return CheckResult("processes", False, "; ".join(wrong))
     restarts = sum(max(0, row.starts - 1) for row in rows)
-    return Finding(
+    return CheckResult(
         "processes", True, f"{len(rows)} run, {restarts} restarts since they were declared"
     )

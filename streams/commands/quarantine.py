@@ -54,7 +54,7 @@ def _filters(command: Any) -> Any:
     return command
 
 
-class Place(NamedTuple):
+class RecordPosition(NamedTuple):
     """Where a record was, as `quarantine list` shows it."""
 
     topic: str
@@ -67,7 +67,7 @@ _PLACE_COLUMNS = ("stage", "topic", "partition", "offset", "topic_id")
 _PLACE = re.compile(r"(.+)\[([0-9]{1,9})\]@([0-9]{1,18})")
 
 
-def _place(text: str | None) -> Place | None:
+def _place(text: str | None) -> RecordPosition | None:
     if text is None:
         return None
     match = _PLACE.fullmatch(text)
@@ -75,19 +75,19 @@ def _place(text: str | None) -> Place | None:
         raise click.UsageError(
             f"{text!r} is no place: TOPIC[PARTITION]@OFFSET, as `quarantine list` shows it"
         )
-    return Place(match[1], int(match[2]), int(match[3]))
+    return RecordPosition(match[1], int(match[2]), int(match[3]))
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _RecordFilter:
     tenant: str | None = None
     stage: str | None = None
     reason: str | None = None
     state: str | None = None
-    place: Place | None = None
+    place: RecordPosition | None = None
 
 
-async def _found(settings: Settings, wanted: _Wanted, limit: int | None) -> list[Any]:
+async def _found(settings: Settings, wanted: _RecordFilter, limit: int | None) -> list[Any]:
     place = wanted.place or (None, None, None)
     async with database(settings) as connection:
         return list(
@@ -136,7 +136,7 @@ def list_(
     """What is in quarantine."""
     settings = command_settings()
     require_tenant(settings, tenant)
-    rows = run_command(lambda: _found(settings, _Wanted(tenant, stage, reason, state), limit))
+    rows = run_command(lambda: _found(settings, _RecordFilter(tenant, stage, reason, state), limit))
     shown = [_shown(row) for row in rows]
     emit(
         {"quarantined": shown},
@@ -157,7 +157,7 @@ def list_(
 def show(place: str, as_json: bool) -> None:
     """One record whole. PLACE is TOPIC[PARTITION]@OFFSET."""
     settings, at = command_settings(), _place(place)
-    rows = run_command(lambda: _found(settings, _Wanted(place=at), None))
+    rows = run_command(lambda: _found(settings, _RecordFilter(place=at), None))
     if not rows:
         raise click.ClickException(f"nothing in quarantine came from {place}")
     whole = run_command(lambda: _whole(settings, rows))
@@ -257,7 +257,9 @@ def replay(
     settings, at = command_settings(), _place(place)
     require_tenant(settings, tenant)
     rows = run_command(
-        lambda: _found(settings, _Wanted(tenant, stage, reason, None if at else "new", at), None)
+        lambda: _found(
+            settings, _RecordFilter(tenant, stage, reason, None if at else "new", at), None
+        )
     )
     if at and not rows:
         raise click.ClickException(f"nothing in quarantine came from {place}")

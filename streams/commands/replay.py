@@ -29,14 +29,14 @@ from streams.commands.environment import (
 from streams.commands.known import require_tenant
 from streams.commands.output import Failure, as_json_option, emit, note
 from streams.repair.attachments import failed_for, failed_messages, item_for
-from streams.repair.raw import Place, RawReader, Span, left_of
+from streams.repair.raw import OffsetRange, RawReader, RawRecordPosition, left_of
 from streams.repair.writing import Item, Portion, committed_portions
 
 _KEYS_AT_ONCE = 5_000
 _SPAN = re.compile(r"([0-9]{1,6}):([0-9]{1,18})-([0-9]{1,18})")
 
 
-class _Asked(NamedTuple):
+class _DryRun(NamedTuple):
     """How a dry run was called."""
 
     settings: Settings
@@ -78,7 +78,7 @@ def broken_off(document: dict[str, Any], told: str) -> Iterator[None]:
         raise Failure(f"interrupted. {told.format(**document)}", document) from None
 
 
-def _spans(given: tuple[str, ...], partitions: int) -> list[Span]:
+def _spans(given: tuple[str, ...], partitions: int) -> list[OffsetRange]:
     spans = []
     for text in given:
         match = _SPAN.fullmatch(text)
@@ -88,7 +88,7 @@ def _spans(given: tuple[str, ...], partitions: int) -> list[Span]:
             )
         if int(match[1]) >= partitions:
             raise click.UsageError(f"{text!r}: there are partitions 0 to {partitions - 1}")
-        spans.append(Span(int(match[1]), int(match[2]), int(match[3]) + 1))
+        spans.append(OffsetRange(int(match[1]), int(match[2]), int(match[3]) + 1))
     return spans
 
 
@@ -124,7 +124,7 @@ def raw(
                 else reader.between(begin, end)
             )
         if dry_run:
-            _emit_plan(reader, spans, _Asked(settings, tenant, as_json))
+            _emit_plan(reader, spans, _DryRun(settings, tenant, as_json))
             return
         done = (
             _replay(reader, spans, tenant, settings)
@@ -149,7 +149,7 @@ async def _erased(settings: Settings, tenant: str | None) -> Erased:
         return await all_erased(connection, tenant)
 
 
-def _emit_plan(reader: RawReader, spans: list[Span], asked: _Asked) -> None:
+def _emit_plan(reader: RawReader, spans: list[OffsetRange], asked: _DryRun) -> None:
     """Says how many records of which tenants a replay would write, and what the models' answers about them have cost.
 
     Reads the whole range, and writes nothing.
@@ -206,7 +206,7 @@ async def _paid_for(settings: Settings, keys: list[tuple[str, str]]) -> _Paid:
     return total
 
 
-def _cut(reader: RawReader, asked: list[Span]) -> Iterator[Span]:
+def _cut(reader: RawReader, asked: list[OffsetRange]) -> Iterator[OffsetRange]:
     """What the log holds of it; a person is told what it does not."""
     for span in asked:
         there = reader.cut(span)
@@ -219,7 +219,7 @@ def _cut(reader: RawReader, asked: list[Span]) -> Iterator[Span]:
 
 
 def _replay(
-    reader: RawReader, spans: list[Span], tenant: str | None, settings: Settings
+    reader: RawReader, spans: list[OffsetRange], tenant: str | None, settings: Settings
 ) -> dict[str, Any]:
     """The document; ends the command with one that says what is left when it breaks off."""
     text = " ".join(map(str, spans))
@@ -242,21 +242,21 @@ def _replay(
 class _Progress:
     """`document` says at any time what was done and what is left."""
 
-    spans: list[Span]
+    spans: list[OffsetRange]
     tenant: str | None
     document: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._leave(self.spans)
 
-    def committed(self, portion: Portion[Place]) -> None:
+    def committed(self, portion: Portion[RawRecordPosition]) -> None:
         self.document["records"] += portion.records
         self._leave(left_of(self.spans, portion.mark))
         note(
             f"{self.document['records']} records replayed, partition {portion.mark.partition} up to offset {portion.mark.offset}"
         )
 
-    def _leave(self, spans: list[Span]) -> None:
+    def _leave(self, spans: list[OffsetRange]) -> None:
         self.document["left"] = [str(span) for span in spans]
         whose = f" --tenant {self.tenant}" if self.tenant else ""
         self.document["go_on"] = (

@@ -14,7 +14,9 @@ import click
 
 from connectors.console.pages.refs import page_refs
 from connectors.media.sniff import sniff
+from connectors.providers import catalogue
 from schemas.keys import TenantId, is_conversation_id
+from schemas.providers import PROVIDERS, traits_of
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from storage.postgres.directory import key_id
@@ -32,19 +34,17 @@ from streams.local.home import home_at
 from streams.local.ports import known_port
 from streams.local.samples import (
     BAD_FILES,
-    File,
     Sample,
+    SampleFile,
+    SampleMessage,
     Served,
-    chat,
-    chatwoot,
+    chat_sample,
     deliver,
     link,
     mime_of,
     serving,
-    ycloud,
 )
 
-_MAKERS: dict[str, Callable[..., Sample]] = {"ycloud": ycloud, "chatwoot": chatwoot, "chat": chat}
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 KNOWN_WITHIN_SECONDS = 3.0
 """A new endpoint or key is known to every role within 2 s."""
@@ -52,7 +52,7 @@ KEY_NAME = "sensorium send"
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _SendOptions:
     """The command line of `send`."""
 
     provider: str
@@ -90,28 +90,30 @@ class _Wanted:
             raise click.UsageError(
                 f"{self.conversation!r} is no conversation id: letters, digits and . _ ~ -"
             )
-        if self.provider == "ycloud" and self.customer and self.conversation:
+        traits = traits_of(self.provider)
+        if traits.conversation_is_customer and self.customer and self.conversation:
             raise click.UsageError(
-                "YCloud's conversation is its customer: either --from or --conversation"
+                f"{traits.title}'s conversation is its customer: either --from or --conversation"
             )
         if self.file and not self.anyway and (other := _not_of(self.kind, self.file)):
             raise click.UsageError(
                 f"{self.file} is {other}, and no {self.kind}; --anyway sends it as one, to see what becomes of it"
             )
 
-    def sample(self, file: File | None) -> Sample:
-        talk: dict[str, Any] = {"outbound": self.outbound}
-        if self.provider == "ycloud":
-            given = self.conversation or (self.customer or "").removeprefix("+")
-            talk |= {"conversation": given} if given else {}
-        else:
-            talk |= {"conversation": self.conversation} if self.conversation else {}
-            talk |= {"customer": self.customer} if self.customer else {}
-        return _MAKERS[self.provider](self.text, file, what="sent", **talk)
+    def sample(self, file: SampleFile | None) -> Sample:
+        message = SampleMessage(
+            self.text, file, "sent", self.conversation, self.customer, self.outbound
+        )
+        if self.provider == "chat":
+            return chat_sample(message)
+        sample = catalogue.PROVIDERS[self.provider].sample(message)
+        if sample is None:
+            raise click.UsageError(f"there is no sample traffic of {self.provider}")
+        return sample
 
 
 @click.command()
-@click.argument("provider", type=click.Choice(list(_MAKERS)))
+@click.argument("provider", type=click.Choice([*PROVIDERS, "chat"]))
 @click.option("--tenant", required=True)
 @click.option("--text", help="The text, or the caption of an image.")
 @click.option("--image", type=_file)
@@ -163,7 +165,7 @@ def send(context: click.Context, /, as_json: bool, **options: Any) -> None:
 
     The message key is printed as soon as the message is accepted; a file is then served until it was fetched.
     """
-    wanted = _Wanted(**options)
+    wanted = _SendOptions(**options)
     wanted.check()
     with _served(wanted) as (file, wait):
         sample = wanted.sample(file)
@@ -208,7 +210,7 @@ def _not_of(kind: str, path: Path) -> str | None:
 
 
 @contextmanager
-def _served(wanted: _Wanted) -> Iterator[tuple[File | None, Callable[[], bool]]]:
+def _served(wanted: _SendOptions) -> Iterator[tuple[SampleFile | None, Callable[[], bool]]]:
     """The file behind a link while the block runs, and what waits until it was fetched."""
     path = wanted.file
     if path is None:
@@ -219,7 +221,7 @@ def _served(wanted: _Wanted) -> Iterator[tuple[File | None, Callable[[], bool]]]
     files = {name: Served(path, wanted.slow, wanted.bad)}
     try:
         with serving(files, port, fetched) as address:
-            file = File(wanted.kind, link(address, name), mime_of(path))
+            file = SampleFile(wanted.kind, link(address, name), mime_of(path))
             yield file, lambda: fetched.wait(wanted.serve_seconds + wanted.slow)
     except OSError as error:
         raise click.ClickException(
@@ -236,7 +238,7 @@ def _media_port(home: Path) -> int:
         ) from None
 
 
-def _deliver(sample: Sample, wanted: _Wanted) -> tuple[str, list[int]]:
+def _deliver(sample: Sample, wanted: _SendOptions) -> tuple[str, list[int]]:
     """The message's key and the receiver's answers."""
     receiver = command_settings().receiver.url.rstrip("/")
     if not receiver:
@@ -273,7 +275,7 @@ def _delivered(receiver: str, times: int, once: Callable[[], int]) -> list[int]:
 
 
 async def _with_key(
-    settings: Settings, sample: Sample, wanted: _Wanted, receiver: str
+    settings: Settings, sample: Sample, wanted: _SendOptions, receiver: str
 ) -> tuple[str, list[int]]:
     """With a key for this one call: those of the tenant's services are known to nobody else."""
     async with _tenancy(settings) as tenancy:

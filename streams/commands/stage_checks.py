@@ -16,7 +16,7 @@ from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage.kafka.client import QUIET, client_config
 from streams.audit.backlog import StageBacklog
-from streams.commands.checks import Finding
+from streams.commands.checks import CheckResult
 from streams.commands.queue import backlogs, causes_of
 from streams.commands.waiting import counted, why
 
@@ -31,7 +31,7 @@ _AWAY = (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
 Causes = Mapping[str, Sequence[Any]]
 
 
-async def stage_findings(settings: Settings, waiting_seconds: float) -> list[Finding]:
+async def stage_findings(settings: Settings, waiting_seconds: float) -> list[CheckResult]:
     """One finding for each stage and the sink. Other parts say that Kafka is away, or Postgres, which the sink and the causes need."""
     causes = await _causes(settings)
     stages = list(STAGES) if causes is None else [*STAGES, "sink"]
@@ -67,13 +67,13 @@ def finding_of(
     causes: Sequence[Any],
     waiting_seconds: float,
     now: float,
-) -> Finding:
+) -> CheckResult:
     """`before` is the same a moment ago: what was unread then and is unread now does not move."""
     stage = backlog.stage
     command = "sensorium sink" if stage == "sink" else f"sensorium stream {stage}"
     if not workers:
         waits = f", {_amount(backlog)} wait" if backlog.unread or backlog.jobs else ""
-        return Finding(
+        return CheckResult(
             stage, False, f"no worker runs{waits}: is `{command}` up, what does its log say?"
         )
     stands = [
@@ -83,7 +83,7 @@ def finding_of(
     ]
     if stands:
         age = now - min(stands)
-        return Finding(
+        return CheckResult(
             stage,
             False,
             f"it does not read on: {counted(backlog.unread, 'unread record')}, the oldest for {age:.0f} s."
@@ -100,7 +100,7 @@ def finding_of(
         said += ": " + "; ".join(_cause(cause) for cause in named)
     elif is_wrong:
         said += f": sensorium queue --stage {stage}"
-    return Finding(stage, not is_wrong, said)
+    return CheckResult(stage, not is_wrong, said)
 
 
 def _cause(cause: Any) -> str:

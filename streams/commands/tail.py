@@ -52,7 +52,7 @@ def tail(
     """
     settings = command_settings()
     require_tenant(settings, tenant)
-    wanted = _Wanted(tenant, conversation)
+    wanted = _TailFilter(tenant, conversation)
     shown = 0
     try:
         for message in _messages(settings, from_beginning or until_end, until_end):
@@ -65,7 +65,7 @@ def tail(
         pass
 
 
-class _Wanted(NamedTuple):
+class _TailFilter(NamedTuple):
     """Whose messages are shown; None: everybody's."""
 
     tenant: str | None
@@ -133,7 +133,7 @@ def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
     }
 
 
-def _show(message: Message, wanted: _Wanted, as_json: bool) -> int:
+def _show(message: Message, wanted: _TailFilter, as_json: bool) -> int:
     value = message.value()
     if value is None:
         return 0  # the message of this key was deleted

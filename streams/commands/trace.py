@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import click
 
-from connectors.console.reading import Reading
+from connectors.console.queries import ConsoleQueries
 from connectors.models.capabilities import OWN_MODELS
 from schemas.keys import (
     LOG_DIGEST_CHARS,
@@ -65,7 +65,7 @@ async def _found(
     pool: "asyncpg.Pool[asyncpg.Record]", owner: TenantId, key: MessageKey
 ) -> dict[str, Any]:
     """The message, its steps, what its jobs wait for, and the version that redoes it."""
-    reading = Reading(pool)
+    reading = ConsoleQueries(pool)
     message = await reading.message(owner, key)
     shown = [] if message is None else message["content_attributes"].get("attachments", [])
     return {

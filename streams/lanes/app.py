@@ -16,7 +16,7 @@ from faust.types import TP
 
 from schemas import metrics
 from schemas.pipeline import SOURCE_OF, WRITES_OF, Stage
-from schemas.settings import Kafka, Settings, Worker
+from schemas.settings import Kafka, Settings, WorkerSettings
 from schemas.topics import Names
 from storage.kafka.counts import REMEDY
 from storage.kafka.member_names import static_member
@@ -28,11 +28,12 @@ from streams.lanes.channel import LaneChannel
 from streams.lanes.counts import PartitionCounts
 from streams.lanes.credentials import credentials
 from streams.lanes.gate import Gate
-from streams.lanes.hand import Hand
+from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import JobIntake, Jobs, Refuse
-from streams.lanes.lane import Intake, Lane, Pace
+from streams.lanes.lane import Intake, Lane
 from streams.lanes.membership import POLL_INTERVAL_SECONDS, Membership
+from streams.lanes.pace import Pace
 from streams.lanes.parked import Parked, parked_reason
 from streams.lanes.readiness import troubles
 from streams.lanes.state import PartitionState
@@ -258,7 +259,7 @@ class LaneApp(faust.App):
         super().__init__(*arguments, **options)
         self.opening: Callable[[], Awaitable[None]] = _nothing
         self.closing: Callable[[], Awaitable[None]] = _nothing
-        self.hand = Hand()
+        self.hand = InFlightRecord()
         self.healthy = lambda: True
         self._seen_at = time.monotonic()
 
@@ -311,7 +312,7 @@ class LaneApp(faust.App):
         return channel
 
     def job_lanes(
-        self, table: LaneTable[JobEntries], settings: Worker, refuse: Refuse
+        self, table: LaneTable[JobEntries], settings: WorkerSettings, refuse: Refuse
     ) -> LaneChannel:
         """The channel of jobs the stage's agent reads with `concurrency=settings.jobs`."""
         channel = LaneChannel(self, maxsize=0)

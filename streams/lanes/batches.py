@@ -10,7 +10,7 @@ from schemas.receipts import Line
 from schemas.versions import UnknownVersion
 from streams.lanes.channel import LaneChannel
 from streams.lanes.gate import Gate
-from streams.lanes.hand import Hand
+from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.lane import Lane
 from streams.lanes.state import PartitionState
 from streams.lanes.transactions import Write
@@ -26,7 +26,7 @@ class Batch(Generic[S]):
         "writes",
     )
 
-    def __init__(self, lane: Lane, state: S, messages: list[Message], hand: Hand) -> None:
+    def __init__(self, lane: Lane, state: S, messages: list[Message], hand: InFlightRecord) -> None:
         self._lane = lane
         self._hand = hand
         self.state = state
@@ -87,7 +87,7 @@ class BatchIntake(Generic[S]):
         self,
         channel: LaneChannel,
         gate: Gate,
-        hand: Hand,
+        hand: InFlightRecord,
         weigh: Callable[[S, Message], int] | None = None,
     ) -> None:
         self._channel = channel

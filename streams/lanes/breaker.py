@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from schemas.reasons import QuarantineReason
-from schemas.settings import Breaker as Limits
+from schemas.settings import BreakerSettings as Limits
 
 EARNED_BY_THE_BODY: frozenset[QuarantineReason] = frozenset(
     {

@@ -20,9 +20,9 @@ from schemas.outcomes import Unavailable
 from schemas.receipts import Line
 from schemas.versions import UnknownVersion
 from streams.lanes.channel import LaneChannel
-from streams.lanes.entries import Entry, Glance
+from streams.lanes.entries import Entry, Glance, waiting_since
 from streams.lanes.gate import Gate
-from streams.lanes.hand import Hand
+from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import BODIES_PART, JobEntries
 from streams.lanes.lane import Lane
 from streams.lanes.receipts import line
@@ -67,7 +67,7 @@ class Job:
         self._settled = False
         self.waiting = waiting
         self.entry = self._state.entry(waiting.offset)
-        self.entry.first_attempt_at = self.entry.first_attempt_at or time.time()
+        self.entry.first_attempt_at = waiting_since(self.entry, time.time())
         self._value = self.entry.value
 
     @property
@@ -254,7 +254,7 @@ class JobIntake:
         jobs: Jobs,
         refuse: Refuse,
         gate: Gate,
-        hand: Hand,
+        hand: InFlightRecord,
         queue_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         self._jobs = jobs

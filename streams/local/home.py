@@ -72,7 +72,7 @@ class Home(NamedTuple):
         return f"{self.folder}:{name}"
 
 
-class Secrets(NamedTuple):
+class LocalSecrets(NamedTuple):
     """Made once, so that a second start can read what the first one wrote."""
 
     postgres_password: str
@@ -80,7 +80,7 @@ class Secrets(NamedTuple):
     key: str
 
 
-def secrets_of(home: Home) -> Secrets:
+def secrets_of(home: Home) -> LocalSecrets:
     file = home.run / "secrets.json"
     known = read(file, {})
     if not known:
@@ -90,7 +90,7 @@ def secrets_of(home: Home) -> Secrets:
             "key": Fernet.generate_key().decode(),
         }
         write(file, known)
-    return Secrets(**known)
+    return LocalSecrets(**known)
 
 
 def home_at(path: str | Path) -> Home:

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.providers import PROVIDERS
 from schemas.settings import Settings
 from schemas.web_address import web_address
-from streams.local.home import Home, Secrets, read, secrets_of, write, write_text
+from streams.local.home import Home, LocalSecrets, read, secrets_of, write, write_text
 from streams.local.parts import Say, locked
 from streams.local.ports import MUST_STAY, Ports, ports_of
 from streams.local.preparing import Preparing
@@ -133,7 +134,7 @@ def _weights(wanted: list[Declared], settings: Settings, say: Say) -> dict[str, 
 
 
 def _claimed_ports(
-    home: Home, environment: Mapping[str, str], secrets: Secrets, *, anywhere: bool
+    home: Home, environment: Mapping[str, str], secrets: LocalSecrets, *, anywhere: bool
 ) -> Ports:
     """The ports, claimed until the processes that listen on them run, so that two `up` at the same time share none."""
     given = {
@@ -290,10 +291,10 @@ def _add_demo_tenant(home: Home, settings: Settings, say: Say) -> None:
     tenant = json.loads(sensorium(settings, "tenants", "add", "demo", "--json"))
     endpoints = {
         provider: json.loads(sensorium(settings, "endpoints", "add", "demo", provider, "--json"))
-        for provider in ("ycloud", "chatwoot")
+        for provider in PROVIDERS
     }
     write(file, known | {where: {**tenant, "endpoints": endpoints}})
-    say("tenant demo was added, with an endpoint for ycloud and one for chatwoot")
+    say(f"tenant demo was added, with an endpoint for each of {', '.join(PROVIDERS)}")
 
 
 def demo_tenant(home: Home, settings: Settings) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from streams.local.processes import LocalError, started_at, wait_for
 USER = DATABASE = "sensorium"
 
 
-class Account(NamedTuple):
+class ServerAccount(NamedTuple):
     """Who runs the server. `prefix` goes before its commands; `uid` and `gid` are taken on first, when they are not None."""
 
     uid: int | None = None
@@ -48,13 +48,13 @@ def _version_in(path: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", path)]
 
 
-def account(data: Path) -> Account:
+def account(data: Path) -> ServerAccount:
     """PostgreSQL refuses uid 0. Root takes on a service user that can reach the folders; or, where they lie under a folder closed
     to others, goes into a user namespace in which it is `nobody`, so that the files stay root's. Anybody else runs it as himself.
     A data folder that is already there stays with whom it was made for.
     """
     if os.geteuid() != 0:
-        return Account()
+        return ServerAccount()
     owner = data.stat().st_uid if (data / "PG_VERSION").exists() else None
     for name in ("postgres", "nobody"):
         try:
@@ -62,7 +62,7 @@ def account(data: Path) -> Account:
         except KeyError:
             continue
         if owner in (None, user.pw_uid) and _can_reach(data.parent, user.pw_uid, user.pw_gid):
-            return Account(user.pw_uid, user.pw_gid)
+            return ServerAccount(user.pw_uid, user.pw_gid)
     nobody = pwd.getpwnam("nobody")
     prefix = ("unshare", "-U", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
     if (
@@ -70,7 +70,7 @@ def account(data: Path) -> Account:
         and shutil.which("unshare")
         and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
     ):
-        return Account(prefix=prefix)
+        return ServerAccount(prefix=prefix)
     raise LocalError(
         f"PostgreSQL does not run as root, and the users postgres and nobody cannot reach {data.parent}: "
         "run this as another user, or choose a folder that others may pass through (`--home /var/tmp/sensorium`)"
@@ -109,7 +109,7 @@ def _refuse_another_version(binaries: Path, data: Path) -> None:
         )
 
 
-def _initialize(binaries: Path, owner: Account, data: Path, password: str) -> None:
+def _initialize(binaries: Path, owner: ServerAccount, data: Path, password: str) -> None:
     shutil.rmtree(data, ignore_errors=True)  # what an interrupted first try left
     data.mkdir(parents=True)
     with tempfile.NamedTemporaryFile(
@@ -143,7 +143,7 @@ def _initialize(binaries: Path, owner: Account, data: Path, password: str) -> No
         raise
 
 
-def _as(owner: Account, command: list[str], typed: str = "") -> None:
+def _as(owner: ServerAccount, command: list[str], typed: str = "") -> None:
     done = subprocess.run(
         [*owner.prefix, *command],
         input=typed,

@@ -68,7 +68,7 @@ class Running(msgspec.Struct, kw_only=True):
 
 
 @dataclass
-class Kept:
+class SupervisedProcess:
     """One declared process and its history."""
 
     declared: Declared
@@ -129,14 +129,14 @@ def running_in(home: Home) -> list[Running]:
 @dataclass
 class Supervisor:
     home: Home
-    kept: dict[str, Kept] = field(default_factory=dict)
+    kept: dict[str, SupervisedProcess] = field(default_factory=dict)
     _read_at: int = 0
     _written: list[Running] | None = None
 
     def take_over(self) -> None:
         """Goes on with what an earlier supervisor started and what still is as declared; ends all else that has this home's mark."""
         self._read_at = self._declared_at()
-        wanted = {declared.name: Kept(declared) for declared in declared_in(self.home)}
+        wanted = {declared.name: SupervisedProcess(declared) for declared in declared_in(self.home)}
         for was in running_in(self.home):
             process, kept = Process(was.pid or 0, was.started), wanted.get(was.name)
             if (
@@ -176,7 +176,9 @@ class Supervisor:
         ]
         self._stop(gone)
         same = {kept.declared.name: kept for kept in self.kept.values() if kept not in gone}
-        self.kept = {name: same.get(name) or Kept(declared) for name, declared in wanted.items()}
+        self.kept = {
+            name: same.get(name) or SupervisedProcess(declared) for name, declared in wanted.items()
+        }
 
     def tick(self) -> None:
         if self._declared_at() not in (0, self._read_at):
@@ -206,7 +208,7 @@ class Supervisor:
         reap()
         self._write()
 
-    def _start(self, kept: Kept) -> None:
+    def _start(self, kept: SupervisedProcess) -> None:
         declared = kept.declared
         inherited = {
             name: value
@@ -244,7 +246,7 @@ class Supervisor:
         if stopped:
             write_text(self.home.state_file, msgspec.json.encode(stopped).decode())
 
-    def _stop(self, several: Iterable[Kept]) -> None:
+    def _stop(self, several: Iterable[SupervisedProcess]) -> None:
         several = list(several)
         for kept in several:
             if kept.process:

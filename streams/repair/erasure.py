@@ -19,7 +19,7 @@ CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ErasureScope:
     """Which messages: these keys, all of these conversations, and whatever these customers sent."""
 
     keys: tuple[str, ...] = ()
@@ -55,15 +55,15 @@ class Account:
 
 async def choose_conversation(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, conversation_id: str
-) -> Choice:
+) -> ErasureScope:
     """A conversation under all of its ids, as a context shows it."""
     rows = await connection.fetch(queries("console")["conversation_ids"], tenant, [conversation_id])
-    return Choice(conversations=tuple(row["id"] for row in rows))
+    return ErasureScope(conversations=tuple(row["id"] for row in rows))
 
 
 async def choose_contact(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, contact: str
-) -> Choice:
+) -> ErasureScope:
     """Every conversation of which the contact is the customer; where others are too, what the contact sent.
 
     `contact` is a phone number, with or without `+`, or the id that `sender_id` shows.
@@ -75,7 +75,7 @@ async def choose_contact(
     rows = await connection.fetch(
         queries("erased")["conversations_of_contact"], tenant, list(senders)
     )
-    return Choice(
+    return ErasureScope(
         conversations=tuple(row["conversation_id"] for row in rows if not row["is_shared"]),
         senders=senders,
         shared=tuple(row["conversation_id"] for row in rows if row["is_shared"]),
@@ -83,7 +83,7 @@ async def choose_contact(
 
 
 async def holdings_of(
-    connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, choice: Choice
+    connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, choice: ErasureScope
 ) -> Account:
     """What `Erasure.run` would remove. Changes nothing."""
     row = await connection.fetchrow(queries("erased")["holdings_of"], tenant, *choice.columns())
@@ -104,7 +104,7 @@ class Erasure:
         self._tombstones = Tombstones(settings)
         self._sql = queries("erased")
 
-    async def run(self, tenant: TenantId, choice: Choice) -> Account:
+    async def run(self, tenant: TenantId, choice: ErasureScope) -> Account:
         """A portion at a time, until no row is left. Keys without a row are remembered too: their row may be on its way."""
         total = await holdings_of(self._connection, tenant, choice)
         done = Account(unfinished=total.unfinished, conversations=total.conversations)

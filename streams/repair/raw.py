@@ -1,6 +1,7 @@
 """Raw records again, under a new generation: dedupe forwards each message once more, as a higher version of the same row."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +19,7 @@ NOTHING_ERASED = Erased()
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class OffsetRange:
     """Offsets `begin` to `end` (not included) of a partition. As text `PARTITION:FIRST-LAST`, both included."""
 
     partition: int
@@ -29,21 +30,32 @@ class Span:
         return f"{self.partition}:{self.begin}-{self.end - 1}"
 
 
+_SPAN = re.compile(r"([0-9]{1,6}):([0-9]{1,18})-([0-9]{1,18})")
+
+
+def span_of(text: str) -> OffsetRange:
+    """`PARTITION:FIRST-LAST` as a span. Raises ValueError."""
+    match = _SPAN.fullmatch(text)
+    if match is None or int(match[3]) < int(match[2]):
+        raise ValueError(text)
+    return OffsetRange(int(match[1]), int(match[2]), int(match[3]) + 1)
+
+
 @dataclass(frozen=True, slots=True)
-class Place:
+class RawRecordPosition:
     """A record of a span."""
 
     partition: int
     offset: int
 
 
-def left_of(spans: list[Span], done: Place | None) -> list[Span]:
+def left_of(spans: list[OffsetRange], done: RawRecordPosition | None) -> list[OffsetRange]:
     """What remains of spans that were read in this order up to and with `done`."""
     if done is None:
         return spans
     for number, span in enumerate(spans):
         if span.partition == done.partition and span.begin <= done.offset < span.end:
-            rest = Span(span.partition, done.offset + 1, span.end)
+            rest = OffsetRange(span.partition, done.offset + 1, span.end)
             return [one for one in (rest, *spans[number + 1 :]) if one.begin < one.end]
     return spans
 
@@ -61,29 +73,31 @@ class RawReader:
     def partitions(self) -> int:
         return self._partitions
 
-    def whole(self, partition: int) -> Span:
-        return Span(partition, *self._reader.bounds(self._topic)[partition])
+    def whole(self, partition: int) -> OffsetRange:
+        return OffsetRange(partition, *self._reader.bounds(self._topic)[partition])
 
-    def cut(self, wanted: Span) -> Span:
+    def cut(self, wanted: OffsetRange) -> OffsetRange:
         """The part of it that the log holds."""
         there = self.whole(wanted.partition)
-        return Span(wanted.partition, max(wanted.begin, there.begin), min(wanted.end, there.end))
+        return OffsetRange(
+            wanted.partition, max(wanted.begin, there.begin), min(wanted.end, there.end)
+        )
 
-    def between(self, since: datetime, until: datetime | None) -> list[Span]:
+    def between(self, since: datetime, until: datetime | None) -> list[OffsetRange]:
         """The spans whose Kafka timestamps lie in the range."""
         ends = self._reader.ends(self._topic)
         begins = self._reader.since(self._topic, since, ends)
         if until is not None:
             ends = self._reader.since(self._topic, until, ends)
         return [
-            Span(partition, begins[partition], ends[partition])
+            OffsetRange(partition, begins[partition], ends[partition])
             for partition in sorted(ends)
             if begins[partition] < ends[partition]
         ]
 
     def again(
-        self, spans: list[Span], tenant: str | None, generation: int
-    ) -> Iterator[Item[Place]]:
+        self, spans: list[OffsetRange], tenant: str | None, generation: int
+    ) -> Generator[Item[RawRecordPosition], None, None]:
         """Each record of the spans once more, its generation in the header.
 
         Of another tenant's record, and of a message that was erased, only the place is given: it was passed.
@@ -91,7 +105,7 @@ class RawReader:
         for span in spans:
             for message in self._read(span):
                 headers = headers_of(message)
-                place = Place(span.partition, message.offset() or 0)
+                place = RawRecordPosition(span.partition, message.offset() or 0)
                 owner = (header(headers, "tenant") or b"").decode(errors="replace")
                 is_foreign = tenant is not None and owner != tenant
                 if is_foreign or self._erased.has(owner, message.key() or b""):
@@ -113,7 +127,7 @@ class RawReader:
     def close(self) -> None:
         self._reader.close()
 
-    def _read(self, span: Span) -> Iterator[Message]:
+    def _read(self, span: OffsetRange) -> Iterator[Message]:
         return self._reader.read(
             self._topic, {span.partition: span.begin}, {span.partition: span.end}
         )

@@ -71,7 +71,7 @@ class Removal:
 
         1. Messages, a portion at a time: a tombstone for each on the enriched topic, acknowledged;
            only then the rows, which name the keys that a second run would need.
-        2. The other rows of the tenant.
+        2. The other rows of the tenant, and what the audit log says of conversations that were looked at.
         3. The files, also those that no row names.
         """
         deleted = Deleted()
@@ -87,6 +87,7 @@ class Removal:
             statement = self._sql[f"delete_some_{table}"]
             while count := _count(await self._connection.execute(statement, tenant, CHUNK)):
                 deleted.rows += count
+        await self._connection.execute(self._sql["forget_all_looks"], tenant)
         async for one in self._store.list(f"{self._names.object_prefix}media/{tenant}/"):  # 3
             await self._store.delete(one.key)
             deleted.files += 1

@@ -9,18 +9,26 @@ from connectors.console.changes import Changes
 from connectors.console.links import Links
 from connectors.console.pages.parts import page_parts
 from connectors.console.parts import Parts
-from connectors.console.reading import Announced, ContextBounds, Reading
+from connectors.console.queries import Announced, ConsoleQueries, ContextBounds
 from connectors.media.addresses import allowed_hosts
-from connectors.media.download import Downloaded, Downloader, NotThere, Refused
-from connectors.providers.downloads import Endpoints, ForeignHost, Way, authority, ways_to
+from connectors.media.download import Downloaded, Downloader, NotFound, Refused
+from connectors.providers.catalogue import download_candidates
+from connectors.providers.downloads import (
+    DownloadCandidate,
+    Endpoints,
+    ForeignHost,
+    authority,
+)
 from schemas.keys import TenantId
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.objects.store import ObjectStore
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
+from storage.postgres.repairs import Repairs
 from storage.postgres.vault import Vault
-from streams.repair.redo import AttachmentRedo
+from streams.repair.applying import RepairWork
+from streams.repair.redo import KafkaRedo
 from streams.roles.http import connections_allowed, serve_until_told
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
@@ -34,7 +42,7 @@ async def run(settings: Settings) -> None:
     directory = Directory(settings.postgres, names, vault)
     changes = Changes(settings.postgres, names)
     pool = await create_pool(settings.postgres, names, "console")
-    reading = Reading(pool)
+    reading = ConsoleQueries(pool)
     accepted = Accepted(settings.kafka, names, reading)
     store = ObjectStore(settings.objects)
     async with Downloader(
@@ -49,7 +57,7 @@ async def run(settings: Settings) -> None:
         pages = page_parts(
             pool,
             vault,
-            AttachmentRedo(settings, pool),
+            RepairWork(Repairs(pool), KafkaRedo(settings, pool)),
             wanted.public_url,
         )
         app = create_console(
@@ -111,18 +119,21 @@ def bounded(header_seconds: float) -> "partial[BoundedProtocol]":
 
 def original_ways(
     endpoints: Endpoints, settings: Settings, tenant_id: TenantId, announced: Announced, url: str
-) -> tuple[Way, ...]:
+) -> tuple[DownloadCandidate, ...]:
     """The requests for an original file, in the name of the endpoint that received its message."""
     given = authority(endpoints, tenant_id, announced.provider, announced.origin)
     exempt = allowed_hosts(settings.media.allowed_private_hosts)
     try:
-        return ways_to(url, None, given, settings.providers.ycloud.api_base, exempt)
+        return download_candidates(url, None, given, settings.providers, exempt)
     except ForeignHost:
         raise Refused("media_refused_address") from None
 
 
 async def _first(
-    downloader: Downloader, found: tuple[Way, ...], settings: Settings, tenant_id: TenantId
+    downloader: Downloader,
+    found: tuple[DownloadCandidate, ...],
+    settings: Settings,
+    tenant_id: TenantId,
 ) -> Downloaded:
     """The first way that gives the file; what the last one said, when none does."""
     said: Exception = Refused("media_refused_address")
@@ -135,6 +146,6 @@ async def _first(
                 deadline_seconds=settings.media.download_seconds,
                 owner=tenant_id,
             )
-        except (NotThere, Refused) as error:
+        except (NotFound, Refused) as error:
             said = error
     raise said

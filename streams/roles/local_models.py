@@ -13,8 +13,8 @@ import structlog
 import uvicorn
 from fastapi import HTTPException
 
-from connectors.engines.app import Hearing, Senses, Sight, create_app
-from connectors.engines.outcomes import Heard, NotTaken
+from connectors.engines.app import Engines, LocalPictureModel, LocalSpeechModel, create_app
+from connectors.engines.outcomes import Heard, RequestRefused
 from schemas.settings import Local
 from streams.local.weights import naming_model, whisper_at
 from streams.roles.stand_in import EARS_DO, EYES_DO, NAME, listen_to, look_at
@@ -38,7 +38,7 @@ class StandInEyes:
         try:
             return look_at(picture)
         except HTTPException as error:
-            raise NotTaken(error.status_code, error.detail) from error
+            raise RequestRefused(error.status_code, error.detail) from error
 
 
 class StandInEars:
@@ -51,27 +51,27 @@ class StandInEars:
         try:
             return Heard(listen_to(sound), 0.0)
         except HTTPException as error:
-            raise NotTaken(error.status_code, error.detail) from error
+            raise RequestRefused(error.status_code, error.detail) from error
 
 
-def load_eyes(settings: Local) -> Sight:
+def load_eyes(settings: Local) -> LocalPictureModel:
     try:
-        from connectors.engines.eyes import Eyes
+        from connectors.engines.picture_engine import PictureEngine
 
-        return Eyes(naming_model=naming_model(), threads=settings.threads)
+        return PictureEngine(naming_model=naming_model(), threads=settings.threads)
     except ImportError as error:
         log.warning("stand_in_sees", error=f"{type(error).__name__}: {error}")
         return StandInEyes()
 
 
-def load_ears(settings: Local) -> Hearing:
+def load_ears(settings: Local) -> LocalSpeechModel:
     try:
-        from connectors.engines.ears import Ears
+        from connectors.engines.speech_engine import SpeechEngine
 
         weights = whisper_at(settings.whisper_dir)
         if weights is None:
             raise WeightsMissing("whisper-base")
-        return Ears(weights, settings.threads)
+        return SpeechEngine(weights, settings.threads)
     except (ImportError, WeightsMissing) as error:
         log.warning("stand_in_hears", error=f"{type(error).__name__}: {error}")
         return StandInEars()
@@ -92,7 +92,7 @@ def bound_this_process(threads: int) -> None:
 async def serve(host: str, port: int, settings: Local) -> None:
     """Runs until SIGTERM. It answers at once, and is ready when both senses are loaded."""
     bound_this_process(settings.threads)
-    senses = Senses()
+    senses = Engines()
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(senses, places=settings.waiting),

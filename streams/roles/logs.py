@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from schemas.settings import Log
+from schemas.settings import LogSettings
 from streams.roles.redaction import redact
 
 log = structlog.get_logger()
@@ -27,7 +27,7 @@ _NOISY = (
 )
 
 
-def configure_logs(settings: Log, role: str) -> None:
+def configure_logs(settings: LogSettings, role: str) -> None:
     """Sends structlog, the standard library's loggers, warnings and uncaught exceptions through one handler.
 
     Message keys are shown only at level debug; see streams/roles/redaction.py.

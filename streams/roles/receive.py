@@ -7,19 +7,20 @@ from functools import partial
 
 from confluent_kafka import KafkaException
 
-from connectors.providers.catalogue import DIRECT, identify
+from connectors.providers.catalogue import DIRECT, check_signature, identify
 from connectors.webhooks.delivery_log import DeliveryLog
 from connectors.webhooks.ports import Understanding
 from connectors.webhooks.receiver import Receiver
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.background import alongside
-from storage.kafka.behind import GroupBehind
 from storage.kafka.delivery import AcknowledgedProducer
+from storage.kafka.lag import GroupBehind
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.roles.http import connections_allowed, serve_until_told
+from streams.roles.minutes import start_minutes
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import BoundedProtocol
 
@@ -38,11 +39,12 @@ async def run(settings: Settings) -> None:
     topic = names.topic("raw-messages")
     directory = Directory(settings.postgres, names, Vault(settings.secrets.key))
     producer = AcknowledgedProducer(settings.kafka, topic, ack_seconds=wanted.ack_seconds)
-    understanding = Understanding(identify, DIRECT.accept)
+    understanding = Understanding(identify, DIRECT.accept, check_signature)
     app = Receiver(wanted, topic, producer, directory, understanding)
     pool = await create_pool(settings.postgres, names, "deliveries", size=1)
     deliveries = DeliveryLog(pool, app.deliveries)
     await directory.start()
+    start_minutes(settings, "receive")
     try:
         async with alongside(
             producer=producer.run,

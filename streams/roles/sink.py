@@ -14,6 +14,7 @@ from storage.postgres.retention import Retention
 from storage.postgres.stops import StageStops
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
+from streams.roles.minutes import start_minutes
 from streams.roles.operations import start_operations
 
 POOL_SIZE = 4
@@ -31,6 +32,7 @@ async def run(settings: Settings) -> None:
     start_operations(
         worker.metrics_host, worker.metrics_port, lambda: sink.ready, status=sink.status
     )
+    start_minutes(settings, "sink")
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, sink.stop)
     in_quarantine = settings.kafka.quarantine_retention_days

@@ -4,7 +4,7 @@ When a child dies in mid-transaction, read_committed readers of every partition 
 child's transactional ids (the child writes them to a pipe at every assignment) and fences them at once: readers are
 free after 0.5 to 0.7 s instead of a session time-out. Then it starts the child again.
 
-A record that was in the child's hand each time it died (streams/lanes/hand.py) is not read a fourth time: it goes to
+A record that was in the child's hand each time it died (streams/lanes/in_flight.py) is not read a fourth time: it goes to
 quarantine as a process killer. Strikes are counted here and end with the parent.
 """
 
@@ -24,7 +24,7 @@ import structlog
 from schemas.pipeline import Stage
 from schemas.settings import Settings
 from storage import failpoints
-from streams.lanes.hand import left_in, shared_memory
+from streams.lanes.in_flight import left_in, shared_memory
 from streams.lanes.transactions import fence
 
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ from schemas.records import Source, VisionJob
 from streams.stages.asking import Answer, Patience, Question, Recipe, Results, Unfit, answer
 
 
-class Eyes(Protocol):
+class ImageDescriber(Protocol):
     """Fetches the stored image, makes it fit for a model, and asks the first model that is served.
 
     Raises Unavailable for what may get better.
@@ -22,7 +22,7 @@ async def describe(
     job: VisionJob,
     *,
     recipes: tuple[Recipe, ...],
-    eyes: Eyes,
+    eyes: ImageDescriber,
     results: Results,
     patience: Patience,
     source: Source,

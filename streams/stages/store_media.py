@@ -59,7 +59,7 @@ class Fetched(Protocol):
     def discard(self) -> None: ...
 
 
-class Kept(Protocol):
+class ContentType(Protocol):
     """What the content is, not what its name says.
 
     `family` web_page is an error page where a file was announced; office_page is a page that an office
@@ -74,7 +74,7 @@ class Kept(Protocol):
     def family(self) -> str: ...
 
 
-class Way(Protocol):
+class CandidateRequest(Protocol):
     """One request that may give the file. Headers may hold credentials of the provider."""
 
     @property
@@ -107,7 +107,7 @@ class FileNotThere(Exception):
 class MediaPorts(Protocol):
     """What the stage needs of the world. Trouble of the world is Unavailable."""
 
-    def ways(self, job: MediaJob) -> Sequence[Way]:
+    def ways(self, job: MediaJob) -> Sequence[CandidateRequest]:
         """The requests to try, in order. Raises FileGone where none may be made."""
         ...
 
@@ -123,13 +123,13 @@ class MediaPorts(Protocol):
         """The file of this attachment, if an earlier generation stored it and the store has it still. Must not give another tenant's."""
         ...
 
-    async def fetch(self, way: Way, max_bytes: int) -> Fetched:
+    async def fetch(self, way: CandidateRequest, max_bytes: int) -> Fetched:
         """Raises FileGone, FileNotThere, Unavailable. Must never reach inside the network."""
         ...
 
-    async def sniff(self, fetched: Fetched, announced: str | None) -> Kept: ...
+    async def sniff(self, fetched: Fetched, announced: str | None) -> ContentType: ...
 
-    async def keep(self, job: MediaJob, fetched: Fetched, kept: Kept) -> str:
+    async def keep(self, job: MediaJob, fetched: Fetched, kept: ContentType) -> str:
         """Puts the file into the store and returns its object key: the same for the same bytes of the same attachment."""
         ...
 
@@ -195,7 +195,7 @@ async def store_media(
     return _forward(job, stored)
 
 
-async def _kept(job: MediaJob, ports: MediaPorts, fetched: Fetched, kept: Kept) -> str:
+async def _kept(job: MediaJob, ports: MediaPorts, fetched: Fetched, kept: ContentType) -> str:
     """The object key. While the store is away the file is held: its link may not live that long."""
     try:
         object_key = await ports.keep(job, fetched, kept)
@@ -209,14 +209,14 @@ async def _kept(job: MediaJob, ports: MediaPorts, fetched: Fetched, kept: Kept) 
     return object_key
 
 
-async def _from_the_store(job: MediaJob, ports: MediaPorts) -> tuple[Fetched, Kept] | None:
+async def _from_the_store(job: MediaJob, ports: MediaPorts) -> tuple[Fetched, ContentType] | None:
     """A replay first looks there: links expire, and what is stored never changes."""
     return await _seen(job, ports, await ports.stored_before(job) if job.generation else None)
 
 
 async def _seen(
     job: MediaJob, ports: MediaPorts, before: Fetched | None
-) -> tuple[Fetched, Kept] | None:
+) -> tuple[Fetched, ContentType] | None:
     """A file of an earlier try or generation; what it is, is looked at again."""
     kept = await _accepted(job, ports, before) if before is not None else None
     return (before, kept) if before is not None and kept is not None else None
@@ -229,7 +229,7 @@ async def _downloaded(
     tenant: TenantSettings,
     waited_seconds: float,
     age_seconds: float,
-) -> tuple[Fetched, Kept]:
+) -> tuple[Fetched, ContentType]:
     fetched = await _fetch(job, ports, limits, tenant, waited_seconds, age_seconds)
     kept = await _accepted(job, ports, fetched)
     if kept is None:
@@ -237,7 +237,7 @@ async def _downloaded(
     return fetched, kept
 
 
-async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> Kept | None:
+async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> ContentType | None:
     """What the file is; None, and it is discarded, for an error body.
 
     Bytes of the digest that was announced are what the sender sent, whatever they look like.
@@ -263,7 +263,7 @@ def _announced(job: MediaJob) -> str | None:
     )
 
 
-def _is_error_body(job: MediaJob, kept: Kept) -> bool:
+def _is_error_body(job: MediaJob, kept: ContentType) -> bool:
     """A page, a JSON body or a line of text where a file was announced.
 
     Servers say "expired" and "log in" with 200. Banks and accounting systems send tables as pages.
@@ -323,7 +323,7 @@ async def _fetch(
             raise last
 
 
-def _next(job: MediaJob, kept: Kept, tenant: TenantSettings) -> tuple[Next, str | None]:
+def _next(job: MediaJob, kept: ContentType, tenant: TenantSettings) -> tuple[Next, str | None]:
     """Which model sees the file, or none; the reason stands only where one would have."""
     following: Next = "none"
     if job.type == "audio" or kept.family == "audio":
@@ -338,7 +338,7 @@ def _next(job: MediaJob, kept: Kept, tenant: TenantSettings) -> tuple[Next, str 
     return (following, None) if asked else ("none", job.unpaid_reason)
 
 
-def _is_image(job: MediaJob, kept: Kept) -> bool:
+def _is_image(job: MediaJob, kept: ContentType) -> bool:
     """By content. Of bytes that say nothing, announced as a picture, the decoder has the word: it knows more formats."""
     announced = _FAMILY_OF.get(job.type) == "image" or plain_type(job.mime_type).startswith(
         "image/"

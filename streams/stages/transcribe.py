@@ -9,7 +9,7 @@ from schemas.records import AudioJob, Source
 from streams.stages.asking import Answer, Patience, Question, Recipe, Results, Unfit, answer
 
 
-class Ears(Protocol):
+class Transcriber(Protocol):
     """Fetches the stored sound, makes it fit for a model, and asks the first model that is served.
 
     Raises Unavailable for what may get better.
@@ -22,7 +22,7 @@ async def transcribe(
     job: AudioJob,
     *,
     recipes: tuple[Recipe, ...],
-    ears: Ears,
+    ears: Transcriber,
     results: Results,
     patience: Patience,
     source: Source,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from streams.local.samples import MEDIA_DIR, File, link, mime_of, ycloud
+from streams.local.samples import MEDIA_DIR, SampleFile, link, mime_of, ycloud
 from tests.pipeline import Pipeline, Tenant, wait_for
 
 BOT = Path(__file__).parents[2] / "examples" / "bot.py"
@@ -93,7 +93,7 @@ async def test_the_bot_answers_each_message_once_and_goes_on_where_it_stopped(
         await wait_for(has_cursor, "the bot's first cursor")
         early = bot.cursor.read_text()
         bot.post(pipeline, "1", "hola")
-        cat = File("image", link(media, "cat.jpg"), mime_of(MEDIA_DIR / "cat.jpg"))
+        cat = SampleFile("image", link(media, "cat.jpg"), mime_of(MEDIA_DIR / "cat.jpg"))
         picture = ycloud("mira", cat, what="image")
         assert tenant.post(picture) == 200
         first = await replies(tenant, connection, 2)

@@ -19,7 +19,7 @@ from storage.kafka.client import client_config
 from storage.objects.store import ObjectStore
 from storage.postgres.pool import connect
 from streams.local.postgres import programs
-from streams.local.samples import MEDIA_DIR, File, link, mime_of, serving, ycloud
+from streams.local.samples import MEDIA_DIR, SampleFile, link, mime_of, serving, ycloud
 from tests.acceptance.test_removal import files_of, last_values
 from tests.pipeline import ROLES, Pipeline, Tenant, wait_for
 
@@ -37,8 +37,8 @@ def ours(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         running.stop_all()
 
 
-def picture(ours: Pipeline) -> File:
-    return File(
+def picture(ours: Pipeline) -> SampleFile:
+    return SampleFile(
         "image", link(f"http://127.0.0.1:{ours.ports['media']}", "cat.jpg"), mime_of(PICTURE)
     )
 

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from schemas.codec import decode, encode
 from schemas.records import EnrichedMessage
 from storage.kafka.client import plain_producer_config
-from streams.local.samples import MEDIA_DIR, File, Sample, link, mime_of, ycloud
+from streams.local.samples import MEDIA_DIR, Sample, SampleFile, link, mime_of, ycloud
 from tests.acceptance.test_removal import files_of, last_values, rows_of
 from tests.pipeline import Pipeline, Tenant, wait_for
 
@@ -56,10 +56,10 @@ async def test_what_was_erased_stays_away(
     media_files["erase.jpg"] = MEDIA_DIR / "cat.jpg"
     media_files["erase-late.jpg"] = MEDIA_DIR / "coffee.jpg"
 
-    def picture(name: str) -> File:
-        return File("image", link(media, name), mime_of(MEDIA_DIR / "cat.jpg"))
+    def picture(name: str) -> SampleFile:
+        return SampleFile("image", link(media, name), mime_of(MEDIA_DIR / "cat.jpg"))
 
-    def sent(text: str, file: File | None, **more: str) -> Sample:
+    def sent(text: str, file: SampleFile | None, **more: str) -> Sample:
         return ycloud(text, file, what=text, **more)
 
     mine = [sent("hola", None), sent("mira", picture("erase.jpg"))]

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError
 from schemas.codec import decode
 from schemas.records import EnrichedMessage
 from storage.kafka.client import reader_config
-from streams.local.samples import MEDIA_DIR, File, Sample, chatwoot, link, mime_of, ycloud
+from streams.local.samples import MEDIA_DIR, Sample, SampleFile, chatwoot, link, mime_of, ycloud
 from tests.pipeline import ROLES, Pipeline, Tenant, wait_for
 
 TEXTS, FILES, SENDERS = 120, 12, 8
@@ -31,7 +31,7 @@ def _traffic(media: str) -> list[Sample]:
     sent += [
         ycloud(
             None,
-            File(
+            SampleFile(
                 "audio" if name.endswith("ogg") else "image",
                 link(media, name),
                 mime_of(MEDIA_DIR / name),

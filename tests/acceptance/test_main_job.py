@@ -15,19 +15,19 @@ from connectors.providers.catalogue import identify, read
 from schemas.keys import TenantId, message_key
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import ChatMessage, RawMessage
-from streams.local.samples import MEDIA_DIR, File, Sample, chatwoot, link, mime_of, ycloud
+from streams.local.samples import MEDIA_DIR, Sample, SampleFile, chatwoot, link, mime_of, ycloud
 from tests.pipeline import MODEL_RETRY_SECONDS, Pipeline, Tenant, wait_for
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 CONVERSATION = "15550109999~15550100001"
 
 
-def image(address: str, name: str = "cat.jpg") -> File:
-    return File("image", link(address, name), mime_of(MEDIA_DIR / name))
+def image(address: str, name: str = "cat.jpg") -> SampleFile:
+    return SampleFile("image", link(address, name), mime_of(MEDIA_DIR / name))
 
 
-def voice(address: str, name: str = "voice-note-es.ogg") -> File:
-    return File("audio", link(address, name), mime_of(MEDIA_DIR / name))
+def voice(address: str, name: str = "voice-note-es.ogg") -> SampleFile:
+    return SampleFile("audio", link(address, name), mime_of(MEDIA_DIR / name))
 
 
 async def finished(tenant: Tenant, connection: Any, count: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.objects.store import ObjectStore
-from streams.local.samples import MEDIA_DIR, File, link, mime_of, ycloud
+from streams.local.samples import MEDIA_DIR, SampleFile, link, mime_of, ycloud
 from tests.pipeline import Pipeline, Tenant, wait_for
 
 TABLES = (
@@ -76,7 +76,7 @@ async def test_nothing_of_a_removed_tenant_stays_and_nothing_comes_after(
 ) -> None:
     tenant, other = Tenant(pipeline, "leaves"), Tenant(pipeline, "stays")
     media_files["leaves.jpg"] = MEDIA_DIR / "cat.jpg"
-    picture = File("image", link(media, "leaves.jpg"), mime_of(MEDIA_DIR / "cat.jpg"))
+    picture = SampleFile("image", link(media, "leaves.jpg"), mime_of(MEDIA_DIR / "cat.jpg"))
     for one in (tenant, other):
         for sample in (
             ycloud("hola", None, what="text"),
@@ -98,7 +98,7 @@ async def test_nothing_of_a_removed_tenant_stays_and_nothing_comes_after(
     pipeline.control({"fault": "server_error"})
     try:
         media_files["late.jpg"] = MEDIA_DIR / "coffee.jpg"
-        late = File("image", link(media, "late.jpg"), mime_of(MEDIA_DIR / "coffee.jpg"))
+        late = SampleFile("image", link(media, "late.jpg"), mime_of(MEDIA_DIR / "coffee.jpg"))
         assert tenant.post(ycloud("tarde", late, what="image")) == 200
 
         async def on_its_way() -> bool:

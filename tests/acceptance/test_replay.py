@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from streams.local.samples import MEDIA_DIR, File, chatwoot, link, mime_of, ycloud
+from streams.local.samples import MEDIA_DIR, SampleFile, chatwoot, link, mime_of, ycloud
 from tests.pipeline import Pipeline, Tenant, wait_for
 
 
-def file_of(address: str, name: str, like: str) -> File:
-    return File(
+def file_of(address: str, name: str, like: str) -> SampleFile:
+    return SampleFile(
         "audio" if like.endswith("ogg") else "image", link(address, name), mime_of(MEDIA_DIR / like)
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,13 +13,17 @@ import msgspec
 import uvicorn
 
 from connectors.console.pages.passwords import hashed
-from schemas.keys import TenantId
+from schemas.metrics import DURATION_BOUNDS
 from schemas.outcomes import Unavailable
 from schemas.records import Attachment, EnrichedMessage, Step
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.postgres.minutes import StageMinute, StageMinutes
 from storage.postgres.people import EVERY_TENANT, Role
+from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairRequest
+from storage.postgres.repairs import Repairs
 from streams.local.samples import MEDIA_DIR
+from streams.repair.applying import Opened, Prepared
 from streams.stages.message import attributes_json, status_of
 from tests.integration.console import Console, row, running
 
@@ -55,24 +60,61 @@ class Scene:
 
 @dataclass
 class Redone:
-    """In the place of Kafka: notes what is to be redone, and does what `then` says."""
+    """In the place of Kafka: notes what is to be redone, and does what `then` says.
+
+    `dies`: portions that are lost after they were written, as if the process had ended.
+    """
 
     asked: list[tuple[str, str, tuple[str, ...], int]] = field(default_factory=list)
     then: Callable[[Sequence[str]], Awaitable[None]] | None = None
     away: bool = False
+    dies: int = 0
+    pool: Any = None
+    numbers: dict[str, int] = field(default_factory=dict)
 
     async def next_generation(self, detail: str) -> int:
         return 7
 
-    async def again(
-        self, tenant_id: TenantId, reason: str, keys: Sequence[str], generation: int
-    ) -> int:
-        if self.away:
+    async def count(self, asked: RepairRequest) -> Counted:
+        repairs = Repairs(self.pool)
+        count = repairs.count_failed if asked.kind == "attachments" else repairs.count_quarantined
+        return await count(asked)
+
+    @asynccontextmanager
+    async def opened(self, held: HeldRepair) -> AsyncIterator[Opened]:
+        yield RedoneOne(self, held)
+
+
+@dataclass
+class RedoneOne:
+    """One repair of it. As in Kafka, the number of a portion is there with what it wrote."""
+
+    whole: Redone
+    held: HeldRepair
+
+    async def committed(self) -> int:
+        return self.whole.numbers.get(self.held.repair_id, 0)
+
+    async def following(self, most: int) -> Intent | None:
+        if self.whole.away:
             raise Unavailable("Kafka")
-        self.asked.append((tenant_id, reason, tuple(keys), generation))
-        if self.then is not None:
-            await self.then(keys)
-        return len(keys)
+        return await Repairs(self.whole.pool).following(self.held, most)
+
+    async def prepared(self, intent: Intent) -> Prepared:
+        return Prepared(msgspec.structs.replace(intent, redone=len(intent.items)), [])
+
+    async def write(self, portion: Prepared) -> None:
+        held, keys = self.held, tuple(str(one[1]) for one in portion.intent.items)
+        assert self.whole.numbers.get(held.repair_id, 0) < portion.intent.number
+        self.whole.numbers[held.repair_id] = portion.intent.number
+        if keys:
+            reason = held.reason or held.kind
+            self.whole.asked.append((held.tenant_id, reason, keys, held.generation))
+        if self.whole.then is not None:
+            await self.whole.then(keys)
+        if self.whole.dies:
+            self.whole.dies -= 1
+            raise RuntimeError("the process ended here")
 
 
 @asynccontextmanager
@@ -94,7 +136,11 @@ async def staged(stack: Settings, names: Names, redo: Redone | None = None) -> A
         await scene.person("ana", "admin", EVERY_TENANT)
         pages = console.parts.pages
         assert pages is not None
-        work = [asyncio.create_task(pages.work.run())] if redo is not None else []
+        if redo is not None:
+            redo.pool = pages.pool
+        work = (
+            [asyncio.create_task(pages.work.run(), name="repair-loop")] if redo is not None else []
+        )
         try:
             yield scene
         finally:
@@ -199,6 +245,40 @@ def later(first: EnrichedMessage, *files: Attachment) -> EnrichedMessage:
 
 BOT = {"role": "assistant", "direction": "outbound", "sender_name": None, "sender_id": None}
 AGENT = {"role": "agent", "direction": "outbound", "sender_name": "Luis", "sender_id": "7"}
+
+
+async def day_of_flow(console: Console) -> None:
+    """A day that the processes of the pipeline have written down, busiest in the afternoon."""
+    rows, now = [], datetime.now(UTC).replace(second=0, microsecond=0)
+    busy = {"receive": 1.0, "dedupe": 1.0, "store_media": 0.3, "describe": 0.22, "transcribe": 0.08, "assemble": 1.4, "sink": 1.3}  # fmt: skip
+    words = {"receive": "accepted", "describe": "forwarded", "sink": "written"}
+    places = {"store_media": 8, "describe": 11, "transcribe": 11, "sink": 4}
+    for ago in range(0, 24 * 60, 3):
+        wave = 1.2 + math.sin(ago / 229) + 0.25 * math.sin(ago / 17)
+        for number, (stage, share) in enumerate(busy.items()):
+            records = round(520 * share * max(0.1, wave) * (1 + 0.1 * math.sin(ago / 5 + number)))
+            failed = records // 97 if stage in ("store_media", "describe") else 0
+            outcomes = {words.get(stage, "forwarded"): records - failed, "failed": failed}
+            took = [0] * (len(DURATION_BOUNDS) + 1)
+            took[places.get(stage, 5) + (ago // 211 + number) % 2] = records
+            rows.append(
+                StageMinute(
+                    now - timedelta(minutes=ago), stage, "a1", records, records / 60,
+                    {word: count for word, count in outcomes.items() if count}, took,
+                    records // 40 if number else 0, records // 9 if stage == "describe" else 0,
+                    34.0 if stage == "describe" else 0.4,
+                )
+            )  # fmt: skip
+    for one in reversed(rows):
+        await StageMinutes(console.connection).write(one)
+    await console.connection.execute(
+        "UPDATE stage_minutes SET written_at = now() + interval '5 minutes'"
+    )
+    for back in range(9):
+        await console.connection.execute(
+            "INSERT INTO ai_usage VALUES ('acme', current_date - $1::integer, 'describe', 'gpt-4o', $2, 9, 9, $3)",
+            back, 310 - 17 * back, 812_000 - 41_000 * back,
+        )  # fmt: skip
 
 
 async def play(console: Console) -> None:

@@ -14,14 +14,14 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from schemas.settings import Settings
 from schemas.topics import Names
-from streams.local.home import Secrets, environment_in
+from streams.local.home import LocalSecrets, environment_in
 from streams.local.topology import PORTS, local_settings
 from tests.browser.chromium import CHROMIUM, FLAGS
-from tests.browser.scene import Scene, play, staged
+from tests.browser.scene import Scene, day_of_flow, play, staged
 
 KEPT = {
     "conversation-light", "conversation-dark", "conversation-phone", "masked-light", "trouble-light",
-    "message-light",
+    "message-light", "pipeline-light",
 }  # fmt: skip
 """The others are to be looked at: EVERY=1 keeps them."""
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -29,7 +29,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 def running_servers() -> Settings:
     """The servers that the environment names."""
-    nothing = Secrets(postgres_password="", objects_secret_key="", key="")
+    nothing = LocalSecrets(postgres_password="", objects_secret_key="", key="")
     environment = environment_in(Path(os.environ.pop("SENSORIUM_TEST_STACK")))
     return local_settings(environment, dict.fromkeys(PORTS, 0), nothing)
 
@@ -56,6 +56,7 @@ async def shoot(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     async with staged(running_servers(), Names(f"shots{secrets.token_hex(3)}")) as scene:
         await play(scene.console)
+        await day_of_flow(scene.console)
         await scene.person("vera", "viewer")
         async with async_playwright() as driver:
             browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -92,6 +93,11 @@ async def pictures(scene: Scene, browser: Browser, folder: Path) -> None:
         await page.screenshot(path=folder / f"trouble-{look}.png")
         await page.click(".causes button")
         await page.screenshot(path=folder / f"repair-{look}.png")
+        await page.goto(f"{scene.url}/t/acme/pipeline")
+        await page.wait_for_selector(".plot canvas")
+        await page.screenshot(path=folder / f"pipeline-{look}.png", full_page=False)
+        await page.locator(".part").scroll_into_view_if_needed()
+        await page.screenshot(path=folder / f"pipeline2-{look}.png")
         await page.goto(f"{scene.url}/t/acme/tenants")
         await page.screenshot(path=folder / f"settings-{look}.png")
         await page.goto(f"{scene.url}/t/acme/audit")

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from connectors.console.accepted import Accepted
-from connectors.console.reading import Reading
+from connectors.console.queries import ConsoleQueries
 from schemas.keys import TenantId
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -84,7 +84,7 @@ async def world(stack: Settings, namespace: str) -> AsyncIterator[World]:
     await asyncio.to_thread(apply_topics, stack.kafka, names)
     settings = msgspec.structs.replace(stack, namespace=namespace)
     async with schema(stack.postgres, names) as database, pooled(stack.postgres, names) as pool:
-        accepted = Accepted(settings.kafka, names, Reading(pool))
+        accepted = Accepted(settings.kafka, names, ConsoleQueries(pool))
         yield World(settings, names, database, accepted)
         await asyncio.to_thread(accepted.close)
 

@@ -19,7 +19,7 @@ from storage.objects.store import ObjectStore
 from streams.audit.balance import Audit
 from streams.audit.facts import Facts, Gathering, Wanted
 from streams.audit.findings import Finding
-from streams.audit.ledger import Place, Seen
+from streams.audit.ledger import Seen, StagePartition
 from streams.audit.versions import versions
 from tests.integration.commands import Commands
 from tests.integration.databases import Connection, schema
@@ -121,7 +121,7 @@ async def test_a_key_delivered_again_finds_its_count_whenever_it_came_first(
 ) -> None:
     await installation.insert_arrival(LONG_AGO, deliveries=2)
     raw = [KEY.encode(), b"no key", b"acme:ycloud:\0"]
-    installation.facts.sources[Place("dedupe", 3)] = {
+    installation.facts.sources[StagePartition("dedupe", 3)] = {
         offset: Seen(offset, key, int(NOW.timestamp() * 1000), 0) for offset, key in enumerate(raw)
     }
     assert {

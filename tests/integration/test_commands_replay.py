@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from connectors.providers.downloads import Authority, ways_to
+from connectors.providers.catalogue import download_candidates
+from connectors.providers.downloads import Authority
 from schemas.codec import decode, encode
 from schemas.headers import generation_of, header
 from schemas.keys import MessageKey, TenantId
@@ -23,13 +24,14 @@ from schemas.records import (
     Step,
     VisionJob,
 )
+from schemas.settings import Providers
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.postgres.sql import queries
 from streams.commands.main import main
 from streams.lanes.transactions import Write
 from streams.repair import raw as repair_raw
-from streams.repair.raw import Place, RawReader, Span
-from streams.repair.writing import Item, Limits, committed_portions
+from streams.repair.raw import OffsetRange, RawReader, RawRecordPosition
+from streams.repair.writing import Item, PortionLimits, committed_portions
 from streams.settings import to_environment
 from tests.integration.commands import Commands
 from tests.integration.console import key_of, row
@@ -109,15 +111,15 @@ def items(commands: Commands, count: int, size: int = 1) -> Iterator[Item[int]]:
 @pytest.mark.parametrize(
     ("limits", "portions"),
     [
-        (Limits(records=4), [(4, 1), (4, 3), (2, 4)]),
-        (Limits(records=3), [(4, 1), (4, 3), (2, 4)]),  # an item is seen whole or not at all
-        (Limits(bytes=1), [(2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]),
-        (Limits(seconds=0.0), [(2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]),
-        (Limits(), [(10, 4)]),
+        (PortionLimits(records=4), [(4, 1), (4, 3), (2, 4)]),
+        (PortionLimits(records=3), [(4, 1), (4, 3), (2, 4)]),  # an item is seen whole or not at all
+        (PortionLimits(bytes=1), [(2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]),
+        (PortionLimits(seconds=0.0), [(2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]),
+        (PortionLimits(), [(10, 4)]),
     ],
 )
 def test_items_are_committed_in_portions_of_bounded_size_and_time(
-    commands: Commands, limits: Limits, portions: list[tuple[int, int]]
+    commands: Commands, limits: PortionLimits, portions: list[tuple[int, int]]
 ) -> None:
     found = committed_portions(commands.settings.kafka, commands.names, items(commands, 5), limits)
     assert [(portion.records, portion.mark) for portion in found] == portions
@@ -134,7 +136,7 @@ def test_what_was_given_is_there_and_what_broke_is_not(commands: Commands) -> No
         raise TimeoutError("silent")
 
     found = committed_portions(
-        commands.settings.kafka, commands.names, breaking(), Limits(records=4)
+        commands.settings.kafka, commands.names, breaking(), PortionLimits(records=4)
     )
     assert next(found).mark == 1
     with pytest.raises(TimeoutError):
@@ -287,7 +289,7 @@ def test_a_range_longer_than_a_portion_is_replayed_whole(
 
 
 def _in_portions_of(records: int) -> Any:
-    return lambda *arguments: committed_portions(*arguments, Limits(records=records))
+    return lambda *arguments: committed_portions(*arguments, PortionLimits(records=records))
 
 
 @pytest.mark.parametrize(
@@ -313,7 +315,7 @@ def test_a_replay_that_breaks_off_says_how_to_go_on(
     monkeypatch.setattr("streams.commands.replay.committed_portions", _in_portions_of(40))
     whole, seen = RawReader._read, [0]
 
-    def breaking(reader: RawReader, span: Span) -> Iterator[Any]:
+    def breaking(reader: RawReader, span: OffsetRange) -> Iterator[Any]:
         for message in whole(reader, span):
             seen[0] += 1
             if seen[0] == 150:
@@ -339,13 +341,13 @@ def test_a_replay_that_breaks_off_says_how_to_go_on(
 
 
 def test_what_is_left_of_spans_is_what_was_not_passed() -> None:
-    spans = [Span(0, 10, 20), Span(2, 0, 5), Span(0, 30, 31)]
+    spans = [OffsetRange(0, 10, 20), OffsetRange(2, 0, 5), OffsetRange(0, 30, 31)]
     for done, left in (
         (None, ["0:10-19", "2:0-4", "0:30-30"]),
-        (Place(0, 10), ["0:11-19", "2:0-4", "0:30-30"]),
-        (Place(0, 19), ["2:0-4", "0:30-30"]),
-        (Place(2, 3), ["2:4-4", "0:30-30"]),
-        (Place(0, 30), []),
+        (RawRecordPosition(0, 10), ["0:11-19", "2:0-4", "0:30-30"]),
+        (RawRecordPosition(0, 19), ["2:0-4", "0:30-30"]),
+        (RawRecordPosition(2, 3), ["2:4-4", "0:30-30"]),
+        (RawRecordPosition(0, 30), []),
     ):
         assert [str(span) for span in repair_raw.left_of(spans, done)] == left
 
@@ -520,7 +522,10 @@ def test_what_failed_before_it_was_stored_is_downloaded_again_by_its_tenants_end
     )
     # of the link and the key all ways follow, the one by the file's id among them
     given = Authority("ycloud", "k")
-    assert [way.url for way in ways_to(job.url, job.media_id, given, "https://api.ycloud.com")] == [
+    assert [
+        candidate.url
+        for candidate in download_candidates(job.url, job.media_id, given, Providers())
+    ] == [
         URL,
         URL,
         URL.partition("?")[0],

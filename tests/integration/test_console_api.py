@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from connectors.console import answers
+from connectors.console import response_models
 from schemas.codec import pinned_schemas
 from schemas.records import Attachment, Step
 from schemas.settings import Postgres, Secret, Settings
@@ -59,9 +59,9 @@ async def test_a_message_is_answered_whole(console: Console) -> None:
     )
     answer = await console.get(one(key_of("1")))
     document = answer.json()
-    answers.Message.model_validate(document)
+    response_models.Message.model_validate(document)
     attachments = document["content_attributes"]["attachments"]
-    answers.Attachment.model_validate(attachments[0])
+    response_models.MessageAttachment.model_validate(attachments[0])
     assert {name: document[name] for name in ("message_key", "provider", "role", "direction", "kind", "content", "status", "version", "sender_name")} == {
         "message_key": key_of("1"), "provider": "ycloud", "role": "user", "direction": "inbound", "kind": "image", "content": "hola",
         "status": "complete", "version": 1, "sender_name": "Ana",
@@ -80,7 +80,7 @@ async def test_a_timeline_is_every_step_in_its_order(console: Console) -> None:
         )
     )
     document = (await console.get(f"{one(key_of('1'))}/timeline")).json()
-    answers.Timeline.model_validate(document)
+    response_models.Timeline.model_validate(document)
     assert document["message_key"] == key_of("1")
     assert [
         (

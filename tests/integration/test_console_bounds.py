@@ -15,8 +15,8 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from connectors.console import answers, changes
-from connectors.console.reading import ContextBounds
+from connectors.console import changes, response_models
+from connectors.console.queries import ContextBounds
 from connectors.media.download import Downloaded
 from schemas.keys import TenantId
 from schemas.records import Attachment
@@ -44,7 +44,7 @@ async def context(console: Console, query: str = "", tenant: str = "acme") -> di
     answer = await console.get(f"{CONTEXT}?{query}", tenant)
     assert answer.status_code == 200, answer.text
     document: dict[str, Any] = answer.json()
-    answers.Context.model_validate(document)
+    response_models.Context.model_validate(document)
     return document
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from connectors.console import answers, changes
+from connectors.console import changes, response_models
 from connectors.console.app import create_console
 from connectors.postgres.rows import message_columns
 from connectors.providers import catalogue
@@ -44,7 +44,7 @@ async def context(
     answer = await console.get(f"{path}?{query}", tenant)
     assert answer.status_code == 200, answer.text
     document: dict[str, Any] = answer.json()
-    answers.Context.model_validate(document)
+    response_models.Context.model_validate(document)
     return document
 
 
@@ -588,7 +588,7 @@ async def test_an_answer_in_order_has_what_was_accepted_before_and_says_whether_
         )
     assert "in_order" not in at_once.json()
     document = answer.json()
-    answers.Context.model_validate(document)
+    response_models.Context.model_validate(document)
     assert [one["content"] for one in document["messages"]] == ["uno", "dos"]
     assert document["in_order"] is known
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from connectors.console import answers, changes, feed
-from connectors.console.places import Place, place_of, place_text
-from connectors.console.reading import ContextBounds
+from connectors.console import changes, feed, response_models
+from connectors.console.change_positions import ChangePosition, place_of, place_text
+from connectors.console.queries import ContextBounds
 from connectors.postgres.rows import message_columns
 from schemas.keys import TenantId
 from schemas.records import Attachment, EnrichedMessage
@@ -38,7 +38,7 @@ async def page(console: Console, query: str = "", tenant: str = "acme") -> dict[
     answer = await console.get(f"/api/messages?{query}", tenant)
     assert answer.status_code == 200, answer.text
     document: dict[str, Any] = answer.json()
-    answers.Feed.model_validate(document)
+    response_models.Feed.model_validate(document)
     return document
 
 
@@ -373,7 +373,9 @@ async def test_rows_from_before_the_feed_come_first_in_the_order_of_their_arriva
     await console.connection.execute("UPDATE chat_messages SET changed_era = 0, changed_xid = 0")
     await console.write(row("c"))
     assert [name for name, _ in names(await page(console))] == ["a", "b", "c"]
-    assert place_of(ACME, place_text(ACME, Place(0, 0, datetime(2026, 1, 1, tzinfo=UTC), "k")))
+    assert place_of(
+        ACME, place_text(ACME, ChangePosition(0, 0, datetime(2026, 1, 1, tzinfo=UTC), "k"))
+    )
 
 
 # --- conversations
@@ -381,7 +383,7 @@ async def test_rows_from_before_the_feed_come_first_in_the_order_of_their_arriva
 
 async def listed(console: Console, query: str = "") -> dict[str, Any]:
     document: dict[str, Any] = (await console.get(f"/api/conversations?{query}")).json()
-    answers.Conversations.model_validate(document)
+    response_models.Conversations.model_validate(document)
     return document
 
 

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
-from connectors.console.reading import Announced
-from connectors.media.download import Downloaded, NotThere, Refused
+from connectors.console.queries import Announced
+from connectors.media.download import Downloaded, NotFound, Refused
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.records import Attachment, EnrichedMessage
@@ -319,7 +319,7 @@ async def test_the_proxy_shows_no_page_of_a_provider(console: Console) -> None:
 @pytest.mark.parametrize(
     ("trouble", "status", "says"),
     [
-        (NotThere(), 404, "the provider has no such file"),
+        (NotFound(), 404, "the provider has no such file"),
         (Refused("media_forbidden", 403), 502, "the file cannot be had: media_forbidden"),
         (Refused("media_refused_address"), 502, "the file cannot be had: media_refused_address"),
         (Unavailable("media", 3.0), 503, "media is away"),

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from cryptography.fernet import Fernet
 
-from connectors.webhooks.signatures import sign
+from connectors.providers.catalogue import sign
 from schemas.settings import Secret
 from storage.postgres.vault import Vault
 from streams.settings import to_environment
@@ -200,6 +200,12 @@ def test_a_removed_tenant_is_refused_everywhere(keep: bool, roles: Roles) -> Non
     until(lambda: (roles.deliver(endpoint), roles.read(read), roles.chat(chat)) == (200, 200, 202))
     assert "not confirmed" in roles.commands.fails("tenants", "remove", "acme")
     assert roles.deliver(endpoint) == 200
+    roles.commands.database(
+        lambda connection: connection.execute(
+            "INSERT INTO audit_log (tenant_id, action, detail) VALUES"
+            " ('acme', 'conversation_unmasked', '1~5215577: why'), ('acme', 'media_seen', 'acme:x:1')"
+        )
+    )
     words = ["tenants", "remove", "acme", "--yes", *(["--keep-data"] if keep else [])]
     document = roles.commands.json(*words)
     assert document["ended"] == {"keys": 2, "endpoints": 1} and document["data_kept"] is keep
@@ -214,6 +220,13 @@ def test_a_removed_tenant_is_refused_everywhere(keep: bool, roles: Roles) -> Non
         assert "there is no tenant" in roles.commands.fails(*words)
     assert "its name is free again on" in roles.commands.fails("tenants", "add", "acme")
     assert "tenant_removed" in roles.audit()
+    looked = roles.commands.database(
+        lambda connection: connection.fetch(
+            "SELECT detail FROM audit_log WHERE action IN ('conversation_unmasked', 'media_seen')"
+        )
+    )
+    details = ["1~5215577: why", "acme:x:1"] if keep else ["erased", "erased"]
+    assert [row["detail"] for row in looked] == details
 
 
 def test_one_row_that_cannot_be_opened_stops_nobody_else(roles: Roles) -> None:

@@ -2,9 +2,9 @@
 
 import asyncpg
 
-from connectors.console.feed import Feed, Filter
-from connectors.console.places import place_text
-from connectors.console.reading import Reading
+from connectors.console.change_positions import place_text
+from connectors.console.feed import FeedReader, Filter
+from connectors.console.queries import ConsoleQueries
 from connectors.postgres.rows import message_columns
 from schemas.keys import TenantId
 from schemas.topics import Names
@@ -27,9 +27,9 @@ async def merge(connection: Connection, *identifiers: str) -> None:
         )
 
 
-async def read(reading: Reading, after: str | None) -> tuple[list[str], str]:
+async def read(reading: ConsoleQueries, after: str | None) -> tuple[list[str], str]:
     """What the feed shows behind a cursor, and the next cursor."""
-    feed = Feed(reading, ACME, Filter(), 100)
+    feed = FeedReader(reading, ACME, Filter(), 100)
     await feed.begin(after)
     page = await feed.look()
     found = [one.place.message_key.rpartition(":")[2] for one in page.changes]
@@ -62,14 +62,14 @@ async def test_what_is_written_again_after_a_failover_is_behind_every_cursor(
         )
         await merge(primary, "3", "4", "5")  # the standby never hears of them
         async with pooled(pair.primary(), names) as pool:
-            before, cursor = await read(Reading(pool), None)
+            before, cursor = await read(ConsoleQueries(pool), None)
         assert before == ["1", "2", "3", "4", "5"]
         primary.terminate()
         pair.kill_primary()
         await standby.execute("SELECT pg_promote()")
         await until(lambda: standby.fetchval("SELECT NOT pg_is_in_recovery()"), 30)
         async with pooled(pair.settings, names) as pool:
-            reading = Reading(pool)
+            reading = ConsoleQueries(pool)
             assert (await read(reading, cursor))[0] == []
             await merge(standby, "3", "4")  # the sink reads them again, under numbers used before
             again, cursor = await read(reading, cursor)

@@ -14,7 +14,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres import migrate as migrating
 from storage.postgres.migrate import Migration, migrate, migrations, pending
-from storage.postgres.pool import Limits, connect_directly
+from storage.postgres.pool import SessionLimits, connect_directly
 from tests.integration.databases import Connection, pooled, schema
 from tests.integration.waiting import until
 
@@ -115,7 +115,7 @@ async def before(
         patched.setattr(migrating, "COMMENTS_FILE", folder / "none.txt")
         async with schema(settings.postgres, names):
             patched.undo()
-            limits = Limits(statement_seconds=0, lock_seconds=LOCK_SECONDS)
+            limits = SessionLimits(statement_seconds=0, lock_seconds=LOCK_SECONDS)
             connection = await connect_directly(settings.postgres, names, "test", limits)
             try:
                 yield connection

@@ -5,13 +5,14 @@ import msgspec
 import pytest
 from fastapi.routing import APIRoute
 
+from connectors.console.pages.repairing import asked_for
 from connectors.console.pages.routes import pages_router
 from schemas.keys import TenantId
 from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.people import Role
-from tests.browser.scene import PASSWORD, Scene, said, staged
+from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
 from tests.integration.console import key_of
 from tests.integration.people import Visitor
 
@@ -26,7 +27,8 @@ PLANTED = (
 """A name, a number, a text, a description, a file name and an id: in each tenant with its name behind."""
 ROLES: tuple[Role, ...] = ("viewer", "reader", "operator", "admin")
 ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout", "/t/{rest:path}"}
-NEEDS: dict[str, Role] = {
+RANKED = (*ROLES, "nobody of one tenant")
+NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
     "/t/{tenant}/m/{ref}/file/{index}": "reader",
     "/t/{tenant}/repairs/{repair_id}": "operator",
@@ -34,6 +36,7 @@ NEEDS: dict[str, Role] = {
     "/t/{tenant}/audit": "admin",
     "/t/{tenant}/audit.csv": "admin",
     "/t/{tenant}/repairs/{repair_id}/live": "operator",
+    "/t/{tenant}/pipeline/live": "nobody of one tenant",
 }
 """What of the pages takes more than the role viewer."""
 
@@ -44,7 +47,7 @@ def planted(tenant: str) -> list[str]:
 
 @pytest.fixture
 async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
+    async with staged(stack, Names(namespace), Redone()) as made:
         for tenant in ("acme", "other"):
             name, number, text, description, file, identifier = planted(tenant)
             stored = await made.console.keep(
@@ -70,7 +73,9 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
         pages = made.console.parts.pages
         assert pages is not None
         for tenant in ("acme", "other"):
-            made.repairs[tenant] = await pages.repairs.plan(TenantId(tenant), "media_gone", "x")
+            made.repairs[tenant] = await pages.work.plan(
+                asked_for(TenantId(tenant), "x", "attachments", {"reason": "media_gone"})
+            )
         yield made
 
 
@@ -130,7 +135,7 @@ async def test_nobody_sees_anything_of_another_tenant(scene: Scene, role: Role) 
             status, text = await first_bytes(visitor, asked)
             assert [one for one in planted("other") if one in text] == [], asked
             if "{re" in path or "/other/" in asked:
-                may_ask = ROLES.index(role) >= ROLES.index(NEEDS.get(path, "viewer"))
+                may_ask = RANKED.index(role) >= RANKED.index(NEEDS.get(path, "viewer"))
                 wanted = 404 if may_ask or "/other/" in asked or "{ref}" in path else 403
                 assert status == wanted, (role, asked)
     await visitor.client.aclose()
@@ -147,7 +152,7 @@ async def test_each_role_sees_its_pages_and_a_viewer_nothing_of_the_content(
         if path in ABOUT_NO_TENANT:
             continue
         status, text = await first_bytes(visitor, filled(scene, path, "acme"))
-        may = ROLES.index(role) >= ROLES.index(NEEDS.get(path, "viewer"))
+        may = RANKED.index(role) >= RANKED.index(NEEDS.get(path, "viewer"))
         assert status == (200 if may else 403), (role, path, text[:300])
         found = {one for one in planted("acme") if one in text}
         shown |= found

@@ -2,10 +2,15 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from connectors.console.pages import audit
 from connectors.console.pages.audit import as_csv
+from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.directory import digest
@@ -109,13 +114,56 @@ async def test_the_audit_log_is_filtered_paged_and_exported(scene: Scene, visito
 
 
 def test_an_export_runs_nothing_in_a_spreadsheet() -> None:
-    from datetime import UTC, datetime
-
     at = datetime(2026, 7, 14, tzinfo=UTC)
-    row = {"at": at, "actor": "=cmd", "action": "x", "detail": "@SUM(1)"}
-    assert list(csv.reader(io.StringIO(as_csv([row]))))[1] == [
-        at.isoformat(),
-        "'=cmd",
-        "x",
-        "'@SUM(1)",
+    row = {"at": at, "actor": "=cmd", "action": "x", "detail": "@SUM(1)", "tenant_id": "acme"}
+    assert list(csv.reader(io.StringIO(as_csv([row])))) == [
+        [at.isoformat(), "'=cmd", "x", "'@SUM(1)", "acme"],
     ]
+
+
+async def test_an_export_has_every_entry_however_many_there_are(
+    scene: Scene, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "PORTION", 10)
+    pages = scene.console.parts.pages
+    assert pages is not None
+    for number in range(40):  # so that the last portion is a full one, too
+        await pages.people.note("acme", "eve", "media_seen", f"file {number}")
+    exported = (await visitor.get("/t/acme/audit.csv?actor=eve")).text
+    rows = list(csv.reader(io.StringIO(exported)))[1:]
+    assert [row[3] for row in rows] == [f"file {number}" for number in reversed(range(40))]
+
+
+async def test_an_export_that_breaks_off_says_so_and_where_to_continue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(audit, "PORTION", 1)
+    entry = {"id": 77, "at": datetime.now(UTC), "actor": "eve", "action": "x", "detail": ""}
+
+    class Away:
+        async def fetch(self, *_: object) -> list[Any]:
+            raise Unavailable("Postgres")
+
+    wanted = audit.AuditFilter(("acme",), 99, "", "")
+    reading: Any = Away()
+    lines = [
+        line
+        async for line in audit.whole_table(
+            reading, TenantId("acme"), wanted, [entry | {"tenant_id": "acme"}]
+        )
+    ]
+    assert "INCOMPLETE" in lines[-1] and "before=77" in lines[-1] and len(lines) == 3
+
+
+async def test_what_was_done_to_every_tenant_is_shown_to_admins_of_all_only(
+    scene: Scene, visitor: Visitor
+) -> None:
+    pages = scene.console.parts.pages
+    assert pages is not None
+    await pages.people.note("*", "root", "password_set", "somebody")
+    chief = Visitor(scene.url)
+    await chief.log_in("ana", PASSWORD)
+    for path in ("/t/acme/audit", "/t/acme/audit.csv"):
+        assert "somebody" in (await chief.get(path)).text
+        assert "somebody" not in (await visitor.get(path)).text
+    await chief.client.aclose()

@@ -127,6 +127,7 @@ async def test_every_table_but_those_of_the_installation_begins_its_key_with_the
         "generations",
         "audit_log",
         "stage_stops",
+        "stage_minutes",
         "people",
         "people_sessions",
         "login_links",

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from cryptography.fernet import Fernet
 
-from schemas.settings import Kafka, Secret, Secrets, Settings
+from schemas.settings import Kafka, Secret, SecretSettings, Settings
 from schemas.tenants import Endpoint
 from schemas.topics import Names
 from storage.kafka.topics import apply_topics
@@ -76,7 +76,7 @@ async def world(stack: Settings, namespace: str) -> AsyncIterator[World]:
             stack,
             namespace=namespace,
             postgres=replace(stack.postgres, dsn=dsn),
-            secrets=Secrets(key=Secret(key)),
+            secrets=SecretSettings(key=Secret(key)),
         )
         await asyncio.to_thread(apply_topics, settings.kafka, names)
         async with schema(stack.postgres, names) as connection:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.settings import Retention as Ages
+from schemas.settings import RetentionSettings as Ages
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres import retention

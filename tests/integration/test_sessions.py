@@ -12,7 +12,7 @@ from connectors.postgres.sink import Sink
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.topics import apply_topics
-from storage.postgres.pool import MAINTENANCE, REQUESTS, Limits, connect, connect_directly
+from storage.postgres.pool import MAINTENANCE, REQUESTS, SessionLimits, connect, connect_directly
 from storage.postgres.sql import queries
 from tests.integration.databases import Connection, pooled, schema
 from tests.integration.test_sink_batches import produce
@@ -31,7 +31,7 @@ async def limits_of(connection: Connection) -> dict[str, int]:
 
 @pytest.mark.parametrize("limits", [REQUESTS, MAINTENANCE])
 async def test_the_server_limits_what_a_connection_may_hold(
-    stack: Settings, namespace: str, limits: Limits
+    stack: Settings, namespace: str, limits: SessionLimits
 ) -> None:
     for connecting in (connect, connect_directly):
         connection = await connecting(stack.postgres, Names(namespace), "test", limits)

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpcore
 
-from connectors.media.download import Downloader, NotThere, Refused
+from connectors.media.download import Downloader, NotFound, Refused
 from schemas.outcomes import Unavailable
 
 MAX_BYTES = 100_000
@@ -142,7 +142,7 @@ async def outcome(
             )
         except Refused as refused:
             return refused.reason, refused.status
-        except NotThere:
+        except NotFound:
             return "not there"
         except Unavailable as unavailable:
             return unavailable.what, unavailable.retry_after

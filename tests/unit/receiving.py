@@ -6,16 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.providers.catalogue import DIRECT, identify
+from connectors.providers.catalogue import DIRECT, check_signature, identify, sign
 from connectors.webhooks.ports import Understanding
 from connectors.webhooks.receiver import Receiver
-from connectors.webhooks.signatures import sign
 from schemas.codec import decode
 from schemas.headers import Headers
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.records import RawMessage
-from schemas.settings import Receiver as Settings
+from schemas.settings import ReceiverSettings as Settings
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant, TenantSettings
 
 ACME = TenantId("acme")
@@ -102,7 +101,7 @@ class Application:
             "raw-messages",
             self.log,
             self.directory,
-            understanding or Understanding(identify, DIRECT.accept),
+            understanding or Understanding(identify, DIRECT.accept, check_signature),
         )
 
     async def request(

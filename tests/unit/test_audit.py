@@ -15,13 +15,13 @@ from storage.objects.store import Stored
 from streams.audit.balance import Audit
 from streams.audit.facts import Facts, Wanted
 from streams.audit.findings import Report, tenant_of_object
-from streams.audit.ledger import Place, Seen, balance, narrowed
+from streams.audit.ledger import Seen, StagePartition, balance, narrowed
 from streams.audit.versions import versions
 from tests.unit.records import NOW, attachment, message
 
 NOW_MS = int(NOW.timestamp() * 1000)
 LATER_MS = NOW_MS + 3_600_000
-RAW, MEDIA = Place("dedupe", 3), Place("store_media", 3)
+RAW, MEDIA = StagePartition("dedupe", 3), StagePartition("store_media", 3)
 TEXT, IMAGE, POISON = "acme:ycloud:text", "acme:ycloud:image", "acme:ycloud:sha256-1"
 SWALLOWED = "acme:ycloud:swallowed"
 OBJECT = "media/acme/1.jpg"
@@ -35,7 +35,7 @@ def line(offset: int, key: str, outcome: str, reason: str = "", generation: int 
     return Line(offset, key.encode(), NOW_MS, outcome, reason, generation)
 
 
-def receipt(place: Place, span: Span, *lines: Line, at: datetime = NOW) -> Receipt:
+def receipt(place: StagePartition, span: Span, *lines: Line, at: datetime = NOW) -> Receipt:
     topic = "raw-messages" if place.stage == "dedupe" else "media"
     (value,) = Ledger(place.stage, topic, place.partition).receipts(span, lines)
     return msgspec.structs.replace(decode(Receipt, value), at=at)
@@ -310,7 +310,7 @@ def test_what_is_wrong_is_named(
     assert not audited(facts).balanced
 
 
-ENRICHMENTS = Place("assemble", 3)
+ENRICHMENTS = StagePartition("assemble", 3)
 
 
 def opened_again(facts: Facts, *versions_written: int) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.reasons import QuarantineReason
-from schemas.settings import Breaker as Limits
+from schemas.settings import BreakerSettings as Limits
 from streams.lanes.breaker import (
     EARNED_BY_THE_BODY,
     HEARD_SECONDS,

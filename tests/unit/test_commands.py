@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 
 from connectors.media import workers
 from schemas.languages import is_language
-from schemas.settings import Kafka, Objects, Openai, Postgres, Secret, Secrets, Settings
+from schemas.settings import Kafka, Objects, Openai, Postgres, Secret, SecretSettings, Settings
 from schemas.tenants import TenantSettings
 from streams.commands.main import COMMANDS, main
 from streams.local.ports import free_port
@@ -25,7 +25,7 @@ NOWHERE = Settings(
     postgres=Postgres(dsn=Secret(f"postgresql://x@127.0.0.1:{PORT}/x")),
     objects=Objects(endpoint=f"http://127.0.0.1:{PORT}", access_key="x", secret_key=Secret("x")),
     openai=Openai(base_url=f"http://127.0.0.1:{PORT}/v1", api_key=Secret("x")),
-    secrets=Secrets(key=Secret(Fernet.generate_key().decode())),
+    secrets=SecretSettings(key=Secret(Fernet.generate_key().decode())),
 )
 
 
@@ -127,7 +127,7 @@ def test_a_wrong_setting_is_named(name: str, value: str, says: str) -> None:
 
 
 def test_a_missing_secrets_key_says_how_to_make_one(away: Commands) -> None:
-    commands = Commands(msgspec.structs.replace(NOWHERE, secrets=Secrets()), {})
+    commands = Commands(msgspec.structs.replace(NOWHERE, secrets=SecretSettings()), {})
     finding = next(
         part for part in commands.json("doctor", exit_code=1)["parts"] if part["part"] == "secrets"
     )

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.console import changes as module
 from connectors.console.changes import Changes
-from connectors.console.turns import Busy
+from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Postgres

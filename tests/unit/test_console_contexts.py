@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from connectors.console.change_positions import Moment
 from connectors.console.context import Shown
-from connectors.console.contexts import Asked, Contexts, Form, ShownRows
+from connectors.console.contexts import ContextQuery, Contexts, Form, ShownRows
 from connectors.console.marker import Defused, Marker
-from connectors.console.places import Moment
-from connectors.console.reading import ContextBounds, ContextKey, ContextRow, Window
+from connectors.console.queries import ContextBounds, ContextKey, ContextRow, Window
 from schemas.keys import TenantId
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
@@ -62,7 +62,7 @@ class Rows:
 async def asked(
     contexts: Contexts, tenant: TenantId = ACME, marker: Marker = MARKER, language: str = "es"
 ) -> list[str]:
-    look = await contexts.look(tenant, "c", Asked(Window(300)))
+    look = await contexts.look(tenant, "c", ContextQuery(Window(300)))
     answer = await contexts.answer(tenant, "c", look, Form(marker, language, str))
     return [one["content"] for one in json.loads(answer)["messages"]]
 
@@ -85,7 +85,7 @@ async def test_a_row_is_read_and_shown_once_as_long_as_it_does_not_change() -> N
 async def test_a_look_reads_no_row() -> None:
     rows = Rows(a="uno")
     for _ in range(3):
-        await over(rows).look(ACME, "c", Asked(Window(300), ["x"]))
+        await over(rows).look(ACME, "c", ContextQuery(Window(300), ["x"]))
     assert rows.read == []
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from connectors.console.answers import MessageData
 from connectors.console.facts import LONGEST_TEXT, message_data, short_text
+from connectors.console.response_models import MessageData
 from tests.unit.events import chatwoot, understood
 
 FIELD = Path(__file__).parents[1] / "field" / "context-says-nothing-of-a-place"

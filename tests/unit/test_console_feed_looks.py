@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from connectors.console.feed import Feed, Filter
-from connectors.console.places import Edge, Place
-from connectors.console.reading import Change
+from connectors.console.change_positions import ChangePosition, Edge
+from connectors.console.feed import FeedReader, Filter
+from connectors.console.queries import Change
 from schemas.keys import TenantId
 
 ACME = TenantId("acme")
@@ -22,9 +22,9 @@ class Written:
         return Edge(1, self.ends.pop(0), 1, 1_000)
 
     async def changes(
-        self, tenant_id: TenantId, after: Place, edge: Edge, most: int
+        self, tenant_id: TenantId, after: ChangePosition, edge: Edge, most: int
     ) -> list[Change]:
-        place = Place(1, self.xid, AT, "acme:p:1")
+        place = ChangePosition(1, self.xid, AT, "acme:p:1")
         is_served = (place.era, place.xid) < (edge.era, edge.xid) and place > after
         return [Change(place, "conversation", "complete", "text")] if is_served else []
 
@@ -32,8 +32,8 @@ class Written:
         return (1, self.xid) >= (edge.era, edge.xid)
 
 
-def feed_of(written: Written) -> Feed:
-    return Feed(written, ACME, Filter(), 10)  # type: ignore[arg-type]
+def feed_of(written: Written) -> FeedReader:
+    return FeedReader(written, ACME, Filter(), 10)  # type: ignore[arg-type]
 
 
 async def test_a_change_that_becomes_complete_during_a_look_is_looked_for_at_once() -> None:

@@ -1,8 +1,8 @@
 import pytest
 
-from connectors.console.files import Span, safe_headers, span_of
+from connectors.console.files import ByteRange, safe_headers, span_of
 from connectors.console.links import Links, signature
-from connectors.console.problems import Problem
+from connectors.console.problems import ConsoleProblem
 
 SIZE = 100
 
@@ -12,14 +12,14 @@ SIZE = 100
     [
         (None, None),
         ("", None),
-        ("bytes=0-9", Span(0, 10)),
-        ("bytes=0-0", Span(0, 1)),
-        ("bytes=99-", Span(99, 1)),
-        ("bytes=0-", Span(0, 100)),
-        ("bytes=90-1000", Span(90, 10)),
-        ("bytes=-10", Span(90, 10)),
-        ("bytes=-1000", Span(0, 100)),
-        (" BYTES=5-6 ", Span(5, 2)),
+        ("bytes=0-9", ByteRange(0, 10)),
+        ("bytes=0-0", ByteRange(0, 1)),
+        ("bytes=99-", ByteRange(99, 1)),
+        ("bytes=0-", ByteRange(0, 100)),
+        ("bytes=90-1000", ByteRange(90, 10)),
+        ("bytes=-10", ByteRange(90, 10)),
+        ("bytes=-1000", ByteRange(0, 100)),
+        (" BYTES=5-6 ", ByteRange(5, 2)),
         # several, another unit, and what is no range are answered with the whole file (RFC 9110, 14.2)
         ("bytes=0-1,5-6", None),
         ("bytes=-", None),
@@ -32,7 +32,7 @@ SIZE = 100
     ],
 )
 def test_a_range_header_asks_for_a_span_or_for_the_whole_file(
-    header: str | None, span: Span | None
+    header: str | None, span: ByteRange | None
 ) -> None:
     assert span_of(header, SIZE) == span
 
@@ -41,14 +41,14 @@ def test_a_range_header_asks_for_a_span_or_for_the_whole_file(
     "header", ["bytes=100-", "bytes=100-200", "bytes=999999999999999999-", "bytes=-0"]
 )
 def test_a_range_behind_the_end_cannot_be_satisfied(header: str) -> None:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ConsoleProblem) as refused:
         span_of(header, SIZE)
     assert (refused.value.status, refused.value.headers) == (416, {"content-range": "bytes */100"})
 
 
 def test_no_range_of_an_empty_file_can_be_satisfied() -> None:
     for header in ("bytes=0-", "bytes=-1"):
-        with pytest.raises(Problem):
+        with pytest.raises(ConsoleProblem):
             span_of(header, 0)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.console import forgeries
-from connectors.console.looks import _READ_AS, looks
+from connectors.console.lookalikes import _READ_AS, looks
 from connectors.console.marker import Marker
 
 MARKER = Marker(None)

@@ -2,14 +2,14 @@ import asyncio
 
 import pytest
 
-from connectors.console.turns import Busy, Turns
+from connectors.console.tenant_queue import Busy, TenantQueue
 from schemas.keys import TenantId
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
 
 
 async def test_a_tenant_has_its_turns_and_its_line_and_no_more() -> None:
-    turns, done = Turns(running=1, waiting=1), asyncio.Event()
+    turns, done = TenantQueue(running=1, waiting=1), asyncio.Event()
     running: list[str] = []
 
     async def work(tenant: TenantId) -> None:
@@ -32,7 +32,7 @@ async def test_a_tenant_has_its_turns_and_its_line_and_no_more() -> None:
 
 
 async def test_a_turn_that_fails_or_is_cancelled_is_given_back() -> None:
-    turns = Turns(running=1, waiting=0)
+    turns = TenantQueue(running=1, waiting=0)
     for error in (ValueError, asyncio.CancelledError):
         with pytest.raises(error):
             async with turns.turn(ACME):

@@ -9,7 +9,7 @@ import pytest
 from schemas.outcomes import Unavailable
 from schemas.records import VisionJob
 from streams.apps import jobs as jobs_app
-from streams.apps.jobs import HOPE_SECONDS, JobStage, Turn, _Settlement
+from streams.apps.jobs import HOPE_SECONDS, JobStage, StageAttempt, _Settlement
 from tests.unit.records import vision_job
 
 
@@ -22,7 +22,7 @@ async def test_a_try_that_never_returns_is_made_again_for_a_day_and_then_set_asi
 ) -> None:
     monkeypatch.setattr(jobs_app, "TRY_SECONDS", 0.01)
 
-    async def never(turn: Turn[VisionJob]) -> Any:
+    async def never(turn: StageAttempt[VisionJob]) -> Any:
         await asyncio.Event().wait()
 
     nothing: Any = None
@@ -31,5 +31,5 @@ async def test_a_try_that_never_returns_is_made_again_for_a_day_and_then_set_asi
     )
     began = time.monotonic()
     with pytest.raises(ends):
-        await settlement._work(Turn(vision_job(), nothing, waited))
+        await settlement._work(StageAttempt(vision_job(), nothing, waited))
     assert time.monotonic() - began < 5

@@ -14,12 +14,12 @@ pytest.importorskip("onnx")
 import numpy as np
 from PIL import Image
 
-from connectors.engines.ears import passes
-from connectors.engines.eyes import MAX_PIXELS, _opened, quotable
 from connectors.engines.lite0 import convert
-from connectors.engines.outcomes import NotTaken
-from connectors.engines.reading import MAX_TEXT_CHARS, _Piece, rows
+from connectors.engines.outcomes import RequestRefused
+from connectors.engines.picture_engine import MAX_PIXELS, _opened, quotable
 from connectors.engines.sound import MAX_SECONDS, RATE, container_of, samples_of
+from connectors.engines.speech_engine import passes
+from connectors.engines.text_reader import MAX_TEXT_CHARS, _Piece, rows
 from connectors.engines.things import THINGS
 
 MEDIA = Path(__file__).parents[2] / "streams/local/media"
@@ -80,7 +80,7 @@ def test_a_container_is_known_by_its_first_bytes(name: str, container: str | Non
     ],
 )
 def test_what_is_no_sound_is_refused_as_such(sound: bytes) -> None:
-    with pytest.raises(NotTaken) as refused:
+    with pytest.raises(RequestRefused) as refused:
         samples_of(sound)
     assert refused.value.status == 400
 
@@ -95,7 +95,7 @@ def test_a_sound_beyond_the_limit_is_refused_by_what_it_holds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("connectors.engines.sound.MAX_SECONDS", 5)
-    with pytest.raises(NotTaken) as refused:
+    with pytest.raises(RequestRefused) as refused:
         samples_of((MEDIA / "voice-human-es.ogg").read_bytes())
     assert (refused.value.status, MAX_SECONDS) == (413, 1_800)
 
@@ -114,7 +114,7 @@ def test_a_long_sound_is_cut_where_it_is_quiet_and_nothing_is_lost() -> None:
     ("data", "status"), [(b"", 400), (b"%!PS-Adobe", 400), (b"GIF89a" + b"\0" * 20, 400)]
 )
 def test_what_is_no_picture_is_refused_as_such(data: bytes, status: int) -> None:
-    with pytest.raises(NotTaken) as refused:
+    with pytest.raises(RequestRefused) as refused:
         _opened(data)
     assert refused.value.status == status
 
@@ -122,7 +122,7 @@ def test_what_is_no_picture_is_refused_as_such(data: bytes, status: int) -> None
 def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded() -> None:
     out = io.BytesIO()
     Image.new("1", (8_000, MAX_PIXELS // 8_000 + 1)).save(out, "PNG")
-    with pytest.raises(NotTaken) as refused:
+    with pytest.raises(RequestRefused) as refused:
         _opened(out.getvalue())
     assert refused.value.status == 413
 

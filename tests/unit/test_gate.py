@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from schemas.outcomes import Unavailable
 from schemas.pipeline import Stage
 from schemas.receipts import Line
-from schemas.settings import Breaker as Limits
+from schemas.settings import BreakerSettings as Limits
 from streams.lanes import gate as gates
 from streams.lanes.breaker import EARNED_BY_THE_BODY, Breaker
 from streams.lanes.gate import Gate

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from schemas.receipts import Line
-from schemas.settings import Breaker as Limits
+from schemas.settings import BreakerSettings as Limits
 from schemas.settings import Kafka, Settings
 from streams.apps.assemble import create_app
 from streams.lanes import app as lane_app_module
@@ -17,7 +17,8 @@ from streams.lanes import membership as membership_module
 from streams.lanes.app import LaneApp, Lanes
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
-from streams.lanes.lane import Lane, Pace
+from streams.lanes.lane import Lane
+from streams.lanes.pace import Pace
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import LaneIdentity
 from tests.integration.waiting import until

@@ -15,8 +15,8 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from connectors.engines.app import MAX_PICTURE_BODY, Senses, create_app
-from connectors.engines.outcomes import Abandoned, Heard, NotTaken
+from connectors.engines.app import MAX_PICTURE_BODY, Engines, create_app
+from connectors.engines.outcomes import Heard, JobAbandoned, RequestRefused
 from connectors.engines.queue import Full, JobQueue
 from schemas.settings import Local
 from streams.roles import local_models
@@ -43,7 +43,7 @@ class Eyes:
         self.seen.append((picture, spanish))
         assert self.may_answer.wait(10)
         if picture == b"bad":
-            raise NotTaken(400, "no picture")
+            raise RequestRefused(400, "no picture")
         if picture == b"huge":
             raise MemoryError
         return "seen"
@@ -63,17 +63,17 @@ class Ears:
             while not stop():
                 time.sleep(0.001)
             self.stopped.set()
-            raise Abandoned
+            raise JobAbandoned
         return Heard(f"{sound.decode()} {language} {prompt}", 1.5)
 
 
 @pytest.fixture
-def senses() -> Senses:
-    return Senses(Eyes(), Ears())
+def senses() -> Engines:
+    return Engines(Eyes(), Ears())
 
 
 @pytest.fixture
-async def server(senses: Senses) -> AsyncIterator[httpx.AsyncClient]:
+async def server(senses: Engines) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(create_app(senses, places=2)) as client:
         yield client
 
@@ -102,7 +102,7 @@ def form(sound: bytes = b"x", **fields: str) -> dict[str, Any]:
 
 
 async def test_it_is_ready_only_when_both_senses_are_loaded() -> None:
-    senses = Senses()
+    senses = Engines()
     async with client_of(create_app(senses, places=2)) as client:
         assert (await client.get("/livez")).status_code == 200
         assert (await client.get("/readyz")).status_code == 503
@@ -125,7 +125,7 @@ async def test_it_names_its_models_and_what_they_do(server: httpx.AsyncClient) -
     ("prompt", "spanish"), [("Describe it, in Spanish (es-MX).", True), ("In English.", False)]
 )
 async def test_the_language_of_the_answer_is_the_one_the_prompt_names(
-    server: httpx.AsyncClient, senses: Senses, prompt: str, spanish: bool
+    server: httpx.AsyncClient, senses: Engines, prompt: str, spanish: bool
 ) -> None:
     answer = (await server.post(CHAT, json=asking(prompt=prompt, temperature=0))).json()
     assert answer["choices"][0]["message"] == {"role": "assistant", "content": "seen"}
@@ -182,7 +182,7 @@ async def test_a_request_about_sounds_without_a_file_is_refused(
 
 
 async def test_a_full_queue_answers_429_with_the_time_that_it_needs(
-    server: httpx.AsyncClient, senses: Senses
+    server: httpx.AsyncClient, senses: Engines
 ) -> None:
     assert isinstance(senses.eyes, Eyes)
     senses.eyes.may_answer.clear()
@@ -224,10 +224,10 @@ async def test_a_job_ends_when_its_client_has_gone_and_the_next_one_has_its_turn
     await asyncio.sleep(0)
     gone.set()
     async with asyncio.timeout(10):
-        with pytest.raises(Abandoned):
+        with pytest.raises(JobAbandoned):
             await running
         assert ears.stopped.is_set()
-        with pytest.raises(Abandoned):
+        with pytest.raises(JobAbandoned):
             await queue.run(lambda stop: "never", has_gone)
         gone.clear()
         assert await queue.run(lambda stop: "next", has_gone) == "next"
@@ -247,8 +247,8 @@ async def test_a_sense_without_its_weights_falls_back_to_the_stand_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(local_models, "whisper_at", lambda named: None)
-    monkeypatch.setitem(sys.modules, "connectors.engines.eyes", None)
-    senses = Senses(load_eyes(Local()), load_ears(Local()))
+    monkeypatch.setitem(sys.modules, "connectors.engines.picture_engine", None)
+    senses = Engines(load_eyes(Local()), load_ears(Local()))
     async with (
         client_of(create_app(senses, places=2)) as fallback,
         client_of(create_stand_in()) as stand_in,

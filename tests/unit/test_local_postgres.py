@@ -39,7 +39,7 @@ def test_anybody_but_root_runs_the_server_as_himself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert postgres.account(tmp_path / "data") == postgres.Account()
+    assert postgres.account(tmp_path / "data") == postgres.ServerAccount()
 
 
 def test_missing_programs_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from streams.local.supervisor import (
     FIRST_DELAY_SECONDS,
     LONG_LIFE_SECONDS,
     LONGEST_DELAY_SECONDS,
-    Kept,
+    SupervisedProcess,
     Supervisor,
     running_in,
 )
@@ -87,7 +87,7 @@ def test_a_dead_process_is_started_again(home: Home) -> None:
 
 
 def test_the_delay_doubles_up_to_its_end_and_begins_anew_after_a_long_life() -> None:
-    kept, delays = Kept(sleeper("a")), []
+    kept, delays = SupervisedProcess(sleeper("a")), []
     for now in range(8):
         kept.since = float(now)
         kept.died(float(now))

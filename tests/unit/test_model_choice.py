@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from connectors.models.choice import FORGOTTEN_AFTER_SECONDS, Choice
 from connectors.models.errors import ModelNotServed, ModelUnavailable
+from connectors.models.model_choice import FORGOTTEN_AFTER_SECONDS, ModelChoice
 from connectors.models.servers import ModelSettingsError, senses
 from schemas.settings import Openai, Secret
 
@@ -21,7 +21,7 @@ class Account:
 
     def __init__(self, *served: str) -> None:
         self.served, self.asked, self.now = set(served), list[str](), 0.0
-        self.choice = Choice(lambda: self.now)
+        self.choice = ModelChoice(lambda: self.now)
 
     async def __call__(self, one: Named) -> str:
         self.asked.append(one.model)
@@ -71,7 +71,7 @@ async def test_trouble_that_is_not_the_models_does_not_go_on_to_the_next() -> No
         raise ModelUnavailable("model_server_error", 2.0)
 
     with pytest.raises(ModelUnavailable):
-        await Choice().first_served([Named("old"), Named("new")], "sk-1", away)
+        await ModelChoice().first_served([Named("old"), Named("new")], "sk-1", away)
     assert asked == ["old"]
 
 

@@ -9,8 +9,8 @@ from connectors.models.capabilities import Traits, traits_of
 from connectors.models.complaints import Complaint, complaint_of
 from connectors.models.errors import (
     Declined,
+    FileRefused,
     ModelUnavailable,
-    NotTaken,
     ParameterRejected,
     SoundTooLong,
     SoundTooShort,
@@ -39,7 +39,7 @@ def meaning(status: int, document: object, sense: str) -> str:
         raise_meaning(found, {}, sound_seconds=SECONDS[sense])
     except ModelUnavailable as error:
         return error.trouble + ("+" if error.hold else "")
-    except (Declined, NotTaken, ParameterRejected, SoundTooLong, SoundTooShort) as error:
+    except (Declined, FileRefused, ParameterRejected, SoundTooLong, SoundTooShort) as error:
         return type(error).__name__
     raise AssertionError("an error means something")
 

@@ -20,7 +20,7 @@ from connectors.models.recipes import speech_recipes, vision_recipes
 from connectors.models.servers import senses
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
-from schemas.settings import Openai, Secret, Secrets, Settings
+from schemas.settings import Openai, Secret, SecretSettings, Settings
 from schemas.tenants import TenantSettings
 from streams.apps.describe import RealEyes
 from streams.apps.models import MOST_TIME_OUTS, ModelWorld, TimeOuts, recipes_of
@@ -69,7 +69,7 @@ async def installed(
     async with served(scripted.app()) as url:
         settings = Settings(
             openai=Openai(base_url=f"{url}/v1", api_key=Secret("sk"), **openai),
-            secrets=Secrets(key=Secret(Fernet.generate_key().decode())),
+            secrets=SecretSettings(key=Secret(Fernet.generate_key().decode())),
         )
         made = Senses(scripted, data, settings)
         try:

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from connectors.console.pages.routes import pages_router
 from connectors.console.pages.visits import session_cookie
-from connectors.console.reading import ContextBounds
+from connectors.console.queries import ContextBounds
 from schemas.keys import TenantId
 from storage.postgres.people import Session
 

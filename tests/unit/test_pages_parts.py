@@ -4,7 +4,7 @@ import pytest
 
 from connectors.console.pages.bubbles import bubble, chat
 from connectors.console.pages.passwords import hashed, is_right
-from connectors.console.pages.reading import NOW, Place, cursor, place_of, tsquery
+from connectors.console.pages.reading import NOW, PageCursor, cursor, place_of, tsquery
 from connectors.console.pages.refs import Refs
 from connectors.console.pages.visits import local_path, zone_of
 from schemas.keys import TenantId
@@ -45,7 +45,7 @@ def test_what_is_no_reference_is_nothing(bad: str) -> None:
 
 
 def test_a_place_goes_through_an_address_and_back_to_the_microsecond() -> None:
-    place = Place(datetime(2026, 7, 14, 10, 5, 1, 123457, tzinfo=UTC), "acme:ycloud:wamid.1")
+    place = PageCursor(datetime(2026, 7, 14, 10, 5, 1, 123457, tzinfo=UTC), "acme:ycloud:wamid.1")
     assert place_of(cursor(place, REFS, ACME), REFS, ACME) == place
     for bad in (
         None,

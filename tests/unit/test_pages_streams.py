@@ -15,7 +15,7 @@ from connectors.console.pages.conversations import (
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.visits import PageProblem, Visit
 from connectors.console.pages.words import Words
-from connectors.console.turns import Busy
+from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
 from storage.postgres.people import Session
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 
 from connectors.console.pages import login
 from connectors.console.pages.visits import form_cookie, page_route
-from connectors.console.turns import Busy
+from connectors.console.tenant_queue import Busy
 
 
 class Waiting:

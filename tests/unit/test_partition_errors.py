@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.settings import Kafka
 from storage.kafka import reading
-from storage.kafka.behind import GroupBehind
+from storage.kafka.lag import GroupBehind
 from storage.kafka.reading import TopicReader
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

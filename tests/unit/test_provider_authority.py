@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from connectors.console.reading import Announced
+from connectors.console.queries import Announced
 from connectors.media.download import Refused
 from connectors.providers import catalogue
-from connectors.providers.downloads import Way
+from connectors.providers.downloads import DownloadCandidate
 from schemas.codec import decode
 from schemas.keys import TenantId
 from schemas.origins import DIRECT, UNRECORDED
@@ -116,7 +116,7 @@ async def test_a_chat_that_names_ycloud_is_fetched_without_the_tenants_key(
     raw = await received(media=[{"type": "document", "url": url}])
     found, (job,) = forwarded(raw, generation)
     assert (found.endpoint_id, found.provider, job.endpoint_id) == (DIRECT, "ycloud", "")
-    assert list(world.ways(job)) == [Way(url)]
+    assert list(world.ways(job)) == [DownloadCandidate(url)]
 
 
 @pytest.mark.parametrize("generation", [0, 3], ids=["live", "replay raw"])
@@ -151,13 +151,13 @@ def test_the_consoles_proxy_asks_in_the_name_of_the_recorded_endpoint(
 def test_the_proxy_gives_no_key_of_another_tenant(settings: Settings) -> None:
     announced = Announced("ycloud", "ep_ycloud")
     (way,) = original_ways(Directory(), settings, TenantId("other"), announced, MEDIA)
-    assert way == Way(MEDIA)
+    assert way == DownloadCandidate(MEDIA)
 
 
 def test_honest_files_of_a_chat_that_names_a_provider_may_lie_anywhere(settings: Settings) -> None:
     url = "https://files.example.com/1.jpg"
     assert original_ways(Directory(), settings, ACME, Announced("ycloud", DIRECT), url) == (
-        Way(url),
+        DownloadCandidate(url),
     )
     with pytest.raises(Refused, match="media_refused_address"):
         original_ways(Directory(), settings, ACME, Announced("ycloud", "ep_ycloud"), url)

@@ -6,6 +6,7 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
+from connectors.providers.catalogue import sign
 from connectors.webhooks.deliveries import (
     MOST_STRANGERS,
     NEW_STRANGERS_PER_MINUTE,
@@ -13,10 +14,9 @@ from connectors.webhooks.deliveries import (
     Attempt,
     Count,
     Deliveries,
-    Place,
+    DeliveryBucket,
     stranger_name,
 )
-from connectors.webhooks.signatures import sign
 from schemas.keys import log_digest
 from schemas.tenants import EndedToken, Endpoint, secret_id
 from tests.unit.receiving import ACME, CHAT, READ, SECRETS, TOKENS, Application
@@ -228,7 +228,7 @@ def test_no_more_rows_are_taken_than_asked_and_none_is_forgotten() -> None:
 def test_what_could_not_be_written_is_counted_with_what_came_later() -> None:
     deliveries = Deliveries()
     deliveries.note(attempt(), "signature_missing", 401)
-    taken: list[tuple[Place, Count]] = deliveries.due(10)
+    taken: list[tuple[DeliveryBucket, Count]] = deliveries.due(10)
     deliveries.note(attempt(), "signature_missing", 401)
     deliveries.put_back(taken)
     ((_, count),) = deliveries.due(10)

@@ -17,7 +17,7 @@ import pytest
 import structlog
 
 from schemas.keys import log_digest
-from schemas.settings import Log
+from schemas.settings import LogSettings
 from streams.roles.logs import configure_logs
 from streams.roles.redaction import clean, clean_text, redact
 
@@ -143,7 +143,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     before, level, old = root.handlers, root.level, structlog.get_config()
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    configure_logs(Log(), "test")
+    configure_logs(LogSettings(), "test")
     yield stream
     structlog.configure(**old)
     structlog.contextvars.clear_contextvars()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from schemas.pipeline import STAGES
-from schemas.settings import Settings, Worker
+from schemas.settings import Settings, WorkerSettings
 from storage.kafka.member_names import static_member
 from streams.roles.operations import start_operations
 from streams.roles.stream import METRICS_PORT, Parent
@@ -67,10 +67,13 @@ def test_without_a_name_or_a_place_for_its_lock_membership_is_dynamic(
 
 
 def test_each_stage_of_a_process_has_a_port_of_its_own() -> None:
-    parent = Parent(Settings(worker=Worker(metrics_port=9_100)), STAGES)
+    parent = Parent(Settings(worker=WorkerSettings(metrics_port=9_100)), STAGES)
     ports = [parent._port_of(stage)[METRICS_PORT] for stage in STAGES]
     assert ports == ["9100", "9101", "9102", "9103", "9104"]
-    assert Parent(Settings(worker=Worker(metrics_port=9_100)), ("dedupe",))._port_of("dedupe") == {}
+    assert (
+        Parent(Settings(worker=WorkerSettings(metrics_port=9_100)), ("dedupe",))._port_of("dedupe")
+        == {}
+    )
     assert Parent(Settings(), STAGES)._port_of("assemble") == {}
 
 

@@ -5,7 +5,15 @@ import sys
 import msgspec
 import pytest
 
-from schemas.settings import Kafka, Openai, Postgres, Receiver, Retention, Secret, Settings
+from schemas.settings import (
+    Kafka,
+    Openai,
+    Postgres,
+    ReceiverSettings,
+    RetentionSettings,
+    Secret,
+    Settings,
+)
 from schemas.topics import MAX_RECORD_BYTES
 from streams.settings import (
     WRITTEN_BY_UP,
@@ -33,7 +41,7 @@ def test_a_setting_is_read_by_its_full_name_and_as_its_kind() -> None:
     assert settings == Settings(
         namespace="blue",
         kafka=Kafka(partitions=4),
-        receiver=Receiver(ack_seconds=2.5),
+        receiver=ReceiverSettings(ack_seconds=2.5),
         openai=Openai(api_key=Secret("sk-1")),
         providers=msgspec.structs.replace(
             Settings().providers,
@@ -75,7 +83,7 @@ def test_raw_records_may_not_live_longer_than_their_keys_are_remembered(days: st
 
 @pytest.mark.parametrize("value", ["-1", "nan", "inf"])
 def test_an_age_that_would_delete_every_row_is_refused(value: str) -> None:
-    for name in Retention.__struct_fields__:
+    for name in RetentionSettings.__struct_fields__:
         if name == "quarantine_tenant_bytes" and value != "-1":
             continue  # a whole number is neither
         full = f"SENSORIUM_RETENTION__{name.upper()}"

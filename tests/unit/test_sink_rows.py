@@ -21,7 +21,7 @@ from schemas.codec import decode, encode
 from schemas.keys import TenantId, message_key
 from schemas.receipts import Ledger, Line, Span
 from schemas.records import Quarantined, Receipt, Source
-from schemas.settings import Breaker as Limits
+from schemas.settings import BreakerSettings as Limits
 from schemas.topics import Names
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate

@@ -15,7 +15,7 @@ from schemas.pipeline import STAGES
 from schemas.topics import Names
 from streams.audit.backlog import StageBacklog, changelog_of
 from streams.commands import process_checks
-from streams.commands.checks import Finding
+from streams.commands.checks import CheckResult
 from streams.commands.stage_checks import finding_of
 from streams.lanes.app import lane_app
 from streams.lanes.job_entries import JobEntries
@@ -190,7 +190,7 @@ def test_a_frozen_process_is_seen(
     assert wait_for(lambda: process_checks.finding_of(home).ok, 10)
     os.kill(process.pid, signal.SIGSTOP)
     assert wait_for(lambda: bool(list(frozen(home))), 10)
-    assert process_checks.finding_of(home) == Finding(
+    assert process_checks.finding_of(home) == CheckResult(
         "processes",
         False,
         f"assemble (pid {process.pid}) is frozen: kill -CONT {process.pid}",

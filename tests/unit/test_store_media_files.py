@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 
 from schemas.outcomes import Unavailable
 from schemas.records import Enrichment
-from schemas.settings import Media, Secret, Secrets, Settings
+from schemas.settings import Media, Secret, SecretSettings, Settings
 from schemas.tenants import TenantSettings
 from streams.apps.store_media import MediaWorld
 from streams.stages.store_media import store_media
@@ -48,7 +48,7 @@ class World:
         self.server, self.store = server, Store()
         settings = Settings(
             media=Media(allowed_private_hosts=f"127.0.0.1:{server.port}"),
-            secrets=Secrets(key=Secret(Fernet.generate_key().decode())),
+            secrets=SecretSettings(key=Secret(Fernet.generate_key().decode())),
         )
         self.ports = MediaWorld(settings)
         self.ports._store = self.store  # type: ignore[assignment]

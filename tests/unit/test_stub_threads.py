@@ -8,8 +8,8 @@ from confluent_kafka import KafkaError
 
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
-from streams.lanes import behind as behind_module
-from streams.lanes.behind import RecordsBehind
+from streams.lanes import rereads as rereads_module
+from streams.lanes.rereads import RecordsBehind
 from streams.lanes.transactions import LaneIdentity
 
 
@@ -53,8 +53,8 @@ def at(offset: int, code: int | None = None) -> Any:
 
 def reading(source: Source, monkeypatch: pytest.MonkeyPatch) -> RecordsBehind:
     identity = LaneIdentity("describe", "group", "vision", "log", "receipts", 0, frozenset())
-    monkeypatch.setattr(behind_module, "Consumer", source)
-    monkeypatch.setattr(behind_module, "time", SimpleNamespace(monotonic=lambda: source.clock))
+    monkeypatch.setattr(rereads_module, "Consumer", source)
+    monkeypatch.setattr(rereads_module, "time", SimpleNamespace(monotonic=lambda: source.clock))
     return RecordsBehind(Kafka(), identity)
 
 

@@ -15,7 +15,7 @@ from streams.apps import assemble as assemble_app
 from streams.apps import dedupe as dedupe_app
 from streams.apps.encoding import Encoding
 from streams.lanes.entries import Entry, decode_entry, encode_entry
-from streams.lanes.hand import Hand, left_in, shared_memory
+from streams.lanes.in_flight import InFlightRecord, left_in, shared_memory
 from streams.lanes.state import ClaimedKeys, KeptValues
 from streams.stages.assemble import OpenMessage, fold
 from tests.unit.newer import NEXT_ID, by_the_next_release, next_release
@@ -68,7 +68,7 @@ class Settling:
     def __init__(self, state: Any, *values: tuple[bytes, bytes]) -> None:
         self.state = state
         self.messages: list[Any] = [Record(n, *pair) for n, pair in enumerate(values)]
-        self.hand = Hand()
+        self.hand = InFlightRecord()
         self.settled: tuple[Any, ...] = ()
 
     def each(self) -> Any:
@@ -152,7 +152,7 @@ def test_assemble_settles_what_stands_before_a_newer_record_or_a_newer_state() -
 
 
 def test_a_record_that_is_waited_at_is_not_in_hand() -> None:
-    hand, memory = Hand(), shared_memory()
+    hand, memory = InFlightRecord(), shared_memory()
     hand.share(memory, {})
     for _ in hand.each(0, [Record(5, b"k", b"v")]):  # type: ignore[list-item]
         break

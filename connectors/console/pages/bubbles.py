@@ -19,7 +19,7 @@ Side = Literal["them", "us", "middle"]
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class AttachedFile:
     """An attachment. `is_image`: a browser can show it. `failed` names a reason."""
 
     index: int
@@ -52,7 +52,7 @@ class Bubble:
     is_edited: bool
     sender: str = ""
     text: str = ""
-    files: tuple[File, ...] = ()
+    files: tuple[AttachedFile, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     reactions: tuple[str, ...] = ()
     quoted: str = ""
@@ -107,7 +107,7 @@ def chat(rows: list[Mapping[str, Any]], refer: Refer, *, is_masked: bool) -> lis
     return [replace(one, reactions=tuple(reactions.get(key, {}).values())) for key, one in shown]
 
 
-def files_of(attributes: Mapping[str, Any], *, is_masked: bool) -> tuple[File, ...]:
+def files_of(attributes: Mapping[str, Any], *, is_masked: bool) -> tuple[AttachedFile, ...]:
     """The files that a message brought; places and cards are data, not files."""
     found = attributes.get("attachments")
     return tuple(
@@ -117,11 +117,11 @@ def files_of(attributes: Mapping[str, Any], *, is_masked: bool) -> tuple[File, .
     )
 
 
-def _file(one: Mapping[str, Any], is_masked: bool) -> File:
+def _file(one: Mapping[str, Any], is_masked: bool) -> AttachedFile:
     mime = _string(one.get("mime_type"))
     size, index = one.get("bytes"), one.get("index")
     shown = {} if is_masked else one
-    return File(
+    return AttachedFile(
         index=index if isinstance(index, int) else 0,
         type=_string(one.get("type")),
         status=_string(one.get("status")),

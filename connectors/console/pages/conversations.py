@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from sse_starlette import EventSourceResponse
 
-from connectors.console.contexts import Asked, Contexts, Form
+from connectors.console.contexts import ContextQuery, Contexts, Form
 from connectors.console.pages.bubbles import Bubble, chat
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import (
@@ -23,8 +23,8 @@ from connectors.console.pages.reading import (
 from connectors.console.pages.rendering import render
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.parts import Parts
-from connectors.console.reading import Window
-from connectors.console.turns import Busy, Turns
+from connectors.console.queries import Window
+from connectors.console.tenant_queue import Busy, TenantQueue
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from storage.postgres.people import Session
@@ -64,12 +64,12 @@ class Desk:
     parts: Parts
     pages: PageParts
     reading: PageReading
-    streams: Turns
+    streams: TenantQueue
 
 
 def desk_of(parts: Parts, pages: PageParts) -> Desk:
     """One for all routes: streams are counted over all of them."""
-    return Desk(parts, pages, PageReading(pages.pool), Turns(STREAMS_PER_PERSON, 0))
+    return Desk(parts, pages, PageReading(pages.pool), TenantQueue(STREAMS_PER_PERSON, 0))
 
 
 def add_conversations(router: APIRouter, desk: Desk) -> None:
@@ -255,7 +255,7 @@ def _add_context(router: APIRouter, desk: Desk) -> None:
         if not await may_see(desk.pages, visit, tenant_id, conversation_id):
             raise PageProblem(403, "problem.masked")
         parts = desk.parts
-        look = await contexts.look(tenant_id, conversation_id, Asked(Window(WINDOW_SECONDS)))
+        look = await contexts.look(tenant_id, conversation_id, ContextQuery(Window(WINDOW_SECONDS)))
         form = Form(parts.marker(tenant_id), parts.language(tenant_id), lambda path: path)
         document = json.loads(await contexts.answer(tenant_id, conversation_id, look, form))
         await desk.pages.people.note(tenant_id, visit.person.name, "context_seen", ref)

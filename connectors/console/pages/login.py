@@ -18,7 +18,7 @@ from connectors.console.pages.visits import (
     set_cookie,
     visit_of,
 )
-from connectors.console.turns import Busy
+from connectors.console.tenant_queue import Busy
 
 log = structlog.get_logger()
 

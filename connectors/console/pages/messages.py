@@ -9,13 +9,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from connectors.console.files import answer_stored
-from connectors.console.pages.bubbles import File, bubble
+from connectors.console.pages.bubbles import AttachedFile, bubble
 from connectors.console.pages.conversations import customer_of, may_see, opened
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.parts import Parts
-from connectors.console.problems import Problem
+from connectors.console.problems import ConsoleProblem
 from schemas.keys import TenantId
 from storage.objects.keys import kept_at
 from storage.postgres.people import sha256
@@ -70,7 +70,7 @@ def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
             await pages.people.note(tenant_id, visit.person.name, "media_seen", what)
         try:
             answer = answer_stored(parts.store, stored, request.headers, head=False)
-        except Problem as problem:
+        except ConsoleProblem as problem:
             raise PageProblem(problem.status, "problem.404") from None
         answer.headers["cross-origin-resource-policy"] = "same-origin"
         return answer
@@ -149,7 +149,7 @@ def shown_steps(rows: list[Any]) -> list[StepShown]:
     return shown
 
 
-def why_key(file: File, steps: list[StepShown]) -> str:
+def why_key(file: AttachedFile, steps: list[StepShown]) -> str:
     """The catalogue's key of the sentence that says why a file has no text, or that it has."""
     if file.status in ("described", "transcribed"):
         return f"why.{file.status}"

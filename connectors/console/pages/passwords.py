@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from connectors.console.turns import Turns
+from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1_000
 _HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
 _THREADS = ThreadPoolExecutor(2, thread_name_prefix="password")
-_TURNS = Turns(2, 20)
+_TURNS = TenantQueue(2, 20)
 _NOBODY = _HASHER.hash("nobody logs in with this")
 
 

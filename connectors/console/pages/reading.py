@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from connectors.console.pages.refs import Refs
-from connectors.console.turns import Busy, Turns
+from connectors.console.tenant_queue import Busy, TenantQueue
 from schemas.keys import TenantId
 from schemas.text import storable
 from storage.postgres.pool import unavailable
@@ -29,7 +29,7 @@ MOST_WORDS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PageCursor:
     """Where a page of rows ends: the next one has what came before."""
 
     received_at: datetime
@@ -37,23 +37,23 @@ class Place:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NOW = Place(datetime(9999, 1, 1, tzinfo=UTC), "")
+NOW = PageCursor(datetime(9999, 1, 1, tzinfo=UTC), "")
 
 
-def cursor(place: Place, refs: Refs, tenant_id: TenantId) -> str:
+def cursor(place: PageCursor, refs: Refs, tenant_id: TenantId) -> str:
     """The place as an address has it."""
     micros = (place.received_at - _EPOCH) // timedelta(microseconds=1)
     return f"{micros}.{refs.of(tenant_id, 'm', place.message_key)}"
 
 
-def place_of(text: str | None, refs: Refs, tenant_id: TenantId) -> Place:
+def place_of(text: str | None, refs: Refs, tenant_id: TenantId) -> PageCursor:
     """A place as an address has it; whatever else it is, the newest."""
     micros, _, ref = (text or "").partition(".")
     message_key = refs.open(tenant_id, "m", ref)
     if message_key is None or not re.fullmatch(r"[0-9]{1,17}", micros):
         return NOW
     try:
-        return Place(_EPOCH + timedelta(microseconds=int(micros)), message_key)
+        return PageCursor(_EPOCH + timedelta(microseconds=int(micros)), message_key)
     except OverflowError:
         return NOW
 
@@ -72,7 +72,7 @@ class ListPage:
     """Rows, newest first, and where the next page begins; None after the last."""
 
     rows: list[Any]
-    older: Place | None
+    older: PageCursor | None
 
 
 def tsquery(text: str) -> str:
@@ -86,10 +86,12 @@ class PageReading:
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
-        self._turns = Turns(POOL_SHARE, MOST_IN_LINE)
-        self._sql = queries("pages")
+        self._turns = TenantQueue(POOL_SHARE, MOST_IN_LINE)
+        self._sql = {**queries("pages"), **queries("pages_tenant")}
 
-    async def conversations(self, tenant_id: TenantId, wanted: Filters, before: Place) -> ListPage:
+    async def conversations(
+        self, tenant_id: TenantId, wanted: Filters, before: PageCursor
+    ) -> ListPage:
         """One row per conversation, with its newest message that fits the filters."""
         chosen: dict[str, Any] = {}
         at, ended = before, False
@@ -97,7 +99,7 @@ class PageReading:
             rows = await self._window(tenant_id, wanted, at)
             ended = len(rows) < (MOST_SEARCHED if wanted.text else WINDOW)
             for row in rows:
-                at = Place(row["received_at"], row["message_key"])
+                at = PageCursor(row["received_at"], row["message_key"])
                 if row["is_newest"] and row["conversation_id"] not in chosen:
                     chosen[row["conversation_id"]] = row["message_key"]
                     if len(chosen) == PAGE_CONVERSATIONS:
@@ -108,7 +110,7 @@ class PageReading:
         is_last = ended and len(chosen) < PAGE_CONVERSATIONS
         return ListPage(heads, None if is_last else at)
 
-    async def _window(self, tenant_id: TenantId, wanted: Filters, at: Place) -> list[Any]:
+    async def _window(self, tenant_id: TenantId, wanted: Filters, at: PageCursor) -> list[Any]:
         provider = wanted.provider or None
         if query := tsquery(wanted.text):
             return await self.fetch(
@@ -127,7 +129,7 @@ class PageReading:
     async def providers(self, tenant_id: TenantId) -> list[str]:
         return [row["provider"] for row in await self.fetch("providers", tenant_id)]
 
-    async def chat(self, tenant_id: TenantId, names: Sequence[str], before: Place) -> ListPage:
+    async def chat(self, tenant_id: TenantId, names: Sequence[str], before: PageCursor) -> ListPage:
         """Messages of a conversation, newest first."""
         rows = await self.fetch(
             "chat",
@@ -139,7 +141,7 @@ class PageReading:
         )
         shown = [_decoded(row) for row in rows[:PAGE_MESSAGES]]
         last = rows[PAGE_MESSAGES - 1] if len(rows) > PAGE_MESSAGES else None
-        older = Place(last["received_at"], last["message_key"]) if last is not None else None
+        older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
         return ListPage(shown, older)
 
     async def message(self, tenant_id: TenantId, message_key: str) -> dict[str, Any] | None:
@@ -147,7 +149,7 @@ class PageReading:
         return _decoded(rows[0]) if rows else None
 
     async def fetch(self, name: str, tenant_id: TenantId, *arguments: Any) -> list[Any]:
-        """The rows of a statement of `pages.sql`, in the tenant's turn."""
+        """The rows of a statement of `pages.sql` or `pages_tenant.sql`, in the tenant's turn."""
         try:
             async with self._turns.turn(tenant_id):
                 return list(await self._pool.fetch(self._sql[name], tenant_id, *arguments))

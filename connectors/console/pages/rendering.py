@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 SECTIONS = (
     ("conversations", "viewer"),
     ("trouble", "viewer"),
+    ("pipeline", "viewer"),
     ("tenants", "admin"),
     ("audit", "admin"),
 )
@@ -88,9 +89,22 @@ def _took(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
+def _pace(value: float) -> str:
+    """A number per time: whole from ten on."""
+    return _count(round(value)) if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
+def _age(seconds: float) -> str:
+    for unit, bound in (("s", 120), ("min", 7_200), ("h", 172_800)):
+        if seconds < bound:
+            return f"{seconds / {'s': 1, 'min': 60, 'h': 3_600}[unit]:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
 _TEMPLATES.filters.update(
-    clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money, count=_count, took=_took
-)
+    clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money, count=_count, took=_took,
+    pace=_pace, age=_age,
+)  # fmt: skip
 
 
 def _nav(tenant: str) -> list[tuple[str, str, str]]:

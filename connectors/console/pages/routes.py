@@ -10,13 +10,15 @@ from connectors.console.pages.conversations import add_conversations, desk_of
 from connectors.console.pages.login import add_login
 from connectors.console.pages.messages import add_messages
 from connectors.console.pages.parts import PageParts
+from connectors.console.pages.pipeline import add_pipeline
+from connectors.console.pages.records import add_records
 from connectors.console.pages.rendering import STATIC_FOLDER
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.settings import add_settings
 from connectors.console.pages.trouble import add_trouble
 from connectors.console.pages.visits import PageProblem, page_route, visit_of
 from connectors.console.parts import Parts
-from connectors.console.problems import Problem
+from connectors.console.problems import ConsoleProblem
 
 _YEAR = "public, max-age=31536000, immutable"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -32,7 +34,9 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     add_conversations(router, desk)
     add_messages(router, parts, pages)
     add_trouble(router, pages)
+    add_records(router, pages)
     add_repairs(router, desk)
+    add_pipeline(router, desk)
     add_settings(router, pages)
     add_audit(router, pages)
     _add_nowhere(router)
@@ -67,7 +71,7 @@ def _static_files() -> APIRouter:
     async def static(version: str, name: str) -> Response:
         path = STATIC_FOLDER / Path(name).name
         if path.suffix not in _TYPES or not path.is_file():
-            raise Problem(404, "there is no such file")
+            raise ConsoleProblem(404, "there is no such file")
         headers = {"cache-control": _YEAR, "x-content-type-options": "nosniff"}
         return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
 

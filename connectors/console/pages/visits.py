@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import render
 from connectors.console.pages.words import Words, language_of
-from connectors.console.turns import Busy
+from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from storage.postgres.people import Role, Session

@@ -38,6 +38,10 @@ DELETE FROM stage_stops WHERE ctid >= $1 AND ctid < $2 AND coalesce(resumed_at, 
 -- Repairs that ended and plans that nobody applied, in some blocks of the table, that are older.
 DELETE FROM repairs WHERE ctid >= $1 AND ctid < $2 AND state <> 'running' AND coalesce(ended_at, ends_at) < $3;
 
+-- name: expire_stage_minutes
+-- What processes did in minutes that are over for longer, in some blocks of the table.
+DELETE FROM stage_minutes WHERE ctid >= $1 AND ctid < $2 AND minute < $3;
+
 -- name: quarantine_bytes
 -- How many bytes the records in quarantine take, of all tenants: asked first, since it is for free.
 SELECT pg_total_relation_size('quarantined_messages');

@@ -15,14 +15,15 @@ from schemas import metrics
 from schemas.headers import Headers
 from schemas.pipeline import Stage
 from schemas.receipts import Line
-from schemas.settings import Breaker as Limits
+from schemas.settings import BreakerSettings as Limits
 from schemas.settings import Kafka
 from schemas.topics import MAX_RECORD_BYTES
 from storage.kafka.client import client_config, plain_producer_config, reader_config
 from streams.lanes.app import LaneApp, Lanes
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
-from streams.lanes.lane import Intake, Lane, Pace
+from streams.lanes.lane import Intake, Lane
+from streams.lanes.pace import Pace
 from streams.lanes.receipts import line
 from streams.lanes.state import KeptValues, PartitionState
 from streams.lanes.transactions import LaneIdentity, PartitionTransactions, Write

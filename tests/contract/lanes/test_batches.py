@@ -10,14 +10,15 @@ from schemas.codec import decode
 from schemas.receipts import lines_of
 from schemas.records import Receipt
 from streams.lanes.batches import Batch, BatchIntake
-from streams.lanes.hand import Hand
-from streams.lanes.lane import Lane, Pace
+from streams.lanes.in_flight import InFlightRecord
+from streams.lanes.lane import Lane
+from streams.lanes.pace import Pace
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import is_fenced
 
 
 def batching(world: World, desk: Desk, pace: Pace = PACE) -> Lane:
-    return world.lane(BatchIntake(desk, open_gate(), Hand()), pace=pace)  # type: ignore[arg-type]
+    return world.lane(BatchIntake(desk, open_gate(), InFlightRecord()), pace=pace)  # type: ignore[arg-type]
 
 
 def offsets(batch: Batch[KeptValues]) -> list[int | None]:
@@ -167,7 +168,7 @@ async def test_a_batch_weighs_no_more_than_the_pace_allows_and_what_is_over_come
         return len(message.value() or b"")
 
     lane = world.lane(
-        BatchIntake(desk, open_gate(), Hand(), weigh), pace=Pace(0.1, batch_bytes=100)
+        BatchIntake(desk, open_gate(), InFlightRecord(), weigh), pace=Pace(0.1, batch_bytes=100)
     )  # type: ignore[arg-type]
     batches: list[list[int | None]] = []
     async with at_work(lane):

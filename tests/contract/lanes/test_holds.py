@@ -19,7 +19,7 @@ from schemas.topics import Names
 from schemas.versions import STATE_VERSION
 from storage.kafka.client import client_config
 from streams.apps import dedupe as dedupe_app
-from streams.apps.jobs import JobStage, Turn, job_app
+from streams.apps.jobs import JobStage, StageAttempt, job_app
 from streams.lanes import app as lane_app_module
 from streams.lanes import counts as counts_module
 from streams.lanes.app import Lanes
@@ -38,7 +38,7 @@ def topics(here: Settings) -> World:
     return World(here.kafka, here.namespace, here.kafka.partitions)
 
 
-async def answer(turn: Turn[VisionJob]) -> Any:
+async def answer(turn: StageAttempt[VisionJob]) -> Any:
     return described(turn)
 
 
@@ -128,7 +128,7 @@ async def test_a_job_that_a_newer_program_admitted_waits_for_the_next_upgrade(
     """Rolled back: the entry is there, its body is not readable."""
     admitted = asyncio.Event()
 
-    async def hangs(turn: Turn[VisionJob]) -> Any:
+    async def hangs(turn: StageAttempt[VisionJob]) -> Any:
         admitted.set()
         await asyncio.Event().wait()
 

@@ -14,10 +14,11 @@ from lane_world import PACE, SECONDS, Desk, World, at_work, counted, open_gate, 
 from schemas.outcomes import Unavailable
 from streams.lanes import jobs as jobs_module
 from streams.lanes.entries import Entry
-from streams.lanes.hand import Hand
+from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import Job, JobIntake, Jobs, Refusal
-from streams.lanes.lane import Lane, Pace
+from streams.lanes.lane import Lane
+from streams.lanes.pace import Pace
 from streams.lanes.transactions import Write
 
 NO_BODIES = 1 << 40
@@ -38,7 +39,9 @@ class Shop:
 
     def __post_init__(self) -> None:
         self.jobs = Jobs(self.desk, self.workers, self.per_tenant)  # type: ignore[arg-type]
-        self.intake = JobIntake(self.jobs, self._refuse, open_gate(), Hand(), self.queue_bytes)
+        self.intake = JobIntake(
+            self.jobs, self._refuse, open_gate(), InFlightRecord(), self.queue_bytes
+        )
         self.state = JobEntries()
         self.lane: Lane = self.world.lane(self.intake, self.state, pace=self.pace)
 
@@ -412,7 +415,7 @@ async def test_brokers_that_do_not_give_a_record_again_are_the_worlds_trouble(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs_module, "BODIES_PART", NO_BODIES)
-    monkeypatch.setattr("streams.lanes.behind.READ_SECONDS", 0.0)
+    monkeypatch.setattr("streams.lanes.rereads.READ_SECONDS", 0.0)
     world.produce("in", b"0")
     async with Shop(world).open() as shop:
         with pytest.raises(Unavailable):

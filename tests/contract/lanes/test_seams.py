@@ -16,14 +16,14 @@ from faust.types import TP
 from lane_world import SECONDS, FakeRecord, World, app_at_work, lines, until
 from mode import Service
 
-from schemas.settings import Kafka, Settings, Worker
+from schemas.settings import Kafka, Settings, WorkerSettings
 from schemas.topics import Names
 from storage.kafka.client import transactional_producer_config
 from streams.lanes import membership as membership_module
 from streams.lanes.app import LaneApp, Lanes, lane_app
 from streams.lanes.batches import Batch
 from streams.lanes.channel import LaneChannel
-from streams.lanes.hand import Hand
+from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.state import KeptValues
 from streams.lanes.table import LaneTable
 
@@ -33,7 +33,8 @@ def staged(
 ) -> tuple[LaneApp, LaneTable[KeptValues], list[Batch[KeptValues]]]:
     """A stage that puts every record of raw-messages into its table."""
     app = lane_app(
-        "dedupe", Settings(namespace=names.namespace, kafka=kafka, worker=Worker(name=worker))
+        "dedupe",
+        Settings(namespace=names.namespace, kafka=kafka, worker=WorkerSettings(name=worker)),
     )
     table = app.lane_table(
         "kept",
@@ -113,7 +114,9 @@ async def test_an_agent_of_lanes_can_be_tried_without_a_broker() -> None:
     async with agent.test_context() as tried:
         for stopping in (False, True):
             lane.stopping = stopping
-            batch: Batch[KeptValues] = Batch(lane, KeptValues(), [FakeRecord(b"k", b"1")], Hand())  # type: ignore[list-item]
+            batch: Batch[KeptValues] = Batch(
+                lane, KeptValues(), [FakeRecord(b"k", b"1")], InFlightRecord()
+            )  # type: ignore[list-item]
             await tried.channel.put(batch)
             assert await asyncio.wait_for(batch.decided(), SECONDS) is not stopping
             assert batch.changelog == ([] if stopping else [(b"k", b"1")])

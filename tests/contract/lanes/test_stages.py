@@ -19,14 +19,14 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from streams.apps import dedupe as dedupe_app
 from streams.apps import jobs as jobs_app
-from streams.apps.jobs import JobStage, Turn, job_app
+from streams.apps.jobs import JobStage, StageAttempt, job_app
 from streams.lanes import agents
 from streams.lanes import app as lane_app_module
 from streams.lanes import jobs as lane_jobs
 from streams.lanes.app import LaneApp
 from tests.unit.records import TENANT, TRACEPARENT, enrichment, raw, vision_job
 
-Work = Callable[[Turn[VisionJob]], Awaitable[Forward]]
+Work = Callable[[StageAttempt[VisionJob]], Awaitable[Forward]]
 
 
 class Nowhere:
@@ -64,7 +64,7 @@ def describing(here: Settings, work: Work) -> LaneApp:
     return job_app(here, JobStage("describe", VisionJob, work, Nowhere()))
 
 
-def described(turn: Turn[VisionJob], text: str = "Un perro") -> Forward:
+def described(turn: StageAttempt[VisionJob], text: str = "Un perro") -> Forward:
     job = turn.job
     said = enrichment(
         "described", job.index, text=text, message_key=job.message_key, tenant_id=job.tenant_id
@@ -132,7 +132,7 @@ async def test_three_hundred_records_of_nearly_the_largest_size_go_through_dedup
 async def test_a_job_runs_and_its_answer_and_its_end_are_one_transaction(
     here: Settings, topics: World
 ) -> None:
-    async def work(turn: Turn[VisionJob]) -> Forward:
+    async def work(turn: StageAttempt[VisionJob]) -> Forward:
         return described(turn)
 
     async with app_at_work(describing(here, work)):
@@ -145,7 +145,7 @@ async def test_a_job_runs_and_its_answer_and_its_end_are_one_transaction(
 async def test_a_record_that_is_no_job_gives_its_quarantine_and_the_word_to_its_message_in_one_transaction(
     here: Settings, topics: World
 ) -> None:
-    async def work(turn: Turn[VisionJob]) -> Forward:
+    async def work(turn: StageAttempt[VisionJob]) -> Forward:
         return described(turn)
 
     app = describing(here, work)
@@ -194,7 +194,7 @@ async def test_a_record_that_is_no_job_gives_its_quarantine_and_the_word_to_its_
 async def test_a_job_the_stage_raises_on_is_quarantined_and_its_message_told_which_and_others_go_on(
     here: Settings, topics: World
 ) -> None:
-    async def work(turn: Turn[VisionJob]) -> Forward:
+    async def work(turn: StageAttempt[VisionJob]) -> Forward:
         if turn.job.index == 7:
             raise ZeroDivisionError
         return described(turn)
@@ -218,7 +218,7 @@ async def test_a_job_the_stage_raises_on_is_quarantined_and_its_message_told_whi
 async def test_an_answer_that_cannot_be_written_ends_as_that_jobs_failure(
     here: Settings, topics: World, text: str, reason: str
 ) -> None:
-    async def work(turn: Turn[VisionJob]) -> Forward:
+    async def work(turn: StageAttempt[VisionJob]) -> Forward:
         return described(turn, text)
 
     async with app_at_work(describing(here, work)):
@@ -232,7 +232,7 @@ async def test_an_answer_that_cannot_be_written_ends_as_that_jobs_failure(
 async def test_a_job_larger_than_a_usual_changelog_record_goes_through(
     here: Settings, topics: World, size: int
 ) -> None:
-    async def work(turn: Turn[VisionJob]) -> Forward:
+    async def work(turn: StageAttempt[VisionJob]) -> Forward:
         assert turn.job.filename is not None
         assert len(turn.job.filename) == size
         return described(turn)
@@ -249,7 +249,7 @@ async def test_a_stub_whose_record_is_gone_ends_in_quarantine_and_tells_its_mess
     monkeypatch.setattr(lane_jobs, "BODIES_PART", 1 << 40)
     tried = asyncio.Event()
 
-    async def work(turn: Turn[VisionJob]) -> Forward:
+    async def work(turn: StageAttempt[VisionJob]) -> Forward:
         tried.set()
         raise Unavailable("model", 1.0)
 
@@ -268,7 +268,7 @@ async def test_a_job_waits_as_long_as_the_world_is_in_trouble_and_its_clock_runs
 ) -> None:
     waited: list[float] = []
 
-    async def in_trouble(turn: Turn[VisionJob]) -> Forward:
+    async def in_trouble(turn: StageAttempt[VisionJob]) -> Forward:
         waited.append(turn.waited_seconds)
         raise Unavailable("model", 0.2)
 
@@ -277,7 +277,7 @@ async def test_a_job_waits_as_long_as_the_world_is_in_trouble_and_its_clock_runs
         await until(lambda: len(waited) >= 3, "it is tried again and again")
     before = waited[-1]
 
-    async def well(turn: Turn[VisionJob]) -> Forward:
+    async def well(turn: StageAttempt[VisionJob]) -> Forward:
         waited.append(turn.waited_seconds)
         return described(turn)
 
@@ -293,7 +293,7 @@ async def test_a_try_that_never_returns_is_ended_and_tried_again(
     monkeypatch.setattr(jobs_app, "TRY_SECONDS", 0.3)
     tries: list[int] = []
 
-    async def work(turn: Turn[VisionJob]) -> Forward:
+    async def work(turn: StageAttempt[VisionJob]) -> Forward:
         tries.append(turn.job.index)
         if len(tries) == 1:
             await asyncio.Event().wait()
@@ -315,7 +315,7 @@ async def test_the_end_lets_a_running_job_finish_and_leaves_one_that_takes_longe
     started: set[int] = set()
     never, soon = asyncio.Event(), asyncio.Event()
 
-    async def work(turn: Turn[VisionJob]) -> Forward:
+    async def work(turn: StageAttempt[VisionJob]) -> Forward:
         started.add(turn.job.index)
         await (soon if turn.job.index == 0 else never).wait()
         return described(turn)
@@ -337,7 +337,7 @@ async def test_a_tenant_whose_every_job_fails_leaves_the_others_unharmed(
     before = counted("forwarded", "", "describe")
     tries = 0
 
-    async def work(turn: Turn[VisionJob]) -> Forward:
+    async def work(turn: StageAttempt[VisionJob]) -> Forward:
         nonlocal tries
         if turn.job.tenant_id == "outage":
             tries += 1

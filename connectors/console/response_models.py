@@ -26,7 +26,7 @@ CONTEXT = (
 Responses = dict[int | str, dict[str, Any]]
 
 
-class Attachment(BaseModel):
+class MessageAttachment(BaseModel):
     """A file, location or contact card of a message. What is not known is left out."""
 
     model_config = ConfigDict(extra="forbid")
@@ -159,7 +159,7 @@ class ContextMessage(BaseModel):
         " says so at its end"
     )
     occurred_at: datetime = Field(description="the provider's time")
-    attachments: list[Attachment]
+    attachments: list[MessageAttachment]
     data: MessageData | None = Field(None, description="left out where there is none")
 
 
@@ -269,7 +269,7 @@ class Message(BaseModel):
     sender_name: str | None
 
 
-class Step(BaseModel):
+class TimelineStep(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     stage: str
@@ -284,7 +284,7 @@ class Timeline(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     message_key: str
-    steps: list[Step]
+    steps: list[TimelineStep]
 
 
 class ProblemDetails(BaseModel):

@@ -9,7 +9,7 @@ SOFT_SECONDS = 3.0
 
 
 @dataclass(eq=False, slots=True)
-class Turn:
+class WorkerHold:
     """One item's hold on a worker. `give_way` is set when others must have the worker."""
 
     owner: str
@@ -23,10 +23,10 @@ class Turn:
 class _Waiting:
     owner: str
     slow: bool
-    turn: asyncio.Future[Turn]
+    turn: asyncio.Future[WorkerHold]
 
 
-class Turns:
+class WorkerShares:
     """Fair use of a number of workers.
 
     An item that has had a worker for `soft_seconds` is slow. Slow items hold at most half of the
@@ -44,10 +44,10 @@ class Turns:
         self._most_slow = max(1, workers // 2)
         self._most_slow_per_owner = max(1, self._most_slow // 2)
         self._waiting: list[_Waiting] = []
-        self._running: set[Turn] = set()
+        self._running: set[WorkerHold] = set()
 
     @asynccontextmanager
-    async def one(self, owner: str, *, slow: bool = False) -> AsyncIterator[Turn]:
+    async def one(self, owner: str, *, slow: bool = False) -> AsyncIterator[WorkerHold]:
         """Waits for a worker and holds it. `slow`: the item gave way once, or ran out of time."""
         turn = await self._taken(owner, slow)
         try:
@@ -58,13 +58,13 @@ class Turns:
             self._running.discard(turn)
             self._deal()
 
-    def started(self, turn: Turn) -> None:
+    def started(self, turn: WorkerHold) -> None:
         """The time of an item begins when its bytes are there: a slow store is not its fault."""
         turn.timer = asyncio.get_running_loop().call_later(
             self._soft_seconds, self._became_slow, turn
         )
 
-    async def _taken(self, owner: str, slow: bool) -> Turn:
+    async def _taken(self, owner: str, slow: bool) -> WorkerHold:
         waiting = _Waiting(owner, slow, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._deal()
@@ -76,7 +76,7 @@ class Turns:
             self._deal()
             raise
 
-    def _became_slow(self, turn: Turn) -> None:
+    def _became_slow(self, turn: WorkerHold) -> None:
         turn.overdue = True
         self._deal()
 
@@ -92,7 +92,7 @@ class Turns:
                 break
             first = min(able, key=self._rank)  # of equals the one that came first
             self._waiting.remove(first)
-            turn = Turn(first.owner, first.slow)
+            turn = WorkerHold(first.owner, first.slow)
             self._running.add(turn)
             first.turn.set_result(turn)
         self._make_way()

@@ -16,7 +16,7 @@ _FEED, _MOMENT, _MESSAGE = "f", "m", "b"
 """What a text is for: a place among changes, a moment, a message of a conversation."""
 
 
-class Place(NamedTuple):
+class ChangePosition(NamedTuple):
     """A change among all changes of a tenant; changes are served in the order of their places.
 
     `era` is the start of the database server in which it was written, `xid` its transaction.
@@ -28,7 +28,7 @@ class Place(NamedTuple):
     message_key: str
 
 
-BEGINNING = Place(-1, 0, _EPOCH, "")
+BEGINNING = ChangePosition(-1, 0, _EPOCH, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Edge:
     next_era: int
     next_xid: int
 
-    def can_hold(self, place: Place) -> bool:
+    def can_hold(self, place: ChangePosition) -> bool:
         """Whether a place can come from this database: it is not ahead of all that was written."""
         return (place.era, place.xid) < (self.next_era, self.next_xid)
 
@@ -60,16 +60,16 @@ class NoCursor(Exception):
     """The text was not made here for this tenant and this use."""
 
 
-def place_text(tenant_id: TenantId, place: Place) -> str:
+def place_text(tenant_id: TenantId, place: ChangePosition) -> str:
     return _text(
         _FEED, tenant_id, [place.era, place.xid, _since_epoch(place.received_at), place.message_key]
     )
 
 
-def place_of(tenant_id: TenantId, text: str) -> Place:
+def place_of(tenant_id: TenantId, text: str) -> ChangePosition:
     """Raises NoCursor."""
     era, xid, received_at, message_key = _parts(_FEED, tenant_id, text, (int, int, int, str))
-    return Place(era, xid, _moment(received_at), message_key)
+    return ChangePosition(era, xid, _moment(received_at), message_key)
 
 
 def moment_text(tenant_id: TenantId, moment: Moment) -> str:

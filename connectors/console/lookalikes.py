@@ -53,7 +53,7 @@ _BRAILLE = range(0x2800, 0x2900)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CharacterReading:
     """How one character of a decomposition reads.
 
     `letters`: lower-case letters it can be, with itself. `is_any`: it may be taken for any letter.
@@ -69,17 +69,18 @@ class Look:
 
 
 @lru_cache(16_384)
-def looks(character: str) -> tuple[Look, ...]:
+def looks(character: str) -> tuple[CharacterReading, ...]:
     """One look per character of the compatibility decomposition."""
     code = ord(character)
     if code in _TAGS:
         return tuple(
-            Look(one.letters, one.is_any, True, one.opens) for one in looks(chr(code - 0xE0000))
+            CharacterReading(one.letters, one.is_any, True, one.opens)
+            for one in looks(chr(code - 0xE0000))
         )
     return tuple(_look(one) for one in unicodedata.normalize("NFKD", character))
 
 
-def _look(character: str) -> Look:
+def _look(character: str) -> CharacterReading:
     category = unicodedata.category(character)
     opens = (
         category in ("Ps", "Pi")
@@ -88,18 +89,18 @@ def _look(character: str) -> Look:
     )
     named = _letter_of_name(character)
     if named is not None:  # a letter above another can be read, and can be overlooked
-        return Look(_read_as(named), is_silent=category == "Mn")
+        return CharacterReading(_read_as(named), is_silent=category == "Mn")
     if category in ("Cn", "Co") or ord(character) in _BRAILLE:
-        return Look(character, is_any=True, is_silent=True)
+        return CharacterReading(character, is_any=True, is_silent=True)
     if category in ("Lm", "Sk") or (category[0] in "PS" and character not in _FILLERS):
-        return Look(is_any=True, is_silent=True, opens=opens)
+        return CharacterReading(is_any=True, is_silent=True, opens=opens)
     if category[0] in "MZC" or character in _FILLERS:
-        return Look(is_silent=True)
+        return CharacterReading(is_silent=True)
     folded = character.casefold()[:1]
     if folded in _READ_AS or (folded.isascii() and folded.isalnum()):
-        return Look(_read_as(folded))
+        return CharacterReading(_read_as(folded))
     script = unicodedata.name(character, "").partition(" ")[0]
-    return Look(folded, is_any=True, is_written=script in _WRITTEN_SCRIPTS)
+    return CharacterReading(folded, is_any=True, is_written=script in _WRITTEN_SCRIPTS)
 
 
 def _read_as(letter: str) -> str:

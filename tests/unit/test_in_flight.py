@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from streams.lanes.hand import Hand, left_in, shared_memory
+from streams.lanes.in_flight import InFlightRecord, left_in, shared_memory
 
 
 class Record:
@@ -26,7 +26,7 @@ def memory() -> Iterator[int]:
 
 
 def test_who_looks_sees_the_record_in_hand_and_nothing_before_and_after(memory: int) -> None:
-    hand = Hand()
+    hand = InFlightRecord()
     hand.share(memory, {})
     seen = [left_in(memory)]
     seen += [left_in(memory) for _ in hand.each(2, RECORDS)]
@@ -34,7 +34,7 @@ def test_who_looks_sees_the_record_in_hand_and_nothing_before_and_after(memory: 
 
 
 def test_a_record_that_was_left_in_hand_stays_to_be_seen(memory: int) -> None:
-    hand = Hand()
+    hand = InFlightRecord()
     hand.share(memory, {})
     for message, _ in hand.each(2, RECORDS):
         if message.offset() == 8:
@@ -43,11 +43,11 @@ def test_a_record_that_was_left_in_hand_stays_to_be_seen(memory: int) -> None:
 
 
 def test_killers_are_named_in_their_own_partition_only(memory: int) -> None:
-    hand = Hand()
+    hand = InFlightRecord()
     hand.share(memory, {2: frozenset({8})})
     assert [is_killer for _, is_killer in hand.each(2, RECORDS)] == [False, True, False]
     assert [is_killer for _, is_killer in hand.each(3, RECORDS)] == [False, False, False]
 
 
 def test_without_a_parent_nobody_looks() -> None:
-    assert [message.offset() for message, _ in Hand().each(0, RECORDS)] == [7, 8, 9]
+    assert [message.offset() for message, _ in InFlightRecord().each(0, RECORDS)] == [7, 8, 9]

@@ -57,7 +57,7 @@ def _not_too_wide(region: Any) -> Any:
     return cv2.resize(region, (widest, height)) if width > widest else region
 
 
-class Reading:
+class TextReader:
     """PP-OCRv6, whose weights are in the rapidocr package."""
 
     def __init__(self, threads: int) -> None:

@@ -17,7 +17,7 @@ class _Line:
         self.entered = 0
 
 
-class Turns:
+class TenantQueue:
     """At most `running` of a tenant at once, and `waiting` more in line.
 
     The lines of different tenants know nothing of each other.

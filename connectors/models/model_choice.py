@@ -26,7 +26,7 @@ C = TypeVar("C", bound=Choosable)
 T = TypeVar("T")
 
 
-class Choice:
+class ModelChoice:
     """Remembers, per key, the models that one server does not serve. Keys are kept as digests."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

@@ -19,7 +19,7 @@ Killers = Mapping[int, frozenset[int]]
 """Partition → offsets of records not to be read."""
 
 
-class Hand:
+class InFlightRecord:
     """One a process: a batch is decided in one go, in one thread. Until `share` nobody looks."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from faster_whisper import WhisperModel
 
-from connectors.engines.outcomes import EARS, Abandoned, Heard
+from connectors.engines.outcomes import EARS, Heard, JobAbandoned
 from connectors.engines.sound import RATE, samples_of
 
 PASS_SECONDS = 300
@@ -15,7 +15,7 @@ PASS_SECONDS = 300
 _SEEK_SECONDS = 10
 
 
-class Ears:
+class SpeechEngine:
     """Silence gives an empty text."""
 
     name = EARS
@@ -31,7 +31,7 @@ class Ears:
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
     ) -> Heard:
-        """Asks `stop` between the model's windows of 30 s. Raises NotTaken and Abandoned."""
+        """Asks `stop` between the model's windows of 30 s. Raises RequestRefused and JobAbandoned."""
         samples = samples_of(sound)
         texts: list[str] = []
         for piece in passes(samples, PASS_SECONDS * RATE, _SEEK_SECONDS * RATE):
@@ -44,7 +44,7 @@ class Ears:
             )
             for segment in segments:
                 if stop():
-                    raise Abandoned
+                    raise JobAbandoned
                 texts.append(segment.text.strip())
         return Heard(" ".join(text for text in texts if text), len(samples) / RATE)
 

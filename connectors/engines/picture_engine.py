@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from connectors.engines.naming import Naming
-from connectors.engines.outcomes import EYES, NotTaken
-from connectors.engines.reading import MAX_SIDE, MAX_TEXT_CHARS, Reading
+from connectors.engines.outcomes import EYES, RequestRefused
+from connectors.engines.text_reader import MAX_SIDE, MAX_TEXT_CHARS, TextReader
 
 MAX_PIXELS = 16_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
@@ -33,13 +33,13 @@ _ENGLISH = {
 }
 
 
-class Eyes:
+class PictureEngine:
     """Reads, and names with `naming` where its weights are there."""
 
     name = EYES
 
     def __init__(self, *, naming_model: Path | None, threads: int) -> None:
-        self._reading = Reading(threads)
+        self._reading = TextReader(threads)
         self._naming = Naming(naming_model, threads) if naming_model else None
         self.does = "reads text and codes" + (
             ", and names the main object when it is sure" if self._naming else ""
@@ -47,7 +47,7 @@ class Eyes:
         self._reading.load()
 
     def look(self, picture: bytes, *, spanish: bool) -> str:
-        """Raises NotTaken for bytes that are no picture, or too large a one."""
+        """Raises RequestRefused for bytes that are no picture, or too large a one."""
         image = _opened(picture)
         pixels = np.asarray(image)
         lines, codes = self._reading.lines(pixels), self._reading.codes(pixels)
@@ -84,15 +84,15 @@ def _opened(picture: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(picture), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise NotTaken(413, f"the picture has over {MAX_PIXELS} pixels")
+                raise RequestRefused(413, f"the picture has over {MAX_PIXELS} pixels")
             image.draft("RGB", (MAX_SIDE, MAX_SIDE))
             upright = ImageOps.exif_transpose(image)
             upright.thumbnail((MAX_SIDE, MAX_SIDE))
             layered = upright.convert("RGBA")
-    except NotTaken:
+    except RequestRefused:
         raise
     except Exception as error:  # decoders raise whatever the bytes lead them to
-        raise NotTaken(400, f"the picture cannot be read: {type(error).__name__}") from error
+        raise RequestRefused(400, f"the picture cannot be read: {type(error).__name__}") from error
     flat = Image.new("RGB", layered.size, "white")
     flat.paste(layered, mask=layered.getchannel("A"))
     return flat

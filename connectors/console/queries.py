@@ -8,8 +8,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from connectors.console.places import Edge, Moment, Place
-from connectors.console.turns import Busy, Turns
+from connectors.console.change_positions import ChangePosition, Edge, Moment
+from connectors.console.tenant_queue import Busy, TenantQueue
 from schemas.keys import TenantId, direct_conversation_id, is_conversation_id
 from schemas.origins import origin_of
 from storage.postgres.pool import unavailable
@@ -60,7 +60,7 @@ class Window:
 class Change:
     """A change of a message: where it is among all of the tenant's, and what filters ask."""
 
-    place: Place
+    place: ChangePosition
     conversation_id: str
     status: str
     kind: str
@@ -113,7 +113,7 @@ class ContextBounds:
     attribute_bytes: int = 65_536
 
 
-class Reading:
+class ConsoleQueries:
     """On a pool, of which one tenant has a share.
 
     Raises Unavailable while Postgres is away, and Busy.
@@ -121,7 +121,7 @@ class Reading:
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
-        self._turns = Turns(POOL_SHARE, MOST_IN_LINE)
+        self._turns = TenantQueue(POOL_SHARE, MOST_IN_LINE)
         self._sql = queries("console")
 
     async def conversation_ids(self, tenant_id: TenantId, conversation_id: str) -> list[str]:
@@ -215,18 +215,18 @@ class Reading:
         return Edge(row["era"], row["xid"], row["next_era"], row["next_xid"])
 
     async def changes(
-        self, tenant_id: TenantId, after: Place, edge: Edge, most: int
+        self, tenant_id: TenantId, after: ChangePosition, edge: Edge, most: int
     ) -> list[Change]:
         """The next changes behind a place, complete ones only, oldest first."""
         rows = await self._fetch("changes", tenant_id, *after, edge.era, edge.xid, most)
         return [
-            Change(Place(*row[:4]), row["conversation_id"], row["status"], row["kind"])
+            Change(ChangePosition(*row[:4]), row["conversation_id"], row["status"], row["kind"])
             for row in rows
         ]
 
-    async def last_change(self, tenant_id: TenantId, edge: Edge) -> Place | None:
+    async def last_change(self, tenant_id: TenantId, edge: Edge) -> ChangePosition | None:
         rows = await self._fetch("last_change", tenant_id, edge.era, edge.xid)
-        return Place(*rows[0]) if rows else None
+        return ChangePosition(*rows[0]) if rows else None
 
     async def has_incomplete_changes(self, tenant_id: TenantId, edge: Edge) -> bool:
         """Whether changes are to be seen that are not served yet: they soon will be."""

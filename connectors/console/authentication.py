@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from connectors.console.parameters import refuse_unknown
-from connectors.console.problems import Problem
+from connectors.console.problems import ConsoleProblem
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey, Tenant
 
@@ -21,7 +21,7 @@ SHOWS_KEY = Depends(
 """Only tells OpenAPI of the key: `authorized` is what looks at it."""
 
 
-class Directory(Protocol):
+class KeyDirectory(Protocol):
     """Tenants and keys. While `loaded` is false nothing is known, so no request may be refused."""
 
     loaded: bool
@@ -32,13 +32,13 @@ class Directory(Protocol):
     def tenant(self, tenant_id: TenantId) -> Tenant | None: ...
 
 
-def authorized(directory: Directory, request: Request) -> ApiKey:
+def authorized(directory: KeyDirectory, request: Request) -> ApiKey:
     """The key of this request.
 
-    Problem 503 while none are known, 401 for no or an unknown one, 403 for another scope.
+    Raises ConsoleProblem 503 while none are known, 401 for no or an unknown one, 403 for another scope.
     """
     if not directory.loaded:
-        raise Problem(503, "keys are not loaded yet", {"retry-after": "1"})
+        raise ConsoleProblem(503, "keys are not loaded yet", {"retry-after": "1"})
     header = request.headers.get("authorization")
     if header is None:
         raise _unauthorized("there is no Authorization header")
@@ -49,15 +49,17 @@ def authorized(directory: Directory, request: Request) -> ApiKey:
     if key is None:
         raise _unauthorized("this key is unknown here: mistyped, revoked, or of another system")
     if key.scope not in ("read", "admin"):
-        raise Problem(403, "this key has not the scope read")
+        raise ConsoleProblem(403, "this key has not the scope read")
     return key
 
 
-def _unauthorized(why: str) -> Problem:
-    return Problem(401, f"{why}; send Authorization: Bearer <key>", {"www-authenticate": "Bearer"})
+def _unauthorized(why: str) -> ConsoleProblem:
+    return ConsoleProblem(
+        401, f"{why}; send Authorization: Bearer <key>", {"www-authenticate": "Bearer"}
+    )
 
 
-def caller_of(directory: Directory) -> Callable[[Request, Any], Awaitable[ApiKey]]:
+def caller_of(directory: KeyDirectory) -> Callable[[Request, Any], Awaitable[ApiKey]]:
     """The dependency of a route that wants a key, and no query parameter but its own."""
 
     async def caller(request: Request, _: Annotated[Any, SHOWS_KEY]) -> ApiKey:

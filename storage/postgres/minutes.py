@@ -1,0 +1,82 @@
+"""What the processes of the pipeline did in each minute: written by each of them, read by the console."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from storage.postgres.pool import unavailable
+from storage.postgres.sql import queries
+
+FRESH_SECONDS = 20.0
+"""A process that wrote nothing for so long does not run, or has no Postgres."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageMinute:
+    """A row. `took`: how many took how long, by the bounds of the metrics, the longest last."""
+
+    minute: datetime
+    stage: str
+    member: str
+    records: int
+    per_second: float
+    outcomes: Mapping[str, int]
+    took: Sequence[int]
+    unread: int
+    waiting: int
+    oldest_seconds: float
+
+
+class StageMinutes:
+    """On a pool or a connection. Raises Unavailable while Postgres is away."""
+
+    def __init__(self, database: "asyncpg.Pool[Any] | asyncpg.Connection[Any]") -> None:
+        self._database = database
+        self._sql = queries("minutes")
+
+    async def write(self, row: StageMinute) -> None:
+        """Takes the place of what this process wrote of this minute before."""
+        outcomes = msgspec.json.encode(row.outcomes).decode()
+        await self._fetch(
+            "write_minute",
+            *(row.minute, row.stage, row.member, row.records, row.per_second, outcomes),
+            *(list(row.took), row.unread, row.waiting, row.oldest_seconds),
+        )
+
+    async def now(self) -> list[Any]:
+        """One row per stage of which a process wrote lately."""
+        return await self._fetch("stages_now", FRESH_SECONDS)
+
+    async def seen(self) -> dict[str, datetime]:
+        """Stage → when one of its processes wrote last."""
+        return {row["stage"]: row["seen_at"] for row in await self._fetch("stages_seen")}
+
+    async def outcomes(self, minutes: int) -> list[Any]:
+        """Stage, outcome and number of the last minutes, most first."""
+        return await self._fetch("outcomes_since", minutes)
+
+    async def took(self, minutes: int, span: int) -> list[Any]:
+        """Span, stage, place of the bound, and how many."""
+        return await self._fetch("took_since", minutes, span)
+
+    async def history(self, minutes: int, span: int) -> list[Any]:
+        """Span, stage, records, and the most that waited."""
+        return await self._fetch("history", minutes, span)
+
+    async def stopped(self) -> set[str]:
+        """The stages that stopped themselves and wait for a person."""
+        try:
+            rows = await self._database.fetch(queries("stops")["standing_stops"])
+        except Exception as error:
+            raise unavailable(error) or error from error
+        return {row["stage"] for row in rows}
+
+    async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
+        try:
+            return list(await self._database.fetch(self._sql[name], *arguments))
+        except Exception as error:
+            raise unavailable(error) or error from error
