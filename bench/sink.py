@@ -86,7 +86,7 @@ def _sink(
 ) -> Pace:
     names, kafka = Names(settings.namespace), settings.kafka
     topic, receipt_topic = names.topic("enriched-messages"), names.topic("receipts")
-    fill(kafka, topic, (_record(message, kafka.partitions) for message in messages))
+    fill(kafka, topic, (sink_record(message, kafka.partitions) for message in messages))
     fill(kafka, receipt_topic, (Record(b"dedupe:0", value, [], 0) for value in receipts))
     done = committed(kafka, names.group("sink"), topic)
     counted = committed(kafka, names.group("sink"), receipt_topic) if receipts else int
@@ -163,7 +163,8 @@ def second_version(message: EnrichedMessage) -> EnrichedMessage:
     )
 
 
-def _record(message: EnrichedMessage, partitions: int) -> Record:
+def sink_record(message: EnrichedMessage, partitions: int) -> Record:
+    """As assemble and dedupe put it on the topic."""
     partition = conversation_partition(message.tenant_id, message.conversation_id, partitions)
     return Record(
         message.message_key.encode(),
