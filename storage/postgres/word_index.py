@@ -11,7 +11,7 @@ log = structlog.get_logger()
 EVERY_SECONDS = 5.0
 
 
-class Words:
+class WordIndex:
     """Merges the list into its index, many messages at a time: this costs a fifth of doing it message by message."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
