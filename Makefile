@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup parts ahead up down status fix check unit browser test metrics docs bench chaos screenshots clean
+.PHONY: help setup parts ahead up down status fix check unit browser test metrics docs bench figures chaos screenshots clean
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
@@ -75,8 +75,11 @@ browser: # for the tests of the console's pages: Debian's chromium, installed wh
 test: parts $(if $(TESTS),$(findstring browser,$(TESTS)),browser) ## all tests, on real servers of their own; TESTS=tests/unit for some
 	TESTS_THOROUGH=1 $(BIN)/python -m $(if $(TESTS),pytest $(TESTS),tests.groups)
 
-bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink|recovery|table|receipts|tenants|queue for some; BENCH=soak MINUTES=m
+bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink|recovery|table|receipts|tenants|queue|rivals|way|scale for some; BENCH=soak MINUTES=m
 	$(BIN)/python -m bench $(BENCH)
+
+figures: $(READY) ## write the last runs of rivals, way and scale from var/bench into docs/benchmarks.md
+	$(BIN)/python -m bench.page
 
 chaos: parts ## faults on a stack of its own; FAULT=name,name SEED=n MINUTES=m; FAULT=all for every fault
 	$(BIN)/python -m tests.chaos --fault "$(FAULT)" --seed $(or $(SEED),1) --minutes $(or $(MINUTES),0)

@@ -395,8 +395,15 @@ CREATE TABLE repairs (
     done_key   text        NOT NULL DEFAULT '',
     held_until timestamptz,
     trouble    text        NOT NULL DEFAULT '',
+    kind       text        NOT NULL DEFAULT 'attachments' CHECK (kind IN ('attachments', 'quarantine', 'raw')),
+    choice     jsonb       NOT NULL DEFAULT '{}',
+    rate       double precision NOT NULL DEFAULT 50,
+    portion    bigint      NOT NULL DEFAULT 0,
+    intent     jsonb,
+    holder     text        NOT NULL DEFAULT '',
     PRIMARY KEY (tenant_id, repair_id)
 );
+CREATE INDEX repairs_open ON repairs (held_until) WHERE state = 'running' OR intent IS NOT NULL;
 CREATE INDEX repairs_running ON repairs (tenant_id, created_at) WHERE state = 'running';
 
 CREATE TABLE repair_tries (
@@ -407,6 +414,14 @@ CREATE TABLE repair_tries (
     PRIMARY KEY (tenant_id, message_key, reason)
 );
 
+-- By what a record in quarantine is known when it comes back there: the stage, and the record itself.
+CREATE FUNCTION quarantine_tried(stage text, value bytea) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN stage || ' ' || left(encode(sha256(coalesce(value, ''::bytea)), 'hex'), 32);
+
+-- The place of a record in quarantine as a text that sorts as the places do.
+CREATE FUNCTION quarantine_order(stage text, topic text, partition integer, "offset" bigint, topic_id text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN topic || ' ' || lpad(partition::text, 10, '0') || ' ' || lpad("offset"::text, 20, '0') || ' ' || stage || ' ' || topic_id;
 -- What each process did in each minute of the last two days: for the console's picture of the pipeline.
 
 CREATE TABLE stage_minutes (

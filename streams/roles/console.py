@@ -25,8 +25,10 @@ from schemas.topics import Names
 from storage.objects.store import ObjectStore
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
+from storage.postgres.repairs import Repairs
 from storage.postgres.vault import Vault
-from streams.repair.redo import AttachmentRedo
+from streams.repair.applying import RepairWork
+from streams.repair.redo import KafkaRedo
 from streams.roles.http import connections_allowed, serve_until_told
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
@@ -55,7 +57,7 @@ async def run(settings: Settings) -> None:
         pages = page_parts(
             pool,
             vault,
-            AttachmentRedo(settings, pool),
+            RepairWork(Repairs(pool), KafkaRedo(settings, pool)),
             wanted.public_url,
         )
         app = create_console(

@@ -138,10 +138,30 @@ WHERE tenant_id = $1 AND status = 'degraded' AND (received_at, message_key) < ($
 ORDER BY received_at DESC, message_key DESC LIMIT $5;
 
 -- name: quarantined_by_reason
--- The newest records in quarantine, by stage and reason.
-SELECT stage, reason, count(*) AS records, min(created_at) AS first_at, max(created_at) AS last_at
-FROM (SELECT stage, reason, created_at FROM quarantined_messages WHERE tenant_id = $1 AND state = 'new' ORDER BY created_at DESC LIMIT $2) AS q
-GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2;
+-- The newest records in quarantine, by stage, reason and day, and whether some of them can be sent again.
+SELECT stage, reason, (created_at AT TIME ZONE 'UTC')::date AS day, count(*) AS records, min(created_at) AS first_at, max(created_at) AS last_at,
+       bool_or((stage, topic) IN (('dedupe', 'raw-messages'), ('assemble', 'enrichments'), ('sink', 'enriched-messages'))) AS is_sendable
+FROM (SELECT stage, reason, topic, created_at FROM quarantined_messages WHERE tenant_id = $1 AND state = 'new' ORDER BY created_at DESC LIMIT $2) AS q
+GROUP BY 1, 2, 3;
+
+-- name: quarantined_records
+-- Records in quarantine before a place, newest first, how often each was tried, and its message if there is one.
+SELECT q.*, coalesce(t.tries, 0) AS tries, m.message_key
+FROM (
+    SELECT tenant_id, stage, reason, left(detail, 300) AS detail, record_key, topic, partition, "offset", topic_id, created_at,
+           quarantine_order(stage, topic, partition, "offset", topic_id) COLLATE "C" AS place
+    FROM quarantined_messages
+    WHERE tenant_id = $1 AND state = 'new' AND ($2 = '' OR stage = $2) AND ($3 = '' OR reason = $3)
+      AND (created_at, quarantine_order(stage, topic, partition, "offset", topic_id) COLLATE "C") < ($4, $5 COLLATE "C")
+    ORDER BY created_at DESC, place DESC LIMIT $6
+) AS q
+JOIN quarantined_messages whole USING (stage, topic, partition, "offset", topic_id)
+LEFT JOIN LATERAL (  -- the digest is made only where there are tries of the key
+    SELECT max(r.tries) AS tries FROM repair_tries r
+    WHERE r.tenant_id = q.tenant_id AND r.message_key = q.record_key AND r.reason || '' = quarantine_tried(whole.stage, whole.value)
+) AS t ON true
+LEFT JOIN chat_messages m ON m.tenant_id = q.tenant_id AND m.message_key = q.record_key
+ORDER BY q.created_at DESC, q.place DESC;
 
 -- name: audit_page
 -- Who did what at these tenants, before an entry, newest first; by a person or an action where one is named.
