@@ -22,6 +22,7 @@ STAGED_COLUMNS = (
 """Of the rows of messages."""
 _KEY = itemgetter(0, 1)
 _JSON = msgspec.json.Encoder()
+_JSON_IN = msgspec.json.Decoder(dict[str, Any])
 VERSIONS_OF_AN_OPENING = 200
 FIRST_OPENINGS = 1_000
 """No version of generation 0 is higher."""
@@ -37,7 +38,9 @@ def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
     for message in messages:
         key = (message.tenant_id, message.message_key)
         known = best.get(key, message)
-        newer = message if known is message or replaces(message, known) else known
+        newer = known
+        if message is not known and replaces(message, known):
+            newer = _keeping_files(message, known)
         first = min(known.received_at, message.received_at)
         best[key] = (
             newer
@@ -45,6 +48,28 @@ def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
             else msgspec.structs.replace(newer, received_at=first)
         )
     return list(best.values())
+
+
+def _keeping_files(new: EnrichedMessage, old: EnrichedMessage) -> EnrichedMessage:
+    """`new` with the stored files of `old` that it does not know of; `lost_files` and `with_files` of `merge_messages` in Python."""
+    known = {one.index for one in new.attachments}
+    indexes = {one.index for one in old.attachments if one.url is not None} - known
+    if not indexes:
+        return new
+    shown, document = (
+        _JSON_IN.decode(old.content_attributes),
+        _JSON_IN.decode(new.content_attributes),
+    )
+    joined = {name: shown[name] for name in ("description", "transcript") if name in shown}
+    files = [one for one in shown.get("attachments", ()) if one.get("index") in indexes]
+    document = joined | document | {"attachments": document.get("attachments", []) + files}
+    return msgspec.structs.replace(
+        new,
+        kind=old.kind,
+        status="degraded" if (new.status, old.status) == ("complete", "degraded") else new.status,
+        attachments=new.attachments + tuple(one for one in old.attachments if one.index in indexes),
+        content_attributes=msgspec.json.encode(document).decode(),
+    )
 
 
 def is_redone(message: EnrichedMessage) -> bool:
