@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from bench import (
+    cold,
     dedupe,
     figures,
     lanes,
@@ -38,9 +39,10 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "way": way.run,
     "scale": scale.run,
     "sizing": sizing.run,
+    "cold": cold.run,
     "soak": soak.run,
 }
-LONG = ("rivals", "way", "scale", "sizing", "soak")
+LONG = ("rivals", "way", "scale", "sizing", "cold", "soak")
 """Run only when named."""
 
 
