@@ -1,7 +1,7 @@
 """What a batch costs the sink when its tables are large and its indexes are not in memory.
 
 `chat_messages` and `arrival_records` are filled by the server with rows like the sink's, in steps; after each, batches of new
-messages and of second versions are stored as the sink stores them. Keys are random, as providers' are. SENSORIUM_BENCH_ROWS sets
+messages and of second versions are stored as the sink stores them. Keys are random, as providers' are. ROWS sets
 the largest number of rows. Postgres has its settings of the local installation, so that the indexes outgrow its memory soon.
 """
 
@@ -27,7 +27,7 @@ from schemas.topics import Names
 from storage.postgres.migrate import migrate
 from storage.postgres.pool import MAINTENANCE, connect
 
-ROWS = int(os.environ.get("SENSORIUM_BENCH_ROWS", 5_000_000))
+ROWS = int(os.environ.get("ROWS", 5_000_000))
 STEPS = 5
 TENANTS = 1_000
 BATCH = 2_000
@@ -42,7 +42,7 @@ _FILL = (
     FROM (SELECT feed_era() AS era, pg_current_xact_id()::text::bigint AS xid) AS now, generate_series($1::int, $2::int) AS n,
         LATERAL (SELECT 't' || n % 1000 AS tenant, md5(n::text) || md5(n::text) AS id,
             now() - (100000000 - n) * interval '10 milliseconds' AS at) AS made,
-        LATERAL (SELECT string_agg('w' || (n * 7919 + k * 104729) % 40000, ' ') AS words FROM generate_series(1, 8) AS k) AS said""",
+        LATERAL (SELECT string_agg('w' || (n::bigint * 7919 + k * 104729) % 40000, ' ') AS words FROM generate_series(1, 8) AS k) AS said""",
     """INSERT INTO arrival_records (tenant_id, provider, provider_message_id, topic, partition, "offset", received_at, outcome, reason, deliveries)
     SELECT 't' || n % 1000, 'ycloud', 'wamid.' || md5(n::text) || md5(n::text), 'raw-messages', 0, n,
         now() - (100000000 - n) * interval '10 milliseconds', 'forwarded', '', 1
