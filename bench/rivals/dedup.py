@@ -15,16 +15,14 @@ from bench import dedupe, lanes
 from bench.figures import Figure, Pace, Ratio, Table, percentile, ratio
 from bench.rig import Rig, Worker, committed, fill
 from bench.rivals import parts
-from bench.rivals.measured import ROUNDS, SHARE, Goal, Sides, count
+from bench.rivals.measured import ROUNDS, SHARE, WARMING, Goal, Sides, count
 from schemas.settings import Settings
 from schemas.topics import Names
 
-RECORDS = 200_000
+RECORDS = 400_000
 QUIX_RECORDS = 100_000
 DEDUPE_RECORDS = 50_000
 STOCK_RECORDS = 15_000
-WARMING = 0.2
-"""The share of a run that is not counted: a JVM is slower until its code is compiled."""
 LATENCY_WARMING_SECONDS, LATENCY_SECONDS = 6, 10
 WANTED_MS = 100.0
 """The p99 of the product."""
