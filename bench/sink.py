@@ -96,7 +96,9 @@ def _sink(rig: Rig, settings: Settings, messages: list[EnrichedMessage], *, alre
     names = Names(settings.namespace)
     topic = names.topic("enriched-messages")
     fill(
-        settings.kafka, topic, (_record(message, settings.kafka.partitions) for message in messages)
+        settings.kafka,
+        topic,
+        (sink_record(message, settings.kafka.partitions) for message in messages),
     )
     done = committed(settings.kafka, names.group("sink"), topic)
     with rig.process(settings, "streams.commands.main", "sink") as worker:
@@ -158,7 +160,8 @@ def second_version(message: EnrichedMessage) -> EnrichedMessage:
     )
 
 
-def _record(message: EnrichedMessage, partitions: int) -> Record:
+def sink_record(message: EnrichedMessage, partitions: int) -> Record:
+    """As assemble and dedupe put it on the topic."""
     partition = conversation_partition(message.tenant_id, message.conversation_id, partitions)
     return Record(
         message.message_key.encode(),
