@@ -20,6 +20,7 @@ COMMENT ON COLUMN chat_messages.sender_id IS 'Who sent it, as the provider names
 COMMENT ON COLUMN chat_messages.sender_name IS 'The name that the provider shows for the sender.';
 COMMENT ON COLUMN chat_messages.endpoint_id IS 'The endpoint that received it, or direct for POST /chat.';
 COMMENT ON COLUMN chat_messages.redoing_version IS 'While a repair redoes a finished message: the version that the topic has and this row does not show yet.';
+COMMENT ON COLUMN chat_messages.steps IS 'What the message went through: by opening, a line per step. The view steps has it as rows.';
 
 COMMENT ON COLUMN chat_messages.changed_era IS 'Which start of the database server wrote this row last: see feed_eras.';
 COMMENT ON COLUMN chat_messages.changed_xid IS 'Which transaction wrote this row last; compare within one era only.';
@@ -28,7 +29,22 @@ COMMENT ON TABLE feed_eras IS 'The starts of the database server. Transaction nu
 COMMENT ON COLUMN feed_eras.era IS 'The number of the start; larger than that of every one before.';
 COMMENT ON COLUMN feed_eras.started_at IS 'When the server started.';
 
-COMMENT ON TABLE inbound_messages IS 'One row per thing that arrived, messages or not: where it is in raw-messages and what became of it. For readers.';
+COMMENT ON TABLE arrival_records IS 'What became of things that arrived, messages or not, in a partition per week: one row per key and batch of the sink. The view arrivals has one row per key.';
+COMMENT ON COLUMN arrival_records.tenant_id IS 'Whose endpoint received it.';
+COMMENT ON COLUMN arrival_records.provider IS 'The provider of the endpoint.';
+COMMENT ON COLUMN arrival_records.provider_message_id IS 'The provider''s id of the message or event.';
+COMMENT ON COLUMN arrival_records.odd_key IS 'The key, where it is not tenant:provider:provider_message_id.';
+COMMENT ON COLUMN arrival_records.topic IS 'Where it is: the topic, without its namespace.';
+COMMENT ON COLUMN arrival_records.partition IS 'Where it is: the partition.';
+COMMENT ON COLUMN arrival_records."offset" IS 'Where it is: the offset.';
+COMMENT ON COLUMN arrival_records.received_at IS 'When it arrived here.';
+COMMENT ON COLUMN arrival_records.outcome IS 'forwarded, duplicate, skipped or quarantined.';
+COMMENT ON COLUMN arrival_records.reason IS 'Why it was skipped or quarantined.';
+COMMENT ON COLUMN arrival_records.deliveries IS 'How often it was delivered within the batch. Repairs are not counted.';
+COMMENT ON VIEW arrivals IS 'One row per thing that arrived, messages or not: where its first delivery is in raw-messages, what became of it and how often it came. For readers.';
+COMMENT ON VIEW steps IS 'One row per step of a message through the stages. For readers.';
+
+COMMENT ON TABLE inbound_messages IS 'Arrivals that programs before this version wrote. The view arrivals has all.';
 COMMENT ON COLUMN inbound_messages.tenant_id IS 'Whose endpoint received it.';
 COMMENT ON COLUMN inbound_messages.provider IS 'The provider of the endpoint.';
 COMMENT ON COLUMN inbound_messages.provider_message_id IS 'The provider''s id of the message or event.';
@@ -58,7 +74,7 @@ COMMENT ON COLUMN media_objects.bytes IS 'Its size.';
 COMMENT ON COLUMN media_objects.original_url IS 'Where it was downloaded from.';
 COMMENT ON COLUMN media_objects.stored_at IS 'When the version that first showed it was made.';
 
-COMMENT ON TABLE message_steps IS 'One row per step of a message through the stages. For readers.';
+COMMENT ON TABLE message_steps IS 'Steps that programs before this version wrote. The view steps has all.';
 COMMENT ON COLUMN message_steps.tenant_id IS 'Whose message it is.';
 COMMENT ON COLUMN message_steps.message_key IS 'The message.';
 COMMENT ON COLUMN message_steps.stage IS 'dedupe, store_media, describe, transcribe, assemble or replay.';

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from schemas.keys import TenantId
+from storage.errors import StorageError
 from storage.postgres.people import EVERY_TENANT
 
 Kind = Literal["attachments", "quarantine", "raw"]
@@ -15,11 +16,11 @@ MESSAGES_PER_SECOND = 50.0
 """Unless somebody says otherwise: live traffic comes first."""
 
 
-class RepairError(Exception):
+class RepairError(StorageError):
     """What was asked for cannot be; the first argument is a key of the pages' catalogue."""
 
 
-class RepairLost(Exception):
+class RepairLost(StorageError):
     """Somebody else holds the repair: this process was away for too long."""
 
 

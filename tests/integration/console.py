@@ -16,7 +16,7 @@ from connectors.console.pages.parts import page_parts
 from connectors.console.parts import Parts
 from connectors.console.queries import Announced, ConsoleQueries
 from connectors.media.download import Downloaded
-from connectors.postgres.rows import message_columns, notifications
+from connectors.postgres.rows import notifications
 from schemas.keys import MessageKey, TenantId, message_key
 from schemas.records import Attachment, EnrichedMessage
 from schemas.settings import Postgres, Settings
@@ -31,7 +31,7 @@ from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.repair.applying import Opened, Redo, RepairWork
 from streams.stages.message import attributes_json, status_of
-from tests.integration.databases import Connection, pooled, schema
+from tests.integration.databases import Connection, merge, pooled, schema
 from tests.unit.records import message
 
 CONVERSATION = "15550109999~15550100001"
@@ -86,13 +86,11 @@ class Console:
     async def write(self, *messages: EnrichedMessage) -> None:
         """As the sink does, waiting readers told."""
         statements = queries("sink")
-        columns = message_columns(messages)
-        for name, table in columns.tables.items():
-            await self.connection.execute(statements[name], *table)
+        touched = await merge(self.connection, *messages)
         await self.connection.execute(
             statements["tell"],
             f"{self.names.postgres_schema}_messages",
-            notifications(columns.touched),
+            notifications(touched),
         )
 
     async def keep(

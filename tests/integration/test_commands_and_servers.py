@@ -13,7 +13,6 @@ import pytest
 from confluent_kafka import Producer
 from cryptography.fernet import Fernet
 
-from connectors.postgres.rows import message_columns
 from connectors.providers.catalogue import check_signature
 from schemas.codec import encode
 from schemas.records import Attachment, EnrichedMessage, Step
@@ -23,14 +22,13 @@ from schemas.tenants import TenantSettings
 from schemas.topics import TOPICS
 from storage.kafka.client import plain_producer_config
 from storage.objects.store import ObjectStore
-from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.local.home import write
 from streams.local.ports import free_port
 from tests.integration.commands import Commands
 from tests.integration.console import key_of, row
-from tests.integration.databases import Connection
+from tests.integration.databases import Connection, merge
 from tests.unit.records import NOW
 
 
@@ -65,8 +63,7 @@ def settings_of(commands: Commands, tenant: str = "acme") -> TenantSettings:
 
 def store(commands: Commands, *messages: EnrichedMessage) -> None:
     async def written(connection: Connection) -> None:
-        for name, table in message_columns(messages).tables.items():
-            await connection.execute(queries("sink")[name], *table)
+        await merge(connection, *messages)
 
     commands.database(written)
 

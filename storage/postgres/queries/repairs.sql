@@ -278,8 +278,10 @@ WHERE q.stage = done.stage AND q.topic = done.topic AND q.partition = done.parti
 SELECT m.*, i.topic, i.partition, i."offset"
 FROM unnest($1::text[], $2::text[]) AS named (tenant_id, message_key)
 JOIN chat_messages m ON m.tenant_id = named.tenant_id AND m.message_key = named.message_key
-LEFT JOIN inbound_messages i ON i.tenant_id = m.tenant_id AND i.provider = m.provider
-  AND i.provider_message_id = substr(m.message_key, length(m.tenant_id) + length(m.provider) + 3)
+LEFT JOIN LATERAL (
+    SELECT a.topic, a.partition, a."offset" FROM arrivals a WHERE a.tenant_id = m.tenant_id AND a.provider = m.provider
+        AND a.provider_message_id = substr(m.message_key, length(m.tenant_id) + length(m.provider) + 3) OFFSET 0
+) AS i ON true
 WHERE m.status = 'degraded' AND m.redoing_version IS NULL
   AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $3::text))
 ORDER BY m.received_at, m.message_key;
