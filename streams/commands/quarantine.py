@@ -23,7 +23,7 @@ from streams.commands.environment import command_settings, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
 from streams.commands.readable import readable
-from streams.commands.repairing import Applied, RepairCommand, rate_option, yes_option
+from streams.commands.repairing import AppliedRepair, RepairCommand, rate_option, yes_option
 from streams.commands.replay import request_of
 from streams.repair.quarantined import PLACE_COLUMNS
 
@@ -281,11 +281,11 @@ def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen:
         )
 
 
-def _progress(applied: Applied) -> str:
+def _progress(applied: AppliedRepair) -> str:
     return f"{applied.tried} of {applied.counted.records} records"
 
 
-def _left(applied: Applied) -> tuple[dict[str, Any], str]:
+def _left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
     held = applied.held
     assert held is not None
     return {"generation": held.generation, "records": held.redone}, (

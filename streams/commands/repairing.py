@@ -45,7 +45,7 @@ rate_option = click.option(
 
 
 @dataclass(slots=True)
-class Applied:
+class AppliedRepair:
     """What came of a repair, and where it stands when it breaks off."""
 
     counted: Counted
@@ -66,8 +66,8 @@ class RepairCommand:
         self,
         settings: Settings,
         request: RepairRequest,
-        progress: Callable[[Applied], str],
-        document: Callable[[Applied], tuple[dict[str, Any], str]],
+        progress: Callable[[AppliedRepair], str],
+        document: Callable[[AppliedRepair], tuple[dict[str, Any], str]],
     ) -> None:
         self._settings = settings
         self._request = request
@@ -86,13 +86,13 @@ class RepairCommand:
             counted: Counted = self._run(work)
             return counted
 
-    def applied(self, counted: Counted, *, asks: bool) -> Applied:
+    def applied(self, counted: Counted, *, asks: bool) -> AppliedRepair:
         """Plans, asks, applies. Ends the command with a message that says what is left when it breaks off."""
         note_plan(self._request, counted)
         if asks and _is_terminal() and not click.confirm("Start?", err=True):
             raise click.ClickException("nothing was changed")
         kafka_answers(self._settings)
-        applied = Applied(counted)
+        applied = AppliedRepair(counted)
         try:
             self._run(lambda redo, repairs: self._work(redo, repairs, applied))
         except BaseException as error:
@@ -106,7 +106,7 @@ class RepairCommand:
             raise Failure(f"it was cancelled in the console. {told}", document)
         return applied
 
-    async def _work(self, redo: KafkaRedo, repairs: Repairs, applied: Applied) -> None:
+    async def _work(self, redo: KafkaRedo, repairs: Repairs, applied: AppliedRepair) -> None:
         work = RepairWork(repairs, redo)
         repair_id = await repairs.add(self._request, applied.counted)
         try:
@@ -127,14 +127,14 @@ class RepairCommand:
             raise click.ClickException(f"{repair_id} is in other hands: sensorium repairs list")
         await work.work(applied.held, lambda held, intent: self._note(applied, intent))
 
-    def _note(self, applied: Applied, intent: Intent) -> None:
+    def _note(self, applied: AppliedRepair, intent: Intent) -> None:
         applied.tried += len(intent.items)
         if self._request.kind == "quarantine":
             applied.items += intent.items
         if intent.items or intent.redone:
             note(self._progress(applied))
 
-    def _end(self, applied: Applied) -> None:
+    def _end(self, applied: AppliedRepair) -> None:
         """A command that breaks off leaves nothing that continues without it."""
         held = applied.held
         assert held is not None

@@ -23,7 +23,13 @@ from streams.commands.environment import (
 )
 from streams.commands.known import require_tenant
 from streams.commands.output import Failure, as_json_option, emit, note
-from streams.commands.repairing import Applied, RepairCommand, note_plan, rate_option, yes_option
+from streams.commands.repairing import (
+    AppliedRepair,
+    RepairCommand,
+    note_plan,
+    rate_option,
+    yes_option,
+)
 from streams.repair.raw import OffsetRange, RawReader, left_of, position_of, span_of
 
 _WHOLE_RANGE_SECONDS = float("inf")
@@ -148,14 +154,14 @@ def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
     )
 
 
-def _raw_progress(applied: Applied) -> str:
+def _raw_progress(applied: AppliedRepair) -> str:
     held = applied.held
     assert held is not None
     partition, _, offset = held.done_key.partition(":")
     return f"{held.redone} records replayed, partition {partition} up to offset {offset}"
 
 
-def _raw_left(applied: Applied, tenant: str | None) -> tuple[dict[str, Any], str]:
+def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any], str]:
     """What was done, what is left, and how to continue."""
     held = applied.held
     assert held is not None
@@ -264,11 +270,11 @@ def _emit_files_plan(counted: Counted, request: RepairRequest, as_json: bool) ->
     note_plan(request, counted)
 
 
-def _files_progress(applied: Applied) -> str:
+def _files_progress(applied: AppliedRepair) -> str:
     return f"{applied.tried} of {applied.counted.records} messages"
 
 
-def _files_left(applied: Applied) -> tuple[dict[str, Any], str]:
+def _files_left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
     held = applied.held
     assert held is not None
     document = {
