@@ -3,19 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from connectors.errors import ConnectorsError
 from connectors.webhooks.answers import Problem, because
 from schemas import metrics
 
 _LENGTH_DIGITS = 20
-<<<<<<< HEAD
-=======
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-
-
-class Disconnected(ConnectorsError):
-    """The client went away: there is nobody to answer."""
->>>>>>> main
 
 
 class Budget:

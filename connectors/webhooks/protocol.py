@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 import httptools
 
+from connectors.errors import ConnectorsError
 from connectors.webhooks.answers import REFUSALS, HttpReply
 from connectors.webhooks.incoming import Application, Incoming
 from connectors.webhooks.wheel import NEVER, DeadlineWheel
@@ -46,7 +47,7 @@ class Surroundings(Protocol):
     date: bytes
 
 
-class _TooMuch(Exception):
+class _TooMuch(ConnectorsError):
     """Raised through the parser, which stops there."""
 
 
