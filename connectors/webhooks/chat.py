@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from connectors.webhooks.answers import HttpReply, Problem, Stranger, because, json_reply
 from connectors.webhooks.delivery import only_post
 from connectors.webhooks.incoming import Incoming
-from connectors.webhooks.taking import Desk, Taking, record_headers, send_later
+from connectors.webhooks.taking import ReceiverParts, Taking, record_headers, send_later
 from schemas import metrics
 from schemas.chat import ChatRefused
 from schemas.keys import MessageKey, message_key
@@ -24,7 +24,7 @@ class ChatPost(Taking):
 
     __slots__ = ("_key", "_message")
 
-    def __init__(self, desk: Desk, request: Incoming) -> None:
+    def __init__(self, desk: ReceiverParts, request: Incoming) -> None:
         super().__init__(desk, request, "chat")
         self._key: ApiKey | None = None
         self._message = MessageKey("")

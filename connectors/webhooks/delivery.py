@@ -13,7 +13,7 @@ from connectors.webhooks.answers import (
 )
 from connectors.webhooks.deliveries import USER_AGENT_CHARS, Attempt
 from connectors.webhooks.incoming import Incoming
-from connectors.webhooks.taking import Desk, Taking, record_headers
+from connectors.webhooks.taking import ReceiverParts, Taking, record_headers
 from schemas import metrics
 from schemas.headers import Headers
 from schemas.keys import message_key
@@ -54,7 +54,7 @@ class Delivery(Taking):
         "_received_us",
     )
 
-    def __init__(self, desk: Desk, request: Incoming, rest: str) -> None:
+    def __init__(self, desk: ReceiverParts, request: Incoming, rest: str) -> None:
         provider, _, token = rest.partition("/")
         label = provider if provider in PROVIDERS else "other"
         super().__init__(desk, request, label)

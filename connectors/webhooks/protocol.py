@@ -47,7 +47,7 @@ class Surroundings(Protocol):
     date: bytes
 
 
-class _TooMuch(ConnectorsError):
+class _StopReading(ConnectorsError):
     """Raised through the parser, which stops there."""
 
 
@@ -160,7 +160,7 @@ class ClientConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._deaf or len(self._queue) >= MAX_PIPELINED:
             self._too_much = 400
-            raise _TooMuch
+            raise _StopReading
         parser, headers = self._parser, self._headers
         method = parser.get_method().decode("ascii")
         request = Incoming(self, method, _path(self._url), headers)
@@ -331,7 +331,7 @@ class ClientConnection(asyncio.Protocol):
         self._field_bytes += size
         if self._field_bytes > MAX_FIELD_BYTES:
             self._too_much = 431
-            raise _TooMuch
+            raise _StopReading
 
     def _refuse(self, status: int) -> None:
         """Reads nothing more, answers what stands before, and ends the connection."""

@@ -10,7 +10,7 @@ from connectors.webhooks.delivery import Delivery
 from connectors.webhooks.incoming import Incoming
 from connectors.webhooks.openapi import document
 from connectors.webhooks.ports import EndpointDirectory, RawTopic, Understanding
-from connectors.webhooks.taking import Desk
+from connectors.webhooks.taking import ReceiverParts
 from schemas.settings import ReceiverSettings
 
 _WEBHOOKS = "/webhooks/"
@@ -27,7 +27,7 @@ class Receiver:
         directory: EndpointDirectory,
         understanding: Understanding,
     ) -> None:
-        self._desk = Desk(settings, topic, raw_topic, directory, understanding)
+        self._desk = ReceiverParts(settings, topic, raw_topic, directory, understanding)
         self.draining = False
 
     @property

@@ -47,7 +47,7 @@ class Counts:
         child.inc()
 
 
-class Desk:
+class ReceiverParts:
     """What all requests of a receiver share."""
 
     def __init__(
@@ -99,7 +99,7 @@ class Taking:
 
     __slots__ = ("_began", "_is_over", "_is_written", "body", "desk", "label", "request")
 
-    def __init__(self, desk: Desk, request: Incoming, label: str) -> None:
+    def __init__(self, desk: ReceiverParts, request: Incoming, label: str) -> None:
         self.desk = desk
         self.request = request
         self.label = label
