@@ -11,24 +11,27 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 
 from schemas.topics import Names
+from storage.errors import StorageError
 from storage.postgres.sql import queries
 
 READABLE = (
     "ai_usage",
+    "arrivals",
     "chat_messages",
     "conversation_aliases",
     "feed_eras",
     "inbound_messages",
     "media_objects",
     "message_steps",
+    "steps",
 )
-"""Tables for readers. Not among them: keys, endpoints, settings, positions, quarantined records and model answers."""
+"""Tables and views for readers. Not among them: keys, endpoints, settings, positions, quarantined records and model answers."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 CONNECTIONS = 20
 STATEMENT_SECONDS = 300
 
 
-class ReaderRefused(Exception):
+class ReaderRefused(StorageError):
     """The role cannot be made or removed; the text says why and what to do."""
 
 

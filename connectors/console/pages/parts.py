@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from connectors.console.pages.refs import Refs, page_refs
-from connectors.console.pages.repairing import Redo, RepairWork
+from connectors.console.pages.repairer import Repairer
 from storage.postgres.people import People
 from storage.postgres.repairs import Repairs
 from storage.postgres.vault import Vault
@@ -19,16 +19,13 @@ class PageParts:
     people: People
     refs: Refs
     repairs: Repairs
-    redo: Redo
-    work: RepairWork
+    work: Repairer
     vault: Vault
     public_url: str = ""
 
 
 def page_parts(
-    pool: "asyncpg.Pool[asyncpg.Record]", vault: Vault, redo: Redo, public_url: str
+    pool: "asyncpg.Pool[asyncpg.Record]", vault: Vault, work: Repairer, public_url: str
 ) -> PageParts:
     """From what the role has."""
-    repairs, refs = Repairs(pool), page_refs(vault)
-    work = RepairWork(repairs, redo)
-    return PageParts(pool, People(pool), refs, repairs, redo, work, vault, public_url)
+    return PageParts(pool, People(pool), page_refs(vault), Repairs(pool), work, vault, public_url)

@@ -11,6 +11,7 @@ from connectors.console.pages.login import add_login
 from connectors.console.pages.messages import add_messages
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.pipeline import add_pipeline
+from connectors.console.pages.records import add_records
 from connectors.console.pages.rendering import STATIC_FOLDER
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.settings import add_settings
@@ -33,6 +34,7 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     add_conversations(router, desk)
     add_messages(router, parts, pages)
     add_trouble(router, pages)
+    add_records(router, pages)
     add_repairs(router, desk)
     add_pipeline(router, desk)
     add_settings(router, pages)
