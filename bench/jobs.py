@@ -2,26 +2,31 @@
 
 The stage is the product's (`job_app`: queue, schedule, settlement, receipts, one transaction for many jobs) on an empty `work`
 that asks a server over one connection and waits 50 ms for the answer. What an HTTP client costs is not in it.
-`python -m bench.jobs server` is the server, `python -m bench.jobs stage PORT` the stage.
+`python -m bench.jobs server` is the server, `stage PORT` the stage, and `pictures WORKERS` prepares pictures without a stage.
 """
 
 import asyncio
 import itertools
+import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import uvloop
 from confluent_kafka import Producer
 
-from bench.figures import Figure, Pace, Ratio, Table, paced, percentile
+from bench.figures import Figure, Pace, Ratio, Table, paced, percentile, ratio
 from bench.rig import Record, Rig, Worker, fill, reading
 from bench.stock import work
+from connectors.media.frames import PreparedImage
+from connectors.media.preparation import Decoder
 from schemas.codec import encode
 from schemas.headers import Routing, new_traceparent
 from schemas.keys import TenantId, message_key
@@ -45,6 +50,8 @@ PER_SECOND = 400
 LATENCY_SECONDS = 6
 STUCK = TenantId("stuck")
 STUCK_JOBS = 500
+PICTURES = 60
+PHOTOGRAPH = Path(__file__).parents[1] / "tests" / "media" / "coffee.jpg"
 CEILING = IN_FLIGHT / JOB_SECONDS
 
 
@@ -56,6 +63,7 @@ def run(rig: Rig) -> list[Table]:
     rate = paced(f"{IN_FLIGHT} in flight, ceiling {CEILING:,.0f}", paces)
     p99 = Figure(name="p99 beside a tenant whose server hangs", runs=_p99(beside))
     return [
+        _pictures(rig),
         Table(
             bench="jobs",
             title=f"jobs: of {JOB_SECONDS * 1000:g} ms each, {TENANTS} tenants, one process",
@@ -71,6 +79,40 @@ def run(rig: Rig) -> list[Table]:
             ratios=[Ratio(name="of 200 ms", value=p99.median / 200, at_most=1)],
         ),
     ]
+
+
+def _pictures(rig: Rig) -> Table:
+    """On a machine that has nothing else to do, twice the cores are twice the pictures."""
+    cores = len(os.sched_getaffinity(0))
+    figures = [
+        Figure(
+            name=f"{workers} at a time",
+            runs=[
+                rig.result(rig.settings, "bench.jobs", "pictures", str(workers))["per_second"]
+                for _ in range(ROUNDS)
+            ],
+        )
+        for workers in (1, cores)
+    ]
+    wanted = ratio(f"{cores} : 1", figures[1], figures[0], at_least=0.8 * cores)
+    title = f"jobs: photographs made fit for a model, in child processes, on {cores} cores"
+    return Table(bench="jobs", title=title, unit="pictures/s", figures=figures, ratios=[wanted])
+
+
+async def pictures(workers: int) -> dict[str, float]:
+    """How many photographs are prepared per second by so many children."""
+    data = PHOTOGRAPH.read_bytes()
+    async with Decoder(workers) as decoder:
+
+        async def prepare(owner: str) -> None:
+            assert isinstance(
+                await decoder.prepare_image(data, owner, longest_side=512), PreparedImage
+            )
+
+        await asyncio.gather(*(prepare(f"tenant-{number}") for number in range(workers)))
+        began = time.monotonic()
+        await asyncio.gather(*(prepare(f"tenant-{number}") for number in range(PICTURES)))
+        return {"per_second": PICTURES / (time.monotonic() - began)}
 
 
 def _p99(runs: list[list[float]]) -> list[float]:
@@ -269,7 +311,10 @@ async def serve() -> None:
 if __name__ == "__main__":
     uvloop.install()
     configure_logs(read_settings().log, "describe")
-    if sys.argv[1] == "server":
-        asyncio.run(serve())
-    else:
-        work(stage(read_settings(), int(sys.argv[2])))
+    match sys.argv[1]:
+        case "server":
+            asyncio.run(serve())
+        case "pictures":
+            print(json.dumps(asyncio.run(pictures(int(sys.argv[2])))))
+        case _:
+            work(stage(read_settings(), int(sys.argv[2])))
