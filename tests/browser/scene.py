@@ -13,6 +13,7 @@ import msgspec
 import uvicorn
 
 from connectors.console.pages.passwords import hashed
+from connectors.console.pages.surroundings import Surroundings
 from schemas.keys import TenantId
 from schemas.metrics import DURATION_BOUNDS
 from schemas.outcomes import Unavailable
@@ -40,6 +41,7 @@ class Scene:
     url: str
     people: dict[str, str]
     repairs: dict[str, str] = field(default_factory=dict)
+    endpoints: dict[str, str] = field(default_factory=dict)
 
     async def person(self, name: str, role: Role, tenant: str = "acme") -> str:
         """Adds a person; returns the id."""
@@ -79,9 +81,14 @@ class Redone:
 
 
 @asynccontextmanager
-async def staged(stack: Settings, names: Names, redo: Redone | None = None) -> AsyncIterator[Scene]:
+async def staged(
+    stack: Settings,
+    names: Names,
+    redo: Redone | None = None,
+    surroundings: Surroundings | None = None,
+) -> AsyncIterator[Scene]:
     """The console on a free port, with an admin named ana. Repairs are worked on where `redo` is."""
-    async with running(stack, names, redo=redo) as console:
+    async with running(stack, names, redo=redo, surroundings=surroundings) as console:
         server = uvicorn.Server(
             uvicorn.Config(
                 console.app, "127.0.0.1", 0, lifespan="off", ws="none", log_config=None, log_level="error",

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import msgspec
 
 from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
 from connectors.console.pages.parts import page_parts
 from connectors.console.pages.repairing import Redo
+from connectors.console.pages.surroundings import Surroundings
 from connectors.console.parts import Parts
 from connectors.console.queries import Announced, ConsoleQueries
 from connectors.media.download import Downloaded
@@ -28,6 +30,7 @@ from storage.postgres.directory import Directory
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
+from streams.roles.surroundings import surroundings_of
 from streams.stages.message import attributes_json, status_of
 from tests.integration.databases import Connection, pooled, schema
 from tests.unit.records import message
@@ -153,8 +156,10 @@ async def running(
     loaded: bool = True,
     postgres: Postgres | None = None,
     redo: Redo | None = None,
+    surroundings: Surroundings | None = None,
 ) -> AsyncIterator[Console]:
     """Tenants acme and other, a key of each scope for both. `postgres`: what the console reads from instead of the stack's."""
+    own = msgspec.structs.replace(stack, namespace=names.namespace)
     vault, store = Vault(str(stack.secrets.key)), ObjectStore(stack.objects)
     await store.ensure_bucket()
     async with (
@@ -184,7 +189,9 @@ async def running(
             links=Links(vault.derived_keys("media-links"), 300),
             fetch=fetch,
             allowed_origins=origins,
-            pages=page_parts(pool, vault, redo or NoRedo(), ""),
+            pages=page_parts(
+                pool, vault, redo or NoRedo(), "", surroundings or surroundings_of(own)
+            ),
         )
         app = create_console(parts)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

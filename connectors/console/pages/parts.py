@@ -6,6 +6,7 @@ import asyncpg
 
 from connectors.console.pages.refs import Refs, page_refs
 from connectors.console.pages.repairing import Redo, RepairWork
+from connectors.console.pages.surroundings import Surroundings
 from storage.postgres.people import People
 from storage.postgres.repairs import Repairs
 from storage.postgres.vault import Vault
@@ -22,13 +23,28 @@ class PageParts:
     redo: Redo
     work: RepairWork
     vault: Vault
+    surroundings: Surroundings
     public_url: str = ""
 
 
 def page_parts(
-    pool: "asyncpg.Pool[asyncpg.Record]", vault: Vault, redo: Redo, public_url: str
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    vault: Vault,
+    redo: Redo,
+    public_url: str,
+    surroundings: Surroundings,
 ) -> PageParts:
     """From what the role has."""
     repairs, refs = Repairs(pool), page_refs(vault)
     work = RepairWork(repairs, redo)
-    return PageParts(pool, People(pool), refs, repairs, redo, work, vault, public_url)
+    return PageParts(
+        pool,
+        People(pool),
+        refs,
+        repairs,
+        redo,
+        work,
+        vault,
+        surroundings,
+        public_url,
+    )
