@@ -12,13 +12,17 @@ from bench import (
     receipts,
     receiver,
     recovery,
+    scale,
     sink,
     sizing,
     soak,
     table,
     tenants,
+    way,
 )
-from bench.rig import Rig, servers
+from bench.rig import BenchFailed, Rig, servers
+from bench.rivals import run as rivals
+from streams.local.processes import LocalError
 
 BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "lanes": lanes.run,
@@ -30,10 +34,13 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "receipts": receipts.run,
     "tenants": tenants.run,
     "queue": queue.run,
+    "rivals": rivals.run,
+    "way": way.run,
+    "scale": scale.run,
     "sizing": sizing.run,
     "soak": soak.run,
 }
-LONG = ("sizing", "soak")
+LONG = ("rivals", "way", "scale", "sizing", "soak")
 """Run only when named."""
 
 
@@ -55,4 +62,7 @@ def main(wanted: list[str]) -> None:
             )
 
 
-main(sys.argv[1:])
+try:
+    main(sys.argv[1:])
+except (BenchFailed, LocalError) as error:
+    raise SystemExit(f"bench: {error}") from None

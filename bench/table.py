@@ -34,7 +34,7 @@ def run(rig: Rig) -> list[Table]:
     grown: dict[int, list[int]] = {}
     for count in COUNTS:
         settings = rig.fresh()
-        _fill(settings, count)
+        remember(settings, count)
         runs = [rig.result(settings, "bench.table", str(count)) for _ in range(ROUNDS)]
         name = f"{count:,} ids"
         seconds.append(
@@ -74,7 +74,7 @@ def run(rig: Rig) -> list[Table]:
     ]
 
 
-def _fill(settings: Settings, count: int) -> None:
+def remember(settings: Settings, count: int) -> None:
     """The changelog as claims leave it, and the committed offsets without which a lane with ids does not open."""
     identity = _identity(settings, 0)
     topic = NewTopic(identity.changelog, PARTITIONS, 1, config={"cleanup.policy": "delete"})

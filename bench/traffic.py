@@ -58,13 +58,13 @@ def webhook(number: int) -> tuple[str, str, bytes]:
     return provider, found, json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def raw(number: int) -> RawMessage:
+def raw(number: int, tenant: TenantId = TENANT) -> RawMessage:
     """What the receiver makes of it."""
     provider, found, body = webhook(number)
     return RawMessage(
-        tenant_id=TENANT,
+        tenant_id=tenant,
         provider=provider,
-        message_key=message_key(TENANT, provider, found),
+        message_key=message_key(tenant, provider, found),
         endpoint_id="bench-endpoint",
         received_at=datetime.now(UTC),
         headers={"content-type": "application/json", "user-agent": "provider/1.0"},
@@ -72,9 +72,10 @@ def raw(number: int) -> RawMessage:
     )
 
 
-def raw_record(number: int) -> Record:
-    message = raw(number)
-    routing = Routing(tenant_id=TENANT, provider=message.provider, traceparent=new_traceparent())
+def raw_record(number: int, tenant: TenantId = TENANT) -> Record:
+    """As the receiver puts it on the topic."""
+    message = raw(number, tenant)
+    routing = Routing(tenant_id=tenant, provider=message.provider, traceparent=new_traceparent())
     return Record(message.message_key.encode(), encode(message), routing.to_headers())
 
 

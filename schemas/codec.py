@@ -1,22 +1,21 @@
 """Records to bytes and back: Confluent wire format (magic byte 0, 4-byte schema id, Avro), ids pinned in avro/ids.json."""
 
-import io
 import json
 import struct
-from datetime import datetime
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import fastavro
 import msgspec
 
+from schemas import records
+from schemas.compiled import Compiled, Reader, compiled
 from schemas.records import Record
 from schemas.versions import UnknownVersion
 
 AVRO_DIR = Path(__file__).parent / "avro"
 _HEAD = struct.Struct(">bI")
-_PLAIN = (bytes, datetime)
 R = TypeVar("R", bound=Record)
 
 
@@ -41,6 +40,11 @@ class PinnedSchema(msgspec.Struct, frozen=True):
     def text(self) -> str:
         return (AVRO_DIR / self.file).read_text()
 
+    @property
+    def head(self) -> bytes:
+        """What stands before the Avro of each value."""
+        return _HEAD.pack(0, self.id)
+
 
 @cache
 def pinned_schemas() -> dict[int, PinnedSchema]:
@@ -48,31 +52,36 @@ def pinned_schemas() -> dict[int, PinnedSchema]:
     return {int(i): PinnedSchema(id=int(i), **entry) for i, entry in entries.items()}
 
 
-@cache
-def _parsed(schema_id: int) -> Any:
-    return fastavro.parse_schema(json.loads(pinned_schemas()[schema_id].text), named_schemas={})
+def _pinned_of(record_name: str) -> list[PinnedSchema]:
+    return [pinned for pinned in pinned_schemas().values() if pinned.record == record_name]
 
 
 @cache
-def _current(record_name: str) -> PinnedSchema:
-    return max(
-        (p for p in pinned_schemas().values() if p.record == record_name), key=lambda p: p.version
-    )
+def _compiled(schema_id: int) -> Compiled:
+    pinned = pinned_schemas()[schema_id]
+    return compiled(json.loads(pinned.text), vars(records), pinned.head)
 
 
 @cache
-def _writer(record_name: str) -> tuple[bytes, Any]:
-    schema = _current(record_name)
-    return _HEAD.pack(0, schema.id), _parsed(schema.id)
+def encoder(kind: type[R]) -> Callable[[R], bytes]:
+    """The function that writes records of this type in wire format, under its newest schema.
+
+    It raises whatever it runs into at a value that the schema does not hold.
+    """
+    newest = max(_pinned_of(kind.__name__), key=lambda pinned: pinned.version)
+    return _compiled(newest.id).write
+
+
+@cache
+def _readers(record_name: str) -> dict[bytes, Reader]:
+    """By the head of a value."""
+    return {pinned.head: _compiled(pinned.id).read for pinned in _pinned_of(record_name)}
 
 
 def encode(record: Record) -> bytes:
     """Wire format of the record under the newest schema of its type."""
-    head, schema = _writer(type(record).__name__)
-    out = io.BytesIO()
-    out.write(head)
-    fastavro.schemaless_writer(out, schema, msgspec.to_builtins(record, builtin_types=_PLAIN))
-    return out.getvalue()
+    write: Callable[[Any], bytes] = encoder(type(record))
+    return write(record)
 
 
 def decode(kind: type[R], value: bytes | None) -> R:
@@ -80,30 +89,32 @@ def decode(kind: type[R], value: bytes | None) -> R:
 
     Raises UnknownVersion when a newer program wrote it, else Undecodable, whatever the bytes.
     """
-    if value is None or len(value) < _HEAD.size:
-        raise Undecodable(f"{0 if value is None else len(value)} bytes are no wire format")
-    magic, schema_id = _HEAD.unpack_from(value)
-    pinned = pinned_schemas().get(schema_id) if magic == 0 else None
-    if magic == 0 and pinned is None and 0 < schema_id < OUR_IDS:
-        raise UnknownVersion(
-            f"{kind.__name__} under schema id {schema_id}, this program knows ids up to {max(pinned_schemas())}"
-        )
-    if pinned is None or pinned.record != kind.__name__:
-        raise Undecodable(f"magic {magic}, schema id {schema_id} is not a {kind.__name__}")
-    body = io.BytesIO(value)
-    body.seek(_HEAD.size)
-    reader = _parsed(_current(pinned.record).id)
+    read = None if value is None else _readers(kind.__name__).get(value[: _HEAD.size])
+    if value is None or read is None:
+        raise _of_nobody(kind, value)
     try:
-        plain = fastavro.schemaless_reader(
-            body, _parsed(schema_id), reader if reader is not _parsed(schema_id) else None
-        )
-        if body.read(1):
-            raise Undecodable("bytes follow the record")
-        return msgspec.convert(plain, kind, builtin_types=_PLAIN)
-    except Undecodable:
-        raise
-    except Exception as error:  # fastavro raises whatever its parsing runs into on hostile bytes
+        record, end = read(value, _HEAD.size)
+    except Exception as error:  # on hostile bytes, whatever the reading runs into
         raise Undecodable(f"{type(error).__name__} while reading {kind.__name__}") from error
+    if end != len(value):
+        raise Undecodable(
+            "bytes follow the record" if end < len(value) else "the record is cut short"
+        )
+    found: R = record
+    return found
+
+
+def _of_nobody(kind: type[R], value: bytes | None) -> UnknownVersion | Undecodable:
+    """Why a value does not begin as one of this type does."""
+    if value is None or len(value) < _HEAD.size:
+        return Undecodable(f"{0 if value is None else len(value)} bytes are no wire format")
+    magic, schema_id = _HEAD.unpack_from(value)
+    known = pinned_schemas()
+    if magic == 0 and schema_id not in known and 0 < schema_id < OUR_IDS:
+        return UnknownVersion(
+            f"{kind.__name__} under schema id {schema_id}, this program knows ids up to {max(known)}"
+        )
+    return Undecodable(f"magic {magic}, schema id {schema_id} is not a {kind.__name__}")
 
 
 RECORD_TYPES: dict[str, type[Record]] = {kind.__name__: kind for kind in get_args(Record)}

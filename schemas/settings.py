@@ -80,7 +80,7 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
     body_seconds: float = 30.0
     max_pending_bytes: int = 64 * 1024 * 1024
     tenant_rate_per_second: float = 0.0
-    bulk_behind_seconds: float = 0.0
+    bulk_behind_seconds: float = 0.2
     signature_age_seconds: float = 86_400.0
     drain_seconds: float = 10.0
 
@@ -109,6 +109,10 @@ class Ycloud(msgspec.Struct, frozen=True, kw_only=True):
 
 class Providers(msgspec.Struct, frozen=True, kw_only=True):
     ycloud: Ycloud = Ycloud()
+
+    def api_base(self, provider: str) -> str:
+        """The address of the provider's API; empty for one that has none in the settings."""
+        return str(getattr(getattr(self, provider, None), "api_base", ""))
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):

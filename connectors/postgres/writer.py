@@ -8,14 +8,13 @@ import asyncpg
 import structlog
 
 from connectors.postgres.rows import (
-    DELIVERY_KEY_COLUMN,
-    Columns,
+    ArrivalRow,
+    arrivals,
     bare_quarantined,
-    delivery_columns,
-    message_columns,
     notifications,
     quarantine_columns,
 )
+from connectors.postgres.staging import add_arrivals, clear_staged, prepare_staging, store_messages
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.text import storable
 from storage import failpoints
@@ -144,6 +143,7 @@ class Writer:
         async with self._pool.acquire() as connection, connection.transaction():
             if any(isinstance(one.record, EnrichedMessage) for one in work.placed):  # 1
                 await connection.execute(self._sql["announce_writing"])
+                await prepare_staging(connection)
             for position in sorted(positions, key=_place):
                 if not await self._move(connection, position):
                     return written
@@ -216,11 +216,15 @@ class Writer:
         written: Written,
         refused: list[tuple[Placed, str]],
         removed: frozenset[str],
+        *,
+        is_part: bool = False,
     ) -> None:
         if not placed:
             return
         try:
             async with connection.transaction():  # a savepoint
+                if is_part:
+                    await clear_staged(connection)
                 changed, total = await self._rows(connection, placed, removed)
         except Exception as error:
             if not names_a_value(error):
@@ -229,8 +233,8 @@ class Writer:
                 await self._refuse(connection, placed[0], type(error).__name__, refused)
                 return
             middle = len(placed) // 2
-            await self._store(connection, placed[:middle], written, refused, removed)
-            await self._store(connection, placed[middle:], written, refused, removed)
+            await self._store(connection, placed[:middle], written, refused, removed, is_part=True)
+            await self._store(connection, placed[middle:], written, refused, removed, is_part=True)
         else:
             written.rows += changed
             written.unchanged += total - changed
@@ -263,36 +267,27 @@ class Writer:
         quarantined = [one.record for one in placed if isinstance(one.record, Quarantined)]
         changed = total = 0
         if messages:
-            columns = message_columns(messages)
-            for name, table in columns.tables.items():
-                status = await connection.execute(self._sql[name], *table)
-                if name == "merge_messages":
-                    changed, total = int(status.rpartition(" ")[2]), len(table[0])
-            await connection.execute(
-                self._sql["tell"], self._channel, notifications(columns.touched)
-            )
+            changed, total, touched = await store_messages(connection, messages)
+            await connection.execute(self._sql["tell"], self._channel, notifications(touched))
         if quarantined:
             await connection.execute(
                 self._sql["insert_quarantined"],
                 *quarantine_columns(quarantined, self.topic_ids),
             )
         receipts = (one.record for one in placed if isinstance(one.record, Receipt))
-        deliveries = await self._without_erased(connection, delivery_columns(receipts, removed))
-        if deliveries:
-            await connection.execute(self._sql["merge_deliveries"], *deliveries)
+        await add_arrivals(
+            connection, await self._without_erased(connection, arrivals(receipts, removed))
+        )
         return changed, total
 
-    async def _without_erased(self, connection: InTransaction, deliveries: Columns) -> Columns:
+    async def _without_erased(
+        self, connection: InTransaction, arrived: list[ArrivalRow]
+    ) -> list[ArrivalRow]:
         """An arrival of an erased message is not written down again."""
-        if not deliveries:
-            return deliveries
-        names = list(zip(deliveries[0], deliveries[DELIVERY_KEY_COLUMN], strict=True))
-        erased = await erased_among(connection, names)
-        if not erased:
-            return deliveries
-        rows = zip(*deliveries, strict=True)
-        stay = [row for name, row in zip(names, rows, strict=True) if name not in erased]
-        return [list(column) for column in zip(*stay, strict=True)]
+        if not arrived:
+            return arrived
+        erased = await erased_among(connection, ((a.tenant_id, a.message_key) for a in arrived))
+        return [a for a in arrived if (a.tenant_id, a.message_key) not in erased]
 
 
 def _named(placed: Placed) -> Named | None:

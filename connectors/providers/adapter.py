@@ -1,10 +1,10 @@
-"""What an adapter of a provider is, and how all of them read foreign JSON: leniently, and without ever raising."""
+"""How adapters read foreign JSON: leniently, and without ever raising past `Unreadable`."""
 
 import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -18,7 +18,7 @@ from schemas.keys import (
     is_provider_id,
 )
 from schemas.outcomes import Quarantine, Skip
-from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
+from schemas.records import AttachmentType, FoundAttachment, Kind, RawMessage
 from schemas.text import storable
 
 Document = Mapping[str, Any]
@@ -36,20 +36,6 @@ _PHONE = re.compile(
 )
 _CALLED_FROM_ABROAD = re.compile(r"^00(?=[1-9][0-9]{7})")
 _NOT_DIGITS = re.compile(r"[^0-9]")
-
-
-class Provider(Protocol):
-    """Bytes to meaning, for one provider. Both methods hold for any bytes and never raise."""
-
-    name: str
-
-    def identify(self, body: bytes) -> tuple[str, ...]:
-        """The id part of the raw key of each event in the body, in order. A body without a usable id: `sha256-<hex>`."""
-        ...
-
-    def read(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
-        """What the event says."""
-        ...
 
 
 class Unreadable(Exception):

@@ -11,9 +11,11 @@ from connectors.webhooks.rate import Rates
 FREE_PER_SECOND = 20.0
 """A tenant that sends less is never slowed down."""
 START_PER_SECOND = 100.0
-"""What a tenant may send at once, without having sent as much before. From there on its rate rises as it uses it."""
+"""What a tenant may send per second, without having sent as much before. From there on its rate rises as it uses it."""
 WATCH_PER_SECOND = 50.0
 """With less than that in all, nobody looks how far behind dedupe is."""
+BURST = 200.0
+"""What a tenant that was not slowed down may send at once: a greeting to each of its customers is no import."""
 SLOWER, FASTER = 0.6, 1.1
 DEEP_SECONDS = 0.25
 BULK_PART = 0.5
@@ -39,7 +41,8 @@ class BulkLimits:
         """0: take the tenant's next record. Else how long until there is room for it."""
         self._wanted[tenant] += 1
         limit = self.limits.get(tenant, START_PER_SECOND)
-        wait = self._rates.wait_seconds(tenant, limit, now, DEEP_SECONDS)
+        deep_seconds = max(DEEP_SECONDS, BURST / limit if limit >= START_PER_SECOND else 0.0)
+        wait = self._rates.wait_seconds(tenant, limit, now, deep_seconds)
         if not wait:
             self._taken[tenant] += 1
         return wait

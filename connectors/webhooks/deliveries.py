@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from connectors.webhooks.signatures import Examined
 from schemas import metrics
 from schemas.keys import MessageKey, log_digest
 from schemas.reasons import DeliveryReason
+from schemas.signatures import Examined
 from schemas.tenants import EndedToken, Endpoint, secret_id
 
 NEW_STRANGERS_PER_MINUTE = 20

@@ -4,8 +4,8 @@ import json
 from functools import cache
 from typing import Any
 
-from connectors.webhooks.signatures import CHECKS
 from schemas.keys import CONVERSATION_CHARS, PROVIDER_ID_MAX_CHARS
+from schemas.providers import PROVIDERS
 
 _MAX_MEDIA = 50
 _MEDIA_TYPES = ("image", "audio", "video", "document", "sticker", "other")
@@ -90,7 +90,7 @@ def _webhook() -> dict[str, Any]:
                 "in": "path",
                 "required": True,
                 "description": "The provider that the endpoint was made for",
-                "schema": {"type": "string", "enum": sorted(CHECKS)},
+                "schema": {"type": "string", "enum": sorted(PROVIDERS)},
             },
             {
                 "name": "token",

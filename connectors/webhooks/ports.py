@@ -7,6 +7,7 @@ from typing import Protocol
 from schemas.chat import ChatAccepted, ChatRefused
 from schemas.headers import Headers
 from schemas.keys import TenantId
+from schemas.signatures import Claim, Examined
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 
 
@@ -39,7 +40,10 @@ class RawTopic(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Understanding:
-    """What the receiver must know of providers: the ids of a body's events, and whether a `POST /chat` will be read as a message."""
+    """What the receiver must know of providers: the ids of a body's events, whether a `POST /chat` will be read as a message, and
+    what a signature is worth (None: the provider has none).
+    """
 
     identify: Callable[[str, bytes], tuple[str, ...]]
     accept: Callable[[bytes], ChatAccepted | ChatRefused]
+    check_signature: Callable[[str, Claim, tuple[str, ...], float], Examined | None]

@@ -24,16 +24,17 @@ from connectors.webhooks.deliveries import USER_AGENT_CHARS, Attempt, Deliveries
 from connectors.webhooks.openapi import document
 from connectors.webhooks.ports import EndpointDirectory, RawTopic, Understanding
 from connectors.webhooks.rate import Rates
-from connectors.webhooks.signatures import CHECKS, Claim, Verdict
 from schemas import metrics
 from schemas.chat import ChatRefused
 from schemas.codec import encode
 from schemas.headers import Routing, is_traceparent, new_traceparent
 from schemas.keys import TenantId, message_key
 from schemas.outcomes import Unavailable
+from schemas.providers import PROVIDERS, traits_of
 from schemas.reasons import DeliveryReason
 from schemas.records import RawMessage
 from schemas.settings import ReceiverSettings
+from schemas.signatures import Claim, Verdict
 from schemas.tenants import Endpoint
 from storage import failpoints
 
@@ -42,8 +43,6 @@ log = structlog.get_logger()
 _KEPT_HEADERS = ("content-type", "user-agent", "x-webhook-endpoint-id", "x-chatwoot-delivery")
 _HEADER_CHARS = 200
 _ERROR_CHARS = 200
-_NO_RETRY_PROVIDERS = frozenset({"chatwoot"})
-"""They send once: refusing for the rate would lose the message, so only a rate set on the endpoint itself counts."""
 _OF_VERDICT: Mapping[Verdict, DeliveryReason] = {
     "missing": "signature_missing",
     "malformed": "signature_malformed",
@@ -102,7 +101,7 @@ class Receiver:
             path: str = scope["path"]
             if path.startswith("/webhooks/"):
                 given, _, token = path.removeprefix("/webhooks/").partition("/")
-                provider = given if given in CHECKS else "other"
+                provider = given if given in PROVIDERS else "other"
                 status = await self._webhook(scope, receive, send, given, token)
             elif path == "/chat":
                 provider = "chat"
@@ -134,7 +133,7 @@ class Receiver:
         """A provider's delivery, and the count of what became of it: Deliveries holds it for the operator."""
         self._must_be_loaded()
         headers = _headers(scope)
-        path_provider = provider if provider in CHECKS else "other"
+        path_provider = provider if provider in PROVIDERS else "other"
         agent = headers.get("user-agent", "")[:USER_AGENT_CHARS]
         attempt = Attempt(path_provider, token, agent)
         reason: DeliveryReason = "program_error"
@@ -307,14 +306,14 @@ class Receiver:
     ) -> None:
         if endpoint.unsigned:
             return
-        check = CHECKS.get(endpoint.provider)
-        if check is None:
-            raise Stranger("signature_missing")
-        found = attempt.examined = check(
+        found = attempt.examined = self._understanding.check_signature(
+            endpoint.provider,
             Claim(headers, body, time.time()),
             endpoint.secrets,
-            age_seconds=self._settings.signature_age_seconds,
+            self._settings.signature_age_seconds,
         )
+        if found is None:
+            raise Stranger("signature_missing")
         if found.verdict == "valid_old":
             metrics.RECEIVER_OLD_SIGNATURES.labels(endpoint.provider).inc()
         elif found.verdict != "valid":
@@ -323,7 +322,7 @@ class Receiver:
     def _must_be_within_rate(self, endpoint: Endpoint) -> None:
         if endpoint.rate_per_second is not None:
             self._must_wait(f"endpoint:{endpoint.endpoint_id}", endpoint.rate_per_second)
-        elif endpoint.provider not in _NO_RETRY_PROVIDERS:
+        elif traits_of(endpoint.provider).retries:
             self._must_wait(f"tenant:{endpoint.tenant_id}", self._tenant_rate(endpoint.tenant_id))
 
     def _tenant_rate(self, tenant_id: TenantId) -> float:

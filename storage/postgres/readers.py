@@ -15,14 +15,16 @@ from storage.postgres.sql import queries
 
 READABLE = (
     "ai_usage",
+    "arrivals",
     "chat_messages",
     "conversation_aliases",
     "feed_eras",
     "inbound_messages",
     "media_objects",
     "message_steps",
+    "steps",
 )
-"""Tables for readers. Not among them: keys, endpoints, settings, positions, quarantined records and model answers."""
+"""Tables and views for readers. Not among them: keys, endpoints, settings, positions, quarantined records and model answers."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 CONNECTIONS = 20
 STATEMENT_SECONDS = 300

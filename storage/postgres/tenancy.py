@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 
 from schemas.keys import PROVIDER_PATTERN, TENANT_PATTERN, TenantId, is_instance
+from schemas.providers import traits_of
 from schemas.tenants import Endpoint, Scope, TenantSettings, secret_id
 from schemas.topics import HORIZON_MS
 from storage.postgres.sql import queries
@@ -139,7 +140,9 @@ class Tenancy:
         """
         if not PROVIDER_PATTERN.fullmatch(provider):
             raise TenancyError(f"{provider!r} is no provider name: [a-z0-9_]+")
-        if instance is not None and not (is_instance(instance) and provider == "chatwoot"):
+        if instance is not None and not (
+            is_instance(instance) and traits_of(provider).numbers_per_server
+        ):
             raise TenancyError(
                 f"{instance!r} cannot label a server of {provider}: only Chatwoot servers number their messages alike, "
                 "and a label has at most 32 lower-case letters, digits or hyphens and is not `direct`"
@@ -387,7 +390,7 @@ class Tenancy:
 
 
 def _new_secret(provider: str) -> str:
-    return ("whsec_" if provider == "ycloud" else "") + _random()
+    return traits_of(provider).secret_prefix + _random()
 
 
 def _random() -> str:

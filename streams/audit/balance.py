@@ -266,7 +266,7 @@ class Audit:
                 continue
             if self._old(newest[key]) and (row is None or row["deliveries"] < times):
                 kind: Kind = "stuck" if is_behind else "lost" if row is None else "unexplained"
-                what = f"{times} deliveries, inbound_messages says {'nothing' if row is None else row['deliveries']}"
+                what = f"{times} deliveries, arrivals says {'nothing' if row is None else row['deliveries']}"
                 yield Finding(kind, "sink", what, tenant_of(key), name, newest[key])
 
     def _objects(self) -> Iterator[Finding]:

@@ -31,8 +31,9 @@ from streams.lanes.gate import Gate
 from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import JobIntake, Jobs, Refuse
-from streams.lanes.lane import Intake, Lane, Pace
+from streams.lanes.lane import Intake, Lane
 from streams.lanes.membership import POLL_INTERVAL_SECONDS, Membership
+from streams.lanes.pace import Pace
 from streams.lanes.parked import Parked, parked_reason
 from streams.lanes.readiness import troubles
 from streams.lanes.state import PartitionState

@@ -41,6 +41,21 @@ class Glance(msgspec.Struct, array_like=True):
         return len(self.value) if len(self.value) > 1 else 0
 
 
+LATE_SECONDS = 5.0
+"""What is tried so much later than it was due waited for us, because the stage was down or busy, and not for a model or a server."""
+
+
+def waiting_since(entry: Entry, now: float) -> float:
+    """From when on a job's patience counts, in Unix seconds: its first try, later by what it waited for us since.
+
+    Else a stage that was down for a day would give up every postponed job at its next failure.
+    """
+    if not entry.first_attempt_at:
+        return now
+    late = now - entry.due_at if entry.due_at else 0.0
+    return entry.first_attempt_at + (late if late > LATE_SECONDS else 0.0)
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
 _glancer = msgspec.msgpack.Decoder(Glance)

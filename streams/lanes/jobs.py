@@ -20,7 +20,7 @@ from schemas.outcomes import Unavailable
 from schemas.receipts import Line
 from schemas.versions import UnknownVersion
 from streams.lanes.channel import LaneChannel
-from streams.lanes.entries import Entry, Glance
+from streams.lanes.entries import Entry, Glance, waiting_since
 from streams.lanes.gate import Gate
 from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import BODIES_PART, JobEntries
@@ -67,7 +67,7 @@ class Job:
         self._settled = False
         self.waiting = waiting
         self.entry = self._state.entry(waiting.offset)
-        self.entry.first_attempt_at = self.entry.first_attempt_at or time.time()
+        self.entry.first_attempt_at = waiting_since(self.entry, time.time())
         self._value = self.entry.value
 
     @property

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import structlog
@@ -14,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from schemas.receipts import Line, Span
 from schemas.settings import Kafka
 from storage import failpoints
+from streams.lanes.pace import Pace, Rhythm
 from streams.lanes.parked import Parked, ParkedReason
 from streams.lanes.receipts import count
 from streams.lanes.rereads import RecordsBehind
@@ -39,6 +39,10 @@ So it does in the first transaction after a broker was away, in one stage after 
 
 
 PARKED_LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.25
+QUIET_LOOK_SECONDS = 1.0
+QUIET_SECONDS = 5.0
+"""Without a record for so long, a lane is idle."""
 
 
 class Intake(Protocol):
@@ -51,15 +55,6 @@ class Intake(Protocol):
     def dropped(self, lane: "Lane") -> None:
         """The lane is over: what it has waiting must not be worked on any more."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """`gap_seconds` between two transactions of a lane; `batch_records` at most in one fetch, `batch_bytes` at most in one batch."""
-
-    gap_seconds: float
-    batch_records: int = 2_000
-    batch_bytes: int = 32 * 1024 * 1024
 
 
 class Lane:
@@ -94,7 +89,8 @@ class Lane:
         self._intake = intake
         self._threads = ThreadPoolExecutor(2, thread_name_prefix=f"lane-{identity.partition}")
         self._wake = asyncio.Event()
-        self._last_begin = 0.0
+        self._rhythm = Rhythm(pace)
+        self._quiet_since = time.monotonic()
         self._pending = Transaction()
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -166,12 +162,27 @@ class Lane:
             await asyncio.sleep(PARKED_LOOK_SECONDS)
 
     async def fetch(self) -> list[Message]:
-        """The next records: waits a moment for the first, lets the gap pass so that more arrive, takes what is prefetched."""
-        messages = await self._in_thread(self._take, 1, 0.25)
+        """The next records: waits a moment for the first, and takes what is there.
+
+        Unless that makes a whole batch, lets more arrive until the next transaction may begin: so a lane that
+        was idle is quick, and one that is busy writes few transactions.
+        """
+        messages = await self._in_thread(self._take, self.pace.batch_records, self._patience())
         if messages and not self.stopping:
-            await self._keep_gap()
-            messages += await self._in_thread(self._take, self.pace.batch_records - 1, 0)
+            self._quiet_since = time.monotonic()
+            if len(messages) < self.pace.batch_records and await self._keep_gap():
+                messages += await self._in_thread(
+                    self._take, self.pace.batch_records - len(messages), 0.0
+                )
         return messages
+
+    def _patience(self) -> float:
+        """How long the lane's thread waits for a record. Each look costs a little, so a lane that is idle looks seldom.
+
+        Meanwhile the lane cannot be stopped: one that has work waits less.
+        """
+        is_quiet = time.monotonic() - self._quiet_since > QUIET_SECONDS
+        return QUIET_LOOK_SECONDS if is_quiet else LOOK_SECONDS
 
     async def read_again(self, offset: int) -> bytes | None:
         """The value at an offset behind us, or None when the source does not hold it any more. Raises Unavailable."""
@@ -187,9 +198,13 @@ class Lane:
         return max(0, self._high - max(self.position, self._end_seen))
 
     def _take(self, count: int, seconds: float) -> list[Message]:
+        """Up to `count` records; waits for the first, and not for the others."""
         assert self.source is not None
+        found = self.source.consume(1, seconds)
+        if found and count > 1:
+            found += self.source.consume(count - 1, 0)
         good = []
-        for message in self.source.consume(count, seconds):
+        for message in found:
             error = message.error()
             if error is None:
                 good.append(message)
@@ -208,10 +223,12 @@ class Lane:
         )[1]
         return good
 
-    async def _keep_gap(self) -> None:
-        gap = self.pace.gap_seconds - (time.monotonic() - self._last_begin)
+    async def _keep_gap(self) -> bool:
+        """Returns when the next transaction may begin; True if that took a while."""
+        gap = self._rhythm.left(time.monotonic())
         if gap > 0 and not self.stopping:
             await asyncio.sleep(gap)
+        return gap > 0
 
     async def _flush(self) -> None:
         """Commits what was added, at most one transaction a gap, until stopped and empty."""
@@ -234,9 +251,11 @@ class Lane:
                 if self.stopping:
                     return
                 continue
-            self._last_begin = time.monotonic()
+            self._rhythm.begins(time.monotonic())
             async with asyncio.timeout(STUCK_SECONDS):
-                self.commit_seconds(await self._in_thread(self._commit, transaction))
+                seconds = await self._in_thread(self._commit, transaction)
+            self._rhythm.took(seconds)
+            self.commit_seconds(seconds)
             if transaction.next_offset is not None:
                 self.position = transaction.next_offset
             count(self.identity.stage, transaction.lines)

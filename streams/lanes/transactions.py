@@ -183,13 +183,15 @@ class PartitionTransactions:
         """A consumer that stands at `position` of the source partition and fetches ahead within bounds.
 
         The bound of its queue (8 MiB, a fetch more while one is on its way) also bounds what one transaction takes in.
+        A fetch that finds nothing waits at the broker, which answers it as soon as there is a record: asking again more often
+        would only cost both.
         """
         consumer = Consumer(
             reader_config(self._settings, self.identity.group)
             | {
                 "auto.offset.reset": "error",
                 "enable.partition.eof": True,
-                "fetch.wait.max.ms": 50,
+                "fetch.wait.max.ms": 500,
                 "fetch.queue.backoff.ms": 2,
                 "queued.min.messages": 10_000,
                 "queued.max.messages.kbytes": 8_192,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.providers import PROVIDERS
 from schemas.settings import Settings
 from schemas.web_address import web_address
 from streams.local.home import Home, LocalSecrets, read, secrets_of, write, write_text
@@ -290,10 +291,10 @@ def _add_demo_tenant(home: Home, settings: Settings, say: Say) -> None:
     tenant = json.loads(sensorium(settings, "tenants", "add", "demo", "--json"))
     endpoints = {
         provider: json.loads(sensorium(settings, "endpoints", "add", "demo", provider, "--json"))
-        for provider in ("ycloud", "chatwoot")
+        for provider in PROVIDERS
     }
     write(file, known | {where: {**tenant, "endpoints": endpoints}})
-    say("tenant demo was added, with an endpoint for ycloud and one for chatwoot")
+    say(f"tenant demo was added, with an endpoint for each of {', '.join(PROVIDERS)}")
 
 
 def demo_tenant(home: Home, settings: Settings) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Raw records again, under a new generation: dedupe forwards each message once more, as a higher version of the same row."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +28,17 @@ class OffsetRange:
 
     def __str__(self) -> str:
         return f"{self.partition}:{self.begin}-{self.end - 1}"
+
+
+_SPAN = re.compile(r"([0-9]{1,6}):([0-9]{1,18})-([0-9]{1,18})")
+
+
+def span_of(text: str) -> OffsetRange:
+    """`PARTITION:FIRST-LAST` as a span. Raises ValueError."""
+    match = _SPAN.fullmatch(text)
+    if match is None or int(match[3]) < int(match[2]):
+        raise ValueError(text)
+    return OffsetRange(int(match[1]), int(match[2]), int(match[3]) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,7 @@ class RawReader:
 
     def again(
         self, spans: list[OffsetRange], tenant: str | None, generation: int
-    ) -> Iterator[Item[RawRecordPosition]]:
+    ) -> Generator[Item[RawRecordPosition], None, None]:
         """Each record of the spans once more, its generation in the header.
 
         Of another tenant's record, and of a message that was erased, only the place is given: it was passed.

@@ -21,6 +21,7 @@ KEPT = (
 )
 """What stays of a tenant that was removed: that there was one, what was done, what was spent. No content."""
 TABLES = (
+    "arrival_records",
     "inbound_messages",
     "message_steps",
     "conversation_aliases",

@@ -7,16 +7,16 @@ the transaction itself only writes and commits, and if the process dies in it, a
 import contextlib
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from schemas.settings import Kafka
 from schemas.topics import Names
 from storage import failpoints
-from storage.kafka.client import QUIET, transactional_producer_config
+from storage.kafka.client import QUIET, reader_config, transactional_producer_config
 from streams.lanes.transactions import Write
 from streams.repair.fencer import fenced_on_death
 
@@ -61,10 +61,64 @@ def committed_portions(
     Raises KafkaException, or what `items` raises: what was not given was not committed, or nobody could say so any more.
     """
     waiting = iter(items)
-    collected = _collect(waiting, limits)
+    collected = collect(waiting, limits)
     if not collected:
         return
     transactional_id = f"{names.prefix}sensorium-replay-{uuid.uuid4()}"
+    producer = _producer(settings, transactional_id)
+    with fenced_on_death(settings, transactional_id):
+        while collected:
+            writes = [write for item in collected for write in item.writes]
+            if writes:
+                _commit(producer, writes)
+            yield Portion(len(writes), collected[-1].mark)
+            collected = collect(waiting, limits)
+
+
+class NumberedPortions:
+    """The portions of one repair. Each is committed together with its number, as the offset of a group of the repair's own.
+
+    Opening it fences whoever wrote the repair's portions before: what that one had open is aborted. Every call blocks, and
+    raises KafkaException.
+    """
+
+    def __init__(self, settings: Kafka, names: Names, repair_id: str) -> None:
+        self._settings = settings
+        self._id = f"{names.prefix}sensorium-replay-{repair_id}"
+        self._place = (names.topic("quarantine"), 0)
+        self._closing = contextlib.ExitStack()
+
+    def open(self) -> None:
+        self._producer = _producer(self._settings, self._id)
+        self._group = Consumer(reader_config(self._settings, self._id) | QUIET)
+        self._closing.enter_context(fenced_on_death(self._settings, self._id))
+
+    def committed(self) -> int:
+        """The number of the last portion; 0: none."""
+        (found,) = self._group.committed([TopicPartition(*self._place)], CALL_SECONDS)
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return max(0, found.offset)
+
+    def write(self, number: int, writes: Sequence[Write]) -> None:
+        """In one transaction, which only writes and commits."""
+        position = [TopicPartition(*self._place, number)]
+        metadata = self._group.consumer_group_metadata()
+
+        def add_number() -> None:
+            self._producer.send_offsets_to_transaction(position, metadata, CALL_SECONDS)
+
+        _commit(self._producer, writes, add_number)
+        failpoints.reached("replay_after_commit")
+
+    def close(self) -> None:
+        self._closing.close()
+        if hasattr(self, "_group"):
+            self._group.close()
+        vars(self).pop("_producer", None)
+
+
+def _producer(settings: Kafka, transactional_id: str) -> Producer:
     producer = Producer(
         transactional_producer_config(settings, transactional_id)
         | QUIET
@@ -74,16 +128,10 @@ def committed_portions(
         }
     )
     producer.init_transactions(CALL_SECONDS)
-    with fenced_on_death(settings, transactional_id):
-        while collected:
-            writes = [write for item in collected for write in item.writes]
-            if writes:
-                _commit(producer, writes)
-            yield Portion(len(writes), collected[-1].mark)
-            collected = _collect(waiting, limits)
+    return producer
 
 
-def _collect(waiting: Iterator[Item[M]], limits: PortionLimits) -> list[Item[M]]:
+def collect(waiting: Iterator[Item[M]], limits: PortionLimits) -> list[Item[M]]:
     """The items of the next portion; none: there are no more."""
     began, records, size = time.monotonic(), 0, 0
     collected: list[Item[M]] = []
@@ -100,11 +148,14 @@ def _collect(waiting: Iterator[Item[M]], limits: PortionLimits) -> list[Item[M]]
     return collected
 
 
-def _commit(producer: Producer, writes: Iterable[Write]) -> None:
+def _commit(
+    producer: Producer, writes: Iterable[Write], before: Callable[[], None] = lambda: None
+) -> None:
     producer.begin_transaction()
     try:
         for write in writes:
             _produce(producer, write)
+        before()
         failpoints.reached("replay_before_commit", producer.flush)
         producer.commit_transaction(CALL_SECONDS)
     except BaseException:

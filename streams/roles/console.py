@@ -14,12 +14,12 @@ from connectors.console.parts import Parts
 from connectors.console.queries import Announced, ConsoleQueries, ContextBounds
 from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotFound, Refused
+from connectors.providers.catalogue import download_candidates
 from connectors.providers.downloads import (
     DownloadCandidate,
     Endpoints,
     ForeignHost,
     authority,
-    ways_to,
 )
 from schemas.keys import TenantId
 from schemas.settings import Settings
@@ -27,8 +27,10 @@ from schemas.topics import Names
 from storage.objects.store import ObjectStore
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
+from storage.postgres.repairs import Repairs
 from storage.postgres.vault import Vault
-from streams.repair.redo import AttachmentRedo
+from streams.repair.applying import RepairWork
+from streams.repair.redo import KafkaRedo
 from streams.roles.http import connections_allowed, serve_until_told
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
@@ -93,6 +95,7 @@ def _parts(
         return await _first(downloader, found, settings, tenant_id)
 
     around = surroundings_of(settings)
+    repairs = RepairWork(Repairs(pool), KafkaRedo(settings, pool))
     return Parts(
         names=names,
         directory=directory,
@@ -107,7 +110,7 @@ def _parts(
         ),
         public_url=wanted.public_url.rstrip("/"),
         bounds=ContextBounds(total_bytes=wanted.context_bytes),
-        pages=page_parts(pool, vault, AttachmentRedo(settings, pool), wanted.public_url, around),
+        pages=page_parts(pool, vault, repairs, wanted.public_url, around),
     )
 
 
@@ -129,7 +132,7 @@ def original_ways(
     given = authority(endpoints, tenant_id, announced.provider, announced.origin)
     exempt = allowed_hosts(settings.media.allowed_private_hosts)
     try:
-        return ways_to(url, None, given, settings.providers.ycloud.api_base, exempt)
+        return download_candidates(url, None, given, settings.providers, exempt)
     except ForeignHost:
         raise Refused("media_refused_address") from None
 

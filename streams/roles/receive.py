@@ -7,7 +7,7 @@ from functools import partial
 
 from confluent_kafka import KafkaException
 
-from connectors.providers.catalogue import DIRECT, identify
+from connectors.providers.catalogue import DIRECT, check_signature, identify
 from connectors.webhooks.delivery_log import DeliveryLog
 from connectors.webhooks.ports import Understanding
 from connectors.webhooks.receiver import Receiver
@@ -39,7 +39,7 @@ async def run(settings: Settings) -> None:
     topic = names.topic("raw-messages")
     directory = Directory(settings.postgres, names, Vault(settings.secrets.key))
     producer = AcknowledgedProducer(settings.kafka, topic, ack_seconds=wanted.ack_seconds)
-    understanding = Understanding(identify, DIRECT.accept)
+    understanding = Understanding(identify, DIRECT.accept, check_signature)
     app = Receiver(wanted, topic, producer, directory, understanding)
     pool = await create_pool(settings.postgres, names, "deliveries", size=1)
     deliveries = DeliveryLog(pool, app.deliveries)

@@ -10,8 +10,8 @@ from confluent_kafka import KafkaException
 
 from connectors.console.pages.surroundings import SampleSent, ShownRecord, Surroundings
 from connectors.models.unknown import unknown_models
-from connectors.providers.catalogue import PROVIDERS, identify
-from connectors.webhooks.signature_check import CheckedStep, checked, pasted
+from connectors.providers.catalogue import PROVIDERS
+from connectors.providers.signature_check import CheckedStep, checked, pasted
 from connectors.webhooks.urls import webhook_url
 from schemas.outcomes import Unavailable
 from schemas.pipeline import TOPIC_NAMES
@@ -20,7 +20,7 @@ from schemas.tenants import Endpoint
 from schemas.topics import Names
 from storage.kafka.one_record import record_at
 from streams.commands.readable import readable
-from streams.local.samples import Sample, chatwoot, deliver, ycloud
+from streams.local.samples import SampleMessage, deliver
 
 TEXT = "This is a test of Sensorium."
 
@@ -36,7 +36,6 @@ def surroundings_of(settings: Settings) -> Surroundings:
         return checked(
             endpoint,
             pasted(headers, body),
-            identify,
             now=time.time(),
             age_seconds=receiver.signature_age_seconds,
         )
@@ -51,7 +50,9 @@ def surroundings_of(settings: Settings) -> Surroundings:
             raise Unavailable("Kafka") from error
 
     async def send_test(endpoint: Endpoint) -> SampleSent:
-        sample = sample_for(endpoint)
+        sample = PROVIDERS[endpoint.provider].sample(SampleMessage(text=TEXT, what="test"))
+        if sample is None:
+            raise OSError(f"there is no sample of {endpoint.provider}")
         secret = endpoint.secrets[0] if endpoint.secrets else None
         status = await asyncio.to_thread(deliver, sample, url_of(endpoint), secret)
         return SampleSent(status, sample.key(endpoint.tenant_id, endpoint.instance))
@@ -69,12 +70,6 @@ def surroundings_of(settings: Settings) -> Surroundings:
         read_record=read_record,
         send_test=send_test,
     )
-
-
-def sample_for(endpoint: Endpoint) -> Sample:
-    """As its provider would deliver it."""
-    make = chatwoot if endpoint.provider == "chatwoot" else ycloud
-    return make(TEXT, None, what="test")
 
 
 def _record(settings: Settings, topic: str, partition: int, offset: int) -> ShownRecord | None:

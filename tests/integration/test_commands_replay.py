@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from connectors.providers.downloads import Authority, ways_to
+from connectors.providers.catalogue import download_candidates
+from connectors.providers.downloads import Authority
 from schemas.codec import decode, encode
 from schemas.headers import generation_of, header
 from schemas.keys import MessageKey, TenantId
@@ -23,6 +24,7 @@ from schemas.records import (
     Step,
     VisionJob,
 )
+from schemas.settings import Providers
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.postgres.sql import queries
 from streams.commands.main import main
@@ -520,7 +522,10 @@ def test_what_failed_before_it_was_stored_is_downloaded_again_by_its_tenants_end
     )
     # of the link and the key all ways follow, the one by the file's id among them
     given = Authority("ycloud", "k")
-    assert [way.url for way in ways_to(job.url, job.media_id, given, "https://api.ycloud.com")] == [
+    assert [
+        candidate.url
+        for candidate in download_candidates(job.url, job.media_id, given, Providers())
+    ] == [
         URL,
         URL,
         URL.partition("?")[0],

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from connectors.console.pages.surroundings import SampleSent
-from connectors.webhooks.signatures import sign
+from connectors.providers.catalogue import sign
 from schemas.keys import message_key
 from schemas.settings import Settings
 from schemas.tenants import Endpoint

@@ -5,6 +5,7 @@ import msgspec
 import pytest
 from fastapi.routing import APIRoute
 
+from connectors.console.pages.repairing import asked_for
 from connectors.console.pages.routes import pages_router
 from schemas.keys import TenantId
 from schemas.records import Attachment
@@ -12,7 +13,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.people import Role
 from storage.postgres.tenancy import Tenancy
-from tests.browser.scene import PASSWORD, Scene, said, staged
+from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
 from tests.integration.console import key_of
 from tests.integration.people import Visitor
 
@@ -52,7 +53,7 @@ def planted(tenant: str) -> list[str]:
 
 @pytest.fixture
 async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
+    async with staged(stack, Names(namespace), Redone()) as made:
         for tenant in ("acme", "other"):
             name, number, text, description, file, identifier = planted(tenant)
             stored = await made.console.keep(
@@ -79,7 +80,9 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
         assert pages is not None
         for tenant in ("acme", "other"):
             made.endpoints[tenant] = await endpoint_of(made, tenant)
-            made.repairs[tenant] = await pages.repairs.plan(TenantId(tenant), "media_gone", "x")
+            made.repairs[tenant] = await pages.work.plan(
+                asked_for(TenantId(tenant), "x", "attachments", {"reason": "media_gone"})
+            )
         yield made
 
 

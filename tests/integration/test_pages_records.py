@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from connectors.console.pages.records import MASK, fields_of, masked
+from connectors.console.pages.raw_records import MASK, fields_of, masked
 from schemas.codec import encode
 from schemas.settings import Settings
 from schemas.topics import Names

@@ -24,7 +24,7 @@ def next_release(record_name: str) -> Iterator[None]:
     known = dict(pinned_schemas())
     newest = max((p for p in known.values() if p.record == record_name), key=lambda p: p.version)
     known[NEXT_ID] = msgspec.structs.replace(newest, id=NEXT_ID, version=newest.version + 1)
-    caches = (codec._parsed, codec._current, codec._writer)
+    caches = (codec._compiled, codec._readers, codec.encoder)
 
     def with_next() -> dict[int, PinnedSchema]:
         return known

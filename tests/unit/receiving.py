@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.providers.catalogue import DIRECT, identify
+from connectors.providers.catalogue import DIRECT, check_signature, identify, sign
 from connectors.webhooks.ports import Understanding
 from connectors.webhooks.receiver import Receiver
-from connectors.webhooks.signatures import sign
 from schemas.codec import decode
 from schemas.headers import Headers
 from schemas.keys import TenantId
@@ -102,7 +101,7 @@ class Application:
             "raw-messages",
             self.log,
             self.directory,
-            understanding or Understanding(identify, DIRECT.accept),
+            understanding or Understanding(identify, DIRECT.accept, check_signature),
         )
 
     async def request(

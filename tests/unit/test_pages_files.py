@@ -102,7 +102,7 @@ def keys_in_code() -> set[str]:
     used = set[str]()
     for template in TEMPLATES.iterdir():
         used |= {one or other for one, other in _KEY.findall(template.read_text())}
-    steps = (PAGES.parents[1] / "webhooks" / "signature_check.py").read_text()
+    steps = (PAGES.parents[1] / "providers" / "signature_check.py").read_text()
     used |= set(re.findall(r'"(check\.[a-z_.]*[a-z])"', steps))
     for module in PAGES.glob("*.py"):
         used |= set(re.findall(r'PageProblem\(\d+, "([a-z_0-9.]+)"', module.read_text()))

@@ -10,9 +10,8 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from connectors.providers import catalogue
-from connectors.providers.catalogue import DIRECT
+from connectors.providers.catalogue import DIRECT, check_signature, sign
 from connectors.webhooks.ports import Understanding
-from connectors.webhooks.signatures import sign
 from schemas.keys import TenantId
 from schemas.records import ChatMessage
 from schemas.tenants import Endpoint, TenantSettings
@@ -168,7 +167,9 @@ async def test_a_chatwoot_message_has_account_and_message_in_its_key() -> None:
 
 async def test_a_batched_delivery_is_a_record_an_event_with_one_deadline_for_all() -> None:
     application = Application(
-        understanding=Understanding(lambda _provider, _body: ("a", "b:c", "d"), DIRECT.accept)
+        understanding=Understanding(
+            lambda _provider, _body: ("a", "b:c", "d"), DIRECT.accept, check_signature
+        )
     )
     assert (await application.deliver("ycloud", b"{}")).json == {"accepted": 3}
     assert [

@@ -2,15 +2,14 @@ import json
 
 import pytest
 
-from connectors.providers.catalogue import identify
-from connectors.webhooks.signature_check import (
+from connectors.providers.catalogue import sign
+from connectors.providers.signature_check import (
     SHOWN_DIGITS,
     CheckedStep,
     Pasted,
     checked,
     pasted,
 )
-from connectors.webhooks.signatures import sign
 from schemas.keys import TenantId
 from schemas.tenants import Endpoint, secret_id
 from streams.local.samples import chatwoot, ycloud
@@ -26,7 +25,7 @@ def found_in(
     endpoint = Endpoint(
         endpoint_id="ep_1", token="t", tenant_id=TenantId("acme"), provider=provider, secrets=live
     )
-    return checked(endpoint, delivery, identify, now=now, age_seconds=AGE)
+    return checked(endpoint, delivery, now=now, age_seconds=AGE)
 
 
 def steps(

@@ -12,6 +12,7 @@ from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
+from schemas.providers import traits_of
 from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 
@@ -215,6 +216,7 @@ async def _page(
         endpoint={
             "id": endpoint.endpoint_id,
             "provider": endpoint.provider,
+            "wants_key": traits_of(endpoint.provider).files_need_key,
             "unsigned": endpoint.unsigned,
             "awaits_secret": endpoint.awaits_secret,
             "secret_ids": endpoint.secret_ids(),

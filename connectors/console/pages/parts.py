@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from connectors.console.pages.refs import Refs, page_refs
-from connectors.console.pages.repairing import Redo, RepairWork
+from connectors.console.pages.repairer import Repairer
 from connectors.console.pages.surroundings import Surroundings
 from storage.postgres.people import People
 from storage.postgres.repairs import Repairs
@@ -20,8 +20,7 @@ class PageParts:
     people: People
     refs: Refs
     repairs: Repairs
-    redo: Redo
-    work: RepairWork
+    work: Repairer
     vault: Vault
     surroundings: Surroundings
     public_url: str = ""
@@ -30,21 +29,10 @@ class PageParts:
 def page_parts(
     pool: "asyncpg.Pool[asyncpg.Record]",
     vault: Vault,
-    redo: Redo,
+    work: Repairer,
     public_url: str,
     surroundings: Surroundings,
 ) -> PageParts:
     """From what the role has."""
-    repairs, refs = Repairs(pool), page_refs(vault)
-    work = RepairWork(repairs, redo)
-    return PageParts(
-        pool,
-        People(pool),
-        refs,
-        repairs,
-        redo,
-        work,
-        vault,
-        surroundings,
-        public_url,
-    )
+    refs = page_refs(vault)
+    return PageParts(pool, People(pool), refs, Repairs(pool), work, vault, surroundings, public_url)

@@ -1,86 +1,76 @@
-"""Routes of the raw records behind a message: what was on the topic at a step. Secrets are masked."""
+"""The route of records in quarantine: those of a cause, and what can be done about each."""
 
 import re
-from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from connectors.console.pages.conversations import customer_of, may_see, opened
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.reading import PageReading
-from connectors.console.pages.visits import PageProblem, visit_of
+from connectors.console.pages.reading import NOW, PageReading
+from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
+from storage.postgres.repairs import MOST_TRIES
 
-MOST_FIELDS = 400
-_SECRET = re.compile(r"secret|token|authorization|signature|api[-_]?key|password|cookie", re.I)
-_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>\\]+")
-MASK = "•••"
+PAGE = 50
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CURSOR = re.compile(r"([0-9]{1,17})\.(.{1,500})")
+_SENDABLE = {("dedupe", "raw-messages"), ("assemble", "enrichments"), ("sink", "enriched-messages")}
 
 
 def add_records(router: APIRouter, pages: PageParts) -> None:
-    """Adds the routes. A place is the number of a step as the page of the message counts them."""
+    """Adds the route."""
     reading = PageReading(pages.pool)
 
-    @router.get("/t/{tenant}/m/{ref}/record/{index}", name="record")
-    async def record(request: Request, tenant: str, ref: str, index: int) -> Response:
+    @router.get("/t/{tenant}/trouble/records", name="quarantined-records")
+    async def records(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "viewer")
-        key = opened(pages, tenant_id, "m", ref)
-        row = await reading.message(tenant_id, key)
-        steps = await reading.fetch("steps_of", tenant_id, key)
-        if row is None or not 0 <= index < len(steps):
-            raise PageProblem(404, "problem.404")
-        step = steps[index]
-        found = await pages.surroundings.read_record(
-            step["topic"], step["partition"], step["offset"]
+        query = request.query_params
+        stage, reason = query.get("stage", "")[:60], query.get("reason", "")[:60]
+        before = _before(query.get("before", ""))
+        rows = await reading.fetch(
+            "quarantined_records", tenant_id, stage, reason, *before, PAGE + 1
         )
-        is_ours = found is not None and found.tenant == tenant_id
-        sees = await may_see(pages, visit, tenant_id, row["conversation_id"])
-        if is_ours and sees:
-            place = f"{step['topic']}[{step['partition']}]@{step['offset']}"
-            await pages.people.note(tenant_id, visit.person.name, "record_seen", f"{key} {place}")
+        sees = visit.person.may(tenant_id, "reader")
         return visit.page(
-            "record.html",
+            "records.html",
             tenant=tenant_id,
-            section="conversations",
-            ref=ref,
-            step=step,
-            record=found if is_ours else None,
-            headers=list(fields_of(found.headers)) if is_ours and found is not None else [],
-            fields=list(fields_of(found.value)) if is_ours and sees and found is not None else [],
-            sees=sees,
-            key=found.key if is_ours and sees and found is not None else "",
-            customer=_name(pages, tenant_id, row, sees=sees),
+            section="trouble",
+            stage=stage,
+            reason=reason,
+            rows=[_shown(row, pages, tenant_id, sees=sees) for row in rows[:PAGE]],
+            older=_cursor(rows[PAGE - 1]) if len(rows) > PAGE else "",
+            may_repair=visit.person.may(tenant_id, "operator"),
         )
 
 
-def _name(pages: PageParts, tenant_id: TenantId, row: dict[str, Any], *, sees: bool) -> str:
-    return customer_of(row["conversation_id"]) if sees else ""
+def _before(text: str) -> tuple[datetime, str]:
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        return NOW.received_at, ""
+    try:
+        return _EPOCH + timedelta(microseconds=int(match[1])), match[2]
+    except OverflowError:
+        return NOW.received_at, ""
 
 
-def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Each field with its path; what a field's name says is secret, and queries of links, are masked."""
-    for count, (name, inner) in enumerate(_flat(value, path)):
-        if count >= MOST_FIELDS:
-            yield "…", "…"
-            return
-        yield name, MASK if _SECRET.search(name.rpartition(".")[2]) and inner else masked(inner)
+def _cursor(row: Any) -> str:
+    micros = (row["created_at"] - _EPOCH) // timedelta(microseconds=1)
+    return f"{micros}.{row['place']}"
 
 
-def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    pairs: list[tuple[Any, Any]] = []
-    if isinstance(value, dict) and value:
-        pairs = list(value.items())
-    elif isinstance(value, list | tuple) and value:
-        pairs = list(enumerate(value))
-    else:
-        yield path, "" if value is None or value in ({}, [], ()) else str(value)
-    for name, inner in pairs:
-        yield from _flat(inner, f"{path}.{name}" if path else str(name))
-
-
-def masked(text: str) -> str:
-    """A link keeps its address and loses its query: providers sign links there."""
-    return _QUERY.sub(rf"\1?{MASK}", text)
+def _shown(row: Any, pages: PageParts, tenant_id: TenantId, *, sees: bool) -> dict[str, Any]:
+    """What of a record is shown; its detail may quote the record."""
+    key = row["message_key"]
+    return {
+        "at": row["created_at"],
+        "place": f"{row['topic']}[{row['partition']}]@{row['offset']}",
+        "detail": row["detail"] if sees else "",
+        "reason": row["reason"],
+        "ref": "" if key is None else pages.refs.of(tenant_id, "m", key),
+        "tries": row["tries"],
+        "is_set_aside": row["tries"] >= MOST_TRIES,
+        "is_sendable": (row["stage"], row["topic"]) in _SENDABLE,
+    }

@@ -13,6 +13,7 @@ from connectors.console.pages.messages import add_messages
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.pipeline import add_pipeline
 from connectors.console.pages.preferences import add_preferences
+from connectors.console.pages.raw_records import add_raw_records
 from connectors.console.pages.records import add_records
 from connectors.console.pages.rendering import STATIC_FOLDER
 from connectors.console.pages.repairs import add_repairs
@@ -36,8 +37,9 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     desk = desk_of(parts, pages)
     add_conversations(router, desk)
     add_messages(router, parts, pages)
-    add_records(router, pages)
+    add_raw_records(router, pages)
     add_trouble(router, pages)
+    add_records(router, pages)
     add_repairs(router, desk)
     add_pipeline(router, desk)
     add_settings(router, pages)

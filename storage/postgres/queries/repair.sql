@@ -2,8 +2,10 @@
 -- Finished messages with an attachment that failed for a reason and that no repair is redoing, and where each arrived.
 SELECT m.*, i.topic, i.partition, i."offset"
 FROM chat_messages m
-LEFT JOIN inbound_messages i ON i.tenant_id = m.tenant_id AND i.provider = m.provider
-  AND i.provider_message_id = substr(m.message_key, length(m.tenant_id) + length(m.provider) + 3)
+LEFT JOIN LATERAL (
+    SELECT a.topic, a.partition, a."offset" FROM arrivals a WHERE a.tenant_id = m.tenant_id AND a.provider = m.provider
+        AND a.provider_message_id = substr(m.message_key, length(m.tenant_id) + length(m.provider) + 3) OFFSET 0
+) AS i ON true
 WHERE m.status = 'degraded' AND m.redoing_version IS NULL AND ($2::text IS NULL OR m.tenant_id = $2)
   AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $1::text))
 ORDER BY m.received_at

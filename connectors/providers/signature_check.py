@@ -2,18 +2,15 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from connectors.webhooks.signatures import CHECKS, Claim, Examined, sign
+from connectors.providers.catalogue import check_signature, identify, sign
+from schemas.signatures import Claim, Examined
 from schemas.tenants import Endpoint, secret_id
 
-_HEADERS = {
-    "ycloud": ("ycloud-signature",),
-    "chatwoot": ("x-chatwoot-signature", "x-chatwoot-timestamp"),
-}
-_STAMP = re.compile(r"(?:^|t=)([0-9]{1,12})(?:,|$)")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_ANY_TIME = 1_234_567_890
 SHOWN_DIGITS = 8
 """Of 64: enough to see that two differ, and nothing to sign with."""
 
@@ -53,11 +50,8 @@ def pasted(headers: str, body: str) -> Pasted:
     return Pasted(found, body)
 
 
-Identify = Callable[[str, bytes], tuple[str, ...]]
-
-
 def checked(
-    endpoint: Endpoint, delivery: Pasted, identify: Identify, *, now: float, age_seconds: float
+    endpoint: Endpoint, delivery: Pasted, *, now: float, age_seconds: float
 ) -> list[CheckedStep]:
     """Each step in the receiver's order; after one that fails, those that need it are left out."""
     steps = list(_headers(endpoint.provider, delivery))
@@ -65,11 +59,11 @@ def checked(
         steps.append(CheckedStep(False, "check.no_secret", {}))
     elif all(one.is_good for one in steps):
         steps.extend(_signature(endpoint, delivery, now, age_seconds))
-    return [*steps, *_body(endpoint.provider, delivery, identify)]
+    return [*steps, *_body(endpoint.provider, delivery)]
 
 
 def _headers(provider: str, delivery: Pasted) -> Iterator[CheckedStep]:
-    for name in _HEADERS[provider]:
+    for name in _names(sign(provider, "", b"", 0)):
         is_there = name in delivery.headers
         yield CheckedStep(
             is_there, "check.header" if is_there else "check.no_header", {"name": name}
@@ -83,7 +77,9 @@ def _signature(
     found: list[tuple[str, Examined]] = []
     for how, body in delivery.bodies():
         claim = Claim(delivery.headers, body, now)
-        found.append((how, CHECKS[provider](claim, secrets, age_seconds=age_seconds)))
+        examined = check_signature(provider, claim, secrets, age_seconds)
+        assert examined is not None, "an endpoint with secrets is of a provider that signs"
+        found.append((how, examined))
     how, examined = next((one for one in found if one[1].secret is not None), found[0])
     if examined.verdict == "malformed":
         yield CheckedStep(False, "check.malformed", {"form": _form_of(provider)})
@@ -103,32 +99,47 @@ def _signature(
 
 
 def _mismatches(endpoint: Endpoint, delivery: Pasted) -> Iterator[CheckedStep]:
-    provider = endpoint.provider
-    given = _DIGEST.search(delivery.headers[_HEADERS[provider][0]])
-    stamp = _STAMP.search(delivery.headers[_HEADERS[provider][-1]])
-    assert given is not None and stamp is not None, (
-        "a signature that is malformed is none to compare"
-    )
     _, body = next(delivery.bodies())
     for secret in endpoint.secrets:
-        made = sign(provider, secret, body, int(stamp[1]))
-        digest = next(found[0] for one in made.values() if (found := _DIGEST.search(one)))
+        stamp, given = _claimed(endpoint.provider, delivery)
+        made = "".join(sign(endpoint.provider, secret, body, stamp).values())
+        digest = _DIGEST.search(made)
+        assert digest is not None, "a signature that was judged has a digest"
         yield CheckedStep(
             False,
             "check.mismatch",
             {
                 "secret": secret_id(endpoint.endpoint_id, secret),
-                "made": digest[:SHOWN_DIGITS],
-                "given": given[0][:SHOWN_DIGITS],
+                "made": digest[0][:SHOWN_DIGITS],
+                "given": given[:SHOWN_DIGITS],
             },
         )
 
 
+def _claimed(provider: str, delivery: Pasted) -> tuple[int, str]:
+    """The time and the digest of a signature of the right form, read by the form in which the provider writes them."""
+    stamp, digest = 0, ""
+    for name, form in sign(provider, "", b"", _ANY_TIME).items():
+        pattern = _DIGEST.sub("(?P<digest>[0-9a-f]{64})", re.escape(form))
+        pattern = pattern.replace(str(_ANY_TIME), "(?P<stamp>[0-9]{1,12})")
+        match = re.fullmatch(pattern, delivery.headers[name.lower()])
+        found = match.groupdict() if match is not None else {}
+        stamp, digest = int(found.get("stamp", stamp)), found.get("digest", digest)
+    return stamp, digest
+
+
+def _names(headers: dict[str, str]) -> list[str]:
+    return [name.lower() for name in headers]
+
+
 def _form_of(provider: str) -> str:
-    return "t=…,s=…" if provider == "ycloud" else "sha256=…"
+    """How the header with the digest looks."""
+    forms = sign(provider, "", b"", _ANY_TIME).values()
+    form = next((one for one in forms if _DIGEST.search(one)), "")
+    return _DIGEST.sub("…", form).replace(str(_ANY_TIME), "…")
 
 
-def _body(provider: str, delivery: Pasted, identify: Identify) -> Iterator[CheckedStep]:
+def _body(provider: str, delivery: Pasted) -> Iterator[CheckedStep]:
     _, body = next(delivery.bodies())
     try:
         document = json.loads(body)
