@@ -11,6 +11,7 @@ import msgspec
 
 from schemas import records
 from schemas.compiled import Compiled, Reader, compiled
+from schemas.errors import SchemasError
 from schemas.records import Record
 from schemas.versions import UnknownVersion
 
@@ -23,7 +24,7 @@ OUR_IDS = 10_000
 """Schema ids below it are given out by this project alone. One of them that is not pinned is a newer program's."""
 
 
-class Undecodable(Exception):
+class Undecodable(SchemasError):
     """The bytes are not wire format, name the schema of another record, or do not hold what the schema says."""
 
 

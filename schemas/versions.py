@@ -4,12 +4,14 @@ Unknown is not bad: this program has to wait for its upgrade, and nothing is wro
 passed over; whoever meets it holds the partition where it is.
 """
 
+from schemas.errors import SchemasError
+
 STATE_VERSION = 1
 """Of what stages keep in their changelogs. Raise it when an older program could not read the new form."""
 _FIRST_OF_MSGPACK_ARRAY = 0x80
 
 
-class UnknownVersion(Exception):
+class UnknownVersion(SchemasError):
     """A newer program wrote it. The text names the version that is needed and the one that is there."""
 
 

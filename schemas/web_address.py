@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from ada_url import URL
 
+from schemas.errors import SchemasError
+
 _PORTS = {"https": 443, "http": 80}
 
 
-class NotAnAddress(ValueError):
+class NotAnAddress(SchemasError, ValueError):
     """The text is not an http or https address."""
 
 

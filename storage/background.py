@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from storage.errors import StorageError
+
 log = structlog.get_logger()
 FIRST_BACK_OFF_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 10.0
 
 
-class TaskEnded(Exception):
+class TaskEnded(StorageError):
     """A background task returned although it is meant to run as long as its role."""
 
 

@@ -14,6 +14,7 @@ from schemas.settings import Secret, Settings
 from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES
 from schemas.web_address import NotAnAddress, web_address
 from storage import failpoints  # noqa: F401  takes its variable out of the environment before that is read: it is no setting
+from streams.errors import StreamsError
 
 PREFIX = "SENSORIUM_"
 _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
@@ -25,7 +26,7 @@ WRITTEN_BY_UP = frozenset({"SENSORIUM_CONSOLE__URL"})
 """Names that `sensorium up` writes for people and programs around it; no role reads them."""
 
 
-class SettingsError(Exception):
+class SettingsError(StreamsError):
     """A setting is missing, unknown, of the wrong kind, or two do not fit together. The text says what to do."""
 
 

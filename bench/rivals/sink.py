@@ -29,7 +29,7 @@ from streams.local.ports import free_port
 
 ROWS = 50_000
 WARMING = 0.2
-OURS, CONNECT, COPY = "sink, three tables", "Kafka Connect, one table", "COPY, one table"
+OURS, CONNECT, COPY = "sink, all its tables", "Kafka Connect, one table", "COPY, one table"
 NEW, SECOND = "new messages", "second versions"
 TABLE = "rows_of_connect"
 COLUMNS = (

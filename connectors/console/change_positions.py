@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from connectors.errors import ConnectorsError
 from schemas.keys import TenantId
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,7 +57,7 @@ class Moment:
     snapshot: str
 
 
-class NoCursor(Exception):
+class NoCursor(ConnectorsError):
     """The text was not made here for this tenant and this use."""
 
 

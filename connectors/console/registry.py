@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from connectors.console.response_models import RegistryError, Responses, Schema, SubjectVersion
+from connectors.errors import ConnectorsError
 from schemas.codec import PinnedSchema, pinned_schemas
 from schemas.pipeline import TopicName
 from schemas.topics import Names
@@ -30,7 +31,7 @@ def _answer(document: Any, status: int = 200) -> JSONResponse:
     return JSONResponse(document, status, media_type=MEDIA_TYPE)
 
 
-class RegistryRefused(Exception):
+class RegistryRefused(ConnectorsError):
     """An answer in the registry's own form of errors. Codes of five digits begin with the status."""
 
     def __init__(self, code: int, message: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from connectors.engines.outcomes import JobAbandoned
+from connectors.errors import ConnectorsError
 from schemas.metrics import LOCAL_MODEL_SECONDS, LOCAL_MODEL_WAITING
 
 LONGEST_JOB_SECONDS = 900.0
@@ -20,7 +21,7 @@ Gone = Callable[[], Awaitable[bool]]
 """Whether the client has hung up."""
 
 
-class Full(Exception):
+class Full(ConnectorsError):
     """The queue takes no more; the client should come back after `retry_after` seconds."""
 
     def __init__(self, retry_after: int) -> None:

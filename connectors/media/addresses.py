@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Sequence, Set
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from connectors.errors import ConnectorsError
 from schemas.web_address import NotAnAddress, web_address
 
 _REFUSED_IPV4 = (
@@ -48,7 +49,7 @@ _IPV4: Sequence[IPv4Network] = [IPv4Network(network) for network in _REFUSED_IPV
 _IPV6: Sequence[IPv6Network] = [IPv6Network(network) for network in _REFUSED_IPV6]
 
 
-class WrongAllowedHost(ValueError):
+class WrongAllowedHost(ConnectorsError, ValueError):
     """MEDIA__ALLOWED_PRIVATE_HOSTS holds something that is not host:port."""
 
 

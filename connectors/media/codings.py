@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from connectors.errors import ConnectorsError
 from schemas.media import plain_type
 
 PIECE_BYTES = 256 * 1024
@@ -24,11 +25,11 @@ _GZIP_FILES = frozenset(
 )
 
 
-class UnknownCoding(Exception):
+class UnknownCoding(ConnectorsError):
     """The bytes are coded in a way that is not read here, or not as their label says."""
 
 
-class CutShort(Exception):
+class CutShort(ConnectorsError):
     """The coded bytes end before the file does."""
 
 

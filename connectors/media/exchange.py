@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import httpcore
 import httptools
 
+from connectors.errors import ConnectorsError
 from schemas.web_address import WebAddress
 
 CONNECT_SECONDS = 5.0
@@ -29,7 +30,7 @@ WINDOW_BYTES = 4 * 1024
 _BREAKS_THE_LINE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
-class BadExchange(Exception):
+class BadExchange(ConnectorsError):
     """The server does not speak HTTP, ends too early, or sends hardly anything."""
 
 

@@ -1,9 +1,10 @@
 """How a fetch ends when there is no file. What may get better is schemas.outcomes.Unavailable."""
 
+from connectors.errors import ConnectorsError
 from schemas.reasons import AttachmentReason
 
 
-class Refused(Exception):
+class Refused(ConnectorsError):
     """The file will not come, however often it is asked for. `status` is set if a server answered."""
 
     def __init__(self, reason: AttachmentReason, status: int | None = None) -> None:
@@ -12,5 +13,5 @@ class Refused(Exception):
         self.status = status
 
 
-class NotFound(Exception):
+class NotFound(ConnectorsError):
     """The server answered 404. The caller knows for how long a file may still be on its way."""

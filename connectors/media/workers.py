@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from connectors.errors import ConnectorsError
 from connectors.media.frames import ANSWER_BYTES, Hello, Reply, Request
 
 START_SECONDS = 30.0
@@ -19,7 +20,7 @@ _REPLY_BYTES = ANSWER_BYTES + 2 * 1024 * 1024
 F = TypeVar("F", Hello, Reply)
 
 
-class WorkerLost(Exception):
+class WorkerLost(ConnectorsError):
     """The worker ended or speaks out of turn; that says nothing about its item."""
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from connectors.errors import ConnectorsError
 from schemas.settings import Openai
 
 AudioFormat = Literal["as-is", "mp3", "wav"]
@@ -20,7 +21,7 @@ _EVERY_SERVER_TAKES = frozenset({"image/jpeg", "image/png"})
 _PREFIX = "SENSORIUM_OPENAI__"
 
 
-class ModelSettingsError(ValueError):
+class ModelSettingsError(ConnectorsError, ValueError):
     """A setting of a model's server cannot be used. The text names it."""
 
 

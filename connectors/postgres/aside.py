@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import structlog
 from confluent_kafka import KafkaError, Producer
 
+from connectors.errors import ConnectorsError
 from connectors.postgres.writer import Placed
 from schemas.codec import encode
 from schemas.keys import TenantId
@@ -22,7 +23,7 @@ ACKNOWLEDGED_SECONDS = 5.0
 PROGRAM_VERSION = "0.1.0"
 
 
-class SinkStopped(Exception):
+class SinkStopped(ConnectorsError):
     """Going on would lose or repeat something: a person must look. The text says what is wrong and what to do."""
 
 

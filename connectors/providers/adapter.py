@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from connectors.errors import ConnectorsError
 from connectors.providers.times import may_be_moment as may_be_moment
 from connectors.providers.times import moment as moment
 from schemas.keys import (
@@ -38,7 +39,7 @@ _CALLED_FROM_ABROAD = re.compile(r"^00(?=[1-9][0-9]{7})")
 _NOT_DIGITS = re.compile(r"[^0-9]")
 
 
-class Unreadable(Exception):
+class Unreadable(ConnectorsError):
     """Carries the verdict out of nested reading; never leaves an adapter."""
 
     def __init__(self, verdict: Skip | Quarantine) -> None:

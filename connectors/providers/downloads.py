@@ -4,6 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from connectors.errors import ConnectorsError
 from schemas.keys import TenantId
 from schemas.origins import DIRECT
 from schemas.tenants import Endpoint
@@ -13,7 +14,7 @@ META_CDN_SECONDS = 3_600.0
 _META_CDN = (".fbsbx.com", ".fbcdn.net", ".cdninstagram.com")
 
 
-class ForeignHost(Exception):
+class ForeignHost(ConnectorsError):
     """The link leads to a host that is not its provider's: it is not asked for anything."""
 
 

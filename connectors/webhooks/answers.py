@@ -4,12 +4,13 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from connectors.errors import ConnectorsError
 from schemas.reasons import DeliveryReason
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class Problem(Exception):
+class Problem(ConnectorsError):
     """An answer that is an error. `reason` is for the operator's counts only, and no part of the answer."""
 
     reason: DeliveryReason | None = None

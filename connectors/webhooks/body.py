@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from connectors.errors import ConnectorsError
 from connectors.webhooks.answers import Problem, because
 from schemas import metrics
 
@@ -13,7 +14,7 @@ _LENGTH_DIGITS = 20
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
-class Disconnected(Exception):
+class Disconnected(ConnectorsError):
     """The client went away: there is nobody to answer."""
 
 

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.headers import Headers
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
+from storage.errors import StorageError
 from storage.kafka.client import client_config, plain_producer_config
 from storage.kafka.counts import REMEDY, wrong_counts
 
@@ -24,7 +25,7 @@ STUCK_AFTER_SECONDS = 120.0
 """Sends that failed for so long, none between them good, although the topic could take them: a new client may do better."""
 
 
-class ProducerFatal(Exception):
+class ProducerFatal(StorageError):
     """The producer will not send again: librdkafka says so, or nothing came through for long. The role has to end."""
 
 

@@ -14,12 +14,13 @@ from confluent_kafka.admin import NewTopic as _NewTopic
 
 from schemas.settings import Kafka
 from schemas.topics import TOPICS, Names, topic_config
+from storage.errors import StorageError
 from storage.kafka.client import client_config
 
 _TIMEOUT_SECONDS = 30.0
 
 
-class TopicsWrong(Exception):
+class TopicsWrong(StorageError):
     """A topic stands on the cluster with another number of partitions than the settings say. It is never changed in place."""
 
 

@@ -15,6 +15,7 @@ from minio.error import MinioException, S3Error
 
 from schemas.outcomes import Unavailable
 from schemas.settings import Objects
+from storage.errors import StorageError
 
 T = TypeVar("T")
 CHUNK_BYTES = 256 * 1024
@@ -27,15 +28,15 @@ _MISCONFIGURED = {
 }
 
 
-class ObjectMissing(Exception):
+class ObjectMissing(StorageError):
     """No object stands under the key."""
 
 
-class ObjectTooLarge(ValueError):
+class ObjectTooLarge(StorageError, ValueError):
     """The object is larger than the reader takes."""
 
 
-class ObjectStoreMisconfigured(Exception):
+class ObjectStoreMisconfigured(StorageError):
     """The settings are wrong, not the world. The text says which."""
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import asyncpg
 
 from schemas.topics import Names
+from storage.errors import StorageError
 
 MIGRATIONS_DIR = Path(__file__).parent / "migrations"
 COMMENTS_FILE = Path(__file__).with_name("comments.sql")
@@ -38,7 +39,7 @@ _COMMENT = re.compile(r"^\s*--[^\n]*\n?", re.MULTILINE)
 Say = Callable[[str], None]
 
 
-class DatabaseAhead(Exception):
+class DatabaseAhead(StorageError):
     """The database is not one that this program works with: a newer one took something away, or a file was changed."""
 
 

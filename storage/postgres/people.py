@@ -14,6 +14,7 @@ from typing import Any, Literal
 import asyncpg
 
 from schemas.keys import TenantId
+from storage.errors import StorageError
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 
@@ -33,7 +34,7 @@ MOST_BUCKETS = 100_000
 _SEEN_AGAIN = timedelta(minutes=1)
 
 
-class PeopleError(Exception):
+class PeopleError(StorageError):
     """What was asked for cannot be; the text says why and what to do."""
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 
 from schemas.topics import Names
+from storage.errors import StorageError
 from storage.postgres.sql import queries
 
 READABLE = (
@@ -30,7 +31,7 @@ CONNECTIONS = 20
 STATEMENT_SECONDS = 300
 
 
-class ReaderRefused(Exception):
+class ReaderRefused(StorageError):
     """The role cannot be made or removed; the text says why and what to do."""
 
 

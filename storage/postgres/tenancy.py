@@ -11,6 +11,7 @@ from schemas.keys import PROVIDER_PATTERN, TENANT_PATTERN, TenantId, is_instance
 from schemas.providers import traits_of
 from schemas.tenants import Endpoint, Scope, TenantSettings, secret_id
 from schemas.topics import HORIZON_MS
+from storage.errors import StorageError
 from storage.postgres.sql import queries
 from storage.postgres.tenant_index import digest
 from storage.postgres.vault import Vault, VaultError
@@ -22,7 +23,7 @@ KEY_NAME_CHARS = 100
 _OF_DELIVERIES = ("former_token_until", "accepted_at", "refused_at", "refused_reason")
 
 
-class TenancyError(Exception):
+class TenancyError(StorageError):
     """What was asked for cannot be; the text says why and what to do."""
 
 

@@ -5,8 +5,10 @@ import hmac
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from storage.errors import StorageError
 
-class VaultError(Exception):
+
+class VaultError(StorageError):
     """SECRETS__KEY is missing or wrong. The text says what to do."""
 
 

@@ -35,6 +35,7 @@ from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.apps.object_trouble import waiting_for_a_person
+from streams.errors import StreamsError
 from streams.stages.asking import Answer, Recipe, Unfit
 
 log = structlog.get_logger()
@@ -47,7 +48,7 @@ _HARMLESS = frozenset({"audio_too_short", "audio_silent"})
 T = TypeVar("T")
 
 
-class FileUnavailable(Exception):
+class FileUnavailable(StreamsError):
     """The file was erased on purpose, or is larger than we handle: there is nothing to look at."""
 
     def __init__(self, reason: str) -> None:

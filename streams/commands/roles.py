@@ -10,11 +10,11 @@ import structlog
 
 from schemas.pipeline import STAGES
 from schemas.settings import Settings
+from streams.errors import EXIT_TROUBLE
 from streams.roles.logs import configure_logs
 from streams.roles.port_claims import PortTaken
 from streams.settings import SettingsError, read_settings
 
-EXIT_TROUBLE = 70
 _PORT_SETTING = {"receive": "SENSORIUM_RECEIVER__PORT", "console": "SENSORIUM_CONSOLE__PORT"}
 
 

@@ -23,6 +23,7 @@ from schemas.settings import Kafka
 from storage import failpoints
 from storage.kafka.client import reader_config, transactional_producer_config
 from storage.kafka.counts import REMEDY
+from streams.errors import StreamsError
 from streams.lanes.state import PartitionState
 
 CALL_SECONDS = 10.0
@@ -58,23 +59,23 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 
-class OffsetMissing(Exception):
+class OffsetMissing(StreamsError):
     """The table has contents, its source partition has no committed offset. Beginning at 0 would forward everything again."""
 
 
-class OffsetLost(Exception):
+class OffsetLost(StreamsError):
     """The committed offset is not in the log any more (retention passed, or the topic is another one)."""
 
 
-class PartitionMissing(Exception):
+class PartitionMissing(StreamsError):
     """The table has no such partition: the source was given more partitions in place."""
 
 
-class UndeclaredOutput(Exception):
+class UndeclaredOutput(StreamsError):
     """The stage writes to a topic that schemas/pipeline.py does not declare for it: a fault of the program."""
 
 
-class Abandoned(Exception):
+class Abandoned(StreamsError):
     """The partition was given away before it was fenced. Fencing it now would hit the rightful owner."""
 
 

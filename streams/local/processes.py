@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from streams.errors import StreamsError
+
 MARK = "STACK__PROCESS"
 """Environment variable that every process of ours has, and its children inherit: `<home>:<name>`."""
 
@@ -16,7 +18,7 @@ _LOG_BYTES = 20_000_000
 """A log that is larger is put aside at the next start, in place of the one before."""
 
 
-class LocalError(Exception):
+class LocalError(StreamsError):
     """Something on this machine stands in the way. The text says what a person can do about it."""
 
 

@@ -18,6 +18,7 @@ from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored
 from storage.postgres.sql import queries
 from streams.audit.findings import tenant_of_object
+from streams.errors import StreamsError
 from streams.repair.unfinished import tenants_at_work
 
 log = structlog.get_logger()
@@ -29,7 +30,7 @@ PORTION = 10_000
 """Suspects that are held at a time. A sweep that breaks off has deleted those before, and the next one begins with the rest."""
 
 
-class Behind(Exception):
+class Behind(StreamsError):
     """Rows may yet come that show an object: nothing can be said about orphans now. The text says who is behind."""
 
 

@@ -16,6 +16,7 @@ from fastapi import HTTPException
 from connectors.engines.app import Engines, LocalPictureModel, LocalSpeechModel, create_app
 from connectors.engines.outcomes import Heard, RequestRefused
 from schemas.settings import Local
+from streams.errors import StreamsError
 from streams.local.weights import naming_model, whisper_at
 from streams.roles.stand_in import EARS_DO, EYES_DO, NAME, listen_to, look_at
 
@@ -26,7 +27,7 @@ MEMORY_BYTES = 4 * 1024**3
 DRAIN_SECONDS = 10
 
 
-class WeightsMissing(Exception):
+class WeightsMissing(StreamsError):
     """The published weights are not on this machine: `sensorium parts` fetches them."""
 
 

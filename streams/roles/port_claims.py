@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from streams.errors import StreamsError
+
 Installation = frozenset[str]
 """One digest per live secrets key. Two processes belong together if they have one in common."""
 
@@ -24,7 +26,7 @@ _POLL_SECONDS = 0.02
 _LARGEST_NOTE_BYTES = 65_536
 
 
-class PortTaken(Exception):
+class PortTaken(StreamsError):
     """The port is in use. The text says by what, and is meant for a person."""
 
 

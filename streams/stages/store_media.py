@@ -24,6 +24,7 @@ from schemas.records import (
 )
 from schemas.settings import Media
 from schemas.tenants import TenantSettings
+from streams.errors import StreamsError
 
 log = structlog.get_logger()
 
@@ -85,7 +86,7 @@ class CandidateRequest(Protocol):
     def lifetime_seconds(self) -> float | None: ...
 
 
-class FileGone(Exception):
+class FileGone(StreamsError):
     """Will not get better: `reason` says why, `cause` what the server said last.
 
     `try_next_way`: another request may still give it (401, 403).
@@ -100,7 +101,7 @@ class FileGone(Exception):
         self.cause = cause
 
 
-class FileNotThere(Exception):
+class FileNotThere(StreamsError):
     """404: it may not be there yet."""
 
 

@@ -26,6 +26,7 @@ from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import render
 from connectors.console.pages.words import Words, language_of
 from connectors.console.tenant_queue import Busy
+from connectors.errors import ConnectorsError
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from storage.postgres.people import Role, Session
@@ -38,7 +39,7 @@ MOST_FIELDS = 200
 _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
 
 
-class PageProblem(Exception):
+class PageProblem(ConnectorsError):
     """An answer that is a page about an error; `word` is its key in the catalogue."""
 
     def __init__(self, status: int, word: str, retry_after: int = 0) -> None:
@@ -46,7 +47,7 @@ class PageProblem(Exception):
         self.status, self.word, self.retry_after = status, word, retry_after
 
 
-class LoginNeeded(Exception):
+class LoginNeeded(ConnectorsError):
     """Nobody is logged in: the login page comes first."""
 
 
