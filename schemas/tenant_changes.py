@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.errors import SchemasError
 from schemas.languages import is_language
 from schemas.tenants import TenantSettings
 
@@ -12,7 +13,7 @@ _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
 
 
-class WrongChange(Exception):
+class WrongChange(SchemasError):
     """What was written is not a value of this setting; the text says why."""
 
 
