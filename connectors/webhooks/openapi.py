@@ -1,4 +1,6 @@
-"""What the receiver says of itself at `/openapi.json`: a description only, to which tests hold the real answers."""
+"""What the receiver says of itself at `/openapi.json`: a
+description only, to which tests hold the real answers.
+"""
 
 import json
 from functools import cache

@@ -1,6 +1,8 @@
-"""A server that speaks OpenAI's API and says only what it can measure: sizes, colours, lengths. It is no model and says so.
+"""A server that speaks OpenAI's API and says only what it can
+measure: sizes, colours, lengths. It is no model and says so.
 
-For trying out without a key, and for tests, which can make it misbehave (`controls=True`).
+For trying out without a key, and for tests,
+which can make it misbehave (`controls=True`).
 """
 
 import asyncio
@@ -39,7 +41,9 @@ Fault = Literal[
 
 
 class Control(msgspec.Struct, kw_only=True):
-    """A fault for calls whose key begins with `key` (None: all), `times` times (None: until deleted)."""
+    """A fault for calls whose key begins with `key`
+    (None: all), `times` times (None: until deleted).
+    """
 
     fault: Fault
     key: str | None = None
@@ -50,7 +54,9 @@ class Control(msgspec.Struct, kw_only=True):
 
 @dataclass
 class Call:
-    """One call. Times are Unix seconds; `paid`: it was given a real answer, whether anybody heard it or not."""
+    """One call. Times are Unix seconds; `paid`: it was
+    given a real answer, whether anybody heard it or not.
+    """
 
     key: str
     kind: str
@@ -61,7 +67,10 @@ class Call:
 
 @dataclass
 class Calls:
-    """What was asked: started and finished, by key and kind, and how many at once. `log` is kept for tests only."""
+    """What was asked: started and finished, by key and kind, and how many at once.
+
+    `log` is kept for tests only.
+    """
 
     started: Counter[str] = field(default_factory=Counter)
     finished: Counter[str] = field(default_factory=Counter)
