@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bench import (
     dedupe,
     figures,
+    jobs,
     lanes,
     queue,
     receipts,
@@ -34,6 +35,7 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "receipts": receipts.run,
     "tenants": tenants.run,
     "queue": queue.run,
+    "jobs": jobs.run,
     "rivals": rivals.run,
     "way": way.run,
     "scale": scale.run,

@@ -3,6 +3,7 @@ processes apart: decoders are C on hostile bytes.
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -67,6 +68,10 @@ class _Undecided(Exception):
     """The item was not finished, and it is not known to be the item's fault."""
 
 
+FEWEST_WORKERS = 4
+"""With fewer, some slow files would keep those of other owners waiting."""
+
+
 class _ItsFault(Exception):
     """The item was not finished, and would not be finished another time."""
 
@@ -76,8 +81,8 @@ class _GaveWay(Exception):
 
 
 class Decoder:
-    """A few long-lived workers, started when first
-    needed; one that hangs or dies is replaced.
+    """Long-lived workers, one for each core but four at least,
+    started when first needed; one that hangs or dies is replaced.
 
     How fast an owner gets a worker is said in `WorkerShares`. A file given as a
     function is loaded when a worker is free for it, so no more files are in memory than
@@ -88,14 +93,16 @@ class Decoder:
 
     def __init__(
         self,
-        workers: int = 4,
+        workers: int = 0,
         *,
         image_limits: PreparationLimits = IMAGE_LIMITS,
         audio_limits: PreparationLimits = AUDIO_LIMITS,
         soft_seconds: float = SOFT_SECONDS,
     ) -> None:
         self._limits = {"image": image_limits, "audio": audio_limits, "probe": image_limits}
-        self._turns = WorkerShares(workers, soft_seconds)
+        self._turns = WorkerShares(
+            workers or max(FEWEST_WORKERS, len(os.sched_getaffinity(0))), soft_seconds
+        )
         self._idle: list[Worker] = []
         self._alive: set[Worker] = set()
 
