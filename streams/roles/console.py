@@ -32,9 +32,9 @@ from storage.postgres.vault import Vault
 from streams.repair.applying import RepairWork
 from streams.repair.redo import KafkaRedo
 from streams.roles.http import connections_allowed, serve_until_told
+from streams.roles.other_roles import other_roles_of
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
-from streams.roles.surroundings import surroundings_of
 
 DRAIN_SECONDS = 10.0
 
@@ -94,7 +94,7 @@ def _parts(
         found = original_ways(directory, settings, tenant_id, announced, url)
         return await _first(downloader, found, settings, tenant_id)
 
-    around = surroundings_of(settings)
+    around = other_roles_of(settings)
     repairs = RepairWork(Repairs(pool), KafkaRedo(settings, pool))
     return Parts(
         names=names,

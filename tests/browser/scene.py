@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import uvicorn
 
+from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.passwords import hashed
-from connectors.console.pages.surroundings import Surroundings
 from schemas.metrics import DURATION_BOUNDS
 from schemas.outcomes import Unavailable
 from schemas.records import Attachment, EnrichedMessage, Step
@@ -124,10 +124,10 @@ async def staged(
     stack: Settings,
     names: Names,
     redo: Redone | None = None,
-    surroundings: Surroundings | None = None,
+    other_roles: OtherRoles | None = None,
 ) -> AsyncIterator[Scene]:
     """The console on a free port, with an admin named ana. Repairs are worked on where `redo` is."""
-    async with running(stack, names, redo=redo, surroundings=surroundings) as console:
+    async with running(stack, names, redo=redo, other_roles=other_roles) as console:
         server = uvicorn.Server(
             uvicorn.Config(
                 console.app, "127.0.0.1", 0, lifespan="off", ws="none", log_config=None, log_level="error",

@@ -13,8 +13,8 @@ import msgspec
 from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
+from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.parts import page_parts
-from connectors.console.pages.surroundings import Surroundings
 from connectors.console.parts import Parts
 from connectors.console.queries import Announced, ConsoleQueries
 from connectors.media.download import Downloaded
@@ -32,7 +32,7 @@ from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.repair.applying import Opened, Redo, RepairWork
-from streams.roles.surroundings import surroundings_of
+from streams.roles.other_roles import other_roles_of
 from streams.stages.message import attributes_json, status_of
 from tests.integration.databases import Connection, merge, pooled, schema
 from tests.unit.records import message
@@ -157,7 +157,7 @@ async def running(
     loaded: bool = True,
     postgres: Postgres | None = None,
     redo: Redo | None = None,
-    surroundings: Surroundings | None = None,
+    other_roles: OtherRoles | None = None,
 ) -> AsyncIterator[Console]:
     """Tenants acme and other, a key of each scope for both. `postgres`: what the console reads from instead of the stack's."""
     own = msgspec.structs.replace(stack, namespace=names.namespace)
@@ -195,7 +195,7 @@ async def running(
                 vault,
                 RepairWork(Repairs(pool), redo or NoRedo()),
                 "",
-                surroundings or surroundings_of(own),
+                other_roles or other_roles_of(own),
             ),
         )
         app = create_console(parts)

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from connectors.console.pages.surroundings import SampleSent
+from connectors.console.pages.other_roles import SampleSent
 from connectors.providers.catalogue import sign
 from schemas.keys import message_key
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from schemas.topics import Names
 from storage.postgres.tenancy import Tenancy
-from streams.roles.surroundings import surroundings_of
+from streams.roles.other_roles import other_roles_of
 from tests.browser.scene import PASSWORD, Scene, said, staged
 from tests.integration.people import Visitor
 
@@ -43,8 +43,8 @@ def receiver() -> Receiver:
 async def scene(stack: Settings, namespace: str, receiver: Receiver) -> AsyncIterator[Scene]:
     receives = msgspec.structs.replace(stack.receiver, url="https://hooks.example.com")
     settings = msgspec.structs.replace(stack, receiver=receives)
-    around = dataclasses.replace(surroundings_of(settings), send_test=receiver.send)
-    async with staged(stack, Names(namespace), surroundings=around) as made:
+    around = dataclasses.replace(other_roles_of(settings), send_test=receiver.send)
+    async with staged(stack, Names(namespace), other_roles=around) as made:
         yield made
 
 

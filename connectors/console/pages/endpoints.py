@@ -39,7 +39,7 @@ def _add_page(router: APIRouter, pages: PageParts, reading: PageReading) -> None
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         provider, instance = visit.form.get("provider", ""), visit.form.get("instance", "").strip()
-        if provider not in pages.surroundings.providers:
+        if provider not in pages.other_roles.providers:
             raise PageProblem(422, "problem.422")
         is_unsigned = visit.form.get("signature") == "none"
 
@@ -151,7 +151,7 @@ def _add_checks(router: APIRouter, pages: PageParts, reading: PageReading) -> No
         visit = visit_of(request)
         found = await _found(pages, visit, visit.at(tenant, "admin"), endpoint_id)
         headers, body = visit.form.get("headers", ""), visit.form.get("body", "")
-        steps = pages.surroundings.check(found, headers, body)
+        steps = pages.other_roles.check(found, headers, body)
         return await _page(pages, reading, visit, found, steps=steps)
 
 
@@ -161,7 +161,7 @@ def _add_test(router: APIRouter, pages: PageParts, reading: PageReading) -> None
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         found = await _found(pages, visit, tenant_id, endpoint_id)
-        send = pages.surroundings.send_test
+        send = pages.other_roles.send_test
         if send is None or found.awaits_secret:
             raise PageProblem(409, "endpoint.cannot_test")
         try:
@@ -225,8 +225,8 @@ async def _page(
             "begins": endpoint.token[:4],
         },
         deliveries=[dict(row) | {"facts": msgspec.json.decode(row["last_facts"])} for row in rows],
-        is_public=pages.surroundings.is_public,
-        may_test=pages.surroundings.send_test is not None,
+        is_public=pages.other_roles.is_public,
+        may_test=pages.other_roles.send_test is not None,
         old_url_minutes=round(OLD_URL_SECONDS / 60),
         shown_once=shown,
         **{"steps": None, "test_status": None, "pasted": visit.form} | found,
@@ -234,7 +234,7 @@ async def _page(
 
 
 def _url_of(pages: PageParts, endpoint: Endpoint) -> tuple[str, str]:
-    return "endpoint.new_url", pages.surroundings.url_of(endpoint)
+    return "endpoint.new_url", pages.other_roles.url_of(endpoint)
 
 
 def _to(tenant_id: TenantId, endpoint_id: str) -> Response:

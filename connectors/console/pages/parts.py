@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.refs import Refs, page_refs
 from connectors.console.pages.repairer import Repairer
-from connectors.console.pages.surroundings import Surroundings
 from storage.postgres.people import People
 from storage.postgres.repairs import Repairs
 from storage.postgres.vault import Vault
@@ -22,7 +22,7 @@ class PageParts:
     repairs: Repairs
     work: Repairer
     vault: Vault
-    surroundings: Surroundings
+    other_roles: OtherRoles
     public_url: str = ""
 
 
@@ -31,8 +31,8 @@ def page_parts(
     vault: Vault,
     work: Repairer,
     public_url: str,
-    surroundings: Surroundings,
+    other_roles: OtherRoles,
 ) -> PageParts:
     """From what the role has."""
     refs = page_refs(vault)
-    return PageParts(pool, People(pool), refs, Repairs(pool), work, vault, surroundings, public_url)
+    return PageParts(pool, People(pool), refs, Repairs(pool), work, vault, other_roles, public_url)

@@ -117,10 +117,10 @@ def _page(
             for name, value in values.items()
         },
         has_key=now["openai_key"] is not None,
-        defaults={**pages.surroundings.models, "language": "es"},
+        defaults={**pages.other_roles.models, "language": "es"},
         wrong=wrong or {},
         is_saved=is_saved,
         long_fields=LONG_FIELDS,
         secret_fields=SECRET_FIELDS,
-        unknown=pages.surroundings.unknown_models(now),
+        unknown=pages.other_roles.unknown_models(now),
     )

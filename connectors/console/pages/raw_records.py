@@ -33,7 +33,7 @@ def add_raw_records(router: APIRouter, pages: PageParts) -> None:
         if row is None or not 0 <= index < len(steps):
             raise PageProblem(404, "problem.404")
         step = steps[index]
-        found = await pages.surroundings.read_record(
+        found = await pages.other_roles.read_record(
             step["topic"], step["partition"], step["offset"]
         )
         is_ours = found is not None and found.tenant == tenant_id

@@ -47,7 +47,7 @@ async def _page(
         section="tenants",
         keys=keys,
         endpoints=endpoints,
-        providers=pages.surroundings.providers,
+        providers=pages.other_roles.providers,
         usage=await reading.fetch("usage_by_day", tenant_id, DAYS),
         scopes=get_args(Scope),
         shown_once=shown_once,

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from confluent_kafka import KafkaException
 
-from connectors.console.pages.surroundings import SampleSent, ShownRecord, Surroundings
+from connectors.console.pages.other_roles import OtherRoles, SampleSent, ShownRecord
 from connectors.models.unknown import unknown_models
 from connectors.providers.catalogue import PROVIDERS
 from connectors.providers.signature_check import CheckedStep, checked, pasted
@@ -25,7 +25,7 @@ from streams.local.samples import SampleMessage, deliver
 TEXT = "This is a test of Sensorium."
 
 
-def surroundings_of(settings: Settings) -> Surroundings:
+def other_roles_of(settings: Settings) -> OtherRoles:
     """By the settings of this installation."""
     receiver, openai = settings.receiver, settings.openai
 
@@ -57,7 +57,7 @@ def surroundings_of(settings: Settings) -> Surroundings:
         status = await asyncio.to_thread(deliver, sample, url_of(endpoint), secret)
         return SampleSent(status, sample.key(endpoint.tenant_id, endpoint.instance))
 
-    return Surroundings(
+    return OtherRoles(
         providers=tuple(PROVIDERS),
         is_public=receiver.url.startswith("https://"),
         models={

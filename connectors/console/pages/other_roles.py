@@ -38,7 +38,7 @@ class ShownStep(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class OtherRoles:
     """`is_public`: providers can reach the URLs. `models` are those of the installation, by field.
 
     `check` follows pasted headers and a body. `read_record` reads by topic (without the namespace),
