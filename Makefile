@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup parts ahead up down status fix check unit browser test metrics docs bench chaos screenshots clean
+.PHONY: help setup parts ahead up down status fix check unit browser test metrics docs bench figures chaos screenshots clean
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
@@ -58,14 +58,15 @@ check: $(READY) ## style, types, imports, compose file and Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/hadolint Dockerfile docker/objects.Dockerfile
 
-unit: $(READY) ## the tests that need no server
+unit: $(READY) ## the quick tests that need no server
 	$(BIN)/python -m tests.groups unit
 
 metrics: $(READY) ## sizes of files and functions, docstrings, wide lines
 	$(BIN)/python -m tests.layout.sizes
 
-docs: $(READY) ## write docs/reference from settings, metrics, reasons and routes
+docs: $(READY) ## write docs/reference from settings, metrics, reasons and routes, and the trees of exceptions
 	$(BIN)/python -m tests.layout.references
+	$(BIN)/python -m tests.layout.exceptions
 
 browser: # for the tests of the console's pages: Debian's chromium, installed where it is missing
 	@command -v chromium >/dev/null || { command -v apt-get >/dev/null || { echo "install chromium: the tests of the console use it"; exit 1; }; \
@@ -73,10 +74,13 @@ browser: # for the tests of the console's pages: Debian's chromium, installed wh
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
 
 test: parts $(if $(TESTS),$(findstring browser,$(TESTS)),browser) ## all tests, on real servers of their own; TESTS=tests/unit for some
-	$(BIN)/python -m $(if $(TESTS),pytest $(TESTS),tests.groups)
+	TESTS_THOROUGH=1 $(BIN)/python -m $(if $(TESTS),pytest $(TESTS),tests.groups)
 
-bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink|recovery|table|receipts|tenants|queue for some; BENCH=soak MINUTES=m
+bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink|recovery|table|receipts|tenants|queue|rivals|way|scale for some; BENCH=soak MINUTES=m
 	$(BIN)/python -m bench $(BENCH)
+
+figures: $(READY) ## write the last runs of rivals, way and scale from var/bench into docs/benchmarks.md
+	$(BIN)/python -m bench.page
 
 chaos: parts ## faults on a stack of its own; FAULT=name,name SEED=n MINUTES=m; FAULT=all for every fault
 	$(BIN)/python -m tests.chaos --fault "$(FAULT)" --seed $(or $(SEED),1) --minutes $(or $(MINUTES),0)

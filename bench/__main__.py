@@ -7,18 +7,23 @@ from collections.abc import Callable
 from bench import (
     dedupe,
     figures,
+    jobs,
     lanes,
     queue,
     receipts,
     receiver,
     recovery,
+    scale,
     sink,
     sizing,
     soak,
     table,
     tenants,
+    way,
 )
-from bench.rig import Rig, servers
+from bench.rig import BenchFailed, Rig, servers
+from bench.rivals import run as rivals
+from streams.local.processes import LocalError
 
 BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "lanes": lanes.run,
@@ -30,11 +35,17 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "receipts": receipts.run,
     "tenants": tenants.run,
     "queue": queue.run,
+    "jobs": jobs.run,
+    "rivals": rivals.run,
+    "way": way.run,
+    "scale": scale.run,
     "sizing": sizing.run,
     "soak": soak.run,
 }
-LONG = ("sizing", "soak")
+LONG = ("rivals", "way", "scale", "sizing", "soak")
 """Run only when named."""
+PARTIAL = ("RIVALS", "SHARE", "SECONDS", "IDS")
+"""Variables that make a run a part of the usual one: it is written beside it and never into the page."""
 
 
 def main(wanted: list[str]) -> None:
@@ -46,7 +57,8 @@ def main(wanted: list[str]) -> None:
             load_average = os.getloadavg()[0]
             print(f"\n{name}: running", flush=True)
             tables = BENCHES[name](rig)
-            file = figures.write(name, tables, load_average)
+            is_part = any(os.environ.get(word) for word in PARTIAL)
+            file = figures.write(f"{name}-part" if is_part else name, tables, load_average)
             print(
                 *map(figures.show, tables),
                 f"  load average before: {load_average:.1f}; written to {file}",
@@ -55,4 +67,7 @@ def main(wanted: list[str]) -> None:
             )
 
 
-main(sys.argv[1:])
+try:
+    main(sys.argv[1:])
+except (BenchFailed, LocalError) as error:
+    raise SystemExit(f"bench: {error}") from None

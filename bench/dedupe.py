@@ -1,16 +1,20 @@
-"""dedupe with its real stage function on real bodies, beside stock Faust that calls the same function and writes the same bytes.
+"""dedupe with its real stage function on real bodies, beside stock
+Faust that calls the same function and writes the same bytes.
 
-The product's side is the role itself, `sensorium stream dedupe`. `python -m bench.dedupe` is the worker of the other side.
+The product's side is the role itself, `sensorium stream dedupe`.
+`python -m bench.dedupe` is the worker of the other side.
 """
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import uvloop
 from confluent_kafka import Producer
 
 from bench.figures import Figure, Pace, Table, paced, percentile, ratio
-from bench.rig import PATIENCE_SECONDS, Rig, committed, fill, reading, written
+from bench.rig import PATIENCE_SECONDS, Rig, Worker, committed, fill, reading, written
 from bench.stock import bytes_topic, stock_app, work
 from bench.traffic import is_image, raw_record, with_duplicates
 from connectors.providers.catalogue import read
@@ -30,8 +34,8 @@ LATENCY_PER_SECOND = 1_000
 LATENCY_SECONDS = 6
 LATENCY_WARMING_SECONDS = 2
 LATENCY_ROUNDS = 2
-_OURS = ("streams.commands.main", "stream", "dedupe")
-_STOCK = ("bench.dedupe",)
+Started = Callable[[Rig, Settings], AbstractContextManager[Worker]]
+"""Starts one side as a process."""
 
 
 def run(rig: Rig) -> list[Table]:
@@ -40,10 +44,10 @@ def run(rig: Rig) -> list[Table]:
 
 def _throughput(rig: Rig) -> Table:
     product, stock = [], []
-    _dedupe(rig)  # not counted: the broker is faster once its own code is compiled
+    ours_run(rig, RECORDS)  # not counted: the broker is faster once its own code is compiled
     for _ in range(ROUNDS):
-        product.append(_dedupe(rig))
-        stock.append(_stock(rig))
+        product.append(ours_run(rig, RECORDS))
+        stock.append(stock_run(rig, STOCK_RECORDS))
     ours, reference = (
         paced("dedupe, exactly-once", product),
         paced("stock Faust, at-least-once", stock),
@@ -55,36 +59,51 @@ def _throughput(rig: Rig) -> Table:
     )
 
 
-def _dedupe(rig: Rig) -> Pace:
+def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
+    """The role on so many records, of which the share `warming` is not counted."""
     settings = rig.fresh()
     names = Names(settings.namespace)
-    fill(settings.kafka, names.topic("raw-messages"), map(raw_record, with_duplicates(RECORDS)))
-    with rig.process(settings, *_OURS) as worker:
+    fill(settings.kafka, names.topic("raw-messages"), map(raw_record, with_duplicates(count)))
+    with ours_started(rig, settings) as worker:
         return worker.pace(
             committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages")),
-            RECORDS,
-            RECORDS,
+            count,
+            count,
+            warming=warming,
         )
 
 
-def _stock(rig: Rig) -> Pace:
+def stock_run(rig: Rig, count: int) -> Pace:
+    """Stock Faust on so many records."""
     settings = rig.fresh()
     names = Names(settings.namespace)
-    numbers = list(with_duplicates(STOCK_RECORDS))
+    numbers = list(with_duplicates(count))
     fill(settings.kafka, names.topic("raw-messages"), map(raw_record, numbers))
     outputs = sum(3 if is_image(number) else 1 for number in set(numbers))
     topics = [names.topic(name) for name in ("enriched-messages", "enrichments", "media")]
-    with rig.process(settings, *_STOCK) as worker:
-        return worker.pace(written(settings.kafka, *topics), outputs, STOCK_RECORDS)
+    with stock_started(rig, settings) as worker:
+        return worker.pace(written(settings.kafka, *topics), outputs, count)
+
+
+def ours_started(rig: Rig, settings: Settings) -> AbstractContextManager[Worker]:
+    """The role, as a process."""
+    return rig.process(settings, "streams.commands.main", "stream", "dedupe")
+
+
+def stock_started(rig: Rig, settings: Settings) -> AbstractContextManager[Worker]:
+    """The other side, as a process."""
+    return rig.process(settings, "bench.dedupe")
 
 
 def _latency(rig: Rig) -> Table:
-    """From a raw record given to its producer until a read_committed reader has its first version."""
-    sides = {"dedupe, exactly-once": _OURS, "stock Faust, at-least-once": _STOCK}
+    """From a raw record given to its producer until
+    a read_committed reader has its first version.
+    """
+    sides = {"dedupe, exactly-once": ours_started, "stock Faust, at-least-once": stock_started}
     runs: dict[str, list[list[float]]] = {side: [] for side in sides}
     for _ in range(LATENCY_ROUNDS):
-        for side, words in sides.items():
-            runs[side].append(_milliseconds(rig, words))
+        for side, started in sides.items():
+            runs[side].append(milliseconds(rig, started))
     figures = [
         Figure(name=f"{side}: {name}", runs=[percentile(run, part) for run in of_side])
         for side, of_side in runs.items()
@@ -94,14 +113,21 @@ def _latency(rig: Rig) -> Table:
     return Table(bench="dedupe", title=title, unit="ms", figures=figures)
 
 
-def _milliseconds(rig: Rig, words: tuple[str, ...]) -> list[float]:
+def milliseconds(
+    rig: Rig,
+    started: Started,
+    *,
+    warming_seconds: int = LATENCY_WARMING_SECONDS,
+    seconds: int = LATENCY_SECONDS,
+) -> list[float]:
+    """Of each record that is sent after the warm-up."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     sent: dict[bytes, float] = {}
     seen: dict[bytes, float] = {}
-    warming = LATENCY_PER_SECOND * LATENCY_WARMING_SECONDS
+    warming = LATENCY_PER_SECOND * warming_seconds
     with (
-        rig.process(settings, *words) as worker,
+        started(rig, settings) as worker,
         reading(settings.kafka, names.topic("enriched-messages"), seen),
     ):
         _send(settings.kafka, names.topic("raw-messages"), range(1), sent)
@@ -109,7 +135,7 @@ def _milliseconds(rig: Rig, words: tuple[str, ...]) -> list[float]:
         _send(
             settings.kafka,
             names.topic("raw-messages"),
-            range(1, warming + LATENCY_PER_SECOND * LATENCY_SECONDS),
+            range(1, warming + LATENCY_PER_SECOND * seconds),
             sent,
         )
         worker.wait(lambda: len(seen) == len(sent))
@@ -132,7 +158,9 @@ def _send(kafka: Kafka, topic: str, numbers: range, sent: dict[bytes, float]) ->
 
 
 def stock(settings: Settings) -> Any:
-    """What a user of Faust would write: the stage asks the Table, outputs are sent, then the key is kept."""
+    """What a user of Faust would write: the stage asks
+    the Table, outputs are sent, then the key is kept.
+    """
     names = Names(settings.namespace)
     encoding = Encoding(names, settings.kafka.partitions)
     app = stock_app(f"{settings.namespace}-stock", settings.kafka)

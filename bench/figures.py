@@ -1,4 +1,7 @@
-"""Figures of a bench: the runs, their median, the ratio that the bench is about. A table for people, JSON for programs."""
+"""Figures of a bench: the runs, their median, the ratio that the bench is about.
+
+A table for people, JSON for programs.
+"""
 
 import os
 import statistics
@@ -12,7 +15,10 @@ FOLDER = Path("var/bench")
 
 
 class Pace(NamedTuple):
-    """How one run went. `cpu_microseconds` of the process and its children, for each record."""
+    """How one run went.
+
+    `cpu_microseconds` of the process and its children, for each record.
+    """
 
     per_second: float
     memory_mib: float
@@ -33,12 +39,16 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure over another, and what it should be at least or at most. 0: nothing is asked."""
+    """One figure over another (`of` : `to`), and what it
+    should be at least or at most. 0: nothing is asked.
+    """
 
     name: str
     value: float
     at_least: float = 0.0
     at_most: float = 0.0
+    of: str = ""
+    to: str = ""
 
     @property
     def verdict(self) -> str:
@@ -57,7 +67,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     ratios: list[Ratio] = []
 
 
-class _Report(NamedTuple):
+class Report(msgspec.Struct, frozen=True):
+    """A run of a bench, with the machine it was measured on."""
+
     bench: str
     date: str
     cores: int
@@ -67,7 +79,9 @@ class _Report(NamedTuple):
 
 
 def paced(name: str, paces: list[Pace]) -> Figure:
-    """The figure of several runs, with the most memory that any of them took, and the CPU time of one record."""
+    """The figure of several runs, with the most memory
+    that any of them took, and the CPU time of one record.
+    """
     cpu = statistics.median(pace.cpu_microseconds for pace in paces)
     memory = max(pace.memory_mib for pace in paces)
     return Figure(
@@ -78,12 +92,21 @@ def paced(name: str, paces: list[Pace]) -> Figure:
     )
 
 
-def ratio(name: str, of: Figure, to: Figure, at_least: float = 0.0) -> Ratio:
-    return Ratio(name=name, value=of.median / to.median, at_least=at_least)
+def ratio(name: str, of: Figure, to: Figure, at_least: float = 0.0, at_most: float = 0.0) -> Ratio:
+    return Ratio(
+        name=name,
+        value=of.median / to.median,
+        at_least=at_least,
+        at_most=at_most,
+        of=of.name,
+        to=to.name,
+    )
 
 
 def percentile(values: list[float], part: float) -> float:
-    """The value that `part` of all are not above: 0.5 the middle one, 1.0 the largest."""
+    """The value that `part` of all are not
+    above: 0.5 the middle one, 1.0 the largest.
+    """
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
@@ -92,10 +115,10 @@ def show(table: Table) -> str:
     wide = max(len(figure.name) for figure in table.figures)
     lines = [f"{table.title} [{table.unit}]"]
     for figure in table.figures:
-        runs = " ".join(_number(run) for run in figure.runs)
+        runs = " ".join(number(run) for run in figure.runs)
         memory = "" if figure.memory_mib is None else f"  {figure.memory_mib:4.0f} MiB"
         note = f"  {figure.note}" if figure.note else ""
-        lines.append(f"  {figure.name:{wide}}  {_number(figure.median):>9}  ({runs}){memory}{note}")
+        lines.append(f"  {figure.name:{wide}}  {number(figure.median):>9}  ({runs}){memory}{note}")
     lines += [f"  {one.name}: {one.value:.2f}{one.verdict}" for one in table.ratios]
     return "\n".join(lines)
 
@@ -104,7 +127,7 @@ def write(bench: str, tables: list[Table], load_average: float) -> Path:
     """The same as JSON, with the machine it was measured on."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
-    report = _Report(
+    report = Report(
         bench,
         time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         os.cpu_count() or 0,
@@ -113,9 +136,16 @@ def write(bench: str, tables: list[Table], load_average: float) -> Path:
         tables,
     )
     file = FOLDER / f"{bench}.json"
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(report._asdict()), indent=2))
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
     return file
 
 
-def _number(value: float) -> str:
+def read(bench: str, folder: Path = FOLDER) -> Report | None:
+    """The last run of a bench, if there was one."""
+    file = folder / f"{bench}.json"
+    return msgspec.json.decode(file.read_bytes(), type=Report) if file.exists() else None
+
+
+def number(value: float) -> str:
+    """As it is printed."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

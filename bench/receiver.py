@@ -7,9 +7,7 @@ same application, whose endpoint is unsigned and whose log keeps nothing. Both p
 import asyncio
 import json
 import subprocess
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import uvloop
@@ -17,20 +15,22 @@ import uvloop
 from bench.figures import Figure, Table, ratio
 from bench.rig import BenchFailed, Rig
 from bench.traffic import TENANT, webhook
-from connectors.providers.catalogue import DIRECT, identify
+from connectors.providers.catalogue import DIRECT, check_signature, identify
 from connectors.webhooks.ports import Understanding
 from connectors.webhooks.receiver import Receiver
+from connectors.webhooks.server import ReceiverServer
 from schemas.headers import Headers
 from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
+from storage.kafka.delivery import Done
 from streams.local.lifecycle import sensorium
 from streams.local.parts import program
 from streams.local.parts import run as run_program
 from streams.local.ports import free_port
-from streams.roles.http import serve_until_told
+from streams.roles.http import listening_socket, until_told
 from streams.roles.port_claims import installation_of
-from streams.roles.protocol import BoundedProtocol
 from streams.settings import read_settings
 
 ROUNDS = 3
@@ -41,12 +41,12 @@ _TOKEN = "unsigned"
 
 
 def run(rig: Rig) -> list[Table]:
-    load = _Load(rig.folder)
-    settings = _on_a_port(rig.fresh())
+    load = Load(rig.folder)
+    settings = on_a_port(rig.fresh())
     sensorium(settings, "migrate")
     sensorium(settings, "tenants", "add", TENANT)
     endpoint = json.loads(sensorium(settings, "endpoints", "add", TENANT, "ycloud", "--json"))
-    elsewhere = _on_a_port(settings)
+    elsewhere = on_a_port(settings)
     with (
         rig.process(settings, "streams.commands.main", "receive") as receiver,
         rig.process(elsewhere, "bench.receiver") as bare,
@@ -77,24 +77,26 @@ def run(rig: Rig) -> list[Table]:
     return tables
 
 
-def _figure(name: str, runs: list["_Run"], memory_mib: float) -> Figure:
+def _figure(name: str, runs: list["LoadRun"], memory_mib: float) -> Figure:
     middle = sorted(runs, key=lambda one: one.per_second)[len(runs) // 2]
-    note = f"p50 {middle.p50_ms:.1f} ms, p99 {middle.p99_ms:.1f} ms"
+    note = f"p50 {middle.p50_ms:.1f} ms, p99 {middle.p99_ms:.1f} ms, longest {middle.longest_ms:.1f} ms"
     return Figure(
         name=name, runs=[one.per_second for one in runs], memory_mib=memory_mib, note=note
     )
 
 
-class _Run(msgspec.Struct):
+class LoadRun(msgspec.Struct):
     """What the load generator says."""
 
     per_second: float
     p50_ms: float
     p99_ms: float
+    longest_ms: float
+    answered: int
     refused: int
 
 
-class _Load:
+class Load:
     """The load generator, built from bench/load."""
 
     def __init__(self, folder: Path) -> None:
@@ -113,13 +115,16 @@ class _Load:
         self._body = folder / "body.json"
         self._body.write_bytes(_body())
 
-    def run(self, settings: Settings, token: str, secret: str, connections: int) -> _Run:
-        words = {
+    def run(self, settings: Settings, token: str, secret: str, connections: int) -> LoadRun:
+        """Posts to the receiver of these settings for some seconds."""
+        return self.post(settings, token, secret, body=self._body, connections=connections)
+
+    def post(self, settings: Settings, token: str, secret: str, **words: object) -> LoadRun:
+        """Posts as the words say, which are options of the program. Raises BenchFailed unless every answer is 200."""
+        words |= {
             "address": f"127.0.0.1:{settings.receiver.port}",
             "path": f"/webhooks/ycloud/{token}",
             "secret": secret,
-            "body": self._body,
-            "connections": connections,
         }
         done = subprocess.run(
             [self._program, *(f"-{name}={value}" for name, value in words.items())],
@@ -129,7 +134,7 @@ class _Load:
         )
         if done.returncode:
             raise BenchFailed(f"the load generator failed: {done.stderr}")
-        result = msgspec.json.decode(done.stdout, type=_Run)
+        result = msgspec.json.decode(done.stdout, type=LoadRun)
         if result.refused:
             raise BenchFailed(f"{result.refused} requests were not answered 200")
         return result
@@ -150,7 +155,8 @@ def _body() -> bytes:
     return json.dumps(event).encode()
 
 
-def _on_a_port(settings: Settings) -> Settings:
+def on_a_port(settings: Settings) -> Settings:
+    """With a free port for the receiver."""
     return msgspec.structs.replace(
         settings,
         receiver=msgspec.structs.replace(
@@ -164,10 +170,11 @@ class _Nowhere:
 
     healthy = True
 
-    async def send(
-        self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float
-    ) -> None:
-        pass
+    def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
+        asyncio.get_running_loop().call_soon(done, None)
+
+    def overdue(self) -> Unavailable:
+        return Unavailable("kafka")
 
 
 class _OneEndpoint:
@@ -197,20 +204,20 @@ class _OneEndpoint:
 async def _serve(settings: Settings) -> None:
     wanted = settings.receiver
     app = Receiver(
-        wanted, "raw-messages", _Nowhere(), _OneEndpoint(), Understanding(identify, DIRECT.accept)
+        wanted,
+        "raw-messages",
+        _Nowhere(),
+        _OneEndpoint(),
+        Understanding(identify, DIRECT.accept, check_signature),
     )
-    http: Any = partial(
-        BoundedProtocol, head_seconds=wanted.header_seconds, max_connections=2 * max(CONNECTIONS)
-    )
-    await serve_until_told(
+    server = ReceiverServer(
         app,
-        wanted.host,
-        wanted.port,
-        installation=installation_of(settings.namespace, settings.secrets.key),
-        draining=app.drain,
+        head_seconds=wanted.header_seconds,
+        max_connections=2 * max(CONNECTIONS),
         drain_seconds=wanted.drain_seconds,
-        http=http,
     )
+    installation = installation_of(settings.namespace, settings.secrets.key)
+    await until_told(server, listening_socket(wanted.host, wanted.port, installation), app.drain)
 
 
 if __name__ == "__main__":

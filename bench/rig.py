@@ -1,4 +1,6 @@
-"""What every bench stands on: servers of its own, topics and processes with a namespace a run, progress read from outside."""
+"""What every bench stands on: servers of its own, topics and
+processes with a namespace a run, progress read from outside.
+"""
 
 import json
 import os
@@ -10,8 +12,8 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -71,7 +73,9 @@ class Rig:
     folder: Path
 
     def fresh(self) -> Settings:
-        """Settings with a namespace that nobody used, its topics there: each run begins with empty logs."""
+        """Settings with a namespace that nobody used, its
+        topics there: each run begins with empty logs.
+        """
         settings = msgspec.structs.replace(self.settings, namespace=f"b{secrets.token_hex(3)}")
         apply_topics(settings.kafka, Names(settings.namespace))
         return settings
@@ -79,11 +83,20 @@ class Rig:
     @contextmanager
     def process(self, settings: Settings, *words: str) -> Iterator["Worker"]:
         """`python -m <words>` under these settings; ended with the block."""
-        log = self.folder / f"{settings.namespace}-{'-'.join(words[:3])}.log"
+        name = f"{settings.namespace}-{'-'.join(words[:3])}"
+        with self.program(name, [sys.executable, "-m", *words], _environment(settings)) as worker:
+            yield worker
+
+    @contextmanager
+    def program(
+        self, name: str, argv: Sequence[str], environment: Mapping[str, str]
+    ) -> Iterator["Worker"]:
+        """Any program, ended with the block. `name` is that of its log."""
+        log = self.folder / f"{name}.log"
         with log.open("ab") as output:
             started = subprocess.Popen(
-                [sys.executable, "-m", *words],
-                env=_environment(settings),
+                argv,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -129,14 +142,17 @@ class Worker:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def pace(self, count: Callable[[], int], total: int, records: int) -> Pace:
+    def pace(
+        self, count: Callable[[], int], total: int, records: int, *, warming: float = 0.0
+    ) -> Pace:
         """Waits until `count` says `total`, which stands for `records` records.
 
-        Start-up is left out: the clock runs from the first progress seen, and what was done by then is not counted.
+        Start-up is left out: the clock runs from the first progress seen
+        past the share `warming`, and what was done by then is not counted.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         first = 0
-        while not first:
+        while first <= warming * total:
             first = self._look(count, deadline)
         began, cpu = time.monotonic(), self.cpu_seconds()
         seen = first
@@ -169,22 +185,23 @@ class Worker:
         self.wait(answers)
 
     def memory_mib(self, which: Literal["VmHWM", "VmRSS"] = "VmHWM") -> float:
-        """Resident memory of the process and its children: the peak, or what it is now."""
+        """Resident memory of the process and its
+        children: the peak, or what it is now.
+        """
         found = (
             line.split()[1]
-            for pid in self._tree()
-            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            for text in self._read("status")
+            for line in text.splitlines()
             if line.startswith(which)
         )
         return sum(map(int, found)) / 1024
 
     def cpu_seconds(self) -> float:
-        """CPU time so far of the process and its children."""
-        ticks = (
-            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-            for pid in self._tree()
-        )
-        return sum(int(user) + int(system) for user, system in ticks) / os.sysconf("SC_CLK_TCK")
+        """CPU time so far of the process and its children,
+        with those of them that ended and were waited for.
+        """
+        ticks = (text.rpartition(")")[2].split()[11:15] for text in self._read("stat"))
+        return sum(sum(map(int, four)) for four in ticks) / os.sysconf("SC_CLK_TCK")
 
     def children(self) -> list[int]:
         """Process ids."""
@@ -193,8 +210,18 @@ class Worker:
             int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         ]
 
+    def _read(self, file: str) -> Iterator[str]:
+        """Of each process of the tree, unless it ends meanwhile."""
+        for pid in self._tree():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                yield Path(f"/proc/{pid}/{file}").read_text()
+
     def _tree(self) -> list[int]:
-        return [self.process.pid, *self.children()]
+        pids = [self.process.pid]
+        for pid in pids:  # grows while it is walked
+            with suppress(FileNotFoundError, ProcessLookupError):
+                pids += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return pids
 
     def _look(self, count: Callable[[], int], deadline: float) -> int:
         if self.process.poll() is not None or time.monotonic() > deadline:
@@ -209,7 +236,9 @@ class Worker:
 
 @contextmanager
 def servers() -> Iterator[Rig]:
-    """Kafka, PostgreSQL and the store on free ports, by the code behind `sensorium up`; gone when the block ends."""
+    """Kafka, PostgreSQL and the store on free ports, by the
+    code behind `sensorium up`; gone when the block ends.
+    """
     folder = Path(tempfile.mkdtemp(prefix="sensorium-bench-"))
     folder.chmod(0o711)  # the user that PostgreSQL runs as must be able to pass through
     home = home_at(folder)
@@ -239,8 +268,11 @@ def fill(kafka: Kafka, topic: str, records: Iterable[Record]) -> None:
 
 
 def committed(kafka: Kafka, group: str, topic: str) -> Callable[[], int]:
-    """How many source records a group has committed: for exactly-once work, what it has done."""
-    # read_uncommitted: else the answer would wait while a transaction is open, and one nearly always is
+    """How many source records a group has committed:
+    for exactly-once work, what it has done.
+    """
+    # read_uncommitted: else the answer would wait while
+    # a transaction is open, and one nearly always is
     asking = Consumer(
         reader_config(kafka, group) | _QUIET | {"isolation.level": "read_uncommitted"}
     )

@@ -1,6 +1,8 @@
-"""The sink, Kafka to Postgres with positions in the same transaction, beside what one would write first and beside the limit.
+"""The sink, Kafka to Postgres with positions in the same
+transaction, beside what one would write first and beside the limit.
 
-The product's side is the role itself, `sensorium sink`, on a loaded topic: new messages, then a second version of each.
+The product's side is the role itself, `sensorium sink`, on loaded topics: new
+messages with the receipts that make their arrivals, then a second version of each.
 """
 
 import asyncio
@@ -15,16 +17,17 @@ import msgspec
 from bench.figures import Figure, Pace, Table, paced, ratio
 from bench.rig import Record, Rig, committed, fill
 from bench.traffic import raw_record
-from connectors.postgres.rows import message_columns
+from connectors.postgres.rows import STAGED_COLUMNS, message_rows
+from connectors.postgres.staging import prepare_staging, store_messages
 from connectors.providers.catalogue import read
 from schemas.codec import encode
 from schemas.keys import conversation_partition
 from schemas.outcomes import Forward
+from schemas.receipts import Ledger, Line, Span
 from schemas.records import EnrichedMessage
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.pool import connect
-from storage.postgres.sql import queries
 from streams.apps.encoding import utc_now
 from streams.local.lifecycle import sensorium
 from streams.stages.arrival import Arrival
@@ -33,26 +36,8 @@ from streams.stages.dedupe import dedupe
 ROUNDS = 3
 ROWS = 30_000
 SINGLE_ROWS = 3_000
-_COLUMNS = [
-    "tenant_id",
-    "message_key",
-    "provider",
-    "conversation_id",
-    "role",
-    "direction",
-    "kind",
-    "content",
-    "content_attributes",
-    "status",
-    "version",
-    "occurred_at",
-    "received_at",
-    "enriched_at",
-    "sender_id",
-    "sender_name",
-    "endpoint_id",
-]
-"""Of the rows that `message_columns` gives."""
+RECEIPT_LINES = 500
+"""About as many as a transaction of dedupe has under load."""
 _COPIED = "CREATE TABLE IF NOT EXISTS copied (LIKE chat_messages INCLUDING ALL); TRUNCATE copied"
 
 
@@ -63,8 +48,8 @@ def run(rig: Rig) -> list[Table]:
     for _ in range(ROUNDS):
         settings = rig.fresh()
         sensorium(settings, "migrate")
-        inserts.append(_sink(rig, settings, first, already=0))
-        updates.append(_sink(rig, settings, second, already=ROWS))
+        inserts.append(_sink(rig, settings, first, receipts_of(first)))
+        updates.append(_sink(rig, settings, second, [], already=ROWS))
         other = rig.fresh()
         sensorium(other, "migrate")
         single_inserts.append(asyncio.run(_one_by_one(other, first[:SINGLE_ROWS])))
@@ -92,37 +77,62 @@ def _table(what: str, sink: list[Pace], single: list[float], copy: Figure) -> Ta
     )
 
 
-def _sink(rig: Rig, settings: Settings, messages: list[EnrichedMessage], *, already: int) -> Pace:
-    names = Names(settings.namespace)
-    topic = names.topic("enriched-messages")
-    fill(
-        settings.kafka, topic, (_record(message, settings.kafka.partitions) for message in messages)
-    )
-    done = committed(settings.kafka, names.group("sink"), topic)
+def _sink(
+    rig: Rig,
+    settings: Settings,
+    messages: list[EnrichedMessage],
+    receipts: list[bytes],
+    *,
+    already: int = 0,
+) -> Pace:
+    names, kafka = Names(settings.namespace), settings.kafka
+    topic, receipt_topic = names.topic("enriched-messages"), names.topic("receipts")
+    fill(kafka, topic, (sink_record(message, kafka.partitions) for message in messages))
+    fill(kafka, receipt_topic, (Record(b"dedupe:0", value, [], 0) for value in receipts))
+    done = committed(kafka, names.group("sink"), topic)
+    counted = committed(kafka, names.group("sink"), receipt_topic) if receipts else int
     with rig.process(settings, "streams.commands.main", "sink") as worker:
-        return worker.pace(lambda: max(0, done() - already), len(messages), len(messages))
+        return worker.pace(
+            lambda: max(0, done() - already) + counted(),
+            len(messages) + len(receipts),
+            len(messages),
+        )
+
+
+def receipts_of(messages: list[EnrichedMessage]) -> list[bytes]:
+    """As dedupe writes them, all from one partition."""
+    ledger, found = Ledger("dedupe", "raw-messages", 0), list[bytes]()
+    for begin in range(0, len(messages), RECEIPT_LINES):
+        lines = [
+            Line(offset, m.message_key.encode(), int(m.received_at.timestamp() * 1000), "forwarded", "", 0)
+            for offset, m in enumerate(messages[begin : begin + RECEIPT_LINES], begin)
+        ]  # fmt: skip
+        found += ledger.receipts(Span(begin, begin + len(lines)), lines)
+    return found
 
 
 async def _one_by_one(settings: Settings, messages: list[EnrichedMessage]) -> float:
-    """Messages a second: the rows the sink writes of each, by the same statements, a transaction a message. No Kafka, no decoding, no position."""
-    statements = queries("sink")
-    rows = [message_columns([message]).tables for message in messages]
+    """Messages a second: the rows the sink writes of each, by the same
+    statements, a transaction a message. No Kafka, no decoding, no position.
+    """
     async with _connected(settings) as connection:
         began = time.monotonic()
-        for tables in rows:
+        for message in messages:
             async with connection.transaction():
-                for name, columns in tables.items():
-                    await connection.execute(statements[name], *columns)
-        return len(rows) / (time.monotonic() - began)
+                await prepare_staging(connection)
+                await store_messages(connection, [message])
+        return len(messages) / (time.monotonic() - began)
 
 
 async def _copy(settings: Settings, messages: list[EnrichedMessage]) -> float:
-    """Rows of chat_messages a second into an empty table with the same indexes, nothing checked."""
+    """Rows of chat_messages a second into an empty
+    table with the same indexes, nothing checked.
+    """
     rows = _rows(messages)
     async with _connected(settings) as connection:
         await connection.execute(_COPIED)
         began = time.monotonic()
-        await connection.copy_records_to_table("copied", records=rows, columns=_COLUMNS)
+        await connection.copy_records_to_table("copied", records=rows, columns=list(STAGED_COLUMNS))
         return len(rows) / (time.monotonic() - began)
 
 
@@ -136,7 +146,7 @@ async def _connected(settings: Settings) -> AsyncIterator["asyncpg.Connection[as
 
 
 def _rows(messages: list[EnrichedMessage]) -> list[tuple[Any, ...]]:
-    return list(zip(*message_columns(messages).tables["merge_messages"], strict=True))
+    return message_rows(messages).staged
 
 
 def first_version(number: int) -> EnrichedMessage:
@@ -158,7 +168,8 @@ def second_version(message: EnrichedMessage) -> EnrichedMessage:
     )
 
 
-def _record(message: EnrichedMessage, partitions: int) -> Record:
+def sink_record(message: EnrichedMessage, partitions: int) -> Record:
+    """As assemble and dedupe put it on the topic."""
     partition = conversation_partition(message.tenant_id, message.conversation_id, partitions)
     return Record(
         message.message_key.encode(),

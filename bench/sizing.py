@@ -1,6 +1,8 @@
-"""What a message takes: bytes of each table with its indexes, and of its records on the topics before Kafka compresses them.
+"""What a message takes: bytes of each table with its indexes,
+and of its records on the topics before Kafka compresses them.
 
-Traffic of one picture in five, each picture with its second version, as the sink writes it.
+Traffic of one picture in five, each picture
+with its second version, as the sink writes it.
 """
 
 import asyncio
@@ -11,7 +13,8 @@ from bench.figures import Figure, Table
 from bench.rig import Rig
 from bench.sink import first_version, second_version
 from bench.traffic import is_image, raw_record
-from connectors.postgres.rows import delivery_columns, message_columns
+from connectors.postgres.rows import arrivals
+from connectors.postgres.staging import add_arrivals, prepare_staging, store_messages
 from schemas.codec import decode, encode
 from schemas.receipts import Ledger, Line, Span
 from schemas.records import EnrichedMessage, Receipt
@@ -19,17 +22,20 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.migrate import migrate
 from storage.postgres.pool import connect
-from storage.postgres.sql import queries
 
 MESSAGES = 50_000
 BATCH = 1_000
 TABLES = (
     "chat_messages",
-    "inbound_messages",
-    "message_steps",
+    "arrival_records",
     "conversation_aliases",
     "media_objects",
 )
+_SIZE = """
+    SELECT sum({size}(relid))::bigint FROM (
+        SELECT relid FROM pg_partition_tree($1::regclass) WHERE isleaf UNION SELECT $1::regclass
+    ) AS every"""
+"""Of a table, or of its partitions."""
 
 
 def run(rig: Rig) -> list[Table]:
@@ -73,18 +79,18 @@ async def _store(
     second: list[EnrichedMessage],
     receipt: Receipt,
 ) -> None:
-    statements = queries("sink")
     for messages in (first, second):
-        for name, columns in message_columns(messages).tables.items():
-            await connection.execute(statements[name], *columns)
-    await connection.execute(statements["merge_deliveries"], *delivery_columns([receipt]))
+        async with connection.transaction():
+            await prepare_staging(connection)
+            await store_messages(connection, messages)
+    await add_arrivals(connection, arrivals([receipt]))
 
 
 async def _tables(connection: "asyncpg.Connection[asyncpg.Record]") -> Table:
     figures = []
     for table in TABLES:
         heap, whole = [
-            await connection.fetchval(f"SELECT {size}($1::regclass)", table) / MESSAGES
+            await connection.fetchval(_SIZE.format(size=size), table) / MESSAGES
             for size in ("pg_table_size", "pg_total_relation_size")
         ]
         figures.append(Figure(name=table, runs=[whole], note=f"{whole - heap:.0f} of it indexes"))

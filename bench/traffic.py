@@ -1,4 +1,6 @@
-"""Records as they come: bodies of tests/payloads under ids of their own, every tenth a delivery of one that came before."""
+"""Records as they come: bodies of tests/payloads under ids
+of their own, every tenth a delivery of one that came before.
+"""
 
 import json
 import random
@@ -25,7 +27,11 @@ _MIX = (*_TEXT, *_TEXT, *_TEXT, *_TEXT, *_IMAGE)
 
 
 def with_duplicates(count: int, share: float = 0.1) -> Iterator[int]:
-    """Numbers from 0 on. A `share` of them was there before: half of those within the last 50, half anywhere earlier."""
+    """Numbers from 0 on.
+
+    A `share` of them was there before: half of
+    those within the last 50, half anywhere earlier.
+    """
     dice = random.Random(7)
     fresh = 0
     for _ in range(count):
@@ -38,7 +44,9 @@ def with_duplicates(count: int, share: float = 0.1) -> Iterator[int]:
 
 
 def is_image(number: int) -> bool:
-    """Whether message `number` has a picture: then dedupe writes three records for it, else one."""
+    """Whether message `number` has a picture: then
+    dedupe writes three records for it, else one.
+    """
     return _MIX[number % len(_MIX)] in _IMAGE
 
 
@@ -58,13 +66,13 @@ def webhook(number: int) -> tuple[str, str, bytes]:
     return provider, found, json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def raw(number: int) -> RawMessage:
+def raw(number: int, tenant: TenantId = TENANT) -> RawMessage:
     """What the receiver makes of it."""
     provider, found, body = webhook(number)
     return RawMessage(
-        tenant_id=TENANT,
+        tenant_id=tenant,
         provider=provider,
-        message_key=message_key(TENANT, provider, found),
+        message_key=message_key(tenant, provider, found),
         endpoint_id="bench-endpoint",
         received_at=datetime.now(UTC),
         headers={"content-type": "application/json", "user-agent": "provider/1.0"},
@@ -72,9 +80,10 @@ def raw(number: int) -> RawMessage:
     )
 
 
-def raw_record(number: int) -> Record:
-    message = raw(number)
-    routing = Routing(tenant_id=TENANT, provider=message.provider, traceparent=new_traceparent())
+def raw_record(number: int, tenant: TenantId = TENANT) -> Record:
+    """As the receiver puts it on the topic."""
+    message = raw(number, tenant)
+    routing = Routing(tenant_id=tenant, provider=message.provider, traceparent=new_traceparent())
     return Record(message.message_key.encode(), encode(message), routing.to_headers())
 
 

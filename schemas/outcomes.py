@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from schemas.errors import SchemasError
 from schemas.keys import MessageKey
 from schemas.pipeline import TopicName
 from schemas.reasons import AttachmentReason, QuarantineReason, SkipReason
@@ -67,7 +68,7 @@ def outcome_label(outcome: Outcome) -> tuple[str, str]:
 
 
 @dataclass(slots=True)
-class Unavailable(Exception):
+class Unavailable(SchemasError):
     """The world is wrong (a timeout, a 429, a database away): nothing was decided, try again after `retry_after` seconds.
 
     `hold` says that the trouble is the whole tenant's (its model, its key), so that the tenant's other jobs wait too.

@@ -1,4 +1,6 @@
-"""The settings as values. streams/settings.py reads them once from the environment; the doc of each field is in .env.example."""
+"""The settings as values. streams/settings.py reads them once
+from the environment; the doc of each field is in .env.example.
+"""
 
 from typing import Literal
 
@@ -80,7 +82,7 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
     body_seconds: float = 30.0
     max_pending_bytes: int = 64 * 1024 * 1024
     tenant_rate_per_second: float = 0.0
-    bulk_behind_seconds: float = 0.0
+    bulk_behind_seconds: float = 0.2
     signature_age_seconds: float = 86_400.0
     drain_seconds: float = 10.0
 
@@ -109,6 +111,12 @@ class Ycloud(msgspec.Struct, frozen=True, kw_only=True):
 
 class Providers(msgspec.Struct, frozen=True, kw_only=True):
     ycloud: Ycloud = Ycloud()
+
+    def api_base(self, provider: str) -> str:
+        """The address of the provider's API; empty
+        for one that has none in the settings.
+        """
+        return str(getattr(getattr(self, provider, None), "api_base", ""))
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):

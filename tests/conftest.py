@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from schemas.settings import Settings
 from streams.local.home import LocalSecrets, environment_in
 from streams.local.topology import PORTS, local_settings
+from tests.depth import THOROUGH, load_profile
 from tests.servers import temporary_stack
 
 RUNNING = os.environ.pop("SENSORIUM_TEST_STACK", None)
@@ -60,8 +61,19 @@ _SKIPS = pytest.StashKey[_Skips]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    load_profile()
     config.stash[_SKIPS] = _Skips()
     config.pluginmanager.register(_Collector(config.stash[_SKIPS]), "sensorium-skips")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without TESTS_THOROUGH=1 the tests with the marker `thorough` are left out; pytest counts them as deselected."""
+    if THOROUGH:
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 class _Collector:

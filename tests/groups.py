@@ -1,7 +1,8 @@
 """`python -m tests.groups [unit]`: all tests, in groups that share one set of servers and run side by side where they mostly wait.
 
-Unit tests use every core, so they run alone and first. The groups that wait for servers run beside each other. Chaos
-measures stalls, so it has the machine to itself, and servers of its own to kill.
+Unit tests use every core, so they run first, beside the tests of processes, which wait for their children. The groups that
+wait for servers run beside each other. Chaos measures stalls, so it has the machine to itself, and servers of its own to kill.
+`unit` alone is quick: it leaves out tests with the marker `thorough` and most examples of properties (tests/depth.py).
 """
 
 import os
@@ -29,10 +30,11 @@ class Group:
 
 
 UNIT = Group("unit", ("tests/unit", "tests/layout"), ("-n", str(os.cpu_count() or 2)))
+PROCESSES = Group("processes", ("tests/processes",))
 SERVERS = Group("servers", ("tests/contract", "tests/integration", "tests/browser"))
 ACCEPTANCE = Group("acceptance", ("tests/acceptance",))
 CHAOS = Group("chaos", ("tests/chaos",))
-GROUPS = (UNIT, SERVERS, ACCEPTANCE, CHAOS)
+GROUPS = (UNIT, PROCESSES, SERVERS, ACCEPTANCE, CHAOS)
 PYTEST_INTERRUPTED = 2
 ENDING_SECONDS = 60
 POLL_SECONDS = 0.5
@@ -107,8 +109,9 @@ def main() -> int:
     logs = Path(tempfile.mkdtemp(prefix="sensorium-tests-"))
     if sys.argv[1:] == [UNIT.name]:
         return 0 if run_step((UNIT,), logs) else 1
+    os.environ["TESTS_THOROUGH"] = "1"
     try:
-        passed = [run_step((UNIT,), logs)]
+        passed = [run_step((UNIT, PROCESSES), logs)]
         with temporary_stack() as (_, environment_file):
             passed.append(run_step((SERVERS, ACCEPTANCE), logs, environment_file))
         passed.append(run_step((CHAOS,), logs))

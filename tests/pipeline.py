@@ -26,6 +26,7 @@ from streams.roles.needs import environment_of
 from streams.settings import to_environment
 
 READY_SECONDS = 60.0
+PROGRAM = ("streams.commands.main",)
 MODEL_RETRY_SECONDS = 3.0
 ROLES: dict[str, tuple[str, ...]] = {
     "receive": ("receive",),
@@ -110,8 +111,14 @@ class Pipeline:
         own = environment_of(" ".join(ROLES[role]), settings) if role in ROLES else None
         return plain | (own or to_environment(settings))
 
-    def start(self, name: str, failpoint: str = "", more: Mapping[str, str] = {}) -> None:
-        """`failpoint`: see storage/failpoints.py; `more` is added to its environment."""
+    def start(
+        self,
+        name: str,
+        failpoint: str = "",
+        more: Mapping[str, str] = {},
+        program: tuple[str, ...] = PROGRAM,
+    ) -> None:
+        """`failpoint`: see storage/failpoints.py; `more` is added to its environment; `program`: the module and its first words."""
         words = (
             ("stand-in", "--port", str(self.ports["stand-in"]), "--controls")
             if name == "stand-in"
@@ -120,7 +127,7 @@ class Pipeline:
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = self._forking.submit(
                 subprocess.Popen[bytes],
-                [sys.executable, "-m", "streams.commands.main", *words],
+                [sys.executable, "-m", *program, *words],
                 env=self.environment(name)
                 | ({"SENSORIUM_FAILPOINT": failpoint} if failpoint else {})
                 | dict(more),

@@ -1,4 +1,5 @@
-// Command load posts signed webhooks over keep-alive connections as fast as they are answered, and prints what that gave as JSON.
+// Command load posts signed webhooks over keep-alive connections, as fast as they are answered or at an even pace, and prints what
+// that gave as JSON.
 //
 // It speaks just enough HTTP/1.1 for that: requests are made beforehand, of an answer only status and length are read. So it
 // costs a fraction of what the server costs, and is not what is measured.
@@ -29,24 +30,34 @@ var (
 	address     = flag.String("address", "", "host:port")
 	path        = flag.String("path", "", "of the endpoint")
 	secret      = flag.String("secret", "", "the endpoint's; empty: unsigned")
-	template    = flag.String("body", "", "a file: the body, with ID_HERE where each message has its own id")
+	template    = flag.String("body", "", "a file: the body, with ID_HERE and CALLER_HERE where each message has its own")
 	connections = flag.Int("connections", 64, "")
 	warming     = flag.Duration("warming", time.Second, "what is not counted")
 	measuring   = flag.Duration("measuring", 3*time.Second, "what is")
+	perSecond   = flag.Int("per-second", 0, "an even pace instead of as fast as it goes")
+	count       = flag.Int("count", 8192, "different requests; at an even pace each goes once")
+	first       = flag.Int("first", 0, "the number of the first one")
+	times       = flag.String("times", "", "a file: what an even pace found")
 )
 
-const distinct = 8192
+const callers = 2000
 
 type result struct {
 	PerSecond float64 `json:"per_second"`
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
+	Longest   float64 `json:"longest_ms"`
+	Answered  int64   `json:"answered"` // in all, with those that are not counted
 	Refused   int64   `json:"refused"`
 }
 
 func main() {
 	flag.Parse()
 	requests := prepare()
+	if *perSecond > 0 {
+		paced(requests)
+		return
+	}
 	var counting, ending atomic.Bool
 	var refused, next atomic.Int64
 	took := make([][]time.Duration, *connections)
@@ -63,7 +74,7 @@ func main() {
 			answers := bufio.NewReader(connection)
 			for !ending.Load() {
 				began := time.Now()
-				if _, err := connection.Write(requests[next.Add(1)%distinct]); err != nil {
+				if _, err := connection.Write(requests[next.Add(1)%int64(*count)]); err != nil {
 					log.Fatal(err)
 				}
 				status, err := read(answers)
@@ -93,7 +104,14 @@ func main() {
 		all = append(all, one...)
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
-	json.NewEncoder(os.Stdout).Encode(result{float64(len(all)) / seconds, at(all, 0.5), at(all, 0.99), refused.Load()})
+	json.NewEncoder(os.Stdout).Encode(result{
+		PerSecond: float64(len(all)) / seconds,
+		P50:       at(all, 0.5),
+		P99:       at(all, 0.99),
+		Longest:   at(all, 1),
+		Answered:  next.Load(),
+		Refused:   refused.Load(),
+	})
 }
 
 // prepare makes the requests, each with an id and a signature of its own. The time they are signed for is now.
@@ -103,9 +121,11 @@ func prepare() [][]byte {
 		log.Fatal(err)
 	}
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)
-	requests := make([][]byte, distinct)
+	requests := make([][]byte, *count)
 	for number := range requests {
-		body := bytes.Replace(text, []byte("ID_HERE"), []byte(fmt.Sprintf("%020d", number)), 1)
+		id := *first + number
+		body := bytes.ReplaceAll(text, []byte("ID_HERE"), fmt.Appendf(nil, "%020d", id))
+		body = bytes.ReplaceAll(body, []byte("CALLER_HERE"), fmt.Appendf(nil, "%04d", id%callers))
 		signature := ""
 		if *secret != "" {
 			mac := hmac.New(sha256.New, []byte(*secret))

@@ -4,18 +4,24 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 
 from schemas.keys import MessageKey, TenantId, body_id, split_message_key
 from schemas.receipts import Line, lines_of
-from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
+from schemas.records import EnrichedMessage, Quarantined, Receipt, Source, Step
 from schemas.text import storable
 
 Columns = list[list[Any]]
-DELIVERY_KEY_COLUMN = 3
-"""Where the message key is among the columns of a delivery."""
+STAGED_COLUMNS = (
+    "tenant_id", "message_key", "provider", "conversation_id", "role", "direction", "kind", "content", "content_attributes", "status", "version",
+    "occurred_at", "received_at", "enriched_at", "sender_id", "sender_name", "endpoint_id", "steps",
+)  # fmt: skip
+"""Of the rows of messages."""
+_KEY = itemgetter(0, 1)
+VERSIONS_OF_AN_OPENING = 200
 FIRST_OPENINGS = 1_000
 """No version of generation 0 is higher."""
 NOTIFY_BYTES = 7_900
@@ -23,8 +29,8 @@ NOTIFY_BYTES = 7_900
 
 
 def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
-    """The version of each message that the row shows: one statement must not touch a row twice. A
-    message keeps its first arrival.
+    """The version of each message that the row shows: one statement
+    must not touch a row twice. A message keeps its first arrival.
     """
     best: dict[tuple[str, str], EnrichedMessage] = {}
     for message in messages:
@@ -46,11 +52,12 @@ def is_redone(message: EnrichedMessage) -> bool:
 
 
 def replaces(new: EnrichedMessage, old: EnrichedMessage) -> bool:
-    """Whether, of two versions that meet in a batch, `new` is the one for the row; the guard of `merge_messages` in Python.
+    """Whether, of two versions that meet in a batch, `new` is
+    the one for the row; the guard of `merge_messages` in Python.
 
-    A finished message stays as it is until the version that redoes it is finished, too. So an older
-    version that is finished takes the place of one that a repair has still to finish: the row, if it
-    is finished, refuses that one and would get neither.
+    A finished message stays as it is until the version that redoes it is finished, too.
+    So an older version that is finished takes the place of one that a repair has still
+    to finish: the row, if it is finished, refuses that one and would get neither.
     """
     if new.version > old.version:
         return old.status == "pending" or not is_redone(new)
@@ -58,68 +65,92 @@ def replaces(new: EnrichedMessage, old: EnrichedMessage) -> bool:
 
 
 @dataclass(slots=True)
-class MessageColumns:
-    """The columns of every table a batch of messages touches; statement name → columns."""
+class MessageRows:
+    """What a batch of messages writes: rows of `chat_messages`
+    to be staged, and columns for other statements by their name.
+    """
 
+    staged: list[tuple[Any, ...]]
     tables: dict[str, Columns] = field(default_factory=dict)
     touched: set[tuple[str, str]] = field(default_factory=set)
 
 
-def message_columns(messages: Sequence[EnrichedMessage]) -> MessageColumns:
+def message_rows(messages: Sequence[EnrichedMessage]) -> MessageRows:
+    shown = newest(messages)
+    histories = _histories(messages) if len(shown) < len(messages) else {}
+    staged = [
+        _message(m, histories.get((m.tenant_id, m.message_key)) or _history([m])) for m in shown
+    ]
     rows: dict[str, list[tuple[Any, ...]]] = {
-        "merge_messages": [_message(message) for message in newest(messages)]
+        "mark_redoing": _redoing(messages),
+        "insert_aliases": sorted(
+            {(m.tenant_id, alias, m.conversation_id) for m in messages for alias in m.aliases}
+        ),
+        "insert_objects": [row for m in messages if m.attachments for row in _objects(m)],
     }
-    rows["mark_redoing"] = _redoing(messages)
-    arrivals = {(m.tenant_id, m.message_key): _arrival(m) for m in reversed(messages)}
-    rows["insert_arrivals"] = list(arrivals.values())
-    rows["insert_aliases"] = sorted(
-        {(m.tenant_id, alias, m.conversation_id) for m in messages for alias in m.aliases}
+    return MessageRows(
+        staged=sorted(staged, key=_KEY),
+        tables={name: in_lock_order(table) for name, table in rows.items() if table},
+        touched={(m.tenant_id, m.conversation_id) for m in messages},
     )
-    rows["insert_objects"] = [row for m in messages for row in _objects(m)]
-    rows["insert_steps"] = [row for m in messages for row in _steps(m)]
-    tables = {name: in_lock_order(table) for name, table in rows.items() if table}
-    return MessageColumns(tables, {(m.tenant_id, m.conversation_id) for m in messages})
 
 
 def in_lock_order(rows: Iterable[tuple[Any, ...]]) -> Columns:
-    """The columns of the rows, sorted as every writer sorts them: by the first three, which hold or begin their key.
+    """The columns of the rows, sorted as every writer sorts
+    them: by the first three, which hold or begin their key.
 
-    Two sinks that touch the same rows, by whichever of their statements, wait for each other, and
-    never in a ring.
+    Two sinks that touch the same rows, by whichever of their
+    statements, wait for each other, and never in a ring.
     """
     return [list(column) for column in zip(*sorted(rows, key=lambda row: row[:3]), strict=True)]
 
 
 def _redoing(messages: Iterable[EnrichedMessage]) -> list[tuple[Any, ...]]:
-    """Key and highest version of each message that a repair has still to finish."""
-    highest: dict[tuple[str, str], int] = {}
+    """Key, highest version and steps of each
+    message that a repair has still to finish.
+    """
+    redone: dict[tuple[str, str], list[EnrichedMessage]] = {}
     for m in messages:
         if is_redone(m):
-            key = (m.tenant_id, m.message_key)
-            highest[key] = max(m.version, highest.get(key, 0))
-    return [(*key, version) for key, version in highest.items()]
+            redone.setdefault((m.tenant_id, m.message_key), []).append(m)
+    return [(*key, max(m.version for m in of), _history(of)) for key, of in redone.items()]
 
 
-def _message(m: EnrichedMessage) -> tuple[Any, ...]:
+def _histories(messages: Iterable[EnrichedMessage]) -> dict[tuple[str, str], str | None]:
+    """The history of each message of which several versions meet."""
+    versions: dict[tuple[str, str], list[EnrichedMessage]] = {}
+    for m in messages:
+        versions.setdefault((m.tenant_id, m.message_key), []).append(m)
+    return {key: _history(of) for key, of in versions.items() if len(of) > 1}
+
+
+def _history(versions: Iterable[EnrichedMessage]) -> str | None:
+    """The steps of a message as a document: a line per step, by opening.
+
+    A later version of an opening has the steps of those before it.
+    """
+    openings: dict[int, EnrichedMessage] = {}
+    for m in versions:
+        number = (m.version - 1) // VERSIONS_OF_AN_OPENING
+        if number not in openings or openings[number].version <= m.version:
+            openings[number] = m
+    lines = {str(n): "\n".join(map(_step, m.steps)) for n, m in openings.items() if m.steps}
+    return msgspec.json.encode(lines).decode() if lines else None
+
+
+def _step(s: Step) -> str:
+    """The outcome comes last: it is the only one that may hold any character."""
+    outcome = s.outcome
+    if not outcome.isprintable():
+        outcome = "".join(one if one.isprintable() else " " for one in outcome)
+    return f"{s.stage}\t{s.topic}\t{s.partition}\t{s.offset}\t{s.at.timestamp():.6f}\t{outcome}"
+
+
+def _message(m: EnrichedMessage, history: str | None) -> tuple[Any, ...]:
     return (
         m.tenant_id, m.message_key, m.provider, m.conversation_id, m.role, m.direction, m.kind, m.content, m.content_attributes, m.status, m.version,
-        m.occurred_at, m.received_at, m.enriched_at, m.sender_id, m.sender_name, m.endpoint_id,
+        m.occurred_at, m.received_at, m.enriched_at, m.sender_id, m.sender_name, m.endpoint_id, history,
     )  # fmt: skip
-
-
-def _arrival(m: EnrichedMessage) -> tuple[Any, ...]:
-    at = m.source
-    return (
-        m.tenant_id,
-        m.provider,
-        m.provider_message_id,
-        m.message_key,
-        at.topic,
-        at.partition,
-        at.offset,
-        m.occurred_at,
-        m.received_at,
-    )
 
 
 def _objects(m: EnrichedMessage) -> list[tuple[Any, ...]]:
@@ -140,29 +171,51 @@ def _objects(m: EnrichedMessage) -> list[tuple[Any, ...]]:
     ]
 
 
-def _steps(m: EnrichedMessage) -> list[tuple[Any, ...]]:
-    return [
-        (m.tenant_id, m.message_key, s.stage, s.topic, s.partition, s.offset, s.outcome, s.at)
-        for s in m.steps
-    ]
-
-
 def ended_by(tombstone: bytes) -> set[tuple[str, str]]:
-    """Tenant and key of the message that a tombstone ends; nothing for a key that is no message's."""
+    """Tenant and key of the message that a tombstone
+    ends; nothing for a key that is no message's.
+    """
     text = storable(tombstone.decode(errors="replace"))
     return {(text.partition(":")[0], text)} if text.count(":") >= 2 else set()
 
 
 @dataclass(slots=True)
 class _Delivered:
-    """One key of a batch of receipts: its last word but for duplicates, and how often it came."""
+    """One key of a batch of receipts: its last
+    word but for duplicates, and how often it came.
+    """
 
     line: Line
     source: Source
     deliveries: int = 0
 
 
-def delivery_columns(receipts: Iterable[Receipt], removed: frozenset[str] = frozenset()) -> Columns:
+class ArrivalRow(NamedTuple):
+    """A row of `arrival_records`.
+
+    `odd_key` is the key of a record whose key is not one of the receiver's.
+    """
+
+    tenant_id: str
+    provider: str
+    provider_message_id: str
+    odd_key: str | None
+    topic: str
+    partition: int
+    offset: int
+    received_at: datetime
+    outcome: str
+    reason: str
+    deliveries: int
+
+    @property
+    def message_key(self) -> str:
+        return self.odd_key or f"{self.tenant_id}:{self.provider}:{self.provider_message_id}"
+
+
+def arrivals(
+    receipts: Iterable[Receipt], removed: frozenset[str] = frozenset()
+) -> list[ArrivalRow]:
     """A row for each key that dedupe settled, without those of removed tenants.
 
     Work that is redone (a generation) is no delivery.
@@ -184,19 +237,19 @@ def delivery_columns(receipts: Iterable[Receipt], removed: frozenset[str] = froz
             elif line.outcome != "duplicate" and known.line.outcome != "forwarded":
                 known.line = line
             known.deliveries += line.generation == 0
-    return in_lock_order(_delivery(key, one) for key, one in keys.items())
+    return [_arrival(key, one) for key, one in keys.items()]
 
 
-def _delivery(key: bytes, one: _Delivered) -> tuple[Any, ...]:
-    text = storable(key.decode(errors="replace"))
+def _arrival(key: bytes, one: _Delivered) -> ArrivalRow:
+    text, odd_key = storable(key.decode(errors="replace")), None
     try:
-        tenant_id, provider, provider_message_id = split_message_key(MessageKey(text))
+        name = split_message_key(MessageKey(text))
     except ValueError:  # not one of the receiver's
-        tenant_id, provider, provider_message_id = TenantId("unknown"), "unknown", body_id(key)
+        name, odd_key = (TenantId("unknown"), "unknown", body_id(key)), text
     at, line = one.source, one.line
     received_at = datetime.fromtimestamp(max(0, line.received_ms) / 1000, UTC)
-    return (
-        tenant_id, provider, provider_message_id, text, at.topic, at.partition, at.offset, received_at, line.outcome, line.reason, one.deliveries,
+    return ArrivalRow(
+        *name, odd_key, at.topic, at.partition, at.offset, received_at, line.outcome, line.reason, one.deliveries
     )  # fmt: skip
 
 
@@ -214,7 +267,9 @@ def quarantine_columns(records: Sequence[Quarantined], topic_ids: Mapping[str, s
 
 
 def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Quarantined:
-    """The record of which Postgres refused something: its place and its bytes, or (`is_empty`) its place alone."""
+    """The record of which Postgres refused something: its
+    place and its bytes, or (`is_empty`) its place alone.
+    """
     return msgspec.structs.replace(
         q,
         tenant_id=TenantId("unknown"),
@@ -227,7 +282,9 @@ def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Qua
 
 
 def notifications(touched: Iterable[tuple[str, str]]) -> list[str]:
-    """`[[tenant, conversation], …]`, as many as it takes; `*` for a name that fits into none."""
+    """`[[tenant, conversation], …]`, as many as
+    it takes; `*` for a name that fits into none.
+    """
     payloads: list[str] = []
     entries: list[str] = []
     size = 2

@@ -7,15 +7,15 @@ from typing import Any, TypeAlias
 import asyncpg
 import structlog
 
+from connectors.errors import ConnectorsError
 from connectors.postgres.rows import (
-    DELIVERY_KEY_COLUMN,
-    Columns,
+    ArrivalRow,
+    arrivals,
     bare_quarantined,
-    delivery_columns,
-    message_columns,
     notifications,
     quarantine_columns,
 )
+from connectors.postgres.staging import add_arrivals, clear_staged, prepare_staging, store_messages
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.text import storable
 from storage import failpoints
@@ -33,17 +33,17 @@ log = structlog.get_logger()
 InTransaction: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
-class Fenced(Exception):
+class Fenced(ConnectorsError):
     """Another sink has taken the partition over: this one must not write for it any more."""
 
 
-class OutOfStep(Exception):
+class OutOfStep(ConnectorsError):
     """Postgres does not stand where this sink continues from: another server took over that had not heard the last
     commits, or a backup was restored. What lies between would be missing for ever: read again from where it stands.
     """
 
 
-class Refusing(Exception):
+class Refusing(ConnectorsError):
     """So much of what comes is refused that the program is at fault, not the records: a person must look."""
 
 
@@ -144,6 +144,7 @@ class Writer:
         async with self._pool.acquire() as connection, connection.transaction():
             if any(isinstance(one.record, EnrichedMessage) for one in work.placed):  # 1
                 await connection.execute(self._sql["announce_writing"])
+                await prepare_staging(connection)
             for position in sorted(positions, key=_place):
                 if not await self._move(connection, position):
                     return written
@@ -216,11 +217,15 @@ class Writer:
         written: Written,
         refused: list[tuple[Placed, str]],
         removed: frozenset[str],
+        *,
+        is_part: bool = False,
     ) -> None:
         if not placed:
             return
         try:
             async with connection.transaction():  # a savepoint
+                if is_part:
+                    await clear_staged(connection)
                 changed, total = await self._rows(connection, placed, removed)
         except Exception as error:
             if not names_a_value(error):
@@ -229,8 +234,8 @@ class Writer:
                 await self._refuse(connection, placed[0], type(error).__name__, refused)
                 return
             middle = len(placed) // 2
-            await self._store(connection, placed[:middle], written, refused, removed)
-            await self._store(connection, placed[middle:], written, refused, removed)
+            await self._store(connection, placed[:middle], written, refused, removed, is_part=True)
+            await self._store(connection, placed[middle:], written, refused, removed, is_part=True)
         else:
             written.rows += changed
             written.unchanged += total - changed
@@ -263,36 +268,27 @@ class Writer:
         quarantined = [one.record for one in placed if isinstance(one.record, Quarantined)]
         changed = total = 0
         if messages:
-            columns = message_columns(messages)
-            for name, table in columns.tables.items():
-                status = await connection.execute(self._sql[name], *table)
-                if name == "merge_messages":
-                    changed, total = int(status.rpartition(" ")[2]), len(table[0])
-            await connection.execute(
-                self._sql["tell"], self._channel, notifications(columns.touched)
-            )
+            changed, total, touched = await store_messages(connection, messages)
+            await connection.execute(self._sql["tell"], self._channel, notifications(touched))
         if quarantined:
             await connection.execute(
                 self._sql["insert_quarantined"],
                 *quarantine_columns(quarantined, self.topic_ids),
             )
         receipts = (one.record for one in placed if isinstance(one.record, Receipt))
-        deliveries = await self._without_erased(connection, delivery_columns(receipts, removed))
-        if deliveries:
-            await connection.execute(self._sql["merge_deliveries"], *deliveries)
+        await add_arrivals(
+            connection, await self._without_erased(connection, arrivals(receipts, removed))
+        )
         return changed, total
 
-    async def _without_erased(self, connection: InTransaction, deliveries: Columns) -> Columns:
+    async def _without_erased(
+        self, connection: InTransaction, arrived: list[ArrivalRow]
+    ) -> list[ArrivalRow]:
         """An arrival of an erased message is not written down again."""
-        if not deliveries:
-            return deliveries
-        names = list(zip(deliveries[0], deliveries[DELIVERY_KEY_COLUMN], strict=True))
-        erased = await erased_among(connection, names)
-        if not erased:
-            return deliveries
-        rows = zip(*deliveries, strict=True)
-        stay = [row for name, row in zip(names, rows, strict=True) if name not in erased]
-        return [list(column) for column in zip(*stay, strict=True)]
+        if not arrived:
+            return arrived
+        erased = await erased_among(connection, ((a.tenant_id, a.message_key) for a in arrived))
+        return [a for a in arrived if (a.tenant_id, a.message_key) not in erased]
 
 
 def _named(placed: Placed) -> Named | None:

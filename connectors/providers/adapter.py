@@ -1,13 +1,14 @@
-"""What an adapter of a provider is, and how all of them read foreign JSON: leniently, and without ever raising."""
+"""How adapters read foreign JSON: leniently, and without ever raising past `Unreadable`."""
 
 import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from connectors.errors import ConnectorsError
 from connectors.providers.times import may_be_moment as may_be_moment
 from connectors.providers.times import moment as moment
 from schemas.keys import (
@@ -18,7 +19,7 @@ from schemas.keys import (
     is_provider_id,
 )
 from schemas.outcomes import Quarantine, Skip
-from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
+from schemas.records import AttachmentType, FoundAttachment, Kind, RawMessage
 from schemas.text import storable
 
 Document = Mapping[str, Any]
@@ -48,21 +49,7 @@ _KINDS: dict[AttachmentType, Kind] = {
 }
 
 
-class Provider(Protocol):
-    """Bytes to meaning, for one provider. Both methods hold for any bytes and never raise."""
-
-    name: str
-
-    def identify(self, body: bytes) -> tuple[str, ...]:
-        """The id part of the raw key of each event in the body, in order. A body without a usable id: `sha256-<hex>`."""
-        ...
-
-    def read(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
-        """What the event says."""
-        ...
-
-
-class Unreadable(Exception):
+class Unreadable(ConnectorsError):
     """Carries the verdict out of nested reading; never leaves an adapter."""
 
     def __init__(self, verdict: Skip | Quarantine) -> None:

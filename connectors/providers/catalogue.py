@@ -1,19 +1,31 @@
-"""Which adapter reads what."""
+"""Which provider's file does what.
 
-from connectors.providers.adapter import Provider
+A provider is one entry here and one row of schemas/providers.py.
+"""
+
+from collections.abc import Set
+
 from connectors.providers.chatwoot import Chatwoot
 from connectors.providers.direct import Direct
+from connectors.providers.downloads import Authority, DownloadCandidate, FileLink, plain_link
+from connectors.providers.provider import Adapter, Provider
 from connectors.providers.ycloud import YCloud
 from schemas.keys import body_id
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import ChatMessage, RawMessage
+from schemas.settings import Providers
+from schemas.signatures import Claim, Examined
+from schemas.web_address import NotAnAddress, web_address
 
-PROVIDERS: dict[str, Provider] = {adapter.name: adapter for adapter in (YCloud(), Chatwoot())}
+PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (YCloud(), Chatwoot())}
 DIRECT = Direct(reserved=PROVIDERS.keys())
 
 
-def adapter_for(raw: RawMessage) -> Provider | None:
-    """What came in by an endpoint is its provider's; what came by `POST /chat` has the direct form, whatever its provider is called."""
+def adapter_for(raw: RawMessage) -> Adapter | None:
+    """The provider of the endpoint that received a record.
+
+    What came by `POST /chat` has the direct form, whatever its provider is called.
+    """
     return PROVIDERS.get(raw.provider) if raw.endpoint_id else DIRECT
 
 
@@ -29,3 +41,46 @@ def identify(provider: str, body: bytes) -> tuple[str, ...]:
     """The id part of the key of each event of a webhook's body. Never raises."""
     adapter = PROVIDERS.get(provider)
     return (body_id(body),) if adapter is None else adapter.identify(body)
+
+
+def check_signature(
+    provider: str, claim: Claim, secrets: tuple[str, ...], age_seconds: float
+) -> Examined | None:
+    """What a webhook's signature is worth.
+
+    None: the provider signs nothing that we could check.
+    """
+    adapter = PROVIDERS.get(provider)
+    return (
+        None
+        if adapter is None
+        else adapter.check_signature(claim, secrets, age_seconds=age_seconds)
+    )
+
+
+def sign(provider: str, secret: str, body: bytes, now: int) -> dict[str, str]:
+    """The headers that the provider would send: for sample traffic and tests."""
+    return PROVIDERS[provider].sign(secret, body, now)
+
+
+def download_candidates(
+    url: str,
+    media_id: str | None,
+    authority: Authority,
+    settings: Providers,
+    exempt: Set[tuple[str, int]] = frozenset(),
+) -> tuple[DownloadCandidate, ...]:
+    """The requests to try for a file, in order. Raises ForeignHost.
+
+    `exempt` are (host, port) pairs that a person allowed, whosever they are.
+    """
+    try:
+        # in its canonical form, so that what is decided
+        # here is decided about what will be asked for
+        address = web_address(url).href if url else ""
+    except NotAnAddress:
+        return ()
+    name = authority.provider or ""
+    link = FileLink(url, address, media_id, authority.api_key, settings.api_base(name), exempt)
+    provider = PROVIDERS.get(name)
+    return plain_link(link) if provider is None else provider.candidates(link)

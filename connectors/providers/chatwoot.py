@@ -1,12 +1,14 @@
 """Chatwoot: messages of many channels, one event a request. Contract: chatwoot/chatwoot v4.15.1, WebhookListener and Message#webhook_data."""
 
+import re
+from typing import Any, TypedDict
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from connectors.providers.adapter import (
     Document,
-    Unreadable,
     conversation,
-    identified,
     identifier,
     instance_in_key,
     kind_of,
@@ -23,7 +25,9 @@ from connectors.providers.adapter import (
 from connectors.providers.attributes import is_set
 from connectors.providers.chatwoot_attributes import WEB_PAGES, attributes_of, is_private
 from connectors.providers.chatwoot_forms import submission, submission_suffix
-from schemas.keys import body_id
+from connectors.providers.chatwoot_sample import CHATWOOT_CONVERSATION, CHATWOOT_CUSTOMER, chatwoot
+from connectors.providers.provider import Provider
+from connectors.providers.samples import Sample, SampleMessage
 from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import (
@@ -34,6 +38,14 @@ from schemas.records import (
     Kind,
     RawMessage,
     Role,
+)
+from schemas.signatures import (
+    FRESH_SECONDS,
+    Claim,
+    ClaimedSignature,
+    Examined,
+    judge_timed,
+    timed_signature,
 )
 from schemas.text import storable
 
@@ -64,22 +76,66 @@ _FORMS = frozenset(
     {"input_select", "cards", "form", "input_csat", "input_email", "input_text", "input_textarea"}
 )
 _MAX_ATTACHMENTS = 50
+_SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})")
 
 
-class Chatwoot:
+class _BriefAccount(TypedDict, total=False):
+    id: Any
+
+
+class _ChatwootBrief(TypedDict, total=False):
+    """What names every event but an answer to a form."""
+
+    event: Any
+    id: Any
+    account: _BriefAccount
+
+
+class Chatwoot(Provider):
     name = "chatwoot"
+    brief = msgspec.json.Decoder(_ChatwootBrief)
 
-    def identify(self, body: bytes) -> tuple[str, ...]:
-        try:
-            return identified(body, _event_key(parse(body)))
-        except Unreadable:
-            return (body_id(body),)
+    def is_key_brief(self, event: Document) -> bool:
+        return event.get("event") != "message_updated"
 
-    def read(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
-        try:
-            return _read(raw)
-        except Unreadable as unreadable:
-            return unreadable.verdict
+    def event_key(self, event: Document) -> str | None:
+        return _event_key(event)
+
+    def read_event(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
+        return _read(raw)
+
+    def check_signature(
+        self, claim: Claim, secrets: tuple[str, ...], *, age_seconds: float = FRESH_SECONDS
+    ) -> Examined:
+        """The time is fresh at each attempt, so the window is short whatever `age_seconds` says."""
+        return judge_timed(claim, _claimed_signature(claim), secrets, FRESH_SECONDS)
+
+    def sign(self, secret: str, body: bytes, now: int) -> dict[str, str]:
+        signature = timed_signature(secret, body, str(now))
+        return {"X-Chatwoot-Timestamp": str(now), "X-Chatwoot-Signature": f"sha256={signature}"}
+
+    def sample(self, message: SampleMessage) -> Sample:
+        """The conversation is its number, or `account~number`; the customer is the contact's id."""
+        return chatwoot(
+            message.text,
+            message.file,
+            what=message.what,
+            conversation=message.conversation or CHATWOOT_CONVERSATION,
+            customer=message.customer or CHATWOOT_CUSTOMER,
+            outbound=message.outbound,
+        )
+
+
+def _claimed_signature(claim: Claim) -> ClaimedSignature:
+    """`X-Chatwoot-Signature: sha256=<hex>` over `X-Chatwoot-Timestamp.body`."""
+    header = claim.headers.get("x-chatwoot-signature")
+    stamp = claim.headers.get("x-chatwoot-timestamp")
+    if header is None or stamp is None:
+        return "missing"
+    match = _SIGNATURE.fullmatch(header)
+    if match is None or not stamp.isascii() or not stamp.isdigit() or len(stamp) > 12:
+        return "malformed"
+    return stamp, match[1]
 
 
 def _event_key(event: Document) -> str | None:

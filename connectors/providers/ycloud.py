@@ -3,12 +3,13 @@
 import base64
 import binascii
 import re
+from typing import Any, TypedDict
+
+import msgspec
 
 from connectors.providers.adapter import (
     Document,
-    Unreadable,
     conversation,
-    identified,
     identifier,
     kind_of,
     link,
@@ -23,7 +24,10 @@ from connectors.providers.adapter import (
     who,
     whole,
 )
+from connectors.providers.downloads import DownloadCandidate, FileLink
 from connectors.providers.numbers import forms_of
+from connectors.providers.provider import Provider
+from connectors.providers.samples import Sample, SampleMessage
 from connectors.providers.ycloud_attributes import (
     attributes_of,
     cards,
@@ -31,35 +35,14 @@ from connectors.providers.ycloud_attributes import (
     user_fields,
     users,
 )
-from schemas.keys import body_id
+from connectors.providers.ycloud_events import HISTORY, INBOUND, MESSAGES, STATUSES
+from connectors.providers.ycloud_links import candidates
+from connectors.providers.ycloud_sample import YCLOUD_CUSTOMER, ycloud
 from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
+from schemas.signatures import Claim, ClaimedSignature, Examined, judge_timed, timed_signature
 
-INBOUND = {
-    "whatsapp.inbound_message.received": "whatsappInboundMessage",
-    "messenger.inbound_message.received": "messengerInboundMessage",
-}
-"""What a customer said, and the object that says it."""
-ECHOES = frozenset(
-    {
-        "whatsapp.smb.message.echoes",
-        "whatsapp.smb.message.created",
-        "whatsapp.echo_message.created",
-        "whatsapp.echo_message.updated",
-    }
-)
-HISTORY = frozenset({"whatsapp.smb.history"})
-MESSAGES = INBOUND.keys() | ECHOES | HISTORY
-STATUSES = frozenset(
-    {
-        "whatsapp.message.updated",
-        "messenger.message.updated",
-        "sms.message.updated",
-        "voice.message.updated",
-        "email.delivery.updated",
-    }
-)
 _KNOWN_FAMILIES = (
     "whatsapp.group.", "whatsapp.call.", "whatsapp.business_account.", "whatsapp.phone_number.", "whatsapp.template.",
     "whatsapp.flow.", "whatsapp.payment.", "whatsapp.user.", "contact.", "sms.", "email.", "voice.", "messenger.",
@@ -72,23 +55,69 @@ _FILES: dict[str, AttachmentType] = {
     "document": "document",
     "sticker": "sticker",
 }
+_SIGNATURE = re.compile(r"t=([0-9]{1,12}),s=([0-9a-f]{64})")
 _HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
-class YCloud:
+class _BriefMessage(TypedDict, total=False):
+    wamid: Any
+    id: Any
+
+
+class _YcloudBrief(TypedDict, total=False):
+    """What names an inbound message, and every event that is no message."""
+
+    type: Any
+    id: Any
+    whatsappInboundMessage: _BriefMessage
+    messengerInboundMessage: _BriefMessage
+
+
+class YCloud(Provider):
     name = "ycloud"
+    brief = msgspec.json.Decoder(_YcloudBrief)
 
-    def identify(self, body: bytes) -> tuple[str, ...]:
-        try:
-            return identified(body, _event_key(parse(body)))
-        except Unreadable:
-            return (body_id(body),)
+    def is_key_brief(self, event: Document) -> bool:
+        kind = event.get("type")
+        return isinstance(kind, str) and (kind in INBOUND or kind not in MESSAGES)
 
-    def read(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
-        try:
-            return _read(raw)
-        except Unreadable as unreadable:
-            return unreadable.verdict
+    def event_key(self, event: Document) -> str | None:
+        return _event_key(event)
+
+    def read_event(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
+        return _read(raw)
+
+    def check_signature(
+        self, claim: Claim, secrets: tuple[str, ...], *, age_seconds: float
+    ) -> Examined:
+        """Whether a retry has a fresh time is not documented, so the window reaches back `age_seconds`."""
+        return judge_timed(claim, _claimed_signature(claim), secrets, age_seconds)
+
+    def sign(self, secret: str, body: bytes, now: int) -> dict[str, str]:
+        return {"YCloud-Signature": f"t={now},s={timed_signature(secret, body, str(now))}"}
+
+    def candidates(self, link: FileLink) -> tuple[DownloadCandidate, ...]:
+        return candidates(link)
+
+    def sample(self, message: SampleMessage) -> Sample:
+        """The conversation is the customer's number, or `business~customer`."""
+        number = message.conversation or (message.customer or YCLOUD_CUSTOMER).removeprefix("+")
+        return ycloud(
+            message.text,
+            message.file,
+            what=message.what,
+            conversation=number,
+            outbound=message.outbound,
+        )
+
+
+def _claimed_signature(claim: Claim) -> ClaimedSignature:
+    """`YCloud-Signature: t=<unix>,s=<hex>` over `t.body`, keyed with the secret as it is, `whsec_` included."""
+    header = claim.headers.get("ycloud-signature")
+    if header is None:
+        return "missing"
+    match = _SIGNATURE.fullmatch(header)
+    return "malformed" if match is None else (match[1], match[2])
 
 
 def _event_key(event: Document) -> str | None:

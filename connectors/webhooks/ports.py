@@ -7,6 +7,8 @@ from typing import Protocol
 from schemas.chat import ChatAccepted, ChatRefused
 from schemas.headers import Headers
 from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
+from schemas.signatures import Claim, Examined
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 
 
@@ -28,18 +30,34 @@ class EndpointDirectory(Protocol):
 
 
 class RawTopic(Protocol):
-    """Where raw records go. `send` returns when one is durable, raises Unavailable when that was not said within `seconds`."""
+    """Where raw records go."""
 
     @property
     def healthy(self) -> bool: ...
-    async def send(
-        self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float
-    ) -> None: ...
+    def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Headers,
+        done: Callable[[str | None], None],
+    ) -> None:
+        """Calls `done` once: with None when the record is durable, else with what went wrong. Raises Unavailable for one
+        that cannot be taken.
+        """
+        ...
+
+    def overdue(self) -> Unavailable:
+        """Notes that a record was not said to be durable in time."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Understanding:
-    """What the receiver must know of providers: the ids of a body's events, and whether a `POST /chat` will be read as a message."""
+    """What the receiver must know of providers: the ids of a body's events, whether a `POST /chat` will be read as a message, and
+    what a signature is worth (None: the provider has none).
+    """
 
     identify: Callable[[str, bytes], tuple[str, ...]]
     accept: Callable[[bytes], ChatAccepted | ChatRefused]
+    check_signature: Callable[[str, Claim, tuple[str, ...], float], Examined | None]

@@ -20,6 +20,7 @@ COMMENT ON COLUMN chat_messages.sender_id IS 'Who sent it, as the provider names
 COMMENT ON COLUMN chat_messages.sender_name IS 'The name that the provider shows for the sender.';
 COMMENT ON COLUMN chat_messages.endpoint_id IS 'The endpoint that received it, or direct for POST /chat.';
 COMMENT ON COLUMN chat_messages.redoing_version IS 'While a repair redoes a finished message: the version that the topic has and this row does not show yet.';
+COMMENT ON COLUMN chat_messages.steps IS 'What the message went through: by opening, a line per step. The view steps has it as rows.';
 
 COMMENT ON COLUMN chat_messages.changed_era IS 'Which start of the database server wrote this row last: see feed_eras.';
 COMMENT ON COLUMN chat_messages.changed_xid IS 'Which transaction wrote this row last; compare within one era only.';
@@ -28,7 +29,22 @@ COMMENT ON TABLE feed_eras IS 'The starts of the database server. Transaction nu
 COMMENT ON COLUMN feed_eras.era IS 'The number of the start; larger than that of every one before.';
 COMMENT ON COLUMN feed_eras.started_at IS 'When the server started.';
 
-COMMENT ON TABLE inbound_messages IS 'One row per thing that arrived, messages or not: where it is in raw-messages and what became of it. For readers.';
+COMMENT ON TABLE arrival_records IS 'What became of things that arrived, messages or not, in a partition per week: one row per key and batch of the sink. The view arrivals has one row per key.';
+COMMENT ON COLUMN arrival_records.tenant_id IS 'Whose endpoint received it.';
+COMMENT ON COLUMN arrival_records.provider IS 'The provider of the endpoint.';
+COMMENT ON COLUMN arrival_records.provider_message_id IS 'The provider''s id of the message or event.';
+COMMENT ON COLUMN arrival_records.odd_key IS 'The key, where it is not tenant:provider:provider_message_id.';
+COMMENT ON COLUMN arrival_records.topic IS 'Where it is: the topic, without its namespace.';
+COMMENT ON COLUMN arrival_records.partition IS 'Where it is: the partition.';
+COMMENT ON COLUMN arrival_records."offset" IS 'Where it is: the offset.';
+COMMENT ON COLUMN arrival_records.received_at IS 'When it arrived here.';
+COMMENT ON COLUMN arrival_records.outcome IS 'forwarded, duplicate, skipped or quarantined.';
+COMMENT ON COLUMN arrival_records.reason IS 'Why it was skipped or quarantined.';
+COMMENT ON COLUMN arrival_records.deliveries IS 'How often it was delivered within the batch. Repairs are not counted.';
+COMMENT ON VIEW arrivals IS 'One row per thing that arrived, messages or not: where its first delivery is in raw-messages, what became of it and how often it came. For readers.';
+COMMENT ON VIEW steps IS 'One row per step of a message through the stages. For readers.';
+
+COMMENT ON TABLE inbound_messages IS 'Arrivals that programs before this version wrote. The view arrivals has all.';
 COMMENT ON COLUMN inbound_messages.tenant_id IS 'Whose endpoint received it.';
 COMMENT ON COLUMN inbound_messages.provider IS 'The provider of the endpoint.';
 COMMENT ON COLUMN inbound_messages.provider_message_id IS 'The provider''s id of the message or event.';
@@ -58,7 +74,7 @@ COMMENT ON COLUMN media_objects.bytes IS 'Its size.';
 COMMENT ON COLUMN media_objects.original_url IS 'Where it was downloaded from.';
 COMMENT ON COLUMN media_objects.stored_at IS 'When the version that first showed it was made.';
 
-COMMENT ON TABLE message_steps IS 'One row per step of a message through the stages. For readers.';
+COMMENT ON TABLE message_steps IS 'Steps that programs before this version wrote. The view steps has all.';
 COMMENT ON COLUMN message_steps.tenant_id IS 'Whose message it is.';
 COMMENT ON COLUMN message_steps.message_key IS 'The message.';
 COMMENT ON COLUMN message_steps.stage IS 'dedupe, store_media, describe, transcribe, assemble or replay.';
@@ -280,28 +296,34 @@ COMMENT ON COLUMN unmasked_conversations.ends_at IS 'When it is masked again.';
 COMMENT ON TABLE repairs IS 'Repairs of failed files that people planned, and how far they are.';
 COMMENT ON COLUMN repairs.tenant_id IS 'The tenant.';
 COMMENT ON COLUMN repairs.repair_id IS 'The repair.';
-COMMENT ON COLUMN repairs.reason IS 'Why the files failed that it tries again.';
+COMMENT ON COLUMN repairs.reason IS 'The reason of what it tries again; empty: any.';
 COMMENT ON COLUMN repairs.state IS 'planned, running, done or cancelled.';
 COMMENT ON COLUMN repairs.person IS 'Who planned it.';
-COMMENT ON COLUMN repairs.messages IS 'How many messages the plan counted.';
-COMMENT ON COLUMN repairs.files IS 'Files by type, those without file and address, and what it may cost.';
+COMMENT ON COLUMN repairs.messages IS 'How many messages or records the plan counted.';
+COMMENT ON COLUMN repairs.files IS 'What the plan counted, by tenant, reason and kind, and what it may cost.';
 COMMENT ON COLUMN repairs.created_at IS 'When it was planned.';
 COMMENT ON COLUMN repairs.ends_at IS 'When the plan can no longer be applied.';
 COMMENT ON COLUMN repairs.began_at IS 'When it was applied; what failed later is not in it.';
 COMMENT ON COLUMN repairs.ended_at IS 'When it was done or cancelled.';
 COMMENT ON COLUMN repairs.generation IS 'The generation of what it writes.';
-COMMENT ON COLUMN repairs.looked IS 'How many messages it has come to.';
-COMMENT ON COLUMN repairs.redone IS 'How many files it has redone.';
-COMMENT ON COLUMN repairs.set_aside IS 'How many messages it left because they were tried too often.';
-COMMENT ON COLUMN repairs.done_at IS 'Arrival of the last message it has come to.';
-COMMENT ON COLUMN repairs.done_key IS 'Key of that message.';
-COMMENT ON COLUMN repairs.held_until IS 'How long one console works on it alone.';
+COMMENT ON COLUMN repairs.looked IS 'How many messages or records it has come to.';
+COMMENT ON COLUMN repairs.redone IS 'How many files it has redone or records it has sent again.';
+COMMENT ON COLUMN repairs.set_aside IS 'How many it left because they were tried too often.';
+COMMENT ON COLUMN repairs.done_at IS 'Arrival of the last one it has come to.';
+COMMENT ON COLUMN repairs.done_key IS 'Key or place of that one.';
+COMMENT ON COLUMN repairs.held_until IS 'How long one process works on it alone.';
+COMMENT ON COLUMN repairs.kind IS 'attachments, quarantine or raw.';
+COMMENT ON COLUMN repairs.choice IS 'Which records: stage, reason, place, or spans of offsets.';
+COMMENT ON COLUMN repairs.rate IS 'Records per second at most; 0 is without a limit.';
+COMMENT ON COLUMN repairs.portion IS 'The number of the last portion that is done.';
+COMMENT ON COLUMN repairs.intent IS 'The portion at hand: whoever continues asks Kafka whether it was written.';
+COMMENT ON COLUMN repairs.holder IS 'The process that holds it.';
 COMMENT ON COLUMN repairs.trouble IS 'What is away, while it waits.';
 
-COMMENT ON TABLE repair_tries IS 'How often the failed files of a message were tried again.';
+COMMENT ON TABLE repair_tries IS 'How often failed files of a message, or a quarantined record, were tried again.';
 COMMENT ON COLUMN repair_tries.tenant_id IS 'The tenant.';
 COMMENT ON COLUMN repair_tries.message_key IS 'The message.';
-COMMENT ON COLUMN repair_tries.reason IS 'Why they failed.';
+COMMENT ON COLUMN repair_tries.reason IS 'Why the files failed; or the stage and digest of the record.';
 COMMENT ON COLUMN repair_tries.tries IS 'How often.';
 
 COMMENT ON TABLE stage_minutes IS 'What each process did in each minute of the last two days, for the console''s picture of the pipeline.';

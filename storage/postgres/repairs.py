@@ -1,49 +1,39 @@
-"""Repairs as rows: planned, running with how far they are, done or cancelled. A restart loses none."""
+"""Repairs as rows: planned, running with how far they are, done or cancelled. A restart loses none.
+
+Whoever works on one holds it, writes down the portion at hand (the intent) before it goes to Kafka, and settles it after.
+"""
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from schemas.keys import TenantId
+from storage.postgres.people import EVERY_TENANT
 from storage.postgres.pool import unavailable
+from storage.postgres.repair_plans import (
+    Counted,
+    HeldRepair,
+    Intent,
+    Kind,
+    PlanLine,
+    RepairChoice,
+    RepairError,
+    RepairLost,
+    RepairRequest,
+)
 from storage.postgres.sql import queries
 
 PLAN_SECONDS = 15 * 60.0
-MOST_COUNTED = 20_000
+MOST_COUNTED = 1_000_000
 MOST_TRIES = 3
-"""A message that was tried so often is set aside: another try would end the same way."""
+"""What was tried so often is set aside: another try would end the same way."""
 HOLD_SECONDS = 60.0
-
-
-class RepairError(Exception):
-    """What was asked for cannot be; the text is a key of the pages' catalogue."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeldRepair:
-    """A running repair in this process's hands, and the last message it has tried."""
-
-    tenant_id: TenantId
-    repair_id: str
-    reason: str
-    generation: int
-    began_at: datetime
-    done_at: datetime
-    done_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A message that a repair comes to; `tries` says how often one did before."""
-
-    message_key: str
-    received_at: datetime
-    tries: int
+"""Longer than the watcher of a process that died takes to end its transaction: it must not fence whoever continues."""
+MOST_BYTES = 8 * 1024 * 1024
+"""A portion of quarantined records ends with the one that reaches it."""
 
 
 class Repairs:
@@ -53,107 +43,332 @@ class Repairs:
         self._pool = pool
         self._sql = queries("repairs")
 
-    async def plan(self, tenant_id: TenantId, reason: str, person: str) -> str:
-        """Counts, and keeps the plan for a quarter of an hour. Raises RepairError for nothing to do."""
-        rows = []
+    async def count_failed(self, asked: RepairRequest) -> Counted:
+        """Files that failed for the reason, and what it costs to try them again where that is known."""
+        reason, most = asked.choice.reason, asked.choice.limit or MOST_COUNTED
+        rows: list[Any] = []
         if "\0" not in reason:  # no text in Postgres holds it
-            rows = await self._fetch("count_failed", tenant_id, reason, MOST_COUNTED)
-        files = {row["type"]: row["redoable"] for row in rows if row["redoable"]}
-        if not files:
-            raise RepairError("repair.nothing")
-        costs = {row["kind"]: row["microusd"] for row in await self._fetch("call_cost", tenant_id)}
-        document = {
-            "files": files,
-            "microusd": _cost(files, costs),
-            "without": sum(row["files"] - row["redoable"] for row in rows),
+            name = self._of("count_failed", asked.tenant_id)
+            rows = await self._fetch(name, asked.tenant_id, reason, most, MOST_TRIES)
+        files: dict[str, int] = {}
+        for row in rows:
+            if row["is_redoable"] and not row["is_set_aside"]:
+                files[row["type"]] = files.get(row["type"], 0) + row["files"]
+        costs = {
+            row["kind"]: row["microusd"] for row in await self._fetch("call_cost", asked.tenant_id)
         }
+        lines = tuple(
+            PlanLine(
+                row["tenant_id"],
+                reason,
+                row["type"] or "other",
+                row["files"],
+                _becomes(row),
+                row["messages"],
+            )
+            for row in rows
+        )
+        messages = sum(row["messages"] for row in rows if _becomes(row) == "again")
+        return Counted(
+            messages,
+            lines,
+            asked.choice,
+            files,
+            _cost(files, costs),
+            sum(row["files"] for row in rows if not row["is_redoable"]),
+            is_whole=sum(row["messages"] for row in rows) < MOST_COUNTED,
+        )
+
+    async def count_quarantined(self, asked: RepairRequest) -> Counted:
+        """Records in quarantine that are chosen, and what can become of them."""
+        choice = asked.choice
+        name, chosen = self._quarantined("count_quarantined", asked.tenant_id, choice)
+        if choice.place is None:
+            chosen = (*chosen, MOST_TRIES)
+        rows = await self._fetch(name, asked.tenant_id, *chosen)
+        lines = tuple(
+            PlanLine(
+                row["tenant_id"],
+                row["reason"],
+                row["stage"],
+                row["records"],
+                row["becomes"],
+                place=row["place"],
+            )
+            for row in rows
+        )
+        last = max((row["last_at"] for row in rows), default=None)
+        return Counted(
+            sum(line.records for line in lines if line.becomes == "again"),
+            lines,
+            msgspec.structs.replace(choice, until=last),
+        )
+
+    async def cost_of(self, tenants: Sequence[str], keys: Sequence[str]) -> tuple[int, int, int]:
+        """What the recorded answers about files of these messages have cost: answers, unpriced, micro-dollars."""
+        try:
+            (row,) = await self._pool.fetch(queries("overview")["paid_for"], tenants, keys)
+        except Exception as error:
+            raise unavailable(error) or error from error
+        return row["answers"], row["unpriced"], row["microusd"]
+
+    async def add(self, asked: RepairRequest, counted: Counted) -> str:
+        """Keeps the plan for a quarter of an hour. Raises RepairError for nothing to do."""
+        if not counted.records:
+            raise RepairError("repair.nothing")
         repair_id = f"rep_{secrets.token_hex(8)}"
+        document = msgspec.structs.replace(counted, choice=RepairChoice())
         await self._fetch(
             "add_repair",
-            tenant_id,
+            asked.tenant_id,
             repair_id,
-            reason,
-            person,
-            sum(row["messages"] for row in rows),
+            asked.kind,
+            msgspec.json.encode(counted.choice).decode(),
+            counted.choice.reason,
+            asked.person,
+            counted.records,
             msgspec.json.encode(document).decode(),
+            asked.rate,
             PLAN_SECONDS,
         )
         return repair_id
 
     async def one(self, tenant_id: TenantId, repair_id: str) -> dict[str, Any] | None:
+        """A repair with `files` (Counted) and `choice` decoded."""
         if "\0" in repair_id:
             return None
         rows = await self._fetch("repair", tenant_id, repair_id)
-        if not rows:
-            return None
-        return dict(rows[0]) | {"files": msgspec.json.decode(rows[0]["files"])}
+        return _decoded(rows[0]) if rows else None
 
-    async def latest(self, tenant_id: TenantId) -> list[Any]:
-        return list(await self._fetch("repairs_of", tenant_id))
+    async def latest(self, tenant_id: TenantId) -> list[dict[str, Any]]:
+        return [
+            dict(row) | {"choice": msgspec.json.decode(row["choice"], type=RepairChoice)}
+            for row in await self._fetch("repairs_of", tenant_id)
+        ]
 
-    async def apply(self, tenant_id: TenantId, repair_id: str, generation: int) -> None:
-        """Begins it. Raises RepairError for a plan that is over or applied, or while another runs."""
+    async def apply(
+        self,
+        tenant_id: TenantId,
+        repair_id: str,
+        generation: int,
+        who: str,
+        rate: float | None = None,
+        holder: str = "",
+    ) -> None:
+        """Begins it on record, in the hands of a holder or in nobody's.
+
+        Raises RepairError for a plan that is over or applied, and while another of its kind runs. Then the error
+        also has that one's id, and whether it is the same repair and nobody works on it.
+        """
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.fetch(self._sql["lock_repairs"], tenant_id)
-                begun = await connection.fetch(
-                    self._sql["apply_repair"], tenant_id, repair_id, generation
-                )
+                under_way = await connection.fetch(self._sql["under_way"], tenant_id, repair_id)
+                if under_way:
+                    other = under_way[0]
+                    may_continue = other["is_free"] and other["is_same"]
+                    raise RepairError("repair.cannot_begin", other["repair_id"], may_continue)
+                arguments = (tenant_id, repair_id, generation, rate, holder, HOLD_SECONDS)
+                begun = await connection.fetch(self._sql["apply_repair"], *arguments)
+                if not begun:
+                    raise RepairError("repair.cannot_begin")
+                await self._record(connection, "repair_applied", begun[0], who)
+        except RepairError:
+            raise
         except Exception as error:
             raise unavailable(error) or error from error
-        if not begun:
-            raise RepairError("repair.cannot_begin")
 
-    async def cancel(self, tenant_id: TenantId, repair_id: str) -> None:
-        if not await self._fetch("cancel_repair", tenant_id, repair_id):
-            raise RepairError("repair.is_over")
+    async def cancel(self, tenant_id: TenantId, repair_id: str, who: str) -> None:
+        """Ends it on record. Raises RepairError for one that has ended."""
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                ended = await connection.fetch(self._sql["cancel_repair"], tenant_id, repair_id)
+                if not ended:
+                    raise RepairError("repair.is_over")
+                await self._record(connection, "repair_cancelled", ended[0], who)
+        except RepairError:
+            raise
+        except Exception as error:
+            raise unavailable(error) or error from error
 
-    async def hold(self) -> HeldRepair | None:
-        """A running repair that nobody else works on."""
-        rows = await self._fetch("hold_repair", HOLD_SECONDS)
-        return HeldRepair(*rows[0]) if rows else None
-
-    async def following(self, held: HeldRepair, most: int) -> list[Candidate]:
-        rows = await self._fetch(
-            "next_failed",
-            held.tenant_id,
-            held.reason,
-            held.began_at,
-            held.done_at,
-            held.done_key,
-            most,
+    async def _record(self, connection: Any, action: str, row: Any, who: str) -> None:
+        """An entry of the audit log that names no customer."""
+        choice = msgspec.json.decode(row["choice"], type=RepairChoice)
+        chosen = " ".join(filter(None, (choice.stage, row["reason"], *choice.spans)))
+        detail = f"{row['repair_id']} {row['kind']} {chosen[:300]}: {row['messages']} records"
+        await connection.fetch(
+            queries("people")["write_audit"], row["tenant_id"], action, detail, who
         )
-        return [Candidate(*row) for row in rows]
 
-    async def note_tries(self, held: HeldRepair, keys: Sequence[str]) -> None:
-        """After they were tried: while Kafka is away nothing counts."""
-        await self._fetch("note_tries", held.tenant_id, held.reason, list(keys))
+    async def hold(self, holder: str, repair_id: str | None = None) -> HeldRepair | None:
+        """A repair under way that nobody else works on, any or the one that is named."""
+        rows = await self._fetch("hold_repair", HOLD_SECONDS, holder, repair_id)
+        if not rows:
+            return None
+        row = dict(rows[0])
+        row["choice"] = msgspec.json.decode(row["choice"], type=RepairChoice)
+        if not row["choice"].reason:
+            row["choice"] = msgspec.structs.replace(row["choice"], reason=row["reason"])
+        if row["intent"] is not None:
+            row["intent"] = msgspec.json.decode(row["intent"], type=Intent)
+        return HeldRepair(**row)
 
-    async def move(self, held: HeldRepair, seen: Sequence[Candidate], redone: int) -> None:
-        last = seen[-1]
-        set_aside = sum(one.tries >= MOST_TRIES for one in seen)
-        await self._fetch(
-            "move_repair",
+    async def following(self, held: HeldRepair, most: int) -> Intent | None:
+        """The next portion of failed files or quarantined records; None: nothing is left."""
+        if held.choice.limit:
+            most = min(most, held.choice.limit - held.looked)
+        if most <= 0:
+            return None
+        rows = await (self._next_failed if held.kind == "attachments" else self._next_quarantined)(
+            held, most
+        )
+        if not rows:
+            return None
+        again = [row for row in rows if row["tries"] < MOST_TRIES]
+        last = rows[-1]
+        is_failed = held.kind == "attachments"
+        return Intent(
+            held.portion + 1,
+            tuple(_failed_item(row, held.reason) if is_failed else _item(row) for row in again),
+            len(rows),
+            last["received_at"] if is_failed else last["created_at"],
+            last["message_key"] if is_failed else last["place"],
+            set_aside=len(rows) - len(again),
+        )
+
+    async def _next_failed(self, held: HeldRepair, most: int) -> list[Any]:
+        name = self._of("next_failed", held.tenant_id)
+        return list(
+            await self._fetch(
+                name, held.tenant_id, held.reason, held.began_at, held.done_at, held.done_key, most
+            )
+        )
+
+    async def _next_quarantined(self, held: HeldRepair, most: int) -> list[Any]:
+        name, chosen = self._quarantined("next_quarantined", held.tenant_id, held.choice)
+        until = held.choice.until or held.began_at
+        rows = await self._fetch(
+            name, held.tenant_id, *chosen, until, held.done_at, held.done_key, most
+        )
+        taken, size = [], 0
+        for row in rows:
+            taken.append(row)
+            size += row["bytes"]
+            if size >= MOST_BYTES:
+                break
+        return taken
+
+    async def intend(self, held: HeldRepair, intent: Intent) -> bool:
+        """Writes down what is about to be written. False: it was cancelled, or somebody else holds it."""
+        document = msgspec.json.encode(intent).decode()
+        rows = await self._fetch(
+            "intend",
             held.tenant_id,
             held.repair_id,
-            len(seen),
-            redone,
-            set_aside,
-            last.received_at,
-            last.message_key,
+            held.holder,
+            document,
+            held.portion,
+            HOLD_SECONDS,
         )
+        return bool(rows)
+
+    async def settle(self, held: HeldRepair, intent: Intent) -> None:
+        """The portion is in Kafka: moves on, marks what was sent again, counts the tries. Raises RepairLost."""
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                rows = await connection.fetch(
+                    self._sql["settle"],
+                    held.tenant_id,
+                    held.repair_id,
+                    held.holder,
+                    intent.number,
+                    intent.looked,
+                    intent.redone,
+                    intent.set_aside,
+                    intent.after_at,
+                    intent.after_key,
+                    HOLD_SECONDS,
+                )
+                if not rows:
+                    raise RepairLost
+                await self._note(connection, held.kind, intent)
+        except RepairLost:
+            raise
+        except Exception as error:
+            raise unavailable(error) or error from error
+        for name, value in dict(rows[0]).items():
+            setattr(held, name, value)
+        held.intent = None
+
+    async def _note(self, connection: Any, kind: Kind, intent: Intent) -> None:
+        if kind != "raw" and intent.items:
+            tried = [
+                list(column) for column in zip(*(one[:3] for one in intent.items), strict=True)
+            ]
+            await connection.fetch(self._sql["note_tries"], *tried)
+        places = (*intent.items, *intent.old)
+        if kind == "quarantine" and places:
+            columns = [list(column) for column in zip(*(one[3:] for one in places), strict=True)]
+            await connection.fetch(self._sql["mark_replayed"], *columns)
 
     async def finish(self, held: HeldRepair) -> None:
-        await self._fetch("finish_repair", held.tenant_id, held.repair_id)
+        await self._fetch("finish_repair", held.tenant_id, held.repair_id, held.holder)
+        held.state = "done"
 
-    async def trouble(self, held: HeldRepair, what: str) -> None:
-        await self._fetch("trouble_repair", held.tenant_id, held.repair_id, what[:200])
+    async def let_go(self, held: HeldRepair, trouble: str = "", seconds: float = 0.0) -> None:
+        """Stops holding it: another process may continue after so many seconds."""
+        await self._fetch(
+            "let_go", held.tenant_id, held.repair_id, held.holder, trouble[:200], seconds
+        )
+
+    @staticmethod
+    def _of(name: str, tenant_id: TenantId) -> str:
+        return f"{name}_everywhere" if tenant_id == EVERY_TENANT else name
+
+    def _quarantined(
+        self, name: str, tenant_id: TenantId, choice: RepairChoice
+    ) -> tuple[str, tuple[Any, ...]]:
+        """The statement and what it is given."""
+        if choice.place is not None:
+            return self._of(f"{name}_at", tenant_id), choice.place
+        return self._of(name, tenant_id), (choice.stage or None, choice.reason or None)
 
     async def _fetch(self, name: str, *arguments: Any) -> Any:
         try:
             return await self._pool.fetch(self._sql[name], *arguments)
         except Exception as error:
             raise unavailable(error) or error from error
+
+
+def _decoded(row: Any) -> dict[str, Any]:
+    """Also of a plan that an older program made, whose document has no choice and no lines."""
+    document = {"records": row["messages"], "lines": [], "choice": {}} | msgspec.json.decode(
+        row["files"]
+    )
+    return dict(row) | {
+        "files": msgspec.convert(document, Counted),
+        "choice": msgspec.json.decode(row["choice"], type=RepairChoice),
+    }
+
+
+def _becomes(row: Any) -> str:
+    if not row["is_redoable"]:
+        return "without"
+    return "set_aside" if row["is_set_aside"] else "again"
+
+
+def _failed_item(row: Any, reason: str) -> tuple[str | int, ...]:
+    return row["tenant_id"], row["message_key"], reason
+
+
+def _item(row: Any) -> tuple[str | int, ...]:
+    """By what its tries are counted, then its place."""
+    return (
+        row["tenant_id"],
+        row["record_key"],
+        row["tried"],
+        *(row[name] for name in ("stage", "topic", "partition", "offset", "topic_id")),
+    )
 
 
 def _cost(files: dict[str, int], costs: dict[str, float | None]) -> int | None:

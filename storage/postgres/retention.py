@@ -1,9 +1,12 @@
-"""Lets rows expire: each table has an age, and the bodies in quarantine have a bound per tenant."""
+"""Lets rows expire: each table has an age, and the bodies in
+quarantine have a bound per tenant. Arrivals expire a week at a time.
+"""
 
 import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import structlog
@@ -24,11 +27,26 @@ MINUTES_DAYS = 2.0
 WALK_EVERY_SECONDS = 3600.0
 LOOK_EVERY_SECONDS = 60.0
 """So often the bytes in quarantine are looked at: a tenant can fill them fast."""
+WEEKS_AHEAD = 4
+"""Partitions of arrivals are made so long before their time.
+
+Without one, rows go where those of no week do.
+"""
+PARTITION_LOCK_MS = 500
+"""Whoever reads or writes arrivals waits no longer for a
+partition that is to be added or dropped; it is tried again.
+"""
+WALKED = {"arrival_records": "arrival_records_other"}
+"""Where a table has another name for its blocks."""
 
 
 def days_of(ages: Ages, quarantine_days: float) -> Mapping[str, float]:
-    """Table → days its rows are kept; 0 is for ever. Quarantined records go with their topic's."""
+    """Table → days its rows are kept; 0 is for ever.
+
+    Quarantined records go with their topic's.
+    """
     return {
+        "arrival_records": ages.arrivals_days,
         "inbound_messages": ages.arrivals_days,
         "message_steps": ages.steps_days,
         "quarantined_messages": quarantine_days,
@@ -42,7 +60,9 @@ def days_of(ages: Ages, quarantine_days: float) -> Mapping[str, float]:
 
 
 class Retention:
-    """Walks through each table from its first block to its last, so that it needs no index that every write would pay for."""
+    """Walks through each table from its first block to its last,
+    so that it needs no index that every write would pay for.
+    """
 
     def __init__(
         self, postgres: Postgres, names: Names, ages: Ages, quarantine_days: float
@@ -68,16 +88,21 @@ class Retention:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def work(self, *, walks: bool = True) -> dict[str, int]:
-        """How many rows went, by table; `bodies` of quarantined records. Empty: another process works just now."""
+        """How many rows went, by table; `bodies` of quarantined records.
+
+        Empty: another process works just now.
+        """
         connection = await connect_directly(self._postgres, self._names, "retention")
         try:
             if not await connection.fetchval(self._sql["lead"]):
                 return {}
             gone = {"bodies": await self._drop_bodies(connection)}
+            gone["arrival_records"] = await self._turn_weeks(connection)
             for table, days in days_of(self._ages, self._quarantine_days).items():
                 if days and walks:
-                    gone[table] = await self._expire(connection, table, days)
-                    metrics.RETENTION_ROWS.labels(table).inc(gone[table])
+                    expired = await self._expire(connection, table, days)
+                    gone[table] = gone.get(table, 0) + expired
+                    metrics.RETENTION_ROWS.labels(table).inc(expired)
             return gone
         finally:
             await connection.close()
@@ -87,7 +112,7 @@ class Retention:
     ) -> int:
         gone, first = 0, 0
         before = datetime.now(UTC) - timedelta(days=days)
-        blocks = await connection.fetchval(self._sql["blocks"], table)
+        blocks = await connection.fetchval(self._sql["blocks"], WALKED.get(table, table))
         while first < blocks:
             status = await connection.execute(
                 self._sql[f"expire_{table}"], (first, 0), (first + SLICE_BLOCKS, 0), before
@@ -96,6 +121,43 @@ class Retention:
             first += SLICE_BLOCKS
             await asyncio.sleep(PAUSE_SECONDS)
         return gone
+
+    async def _turn_weeks(self, connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+        """Makes the partitions of the next weeks and drops those that are over.
+
+        Returns how many rows went, about.
+        """
+        gone, now = 0, datetime.now(UTC)
+        for week in range(WEEKS_AHEAD + 1):
+            day = (now + timedelta(weeks=week)).date()
+            await self._alter_weeks(connection, self._sql["make_weeks"], day)
+        if not self._ages.arrivals_days:
+            return 0
+        before = now - timedelta(days=self._ages.arrivals_days)
+        for row in await connection.fetch(self._sql["old_weeks"], before):
+            # A name that the statement looked for: letters, digits and underscores.
+            if await self._alter_weeks(connection, f"DROP TABLE {row['name']}"):
+                log.info("arrivals_dropped", week=row["name"], rows=row["rows"])
+                gone += row["rows"]
+        metrics.RETENTION_ROWS.labels("arrival_records").inc(gone)
+        return gone
+
+    async def _alter_weeks(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", statement: str, *arguments: Any
+    ) -> bool:
+        """Whether it was done. It is tried again within a minute."""
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = {PARTITION_LOCK_MS}")
+                await connection.execute(statement, *arguments)
+        except (
+            asyncpg.LockNotAvailableError,
+            asyncpg.DeadlockDetectedError,
+            asyncpg.CheckViolationError,  # rows of that week are where those of no week are
+        ) as error:
+            log.warning("arrivals_week_waits", why=type(error).__name__, detail=str(error)[:300])
+            return False
+        return True
 
     async def _drop_bodies(self, connection: "asyncpg.Connection[asyncpg.Record]") -> int:
         bound = self._ages.quarantine_tenant_bytes

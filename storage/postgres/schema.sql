@@ -60,10 +60,11 @@ CREATE TABLE chat_messages (
     changed_era        bigint      NOT NULL DEFAULT feed_era(),
     changed_xid        bigint      NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
     redoing_version    bigint,
+    steps              jsonb,
     PRIMARY KEY (tenant_id, message_key),
     CHECK (content <> '')
 );
-CREATE INDEX chat_messages_by_change ON chat_messages (tenant_id, changed_era, changed_xid, received_at, message_key COLLATE "C");
+CREATE INDEX chat_messages_changed ON chat_messages (tenant_id, changed_era, changed_xid, received_at);
 CREATE INDEX chat_messages_by_conversation ON chat_messages (tenant_id, conversation_id, received_at);
 CREATE INDEX chat_messages_by_sender ON chat_messages (tenant_id, sender_id) WHERE sender_id IS NOT NULL;
 CREATE INDEX chat_messages_pending ON chat_messages (tenant_id, received_at) WHERE status = 'pending';
@@ -363,14 +364,14 @@ CREATE TABLE unmasked_conversations (
 );
 
 -- What the console's pages look for: the newest messages of a tenant, and words in texts, transcripts and descriptions.
-CREATE INDEX chat_messages_newest ON chat_messages (tenant_id, received_at, message_key);
+CREATE INDEX chat_messages_latest ON chat_messages (tenant_id, received_at);
 
 CREATE FUNCTION message_words(content text, attributes jsonb) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN to_tsvector('simple'::regconfig,
     left(coalesce(content, ''), 50000) || ' ' || left(coalesce(attributes ->> 'transcript', ''), 50000) || ' ' ||
     left(coalesce(attributes ->> 'description', ''), 50000));
 
-CREATE INDEX chat_messages_words ON chat_messages USING gin (message_words(content, content_attributes));
+CREATE INDEX chat_messages_words ON chat_messages USING gin (message_words(content, content_attributes)) WITH (gin_pending_list_limit = 32768);
 
 -- Repairs that people planned in the console: what they are for, how far they are, and what was tried too often.
 
@@ -395,8 +396,15 @@ CREATE TABLE repairs (
     done_key   text        NOT NULL DEFAULT '',
     held_until timestamptz,
     trouble    text        NOT NULL DEFAULT '',
+    kind       text        NOT NULL DEFAULT 'attachments' CHECK (kind IN ('attachments', 'quarantine', 'raw')),
+    choice     jsonb       NOT NULL DEFAULT '{}',
+    rate       double precision NOT NULL DEFAULT 50,
+    portion    bigint      NOT NULL DEFAULT 0,
+    intent     jsonb,
+    holder     text        NOT NULL DEFAULT '',
     PRIMARY KEY (tenant_id, repair_id)
 );
+CREATE INDEX repairs_open ON repairs (held_until) WHERE state = 'running' OR intent IS NOT NULL;
 CREATE INDEX repairs_running ON repairs (tenant_id, created_at) WHERE state = 'running';
 
 CREATE TABLE repair_tries (
@@ -406,6 +414,78 @@ CREATE TABLE repair_tries (
     tries       integer NOT NULL,
     PRIMARY KEY (tenant_id, message_key, reason)
 );
+
+-- By what a record in quarantine is known when it comes back there: the stage, and the record itself.
+CREATE FUNCTION quarantine_tried(stage text, value bytea) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN stage || ' ' || left(encode(sha256(coalesce(value, ''::bytea)), 'hex'), 32);
+
+-- The place of a record in quarantine as a text that sorts as the places do.
+CREATE FUNCTION quarantine_order(stage text, topic text, partition integer, "offset" bigint, topic_id text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN topic || ' ' || lpad(partition::text, 10, '0') || ' ' || lpad("offset"::text, 20, '0') || ' ' || stage || ' ' || topic_id;
+
+-- Arrivals, in a partition per week; and views of what the tables before them hold as well.
+
+CREATE TABLE arrival_records (
+    tenant_id           text             NOT NULL,
+    provider            text             NOT NULL,
+    provider_message_id text COLLATE "C" NOT NULL,
+    odd_key             text,
+    topic               text             NOT NULL,
+    partition           integer          NOT NULL,
+    "offset"            bigint           NOT NULL,
+    received_at         timestamptz      NOT NULL,
+    outcome             text             NOT NULL,
+    reason              text             NOT NULL,
+    deliveries          bigint           NOT NULL
+) PARTITION BY RANGE (received_at);
+CREATE INDEX arrival_records_by_id ON arrival_records (tenant_id, provider, provider_message_id);
+CREATE TABLE arrival_records_other PARTITION OF arrival_records DEFAULT;
+
+-- Makes the partitions that are missing between two days. Nobody who writes to another partition waits for it.
+CREATE FUNCTION make_arrival_weeks(first_day date, last_day date) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    week date := date_trunc('week', first_day)::date;
+    name text;
+BEGIN
+    WHILE week <= last_day LOOP
+        name := 'arrival_records_' || to_char(week, 'YYYYMMDD');
+        IF to_regclass(name) IS NULL THEN
+            EXECUTE format('CREATE TABLE %I (LIKE arrival_records INCLUDING ALL)', name);
+            EXECUTE format('ALTER TABLE arrival_records ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name,
+                           week::timestamp AT TIME ZONE 'UTC', (week + 7)::timestamp AT TIME ZONE 'UTC');
+        END IF;
+        week := week + 7;
+    END LOOP;
+END $$;
+SELECT make_arrival_weeks((now() AT TIME ZONE 'UTC')::date - 14, (now() AT TIME ZONE 'UTC')::date + 28);
+
+CREATE VIEW arrivals AS
+SELECT tenant_id, provider, provider_message_id, min(message_key) AS message_key,
+       (array_agg(topic ORDER BY received_at, "offset"))[1] AS topic,
+       (array_agg(partition ORDER BY received_at, "offset"))[1] AS partition,
+       (array_agg("offset" ORDER BY received_at, "offset"))[1] AS "offset",
+       min(received_at) AS received_at,
+       (array_agg(outcome ORDER BY outcome <> 'forwarded', outcome = 'duplicate', received_at DESC, "offset" DESC))[1] AS outcome,
+       (array_agg(reason ORDER BY outcome <> 'forwarded', outcome = 'duplicate', received_at DESC, "offset" DESC))[1] AS reason,
+       sum(deliveries)::bigint AS deliveries
+FROM (
+    SELECT tenant_id, provider, provider_message_id, message_key, topic, partition, "offset", received_at, outcome, reason, deliveries
+    FROM inbound_messages
+    UNION ALL
+    SELECT tenant_id, provider, provider_message_id, coalesce(odd_key, tenant_id || ':' || provider || ':' || provider_message_id),
+           topic, partition, "offset", received_at, outcome, reason, deliveries
+    FROM arrival_records
+) AS every
+GROUP BY tenant_id, provider, provider_message_id;
+
+CREATE VIEW steps AS
+SELECT m.tenant_id, m.message_key, split_part(line, E'\t', 1) AS stage, split_part(line, E'\t', 2) AS topic,
+       split_part(line, E'\t', 3)::integer AS partition, split_part(line, E'\t', 4)::bigint AS "offset",
+       split_part(line, E'\t', 6) AS outcome, to_timestamp(split_part(line, E'\t', 5)::float8) AS at
+FROM chat_messages AS m, LATERAL jsonb_each_text(m.steps) AS opening (number, lines), LATERAL string_to_table(lines, E'\n') AS line
+UNION
+SELECT tenant_id, message_key, stage, topic, partition, "offset", outcome, at FROM message_steps;
 
 -- What each process did in each minute of the last two days: for the console's picture of the pipeline.
 

@@ -8,8 +8,10 @@ import asyncpg
 import msgspec
 
 from schemas.keys import PROVIDER_PATTERN, TENANT_PATTERN, TenantId, is_instance
+from schemas.providers import traits_of
 from schemas.tenants import Endpoint, Scope, TenantSettings, secret_id
 from schemas.topics import HORIZON_MS
+from storage.errors import StorageError
 from storage.postgres.sql import queries
 from storage.postgres.tenant_index import digest
 from storage.postgres.vault import Vault, VaultError
@@ -21,7 +23,7 @@ KEY_NAME_CHARS = 100
 _OF_DELIVERIES = ("former_token_until", "accepted_at", "refused_at", "refused_reason")
 
 
-class TenancyError(Exception):
+class TenancyError(StorageError):
     """What was asked for cannot be; the text says why and what to do."""
 
 
@@ -139,7 +141,9 @@ class Tenancy:
         """
         if not PROVIDER_PATTERN.fullmatch(provider):
             raise TenancyError(f"{provider!r} is no provider name: [a-z0-9_]+")
-        if instance is not None and not (is_instance(instance) and provider == "chatwoot"):
+        if instance is not None and not (
+            is_instance(instance) and traits_of(provider).numbers_per_server
+        ):
             raise TenancyError(
                 f"{instance!r} cannot label a server of {provider}: only Chatwoot servers number their messages alike, "
                 "and a label has at most 32 lower-case letters, digits or hyphens and is not `direct`"
@@ -176,6 +180,10 @@ class Tenancy:
         return (
             None if sealed is None else msgspec.json.decode(self._vault.open(sealed), type=Endpoint)
         )
+
+    async def endpoint(self, which: str) -> Endpoint:
+        """By its id or token, with its secrets. It is locked until the transaction ends."""
+        return await self._locked(which)
 
     async def endpoints(self, tenant: str | None = None) -> list[dict[str, Any]]:
         """The endpoints of a tenant or of all, without tokens and secrets."""
@@ -383,7 +391,7 @@ class Tenancy:
 
 
 def _new_secret(provider: str) -> str:
-    return ("whsec_" if provider == "ycloud" else "") + _random()
+    return traits_of(provider).secret_prefix + _random()
 
 
 def _random() -> str:

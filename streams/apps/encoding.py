@@ -12,6 +12,7 @@ from schemas.keys import conversation_partition
 from schemas.outcomes import Output, Quarantine
 from schemas.pipeline import Stage
 from schemas.topics import MAX_RECORD_BYTES, Names
+from streams.errors import StreamsError
 from streams.lanes.transactions import Write, headers_of
 from streams.stages.arrival import Arrival, quarantine
 
@@ -23,7 +24,7 @@ MAX_WRITE_BYTES = MAX_RECORD_BYTES - 16 * 1024
 _LARGEST_QUARANTINED_BYTES = MAX_WRITE_BYTES - 16 * 1024
 
 
-class TooLarge(Exception):
+class TooLarge(StreamsError):
     """The record does not fit a Kafka record. Producing it would end the lane, and every later one that tries again."""
 
 

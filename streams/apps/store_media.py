@@ -9,8 +9,8 @@ from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotFound, Refused
 from connectors.media.held import HeldFiles
 from connectors.media.sniff import Sniffed, sniff_file
-from connectors.providers.catalogue import DIRECT, PROVIDERS
-from connectors.providers.downloads import DownloadCandidate, ForeignHost, authority, ways_to
+from connectors.providers.catalogue import DIRECT, PROVIDERS, download_candidates
+from connectors.providers.downloads import DownloadCandidate, ForeignHost, authority
 from schemas import metrics
 from schemas.outcomes import Forward, Unavailable
 from schemas.records import MediaJob
@@ -76,11 +76,11 @@ class MediaWorld:
         if self.directory.is_removed(job.tenant_id):
             raise FileGone("media_gone")
         try:
-            return ways_to(
+            return download_candidates(
                 job.url,
                 job.media_id,
                 authority(self.directory, job.tenant_id, job.provider, job.endpoint_id),
-                self._settings.providers.ycloud.api_base,
+                self._settings.providers,
                 self._exempt,
             )
         except ForeignHost:
@@ -151,7 +151,9 @@ class MediaWorld:
 
 
 def _place(job: MediaJob) -> Hashable:
-    """What a file is held under: the same for every try of a job and for nothing else."""
+    """What a file is held under: the same for
+    every try of a job and for nothing else.
+    """
     return job.tenant_id, job.message_key, job.index, job.generation, job.url
 
 

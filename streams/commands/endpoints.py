@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
-from connectors.providers.catalogue import PROVIDERS
-from schemas.settings import Settings
+from connectors.webhooks.urls import webhook_url
+from schemas.providers import PROVIDERS, traits_of
 from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
@@ -21,21 +21,13 @@ from streams.commands.output import as_json_option, emit, note
 
 T = TypeVar("T")
 _SAME_SERVER = (
-    "The tenant has a Chatwoot endpoint already, and this one is taken for another webhook of the same server. "
+    "The tenant has a {title} endpoint already, and this one is taken for another webhook of the same server. "
     "If it is for another server, add it with --instance NAME: its messages have the same numbers and would be lost as duplicates."
 )
 _NOT_PUBLIC = (
     "A provider needs a public https address. Set SENSORIUM_RECEIVER__URL to the one that leads to the receiver, and the URL begins with it: "
     "the token stays the same."
 )
-_WHERE = {
-    "ycloud": "at YCloud: Developers, Webhooks, Add endpoint, and paste the URL (docs/connect-ycloud.md)",
-    "chatwoot": "in Chatwoot: Settings, Integrations, Webhooks, and paste the URL (docs/connect-chatwoot.md)",
-}
-_OWN_SECRET = {
-    "ycloud": "YCloud signs with a secret of its own and takes none from here: copy it from there, then",
-    "chatwoot": "Chatwoot signs with a secret of its own and takes none from here: copy it from there, then",
-}
 UNTIL_KNOWN = "every role knows within two seconds"
 
 
@@ -47,22 +39,18 @@ def endpoints() -> None:
 endpoints.add_command(deliveries)
 
 
-def webhook_url(settings: Settings, provider: str, token: str) -> str:
-    """Where the provider sends to: below SENSORIUM_RECEIVER__URL, or as seen from this machine."""
-    receiver = settings.receiver
-    base = receiver.url.rstrip("/") or f"http://{receiver.host}:{receiver.port}"
-    return f"{base}/webhooks/{provider}/{token}"
-
-
 def next_steps(endpoint: Endpoint) -> list[str]:
     """What a person does next, at the provider and here."""
-    name, provider = endpoint.endpoint_id, endpoint.provider
-    steps = [_WHERE[provider]]
+    name, provider = endpoint.endpoint_id, traits_of(endpoint.provider)
+    steps = [provider.webhook_page]
     if not endpoint.unsigned:
-        steps.append(f"{_OWN_SECRET[provider]}: sensorium endpoints secret {name} --set SECRET")
-    if provider == "ycloud" and endpoint.api_key is None:
         steps.append(
-            f"give it YCloud's API key, or files can be fetched for minutes only: sensorium endpoints api-key {name} --set KEY"
+            f"{provider.title} signs with a secret of its own and takes none from here: copy it from there, then:"
+            f" sensorium endpoints secret {name} --set SECRET"
+        )
+    if provider.files_need_key and endpoint.api_key is None:
+        steps.append(
+            f"give it {provider.title}'s API key, or files can be fetched for minutes only: sensorium endpoints api-key {name} --set KEY"
         )
     return [*steps, f"see what arrives, and why not: sensorium endpoints deliveries {name}"]
 
@@ -136,10 +124,11 @@ def add(
         return endpoint, is_first
 
     endpoint, is_first = _changed(change)
-    if provider == "chatwoot" and instance is None and not is_first:
-        note(_SAME_SERVER)
+    traits = traits_of(provider)
+    if traits.numbers_per_server and instance is None and not is_first:
+        note(_SAME_SERVER.format(title=traits.title))
     settings = command_settings()
-    url = webhook_url(settings, provider, endpoint.token)
+    url = webhook_url(settings.receiver, provider, endpoint.token)
     live = endpoint.secrets[0] if endpoint.secrets else None
     document = {
         "tenant_id": tenant,
@@ -206,8 +195,12 @@ def secret(which: str, secret: str | None, keep_old: bool, drop: str | None, as_
     else:
         text = _given(secret or "")
         endpoint = _changed(lambda tenancy: tenancy.set_secret(which, text, keep_old=keep_old))
-        if endpoint.provider == "ycloud" and not endpoint.secrets[0].startswith("whsec_"):
-            note("YCloud's secrets begin with whsec_, and this one does not: is it the right one?")
+        traits = traits_of(endpoint.provider)
+        if not endpoint.secrets[0].startswith(traits.secret_prefix):
+            note(
+                f"{traits.title}'s secrets begin with {traits.secret_prefix}, and this one does not:"
+                " is it the right one?"
+            )
     live = ", ".join(endpoint.secret_ids())
     emit(
         _public(endpoint),
@@ -257,7 +250,7 @@ def rotate_token(which: str, grace_seconds: float, as_json: bool) -> None:
     endpoint, until = _changed(
         lambda tenancy: tenancy.rotate_token(which, grace_seconds=grace_seconds)
     )
-    url = webhook_url(command_settings(), endpoint.provider, endpoint.token)
+    url = webhook_url(command_settings().receiver, endpoint.provider, endpoint.token)
     document = {
         **_public(endpoint),
         "token": endpoint.token,
@@ -302,7 +295,7 @@ def list_(tenant: str | None, as_json: bool) -> None:
     rows = _changed(lambda tenancy: tenancy.endpoints(tenant))
     for row in rows:
         begins = row.pop("token_begins")
-        row["url"] = webhook_url(settings, row["provider"], f"{begins or ''}…")
+        row["url"] = webhook_url(settings.receiver, row["provider"], f"{begins or ''}…")
     emit({"endpoints": rows}, as_json, [_line(row) for row in rows])
 
 

@@ -14,7 +14,9 @@ import click
 
 from connectors.console.pages.refs import page_refs
 from connectors.media.sniff import sniff
+from connectors.providers import catalogue
 from schemas.keys import TenantId, is_conversation_id
+from schemas.providers import PROVIDERS, traits_of
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from storage.postgres.directory import key_id
@@ -34,17 +36,15 @@ from streams.local.samples import (
     BAD_FILES,
     Sample,
     SampleFile,
+    SampleMessage,
     Served,
-    chat,
-    chatwoot,
+    chat_sample,
     deliver,
     link,
     mime_of,
     serving,
-    ycloud,
 )
 
-_MAKERS: dict[str, Callable[..., Sample]] = {"ycloud": ycloud, "chatwoot": chatwoot, "chat": chat}
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 KNOWN_WITHIN_SECONDS = 3.0
 """A new endpoint or key is known to every role within 2 s."""
@@ -90,9 +90,10 @@ class _SendOptions:
             raise click.UsageError(
                 f"{self.conversation!r} is no conversation id: letters, digits and . _ ~ -"
             )
-        if self.provider == "ycloud" and self.customer and self.conversation:
+        traits = traits_of(self.provider)
+        if traits.conversation_is_customer and self.customer and self.conversation:
             raise click.UsageError(
-                "YCloud's conversation is its customer: either --from or --conversation"
+                f"{traits.title}'s conversation is its customer: either --from or --conversation"
             )
         if self.file and not self.anyway and (other := _not_of(self.kind, self.file)):
             raise click.UsageError(
@@ -100,18 +101,19 @@ class _SendOptions:
             )
 
     def sample(self, file: SampleFile | None) -> Sample:
-        talk: dict[str, Any] = {"outbound": self.outbound}
-        if self.provider == "ycloud":
-            given = self.conversation or (self.customer or "").removeprefix("+")
-            talk |= {"conversation": given} if given else {}
-        else:
-            talk |= {"conversation": self.conversation} if self.conversation else {}
-            talk |= {"customer": self.customer} if self.customer else {}
-        return _MAKERS[self.provider](self.text, file, what="sent", **talk)
+        message = SampleMessage(
+            self.text, file, "sent", self.conversation, self.customer, self.outbound
+        )
+        if self.provider == "chat":
+            return chat_sample(message)
+        sample = catalogue.PROVIDERS[self.provider].sample(message)
+        if sample is None:
+            raise click.UsageError(f"there is no sample traffic of {self.provider}")
+        return sample
 
 
 @click.command()
-@click.argument("provider", type=click.Choice(list(_MAKERS)))
+@click.argument("provider", type=click.Choice([*PROVIDERS, "chat"]))
 @click.option("--tenant", required=True)
 @click.option("--text", help="The text, or the caption of an image.")
 @click.option("--image", type=_file)
@@ -159,9 +161,11 @@ class _SendOptions:
 @as_json_option
 @click.pass_context
 def send(context: click.Context, /, as_json: bool, **options: Any) -> None:
-    """Sends a message as PROVIDER would: signed, its file behind a link. `chat` posts to /chat.
+    """Sends a message as PROVIDER would: signed,
+    its file behind a link. `chat` posts to /chat.
 
-    The message key is printed as soon as the message is accepted; a file is then served until it was fetched.
+    The message key is printed as soon as the message is
+    accepted; a file is then served until it was fetched.
     """
     wanted = _SendOptions(**options)
     wanted.check()
@@ -209,7 +213,9 @@ def _not_of(kind: str, path: Path) -> str | None:
 
 @contextmanager
 def _served(wanted: _SendOptions) -> Iterator[tuple[SampleFile | None, Callable[[], bool]]]:
-    """The file behind a link while the block runs, and what waits until it was fetched."""
+    """The file behind a link while the block
+    runs, and what waits until it was fetched.
+    """
     path = wanted.file
     if path is None:
         yield None, lambda: True
@@ -275,7 +281,9 @@ def _delivered(receiver: str, times: int, once: Callable[[], int]) -> list[int]:
 async def _with_key(
     settings: Settings, sample: Sample, wanted: _SendOptions, receiver: str
 ) -> tuple[str, list[int]]:
-    """With a key for this one call: those of the tenant's services are known to nobody else."""
+    """With a key for this one call: those of the
+    tenant's services are known to nobody else.
+    """
     async with _tenancy(settings) as tenancy:
         key = await tenancy.add_key(wanted.tenant, "chat", KEY_NAME)
         try:

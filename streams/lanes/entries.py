@@ -1,4 +1,6 @@
-"""What the changelog of a job stage holds: one unfinished job under the offset of its record."""
+"""What the changelog of a job stage holds: one
+unfinished job under the offset of its record.
+"""
 
 import msgspec
 
@@ -8,9 +10,11 @@ from schemas.versions import body_of, with_version
 
 
 class Entry(msgspec.Struct, array_like=True):
-    """One admitted, unfinished job. Its key is the source offset: unique in its lane, whatever the message.
+    """One admitted, unfinished job. Its key is the source
+    offset: unique in its lane, whatever the message.
 
-    `value` None: a stub; the record is read again from the source when its turn comes. Times are Unix seconds.
+    `value` None: a stub; the record is read again from the
+    source when its turn comes. Times are Unix seconds.
     """
 
     tenant: str
@@ -39,6 +43,25 @@ class Glance(msgspec.Struct, array_like=True):
     def body_bytes(self) -> int:
         """0 for a stub: its value is the one byte that says so."""
         return len(self.value) if len(self.value) > 1 else 0
+
+
+LATE_SECONDS = 5.0
+"""What is tried so much later than it was due waited for us,
+because the stage was down or busy, and not for a model or a server.
+"""
+
+
+def waiting_since(entry: Entry, now: float) -> float:
+    """From when on a job's patience counts, in Unix seconds:
+    its first try, later by what it waited for us since.
+
+    Else a stage that was down for a day would give
+    up every postponed job at its next failure.
+    """
+    if not entry.first_attempt_at:
+        return now
+    late = now - entry.due_at if entry.due_at else 0.0
+    return entry.first_attempt_at + (late if late > LATE_SECONDS else 0.0)
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -1,11 +1,12 @@
-"""One source partition at work: a pending transaction that anybody may add to, and one task that flushes it."""
+"""One source partition at work: a pending transaction
+that anybody may add to, and one task that flushes it.
+"""
 
 import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import structlog
@@ -14,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from schemas.receipts import Line, Span
 from schemas.settings import Kafka
 from storage import failpoints
+from streams.lanes.pace import Pace, Rhythm
 from streams.lanes.parked import Parked, ParkedReason
 from streams.lanes.receipts import count
 from streams.lanes.rereads import RecordsBehind
@@ -32,13 +34,19 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 STUCK_SECONDS = 15.0
-"""A commit that takes longer will not come back: librdkafka's send_offsets can ignore its own time-out, of 10 s.
+"""A commit that takes longer will not come back: librdkafka's
+send_offsets can ignore its own time-out, of 10 s.
 
-So it does in the first transaction after a broker was away, in one stage after the other: what is waited here is waited by each.
+So it does in the first transaction after a broker was away, in
+one stage after the other: what is waited here is waited by each.
 """
 
 
 PARKED_LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.25
+QUIET_LOOK_SECONDS = 1.0
+QUIET_SECONDS = 5.0
+"""Without a record for so long, a lane is idle."""
 
 
 class Intake(Protocol):
@@ -53,17 +61,11 @@ class Intake(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """`gap_seconds` between two transactions of a lane; `batch_records` at most in one fetch, `batch_bytes` at most in one batch."""
-
-    gap_seconds: float
-    batch_records: int = 2_000
-    batch_bytes: int = 32 * 1024 * 1024
-
-
 class Lane:
-    """Open (fence, load, position), add, flush, close. Everything asynchronous runs in the worker's event loop."""
+    """Open (fence, load, position), add, flush, close.
+
+    Everything asynchronous runs in the worker's event loop.
+    """
 
     def __init__(
         self,
@@ -94,12 +96,16 @@ class Lane:
         self._intake = intake
         self._threads = ThreadPoolExecutor(2, thread_name_prefix=f"lane-{identity.partition}")
         self._wake = asyncio.Event()
-        self._last_begin = 0.0
+        self._rhythm = Rhythm(pace)
+        self._quiet_since = time.monotonic()
         self._pending = Transaction()
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
-        """From taking the partition over to letting it go. Returns when stopped; raises what ended it."""
+        """From taking the partition over to letting it go.
+
+        Returns when stopped; raises what ended it.
+        """
         try:
             start = await self._in_thread(self._transactions.open, self.state)
             if self.stopping:
@@ -129,9 +135,11 @@ class Lane:
         lines: list[Line],
         next_offset: int | None = None,
     ) -> "asyncio.Future[None]":
-        """Joins the lane's next transaction. The future resolves when that is committed; with a lost lane it never does.
+        """Joins the lane's next transaction. The future resolves
+        when that is committed; with a lost lane it never does.
 
-        `lines` say what became of which records of the source: they are written as receipts and counted after the commit.
+        `lines` say what became of which records of the source:
+        they are written as receipts and counted after the commit.
         """
         self._pending.writes += writes
         self._pending.changelog += changelog
@@ -142,13 +150,17 @@ class Lane:
         return self._settled
 
     def stop(self) -> None:
-        """No further intake; what was added is still committed, or fenced: both are right."""
+        """No further intake; what was added is
+        still committed, or fenced: both are right.
+        """
         self.stopping = True
         self._transactions.abandon()
         self._wake.set()
 
     def park(self, reason: ParkedReason, detail: str) -> None:
-        """Says that the partition is held: this program cannot go on in it, and a restart of it would not help."""
+        """Says that the partition is held: this program cannot
+        go on in it, and a restart of it would not help.
+        """
         if self.parked is None:
             self.parked = Parked(reason, detail)
             log.error(
@@ -166,30 +178,55 @@ class Lane:
             await asyncio.sleep(PARKED_LOOK_SECONDS)
 
     async def fetch(self) -> list[Message]:
-        """The next records: waits a moment for the first, lets the gap pass so that more arrive, takes what is prefetched."""
-        messages = await self._in_thread(self._take, 1, 0.25)
+        """The next records: waits a moment for the first, and takes what is there.
+
+        Unless that makes a whole batch, lets more arrive until
+        the next transaction may begin: so a lane that was idle
+        is quick, and one that is busy writes few transactions.
+        """
+        messages = await self._in_thread(self._take, self.pace.batch_records, self._patience())
         if messages and not self.stopping:
-            await self._keep_gap()
-            messages += await self._in_thread(self._take, self.pace.batch_records - 1, 0)
+            self._quiet_since = time.monotonic()
+            if len(messages) < self.pace.batch_records and await self._keep_gap():
+                messages += await self._in_thread(
+                    self._take, self.pace.batch_records - len(messages), 0.0
+                )
         return messages
 
+    def _patience(self) -> float:
+        """How long the lane's thread waits for a record. Each
+        look costs a little, so a lane that is idle looks seldom.
+
+        Meanwhile the lane cannot be stopped: one that has work waits less.
+        """
+        is_quiet = time.monotonic() - self._quiet_since > QUIET_SECONDS
+        return QUIET_LOOK_SECONDS if is_quiet else LOOK_SECONDS
+
     async def read_again(self, offset: int) -> bytes | None:
-        """The value at an offset behind us, or None when the source does not hold it any more. Raises Unavailable."""
+        """The value at an offset behind us, or None when the
+        source does not hold it any more. Raises Unavailable.
+        """
         return await self._behind.read(offset)
 
     def lag(self) -> int | None:
-        """Records up to the last stable offset that are not committed, as librdkafka last heard of it.
+        """Records up to the last stable offset that are
+        not committed, as librdkafka last heard of it.
 
-        Transaction markers take offsets too and are never delivered: the end-of-partition event says what is behind us.
+        Transaction markers take offsets too and are never delivered:
+        the end-of-partition event says what is behind us.
         """
         if not self.ready or self._high < 0:
             return None
         return max(0, self._high - max(self.position, self._end_seen))
 
     def _take(self, count: int, seconds: float) -> list[Message]:
+        """Up to `count` records; waits for the first, and not for the others."""
         assert self.source is not None
+        found = self.source.consume(1, seconds)
+        if found and count > 1:
+            found += self.source.consume(count - 1, 0)
         good = []
-        for message in self.source.consume(count, seconds):
+        for message in found:
             error = message.error()
             if error is None:
                 good.append(message)
@@ -202,19 +239,24 @@ class Lane:
                 )
             elif not is_passing(error):
                 raise KafkaException(error)
-        # Here and not where the lag is read: from another thread even the cached watermark waits for a consume() to return, for seconds.
+        # Here and not where the lag is read: from another thread even the
+        # cached watermark waits for a consume() to return, for seconds.
         self._high = self.source.get_watermark_offsets(
             TopicPartition(self.identity.source, self.partition), cached=True
         )[1]
         return good
 
-    async def _keep_gap(self) -> None:
-        gap = self.pace.gap_seconds - (time.monotonic() - self._last_begin)
+    async def _keep_gap(self) -> bool:
+        """Returns when the next transaction may begin; True if that took a while."""
+        gap = self._rhythm.left(time.monotonic())
         if gap > 0 and not self.stopping:
             await asyncio.sleep(gap)
+        return gap > 0
 
     async def _flush(self) -> None:
-        """Commits what was added, at most one transaction a gap, until stopped and empty."""
+        """Commits what was added, at most one
+        transaction a gap, until stopped and empty.
+        """
         while True:
             if (
                 not self.stopping
@@ -234,9 +276,11 @@ class Lane:
                 if self.stopping:
                     return
                 continue
-            self._last_begin = time.monotonic()
+            self._rhythm.begins(time.monotonic())
             async with asyncio.timeout(STUCK_SECONDS):
-                self.commit_seconds(await self._in_thread(self._commit, transaction))
+                seconds = await self._in_thread(self._commit, transaction)
+            self._rhythm.took(seconds)
+            self.commit_seconds(seconds)
             if transaction.next_offset is not None:
                 self.position = transaction.next_offset
             count(self.identity.stage, transaction.lines)
@@ -256,7 +300,9 @@ class Lane:
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
     def _close(self) -> None:
-        """In a thread of its own: closing a consumer can take a second and nobody waits for it."""
+        """In a thread of its own: closing a consumer
+        can take a second and nobody waits for it.
+        """
 
         def close() -> None:
             self._threads.shutdown(wait=True)

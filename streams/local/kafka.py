@@ -1,7 +1,6 @@
 """Apache Kafka: one KRaft process, from the jars that kafka.lock pins."""
 
 import base64
-import hashlib
 import os
 import re
 import subprocess
@@ -9,12 +8,12 @@ import uuid
 from pathlib import Path
 
 from streams.local.home import write_text
+from streams.local.jars import copy_jars, pinned
 from streams.local.parts import Say, part, program, run
 from streams.local.processes import LocalError
 
 VERSION = "4.1.0"
-_LOCK = Path(__file__).with_name("kafka.lock")
-_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+LOCK = Path(__file__).with_name("kafka.lock")
 _LEAST_JAVA = 17
 
 PROPERTIES = """\
@@ -55,53 +54,16 @@ Configuration:
 """
 
 
-def pinned() -> dict[str, str]:
-    """`group:artifact:version` → sha256 of the jar."""
-    lines = (
-        line.split() for line in _LOCK.read_text().splitlines() if line and not line.startswith("#")
-    )
-    return {line[0]: line[1] for line in lines}
-
-
 def jars(say: Say) -> Path:
-    """The folder with the jars, fetched by Maven when it is not there yet and checked against kafka.lock."""
+    """The folder with the jars, fetched by Maven when
+    it is not there yet and checked against kafka.lock.
+    """
 
     def fetch(folder: Path) -> None:
-        say(f"kafka: fetching {len(pinned())} jars with Maven (once)")
-        maven = program("mvn", install="Maven (Debian: `apt-get install maven`)")
-        project = folder / "pom.xml"
-        project.write_text(_project(pinned()))
-        run([maven, "-q", "-B", "-f", str(project), _COPY, f"-DoutputDirectory={folder}"])
-        check(folder, pinned())
+        say(f"kafka: fetching {len(pinned(LOCK))} jars with Maven (once)")
+        copy_jars(folder, LOCK)
 
     return part(f"kafka-{VERSION}", fetch)
-
-
-def _project(lock: dict[str, str]) -> str:
-    """A Maven project with exactly these dependencies and none of theirs: Maven resolves nothing, it only copies."""
-    dependencies = "".join(
-        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
-        "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
-        for group, artifact, version in (coordinates.split(":") for coordinates in lock)
-    )
-    return (
-        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>sensorium</groupId>'
-        f"<artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging><dependencies>{dependencies}</dependencies></project>"
-    )
-
-
-def check(folder: Path, lock: dict[str, str]) -> None:
-    """Raises LocalError when a jar is missing or is not the one that was pinned, or when there is one more."""
-    wanted = {
-        f"{artifact}-{version}.jar": digest
-        for (_, artifact, version), digest in ((c.split(":"), d) for c, d in lock.items())
-    }
-    found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in folder.glob("*.jar")}
-    wrong = sorted(
-        name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
-    )
-    if wrong:
-        raise LocalError(f"Maven brought other jars than {_LOCK.name} pins: {', '.join(wrong)}")
 
 
 def java() -> str:
@@ -130,7 +92,10 @@ def java() -> str:
 
 
 def prepare(data: Path, *, port: int, controller_port: int, say: Say) -> list[str]:
-    """Writes the broker's configuration and formats an empty `data` folder. Returns the command line of the broker."""
+    """Writes the broker's configuration and formats an empty `data` folder.
+
+    Returns the command line of the broker.
+    """
     libraries = jars(say)
     data.mkdir(parents=True, exist_ok=True)
     properties, logging = data.with_name("kafka.properties"), data.with_name("kafka-log4j2.yaml")
@@ -162,5 +127,8 @@ def prepare(data: Path, *, port: int, controller_port: int, say: Say) -> list[st
 
 
 def _cluster_id() -> str:
-    """A random one. It must not begin with a hyphen: the tool takes that for an option."""
+    """A random one.
+
+    It must not begin with a hyphen: the tool takes that for an option.
+    """
     return "s" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]

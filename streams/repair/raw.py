@@ -1,6 +1,7 @@
 """Raw records again, under a new generation: dedupe forwards each message once more, as a higher version of the same row."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,12 +30,29 @@ class OffsetRange:
         return f"{self.partition}:{self.begin}-{self.end - 1}"
 
 
+_SPAN = re.compile(r"([0-9]{1,6}):([0-9]{1,18})-([0-9]{1,18})")
+
+
+def span_of(text: str) -> OffsetRange:
+    """`PARTITION:FIRST-LAST` as a span. Raises ValueError."""
+    match = _SPAN.fullmatch(text)
+    if match is None or int(match[3]) < int(match[2]):
+        raise ValueError(text)
+    return OffsetRange(int(match[1]), int(match[2]), int(match[3]) + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class RawRecordPosition:
     """A record of a span."""
 
     partition: int
     offset: int
+
+
+def position_of(text: str) -> RawRecordPosition | None:
+    """`PARTITION:OFFSET`; None for an empty text."""
+    partition, _, offset = text.partition(":")
+    return RawRecordPosition(int(partition), int(offset)) if offset else None
 
 
 def left_of(spans: list[OffsetRange], done: RawRecordPosition | None) -> list[OffsetRange]:
@@ -85,7 +103,7 @@ class RawReader:
 
     def again(
         self, spans: list[OffsetRange], tenant: str | None, generation: int
-    ) -> Iterator[Item[RawRecordPosition]]:
+    ) -> Generator[Item[RawRecordPosition], None, None]:
         """Each record of the spans once more, its generation in the header.
 
         Of another tenant's record, and of a message that was erased, only the place is given: it was passed.

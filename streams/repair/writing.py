@@ -1,41 +1,49 @@
 """Records of a repair, written in Kafka transactions that last milliseconds.
 
-Live readers of a topic see nothing behind an open transaction. So a portion is read, and waited for, before its transaction begins;
-the transaction itself only writes and commits, and if the process dies in it, another one ends it (streams/repair/fencer.py).
+Live readers of a topic see nothing behind an open transaction. So a portion is read,
+and waited for, before its transaction begins; the transaction itself only writes and
+commits, and if the process dies in it, another one ends it (streams/repair/fencer.py).
 """
 
 import contextlib
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from schemas.settings import Kafka
 from schemas.topics import Names
 from storage import failpoints
-from storage.kafka.client import QUIET, transactional_producer_config
+from storage.kafka.client import QUIET, reader_config, transactional_producer_config
 from streams.lanes.transactions import Write
 from streams.repair.fencer import fenced_on_death
 
 M = TypeVar("M")
 CALL_SECONDS = 10.0
 TRANSACTION_SECONDS = 5.0
-"""The broker ends a transaction that is open for longer, also where nobody is left to fence it."""
+"""The broker ends a transaction that is open for
+longer, also where nobody is left to fence it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Item(Generic[M]):
-    """What is seen whole or not at all, and where that leaves the one who asked for it."""
+    """What is seen whole or not at all, and
+    where that leaves the one who asked for it.
+    """
 
     writes: Sequence[Write]
     mark: M
 
 
 class PortionLimits(NamedTuple):
-    """A portion ends with the item that reaches one of them. `seconds` is the time it takes to collect: nothing is open meanwhile."""
+    """A portion ends with the item that reaches one of them.
+
+    `seconds` is the time it takes to collect: nothing is open meanwhile.
+    """
 
     records: int = 500
     bytes: int = 2 * 1024 * 1024
@@ -56,15 +64,72 @@ class Portion(Generic[M]):
 def committed_portions(
     settings: Kafka, names: Names, items: Iterable[Item[M]], limits: PortionLimits = LIMITS
 ) -> Iterator[Portion[M]]:
-    """Writes the items in their order, one transaction after another; gives each portion once it is committed.
+    """Writes the items in their order, one transaction
+    after another; gives each portion once it is committed.
 
-    Raises KafkaException, or what `items` raises: what was not given was not committed, or nobody could say so any more.
+    Raises KafkaException, or what `items` raises: what was not
+    given was not committed, or nobody could say so any more.
     """
     waiting = iter(items)
-    collected = _collect(waiting, limits)
+    collected = collect(waiting, limits)
     if not collected:
         return
     transactional_id = f"{names.prefix}sensorium-replay-{uuid.uuid4()}"
+    producer = _producer(settings, transactional_id)
+    with fenced_on_death(settings, transactional_id):
+        while collected:
+            writes = [write for item in collected for write in item.writes]
+            if writes:
+                _commit(producer, writes)
+            yield Portion(len(writes), collected[-1].mark)
+            collected = collect(waiting, limits)
+
+
+class NumberedPortions:
+    """The portions of one repair. Each is committed together with
+    its number, as the offset of a group of the repair's own.
+
+    Opening it fences whoever wrote the repair's portions before: what that
+    one had open is aborted. Every call blocks, and raises KafkaException.
+    """
+
+    def __init__(self, settings: Kafka, names: Names, repair_id: str) -> None:
+        self._settings = settings
+        self._id = f"{names.prefix}sensorium-replay-{repair_id}"
+        self._place = (names.topic("quarantine"), 0)
+        self._closing = contextlib.ExitStack()
+
+    def open(self) -> None:
+        self._producer = _producer(self._settings, self._id)
+        self._group = Consumer(reader_config(self._settings, self._id) | QUIET)
+        self._closing.enter_context(fenced_on_death(self._settings, self._id))
+
+    def committed(self) -> int:
+        """The number of the last portion; 0: none."""
+        (found,) = self._group.committed([TopicPartition(*self._place)], CALL_SECONDS)
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return max(0, found.offset)
+
+    def write(self, number: int, writes: Sequence[Write]) -> None:
+        """In one transaction, which only writes and commits."""
+        position = [TopicPartition(*self._place, number)]
+        metadata = self._group.consumer_group_metadata()
+
+        def add_number() -> None:
+            self._producer.send_offsets_to_transaction(position, metadata, CALL_SECONDS)
+
+        _commit(self._producer, writes, add_number)
+        failpoints.reached("replay_after_commit")
+
+    def close(self) -> None:
+        self._closing.close()
+        if hasattr(self, "_group"):
+            self._group.close()
+        vars(self).pop("_producer", None)
+
+
+def _producer(settings: Kafka, transactional_id: str) -> Producer:
     producer = Producer(
         transactional_producer_config(settings, transactional_id)
         | QUIET
@@ -74,16 +139,10 @@ def committed_portions(
         }
     )
     producer.init_transactions(CALL_SECONDS)
-    with fenced_on_death(settings, transactional_id):
-        while collected:
-            writes = [write for item in collected for write in item.writes]
-            if writes:
-                _commit(producer, writes)
-            yield Portion(len(writes), collected[-1].mark)
-            collected = _collect(waiting, limits)
+    return producer
 
 
-def _collect(waiting: Iterator[Item[M]], limits: PortionLimits) -> list[Item[M]]:
+def collect(waiting: Iterator[Item[M]], limits: PortionLimits) -> list[Item[M]]:
     """The items of the next portion; none: there are no more."""
     began, records, size = time.monotonic(), 0, 0
     collected: list[Item[M]] = []
@@ -100,11 +159,14 @@ def _collect(waiting: Iterator[Item[M]], limits: PortionLimits) -> list[Item[M]]
     return collected
 
 
-def _commit(producer: Producer, writes: Iterable[Write]) -> None:
+def _commit(
+    producer: Producer, writes: Iterable[Write], before: Callable[[], None] = lambda: None
+) -> None:
     producer.begin_transaction()
     try:
         for write in writes:
             _produce(producer, write)
+        before()
         failpoints.reached("replay_before_commit", producer.flush)
         producer.commit_transaction(CALL_SECONDS)
     except BaseException:

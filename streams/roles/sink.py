@@ -12,17 +12,23 @@ from storage.background import alongside
 from storage.postgres.pool import create_pool
 from storage.postgres.retention import Retention
 from storage.postgres.stops import StageStops
+from storage.postgres.word_index import WordIndex
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
 from streams.roles.minutes import start_minutes
 from streams.roles.operations import start_operations
 
 POOL_SIZE = 4
-"""Connections of a sink at most: one writes, one answers the watch, the others are for take-overs."""
+"""Connections of a sink at most: one writes, one answers
+the watch, one merges words, the others are for take-overs.
+"""
 
 
 async def run(settings: Settings) -> None:
-    """Runs until SIGTERM. Raises what ended the sink, or the task that watches its servers."""
+    """Runs until SIGTERM.
+
+    Raises what ended the sink, or the task that watches its servers.
+    """
     names = Names(settings.namespace)
     pool = await create_pool(settings.postgres, names, "sink", size=POOL_SIZE)
     stage = cast(Stage, "sink")  # it stops itself, and is resumed, like a stage
@@ -38,7 +44,7 @@ async def run(settings: Settings) -> None:
     in_quarantine = settings.kafka.quarantine_retention_days
     retention = Retention(settings.postgres, names, settings.retention, in_quarantine)
     try:
-        async with alongside(watch=sink.watch, retention=retention.run):
+        async with alongside(watch=sink.watch, retention=retention.run, words=WordIndex(pool).run):
             await sink.run()
     finally:
         pool.terminate()

@@ -12,6 +12,7 @@ from typing import Protocol
 from schemas.codec import Undecodable, decode, encode
 from schemas.keys import claim_digest
 from schemas.outcomes import Duplicate, Forward, Outcome, Output, Quarantine, Skip
+from schemas.providers import traits_of
 from schemas.records import ChatMessage, EnrichedMessage, Enrichment, MediaJob, RawMessage
 from schemas.topics import MAX_RECORD_BYTES
 from streams.stages.arrival import Arrival
@@ -20,8 +21,6 @@ from streams.stages.message import OPENINGS, first_version, unpaid_reason
 Read = Callable[[RawMessage], ChatMessage | Skip | Quarantine]
 """A provider adapter: what a raw record says. It never raises."""
 
-_UPDATING_PROVIDERS = frozenset({"chatwoot"})
-"""Providers that send updates under the message's own id."""
 _LARGEST_MESSAGE_BYTES = MAX_RECORD_BYTES - 1024 * 1024
 """Above it the later versions, with descriptions and steps, might not fit a record."""
 
@@ -40,7 +39,7 @@ def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> 
     """
     own = digest(arrival)
     known = own in claimed
-    if known and arrival.provider not in _UPDATING_PROVIDERS:
+    if known and not traits_of(arrival.provider).sends_updates:
         return Duplicate()
     try:
         raw = decode(RawMessage, arrival.value)
@@ -75,7 +74,7 @@ def _claims_of_first(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
     """What the first delivery says of later ones, where the provider sends a message more than
     once.
     """
-    if arrival.provider not in _UPDATING_PROVIDERS:
+    if not traits_of(arrival.provider).sends_updates:
         return []
     if chat.is_deleted:
         return [_part_digest(arrival, "deleted")]

@@ -109,7 +109,7 @@ async def test_the_bot_answers_each_message_once_and_goes_on_where_it_stopped(
         bot.post(pipeline, "3", "last")
         assert len(await replies(tenant, connection, 4)) == 4
 
-    deliveries = """SELECT coalesce(sum(deliveries), 0) FROM inbound_messages
+    deliveries = """SELECT coalesce(sum(deliveries), 0) FROM arrivals
                     WHERE tenant_id = $1 AND provider = 'bot'"""
 
     async def answered_again() -> bool:

@@ -52,7 +52,7 @@ async def test_replayed_offsets_give_the_same_rows_at_higher_versions_although_e
     assert {row["status"] for row in before.values()} == {"complete"}
     del media_files["over.jpg"], media_files["over.ogg"]
     places = await connection.fetch(
-        """SELECT partition, "offset" FROM inbound_messages WHERE tenant_id = 'links-over'"""
+        """SELECT partition, "offset" FROM arrivals WHERE tenant_id = 'links-over'"""
     )
     words = [
         word
@@ -106,7 +106,7 @@ async def test_an_attachment_that_was_not_there_is_replayed_from_its_download_an
         name for one in shown for name in ("description", "transcript") if name in one
     ) == ["description", "transcript"]
     steps = await connection.fetch(
-        "SELECT stage, outcome FROM message_steps WHERE tenant_id = 'not-there' AND message_key = $1",
+        "SELECT stage, outcome FROM steps WHERE tenant_id = 'not-there' AND message_key = $1",
         samples[0].key(tenant.name),
     )
     assert {(step["stage"], step["outcome"]) for step in steps} >= {
@@ -123,7 +123,7 @@ async def test_a_replay_leaves_a_finished_row_as_it_is_until_its_new_version_is_
     before = (await finished(tenant, connection, 1))[sample.key(tenant.name)]
     assert (before["status"], before["version"] < 1000) == ("degraded", True)
     place = await connection.fetchrow(
-        """SELECT partition, "offset" FROM inbound_messages WHERE tenant_id = 'dead-link'"""
+        """SELECT partition, "offset" FROM arrivals WHERE tenant_id = 'dead-link'"""
     )
     span = f"{place['partition']}:{place['offset']}-{place['offset']}"
     done = await asyncio.to_thread(pipeline.command, "replay", "raw", "--offsets", span)

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import uvicorn
 
+from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.passwords import hashed
-from schemas.keys import TenantId
 from schemas.metrics import DURATION_BOUNDS
 from schemas.outcomes import Unavailable
 from schemas.records import Attachment, EnrichedMessage, Step
@@ -21,7 +21,10 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.minutes import StageMinute, StageMinutes
 from storage.postgres.people import EVERY_TENANT, Role
+from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairRequest
+from storage.postgres.repairs import Repairs
 from streams.local.samples import MEDIA_DIR
+from streams.repair.applying import Opened, Prepared
 from streams.stages.message import attributes_json, status_of
 from tests.integration.console import Console, row, running
 
@@ -40,6 +43,7 @@ class Scene:
     url: str
     people: dict[str, str]
     repairs: dict[str, str] = field(default_factory=dict)
+    endpoints: dict[str, str] = field(default_factory=dict)
 
     async def person(self, name: str, role: Role, tenant: str = "acme") -> str:
         """Adds a person; returns the id."""
@@ -58,30 +62,72 @@ class Scene:
 
 @dataclass
 class Redone:
-    """In the place of Kafka: notes what is to be redone, and does what `then` says."""
+    """In the place of Kafka: notes what is to be redone, and does what `then` says.
+
+    `dies`: portions that are lost after they were written, as if the process had ended.
+    """
 
     asked: list[tuple[str, str, tuple[str, ...], int]] = field(default_factory=list)
     then: Callable[[Sequence[str]], Awaitable[None]] | None = None
     away: bool = False
+    dies: int = 0
+    pool: Any = None
+    numbers: dict[str, int] = field(default_factory=dict)
 
     async def next_generation(self, detail: str) -> int:
         return 7
 
-    async def again(
-        self, tenant_id: TenantId, reason: str, keys: Sequence[str], generation: int
-    ) -> int:
-        if self.away:
+    async def count(self, asked: RepairRequest) -> Counted:
+        repairs = Repairs(self.pool)
+        count = repairs.count_failed if asked.kind == "attachments" else repairs.count_quarantined
+        return await count(asked)
+
+    @asynccontextmanager
+    async def opened(self, held: HeldRepair) -> AsyncIterator[Opened]:
+        yield RedoneOne(self, held)
+
+
+@dataclass
+class RedoneOne:
+    """One repair of it. As in Kafka, the number of a portion is there with what it wrote."""
+
+    whole: Redone
+    held: HeldRepair
+
+    async def committed(self) -> int:
+        return self.whole.numbers.get(self.held.repair_id, 0)
+
+    async def following(self, most: int) -> Intent | None:
+        if self.whole.away:
             raise Unavailable("Kafka")
-        self.asked.append((tenant_id, reason, tuple(keys), generation))
-        if self.then is not None:
-            await self.then(keys)
-        return len(keys)
+        return await Repairs(self.whole.pool).following(self.held, most)
+
+    async def prepared(self, intent: Intent) -> Prepared:
+        return Prepared(msgspec.structs.replace(intent, redone=len(intent.items)), [])
+
+    async def write(self, portion: Prepared) -> None:
+        held, keys = self.held, tuple(str(one[1]) for one in portion.intent.items)
+        assert self.whole.numbers.get(held.repair_id, 0) < portion.intent.number
+        self.whole.numbers[held.repair_id] = portion.intent.number
+        if keys:
+            reason = held.reason or held.kind
+            self.whole.asked.append((held.tenant_id, reason, keys, held.generation))
+        if self.whole.then is not None:
+            await self.whole.then(keys)
+        if self.whole.dies:
+            self.whole.dies -= 1
+            raise RuntimeError("the process ended here")
 
 
 @asynccontextmanager
-async def staged(stack: Settings, names: Names, redo: Redone | None = None) -> AsyncIterator[Scene]:
+async def staged(
+    stack: Settings,
+    names: Names,
+    redo: Redone | None = None,
+    other_roles: OtherRoles | None = None,
+) -> AsyncIterator[Scene]:
     """The console on a free port, with an admin named ana. Repairs are worked on where `redo` is."""
-    async with running(stack, names, redo=redo) as console:
+    async with running(stack, names, redo=redo, other_roles=other_roles) as console:
         server = uvicorn.Server(
             uvicorn.Config(
                 console.app, "127.0.0.1", 0, lifespan="off", ws="none", log_config=None, log_level="error",
@@ -97,7 +143,11 @@ async def staged(stack: Settings, names: Names, redo: Redone | None = None) -> A
         await scene.person("ana", "admin", EVERY_TENANT)
         pages = console.parts.pages
         assert pages is not None
-        work = [asyncio.create_task(pages.work.run())] if redo is not None else []
+        if redo is not None:
+            redo.pool = pages.pool
+        work = (
+            [asyncio.create_task(pages.work.run(), name="repair-loop")] if redo is not None else []
+        )
         try:
             yield scene
         finally:

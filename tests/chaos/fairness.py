@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from schemas.settings import Settings
@@ -84,9 +84,12 @@ def compare(
     seconds: float,
     *,
     quiet_rate: float | None = None,
-    factor: float | None = None,
+    p99_at_most: Callable[[float], float] | None = None,
 ) -> Iterator[None]:
-    """Notes the other tenants' p99 before and during the block. With `factor` the p99 may grow that much, else the slowest by five seconds."""
+    """Notes the other tenants' p99 before and during the block, and judges it.
+
+    `p99_at_most`: p99 before → what it may be meanwhile. Without it the slowest may grow by five seconds.
+    """
     others = [sender.tenant for sender in world.senders if sender.tenant != victim]
     rate, weights = world.generator.rate, list(world.generator.traffic.weights)
     completions = Completions(world.pipeline.settings, world.generator.book, others)
@@ -106,10 +109,15 @@ def compare(
         baseline, now = completions.latencies(before, began), completions.latencies(began, ended)
     finally:
         completions.close()
-    _compared(world, baseline, now, factor)
+    _compared(world, baseline, now, p99_at_most)
 
 
-def _compared(world: World, baseline: list[float], now: list[float], factor: float | None) -> None:
+def _compared(
+    world: World,
+    baseline: list[float],
+    now: list[float],
+    p99_at_most: Callable[[float], float] | None,
+) -> None:
     p99 = quantile(baseline, 0.99), quantile(now, 0.99)
     slowest = max(baseline, default=0.0), max(now, default=0.0)
     world.notes |= {
@@ -119,7 +127,7 @@ def _compared(world: World, baseline: list[float], now: list[float], factor: flo
         "others_slowest": round(slowest[1], 2),
         "others_counted": (len(baseline), len(now)),
     }
-    if factor is not None and p99[1] > max(factor * p99[0], p99[0] + NOISE_SECONDS):
+    if p99_at_most is not None and p99[1] > p99_at_most(p99[0]):
         world.failures.append(f"others' p99 grew from {p99[0]:.2f} to {p99[1]:.2f} s")
     if slowest[1] > slowest[0] + MORE_SECONDS:
         world.failures.append(

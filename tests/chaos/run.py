@@ -131,6 +131,7 @@ class Chaos:
                         tenant,
                         number,
                         {p: (endpoint.token, endpoint.secrets[0]) for p, endpoint in made.items()},
+                        await tenancy.add_key(tenant, "chat"),
                     )
                 )
             return senders

@@ -12,15 +12,18 @@ from tests.chaos.book import Item, Kind
 from tests.chaos.media import MediaServer, said_of_picture, said_of_sound
 
 Provider = Literal["ycloud", "chatwoot"]
+OWN = "own"
+"""What a tenant's own program calls itself in what it sends to `POST /chat`."""
 
 
 @dataclass(frozen=True)
 class Sender:
-    """A tenant that sends. `number` gives its files their shape; endpoints: provider → (token, secret)."""
+    """A tenant that sends. `number` gives its files their shape; endpoints: provider → (token, secret); `key`: for `POST /chat`."""
 
     tenant: str
     number: int
     endpoints: dict[str, tuple[str, str]]
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,20 @@ class Traffic:
         else:
             sample = chatwoot(text, file, what=kind, conversation=conversation)
         return Item(sample, sender.tenant, kind, says)
+
+    def imported(self, sender: Sender) -> Item:
+        """A new text of the sender, from its own program."""
+        self._count += 1
+        text = f"text {self._count}"
+        body = {
+            "provider": OWN,
+            "provider_message_id": f"{self._count}",
+            "conversation_id": f"{self._rng.randrange(200)}",
+            "sender": {"id": "1"},
+            "text": text,
+        }
+        sample = Sample("text", OWN, json.dumps(body).encode(), f"{self._count}")
+        return Item(sample, sender.tenant, "text", text)
 
     def _kind(self) -> Kind:
         drawn = self._rng.random()

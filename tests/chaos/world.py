@@ -22,7 +22,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.servers import Servers
 from tests.chaos.traffic import Sender
 from tests.chaos.watch import Watcher
-from tests.pipeline import ROLES, Pipeline, role_of
+from tests.pipeline import PROGRAM, ROLES, Pipeline, role_of
 
 RESTART_SECONDS = 0.5
 READY_SECONDS = 90.0
@@ -37,6 +37,7 @@ class Spec:
 
     failpoint: str = ""
     more: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = PROGRAM
 
 
 class Crew:
@@ -49,9 +50,15 @@ class Crew:
         self._specs: dict[str, Spec] = {}
         self._again: dict[str, tuple[float, float]] = {}
 
-    def start(self, name: str, failpoint: str = "", more: dict[str, str] | None = None) -> None:
-        self._specs[name] = Spec(failpoint, more or {})
-        self.pipeline.start(name, failpoint, self._specs[name].more)
+    def start(
+        self,
+        name: str,
+        failpoint: str = "",
+        more: dict[str, str] | None = None,
+        program: tuple[str, ...] = PROGRAM,
+    ) -> None:
+        self._specs[name] = Spec(failpoint, more or {}, program)
+        self.pipeline.start(name, failpoint, more or {}, program)
 
     def stop(self, name: str) -> int:
         """SIGTERM, and nobody starts it again."""
@@ -64,13 +71,19 @@ class Crew:
         self.slowest_stop = max(self.slowest_stop, (time.monotonic() - began, name))
         return code
 
-    def replace(self, name: str, failpoint: str = "", more: dict[str, str] | None = None) -> None:
-        """SIGKILL of the process, and with it of its worker, and another one in its stead, armed as `more` says."""
+    def replace(
+        self,
+        name: str,
+        failpoint: str = "",
+        more: dict[str, str] | None = None,
+        program: tuple[str, ...] = PROGRAM,
+    ) -> None:
+        """SIGKILL of the process, and with it of its worker, and another one in its place."""
         process = self.pipeline.processes.pop(name, None)
         if process is not None:
             process.kill()
             process.wait()
-        self.start(name, failpoint, more)
+        self.start(name, failpoint, more, program)
 
     def tend(self) -> None:
         """Starts again what died, after a moment that grows."""
@@ -83,7 +96,7 @@ class Crew:
                 self._again[name] = (now + wait, min(5.0, wait * 2))
                 del self.pipeline.processes[name]
             elif process is None and now >= self._again[name][0]:
-                self.pipeline.start(name, spec.failpoint, spec.more)
+                self.pipeline.start(name, spec.failpoint, spec.more, spec.program)
 
     def calm(self) -> None:
         """Back-offs begin again."""
@@ -120,6 +133,11 @@ class Crew:
         """How often a stage's parent saw its child die by SIGKILL, from a place in its log on."""
         path = self.pipeline.folder / f"{name}.log"
         return path.read_bytes()[since_byte:].count(b'"code": -9') if path.exists() else 0
+
+    def logged(self, name: str, event: str, since_byte: int = 0) -> bool:
+        """Whether its log has the event, from a place on."""
+        path = self.pipeline.folder / f"{name}.log"
+        return path.exists() and f'"event": "{event}"'.encode() in path.read_bytes()[since_byte:]
 
     def log_size(self, name: str) -> int:
         path = self.pipeline.folder / f"{name}.log"

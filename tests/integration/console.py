@@ -1,23 +1,24 @@
 """A console in this process, over a schema and objects of its own on the real servers."""
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import msgspec
 
 from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
+from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.parts import page_parts
-from connectors.console.pages.repairing import Redo
 from connectors.console.parts import Parts
 from connectors.console.queries import Announced, ConsoleQueries
 from connectors.media.download import Downloaded
-from connectors.postgres.rows import message_columns, notifications
+from connectors.postgres.rows import notifications
 from schemas.keys import MessageKey, TenantId, message_key
 from schemas.records import Attachment, EnrichedMessage
 from schemas.settings import Postgres, Settings
@@ -25,11 +26,15 @@ from schemas.topics import Names
 from storage.objects.keys import object_key, public_path
 from storage.objects.store import ObjectStore
 from storage.postgres.directory import Directory
+from storage.postgres.repair_plans import Counted, HeldRepair, RepairRequest
+from storage.postgres.repairs import Repairs
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
+from streams.repair.applying import Opened, Redo, RepairWork
+from streams.roles.other_roles import other_roles_of
 from streams.stages.message import attributes_json, status_of
-from tests.integration.databases import Connection, pooled, schema
+from tests.integration.databases import Connection, merge, pooled, schema
 from tests.unit.records import message
 
 CONVERSATION = "15550109999~15550100001"
@@ -43,9 +48,10 @@ class NoRedo:
     async def next_generation(self, detail: str) -> int:
         raise AssertionError("nothing was to be repaired")
 
-    async def again(
-        self, tenant_id: TenantId, reason: str, keys: Sequence[str], generation: int
-    ) -> int:
+    async def count(self, asked: RepairRequest) -> Counted:
+        raise AssertionError("nothing was to be repaired")
+
+    def opened(self, held: HeldRepair) -> AbstractAsyncContextManager[Opened]:
         raise AssertionError("nothing was to be repaired")
 
 
@@ -83,13 +89,11 @@ class Console:
     async def write(self, *messages: EnrichedMessage) -> None:
         """As the sink does, waiting readers told."""
         statements = queries("sink")
-        columns = message_columns(messages)
-        for name, table in columns.tables.items():
-            await self.connection.execute(statements[name], *table)
+        touched = await merge(self.connection, *messages)
         await self.connection.execute(
             statements["tell"],
             f"{self.names.postgres_schema}_messages",
-            notifications(columns.touched),
+            notifications(touched),
         )
 
     async def keep(
@@ -153,8 +157,10 @@ async def running(
     loaded: bool = True,
     postgres: Postgres | None = None,
     redo: Redo | None = None,
+    other_roles: OtherRoles | None = None,
 ) -> AsyncIterator[Console]:
     """Tenants acme and other, a key of each scope for both. `postgres`: what the console reads from instead of the stack's."""
+    own = msgspec.structs.replace(stack, namespace=names.namespace)
     vault, store = Vault(str(stack.secrets.key)), ObjectStore(stack.objects)
     await store.ensure_bucket()
     async with (
@@ -184,7 +190,13 @@ async def running(
             links=Links(vault.derived_keys("media-links"), 300),
             fetch=fetch,
             allowed_origins=origins,
-            pages=page_parts(pool, vault, redo or NoRedo(), ""),
+            pages=page_parts(
+                pool,
+                vault,
+                RepairWork(Repairs(pool), redo or NoRedo()),
+                "",
+                other_roles or other_roles_of(own),
+            ),
         )
         app = create_console(parts)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

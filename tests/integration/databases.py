@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 import asyncpg
 
+from connectors.postgres.staging import clear_staged, prepare_staging, store_messages
+from schemas.records import EnrichedMessage
 from schemas.settings import Postgres
 from schemas.topics import Names
 from storage.postgres.migrate import migrate
@@ -42,3 +44,13 @@ async def pooled(settings: Postgres, names: Names, size: int = 4) -> AsyncIterat
         yield pool
     finally:
         pool.terminate()
+
+
+async def merge(connection: Connection, *messages: EnrichedMessage) -> set[tuple[str, str]]:
+    """Stores messages as the sink does, in the transaction that is open, else in one of its own. Returns the touched conversations."""
+    if not connection.is_in_transaction():
+        async with connection.transaction():
+            return await merge(connection, *messages)
+    await prepare_staging(connection)
+    await clear_staged(connection)
+    return (await store_messages(connection, messages))[2]

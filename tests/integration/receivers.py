@@ -14,7 +14,7 @@ import httpx
 import msgspec
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from connectors.webhooks.signatures import sign
+from connectors.providers.catalogue import sign
 from schemas.codec import decode
 from schemas.records import RawMessage
 from schemas.settings import Settings

@@ -13,23 +13,22 @@ import pytest
 from confluent_kafka import Producer
 from cryptography.fernet import Fernet
 
-from connectors.postgres.rows import message_columns
-from connectors.webhooks.signatures import CHECKS, Claim
+from connectors.providers.catalogue import check_signature
 from schemas.codec import encode
 from schemas.records import Attachment, EnrichedMessage, Step
 from schemas.settings import Secret, Settings
+from schemas.signatures import Claim
 from schemas.tenants import TenantSettings
 from schemas.topics import TOPICS
 from storage.kafka.client import plain_producer_config
 from storage.objects.store import ObjectStore
-from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.local.home import write
 from streams.local.ports import free_port
 from tests.integration.commands import Commands
 from tests.integration.console import key_of, row
-from tests.integration.databases import Connection
+from tests.integration.databases import Connection, merge
 from tests.unit.records import NOW
 
 
@@ -64,8 +63,7 @@ def settings_of(commands: Commands, tenant: str = "acme") -> TenantSettings:
 
 def store(commands: Commands, *messages: EnrichedMessage) -> None:
     async def written(connection: Connection) -> None:
-        for name, table in message_columns(messages).tables.items():
-            await connection.execute(queries("sink")[name], *table)
+        await merge(connection, *messages)
 
     commands.database(written)
 
@@ -298,7 +296,8 @@ class Receiver:
                 provider = self.path.split("/")[2]
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 claim = Claim(headers, body, time.time())
-                assert CHECKS[provider](claim, (outer.secret,), age_seconds=60).verdict == "valid"
+                examined = check_signature(provider, claim, (outer.secret,), 60)
+                assert examined is not None and examined.verdict == "valid"
                 outer.got.append((self.path, body))
                 outer._fetch(body)
                 self.send_response(outer.status[min(len(outer.got), len(outer.status)) - 1])

@@ -24,6 +24,7 @@ CAT, DOG = "ca" * 32, "d0" * 32
 BESIDE = "15550109999~15550100002"
 TABLES = (
     "chat_messages",
+    "arrival_records",
     "inbound_messages",
     "message_steps",
     "media_objects",
@@ -64,6 +65,24 @@ async def quarantined(connection: Connection) -> None:
         )
 
 
+async def arrived(connection: Connection) -> None:
+    """An arrival of each message, and one that an earlier program wrote, with its step."""
+    await connection.execute(
+        'INSERT INTO arrival_records (tenant_id, provider, provider_message_id, topic, partition, "offset", received_at, outcome, reason, deliveries) '
+        "SELECT tenant_id, provider, split_part(message_key, ':', 3), 'raw-messages', 0, 0, received_at, 'forwarded', '', 1 FROM chat_messages"
+    )
+    await connection.execute(
+        'INSERT INTO inbound_messages (tenant_id, provider, provider_message_id, message_key, topic, partition, "offset", received_at) '
+        "SELECT tenant_id, provider, split_part(message_key, ':', 3), message_key, 'raw-messages', 0, 0, received_at FROM chat_messages "
+        "WHERE message_key = $1",
+        key_of("2"),
+    )
+    await connection.execute(
+        'INSERT INTO message_steps (tenant_id, message_key, stage, topic, partition, "offset", outcome, at) '
+        "SELECT tenant_id, message_key, 'dedupe', 'raw-messages', 0, 0, 'forwarded', received_at FROM inbound_messages"
+    )
+
+
 @pytest.fixture
 def filled(commands: Commands) -> Commands:
     """acme: three messages of one customer, two of them with a picture, and one of another. other: the same keys."""
@@ -73,6 +92,7 @@ def filled(commands: Commands) -> Commands:
     store(commands, *messages(commands))
     commands.database(model_answers)
     commands.database(quarantined)
+    commands.database(arrived)
     return commands
 
 
@@ -141,12 +161,9 @@ def test_without_yes_it_says_what_would_go_and_changes_nothing(filled: Commands)
 def test_a_message_goes_with_all_that_belongs_to_it_and_nothing_else(filled: Commands) -> None:
     beside = kept(filled, "other")
     done = filled.json("erase", "message", key_of("2"), "--yes")["erased"]
-    assert (done["messages"], done["files"], done["model_answers"], done["tombstones"]) == (
-        1,
-        1,
-        1,
-        1,
-    )
+    rows = ("messages", "files", "model_answers", "tombstones", "arrivals", "steps")
+    assert [done[name] for name in rows] == [1, 1, 1, 1, 2, 1]
+    assert "inbound_messages" not in kept(filled, "acme")
     assert keys(filled, "acme") == [key_of("1"), key_of("3"), key_of("answer")]
     assert left(filled) == ["acme/1.jpg", "acme/3.jpg", "other/1.jpg"]
     assert tombstones(filled) == [key_of("2")]

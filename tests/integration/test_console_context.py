@@ -14,17 +14,15 @@ import pytest
 
 from connectors.console import changes, response_models
 from connectors.console.app import create_console
-from connectors.postgres.rows import message_columns
 from connectors.providers import catalogue
 from schemas.keys import TenantId
 from schemas.records import Attachment, ChatMessage, EnrichedMessage
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from streams.stages.message import first_version
 from tests.integration.console import CONVERSATION, Console, key_of, problem, row, running
-from tests.integration.databases import connected
+from tests.integration.databases import connected, merge
 from tests.integration.waiting import until
 from tests.unit.records import SOURCE, body, payload, raw
 
@@ -525,10 +523,7 @@ async def test_a_change_that_was_not_committed_at_an_answer_is_newer_than_it(
 ) -> None:
     async with connected(stack.postgres, console.names) as slow:
         await slow.execute("BEGIN")
-        await slow.execute(
-            queries("sink")["merge_messages"],
-            *message_columns([row("slow", content="tarde")]).tables["merge_messages"],
-        )
+        await merge(slow, row("slow", content="tarde"))
         await console.write(row("fast", content="pronto"))
         mark = (await context(console))["as_of"]
         await slow.execute("COMMIT")

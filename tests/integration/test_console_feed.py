@@ -12,14 +12,13 @@ import pytest
 from connectors.console import changes, feed, response_models
 from connectors.console.change_positions import ChangePosition, place_of, place_text
 from connectors.console.queries import ContextBounds
-from connectors.postgres.rows import message_columns
 from schemas.keys import TenantId
-from schemas.records import Attachment, EnrichedMessage
+from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.sql import queries
 from tests.integration.console import CONVERSATION, Console, key_of, problem, row, running
-from tests.integration.databases import Connection, connected
+from tests.integration.databases import Connection, connected, merge
 from tests.integration.waiting import until
 
 ACME = TenantId("acme")
@@ -58,12 +57,6 @@ async def sink(stack: Settings, console: Console) -> AsyncIterator[Connection]:
         await connection.execute("BEGIN")
         await connection.execute(queries("sink")["announce_writing"])
         yield connection
-
-
-async def merge(connection: Connection, *messages: EnrichedMessage) -> None:
-    await connection.execute(
-        queries("sink")["merge_messages"], *message_columns(messages).tables["merge_messages"]
-    )
 
 
 # --- what is in it

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from cryptography.fernet import Fernet
 
-from connectors.webhooks.signatures import sign
+from connectors.providers.catalogue import sign
 from schemas.settings import Secret
 from storage.postgres.vault import Vault
 from streams.settings import to_environment

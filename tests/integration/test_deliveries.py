@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from connectors.providers.catalogue import sign
 from connectors.webhooks.deliveries import Attempt, Deliveries, stranger_name
 from connectors.webhooks.delivery_log import DeliveryLog
-from connectors.webhooks.signatures import sign
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from schemas.topics import Names

@@ -5,26 +5,21 @@ import asyncpg
 from connectors.console.change_positions import place_text
 from connectors.console.feed import FeedReader, Filter
 from connectors.console.queries import ConsoleQueries
-from connectors.postgres.rows import message_columns
 from schemas.keys import TenantId
 from schemas.topics import Names
 from storage.postgres.migrate import migrate
 from storage.postgres.pool import connect
-from storage.postgres.sql import queries
 from tests.integration.console import row
-from tests.integration.databases import Connection, pooled
+from tests.integration.databases import Connection, merge, pooled
 from tests.integration.standby import primary_and_standby
 from tests.integration.waiting import until
 
 ACME = TenantId("acme")
 
 
-async def merge(connection: Connection, *identifiers: str) -> None:
+async def write(connection: Connection, *identifiers: str) -> None:
     for identifier in identifiers:
-        await connection.execute(
-            queries("sink")["merge_messages"],
-            *message_columns([row(identifier)]).tables["merge_messages"],
-        )
+        await merge(connection, row(identifier))
 
 
 async def read(reading: ConsoleQueries, after: str | None) -> tuple[list[str], str]:
@@ -43,7 +38,7 @@ async def test_what_is_written_again_after_a_failover_is_behind_every_cursor(
     with primary_and_standby() as pair:
         primary = await connect(pair.primary(), names, "test")
         await migrate(primary, names)
-        await merge(primary, "1", "2")
+        await write(primary, "1", "2")
         standby = await asyncpg.connect(
             pair.standby_dsn(), server_settings={"search_path": names.postgres_schema}
         )
@@ -60,7 +55,7 @@ async def test_what_is_written_again_after_a_failover_is_behind_every_cursor(
         await until(
             lambda: primary.fetchval("SELECT NOT EXISTS (SELECT FROM pg_stat_replication)"), 30
         )
-        await merge(primary, "3", "4", "5")  # the standby never hears of them
+        await write(primary, "3", "4", "5")  # the standby never hears of them
         async with pooled(pair.primary(), names) as pool:
             before, cursor = await read(ConsoleQueries(pool), None)
         assert before == ["1", "2", "3", "4", "5"]
@@ -71,9 +66,9 @@ async def test_what_is_written_again_after_a_failover_is_behind_every_cursor(
         async with pooled(pair.settings, names) as pool:
             reading = ConsoleQueries(pool)
             assert (await read(reading, cursor))[0] == []
-            await merge(standby, "3", "4")  # the sink reads them again, under numbers used before
+            await write(standby, "3", "4")  # the sink reads them again, under numbers used before
             again, cursor = await read(reading, cursor)
             assert again == ["3", "4"]
-            await merge(standby, "6")
+            await write(standby, "6")
             assert (await read(reading, cursor))[0] == ["6"]
         await standby.close()

@@ -1,14 +1,17 @@
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from connectors.console.pages import repairing
+from connectors.console.pages.repairing import asked_for
 from schemas.keys import TenantId
 from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres.repairs import MOST_TRIES, RepairError
+from storage.postgres.repair_plans import RepairError, RepairLost
+from storage.postgres.repairs import MOST_TRIES
+from streams.repair import applying
 from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
 from tests.integration.console import problem
 from tests.integration.people import Visitor
@@ -96,82 +99,253 @@ async def test_what_has_no_file_and_no_address_cannot_be_planned(visitor: Visito
         assert answer.status_code == 409, reason
 
 
-async def test_a_repair_goes_on_where_it_stood_when_kafka_comes_back_or_the_console_restarts(
-    scene: Scene, redo: Redone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(repairing, "PORTION", 1)
+async def applied(scene: Scene, kind: str = "attachments", **chosen: str) -> str:
+    """A repair of acme that has begun."""
     pages = scene.console.parts.pages
     assert pages is not None
+    asked = asked_for(ACME, "x", kind, chosen)
+    repair_id = await pages.work.plan(asked)
+    await pages.work.begin(asked, repair_id, 1000.0)
+    return repair_id
+
+
+async def until_done(scene: Scene, repair_id: str) -> None:
+    async def is_done() -> bool:
+        return await state_of(scene, repair_id) == "done"
+
+    await until(is_done)
+
+
+async def found_of(scene: Scene, repair_id: str) -> dict[str, Any]:
+    pages = scene.console.parts.pages
+    assert pages is not None
+    found = await pages.repairs.one(ACME, repair_id)
+    assert found is not None
+    return found
+
+
+async def test_a_repair_continues_where_it_stood_when_kafka_comes_back(
+    scene: Scene, redo: Redone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "MOST_RECORDS", 1)
     redo.away = True
-    repair_id = await pages.repairs.plan(ACME, "media_gone", "x")
-    await pages.repairs.apply(ACME, repair_id, 7)
-    pages.work.hurry()
+    repair_id = await applied(scene, reason="media_gone")
 
     async def is_troubled() -> bool:
-        found = await pages.repairs.one(ACME, repair_id)
-        return found is not None and found["trouble"] == "Kafka"
+        return bool((await found_of(scene, repair_id))["trouble"] == "Kafka")
 
     await until(is_troubled)
     assert redo.asked == []
     redo.away = False
     await scene.console.connection.execute("UPDATE repairs SET held_until = NULL")
-    pages.work.hurry()
+    await until_done(scene, repair_id)
+    assert [keys for _, _, keys, _ in redo.asked] == [(f"acme:ycloud:g{n}",) for n in range(3)]
 
-    async def is_done() -> bool:
+
+async def test_a_portion_that_was_written_before_a_crash_is_settled_and_not_written_twice(
+    scene: Scene, redo: Redone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "MOST_RECORDS", 1)
+    redo.dies = 2
+    repair_id = await applied(scene, reason="media_gone")
+
+    async def is_over() -> bool:
+        await scene.console.connection.execute("UPDATE repairs SET held_until = NULL")
         return await state_of(scene, repair_id) == "done"
 
-    await until(is_done)
-    assert [keys for _, _, keys, _ in redo.asked] == [(f"acme:ycloud:g{n}",) for n in range(3)]
+    await until(is_over)
+    keys = [keys for _, _, keys, _ in redo.asked]
+    assert keys == [(f"acme:ycloud:g{number}",) for number in range(3)]
+    found = await found_of(scene, repair_id)
+    assert (found["looked"], found["redone"]) == (3, 3)
+
+
+async def test_whoever_lost_a_repair_to_another_process_settles_nothing(scene: Scene) -> None:
+    pages = scene.console.parts.pages
+    assert pages is not None
+    asked = asked_for(ACME, "x", "attachments", {"reason": "media_gone"})
+    for task in asyncio.all_tasks():
+        if task.get_name() == "repair-loop":
+            task.cancel()
+    repair_id = await pages.work.plan(asked)
+    await pages.repairs.apply(ACME, repair_id, 7, "x", holder="first")
+    first = await pages.repairs.hold("first", repair_id)
+    assert first is not None and await pages.repairs.hold("second", repair_id) is None
+    intent = await pages.repairs.following(first, 1)
+    assert intent is not None and await pages.repairs.intend(first, intent)
+    await scene.console.connection.execute("UPDATE repairs SET held_until = now()")
+    second = await pages.repairs.hold("second", repair_id)
+    assert second is not None and second.intent == intent
+    with pytest.raises(RepairLost):
+        await pages.repairs.settle(first, intent)
+    await pages.repairs.settle(second, intent)
+    assert (await found_of(scene, repair_id))["looked"] == 1
+    assert not await pages.repairs.intend(first, intent)
+    await pages.repairs.cancel(ACME, repair_id, "x")
+    assert not await pages.repairs.intend(second, intent)
 
 
 async def test_a_message_that_was_tried_three_times_is_set_aside(
     scene: Scene, redo: Redone
 ) -> None:
-    pages = scene.console.parts.pages
-    assert pages is not None
-    for number in range(MOST_TRIES + 1):
-        repair_id = await pages.repairs.plan(ACME, "model_timeout", "x")
-        await pages.repairs.apply(ACME, repair_id, 7 + number)
-        pages.work.hurry()
-
-        async def is_done(repair_id: str = repair_id) -> bool:
-            return await state_of(scene, repair_id) == "done"
-
-        await until(is_done)
+    for _ in range(MOST_TRIES):
+        await until_done(scene, await applied(scene, reason="model_timeout"))
     assert len(redo.asked) == MOST_TRIES
-    last = await pages.repairs.one(ACME, repair_id)
-    assert last is not None and (last["redone"], last["set_aside"]) == (0, 1)
+    with pytest.raises(RepairError):  # nothing is left that another try could help
+        await applied(scene, reason="model_timeout")
+    await scene.console.write(said("t2", 3, None, LATE))
+    last = await applied(scene, reason="model_timeout")
+    counted = (await found_of(scene, last))["files"]
+    assert {line.becomes: line.records for line in counted.lines} == {"again": 1, "set_aside": 1}
+    await until_done(scene, last)
+    found = await found_of(scene, last)
+    assert (found["redone"], found["set_aside"]) == (1, 1)
 
 
-async def test_a_plan_ends_and_only_one_repair_of_a_tenant_runs(scene: Scene, redo: Redone) -> None:
+async def test_a_plan_ends_and_only_one_repair_of_a_kind_runs_at_a_tenant(
+    scene: Scene, redo: Redone
+) -> None:
     pages = scene.console.parts.pages
     assert pages is not None
     redo.away = True
-    first = await pages.repairs.plan(ACME, "media_gone", "x")
-    second = await pages.repairs.plan(ACME, "model_timeout", "x")
-    await pages.repairs.apply(ACME, first, 7)
+    asked = asked_for(ACME, "x", "attachments", {"reason": "model_timeout"})
+    second = await pages.work.plan(asked)
+    first = await applied(scene, reason="media_gone")
+    with pytest.raises(RepairError) as refused:
+        await pages.work.begin(asked, second)
+    assert refused.value.args == ("repair.cannot_begin", first)
+    await pages.repairs.cancel(ACME, first, "x")
     with pytest.raises(RepairError):
-        await pages.repairs.apply(ACME, second, 8)
-    await pages.repairs.cancel(ACME, first)
-    with pytest.raises(RepairError):
-        await pages.repairs.cancel(ACME, first)
+        await pages.repairs.cancel(ACME, first, "x")
     await scene.console.connection.execute(
         "UPDATE repairs SET ends_at = now() WHERE state = 'planned'"
     )
     with pytest.raises(RepairError):
-        await pages.repairs.apply(ACME, second, 8)
+        await pages.work.begin(asked, second)
 
 
 async def test_of_repairs_that_begin_at_once_one_runs(scene: Scene, redo: Redone) -> None:
     pages = scene.console.parts.pages
     assert pages is not None
     redo.away = True
-    plans = [await pages.repairs.plan(ACME, "media_gone", "x") for _ in range(6)]
+    asked = asked_for(ACME, "x", "attachments", {"reason": "media_gone"})
+    plans = [await pages.work.plan(asked) for _ in range(6)]
     begun = await asyncio.gather(
-        *(pages.repairs.apply(ACME, plan, 7 + number) for number, plan in enumerate(plans)),
-        return_exceptions=True,
+        *(pages.work.begin(asked, plan) for plan in plans), return_exceptions=True
     )
     assert sorted(isinstance(one, RepairError) for one in begun) == [False] + [True] * 5
+
+
+async def refuse(scene: Scene, offset: int, **fields: Any) -> None:
+    """A record of acme in quarantine."""
+    row = {"tenant_id": "acme", "stage": "dedupe", "reason": "not_json", "topic": "raw-messages"}
+    row |= fields
+    await scene.console.connection.execute(
+        """INSERT INTO quarantined_messages (tenant_id, stage, reason, topic, record_key, partition, "offset", detail,
+               created_at, key, value, program_version)
+           VALUES ($1, $2, $3, $4, $5, 0, $6, 'detail-clave', now(), 'k', $7, '1')""",
+        *(row["tenant_id"], row["stage"], row["reason"], row["topic"]),
+        *(f"{row['tenant_id']}:ycloud:q{offset}", offset, row.get("value", b"body")),
+    )
+
+
+async def test_a_class_in_quarantine_is_planned_confirmed_and_sent_again(
+    scene: Scene, visitor: Visitor, redo: Redone
+) -> None:
+    for offset in range(3):
+        await refuse(scene, offset)
+    await refuse(scene, 3, reason="stage_error")
+    await refuse(scene, 4, tenant_id="other")
+    page = (await visitor.get("/t/acme/trouble")).text
+    assert "/t/acme/trouble/records?stage=dedupe&amp;reason=not_json" in page
+    listed = (await visitor.get("/t/acme/trouble/records?stage=dedupe&reason=not_json")).text
+    assert listed.count("raw-messages[0]@") == 2 * 3  # shown, and in the form of each
+    form = {"kind": "quarantine", "stage": "dedupe", "reason": "not_json"}
+    planned = await visitor.post("/t/acme/repairs", form, at="/t/acme/trouble")
+    where = planned.headers["location"]
+    await visitor.post(f"{where}/apply", {"rate": "1000"}, at=where)
+    await until_done(scene, where.rpartition("/")[2])
+    assert "Records sent again: 3" in (await visitor.get(where)).text
+    keys = tuple(f"acme:ycloud:q{offset}" for offset in range(3))
+    assert redo.asked == [("acme", "not_json", keys, 7)]
+    states = await scene.console.connection.fetch(
+        'SELECT "offset", state FROM quarantined_messages ORDER BY 1'
+    )
+    assert [row["state"] for row in states] == ["replayed"] * 3 + ["new"] * 2
+
+
+async def test_a_record_that_comes_back_three_times_is_set_aside_and_listed(
+    scene: Scene, visitor: Visitor, redo: Redone
+) -> None:
+    for offset in range(MOST_TRIES):  # the same bytes, refused again at another offset
+        await refuse(scene, offset)
+        await scene.console.connection.execute(
+            "UPDATE quarantined_messages SET record_key = 'acme:ycloud:stubborn'"
+        )
+        await until_done(scene, await applied(scene, "quarantine"))
+    await refuse(scene, 9)
+    await scene.console.connection.execute(
+        "UPDATE quarantined_messages SET record_key = 'acme:ycloud:stubborn'"
+    )
+    with pytest.raises(RepairError):
+        await applied(scene, "quarantine")
+    listed = (await visitor.get("/t/acme/trouble/records")).text
+    assert "set aside" in listed and f'<td class="num">{MOST_TRIES}<br>' in listed
+    assert len(redo.asked) == MOST_TRIES
+    by_place = await applied(scene, "quarantine", place="raw-messages[0]@9")  # a person insists
+    await until_done(scene, by_place)
+    assert len(redo.asked) == MOST_TRIES + 1
+
+
+async def test_jobs_and_receipts_are_not_sent_again(scene: Scene, redo: Redone) -> None:
+    await refuse(scene, 1, stage="describe", topic="vision")
+    await refuse(scene, 2, stage="sink", topic="receipts")
+    with pytest.raises(RepairError):
+        await applied(scene, "quarantine")
+    await refuse(scene, 3)
+    repair_id = await applied(scene, "quarantine")
+    counted = (await found_of(scene, repair_id))["files"]
+    assert {(line.what, line.becomes): line.records for line in counted.lines} == {
+        ("dedupe", "again"): 1,
+        ("describe", "job"): 1,
+        ("sink", "refused"): 1,
+    }
+    await until_done(scene, repair_id)
+    assert len(redo.asked) == 1
+
+
+async def test_a_record_of_another_tenant_cannot_be_named(
+    scene: Scene, visitor: Visitor, redo: Redone
+) -> None:
+    await refuse(scene, 5, tenant_id="other")
+    for form in (
+        {"kind": "quarantine", "place": "raw-messages[0]@5"},
+        {"kind": "quarantine"},
+        {"kind": "quarantine", "place": "nonsense"},
+        {"kind": "nosuch"},
+        {"kind": "raw"},
+        {"kind": "raw", "since": "yesterday"},
+    ):
+        answer = await visitor.post("/t/acme/repairs", form, at="/t/acme/trouble")
+        assert answer.status_code == 409, form
+    assert redo.asked == []
+
+
+async def test_a_cancelled_plan_is_not_begun(scene: Scene, visitor: Visitor, redo: Redone) -> None:
+    planned = await visitor.post("/t/acme/repairs", {"reason": "media_gone"}, at="/t/acme/trouble")
+    where = planned.headers["location"]
+    await visitor.post(f"{where}/cancel", {}, at=where)
+    assert (await visitor.post(f"{where}/apply", {}, at="/t/acme/trouble")).status_code == 409
+    assert "Ended early" in (await visitor.get(where)).text and redo.asked == []
+
+
+async def test_a_speed_that_is_none_is_refused(scene: Scene, visitor: Visitor) -> None:
+    planned = await visitor.post("/t/acme/repairs", {"reason": "media_gone"}, at="/t/acme/trouble")
+    where = planned.headers["location"]
+    for rate in ("0", "-1", "nan", "inf", "fast", "1001"):
+        answer = await visitor.post(f"{where}/apply", {"rate": rate}, at=where)
+        assert answer.status_code == 422, rate
+    assert await state_of(scene, where.rpartition("/")[2]) == "planned"
 
 
 async def test_a_button_that_is_clicked_twice_leads_to_what_runs(
@@ -217,7 +391,7 @@ async def test_a_removed_tenant_leaves_no_role_and_no_repair(scene: Scene) -> No
     await scene.person("luz", "reader")
     pages = scene.console.parts.pages
     assert pages is not None
-    await pages.repairs.plan(ACME, "media_gone", "x")
+    await pages.work.plan(asked_for(ACME, "x", "attachments", {"reason": "media_gone"}))
     await Tenancy(scene.console.connection, scene.console.vault).remove_tenant(
         "acme", keep_data=True
     )

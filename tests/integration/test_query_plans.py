@@ -29,6 +29,9 @@ _FILL = (
         received_at)
     SELECT 't' || n % 500, 'ycloud', n::text, 'k' || n, 'raw-messages', n % 12, n, $2::timestamptz
     FROM generate_series(1, $1::int) AS n""",
+    """INSERT INTO arrival_records (tenant_id, provider, provider_message_id, topic, partition, "offset", received_at, outcome, reason, deliveries)
+    SELECT 't' || n % 500, 'ycloud', n::text, 'raw-messages', n % 12, n, $2::timestamptz, 'forwarded', '', 1
+    FROM generate_series(1, $1::int) AS n""",
     """INSERT INTO quarantined_messages (tenant_id, stage, reason, detail, record_key, topic, partition, "offset",
         created_at, state, program_version)
     SELECT 't' || n % 500, CASE WHEN n % 5 = 0 THEN 'store_media' ELSE 'dedupe' END, 'not_json', '', 'k', 'raw-messages',
@@ -46,6 +49,7 @@ _LARGE = (
     "chat_messages",
     "media_objects",
     "inbound_messages",
+    "arrival_records",
     "quarantined_messages",
     "tenants",
     "webhook_endpoints",

@@ -1,3 +1,5 @@
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +16,7 @@ from storage.postgres.sql import queries
 from tests.integration.databases import Connection, schema
 
 NOW = datetime.now(UTC)
+PARTITION = re.compile(r"^arrival_records_(\d{8}|other)$")
 FOR_EVER = {
     "chat_messages",
     "conversation_aliases",
@@ -87,6 +90,60 @@ async def test_rows_go_when_their_age_is_over_and_no_earlier(
     assert not any((await keeper.work()).values())
 
 
+async def arrived(database: Connection, age_days: float) -> None:
+    await database.execute(
+        'INSERT INTO arrival_records (tenant_id, provider, provider_message_id, topic, partition, "offset", received_at, outcome, reason, deliveries) '
+        "VALUES ('acme', 'p', $1, 't', 0, 0, $2, 'forwarded', '', 1)",
+        str(age_days),
+        NOW - timedelta(days=age_days),
+    )
+
+
+async def weeks(database: Connection) -> list[str]:
+    rows = await database.fetch(
+        "SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'arrival_records'::regclass ORDER BY 1"
+    )
+    return [row["relname"] for row in rows]
+
+
+async def test_arrivals_go_a_week_at_a_time_and_no_earlier(
+    stack: Settings, namespace: str, database: Connection
+) -> None:
+    for age in (91 + 7, 89, 5):
+        day = (NOW - timedelta(days=age)).date()
+        await database.execute("SELECT make_arrival_weeks($1, $1)", day)
+        await arrived(database, age)
+    await arrived(database, 5_000)  # of a week that was never expected
+    await arrived(database, -5_000)
+    before = await weeks(database)
+    await database.execute(f"DROP TABLE {before[-2]}")  # the last of those ahead
+    gone = await Retention(stack.postgres, Names(namespace), Ages(), 30).work()
+    left = await database.fetch("SELECT provider_message_id FROM arrival_records")
+    assert {row["provider_message_id"] for row in left} == {"89", "5", "-5000"}
+    assert await weeks(database) == before[1:]
+    assert gone["arrival_records"] == 1, "of the partition nobody has counted the rows"
+
+
+async def test_a_week_that_somebody_reads_is_dropped_later_and_writers_do_not_wait(
+    stack: Settings, namespace: str, database: Connection
+) -> None:
+    day = (NOW - timedelta(days=200)).date()
+    await database.execute("SELECT make_arrival_weeks($1, $1)", day)
+    before = await weeks(database)
+    keeper = Retention(stack.postgres, Names(namespace), Ages(), 30)
+    reader = await connect_directly(stack.postgres, Names(namespace), "test")
+    async with reader.transaction():
+        await reader.fetch("SELECT FROM arrival_records LIMIT 1")
+        working = asyncio.create_task(keeper.work(walks=False))
+        while not working.done():
+            async with asyncio.timeout(retention.PARTITION_LOCK_MS / 1000 + 3):
+                await arrived(database, 1)
+        assert await weeks(database) == before
+    await reader.close()
+    await keeper.work(walks=False)
+    assert await weeks(database) == before[1:]
+
+
 async def test_plans_that_nobody_applied_go_and_a_repair_that_runs_stays(
     stack: Settings, namespace: str, database: Connection
 ) -> None:
@@ -117,7 +174,7 @@ async def test_a_tenant_that_fills_quarantine_loses_its_oldest_bodies_and_no_oth
     await quarantined(database, "acme", 99, value=bytes(3_000))
     ages = Ages(quarantine_tenant_bytes=4_000)
     gone = await Retention(stack.postgres, Names(namespace), ages, 30).work(walks=False)
-    assert gone == {"bodies": 6}
+    assert gone == {"bodies": 6, "arrival_records": 0}
     kept = await database.fetch(
         'SELECT "offset" FROM quarantined_messages WHERE value IS NOT NULL ORDER BY 1'
     )
@@ -145,5 +202,5 @@ async def test_every_table_has_an_age_or_is_known_to_be_kept(
     rows = await database.fetch(
         "SELECT tablename FROM pg_tables WHERE schemaname = $1", Names(namespace).postgres_schema
     )
-    tables = {row["tablename"] for row in rows}
+    tables = {row["tablename"] for row in rows if not PARTITION.search(row["tablename"])}
     assert tables - FOR_EVER - ELSEWHERE == set(days_of(Ages(), 30))

@@ -80,6 +80,16 @@ async def test_the_same_key_of_another_tenant_is_stored(sink: Sink, database: Co
     assert (await kept(database, "chat_messages"), sink.buried) == (1, [])
 
 
+def receipt() -> Receipt:
+    """Of two messages, the first of which is a duplicate."""
+    lines = [
+        Line(7, KEY.encode(), 0, "duplicate", "", 0),
+        Line(8, BESIDE.encode(), 0, "forwarded", "", 0),
+    ]
+    (value,) = Ledger("dedupe", "raw-messages", 0).receipts(Span(7, 9), lines)
+    return decode(Receipt, value)
+
+
 async def test_neither_a_quarantined_record_nor_an_arrival_comes_back(
     sink: Sink, database: Connection
 ) -> None:
@@ -88,14 +98,9 @@ async def test_neither_a_quarantined_record_nor_an_arrival_comes_back(
         tenant_id=message().tenant_id, stage="describe", reason="stage_error", detail="", topic="vision", partition=0,
         offset=1, key=KEY.encode(), value=b"secret", program_version="0", created_at=NOW,
     )  # fmt: skip
-    lines = [
-        Line(7, KEY.encode(), 0, "duplicate", "", 0),
-        Line(8, BESIDE.encode(), 0, "forwarded", "", 0),
-    ]
-    (value,) = Ledger("dedupe", "raw-messages", 0).receipts(Span(7, 9), lines)
-    await sink.write(refused, decode(Receipt, value))
+    await sink.write(refused, receipt())
     assert await kept(database, "quarantined_messages") == 0
-    arrivals = await database.fetch("SELECT message_key FROM inbound_messages")
+    arrivals = await database.fetch("SELECT message_key FROM arrivals")
     assert [row["message_key"] for row in arrivals] == [BESIDE]
 
 
@@ -103,12 +108,13 @@ async def test_a_tombstone_ends_a_message_and_a_batch_with_both_stores_neither(
     sink: Sink, database: Connection
 ) -> None:
     await sink.write(message(), beside())
+    await sink.write(receipt())
     after, work = sink.offset, sink.work(message(version=2))
     work.ended.add(("acme", KEY))
     await sink.write_after(after, work)
     rows = await database.fetch("SELECT message_key FROM chat_messages")
     assert [row["message_key"] for row in rows] == [BESIDE]
-    assert len(sink.buried) == 1 and await kept(database, "inbound_messages") == 1
+    assert len(sink.buried) == 1 and await kept(database, "arrivals") == 1
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -9,14 +9,14 @@ import pytest
 from connectors.postgres.writer import Fenced, OutOfStep, Placed, Position, Work, Writer
 from schemas.codec import decode, encode
 from schemas.receipts import Ledger, Line, Span
-from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
+from schemas.records import EnrichedMessage, Quarantined, Receipt, Source, Step
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 from tests.integration.databases import Connection, pooled, schema
 from tests.integration.waiting import until
-from tests.unit.records import NOW, message
+from tests.unit.records import KEY, NOW, message
 
 TOPIC = "enriched-messages"
 Refused = list[tuple[Placed, str]]
@@ -233,7 +233,7 @@ async def test_a_batch_that_was_committed_without_our_hearing_of_it_is_not_writt
     work = sink.work(a_receipt(line(0), line(1, outcome="duplicate")))
     await sink.write_after(-1, work)
     again = await sink.write_after(-1, work)
-    assert (again.rows, await database.fetchval("SELECT deliveries FROM inbound_messages")) == (
+    assert (again.rows, await database.fetchval("SELECT deliveries FROM arrivals")) == (
         0,
         2,
     )
@@ -294,7 +294,7 @@ def a_receipt(*lines: Line, stage: Any = "dedupe") -> Receipt:
 
 
 async def outcomes(database: Connection) -> dict[str, tuple[str, str, int]]:
-    found = await database.fetch("SELECT * FROM inbound_messages")
+    found = await database.fetch("SELECT * FROM arrivals")
     return {r["message_key"]: (r["outcome"], r["reason"], r["deliveries"]) for r in found}
 
 
@@ -342,20 +342,45 @@ async def test_what_was_forwarded_once_stays_forwarded_and_a_replay_is_no_delive
     assert await outcomes(database) == {"acme:ycloud:w1": expected}
 
 
-@pytest.mark.parametrize("is_receipt_first", [True, False])
-async def test_a_message_and_its_receipt_make_one_row_in_either_order(
-    is_receipt_first: bool, sink: Sink, database: Connection
+async def test_what_an_earlier_program_counted_and_what_came_since_is_one_row(
+    sink: Sink, database: Connection
 ) -> None:
-    first, second = a_receipt(line(41, b"acme:ycloud:wamid.1")), message()
-    await (sink.write(first) if is_receipt_first else sink.write(second))
-    await (sink.write(second) if is_receipt_first else sink.write(first))
-    (found,) = await database.fetch("SELECT * FROM inbound_messages")
-    assert (found["outcome"], found["deliveries"], found["occurred_at"], found["offset"]) == (
-        "forwarded",
-        1,
-        NOW,
-        41,
+    await database.execute(
+        'INSERT INTO inbound_messages (tenant_id, provider, provider_message_id, message_key, topic, partition, "offset", received_at, '
+        "outcome, deliveries) VALUES ('acme', 'ycloud', 'w1', 'acme:ycloud:w1', 'raw-messages', 3, 7, $1, 'quarantined', 2)",
+        NOW - timedelta(days=1),
     )
+    await sink.write(a_receipt(line(8, outcome="duplicate"), line(9)))
+    (found,) = await database.fetch("SELECT * FROM arrivals")
+    assert (found["message_key"], found["offset"], found["outcome"], found["deliveries"]) == (
+        "acme:ycloud:w1",
+        7,
+        "forwarded",
+        4,
+    )
+
+
+async def test_steps_of_every_program_are_shown_in_one_list(
+    sink: Sink, database: Connection
+) -> None:
+    steps = [
+        Step(stage=f"s{n}", outcome="forwarded", topic="t", partition=0, offset=n, at=NOW)
+        for n in range(5)
+    ]
+    await sink.write(message(version=1, steps=tuple(steps[:1])))
+    await sink.write(message(version=2, status="complete", steps=tuple(steps[:2])))
+    await sink.write(message(version=1001, status="pending", steps=tuple(steps[2:3])))
+    await sink.write(message(version=1002, status="pending", steps=tuple(steps[2:4])))
+    await database.execute(
+        'INSERT INTO message_steps (tenant_id, message_key, stage, topic, partition, "offset", outcome, at) '
+        "VALUES ($1, $2, 's0', 't', 0, 0, 'forwarded', $3), ($1, $2, 's4', 't', 0, 4, 'forwarded', $3)",
+        "acme",
+        KEY,
+        NOW,
+    )
+    found = await database.fetch(queries("console")["steps"], "acme", KEY)
+    assert [Step(**dict(one)) for one in found] == steps
+    assert await database.fetchval("SELECT version FROM chat_messages") == 2
 
 
 async def test_receipts_of_other_stages_are_no_deliveries(sink: Sink, database: Connection) -> None:
@@ -367,7 +392,7 @@ async def test_a_key_that_is_none_of_ours_is_kept_under_the_unknown_tenant(
     sink: Sink, database: Connection
 ) -> None:
     await sink.write(a_receipt(line(0, b"\xff\0garbage", "quarantined", "record_undecodable")))
-    (found,) = await database.fetch("SELECT tenant_id, provider, outcome FROM inbound_messages")
+    (found,) = await database.fetch("SELECT tenant_id, provider, outcome FROM arrivals")
     assert tuple(found) == ("unknown", "unknown", "quarantined")
 
 
@@ -484,7 +509,7 @@ async def test_a_record_of_quarantine_that_does_not_fit_is_kept_bare_or_passed_o
         "ALTER TABLE chat_messages ALTER COLUMN later DROP DEFAULT",
         "CREATE UNIQUE INDEX ON chat_messages (tenant_id)",
         "ALTER TABLE chat_messages DROP COLUMN sender_name",
-        "DROP TABLE inbound_messages",
+        "ALTER TABLE chat_messages DROP COLUMN steps CASCADE",
     ],
 )
 async def test_a_database_that_does_not_fit_the_program_sets_no_row_aside(

@@ -22,7 +22,7 @@ def erased(statement: str) -> set[str]:
 
 
 def test_every_table_that_names_a_message_is_erased_with_it() -> None:
-    naming = tables_with(SCHEMA, "message_key", "record_key")
+    naming = tables_with(SCHEMA, "message_key", "provider_message_id", "record_key")
     assert naming == erased(queries("erased")["delete_erased"])
     more = SCHEMA + "\nCREATE TABLE later (\n    message_key text\n);\n"
     assert tables_with(more, "message_key", "record_key") - naming == {"later"}

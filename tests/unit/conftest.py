@@ -1,35 +1,5 @@
-"""Keeps the unit tests quick: an HTTP client does not read the world's certificates."""
+"""HTTP clients of these tests stay on this machine."""
 
-import datetime
-import os
-import tempfile
+from tests.certificates import trust_one
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
-
-def _one_certificate() -> bytes:
-    """A certificate that signs nothing: loading a hundred real ones takes 60 ms per client."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "unit tests")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    return built.public_bytes(serialization.Encoding.PEM)
-
-
-if "SSL_CERT_FILE" not in os.environ:
-    _file = tempfile.NamedTemporaryFile(suffix=".pem")
-    _file.write(_one_certificate())
-    _file.flush()
-    os.environ["SSL_CERT_FILE"] = _file.name
+trust_one()

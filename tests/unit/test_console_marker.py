@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from connectors.console import forgeries
 from connectors.console.lookalikes import _READ_AS, looks
 from connectors.console.marker import Marker
+from tests.depth import THOROUGH
 
 MARKER = Marker(None)
 
@@ -420,6 +421,7 @@ def test_a_frame_without_a_nonce_draws_none() -> None:
 # --- how it is found
 
 
+@pytest.mark.thorough
 def test_the_search_finds_every_character_of_unicode_that_looks_like_an_opening_bracket() -> None:
     start = re.compile(f"{forgeries._ASCII_OPENS}|{forgeries._FOREIGN_OPENS}")
     missed = [
@@ -449,6 +451,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_the_cost_of_a_text_grows_with_its_length_only(text: str) -> None:
+    text = text if THOROUGH else text[: len(text) // 8]
+
     def seconds(text: str) -> float:
         return min(
             timeit.repeat(lambda: MARKER.line(text), timer=time.process_time, number=1, repeat=3)

@@ -2,20 +2,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.providers.catalogue import download_candidates
 from connectors.providers.downloads import (
     META_CDN_SECONDS,
     SENDER,
-    YCLOUD_KEYED_SECONDS,
-    YCLOUD_UNKEYED_SECONDS,
     Authority,
     DownloadCandidate,
     ForeignHost,
     authority,
     origin,
-    ways_to,
 )
+from connectors.providers.ycloud_links import KEYED_SECONDS, UNKEYED_SECONDS
 from schemas.keys import TenantId
 from schemas.origins import DIRECT, UNRECORDED, origin_of
+from schemas.settings import Providers, Ycloud
 from schemas.tenants import Endpoint
 from schemas.web_address import web_address
 
@@ -33,20 +33,22 @@ def ways(
     base: str = BASE,
     exempt: set[tuple[str, int]] = set(),  # noqa: B006  it is only read
 ) -> tuple[DownloadCandidate, ...]:
-    return ways_to(url, media_id, Authority(provider, api_key), base, exempt)
+    return download_candidates(
+        url, media_id, Authority(provider, api_key), Providers(ycloud=Ycloud(api_base=base)), exempt
+    )
 
 
 def test_a_ycloud_file_is_asked_for_with_the_key_without_it_and_by_its_id() -> None:
     assert ways(LINK, "9", base=f"{BASE}/") == (
-        DownloadCandidate(LINK, KEY, YCLOUD_KEYED_SECONDS),
+        DownloadCandidate(LINK, KEY, KEYED_SECONDS),
         DownloadCandidate(LINK),
-        DownloadCandidate(f"{BASE}/v2/whatsapp/media/download/9", KEY, YCLOUD_KEYED_SECONDS),
+        DownloadCandidate(f"{BASE}/v2/whatsapp/media/download/9", KEY, KEYED_SECONDS),
     )
 
 
 def test_the_id_in_a_link_serves_where_none_was_kept() -> None:
     assert ways(LINK)[2:] == (
-        DownloadCandidate(f"{BASE}/v2/whatsapp/media/download/1", KEY, YCLOUD_KEYED_SECONDS),
+        DownloadCandidate(f"{BASE}/v2/whatsapp/media/download/1", KEY, KEYED_SECONDS),
     )
 
 
@@ -54,7 +56,7 @@ def test_a_link_that_is_the_durable_form_is_asked_once_with_the_key() -> None:
     durable = f"{BASE}/v2/whatsapp/media/download/9"
     for media_id in ("9", None):
         assert ways(durable, media_id) == (
-            DownloadCandidate(durable, KEY, YCLOUD_KEYED_SECONDS),
+            DownloadCandidate(durable, KEY, KEYED_SECONDS),
             DownloadCandidate(durable),
         )
 
@@ -63,14 +65,12 @@ def test_a_link_that_is_the_durable_form_is_asked_once_with_the_key() -> None:
 def test_a_file_without_a_link_is_asked_for_by_its_id_which_needs_the_key(
     api_key: str | None, count: int
 ) -> None:
-    durable = (
-        DownloadCandidate(f"{BASE}/v2/whatsapp/media/download/9", KEY, YCLOUD_KEYED_SECONDS),
-    )
+    durable = (DownloadCandidate(f"{BASE}/v2/whatsapp/media/download/9", KEY, KEYED_SECONDS),)
     assert ways("", "9", api_key=api_key) == durable[:count]
 
 
 def test_without_a_key_the_link_is_known_to_die_soon() -> None:
-    assert ways(LINK, "9", api_key=None) == (DownloadCandidate(LINK, {}, YCLOUD_UNKEYED_SECONDS),)
+    assert ways(LINK, "9", api_key=None) == (DownloadCandidate(LINK, {}, UNKEYED_SECONDS),)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_media_link_with_a_strange_query_is_asked_without_the_key_and_its_id_w
     durable = f"{BASE}{MEDIA}1"
     assert ways(durable + query) == (
         DownloadCandidate(web_address(durable + query).href),
-        DownloadCandidate(durable, KEY, YCLOUD_KEYED_SECONDS),
+        DownloadCandidate(durable, KEY, KEYED_SECONDS),
     )
 
 
@@ -173,14 +173,14 @@ def test_a_host_that_a_person_allowed_is_asked_at_its_port_and_without_the_key()
 
 def test_what_has_its_senders_authority_may_lie_anywhere_and_is_given_no_key() -> None:
     for url in ("https://files.example.com/f", LINK, f"{BASE}/v2/contact/contacts?limit=100"):
-        assert ways_to(url, "9", SENDER, BASE) == (DownloadCandidate(url),)
+        assert download_candidates(url, "9", SENDER, Providers()) == (DownloadCandidate(url),)
 
 
 def test_an_api_elsewhere_is_the_providers_own() -> None:
     for base in ("http://127.0.0.1:9000", "https://proxy.example.com/ycloud/"):
         url = f"{base.rstrip('/')}{MEDIA}1"
         assert ways(url, base=base) == (
-            DownloadCandidate(url, KEY, YCLOUD_KEYED_SECONDS),
+            DownloadCandidate(url, KEY, KEYED_SECONDS),
             DownloadCandidate(url),
         )
 

@@ -1,4 +1,7 @@
-"""docs/extending.md, executed: a provider that only the tests know goes through receiver and dedupe."""
+"""docs/extending.md, executed: a provider that only the tests know goes through receiver and dedupe.
+
+tests/acceptance/test_toy_provider.py does the same with processes, servers and the sink.
+"""
 
 import json
 from pathlib import Path
@@ -6,33 +9,26 @@ from pathlib import Path
 import pytest
 
 from connectors.providers import catalogue
-from connectors.webhooks import signatures
-from connectors.webhooks.signatures import Claim, Examined
+from connectors.providers.samples import SampleMessage
 from schemas.outcomes import Duplicate, Forward, Quarantine, Skip
+from schemas.providers import PROVIDERS
 from schemas.records import EnrichedMessage
+from schemas.signatures import Claim
 from streams.stages.arrival import Arrival
 from streams.stages.dedupe import dedupe
 from tests.unit import receiving
 from tests.unit.receiving import Application
 from tests.unit.records import NOW
-from tests.unit.toy_provider import Telegraph
+from tests.unit.toy_provider import TELEGRAPH, Telegraph
 
 BODY = json.dumps({"id": "1", "from": "Ana", "line": "7", "said": "hello"}).encode()
 TOKEN = "token-T"
 
 
-def check_telegraph(claim: Claim, secrets: tuple[str, ...], *, age_seconds: float) -> Examined:
-    """`X-Telegraph-Key` holds the secret itself."""
-    given = claim.headers.get("x-telegraph-key")
-    if given is None:
-        return Examined("missing")
-    return Examined("valid", given) if given in secrets else Examined("mismatch")
-
-
 @pytest.fixture
 def application(monkeypatch: pytest.MonkeyPatch) -> Application:
     monkeypatch.setitem(catalogue.PROVIDERS, "telegraph", Telegraph())
-    monkeypatch.setitem(signatures.CHECKS, "telegraph", check_telegraph)
+    monkeypatch.setitem(PROVIDERS, "telegraph", TELEGRAPH)
     monkeypatch.setitem(receiving.TOKENS, "telegraph", TOKEN)
     made = Application()
     assert made.directory.endpoint(TOKEN) is not None
@@ -92,6 +88,27 @@ async def test_what_it_cannot_read_is_a_verdict_and_never_an_error(
     assert isinstance(
         dedupe(arrived(application), claimed=(), read=catalogue.read, now=NOW), expected
     )
+
+
+def test_each_provider_has_a_row_of_traits_and_a_file_of_behaviour() -> None:
+    assert sorted(catalogue.PROVIDERS) == sorted(PROVIDERS)
+    for name, provider in catalogue.PROVIDERS.items():
+        assert (PROVIDERS[name].name, provider.name) == (name, name)
+
+
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
+def test_each_provider_reads_the_sample_that_it_signs(name: str) -> None:
+    provider, secret = catalogue.PROVIDERS[name], PROVIDERS[name].secret_prefix + "s"
+    sample = provider.sample(SampleMessage("hello"))
+    assert sample is not None and sample.provider == name
+    signed = {
+        header.lower(): value
+        for header, value in provider.sign(secret, sample.body, int(NOW.timestamp())).items()
+    }
+    claim = Claim(signed, sample.body, NOW.timestamp())
+    examined = provider.check_signature(claim, (secret,), age_seconds=60)
+    assert examined is not None and examined.verdict == "valid"
+    assert provider.identify(sample.body) == (sample.provider_message_id,)
 
 
 def test_the_page_shows_the_example_that_is_tested() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streams.lanes import job_entries
-from streams.lanes.entries import Entry
+from streams.lanes.entries import Entry, waiting_since
 from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import JobIntake, Jobs
@@ -199,3 +199,19 @@ def test_an_entry_with_an_empty_body_is_no_stub() -> None:
     state.put(2, entry(value=None))
     assert (state.entry(1).value, state.entry(2).value) == (b"", None)
     assert state.body_bytes == 2
+
+
+@pytest.mark.parametrize(
+    ("found", "now", "since"),
+    [
+        (entry(), 500.0, 500.0),  # never tried
+        (entry(first_attempt_at=100.0, due_at=160.0), 161.0, 100.0),  # tried when it was due
+        (entry(first_attempt_at=100.0, due_at=160.0), 86_560.0, 86_500.0),  # a day without a stage
+        (entry(first_attempt_at=100.0, due_at=160.0), 50.0, 100.0),  # a clock that was set back
+        (entry(first_attempt_at=100.0), 900.0, 100.0),  # of a release that did not write when
+    ],
+)
+def test_patience_does_not_count_the_time_in_which_nobody_could_try(
+    found: Entry, now: float, since: float
+) -> None:
+    assert waiting_since(found, now) == since

@@ -17,7 +17,8 @@ from streams.lanes import membership as membership_module
 from streams.lanes.app import LaneApp, Lanes
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
-from streams.lanes.lane import Lane, Pace
+from streams.lanes.lane import Lane
+from streams.lanes.pace import Pace
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import LaneIdentity
 from tests.integration.waiting import until

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.local import kafka, objects
+from streams.local import jars, kafka, objects
 from streams.local.parts import cache, part, program, run
 from streams.local.processes import LocalError
 
@@ -50,7 +50,7 @@ def test_a_command_that_fails_shows_what_it_said() -> None:
 
 
 def test_every_jar_is_pinned_by_its_sha256() -> None:
-    lock = kafka.pinned()
+    lock = jars.pinned(kafka.LOCK)
     assert len(lock) == 46
     assert all(
         len(digest) == 64 and coordinates.count(":") == 2 for coordinates, digest in lock.items()
@@ -72,12 +72,13 @@ def test_only_exactly_the_pinned_jars_pass(
 ) -> None:
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    lock = {"g:a:1": hashlib.sha256(b"a").hexdigest()}
+    lock = tmp_path / "some.lock"
+    lock.write_text(f"# a comment\ng:a:1 {hashlib.sha256(b'a').hexdigest()}\n")
     if wrong is None:
-        kafka.check(tmp_path, lock)
+        jars.check(tmp_path, lock)
     else:
         with pytest.raises(LocalError, match=wrong):
-            kafka.check(tmp_path, lock)
+            jars.check(tmp_path, lock)
 
 
 def test_a_java_home_without_java_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

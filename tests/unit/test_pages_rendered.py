@@ -12,6 +12,7 @@ from connectors.console.pages.visits import Visit
 from connectors.console.pages.words import LANGUAGES, Words
 from schemas.keys import TenantId
 from storage.postgres.people import Session
+from storage.postgres.repair_plans import Counted, PlanLine, RepairChoice
 
 ACME = TenantId("acme")
 HOSTILE = """o'"><script>alert(1)</script>"""
@@ -47,14 +48,35 @@ def test_the_settings_page_shows_names_as_text_and_asks_before_the_end(language:
     assert len(asked) == 3 and "sec_2" in asked[2] and "&#39;&#34;&gt;" in asked[0]
 
 
+KINDS: dict[str, RepairChoice] = {
+    "attachments": RepairChoice("media_gone"),
+    "quarantine": RepairChoice("not_json", "dedupe", ("raw-messages", 0, 7, None)),
+    "raw": RepairChoice(spans=("0:1-2",)),
+}
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("state", ["planned", "running", "done", "cancelled"])
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_a_repair_is_told_in_every_state(language: str, state: str, count: int) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_repair_is_told_in_every_state(language: str, state: str, count: int, kind: str) -> None:
+    becomes = ("again", "set_aside", "without", "refused", "job")
+    lines = tuple(PlanLine("acme", HOSTILE, HOSTILE, count, one) for one in becomes)
+    counted = Counted(count, lines, RepairChoice(), {"image": count}, None, count)
     repair = {
-        "repair_id": "rep_1", "reason": "media_gone", "state": state, "is_over": False, "person": HOSTILE,
-        "messages": count, "looked": count, "redone": count, "set_aside": count, "trouble": "Kafka",
-        "ends_at": NOW, "files": {"files": {"image": count}, "without": count, "microusd": None},
+        "repair_id": "rep_1", "kind": kind, "reason": "media_gone", "state": state, "is_over": False, "person": HOSTILE,
+        "messages": count, "looked": count, "redone": count, "set_aside": count, "trouble": "Kafka", "rate": 50.0,
+        "ends_at": NOW,
     }  # fmt: skip
-    text = page("repair.html", language, section="trouble", repair=repair, seconds=0.1)
+    text = page(
+        "repair.html",
+        language,
+        section="trouble",
+        repair=repair,
+        choice=KINDS[kind],
+        counted=counted,
+        seconds=0.1,
+        left_seconds=5.0,
+        rates=(0.1, 1000.0),
+    )
     assert "<script>alert" not in text and not re.search(r"\b1 (?:files|archivos|messages)\b", text)

@@ -18,6 +18,7 @@ from schemas.outcomes import Quarantine, Skip
 from schemas.records import ChatMessage, EnrichedMessage
 from schemas.text import storable_deep
 from streams.stages.message import first_version
+from tests.depth import examples
 from tests.unit.records import NOW, PAYLOADS, SOURCE, raw
 
 PROVIDERS = st.sampled_from([*sorted(catalogue.PROVIDERS), "direct", "fax"])
@@ -202,7 +203,7 @@ def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     ]
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.sampled_from(CAPTURED), st.data())
 def test_a_valid_body_with_values_replaced_or_missing(
     captured: tuple[str, Any], data: st.DataObject

@@ -6,6 +6,7 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
+from connectors.providers.catalogue import sign
 from connectors.webhooks.deliveries import (
     MOST_STRANGERS,
     NEW_STRANGERS_PER_MINUTE,
@@ -16,7 +17,6 @@ from connectors.webhooks.deliveries import (
     DeliveryBucket,
     stranger_name,
 )
-from connectors.webhooks.signatures import sign
 from schemas.keys import log_digest
 from schemas.tenants import EndedToken, Endpoint, secret_id
 from tests.unit.receiving import ACME, CHAT, READ, SECRETS, TOKENS, Application

@@ -11,16 +11,15 @@ from connectors.postgres.judging import Judging
 from connectors.postgres.rows import (
     NOTIFY_BYTES,
     bare_quarantined,
-    delivery_columns,
-    message_columns,
+    message_rows,
     notifications,
     quarantine_columns,
 )
 from connectors.postgres.writer import Placed
-from schemas.codec import decode, encode
+from schemas.codec import encode
 from schemas.keys import TenantId, message_key
 from schemas.receipts import Ledger, Line, Span
-from schemas.records import Quarantined, Receipt, Source
+from schemas.records import Quarantined, Source, Step
 from schemas.settings import BreakerSettings as Limits
 from schemas.topics import Names
 from streams.lanes.breaker import Breaker
@@ -43,15 +42,37 @@ def test_every_statement_locks_the_same_rows_in_the_same_order() -> None:
             tenant_id=key.partition(":")[0],
             message_key=key,
             provider_message_id=key.rpartition(":")[2],
+            status="pending",
+            version=1001,
         )
         for key in reversed(keys)
     ]
-    lines = [Line(n, key.encode(), 0, "forwarded", "", 0) for n, key in enumerate(keys)]
-    (receipt,) = Ledger("dedupe", "raw-messages", 3).receipts(Span(0, 99), lines)
-    arrivals = first_columns(message_columns(messages).tables["insert_arrivals"])
-    deliveries = first_columns(delivery_columns([decode(Receipt, receipt)]))
-    assert arrivals == deliveries == sorted(arrivals)
-    assert len(arrivals) == len(keys)
+    rows = message_rows(messages)
+    staged = [row[:2] for row in rows.staged]
+    redone = list(zip(*rows.tables["mark_redoing"][:2], strict=True))
+    assert staged == redone == sorted(staged)
+    assert len(staged) == len(keys)
+
+
+def test_a_row_keeps_the_steps_of_every_opening_and_of_its_newest_version() -> None:
+    first, second = step("dedupe", 1), step("assemble", 2, outcome="complete: a\tb\nc")
+    later = step("dedupe", 3)
+    versions = [
+        message(version=2, steps=(first, second)),
+        message(version=1, steps=(first,)),
+        message(version=201, steps=(later,)),
+    ]
+    (row,) = message_rows(versions).staged
+    at = f"{NOW.timestamp():.6f}"
+    assert json.loads(row[-1]) == {
+        "0": f"dedupe\tt\t0\t1\t{at}\tforwarded\nassemble\tt\t0\t2\t{at}\tcomplete: a b c",
+        "1": f"dedupe\tt\t0\t3\t{at}\tforwarded",
+    }
+    assert message_rows([message(steps=())]).staged[0][-1] is None
+
+
+def step(stage: str, offset: int, outcome: str = "forwarded") -> Step:
+    return Step(stage=stage, outcome=outcome, topic="t", partition=0, offset=offset, at=NOW)
 
 
 @pytest.mark.parametrize("count", [0, 1, 180, 2_000])
@@ -80,10 +101,10 @@ def test_a_finished_version_is_not_lost_beside_one_that_a_repair_has_still_to_fi
     versions: list[tuple[int, str]], shown: int
 ) -> None:
     messages = [message(version=version, status=status) for version, status in versions]
-    tables = message_columns(messages).tables
-    assert tables["merge_messages"][VERSION_COLUMN] == [shown]
+    rows = message_rows(messages)
+    assert [row[VERSION_COLUMN] for row in rows.staged] == [shown]
     redone = [version for version, status in versions if version > 1_000 and status == "pending"]
-    assert tables.get("mark_redoing", [[], [], []])[2] == ([max(redone)] if redone else [])
+    assert rows.tables.get("mark_redoing", [[], [], []])[2] == ([max(redone)] if redone else [])
 
 
 def test_only_a_name_that_fits_into_no_notification_wakes_everybody() -> None:

@@ -22,6 +22,7 @@ from streams.apps.encoding import MAX_WRITE_BYTES, Encoding, TooLarge
 from streams.lanes.state import ClaimedKeys, KeptValues
 from streams.stages.arrival import Arrival
 from streams.stages.assemble import OpenMessage, assemble, fold, open_message
+from tests.depth import THOROUGH
 from tests.unit.records import (
     KEY,
     NOW,
@@ -204,9 +205,21 @@ def heard(count: int, text: str) -> list[Enrichment]:
     ]
 
 
-@pytest.mark.parametrize("text", ["x", "\N{GRINNING FACE}", '"', "\x01"])
+_DEEPER = pytest.mark.thorough
+
+
 @pytest.mark.parametrize(
-    ("count", "content"), [(1, ""), (1, "c" * 2_900_000), (50, ""), (50, "c" * 2_700_000)]
+    "text",
+    ["\x01", *(pytest.param(text, marks=_DEEPER) for text in ("x", "\N{GRINNING FACE}", '"'))],
+)
+@pytest.mark.parametrize(
+    ("count", "content"),
+    [
+        (50, "c" * 2_700_000),
+        (1, ""),
+        pytest.param(1, "c" * 2_900_000, marks=_DEEPER),
+        pytest.param(50, "", marks=_DEEPER),
+    ],
 )
 def test_whatever_was_transcribed_the_version_fits_a_record(
     count: int, content: str, text: str
@@ -233,7 +246,7 @@ def test_a_text_that_fits_is_kept_whole() -> None:
     assert (finished.content, finished.attachments[0].transcript) == (hours, hours)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15 if THOROUGH else 3)
 @given(st.lists(st.integers(0, 1_500_000), min_size=3, max_size=3))
 def test_what_is_cut_does_not_depend_on_the_order(sizes: list[int]) -> None:
     facts = [

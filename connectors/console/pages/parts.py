@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.refs import Refs, page_refs
-from connectors.console.pages.repairing import Redo, RepairWork
+from connectors.console.pages.repairer import Repairer
 from storage.postgres.people import People
 from storage.postgres.repairs import Repairs
 from storage.postgres.vault import Vault
@@ -19,16 +20,19 @@ class PageParts:
     people: People
     refs: Refs
     repairs: Repairs
-    redo: Redo
-    work: RepairWork
+    work: Repairer
     vault: Vault
+    other_roles: OtherRoles
     public_url: str = ""
 
 
 def page_parts(
-    pool: "asyncpg.Pool[asyncpg.Record]", vault: Vault, redo: Redo, public_url: str
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    vault: Vault,
+    work: Repairer,
+    public_url: str,
+    other_roles: OtherRoles,
 ) -> PageParts:
     """From what the role has."""
-    repairs, refs = Repairs(pool), page_refs(vault)
-    work = RepairWork(repairs, redo)
-    return PageParts(pool, People(pool), refs, repairs, redo, work, vault, public_url)
+    refs = page_refs(vault)
+    return PageParts(pool, People(pool), refs, Repairs(pool), work, vault, other_roles, public_url)

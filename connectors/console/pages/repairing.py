@@ -1,89 +1,125 @@
-"""Repairs at work: a portion at a time, at a bounded rate, from where the last portion ended."""
+"""What people and programs ask of repairs: which records, how fast, begin, end."""
 
-import asyncio
-import time
+import re
 from collections.abc import Sequence
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
 
-import structlog
-
+from connectors.console.pages.repairer import Repairer
+from connectors.console.pages.visits import PageProblem
 from schemas.keys import TenantId
-from schemas.outcomes import Unavailable
-from storage.background import again_and_again
-from storage.postgres.repairs import MOST_TRIES, HeldRepair, Repairs
+from storage.postgres.repair_plans import (
+    MESSAGES_PER_SECOND,
+    Kind,
+    RepairChoice,
+    RepairError,
+    RepairRequest,
+)
+from storage.postgres.repairs import Repairs
 
-log = structlog.get_logger()
-
-PORTION = 25
-SECONDS_PER_PORTION = 0.5
-"""So at most 50 messages are tried again per second: live traffic comes first."""
-LOOK_SECONDS = 2.0
-MESSAGES_PER_SECOND = PORTION / SECONDS_PER_PORTION
-
-
-class Redo(Protocol):
-    """What opens messages again. The console does not know how; its role hands it in."""
-
-    async def next_generation(self, detail: str) -> int:
-        """Higher than all before."""
-
-    async def again(
-        self, tenant_id: TenantId, reason: str, keys: Sequence[str], generation: int
-    ) -> int:
-        """Has these messages' failed files redone, and says how many files that are.
-
-        Raises Unavailable while Kafka or Postgres is away: then it is not known what was written,
-        and the same may be asked again.
-        """
+LOWEST_RATE, HIGHEST_RATE = 0.1, 1_000.0
+MOST_SPANS = 100
+_PLACE = re.compile(r"([a-z0-9_.-]{1,249})\[([0-9]{1,9})\]@([0-9]{1,18})")
 
 
-class RepairWork:
-    """Beside the requests of a console; several consoles share the work by taking turns."""
+def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any]) -> RepairRequest:
+    """A repair as a form or a program names it.
+    Raises RepairError for what names no records.
 
-    def __init__(self, repairs: Repairs, redo: Redo) -> None:
-        self._repairs = repairs
-        self._redo = redo
-        self._worked_at = 0.0
-        self._wanted = asyncio.Event()
+    `wanted`: reason, stage, place, offsets (several),
+    since and until, each perhaps missing or empty.
+    """
+    text = {name: str(wanted.get(name) or "").strip() for name in ("reason", "stage", "place")}
+    if "\0" in "".join(text.values()):
+        raise RepairError("repair.nothing")
+    match kind:
+        case "attachments":
+            if not text["reason"]:
+                raise RepairError("repair.which")
+            choice = RepairChoice(reason=text["reason"][:60])
+        case "quarantine":
+            place = _place(text["place"]) if text["place"] else None
+            choice = RepairChoice(text["reason"][:60], text["stage"][:60], place)
+        case "raw":
+            spans = tuple(wanted.get("offsets") or ())[:MOST_SPANS]
+            since, until = wanted.get("since"), wanted.get("until")
+            if bool(spans) == bool(since) or (spans and until):
+                raise RepairError("repair.which_raw")
+            choice = RepairChoice(spans=spans, since=since, until=until)
+        case _:
+            raise RepairError("repair.which")
+    known: Kind = kind
+    return RepairRequest(tenant_id, known, choice, person, MESSAGES_PER_SECOND)
 
-    def hurry(self) -> None:
-        """A repair was applied: it is not waited for."""
-        self._wanted.set()
 
-    async def run(self) -> None:
-        """Until it is cancelled; whatever goes wrong is logged, and tried again."""
-        await again_and_again(self._look, self._failed, lambda: self._worked_at)
+def _place(text: str) -> tuple[str, int, int, str | None]:
+    match = _PLACE.fullmatch(text)
+    if match is None or int(match[2]) >= 2**31 or int(match[3]) >= 2**63:
+        raise RepairError("repair.nothing")
+    return match[1], int(match[2]), int(match[3]), None
 
-    async def _look(self) -> None:
-        while True:
-            held = await self._repairs.hold()
-            self._worked_at = time.monotonic()
-            if held is None:
-                self._wanted.clear()
-                try:
-                    await asyncio.wait_for(self._wanted.wait(), LOOK_SECONDS)
-                except TimeoutError:
-                    continue
-            else:
-                await self.portion(held)
-                await asyncio.sleep(SECONDS_PER_PORTION)
 
-    async def portion(self, held: HeldRepair) -> None:
-        """Tries the next messages again, or ends the repair when there are none."""
-        seen = await self._repairs.following(held, PORTION)
-        if not seen:
-            await self._repairs.finish(held)
-            return
-        keys = [one.message_key for one in seen if one.tries < MOST_TRIES]
-        try:
-            redone = 0
-            if keys:
-                redone = await self._redo.again(held.tenant_id, held.reason, keys, held.generation)
-                await self._repairs.note_tries(held, keys)
-        except Unavailable as away:
-            await self._repairs.trouble(held, away.what)
-            return
-        await self._repairs.move(held, seen, redone)
+def rate_of(text: str) -> float | None:
+    """Records per second as a form gives them; None: as the plan says.
 
-    def _failed(self, error: Exception) -> None:
-        log.warning("repair_work_failed", what=type(error).__name__)
+    Raises RepairError.
+    """
+    if not text.strip():
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        raise RepairError("repair.bad_rate") from None
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise RepairError("repair.bad_rate")
+    return rate
+
+
+def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
+    """A time as a browser's field gives it, in the zone of the browser.
+
+    Raises RepairError.
+    """
+    if not text.strip():
+        return None
+    try:
+        given = datetime.fromisoformat(text.strip())
+        moment = (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise RepairError("repair.bad_time") from None
+    return max(moment, datetime.fromtimestamp(0, UTC))
+
+
+def spans_of(text: str) -> Sequence[str]:
+    """Offsets as a form gives them, with spaces or commas between them."""
+    return text.replace(",", " ").split()
+
+
+async def begin(
+    repairs: Repairs, work: Repairer, asked_by: tuple[TenantId, str], repair_id: str, rate: float | None
+) -> None:  # fmt: skip
+    """Applies a plan of a tenant. Raises PageProblem 404 and 409."""
+    tenant_id, who = asked_by
+    found = await repairs.one(tenant_id, repair_id[:40])
+    if found is None:
+        raise PageProblem(404, "problem.404")
+    if found["state"] != "planned" or found["is_over"]:
+        raise PageProblem(409, "repair.cannot_begin")
+    asked = RepairRequest(tenant_id, found["kind"], found["choice"], who, found["rate"])
+    try:
+        await work.begin(asked, found["repair_id"], rate)
+    except RepairError as error:
+        raise PageProblem(409, error.args[0]) from None
+
+
+async def end(repairs: Repairs, asked_by: tuple[TenantId, str], repair_id: str) -> None:
+    """Cancels a plan or what is left of it. Raises PageProblem 404 and 409."""
+    tenant_id, who = asked_by
+    found = await repairs.one(tenant_id, repair_id[:40])
+    if found is None:
+        raise PageProblem(404, "problem.404")
+    try:
+        await repairs.cancel(tenant_id, found["repair_id"], who)
+    except RepairError as error:
+        raise PageProblem(409, error.args[0]) from None

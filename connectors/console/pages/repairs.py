@@ -8,10 +8,20 @@ from fastapi.responses import RedirectResponse, Response
 from connectors.console.pages.conversations import Desk, stream
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import render
-from connectors.console.pages.repairing import MESSAGES_PER_SECOND
+from connectors.console.pages.repairing import (
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    asked_for,
+    begin,
+    end,
+    moment_of,
+    rate_of,
+    spans_of,
+)
+from connectors.console.pages.repairs_api import seconds_of
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
-from storage.postgres.repairs import RepairError
+from storage.postgres.repair_plans import RepairError
 
 LOOK_SECONDS = 1.0
 
@@ -46,7 +56,26 @@ async def _values(pages: PageParts, tenant_id: TenantId, repair_id: str) -> dict
     found = await pages.repairs.one(tenant_id, repair_id[:40])
     if found is None:
         raise PageProblem(404, "problem.404")
-    return {"repair": found, "seconds": found["messages"] / MESSAGES_PER_SECOND}
+    return {
+        "repair": found,
+        "choice": found["choice"],
+        "counted": found["files"],
+        "seconds": seconds_of(found["messages"], found["rate"]),
+        "left_seconds": seconds_of(max(0, found["messages"] - found["looked"]), found["rate"]),
+        "rates": (LOWEST_RATE, HIGHEST_RATE),
+    }
+
+
+def _wanted(visit: Visit) -> dict[str, Any]:
+    form = visit.form
+    return {
+        "reason": form.get("reason"),
+        "stage": form.get("stage"),
+        "place": form.get("place"),
+        "offsets": spans_of(form.get("offsets", "")),
+        "since": moment_of(form.get("since", ""), visit.zone),
+        "until": moment_of(form.get("until", ""), visit.zone),
+    }
 
 
 def _add_actions(router: APIRouter, pages: PageParts) -> None:
@@ -54,11 +83,12 @@ def _add_actions(router: APIRouter, pages: PageParts) -> None:
     async def plan(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "operator")
-        reason = visit.form.get("reason", "")[:60]
+        kind = visit.form.get("kind", "attachments")
         try:
-            repair_id = await pages.repairs.plan(tenant_id, reason, visit.person.name)
+            asked = asked_for(tenant_id, visit.person.name, kind, _wanted(visit))
+            repair_id = await pages.work.plan(asked)
         except RepairError as error:
-            raise PageProblem(409, str(error)) from None
+            raise PageProblem(409, error.args[0]) from None
         return _to(tenant_id, repair_id)
 
     @router.post("/t/{tenant}/repairs/{repair_id}/apply")
@@ -66,7 +96,11 @@ def _add_actions(router: APIRouter, pages: PageParts) -> None:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "operator")
         try:
-            await begin(pages, tenant_id, repair_id, visit.person.name)
+            rate = rate_of(visit.form.get("rate", ""))
+            asked_by = (tenant_id, visit.person.name)
+            await begin(pages.repairs, pages.work, asked_by, repair_id, rate)
+        except RepairError as error:
+            raise PageProblem(422, error.args[0]) from None
         except PageProblem as problem:
             found = await pages.repairs.one(tenant_id, repair_id[:40])
             if problem.status != 409 or found is None or found["state"] != "running":
@@ -77,37 +111,8 @@ def _add_actions(router: APIRouter, pages: PageParts) -> None:
     async def cancel(request: Request, tenant: str, repair_id: str) -> Response:
         visit: Visit = visit_of(request)
         tenant_id = visit.at(tenant, "operator")
-        await end(pages, tenant_id, repair_id, visit.person.name)
+        await end(pages.repairs, (tenant_id, visit.person.name), repair_id)
         return _to(tenant_id, repair_id)
-
-
-async def begin(pages: PageParts, tenant_id: TenantId, repair_id: str, who: str) -> None:
-    """Applies a plan, on record. Raises PageProblem 404 and 409."""
-    found = await pages.repairs.one(tenant_id, repair_id[:40])
-    if found is None:
-        raise PageProblem(404, "problem.404")
-    if found["state"] != "planned" or found["is_over"]:
-        raise PageProblem(409, "repair.cannot_begin")
-    generation = await pages.redo.next_generation(f"{tenant_id} {found['reason']}")
-    try:
-        await pages.repairs.apply(tenant_id, found["repair_id"], generation)
-    except RepairError as error:
-        raise PageProblem(409, str(error)) from None
-    detail = f"{found['repair_id']} {found['reason']}: {found['messages']} messages"
-    await pages.people.note(tenant_id, who, "repair_applied", detail)
-    pages.work.hurry()
-
-
-async def end(pages: PageParts, tenant_id: TenantId, repair_id: str, who: str) -> None:
-    """Cancels a plan or what is left of it, on record. Raises PageProblem 404 and 409."""
-    found = await pages.repairs.one(tenant_id, repair_id[:40])
-    if found is None:
-        raise PageProblem(404, "problem.404")
-    try:
-        await pages.repairs.cancel(tenant_id, found["repair_id"])
-    except RepairError as error:
-        raise PageProblem(409, str(error)) from None
-    await pages.people.note(tenant_id, who, "repair_cancelled", found["repair_id"])
 
 
 def _to(tenant_id: TenantId, repair_id: str) -> Response:

@@ -1,14 +1,16 @@
-"""The same repairs for programs: plan, apply, look, cancel, with a key of scope admin."""
+"""The same repairs for programs: plan, apply,
+look, cancel, with a key of scope admin.
+"""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Query
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from connectors.console.authentication import caller_of
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.repairing import MESSAGES_PER_SECOND
-from connectors.console.pages.repairs import begin, end
+from connectors.console.pages.repairing import HIGHEST_RATE, LOWEST_RATE, asked_for, begin, end
 from connectors.console.pages.visits import PageProblem
 from connectors.console.pages.words import catalogue
 from connectors.console.parts import Parts
@@ -16,20 +18,50 @@ from connectors.console.problems import ConsoleProblem
 from connectors.console.response_models import problems
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey
-from storage.postgres.repairs import RepairError
+from storage.postgres.repair_plans import MESSAGES_PER_SECOND, Kind, RepairError
+
+
+class RepairLine(BaseModel):
+    """A row of a plan. `what`: the type of file, the stage that refused, or `raw`.
+
+    `becomes`: `again`; `set_aside` for what was tried three times; `without` for
+    files that have neither a copy nor an address; `refused` for what cannot be sent
+    again; `job` for work that is opened again by repairing its message's files.
+    """
+
+    tenant: str
+    reason: str
+    what: str
+    records: int
+    becomes: str
 
 
 class Repair(BaseModel):
-    """A plan, or how far it is."""
+    """A plan, or how far it is. `messages`: how
+    many messages or records it writes again.
+
+    `seconds`: how long that takes at its rate; what comes of it may take
+    longer. `cost_microusd`: for raw records what the recorded answers have
+    cost, which are paid for again only where prompt, model or language changed.
+    """
 
     repair_id: str
+    kind: str
     reason: str
+    stage: str
+    place: str
+    spans: list[str]
     state: str
     messages: int
+    is_whole: bool
+    lines: list[RepairLine]
     files: dict[str, int]
     without_file: int
     cost_microusd: int | None
+    rate: float
     seconds: float
+    does: str
+    expires_at: datetime
     looked_at: int
     files_redone: int
     set_aside: int
@@ -37,9 +69,45 @@ class Repair(BaseModel):
 
 
 PlanId = Annotated[str, Path(description="The id of a plan, as `/api/repairs/plan` answers it.")]
-Reason = Annotated[
-    str, Query(max_length=60, description="Why the attachments failed, such as `media_timeout`.")
+KindOf = Annotated[
+    Kind,
+    Query(
+        description="`attachments` tries failed files again, `quarantine` sends refused records again,"
+        " `raw` sends records of `raw-messages` through the pipeline again."
+    ),
 ]
+Reason = Annotated[
+    str,
+    Query(
+        max_length=60,
+        description="Why the attachments failed, such as `media_timeout`, or the records were refused.",
+    ),
+]
+StageOf = Annotated[
+    str, Query(max_length=60, description="Of quarantined records: the stage that refused them.")
+]
+PlaceOf = Annotated[
+    str,
+    Query(max_length=300, description="One quarantined record, as `TOPIC[PARTITION]@OFFSET`."),
+]
+Offsets = Annotated[
+    tuple[str, ...],
+    Query(
+        max_length=100,
+        description="Raw records, as `PARTITION:FIRST-LAST`, both included; repeat it for several.",
+    ),
+]
+Since = Annotated[AwareDatetime | None, Query(description="Raw records from this time on.")]
+Until = Annotated[AwareDatetime | None, Query(description="Raw records up to this time.")]
+Rate = Annotated[
+    float | None,
+    Query(
+        ge=LOWEST_RATE,
+        le=HIGHEST_RATE,
+        description=f"At most so many per second; {MESSAGES_PER_SECOND:g} if left out.",
+    ),
+]
+_ERRORS = (401, 403, 404, 413, 429, 503)
 
 
 def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
@@ -49,28 +117,47 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
 
     @app.post(
         "/api/repairs/plan",
-        summary="Plan to try failed attachments again",
-        responses=problems(401, 403, 404, 413, 429, 503),
+        summary="Plan to do work again: failed attachments, quarantined or raw records",
+        responses=problems(*_ERRORS),
         **told,
     )
-    async def plan(key: Caller, reason: Reason) -> Repair:
+    async def plan(
+        key: Caller,
+        kind: KindOf = "attachments",
+        reason: Reason = "",
+        stage: StageOf = "",
+        place: PlaceOf = "",
+        offsets: Offsets = (),
+        since: Since = None,
+        until: Until = None,
+    ) -> Repair:
         tenant_id = _admin(key)
+        wanted = {
+            "reason": reason,
+            "stage": stage,
+            "place": place,
+            "offsets": offsets,
+            "since": since,
+            "until": until,
+        }
         try:
-            repair_id = await pages.repairs.plan(tenant_id, reason, f"key of {tenant_id}")
+            asked = asked_for(tenant_id, _who(key), kind, wanted)
+            repair_id = await pages.work.plan(asked)
         except RepairError as error:
-            raise ConsoleProblem(404, catalogue("en")[str(error)]) from None
+            status = 404 if error.args[0] == "repair.nothing" else 422
+            raise ConsoleProblem(status, catalogue("en")[error.args[0]]) from None
         return await _shown(pages, tenant_id, repair_id)
 
     @app.post(
         "/api/repairs/{plan}/apply",
         summary="Begin a plan",
-        responses=problems(401, 403, 404, 409, 413, 429, 503),
+        responses=problems(*_ERRORS, 409),
         **told,
     )
-    async def apply(key: Caller, plan: PlanId) -> Repair:
+    async def apply(key: Caller, plan: PlanId, rate: Rate = None) -> Repair:
         tenant_id = _admin(key)
         try:
-            await begin(pages, tenant_id, plan, f"key of {tenant_id}")
+            await begin(pages.repairs, pages.work, (tenant_id, _who(key)), plan, rate)
         except PageProblem as problem:
             raise ConsoleProblem(problem.status, catalogue("en")[problem.word]) from None
         return await _shown(pages, tenant_id, plan)
@@ -78,7 +165,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
     @app.get(
         "/api/repairs/{plan}",
         summary="A plan, and how far it is",
-        responses=problems(401, 403, 404, 413, 429, 503),
+        responses=problems(*_ERRORS),
         **told,
     )
     async def look(key: Caller, plan: PlanId) -> Repair:
@@ -87,16 +174,20 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
     @app.post(
         "/api/repairs/{plan}/cancel",
         summary="End a plan, or what is left of it",
-        responses=problems(401, 403, 404, 409, 413, 429, 503),
+        responses=problems(*_ERRORS, 409),
         **told,
     )
     async def cancel(key: Caller, plan: PlanId) -> Repair:
         tenant_id = _admin(key)
         try:
-            await end(pages, tenant_id, plan, f"key of {tenant_id}")
+            await end(pages.repairs, (tenant_id, _who(key)), plan)
         except PageProblem as problem:
             raise ConsoleProblem(problem.status, catalogue("en")[problem.word]) from None
         return await _shown(pages, tenant_id, plan)
+
+
+def _who(key: ApiKey) -> str:
+    return f"key of {key.tenant_id}"
 
 
 def _admin(key: ApiKey) -> TenantId:
@@ -109,17 +200,43 @@ async def _shown(pages: PageParts, tenant_id: TenantId, repair_id: str) -> Repai
     found = await pages.repairs.one(tenant_id, repair_id[:40])
     if found is None:
         raise ConsoleProblem(404, "there is no such repair")
+    counted, choice = found["files"], found["choice"]
     return Repair(
         repair_id=found["repair_id"],
+        kind=found["kind"],
         reason=found["reason"],
+        stage=choice.stage,
+        place="" if choice.place is None else "{}[{}]@{}".format(*choice.place[:3]),
+        spans=list(choice.spans),
         state="over" if found["is_over"] else found["state"],
         messages=found["messages"],
-        files=found["files"]["files"],
-        without_file=found["files"]["without"],
-        cost_microusd=found["files"]["microusd"],
-        seconds=found["messages"] / MESSAGES_PER_SECOND,
+        is_whole=counted.is_whole,
+        lines=[
+            RepairLine(
+                tenant=line.tenant,
+                reason=line.reason,
+                what=line.what,
+                records=line.records,
+                becomes=line.becomes,
+            )
+            for line in counted.lines
+        ],
+        files=counted.files,
+        without_file=counted.without,
+        cost_microusd=counted.microusd,
+        rate=found["rate"],
+        seconds=seconds_of(found["messages"], found["rate"]),
+        does=catalogue("en")[f"repair.does_{found['kind']}"],
+        expires_at=found["ends_at"],
         looked_at=found["looked"],
         files_redone=found["redone"],
         set_aside=found["set_aside"],
         trouble=found["trouble"],
     )
+
+
+def seconds_of(records: int, rate: float) -> float:
+    """How long so many take at a rate; without
+    one, what Kafka is known to take at least.
+    """
+    return records / (rate or 5_000.0)

@@ -1,6 +1,7 @@
 """Routes of trouble: what failed by cause, and from any cause to its records."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -15,7 +16,9 @@ from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
 
 MOST_COUNTED = 20_000
-"""So many of the newest failed messages are counted: the page is quick whatever there is."""
+"""So many of the newest failed messages are
+counted: the page is quick whatever there is.
+"""
 DAYS = 14
 PAGE = 50
 _AT_THE_MODEL = frozenset(
@@ -25,7 +28,10 @@ _AT_THE_MODEL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Files that failed for one reason at one stage. `bars`: files per day, oldest first."""
+    """Files that failed for one reason at one stage.
+
+    `bars`: files per day, oldest first.
+    """
 
     reason: str
     stage: str
@@ -34,6 +40,22 @@ class Cause:
     first_at: datetime
     last_at: datetime
     example: str
+    bars: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Records in quarantine of one stage and reason.
+
+    `is_sendable`: some can be sent again.
+    """
+
+    stage: str
+    reason: str
+    records: int
+    first_at: datetime
+    last_at: datetime
+    is_sendable: bool
     bars: tuple[int, ...]
 
 
@@ -54,6 +76,32 @@ def causes_of(rows: list[Any], today: date) -> list[Cause]:
     return sorted(causes, key=lambda one: (-one.files, one.reason))
 
 
+def classes_of(rows: list[Any], today: date) -> list[Refusals]:
+    """Most records first."""
+    groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for row in rows:
+        groups[row["stage"], row["reason"]].append(row)
+    classes = [
+        Refusals(
+            stage,
+            reason,
+            sum(row["records"] for row in found),
+            min(row["first_at"] for row in found),
+            max(row["last_at"] for row in found),
+            any(row["is_sendable"] for row in found),
+            _bars({row["day"]: row["records"] for row in found}, today),
+        )
+        for (stage, reason), found in groups.items()
+    ]
+    return sorted(classes, key=lambda one: (-one.records, one.stage, one.reason))
+
+
+def _bars(per_day: Mapping[date, int], today: date) -> tuple[int, ...]:
+    """One number per day, oldest first."""
+    days = (today - timedelta(days=DAYS - 1 - back) for back in range(DAYS))
+    return tuple(per_day.get(day, 0) for day in days)
+
+
 def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
     per_day: dict[date, int] = defaultdict(int)
     for row in rows:
@@ -66,7 +114,7 @@ def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
         min(row["first_at"] for row in rows),
         max(row["last_at"] for row in rows),
         max(rows, key=lambda row: row["last_at"])["message_key"],
-        tuple(per_day[today - timedelta(days=DAYS - 1 - back)] for back in range(DAYS)),
+        _bars(per_day, today),
     )
 
 
@@ -81,12 +129,15 @@ def add_trouble(router: APIRouter, pages: PageParts) -> None:
         rows = await reading.fetch("failed_files", tenant_id, MOST_COUNTED)
         causes = causes_of(rows, datetime.now(UTC).date())
         examples = {one: pages.refs.of(tenant_id, "m", one.example) for one in causes}
+        refused = await reading.fetch("quarantined_by_reason", tenant_id, MOST_COUNTED)
+        classes = classes_of(refused, datetime.now(UTC).date())
         return visit.page(
             "trouble.html",
             tenant=tenant_id,
             section="trouble",
             causes=[(one, examples[one]) for one in causes],
-            quarantined=await reading.fetch("quarantined_by_reason", tenant_id, MOST_COUNTED),
+            quarantined=classes,
+            sendable=any(one.is_sendable for one in classes),
             repairs=await pages.repairs.latest(tenant_id),
             may_repair=visit.person.may(tenant_id, "operator"),
             most=MOST_COUNTED,

@@ -10,9 +10,11 @@ FROM unnest($1::text[], $2::text[]) AS asked (tenant_id, message_key) JOIN chat_
 
 -- name: arrivals_of
 -- What is known of these keys of raw records, whenever they came first.
-SELECT message_key, outcome, deliveries
-FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (tenant_id, provider, provider_message_id)
-JOIN inbound_messages USING (tenant_id, provider, provider_message_id);
+SELECT found.*
+FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (tenant_id, provider, provider_message_id), LATERAL (
+    SELECT a.message_key, a.outcome, a.deliveries FROM arrivals a
+    WHERE a.tenant_id = asked.tenant_id AND a.provider = asked.provider AND a.provider_message_id = asked.provider_message_id OFFSET 0
+) AS found;
 
 -- name: objects
 -- Files stored in a span of time.

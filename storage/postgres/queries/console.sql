@@ -158,7 +158,7 @@ FROM chat_messages WHERE tenant_id = $1 AND message_key = $2;
 
 -- name: steps
 -- What a message went through.
-SELECT stage, outcome, topic, partition, "offset", at FROM message_steps
+SELECT stage, outcome, topic, partition, "offset", at FROM steps
 WHERE tenant_id = $1 AND message_key = $2 ORDER BY at, topic, partition, "offset";
 
 -- name: stored_by_original

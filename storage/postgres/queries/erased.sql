@@ -34,7 +34,7 @@ DELETE FROM ai_results WHERE (tenant_id, sha256) IN (SELECT * FROM unnest($1::te
   AND NOT EXISTS (SELECT 1 FROM media_objects m WHERE m.tenant_id = ai_results.tenant_id AND m.sha256 = ai_results.sha256);
 
 -- name: delete_erased
--- Whatever is kept of these messages: rows, steps, files' rows, arrivals and quarantined records.
+-- Whatever is kept of these messages: rows, steps of earlier programs, files' rows, arrivals and quarantined records.
 WITH gone AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
                   AS one (tenant_id, message_key, provider, provider_message_id)),
      messages AS (DELETE FROM chat_messages USING gone WHERE chat_messages.tenant_id = gone.tenant_id
@@ -45,6 +45,8 @@ WITH gone AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[
                       AND media_objects.message_key = gone.message_key RETURNING 1),
      arrivals AS (DELETE FROM inbound_messages i USING gone WHERE i.tenant_id = gone.tenant_id
                       AND i.provider = gone.provider AND i.provider_message_id = gone.provider_message_id RETURNING 1),
+     newer_arrivals AS (DELETE FROM arrival_records i USING gone WHERE i.tenant_id = gone.tenant_id
+                      AND i.provider = gone.provider AND i.provider_message_id = gone.provider_message_id RETURNING 1),
      attempts AS (DELETE FROM job_attempts USING gone WHERE job_attempts.tenant_id = gone.tenant_id
                       AND job_attempts.message_key = gone.message_key RETURNING 1),
      tries AS (DELETE FROM repair_tries USING gone WHERE repair_tries.tenant_id = gone.tenant_id
@@ -52,7 +54,7 @@ WITH gone AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[
      refused AS (DELETE FROM quarantined_messages USING gone WHERE quarantined_messages.tenant_id = gone.tenant_id
                       AND quarantined_messages.record_key = gone.message_key RETURNING 1)
 SELECT (SELECT count(*) FROM messages) AS messages, (SELECT count(*) FROM steps) AS steps,
-       (SELECT count(*) FROM objects) AS files, (SELECT count(*) FROM arrivals) AS arrivals,
+       (SELECT count(*) FROM objects) AS files, (SELECT count(*) FROM arrivals) + (SELECT count(*) FROM newer_arrivals) AS arrivals,
        (SELECT count(*) FROM refused) AS quarantined;
 
 -- name: contents_of
@@ -100,7 +102,10 @@ SELECT (SELECT count(*) FROM chosen) AS messages,
        (SELECT count(*) FROM answers WHERE NOT is_shared) AS model_answers,
        (SELECT count(*) FROM answers WHERE is_shared) AS shared_answers,
        (SELECT count(*) FROM quarantined_messages q WHERE q.tenant_id = $1 AND q.record_key IN (SELECT message_key FROM keys)) AS quarantined,
-       (SELECT count(*) FROM inbound_messages i WHERE i.tenant_id = $1 AND i.message_key IN (SELECT message_key FROM keys)) AS arrivals,
+       (SELECT count(*) FROM inbound_messages i WHERE i.tenant_id = $1 AND i.message_key IN (SELECT message_key FROM keys))
+           + (SELECT count(*) FROM keys, LATERAL (SELECT split_part(message_key, ':', 2) AS provider) AS of, arrival_records i
+              WHERE i.tenant_id = $1 AND i.provider = of.provider
+                AND i.provider_message_id = substr(keys.message_key, length($1) + length(of.provider) + 3)) AS arrivals,
        (SELECT count(*) FROM message_steps s WHERE s.tenant_id = $1 AND s.message_key IN (SELECT message_key FROM keys)) AS steps;
 
 -- name: some_chosen

@@ -68,12 +68,19 @@ ORDER BY m.received_at DESC, m.message_key DESC;
 -- name: providers
 -- The providers by which messages of a tenant came, found with one look each.
 WITH RECURSIVE found (provider) AS (
+    (SELECT provider FROM arrival_records WHERE tenant_id = $1 ORDER BY provider LIMIT 1)
+    UNION ALL
+    SELECT (SELECT provider FROM arrival_records WHERE tenant_id = $1 AND provider > found.provider ORDER BY provider LIMIT 1)
+    FROM found WHERE found.provider IS NOT NULL
+), earlier (provider) AS (
     (SELECT provider FROM inbound_messages WHERE tenant_id = $1 ORDER BY provider LIMIT 1)
     UNION ALL
-    SELECT (SELECT provider FROM inbound_messages WHERE tenant_id = $1 AND provider > found.provider ORDER BY provider LIMIT 1)
-    FROM found WHERE found.provider IS NOT NULL
+    SELECT (SELECT provider FROM inbound_messages WHERE tenant_id = $1 AND provider > earlier.provider ORDER BY provider LIMIT 1)
+    FROM earlier WHERE earlier.provider IS NOT NULL
 )
-SELECT provider FROM found WHERE provider IS NOT NULL LIMIT 50;
+SELECT provider FROM found WHERE provider IS NOT NULL
+UNION
+SELECT provider FROM earlier WHERE provider IS NOT NULL ORDER BY provider LIMIT 50;
 
 -- name: chat
 -- The messages of a conversation, by all its ids, before a place, newest first.
@@ -92,15 +99,17 @@ ORDER BY one.received_at DESC, one.message_key DESC LIMIT $5;
 SELECT m.message_key, m.provider, m.conversation_id, m.role, m.direction, m.kind, left(m.content, 50000) AS content,
        CASE WHEN octet_length(m.content_attributes::text) <= 1048576 THEN m.content_attributes::text ELSE '{}' END AS attributes,
        m.status, m.version, m.occurred_at, m.received_at, m.enriched_at, m.sender_id, m.sender_name, m.endpoint_id,
-       i.topic, i.partition, i."offset", i.deliveries
+       i.topic, i.partition, i."offset", coalesce(i.deliveries, 0) AS deliveries
 FROM chat_messages m
-LEFT JOIN inbound_messages i ON i.tenant_id = m.tenant_id AND i.provider = m.provider
-  AND i.provider_message_id = substr(m.message_key, length(m.tenant_id) + length(m.provider) + 3)
+LEFT JOIN LATERAL (
+    SELECT a.topic, a.partition, a."offset", a.deliveries FROM arrivals a WHERE a.tenant_id = m.tenant_id AND a.provider = m.provider
+        AND a.provider_message_id = substr(m.message_key, length(m.tenant_id) + length(m.provider) + 3) OFFSET 0
+) AS i ON true
 WHERE m.tenant_id = $1 AND m.message_key = $2;
 
 -- name: steps_of
 -- What a message went through, oldest first.
-SELECT stage, outcome, topic, partition, "offset", at FROM message_steps
+SELECT stage, outcome, topic, partition, "offset", at FROM steps
 WHERE tenant_id = $1 AND message_key = $2 ORDER BY at, topic, partition, "offset" LIMIT 500;
 
 -- name: model_calls
@@ -138,10 +147,30 @@ WHERE tenant_id = $1 AND status = 'degraded' AND (received_at, message_key) < ($
 ORDER BY received_at DESC, message_key DESC LIMIT $5;
 
 -- name: quarantined_by_reason
--- The newest records in quarantine, by stage and reason.
-SELECT stage, reason, count(*) AS records, min(created_at) AS first_at, max(created_at) AS last_at
-FROM (SELECT stage, reason, created_at FROM quarantined_messages WHERE tenant_id = $1 AND state = 'new' ORDER BY created_at DESC LIMIT $2) AS q
-GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2;
+-- The newest records in quarantine, by stage, reason and day, and whether some of them can be sent again.
+SELECT stage, reason, (created_at AT TIME ZONE 'UTC')::date AS day, count(*) AS records, min(created_at) AS first_at, max(created_at) AS last_at,
+       bool_or((stage, topic) IN (('dedupe', 'raw-messages'), ('assemble', 'enrichments'), ('sink', 'enriched-messages'))) AS is_sendable
+FROM (SELECT stage, reason, topic, created_at FROM quarantined_messages WHERE tenant_id = $1 AND state = 'new' ORDER BY created_at DESC LIMIT $2) AS q
+GROUP BY 1, 2, 3;
+
+-- name: quarantined_records
+-- Records in quarantine before a place, newest first, how often each was tried, and its message if there is one.
+SELECT q.*, coalesce(t.tries, 0) AS tries, m.message_key
+FROM (
+    SELECT tenant_id, stage, reason, left(detail, 300) AS detail, record_key, topic, partition, "offset", topic_id, created_at,
+           quarantine_order(stage, topic, partition, "offset", topic_id) COLLATE "C" AS place
+    FROM quarantined_messages
+    WHERE tenant_id = $1 AND state = 'new' AND ($2 = '' OR stage = $2) AND ($3 = '' OR reason = $3)
+      AND (created_at, quarantine_order(stage, topic, partition, "offset", topic_id) COLLATE "C") < ($4, $5 COLLATE "C")
+    ORDER BY created_at DESC, place DESC LIMIT $6
+) AS q
+JOIN quarantined_messages whole USING (stage, topic, partition, "offset", topic_id)
+LEFT JOIN LATERAL (  -- the digest is made only where there are tries of the key
+    SELECT max(r.tries) AS tries FROM repair_tries r
+    WHERE r.tenant_id = q.tenant_id AND r.message_key = q.record_key AND r.reason || '' = quarantine_tried(whole.stage, whole.value)
+) AS t ON true
+LEFT JOIN chat_messages m ON m.tenant_id = q.tenant_id AND m.message_key = q.record_key
+ORDER BY q.created_at DESC, q.place DESC;
 
 -- name: audit_page
 -- Who did what at these tenants, before an entry, newest first; by a person or an action where one is named.

@@ -2,8 +2,10 @@
 -- The next rows of messages in their order, of tenants that were not removed, and where each arrived.
 SELECT m.*, i.topic, i.partition, i."offset"
 FROM chat_messages m
-LEFT JOIN inbound_messages i ON i.tenant_id = m.tenant_id AND i.provider = m.provider
-  AND i.provider_message_id = substr(m.message_key, length(m.tenant_id) + length(m.provider) + 3)
+LEFT JOIN LATERAL (
+    SELECT a.topic, a.partition, a."offset" FROM arrivals a WHERE a.tenant_id = m.tenant_id AND a.provider = m.provider
+        AND a.provider_message_id = substr(m.message_key, length(m.tenant_id) + length(m.provider) + 3) OFFSET 0
+) AS i ON true
 WHERE (m.tenant_id, m.message_key) > ($1, $2) AND ($3::text IS NULL OR m.status = $3)
   AND NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = m.tenant_id AND t.removed_at IS NOT NULL)
 ORDER BY m.tenant_id, m.message_key

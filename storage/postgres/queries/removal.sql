@@ -12,6 +12,11 @@ DELETE FROM media_objects WHERE tenant_id = $1 AND message_key = ANY($2::text[])
 -- Some of what a tenant's arrivals are remembered by.
 DELETE FROM inbound_messages WHERE ctid = ANY(ARRAY(SELECT ctid FROM inbound_messages WHERE tenant_id = $1 LIMIT $2));
 
+-- name: delete_some_arrival_records
+-- Some arrivals of a tenant, by their ids: a place in a table means nothing where there are several.
+DELETE FROM arrival_records WHERE tenant_id = $1 AND (provider, provider_message_id) IN (
+    SELECT provider, provider_message_id FROM arrival_records WHERE tenant_id = $1 LIMIT $2);
+
 -- name: delete_some_message_steps
 -- Some steps whose message is gone.
 DELETE FROM message_steps WHERE ctid = ANY(ARRAY(SELECT ctid FROM message_steps WHERE tenant_id = $1 LIMIT $2));

@@ -6,6 +6,21 @@ SELECT pg_try_advisory_lock(hashtext(current_schema() || '_retention'));
 -- How many blocks a table has.
 SELECT pg_relation_size(to_regclass($1)) / current_setting('block_size')::bigint;
 
+-- name: make_weeks
+-- Makes the partitions of arrivals that are missing for a day.
+SELECT make_arrival_weeks($1, $1);
+
+-- name: old_weeks
+-- Partitions of arrivals of which every row is older, and how many rows each has, about.
+SELECT c.relname AS name, greatest(c.reltuples, 0)::bigint AS rows FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'arrival_records'::regclass AND c.relname ~ '^arrival_records_[0-9]{8}$'
+  AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 7)::timestamp AT TIME ZONE 'UTC' <= $1
+ORDER BY c.relname;
+
+-- name: expire_arrival_records
+-- Arrivals of no week that has a partition, in some blocks of their table, that are older.
+DELETE FROM arrival_records_other WHERE ctid >= $1 AND ctid < $2 AND received_at < $3;
+
 -- name: expire_inbound_messages
 -- Arrivals in some blocks of the table that are older.
 DELETE FROM inbound_messages WHERE ctid >= $1 AND ctid < $2 AND received_at < $3;
@@ -37,6 +52,10 @@ DELETE FROM stage_stops WHERE ctid >= $1 AND ctid < $2 AND coalesce(resumed_at, 
 -- name: expire_repairs
 -- Repairs that ended and plans that nobody applied, in some blocks of the table, that are older.
 DELETE FROM repairs WHERE ctid >= $1 AND ctid < $2 AND state <> 'running' AND coalesce(ended_at, ends_at) < $3;
+
+-- name: merge_words
+-- Brings the words of the latest messages from the list in which they wait into their index.
+SELECT gin_clean_pending_list('chat_messages_words'::regclass);
 
 -- name: expire_stage_minutes
 -- What processes did in minutes that are over for longer, in some blocks of the table.

@@ -39,58 +39,48 @@ SELECT pg_advisory_xact_lock_shared(hashtext(current_schema() || '_removal'));
 -- Tenants whose records are not stored any more.
 SELECT tenant_id FROM tenants WHERE removed_at IS NOT NULL AND NOT data_kept;
 
+-- name: stage_messages
+-- Where the rows of a batch wait for `merge_messages`. A table of the session, empty after each transaction. The number changes with its form.
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_messages_1 (
+    tenant_id text, message_key text, provider text, conversation_id text, role text, direction text, kind text, content text,
+    content_attributes jsonb, status text, version bigint, occurred_at timestamptz, received_at timestamptz, enriched_at timestamptz,
+    sender_id text, sender_name text, endpoint_id text, steps jsonb
+) ON COMMIT DELETE ROWS;
+
+-- name: clear_staged
+-- A batch is stored in parts: what the part before staged is not stored again.
+TRUNCATE pg_temp.staged_messages_1;
+
 -- name: merge_messages
 -- Rows of messages; an older version, or a re-delivery after the horizon, changes none. A re-delivery has a low version (its
 -- first opening) and another time of arrival; a later opening or a repair has a version above 200. What a repair redoes stays
--- finished until its new version is (docs/decisions/0018).
+-- finished until its new version is (docs/decisions/0018). They are staged in the order of their locks, and read in that order.
 INSERT INTO chat_messages AS there
     (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
-     occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id, changed_era, changed_xid)
-SELECT tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes::jsonb, status, version,
-       occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id,
+     occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id, steps, changed_era, changed_xid)
+SELECT tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
+       occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id, steps,
        (SELECT feed_era()), (SELECT pg_current_xact_id()::text::bigint)
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[],
-            $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::text[])
-    AS new (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
-            occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id)
+FROM pg_temp.staged_messages_1
 ON CONFLICT (tenant_id, message_key) DO UPDATE SET
     role = EXCLUDED.role, direction = EXCLUDED.direction, kind = EXCLUDED.kind, content = EXCLUDED.content,
     content_attributes = EXCLUDED.content_attributes, status = EXCLUDED.status, version = EXCLUDED.version,
     occurred_at = EXCLUDED.occurred_at, received_at = LEAST(there.received_at, EXCLUDED.received_at), enriched_at = EXCLUDED.enriched_at,
     sender_id = EXCLUDED.sender_id, sender_name = EXCLUDED.sender_name,
     endpoint_id = coalesce(EXCLUDED.endpoint_id, there.endpoint_id),
+    steps = CASE WHEN there.steps IS NULL OR pg_column_size(there.steps) > 16000 THEN EXCLUDED.steps
+                 ELSE there.steps || coalesce(EXCLUDED.steps, '{}') END,
     changed_era = EXCLUDED.changed_era, changed_xid = EXCLUDED.changed_xid,
     redoing_version = CASE WHEN there.redoing_version > EXCLUDED.version THEN there.redoing_version END
 WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.received_at OR EXCLUDED.version > 200)
   AND (EXCLUDED.status <> 'pending' OR there.status = 'pending' OR EXCLUDED.version <= 1000);
 
 -- name: mark_redoing
--- Finished rows that a repair redoes: the version it has come to, which the row does not show.
-UPDATE chat_messages AS there SET redoing_version = new.version
-FROM unnest($1::text[], $2::text[], $3::bigint[]) AS new (tenant_id, message_key, version)
+-- Finished rows that a repair redoes: the version it has come to, which the row does not show, and its steps, which it does.
+UPDATE chat_messages AS there SET redoing_version = new.version, steps = coalesce(there.steps, '{}') || coalesce(new.steps::jsonb, '{}')
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS new (tenant_id, message_key, version, steps)
 WHERE there.tenant_id = new.tenant_id AND there.message_key = new.message_key AND there.status <> 'pending'
   AND there.version < new.version AND coalesce(there.redoing_version, 0) < new.version;
-
--- name: insert_arrivals
--- What arrived as a message and when; the first one stands.
-INSERT INTO inbound_messages AS there
-    (tenant_id, provider, provider_message_id, message_key, topic, partition, "offset", occurred_at, received_at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::timestamptz[], $9::timestamptz[])
-ON CONFLICT (tenant_id, provider, provider_message_id) DO UPDATE SET
-    topic = EXCLUDED.topic, partition = EXCLUDED.partition, "offset" = EXCLUDED."offset",
-    occurred_at = EXCLUDED.occurred_at, received_at = EXCLUDED.received_at, outcome = 'forwarded', reason = ''
-WHERE there.occurred_at IS NULL;
-
--- name: merge_deliveries
--- What became of every raw record's key, messages or not, and how often it was delivered. What was forwarded once stays forwarded.
-INSERT INTO inbound_messages AS there
-    (tenant_id, provider, provider_message_id, message_key, topic, partition, "offset", received_at, outcome, reason, deliveries)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::timestamptz[],
-                     $9::text[], $10::text[], $11::bigint[])
-ON CONFLICT (tenant_id, provider, provider_message_id) DO UPDATE SET
-    deliveries = there.deliveries + EXCLUDED.deliveries,
-    outcome = CASE WHEN there.outcome = 'forwarded' OR EXCLUDED.outcome = 'duplicate' THEN there.outcome ELSE EXCLUDED.outcome END,
-    reason = CASE WHEN there.outcome = 'forwarded' OR EXCLUDED.outcome = 'duplicate' THEN there.reason ELSE EXCLUDED.reason END;
 
 -- name: insert_aliases
 -- Other names of a conversation.
@@ -102,12 +92,6 @@ ON CONFLICT DO NOTHING;
 -- Stored files. They never change.
 INSERT INTO media_objects (tenant_id, object_key, message_key, attachment_index, sha256, mime_type, bytes, original_url, stored_at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::timestamptz[])
-ON CONFLICT DO NOTHING;
-
--- name: insert_steps
--- Steps a message went through.
-INSERT INTO message_steps (tenant_id, message_key, stage, topic, partition, "offset", outcome, at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::text[], $8::timestamptz[])
 ON CONFLICT DO NOTHING;
 
 -- name: insert_quarantined

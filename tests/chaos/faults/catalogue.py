@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.chaos.faults import failover, models, roles, servers, traffic
+from tests.chaos.faults import failover, models, operators, roles, servers, traffic
 from tests.chaos.world import World
 
 
@@ -27,6 +27,9 @@ FAULTS: dict[str, Fault] = {
         Fault("windows", roles.windows, 60, 600, in_short=True),
         Fault("rolling", roles.rolling, 10, 60, in_short=True),
         Fault("membership", roles.membership, 15, 90, in_short=True),
+        Fault("spare_workers", operators.spare_workers, 10, 30),
+        Fault("unknown_schema", operators.unknown_schema, 8, 30),
+        Fault("replay_killed", operators.replay_killed, 5, 20),
         Fault("sinks_change", roles.sinks_change, 15, 60),
         Fault("frozen", roles.frozen, 9, 14, in_short=True),
         Fault("sink_frozen", failover.sink_frozen, 5, 14, in_short=True),
@@ -57,6 +60,7 @@ FAULTS: dict[str, Fault] = {
         Fault("undecodable", traffic.undecodable, 3, 10),
         Fault("killer_body", traffic.killer_body, 3, 20),
         Fault("flood", traffic.flood, 30, 120, tenants=traffic.FLOOD_TENANTS),
+        Fault("bulk_import", traffic.bulk_import, 30, 120, tenants=traffic.FLOOD_TENANTS),
     )
 }
 SHORT = tuple(fault.name for fault in FAULTS.values() if fault.in_short)

@@ -79,12 +79,12 @@ async def _lock_about(world: World, ending: threading.Event, deadlocks: list[int
             async with connection.transaction():
                 await connection.execute("LOCK TABLE chat_messages IN SHARE ROW EXCLUSIVE MODE")
                 await asyncio.sleep(1.5)
-            try:  # the sink takes chat_messages first and inbound_messages then
+            try:  # the sink takes chat_messages first and its positions then
                 async with other.transaction():
                     await other.execute(
                         "SET LOCAL deadlock_timeout = '10s'"
                     )  # so that the sink is the victim
-                    await other.execute("LOCK TABLE inbound_messages IN SHARE ROW EXCLUSIVE MODE")
+                    await other.execute("LOCK TABLE sink_offsets IN SHARE ROW EXCLUSIVE MODE")
                     await asyncio.sleep(0.3)
                     await other.execute("LOCK TABLE chat_messages IN SHARE ROW EXCLUSIVE MODE")
                     deadlocks.append(1)

@@ -1,4 +1,6 @@
-"""Faults that come in by the front door: storms of the same delivery, poison, one tenant that floods."""
+"""Faults that come in by the front door: storms of the same delivery, poison, one tenant that floods or imports."""
+
+import time
 
 from confluent_kafka import Producer
 
@@ -6,7 +8,8 @@ from storage.kafka.client import plain_producer_config
 from streams.local.samples import Sample
 from streams.roles.stream import STRIKES
 from tests.chaos.book import Item
-from tests.chaos.fairness import compare
+from tests.chaos.fairness import NOISE_SECONDS, compare
+from tests.chaos.programs import SECONDS_PER_RECORD, THIS
 from tests.chaos.traffic import killer
 from tests.chaos.world import World, listeners
 
@@ -15,6 +18,8 @@ KILLED_SECONDS = 90.0
 QUIET_RATE = 0.3
 """Deliveries a second of a quiet tenant: with the flood the machine's cores are busy, but not more than busy."""
 FLOOD_TENANTS = 21
+IMPORT_OUTSTANDING = 150
+"""Messages that an importing program has on their way at once. What is refused it sends again, a little later."""
 
 
 def storm(world: World) -> None:
@@ -79,7 +84,11 @@ def flood(world: World) -> None:
     """One tenant at a hundred times the load of each other one, of whom there are many: enough messages for a p99."""
     flooder, traffic, rate = world.senders[0].tenant, world.generator.traffic, world.generator.rate
     quiet = len(world.senders) - 1
-    with compare(world, flooder, world.seconds, quiet_rate=QUIET_RATE, factor=2.0):
+
+    def doubled(before: float) -> float:
+        return max(2.0 * before, before + NOISE_SECONDS)
+
+    with compare(world, flooder, world.seconds, quiet_rate=QUIET_RATE, p99_at_most=doubled):
         traffic.weights = [100.0, *[1.0] * quiet]
         world.generator.rate = QUIET_RATE * (100 + quiet)
         world.say(f"{flooder} sends 100 times as much as each of {quiet} other tenants")
@@ -88,3 +97,40 @@ def flood(world: World) -> None:
         finally:
             traffic.weights = [1.0] * len(world.senders)
             world.generator.rate = rate
+
+
+def bulk_import(world: World) -> None:
+    """One tenant imports by `POST /chat` as fast as its program can, which is more than dedupe can do: the others hardly notice."""
+    world.crew.replace("dedupe", program=(THIS, "slow"))
+    world.wait_ready("dedupe")
+    importer, traffic, rate = world.senders[0], world.generator.traffic, world.generator.rate
+    quiet = len(world.senders) - 1
+    refused = world.generator.statuses["429"]
+
+    def import_more() -> bool:
+        wanted = IMPORT_OUTSTANDING - world.generator.outstanding
+        world.generator.send(traffic.imported(importer) for _ in range(max(0, wanted)))
+        return False
+
+    def a_second_more(before: float) -> float:
+        return before + 1.0
+
+    with compare(
+        world, importer.tenant, world.seconds, quiet_rate=QUIET_RATE, p99_at_most=a_second_more
+    ):
+        world.generator.rate, traffic.weights = QUIET_RATE * quiet, [0.0, *[1.0] * quiet]
+        accepted, began = len(world.generator.book.accepted), time.monotonic()
+        try:
+            world.until(import_more, world.seconds)
+        finally:
+            world.generator.rate, traffic.weights = rate, [1.0] * len(world.senders)
+    accepted = len(world.generator.book.accepted) - accepted
+    world.notes |= {
+        "accepted_per_second": round(accepted / (time.monotonic() - began)),
+        "dedupe_could_do": round(1 / SECONDS_PER_RECORD),
+        "answers_429": world.generator.statuses["429"] - refused,
+    }
+    if not world.notes["answers_429"]:
+        world.failures.append("the import was never slowed down: dedupe was not saturated")
+    world.must(lambda: world.generator.outstanding < 50, 120, "the import's last messages are in")
+    world.crew.replace("dedupe")

@@ -22,7 +22,8 @@ from storage.kafka.client import client_config, plain_producer_config, reader_co
 from streams.lanes.app import LaneApp, Lanes
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
-from streams.lanes.lane import Intake, Lane, Pace
+from streams.lanes.lane import Intake, Lane
+from streams.lanes.pace import Pace
 from streams.lanes.receipts import line
 from streams.lanes.state import KeptValues, PartitionState
 from streams.lanes.transactions import LaneIdentity, PartitionTransactions, Write

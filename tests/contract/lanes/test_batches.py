@@ -11,7 +11,8 @@ from schemas.receipts import lines_of
 from schemas.records import Receipt
 from streams.lanes.batches import Batch, BatchIntake
 from streams.lanes.in_flight import InFlightRecord
-from streams.lanes.lane import Lane, Pace
+from streams.lanes.lane import Lane
+from streams.lanes.pace import Pace
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import is_fenced
 

@@ -17,7 +17,8 @@ from streams.lanes.entries import Entry
 from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import Job, JobIntake, Jobs, Refusal
-from streams.lanes.lane import Lane, Pace
+from streams.lanes.lane import Lane
+from streams.lanes.pace import Pace
 from streams.lanes.transactions import Write
 
 NO_BODIES = 1 << 40

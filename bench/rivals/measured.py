@@ -1,0 +1,101 @@
+"""What product and rivals did in one run, side by side:
+a table for each thing that is measured, with the goals.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bench.figures import Figure, Pace, Table, ratio
+
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+SHARE = float(os.environ.get("SHARE", "1"))
+"""Of the usual number of records; less only to see whether a bench works."""
+WARMING = 0.25
+"""The share of a run that is not counted: a JVM is slower until its code is compiled."""
+MEMORY_GOAL = 0.4
+
+
+def count(usual: int) -> int:
+    """How many records a run has."""
+    return max(1_000, int(usual * SHARE))
+
+
+class Goal(NamedTuple):
+    """The product should be at least so many times
+    as fast as the rival. 0: nothing is asked.
+    """
+
+    product: str
+    rival: str
+    at_least: float = 0.0
+    is_jvm: bool = False
+    """Then the product's memory is compared with its, too."""
+
+
+@dataclass
+class Sides:
+    """The runs of each side, by its name."""
+
+    paces: dict[str, list[Pace]] = field(default_factory=dict)
+
+    def add(self, name: str, pace: Pace) -> None:
+        self.paces.setdefault(name, []).append(pace)
+        print(
+            f"  {name}: {pace.per_second:,.0f}/s, {pace.cpu_microseconds:.0f} µs of CPU each, "
+            f"{pace.memory_mib:.0f} MiB",
+            flush=True,
+        )
+
+    def tables(self, title: str, unit: str, goals: Sequence[Goal]) -> list[Table]:
+        """Rate, CPU time and memory of all sides."""
+        rates = self._figures(lambda pace: pace.per_second)
+        cpu = self._figures(lambda pace: pace.cpu_microseconds)
+        memory = self._figures(lambda pace: pace.memory_mib)
+        return [
+            Table(
+                bench="rivals",
+                title=title,
+                unit=unit,
+                figures=list(rates.values()),
+                ratios=[
+                    ratio(
+                        f"{one.product} : {one.rival}",
+                        rates[one.product],
+                        rates[one.rival],
+                        one.at_least,
+                    )
+                    for one in goals
+                    if one.rival in rates
+                ],
+            ),
+            Table(
+                bench="rivals",
+                title=f"{title}: CPU of the process",
+                unit="µs each",
+                figures=list(cpu.values()),
+            ),
+            Table(
+                bench="rivals",
+                title=f"{title}: peak of resident memory",
+                unit="MiB",
+                figures=list(memory.values()),
+                ratios=[
+                    ratio(
+                        f"{one.product} : {one.rival}",
+                        memory[one.product],
+                        memory[one.rival],
+                        at_most=MEMORY_GOAL,
+                    )
+                    for one in goals
+                    if one.is_jvm
+                ],
+            ),
+        ]
+
+    def _figures(self, of: Callable[[Pace], float]) -> dict[str, Figure]:
+        return {
+            name: Figure(name=name, runs=[of(pace) for pace in paces])
+            for name, paces in self.paces.items()
+        }

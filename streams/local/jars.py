@@ -1,0 +1,60 @@
+"""Jars that a lock file pins by their sha256, copied by Maven."""
+
+import hashlib
+from pathlib import Path
+
+from streams.local.parts import program, run
+from streams.local.processes import LocalError
+
+_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+
+
+def pinned(lock: Path) -> dict[str, str]:
+    """`group:artifact:version` → sha256 of the jar."""
+    lines = (
+        line.split() for line in lock.read_text().splitlines() if line and not line.startswith("#")
+    )
+    return {line[0]: line[1] for line in lines}
+
+
+def copy_jars(folder: Path, lock: Path) -> None:
+    """Puts the jars of the lock into the folder.
+
+    Raises LocalError if Maven is missing or brings other jars.
+    """
+    maven = program("mvn", install="Maven (Debian: `apt-get install maven`)")
+    project = folder / "pom.xml"
+    project.write_text(_project(pinned(lock)))
+    run([maven, "-q", "-B", "-f", str(project), _COPY, f"-DoutputDirectory={folder}"])
+    check(folder, lock)
+
+
+def _project(jars: dict[str, str]) -> str:
+    """A Maven project with exactly these dependencies and
+    none of theirs: Maven resolves nothing, it only copies.
+    """
+    dependencies = "".join(
+        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
+        "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
+        for group, artifact, version in (coordinates.split(":") for coordinates in jars)
+    )
+    return (
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>sensorium</groupId>'
+        f"<artifactId>jars</artifactId><version>1</version><packaging>pom</packaging><dependencies>{dependencies}</dependencies></project>"
+    )
+
+
+def check(folder: Path, lock: Path) -> None:
+    """Raises LocalError when a jar is missing or is not
+    the one that was pinned, or when there is one more.
+    """
+    wanted = {
+        f"{artifact}-{version}.jar": digest
+        for (_, artifact, version), digest in ((c.split(":"), d) for c, d in pinned(lock).items())
+    }
+    found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in folder.glob("*.jar")}
+    wrong = sorted(
+        name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+    )
+    if wrong:
+        raise LocalError(f"Maven brought other jars than {lock.name} pins: {', '.join(wrong)}")

@@ -1,0 +1,97 @@
+"""What a plan says of raw records: how many of each tenant, and what the models' answers about them have cost."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+
+import msgspec
+from confluent_kafka import KafkaException
+
+from schemas.headers import header
+from schemas.outcomes import Unavailable
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres.erased import Erased
+from storage.postgres.repair_plans import (
+    Counted,
+    PlanLine,
+    RepairChoice,
+    RepairError,
+    RepairRequest,
+)
+from storage.postgres.repairs import Repairs
+from streams.repair.raw import OffsetRange, RawReader, span_of
+
+COUNTING_SECONDS = 20.0
+"""A longer range is not read to its end before the plan is shown: its offsets say how many records there are at most."""
+KEYS_AT_ONCE = 5_000
+
+
+async def count_raw(
+    settings: Settings,
+    repairs: Repairs,
+    request: RepairRequest,
+    erased: Erased,
+    seconds: float = COUNTING_SECONDS,
+) -> Counted:
+    """Reads the spans, for so long at most. Raises Unavailable."""
+    try:
+        counted, keys = await asyncio.to_thread(_read, settings, request, erased, seconds)
+    except KafkaException as error:
+        raise Unavailable("Kafka", 5.0, detail=error.args[0].str()[:200]) from error
+    except TimeoutError as error:
+        raise Unavailable("Kafka", 5.0, detail=str(error)[:200]) from error
+    answers, unpriced, microusd = 0, 0, 0
+    for begin in range(0, len(keys), KEYS_AT_ONCE):
+        portion = keys[begin : begin + KEYS_AT_ONCE]
+        found = await repairs.cost_of([t for t, _ in portion], [k for _, k in portion])
+        answers, unpriced, microusd = answers + found[0], unpriced + found[1], microusd + found[2]
+    return msgspec.structs.replace(
+        counted,
+        microusd=microusd if counted.is_whole and not unpriced else None,
+        answers=answers,
+        unpriced=unpriced,
+        paid_microusd=microusd,
+    )
+
+
+def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
+    """What the log holds of it. Raises RepairError."""
+    if choice.since is not None and not choice.spans:
+        return reader.between(choice.since, choice.until)
+    try:
+        spans = [span_of(text) for text in choice.spans]
+    except ValueError:
+        raise RepairError("repair.bad_span") from None
+    if any(span.partition >= reader.partitions for span in spans):
+        raise RepairError("repair.bad_span")
+    return [reader.cut(span) for span in spans]
+
+
+def _read(
+    settings: Settings, asked: RepairRequest, erased: Erased, seconds: float
+) -> tuple[Counted, list[tuple[str, str]]]:
+    reader = RawReader(settings.kafka, Names(settings.namespace), erased)
+    tenant = None if asked.tenant_id == "*" else str(asked.tenant_id)
+    tenants: Counter[str] = Counter()
+    keys: dict[tuple[str, str], None] = {}
+    deadline, is_whole = time.monotonic() + seconds, True
+    try:
+        spans = _chosen(reader, asked.choice)
+        spans = [span for span in spans if span.begin < span.end]
+        with contextlib.closing(reader.again(spans, tenant, 0)) as items:
+            for item in items:
+                for write in item.writes:
+                    name = (header(write.headers, "tenant") or b"").decode(errors="replace")
+                    tenants[name] += 1
+                    keys[name, write.key.decode(errors="replace")] = None
+                if time.monotonic() > deadline:
+                    is_whole = False
+                    break
+    finally:
+        reader.close()
+    records = tenants.total() if is_whole else sum(span.end - span.begin for span in spans)
+    lines = tuple(PlanLine(name, "", "raw", count) for name, count in tenants.most_common())
+    choice = msgspec.structs.replace(asked.choice, spans=tuple(map(str, spans)))
+    return Counted(records, lines, choice, is_whole=is_whole), list(keys)

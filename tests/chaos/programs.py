@@ -1,0 +1,68 @@
+"""The product's own program, changed in one respect: `python -m tests.chaos.programs older stream dedupe`.
+
+A stage's parent starts its worker with the same change.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from streams.roles import stream
+
+THIS = "tests.chaos.programs"
+POLL_INTERVAL_SECONDS = 3.0
+"""After which Kafka puts a member out of its group that does not poll. The product's own is minutes, too long to wait for."""
+SECONDS_PER_RECORD = 0.004
+"""What a record costs a slow dedupe, so that an import of a few hundred per second is more than it can do."""
+
+
+def older() -> None:
+    """A release that does not know the schema which the receiver, or assemble, writes with."""
+    from schemas import codec
+
+    known = codec.pinned_schemas()
+    for schema_id in [i for i, s in known.items() if s.record in ("RawMessage", "EnrichedMessage")]:
+        del known[schema_id]
+
+
+def impatient() -> None:
+    """A worker that Kafka forgets after seconds unless it says that it is there."""
+    from streams.lanes import app, membership
+
+    app.POLL_INTERVAL_SECONDS = membership.POLL_INTERVAL_SECONDS = POLL_INTERVAL_SECONDS
+
+
+def slow() -> None:
+    """A dedupe that is easily saturated."""
+    from streams.apps import dedupe
+
+    decide = dedupe.decide
+
+    def slowly(batch: Any, **more: Any) -> None:
+        time.sleep(SECONDS_PER_RECORD * len(batch.messages))
+        decide(batch, **more)
+
+    dedupe.decide = slowly
+
+
+CHANGES: dict[str, Callable[[], None]] = {"older": older, "impatient": impatient, "slow": slow}
+
+
+def main(change: str, words: list[str]) -> None:
+    CHANGES[change]()
+    stream.WORKER = (sys.executable, "-m", THIS, change, "worker")
+    if words[0] == "worker":
+        from streams.roles import worker
+
+        stage, pipe, parent, hand, killers = words[1:]
+        worker.main(stage, int(pipe), int(parent), int(hand), json.loads(killers))
+    else:
+        from streams.commands.main import main as command
+
+        command(words)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
