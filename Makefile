@@ -64,8 +64,9 @@ unit: $(READY) ## the quick tests that need no server
 metrics: $(READY) ## sizes of files and functions, docstrings, wide lines
 	$(BIN)/python -m tests.layout.sizes
 
-docs: $(READY) ## write docs/reference from settings, metrics, reasons and routes
+docs: $(READY) ## write docs/reference from settings, metrics, reasons and routes, and the trees of exceptions
 	$(BIN)/python -m tests.layout.references
+	$(BIN)/python -m tests.layout.exceptions
 
 browser: # for the tests of the console's pages: Debian's chromium, installed where it is missing
 	@command -v chromium >/dev/null || { command -v apt-get >/dev/null || { echo "install chromium: the tests of the console use it"; exit 1; }; \

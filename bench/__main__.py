@@ -8,6 +8,7 @@ from bench import (
     cold,
     dedupe,
     figures,
+    jobs,
     lanes,
     queue,
     receipts,
@@ -35,6 +36,7 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "receipts": receipts.run,
     "tenants": tenants.run,
     "queue": queue.run,
+    "jobs": jobs.run,
     "rivals": rivals.run,
     "way": way.run,
     "scale": scale.run,
@@ -44,6 +46,8 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
 }
 LONG = ("rivals", "way", "scale", "sizing", "cold", "soak")
 """Run only when named."""
+PARTIAL = ("RIVALS", "SHARE", "SECONDS", "IDS")
+"""Variables that make a run a part of the usual one: it is written beside it and never into the page."""
 
 
 def main(wanted: list[str]) -> None:
@@ -55,7 +59,8 @@ def main(wanted: list[str]) -> None:
             load_average = os.getloadavg()[0]
             print(f"\n{name}: running", flush=True)
             tables = BENCHES[name](rig)
-            file = figures.write(name, tables, load_average)
+            is_part = any(os.environ.get(word) for word in PARTIAL)
+            file = figures.write(f"{name}-part" if is_part else name, tables, load_average)
             print(
                 *map(figures.show, tables),
                 f"  load average before: {load_average:.1f}; written to {file}",

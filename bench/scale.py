@@ -1,7 +1,9 @@
-"""Does a message cost the same among many? CPU of dedupe and the sink with ids remembered and with tenants, and of two workers.
+"""Does a message cost the same among many? CPU of dedupe and the
+sink with ids remembered and with tenants, and of two workers.
 
-On a machine of two cores, which the broker and the database need as well, a second worker cannot bring a second one's rate. There
-the CPU of both for each record says whether two do the work of two.
+On a machine of two cores, which the broker and the database need as
+well, a second worker cannot bring a second one's rate. There the
+CPU of both for each record says whether two do the work of two.
 """
 
 import os
@@ -76,7 +78,7 @@ def dedupe(
     fill(settings.kafka, names.topic("raw-messages"), records)
     done = committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages"))
     with started(rig, settings) as worker:
-        return worker.pace(done, count, count, warming=WARMING)
+        return _told("dedupe", worker.pace(done, count, count, warming=WARMING))
 
 
 def _sink(rig: Rig, messages: list[EnrichedMessage], tenants: int) -> Pace:
@@ -87,7 +89,13 @@ def _sink(rig: Rig, messages: list[EnrichedMessage], tenants: int) -> Pace:
     fill(settings.kafka, topic, of_tenants(messages, tenants, settings.kafka.partitions))
     done = committed(settings.kafka, names.group("sink"), topic)
     with rig.process(settings, "streams.commands.main", "sink") as worker:
-        return worker.pace(done, len(messages), len(messages), warming=WARMING)
+        return _told("sink", worker.pace(done, len(messages), len(messages), warming=WARMING))
+
+
+def _told(role: str, pace: Pace) -> Pace:
+    """Shows the run to the person who waits."""
+    print(f"  {role}: {pace.per_second:,.0f}/s, {pace.cpu_microseconds:.0f} µs each", flush=True)
+    return pace
 
 
 def of_tenants(messages: list[EnrichedMessage], tenants: int, partitions: int) -> Iterator[Record]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from schemas.errors import SchemasError
+
 Type = Any
 """An Avro type as JSON."""
 Writer = Callable[[Any], bytes]
@@ -27,7 +29,7 @@ _LONGEST = 10
 """Bytes of a 64-bit number."""
 
 
-class Malformed(ValueError):
+class Malformed(SchemasError, ValueError):
     """The bytes are not what the schema says."""
 
 

@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from storage.errors import StorageError
+
 log = structlog.get_logger()
 FIRST_BACK_OFF_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 10.0
 
 
-class TaskEnded(Exception):
+class TaskEnded(StorageError):
     """A background task returned although it is meant to run as long as its role."""
 
 
@@ -19,8 +21,9 @@ class TaskEnded(Exception):
 async def alongside(**loops: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Runs the loops while the block runs, and cancels them when it is left.
 
-    A loop that ends, with or without an exception, cancels the block, and what it raised (or
-    TaskEnded) comes out of the `async with`. So a role whose background work is over ends too.
+    A loop that ends, with or without an exception, cancels the
+    block, and what it raised (or TaskEnded) comes out of the
+    `async with`. So a role whose background work is over ends too.
     """
 
     async def run(name: str, loop: Callable[[], Awaitable[None]]) -> None:
@@ -46,10 +49,11 @@ async def again_and_again(
     failed: Callable[[Exception], None],
     worked: Callable[[], float],
 ) -> None:
-    """Calls `attempt` until it is cancelled, whatever it raises; `failed` is told each exception.
+    """Calls `attempt` until it is cancelled, whatever
+    it raises; `failed` is told each exception.
 
-    The pause between two attempts doubles up to LONGEST_BACK_OFF_SECONDS. It is short again once
-    `worked` (the moment of the last success) has changed during an attempt.
+    The pause between two attempts doubles up to LONGEST_BACK_OFF_SECONDS. It is short
+    again once `worked` (the moment of the last success) has changed during an attempt.
     """
     back_off = FIRST_BACK_OFF_SECONDS
     while True:

@@ -1,4 +1,6 @@
-"""The receiver beside a gateway in Go: the same requests, the same load, signature checked, acks=all, then 200."""
+"""The receiver beside a gateway in Go: the same requests,
+the same load, signature checked, acks=all, then 200.
+"""
 
 import json
 import os
@@ -61,6 +63,8 @@ def run(rig: Rig) -> list[Table]:
     ):
         ours.wait_ready(f"http://127.0.0.1:{settings.receiver.port}/readyz")
         go.wait_ready(f"http://127.0.0.1:{elsewhere.receiver.port}/readyz")
+        for where in (settings, elsewhere):  # not counted: the broker compiles its code
+            load.run(where, token, secret, CONNECTIONS[0])
         for connections in CONNECTIONS:
             sides, waits = Sides(), _Waits()
             for _ in range(ROUNDS):

@@ -1,4 +1,6 @@
-"""What product and rivals did in one run, side by side: a table for each thing that is measured, with the goals."""
+"""What product and rivals did in one run, side by side:
+a table for each thing that is measured, with the goals.
+"""
 
 import os
 from collections.abc import Callable, Sequence
@@ -10,6 +12,8 @@ from bench.figures import Figure, Pace, Table, ratio
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SHARE = float(os.environ.get("SHARE", "1"))
 """Of the usual number of records; less only to see whether a bench works."""
+WARMING = 0.25
+"""The share of a run that is not counted: a JVM is slower until its code is compiled."""
 MEMORY_GOAL = 0.4
 
 
@@ -19,7 +23,9 @@ def count(usual: int) -> int:
 
 
 class Goal(NamedTuple):
-    """The product should be at least so many times as fast as the rival. 0: nothing is asked."""
+    """The product should be at least so many times
+    as fast as the rival. 0: nothing is asked.
+    """
 
     product: str
     rival: str

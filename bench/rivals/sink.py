@@ -1,7 +1,8 @@
-"""The sink beside Kafka Connect with Debezium's JDBC sink, and beside COPY: the same messages, new and as second versions.
+"""The sink beside Kafka Connect with Debezium's JDBC sink, and
+beside COPY: the same messages, new and as second versions.
 
-The rivals write one table with the columns, indexes and defaults of chat_messages. The sink writes that one, the arrivals, the
-steps and its position.
+The rivals write one table with the columns, indexes and defaults of
+chat_messages. The sink writes that one, the arrivals, the steps and its position.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import asyncpg
 from bench.figures import Figure, Pace, Table, ratio
 from bench.rig import BenchFailed, Record, Rig, Worker, committed, fill
 from bench.rivals import parts
-from bench.rivals.measured import ROUNDS, Goal, Sides, count
+from bench.rivals.measured import ROUNDS, WARMING, Goal, Sides, count
 from bench.sink import first_version, second_version, sink_record
 from schemas.records import EnrichedMessage
 from schemas.settings import Settings
@@ -27,9 +28,8 @@ from storage.postgres.pool import connect
 from streams.local.lifecycle import sensorium
 from streams.local.ports import free_port
 
-ROWS = 50_000
-WARMING = 0.2
-OURS, CONNECT, COPY = "sink, three tables", "Kafka Connect, one table", "COPY, one table"
+ROWS = 60_000
+OURS, CONNECT, COPY = "sink, all its tables", "Kafka Connect, one table", "COPY, one table"
 NEW, SECOND = "new messages", "second versions"
 TABLE = "rows_of_connect"
 COLUMNS = (
@@ -142,7 +142,9 @@ def _name(settings: Settings) -> str:
 
 @contextmanager
 def _worker(rig: Rig, settings: Settings, topic: str) -> Iterator[Worker]:
-    """A standalone worker with one task, tuned as its users do: large batches, rewritten to one statement each."""
+    """A standalone worker with one task, tuned as its users
+    do: large batches, rewritten to one statement each.
+    """
     folder = rig.folder / _name(settings)
     folder.mkdir(exist_ok=True)
     files = {

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from connectors.console.tenant_queue import Busy
+from connectors.errors import ConnectorsError
 from schemas.outcomes import Unavailable
 
 _TITLES = {
@@ -29,7 +30,7 @@ _TITLES = {
 }
 
 
-class ConsoleProblem(Exception):
+class ConsoleProblem(ConnectorsError):
     """An answer that is an error. `detail` is for the person who reads it."""
 
     def __init__(self, status: int, detail: str = "", headers: Mapping[str, str] = {}) -> None:

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from connectors.errors import ConnectorsError
 from schemas.keys import TenantId
 
 
-class Busy(Exception):
+class Busy(ConnectorsError):
     """The tenant has as much under way as it may have; the request can be repeated."""
 
 

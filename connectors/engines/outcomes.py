@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from connectors.errors import ConnectorsError
+
 EYES, EARS = "local-eyes-1", "whisper-base"
 """The names under which the engines answer."""
 
@@ -13,7 +15,7 @@ class Heard(NamedTuple):
     seconds: float
 
 
-class RequestRefused(Exception):
+class RequestRefused(ConnectorsError):
     """The request is at fault; `status` is the HTTP status that says how."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -21,5 +23,5 @@ class RequestRefused(Exception):
         self.status, self.message = status, message
 
 
-class JobAbandoned(Exception):
+class JobAbandoned(ConnectorsError):
     """The client is gone, or the job took longer than a job may."""

@@ -1,4 +1,6 @@
-"""One decoding worker as its parent sees it: started in an empty environment, asked, ended."""
+"""One decoding worker as its parent sees it:
+started in an empty environment, asked, ended.
+"""
 
 import asyncio
 import contextlib
@@ -11,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from connectors.errors import ConnectorsError
 from connectors.media.frames import ANSWER_BYTES, Hello, Reply, Request
 
 START_SECONDS = 30.0
@@ -19,7 +22,7 @@ _REPLY_BYTES = ANSWER_BYTES + 2 * 1024 * 1024
 F = TypeVar("F", Hello, Reply)
 
 
-class WorkerLost(Exception):
+class WorkerLost(ConnectorsError):
     """The worker ended or speaks out of turn; that says nothing about its item."""
 
 
@@ -32,7 +35,10 @@ class Worker:
 
     @classmethod
     async def started(cls) -> "Worker":
-        """A worker that is ready to be asked. Raises OSError, or WorkerLost if it is not."""
+        """A worker that is ready to be asked.
+
+        Raises OSError, or WorkerLost if it is not.
+        """
         process = await asyncio.create_subprocess_exec(
             *COMMAND,
             stdin=asyncio.subprocess.PIPE,
@@ -57,7 +63,10 @@ class Worker:
         return self.process.returncode is None
 
     async def ask(self, request: Request) -> Reply:
-        """Raises WorkerLost. After any exception, cancellation too, the worker must be ended."""
+        """Raises WorkerLost.
+
+        After any exception, cancellation too, the worker must be ended.
+        """
         assert self.process.stdin is not None
         encoded = msgspec.msgpack.encode(request)
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
+from connectors.errors import ConnectorsError
 from connectors.models import error_words as words
 from connectors.models.complaints import Complaint
 from schemas.outcomes import Unavailable
@@ -57,28 +58,28 @@ class ModelNotServed(ModelUnavailable):
         super().__init__("model_not_served", BAD_KEY_SECONDS, hold=True, more=more)
 
 
-class Declined(Exception):
+class Declined(ConnectorsError):
     """The API's policy declines this file."""
 
 
-class FileRefused(Exception):
+class FileRefused(ConnectorsError):
     """The server does not take this file in this form. It is no verdict about what the file
     holds."""
 
 
-class SoundTooShort(Exception):
+class SoundTooShort(ConnectorsError):
     """The sound is shorter than the model takes."""
 
 
 @dataclass(slots=True)
-class SoundTooLong(Exception):
+class SoundTooLong(ConnectorsError):
     """The sound is longer than the model takes; `seconds` is the most it takes, as far as it
     said."""
 
     seconds: float
 
 
-class ParameterRejected(Exception):
+class ParameterRejected(ConnectorsError):
     """The request has to be formed in another way."""
 
 

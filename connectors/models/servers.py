@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from connectors.errors import ConnectorsError
 from schemas.settings import Openai
 
 AudioFormat = Literal["as-is", "mp3", "wav"]
@@ -20,7 +21,7 @@ _EVERY_SERVER_TAKES = frozenset({"image/jpeg", "image/png"})
 _PREFIX = "SENSORIUM_OPENAI__"
 
 
-class ModelSettingsError(ValueError):
+class ModelSettingsError(ConnectorsError, ValueError):
     """A setting of a model's server cannot be used. The text names it."""
 
 
@@ -28,8 +29,8 @@ class ModelSettingsError(ValueError):
 class Server:
     """An OpenAI-compatible server as one sense uses it.
 
-    `jobs` is the number of calls at once, 0 for no limit. `names` are the settings to name in
-    advice. `extra` is added to each request.
+    `jobs` is the number of calls at once, 0 for no limit. `names` are
+    the settings to name in advice. `extra` is added to each request.
     """
 
     base_url: str
@@ -53,7 +54,9 @@ class Server:
         return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
 
     def key_for(self, tenant_key: str | None) -> str:
-        """The tenant's key where the server is the one it was given for, else the installation's."""
+        """The tenant's key where the server is the
+        one it was given for, else the installation's.
+        """
         return (tenant_key if self.takes_tenant_keys else None) or self.api_key or "none"
 
 

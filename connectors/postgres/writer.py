@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from connectors.errors import ConnectorsError
 from connectors.postgres.rows import (
     ArrivalRow,
     arrivals,
@@ -34,17 +35,17 @@ log = structlog.get_logger()
 InTransaction: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
-class Fenced(Exception):
+class Fenced(ConnectorsError):
     """Another sink has taken the partition over: this one must not write for it any more."""
 
 
-class OutOfStep(Exception):
+class OutOfStep(ConnectorsError):
     """Postgres does not stand where this sink continues from: another server took over that had not heard the last
     commits, or a backup was restored. What lies between would be missing for ever: read again from where it stands.
     """
 
 
-class Refusing(Exception):
+class Refusing(ConnectorsError):
     """So much of what comes is refused that the program is at fault, not the records: a person must look."""
 
 

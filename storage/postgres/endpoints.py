@@ -1,4 +1,7 @@
-"""What commands change of endpoints: their tokens, secrets and providers' keys. Each change is recorded in audit_log, in the same transaction."""
+"""What commands change of endpoints: their tokens, secrets and providers' keys.
+
+Each change is recorded in audit_log, in the same transaction.
+"""
 
 import secrets
 from datetime import datetime
@@ -10,6 +13,7 @@ import msgspec
 from schemas.keys import PROVIDER_PATTERN, TenantId, is_instance
 from schemas.providers import traits_of
 from schemas.tenants import Endpoint, secret_id
+from storage.errors import StorageError
 from storage.postgres.sql import queries
 from storage.postgres.tenant_index import digest
 from storage.postgres.vault import Vault, VaultError
@@ -17,7 +21,7 @@ from storage.postgres.vault import Vault, VaultError
 _OF_DELIVERIES = ("former_token_until", "accepted_at", "refused_at", "refused_reason")
 
 
-class TenancyError(Exception):
+class TenancyError(StorageError):
     """What was asked for cannot be; the text says why and what to do."""
 
 
@@ -86,6 +90,10 @@ class EndpointChanges:
         return (
             None if sealed is None else msgspec.json.decode(self._vault.open(sealed), type=Endpoint)
         )
+
+    async def endpoint(self, which: str) -> Endpoint:
+        """By its id or token, with its secrets. It is locked until the transaction ends."""
+        return await self._locked(which)
 
     async def endpoints(self, tenant: str | None = None) -> list[dict[str, Any]]:
         """The endpoints of a tenant or of all, without tokens and secrets."""

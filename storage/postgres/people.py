@@ -14,6 +14,7 @@ from typing import Any, Literal
 import asyncpg
 
 from schemas.keys import TenantId
+from storage.errors import StorageError
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 
@@ -33,7 +34,7 @@ MOST_BUCKETS = 100_000
 _SEEN_AGAIN = timedelta(minutes=1)
 
 
-class PeopleError(Exception):
+class PeopleError(StorageError):
     """What was asked for cannot be; the text says why and what to do."""
 
 
@@ -142,6 +143,16 @@ class People:
             if RANKS[role] > RANKS.get(roles.get(TenantId(tenant), ""), 0):
                 roles[TenantId(tenant)] = role
         return Session(token, row["person_id"], row["name"], roles, row["is_chief"])
+
+    async def members(self, tenant: str) -> Sequence[Any]:
+        """Who may see the tenant: role here, role everywhere, other tenants, sessions and when last seen."""
+        rows: Sequence[Any] = await self._fetch("members", tenant, IDLE_SECONDS, ABSOLUTE_SECONDS)
+        return rows
+
+    async def end_sessions(self, person_id: str) -> None:
+        """Logs a person out everywhere; login links end too."""
+        await self._fetch("end_links_of", person_id)
+        await self._fetch("end_sessions_of", person_id)
 
     async def end(self, token: str) -> None:
         await self._fetch("end_session", sha256(token))

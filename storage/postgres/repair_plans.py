@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from schemas.keys import TenantId
+from storage.errors import StorageError
 from storage.postgres.people import EVERY_TENANT
 
 Kind = Literal["attachments", "quarantine", "raw"]
@@ -15,11 +16,11 @@ MESSAGES_PER_SECOND = 50.0
 """Unless somebody says otherwise: live traffic comes first."""
 
 
-class RepairError(Exception):
+class RepairError(StorageError):
     """What was asked for cannot be; the first argument is a key of the pages' catalogue."""
 
 
-class RepairLost(Exception):
+class RepairLost(StorageError):
     """Somebody else holds the repair: this process was away for too long."""
 
 
@@ -52,19 +53,25 @@ class RepairRequest:
 
 
 class PlanLine(msgspec.Struct, frozen=True):
-    """A row of a plan. `becomes`: again, set_aside, without (file and address), refused or job."""
+    """A row of a plan. `becomes`: again, set_aside, without (file and address), refused or job.
+
+    `messages` of failed files; `place` of one of the quarantined records.
+    """
 
     tenant: str
     reason: str
     what: str
     records: int
     becomes: str = "again"
+    messages: int = 0
+    place: str = ""
 
 
 class Counted(msgspec.Struct, frozen=True):
     """What a plan says. `records`: messages or records that will be written; `files`: their files by type.
 
-    `is_whole`: all were counted; else there are more. `choice` is the one that was asked for, made exact.
+    `is_whole`: all were counted; else there are more. `choice` is the one that was asked for, made exact. `answers` of
+    models are recorded for raw records, `unpriced` of them without a known price; the others have cost `paid_microusd`.
     """
 
     records: int
@@ -74,6 +81,9 @@ class Counted(msgspec.Struct, frozen=True):
     microusd: int | None = None
     without: int = 0
     is_whole: bool = True
+    answers: int = 0
+    unpriced: int = 0
+    paid_microusd: int = 0
 
 
 class Intent(msgspec.Struct, frozen=True):

@@ -31,6 +31,7 @@ MOST_COUNTED = 1_000_000
 MOST_TRIES = 3
 """What was tried so often is set aside: another try would end the same way."""
 HOLD_SECONDS = 60.0
+"""Longer than the watcher of a process that died takes to end its transaction: it must not fence whoever continues."""
 MOST_BYTES = 8 * 1024 * 1024
 """A portion of quarantined records ends with the one that reaches it."""
 
@@ -57,7 +58,14 @@ class Repairs:
             row["kind"]: row["microusd"] for row in await self._fetch("call_cost", asked.tenant_id)
         }
         lines = tuple(
-            PlanLine(row["tenant_id"], reason, row["type"] or "other", row["files"], _becomes(row))
+            PlanLine(
+                row["tenant_id"],
+                reason,
+                row["type"] or "other",
+                row["files"],
+                _becomes(row),
+                row["messages"],
+            )
             for row in rows
         )
         messages = sum(row["messages"] for row in rows if _becomes(row) == "again")
@@ -79,7 +87,14 @@ class Repairs:
             chosen = (*chosen, MOST_TRIES)
         rows = await self._fetch(name, asked.tenant_id, *chosen)
         lines = tuple(
-            PlanLine(row["tenant_id"], row["reason"], row["stage"], row["records"], row["becomes"])
+            PlanLine(
+                row["tenant_id"],
+                row["reason"],
+                row["stage"],
+                row["records"],
+                row["becomes"],
+                place=row["place"],
+            )
             for row in rows
         )
         last = max((row["last_at"] for row in rows), default=None)
@@ -142,15 +157,17 @@ class Repairs:
     ) -> None:
         """Begins it on record, in the hands of a holder or in nobody's.
 
-        Raises RepairError for a plan that is over or applied, and while another of its kind runs: that one's id
-        is the second argument.
+        Raises RepairError for a plan that is over or applied, and while another of its kind runs. Then the error
+        also has that one's id, and whether it is the same repair and nobody works on it.
         """
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.fetch(self._sql["lock_repairs"], tenant_id)
                 under_way = await connection.fetch(self._sql["under_way"], tenant_id, repair_id)
                 if under_way:
-                    raise RepairError("repair.cannot_begin", under_way[0]["repair_id"])
+                    other = under_way[0]
+                    may_continue = other["is_free"] and other["is_same"]
+                    raise RepairError("repair.cannot_begin", other["repair_id"], may_continue)
                 arguments = (tenant_id, repair_id, generation, rate, holder, HOLD_SECONDS)
                 begun = await connection.fetch(self._sql["apply_repair"], *arguments)
                 if not begun:

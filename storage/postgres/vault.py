@@ -1,17 +1,25 @@
-"""Secrets at rest: sealed with SECRETS__KEY. Several keys, comma-separated, for rotation; the first one seals."""
+"""Secrets at rest: sealed with SECRETS__KEY.
+
+Several keys, comma-separated, for rotation; the first one seals.
+"""
 
 import hashlib
 import hmac
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from storage.errors import StorageError
 
-class VaultError(Exception):
+
+class VaultError(StorageError):
     """SECRETS__KEY is missing or wrong. The text says what to do."""
 
 
 class Vault:
-    """Seals and opens; derives keys for other purposes. Raises VaultError for a key that is none."""
+    """Seals and opens; derives keys for other purposes.
+
+    Raises VaultError for a key that is none.
+    """
 
     def __init__(self, keys: str) -> None:
         self._keys = [key.strip() for key in keys.split(",") if key.strip()]

@@ -1,8 +1,9 @@
 """From a stage's outputs to what a lane writes: names, partitions and headers, in one place."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 from confluent_kafka import Message
 
 from schemas.codec import encode
@@ -11,6 +12,7 @@ from schemas.keys import conversation_partition
 from schemas.outcomes import Output, Quarantine
 from schemas.pipeline import Stage
 from schemas.topics import MAX_RECORD_BYTES, Names
+from streams.errors import StreamsError
 from streams.lanes.transactions import Write, headers_of
 from streams.stages.arrival import Arrival, quarantine
 
@@ -22,7 +24,7 @@ MAX_WRITE_BYTES = MAX_RECORD_BYTES - 16 * 1024
 _LARGEST_QUARANTINED_BYTES = MAX_WRITE_BYTES - 16 * 1024
 
 
-class TooLarge(Exception):
+class TooLarge(StreamsError):
     """The record does not fit a Kafka record. Producing it would end the lane, and every later one that tries again."""
 
 
@@ -80,7 +82,7 @@ class Encoding:
             + sum(len(name) + len(value) for name, value in arrival.headers)
         )
         if size > _LARGEST_QUARANTINED_BYTES:
-            arrival = replace(
+            arrival = msgspec.structs.replace(
                 arrival,
                 value=None,
                 headers=[header for header in arrival.headers if len(header[1]) <= 256],

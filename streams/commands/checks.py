@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from streams.errors import StreamsError
+
 
 class CheckResult(NamedTuple):
     """`warns`: it works today, and needs something to be done soon."""
@@ -16,9 +18,9 @@ class CheckResult(NamedTuple):
         return "WRONG" if not self.ok else "soon " if self.warns else "ok   "
 
 
-class Wrong(Exception):
+class Wrong(StreamsError):
     """The text says what is wrong and what to do."""
 
 
-class Soon(Exception):
+class Soon(StreamsError):
     """The text says what works, what will end, and what to do."""

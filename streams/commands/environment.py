@@ -82,13 +82,13 @@ async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyn
     """A connection to the namespace's schema. What it changes is logged under the name of whoever runs the command."""
     connection = await connect(settings.postgres, Names(settings.namespace))
     try:
-        await keep_setting(connection, "sensorium.actor", _actor())
+        await keep_setting(connection, "sensorium.actor", actor())
         yield connection
     finally:
         await connection.close()
 
 
-def _actor() -> str:
+def actor() -> str:
     """Who runs this, as `user@host`; behind sudo the user who called it."""
     try:
         user = os.environ.get("SUDO_USER") or getpass.getuser()

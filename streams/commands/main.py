@@ -44,6 +44,7 @@ COMMANDS: dict[str, str] = {
     # repair
     "quarantine": "streams.commands.quarantine:quarantine",
     "replay": "streams.commands.replay:replay",
+    "repairs": "streams.commands.repairs:repairs",
     "resume": "streams.commands.resume:resume",
     "sweep": "streams.commands.sweep:sweep",
     "erase": "streams.commands.erase:erase",

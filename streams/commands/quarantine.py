@@ -14,29 +14,20 @@ from typing import Any, NamedTuple, get_args
 import click
 import msgspec
 
-from schemas.headers import with_generation
-from schemas.pipeline import SOURCE_OF, TopicName
+from schemas.pipeline import SOURCE_OF
 from schemas.reasons import QuarantineReason
 from schemas.settings import Settings
-from schemas.topics import Names
+from storage.postgres.repair_plans import Counted, RepairChoice
 from storage.postgres.sql import queries
-from streams.commands.environment import command_settings, database, kafka_answers, run_command
+from streams.commands.environment import command_settings, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
 from streams.commands.readable import readable
-from streams.commands.replay import broken_off, next_generation
-from streams.lanes.transactions import Write
-from streams.repair.superseded import parted
-from streams.repair.writing import Item, committed_portions
+from streams.commands.repairing import AppliedRepair, RepairCommand, rate_option, yes_option
+from streams.commands.replay import request_of
+from streams.repair.quarantined import PLACE_COLUMNS
 
-_AT_ONCE = 50
 _POLL_SECONDS = 0.5
-_REPLAYABLE: dict[str, TopicName] = {
-    "dedupe": "raw-messages",
-    "assemble": "enrichments",
-    "sink": "enriched-messages",
-}
-"""Stage → the topic its records go back to. A job's message was closed with failed(quarantined): replay attachments opens it again."""
 
 
 @click.group()
@@ -62,8 +53,6 @@ class RecordPosition(NamedTuple):
     offset: int
 
 
-_PLACE_COLUMNS = ("stage", "topic", "partition", "offset", "topic_id")
-"""What names one quarantined record: a topic that was made again has the same offsets under another id."""
 _PLACE = re.compile(r"(.+)\[([0-9]{1,9})\]@([0-9]{1,18})")
 
 
@@ -105,7 +94,7 @@ async def _found(settings: Settings, wanted: _RecordFilter, limit: int | None) -
 
 async def _whole(settings: Settings, rows: list[Any]) -> list[Any]:
     """With their bytes, which `_found` leaves where they are: there may be many, and large ones."""
-    columns = [[row[name] for row in rows] for name in _PLACE_COLUMNS]
+    columns = [[row[name] for row in rows] for name in PLACE_COLUMNS]
     async with database(settings) as connection:
         return list(await connection.fetch(queries("repair")["quarantined_whole"], *columns))
 
@@ -242,59 +231,67 @@ def _say_which(
     show_default=True,
     help="How long to wait for what becomes of them.",
 )
+@rate_option
+@yes_option
 @as_json_option
-def replay(
-    place: str | None,
-    tenant: str | None,
-    stage: str | None,
-    reason: str | None,
-    everything: bool,
-    wait_seconds: float,
-    as_json: bool,
-) -> None:
-    """Sends quarantined records through again, after the fix: one PLACE, or what the options choose."""
-    _say_which(place, tenant, stage, reason, everything)
+def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen: Any) -> None:
+    """Sends quarantined records through again, after the fix: one PLACE, or what the options choose.
+
+    Prints the plan, and asks where a person can answer. What was tried three times is left out, unless its PLACE is named.
+    """
+    tenant, place = chosen["tenant"], chosen["place"]
+    _say_which(place, tenant, chosen["stage"], chosen["reason"], chosen["everything"])
     settings, at = command_settings(), _place(place)
     require_tenant(settings, tenant)
-    rows = run_command(
-        lambda: _found(
-            settings, _RecordFilter(tenant, stage, reason, None if at else "new", at), None
-        )
+    choice = RepairChoice(
+        chosen["reason"] or "", chosen["stage"] or "", None if at is None else (*at, None)
     )
-    if at and not rows:
+    request = request_of("quarantine", tenant, choice, rate)
+    command = RepairCommand(settings, request, _progress, _left)
+    counted = command.counted()
+    if at and not counted.lines:
         raise click.ClickException(f"nothing in quarantine came from {place}")
-    chosen = [row for row in rows if _REPLAYABLE.get(row["stage"]) == row["topic"]]
-    refused = [
-        row
-        for row in rows
-        if row["stage"] in _REPLAYABLE and _REPLAYABLE[row["stage"]] != row["topic"]
-    ]
-    if refused and len(refused) == len(rows):
-        raise click.ClickException(_refusal(refused))
-    done: dict[str, Any] = {"generation": None, "records": 0, "left": len(rows) - len(chosen)}
-    began = datetime.now(UTC)
-    if chosen:
-        kafka_answers(settings)
-        done["generation"] = next_generation(
-            settings, "quarantine replay", f"{len(chosen)} records"
-        )
-        with broken_off(
-            done,
-            "{records} records were replayed as generation {generation} before that; run the same command for the rest",
-        ):
-            for replayed in _replayed(settings, chosen, done["generation"]):
-                done["records"] += replayed
-                note(f"{done['records']} of {len(chosen)} records")
+    stays = Counter[str]()
+    for line in counted.lines:
+        stays[line.becomes] += line.records
+    if stays["refused"] and stays["refused"] == stays.total():
+        raise click.ClickException(_refusal(counted))
+    done: dict[str, Any] = {"generation": None, "records": 0}
+    if counted.records:
+        began = datetime.now(UTC)
+        applied = command.applied(counted, asks=not (yes or as_json))
+        done, _ = _left(applied)
         done["outcomes"] = run_command(
-            partial(_outcomes, settings, chosen, done["generation"], began, wait_seconds)
+            partial(_outcomes, settings, applied.items, done["generation"], began, wait_seconds)
         )
+        assert applied.held is not None
+        if old := applied.held.looked - applied.held.redone - applied.held.set_aside:
+            note(f"{old} records are older than the row of their message: not written again")
+    done["left"] = stays.total() - stays["again"]
     emit(done, as_json, [f"{done['records']} records replayed", *_told(done)])
-    if refused:
-        note(_refusal(refused))
-    if jobs := len(rows) - len(chosen) - len(refused):
+    if stays["refused"]:
+        note(_refusal(counted))
+    if stays["set_aside"]:
         note(
-            f"{jobs} are jobs whose message is closed: sensorium replay attachments --reason quarantined"
+            f"{stays['set_aside']} were tried three times and are set aside: name one by its PLACE"
         )
+    if stays["job"]:
+        note(
+            f"{stays['job']} are jobs whose message is closed: sensorium replay attachments --reason quarantined"
+        )
+
+
+def _progress(applied: AppliedRepair) -> str:
+    return f"{applied.tried} of {applied.counted.records} records"
+
+
+def _left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
+    held = applied.held
+    assert held is not None
+    return {"generation": held.generation, "records": held.redone}, (
+        f"{held.redone} records were replayed as generation {held.generation} before that;"
+        " run the same command for the rest"
+    )
 
 
 def _told(done: dict[str, Any]) -> Iterator[str]:
@@ -310,24 +307,23 @@ def _told(done: dict[str, Any]) -> Iterator[str]:
 
 
 async def _outcomes(
-    settings: Settings, rows: list[Any], generation: int, began: datetime, wait_seconds: float
+    settings: Settings,
+    items: list[tuple[str | int, ...]],
+    generation: int,
+    began: datetime,
+    wait_seconds: float,
 ) -> dict[str, int]:
     """Counts what became of each record, once all are settled or the time is over.
 
     A record of assemble or of the sink goes back under its own generation: a row of any version counts as written.
     """
-    generations = {
-        row["record_key"]: generation if row["stage"] == "dedupe" else None for row in rows
-    }
+    tenants, keys = [one[0] for one in items], [one[1] for one in items]
+    generations = [generation if one[3] == "dedupe" else None for one in items]
     deadline = time.monotonic() + wait_seconds
     while True:
         async with database(settings) as connection:
             found = await connection.fetch(
-                queries("repair")["became_of"],
-                [row["tenant_id"] for row in rows],
-                [row["record_key"] for row in rows],
-                [generations[row["record_key"]] for row in rows],
-                began,
+                queries("repair")["became_of"], tenants, keys, generations, began
             )
         written = sum(row["written"] for row in found)
         quarantined = sum(row["quarantined"] and not row["written"] for row in found)
@@ -337,54 +333,9 @@ async def _outcomes(
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _refusal(rows: list[Any]) -> str:
+def _refusal(counted: Counted) -> str:
     """The sink reads receipts too: one that it refused must not end up among messages."""
-    others = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-    return f"{_shown_place(rows[0])}{others} cannot be replayed: of what the sink refused only records of enriched-messages go back"
-
-
-def _replayed(settings: Settings, chosen: list[Any], generation: int) -> Iterator[int]:
-    """A few at a time, since each may be large: written, then marked. One that is written and not marked is only replayed once more."""
-    names = Names(settings.namespace)
-    for begin in range(0, len(chosen), _AT_ONCE):
-        rows = run_command(partial(_whole, settings, chosen[begin : begin + _AT_ONCE]))
-        rows, old = run_command(partial(_without_superseded, settings, rows))
-        if old:
-            run_command(partial(_mark, settings, old))
-            note(f"{len(old)} records are older than the row of their message: not written again")
-        for portion in committed_portions(
-            settings.kafka,
-            names,
-            [Item((_again(row, names, generation),), n) for n, row in enumerate(rows)],
-        ):
-            run_command(
-                partial(
-                    _mark, settings, rows[portion.mark + 1 - portion.records : portion.mark + 1]
-                )
-            )
-            yield portion.records
-
-
-async def _without_superseded(settings: Settings, rows: list[Any]) -> tuple[list[Any], list[Any]]:
-    async with database(settings) as connection:
-        return await parted(connection, rows)
-
-
-async def _mark(settings: Settings, rows: list[Any]) -> None:
-    async with database(settings) as connection:
-        places = [tuple(row[name] for name in _PLACE_COLUMNS) for row in rows]
-        await connection.executemany(queries("repair")["mark_replayed"], places)
-
-
-def _again(row: Any, names: Names, generation: int) -> Write:
-    """A raw record goes under a new generation: whether another delivery came through meanwhile or not, its row is written once more."""
-    headers = [
-        (name, value.encode("latin-1"))
-        for name, value in msgspec.json.decode(row["headers"]).items()
-    ]
-    if row["stage"] == "dedupe":
-        headers = with_generation(headers, generation)
-    partition = row["partition"] if row["stage"] == "sink" else -1
-    return Write(
-        names.topic(_REPLAYABLE[row["stage"]]), row["key"] or b"", row["value"], partition, headers
-    )
+    refused = [line for line in counted.lines if line.becomes == "refused"]
+    others = sum(line.records for line in refused) - 1
+    more = f" and {others} more" if others else ""
+    return f"{refused[0].place}{more} cannot be replayed: of what the sink refused only records of enriched-messages go back"

@@ -21,6 +21,7 @@ from schemas.topics import Names
 from storage.kafka.counts import REMEDY
 from storage.kafka.member_names import static_member
 from storage.postgres.stops import StageStops
+from streams.errors import EXIT_TROUBLE
 from streams.lanes import gauges
 from streams.lanes.batches import BatchIntake
 from streams.lanes.breaker import Breaker
@@ -49,7 +50,6 @@ WATCH_SECONDS = 1.0
 PARKED_SECONDS = 60.0
 """Until a partition whose lane ended by its own trouble is tried again."""
 ALIVE_SECONDS = 15.0
-EXIT_TROUBLE = 70
 EXIT_WATCHDOG_SECONDS = 10.0
 BATCH_PACE = Pace(gap_seconds=0.02)
 JOB_PACE = Pace(gap_seconds=0.01)

@@ -75,10 +75,11 @@ def portion_of(rate: float) -> int:
     return max(1, min(MOST_RECORDS, int(rate / PORTIONS_PER_SECOND))) if rate else MOST_RECORDS
 
 
-Progress = Callable[[HeldRepair], None]
+Progress = Callable[[HeldRepair, Intent], None]
+"""Is told each portion once it is settled."""
 
 
-def _say_nothing(held: HeldRepair) -> None:
+def _say_nothing(held: HeldRepair, intent: Intent) -> None:
     pass
 
 
@@ -146,19 +147,18 @@ class RepairWork:
         self,
         held: HeldRepair,
         progress: Progress = _say_nothing,
-        is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Works on it until it is done, cancelled or stopped. Raises Unavailable and RepairLost: another may continue."""
+        """Works on it until it is done or cancelled. Raises Unavailable and RepairLost: another may continue."""
         try:
             async with self._redo.opened(held) as opened:
                 if held.intent is not None:
-                    await self._settle_left(held, held.intent, opened)
-                    progress(held)
-                while held.state == "running" and not is_stopped():
+                    progress(held, await self._settle_left(held, held.intent, opened))
+                while held.state == "running":
                     began = time.monotonic()
-                    if not await self._portion(held, opened):
+                    written = await self._portion(held, opened)
+                    if written is None:
                         break
-                    progress(held)
+                    progress(held, written)
                     await _pace(held, began)
         except Unavailable as away:
             with contextlib.suppress(Unavailable):
@@ -169,8 +169,8 @@ class RepairWork:
                 await asyncio.wait_for(self._repairs.let_go(held), AWAY_SECONDS)
             raise
 
-    async def _portion(self, held: HeldRepair, opened: Opened) -> bool:
-        """Whether there was one.
+    async def _portion(self, held: HeldRepair, opened: Opened) -> Intent | None:
+        """The next portion, settled; None: there was none.
 
         1. Choose the records, and read what is to be written.
         2. Write down in Postgres that this portion is at hand. It fails where the repair was cancelled or is lost.
@@ -180,16 +180,16 @@ class RepairWork:
         following = await opened.following(portion_of(held.rate))  # 1
         if following is None:
             await self._repairs.finish(held)
-            return False
+            return None
         prepared = await opened.prepared(following)
         if not await self._repairs.intend(held, prepared.intent):  # 2
             held.state = "cancelled"
-            return False
+            return None
         await opened.write(prepared)  # 3
         await self._repairs.settle(held, prepared.intent)  # 4
-        return True
+        return prepared.intent
 
-    async def _settle_left(self, held: HeldRepair, intent: Intent, opened: Opened) -> None:
+    async def _settle_left(self, held: HeldRepair, intent: Intent, opened: Opened) -> Intent:
         """A portion that was at hand when its worker ended: written, unless it is in Kafka or was cancelled."""
         if await opened.committed() < intent.number:
             if held.state == "cancelled":
@@ -198,6 +198,7 @@ class RepairWork:
                 prepared = await opened.prepared(intent)
                 await opened.write(prepared)
         await self._repairs.settle(held, intent)
+        return intent
 
     def _failed(self, error: Exception) -> None:
         log.warning("repair_work_failed", what=type(error).__name__)

@@ -28,13 +28,6 @@ Redo = Callable[[Attachment], Attachment]
 """Makes an attachment pending that is to be redone, and leaves the others."""
 
 
-async def failed_messages(
-    connection: "asyncpg.Connection[asyncpg.Record]", reason: str, tenant: str | None, limit: int
-) -> list[Any]:
-    """Rows with an attachment that failed for the reason, oldest first."""
-    return list(await connection.fetch(queries("repair")["failed_messages"], reason, tenant, limit))
-
-
 async def item_for(
     connection: "asyncpg.Connection[asyncpg.Record]",
     row: Any,

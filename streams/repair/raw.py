@@ -49,6 +49,12 @@ class RawRecordPosition:
     offset: int
 
 
+def position_of(text: str) -> RawRecordPosition | None:
+    """`PARTITION:OFFSET`; None for an empty text."""
+    partition, _, offset = text.partition(":")
+    return RawRecordPosition(int(partition), int(offset)) if offset else None
+
+
 def left_of(spans: list[OffsetRange], done: RawRecordPosition | None) -> list[OffsetRange]:
     """What remains of spans that were read in this order up to and with `done`."""
     if done is None:

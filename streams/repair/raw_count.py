@@ -29,22 +29,31 @@ KEYS_AT_ONCE = 5_000
 
 
 async def count_raw(
-    settings: Settings, repairs: Repairs, asked: RepairRequest, erased: Erased
+    settings: Settings,
+    repairs: Repairs,
+    request: RepairRequest,
+    erased: Erased,
+    seconds: float = COUNTING_SECONDS,
 ) -> Counted:
-    """Reads the spans. Raises Unavailable."""
+    """Reads the spans, for so long at most. Raises Unavailable."""
     try:
-        counted, keys = await asyncio.to_thread(_read, settings, asked, erased)
+        counted, keys = await asyncio.to_thread(_read, settings, request, erased, seconds)
     except KafkaException as error:
-        raise Unavailable("Kafka", 5.0, detail=str(error.args[0])[:200]) from error
+        raise Unavailable("Kafka", 5.0, detail=error.args[0].str()[:200]) from error
     except TimeoutError as error:
         raise Unavailable("Kafka", 5.0, detail=str(error)[:200]) from error
-    microusd, unpriced = 0, 0
+    answers, unpriced, microusd = 0, 0, 0
     for begin in range(0, len(keys), KEYS_AT_ONCE):
         portion = keys[begin : begin + KEYS_AT_ONCE]
-        _, missing, cost = await repairs.cost_of([t for t, _ in portion], [k for _, k in portion])
-        microusd, unpriced = microusd + cost, unpriced + missing
-    known = microusd if counted.is_whole and not unpriced else None
-    return msgspec.structs.replace(counted, microusd=known)
+        found = await repairs.cost_of([t for t, _ in portion], [k for _, k in portion])
+        answers, unpriced, microusd = answers + found[0], unpriced + found[1], microusd + found[2]
+    return msgspec.structs.replace(
+        counted,
+        microusd=microusd if counted.is_whole and not unpriced else None,
+        answers=answers,
+        unpriced=unpriced,
+        paid_microusd=microusd,
+    )
 
 
 def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
@@ -61,13 +70,13 @@ def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
 
 
 def _read(
-    settings: Settings, asked: RepairRequest, erased: Erased
+    settings: Settings, asked: RepairRequest, erased: Erased, seconds: float
 ) -> tuple[Counted, list[tuple[str, str]]]:
     reader = RawReader(settings.kafka, Names(settings.namespace), erased)
     tenant = None if asked.tenant_id == "*" else str(asked.tenant_id)
     tenants: Counter[str] = Counter()
     keys: dict[tuple[str, str], None] = {}
-    deadline, is_whole = time.monotonic() + COUNTING_SECONDS, True
+    deadline, is_whole = time.monotonic() + seconds, True
     try:
         spans = _chosen(reader, asked.choice)
         spans = [span for span in spans if span.begin < span.end]

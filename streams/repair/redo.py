@@ -22,8 +22,15 @@ from streams.lanes.transactions import Write
 from streams.repair.applying import Opened, Prepared
 from streams.repair.attachments import failed_for, item_for
 from streams.repair.quarantined import place_of, read_whole, write_again
-from streams.repair.raw import OffsetRange, RawReader, RawRecordPosition, left_of, span_of
-from streams.repair.raw_count import count_raw
+from streams.repair.raw import (
+    OffsetRange,
+    RawReader,
+    RawRecordPosition,
+    left_of,
+    position_of,
+    span_of,
+)
+from streams.repair.raw_count import COUNTING_SECONDS, count_raw
 from streams.repair.writing import LIMITS, Item, NumberedPortions, collect
 
 T = TypeVar("T")
@@ -35,6 +42,7 @@ class KafkaRedo:
     def __init__(self, settings: Settings, pool: "asyncpg.Pool[Any]") -> None:
         self._settings = settings
         self._pool = pool
+        self.counting_seconds = COUNTING_SECONDS
         self._repairs = Repairs(pool)
 
     async def next_generation(self, detail: str) -> int:
@@ -58,7 +66,9 @@ class KafkaRedo:
                 return await self._repairs.count_quarantined(asked)
             case "raw":
                 erased = await erased_of(self._pool, asked.tenant_id)
-                return await count_raw(self._settings, self._repairs, asked, erased)
+                return await count_raw(
+                    self._settings, self._repairs, asked, erased, self.counting_seconds
+                )
 
     @asynccontextmanager
     async def opened(self, held: HeldRepair) -> AsyncIterator[Opened]:
@@ -171,7 +181,7 @@ class _RawSource:
     def following(self, most: int) -> Intent | None:
         held = self._held
         if self._waiting is None:
-            self._waiting = self._items(left_of(self._spans, _place(held.done_key)))
+            self._waiting = self._items(left_of(self._spans, position_of(held.done_key)))
         self._collected = collect(self._waiting, LIMITS._replace(records=most))
         if not self._collected:
             return None
@@ -182,7 +192,7 @@ class _RawSource:
     def writes_up_to(self, intent: Intent) -> list[Write]:
         """Those of the portion at hand; of one that another process left, read again."""
         if not self._collected:
-            done, last = _place(self._held.done_key), _place(intent.after_key)
+            done, last = position_of(self._held.done_key), position_of(intent.after_key)
             left = set(left_of(self._spans, last))
             spans = [span for span in left_of(self._spans, done) if span not in left]
             assert last is not None
@@ -206,11 +216,6 @@ class _RawSource:
         return self._reader.again(spans, self._tenant, self._held.generation)
 
 
-def _place(text: str) -> RawRecordPosition | None:
-    partition, _, offset = text.partition(":")
-    return RawRecordPosition(int(partition), int(offset)) if offset else None
-
-
 async def erased_of(pool: "asyncpg.Pool[Any]", tenant_id: str) -> Erased:
     """Messages that stay away from a replay. Raises Unavailable."""
     try:
@@ -228,7 +233,7 @@ async def in_kafka(call: Callable[[], T]) -> T:
     try:
         return await asyncio.shield(task)
     except KafkaException as error:
-        raise Unavailable("Kafka", 5.0, detail=str(error.args[0])[:200]) from error
+        raise Unavailable("Kafka", 5.0, detail=error.args[0].str()[:200]) from error
     except TimeoutError as error:
         raise Unavailable("Kafka", 5.0, detail=str(error)[:200]) from error
     except asyncio.CancelledError:

@@ -1,4 +1,5 @@
-"""Eyes and ears on this machine: real where the engines and the weights are, else the stand-in's.
+"""Eyes and ears on this machine: real where the
+engines and the weights are, else the stand-in's.
 
 The engines are imported here and in no other process. Each sense falls back on its own.
 """
@@ -16,17 +17,20 @@ from fastapi import HTTPException
 from connectors.engines.app import Engines, LocalPictureModel, LocalSpeechModel, create_app
 from connectors.engines.outcomes import Heard, RequestRefused
 from schemas.settings import Local
+from streams.errors import StreamsError
 from streams.local.weights import naming_model, whisper_at
 from streams.roles.stand_in import EARS_DO, EYES_DO, NAME, listen_to, look_at
 
 log = structlog.get_logger()
 
 MEMORY_BYTES = 4 * 1024**3
-"""Of addresses, not of memory: the engines map their files and reserve more than they touch."""
+"""Of addresses, not of memory: the engines map
+their files and reserve more than they touch.
+"""
 DRAIN_SECONDS = 10
 
 
-class WeightsMissing(Exception):
+class WeightsMissing(StreamsError):
     """The published weights are not on this machine: `sensorium parts` fetches them."""
 
 
@@ -90,7 +94,10 @@ def bound_this_process(threads: int) -> None:
 
 
 async def serve(host: str, port: int, settings: Local) -> None:
-    """Runs until SIGTERM. It answers at once, and is ready when both senses are loaded."""
+    """Runs until SIGTERM.
+
+    It answers at once, and is ready when both senses are loaded.
+    """
     bound_this_process(settings.threads)
     senses = Engines()
     server = uvicorn.Server(

@@ -29,6 +29,7 @@ from storage.kafka.client import plain_producer_config, reader_config
 from storage.postgres.sql import queries
 from streams.commands.main import main
 from streams.lanes.transactions import Write
+from streams.repair import applying
 from streams.repair import raw as repair_raw
 from streams.repair.raw import OffsetRange, RawReader, RawRecordPosition
 from streams.repair.writing import Item, PortionLimits, committed_portions
@@ -276,7 +277,7 @@ def test_what_the_log_does_not_hold_is_told(commands: Commands) -> None:
 def test_a_range_longer_than_a_portion_is_replayed_whole(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.commands.replay.committed_portions", _in_portions_of(300))
+    monkeypatch.setattr(applying, "MOST_RECORDS", 300)
     produce(commands, 1_000)
     produce(commands, 1_000, partition=3, begin=5_000)
     result = commands.run("replay", "raw", "--since", "2020-01-01", "--json")
@@ -285,11 +286,9 @@ def test_a_range_longer_than_a_portion_is_replayed_whole(
     assert result.stderr.splitlines()[-1].startswith(
         "2000 records replayed, partition 3 up to offset "
     )
-    assert len(result.stderr.splitlines()) == 7
-
-
-def _in_portions_of(records: int) -> Any:
-    return lambda *arguments: committed_portions(*arguments, PortionLimits(records=records))
+    told = result.stderr.splitlines()
+    assert len([line for line in told if " records replayed, " in line]) == 7
+    assert "plan: 2000 records; they go through the pipeline again" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -312,13 +311,13 @@ def test_a_replay_that_breaks_off_says_how_to_go_on(
     commands.json("tenants", "add", "acme")
     produce(commands, 100)
     produce(commands, 100, partition=3, begin=500)
-    monkeypatch.setattr("streams.commands.replay.committed_portions", _in_portions_of(40))
+    monkeypatch.setattr(applying, "MOST_RECORDS", 40)
     whole, seen = RawReader._read, [0]
 
     def breaking(reader: RawReader, span: OffsetRange) -> Iterator[Any]:
         for message in whole(reader, span):
             seen[0] += 1
-            if seen[0] == 150:
+            if seen[0] == 200 + 150:  # after they were counted
                 raise trouble
             yield message
 
@@ -694,7 +693,7 @@ def test_of_two_topics_of_one_name_only_the_chosen_record_goes_back(commands: Co
 def test_many_quarantined_records_go_back_a_few_at_a_time(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.commands.quarantine._AT_ONCE", 3)
+    monkeypatch.setattr(applying, "MOST_RECORDS", 3)
     commands.json("tenants", "add", "acme")
     for offset in range(8):
         set_aside(commands, offset, value=b"%d" % offset, tenant="acme" if offset < 7 else "other")

@@ -88,9 +88,9 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
         ("replay raw --offsets 0:1-2 --since 2026-01-01", "say which records"),
         ("replay raw --offsets 0:1-2 --until 2026-01-01", "say which records"),
         ("replay raw --until 2026-01-01", "say which records"),
-        ("replay raw --offsets 1-2", "'1-2' is no span: PARTITION:FIRST-LAST"),
-        ("replay raw --offsets 0:2-1", "'0:2-1' is no span"),
-        ("replay raw --offsets 0:²-9", "is no span"),
+        ("replay raw --offsets 1-2", "'1-2' is not a span: PARTITION:FIRST-LAST"),
+        ("replay raw --offsets 0:2-1", "'0:2-1' is not a span"),
+        ("replay raw --offsets 0:²-9", "is not a span"),
         ("replay raw --offsets 99:1-2", "'99:1-2': there are partitions 0 to 11"),
         (
             "replay raw --since yesterday",

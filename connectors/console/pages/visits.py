@@ -1,7 +1,8 @@
 """A visit: one request of a person, checked before any page is made.
 
-Every page and action goes through `page_route`: it finds the session, holds a POST to the form's
-token and to the page's own origin, and gives every answer the headers that keep it safe.
+Every page and action goes through `page_route`: it finds the
+session, holds a POST to the form's token and to the page's own
+origin, and gives every answer the headers that keep it safe.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import render
 from connectors.console.pages.words import Words, language_of
 from connectors.console.tenant_queue import Busy
+from connectors.errors import ConnectorsError
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from storage.postgres.people import Role, Session
@@ -38,7 +40,7 @@ MOST_FIELDS = 200
 _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
 
 
-class PageProblem(Exception):
+class PageProblem(ConnectorsError):
     """An answer that is a page about an error; `word` is its key in the catalogue."""
 
     def __init__(self, status: int, word: str, retry_after: int = 0) -> None:
@@ -46,7 +48,7 @@ class PageProblem(Exception):
         self.status, self.word, self.retry_after = status, word, retry_after
 
 
-class LoginNeeded(Exception):
+class LoginNeeded(ConnectorsError):
     """Nobody is logged in: the login page comes first."""
 
 
@@ -73,7 +75,9 @@ class Visit:
 
     @property
     def csrf(self) -> str:
-        """The token of every form of this session, or of this browser before the login."""
+        """The token of every form of this session,
+        or of this browser before the login.
+        """
         seed = self.session.token if self.session is not None else self.form_seed
         digest = hmac.digest(seed.encode(), b"sensorium form", "sha256")
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
@@ -103,7 +107,9 @@ def visit_of(request: Request) -> Visit:
 
 
 def session_cookie(is_secure: bool) -> str:
-    """A `__Host-` cookie cannot be planted from another host; browsers take it over https only."""
+    """A `__Host-` cookie cannot be planted from
+    another host; browsers take it over https only.
+    """
     return "__Host-sensorium" if is_secure else "sensorium"
 
 
@@ -234,7 +240,10 @@ def _has_nul(values: Iterable[object]) -> bool:
 
 
 def _is_ours(origin: str, host: str, public_url: str) -> bool:
-    """Whether a page of this console sent the form. A proxy may ask under a host name of its own."""
+    """Whether a page of this console sent the form.
+
+    A proxy may ask under a host name of its own.
+    """
     try:
         sent_by = urlsplit(origin).netloc
     except ValueError:

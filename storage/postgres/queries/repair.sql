@@ -1,16 +1,3 @@
--- name: failed_messages
--- Finished messages with an attachment that failed for a reason and that no repair is redoing, and where each arrived.
-SELECT m.*, i.topic, i.partition, i."offset"
-FROM chat_messages m
-LEFT JOIN LATERAL (
-    SELECT a.topic, a.partition, a."offset" FROM arrivals a WHERE a.tenant_id = m.tenant_id AND a.provider = m.provider
-        AND a.provider_message_id = substr(m.message_key, length(m.tenant_id) + length(m.provider) + 3) OFFSET 0
-) AS i ON true
-WHERE m.status = 'degraded' AND m.redoing_version IS NULL AND ($2::text IS NULL OR m.tenant_id = $2)
-  AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $1::text))
-ORDER BY m.received_at
-LIMIT $3;
-
 -- name: redone_messages
 -- How many messages with an attachment that failed for a reason a repair is redoing.
 SELECT count(*) FROM chat_messages m
@@ -46,10 +33,6 @@ SELECT wanted.nth
 FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS wanted (tenant_id, message_key, version, nth)
 JOIN chat_messages m ON m.tenant_id = wanted.tenant_id AND m.message_key = wanted.message_key
 WHERE m.version > wanted.version;
-
--- name: mark_replayed
--- A quarantined record was written to its topic again.
-UPDATE quarantined_messages SET state = 'replayed' WHERE stage = $1 AND topic = $2 AND partition = $3 AND "offset" = $4 AND topic_id = $5;
 
 -- name: dismiss_quarantined
 -- Quarantined records that a person has looked at and that shall not come back.

@@ -285,3 +285,13 @@ LEFT JOIN LATERAL (
 WHERE m.status = 'degraded' AND m.redoing_version IS NULL
   AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $3::text))
 ORDER BY m.received_at, m.message_key;
+
+-- name: some_repairs
+-- The latest repairs, of one tenant or of all.
+SELECT tenant_id, repair_id, kind, choice, reason, state, person, messages, looked, redone, set_aside, rate, trouble, created_at,
+       state = 'planned' AND ends_at <= now() AS is_over, state = 'running' AND held_until > now() AS is_held
+FROM repairs WHERE $1::text IS NULL OR tenant_id IN ($1, '*') ORDER BY created_at DESC LIMIT $2;
+
+-- name: repair_named
+-- A repair by its id alone, for whoever runs commands.
+SELECT tenant_id, repair_id, state FROM repairs WHERE repair_id = $1;

@@ -1,0 +1,16 @@
+"""The exceptions of this layer. Each says in its docstring when it is raised and what to do.
+
+Drawn by `make docs`:
+
+SchemasError
+├── Undecodable                  schemas/codec.py
+├── Malformed                    schemas/compiled.py
+├── Unavailable                  schemas/outcomes.py
+├── WrongChange                  schemas/tenant_changes.py
+├── UnknownVersion               schemas/versions.py
+└── NotAnAddress                 schemas/web_address.py
+"""
+
+
+class SchemasError(Exception):
+    """The root of the layer's exceptions. It is never raised itself."""

@@ -1,0 +1,23 @@
+"""The exceptions of this layer. Each says in its docstring when it is raised and what to do.
+
+Drawn by `make docs`:
+
+StorageError
+├── TaskEnded                    storage/background.py
+├── ProducerFatal                storage/kafka/delivery.py
+├── TopicsWrong                  storage/kafka/topics.py
+├── ObjectMissing                storage/objects/store.py
+├── ObjectStoreMisconfigured     storage/objects/store.py
+├── ObjectTooLarge               storage/objects/store.py
+├── TenancyError                 storage/postgres/endpoints.py
+├── DatabaseAhead                storage/postgres/migrate.py
+├── PeopleError                  storage/postgres/people.py
+├── ReaderRefused                storage/postgres/readers.py
+├── RepairError                  storage/postgres/repair_plans.py
+├── RepairLost                   storage/postgres/repair_plans.py
+└── VaultError                   storage/postgres/vault.py
+"""
+
+
+class StorageError(Exception):
+    """The root of the layer's exceptions. It is never raised itself."""

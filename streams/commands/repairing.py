@@ -1,0 +1,211 @@
+"""Repairs by plan from the command line: the plan is printed, asked about, applied here with progress, and reported.
+
+It is the same plan as in the console: others see it there, may stop it, and a console finishes what a killed command began.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from schemas.outcomes import Unavailable
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres.pool import create_pool
+from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairError, RepairRequest
+from storage.postgres.repairs import Repairs
+from streams.commands.environment import kafka_answers, run_command
+from streams.commands.output import Failure, note
+from streams.repair.applying import RepairWork
+from streams.repair.redo import KafkaRedo
+
+_BECOMES = {
+    "again": "",
+    "set_aside": "stay: they were tried three times before",
+    "without": "stay: they have neither a file nor an address",
+    "refused": "stay: they cannot be sent again",
+    "job": "stay: sensorium replay attachments --reason quarantined opens their messages again",
+}
+DOES = {
+    "attachments": "they are tried again from the stored file where there is one, else from the download on",
+    "quarantine": "they go back to the stage that refused them; what is refused again comes back",
+    "raw": "they go through the pipeline again; rows get a higher version, no new rows appear",
+}
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+rate_option = click.option(
+    "--rate",
+    type=click.FloatRange(0, 100_000),
+    default=0.0,
+    help="At most so many per second; 0 is as fast as it goes.  [default: 0]",
+)
+
+
+@dataclass(slots=True)
+class AppliedRepair:
+    """What came of a repair, and where it stands when it breaks off."""
+
+    counted: Counted
+    held: HeldRepair | None = None
+    tried: int = 0
+    items: list[tuple[str | int, ...]] = field(default_factory=list)
+
+
+def _is_terminal() -> bool:
+    """Whether a person can answer."""
+    return sys.stdin.isatty()
+
+
+class RepairCommand:
+    """One repair of a command. `progress` says how far it is, `document` what a failure reports."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        request: RepairRequest,
+        progress: Callable[[AppliedRepair], str],
+        document: Callable[[AppliedRepair], tuple[dict[str, Any], str]],
+    ) -> None:
+        self._settings = settings
+        self._request = request
+        self._progress = progress
+        self._document = document
+
+    def counted(self, seconds: float | None = None) -> Counted:
+        """What there is; raw records are read for so long. Ends the command with a message when Kafka or Postgres is away."""
+
+        async def work(redo: KafkaRedo, repairs: Repairs) -> Counted:
+            if seconds is not None:
+                redo.counting_seconds = seconds
+            return await redo.count(self._request)
+
+        with _explained({}, "Nothing was replayed"):
+            counted: Counted = self._run(work)
+            return counted
+
+    def applied(self, counted: Counted, *, asks: bool) -> AppliedRepair:
+        """Plans, asks, applies. Ends the command with a message that says what is left when it breaks off."""
+        note_plan(self._request, counted)
+        if asks and _is_terminal() and not click.confirm("Start?", err=True):
+            raise click.ClickException("nothing was changed")
+        kafka_answers(self._settings)
+        applied = AppliedRepair(counted)
+        try:
+            self._run(lambda redo, repairs: self._work(redo, repairs, applied))
+        except BaseException as error:
+            if applied.held is None:
+                _explain(error, {}, "Nothing was replayed")
+            self._end(applied)
+            document, told = self._document(applied)
+            _explain(error, document, told)
+        if applied.held is not None and applied.held.state == "cancelled":
+            document, told = self._document(applied)
+            raise Failure(f"it was cancelled in the console. {told}", document)
+        return applied
+
+    async def _work(self, redo: KafkaRedo, repairs: Repairs, applied: AppliedRepair) -> None:
+        work = RepairWork(repairs, redo)
+        repair_id = await repairs.add(self._request, applied.counted)
+        try:
+            await work.begin(self._request, repair_id, self._request.rate, here=True)
+        except RepairError as error:
+            if len(error.args) < 2:
+                raise
+            other, may_continue = error.args[1:]
+            if not may_continue:
+                raise click.ClickException(
+                    f"{other} is under way for these records: wait for it, or end it by"
+                    f" sensorium repairs cancel {other}"
+                ) from None
+            note(f"continues {other}, which ended in the middle")
+            repair_id = other
+        applied.held = await repairs.hold(work.holder, repair_id)
+        if applied.held is None:
+            raise click.ClickException(f"{repair_id} is in other hands: sensorium repairs list")
+        await work.work(applied.held, lambda held, intent: self._note(applied, intent))
+
+    def _note(self, applied: AppliedRepair, intent: Intent) -> None:
+        applied.tried += len(intent.items)
+        if self._request.kind == "quarantine":
+            applied.items += intent.items
+        if intent.items or intent.redone:
+            note(self._progress(applied))
+
+    def _end(self, applied: AppliedRepair) -> None:
+        """A command that breaks off leaves nothing that continues without it."""
+        held = applied.held
+        assert held is not None
+
+        async def work(redo: KafkaRedo, repairs: Repairs) -> None:
+            await repairs.cancel(held.tenant_id, held.repair_id, self._request.person)
+            await repairs.let_go(held)
+            left = await repairs.hold(held.holder, held.repair_id)
+            if left is not None:  # a portion that was on its way
+                applied.held = left
+                await RepairWork(repairs, redo).work(left, lambda _, one: self._note(applied, one))
+
+        try:
+            self._run(work)
+        except (Exception, KeyboardInterrupt):
+            note(f"{held.repair_id} may continue: sensorium repairs list")
+
+    def _run(self, work: Callable[[KafkaRedo, Repairs], Any]) -> Any:
+        async def connected() -> Any:
+            names = Names(self._settings.namespace)
+            pool: Any = await create_pool(self._settings.postgres, names, "command", size=3)
+            try:
+                return await work(KafkaRedo(self._settings, pool), Repairs(pool))
+            finally:
+                pool.terminate()
+
+        return run_command(lambda: _kafka_apart(connected))
+
+
+class _KafkaAway(Exception):
+    """Kafka is away: what it said."""
+
+
+async def _kafka_apart(work: Callable[[], Any]) -> Any:
+    """Keeps what Kafka said from being taken for Postgres's."""
+    try:
+        return await work()
+    except Unavailable as away:
+        if away.what != "Kafka":
+            raise
+        raise _KafkaAway(away.detail) from None
+
+
+def _explain(error: BaseException, document: dict[str, Any], told: str) -> None:
+    """Raises a message for what a person can fix; anything else as it is."""
+    if isinstance(error, _KafkaAway):
+        raise Failure(f"Kafka: {error}. {told}", document) from None
+    if isinstance(error, KeyboardInterrupt):
+        raise Failure(f"interrupted. {told}", document) from None
+    if isinstance(error, click.ClickException):
+        raise Failure(f"{error.format_message()}. {told}", document) from None
+    raise error
+
+
+@contextmanager
+def _explained(document: dict[str, Any], told: str) -> Iterator[None]:
+    try:
+        yield
+    except (_KafkaAway, KeyboardInterrupt, click.ClickException) as error:
+        _explain(error, document, told)
+
+
+def note_plan(request: RepairRequest, counted: Counted) -> None:
+    """The plan, for a person."""
+    for line in counted.lines:
+        where = " ".join(filter(None, (line.tenant, line.what, line.reason)))
+        stays = _BECOMES[line.becomes]
+        note(f"{line.records:8}  {where}{'  ' + stays if stays else ''}")
+    how_many = f"{'' if counted.is_whole else 'about '}{counted.records}"
+    unit = "messages" if request.kind == "attachments" else "records"
+    takes = f", at most {request.rate:g} per second" if request.rate else ""
+    note(f"plan: {how_many} {unit}{takes}; {DOES[request.kind]}")
+    if counted.microusd is not None and request.kind == "attachments":
+        note(f"the models' answers will cost about {counted.microusd / 1_000_000:.6f} USD")

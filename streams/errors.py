@@ -1,0 +1,30 @@
+"""The exceptions of this layer. Each says in its docstring when it is raised and what to do.
+
+Drawn by `make docs`:
+
+StreamsError
+├── TooLarge                     streams/apps/encoding.py
+├── FileUnavailable              streams/apps/models.py
+├── Soon                         streams/commands/checks.py
+├── Wrong                        streams/commands/checks.py
+├── Abandoned                    streams/lanes/transactions.py
+├── OffsetLost                   streams/lanes/transactions.py
+├── OffsetMissing                streams/lanes/transactions.py
+├── PartitionMissing             streams/lanes/transactions.py
+├── UndeclaredOutput             streams/lanes/transactions.py
+├── LocalError                   streams/local/processes.py
+├── Behind                       streams/repair/orphans.py
+├── WeightsMissing               streams/roles/local_models.py
+├── PortTaken                    streams/roles/port_claims.py
+├── SettingsError                streams/settings.py
+├── FileGone                     streams/stages/media_ports.py
+└── FileNotThere                 streams/stages/media_ports.py
+"""
+
+
+class StreamsError(Exception):
+    """The root of the layer's exceptions. It is never raised itself."""
+
+
+EXIT_TROUBLE = 70
+"""How a process ends by itself when it cannot go on: whoever started it starts it again."""
