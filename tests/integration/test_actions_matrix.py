@@ -146,8 +146,8 @@ async def test_no_key_reaches_another_tenant_by_the_api(scene: Scene, scope: str
         for query in queries:
             where = await filled(scene, path, "other", "other") + query
             answer = await scene.console.get(where, scope=scope, method=method)
-                told = [one for one in planted("other") if one in answer.text and one not in where]
-                assert told == [], (method, where)
+            told = [one for one in planted("other") if one in answer.text and one not in where]
+            assert told == [], (method, where)
             if re.search(r"\{plan\}", path):
                 wanted = {"admin": 404, "": 401}.get(scope, 403)
                 assert answer.status_code in (wanted, 422), (scope, method, where)
