@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from bench import (
+    console,
     dedupe,
     figures,
     lanes,
@@ -34,6 +35,7 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "receipts": receipts.run,
     "tenants": tenants.run,
     "queue": queue.run,
+    "console": console.run,
     "rivals": rivals.run,
     "way": way.run,
     "scale": scale.run,
