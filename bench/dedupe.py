@@ -1,6 +1,8 @@
-"""dedupe with its real stage function on real bodies, beside stock Faust that calls the same function and writes the same bytes.
+"""dedupe with its real stage function on real bodies, beside stock
+Faust that calls the same function and writes the same bytes.
 
-The product's side is the role itself, `sensorium stream dedupe`. `python -m bench.dedupe` is the worker of the other side.
+The product's side is the role itself, `sensorium stream dedupe`.
+`python -m bench.dedupe` is the worker of the other side.
 """
 
 import time
@@ -94,7 +96,9 @@ def stock_started(rig: Rig, settings: Settings) -> AbstractContextManager[Worker
 
 
 def _latency(rig: Rig) -> Table:
-    """From a raw record given to its producer until a read_committed reader has its first version."""
+    """From a raw record given to its producer until
+    a read_committed reader has its first version.
+    """
     sides = {"dedupe, exactly-once": ours_started, "stock Faust, at-least-once": stock_started}
     runs: dict[str, list[list[float]]] = {side: [] for side in sides}
     for _ in range(LATENCY_ROUNDS):
@@ -154,7 +158,9 @@ def _send(kafka: Kafka, topic: str, numbers: range, sent: dict[bytes, float]) ->
 
 
 def stock(settings: Settings) -> Any:
-    """What a user of Faust would write: the stage asks the Table, outputs are sent, then the key is kept."""
+    """What a user of Faust would write: the stage asks
+    the Table, outputs are sent, then the key is kept.
+    """
     names = Names(settings.namespace)
     encoding = Encoding(names, settings.kafka.partitions)
     app = stock_app(f"{settings.namespace}-stock", settings.kafka)

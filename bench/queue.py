@@ -1,6 +1,8 @@
-"""The queue of a job stage without Kafka: memory of an entry, a lane that opens, and one decision while tenants are held.
+"""The queue of a job stage without Kafka: memory of an entry,
+a lane that opens, and one decision while tenants are held.
 
-`python -m bench.queue open COUNT` and `python -m bench.queue decide TENANTS` do one run each, and print what it took.
+`python -m bench.queue open COUNT` and `python -m bench.queue
+decide TENANTS` do one run each, and print what it took.
 """
 
 import asyncio
@@ -108,7 +110,8 @@ async def opening(count: int) -> dict[str, float]:
     await asyncio.to_thread(state.load, iter(batches))
     loaded = time.monotonic() - began
     packed = sum(len(value) + 33 for value in state.packed.values())
-    # The packed bytes are the records' own, which were there before. What else the records are must not be in the way of the collector.
+    # The packed bytes are the records' own, which were there before.
+    # What else the records are must not be in the way of the collector.
     batches.clear()
     memory -= packed
     desk: Any = SimpleNamespace(hand_out=lambda job: None)

@@ -1,6 +1,7 @@
 """What receipts cost: the same workers with them and without.
 
-`python -m bench.receipts lanes|dedupe with|without` is a worker: one process, the app of bench/lanes or of the real role.
+`python -m bench.receipts lanes|dedupe with|without` is a
+worker: one process, the app of bench/lanes or of the real role.
 """
 
 import sys

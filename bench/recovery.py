@@ -1,8 +1,11 @@
-"""From SIGKILL of dedupe's worker to the next committed output, and how long readers of the enriched topic were hidden from.
+"""From SIGKILL of dedupe's worker to the next committed output,
+and how long readers of the enriched topic were hidden from.
 
-Records come at an even pace. Beside them a probe goes to each enriched partition, outside of any transaction: its delay is how
-long a dead worker's open transaction hides what others wrote. Each kill hits a role that was started for it: one that dies again
-within half a minute is held back on purpose. The worker is a static member, its parent fences and restarts it, as in `up`.
+Records come at an even pace. Beside them a probe goes to each enriched partition,
+outside of any transaction: its delay is how long a dead worker's open transaction hides
+what others wrote. Each kill hits a role that was started for it: one that dies again
+within half a minute is held back on purpose. The worker is a static member, its parent
+fences and restarts it, as in `up`.
 """
 
 import os
@@ -29,7 +32,9 @@ from storage.kafka.client import plain_producer_config
 KILLS = 15
 RECORDS_PER_SECOND = 200
 STEADY_RECORDS = 200
-"""Sent after the first output and visible before the worker is killed, at a moment drawn from the second after."""
+"""Sent after the first output and visible before the
+worker is killed, at a moment drawn from the second after.
+"""
 WANTED_SECONDS = 6.0
 
 
@@ -43,7 +48,10 @@ class _Kill(NamedTuple):
 
 @dataclass
 class _Load:
-    """Record and probe number n go out together, to partition n mod 4. `at[n]`: when; `seen`: key → when a reader had it."""
+    """Record and probe number n go out together, to partition n mod 4.
+
+    `at[n]`: when; `seen`: key → when a reader had it.
+    """
 
     keys: list[bytes] = field(default_factory=list)
     at: list[float] = field(default_factory=list)
@@ -88,7 +96,9 @@ def _figure(name: str, seconds: list[float]) -> Figure:
 
 
 def _kill(rig: Rig, settings: Settings, load: _Load, moment: float) -> _Kill:
-    """The first records after the kill, one a partition, are the first to come out again: each partition is worked on in order."""
+    """The first records after the kill, one a partition, are the
+    first to come out again: each partition is worked on in order.
+    """
     with rig.process(settings, "streams.commands.main", "stream", "dedupe") as worker:
         _wait_visible(worker, load, len(load.at), PARTITIONS)
         _wait_visible(worker, load, len(load.at), STEADY_RECORDS)

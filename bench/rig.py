@@ -1,4 +1,6 @@
-"""What every bench stands on: servers of its own, topics and processes with a namespace a run, progress read from outside."""
+"""What every bench stands on: servers of its own, topics and
+processes with a namespace a run, progress read from outside.
+"""
 
 import json
 import os
@@ -71,7 +73,9 @@ class Rig:
     folder: Path
 
     def fresh(self) -> Settings:
-        """Settings with a namespace that nobody used, its topics there: each run begins with empty logs."""
+        """Settings with a namespace that nobody used, its
+        topics there: each run begins with empty logs.
+        """
         settings = msgspec.structs.replace(self.settings, namespace=f"b{secrets.token_hex(3)}")
         apply_topics(settings.kafka, Names(settings.namespace))
         return settings
@@ -143,8 +147,8 @@ class Worker:
     ) -> Pace:
         """Waits until `count` says `total`, which stands for `records` records.
 
-        Start-up is left out: the clock runs from the first progress seen past the share `warming`, and what was done
-        by then is not counted.
+        Start-up is left out: the clock runs from the first progress seen
+        past the share `warming`, and what was done by then is not counted.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         first = 0
@@ -181,7 +185,9 @@ class Worker:
         self.wait(answers)
 
     def memory_mib(self, which: Literal["VmHWM", "VmRSS"] = "VmHWM") -> float:
-        """Resident memory of the process and its children: the peak, or what it is now."""
+        """Resident memory of the process and its
+        children: the peak, or what it is now.
+        """
         found = (
             line.split()[1]
             for text in self._read("status")
@@ -191,7 +197,9 @@ class Worker:
         return sum(map(int, found)) / 1024
 
     def cpu_seconds(self) -> float:
-        """CPU time so far of the process and its children, with those of them that ended and were waited for."""
+        """CPU time so far of the process and its children,
+        with those of them that ended and were waited for.
+        """
         ticks = (text.rpartition(")")[2].split()[11:15] for text in self._read("stat"))
         return sum(sum(map(int, four)) for four in ticks) / os.sysconf("SC_CLK_TCK")
 
@@ -228,7 +236,9 @@ class Worker:
 
 @contextmanager
 def servers() -> Iterator[Rig]:
-    """Kafka, PostgreSQL and the store on free ports, by the code behind `sensorium up`; gone when the block ends."""
+    """Kafka, PostgreSQL and the store on free ports, by the
+    code behind `sensorium up`; gone when the block ends.
+    """
     folder = Path(tempfile.mkdtemp(prefix="sensorium-bench-"))
     folder.chmod(0o711)  # the user that PostgreSQL runs as must be able to pass through
     home = home_at(folder)
@@ -258,8 +268,11 @@ def fill(kafka: Kafka, topic: str, records: Iterable[Record]) -> None:
 
 
 def committed(kafka: Kafka, group: str, topic: str) -> Callable[[], int]:
-    """How many source records a group has committed: for exactly-once work, what it has done."""
-    # read_uncommitted: else the answer would wait while a transaction is open, and one nearly always is
+    """How many source records a group has committed:
+    for exactly-once work, what it has done.
+    """
+    # read_uncommitted: else the answer would wait while
+    # a transaction is open, and one nearly always is
     asking = Consumer(
         reader_config(kafka, group) | _QUIET | {"isolation.level": "read_uncommitted"}
     )

@@ -1,6 +1,8 @@
-"""Resident memory of each role over MINUTES of paced mixed load through the whole pipeline: after warm-up, and on.
+"""Resident memory of each role over MINUTES of paced mixed
+load through the whole pipeline: after warm-up, and on.
 
-Real photographs and voice notes, each with an end of its own, so that none is in a cache; a bot asks the console for context.
+Real photographs and voice notes, each with an end of its own,
+so that none is in a cache; a bot asks the console for context.
 """
 
 import os
@@ -72,7 +74,10 @@ def _periods(samples: list[float]) -> list[float]:
 
 
 def _samples(pipeline: Pipeline, tenants: list[Tenant], seconds: float) -> dict[str, list[float]]:
-    """MiB of each role, with the children it starts. One request for context goes with each sample."""
+    """MiB of each role, with the children it starts.
+
+    One request for context goes with each sample.
+    """
     found: dict[str, list[float]] = defaultdict(list)
     end, told = time.monotonic() + seconds, time.monotonic()
     while time.monotonic() < end:

@@ -1,4 +1,7 @@
-"""Faust as its users run it, tuned: the reference. At-least-once, a Table in memory, one agent."""
+"""Faust as its users run it, tuned: the reference.
+
+At-least-once, a Table in memory, one agent.
+"""
 
 from pathlib import Path
 from tempfile import gettempdir
@@ -10,7 +13,9 @@ from schemas.settings import Kafka
 
 
 def stock_app(name: str, kafka: Kafka) -> faust.App:
-    """What a user tunes for throughput: linger and batch size of the producer, no leader topic, no standby."""
+    """What a user tunes for throughput: linger and batch
+    size of the producer, no leader topic, no standby.
+    """
     return faust.App(
         name,
         broker=f"kafka://{kafka.bootstrap_servers}",

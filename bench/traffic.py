@@ -1,4 +1,6 @@
-"""Records as they come: bodies of tests/payloads under ids of their own, every tenth a delivery of one that came before."""
+"""Records as they come: bodies of tests/payloads under ids
+of their own, every tenth a delivery of one that came before.
+"""
 
 import json
 import random
@@ -25,7 +27,11 @@ _MIX = (*_TEXT, *_TEXT, *_TEXT, *_TEXT, *_IMAGE)
 
 
 def with_duplicates(count: int, share: float = 0.1) -> Iterator[int]:
-    """Numbers from 0 on. A `share` of them was there before: half of those within the last 50, half anywhere earlier."""
+    """Numbers from 0 on.
+
+    A `share` of them was there before: half of
+    those within the last 50, half anywhere earlier.
+    """
     dice = random.Random(7)
     fresh = 0
     for _ in range(count):
@@ -38,7 +44,9 @@ def with_duplicates(count: int, share: float = 0.1) -> Iterator[int]:
 
 
 def is_image(number: int) -> bool:
-    """Whether message `number` has a picture: then dedupe writes three records for it, else one."""
+    """Whether message `number` has a picture: then
+    dedupe writes three records for it, else one.
+    """
     return _MIX[number % len(_MIX)] in _IMAGE
 
 

@@ -1,6 +1,8 @@
-"""Where the time goes on the whole way, as a picture: a bar for each scenario, its parts named below it.
+"""Where the time goes on the whole way, as a picture:
+a bar for each scenario, its parts named below it.
 
-A pure function of the bench's report. The colours are those of the console's pages, in light and in dark.
+A pure function of the bench's report. The colours are
+those of the console's pages, in light and in dark.
 """
 
 from html import escape
@@ -34,7 +36,9 @@ _PARTS = (
 
 
 def picture(report: Report) -> str:
-    """The SVG. Parts are means over all messages; the line above says the median and the 99th percentile of the whole."""
+    """The SVG. Parts are means over all messages; the line
+    above says the median and the 99th percentile of the whole.
+    """
     tables = {table.title: table for table in report.tables}
     every = [
         [one.name for one in table.figures]
@@ -74,7 +78,9 @@ def picture(report: Report) -> str:
 
 
 def _colour(number: int, name: str, names: list[str]) -> int:
-    """The same in every panel: that of the part which begins with this name in the longest one."""
+    """The same in every panel: that of the part
+    which begins with this name in the longest one.
+    """
     same = (place for place, other in enumerate(names) if other.startswith(name))
     return next(same, number) % len(_PARTS)
 

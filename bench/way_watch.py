@@ -1,7 +1,8 @@
-"""Follows messages through the pipeline from outside: the topic that data teams read, the table of rows, and the times in records.
+"""Follows messages through the pipeline from outside: the topic
+that data teams read, the table of rows, and the times in records.
 
-All processes are on one machine, so that their clocks are one. A row is looked for every few milliseconds, once its message
-was seen on the topic.
+All processes are on one machine, so that their clocks are one. A row is
+looked for every few milliseconds, once its message was seen on the topic.
 """
 
 import asyncio
@@ -39,7 +40,10 @@ class Journey:
 
 
 class Times(NamedTuple):
-    """What was seen of a message from outside, in seconds since 1970. `stored`: its job for `describe` was written."""
+    """What was seen of a message from outside, in seconds since 1970.
+
+    `stored`: its job for `describe` was written.
+    """
 
     sent: float
     answered: float
@@ -49,7 +53,9 @@ class Times(NamedTuple):
 
 
 def journey(message: EnrichedMessage, times: Times, model_seconds: float) -> Journey:
-    """The times in the record and those seen from outside, in the order in which they come."""
+    """The times in the record and those seen from
+    outside, in the order in which they come.
+    """
     steps = {step.stage: step.at.timestamp() for step in message.steps}
     marks = [
         ("receive", message.received_at.timestamp()),
@@ -76,7 +82,10 @@ def journey(message: EnrichedMessage, times: Times, model_seconds: float) -> Jou
 
 @dataclass
 class _Seen:
-    """A finished message as a reader of the topic had it, and when. `row`: when its row was there, too."""
+    """A finished message as a reader of the topic had it, and when.
+
+    `row`: when its row was there, too.
+    """
 
     value: bytes
     visible: float
@@ -85,7 +94,10 @@ class _Seen:
 
 @dataclass
 class Watch:
-    """Watches while the block runs what comes after its begin. Without media the first version of a message is its last."""
+    """Watches while the block runs what comes after its begin.
+
+    Without media the first version of a message is its last.
+    """
 
     settings: Settings
     tenant: str
@@ -117,7 +129,10 @@ class Watch:
         self._jobs.close()
 
     def wait(self, count: int) -> None:
-        """Until so many rows are finished. Raises BenchFailed when that takes too long."""
+        """Until so many rows are finished.
+
+        Raises BenchFailed when that takes too long.
+        """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self._rows < count:
             if self._failed:
@@ -164,7 +179,9 @@ class Watch:
                     self._waiting.add(key)
 
     def _is_finished(self, value: bytes) -> bool:
-        """Raises BenchFailed for a message whose picture could not be described: it went another way."""
+        """Raises BenchFailed for a message whose picture
+        could not be described: it went another way.
+        """
         message = decode(EnrichedMessage, value)
         if message.status == "degraded":
             reasons = {one.reason for one in message.attachments}

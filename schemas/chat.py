@@ -1,4 +1,6 @@
-"""What is said of a body of `POST /chat`: by the receiver to its sender, and by dedupe to itself."""
+"""What is said of a body of `POST /chat`: by the
+receiver to its sender, and by dedupe to itself.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,6 @@
-"""Records to bytes and back: Confluent wire format (magic byte 0, 4-byte schema id, Avro), ids pinned in avro/ids.json."""
+"""Records to bytes and back: Confluent wire format (magic
+byte 0, 4-byte schema id, Avro), ids pinned in avro/ids.json.
+"""
 
 import json
 import struct
@@ -21,15 +23,22 @@ R = TypeVar("R", bound=Record)
 
 
 OUR_IDS = 10_000
-"""Schema ids below it are given out by this project alone. One of them that is not pinned is a newer program's."""
+"""Schema ids below it are given out by this project alone.
+
+One of them that is not pinned is a newer program's.
+"""
 
 
 class Undecodable(SchemasError):
-    """The bytes are not wire format, name the schema of another record, or do not hold what the schema says."""
+    """The bytes are not wire format, name the schema of
+    another record, or do not hold what the schema says.
+    """
 
 
 class PinnedSchema(msgspec.Struct, frozen=True):
-    """One entry of ids.json: schema `id`, the topic whose values it describes, its version under that subject."""
+    """One entry of ids.json: schema `id`, the topic whose
+    values it describes, its version under that subject.
+    """
 
     id: int
     record: str
@@ -65,7 +74,8 @@ def _compiled(schema_id: int) -> Compiled:
 
 @cache
 def encoder(kind: type[R]) -> Callable[[R], bytes]:
-    """The function that writes records of this type in wire format, under its newest schema.
+    """The function that writes records of this
+    type in wire format, under its newest schema.
 
     It raises whatever it runs into at a value that the schema does not hold.
     """
@@ -88,7 +98,8 @@ def encode(record: Record) -> bytes:
 def decode(kind: type[R], value: bytes | None) -> R:
     """The record in `value`, read with the schema it was written with.
 
-    Raises UnknownVersion when a newer program wrote it, else Undecodable, whatever the bytes.
+    Raises UnknownVersion when a newer program
+    wrote it, else Undecodable, whatever the bytes.
     """
     read = None if value is None else _readers(kind.__name__).get(value[: _HEAD.size])
     if value is None or read is None:

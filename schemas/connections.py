@@ -8,7 +8,9 @@ _DEPTH = 8
 
 
 def why_unreachable(error: BaseException) -> str:
-    """The innermost cause that says something; it names no address, which may hold a secret."""
+    """The innermost cause that says something;
+    it names no address, which may hold a secret.
+    """
     for one in _causes(error, _DEPTH):
         if isinstance(one, socket.gaierror):
             return "its name is not known (DNS)"

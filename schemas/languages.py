@@ -1,7 +1,7 @@
 """Languages that a tenant may name. Pure.
 
-Codes are those of ISO 639-1 (two letters), any three letters, and a region or script behind a
-hyphen, as in BCP 47. The names are those that recipes know.
+Codes are those of ISO 639-1 (two letters), any three letters, and a region or
+script behind a hyphen, as in BCP 47. The names are those that recipes know.
 """
 
 import re

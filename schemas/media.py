@@ -1,4 +1,7 @@
-"""What a declared media type promises. Declarations are hints: what a file is, its bytes say."""
+"""What a declared media type promises.
+
+Declarations are hints: what a file is, its bytes say.
+"""
 
 import mimetypes
 
@@ -47,8 +50,9 @@ _NO_TYPES = frozenset(
 """What servers say of any file that is to be saved and not shown."""
 
 _NAMES = mimetypes.MimeTypes()
-"""The table that comes with Python and what a chat sends besides: the machine's own table is not asked,
-because a slim image has none."""
+"""The table that comes with Python and what a chat sends besides:
+the machine's own table is not asked, because a slim image has none.
+"""
 for _extension, _type in {
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -76,7 +80,9 @@ for _extension, _type in {
 
 
 def plain_type(mime_type: str | None) -> str:
-    """Without parameters, in lower case; empty for none: `audio/ogg; codecs=opus` is `audio/ogg`."""
+    """Without parameters, in lower case; empty for
+    none: `audio/ogg; codecs=opus` is `audio/ogg`.
+    """
     return (mime_type or "").partition(";")[0].strip().lower()
 
 
@@ -87,7 +93,9 @@ def is_sound(mime_type: str | None) -> bool:
 
 
 def is_binary(mime_type: str | None, filename: str | None = None) -> bool:
-    """Whether no text can be meant: a page or a JSON body in its place is an error that came with 200. Without a type its name tells."""
+    """Whether no text can be meant: a page or a JSON body in its place
+    is an error that came with 200. Without a type its name tells.
+    """
     plain = _promised_type(mime_type, filename)
     if plain.endswith(_TEXTUAL):
         return False
@@ -97,7 +105,9 @@ def is_binary(mime_type: str | None, filename: str | None = None) -> bool:
 
 
 def is_office(mime_type: str | None, filename: str | None = None) -> bool:
-    """Whether a text or a table of an office program is meant, which such programs also write as a page."""
+    """Whether a text or a table of an office program
+    is meant, which such programs also write as a page.
+    """
     return _promised_type(mime_type, filename).startswith(_OFFICE)
 
 

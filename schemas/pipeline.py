@@ -1,6 +1,7 @@
 """The whole flow on one screen: who reads which topic, and who writes it.
 
-Stage lists, source topics, the readers and writers of each topic, and docs/reference/topics.md come from here. A lane
+Stage lists, source topics, the readers and writers of each
+topic, and docs/reference/topics.md come from here. A lane
 refuses to write to a topic that its stage does not declare.
 """
 
@@ -28,7 +29,9 @@ KEPT_BY_EVERY_STAGE: tuple[TopicName, ...] = ("quarantine", "receipts")
 
 @dataclass(frozen=True, slots=True)
 class BatchStage:
-    """Turns a batch of records into outputs in one transaction, with a table of what it remembers."""
+    """Turns a batch of records into outputs in one
+    transaction, with a table of what it remembers.
+    """
 
     name: Stage
     reads: TopicName

@@ -1,6 +1,7 @@
 """The providers: one row each of what the rest of the program must know about them.
 
-How a provider speaks is in its file of connectors/providers, which only connectors and roles import.
+How a provider speaks is in its file of connectors/providers,
+which only connectors and roles import.
 """
 
 from dataclasses import dataclass
@@ -10,13 +11,18 @@ from dataclasses import dataclass
 class ProviderTraits:
     """What stages, storage and commands ask about a provider.
 
-    - `retries`: a refused webhook is sent again. Without it a refusal for the rate loses the
+    - `retries`: a refused webhook is sent again.
+      Without it a refusal for the rate loses the
       message, so only a rate that is set on the endpoint itself counts.
-    - `sends_updates`: later events come under the message's own id, for example when its file is
-      there. Without it a second delivery with a known key is a duplicate, whatever it holds.
-    - `numbers_per_server`: each server of the provider numbers its messages from one, so a second
+    - `sends_updates`: later events come under the
+      message's own id, for example when its file is
+      there. Without it a second delivery with a
+      known key is a duplicate, whatever it holds.
+    - `numbers_per_server`: each server of the provider
+      numbers its messages from one, so a second
       server needs a label (`--instance`).
-    - `files_need_key`: without the provider's API key, links to files work for minutes only.
+    - `files_need_key`: without the provider's API
+      key, links to files work for minutes only.
     - `conversation_is_customer`: a conversation has no id besides its customer's.
     - `secret_prefix`: how its secrets begin.
     - `webhook_page`: where a person pastes the URL, and which page of docs/ shows it.

@@ -1,4 +1,7 @@
-"""Why a record was skipped or quarantined, or an attachment failed. Closed lists; values are noun phrases."""
+"""Why a record was skipped or quarantined, or an attachment failed.
+
+Closed lists; values are noun phrases.
+"""
 
 from typing import Literal
 
@@ -59,7 +62,10 @@ DeliveryReason = Literal[
     "body_invalid",  # POST /chat with a body that is not a message: the answer says why
     "program_error",  # a bug: see the log
 ]
-"""What became of a delivery to a webhook URL, or of a `POST /chat`. Outside, all kinds of a bad token or signature look the same."""
+"""What became of a delivery to a webhook URL, or of a `POST /chat`.
+
+Outside, all kinds of a bad token or signature look the same.
+"""
 
 AttachmentReason = Literal[
     "media_unavailable",  # the provider had none to give

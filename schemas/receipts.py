@@ -1,7 +1,8 @@
 """Receipts: what a transaction did with each record, written in the same transaction.
 
-Conservation is proven from them after any crash: the ranges of a stage's receipts follow each other without gap or overlap,
-and every record of its source has one line. Counters tell the same, but die with their process.
+Conservation is proven from them after any crash: the ranges of a stage's
+receipts follow each other without gap or overlap, and every record of its
+source has one line. Counters tell the same, but die with their process.
 """
 
 from collections.abc import Iterable, Sequence
@@ -49,14 +50,20 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Writes receipts for one source partition. `topic` is the source without the namespace."""
+    """Writes receipts for one source partition.
+
+    `topic` is the source without the namespace.
+    """
 
     stage: Stage
     topic: str
     partition: int
 
     def receipts(self, span: Span, lines: Sequence[Line]) -> list[bytes]:
-        """The encoded receipts of one transaction. The last one moves the position, those before it only carry lines."""
+        """The encoded receipts of one transaction.
+
+        The last one moves the position, those before it only carry lines.
+        """
         portions = list(_portions(lines)) or ([()] if span.next_offset != span.first_offset else [])
         at = datetime.now(UTC)
         standing = Span(span.first_offset, span.first_offset)
@@ -91,7 +98,10 @@ class Ledger:
 
 
 def lines_of(receipt: Receipt) -> list[Line]:
-    """The lines as they were written. Raises Undecodable for a receipt whose columns do not fit together."""
+    """The lines as they were written.
+
+    Raises Undecodable for a receipt whose columns do not fit together.
+    """
     check_columns(receipt)
     columns = zip(
         receipt.given,

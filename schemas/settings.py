@@ -1,4 +1,6 @@
-"""The settings as values. streams/settings.py reads them once from the environment; the doc of each field is in .env.example."""
+"""The settings as values. streams/settings.py reads them once
+from the environment; the doc of each field is in .env.example.
+"""
 
 from typing import Literal
 
@@ -111,7 +113,9 @@ class Providers(msgspec.Struct, frozen=True, kw_only=True):
     ycloud: Ycloud = Ycloud()
 
     def api_base(self, provider: str) -> str:
-        """The address of the provider's API; empty for one that has none in the settings."""
+        """The address of the provider's API; empty
+        for one that has none in the settings.
+        """
         return str(getattr(getattr(self, provider, None), "api_base", ""))
 
 

@@ -13,14 +13,17 @@ AHEAD_SECONDS = 300
 FRESH_SECONDS = 300
 
 Verdict = Literal["valid", "valid_old", "missing", "malformed", "mismatch", "expired", "ahead"]
-"""valid_old: the signature is right, its time lies further back than 300 s but within the window: counted.
+"""valid_old: the signature is right, its time lies
+further back than 300 s but within the window: counted.
 
 expired, ahead: the signature is right, its time is too far back or ahead.
 """
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What a request brings: headers with lower-case names, the raw body, and our clock."""
+    """What a request brings: headers with
+    lower-case names, the raw body, and our clock.
+    """
 
     headers: Mapping[str, str]
     body: bytes
@@ -28,7 +31,10 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Examined(msgspec.Struct, frozen=True):
-    """What was found. `secret` is the one that fits; the age is that of a signature that could be read."""
+    """What was found.
+
+    `secret` is the one that fits; the age is that of a signature that could be read.
+    """
 
     verdict: Verdict
     secret: str | None = None
@@ -40,7 +46,9 @@ ClaimedSignature = tuple[str, str] | Verdict
 
 
 def timed_signature(secret: str, body: bytes, stamp: str) -> str:
-    """HMAC-SHA256 over `<unix time>.<body>` as hexadecimal digits, which several providers use."""
+    """HMAC-SHA256 over `<unix time>.<body>` as
+    hexadecimal digits, which several providers use.
+    """
     return hmac.digest(secret.encode(), stamp.encode() + b"." + body, "sha256").hex()
 
 

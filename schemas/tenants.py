@@ -11,11 +11,12 @@ Scope = Literal["chat", "read", "admin"]
 
 
 class TenantSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tenant may set (`sensorium tenants set`). None: the default of the installation.
+    """What a tenant may set (`sensorium tenants
+    set`). None: the default of the installation.
 
-    `vision_prompt` replaces the default prompt; `trade` and `language` fill the default one.
-    `context_text` is the frame of one line of visual context and holds `{description}`. It may hold
-    `{nonce}`, for which every answer draws a random word.
+    `vision_prompt` replaces the default prompt; `trade` and `language` fill the
+    default one. `context_text` is the frame of one line of visual context and holds
+    `{description}`. It may hold `{nonce}`, for which every answer draws a random word.
     """
 
     language: str | None = None
@@ -38,11 +39,13 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook endpoint. `token` is secret and names it in the URL; `endpoint_id` is public and may be logged.
+    """A webhook endpoint. `token` is secret and names it
+    in the URL; `endpoint_id` is public and may be logged.
 
-    Several `secrets` may be live, for rotation. `unsigned`: the provider sends no signature, the token is all.
-    `instance` labels the server that sends here, where a tenant has several servers that number their messages alike.
-    `awaits_secret`: the provider makes the secret, and nobody has entered it yet.
+    Several `secrets` may be live, for rotation. `unsigned`: the provider sends no
+    signature, the token is all. `instance` labels the server that sends here, where a
+    tenant has several servers that number their messages alike. `awaits_secret`: the
+    provider makes the secret, and nobody has entered it yet.
     """
 
     endpoint_id: str
@@ -57,7 +60,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     instance: str | None = None
 
     def secret_ids(self) -> list[str]:
-        """A public name for each live secret, newest first, by which it can be dropped."""
+        """A public name for each live secret,
+        newest first, by which it can be dropped.
+        """
         return [secret_id(self.endpoint_id, secret) for secret in self.secrets]
 
 
@@ -71,7 +76,9 @@ class EndedToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def secret_id(endpoint_id: str, secret: str) -> str:
-    """The same secret has another id at another endpoint, so ids do not tell that two are equal."""
+    """The same secret has another id at another
+    endpoint, so ids do not tell that two are equal.
+    """
     return f"sec_{hashlib.sha256(f'{endpoint_id}:{secret}'.encode()).hexdigest()[:12]}"
 
 

@@ -14,7 +14,10 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`record` is the Avro record of its values. Who writes and reads it: schemas/pipeline.py."""
+    """`record` is the Avro record of its values.
+
+    Who writes and reads it: schemas/pipeline.py.
+    """
 
     name: TopicName
     record: str
@@ -95,10 +98,14 @@ TOPICS: dict[TopicName, Topic] = {
 }
 
 HORIZON_MS = 8 * DAY_MS
-"""How long a key is remembered by dedupe, and `min.compaction.lag.ms` of enriched-messages: raw retention + 1 day at least."""
+"""How long a key is remembered by dedupe, and `min.compaction.lag.ms`
+of enriched-messages: raw retention + 1 day at least.
+"""
 
 TOMBSTONE_MS = 30 * DAY_MS
-"""How long enriched-messages keeps a tombstone after its compaction: a reader, or a restored database, that is further behind misses deletions."""
+"""How long enriched-messages keeps a tombstone after its compaction: a
+reader, or a restored database, that is further behind misses deletions.
+"""
 
 
 def retention_ms(topic: Topic, settings: Kafka) -> int:
@@ -127,7 +134,9 @@ def topic_config(topic: Topic, settings: Kafka) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Names of topics, groups, schemas and prefixes under a namespace: two pipelines can stand side by side."""
+    """Names of topics, groups, schemas and prefixes under
+    a namespace: two pipelines can stand side by side.
+    """
 
     namespace: str = ""
 

@@ -1,18 +1,25 @@
 """Records and state that a newer program wrote.
 
-Unknown is not bad: this program has to wait for its upgrade, and nothing is wrong with the record. So it is neither quarantined nor
+Unknown is not bad: this program has to wait for its upgrade, and
+nothing is wrong with the record. So it is neither quarantined nor
 passed over; whoever meets it holds the partition where it is.
 """
 
 from schemas.errors import SchemasError
 
 STATE_VERSION = 1
-"""Of what stages keep in their changelogs. Raise it when an older program could not read the new form."""
+"""Of what stages keep in their changelogs.
+
+Raise it when an older program could not read the new form.
+"""
 _FIRST_OF_MSGPACK_ARRAY = 0x80
 
 
 class UnknownVersion(SchemasError):
-    """A newer program wrote it. The text names the version that is needed and the one that is there."""
+    """A newer program wrote it.
+
+    The text names the version that is needed and the one that is there.
+    """
 
 
 def with_version(body: bytes) -> bytes:
@@ -23,7 +30,8 @@ def with_version(body: bytes) -> bytes:
 def body_of(value: bytes, kind: str) -> bytes:
     """What follows the version. Raises UnknownVersion.
 
-    State from before there was a version begins with the array, whose first byte is larger than any version.
+    State from before there was a version begins with the
+    array, whose first byte is larger than any version.
     """
     if value[0] >= _FIRST_OF_MSGPACK_ARRAY:
         return value

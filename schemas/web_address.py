@@ -1,8 +1,8 @@
 """The one reading of a web address: that of the URL Standard, as browsers read it.
 
-Two parsers that disagree about where the host ends let a stranger choose which host is checked and
-which one is asked, so whoever looks at a part of an address takes it from here.
-https://url.spec.whatwg.org, implemented by Ada, the parser of Node.js.
+Two parsers that disagree about where the host ends let a stranger choose which host
+is checked and which one is asked, so whoever looks at a part of an address takes it
+from here. https://url.spec.whatwg.org, implemented by Ada, the parser of Node.js.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,10 @@ class NotAnAddress(SchemasError, ValueError):
 class WebAddress:
     """An address in its canonical form, all of it ASCII.
 
-    `host` is in lower case and has no brackets; a name in another script is in punycode, and an IPv4
-    address in any notation has four decimal numbers. `target` is the path and query to ask for:
-    what may not stand in it is percent-encoded, and what was encoded already is left alone.
+    `host` is in lower case and has no brackets; a name in another script is in
+    punycode, and an IPv4 address in any notation has four decimal numbers. `target` is
+    the path and query to ask for: what may not stand in it is percent-encoded, and what
+    was encoded already is left alone.
     """
 
     href: str

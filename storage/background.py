@@ -21,8 +21,9 @@ class TaskEnded(StorageError):
 async def alongside(**loops: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Runs the loops while the block runs, and cancels them when it is left.
 
-    A loop that ends, with or without an exception, cancels the block, and what it raised (or
-    TaskEnded) comes out of the `async with`. So a role whose background work is over ends too.
+    A loop that ends, with or without an exception, cancels the
+    block, and what it raised (or TaskEnded) comes out of the
+    `async with`. So a role whose background work is over ends too.
     """
 
     async def run(name: str, loop: Callable[[], Awaitable[None]]) -> None:
@@ -48,10 +49,11 @@ async def again_and_again(
     failed: Callable[[Exception], None],
     worked: Callable[[], float],
 ) -> None:
-    """Calls `attempt` until it is cancelled, whatever it raises; `failed` is told each exception.
+    """Calls `attempt` until it is cancelled, whatever
+    it raises; `failed` is told each exception.
 
-    The pause between two attempts doubles up to LONGEST_BACK_OFF_SECONDS. It is short again once
-    `worked` (the moment of the last success) has changed during an attempt.
+    The pause between two attempts doubles up to LONGEST_BACK_OFF_SECONDS. It is short
+    again once `worked` (the moment of the last success) has changed during an attempt.
     """
     back_off = FIRST_BACK_OFF_SECONDS
     while True:

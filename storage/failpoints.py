@@ -1,12 +1,15 @@
-"""Places where a test makes the process die or stand still, or makes it break a promise on purpose.
+"""Places where a test makes the process die or
+stand still, or makes it break a promise on purpose.
 
 In production none is armed and each costs a look-up.
 
 SENSORIUM_FAILPOINT is one of
     <place>:<n>         SIGKILL when the place is reached for the n-th time
     <place>:<n>:stop    SIGSTOP there, until somebody wakes it
-    read:<text>         SIGKILL when a record that holds the text is read, as a body would that crashes a decoder
-    break:<promise>     break it: the negative controls of tests/chaos show that this is seen
+    read:<text>         SIGKILL when a record that holds the
+    text is read, as a body would that crashes a decoder
+    break:<promise>     break it: the negative
+    controls of tests/chaos show that this is seen
 """
 
 import os
@@ -25,14 +28,18 @@ _marker = _argument.encode() if _name == "read" else b""
 
 
 def inherited() -> dict[str, str]:
-    """What a child must find in its environment to be armed as this process was started. Here it is taken out: it is no setting."""
+    """What a child must find in its environment to be armed as this process was started.
+
+    Here it is taken out: it is no setting.
+    """
     return {_VARIABLE: _armed} if _armed else {}
 
 
 def reached(name: str, first: Callable[[], object] = lambda: None) -> None:
     """Dies or stands still here if this place is armed and its count is used up.
 
-    `first` makes what was done before it leave the process: it would otherwise die with it, and nobody would have to clean up.
+    `first` makes what was done before it leave the process: it
+    would otherwise die with it, and nobody would have to clean up.
     """
     global _left
     if name == _name:

@@ -1,4 +1,6 @@
-"""Reads `SENSORIUM_<PART>__<NAME>` once, at start, into the values of schemas/settings.py."""
+"""Reads `SENSORIUM_<PART>__<NAME>` once, at
+start, into the values of schemas/settings.py.
+"""
 
 import difflib
 import os
@@ -21,13 +23,20 @@ _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
 HOME_VARIABLE = "SENSORIUM_HOME"
 """Where commands find the folder of `sensorium up`; no setting of a role."""
 RESERVED_NAMESPACES = frozenset({"sensorium", "media", "public", "information-schema"})
-"""Postgres schemas and folders of the object store that stand there already; the empty namespace's are `sensorium` and `media`."""
+"""Postgres schemas and folders of the object store that stand
+there already; the empty namespace's are `sensorium` and `media`.
+"""
 WRITTEN_BY_UP = frozenset({"SENSORIUM_CONSOLE__URL"})
-"""Names that `sensorium up` writes for people and programs around it; no role reads them."""
+"""Names that `sensorium up` writes for people
+and programs around it; no role reads them.
+"""
 
 
 class SettingsError(StreamsError):
-    """A setting is missing, unknown, of the wrong kind, or two do not fit together. The text says what to do."""
+    """A setting is missing, unknown, of the wrong kind, or two do not fit together.
+
+    The text says what to do.
+    """
 
 
 def known_settings() -> dict[str, Any]:
@@ -47,7 +56,10 @@ def _leaves(value: msgspec.Struct, path: tuple[str, ...]) -> Iterator[tuple[tupl
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process. Raises SettingsError that names the wrong variable and the right one."""
+    """The settings of this process.
+
+    Raises SettingsError that names the wrong variable and the right one.
+    """
     environment = os.environ if environment is None else environment
     known = known_settings()
     tree: dict[str, Any] = {}
@@ -161,7 +173,9 @@ def _is_base_address(text: str) -> bool:
 
 
 def to_environment(settings: Settings, parts: Container[str] | None = None) -> dict[str, str]:
-    """Every setting in force under its full name, or those of some parts (`kafka`, `namespace`, …) only."""
+    """Every setting in force under its full name, or
+    those of some parts (`kafka`, `namespace`, …) only.
+    """
     return {
         f"{PREFIX}{'__'.join(path).upper()}": str(value).lower()
         if isinstance(value, bool)

@@ -1,8 +1,10 @@
-"""Deduplication: lanes alone beside what else forgets no key within a horizon, and the whole of dedupe beside the bare rivals.
+"""Deduplication: lanes alone beside what else forgets no key
+within a horizon, and the whole of dedupe beside the bare rivals.
 
-All get the same records. The bare ones (lanes, Kafka Streams, Quix Streams) look a key up and pass 480 B on undecoded, with 1.2
-outputs and a changelog record for each; the whole (`sensorium stream dedupe`, stock Faust with the same function) decodes
-webhooks and writes messages.
+All get the same records. The bare ones (lanes, Kafka Streams, Quix Streams) look a key
+up and pass 480 B on undecoded, with 1.2 outputs and a changelog record for each; the
+whole (`sensorium stream dedupe`, stock Faust with the same function) decodes webhooks
+and writes messages.
 """
 
 import os
@@ -24,7 +26,9 @@ QUIX_RECORDS = 100_000
 DEDUPE_RECORDS = 50_000
 STOCK_RECORDS = 15_000
 WARMING = 0.2
-"""The share of a run that is not counted: a JVM is slower until its code is compiled."""
+"""The share of a run that is not counted:
+a JVM is slower until its code is compiled.
+"""
 LATENCY_WARMING_SECONDS, LATENCY_SECONDS = 6, 10
 WANTED_MS = 100.0
 """The p99 of dedupe."""
@@ -64,7 +68,9 @@ def run(rig: Rig) -> list[Table]:
 
 
 def latency(rig: Rig) -> list[Table]:
-    """From a record given to its producer until a read_committed reader has what came of it."""
+    """From a record given to its producer until
+    a read_committed reader has what came of it.
+    """
     sides: dict[str, dedupe.Started] = {
         DEDUPE: dedupe.ours_started,
         MEMORY: _memory,

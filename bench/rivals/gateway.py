@@ -1,4 +1,6 @@
-"""The receiver beside a gateway in Go: the same requests, the same load, signature checked, acks=all, then 200."""
+"""The receiver beside a gateway in Go: the same requests,
+the same load, signature checked, acks=all, then 200.
+"""
 
 import json
 import os

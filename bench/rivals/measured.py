@@ -1,4 +1,6 @@
-"""What product and rivals did in one run, side by side: a table for each thing that is measured, with the goals."""
+"""What product and rivals did in one run, side by side:
+a table for each thing that is measured, with the goals.
+"""
 
 import os
 from collections.abc import Callable, Sequence
@@ -19,7 +21,9 @@ def count(usual: int) -> int:
 
 
 class Goal(NamedTuple):
-    """The product should be at least so many times as fast as the rival. 0: nothing is asked."""
+    """The product should be at least so many times
+    as fast as the rival. 0: nothing is asked.
+    """
 
     product: str
     rival: str

@@ -1,4 +1,6 @@
-"""The rivals' programs, fetched and built once a machine beside the servers', from sources and locks in this folder."""
+"""The rivals' programs, fetched and built once a machine
+beside the servers', from sources and locks in this folder.
+"""
 
 import hashlib
 import sys
@@ -74,7 +76,9 @@ def _jars(name: str, say: Say) -> Path:
 
 
 def quix(say: Say) -> Path:
-    """The Python of an environment with the packages that quix/requirements.lock pins; its pins are not the product's."""
+    """The Python of an environment with the packages that
+    quix/requirements.lock pins; its pins are not the product's.
+    """
     lock = QUIX / "requirements.lock"
 
     def install(folder: Path) -> None:

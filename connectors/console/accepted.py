@@ -1,7 +1,8 @@
-"""Whether everything that Kafka had accepted of a tenant is a row in Postgres. Asked of Kafka.
+"""Whether everything that Kafka had accepted of
+a tenant is a row in Postgres. Asked of Kafka.
 
-A request that asks for order needs it: of two messages the one that was accepted later can be a row
-first (docs/decisions/0016).
+A request that asks for order needs it: of two messages the one
+that was accepted later can be a row first (docs/decisions/0016).
 """
 
 import asyncio
@@ -47,13 +48,16 @@ class Accepted:
         self._ended = False
 
     async def is_stored(self, tenant_id: TenantId, deadline: float) -> bool:
-        """True as soon as all of the tenant's messages that were accepted before the call are rows.
+        """True as soon as all of the tenant's messages
+        that were accepted before the call are rows.
 
-        False if that is not known by `deadline` (of `time.monotonic`), or Kafka does not answer.
+        False if that is not known by `deadline` (of
+        `time.monotonic`), or Kafka does not answer.
         1. Where the raw topic ends: what was accepted is before.
         2. Wait until dedupe has decided on every record of the tenant before that.
         3. Where the enriched topic ends: what dedupe made of them is before.
-        4. Wait until the transactions before that are decided, and the sink has stored what is the tenant's.
+        4. Wait until the transactions before that are decided,
+           and the sink has stored what is the tenant's.
         """
         try:
             ends = await self._asked(lambda: self._kafka.ends(self._raw))  # 1
@@ -101,7 +105,9 @@ class Accepted:
 
 
 class _Reader:
-    """Two consumers that commit nothing and join no group: one sees what is written, one what is decided."""
+    """Two consumers that commit nothing and join no
+    group: one sees what is written, one what is decided.
+    """
 
     def __init__(self, settings: Kafka, group: str) -> None:
         self._partitions = range(settings.partitions)
@@ -115,7 +121,10 @@ class _Reader:
         self._made: dict[bool, Consumer] = {}
 
     def ends(self, topic: str, *, decided: bool = False) -> Offsets:
-        """Partition → its end; `decided`: that up to which all transactions are. One request for all."""
+        """Partition → its end; `decided`: that up to which all transactions are.
+
+        One request for all.
+        """
         level = IsolationLevel.READ_COMMITTED if decided else IsolationLevel.READ_UNCOMMITTED
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {TopicPartition(topic, one): latest for one in self._partitions}
@@ -125,7 +134,9 @@ class _Reader:
         return {one.partition: future.result().offset for one, future in found.items()}
 
     def committed(self, topic: str, ends: Mapping[int, int]) -> Offsets:
-        """Partition → where the group stands, of those that do not stand at their end."""
+        """Partition → where the group stands,
+        of those that do not stand at their end.
+        """
         asked = [TopicPartition(topic, partition) for partition in ends]
         found = self._consumer(True).committed(asked, timeout=ANSWER_SECONDS)
         return {one.partition: one.offset for one in found if one.offset < ends[one.partition]}
@@ -139,7 +150,9 @@ class _Reader:
         *,
         decided: bool = False,
     ) -> bool:
-        """Whether a record with such a key is between: markers of transactions and others' are none."""
+        """Whether a record with such a key is between:
+        markers of transactions and others' are none.
+        """
         left = {}
         for partition, first in begin.items():
             if first < end.get(partition, 0):

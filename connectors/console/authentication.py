@@ -22,7 +22,10 @@ SHOWS_KEY = Depends(
 
 
 class KeyDirectory(Protocol):
-    """Tenants and keys. While `loaded` is false nothing is known, so no request may be refused."""
+    """Tenants and keys.
+
+    While `loaded` is false nothing is known, so no request may be refused.
+    """
 
     loaded: bool
 
@@ -35,7 +38,8 @@ class KeyDirectory(Protocol):
 def authorized(directory: KeyDirectory, request: Request) -> ApiKey:
     """The key of this request.
 
-    Raises ConsoleProblem 503 while none are known, 401 for no or an unknown one, 403 for another scope.
+    Raises ConsoleProblem 503 while none are known, 401
+    for no or an unknown one, 403 for another scope.
     """
     if not directory.loaded:
         raise ConsoleProblem(503, "keys are not loaded yet", {"retry-after": "1"})
@@ -60,7 +64,9 @@ def _unauthorized(why: str) -> ConsoleProblem:
 
 
 def caller_of(directory: KeyDirectory) -> Callable[[Request, Any], Awaitable[ApiKey]]:
-    """The dependency of a route that wants a key, and no query parameter but its own."""
+    """The dependency of a route that wants a
+    key, and no query parameter but its own.
+    """
 
     async def caller(request: Request, _: Annotated[Any, SHOWS_KEY]) -> ApiKey:
         key = authorized(directory, request)

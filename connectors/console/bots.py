@@ -1,4 +1,6 @@
-"""The routes for bots: what changed, conversations, a context, a message and its timeline."""
+"""The routes for bots: what changed, conversations,
+a context, a message and its timeline.
+"""
 
 import time
 from datetime import datetime
@@ -261,8 +263,8 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         return _json(encoded(parts.marker(key.tenant_id).answer(document)))
 
     async def message_or_timeline(request: Request, key: ApiKey) -> Response:
-        """Whether "/timeline" ends the key or names the route shows only in the path as it was
-        sent.
+        """Whether "/timeline" ends the key or names the
+        route shows only in the path as it was sent.
         """
         raw = request.scope["raw_path"].decode("latin-1").removeprefix("/api/messages/")
         if raw.endswith("/timeline"):

@@ -1,4 +1,7 @@
-"""Places in what changed, and the opaque texts by which a client gets back to them. Pure."""
+"""Places in what changed, and the opaque texts by which a client gets back to them.
+
+Pure.
+"""
 
 import hashlib
 import json
@@ -18,9 +21,11 @@ _FEED, _MOMENT, _MESSAGE = "f", "m", "b"
 
 
 class ChangePosition(NamedTuple):
-    """A change among all changes of a tenant; changes are served in the order of their places.
+    """A change among all changes of a tenant;
+    changes are served in the order of their places.
 
-    `era` is the start of the database server in which it was written, `xid` its transaction.
+    `era` is the start of the database server in
+    which it was written, `xid` its transaction.
     """
 
     era: int
@@ -34,7 +39,8 @@ BEGINNING = ChangePosition(-1, 0, _EPOCH, "")
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Every change before (`era`, `xid`) is committed, and none is written there any more.
+    """Every change before (`era`, `xid`) is
+    committed, and none is written there any more.
 
     (`next_era`, `next_xid`) is what the next transaction has at least.
     """
@@ -45,7 +51,9 @@ class Edge:
     next_xid: int
 
     def can_hold(self, place: ChangePosition) -> bool:
-        """Whether a place can come from this database: it is not ahead of all that was written."""
+        """Whether a place can come from this database:
+        it is not ahead of all that was written.
+        """
         return (place.era, place.xid) < (self.next_era, self.next_xid)
 
 
@@ -115,7 +123,9 @@ def _moment(microseconds: int) -> datetime:
 
 
 def _mark(tenant_id: TenantId) -> str:
-    """A cursor of one tenant is none of another's: it would silently skip what is before it."""
+    """A cursor of one tenant is none of another's:
+    it would silently skip what is before it.
+    """
     return hashlib.blake2b(tenant_id.encode(), digest_size=4).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """What a bot reads before its turn. Pure over rows.
 
-A row is shown once per version (`show`). Contexts are put together from shown rows (`assemble`).
+A row is shown once per version (`show`). Contexts
+are put together from shown rows (`assemble`).
 """
 
 import json
@@ -21,7 +22,8 @@ Sign = Callable[[str], str]
 class Shown:
     """A row as every context shows it, without what is signed or drawn per answer.
 
-    `descriptions` are those of its images, ready for the frame. `bytes`: its part of an answer.
+    `descriptions` are those of its images, ready
+    for the frame. `bytes`: its part of an answer.
     """
 
     stamp: tuple[int, datetime]

@@ -1,7 +1,9 @@
-"""What a message says without words: places, contact cards, orders, choices, quoted messages. Pure.
+"""What a message says without words: places, contact
+cards, orders, choices, quoted messages. Pure.
 
-The adapters keep it in `content_attributes.provider`, in a form per provider. A context shows it in
-one form for all of them (`answers.MessageData`), and as a short text where a message has no text.
+The adapters keep it in `content_attributes.provider`, in a form per
+provider. A context shows it in one form for all of them
+(`answers.MessageData`), and as a short text where a message has no text.
 """
 
 import json
@@ -54,7 +56,9 @@ _FAILED = {
 
 
 def failure_text(attachment: dict[str, Any], language: str) -> str | None:
-    """What a bot reads in the place of a failed file; None for one that did not fail."""
+    """What a bot reads in the place of a failed
+    file; None for one that did not fail.
+    """
     if attachment.get("status") != "failed":
         return None
     words = _FAILED[spoken(language)]
@@ -69,7 +73,10 @@ def cut_mark(language: str) -> str:
 
 
 def message_data(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
-    """The data of a message; empty where there is none. Values of unexpected types are left out."""
+    """The data of a message; empty where there is none.
+
+    Values of unexpected types are left out.
+    """
     return _present(
         locations=[one for found in _places(provider) if (one := _location(found))],
         contacts=[one for found in _list(provider.get("contacts")) if (one := _contact(found))],
@@ -83,8 +90,8 @@ def message_data(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
 
 
 def short_text(data: dict[str, Any], language: str) -> str | None:
-    """The data in a line per thing, without brackets in front; None where a bot has nothing to
-    read.
+    """The data in a line per thing, without brackets
+    in front; None where a bot has nothing to read.
     """
     words = _WORDS[spoken(language)]
     lines = [
@@ -104,12 +111,16 @@ def short_text(data: dict[str, Any], language: str) -> str | None:
 
 
 def spoken(language: str) -> str:
-    """Of the languages that the console has words in, the one for a tenant's setting."""
+    """Of the languages that the console has
+    words in, the one for a tenant's setting.
+    """
     return "en" if language.lower().startswith("en") else "es"
 
 
 def _places(provider: dict[str, Any]) -> list[Any]:
-    """`location` is the one entry of `locations`; messages of earlier releases have it alone."""
+    """`location` is the one entry of `locations`;
+    messages of earlier releases have it alone.
+    """
     return _list(provider.get("locations")) or [provider.get("location")]
 
 
@@ -180,7 +191,9 @@ def _choice(provider: dict[str, Any]) -> dict[str, Any]:
 
 
 def _form(found: Any) -> dict[str, Any] | str | None:
-    """The answers of a form by the name of their field; as text where they cannot be read."""
+    """The answers of a form by the name of their
+    field; as text where they cannot be read.
+    """
     if isinstance(found, str):
         try:
             read = json.loads(found)
@@ -204,8 +217,8 @@ def _named(values: Any) -> dict[str, Any]:
 
 
 def _quoted(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
-    """The message that is answered, by the id its provider gave it and, where that is known, by
-    its key.
+    """The message that is answered, by the id its
+    provider gave it and, where that is known, by its key.
     """
     text = _text(_dict(provider.get("quoted")).get("text"))
     inner = _text(provider.get("in_reply_to"))
@@ -234,7 +247,8 @@ def _of_provider(message_key: str, identifier: str) -> str:
 
 
 def _sibling(message_key: str, identifier: str) -> str:
-    """The key of another message of the same account: only what follows the last `/` differs.
+    """The key of another message of the same
+    account: only what follows the last `/` differs.
 
     An answer to a form has the key of its question, and more after it.
     """

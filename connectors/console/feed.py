@@ -1,8 +1,9 @@
-"""The feed: a tenant's new and changed messages in an order in which nothing is ever skipped.
+"""The feed: a tenant's new and changed messages
+in an order in which nothing is ever skipped.
 
-A change is served once it is complete: every transaction that could still write before it has
-ended (`Edge`). A reader that goes on behind the last place it saw therefore misses nothing, however
-many sinks write at once and in whichever order they commit.
+A change is served once it is complete: every transaction that could still write before
+it has ended (`Edge`). A reader that goes on behind the last place it saw therefore
+misses nothing, however many sinks write at once and in whichever order they commit.
 """
 
 from collections.abc import Sequence
@@ -27,10 +28,14 @@ from schemas.records import GENERATION_STEPS
 
 LATEST = "latest"
 SCANNED = 2_000
-"""So many changes are looked through for what a filter asks for, before an answer says `more`."""
+"""So many changes are looked through for what a
+filter asks for, before an answer says `more`.
+"""
 FIRST_AGAIN_SECONDS = 0.02
 LONGEST_AGAIN_SECONDS = 1.0
-"""How soon a waiting request looks again while a change is to be seen and not complete."""
+"""How soon a waiting request looks again
+while a change is to be seen and not complete.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,8 @@ class FeedReader:
     async def begin(self, after: str | None) -> None:
         """Takes the place that the client names.
 
-        Raises ConsoleProblem 422 for what is no cursor, 410 for one that this database cannot have given.
+        Raises ConsoleProblem 422 for what is no cursor,
+        410 for one that this database cannot have given.
         """
         if after is None:
             return
@@ -108,9 +114,11 @@ class FeedReader:
         return Page((), self._at, False, await self._until_complete(edge))
 
     async def _until_complete(self, edge: Edge) -> float | None:
-        """How soon to look again, if something is written that this look could not serve.
+        """How soon to look again, if something is
+        written that this look could not serve.
 
-        `edge` is the look's own: by a later one a change that is complete since would be waited for.
+        `edge` is the look's own: by a later one a change
+        that is complete since would be waited for.
         """
         if not await self._reading.has_incomplete_changes(self._tenant_id, edge):
             self._again_seconds = FIRST_AGAIN_SECONDS
@@ -125,7 +133,8 @@ class FeedReader:
         if self._wanted.statuses:
             found = [one for one in found if one.status in self._wanted.statuses]
         if self._wanted.conversation_id is not None and found:
-            # Asked for behind the changes: a name that came with one of them is known then.
+            # Asked for behind the changes: a name that
+            # came with one of them is known then.
             names = set(
                 await self._reading.conversation_ids(self._tenant_id, self._wanted.conversation_id)
             )
@@ -136,10 +145,11 @@ class FeedReader:
 async def feed_answer(
     reading: ConsoleQueries, contexts: Contexts, tenant_id: TenantId, page: Page, form: Form
 ) -> bytes:
-    """The page as JSON. What does not fit into the bytes of an answer is left for the next one.
+    """The page as JSON. What does not fit into the
+    bytes of an answer is left for the next one.
 
-    A message that was deleted meanwhile is left out; one that changed is shown as it is now, and
-    comes again at its new place.
+    A message that was deleted meanwhile is left out; one that
+    changed is shown as it is now, and comes again at its new place.
     """
     bounds = contexts.bounds
     keys = [one.place.message_key for one in page.changes]

@@ -38,13 +38,17 @@ class _File(NamedTuple):
 
 
 def safe_headers(mime: str) -> dict[str, str]:
-    """Headers of any file a stranger sent: images, sound and film may show themselves, the rest is to be saved."""
+    """Headers of any file a stranger sent: images, sound
+    and film may show themselves, the rest is to be saved.
+    """
     inline = _SHOWN_INLINE.fullmatch(mime) is not None
     return {**_SAFE, "content-disposition": "inline" if inline else "attachment"}
 
 
 def span_of(value: str | None, size: int) -> ByteRange | None:
-    """The one span a Range header asks for; None: the whole file (none, several, or not understood). Raises ConsoleProblem 416."""
+    """The one span a Range header asks for; None: the whole file
+    (none, several, or not understood). Raises ConsoleProblem 416.
+    """
     match = _RANGE.fullmatch(value.strip()) if value else None
     if match is None or not (match[1] or match[2]):
         return None
@@ -73,7 +77,9 @@ def answer_stored(
 
 
 def answer_downloaded(file: Downloaded, mime: str, headers: Mapping[str, str]) -> Response:
-    """The file, or the part of it that was asked for, and the file leaves the spool whatever becomes of the answer. Raises ConsoleProblem 416."""
+    """The file, or the part of it that was asked for, and the file leaves
+    the spool whatever becomes of the answer. Raises ConsoleProblem 416.
+    """
     handle = file.file
 
     async def pieces(offset: int, length: int) -> AsyncIterator[bytes]:

@@ -1,11 +1,11 @@
 """What a character can be read as. Pure.
 
-The letters are derived from the Unicode database: a compatibility decomposition, or a name such as
-`LATIN LETTER SMALL CAPITAL C`. A letter that says nothing of itself may be read as any letter, so
-no list of look-alikes has to be complete. The table below only makes the guess narrower for scripts
-in which people write whole sentences: there a letter stands for those that it resembles in either
-case, and for those that it sounds like. A character that is newer than the database may be any
-letter, or nothing.
+The letters are derived from the Unicode database: a compatibility decomposition, or a
+name such as `LATIN LETTER SMALL CAPITAL C`. A letter that says nothing of itself may be
+read as any letter, so no list of look-alikes has to be complete. The table below only
+makes the guess narrower for scripts in which people write whole sentences: there a
+letter stands for those that it resembles in either case, and for those that it sounds
+like. A character that is newer than the database may be any letter, or nothing.
 """
 
 import re
@@ -44,7 +44,9 @@ _WRITTEN_SCRIPTS = frozenset(
         "THAI", "LAO", "KHMER", "MYANMAR", "GEORGIAN", "ETHIOPIC",
     }
 )  # fmt: skip
-"""A sentence in these alone imitates nothing, though each letter may look like some Latin one."""
+"""A sentence in these alone imitates nothing,
+though each letter may look like some Latin one.
+"""
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
 """Letters by their category that are invisible."""
 _TAGS = range(0xE0020, 0xE007F)
@@ -56,9 +58,10 @@ _BRAILLE = range(0x2800, 0x2900)
 class CharacterReading:
     """How one character of a decomposition reads.
 
-    `letters`: lower-case letters it can be, with itself. `is_any`: it may be taken for any letter.
-    `is_silent`: a reader may overlook it between two letters. `opens`: it looks like an opening
-    bracket. `is_written`: a letter of a script of `_WRITTEN_SCRIPTS`.
+    `letters`: lower-case letters it can be, with itself. `is_any`: it may be taken for
+    any letter. `is_silent`: a reader may overlook it between two letters. `opens`: it
+    looks like an opening bracket. `is_written`: a letter of a script of
+    `_WRITTEN_SCRIPTS`.
     """
 
     letters: str = ""

@@ -1,13 +1,14 @@
 """The marker of visual context, and how no sender forges or closes it. Pure.
 
-`[CONTEXTO VISUAL: …]` is what a bot trusts. Every string of an answer that came from outside is
-defused: where it reads like the beginning of the marker, whatever it is written with, the bracket
-becomes round and a middle dot stands inside the words. That holds for each string by itself and for
-a marker that begins in one string of the answer and continues in another.
+`[CONTEXTO VISUAL: …]` is what a bot trusts. Every string of an answer that came from
+outside is defused: where it reads like the beginning of the marker, whatever it is
+written with, the bracket becomes round and a middle dot stands inside the words. That
+holds for each string by itself and for a marker that begins in one string of the answer
+and continues in another.
 
-A tenant whose bot puts everything into one prompt can have a marker that cannot be guessed.
-`{nonce}` in its frame stands for a random word that every answer draws again and has in a field of
-its own.
+A tenant whose bot puts everything into one prompt can have a marker
+that cannot be guessed. `{nonce}` in its frame stands for a random
+word that every answer draws again and has in a field of its own.
 """
 
 import re
@@ -30,7 +31,9 @@ _TURNS = {0x202D: "\ufffd", 0x202E: "\ufffd"}
 _OPENS_QUOTE = re.compile(
     r"""[«“„‟「『＂〝❝‹❮❛‚﹁﹃｢]|(?<!\d)"|(?<!\w)[‘‛”»]|(?<![\w'.,;:!?)\]])['’＇`](?=\S)"""
 )
-"""A straight quotation mark behind a digit is a sign for inches, and an apostrophe is none."""
+"""A straight quotation mark behind a digit is
+a sign for inches, and an apostrophe is none.
+"""
 _CLOSES_QUOTE = {
     opening: re.compile(closing)
     for openings, closing in {
@@ -122,8 +125,8 @@ class Marker:
         return Defused(done, tuple(states))
 
     def joined(self, *parts: Defused) -> list[Any]:
-        """The parts as one answer: a marker that is spread over several of its strings is broken
-        up too.
+        """The parts as one answer: a marker that is spread
+        over several of its strings is broken up too.
         """
         documents = [part.document for part in parts]
         for index, prefix in enumerate(self._prefixes):
@@ -213,9 +216,11 @@ def _is_bracket(character: str, category: str) -> bool:
 
 @lru_cache(4096)
 def _rounded(character: str, openings: frozenset[str]) -> str:
-    """The character, or a round bracket for what resembles the opening of a frame without words.
+    """The character, or a round bracket for what
+    resembles the opening of a frame without words.
 
-    Quotation marks become round only if the frame opens with one. An apostrophe is kept.
+    Quotation marks become round only if the
+    frame opens with one. An apostrophe is kept.
     """
     if character in openings or _is_bracket(character, "Ps"):
         return "("
@@ -251,7 +256,9 @@ def _edited(text: str, brackets: set[int], dots: set[int]) -> str:
 
 
 def _can_be_round(opening: str) -> bool:
-    """Whether a round bracket says the same: not for quotation marks, nor where it takes a letter."""
+    """Whether a round bracket says the same: not for
+    quotation marks, nor where it takes a letter.
+    """
     is_one = len(unicodedata.normalize("NFKD", opening)) == 1
     return is_one and unicodedata.category(opening) != "Pi"
 
@@ -279,7 +286,9 @@ def _mapped(document: Any, change: Any) -> Any:
 
 
 def _closure(prefix: Prefix, documents: list[Any], state: int) -> int:
-    """What can be open at the beginning of a string after whole strings are passed too."""
+    """What can be open at the beginning of a
+    string after whole strings are passed too.
+    """
     for _ in range(_MOST_PIECES):
         before = state
         for text in _strings(documents):

@@ -1,4 +1,6 @@
-"""Middleware of the application: CORS where browsers may call, bounds on bodies, and metrics."""
+"""Middleware of the application: CORS where
+browsers may call, bounds on bodies, and metrics.
+"""
 
 import re
 import time
@@ -24,8 +26,8 @@ class _Cors(CORSMiddleware):
 
 
 class OpenToBrowsers:
-    """CORS for media, proxy and context; every other route answers browsers of other origins as if
-    there were none.
+    """CORS for media, proxy and context; every other route
+    answers browsers of other origins as if there were none.
     """
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
@@ -69,7 +71,9 @@ class WithoutBodies:
 
 
 class Measured:
-    """Counts requests by route and status; the time a caller asked to wait is not the console's."""
+    """Counts requests by route and status; the time
+    a caller asked to wait is not the console's.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

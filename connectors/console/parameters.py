@@ -1,4 +1,6 @@
-"""The query parameters of the routes for bots: what each means, within which bounds, and none else."""
+"""The query parameters of the routes for bots: what
+each means, within which bounds, and none else.
+"""
 
 import difflib
 from typing import Annotated
@@ -111,7 +113,9 @@ PageLimit = Annotated[
 
 
 def refuse_unknown(request: Request) -> None:
-    """Raises ConsoleProblem 422 for a query parameter that the route does not have: it is not ignored."""
+    """Raises ConsoleProblem 422 for a query parameter
+    that the route does not have: it is not ignored.
+    """
     known = sorted(_query_parameters(request.scope["route"].dependant))
     wrong = [one for one in dict.fromkeys(request.query_params) if one not in known]
     if wrong:
@@ -132,7 +136,10 @@ def _query_parameters(dependant: Dependant) -> set[str]:
 
 
 def checked_keys(tenant_id: TenantId, keys: list[str]) -> list[str]:
-    """Keys that a message of this tenant can have. Raises ConsoleProblem 422, which names the first that is not one."""
+    """Keys that a message of this tenant can have.
+
+    Raises ConsoleProblem 422, which names the first that is not one.
+    """
     for key in keys:
         tenant, _, rest = key.partition(":")
         provider, _, identifier = rest.partition(":")

@@ -23,8 +23,9 @@ from storage.objects.store import ObjectStore
 class Parts:
     """What the console needs from outside.
 
-    `fetch` gets an original file the way its provider gives it, guarded as in the pipeline.
-    `accepted` knows what is on its way; without it, no answer is known to be in order.
+    `fetch` gets an original file the way its provider gives
+    it, guarded as in the pipeline. `accepted` knows what is
+    on its way; without it, no answer is known to be in order.
     """
 
     names: Names

@@ -16,18 +16,22 @@ from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 
 POOL_SHARE = 3
-"""Statements of one tenant that run at once, of the eight connections of the console's pool."""
+"""Statements of one tenant that run at once,
+of the eight connections of the console's pool.
+"""
 MOST_IN_LINE = 2_000
 ANY_AGE_SECONDS = 100 * 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class ContextKey:
-    """A message of a conversation, without its text. `stamp` changes whenever the row does.
+    """A message of a conversation, without its
+    text. `stamp` changes whenever the row does.
 
-    `fits`: it is within the bytes of a context, counted from the newest on. `is_within`: it arrived
-    in the time that was asked for. `is_recent`: its images belong into the visual context.
-    `age_seconds`: since its arrival. `is_newer`: it changed after the moment that was asked for.
+    `fits`: it is within the bytes of a context, counted from the newest on.
+    `is_within`: it arrived in the time that was asked for. `is_recent`: its images
+    belong into the visual context. `age_seconds`: since its arrival. `is_newer`: it
+    changed after the moment that was asked for.
     """
 
     message_key: str
@@ -46,8 +50,8 @@ class ContextKey:
 class Window:
     """Which messages of a conversation are asked for.
 
-    Of the last `within_seconds`, the latest `limit`, and `before` of one place only. `since` is the
-    moment of an earlier look.
+    Of the last `within_seconds`, the latest `limit`, and `before`
+    of one place only. `since` is the moment of an earlier look.
     """
 
     within_seconds: float
@@ -58,7 +62,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a message: where it is among all of the tenant's, and what filters ask."""
+    """A change of a message: where it is among
+    all of the tenant's, and what filters ask.
+    """
 
     place: ChangePosition
     conversation_id: str
@@ -68,7 +74,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The provider that a message with an attachment names, and the way by which the message came in."""
+    """The provider that a message with an attachment
+    names, and the way by which the message came in.
+    """
 
     provider: str
     origin: str
@@ -103,8 +111,8 @@ class ContextRow:
 
 @dataclass(frozen=True, slots=True)
 class ContextBounds:
-    """How much of a conversation is read: messages, bytes of all, and of one content and
-    attributes.
+    """How much of a conversation is read: messages,
+    bytes of all, and of one content and attributes.
     """
 
     messages: int = 500
@@ -127,8 +135,9 @@ class ConsoleQueries:
     async def conversation_ids(self, tenant_id: TenantId, conversation_id: str) -> list[str]:
         """The conversation's ids, the one asked for first.
 
-        A sender of `POST /chat` asks by the id it gave, which may hold any characters. An id of
-        allowed characters only may be another origin's, so it stands for itself alone.
+        A sender of `POST /chat` asks by the id it gave, which
+        may hold any characters. An id of allowed characters only
+        may be another origin's, so it stands for itself alone.
         """
         asked = [conversation_id]
         if not is_conversation_id(conversation_id):
@@ -176,8 +185,8 @@ class ConsoleQueries:
     async def context_rows(
         self, tenant_id: TenantId, keys: Sequence[str], bounds: ContextBounds
     ) -> list[ContextRow]:
-        """The rows of these keys, in this order, as far as they fit into the bounds; one always
-        does.
+        """The rows of these keys, in this order, as far
+        as they fit into the bounds; one always does.
         """
         rows = await self._fetch(
             "context_rows",

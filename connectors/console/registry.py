@@ -1,7 +1,8 @@
 """The read-only part of the Confluent schema registry API, from the pinned schemas.
 
-Deserializers need the schemas by id; tools that look around ask for much more before they work. Every
-answer, a refusal too, has the registry's own form: clients show nothing of any other.
+Deserializers need the schemas by id; tools that look around ask for much more before
+they work. Every answer, a refusal too, has the registry's own form: clients show
+nothing of any other.
 https://docs.confluent.io/platform/current/schema-registry/develop/api.html
 """
 
@@ -32,7 +33,10 @@ def _answer(document: Any, status: int = 200) -> JSONResponse:
 
 
 class RegistryRefused(ConnectorsError):
-    """An answer in the registry's own form of errors. Codes of five digits begin with the status."""
+    """An answer in the registry's own form of errors.
+
+    Codes of five digits begin with the status.
+    """
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(code, message)
@@ -83,7 +87,9 @@ class Subjects:
         return next(name for name, versions in self._by_name.items() if pinned in versions.values())
 
     def same(self, subject: str, text: str) -> PinnedSchema:
-        """The version with this schema: written in the same way, or else with other docs. Raises RegistryRefused."""
+        """The version with this schema: written in the same
+        way, or else with other docs. Raises RegistryRefused.
+        """
         versions = sorted(self.versions(subject).values(), key=lambda one: -one.version)
         try:
             given = json.loads(text)
@@ -127,7 +133,9 @@ def registry(names: Names) -> APIRouter:
 
 
 def not_the_registry() -> APIRouter:
-    """Answers clients that were given the console's address instead of the registry's."""
+    """Answers clients that were given the
+    console's address instead of the registry's.
+    """
     router = APIRouter(include_in_schema=False)
 
     @router.api_route("/subjects", methods=_METHODS)

@@ -1,4 +1,6 @@
-"""A request that waits: it looks again when something was written, until it has what it wants."""
+"""A request that waits: it looks again when
+something was written, until it has what it wants.
+"""
 
 import asyncio
 import time
@@ -11,7 +13,10 @@ from connectors.console.changes import Changes, Waiter
 
 
 class Waitable(Protocol):
-    """What was found. `again_seconds`: look again so soon, whether or not something is written."""
+    """What was found.
+
+    `again_seconds`: look again so soon, whether or not something is written.
+    """
 
     @property
     def waits(self) -> bool: ...
@@ -29,7 +34,8 @@ async def until_found(
     look: Callable[[], Awaitable[Found]],
     seconds: float,
 ) -> Found | None:
-    """The last look: one that waits no more, or what there is when the time or the role ends.
+    """The last look: one that waits no more, or
+    what there is when the time or the role ends.
 
     None when the client left. Raises Unavailable and Busy where too many wait.
     """

@@ -1,4 +1,6 @@
-"""Serves the local eyes and ears over as much of OpenAI's API as the product asks for."""
+"""Serves the local eyes and ears over as
+much of OpenAI's API as the product asks for.
+"""
 
 import asyncio
 import base64
@@ -42,7 +44,10 @@ class LocalPictureModel(Protocol):
 
 
 class LocalSpeechModel(Protocol):
-    """Says what is said in a sound. `does` is for people. Raises RequestRefused and JobAbandoned."""
+    """Says what is said in a sound.
+
+    `does` is for people. Raises RequestRefused and JobAbandoned.
+    """
 
     @property
     def name(self) -> str: ...

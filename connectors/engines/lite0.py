@@ -1,9 +1,8 @@
 """Turns the published weights of EfficientNet-Lite0 into an ONNX model, without torch.
 
-They are a pickle of torch's old form. A pickle can run programs, so it is read by an unpickler
-that knows four names and refuses every other.
-Architecture: Tan and Le, "EfficientNet" (2019), in the Lite variant (ReLU6, no
-squeeze-and-excitation).
+They are a pickle of torch's old form. A pickle can run programs, so it is read by
+an unpickler that knows four names and refuses every other. Architecture: Tan and
+Le, "EfficientNet" (2019), in the Lite variant (ReLU6, no squeeze-and-excitation).
 """
 
 import pickle
@@ -53,7 +52,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def convert(weights: Path, model: Path) -> None:
-    """Writes `model` (ONNX, opset 17: `input` 1×3×224×224, `prob` 1×1000) from `weights`."""
+    """Writes `model` (ONNX, opset 17: `input`
+    1×3×224×224, `prob` 1×1000) from `weights`.
+    """
     with weights.open("rb") as file:
         built = _build(_read(file))
     onnx.checker.check_model(built)
@@ -107,7 +108,9 @@ class _Graph:
         self, source: str, weight: str, norm: str, name: str, *, stride: int = 1,
         depthwise: bool = False, active: bool = True,
     ) -> str:  # fmt: skip
-        """A convolution with its batch normalisation folded in, then ReLU6 where `active`."""
+        """A convolution with its batch normalisation
+        folded in, then ReLU6 where `active`.
+        """
         kernel = self.tensors[f"{weight}.weight"]
         gain, shift, mean, variance = (
             self.tensors[f"{norm}.{part}"]
@@ -124,7 +127,9 @@ class _Graph:
         return self.add("Clip", [output, "zero", "six"], f"{name}_a") if active else output
 
     def block(self, source: str, index: int, stride: int) -> str:
-        """One inverted residual block: expand, filter each channel, project, add the input."""
+        """One inverted residual block: expand,
+        filter each channel, project, add the input.
+        """
         part, expand = f"_blocks.{index}.", f"_blocks.{index}._expand_conv"
         wide = source
         if f"{expand}.weight" in self.tensors:

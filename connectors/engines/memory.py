@@ -1,4 +1,6 @@
-"""Gives memory back to the system after a job: glibc keeps what a large picture took."""
+"""Gives memory back to the system after a
+job: glibc keeps what a large picture took.
+"""
 
 import ctypes
 from collections.abc import Callable

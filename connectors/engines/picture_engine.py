@@ -18,7 +18,9 @@ from connectors.engines.text_reader import MAX_SIDE, MAX_TEXT_CHARS, TextReader
 MAX_PIXELS = 16_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _WORDY_CHARS = 60
-"""With so much text in it, what a picture shows is the text: a receipt is no envelope."""
+"""With so much text in it, what a picture
+shows is the text: a receipt is no envelope.
+"""
 _SPANISH = {
     "thing": "Objeto principal: {}.",
     "text": "Texto: «{}»",
@@ -64,7 +66,9 @@ class PictureEngine:
 
 
 def quotable(text: str) -> str:
-    """Text of a picture that can neither end its own quotation nor look like a marker."""
+    """Text of a picture that can neither end
+    its own quotation nor look like a marker.
+    """
     plain = "".join(_plain(char) for char in unicodedata.normalize("NFC", text))
     return " ".join(plain.split())[:MAX_TEXT_CHARS]
 

@@ -22,7 +22,9 @@ Gone = Callable[[], Awaitable[bool]]
 
 
 class Full(ConnectorsError):
-    """The queue takes no more; the client should come back after `retry_after` seconds."""
+    """The queue takes no more; the client should
+    come back after `retry_after` seconds.
+    """
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(retry_after)
@@ -32,9 +34,9 @@ class Full(ConnectorsError):
 class JobQueue:
     """Runs the jobs of one sense in a thread, one after the other.
 
-    A job's place is taken before its request's body is read, so that the bodies of a flood are
-    never in memory. When the client is gone, a waiting job is dropped, and a running one is asked
-    to stop at its next step.
+    A job's place is taken before its request's body is read, so that the
+    bodies of a flood are never in memory. When the client is gone, a waiting
+    job is dropped, and a running one is asked to stop at its next step.
     """
 
     def __init__(
@@ -59,7 +61,10 @@ class JobQueue:
             LOCAL_MODEL_WAITING.labels(self._sense).set(self._taken)
 
     async def run(self, job: Callable[[Callable[[], bool]], Result], gone: Gone) -> Result:
-        """The result of `job(stop)`, in its turn. Raises JobAbandoned, and what the job raises."""
+        """The result of `job(stop)`, in its turn.
+
+        Raises JobAbandoned, and what the job raises.
+        """
         async with self._turn:
             if await gone():
                 raise JobAbandoned

@@ -14,10 +14,11 @@ _CODECS = ("opus", "vorbis", "aac", "mp3", "flac", "alac", "pcm_")
 
 
 def container_of(sound: bytes) -> str | None:
-    """FFmpeg's name for the container, by its first bytes; None for one that is not taken.
+    """FFmpeg's name for the container, by its
+    first bytes; None for one that is not taken.
 
-    FFmpeg is given the name and never asked to guess: among its guesses are playlists, which name
-    other files.
+    FFmpeg is given the name and never asked to guess: among
+    its guesses are playlists, which name other files.
     """
     if sound.startswith(b"OggS"):
         return "ogg"
@@ -35,7 +36,10 @@ def container_of(sound: bytes) -> str | None:
 
 
 def samples_of(sound: bytes) -> Any:
-    """The samples (int16). Raises RequestRefused for no sound, or for over MAX_SECONDS of it."""
+    """The samples (int16).
+
+    Raises RequestRefused for no sound, or for over MAX_SECONDS of it.
+    """
     container_format = container_of(sound)
     if container_format is None:
         raise RequestRefused(400, "ogg, wav, flac, mp3, mp4 and webm are taken")

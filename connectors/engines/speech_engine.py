@@ -11,7 +11,9 @@ from connectors.engines.outcomes import EARS, Heard, JobAbandoned
 from connectors.engines.sound import RATE, samples_of
 
 PASS_SECONDS = 300
-"""A longer sound is heard in several passes: the model's working memory grows with the length."""
+"""A longer sound is heard in several passes: the
+model's working memory grows with the length.
+"""
 _SEEK_SECONDS = 10
 
 
@@ -31,7 +33,10 @@ class SpeechEngine:
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
     ) -> Heard:
-        """Asks `stop` between the model's windows of 30 s. Raises RequestRefused and JobAbandoned."""
+        """Asks `stop` between the model's windows of 30 s.
+
+        Raises RequestRefused and JobAbandoned.
+        """
         samples = samples_of(sound)
         texts: list[str] = []
         for piece in passes(samples, PASS_SECONDS * RATE, _SEEK_SECONDS * RATE):
@@ -50,7 +55,9 @@ class SpeechEngine:
 
 
 def passes(samples: Any, longest: int, seek: int) -> list[Any]:
-    """Pieces of at most `longest` samples, each cut at the quietest point of its last `seek`."""
+    """Pieces of at most `longest` samples, each
+    cut at the quietest point of its last `seek`.
+    """
     pieces = []
     while len(samples) > longest:
         tail = samples[longest - seek : longest].astype(np.float32)

@@ -13,7 +13,9 @@ SURE = 0.8
 MAX_REGIONS = 200
 MAX_TEXT_CHARS = 1_200
 READ_SECONDS = 20.0
-"""A page of fine print is read from its top until there is so much text, or for so long."""
+"""A page of fine print is read from its top
+until there is so much text, or for so long.
+"""
 MAX_SIDE = 1_440
 """With 1,600 the whole role would need over 1 GB for a page of fine print."""
 WIDEST_LINE = 100
@@ -22,7 +24,9 @@ MAX_CODES = 5
 
 
 class _Piece(NamedTuple):
-    """A region of text: its middle and left edge in pixels, its height, and what it says."""
+    """A region of text: its middle and left edge
+    in pixels, its height, and what it says.
+    """
 
     middle: float
     left: float
@@ -31,10 +35,11 @@ class _Piece(NamedTuple):
 
 
 class _BoundedReader(RapidOCR):
-    """Recognises regions one by one, from the top, until that is enough. The rest stays empty.
+    """Recognises regions one by one, from the top,
+    until that is enough. The rest stays empty.
 
-    The library recognises six at once, padded to the widest of them. With that a page of fine print
-    took 1.8 GB.
+    The library recognises six at once, padded to the widest
+    of them. With that a page of fine print took 1.8 GB.
     """
 
     def recognize_txt(self, img: list[Any]) -> TextRecOutput:
@@ -102,7 +107,9 @@ class TextReader:
 
 
 def rows(pieces: list[_Piece]) -> list[str]:
-    """Joins pieces whose middles are close into one row, each row from left to right."""
+    """Joins pieces whose middles are close
+    into one row, each row from left to right.
+    """
     grouped: list[list[_Piece]] = []
     for piece in sorted(pieces):
         if grouped and abs(grouped[-1][0].middle - piece.middle) < 0.5 * piece.height:

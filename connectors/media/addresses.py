@@ -1,8 +1,9 @@
 """Which network addresses a file that a stranger names may be fetched from.
 
-The networks are written down here and not taken from `ipaddress.is_global`, whose answers change with
-Python's patch level. Sources: the IANA registries of special-purpose addresses for IPv4 and IPv6
-(RFC 6890 and its updates), and the metadata services of clouds that use an address outside them.
+The networks are written down here and not taken from `ipaddress.is_global`, whose
+answers change with Python's patch level. Sources: the IANA registries of
+special-purpose addresses for IPv4 and IPv6 (RFC 6890 and its updates), and the metadata
+services of clouds that use an address outside them.
 """
 
 import ipaddress
@@ -34,10 +35,12 @@ _REFUSED_IPV4 = (
     "240.0.0.0/4",  # reserved, and broadcast
 )
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-"""All of IPv6 that is assigned to the public internet. Outside of it are loopback, link-local, unique
-local and site-local addresses, multicast, NAT64 (64:ff9b::/96 and 64:ff9b:1::/48), the discard prefix
-(100::/64), segment routing (5f00::/16), and the IPv4-compatible (::/96) and IPv4-translated
-(::ffff:0:0:0/96) forms, which lead to an IPv4 address."""
+"""All of IPv6 that is assigned to the public internet. Outside of it are loopback,
+link-local, unique local and site-local addresses, multicast, NAT64 (64:ff9b::/96 and
+64:ff9b:1::/48), the discard prefix (100::/64), segment routing (5f00::/16), and the
+IPv4-compatible (::/96) and IPv4-translated (::ffff:0:0:0/96) forms, which lead to an
+IPv4 address.
+"""
 _REFUSED_IPV6 = (
     "2001::/23",  # protocol assignments: Teredo, benchmarks, ORCHID, drone identities, anycast
     "2001:db8::/32",  # documentation
@@ -54,7 +57,10 @@ class WrongAllowedHost(ConnectorsError, ValueError):
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet. An IPv4-mapped one counts as what it maps."""
+    """Whether an IP address is on the public internet.
+
+    An IPv4-mapped one counts as what it maps.
+    """
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

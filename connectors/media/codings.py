@@ -1,7 +1,8 @@
 """What Content-Encoding means for the bytes of a file.
 
-Files are asked for as they are. Servers that send a coding nevertheless exist, as do many that put a
-label there which names no coding; browsers ignore those, and so does this module.
+Files are asked for as they are. Servers that send a coding
+nevertheless exist, as do many that put a label there which
+names no coding; browsers ignore those, and so does this module.
 """
 
 import zlib
@@ -26,7 +27,9 @@ _GZIP_FILES = frozenset(
 
 
 class UnknownCoding(ConnectorsError):
-    """The bytes are coded in a way that is not read here, or not as their label says."""
+    """The bytes are coded in a way that is
+    not read here, or not as their label says.
+    """
 
 
 class CutShort(ConnectorsError):
@@ -34,7 +37,9 @@ class CutShort(ConnectorsError):
 
 
 class Coding(Protocol):
-    """Turns what a server sends into the bytes of the file, in pieces of at most PIECE_BYTES."""
+    """Turns what a server sends into the bytes of
+    the file, in pieces of at most PIECE_BYTES.
+    """
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Raises UnknownCoding for bytes that do not fit."""
@@ -54,8 +59,9 @@ class Identity:
 
 
 class Deflated:
-    """gzip or deflate, whose members may follow one another. A file with the label that is not coded
-    is passed on as it is: a JPEG that a server calls gzip is still a JPEG."""
+    """gzip or deflate, whose members may follow one another. A file with the label that
+    is not coded is passed on as it is: a JPEG that a server calls gzip is still a JPEG.
+    """
 
     def __init__(self, coding: str) -> None:
         self._is_gzip = coding in _GZIP
@@ -113,11 +119,12 @@ class Deflated:
 
 
 def coding_of(labels: Iterable[str], content_type: str) -> Coding:
-    """The coding that the Content-Encoding headers name. Raises UnknownCoding for what is not read here.
+    """The coding that the Content-Encoding headers name.
+    Raises UnknownCoding for what is not read here.
 
-    One coding is read and not a list: each layer of a list can grow a thousandfold, and only the last
-    one would be measured. A gzip file whose server repeats its type as its coding is left packed, as
-    browsers do.
+    One coding is read and not a list: each layer of a list can grow a
+    thousandfold, and only the last one would be measured. A gzip file whose
+    server repeats its type as its coding is left packed, as browsers do.
     """
     named = [
         label

@@ -32,11 +32,12 @@ _MOST_BRANDS = 64
 
 
 def still_brand(head: bytes, *, is_declared: bool = False) -> Literal["heic", "avif"] | None:
-    """Of an ISO media file whether it is a picture, or a sequence of them, and of which kind.
+    """Of an ISO media file whether it is a picture,
+    or a sequence of them, and of which kind.
 
-    The brand it names first may be one that any picture has (mif1, msf1); then the compatible ones
-    tell. A film is not a picture, even if it says that it can be read as one, unless it was declared
-    as a picture.
+    The brand it names first may be one that any picture has (mif1, msf1);
+    then the compatible ones tell. A film is not a picture, even if it
+    says that it can be read as one, unless it was declared as a picture.
     """
     (size,) = struct.unpack(">I", head[:4])
     end = min(len(head), size if size >= 16 else 16, 16 + 4 * _MOST_BRANDS)
@@ -52,7 +53,9 @@ def still_brand(head: bytes, *, is_declared: bool = False) -> Literal["heic", "a
 
 
 def iso_has_only_sound(file: BinaryIO) -> bool:
-    """Whether the index of an ISO media file, at its beginning or its end, names sound and no picture."""
+    """Whether the index of an ISO media file, at its
+    beginning or its end, names sound and no picture.
+    """
     at = 0
     for _ in range(_MOST_BOXES):
         file.seek(at)
@@ -108,7 +111,9 @@ class _Element(NamedTuple):
 
 
 def _top_elements(file: BinaryIO) -> Iterator[_Element]:
-    """The elements of the header and of the segment, in order, without what is inside of them."""
+    """The elements of the header and of the segment,
+    in order, without what is inside of them.
+    """
     at = 0
     for _ in range(_MOST_ELEMENTS):
         file.seek(at)
@@ -144,7 +149,9 @@ def _children(content: bytes) -> Iterator[_Element]:
 
 
 def _element(head: bytes, at: int) -> _Element | None:
-    """The element whose id and size (RFC 8794) begin with `head`, which stands at `at`."""
+    """The element whose id and size (RFC 8794)
+    begin with `head`, which stands at `at`.
+    """
     id_length = _length(head, 4)
     size_length = _length(head[id_length:], 8) if id_length else 0
     if not size_length or len(head) < id_length + size_length:
@@ -156,13 +163,17 @@ def _element(head: bytes, at: int) -> _Element | None:
 
 
 def _length(head: bytes, most: int) -> int:
-    """How many bytes a number of variable length has: one more than zeros before its first one. 0: none."""
+    """How many bytes a number of variable length has:
+    one more than zeros before its first one. 0: none.
+    """
     length = 9 - head[0].bit_length() if head else 9
     return length if length <= most else 0
 
 
 def ogg_has_film(head: bytes) -> bool:
-    """Whether one of the streams that begin in an Ogg file is film: each has a page of its own first."""
+    """Whether one of the streams that begin in an Ogg
+    file is film: each has a page of its own first.
+    """
     at = 0
     while head[at : at + 4] == b"OggS" and len(head) >= at + 27 and head[at + 5] & 2:
         segments = head[at + 27 : at + 27 + head[at + 26]]

@@ -1,11 +1,11 @@
 """The worker process that has hostile bytes decoded. It is started, never imported.
 
-It touches no file itself: for each it makes a child, which gives up everything but its memory and
-one descriptor, decodes, answers and ends. So nothing of one file is there when the next one comes.
-The child's words are passed on unread.
+It touches no file itself: for each it makes a child, which gives up everything
+but its memory and one descriptor, decodes, answers and ends. So nothing of one
+file is there when the next one comes. The child's words are passed on unread.
 
-Frames on stdin and stdout: 4 bytes of length, msgpack. A Hello comes first, then a Reply for each
-Request.
+Frames on stdin and stdout: 4 bytes of length, msgpack.
+A Hello comes first, then a Reply for each Request.
 """
 
 import os
@@ -69,7 +69,9 @@ def _in_a_child(request: Request) -> Reply:
 
 
 def _all_of(answer: int) -> bytes | None:
-    """What the child said until it closed; None if it was too much, or if the parent has left."""
+    """What the child said until it closed; None
+    if it was too much, or if the parent has left.
+    """
     poller = select.poll()
     poller.register(answer, select.POLLIN)
     poller.register(sys.stdin.fileno(), 0)  # reports nothing but that the other end has closed

@@ -1,4 +1,6 @@
-"""Connections to hosts that strangers name: every address is checked before it is dialled."""
+"""Connections to hosts that strangers name:
+every address is checked before it is dialled.
+"""
 
 import asyncio
 import socket
@@ -16,12 +18,16 @@ MOST_DIALLED = 4
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 _RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="resolve")
-"""A pool of its own: name servers that never answer must not hold the threads that everything else in
-the process waits for."""
+"""A pool of its own: name servers that never answer must not
+hold the threads that everything else in the process waits for.
+"""
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
-    """The addresses of a name, by the resolver of the system. Raises OSError and UnicodeError."""
+    """The addresses of a name, by the resolver of the system.
+
+    Raises OSError and UnicodeError.
+    """
     look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     infos = await asyncio.get_running_loop().run_in_executor(_RESOLVERS, look_up)
     return list(dict.fromkeys(str(info[4][0]) for info in infos))
@@ -30,8 +36,8 @@ async def system_resolve(host: str, port: int) -> list[str]:
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Resolves a name once, checks every address, and dials one that was checked.
 
-    There is no second look-up that could answer otherwise. One address that is not public among
-    others is enough to refuse the name.
+    There is no second look-up that could answer otherwise. One address
+    that is not public among others is enough to refuse the name.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """Fetches a file whose address a stranger gave, without reaching inside the network.
 
-Redirects are followed here, so that each hop is checked again and credentials stay with their origin.
+Redirects are followed here, so that each hop is
+checked again and credentials stay with their origin.
 """
 
 import asyncio
@@ -69,7 +70,8 @@ class Downloader:
         deadline_seconds: float,
         owner: str = "",
     ) -> Downloaded:
-        """The file, spooled. `headers` may hold credentials: they go to the first origin only.
+        """The file, spooled. `headers` may hold
+        credentials: they go to the first origin only.
 
         Of one owner a bounded number is under way; others wait, within the deadline.
         Raises Refused, NotFound, or Unavailable for what may get better.
@@ -92,7 +94,10 @@ class Downloader:
     async def spool(
         self, chunks: AsyncIterator[bytes], content_type: str, max_bytes: int
     ) -> Downloaded:
-        """A file that is ours already, as if it had been downloaded. Raises as Spool.fill."""
+        """A file that is ours already, as if it had been downloaded.
+
+        Raises as Spool.fill.
+        """
         return await self._spool.fill(chunks, content_type=content_type, max_bytes=max_bytes)
 
     async def _follow(self, url: str, headers: Mapping[str, str], max_bytes: int) -> Downloaded:
@@ -131,7 +136,9 @@ class Downloader:
         return target
 
     def _next_hop(self, here: WebAddress, location: bytes) -> WebAddress:
-        """Bytes that are not ASCII are sent back as they came, in whatever encoding, as browsers do."""
+        """Bytes that are not ASCII are sent back as
+        they came, in whatever encoding, as browsers do.
+        """
         readable = "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in location)
         return self._checked(readable, here)
 
@@ -158,7 +165,10 @@ class _Turns:
 
 
 def _checked_answer(answer: ServerResponse, max_bytes: int) -> Coding:
-    """How the body is coded, if it is worth reading. Raises what the answer means for the file."""
+    """How the body is coded, if it is worth reading.
+
+    Raises what the answer means for the file.
+    """
     status = answer.status
     if status == 404:
         raise NotFound

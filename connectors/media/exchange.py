@@ -1,8 +1,11 @@
 """One GET over HTTP/1.1 that costs the event loop little, whatever the server sends.
 
-httpcore dials and encrypts. The answer is parsed by llhttp (httptools), in C: a parser in Python
-spends 15 µs per chunk, so that a server which sends chunks of one byte keeps the loop busy with
-0.4 MB/s. What is left of that cost is paid by the download itself, which pauses (see `_Effort`).
+httpcore dials and encrypts. The answer is parsed
+by llhttp (httptools), in C: a parser in Python
+spends 15 µs per chunk, so that a server which
+sends chunks of one byte keeps the loop busy with
+0.4 MB/s. What is left of that cost is paid by the
+download itself, which pauses (see `_Effort`).
 """
 
 import asyncio
@@ -26,7 +29,9 @@ LARGEST_HEAD_BYTES = 64 * 1024
 MOST_INTERIM_ANSWERS = 8
 WINDOW_SECONDS = 10.0
 WINDOW_BYTES = 4 * 1024
-"""A body that brings less than this per window is given up: it would only hold its place."""
+"""A body that brings less than this per window
+is given up: it would only hold its place.
+"""
 _BREAKS_THE_LINE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
@@ -36,7 +41,10 @@ class BadExchange(ConnectorsError):
 
 @dataclass(frozen=True, slots=True)
 class ServerResponse:
-    """The head of an answer, and its body once. Iterating raises BadExchange and httpcore's errors."""
+    """The head of an answer, and its body once.
+
+    Iterating raises BadExchange and httpcore's errors.
+    """
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -59,7 +67,10 @@ async def get(
     backend: httpcore.AsyncNetworkBackend,
     tls: ssl.SSLContext,
 ) -> AsyncIterator[ServerResponse]:
-    """Asks on a connection of its own, which is closed afterwards. Raises BadExchange and httpcore's errors."""
+    """Asks on a connection of its own, which is closed afterwards.
+
+    Raises BadExchange and httpcore's errors.
+    """
     stream = await backend.connect_tcp(address.host, address.port, CONNECT_SECONDS)
     try:
         if address.scheme == "https":
@@ -82,10 +93,12 @@ def _request(address: WebAddress, headers: Iterable[tuple[str, str]]) -> bytes:
 
 
 class _Effort:
-    """How long a download pauses for the work it causes, so that it takes about 1 % of a processor.
+    """How long a download pauses for the work it
+    causes, so that it takes about 1 % of a processor.
 
-    A unit is about 0.1 ms of the loop. A read costs one, 64 pieces of a body cost one, and 1 KiB of
-    body earns one: an honest transfer, which brings more than that, never pauses.
+    A unit is about 0.1 ms of the loop. A read costs one, 64
+    pieces of a body cost one, and 1 KiB of body earns one: an
+    honest transfer, which brings more than that, never pauses.
     """
 
     BURST = 256.0
@@ -96,7 +109,9 @@ class _Effort:
         self._credit = self.BURST
 
     def pause_seconds(self, body_bytes: int, pieces: int) -> float:
-        """The pause due after a read that brought so many bytes of body in so many pieces."""
+        """The pause due after a read that brought
+        so many bytes of body in so many pieces.
+        """
         credit = self._credit + body_bytes / 1024 - 1 - pieces / 64
         self._credit = min(max(credit, 0.0), self.BURST)
         return min(max(-credit, 0.0) * self.PAUSE_SECONDS, self.LONGEST_PAUSE_SECONDS)
@@ -108,7 +123,8 @@ class _Reading:
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
         self._parser = httptools.HttpResponseParser(self)
-        # as browsers are: a connection carries one answer, so that no other can be smuggled into it
+        # as browsers are: a connection carries one
+        # answer, so that no other can be smuggled into it
         self._parser.set_dangerous_leniencies(
             lenient_headers=True,
             lenient_chunked_length=True,
@@ -154,7 +170,10 @@ class _Reading:
                 raise BadExchange("too many interim answers")
 
     async def body(self) -> AsyncIterator[bytes]:
-        """The body in pieces of some size. Every piece is taken out of the parser exactly once."""
+        """The body in pieces of some size.
+
+        Every piece is taken out of the parser exactly once.
+        """
         window_end, in_window = time.monotonic() + WINDOW_SECONDS, 0
         while True:
             if self._pieces:
@@ -191,7 +210,9 @@ class _Reading:
         return True
 
     def _has_length(self) -> bool:
-        """Whether the answer says where it ends; otherwise its end is that of the connection."""
+        """Whether the answer says where it ends;
+        otherwise its end is that of the connection.
+        """
         named = [(name.lower(), value.lower()) for name, value in self.headers]
         transfer = [value for name, value in named if name == b"transfer-encoding"]
         if transfer:

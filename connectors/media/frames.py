@@ -1,7 +1,7 @@
 """What a decoder's worker is asked and what it answers.
 
-The answer was made by a process that hostile bytes may have taken over, so its types leave no more
-room than an honest answer needs.
+The answer was made by a process that hostile bytes may have taken
+over, so its types leave no more room than an honest answer needs.
 """
 
 from typing import Annotated, Literal
@@ -20,7 +20,10 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0, le=100_000)]
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """The worker is ready. `network_namespace`: its network is its own and has no interface."""
+    """The worker is ready.
+
+    `network_namespace`: its network is its own and has no interface.
+    """
 
     network_namespace: bool
 
@@ -36,7 +39,9 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """How the child for one file ended: the `signal` that killed it or 0, and what it said."""
+    """How the child for one file ended: the
+    `signal` that killed it or 0, and what it said.
+    """
 
     answer: bytes
     signal: int
@@ -78,7 +83,9 @@ class AudioPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PreparedAudio(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """A sound in the order of its parts; `duration_seconds` is of the whole, silences included."""
+    """A sound in the order of its parts;
+    `duration_seconds` is of the whole, silences included.
+    """
 
     parts: Annotated[tuple[AudioPart, ...], msgspec.Meta(min_length=1)]
     duration_seconds: _Seconds

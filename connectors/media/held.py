@@ -1,7 +1,8 @@
-"""Downloaded files that the object store could not take, kept for the next try of their job.
+"""Downloaded files that the object store could
+not take, kept for the next try of their job.
 
-A link may live for ten minutes and an outage of the store for hours: without this the file would be
-downloaded again at every try, until no server gives it any more.
+A link may live for ten minutes and an outage of the store for hours: without this
+the file would be downloaded again at every try, until no server gives it any more.
 """
 
 import time
@@ -23,10 +24,11 @@ class _Held:
 
 
 class HeldFiles:
-    """Bounded in bytes and files, and in time: a job that does not ask again has moved to another process.
+    """Bounded in bytes and files, and in time: a job
+    that does not ask again has moved to another process.
 
-    One owner gets at most half. What does not fit is discarded, and downloaded again: the files that
-    are here are older, so that their links are nearer to their end.
+    One owner gets at most half. What does not fit is discarded, and downloaded again:
+    the files that are here are older, so that their links are nearer to their end.
     """
 
     def __init__(

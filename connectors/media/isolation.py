@@ -1,9 +1,11 @@
-"""Makes the process that decodes hostile bytes a lesser one, as docs/security.md describes.
+"""Makes the process that decodes hostile bytes
+a lesser one, as docs/security.md describes.
 
-Two steps. `leave_the_system` is taken once by the worker, which is not yet near any hostile byte;
-`give_up_the_rest` is taken by each of its children before it looks at the one file it was made for.
-Every step is best effort, because kernels, containers and systems differ; `probe` tries what in the
-end is possible and is what the log and `sensorium doctor` report.
+Two steps. `leave_the_system` is taken once by the worker, which is not yet near any
+hostile byte; `give_up_the_rest` is taken by each of its children before it looks at the
+one file it was made for. Every step is best effort, because kernels, containers and
+systems differ; `probe` tries what in the end is possible and is what the log and
+`sensorium doctor` report.
 """
 
 import contextlib
@@ -44,12 +46,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def leave_the_system() -> bool:
-    """Gives up environment, folder, network, user and rights; True if in a network of its own.
+    """Gives up environment, folder, network, user
+    and rights; True if in a network of its own.
 
     Everything that a decoder imports must be imported by now.
     """
     os.environ.clear()
-    # without root, a user namespace gives the right to the others, where the kernel lets it
+    # without root, a user namespace gives the
+    # right to the others, where the kernel lets it
     own = _CLONE_NEWNET | _CLONE_NEWIPC | (0 if os.geteuid() == 0 else _CLONE_NEWUSER)
     alone = _unshare(own)
     _enter_empty_folder()
@@ -64,7 +68,9 @@ def leave_the_system() -> bool:
 
 
 def give_up_the_rest(answer: int, cpu_seconds: int) -> None:
-    """In the child for one file: leaves memory, some CPU time and one descriptor to write to."""
+    """In the child for one file: leaves memory,
+    some CPU time and one descriptor to write to.
+    """
     if _LINUX:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     most_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -96,7 +102,9 @@ def probe() -> dict[str, bool]:
 
 
 def _enter_empty_folder() -> None:
-    """Makes it the root, too, where that is allowed, and removes it: nothing can be made in it."""
+    """Makes it the root, too, where that is allowed,
+    and removes it: nothing can be made in it.
+    """
     with contextlib.suppress(OSError):
         folder = Path(tempfile.mkdtemp(prefix="sensorium-decoder-"))
         above = os.open(folder.parent, os.O_RDONLY)
@@ -154,7 +162,9 @@ def _fork() -> None:
 
 
 def _programs_can_start() -> bool:
-    """A program that does not exist is refused by a filter, and only by one, for another reason."""
+    """A program that does not exist is refused by
+    a filter, and only by one, for another reason.
+    """
     try:
         os.execv("/nonexistent", ["nonexistent"])
     except PermissionError:

@@ -1,4 +1,6 @@
-"""Says whether anything can be heard in a sound, and where it is quiet enough to cut."""
+"""Says whether anything can be heard in a
+sound, and where it is quiet enough to cut.
+"""
 
 from array import array
 from collections.abc import Iterable, Iterator
@@ -10,7 +12,9 @@ RATE = 16_000
 _WINDOW = RATE // 20
 _FLOOR: float = 32_768 * 10 ** (-60 / 20)
 _FLOOR_POWER: float = _FLOOR * _FLOOR
-"""-60 dBFS. Dither is about 30 dB below it, a voice recorded 30 dB too low about 10 dB above."""
+"""-60 dBFS. Dither is about 30 dB below it, a
+voice recorded 30 dB too low about 10 dB above.
+"""
 _LEAST_LOUD_WINDOWS = 3
 """150 ms: shorter than a "no", longer than the click of a button."""
 _MOST_SEARCH_SECONDS = 15.0
@@ -40,7 +44,8 @@ class Loudness:
 def cut(pieces: Iterable[Samples], part_seconds: float | None) -> Iterator[tuple[Samples, bool]]:
     """The samples again; True ends a part. No part is longer than `part_seconds`.
 
-    A part ends where it is quietest within the last quarter, at most 15 s, before the limit.
+    A part ends where it is quietest within the
+    last quarter, at most 15 s, before the limit.
     """
     held: Samples = array("h")
     given = 0
@@ -65,7 +70,9 @@ def cut(pieces: Iterable[Samples], part_seconds: float | None) -> Iterator[tuple
 
 
 def _quietest(held: Samples, first: int, last: int) -> int:
-    """The middle of the quietest 200 ms between the two, the last of equals; else the limit."""
+    """The middle of the quietest 200 ms between
+    the two, the last of equals; else the limit.
+    """
     levels = []
     for at in range(first, last - _WINDOW + 1, _WINDOW):
         window = held[at : at + _WINDOW]
@@ -78,7 +85,9 @@ def _quietest(held: Samples, first: int, last: int) -> int:
 
 
 def _is_loud(window: Samples) -> bool:
-    """By its effective value without the constant part; half the span bounds that from above."""
+    """By its effective value without the constant
+    part; half the span bounds that from above.
+    """
     if max(window) - min(window) <= 2 * _FLOOR:
         return False
     mean = sum(window) / len(window)

@@ -1,4 +1,6 @@
-"""Makes a picture fit for a vision model: upright, eight bits per sample, opaque, not too large."""
+"""Makes a picture fit for a vision model: upright,
+eight bits per sample, opaque, not too large.
+"""
 
 import io
 import math
@@ -25,21 +27,29 @@ from connectors.media.unfit import NotFit
 
 MAX_PIXELS = 50_000_000
 MAX_JPEG_PIXELS = 300_000_000
-"""A JPEG is decoded at an eighth of its sides; this many fit into the limit of CPU time."""
+"""A JPEG is decoded at an eighth of its sides;
+this many fit into the limit of CPU time.
+"""
 MAX_PROGRESSIVE_PIXELS = 120_000_000
 """Of a progressive one all coefficients are in memory at once."""
 PASS_BYTES = 4_000_000
 FORMATS = (
     "JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "ICO", "JPEG2000", "PPM",
 )  # fmt: skip
-"""Those a chat may hold, each known by its first bytes; MPO is opened as JPEG. Of the rest
-some are whole interpreters: EPS is handed to Ghostscript, WMF to the system. AVIF comes before
-HEIF, which would claim the brands that both have."""
+"""Those a chat may hold, each known by its first bytes; MPO is opened as JPEG.
+Of the rest some are whole interpreters: EPS is handed to Ghostscript, WMF to
+the system. AVIF comes before HEIF, which would claim the brands that both have.
+"""
 _TIFF_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32_773, 32_946})
-"""None, fax, LZW, JPEG, deflate, PackBits. The others bring a decoder each that no scanner uses."""
+"""None, fax, LZW, JPEG, deflate, PackBits.
+
+The others bring a decoder each that no scanner uses.
+"""
 _COMPRESSION, _ORIENTATION = 259, 0x0112
 _PNG_BITS = 24
-"""The byte of a PNG that has the bits of a sample; Pillow hides that there are 16 in colour."""
+"""The byte of a PNG that has the bits of a
+sample; Pillow hides that there are 16 in colour.
+"""
 _MIMES: dict[str, ImageMime] = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -65,7 +75,10 @@ _LEAST_DECODED = 0.125
 
 
 def warm_up() -> None:
-    """Loads every decoder, because later there are no files. Each decodes in one thread."""
+    """Loads every decoder, because later there are no files.
+
+    Each decodes in one thread.
+    """
     register_heif_opener()
     Image.init()
     teach_samples()
@@ -75,7 +88,8 @@ def warm_up() -> None:
 
 
 def prepare_image(data: bytes, longest_side: int, formats: frozenset[str]) -> PreparedImage:
-    """Unchanged if a model can take it so, else JPEG. A damaged one as far as viewers show it.
+    """Unchanged if a model can take it so, else
+    JPEG. A damaged one as far as viewers show it.
 
     Raises NotFit.
     """
@@ -146,7 +160,10 @@ def _repaired(data: bytes, longest_side: int, *, with_alpha: bool = True) -> Pre
 
 
 def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile:
-    """Open, of a known format, within the bounds, not decoded yet. Raises what Pillow raises."""
+    """Open, of a known format, within the bounds, not decoded yet.
+
+    Raises what Pillow raises.
+    """
     # of a cut HEIC its decoder would give a black picture instead of an error
     ImageFile.LOAD_TRUNCATED_IMAGES = truncated and data[4:8] != b"ftyp"
     is_jpeg = data.startswith(b"\xff\xd8\xff")
@@ -170,7 +187,10 @@ def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile
 
 
 def _complete(image: ImageFile.ImageFile, data: bytes) -> None:
-    """Does what Pillow leaves out. Of a PNG in colour with 16 bits it keeps the high bytes only."""
+    """Does what Pillow leaves out.
+
+    Of a PNG in colour with 16 bits it keeps the high bytes only.
+    """
     put_samples_right(image)
     is_wide = image.format == "PNG" and image.mode == "RGB" and data[_PNG_BITS] == 16
     if is_wide and "transparency" in image.info:
@@ -181,7 +201,9 @@ def _complete(image: ImageFile.ImageFile, data: bytes) -> None:
 
 
 def _reduced(image: ImageFile.ImageFile, longest_side: int) -> None:
-    """Has a JPEG decoded at a half, a quarter or an eighth, if that is still large enough."""
+    """Has a JPEG decoded at a half, a quarter
+    or an eighth, if that is still large enough.
+    """
     factor = min(1.0, longest_side / max(image.size))
     width, height = (max(1, math.ceil(side * factor)) for side in image.size)
     image.draft("RGB", (width, height))
@@ -209,7 +231,9 @@ def _has_plain_samples(data: bytes, image: Image.Image) -> bool:
 
 
 def _share_decoded(image: ImageFile.ImageFile, data: bytes) -> float:
-    """Down to which row the picture came from its data; 1 where that cannot be known."""
+    """Down to which row the picture came from
+    its data; 1 where that cannot be known.
+    """
     if image.format in ("JPEG", "MPO") and image.mode in _NOTHING_AS_JPEG:
         nothing = Image.new(image.mode, image.size, _NOTHING_AS_JPEG[image.mode])
         box = ImageChops.difference(image, nothing).convert("RGB").getbbox()

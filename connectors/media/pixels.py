@@ -1,4 +1,6 @@
-"""Turns any samples of a picture into the eight bits and the opaque ground that a model sees."""
+"""Turns any samples of a picture into the eight
+bits and the opaque ground that a model sees.
+"""
 
 import sys
 from collections.abc import Callable
@@ -11,20 +13,26 @@ _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO, _MAX_SAMPLE_VALUE = 258, 262, 0, 281
 _SAMPLE_FORMAT, _UNSIGNED = 339, 1
 _MOST_MEASURED = 1 << 28
-"""Larger values than this are of a scale that uses all 32 bits; Pillow reads its half as below 0."""
+"""Larger values than this are of a scale that uses
+all 32 bits; Pillow reads its half as below 0.
+"""
 _MOST_FRAMES = 50
 _GROUNDS = (255, 0, 128, 64, 192)
 """Of black, white and any third ink, one of these is unlike all three."""
 _TOO_ALIKE = 48
 _MAY_VANISH = 0.005
 _PIXELS_MAY_VANISH = 24
-"""A spot that is a part of what is drawn has more; the fringe of smoothed edges has fewer."""
+"""A spot that is a part of what is drawn has
+more; the fringe of smoothed edges has fewer.
+"""
 _FAINT = 32
 _OVERSHOOT = 0.05
 
 
 def first_visible(image: Image.Image) -> Image.Image:
-    """The picture as L, RGB or RGBA; of an animation the first frame that shows anything."""
+    """The picture as L, RGB or RGBA; of an
+    animation the first frame that shows anything.
+    """
     first = eight_bits(image)
     if not getattr(image, "is_animated", False) or not _invisible(first):
         return first
@@ -40,7 +48,10 @@ def first_visible(image: Image.Image) -> Image.Image:
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """As a viewer shows it, in mode L, RGB or RGBA. Pillow alone would cut off all above 255."""
+    """As a viewer shows it, in mode L, RGB or RGBA.
+
+    Pillow alone would cut off all above 255.
+    """
     if image.mode in _SIXTEEN_BITS:
         grey = _high_bytes(image)
         key = image.info.get("transparency")
@@ -56,14 +67,18 @@ def eight_bits(image: Image.Image) -> Image.Image:
 
 
 def scale_key(image: Image.Image, bits: int) -> None:
-    """Scales the transparent grey of a PNG as Pillow scales the samples; it forgets to."""
+    """Scales the transparent grey of a PNG as
+    Pillow scales the samples; it forgets to.
+    """
     key = image.info.get("transparency")
     if image.mode == "L" and bits in (2, 4) and isinstance(key, int):
         image.info["transparency"] = key * 255 // ((1 << bits) - 1)
 
 
 def hide_key(image: Image.Image, low: Image.Image) -> None:
-    """Makes the transparent colour of a 16-bit PNG invisible; `low` has the low bytes."""
+    """Makes the transparent colour of a 16-bit
+    PNG invisible; `low` has the low bytes.
+    """
     key = image.info.pop("transparency")
     alpha = Image.new("L", image.size)
     for value, one, other in zip(key, image.split(), low.split(), strict=True):
@@ -73,7 +88,9 @@ def hide_key(image: Image.Image, low: Image.Image) -> None:
 
 
 def opaque(image: Image.Image) -> Image.Image:
-    """On white, or on black or grey where part of what can be seen would vanish on white."""
+    """On white, or on black or grey where part
+    of what can be seen would vanish on white.
+    """
     if image.mode != "RGBA":
         return image
     alpha = image.getchannel("A")
@@ -116,7 +133,8 @@ def _unlike(samples: Image.Image, byte: int) -> Image.Image:
 
 
 def _high_bytes(image: Image.Image) -> Image.Image:
-    """Of samples that use fewer than 16 bits (a TIFF says so) the highest eight that are used.
+    """Of samples that use fewer than 16 bits (a
+    TIFF says so) the highest eight that are used.
 
     It says so by the bits of a sample or, as many X-rays do, by the largest value.
     """
@@ -130,7 +148,9 @@ def _high_bytes(image: Image.Image) -> Image.Image:
 
 
 def _by_range(image: Image.Image) -> Image.Image:
-    """No file says what is white in such samples: the least usual scale that holds them all."""
+    """No file says what is white in such samples:
+    the least usual scale that holds them all.
+    """
     image.load()
     low, high = (float(end) for end in image.getextrema())  # type: ignore[arg-type]
     if not low <= high:

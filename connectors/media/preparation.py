@@ -1,6 +1,9 @@
-"""Pictures and sound made fit for a model, in processes apart: decoders are C on hostile bytes."""
+"""Pictures and sound made fit for a model, in
+processes apart: decoders are C on hostile bytes.
+"""
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -35,7 +38,10 @@ _CRASHES = frozenset(
 
 
 class PreparationLimits(NamedTuple):
-    """For one item. The wall's limit only ends what waits for nothing; the CPU's is the verdict."""
+    """For one item.
+
+    The wall's limit only ends what waits for nothing; the CPU's is the verdict.
+    """
 
     cpu_seconds: int
     wall_seconds: float
@@ -43,12 +49,15 @@ class PreparationLimits(NamedTuple):
 
 IMAGE_LIMITS = PreparationLimits(20, 60.0)
 AUDIO_LIMITS = PreparationLimits(240, 480.0)
-"""One second of CPU decodes 390 s of Opus and writes 190 s of mp3 (measured on a server's core):
-four hours, decoded twice and written, take about 150 s."""
+"""One second of CPU decodes 390 s of Opus and writes 190 s of mp3 (measured
+on a server's core): four hours, decoded twice and written, take about 150 s.
+"""
 
 
 class Isolation(NamedTuple):
-    """What is held off from a process that decodes, as such a process found by trying."""
+    """What is held off from a process that
+    decodes, as such a process found by trying.
+    """
 
     holds: tuple[str, ...]
     missing: tuple[str, ...]
@@ -57,6 +66,10 @@ class Isolation(NamedTuple):
 
 class _Undecided(Exception):
     """The item was not finished, and it is not known to be the item's fault."""
+
+
+FEWEST_WORKERS = 4
+"""With fewer, some slow files would keep those of other owners waiting."""
 
 
 class _ItsFault(Exception):
@@ -68,24 +81,28 @@ class _GaveWay(Exception):
 
 
 class Decoder:
-    """A few long-lived workers, started when first needed; one that hangs or dies is replaced.
+    """Long-lived workers, one for each core but four at least,
+    started when first needed; one that hangs or dies is replaced.
 
-    How fast an owner gets a worker is said in `WorkerShares`. A file given as a function is loaded when a
-    worker is free for it, so no more files are in memory than there are workers. An item may be
-    tried twice, and is then loaded twice: when it gave way, or when it ended for a reason that may
-    be the machine's. It is undecodable when it used up its CPU time, crashed, or failed twice.
+    How fast an owner gets a worker is said in `WorkerShares`. A file given as a
+    function is loaded when a worker is free for it, so no more files are in memory than
+    there are workers. An item may be tried twice, and is then loaded twice: when it
+    gave way, or when it ended for a reason that may be the machine's. It is undecodable
+    when it used up its CPU time, crashed, or failed twice.
     """
 
     def __init__(
         self,
-        workers: int = 4,
+        workers: int = 0,
         *,
         image_limits: PreparationLimits = IMAGE_LIMITS,
         audio_limits: PreparationLimits = AUDIO_LIMITS,
         soft_seconds: float = SOFT_SECONDS,
     ) -> None:
         self._limits = {"image": image_limits, "audio": audio_limits, "probe": image_limits}
-        self._turns = WorkerShares(workers, soft_seconds)
+        self._turns = WorkerShares(
+            workers or max(FEWEST_WORKERS, len(os.sched_getaffinity(0))), soft_seconds
+        )
         self._idle: list[Worker] = []
         self._alive: set[Worker] = set()
 
@@ -102,7 +119,10 @@ class Decoder:
             await self._end(worker)
 
     async def start(self) -> Isolation:
-        """Starts a first worker and logs what is held off from it. Raises Unavailable."""
+        """Starts a first worker and logs what is held off from it.
+
+        Raises Unavailable.
+        """
         isolation = await self.isolation()
         write = log.warning if isolation.missing else log.info
         write("decoder_isolation", **isolation._asdict())
@@ -131,7 +151,8 @@ class Decoder:
         longest_side: int = 2048,
         formats: frozenset[str] = PASSED_IMAGES,
     ) -> PreparedImage | NotPrepared:
-        """Unchanged if its type is one of `formats` and it is upright, opaque and small; else JPEG.
+        """Unchanged if its type is one of `formats`
+        and it is upright, opaque and small; else JPEG.
 
         Raises Unavailable, and what the function that loads raises.
         """
@@ -152,7 +173,8 @@ class Decoder:
         audio_format: AudioFormat = "as-is",
         part_seconds: float | None = None,
     ) -> PreparedAudio | NotPrepared:
-        """Unchanged, as one part, if its format and length allow it; else in parts of mp3 or wav.
+        """Unchanged, as one part, if its format and
+        length allow it; else in parts of mp3 or wav.
 
         Raises Unavailable, and what the function that loads raises.
         """
@@ -201,7 +223,10 @@ class Decoder:
     async def _answered(
         self, worker: Worker, turn: WorkerHold, request: Request, load_or_bytes: Load
     ) -> bytes:
-        """The answer of a child. Afterwards the worker is idle, or ended if it is not free."""
+        """The answer of a child.
+
+        Afterwards the worker is idle, or ended if it is not free.
+        """
         asked = False
         try:
             data = load_or_bytes if isinstance(load_or_bytes, bytes) else await load_or_bytes()

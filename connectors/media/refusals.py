@@ -1,11 +1,17 @@
-"""How a fetch ends when there is no file. What may get better is schemas.outcomes.Unavailable."""
+"""How a fetch ends when there is no file.
+
+What may get better is schemas.outcomes.Unavailable.
+"""
 
 from connectors.errors import ConnectorsError
 from schemas.reasons import AttachmentReason
 
 
 class Refused(ConnectorsError):
-    """The file will not come, however often it is asked for. `status` is set if a server answered."""
+    """The file will not come, however often it is asked for.
+
+    `status` is set if a server answered.
+    """
 
     def __init__(self, reason: AttachmentReason, status: int | None = None) -> None:
         super().__init__(reason)
@@ -14,4 +20,7 @@ class Refused(ConnectorsError):
 
 
 class NotFound(ConnectorsError):
-    """The server answered 404. The caller knows for how long a file may still be on its way."""
+    """The server answered 404.
+
+    The caller knows for how long a file may still be on its way.
+    """

@@ -1,4 +1,6 @@
-"""Takes out of a picture what is not needed to show it, because extras are often damaged."""
+"""Takes out of a picture what is not needed
+to show it, because extras are often damaged.
+"""
 
 import re
 import struct
@@ -9,17 +11,26 @@ _PNG_NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 _JPEG_HEAD = b"\xff\xd8"
 _JPEG_SCAN = 0xDA
 _JPEG_EXTRAS = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
-"""Application segments and comments. JFIF (E0) and Adobe (EE) say how colours are stored."""
+"""Application segments and comments.
+
+JFIF (E0) and Adobe (EE) say how colours are stored.
+"""
 _JPEG_TABLES = frozenset({*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDD})
 _JPEG_SHORTEST_HEAD = 16
-"""JFIF and Adobe segments have at least as many bytes; of a shorter one Pillow makes an error."""
+"""JFIF and Adobe segments have at least as many
+bytes; of a shorter one Pillow makes an error.
+"""
 _WEBP_PIXELS = (b"VP8 ", b"VP8L", b"ALPH")
 _WEBP_FRAME_HEAD = 16
 _LEAST_OF_PIXELS = 8
-"""A chunk of pixels that lost its end is filled up if at least an eighth of it is there."""
+"""A chunk of pixels that lost its end is
+filled up if at least an eighth of it is there.
+"""
 _WEBP_HAS_ALPHA = 0x10
 _EXIF_ITEM = re.compile(rb"(infe[\x02\x03]...(?:..|....)..)Exif", re.DOTALL)
-"""Where a HEIF or AVIF says that one of its items is metadata: its number has 2 or 4 bytes."""
+"""Where a HEIF or AVIF says that one of its
+items is metadata: its number has 2 or 4 bytes.
+"""
 _BMP_SHORT_HEAD = 16
 _BMP_MASKED = struct.pack("<HI", 32, 3)
 _BMP_WHOLE_BYTES = {0xFF: 0, 0xFF00: 1, 0xFF0000: 2, 0xFF000000: 3}
@@ -28,7 +39,9 @@ _BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"avis", b"hevc", b"hevx", b"msf1
 
 
 def with_usual_brand(data: bytes) -> bytes:
-    """The same AVIF or HEIC under one of its compatible brands, if its major brand is unusual."""
+    """The same AVIF or HEIC under one of its
+    compatible brands, if its major brand is unusual.
+    """
     if data[4:8] != b"ftyp" or data[8:12] in _BRANDS:
         return data
     end = min(int.from_bytes(data[:4], "big"), 256)
@@ -38,9 +51,11 @@ def with_usual_brand(data: bytes) -> bytes:
 
 
 def without_extras(data: bytes, *, with_alpha: bool = True) -> bytes:
-    """The same picture without metadata, profiles and comments. Other kinds are as they were.
+    """The same picture without metadata, profiles
+    and comments. Other kinds are as they were.
 
-    A WebP loses its transparency too, unless `with_alpha`; of an animated one a frame is left.
+    A WebP loses its transparency too, unless
+    `with_alpha`; of an animated one a frame is left.
     """
     if data.startswith(_PNG_HEAD):
         return _plain_png(data)
@@ -135,7 +150,9 @@ def _webp_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _plain_bmp(data: bytes) -> bytes:
-    """The same BMP with the usual header and, if each sample is a byte, their usual order."""
+    """The same BMP with the usual header and,
+    if each sample is a byte, their usual order.
+    """
     if data[14:18] == struct.pack("<I", _BMP_SHORT_HEAD) and len(data) > 30:
         start = struct.unpack_from("<I", data, 10)[0] + 40 - _BMP_SHORT_HEAD
         head = struct.pack("<II12s24x", start, 40, data[18:30])

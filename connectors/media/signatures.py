@@ -1,7 +1,9 @@
-"""Signatures that are too short to be believed, and the structure that must follow them.
+"""Signatures that are too short to be believed,
+and the structure that must follow them.
 
-Two or three bytes occur at the beginning of anything. `filetype` believes them; here each of them has
-a check of what the format says comes next. A function takes the first bytes of a file and holds for any.
+Two or three bytes occur at the beginning of anything. `filetype`
+believes them; here each of them has a check of what the format says
+comes next. A function takes the first bytes of a file and holds for any.
 """
 
 import re
@@ -40,10 +42,11 @@ def is_mpeg_audio(head: bytes) -> bool:
 
 
 def frames_within(data: bytes) -> Literal["audio/mpeg", "audio/aac"] | None:
-    """The sound whose frames stand somewhere in `data`: a recording cut at its beginning, or behind junk.
+    """The sound whose frames stand somewhere in `data`:
+    a recording cut at its beginning, or behind junk.
 
-    Two frames agree, and the third if `data` goes so far. Anything may hold that by chance once in
-    ten thousand files: only for what was declared as sound.
+    Two frames agree, and the third if `data` goes so far. Anything may hold that
+    by chance once in ten thousand files: only for what was declared as sound.
     """
     for found in _SYNC.finditer(data):
         at = found.start()
@@ -128,7 +131,9 @@ def _is_bmp(head: bytes) -> bool:
 
 
 def _is_program(head: bytes) -> bool:
-    """A DOS program counts its last page (at most 511 bytes) where a text has two letters."""
+    """A DOS program counts its last page (at
+    most 511 bytes) where a text has two letters.
+    """
     if len(head) < 64 or struct.unpack_from("<H", head, 2)[0] > 511:
         return False
     (at,) = struct.unpack_from("<I", head, 60)
@@ -136,7 +141,9 @@ def _is_program(head: bytes) -> bool:
 
 
 def _is_tiff(head: bytes) -> bool:
-    """The first directory lies behind the header, and what can be seen of it has entries."""
+    """The first directory lies behind the header,
+    and what can be seen of it has entries.
+    """
     order = "<" if head.startswith(b"II") else ">"
     (at,) = struct.unpack_from(f"{order}I", head, 4)
     if at + 2 > len(head):
@@ -198,7 +205,9 @@ _CHECKS: Mapping[str, Callable[[bytes], bool]] = {
     "application/postscript": lambda head: head.startswith(b"%!PS"),
     "application/x-sqlite3": lambda head: head.startswith(b"SQLite format 3\0"),
 }
-"""By the type that `filetype` names; the types that are not here have signatures long enough."""
+"""By the type that `filetype` names; the types
+that are not here have signatures long enough.
+"""
 
 
 def by_signature(head: bytes) -> tuple[str, str] | None:

@@ -1,4 +1,6 @@
-"""What a file is, by its first bytes: never by its name, and only as a hint by what was declared."""
+"""What a file is, by its first bytes: never by
+its name, and only as a hint by what was declared.
+"""
 
 import io
 import re
@@ -11,19 +13,24 @@ from connectors.media.texts import plain_text, unmarked_text, words_of_a_code_pa
 from schemas.media import is_binary, plain_type
 
 Family = Literal["image", "audio", "video", "document", "web_page", "office_page", "unknown"]
-"""web_page: what a server says where there is no file. office_page: a page that is a document of an
-office program, as banks and accounting systems export them."""
+"""web_page: what a server says where there is no file. office_page: a page that
+is a document of an office program, as banks and accounting systems export them.
+"""
 
 _AUDIO_BRANDS = frozenset({b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "})
 _PROLOG = r"(?:\s|<!--(?>.*?-->))*+"
 _XML = r"\s*+(?:<\?xml[^>]*+>)?" + _PROLOG
-"""Without a way back: a page of comments must not be tried in every grouping of them."""
+"""Without a way back: a page of comments
+must not be tried in every grouping of them.
+"""
 _PAGE = re.compile(
     rf"{_XML}(?:<!doctype\s++html|<html[\s>])|{_PROLOG}<(?:head|body|script|iframe|style|title|meta"
     r"|link|center|table|div|font|h1|br|p|b|a)[\s>/]|\s*+<!--",
     re.IGNORECASE | re.DOTALL,
 )
-"""The beginnings of pages in the MIME Sniffing Standard, and some that error pages have."""
+"""The beginnings of pages in the MIME Sniffing
+Standard, and some that error pages have.
+"""
 _SVG = re.compile(
     rf"{_XML}(?:<!doctype\s++svg[^>]*+>{_PROLOG})?<svg[\s>]", re.IGNORECASE | re.DOTALL
 )
@@ -38,8 +45,9 @@ _ASKS = re.compile(
     |http-equiv\s{0,9}=\s{0,9}["']?refresh|name\s{0,9}=\s{0,9}["']?SAMLRe""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""What a page has that wants something of a person, such as to log in, or that leads elsewhere. A
-program that exports a table leaves scripts and hidden fields in it."""
+"""What a page has that wants something of a person, such as to log in, or that leads
+elsewhere. A program that exports a table leaves scripts and hidden fields in it.
+"""
 _BEGINNING_BYTES = 65_536
 _FAMILIES: dict[str, Family] = {"image": "image", "audio": "audio", "video": "video"}
 _OFFICE = {
@@ -88,7 +96,10 @@ UNKNOWN = Sniffed("application/octet-stream", "bin", "unknown")
 
 
 def sniff_file(file: BinaryIO, head: bytes, declared: str | None) -> Sniffed:
-    """The type of a whole file. A film without pictures, whatever it was declared as, is a voice note."""
+    """The type of a whole file.
+
+    A film without pictures, whatever it was declared as, is a voice note.
+    """
     if not head:
         return UNKNOWN
     plain = plain_type(declared)
@@ -143,7 +154,9 @@ def _media(head: bytes, declared: str, file: BinaryIO) -> Sniffed | None:
 
 
 def _by_brand(head: bytes, declared: str, file: BinaryIO) -> Sniffed:
-    """ISO media: the brands tell pictures and sound from film; a voice note in an mp4 container says audio in its declaration."""
+    """ISO media: the brands tell pictures and sound from film; a
+    voice note in an mp4 container says audio in its declaration.
+    """
     still = still_brand(head, is_declared=declared.startswith("image/"))
     if still is not None:
         return Sniffed(f"image/{still}", still, "image")
@@ -206,7 +219,10 @@ def _written(text: str, declared: str, file: BinaryIO) -> Sniffed:
 
 
 def _is_export(page: BinaryIO) -> bool:
-    """Whether a page is a document of an office program. Its table may stand behind long styles."""
+    """Whether a page is a document of an office program.
+
+    Its table may stand behind long styles.
+    """
     # tags are ASCII: without its zeros every form of Unicode can be searched
     text = _beginning(page).replace(b"\0", b"").decode("latin-1")
     if _OFFICE_NAMES.search(text):

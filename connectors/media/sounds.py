@@ -28,10 +28,15 @@ _CODECS = (
     "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw",
     "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_ms",
 )  # fmt: skip
-"""Those that phones, browsers and recorders write; everything else FFmpeg knows stays closed."""
+"""Those that phones, browsers and recorders
+write; everything else FFmpeg knows stays closed.
+"""
 _MOST_LINKS = 1_000
 _MOST_BYTES_TOO_SHORT = 64_000
-"""Half a second of MPEG sound has at most 20,000 bytes. A text may begin as such sound does."""
+"""Half a second of MPEG sound has at most 20,000 bytes.
+
+A text may begin as such sound does.
+"""
 _RATES = range(4_000, 384_001)
 _PASSED_CODECS = ("opus", "vorbis", "aac", "mp3", "flac", "alac", "pcm_")
 _PASSED: dict[str, tuple[str, AudioMime]] = {
@@ -76,7 +81,8 @@ def warm_up() -> None:
 def prepare_audio(
     data: bytes, audio_format: AudioFormat, part_seconds: float | None
 ) -> PreparedAudio:
-    """Unchanged where that is allowed, whole and truthful; else mono at 16 kHz, in parts if long.
+    """Unchanged where that is allowed, whole and
+    truthful; else mono at 16 kHz, in parts if long.
 
     Parts in which nothing is heard are left out. Raises NotFit.
     """
@@ -115,11 +121,15 @@ def _listened(data: bytes, demuxer: str, *, left_only: bool) -> _Heard:
 
 _SEARCHED_BYTES = 65_536
 _DEMUXERS = {"audio/mpeg": "mp3", "audio/aac": "aac", None: None}
-"""For frames behind junk, or of a recording that was cut at its beginning: players find them too."""
+"""For frames behind junk, or of a recording that
+was cut at its beginning: players find them too.
+"""
 
 
 def demuxer_of(data: bytes) -> str | None:
-    """FFmpeg's name of the one demuxer these bytes may reach, by their own signature."""
+    """FFmpeg's name of the one demuxer these
+    bytes may reach, by their own signature.
+    """
     if data.startswith(b"OggS"):
         return "ogg"
     if data[4:8] in _ISO_BOXES:
@@ -138,7 +148,8 @@ def demuxer_of(data: bytes) -> str | None:
 
 
 def open_sound(data: bytes, demuxer: str) -> Any:
-    """A container of that one format, which can open nothing else and decode no picture.
+    """A container of that one format, which can
+    open nothing else and decode no picture.
 
     Raises what PyAV raises.
     """
@@ -214,9 +225,11 @@ def _decoded_link(data: bytes, demuxer: str, heard: _Heard, left_only: bool) -> 
 
 
 def ogg_links(data: bytes) -> list[bytes]:
-    """The files of which an Ogg file is a chain (RFC 3533): FFmpeg alone stumbles at a new rate.
+    """The files of which an Ogg file is a chain
+    (RFC 3533): FFmpeg alone stumbles at a new rate.
 
-    Each begins with the first pages of its streams, which are marked and stand together.
+    Each begins with the first pages of its
+    streams, which are marked and stand together.
     """
     starts, at, in_heads = [0], 0, True
     while data[at : at + 4] == b"OggS" and len(data) >= at + 27:
@@ -236,7 +249,10 @@ def _announced(container: Any, stream: Any) -> float | None:
 
 
 def _frames(container: Any, stream: Any, heard: _Heard) -> Iterator[Any]:
-    """Decoded frames. A broken packet is left out, as by players (FFmpeg knows no AMR silence)."""
+    """Decoded frames.
+
+    A broken packet is left out, as by players (FFmpeg knows no AMR silence).
+    """
     good = bad = 0
     packets = container.demux(stream)
     while True:
@@ -260,7 +276,9 @@ def _frames(container: Any, stream: Any, heard: _Heard) -> Iterator[Any]:
 
 
 def _resampled(frames: Iterator[Any], heard: _Heard, left_only: bool) -> Iterator[Samples]:
-    """A sound may change its rate or its channels midway: each stretch gets a resampler."""
+    """A sound may change its rate or its channels
+    midway: each stretch gets a resampler.
+    """
     resampler, shape = None, None
     layout = "stereo" if left_only else "mono"
     for frame in frames:
@@ -287,7 +305,9 @@ def _samples(frame: Any) -> Samples:
 
 
 def _passes(data: bytes, demuxer: str, heard: _Heard, audio_format: AudioFormat) -> bool:
-    """Whether the API takes it as it is and reads the same length from it that was heard."""
+    """Whether the API takes it as it is and
+    reads the same length from it that was heard.
+    """
     if audio_format != "as-is" and demuxer != audio_format:
         return False
     announced = heard.announced
@@ -331,7 +351,9 @@ def _parts(
 
 
 class _Mp3:
-    """32 kbit/s: a speech model hears no difference, and 100 minutes fit into one request."""
+    """32 kbit/s: a speech model hears no difference,
+    and 100 minutes fit into one request.
+    """
 
     def __init__(self) -> None:
         self._out = io.BytesIO()

@@ -1,8 +1,9 @@
 """Files on their way from a stranger to the object store.
 
-A spooled file has no name. Nothing can open it but through the descriptor that is handed on, so no program
-can exchange it between two steps, and the system removes it even if the process is killed.
-Reading, decoding, hashing and writing happen in threads of this module's own.
+A spooled file has no name. Nothing can open it but through the descriptor that is
+handed on, so no program can exchange it between two steps, and the system removes it
+even if the process is killed. Reading, decoding, hashing and writing happen in threads
+of this module's own.
 """
 
 import asyncio
@@ -46,10 +47,15 @@ class Downloaded:
 
 
 class Spool:
-    """A place for files without names. Its trouble is the disk's: Unavailable("disk")."""
+    """A place for files without names.
+
+    Its trouble is the disk's: Unavailable("disk").
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """`folder` is that of the system for temporary files unless given; it is made if missing."""
+        """`folder` is that of the system for temporary
+        files unless given; it is made if missing.
+        """
         self._folder = folder
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="spool")
 
@@ -66,8 +72,8 @@ class Spool:
     ) -> Downloaded:
         """The file that `chunks` bring.
 
-        Raises Refused (too large, empty, a coding that does not fit), Unavailable, and what `chunks`
-        raises; then nothing is left.
+        Raises Refused (too large, empty, a coding that does not fit),
+        Unavailable, and what `chunks` raises; then nothing is left.
         """
         file = await self._open()
         try:
@@ -88,7 +94,10 @@ class Spool:
             raise
 
     async def _open(self) -> BinaryIO:
-        """A new file. If the caller is cancelled while a thread opens it, it is closed again."""
+        """A new file.
+
+        If the caller is cancelled while a thread opens it, it is closed again.
+        """
         opening = self._threads.submit(self._opened)
         try:
             return await asyncio.wrap_future(opening)
@@ -99,7 +108,9 @@ class Spool:
             raise _disk_trouble(error) from error
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        """Runs what touches the disk; what the disk refuses says nothing about the file."""
+        """Runs what touches the disk; what the
+        disk refuses says nothing about the file.
+        """
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except OSError as error:

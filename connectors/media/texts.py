@@ -1,11 +1,17 @@
-"""Whether bytes are text. Words at the beginning of a text are not the signature of a format."""
+"""Whether bytes are text.
+
+Words at the beginning of a text are not the signature of a format.
+"""
 
 import codecs
 import re
 import unicodedata
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
-"""What text does not hold. Tabs, ends of lines and pages, and the escapes of terminals do occur."""
+"""What text does not hold.
+
+Tabs, ends of lines and pages, and the escapes of terminals do occur.
+"""
 _MARKS = (  # the longer ones first: that of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -25,10 +31,11 @@ _LONG_ENOUGH = 32
 
 
 def plain_text(head: bytes) -> str | None:
-    """The text that certainly begins with `head`: UTF-8, or any Unicode form with its mark. Or None.
+    """The text that certainly begins with `head`:
+    UTF-8, or any Unicode form with its mark. Or None.
 
-    Formats of pictures, sound and programs hold control characters within their first bytes, so that
-    no signature of theirs has to be looked for in what this accepts.
+    Formats of pictures, sound and programs hold control characters within their first
+    bytes, so that no signature of theirs has to be looked for in what this accepts.
     """
     for mark, encoding in _MARKS:
         if head.startswith(mark):
@@ -42,7 +49,8 @@ def plain_text(head: bytes) -> str | None:
 def unmarked_text(head: bytes, is_declared_text: bool) -> str | None:
     """The text that `head` most probably is, if no signature was found in it. Or None.
 
-    UTF-16 or UTF-32 without a mark, UTF-8 with a few control characters, or a code page of eight bits.
+    UTF-16 or UTF-32 without a mark, UTF-8 with a few
+    control characters, or a code page of eight bits.
     """
     if b"\0" in head:
         for encoding in _UNMARKED:
@@ -55,7 +63,8 @@ def unmarked_text(head: bytes, is_declared_text: bool) -> str | None:
 
 
 def words_of_a_code_page(head: bytes, is_declared_text: bool) -> str | None:
-    """The text of a code page of eight bits that `head` is, whatever signature it begins with. Or None.
+    """The text of a code page of eight bits that `head`
+    is, whatever signature it begins with. Or None.
 
     A few bytes that are not all ASCII say too little for that.
     """
@@ -80,13 +89,18 @@ def _decoded(head: bytes, encoding: str) -> str | None:
 
 
 def _is_readable(text: str) -> bool:
-    """Whether nearly every character is one that is written, and not a control character."""
+    """Whether nearly every character is one that
+    is written, and not a control character.
+    """
     odd = sum(map(_is_odd, text))
     return odd <= max(1, len(text) * _MOST_ODD) and (odd == 0 or odd < len(text) / 2)
 
 
 def _is_odd(character: str) -> bool:
-    """Whether text hardly holds it. Newer characters than this Python knows and private ones occur."""
+    """Whether text hardly holds it.
+
+    Newer characters than this Python knows and private ones occur.
+    """
     if character.isprintable() or character in _SPACES:
         return False
     category = unicodedata.category(character)

@@ -12,7 +12,9 @@ _ALPHAS = (1, 2)
 
 
 def teach_samples() -> None:
-    """Has Pillow read them as they are; `put_samples_right` does the rest after decoding."""
+    """Has Pillow read them as they are;
+    `put_samples_right` does the rest after decoding.
+    """
     known = TiffImagePlugin.OPEN_INFO
     for order, letter in _ORDERS.items():
         for grey in (_WHITE_IS_ZERO, _BLACK_IS_ZERO):
@@ -37,7 +39,9 @@ def put_samples_right(image: ImageFile.ImageFile) -> None:
 
 
 def _grey_with_alpha(image: TiffImagePlugin.TiffImageFile) -> Image.Image:
-    """Each sample of 16 bits was read as two; the high byte comes last in little endian."""
+    """Each sample of 16 bits was read as two;
+    the high byte comes last in little endian.
+    """
     is_little = image.tag_v2.prefix == b"II"
     if image.tag_v2.get(_COMPRESSION, 1) != 1:  # its decoder has turned the bytes already
         is_little = sys.byteorder == "little"

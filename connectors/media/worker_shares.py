@@ -10,7 +10,10 @@ SOFT_SECONDS = 3.0
 
 @dataclass(eq=False, slots=True)
 class WorkerHold:
-    """One item's hold on a worker. `give_way` is set when others must have the worker."""
+    """One item's hold on a worker.
+
+    `give_way` is set when others must have the worker.
+    """
 
     owner: str
     slow: bool
@@ -29,12 +32,13 @@ class _Waiting:
 class WorkerShares:
     """Fair use of a number of workers.
 
-    An item that has had a worker for `soft_seconds` is slow. Slow items hold at most half of the
-    workers, and one owner's at most half of those; one that finds no room there gives way as soon
-    as another owner waits, and starts again when there is room. One owner holds at most half of all
-    workers, and one with a slow item a single one, after everybody else. So the others wait for a
-    worker no longer than `soft_seconds` for each owner that comes for the first time. With a single
-    worker nothing can be kept free.
+    An item that has had a worker for `soft_seconds` is slow. Slow items hold at most
+    half of the workers, and one owner's at most half of those; one that finds no room
+    there gives way as soon as another owner waits, and starts again when there is room.
+    One owner holds at most half of all workers, and one with a slow item a single one,
+    after everybody else. So the others wait for a worker no longer than `soft_seconds`
+    for each owner that comes for the first time. With a single worker nothing can be
+    kept free.
     """
 
     def __init__(self, workers: int, soft_seconds: float = SOFT_SECONDS) -> None:
@@ -48,7 +52,10 @@ class WorkerShares:
 
     @asynccontextmanager
     async def one(self, owner: str, *, slow: bool = False) -> AsyncIterator[WorkerHold]:
-        """Waits for a worker and holds it. `slow`: the item gave way once, or ran out of time."""
+        """Waits for a worker and holds it.
+
+        `slow`: the item gave way once, or ran out of time.
+        """
         turn = await self._taken(owner, slow)
         try:
             yield turn
@@ -59,7 +66,9 @@ class WorkerShares:
             self._deal()
 
     def started(self, turn: WorkerHold) -> None:
-        """The time of an item begins when its bytes are there: a slow store is not its fault."""
+        """The time of an item begins when its bytes
+        are there: a slow store is not its fault.
+        """
         turn.timer = asyncio.get_running_loop().call_later(
             self._soft_seconds, self._became_slow, turn
         )
@@ -81,7 +90,9 @@ class WorkerShares:
         self._deal()
 
     def _deal(self) -> None:
-        """Does all that can be done: overdue items become slow, free workers are given out."""
+        """Does all that can be done: overdue items
+        become slow, free workers are given out.
+        """
         self._waiting = [one for one in self._waiting if not one.turn.cancelled()]
         for turn in self._running:
             if turn.overdue and not turn.slow and self._room_for_slow(turn.owner):
@@ -98,7 +109,9 @@ class WorkerShares:
         self._make_way()
 
     def _make_way(self) -> None:
-        """One overdue item without room among the slow ones gives way for each that could start."""
+        """One overdue item without room among the
+        slow ones gives way for each that could start.
+        """
         free = self._workers - len(self._running)
         wanting = sum(
             not waiting.slow and not self._suspect(waiting.owner) and self._may_start(waiting)
@@ -119,7 +132,9 @@ class WorkerShares:
         return held < (1 if self._suspect(waiting.owner) else self._most_per_owner)
 
     def _rank(self, waiting: _Waiting) -> tuple[int, int]:
-        """A slow item comes first while none runs, so that it does run; else after the others."""
+        """A slow item comes first while none runs,
+        so that it does run; else after the others.
+        """
         slow_runs = any(turn.slow for turn in self._running)
         if waiting.slow:
             urgency = 2 if slow_runs or self._workers == 1 else 0
@@ -128,7 +143,9 @@ class WorkerShares:
         return urgency, sum(turn.owner == waiting.owner for turn in self._running)
 
     def _suspect(self, owner: str) -> bool:
-        """Whether the owner has an item that takes long, at work or waiting to start again."""
+        """Whether the owner has an item that takes
+        long, at work or waiting to start again.
+        """
         return any(
             turn.owner == owner and (turn.slow or turn.overdue) for turn in self._running
         ) or any(waiting.owner == owner and waiting.slow for waiting in self._waiting)

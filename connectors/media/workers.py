@@ -1,4 +1,6 @@
-"""One decoding worker as its parent sees it: started in an empty environment, asked, ended."""
+"""One decoding worker as its parent sees it:
+started in an empty environment, asked, ended.
+"""
 
 import asyncio
 import contextlib
@@ -33,7 +35,10 @@ class Worker:
 
     @classmethod
     async def started(cls) -> "Worker":
-        """A worker that is ready to be asked. Raises OSError, or WorkerLost if it is not."""
+        """A worker that is ready to be asked.
+
+        Raises OSError, or WorkerLost if it is not.
+        """
         process = await asyncio.create_subprocess_exec(
             *COMMAND,
             stdin=asyncio.subprocess.PIPE,
@@ -58,7 +63,10 @@ class Worker:
         return self.process.returncode is None
 
     async def ask(self, request: Request) -> Reply:
-        """Raises WorkerLost. After any exception, cancellation too, the worker must be ended."""
+        """Raises WorkerLost.
+
+        After any exception, cancellation too, the worker must be ended.
+        """
         assert self.process.stdin is not None
         encoded = msgspec.msgpack.encode(request)
         try:

@@ -8,7 +8,9 @@ from typing import Literal
 from schemas.text import storable
 
 MAX_TEXT_CHARS = 200_000
-"""A longer text is cut: hours of speech fit, what a broken server says without end does not."""
+"""A longer text is cut: hours of speech fit,
+what a broken server says without end does not.
+"""
 _MOST_TOKENS = 10**9
 
 Failure = Literal["refused_by_model", "answer_truncated", "unsupported_by_model", "audio_too_short"]
@@ -16,9 +18,11 @@ Failure = Literal["refused_by_model", "answer_truncated", "unsupported_by_model"
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """`failure` set: there is no text, and why. `cost_microusd` is None where no price is known.
+    """`failure` set: there is no text, and why.
+    `cost_microusd` is None where no price is known.
 
-    `asked` is the name under which the model was asked, `model` the name under which it answered.
+    `asked` is the name under which the model was
+    asked, `model` the name under which it answered.
     """
 
     text: str
@@ -47,19 +51,25 @@ class ModelAnswer:
 
 
 def sum_of_costs(one: int | None, other: int | None) -> int | None:
-    """None as soon as one of them is unknown: a part of a bill must not pass for the bill."""
+    """None as soon as one of them is unknown: a
+    part of a bill must not pass for the bill.
+    """
     return None if one is None or other is None else one + other
 
 
 def text_of(said: str) -> str:
-    """The answer without the model's reasoning, storable and of a bounded length; empty when
-    nothing but marks and invisible characters is left."""
+    """The answer without the model's reasoning, storable and of a bounded
+    length; empty when nothing but marks and invisible characters is left.
+    """
     text = storable(without_thinking(said[:MAX_TEXT_CHARS])).strip()
     return text if any(unicodedata.category(one)[0] in "LNS" for one in text) else ""
 
 
 def content_of(content: object) -> str:
-    """The text of a message, which some servers send in parts. Parts of reasoning are left out."""
+    """The text of a message, which some servers send in parts.
+
+    Parts of reasoning are left out.
+    """
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):
@@ -113,11 +123,13 @@ _QUOTES = "`\"'“”‘’«»"
 
 
 def without_thinking(said: str) -> str:
-    """Takes out what a model writes to itself, in every spelling that chat templates use.
+    """Takes out what a model writes to itself,
+    in every spelling that chat templates use.
 
-    A block that never ends goes to the answer or to the end of the text, if it begins where a
-    block may begin: a tag within a sentence is a part of what the model saw. A block that never
-    began goes from the beginning, because some templates put the opening tag into the prompt.
+    A block that never ends goes to the answer or to the end of the text, if it begins
+    where a block may begin: a tag within a sentence is a part of what the model saw. A
+    block that never began goes from the beginning, because some templates put the
+    opening tag into the prompt.
     """
     if "<|channel|>" in said:
         return _final_channel(said)
@@ -158,8 +170,9 @@ def _blocks(said: str) -> list[tuple[int, int]]:
 
 
 def _opening(opened: list[re.Match[str]], closing: re.Match[str]) -> int:
-    """Where the block of a closing tag began: at the last tag of the same name, else at the last
-    one, else at the beginning of the text."""
+    """Where the block of a closing tag began: at the last tag of the
+    same name, else at the last one, else at the beginning of the text.
+    """
     names = [_name(tag) for tag in opened[-_DEEPEST:]]
     name = _name(closing)
     same = next((at for at in range(-1, -len(names) - 1, -1) if names[at] == name), -1)
@@ -172,7 +185,9 @@ def _name(tag: re.Match[str]) -> str:
 
 
 def _may_begin(said: str, at: int, after_a_tag: int) -> bool:
-    """At the beginning, at the start of a line, after another tag, or joined to a sentence."""
+    """At the beginning, at the start of a line,
+    after another tag, or joined to a sentence.
+    """
     before = said[max(after_a_tag, at - 200) : at]
     line = before.rstrip(" \t")
     is_first = not line and at - after_a_tag < 200
@@ -185,7 +200,9 @@ def _is_quoted(said: str, tag: re.Match[str]) -> bool:
 
 
 def _final_channel(said: str) -> str:
-    """The last `final` channel of the harmony format; nothing where the model did not come to it."""
+    """The last `final` channel of the harmony format;
+    nothing where the model did not come to it.
+    """
     text = ""
     for channel in _CHANNEL.finditer(said):
         if channel["name"] == "final":
@@ -203,11 +220,15 @@ def whole_sentences(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """A transcript with its line breaks joined: some servers put one after each segment."""
+    """A transcript with its line breaks joined:
+    some servers put one after each segment.
+    """
     return " ".join(text.split())
 
 
 def tokens_of(usage: object, name: str) -> int:
-    """A count as the server sent it; 0 where it is no count: an answer is not lost over its bill."""
+    """A count as the server sent it; 0 where it is
+    no count: an answer is not lost over its bill.
+    """
     count = getattr(usage, name, None)
     return count if isinstance(count, int) and 0 <= count <= _MOST_TOKENS else 0

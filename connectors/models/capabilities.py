@@ -1,9 +1,11 @@
-"""What is known of each model family: how it is asked, what it takes, and when it ends. Data only.
+"""What is known of each model family: how it is
+asked, what it takes, and when it ends. Data only.
 
-Sources, read on 2026-11-27: OpenAI's deprecations page and its guide for moving from whisper-1 to
-gpt-transcribe (developers.openai.com/api/docs/deprecations, cookbook), the reference of
-POST /audio/transcriptions, and the API's own errors as reported in public issues (1,400 seconds for
-gpt-4o-transcribe, max_completion_tokens for reasoning models).
+Sources, read on 2026-11-27: OpenAI's deprecations page and its guide for moving from
+whisper-1 to gpt-transcribe (developers.openai.com/api/docs/deprecations, cookbook), the
+reference of POST /audio/transcriptions, and the API's own errors as reported in public
+issues (1,400 seconds for gpt-4o-transcribe, max_completion_tokens for reasoning
+models).
 """
 
 from dataclasses import dataclass, replace
@@ -20,16 +22,17 @@ EFFORTS = ("none", "minimal", "low")
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """One family. The defaults describe the current form of the API, for models that are not
-    listed here.
+    """One family. The defaults describe the current form
+    of the API, for models that are not listed here.
 
-    `answer_tokens` is the room of a description, with the reasoning where it cannot be turned
-    off. A parameter whose trait is None is not sent. `system_role`: instructions go into a system
-    message. `temperature`, `language_hint`, `takes_prompt`, `chunking_strategy` and
-    `response_format` are of transcriptions. `sound_seconds` is the longest sound of one call.
-    `ends` is the day the API stops serving the family. How usage is counted is no trait: both
-    forms, tokens and seconds, are read from every answer. `rejected` holds what a server did not
-    accept, so that nothing is tried twice.
+    `answer_tokens` is the room of a description, with the reasoning where it cannot be
+    turned off. A parameter whose trait is None is not sent. `system_role`: instructions
+    go into a system message. `temperature`, `language_hint`, `takes_prompt`,
+    `chunking_strategy` and `response_format` are of transcriptions. `sound_seconds` is
+    the longest sound of one call. `ends` is the day the API stops serving the family.
+    How usage is counted is no trait: both forms, tokens and seconds, are read from
+    every answer. `rejected` holds what a server did not accept, so that nothing is
+    tried twice.
     """
 
     family: str = ""
@@ -100,7 +103,9 @@ FAMILIES: tuple[Traits, ...] = (
 
 
 def traits_of(model: str) -> Traits:
-    """Those of the model's family: its name, or its name with a date (gpt-4o-2024-11-20)."""
+    """Those of the model's family: its name, or
+    its name with a date (gpt-4o-2024-11-20).
+    """
     found = max(
         (
             traits
@@ -119,7 +124,10 @@ WARNING_DAYS = 90
 OWN_MODELS = frozenset({"stand-in", "local-eyes-1", "whisper-base"})
 """What the servers of a local installation call themselves."""
 KNOWN_FAMILIES = frozenset(traits.family for traits in FAMILIES)
-"""The names that metrics show. Labels come from a closed set; any other model is "other"."""
+"""The names that metrics show.
+
+Labels come from a closed set; any other model is "other".
+"""
 
 
 def family_label(model: str) -> str:

@@ -1,5 +1,6 @@
-"""One sense's server: its HTTP client, what it taught us about its models, and its errors as
-ours."""
+"""One sense's server: its HTTP client, what it
+taught us about its models, and its errors as ours.
+"""
 
 import asyncio
 from collections import OrderedDict
@@ -35,12 +36,17 @@ MOST_MODELS = 1_000
 MOST_ADAPTATIONS = 8
 CONNECT_SECONDS = 5.0
 UPLOAD_BYTES_PER_SECOND = 125_000
-"""A slow line, 1 Mbit/s: an upload must not use up the time that is meant for the answer."""
+"""A slow line, 1 Mbit/s: an upload must not
+use up the time that is meant for the answer.
+"""
 SECONDS_PER_SECOND_OF_SOUND = 0.5
-"""The slowest server that is waited for: a model on a processor needs 0.15 to 0.3 (measured)."""
+"""The slowest server that is waited for: a model
+on a processor needs 0.15 to 0.3 (measured).
+"""
 NOT_TAKEN_IN_A_ROW = 10
-"""So many files after one another that a server does not take say that the fault is not the
-files'."""
+"""So many files after one another that a server
+does not take say that the fault is not the files'.
+"""
 T = TypeVar("T")
 Sent = Mapping[str, Any]
 Ask = Callable[[openai.AsyncOpenAI, Traits], tuple[Sent, Callable[[], Awaitable[T]]]]
@@ -48,8 +54,8 @@ Ask = Callable[[openai.AsyncOpenAI, Traits], tuple[Sent, Callable[[], Awaitable[
 
 
 class ModelServer:
-    """Calls of one sense. One connection pool and one TLS context serve all keys; a key belongs
-    to a call.
+    """Calls of one sense. One connection pool and one
+    TLS context serve all keys; a key belongs to a call.
 
     The client's own retries are off: the queue decides when a job is tried again.
     """
@@ -73,8 +79,9 @@ class ModelServer:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Waits until the server may be asked once more; files are prepared within it, not
-        before."""
+        """Waits until the server may be asked once
+        more; files are prepared within it, not before.
+        """
         async with self._turns or nullcontext():
             yield
 
@@ -83,7 +90,9 @@ class ModelServer:
         return self._learned.get(model) or traits_of(model)
 
     def deadline_seconds(self, sent_bytes: int, sound_seconds: float | None) -> float:
-        """Of one call: the setting, the upload, and the time that the sound takes to be heard."""
+        """Of one call: the setting, the upload, and
+        the time that the sound takes to be heard.
+        """
         hearing = SECONDS_PER_SECOND_OF_SOUND * (sound_seconds or 0.0)
         return self.server.timeout_seconds + sent_bytes / UPLOAD_BYTES_PER_SECOND + hearing
 
@@ -98,9 +107,9 @@ class ModelServer:
     ) -> T:
         """Asks, in another form where the server does not accept one, until it answers.
 
-        Raises Declined, FileRefused, SoundTooLong or SoundTooShort about the file, and
-        ModelUnavailable, which holds the tenant's other jobs where the trouble is the key's, the
-        model's or the request's.
+        Raises Declined, FileRefused, SoundTooLong or SoundTooShort about
+        the file, and ModelUnavailable, which holds the tenant's other
+        jobs where the trouble is the key's, the model's or the request's.
         """
         deadline = self.deadline_seconds(sent_bytes, sound_seconds)
         client = self._client.with_options(
@@ -129,7 +138,9 @@ class ModelServer:
         sent: Sent,
         sound_seconds: float | None,
     ) -> None:
-        """Returns when another form of the request was learned, else raises what the error means."""
+        """Returns when another form of the request
+        was learned, else raises what the error means.
+        """
         complaint = complaint_of(error.status_code, error.response.content)
         try:
             raise_meaning(complaint, error.response.headers, sound_seconds=sound_seconds)
@@ -147,7 +158,9 @@ class ModelServer:
             raise
 
     def _learn(self, model: str, traits: Traits, complaint: Complaint, sent: Sent) -> None:
-        """Remembers the next form to ask in, or raises what the complaint means without one."""
+        """Remembers the next form to ask in, or
+        raises what the complaint means without one.
+        """
         given = {name: value for name, value in sent.items() if name not in self.server.extra}
         better = (
             None
@@ -172,8 +185,9 @@ class ModelServer:
             self._learned.popitem(last=False)
 
     def _count_not_taken(self, model: str, complaint: Complaint) -> None:
-        """Raises ModelUnavailable once nothing is taken any more: then it is no matter of the
-        files."""
+        """Raises ModelUnavailable once nothing is taken
+        any more: then it is no matter of the files.
+        """
         self._not_taken[model] = self._not_taken.pop(model, 0) + 1
         if len(self._not_taken) > MOST_MODELS:
             self._not_taken.popitem(last=False)

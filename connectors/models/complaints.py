@@ -1,8 +1,9 @@
 """What an API says when it does not answer, in any of the forms that servers use.
 
-OpenAI: {"error": {message, type, param, code}}. Ollama, LM Studio, whisper.cpp: {"error": "text"}.
-vLLM and FastAPI: {"detail": [{loc, msg, type}]} or {"detail": "text"}, and the fields of OpenAI at
-the top. Azure: a second code within `innererror`. Anything else is text.
+OpenAI: {"error": {message, type, param, code}}. Ollama, LM Studio, whisper.cpp:
+{"error": "text"}. vLLM and FastAPI: {"detail": [{loc, msg, type}]} or {"detail":
+"text"}, and the fields of OpenAI at the top. Azure: a second code within `innererror`.
+Anything else is text.
 """
 
 import json
@@ -13,13 +14,16 @@ from typing import Any, Literal
 
 MOST_CHARS = 2_000
 Sort = Literal["parameter", "value", "missing"]
-"""The name is not known here, what it is set to is not accepted, or it has to be sent."""
+"""The name is not known here, what it is set
+to is not accepted, or it has to be sent.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One error answer. `codes` are all codes and types in it, lower case; `parameter` is the
-    last part of a path such as messages[0].role."""
+    """One error answer. `codes` are all codes and types in it, lower
+    case; `parameter` is the last part of a path such as messages[0].role.
+    """
 
     status: int
     message: str
@@ -37,8 +41,9 @@ class Complaint:
 
     @property
     def summary(self) -> str:
-        """For a log or an operator: the status, the codes and the parameter, and no text of the
-        API."""
+        """For a log or an operator: the status, the
+        codes and the parameter, and no text of the API.
+        """
         return " ".join([str(self.status), *sorted(self.codes), self.parameter]).strip()
 
     def sort(self) -> Sort:
@@ -52,8 +57,9 @@ class Complaint:
         return "parameter" if _UNKNOWN.search(self.message) else "value"
 
     def names(self, parameters: Collection[str]) -> str:
-        """The parameter it is about: as it says, or one of `parameters` that its text names or
-        describes."""
+        """The parameter it is about: as it says, or one
+        of `parameters` that its text names or describes.
+        """
         if self.parameter:
             return self.parameter
         named = next((name for name in parameters if _named(name, self.message)), "")

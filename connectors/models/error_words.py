@@ -128,4 +128,6 @@ REQUEST = re.compile(
     r"|\A\s*<(?:!doctype|html)",
     re.IGNORECASE,
 )
-"""Of the route, the form or the setting; a page of HTML comes from a proxy before the model."""
+"""Of the route, the form or the setting; a page
+of HTML comes from a proxy before the model.
+"""

@@ -10,14 +10,18 @@ from schemas.settings import Openai
 
 
 class ModelLabels:
-    """Names the families that are known, and the models that are configured or priced; all others are "other"."""
+    """Names the families that are known, and the models
+    that are configured or priced; all others are "other".
+    """
 
     def __init__(self, settings: Openai, prices: Prices) -> None:
         configured = f"{settings.vision_model},{settings.transcription_model}"
         self._named = frozenset(names_of(configured)) | prices.own_names
 
     def of(self, asked: str, answered: str = "") -> str:
-        """By the name under which it answered, else by the one under which it was asked."""
+        """By the name under which it answered,
+        else by the one under which it was asked.
+        """
         for name in filter(None, (answered, asked)):
             label = name if name in self._named else family_label(name)
             if label != OTHER:

@@ -27,7 +27,10 @@ T = TypeVar("T")
 
 
 class ModelChoice:
-    """Remembers, per key, the models that one server does not serve. Keys are kept as digests."""
+    """Remembers, per key, the models that one server does not serve.
+
+    Keys are kept as digests.
+    """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -38,8 +41,8 @@ class ModelChoice:
     ) -> T:
         """The answer of the first model that the API serves to this key.
 
-        Raises the ModelNotServed of the last one when it serves none of them; all are asked again
-        then.
+        Raises the ModelNotServed of the last one when it
+        serves none of them; all are asked again then.
         """
         digest = hashlib.sha256(key.encode()).digest()
         served = [one for one in choices if not self._is_missing(digest, one.model)]

@@ -1,7 +1,8 @@
-"""What a call cost, by the list prices of the package genai-prices or by a file of one's own.
+"""What a call cost, by the list prices of the
+package genai-prices or by a file of one's own.
 
-Only data that comes with the package is used: nothing is fetched. A price that is not known is
-None, never 0, because a sum over 0 looks like a bill.
+Only data that comes with the package is used: nothing is fetched. A price
+that is not known is None, never 0, because a sum over 0 looks like a bill.
 """
 
 import json
@@ -28,8 +29,9 @@ class OwnPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a call used, as the server counted it. `audio_tokens` and `cached_tokens` are of the
-    input."""
+    """What a call used, as the server counted it.
+    `audio_tokens` and `cached_tokens` are of the input.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -51,7 +53,9 @@ class Prices:
         return frozenset(self._own)
 
     def cost(self, server: Server, model: str, used: Used) -> int | None:
-        """Millionths of a US dollar; None where no price is known for this server and model."""
+        """Millionths of a US dollar; None where no
+        price is known for this server and model.
+        """
         own = self._own.get(model)
         if own is not None:
             return _own_cost(own, used)
@@ -61,7 +65,9 @@ class Prices:
 
 
 def listed_name(model: str) -> str | None:
-    """The name under which the list prices know the model; a closed set, whatever a server calls itself."""
+    """The name under which the list prices know the
+    model; a closed set, whatever a server calls itself.
+    """
     try:
         return calc_price(Usage(input_tokens=1), model, provider_id="openai").model.id
     except (LookupError, ValueError):
@@ -88,8 +94,9 @@ def _own_cost(price: OwnPrice, used: Used) -> int | None:
 
 
 def _list_cost(model: str, used: Used) -> int | None:
-    """By tokens where the server counted some and they have a price, else by the length of the
-    sound."""
+    """By tokens where the server counted some and they
+    have a price, else by the length of the sound.
+    """
     by_tokens: dict[str, Any] = {
         "input_tokens": used.input_tokens,
         "output_tokens": used.output_tokens,

@@ -1,11 +1,12 @@
 """Whether an answer holds nothing but a refusal.
 
-A description often begins with what the model cannot tell ("I can't identify the person, but …"),
-so the first words decide nothing. An answer is a refusal when it is short, says in one of the
-known languages that the model will not or cannot do what it was asked, and every other word of it
-belongs to the vocabulary of refusals as well: the picture, the request, the rules, apologies,
-offers of other help. The first word about something in the picture makes it a description. A
-refusal that the text only quotes is writing in the picture.
+A description often begins with what the model cannot tell ("I can't identify the
+person, but …"), so the first words decide nothing. An answer is a refusal when it is
+short, says in one of the known languages that the model will not or cannot do what it
+was asked, and every other word of it belongs to the vocabulary of refusals as well: the
+picture, the request, the rules, apologies, offers of other help. The first word about
+something in the picture makes it a description. A refusal that the text only quotes is
+writing in the picture.
 """
 
 import html

@@ -1,7 +1,9 @@
-"""How a model is asked: the one declaration that is sent, hashed into the recipe, and adapted.
+"""How a model is asked: the one declaration that
+is sent, hashed into the recipe, and adapted.
 
-`vision_parameters` and `speech_parameters` say everything of a request but the file. `adapted`
-gives the traits with which to ask again when a server does not accept one of these parameters.
+`vision_parameters` and `speech_parameters` say everything of a
+request but the file. `adapted` gives the traits with which to
+ask again when a server does not accept one of these parameters.
 """
 
 from collections.abc import Mapping
@@ -25,7 +27,9 @@ def vision_parameters(traits: Traits, extra: Mapping[str, Any], *, room: int = 1
 
 
 def vision_messages(traits: Traits, instructions: str, picture: str) -> list[dict[str, Any]]:
-    """Instructions apart from the picture, so that text in the picture cannot pass for them."""
+    """Instructions apart from the picture, so
+    that text in the picture cannot pass for them.
+    """
     shown: dict[str, Any] = {"url": picture}
     if traits.image_detail is not None:
         shown["detail"] = traits.image_detail
@@ -61,8 +65,9 @@ def speech_parameters(
 def adapted(traits: Traits, complaint: Complaint, sent: Mapping[str, Any]) -> Traits | None:
     """The traits to ask with next, or None where no other form of the request is known.
 
-    `sent` are the parameters that the server complained about. What the installation adds by itself
-    is never taken out: its setting is wrong, and an operator has to know.
+    `sent` are the parameters that the server complained
+    about. What the installation adds by itself is never taken
+    out: its setting is wrong, and an operator has to know.
     """
     name = complaint.names((*sent, "chunking_strategy", "detail", "role"))
     if complaint.is_about_the_system_role:
@@ -112,7 +117,9 @@ def _limited(traits: Traits, name: str, is_value: bool) -> Traits | None:
 
 
 def _reasoning_less(traits: Traits, is_value: bool) -> Traits:
-    """The next effort that was not rejected; without the parameter, the model may reason freely."""
+    """The next effort that was not rejected; without
+    the parameter, the model may reason freely.
+    """
     rejected = traits.rejected | {f"reasoning_effort={traits.reasoning_effort}"}
     effort = next((one for one in EFFORTS if f"reasoning_effort={one}" not in rejected), None)
     return replace(

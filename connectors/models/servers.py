@@ -29,8 +29,8 @@ class ModelSettingsError(ConnectorsError, ValueError):
 class Server:
     """An OpenAI-compatible server as one sense uses it.
 
-    `jobs` is the number of calls at once, 0 for no limit. `names` are the settings to name in
-    advice. `extra` is added to each request.
+    `jobs` is the number of calls at once, 0 for no limit. `names` are
+    the settings to name in advice. `extra` is added to each request.
     """
 
     base_url: str
@@ -54,7 +54,9 @@ class Server:
         return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
 
     def key_for(self, tenant_key: str | None) -> str:
-        """The tenant's key where the server is the one it was given for, else the installation's."""
+        """The tenant's key where the server is the
+        one it was given for, else the installation's.
+        """
         return (tenant_key if self.takes_tenant_keys else None) or self.api_key or "none"
 
 

@@ -32,8 +32,10 @@ class Sound:
 
 
 class SpeechModel:
-    """`transcribe` raises ModelUnavailable for what may get better, and SoundTooLong for a sound
-    that has to be sent in parts. An empty transcript is an answer: nothing was said."""
+    """`transcribe` raises ModelUnavailable for what may get
+    better, and SoundTooLong for a sound that has to be sent in
+    parts. An empty transcript is an answer: nothing was said.
+    """
 
     def __init__(self, settings: Openai) -> None:
         self.server = ModelServer(senses(settings).speech)
@@ -51,8 +53,8 @@ class SpeechModel:
     ) -> ModelAnswer:
         """One after another, their texts joined. A part that fails fails the whole.
 
-        Parts that were heard are remembered until the whole is: a time-out in the fourth part does
-        not pay for the first three again.
+        Parts that were heard are remembered until the whole is: a time-out
+        in the fourth part does not pay for the first three again.
         """
         whole: ModelAnswer | None = None
         keys = [_key(part, model, language, prompt, api_key) for part in parts]
@@ -97,7 +99,9 @@ class SpeechModel:
         api_key: str | None,
         seconds: float,
     ) -> ModelAnswer:
-        """`seconds` of sound decide the deadline, and the cost of a model priced by time."""
+        """`seconds` of sound decide the deadline,
+        and the cost of a model priced by time.
+        """
 
         def ask(client: openai.AsyncOpenAI, traits: Traits) -> Any:
             parameters = speech_parameters(traits, language, prompt, self.server.server.extra)
@@ -131,7 +135,9 @@ class SpeechModel:
         return replace(answer, asked=model, latency_ms=took)
 
     def _read(self, heard: Any, model: str, seconds: float) -> ModelAnswer:
-        """Raises what a malformed answer raises: its attributes may be of any type or missing."""
+        """Raises what a malformed answer raises: its
+        attributes may be of any type or missing.
+        """
         usage = getattr(heard, "usage", None)
         details = getattr(usage, "input_token_details", None)
         answered_by = text_of(str(getattr(heard, "model", None) or model))

@@ -1,4 +1,6 @@
-"""Asks a vision model what is in a picture, over any server that speaks OpenAI's API."""
+"""Asks a vision model what is in a picture,
+over any server that speaks OpenAI's API.
+"""
 
 import base64
 import time
@@ -35,7 +37,9 @@ _ENDINGS_OF_REFUSALS = ("", " help with that.", " ayudar con eso.", " ajudar com
 
 
 class VisionModel:
-    """`describe` raises ModelUnavailable for what may get better; every other end is an answer."""
+    """`describe` raises ModelUnavailable for what
+    may get better; every other end is an answer.
+    """
 
     def __init__(self, settings: Openai) -> None:
         self.server = ModelServer(senses(settings).vision)
@@ -44,7 +48,9 @@ class VisionModel:
     async def describe(
         self, image: bytes, mime: str, *, prompt: str, model: str, api_key: str | None
     ) -> ModelAnswer:
-        """A cut answer is kept up to its last whole sentence, and asked again when it has none."""
+        """A cut answer is kept up to its last whole
+        sentence, and asked again when it has none.
+        """
         picture = f"data:{mime};base64,{base64.b64encode(image).decode()}"
         first = await self._once(picture, prompt, model, api_key, room=1)
         if first.failure != "answer_truncated":
@@ -83,7 +89,9 @@ class VisionModel:
         return replace(answer, asked=model, latency_ms=took)
 
     def _read(self, completion: Any, model: str, *, is_last: bool) -> ModelAnswer:
-        """Raises what a malformed answer raises: its attributes may be of any type or missing."""
+        """Raises what a malformed answer raises: its
+        attributes may be of any type or missing.
+        """
         choice = completion.choices[0]
         message = choice.message
         said = text_of(content_of(message.content))
@@ -115,8 +123,9 @@ class VisionModel:
 
 
 def _cut(answer: ModelAnswer, *, is_last: bool) -> ModelAnswer:
-    """What of a cut answer is fit to be kept; after the last try also a sentence that breaks off.
-    A refusal that was cut is a refusal."""
+    """What of a cut answer is fit to be kept; after the last try also
+    a sentence that breaks off. A refusal that was cut is a refusal.
+    """
     whole = whole_sentences(answer.text)
     begun = whole or answer.text
     if any(is_refusal(begun + ending) for ending in _ENDINGS_OF_REFUSALS if begun):

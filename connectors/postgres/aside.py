@@ -1,4 +1,6 @@
-"""What the sink itself writes to Kafka: records that Postgres refuses, and tombstones of removed tenants."""
+"""What the sink itself writes to Kafka: records that
+Postgres refuses, and tombstones of removed tenants.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,18 +26,27 @@ PROGRAM_VERSION = "0.1.0"
 
 
 class SinkStopped(ConnectorsError):
-    """Going on would lose or repeat something: a person must look. The text says what is wrong and what to do."""
+    """Going on would lose or repeat something: a person must look.
+
+    The text says what is wrong and what to do.
+    """
 
 
 class Aside:
-    """Writes and returns when Kafka has acknowledged all of it. Raises Unavailable, and KafkaException in a fatal state."""
+    """Writes and returns when Kafka has acknowledged all of it.
+
+    Raises Unavailable, and KafkaException in a fatal state.
+    """
 
     def __init__(self, settings: Kafka, names: Names) -> None:
         self._names = names
         self._producer = Producer(plain_producer_config(settings))
 
     async def quarantine(self, refused: Sequence[tuple[Placed, str]]) -> None:
-        """Into quarantine, acknowledged. Never a record that comes from there: the writer keeps what it can of it."""
+        """Into quarantine, acknowledged.
+
+        Never a record that comes from there: the writer keeps what it can of it.
+        """
         failures: list[KafkaError] = []
         for placed, why in refused:
             reason = (
@@ -78,7 +89,9 @@ class Aside:
             raise Unavailable("kafka", 2.0, detail="quarantine not acknowledged")
 
     async def bury(self, placed: Sequence[Placed]) -> None:
-        """A tombstone behind each message of a removed tenant, in its own partition, acknowledged."""
+        """A tombstone behind each message of a removed
+        tenant, in its own partition, acknowledged.
+        """
         failures: list[KafkaError] = []
         for one in placed:
             self._producer.produce(

@@ -1,4 +1,6 @@
-"""Partitions of the sink in which a record stands that a newer program wrote: nothing after it is read before the upgrade."""
+"""Partitions of the sink in which a record stands that a newer
+program wrote: nothing after it is read before the upgrade.
+"""
 
 import structlog
 
@@ -9,7 +11,10 @@ Partition = tuple[str, int]
 
 
 class HeldPartitions:
-    """Of one assignment. Each is held from one offset on, where its position in Postgres stays."""
+    """Of one assignment.
+
+    Each is held from one offset on, where its position in Postgres stays.
+    """
 
     def __init__(self) -> None:
         self._from: dict[Partition, int] = {}
@@ -28,7 +33,10 @@ class HeldPartitions:
         )
 
     def holds(self, partition: Partition) -> bool:
-        """Whether nothing more of it is to be stored. Records come in order, so none from before its offset is left."""
+        """Whether nothing more of it is to be stored.
+
+        Records come in order, so none from before its offset is left.
+        """
         return partition in self._from
 
     def troubles(self) -> list[str]:

@@ -1,4 +1,6 @@
-"""What the sink may set aside: a program that refuses nearly every record is wrong itself, and must not empty a topic."""
+"""What the sink may set aside: a program that refuses nearly
+every record is wrong itself, and must not empty a topic.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -8,18 +10,25 @@ from schemas.receipts import Line
 
 
 class QuarantineGate(Protocol):
-    """Shut when too much of what comes would go to quarantine, until a person opens it."""
+    """Shut when too much of what comes would
+    go to quarantine, until a person opens it.
+    """
 
     @property
     def is_shut(self) -> bool: ...
 
     async def judge(self, lines: Sequence[Line], given_up: Callable[[], bool]) -> bool:
-        """Whether what the lines say may happen. It waits while the gate is shut and not `given_up`."""
+        """Whether what the lines say may happen.
+
+        It waits while the gate is shut and not `given_up`.
+        """
         ...
 
 
 class Judging:
-    """Asks the gate and never waits at it: the sink has a transaction open, and is the member of a group."""
+    """Asks the gate and never waits at it: the sink has
+    a transaction open, and is the member of a group.
+    """
 
     def __init__(self, gate: QuarantineGate | None) -> None:
         self._gate = gate
@@ -41,7 +50,10 @@ class Judging:
         return await gate.judge(lines, lambda: gate.is_shut)
 
     async def stored(self, placed: Sequence[Placed]) -> None:
-        """All of these records were. One of each tenant tells the gate as much as all."""
+        """All of these records were.
+
+        One of each tenant tells the gate as much as all.
+        """
         if self._gate is not None:
             one_each = {tenant_of(one.record): one for one in placed}
             await self._gate.judge([_line(one) for one in one_each.values()], lambda: True)

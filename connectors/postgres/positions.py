@@ -1,4 +1,7 @@
-"""Where a sink continues in each of its partitions. Postgres has the truth, this is the copy that each write proves."""
+"""Where a sink continues in each of its partitions.
+
+Postgres has the truth, this is the copy that each write proves.
+"""
 
 import asyncio
 from collections.abc import Iterable
@@ -32,10 +35,11 @@ class Owned:
 
 
 class Positions:
-    """`wanted` are partitions that the group gave us and that we do not own in Postgres yet.
+    """`wanted` are partitions that the group gave
+    us and that we do not own in Postgres yet.
 
-    A partition is taken alone: one whose position a transaction of another sink still holds waits,
-    the others begin.
+    A partition is taken alone: one whose position a transaction
+    of another sink still holds waits, the others begin.
     """
 
     def __init__(
@@ -63,7 +67,9 @@ class Positions:
             self.wanted.discard(place)
 
     def doubt(self) -> None:
-        """All of them have to be taken again: what we know and what Postgres says disagree."""
+        """All of them have to be taken again: what
+        we know and what Postgres says disagree.
+        """
         self.wanted |= set(self.owned)
         self.owned.clear()
 
@@ -77,7 +83,9 @@ class Positions:
         ]
 
     def continued(self, ends: dict[Place, int]) -> list[Position]:
-        """The positions of a batch that ends there: from where, to where, and under which epoch."""
+        """The positions of a batch that ends there:
+        from where, to where, and under which epoch.
+        """
         return [
             Position(*place, next_offset, self.owned[place].epoch, self.owned[place].next_offset)
             for place, next_offset in ends.items()
@@ -89,7 +97,10 @@ class Positions:
             self.owned[one.topic, one.partition] = Owned(one.next_offset, one.epoch)
 
     async def take(self) -> None:
-        """Takes over what is wanted and free. Raises SinkStopped, and what Postgres and Kafka raise."""
+        """Takes over what is wanted and free.
+
+        Raises SinkStopped, and what Postgres and Kafka raise.
+        """
         wanted = sorted(self.wanted)
         if not wanted:
             return
@@ -134,7 +145,9 @@ class Positions:
             )
 
     def _bounds(self, places: list[Place]) -> dict[Place, tuple[int, int]]:
-        """First and end offsets, by the admin client: the consumer may be inside its callback and must not be asked."""
+        """First and end offsets, by the admin client: the
+        consumer may be inside its callback and must not be asked.
+        """
         wanted = {place: TopicPartition(*place) for place in places}
         specs: Any = OffsetSpec
         first, end = (
@@ -156,7 +169,10 @@ class Positions:
 
 
 def ids_of_all_topics(admin: AdminClient, names: Names) -> dict[str, str]:
-    """Id of each of the topics that there are, by its name without the namespace. Blocks."""
+    """Id of each of the topics that there are, by its name without the namespace.
+
+    Blocks.
+    """
     wanted = TopicCollection([names.topic(name) for name in TOPICS])
     found = {}
     for name, future in admin.describe_topics(wanted, request_timeout=ADMIN_SECONDS).items():

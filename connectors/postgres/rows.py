@@ -29,8 +29,8 @@ NOTIFY_BYTES = 7_900
 
 
 def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
-    """The version of each message that the row shows: one statement must not touch a row twice. A
-    message keeps its first arrival.
+    """The version of each message that the row shows: one statement
+    must not touch a row twice. A message keeps its first arrival.
     """
     best: dict[tuple[str, str], EnrichedMessage] = {}
     for message in messages:
@@ -52,11 +52,12 @@ def is_redone(message: EnrichedMessage) -> bool:
 
 
 def replaces(new: EnrichedMessage, old: EnrichedMessage) -> bool:
-    """Whether, of two versions that meet in a batch, `new` is the one for the row; the guard of `merge_messages` in Python.
+    """Whether, of two versions that meet in a batch, `new` is
+    the one for the row; the guard of `merge_messages` in Python.
 
-    A finished message stays as it is until the version that redoes it is finished, too. So an older
-    version that is finished takes the place of one that a repair has still to finish: the row, if it
-    is finished, refuses that one and would get neither.
+    A finished message stays as it is until the version that redoes it is finished, too.
+    So an older version that is finished takes the place of one that a repair has still
+    to finish: the row, if it is finished, refuses that one and would get neither.
     """
     if new.version > old.version:
         return old.status == "pending" or not is_redone(new)
@@ -65,7 +66,9 @@ def replaces(new: EnrichedMessage, old: EnrichedMessage) -> bool:
 
 @dataclass(slots=True)
 class MessageRows:
-    """What a batch of messages writes: rows of `chat_messages` to be staged, and columns for other statements by their name."""
+    """What a batch of messages writes: rows of `chat_messages`
+    to be staged, and columns for other statements by their name.
+    """
 
     staged: list[tuple[Any, ...]]
     tables: dict[str, Columns] = field(default_factory=dict)
@@ -93,16 +96,19 @@ def message_rows(messages: Sequence[EnrichedMessage]) -> MessageRows:
 
 
 def in_lock_order(rows: Iterable[tuple[Any, ...]]) -> Columns:
-    """The columns of the rows, sorted as every writer sorts them: by the first three, which hold or begin their key.
+    """The columns of the rows, sorted as every writer sorts
+    them: by the first three, which hold or begin their key.
 
-    Two sinks that touch the same rows, by whichever of their statements, wait for each other, and
-    never in a ring.
+    Two sinks that touch the same rows, by whichever of their
+    statements, wait for each other, and never in a ring.
     """
     return [list(column) for column in zip(*sorted(rows, key=lambda row: row[:3]), strict=True)]
 
 
 def _redoing(messages: Iterable[EnrichedMessage]) -> list[tuple[Any, ...]]:
-    """Key, highest version and steps of each message that a repair has still to finish."""
+    """Key, highest version and steps of each
+    message that a repair has still to finish.
+    """
     redone: dict[tuple[str, str], list[EnrichedMessage]] = {}
     for m in messages:
         if is_redone(m):
@@ -119,7 +125,10 @@ def _histories(messages: Iterable[EnrichedMessage]) -> dict[tuple[str, str], str
 
 
 def _history(versions: Iterable[EnrichedMessage]) -> str | None:
-    """The steps of a message as a document: a line per step, by opening. A later version of an opening has the steps of those before it."""
+    """The steps of a message as a document: a line per step, by opening.
+
+    A later version of an opening has the steps of those before it.
+    """
     openings: dict[int, EnrichedMessage] = {}
     for m in versions:
         number = (m.version - 1) // VERSIONS_OF_AN_OPENING
@@ -163,14 +172,18 @@ def _objects(m: EnrichedMessage) -> list[tuple[Any, ...]]:
 
 
 def ended_by(tombstone: bytes) -> set[tuple[str, str]]:
-    """Tenant and key of the message that a tombstone ends; nothing for a key that is no message's."""
+    """Tenant and key of the message that a tombstone
+    ends; nothing for a key that is no message's.
+    """
     text = storable(tombstone.decode(errors="replace"))
     return {(text.partition(":")[0], text)} if text.count(":") >= 2 else set()
 
 
 @dataclass(slots=True)
 class _Delivered:
-    """One key of a batch of receipts: its last word but for duplicates, and how often it came."""
+    """One key of a batch of receipts: its last
+    word but for duplicates, and how often it came.
+    """
 
     line: Line
     source: Source
@@ -178,7 +191,10 @@ class _Delivered:
 
 
 class ArrivalRow(NamedTuple):
-    """A row of `arrival_records`. `odd_key` is the key of a record whose key is not one of the receiver's."""
+    """A row of `arrival_records`.
+
+    `odd_key` is the key of a record whose key is not one of the receiver's.
+    """
 
     tenant_id: str
     provider: str
@@ -251,7 +267,9 @@ def quarantine_columns(records: Sequence[Quarantined], topic_ids: Mapping[str, s
 
 
 def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Quarantined:
-    """The record of which Postgres refused something: its place and its bytes, or (`is_empty`) its place alone."""
+    """The record of which Postgres refused something: its
+    place and its bytes, or (`is_empty`) its place alone.
+    """
     return msgspec.structs.replace(
         q,
         tenant_id=TenantId("unknown"),
@@ -264,7 +282,9 @@ def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Qua
 
 
 def notifications(touched: Iterable[tuple[str, str]]) -> list[str]:
-    """`[[tenant, conversation], …]`, as many as it takes; `*` for a name that fits into none."""
+    """`[[tenant, conversation], …]`, as many as
+    it takes; `*` for a name that fits into none.
+    """
     payloads: list[str] = []
     entries: list[str] = []
     size = 2

@@ -1,4 +1,6 @@
-"""Rows of a batch into their tables, by COPY: it costs this program a third of what arrays as parameters do."""
+"""Rows of a batch into their tables, by COPY: it costs
+this program a third of what arrays as parameters do.
+"""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -18,7 +20,10 @@ _ARRIVAL_COLUMNS = ArrivalRow._fields
 
 
 async def prepare_staging(connection: Connection) -> None:
-    """Makes the table in which messages wait, once per session. Behind a pooler the session is another one in each transaction."""
+    """Makes the table in which messages wait, once per session.
+
+    Behind a pooler the session is another one in each transaction.
+    """
     await connection.execute(queries("sink")["stage_messages"])
 
 
@@ -30,7 +35,8 @@ async def clear_staged(connection: Connection) -> None:
 async def store_messages(
     connection: Connection, messages: Sequence[EnrichedMessage]
 ) -> tuple[int, int, set[tuple[str, str]]]:
-    """Merges versions into their rows, with their files and names of conversations. The caller has opened a transaction and prepared staging.
+    """Merges versions into their rows, with their files and names of
+    conversations. The caller has opened a transaction and prepared staging.
 
     Returns how many rows changed, of how many, and the conversations that are touched.
     """
@@ -43,7 +49,11 @@ async def store_messages(
 
 
 async def add_arrivals(connection: Connection, arrived: Sequence[ArrivalRow]) -> None:
-    """Adds what became of raw records. Nothing is looked up: the positions of the batch say that they were not added before."""
+    """Adds what became of raw records.
+
+    Nothing is looked up: the positions of the
+    batch say that they were not added before.
+    """
     if arrived:
         await _copy(connection, "arrival_records", None, _ARRIVAL_COLUMNS, arrived)
 

@@ -1,4 +1,7 @@
-"""Which provider's file does what. A provider is one entry here and one row of schemas/providers.py."""
+"""Which provider's file does what.
+
+A provider is one entry here and one row of schemas/providers.py.
+"""
 
 from collections.abc import Set
 
@@ -19,7 +22,10 @@ DIRECT = Direct(reserved=PROVIDERS.keys())
 
 
 def adapter_for(raw: RawMessage) -> Adapter | None:
-    """The provider of the endpoint that received a record. What came by `POST /chat` has the direct form, whatever its provider is called."""
+    """The provider of the endpoint that received a record.
+
+    What came by `POST /chat` has the direct form, whatever its provider is called.
+    """
     return PROVIDERS.get(raw.provider) if raw.endpoint_id else DIRECT
 
 
@@ -40,7 +46,10 @@ def identify(provider: str, body: bytes) -> tuple[str, ...]:
 def check_signature(
     provider: str, claim: Claim, secrets: tuple[str, ...], age_seconds: float
 ) -> Examined | None:
-    """What a webhook's signature is worth. None: the provider signs nothing that we could check."""
+    """What a webhook's signature is worth.
+
+    None: the provider signs nothing that we could check.
+    """
     adapter = PROVIDERS.get(provider)
     return (
         None
@@ -66,7 +75,8 @@ def download_candidates(
     `exempt` are (host, port) pairs that a person allowed, whosever they are.
     """
     try:
-        # in its canonical form, so that what is decided here is decided about what will be asked for
+        # in its canonical form, so that what is decided
+        # here is decided about what will be asked for
         address = web_address(url).href if url else ""
     except NotAnAddress:
         return ()

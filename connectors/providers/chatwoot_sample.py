@@ -19,7 +19,10 @@ def chatwoot(
     customer: str = CHATWOOT_CUSTOMER,
     outbound: bool = False,
 ) -> Sample:
-    """A message as Chatwoot delivers it. `conversation` is its number, or `account~number`; `customer` the contact's id."""
+    """A message as Chatwoot delivers it.
+
+    `conversation` is its number, or `account~number`; `customer` the contact's id.
+    """
     account, _, talk = str(conversation).rpartition("~")
     account = account or str(CHATWOOT_ACCOUNT)
     number, now = (
@@ -61,5 +64,7 @@ def chatwoot(
 
 
 def _number(text: str) -> int | str:
-    """Ids of Chatwoot are numbers; another one is sent as it is, to see what becomes of it."""
+    """Ids of Chatwoot are numbers; another one
+    is sent as it is, to see what becomes of it.
+    """
     return int(text) if text.isascii() and text.isdigit() else text

@@ -1,4 +1,7 @@
-"""What a sample of a provider's traffic is. Each provider with samples makes its own."""
+"""What a sample of a provider's traffic is.
+
+Each provider with samples makes its own.
+"""
 
 from typing import Literal, NamedTuple
 
@@ -6,7 +9,9 @@ from schemas.keys import message_key
 
 
 class Sample(NamedTuple):
-    """One delivery: what it shows, the body, the id of its message (empty: none), and of its conversation."""
+    """One delivery: what it shows, the body, the id of
+    its message (empty: none), and of its conversation.
+    """
 
     what: str
     provider: str

@@ -4,7 +4,9 @@ import base64
 import binascii
 import json
 import re
-from typing import Any
+from typing import Any, TypedDict
+
+import msgspec
 
 from connectors.providers.adapter import (
     Document,
@@ -67,8 +69,27 @@ _HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _REPLIES = ("button_reply", "list_reply", "nfm_reply", "call_permission_reply")
 
 
+class _BriefMessage(TypedDict, total=False):
+    wamid: Any
+    id: Any
+
+
+class _YcloudBrief(TypedDict, total=False):
+    """What names an inbound message, and every event that is no message."""
+
+    type: Any
+    id: Any
+    whatsappInboundMessage: _BriefMessage
+    messengerInboundMessage: _BriefMessage
+
+
 class YCloud(Provider):
     name = "ycloud"
+    brief = msgspec.json.Decoder(_YcloudBrief)
+
+    def is_key_brief(self, event: Document) -> bool:
+        kind = event.get("type")
+        return isinstance(kind, str) and (kind in INBOUND or kind not in MESSAGES)
 
     def event_key(self, event: Document) -> str | None:
         return _event_key(event)

@@ -18,7 +18,10 @@ def ycloud(
     conversation: str = YCLOUD_CUSTOMER,
     outbound: bool = False,
 ) -> Sample:
-    """A WhatsApp message as YCloud delivers it. `conversation` is the customer's number, or `business~customer`."""
+    """A WhatsApp message as YCloud delivers it.
+
+    `conversation` is the customer's number, or `business~customer`.
+    """
     business, _, customer = conversation.rpartition("~")
     business = business or YCLOUD_BUSINESS
     wamid, now = (

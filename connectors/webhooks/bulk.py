@@ -1,6 +1,8 @@
-"""Who has to slow down while dedupe is behind, so that one tenant's import does not keep the others' messages waiting.
+"""Who has to slow down while dedupe is behind, so that one
+tenant's import does not keep the others' messages waiting.
 
-Records of a partition are taken one after another, whoever sent them, so the only place where a tenant can be held back
+Records of a partition are taken one after another, whoever
+sent them, so the only place where a tenant can be held back
 is before its records are accepted. Pure: time is an argument.
 """
 
@@ -11,11 +13,16 @@ from connectors.webhooks.rate import Rates
 FREE_PER_SECOND = 20.0
 """A tenant that sends less is never slowed down."""
 START_PER_SECOND = 100.0
-"""What a tenant may send per second, without having sent as much before. From there on its rate rises as it uses it."""
+"""What a tenant may send per second, without having sent as much before.
+
+From there on its rate rises as it uses it.
+"""
 WATCH_PER_SECOND = 50.0
 """With less than that in all, nobody looks how far behind dedupe is."""
 BURST = 200.0
-"""What a tenant that was not slowed down may send at once: a greeting to each of its customers is no import."""
+"""What a tenant that was not slowed down may send at
+once: a greeting to each of its customers is no import.
+"""
 SLOWER, FASTER = 0.6, 1.1
 DEEP_SECONDS = 0.25
 BULK_PART = 0.5
@@ -23,10 +30,12 @@ BULK_PART = 0.5
 
 
 class BulkLimits:
-    """A rate for each tenant: raised at each look while it is used, and lowered while dedupe is behind.
+    """A rate for each tenant: raised at each look while
+    it is used, and lowered while dedupe is behind.
 
-    It has to rise step by step: a tenant that could begin with any rate would have put a minute of work before the
-    others' messages until anybody noticed. It ends near what dedupe does with what the others leave.
+    It has to rise step by step: a tenant that could begin with any rate
+    would have put a minute of work before the others' messages until anybody
+    noticed. It ends near what dedupe does with what the others leave.
     """
 
     def __init__(self, behind_seconds: float) -> None:
@@ -38,7 +47,10 @@ class BulkLimits:
         self.limits: dict[str, float] = {}
 
     def wait_seconds(self, tenant: str, now: float) -> float:
-        """0: take the tenant's next record. Else how long until there is room for it."""
+        """0: take the tenant's next record.
+
+        Else how long until there is room for it.
+        """
         self._wanted[tenant] += 1
         limit = self.limits.get(tenant, START_PER_SECOND)
         deep_seconds = max(DEEP_SECONDS, BURST / limit if limit >= START_PER_SECOND else 0.0)
@@ -53,7 +65,9 @@ class BulkLimits:
         return bool(self.limits) or self._wanted.total() / seconds >= WATCH_PER_SECOND
 
     def look(self, behind_seconds: float, now: float) -> None:
-        """Sets the rates again, by how long dedupe needs for what it has not read yet."""
+        """Sets the rates again, by how long
+        dedupe needs for what it has not read yet.
+        """
         seconds = max(0.01, now - (self._looked_at if self._looked_at is not None else now - 1.0))
         taken = {tenant: count / seconds for tenant, count in self._taken.items()}
         wanted = {tenant: count / seconds for tenant, count in self._wanted.items()}

@@ -1,6 +1,8 @@
-"""Counts what became of deliveries, per endpoint and reason, in memory. `delivery_log` writes the counts down.
+"""Counts what became of deliveries, per endpoint and
+reason, in memory. `delivery_log` writes the counts down.
 
-Nothing here waits, and everything is bounded: a key per known endpoint, reason and live secret, and few for tokens that nobody has.
+Nothing here waits, and everything is bounded: a key per known
+endpoint, reason and live secret, and few for tokens that nobody has.
 """
 
 import hashlib
@@ -17,9 +19,13 @@ from schemas.signatures import Examined
 from schemas.tenants import EndedToken, Endpoint, secret_id
 
 NEW_STRANGERS_PER_MINUTE = 20
-"""Unknown tokens that get a count of their own; the others of the minute are counted together."""
+"""Unknown tokens that get a count of their own;
+the others of the minute are counted together.
+"""
 MOST_STRANGERS = 500
-"""Counts of unknown tokens that wait to be written: while Postgres is away no more get one."""
+"""Counts of unknown tokens that wait to be
+written: while Postgres is away no more get one.
+"""
 OTHER_STRANGERS = "token_others"
 REPEAT_SECONDS = 10.0
 """A count that was written is written again after this time at the earliest."""
@@ -31,7 +37,10 @@ _id_of_secret = lru_cache(8192)(secret_id)
 
 @dataclass(slots=True)
 class Attempt:
-    """What is known of one delivery. `path_provider` is the provider in the path, `other` for one that we do not have."""
+    """What is known of one delivery.
+
+    `path_provider` is the provider in the path, `other` for one that we do not have.
+    """
 
     path_provider: str
     token: str
@@ -44,7 +53,10 @@ class Attempt:
 
 
 class DeliveryBucket(NamedTuple):
-    """What is counted together. No tenant has the empty name: it stands for tokens that nobody has."""
+    """What is counted together.
+
+    No tenant has the empty name: it stands for tokens that nobody has.
+    """
 
     tenant_id: str
     endpoint_id: str
@@ -65,7 +77,10 @@ class Count:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What helps a person to see why. Made when it is written, not with each delivery."""
+        """What helps a person to see why.
+
+        Made when it is written, not with each delivery.
+        """
         return _facts(self.last)
 
 
@@ -80,7 +95,10 @@ class Deliveries:
         self._minute = -1
 
     def note(self, attempt: Attempt, reason: DeliveryReason, status: int) -> None:
-        """Counts one delivery. Never raises for what a stranger sent, and never waits."""
+        """Counts one delivery.
+
+        Never raises for what a stranger sent, and never waits.
+        """
         now = time.time()
         if reason != "accepted":
             metrics.RECEIVER_REFUSED.labels(attempt.path_provider, reason).inc()
@@ -96,7 +114,10 @@ class Deliveries:
         count.last = attempt
 
     def due(self, most: int, *, at_once: bool = False) -> list[tuple[DeliveryBucket, Count]]:
-        """Takes counts that may be written now, at most so many. `at_once`: also those that were written a moment ago."""
+        """Takes counts that may be written now, at most so many.
+
+        `at_once`: also those that were written a moment ago.
+        """
         now = time.monotonic()
         since = now if at_once else now - REPEAT_SECONDS
         found: list[tuple[DeliveryBucket, Count]] = []
@@ -109,7 +130,9 @@ class Deliveries:
         return found
 
     def written(self, counts: Iterable[tuple[DeliveryBucket, Count]]) -> None:
-        """Remembers that these were written, so that they are not written again soon."""
+        """Remembers that these were written, so
+        that they are not written again soon.
+        """
         now = time.monotonic()
         if len(self._written_at) > _MAX_WRITTEN:
             self._written_at.clear()
@@ -154,13 +177,18 @@ class Deliveries:
 
 
 def stranger_name(token: str) -> str:
-    """The name under which deliveries to an unknown token are counted: a part of its digest."""
+    """The name under which deliveries to an unknown
+    token are counted: a part of its digest.
+    """
     digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
     return f"token_{digest[:12]}"
 
 
 def _facts(attempt: Attempt) -> dict[str, Any]:
-    """Nothing of the body, no secret, no token. A message is named as logs name it, by a digest of its key."""
+    """Nothing of the body, no secret, no token.
+
+    A message is named as logs name it, by a digest of its key.
+    """
     facts: dict[str, Any] = {"path_provider": attempt.path_provider}
     if attempt.user_agent:
         shown = (one if one.isprintable() else "?" for one in attempt.user_agent)

@@ -1,4 +1,6 @@
-"""Writes the counts of deliveries into Postgres, beside the receiver's work and never in its way."""
+"""Writes the counts of deliveries into Postgres,
+beside the receiver's work and never in its way.
+"""
 
 import asyncio
 import math
@@ -18,7 +20,9 @@ from storage.postgres.sql import queries
 log = structlog.get_logger()
 TICK_SECONDS = 1.0
 MAX_ROWS = 500
-"""Rows of one tick: however many endpoints receive deliveries, Postgres sees no more of it."""
+"""Rows of one tick: however many endpoints
+receive deliveries, Postgres sees no more of it.
+"""
 KEPT_DAYS = 30
 KEPT_STRANGERS = 200
 TIDY_SECONDS = 600.0
@@ -27,7 +31,10 @@ _EPOCH = date(1970, 1, 1)
 
 
 class DeliveryLog:
-    """The task that writes. While Postgres is away the counts wait in memory, where they are bounded."""
+    """The task that writes.
+
+    While Postgres is away the counts wait in memory, where they are bounded.
+    """
 
     def __init__(
         self,
@@ -47,7 +54,9 @@ class DeliveryLog:
         await again_and_again(self._write_for_ever, self._failed, lambda: self._worked_at)
 
     async def finish(self) -> None:
-        """Writes what is left, in a short time or not at all: a role that ends does not wait for it."""
+        """Writes what is left, in a short time or not
+        at all: a role that ends does not wait for it.
+        """
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 while await self.write(at_once=True):
@@ -93,7 +102,9 @@ class DeliveryLog:
 
 
 def _columns(counts: Sequence[tuple[DeliveryBucket, Count]]) -> tuple[list[object], ...]:
-    """In one order at every receiver, so that two of them do not wait for each other."""
+    """In one order at every receiver, so that
+    two of them do not wait for each other.
+    """
     ordered = sorted(counts, key=lambda one: one[0])
     return (
         [place.tenant_id for place, _ in ordered],

@@ -1,4 +1,6 @@
-"""Kafka client settings, the same for every librdkafka and aiokafka client of the project."""
+"""Kafka client settings, the same for every
+librdkafka and aiokafka client of the project.
+"""
 
 import logging
 import ssl
@@ -9,7 +11,9 @@ from schemas.topics import MAX_RECORD_BYTES
 
 ClientConfig = dict[str, Any]
 QUIET: ClientConfig = {"log_level": 2}
-"""For commands: they say themselves what is wrong, in one line, where librdkafka would fill the screen."""
+"""For commands: they say themselves what is wrong,
+in one line, where librdkafka would fill the screen.
+"""
 
 
 def client_config(settings: Kafka) -> ClientConfig:
@@ -33,8 +37,9 @@ def client_config(settings: Kafka) -> ClientConfig:
 def transactional_producer_config(settings: Kafka, transactional_id: str) -> ClientConfig:
     """A producer that writes one transaction after another under `transactional_id`.
 
-    `retry.backoff.ms` 10: EndTxn answers before the markers are written, the next transaction then meets
-    CONCURRENT_TRANSACTIONS and waits one back-off; the default of 100 ms shows as p99 (measured 217 against 39 ms).
+    `retry.backoff.ms` 10: EndTxn answers before the markers are written, the
+    next transaction then meets CONCURRENT_TRANSACTIONS and waits one
+    back-off; the default of 100 ms shows as p99 (measured 217 against 39 ms).
     """
     timeout_ms = int(settings.transaction_timeout_seconds * 1000)
     return (
@@ -59,7 +64,8 @@ def transactional_producer_config(settings: Kafka, transactional_id: str) -> Cli
 def reader_config(settings: Kafka, group: str) -> ClientConfig:
     """A read_committed consumer that commits nothing by itself.
 
-    It says so explicitly: librdkafka's default is read_committed, other clients' is not, and nobody should have to know.
+    It says so explicitly: librdkafka's default is read_committed,
+    other clients' is not, and nobody should have to know.
     """
     return client_config(settings) | {
         "group.id": group,
@@ -71,7 +77,9 @@ def reader_config(settings: Kafka, group: str) -> ClientConfig:
 
 
 def plain_producer_config(settings: Kafka) -> ClientConfig:
-    """An idempotent producer that waits for all replicas, for tools and the sink's quarantine."""
+    """An idempotent producer that waits for all
+    replicas, for tools and the sink's quarantine.
+    """
     return client_config(settings) | {
         "acks": "all",
         "enable.idempotence": True,

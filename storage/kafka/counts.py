@@ -1,5 +1,6 @@
-"""Partition counts as they are on the cluster, against the one the settings name. A count that was changed in place breaks promises:
-keys move to other partitions, and a partition beyond the count has neither state nor a reader.
+"""Partition counts as they are on the cluster, against the one the settings
+name. A count that was changed in place breaks promises: keys move to other
+partitions, and a partition beyond the count has neither state nor a reader.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,11 @@ from schemas.settings import Kafka
 from storage.kafka.client import QUIET, client_config
 
 LOOK_SECONDS = 5.0
-"""Between two looks. Less than `topic.metadata.refresh.interval.ms` (300 s), after which a producer learns of a new partition."""
+"""Between two looks.
+
+Less than `topic.metadata.refresh.interval.ms` (300
+s), after which a producer learns of a new partition.
+"""
 _TIMEOUT_SECONDS = 5.0
 
 
@@ -36,7 +41,10 @@ REMEDY = (
 def wrong_counts(
     there: Mapping[str, int], topics: Iterable[str], settings: Kafka
 ) -> list[WrongCount]:
-    """Those of the topics that exist with another count. One that does not exist is not wrong."""
+    """Those of the topics that exist with another count.
+
+    One that does not exist is not wrong.
+    """
     return [
         WrongCount(topic, there[topic], settings.partitions)
         for topic in topics
@@ -45,7 +53,9 @@ def wrong_counts(
 
 
 class CountReader:
-    """Asks with a client of its own: a producer must not learn of new partitions because somebody looked. Calls block."""
+    """Asks with a client of its own: a producer must not learn
+    of new partitions because somebody looked. Calls block.
+    """
 
     def __init__(self, settings: Kafka) -> None:
         self._settings = settings

@@ -25,7 +25,8 @@ class GroupBehind:
         self._paces: deque[float] = deque(maxlen=_PACES)
 
     def seconds(self) -> float:
-        """0 for a group that stands still: it is not slow, and nobody's sending less would help.
+        """0 for a group that stands still: it is not
+        slow, and nobody's sending less would help.
 
         Blocks. Raises KafkaException, TimeoutError.
         """
@@ -33,7 +34,9 @@ class GroupBehind:
         return self.judge(done, left, time.monotonic())
 
     def records(self) -> tuple[int, int]:
-        """How many the group has read, and how many are left for it, in the partitions that it has begun."""
+        """How many the group has read, and how many are
+        left for it, in the partitions that it has begun.
+        """
         committed = self._consumer.committed(self._places, _SECONDS)
         wrong = next((place.error for place in committed if place.error is not None), None)
         if wrong is not None:

@@ -1,8 +1,11 @@
-"""A group.instance.id for each process, also where several are started from the same environment.
+"""A group.instance.id for each process, also where
+several are started from the same environment.
 
-Two members of one id fence each other without end. A configured name is copied (replicas of one service), so the id also has the
-host's name and a number that one process of this host holds at a time: a lock, which ends with the process. A process that is
-started again on the same host takes the same number, and so keeps its partitions without a rebalance.
+Two members of one id fence each other without end. A configured name is copied
+(replicas of one service), so the id also has the host's name and a number that one
+process of this host holds at a time: a lock, which ends with the process. A process
+that is started again on the same host takes the same number, and so keeps its
+partitions without a rebalance.
 """
 
 import fcntl
@@ -24,7 +27,9 @@ _held: list[int] = []
 
 
 def static_member(group: str, worker_name: str) -> str | None:
-    """The id; None without a name, and where no number can be held: then membership is dynamic, which is slower and as safe."""
+    """The id; None without a name, and where no number can be
+    held: then membership is dynamic, which is slower and as safe.
+    """
     if not worker_name:
         return None
     name = _NOT_ALLOWED.sub("-", f"{group}-{worker_name}-{socket.gethostname()}")

@@ -1,4 +1,6 @@
-"""Reads topics from one moment to another, for tools: as read_committed readers see them, committing nothing."""
+"""Reads topics from one moment to another, for tools:
+as read_committed readers see them, committing nothing.
+"""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +18,11 @@ _ELECTING = frozenset({KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FO
 
 
 class TopicReader:
-    """One consumer for any number of reads. Raises KafkaException when the brokers do not answer, TimeoutError when they stop to."""
+    """One consumer for any number of reads.
+
+    Raises KafkaException when the brokers do
+    not answer, TimeoutError when they stop to.
+    """
 
     def __init__(self, settings: Kafka, group: str) -> None:
         self._partitions = settings.partitions
@@ -30,7 +36,9 @@ class TopicReader:
         return topic in self._consumer.list_topics(timeout=_SECONDS).topics
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        """Partition → first offset, and the end up to which transactions are decided."""
+        """Partition → first offset, and the end
+        up to which transactions are decided.
+        """
         return {p: self._bounds(TopicPartition(topic, p)) for p in range(self._partitions)}
 
     def ends(self, topic: str) -> dict[int, int]:
@@ -38,7 +46,9 @@ class TopicReader:
         return {partition: end for partition, (_, end) in self.bounds(topic).items()}
 
     def since(self, topic: str, moment: datetime, ends: Mapping[int, int]) -> dict[int, int]:
-        """Partition → offset of the first record of that moment or later; the end given where there is none."""
+        """Partition → offset of the first record of that
+        moment or later; the end given where there is none.
+        """
         asked = [
             TopicPartition(topic, p, int(moment.timestamp() * 1000))
             for p in range(self._partitions)
@@ -49,7 +59,9 @@ class TopicReader:
         }
 
     def committed(self, topic: str) -> dict[int, int]:
-        """Partition → where the reader's group stands; a partition in which it committed nothing is left out."""
+        """Partition → where the reader's group stands; a
+        partition in which it committed nothing is left out.
+        """
         places = [TopicPartition(topic, p) for p in range(self._partitions)]
         found = _without_errors(self._consumer.committed(places, timeout=_SECONDS))
         return {one.partition: one.offset for one in found if one.offset >= 0}
@@ -57,13 +69,16 @@ class TopicReader:
     def read(
         self, topic: str, begin: Mapping[int, int], end: Mapping[int, int]
     ) -> Iterator[Message]:
-        """Every record from `begin` up to `end` (not included), in order within a partition."""
+        """Every record from `begin` up to `end`
+        (not included), in order within a partition.
+        """
         left = {p: end[p] for p in begin if begin[p] < end[p]}
         self._consumer.assign([TopicPartition(topic, p, begin[p]) for p in left])
         deadline = time.monotonic() + _SECONDS
         try:
             while left:
-                # `consume` waits for all it was asked for, whatever ends before: a short time-out keeps the end of a topic from costing a long one.
+                # `consume` waits for all it was asked for, whatever ends before: a
+                # short time-out keeps the end of a topic from costing a long one.
                 messages = self._consumer.consume(_BATCH, 0.05)
                 if not messages and time.monotonic() > deadline:
                     raise TimeoutError(f"{topic} gave nothing for {_SECONDS:g} s")
@@ -78,7 +93,9 @@ class TopicReader:
         self._consumer.close()
 
     def _bounds(self, of: TopicPartition) -> tuple[int, int]:
-        """A partition that was just made, or whose broker just went, has no leader for a moment."""
+        """A partition that was just made, or whose
+        broker just went, has no leader for a moment.
+        """
         deadline = time.monotonic() + _ELECTION_SECONDS
         while True:
             try:
@@ -101,7 +118,9 @@ class TopicReader:
 
 
 def _without_errors(found: list[TopicPartition]) -> list[TopicPartition]:
-    """Raises the error of a partition: its offset would read as none, and the partition would be left out silently."""
+    """Raises the error of a partition: its offset would read
+    as none, and the partition would be left out silently.
+    """
     for one in found:
         if one.error is not None:
             raise KafkaException(one.error)

@@ -21,7 +21,9 @@ _TIMEOUT_SECONDS = 30.0
 
 
 class TopicsWrong(StorageError):
-    """A topic stands on the cluster with another number of partitions than the settings say. It is never changed in place."""
+    """A topic stands on the cluster with another number of
+    partitions than the settings say. It is never changed in place.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,10 @@ class Applied:
 
 
 def apply_topics(settings: Kafka, names: Names) -> list[Applied]:
-    """Creates what is missing and sets the configuration of what is there. Raises TopicsWrong, changes no partition count."""
+    """Creates what is missing and sets the configuration of what is there.
+
+    Raises TopicsWrong, changes no partition count.
+    """
     admin = AdminClient(client_config(settings))
     there = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
     wrong = [

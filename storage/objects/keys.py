@@ -1,4 +1,6 @@
-"""Where a stored file stands: the same bytes of the same attachment always at the same place."""
+"""Where a stored file stands: the same bytes of
+the same attachment always at the same place.
+"""
 
 import uuid
 
@@ -15,7 +17,9 @@ def object_key(
     sha256: str,
     extension: str,
 ) -> str:
-    """`<prefix>media/<tenant>/<uuid>.<ext>`; objects never change, so a second put writes the same bytes again."""
+    """`<prefix>media/<tenant>/<uuid>.<ext>`; objects never
+    change, so a second put writes the same bytes again.
+    """
     name = uuid.uuid5(_NAMESPACE, f"{message_key}\n{index}\n{sha256}")
     return f"{prefix}media/{tenant_id}/{name}.{extension}"
 

@@ -52,7 +52,10 @@ class Stored:
 
 
 class ObjectStore:
-    """Blocking calls of the client in a bounded set of threads. Trouble of the world is Unavailable("object_store"); nothing is retried here."""
+    """Blocking calls of the client in a bounded set of threads.
+
+    Trouble of the world is Unavailable("object_store"); nothing is retried here.
+    """
 
     def __init__(self, settings: Objects, *, threads: int = 16) -> None:
         address = urlsplit(settings.endpoint)
@@ -81,7 +84,9 @@ class ObjectStore:
         await self._call(ensure)
 
     async def put_file(self, key: str, file: BinaryIO, size: int, mime: str) -> None:
-        """Puts the first `size` bytes of an open file, which stays open; where it stands does not matter."""
+        """Puts the first `size` bytes of an open file,
+        which stays open; where it stands does not matter.
+        """
 
         def put() -> None:
             file.seek(0)
@@ -107,7 +112,9 @@ class ObjectStore:
         )
 
     async def get(self, key: str, *, max_bytes: int) -> bytes:
-        """All of it. Raises ObjectMissing, and ObjectTooLarge for one larger than `max_bytes`."""
+        """All of it. Raises ObjectMissing, and
+        ObjectTooLarge for one larger than `max_bytes`.
+        """
 
         def read() -> bytes:
             answer = self._client.get_object(bucket_name=self._bucket, object_name=key)

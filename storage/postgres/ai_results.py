@@ -33,8 +33,9 @@ class AiResults:
     async def find(
         self, tenant_id: TenantId, sha256: str, recipes: Sequence[str]
     ) -> RecordedAnswer | None:
-        """The answer to the first of the recipes that has one. Never a refusal, never an empty
-        one."""
+        """The answer to the first of the recipes that
+        has one. Never a refusal, never an empty one.
+        """
         try:
             row = await self._pool.fetchrow(self._sql["find"], tenant_id, sha256, list(recipes))
         except Exception as error:
@@ -49,8 +50,9 @@ class AiResults:
         prompt_version: str,
         answer: RecordedAnswer,
     ) -> RecordedAnswer:
-        """Result and usage in one transaction. Returns what is recorded: the first answer, should
-        two have been paid for."""
+        """Result and usage in one transaction. Returns what is
+        recorded: the first answer, should two have been paid for.
+        """
         usage = (answer.input_tokens, answer.output_tokens, answer.cost_microusd)
         place = (tenant_id, sha256, answer.recipe)
         try:

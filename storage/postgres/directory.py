@@ -1,4 +1,6 @@
-"""A role's copy of tenants, endpoints and keys: read once, then tenant by tenant as they change."""
+"""A role's copy of tenants, endpoints and keys:
+read once, then tenant by tenant as they change.
+"""
 
 import asyncio
 import time
@@ -21,11 +23,18 @@ from storage.postgres.vault import Vault
 log = structlog.get_logger()
 
 CHECK_SECONDS = 30.0
-"""After this time without a notification, the numbers of changes are asked for, in case one was missed."""
+"""After this time without a notification, the numbers
+of changes are asked for, in case one was missed.
+"""
 REFUSED_SECONDS = 5.0
-"""A role is not ready once Postgres has refused the copy for so long. A single refusal passes."""
+"""A role is not ready once Postgres has refused the copy for so long.
+
+A single refusal passes.
+"""
 ROWS_AT_ONCE = 200
-"""Rows of a first reading, or tenants of a later one, between two turns of the event loop."""
+"""Rows of a first reading, or tenants of a
+later one, between two turns of the event loop.
+"""
 
 
 def key_id(key: str) -> str:
@@ -34,12 +43,14 @@ def key_id(key: str) -> str:
 
 
 class Directory:
-    """The copy. `start` returns at once; `loaded` becomes true with the first reading and stays true.
+    """The copy. `start` returns at once; `loaded`
+    becomes true with the first reading and stays true.
 
-    Each connection begins with a reading of everything, in portions, because a standby that was
-    promoted may have lost changes. From then on a notification names the tenant whose rows are read
-    again, and `directory_changes` says what no notification told. The task that keeps the copy
-    retries after every exception, so it ends only with the role.
+    Each connection begins with a reading of everything, in portions, because a standby
+    that was promoted may have lost changes. From then on a notification names the
+    tenant whose rows are read again, and `directory_changes` says what no notification
+    told. The task that keeps the copy retries after every exception, so it ends only
+    with the role.
     """
 
     def __init__(self, settings: Postgres, names: Names, vault: Vault) -> None:
@@ -80,9 +91,10 @@ class Directory:
     def healthy(self) -> bool:
         """Whether a role may be ready as far as its copy goes.
 
-        An old copy will do while Postgres is away. It will not when Postgres refuses to give a new
-        one (REFUSED_SECONDS long), when the key of this process opens none of the rows it tried, or when the task
-        that reads it has ended: a key that was revoked would stay valid here.
+        An old copy will do while Postgres is away. It will not when Postgres refuses to
+        give a new one (REFUSED_SECONDS long), when the key of this process opens none
+        of the rows it tried, or when the task that reads it has ended: a key that was
+        revoked would stay valid here.
         """
         waited = 0.0 if self._refused_since is None else time.monotonic() - self._refused_since
         return (
@@ -94,11 +106,16 @@ class Directory:
         )
 
     def endpoint(self, token: str) -> Endpoint | None:
-        """The endpoint of a token. Raises Unavailable for one whose row cannot be opened."""
+        """The endpoint of a token.
+
+        Raises Unavailable for one whose row cannot be opened.
+        """
         return self._index.endpoint(token)
 
     def ended(self, token: str) -> EndedToken | None:
-        """Whose a token was that has ended, as far as it is remembered: for the operator, not for the answer."""
+        """Whose a token was that has ended, as far as it is
+        remembered: for the operator, not for the answer.
+        """
         return self._index.ended(token)
 
     def endpoint_by_id(self, endpoint_id: str) -> Endpoint | None:
@@ -109,11 +126,16 @@ class Directory:
         return self._index.provider_key(tenant_id, provider)
 
     def tenant(self, tenant_id: TenantId) -> Tenant | None:
-        """A tenant; None for one that is unknown or removed. Raises Unavailable when its row cannot be opened."""
+        """A tenant; None for one that is unknown or removed.
+
+        Raises Unavailable when its row cannot be opened.
+        """
         return self._index.tenant(tenant_id)
 
     def is_removed(self, tenant_id: TenantId) -> bool:
-        """Whether the tenant was removed: nothing is downloaded and no model is asked for it any more."""
+        """Whether the tenant was removed: nothing is
+        downloaded and no model is asked for it any more.
+        """
         return self._index.is_removed(tenant_id)
 
     def key(self, plain: str) -> ApiKey | None:
@@ -123,7 +145,9 @@ class Directory:
         return time.monotonic() - self._read_at
 
     def _failed(self, error: Exception) -> None:
-        """Logs why the copy could not be read, and remembers since when Postgres refuses it."""
+        """Logs why the copy could not be read, and
+        remembers since when Postgres refuses it.
+        """
         away = unavailable(error) is not None and not refused(error)
         if away:
             self._refused_since = None
@@ -164,7 +188,9 @@ class Directory:
         self._wake.set()
 
     async def _read_all(self, connection: "asyncpg.Connection[asyncpg.Record]") -> str:
-        """Reads every row into a new index and returns the mark from which changes are to be looked for."""
+        """Reads every row into a new index and returns
+        the mark from which changes are to be looked for.
+        """
         statements = queries("directory")
         index = TenantIndex(self._vault, former=self._index)
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -185,7 +211,9 @@ class Directory:
     async def _look_for_missed_changes(
         self, connection: "asyncpg.Connection[asyncpg.Record]", mark: str
     ) -> str:
-        """Notes the tenants that changed since the mark, whether or not a notification told. Returns the next mark."""
+        """Notes the tenants that changed since the mark, whether
+        or not a notification told. Returns the next mark.
+        """
         statements = queries("directory")
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             next_mark: str = await connection.fetchval(statements["mark"])
@@ -195,7 +223,10 @@ class Directory:
         return next_mark
 
     async def _read_changes(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Reads all rows of the tenants that changed. What it fails to read is read by the next connection."""
+        """Reads all rows of the tenants that changed.
+
+        What it fails to read is read by the next connection.
+        """
         statements = queries("directory")
         while self._changed_tenants:
             names = sorted(self._changed_tenants)[:ROWS_AT_ONCE]

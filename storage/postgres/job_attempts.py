@@ -1,4 +1,6 @@
-"""Why jobs wait, noted for people: a table beside the work, never a fact that work rests on."""
+"""Why jobs wait, noted for people: a table
+beside the work, never a fact that work rests on.
+"""
 
 import asyncio
 import contextlib
@@ -54,7 +56,8 @@ class JobAttempt:
 class JobAttempts:
     """Takes notes at once and writes them in portions from a task of its own.
 
-    While Postgres is away they wait, up to a number; a note that is lost is missed by a person, not by the pipeline.
+    While Postgres is away they wait, up to a number; a note
+    that is lost is missed by a person, not by the pipeline.
     """
 
     def __init__(self, settings: Postgres, names: Names, application: str) -> None:
@@ -99,7 +102,10 @@ class JobAttempts:
             self._noted.popitem(last=False)
 
     async def write(self) -> None:
-        """One portion of the notes. Raises what Postgres raises; the portion is noted still then."""
+        """One portion of the notes.
+
+        Raises what Postgres raises; the portion is noted still then.
+        """
         portion = list(self._noted.items())[:AT_ONCE]
         assert self._pool is not None
         notes = [
@@ -117,7 +123,9 @@ class JobAttempts:
                 del self._noted[place]
 
     async def _run(self) -> None:
-        """Never ends by itself: whatever a portion raises is logged, and the next one is tried."""
+        """Never ends by itself: whatever a portion
+        raises is logged, and the next one is tried.
+        """
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             try:
@@ -136,7 +144,9 @@ class JobAttempts:
             self._tidied_at = now
 
     def _failed(self, error: Exception) -> None:
-        """A value that Postgres refuses would be refused again: such a portion is dropped."""
+        """A value that Postgres refuses would be
+        refused again: such a portion is dropped.
+        """
         if unavailable(error) is None:
             for place in list(self._noted)[:AT_ONCE]:
                 del self._noted[place]

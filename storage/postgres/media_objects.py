@@ -26,7 +26,9 @@ class MediaObjects:
     async def find(
         self, tenant_id: TenantId, message_key: MessageKey, index: int, url: str
     ) -> StoredFile | None:
-        """The file of an attachment, as far as the sink has written it; None says nothing about the store."""
+        """The file of an attachment, as far as the sink
+        has written it; None says nothing about the store.
+        """
         try:
             row = await self._pool.fetchrow(self._sql["find"], tenant_id, message_key, index, url)
         except Exception as error:

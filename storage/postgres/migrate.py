@@ -1,12 +1,16 @@
-"""Brings a database to the program's schema, one file after another, while programs read and write.
+"""Brings a database to the program's schema, one
+file after another, while programs read and write.
 
 A file is a step of one of two kinds, by its name:
 
-- `NNNN_name.sql` expands: programs of the version before go on working. It runs before the roll-out.
-- `NNNN_name.post.sql` contracts: it takes away what only older programs use. It runs after the roll-out.
+- `NNNN_name.sql` expands: programs of the version
+  before go on working. It runs before the roll-out.
+- `NNNN_name.post.sql` contracts: it takes away what
+  only older programs use. It runs after the roll-out.
 
-A file is one transaction. One that begins with the line `-- outside a transaction` is a list of
-statements, each of which may be executed again: so indexes are built CONCURRENTLY.
+A file is one transaction. One that begins with the line `--
+outside a transaction` is a list of statements, each of which
+may be executed again: so indexes are built CONCURRENTLY.
 """
 
 import asyncio
@@ -30,8 +34,9 @@ _ASK_AGAIN_SECONDS = 0.2
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
 LOCK_TRIES = 60
 CONCURRENTLY_SECONDS = 1_800
-"""So long a statement that is CONCURRENTLY waits for others. It has to outlast every transaction that is older, such as a
-backup, and nobody who reads or writes waits behind it; given up, it would have to build its index from the beginning.
+"""So long a statement that is CONCURRENTLY waits for others. It has to outlast
+every transaction that is older, such as a backup, and nobody who reads or writes
+waits behind it; given up, it would have to build its index from the beginning.
 """
 _INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+)", re.IGNORECASE)
 _STATEMENT_END = re.compile(r";[ \t]*(?:--[^\n]*)?(?:\n|\Z)")
@@ -40,7 +45,9 @@ Say = Callable[[str], None]
 
 
 class DatabaseAhead(StorageError):
-    """The database is not one that this program works with: a newer one took something away, or a file was changed."""
+    """The database is not one that this program works with:
+    a newer one took something away, or a file was changed.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,9 @@ class Migration:
 
     @property
     def statements(self) -> list[str]:
-        """Those of a file outside a transaction: each ends with a semicolon at the end of a line."""
+        """Those of a file outside a transaction: each
+        ends with a semicolon at the end of a line.
+        """
         texts = (_COMMENT.sub("", part).strip() for part in _STATEMENT_END.split(self.sql))
         return [text for text in texts if text]
 
@@ -83,14 +92,17 @@ async def migrate(
     finish: bool = False,
     say: Say = lambda _: None,
 ) -> list[str]:
-    """Applies what is missing and returns the names. Raises DatabaseAhead, changes nothing then.
+    """Applies what is missing and returns the names.
+    Raises DatabaseAhead, changes nothing then.
 
-    `finish` says that no older program runs any more: the steps after the roll-out are applied too.
-    In a new database they always are. The connection should have the limits MAINTENANCE, and lead
-    to Postgres itself: what two of these must not do at once is guarded by a lock of the session.
+    `finish` says that no older program runs any more: the steps after the roll-out are
+    applied too. In a new database they always are. The connection should have the
+    limits MAINTENANCE, and lead to Postgres itself: what two of these must not do at
+    once is guarded by a lock of the session.
     """
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
-        # Asking again instead of waiting: who waits in a statement stops a CONCURRENTLY of the other.
+        # Asking again instead of waiting: who waits in
+        # a statement stops a CONCURRENTLY of the other.
         await asyncio.sleep(_ASK_AGAIN_SECONDS)
     try:
         await connection.execute(
@@ -113,7 +125,10 @@ async def migrate(
 
 
 async def _describe(connection: "asyncpg.Connection[asyncpg.Record]", names: Names) -> None:
-    """Comments on tables and columns. The schema's own comment says which text of them was applied."""
+    """Comments on tables and columns.
+
+    The schema's own comment says which text of them was applied.
+    """
     text = COMMENTS_FILE.read_text()
     known = f"Sensorium. Described by comments.sql, {hashlib.sha256(text.encode()).hexdigest()}"
     there = await connection.fetchval(
@@ -121,7 +136,8 @@ async def _describe(connection: "asyncpg.Connection[asyncpg.Record]", names: Nam
     )
     if there == known:
         return
-    # No work rests on a comment: where a table is in use, the next `migrate` writes them.
+    # No work rests on a comment: where a table
+    # is in use, the next `migrate` writes them.
     with suppress(asyncpg.LockNotAvailableError):
         async with connection.transaction():
             await connection.execute(text)
@@ -129,7 +145,8 @@ async def _describe(connection: "asyncpg.Connection[asyncpg.Record]", names: Nam
 
 
 async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migration]:
-    """What `migrate` would apply. Raises DatabaseAhead; asyncpg.UndefinedTableError for a database never migrated.
+    """What `migrate` would apply. Raises DatabaseAhead;
+    asyncpg.UndefinedTableError for a database never migrated.
 
     A newer program may have expanded the database: this one works with it all the same.
     """
@@ -153,7 +170,9 @@ async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migr
 async def _apply(
     connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration, say: Say
 ) -> None:
-    """Tries again when a lock is not free soon: whoever reads or writes the table comes first."""
+    """Tries again when a lock is not free soon:
+    whoever reads or writes the table comes first.
+    """
     pause = _FIRST_PAUSE_SECONDS
     for left in reversed(range(LOCK_TRIES)):
         try:
@@ -200,7 +219,9 @@ async def _note(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mig
 async def _drop_half_built(
     connection: "asyncpg.Connection[asyncpg.Record]", statement: str
 ) -> None:
-    """An index that a crash left half built is there by name and used by nobody: it is built again."""
+    """An index that a crash left half built is there
+    by name and used by nobody: it is built again.
+    """
     index = _INDEX.search(statement)
     if index and await connection.fetchval(
         "SELECT true FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid", index[1]

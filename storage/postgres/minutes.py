@@ -1,4 +1,6 @@
-"""What the processes of the pipeline did in each minute: written by each of them, read by the console."""
+"""What the processes of the pipeline did in each
+minute: written by each of them, read by the console.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ FRESH_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class StageMinute:
-    """A row. `took`: how many took how long, by the bounds of the metrics, the longest last."""
+    """A row. `took`: how many took how long, by
+    the bounds of the metrics, the longest last.
+    """
 
     minute: datetime
     stage: str

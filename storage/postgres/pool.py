@@ -1,4 +1,6 @@
-"""Connections to Postgres: what a session may hold and for how long, and whose trouble an error is."""
+"""Connections to Postgres: what a session may hold
+and for how long, and whose trouble an error is.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,15 +23,18 @@ COMMAND_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 _TOO_LONG_FOR_AN_INDEX = "54000"
 _WRONG_SETTING = "22023"
-"""The class is that of values, but the value is one of the program's: a payload of NOTIFY, a setting."""
+"""The class is that of values, but the value is one
+of the program's: a payload of NOTIFY, a setting.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """What the server ends by itself, so that no session of ours holds a lock without end.
+    """What the server ends by itself, so that
+    no session of ours holds a lock without end.
 
-    `idle_in_transaction_seconds` bounds a client that stands still in the middle of a transaction,
-    `keepalive_seconds` one whose host is gone. 0 means no limit.
+    `idle_in_transaction_seconds` bounds a client that stands still in the middle
+    of a transaction, `keepalive_seconds` one whose host is gone. 0 means no limit.
     """
 
     statement_seconds: float = 30.0
@@ -54,8 +59,9 @@ class SessionLimits:
 REQUESTS = SessionLimits()
 """Those of roles and commands."""
 MAINTENANCE = SessionLimits(statement_seconds=0, lock_seconds=3.0)
-"""Those of migrations. A statement may take hours, but waits only briefly for a lock: whoever comes
-after it waits behind it."""
+"""Those of migrations. A statement may take hours, but waits
+only briefly for a lock: whoever comes after it waits behind it.
+"""
 
 
 def _ms(seconds: float) -> str:
@@ -65,7 +71,8 @@ def _ms(seconds: float) -> str:
 class PooledConnection(_Connection):
     """Notes that its server only reads, so that the pool does not keep it.
 
-    After a failover the former writer may live on as a reader, and would be asked again and again.
+    After a failover the former writer may live on
+    as a reader, and would be asked again and again.
     """
 
     only_reads = False
@@ -106,8 +113,9 @@ class PooledConnection(_Connection):
 class PooledSession(PooledConnection):
     """Works behind a pooler that gives a server to each transaction, such as PgBouncer.
 
-    Nothing may last from one transaction to the next, so each call is in a transaction, which
-    begins with the settings of the session. No statement is prepared under a name.
+    Nothing may last from one transaction to the next, so each
+    call is in a transaction, which begins with the settings
+    of the session. No statement is prepared under a name.
     """
 
     begin_with = ""
@@ -161,7 +169,9 @@ def _begin_with(names: Names, limits: SessionLimits) -> str:
 async def connect(
     settings: Postgres, names: Names, application: str = "command", limits: SessionLimits = REQUESTS
 ) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection to the server that writes, whose search path is the namespace's schema."""
+    """A connection to the server that writes,
+    whose search path is the namespace's schema.
+    """
     is_pooled = settings.pooler == "transaction"
     options = _options(settings, names, application, limits, is_pooled=is_pooled)
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
@@ -196,7 +206,9 @@ async def keep_setting(
 async def create_pool(
     settings: Postgres, names: Names, application: str, *, size: int = 8
 ) -> "asyncpg.Pool[asyncpg.Record]":
-    """A pool that connects when first used, so that a role starts while Postgres is away."""
+    """A pool that connects when first used, so
+    that a role starts while Postgres is away.
+    """
 
     async def begin_with(connection: Any) -> None:
         connection.begin_with = _begin_with(names, REQUESTS)
@@ -214,7 +226,9 @@ async def create_pool(
 
 
 def refused(error: BaseException) -> bool:
-    """Whether Postgres answered and refused, so that a person has to act before it works again."""
+    """Whether Postgres answered and refused, so
+    that a person has to act before it works again.
+    """
     return (
         isinstance(error, asyncpg.PostgresError)
         and not isinstance(error, _PASSES)
@@ -238,8 +252,8 @@ _PASSES = (
 def names_a_value(error: BaseException) -> bool:
     """Whether Postgres, or its client, speaks of a value it was given.
 
-    These are the only errors of a store of ours that a record can be to blame for: SQLSTATE class
-    22, a check constraint, and a value that is too long for its index.
+    These are the only errors of a store of ours that a record can be to blame for:
+    SQLSTATE class 22, a check constraint, and a value that is too long for its index.
     """
     if not isinstance(error, asyncpg.PostgresError):
         return False
@@ -252,11 +266,12 @@ def names_a_value(error: BaseException) -> bool:
 
 
 def unavailable(error: BaseException, retry_after: float = 1.0) -> Unavailable | None:
-    """Unavailable for whatever a call of Postgres raised, unless it names a value (`names_a_value`).
+    """Unavailable for whatever a call of Postgres
+    raised, unless it names a value (`names_a_value`).
 
-    Not a list of errors that count as trouble: a missing table, a refused login, a constraint of a
-    newer migration say nothing about the record in hand either. None also for what no call of
-    Postgres raises.
+    Not a list of errors that count as trouble: a missing table, a refused
+    login, a constraint of a newer migration say nothing about the record
+    in hand either. None also for what no call of Postgres raises.
     """
     if isinstance(error, Unavailable):
         return error

@@ -25,7 +25,11 @@ READABLE = (
     "message_steps",
     "steps",
 )
-"""Tables and views for readers. Not among them: keys, endpoints, settings, positions, quarantined records and model answers."""
+"""Tables and views for readers.
+
+Not among them: keys, endpoints, settings,
+positions, quarantined records and model answers.
+"""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 CONNECTIONS = 20
 STATEMENT_SECONDS = 300
@@ -45,10 +49,12 @@ class Readers:
         self._sql = queries("readers")
 
     async def add(self, name: str) -> str:
-        """Makes the role, or gives an existing reader a new password. Returns the password.
+        """Makes the role, or gives an existing
+        reader a new password. Returns the password.
 
-        It has no right beyond SELECT on READABLE, runs statements of at most STATEMENT_SECONDS, stands
-        still in a transaction for no longer, and opens at most CONNECTIONS.
+        It has no right beyond SELECT on READABLE, runs statements
+        of at most STATEMENT_SECONDS, stands still in a
+        transaction for no longer, and opens at most CONNECTIONS.
         """
         role, password = self._role(name), secrets.token_urlsafe(24)
         async with self._connection.transaction():
@@ -60,8 +66,10 @@ class Readers:
                     f'CREATE ROLE "{role}" NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT'
                 )
                 await self._run(f"COMMENT ON ROLE \"{role}\" IS '{self._comment}'")
-            # A password is no parameter of this statement, which stands in the server's log if it
-            # logs such statements, or refuses this one: only what proves the password is sent.
+            # A password is no parameter of this statement,
+            # which stands in the server's log if it
+            # logs such statements, or refuses this one:
+            # only what proves the password is sent.
             proof = verifier_of(password, secrets.token_bytes(16))
             await self._run(
                 f"ALTER ROLE \"{role}\" LOGIN PASSWORD '{proof}' CONNECTION LIMIT {CONNECTIONS}"
@@ -69,7 +77,8 @@ class Readers:
             await self._run(f'ALTER ROLE "{role}" SET search_path = "{self._schema}"')
             await self._run(f'ALTER ROLE "{role}" SET default_transaction_read_only = on')
             await self._run(f"ALTER ROLE \"{role}\" SET statement_timeout = '{STATEMENT_SECONDS}s'")
-            # An open transaction keeps deleted rows from being cleaned up, in all tables.
+            # An open transaction keeps deleted rows
+            # from being cleaned up, in all tables.
             await self._run(
                 f"ALTER ROLE \"{role}\" SET idle_in_transaction_session_timeout = '{STATEMENT_SECONDS}s'"
             )
@@ -95,7 +104,8 @@ class Readers:
             if known is None or known["comment"] != self._comment:
                 raise ReaderRefused(f"there is no reader {role}: sensorium readers list")
             await self._run(f'ALTER ROLE "{role}" NOLOGIN')
-            # Only members may end a role's sessions and take its rights back, superusers apart.
+            # Only members may end a role's sessions and
+            # take its rights back, superusers apart.
             await self._run(f'GRANT "{role}" TO CURRENT_USER')
             await self._connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role
@@ -120,7 +130,10 @@ class Readers:
 
 
 def verifier_of(password: str, salt: bytes, rounds: int = 4096) -> str:
-    """What Postgres stores of an ASCII password (SCRAM-SHA-256, RFC 5803). It holds no quote."""
+    """What Postgres stores of an ASCII password (SCRAM-SHA-256, RFC 5803).
+
+    It holds no quote.
+    """
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")

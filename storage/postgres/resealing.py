@@ -1,4 +1,6 @@
-"""Seals every secret in the database with the first live key, so that an older key can be taken out."""
+"""Seals every secret in the database with the first
+live key, so that an older key can be taken out.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,7 +16,9 @@ State = Literal["resealed", "current", "unreadable", "gone"]
 
 @dataclass(slots=True)
 class Resealed:
-    """`resealed` were under an older key; `unreadable` are (table, tenant, id) that no live key opens."""
+    """`resealed` were under an older key; `unreadable`
+    are (table, tenant, id) that no live key opens.
+    """
 
     resealed: int = 0
     current: int = 0
@@ -24,10 +28,12 @@ class Resealed:
 async def reseal(
     connection: "asyncpg.Connection[asyncpg.Record]", vault: Vault, *, dry: bool = False
 ) -> Resealed:
-    """Opens each sealed value and seals it with the first key, unless that sealed it already.
+    """Opens each sealed value and seals it with
+    the first key, unless that sealed it already.
 
-    Each row is locked for its own short transaction, so commands and a second reseal may run at
-    the same time. What cannot be opened stays as it is. `dry` counts and changes nothing.
+    Each row is locked for its own short transaction, so commands
+    and a second reseal may run at the same time. What cannot be
+    opened stays as it is. `dry` counts and changes nothing.
     """
     done, statements = Resealed(), queries("reseal")
     for table in SEALED_TABLES:

@@ -1,4 +1,6 @@
-"""Lets rows expire: each table has an age, and the bodies in quarantine have a bound per tenant. Arrivals expire a week at a time."""
+"""Lets rows expire: each table has an age, and the bodies in
+quarantine have a bound per tenant. Arrivals expire a week at a time.
+"""
 
 import asyncio
 import time
@@ -26,15 +28,23 @@ WALK_EVERY_SECONDS = 3600.0
 LOOK_EVERY_SECONDS = 60.0
 """So often the bytes in quarantine are looked at: a tenant can fill them fast."""
 WEEKS_AHEAD = 4
-"""Partitions of arrivals are made so long before their time. Without one, rows go where those of no week do."""
+"""Partitions of arrivals are made so long before their time.
+
+Without one, rows go where those of no week do.
+"""
 PARTITION_LOCK_MS = 500
-"""Whoever reads or writes arrivals waits no longer for a partition that is to be added or dropped; it is tried again."""
+"""Whoever reads or writes arrivals waits no longer for a
+partition that is to be added or dropped; it is tried again.
+"""
 WALKED = {"arrival_records": "arrival_records_other"}
 """Where a table has another name for its blocks."""
 
 
 def days_of(ages: Ages, quarantine_days: float) -> Mapping[str, float]:
-    """Table → days its rows are kept; 0 is for ever. Quarantined records go with their topic's."""
+    """Table → days its rows are kept; 0 is for ever.
+
+    Quarantined records go with their topic's.
+    """
     return {
         "arrival_records": ages.arrivals_days,
         "inbound_messages": ages.arrivals_days,
@@ -50,7 +60,9 @@ def days_of(ages: Ages, quarantine_days: float) -> Mapping[str, float]:
 
 
 class Retention:
-    """Walks through each table from its first block to its last, so that it needs no index that every write would pay for."""
+    """Walks through each table from its first block to its last,
+    so that it needs no index that every write would pay for.
+    """
 
     def __init__(
         self, postgres: Postgres, names: Names, ages: Ages, quarantine_days: float
@@ -76,7 +88,10 @@ class Retention:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def work(self, *, walks: bool = True) -> dict[str, int]:
-        """How many rows went, by table; `bodies` of quarantined records. Empty: another process works just now."""
+        """How many rows went, by table; `bodies` of quarantined records.
+
+        Empty: another process works just now.
+        """
         connection = await connect_directly(self._postgres, self._names, "retention")
         try:
             if not await connection.fetchval(self._sql["lead"]):
@@ -108,7 +123,10 @@ class Retention:
         return gone
 
     async def _turn_weeks(self, connection: "asyncpg.Connection[asyncpg.Record]") -> int:
-        """Makes the partitions of the next weeks and drops those that are over. Returns how many rows went, about."""
+        """Makes the partitions of the next weeks and drops those that are over.
+
+        Returns how many rows went, about.
+        """
         gone, now = 0, datetime.now(UTC)
         for week in range(WEEKS_AHEAD + 1):
             day = (now + timedelta(weeks=week)).date()

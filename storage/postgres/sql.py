@@ -1,4 +1,6 @@
-"""SQL is SQL: named statements in queries/*.sql, each with a line that says what it is for."""
+"""SQL is SQL: named statements in queries/*.sql,
+each with a line that says what it is for.
+"""
 
 import re
 from collections.abc import Mapping

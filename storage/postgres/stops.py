@@ -12,14 +12,18 @@ from storage.postgres.sql import queries
 
 
 class StageStops:
-    """A connection for each question: a stage asks only when it stops and while it is stopped."""
+    """A connection for each question: a stage asks
+    only when it stops and while it is stopped.
+    """
 
     def __init__(self, settings: Postgres, names: Names) -> None:
         self._settings = settings
         self._names = names
 
     async def quiet(self, stage: Stage) -> float:
-        """For how many seconds more nothing shall stop the stage: what a person said to one of its processes holds for all."""
+        """For how many seconds more nothing shall stop the stage:
+        what a person said to one of its processes holds for all.
+        """
         seconds: float = (await self._row("stage_quiet", stage))[0]
         return seconds
 
@@ -34,10 +38,12 @@ class StageStops:
         return moment
 
     async def resumed(self, stage: Stage, stop: object, detail: str) -> float | None:
-        """None: nobody resumed it yet. Else for how many seconds from now on nothing shall stop the stage.
+        """None: nobody resumed it yet. Else for how many
+        seconds from now on nothing shall stop the stage.
 
-        One that was written while its stage was resumed shares the quiet that was given then.
-        A stop that is not there any more (a restore, a clean-up) is written again, else nobody could resume it.
+        One that was written while its stage was resumed shares the quiet
+        that was given then. A stop that is not there any more (a restore,
+        a clean-up) is written again, else nobody could resume it.
         """
         quiet: float | None = (await self._row("stop_resumed", stage, stop, detail))[0]
         return quiet

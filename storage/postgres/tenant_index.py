@@ -1,7 +1,9 @@
-"""Tenants, endpoints and keys in memory, found by whatever they are looked up by. Pure: rows are arguments.
+"""Tenants, endpoints and keys in memory, found by
+whatever they are looked up by. Pure: rows are arguments.
 
-Nothing is opened when it is read. A secret is opened when it is first used, and the result is kept
-until its row changes, so that a role with 20,000 endpoints pays for those that it serves.
+Nothing is opened when it is read. A secret is opened when it is
+first used, and the result is kept until its row changes, so
+that a role with 20,000 endpoints pays for those that it serves.
 """
 
 import hashlib
@@ -33,12 +35,17 @@ class Row(Protocol):
 
 
 def digest(secret: str) -> bytes:
-    """Tokens and keys are stored and looked up under their digest; the plain ones are nowhere."""
+    """Tokens and keys are stored and looked up
+    under their digest; the plain ones are nowhere.
+    """
     return hashlib.sha256(secret.encode()).digest()
 
 
 class Sealed(Generic[T]):
-    """The sealed contents of one row, opened at most once. `open` returns None when that is impossible."""
+    """The sealed contents of one row, opened at most once.
+
+    `open` returns None when that is impossible.
+    """
 
     __slots__ = ("_kind", "_opened", "_tried", "_vault", "contents")
 
@@ -103,7 +110,10 @@ class TenantRow(Sealed[TenantSettings]):
 
 
 class EndpointRow(Sealed[Endpoint]):
-    """A row of `webhook_endpoints`. Sealed contents that name another row are not taken."""
+    """A row of `webhook_endpoints`.
+
+    Sealed contents that name another row are not taken.
+    """
 
     __slots__ = ("endpoint_id", "former_sha256", "former_until", "provider", "tenant", "token")
     table = "webhook_endpoints"
@@ -129,7 +139,10 @@ class EndpointRow(Sealed[Endpoint]):
 
 
 class TenantIndex:
-    """All rows of one reading, and the changes since. A tenant's rows are exchanged as a whole."""
+    """All rows of one reading, and the changes since.
+
+    A tenant's rows are exchanged as a whole.
+    """
 
     def __init__(self, vault: Vault, former: "TenantIndex | None" = None) -> None:
         """What `former` has opened need not be opened again."""
@@ -196,7 +209,10 @@ class TenantIndex:
         keys: Iterable[Row],
         ended: Iterable[Row] = (),
     ) -> None:
-        """Replaces all that is known of these tenants by these rows. Nobody sees a state between."""
+        """Replaces all that is known of these tenants by these rows.
+
+        Nobody sees a state between.
+        """
         before = TenantIndex(self._vault)
         for name in names:
             self._move(name, before)
@@ -210,7 +226,10 @@ class TenantIndex:
     # look-ups
 
     def endpoint(self, token: str, now: datetime | None = None) -> Endpoint | None:
-        """The endpoint of a token, or of a former one that is still accepted. Raises Unavailable for an unreadable one."""
+        """The endpoint of a token, or of a former one that is still accepted.
+
+        Raises Unavailable for an unreadable one.
+        """
         wanted = digest(token)
         row = self._by_token.get(wanted)
         if row is None:
@@ -240,7 +259,10 @@ class TenantIndex:
         return None
 
     def tenant(self, tenant: TenantId) -> Tenant | None:
-        """None for one that is unknown or removed. Raises Unavailable when its row cannot be opened."""
+        """None for one that is unknown or removed.
+
+        Raises Unavailable when its row cannot be opened.
+        """
         row = self._tenants.get(tenant)
         if row is None or row.is_removed:
             return None
@@ -259,7 +281,10 @@ class TenantIndex:
     # state
 
     def unreadable(self) -> dict[str, int]:
-        """How many rows of each table could not be opened when they were used. Walks all rows."""
+        """How many rows of each table could not be opened when they were used.
+
+        Walks all rows.
+        """
         rows: dict[str, Iterable[Sealed[Any]]] = {
             TenantRow.table: (row for row in self._tenants.values() if not row.is_removed),
             EndpointRow.table: self._endpoints.values(),
@@ -267,7 +292,9 @@ class TenantIndex:
         return {table: sum(row.failed for row in found) for table, found in rows.items()}
 
     def opens_nothing(self) -> bool:
-        """Whether there are sealed rows and this process's key opens none of the first ones of either table."""
+        """Whether there are sealed rows and this process's
+        key opens none of the first ones of either table.
+        """
         there = (row for row in self._tenants.values() if not row.is_removed)
         sample: Iterator[Sealed[Any]] = chain(
             islice(there, SAMPLE), islice(self._endpoints.values(), SAMPLE)
@@ -286,7 +313,9 @@ class TenantIndex:
             self._by_former_token[made.former_sha256] = made
 
     def _move(self, name: str, to: "TenantIndex") -> None:
-        """Takes a tenant's rows out; those that hold something opened are kept in `to`."""
+        """Takes a tenant's rows out; those that
+        hold something opened are kept in `to`.
+        """
         tenant = self._tenants.pop(name, None)
         if tenant is not None:
             self._removed -= tenant.is_removed

@@ -1,4 +1,7 @@
-"""Secrets at rest: sealed with SECRETS__KEY. Several keys, comma-separated, for rotation; the first one seals."""
+"""Secrets at rest: sealed with SECRETS__KEY.
+
+Several keys, comma-separated, for rotation; the first one seals.
+"""
 
 import hashlib
 import hmac
@@ -13,7 +16,10 @@ class VaultError(StorageError):
 
 
 class Vault:
-    """Seals and opens; derives keys for other purposes. Raises VaultError for a key that is none."""
+    """Seals and opens; derives keys for other purposes.
+
+    Raises VaultError for a key that is none.
+    """
 
     def __init__(self, keys: str) -> None:
         self._keys = [key.strip() for key in keys.split(",") if key.strip()]

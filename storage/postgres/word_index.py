@@ -1,4 +1,7 @@
-"""Keeps the search for words fast. The sink adds new words to a list, which every search reads: it must stay short."""
+"""Keeps the search for words fast.
+
+The sink adds new words to a list, which every search reads: it must stay short.
+"""
 
 import asyncio
 
@@ -12,13 +15,18 @@ EVERY_SECONDS = 5.0
 
 
 class WordIndex:
-    """Merges the list into its index, many messages at a time: this costs a fifth of doing it message by message."""
+    """Merges the list into its index, many messages at a
+    time: this costs a fifth of doing it message by message.
+    """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
 
     async def run(self) -> None:
-        """Never returns. Without it the list has a bound, and whoever reaches it merges it himself."""
+        """Never returns.
+
+        Without it the list has a bound, and whoever reaches it merges it himself.
+        """
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             try:

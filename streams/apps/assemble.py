@@ -1,4 +1,6 @@
-"""The assemble stage as a Faust app: batches of enrichments, a table of open messages."""
+"""The assemble stage as a Faust app: batches
+of enrichments, a table of open messages.
+"""
 
 from functools import partial
 
@@ -52,7 +54,9 @@ def create_app(settings: Settings) -> LaneApp:
 
 
 def weight(kept: KeptValues, message: Message) -> int:
-    """A small fact of a large message makes a large version: bounded by what the message holds already."""
+    """A small fact of a large message makes a large
+    version: bounded by what the message holds already.
+    """
     return 4 * (len(message.value() or b"") + len(kept.get(message.key() or b"") or b""))
 
 
@@ -66,7 +70,10 @@ class _Folding:
         self.grown: set[bytes] = set()
 
     def fold(self, arrival: Arrival) -> tuple[str, str] | Quarantine:
-        """(outcome, reason) of one enrichment. Raises UnknownVersion before anything of it is folded."""
+        """(outcome, reason) of one enrichment.
+
+        Raises UnknownVersion before anything of it is folded.
+        """
         try:
             failpoints.reading(arrival.value)
             enrichment = decode(Enrichment, arrival.value)
@@ -95,7 +102,9 @@ class _Folding:
 
 
 def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
-    """Folds every enrichment in order, then emits one version of each message that grew and closes those that are complete."""
+    """Folds every enrichment in order, then emits one version of
+    each message that grew and closes those that are complete.
+    """
     folding = _Folding(batch.state)
     writes: list[Write] = []
     lines: list[Line] = []

@@ -1,4 +1,6 @@
-"""What assemble remembers of messages that repairs finished, and when it forgets them."""
+"""What assemble remembers of messages that
+repairs finished, and when it forgets them.
+"""
 
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -24,12 +26,16 @@ _found: "WeakKeyDictionary[KeptValues, _Old]" = WeakKeyDictionary()
 
 
 def kept_of_closed(state: OpenMessage, today: int) -> bytes | None:
-    """Of a repaired message its version, by which a lower repair that comes late is known for that. Of any other nothing."""
+    """Of a repaired message its version, by which a lower repair
+    that comes late is known for that. Of any other nothing.
+    """
     return ClosedMessage(state.last_version, today).to_bytes() if state.generation else None
 
 
 def forgotten(kept: KeptValues, today: int) -> list[tuple[bytes, bytes | None]]:
-    """Tombstones of some that are older than the horizon: what could still come late is gone from every topic by then."""
+    """Tombstones of some that are older than the horizon: what
+    could still come late is gone from every topic by then.
+    """
     old = _found.get(kept)
     if old is None or old.day != today:
         keys = [key for key, value in kept.items() if _is_old(value, today)]

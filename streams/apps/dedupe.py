@@ -47,9 +47,12 @@ def create_app(settings: Settings) -> LaneApp:
 
 
 def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
-    """One verdict a record, in order; what forwards claims at once, so that the batch itself holds no duplicate."""
+    """One verdict a record, in order; what forwards claims
+    at once, so that the batch itself holds no duplicate.
+    """
     day, recorded = int(time.time()) // DAY_SECONDS, _day_of(batch)
-    # A clock that is behind must not claim under a day that the next owner forgets; one that is ahead must not forget.
+    # A clock that is behind must not claim under a day that the
+    # next owner forgets; one that is ahead must not forget.
     batch.state.forget_before(min(day, recorded) - HORIZON_DAYS)
     day = max(day, recorded)
     now = utc_now()
@@ -74,7 +77,9 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
 
 
 def _day_of(batch: Batch[ClaimedKeys]) -> int:
-    """The day of the newest record, by the clocks of those who wrote them, which the brokers hold within an hour of their own."""
+    """The day of the newest record, by the clocks of those who
+    wrote them, which the brokers hold within an hour of their own.
+    """
     return max((one.timestamp()[1] for one in batch.messages), default=0) // 1000 // DAY_SECONDS
 
 
@@ -89,7 +94,10 @@ def _outcome(arrival: Arrival, claimed: Claimed, now: datetime) -> Outcome:
 
 
 def _written(outcome: Outcome, arrival: Arrival, encoding: Encoding) -> tuple[Outcome, list[Write]]:
-    """What the outcome writes. A message that cannot be written down is set aside like one that cannot be read."""
+    """What the outcome writes.
+
+    A message that cannot be written down is set aside like one that cannot be read.
+    """
     if isinstance(outcome, Forward):
         try:
             return outcome, [

@@ -16,7 +16,9 @@ from streams.stages.asking import Answer, Patience, Recipe, Unfit
 from streams.stages.describe import describe
 
 PLAIN_SIDE = 1_024
-"""The longest side of the plain JPEG that a server gets which did not take the first form."""
+"""The longest side of the plain JPEG that a
+server gets which did not take the first form.
+"""
 
 
 class RealEyes:
@@ -35,7 +37,9 @@ class RealEyes:
         return await self._world.asked(job, recipes, ask)
 
     async def _ask(self, job: VisionJob, recipe: Recipe) -> ModelAnswer | Unfit:
-        """A picture that the server does not take is sent once more as a small plain JPEG."""
+        """A picture that the server does not take
+        is sent once more as a small plain JPEG.
+        """
         wanted = self._senses
         shown = await self._shown(job, recipe, wanted.image_side, wanted.image_formats)
         if isinstance(shown, Unfit) or shown.failure != "unsupported_by_model":

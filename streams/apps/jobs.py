@@ -112,6 +112,7 @@ class _Settlement(Generic[J]):
         self._encoding = encoding
         self._gate = gate
         self._attempts = attempts
+        self._seconds = metrics.JOB_SECONDS.labels(job_stage.stage).observe
 
     def refuse(self, message: Message, is_killer: bool) -> Refusal | None:
         """What is written instead of a record that is no job: it never enters the queue. Raises UnknownVersion."""
@@ -180,7 +181,7 @@ class _Settlement(Generic[J]):
             self._note_end(job, record, forward)
             await self._finish(job, writes, job.line("forwarded", forward.failure or ""))
         finally:
-            metrics.JOB_SECONDS.labels(self._stage.stage).observe(time.monotonic() - began)
+            self._seconds(time.monotonic() - began)
 
     async def _work(self, turn: StageAttempt[J]) -> Forward:
         """One try. A call that never returns would take its worker permanently: it is ended, and tried again for a day like any

@@ -1,7 +1,8 @@
-"""What waits, by stage and tenant: read from Kafka, so it is right whether the stage runs or not.
+"""What waits, by stage and tenant: read from Kafka,
+so it is right whether the stage runs or not.
 
-Unread are the records of a stage's source topic behind its committed offset. Jobs are the entries
-of its changelog: admitted and not finished.
+Unread are the records of a stage's source topic behind its committed
+offset. Jobs are the entries of its changelog: admitted and not finished.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +25,10 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class TenantBacklog:
-    """`tried`: jobs whose last try failed. Times are Unix seconds; `next_at` is that of the next try."""
+    """`tried`: jobs whose last try failed.
+
+    Times are Unix seconds; `next_at` is that of the next try.
+    """
 
     unread: int = 0
     jobs: int = 0
@@ -62,7 +66,8 @@ class StageBacklog:
 
 
 class Backlogs:
-    """Reads at most `most_read` unread records of a partition; of those behind only their number is known.
+    """Reads at most `most_read` unread records of a
+    partition; of those behind only their number is known.
 
     Raises KafkaException and TimeoutError.
     """

@@ -15,7 +15,11 @@ from streams.stages.message import OPENING_STEPS
 
 
 class Audit:
-    """One balance. A record that waits longer than `stuck_seconds` is stuck; before that it is in flight."""
+    """One balance.
+
+    A record that waits longer than `stuck_seconds`
+    is stuck; before that it is in flight.
+    """
 
     def __init__(self, facts: Facts, wanted: Wanted, now_ms: int, stuck_seconds: float) -> None:
         self._facts = facts
@@ -31,7 +35,8 @@ class Audit:
     def report(self, accepted: Iterable[str] = ()) -> Report:
         """1. Every stage's source against its receipts.
         2. What the receiver accepted against the raw topic.
-        3. What dedupe forwarded against the enriched topic, and what it took for known against what was ever forwarded.
+        3. What dedupe forwarded against the enriched topic, and
+           what it took for known against what was ever forwarded.
         4. What stages refused against the quarantine.
         5. The enriched topic against the rows, and deliveries against their count.
         6. The rows against the objects.
@@ -138,9 +143,11 @@ class Audit:
                         yield self._of_line("lost" if not times else "twice", "dedupe", what, line)
         for partition, offset, generation in openings:
             place = StagePartition("dedupe", partition)
-            # An older raw record is not looked at here, and a repair opens messages by itself.
+            # An older raw record is not looked at here,
+            # and a repair opens messages by itself.
             seen = self._facts.sources.get(place, {}).get(offset) if generation == 0 else None
-            # Settled after the receipts were read, or its receipt stands behind an open transaction: in flight.
+            # Settled after the receipts were read, or its receipt
+            # stands behind an open transaction: in flight.
             if seen is not None and offset not in self._books[place].open:
                 what = f"raw-messages[{partition}]@{offset} opened a message and was not forwarded"
                 yield Finding(
@@ -153,8 +160,9 @@ class Audit:
                 )
 
     def _is_open(self, line: Line) -> bool:
-        """Whether assemble has yet to write what this one opened, or wrote a still later opening, or
-        one of a later repair, in its stead; of a repair also whether assemble set it aside.
+        """Whether assemble has yet to write what this one opened,
+        or wrote a still later opening, or one of a later repair, in
+        its stead; of a repair also whether assemble set it aside.
         """
         key = line.key.decode(errors="replace")
         last = self._facts.versions.last.get((key, line.generation), 0)
@@ -164,7 +172,9 @@ class Audit:
         return key in self._unfolded or last % 1000 > OPENING_STEPS or is_elsewhere
 
     def _swallowed(self) -> Iterator[Finding]:
-        """A key that is known was forwarded once: else it was claimed, and its message never came out."""
+        """A key that is known was forwarded once: else
+        it was claimed, and its message never came out.
+        """
         for place, book in self._books.items():
             if place.stage != "dedupe" or self._is_sink_behind(place.partition):
                 continue
@@ -251,7 +261,10 @@ class Audit:
         return None
 
     def _deliveries(self) -> Iterator[Finding]:
-        """Live deliveries of each raw key against the row that counts them. More may have come before the time looked at."""
+        """Live deliveries of each raw key against the row that counts them.
+
+        More may have come before the time looked at.
+        """
         counted: Counter[bytes] = Counter()
         newest: dict[bytes, int] = {}
         for seen, line in self._raw():
@@ -314,8 +327,9 @@ class Audit:
         )
 
     def _just_settled(self, place: StagePartition) -> set[int]:
-        """Offsets with a young receipt. The brokers end a transaction partition by partition, and an open one hides what stands
-        behind it: what the receipt tells of may not be seen elsewhere yet.
+        """Offsets with a young receipt. The brokers end a transaction
+        partition by partition, and an open one hides what stands behind
+        it: what the receipt tells of may not be seen elsewhere yet.
         """
         if place not in self._young:
             young = (
@@ -365,7 +379,10 @@ def _at_sink(newest: Newest) -> QuarantinePlace:
 
 
 def _known_version(row: Any) -> int:
-    """The highest version that the sink has seen. A row shows none that is still to be finished by a repair."""
+    """The highest version that the sink has seen.
+
+    A row shows none that is still to be finished by a repair.
+    """
     shown, redoing = int(row["version"]), int(row["redoing_version"] or 0)
     return max(shown, redoing)
 

@@ -1,4 +1,6 @@
-"""Reads what there is, upstream first: whatever is downstream of what was read is read later, so a running system does not look broken."""
+"""Reads what there is, upstream first: whatever is downstream of what
+was read is read later, so a running system does not look broken.
+"""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -34,14 +36,18 @@ CHUNK = 1_000
 """Keys one statement is asked for."""
 SLICE = timedelta(hours=1)
 RECORD_BYTES = 1_500
-"""What a record of a source takes while it is held against its receipts, versions and rows (measured: 662 of it for dedupe alone)."""
+"""What a record of a source takes while it is held against its
+receipts, versions and rows (measured: 662 of it for dedupe alone).
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is audited. `tenant` None: all but `removed` ones, whose rows and files are gone on purpose.
+    """What is audited. `tenant` None: all but `removed`
+    ones, whose rows and files are gone on purpose.
 
-    Of many tenants, only those of one part of `parts` at a time, so that what is held in memory is bounded.
+    Of many tenants, only those of one part of `parts` at
+    a time, so that what is held in memory is bounded.
     """
 
     since: datetime
@@ -89,7 +95,10 @@ class Gathering:
         self._wanted = wanted
 
     def source_records(self) -> int:
-        """About how many records the sources of all stages hold of the time looked at. Blocks."""
+        """About how many records the sources of all stages hold of the time looked at.
+
+        Blocks.
+        """
         return sum(
             ends[partition] - begin
             for name in {SOURCE_OF[stage] for stage in STAGES}
@@ -119,7 +128,11 @@ class Gathering:
     async def from_stores(
         self, facts: Facts, connection: "asyncpg.Connection[asyncpg.Record]", store: ObjectStore
     ) -> None:
-        """Rows, then objects. What Kafka and the store showed is looked up by its key: its row may be older than the time looked at."""
+        """Rows, then objects.
+
+        What Kafka and the store showed is looked up by its
+        key: its row may be older than the time looked at.
+        """
         statements = queries("audit")
         facts.positions = {
             (self._names.logical(row["topic"]), row["partition"]): row["next_offset"]
@@ -149,6 +162,12 @@ class Gathering:
         facts.quarantine_rows = {
             (row["stage"], row["topic"], row["partition"], row["offset"]) for row in places
         }
+        await self._objects(facts, connection, store)
+
+    async def _objects(
+        self, facts: Facts, connection: "asyncpg.Connection[asyncpg.Record]", store: ObjectStore
+    ) -> None:
+        statements = queries("audit")
         facts.object_rows = {
             row["object_key"]: row async for row in self._hourly(connection, statements["objects"])
         }
@@ -167,7 +186,9 @@ class Gathering:
     async def _hourly(
         self, connection: "asyncpg.Connection[asyncpg.Record]", statement: str
     ) -> AsyncIterator[asyncpg.Record]:
-        """The rows of each hour looked at: each statement is short, whatever the time looked at is."""
+        """The rows of each hour looked at: each statement
+        is short, whatever the time looked at is.
+        """
         end, now = self._wanted.since, datetime.now(UTC)
         while True:
             begin, end = end, end + SLICE
@@ -178,7 +199,9 @@ class Gathering:
                 return
 
     async def _prefixes(self, connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
-        """Where the files are that are looked at: in the whole store, or of the tenants of this part."""
+        """Where the files are that are looked at: in
+        the whole store, or of the tenants of this part.
+        """
         media = f"{self._names.object_prefix}media/"
         if self._wanted.is_everybody:
             return [media]

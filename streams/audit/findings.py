@@ -15,8 +15,8 @@ _OF_ALL = ("receipts", "quarantined")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not balance. lost: it should be there. twice: it should be there once. stuck: it waits too long.
-    unexplained: it is there and nothing says why.
+    """One thing that does not balance. lost: it should be there. twice: it should be
+    there once. stuck: it waits too long. unexplained: it is there and nothing says why.
     """
 
     kind: Kind
@@ -33,7 +33,9 @@ def tenant_of(key: bytes) -> str:
 
 
 def tenant_of_object(key: str) -> str:
-    """Of `[namespace/]media/<tenant>/<file>`; a tenant's or a namespace's own name may end in `media`."""
+    """Of `[namespace/]media/<tenant>/<file>`; a tenant's
+    or a namespace's own name may end in `media`.
+    """
     return key.rsplit("/", 2)[-2]
 
 
@@ -63,7 +65,10 @@ class Hour:
 
 @dataclass(slots=True)
 class Report:
-    """Everything an audit says. `balanced`: nothing is lost, twice, stuck or unexplained."""
+    """Everything an audit says.
+
+    `balanced`: nothing is lost, twice, stuck or unexplained.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     hours: dict[tuple[str, int], Hour] = field(default_factory=dict)
@@ -78,7 +83,10 @@ class Report:
             self.hour(one.tenant, one.at_ms).findings[one.kind] += 1
 
     def join(self, part: "Report") -> None:
-        """Adds what was found of other tenants. What belongs to no tenant is found in every part, and counts once."""
+        """Adds what was found of other tenants.
+
+        What belongs to no tenant is found in every part, and counts once.
+        """
         known = {one for one in self.findings if not one.tenant}
         self.hours.update({place: hour for place, hour in part.hours.items() if place[0]})
         self.findings += [one for one in part.findings if one.tenant]

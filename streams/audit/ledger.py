@@ -1,4 +1,6 @@
-"""A stage's source partition against the stage's receipts: every record has one line, jobs one line more when they end."""
+"""A stage's source partition against the stage's receipts:
+every record has one line, jobs one line more when they end.
+"""
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
@@ -26,7 +28,10 @@ class Seen:
 
 @dataclass(slots=True)
 class Book:
-    """What the receipts say of one source partition. `settled`: the line a record ended with; `open`: records that still wait."""
+    """What the receipts say of one source partition.
+
+    `settled`: the line a record ended with; `open`: records that still wait.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     settled: dict[int, Line] = field(default_factory=dict)
@@ -47,7 +52,9 @@ class StagePartition:
 def balance(
     place: StagePartition, records: Mapping[int, Seen], receipts: Iterable[Receipt]
 ) -> Book:
-    """`records` are all that the partition holds of the time looked at; receipts come in the order they were written."""
+    """`records` are all that the partition holds of the time
+    looked at; receipts come in the order they were written.
+    """
     book = Book()
     taken: Counter[int] = Counter()
     ended: Counter[int] = Counter()
@@ -80,8 +87,8 @@ def balance(
 
 
 def narrowed(receipt: Receipt, records: Container[int]) -> list[Receipt]:
-    """The receipt with the lines of these records only; none if it tells nothing then. Its range stays: ranges follow each other
-    whoever the lines belong to.
+    """The receipt with the lines of these records only; none if it tells nothing
+    then. Its range stays: ranges follow each other whoever the lines belong to.
     """
     lines = [line for line in lines_of(receipt) if line.offset in records]
     ledger = Ledger(cast(Stage, receipt.stage), receipt.topic, receipt.partition)

@@ -1,4 +1,6 @@
-"""The enriched topic as a read_committed reader sees it: each message's versions rise by generation, and each is there once."""
+"""The enriched topic as a read_committed reader sees it: each
+message's versions rise by generation, and each is there once.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +11,9 @@ from streams.audit.findings import Finding, tenant_of
 from streams.stages.message import OPENING_STEPS
 
 Opening = tuple[int, int, int]
-"""Partition and offset of a raw record, and the generation in which it opened its message."""
+"""Partition and offset of a raw record, and
+the generation in which it opened its message.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,10 @@ class Versions:
 
 
 def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) -> Versions:
-    """`records`: partition, offset, key, message. Without a message it is a tombstone: no row is expected any more."""
+    """`records`: partition, offset, key, message.
+
+    Without a message it is a tombstone: no row is expected any more.
+    """
     found = Versions()
     last = found.last
     for partition, offset, key, message in records:
@@ -79,5 +86,8 @@ def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) 
 
 
 def _is_overtaken(message: EnrichedMessage, newest: Newest) -> bool:
-    """Whether a repair wrote a higher version before. A first delivery after the horizon begins at the lowest again."""
+    """Whether a repair wrote a higher version before.
+
+    A first delivery after the horizon begins at the lowest again.
+    """
     return message.version > OPENING_STEPS and message.version // 1000 < newest.version // 1000

@@ -71,7 +71,8 @@ def audit(
     from_part: int,
     as_json: bool,
 ) -> None:
-    """Holds receiver, raw topic, receipts, enriched topic, rows and objects against each other. Runs on a live system.
+    """Holds receiver, raw topic, receipts, enriched topic,
+    rows and objects against each other. Runs on a live system.
 
     Exit code 1 when something is lost, twice, stuck or unexplained.
     """
@@ -93,14 +94,18 @@ def audit(
 
 
 def _keys(accepted: Path) -> list[str]:
-    """A key may hold spaces, and what `splitlines` splits at; what is not text is replaced as in the keys of the log."""
+    """A key may hold spaces, and what `splitlines` splits at;
+    what is not text is replaced as in the keys of the log.
+    """
     return [
         key for key in accepted.read_text(encoding="utf-8", errors="replace").split("\n") if key
     ]
 
 
 class _Parts:
-    """An audit of as many parts as its memory asks for; a part has all that there is of some tenants."""
+    """An audit of as many parts as its memory asks
+    for; a part has all that there is of some tenants.
+    """
 
     def __init__(
         self,
@@ -130,7 +135,8 @@ class _Parts:
             self._part = part + 1
             if self._parts > 1:
                 click.echo(f"part {self._part} of {self._parts}", err=True)
-            # Of each part again: what came while the ones before were read must not be taken for stuck.
+            # Of each part again: what came while the ones
+            # before were read must not be taken for stuck.
             began_ms = int(time.time() * 1000)
             known = replace(wanted, part=part, parts=self._parts)
             facts = await _gather(self._settings, known)
@@ -138,7 +144,9 @@ class _Parts:
         return report
 
     async def _parts_for(self, wanted: Wanted) -> int:
-        """A single tenant cannot be divided: for one that is too large, look at less time."""
+        """A single tenant cannot be divided: for
+        one that is too large, look at less time.
+        """
         if wanted.tenant is not None:
             return 1
         gathering = Gathering(self._settings, wanted)

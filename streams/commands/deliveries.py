@@ -69,9 +69,10 @@ def deliveries(
 ) -> None:
     """Shows what became of deliveries: accepted, or refused and why.
 
-    Of one endpoint (by its id, or the token of its URL), of a tenant, or of all. Without an endpoint
-    and a tenant, deliveries to tokens that no endpoint has are shown too. A row counts the last 30 days; nothing that was
-    sent is kept. The receiver writes every second, and what repeats every ten seconds.
+    Of one endpoint (by its id, or the token of its URL), of a tenant, or of all.
+    Without an endpoint and a tenant, deliveries to tokens that no endpoint has are
+    shown too. A row counts the last 30 days; nothing that was sent is kept. The
+    receiver writes every second, and what repeats every ten seconds.
     """
     settings, after = command_settings(), moment(since)
     require_tenant(settings, tenant)
@@ -96,7 +97,10 @@ def deliveries(
 
 
 async def _sought(connection: "asyncpg.Connection[asyncpg.Record]", which: str | None) -> _Sought:
-    """A token is looked up by its digest. Ends the command for an id that nothing has."""
+    """A token is looked up by its digest.
+
+    Ends the command for an id that nothing has.
+    """
     if which is None:
         return _Sought()
     statements = queries("deliveries")

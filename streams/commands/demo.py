@@ -1,4 +1,6 @@
-"""`sensorium demo`: signed sample traffic through everything `sensorium up` started, and what became of each message."""
+"""`sensorium demo`: signed sample traffic through everything
+`sensorium up` started, and what became of each message.
+"""
 
 import asyncio
 import json
@@ -53,7 +55,9 @@ SLOW_SECONDS = 6.0
 
 
 def demo_files() -> dict[str, Path | Served]:
-    """What is served: photographs and voice notes, one of them late, and a page in a photograph's place."""
+    """What is served: photographs and voice notes, one
+    of them late, and a page in a photograph's place.
+    """
     photo = MEDIA_DIR / "cat.jpg"
     return {
         **{path.name: path for path in MEDIA_DIR.iterdir()},
@@ -112,7 +116,10 @@ def samples(address: str) -> list[Sample]:
 @as_json_option
 @click.pass_context
 def demo(context: click.Context, home: Path, as_json: bool) -> None:
-    """Sends sample traffic, each message twice, and shows what became of it. Exit code 1 when something is not as it should be."""
+    """Sends sample traffic, each message twice, and shows what became of it.
+
+    Exit code 1 when something is not as it should be.
+    """
     at = home_at(home)
     if not at.environment_file.exists():
         raise click.ClickException("nothing runs here: run `sensorium up` first")
@@ -204,7 +211,9 @@ async def _watch(
 async def _settled_quarantine(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, began: Any
 ) -> list[Any]:
-    """Both deliveries of the body that is not JSON end there: neither claims its key."""
+    """Both deliveries of the body that is not
+    JSON end there: neither claims its key.
+    """
     deadline = time.monotonic() + 10
     while True:
         rows: list[Any] = await connection.fetch(_QUARANTINED, tenant, began)

@@ -1,4 +1,7 @@
-"""The program `sensorium`. Ctrl-C ends it with one line, also while its modules are still being read."""
+"""The program `sensorium`.
+
+Ctrl-C ends it with one line, also while its modules are still being read.
+"""
 
 import os
 import signal

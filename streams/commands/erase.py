@@ -1,4 +1,6 @@
-"""`sensorium erase message|conversation|contact`: deletes what was said, for a person who asks for it."""
+"""`sensorium erase message|conversation|contact`:
+deletes what was said, for a person who asks for it.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -50,7 +52,8 @@ class _ErasureRequest:
 
 @click.group()
 def erase() -> None:
-    """Erases messages permanently: rows, files, recorded model answers, quarantined records and their versions on the topic.
+    """Erases messages permanently: rows, files, recorded model
+    answers, quarantined records and their versions on the topic.
 
     A whole tenant: `sensorium tenants remove`.
     """
@@ -83,7 +86,10 @@ def message(keys: tuple[str, ...], yes: bool, as_json: bool) -> None:
 @_yes
 @as_json_option
 def conversation(tenant: str, conversation_id: str, yes: bool, as_json: bool) -> None:
-    """Erases every message of a conversation so far, notes included. What is said there later is kept."""
+    """Erases every message of a conversation so far, notes included.
+
+    What is said there later is kept.
+    """
     name = TenantId(tenant)
     _erase(
         _ErasureRequest(
@@ -103,7 +109,8 @@ def conversation(tenant: str, conversation_id: str, yes: bool, as_json: bool) ->
 @_yes
 @as_json_option
 def contact(tenant: str, contact: str, yes: bool, as_json: bool) -> None:
-    """Erases every message with a customer so far: CONTACT is a phone number, or the id that `sender_id` shows.
+    """Erases every message with a customer so far: CONTACT
+    is a phone number, or the id that `sender_id` shows.
 
     Conversations in which other customers spoke too lose only what this customer sent.
     """
@@ -145,14 +152,18 @@ def _erase(asked: _ErasureRequest, yes: bool, as_json: bool) -> None:
 
 
 def _anything(held: Account, choice: ErasureScope) -> bool:
-    """Keys are remembered even if nothing of them is here yet: they may be on their way."""
+    """Keys are remembered even if nothing of
+    them is here yet: they may be on their way.
+    """
     return bool(choice.keys) or held.messages > 0
 
 
 async def _look(
     settings: Settings, asked: _ErasureRequest
 ) -> tuple[ErasureScope, Account, datetime | None]:
-    """What is chosen, what is kept of it, and since when a single message is erased already."""
+    """What is chosen, what is kept of it, and
+    since when a single message is erased already.
+    """
     async with database(settings) as connection:
         choice = await asked.choose(connection)
         held = await holdings_of(connection, asked.tenant, choice)

@@ -41,7 +41,10 @@ def add(tenant: str, scope: Scope, name: str, as_json: bool) -> None:
 @click.argument("tenant")
 @as_json_option
 def list_(tenant: str, as_json: bool) -> None:
-    """The keys of TENANT: id, name, scope and date. The keys themselves are stored nowhere."""
+    """The keys of TENANT: id, name, scope and date.
+
+    The keys themselves are stored nowhere.
+    """
     settings = command_settings()
 
     async def work() -> list[dict[str, Any]]:
@@ -60,7 +63,10 @@ def list_(tenant: str, as_json: bool) -> None:
 @click.argument("key_id", metavar="ID")
 @as_json_option
 def revoke(key_id: str, as_json: bool) -> None:
-    """Ends the key with this ID of `keys list`. Every role refuses it within two seconds."""
+    """Ends the key with this ID of `keys list`.
+
+    Every role refuses it within two seconds.
+    """
     settings = command_settings()
 
     async def work() -> dict[str, str]:

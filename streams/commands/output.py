@@ -1,4 +1,6 @@
-"""What commands print: one JSON document on stdout with --json, else lines; all else on stderr."""
+"""What commands print: one JSON document on stdout
+with --json, else lines; all else on stderr.
+"""
 
 import json
 import re
@@ -9,11 +11,16 @@ from typing import Any
 import click
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a terminal may obey: all but tab and line end. Customers write what is shown here."""
+"""What a terminal may obey: all but tab and line end.
+
+Customers write what is shown here.
+"""
 
 
 class Failure(click.ClickException):
-    """What went wrong, for a person; with --json the document, which may say more than a sentence, has it as `error`."""
+    """What went wrong, for a person; with --json the document,
+    which may say more than a sentence, has it as `error`.
+    """
 
     def __init__(self, message: str, document: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -30,7 +37,10 @@ def emit(document: Any, as_json: bool, lines: Iterable[str]) -> None:
 
 
 def emit_error(error: click.ClickException) -> None:
-    """The one JSON document of a command that failed. The message for a person goes to stderr as always."""
+    """The one JSON document of a command that failed.
+
+    The message for a person goes to stderr as always.
+    """
     more = error.document if isinstance(error, Failure) else {}
     click.echo(json_text({"error": error.format_message(), **more}))
 
@@ -41,7 +51,9 @@ def json_text(document: Any) -> str:
 
 
 def obeyed_by_none(text: str) -> str:
-    """The text, with a mark in place of each character by which a terminal is told what to do."""
+    """The text, with a mark in place of each
+    character by which a terminal is told what to do.
+    """
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

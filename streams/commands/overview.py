@@ -1,4 +1,6 @@
-"""`sensorium usage | log | attachments list`: what the tables say, for a person or a script."""
+"""`sensorium usage | log | attachments list`:
+what the tables say, for a person or a script.
+"""
 
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -73,7 +75,10 @@ def _usage_line(row: dict[str, Any], by: str) -> str:
 @_limit
 @as_json_option
 def log(tenant: str | None, since: str | None, limit: int, as_json: bool) -> None:
-    """What commands changed, and who ran them: tenants, endpoints, keys, quarantine. Newest first."""
+    """What commands changed, and who ran them: tenants, endpoints, keys, quarantine.
+
+    Newest first.
+    """
     settings = command_settings()
     require_tenant(settings, tenant)
     rows = _rows(settings, "audit_log", tenant, moment(since), limit)

@@ -33,8 +33,8 @@ from streams.commands.waiting import counted, why
 def queue(tenant: str | None, stage: str | None, as_json: bool) -> None:
     """What waits: records that a stage has not read, and jobs that are not finished.
 
-    By stage and tenant, oldest first, with the cause of the last try that failed. It is read from
-    Kafka and Postgres, so it is right when a stage is down, too.
+    By stage and tenant, oldest first, with the cause of the last try that failed.
+    It is read from Kafka and Postgres, so it is right when a stage is down, too.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
@@ -57,7 +57,10 @@ def queue(tenant: str | None, stage: str | None, as_json: bool) -> None:
 async def backlogs(
     settings: Settings, stages: Sequence[str] | None = None, most_read: int = 100_000
 ) -> list[StageBacklog]:
-    """Of these stages, or of all and the sink. Raises KafkaException and TimeoutError."""
+    """Of these stages, or of all and the sink.
+
+    Raises KafkaException and TimeoutError.
+    """
     reading = Backlogs(settings, most_read)
     found = [reading.of_stage(stage) for stage in SOURCE_OF if stages is None or stage in stages]
     if stages is None or "sink" in stages:

@@ -1,4 +1,6 @@
-"""`sensorium recover kafka`: after it was lost and PostgreSQL was not (docs/operating.md)."""
+"""`sensorium recover kafka`: after it was lost
+and PostgreSQL was not (docs/operating.md).
+"""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -36,8 +38,9 @@ def recover() -> None:
 def kafka(yes: bool, as_json: bool) -> None:
     """After Kafka was lost and PostgreSQL was not, and `topics apply` made new topics.
 
-    Writes every row to the new enriched-messages, opens unfinished messages again, and lets the sink begin in the new
-    topics. What Kafka alone held is lost: raw records that were not read yet, and the history of versions.
+    Writes every row to the new enriched-messages, opens unfinished messages
+    again, and lets the sink begin in the new topics. What Kafka alone held
+    is lost: raw records that were not read yet, and the history of versions.
     """
     settings = command_settings()
     kafka_answers(settings)

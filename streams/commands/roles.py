@@ -28,7 +28,9 @@ def _settings(role: str) -> Settings:
 
 
 def _run(role: str, module: str) -> None:
-    """Runs the role in uvloop; what it raises ends the process with a line that says why."""
+    """Runs the role in uvloop; what it raises
+    ends the process with a line that says why.
+    """
     import uvloop
 
     settings = _settings(role)
@@ -73,7 +75,10 @@ def console() -> None:
 @click.option("--port", default=8082, show_default=True)
 @click.option("--controls", is_flag=True, help="Open the fault switches under /control. For tests.")
 def stand_in(host: str, port: int, controls: bool) -> None:
-    """A server that speaks OpenAI's API and says only what it can measure. For trying out and tests."""
+    """A server that speaks OpenAI's API and says only what it can measure.
+
+    For trying out and tests.
+    """
     from streams.roles.stand_in import serve
 
     _settings("stand-in")
@@ -84,7 +89,10 @@ def stand_in(host: str, port: int, controls: bool) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8082, show_default=True)
 def local_models(host: str, port: int) -> None:
-    """Reads pictures and transcribes voice notes on this machine. For use without a key."""
+    """Reads pictures and transcribes voice notes on this machine.
+
+    For use without a key.
+    """
     from streams.roles.local_models import serve
 
     settings = _settings("local-models")

@@ -1,4 +1,6 @@
-"""What doctor looks at of the stages and the sink: workers, what they have not read, and jobs that wait."""
+"""What doctor looks at of the stages and the sink:
+workers, what they have not read, and jobs that wait.
+"""
 
 import asyncio
 import time
@@ -24,7 +26,9 @@ LOOK_SECONDS = 2.0
 """Between two looks a worker that is well commits, or reads on."""
 SLOW_SECONDS = 5.0
 MOST_READ = 50
-"""Enough of a partition to find its first unread record behind marks of transactions."""
+"""Enough of a partition to find its first
+unread record behind marks of transactions.
+"""
 MOST_NAMED = 3
 _SECONDS = 8.0
 _AWAY = (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -32,7 +36,10 @@ Causes = Mapping[str, Sequence[Any]]
 
 
 async def stage_findings(settings: Settings, waiting_seconds: float) -> list[CheckResult]:
-    """One finding for each stage and the sink. Other parts say that Kafka is away, or Postgres, which the sink and the causes need."""
+    """One finding for each stage and the sink.
+
+    Other parts say that Kafka is away, or Postgres, which the sink and the causes need.
+    """
     causes = await _causes(settings)
     stages = list(STAGES) if causes is None else [*STAGES, "sink"]
     try:
@@ -68,7 +75,9 @@ def finding_of(
     waiting_seconds: float,
     now: float,
 ) -> CheckResult:
-    """`before` is the same a moment ago: what was unread then and is unread now does not move."""
+    """`before` is the same a moment ago: what was
+    unread then and is unread now does not move.
+    """
     stage = backlog.stage
     command = "sensorium sink" if stage == "sink" else f"sensorium stream {stage}"
     if not workers:

@@ -48,7 +48,8 @@ def tail(
 ) -> None:
     """Shows enriched messages as a read_committed reader sees them. Ends with Ctrl-C.
 
-    A message is shown once per version. `degraded` comes with the reasons of the attachments that failed.
+    A message is shown once per version. `degraded` comes
+    with the reasons of the attachments that failed.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
@@ -81,10 +82,12 @@ class _TailFilter(NamedTuple):
 def _messages(settings: Settings, from_beginning: bool, until_end: bool) -> Iterator[Message]:
     """From where the partitions end now, or from their beginning.
 
-    No group is joined: what comes from here on is seen at once, and nothing is left behind.
+    No group is joined: what comes from here on
+    is seen at once, and nothing is left behind.
 
-    With `until_end` it ends at what is there now. The end of a partition is told by the broker too,
-    because the last records of a partition may be markers of transactions, which nobody is shown.
+    With `until_end` it ends at what is there now. The end of a
+    partition is told by the broker too, because the last records of a
+    partition may be markers of transactions, which nobody is shown.
     """
     topic = Names(settings.namespace).topic("enriched-messages")
     config = reader_config(settings.kafka, "sensorium-tail") | {"enable.partition.eof": until_end}
@@ -121,7 +124,10 @@ def _messages(settings: Settings, from_beginning: bool, until_end: bool) -> Iter
 
 
 def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
-    """Partition → the offset of the next record. Ends the command where there is no such topic."""
+    """Partition → the offset of the next record.
+
+    Ends the command where there is no such topic.
+    """
     partitions = consumer.list_topics(topic, timeout=KAFKA_SECONDS).topics[topic].partitions
     if not partitions:
         raise click.ClickException(f"there is no topic {topic}: sensorium topics apply")
@@ -149,7 +155,9 @@ def _show(message: Message, wanted: _TailFilter, as_json: bool) -> int:
 
 
 def _line(message: EnrichedMessage) -> str:
-    """One line, whatever the customer wrote: a further one would look like another message."""
+    """One line, whatever the customer wrote: a
+    further one would look like another message.
+    """
     content = " ↵ ".join((message.content or "").splitlines())
     return (
         f"{message.received_at:%H:%M:%S} {message.message_key} v{message.version} "

@@ -35,8 +35,9 @@ ROWS_AT_ONCE = 10_000
 def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
     """Shows what became of a message, step by step.
 
-    It is named by its key (tenant:provider:id), or as logs name it: by the digest in the field
-    `message`, together with --tenant. A digest is looked for among all messages of the tenant.
+    It is named by its key (tenant:provider:id), or as logs name it:
+    by the digest in the field `message`, together with --tenant. A
+    digest is looked for among all messages of the tenant.
     """
     digest = message_key if _DIGEST.fullmatch(message_key) else None
     if digest is not None and tenant is None:
@@ -64,7 +65,9 @@ def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
 async def _found(
     pool: "asyncpg.Pool[asyncpg.Record]", owner: TenantId, key: MessageKey
 ) -> dict[str, Any]:
-    """The message, its steps, what its jobs wait for, and the version that redoes it."""
+    """The message, its steps, what its jobs
+    wait for, and the version that redoes it.
+    """
     reading = ConsoleQueries(pool)
     message = await reading.message(owner, key)
     shown = [] if message is None else message["content_attributes"].get("attachments", [])
@@ -98,7 +101,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 
 def _attachment_line(attachment: dict[str, Any]) -> str:
-    """What became of it, and which model answered: what one of this machine says is worth less."""
+    """What became of it, and which model answered:
+    what one of this machine says is worth less.
+    """
     reason = f": {attachment['reason']}" if attachment.get("reason") else ""
     model = attachment.get("model")
     of_this_machine = ", a model of this machine" if model in OWN_MODELS else ""
@@ -121,7 +126,9 @@ def _tenant_of(message_key: str) -> TenantId:
 async def _named(
     pool: "asyncpg.Pool[asyncpg.Record]", tenant: TenantId, digest: str
 ) -> MessageKey | None:
-    """The key of the tenant's message with this digest, which only this program can compute."""
+    """The key of the tenant's message with this
+    digest, which only this program can compute.
+    """
     after = ""
     while rows := await pool.fetch(
         queries("tenancy")["keys_after"], tenant, after, ROWS_AT_ONCE, timeout=60

@@ -1,4 +1,7 @@
-"""`sensorium up | down | status`: everything on this machine, without Docker. And `parts`, which fetches what it needs."""
+"""`sensorium up | down | status`: everything on this machine, without Docker.
+
+And `parts`, which fetches what it needs.
+"""
 
 import json
 import os
@@ -52,8 +55,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 def up(home: Path, as_json: bool, only_servers: bool, settings: Path | None) -> None:
     """Run everything on this machine.
 
-    Settings (SENSORIUM_*) come from the environment, from .env, and from what an earlier `up` was given in its
-    environment, in this order. A second `up` restarts only what changed.
+    Settings (SENSORIUM_*) come from the environment, from .env,
+    and from what an earlier `up` was given in its environment,
+    in this order. A second `up` restarts only what changed.
     """
     say, at = _clock(), home_at(home)
     dotenv = Path(".env")
@@ -164,7 +168,10 @@ def _print_table(rows: list[Running], models: list[str]) -> None:
 
 
 def _with_frozen(home: Home, rows: list[Running]) -> list[Running]:
-    """A process that a signal stopped is no running one, although it lives. A child's name is its parent's."""
+    """A process that a signal stopped is no running one, although it lives.
+
+    A child's name is its parent's.
+    """
     names = {name for name, _ in frozen(home)}
     return [
         msgspec.structs.replace(row, state="frozen") if row.name in names else row for row in rows

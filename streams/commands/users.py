@@ -1,4 +1,6 @@
-"""`sensorium users add|list|role|password|link|remove` and `sensorium portal`: people of the console."""
+"""`sensorium users add|list|role|password|link|remove`
+and `sensorium portal`: people of the console.
+"""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -33,7 +35,10 @@ def users() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @as_json_option
 def add(name: str, role: Role, tenant: str, password_stdin: bool, as_json: bool) -> None:
-    """Adds a person. The password is made here and shown this once, unless you give one."""
+    """Adds a person.
+
+    The password is made here and shown this once, unless you give one.
+    """
     settings = command_settings()
     require_tenant(settings, None if tenant == EVERY_TENANT else tenant)
     password = _read_password() if password_stdin else secrets.token_urlsafe(18)
@@ -91,7 +96,10 @@ def role(name: str, role: Role, tenant: str, as_json: bool) -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @as_json_option
 def password(name: str, password_stdin: bool, as_json: bool) -> None:
-    """Gives NAME a new password, shown this once. Every session and login link of theirs ends."""
+    """Gives NAME a new password, shown this once.
+
+    Every session and login link of theirs ends.
+    """
     chosen = _read_password() if password_stdin else secrets.token_urlsafe(18)
 
     async def work(people: People) -> None:
@@ -137,7 +145,9 @@ def remove(name: str, as_json: bool) -> None:
 @click.argument("tenant")
 @as_json_option
 def portal(tenant: str, as_json: bool) -> None:
-    """Prints a link for the people of TENANT: it logs in once, within a day, as reader of this tenant only."""
+    """Prints a link for the people of TENANT: it logs in
+    once, within a day, as reader of this tenant only.
+    """
     settings = command_settings()
     require_tenant(settings, tenant)
     address = _address(settings, _run(settings, lambda people: portal_token(people, tenant)))

@@ -16,10 +16,11 @@ class Fetches(Protocol):
 async def waits_of(
     connection: Fetches, tenant: str, message_key: str, attachments: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """One entry for each job of the message that waits, or failed after more than one word.
+    """One entry for each job of the message that
+    waits, or failed after more than one word.
 
-    An attachment that is pending without a note was not tried yet: where its tenant's jobs are
-    held, the reason is that of the others.
+    An attachment that is pending without a note was not tried yet:
+    where its tenant's jobs are held, the reason is that of the others.
     """
     rows = await connection.fetch(queries("job_attempts")["of_message"], tenant, message_key)
     found = [dict(row) for row in rows]
@@ -36,7 +37,9 @@ async def waits_of(
 
 
 def stage_of(attachment: Mapping[str, Any]) -> str:
-    """The stage whose job a pending attachment is: a file that is stored has an address of ours."""
+    """The stage whose job a pending attachment is:
+    a file that is stored has an address of ours.
+    """
     if attachment.get("url") is None:
         return "store_media"
     return "transcribe" if attachment.get("type") == "audio" else "describe"

@@ -1,4 +1,5 @@
-"""The Faust agents of a stage: they hand each batch or job to the stage's function and end the process if it raises.
+"""The Faust agents of a stage: they hand each batch or job
+to the stage's function and end the process if it raises.
 
 An agent that raises would lose its batch silently; a process that ends reads it again.
 """
@@ -18,7 +19,9 @@ S = TypeVar("S", bound=PartitionState)
 
 
 def run_batches(app: LaneApp, channel: LaneChannel, decide: Callable[[Batch[S]], None]) -> None:
-    """Decides each batch of the channel; one whose partition was given away meanwhile is dropped."""
+    """Decides each batch of the channel; one whose
+    partition was given away meanwhile is dropped.
+    """
 
     @app.agent(channel, name=app.stage)
     async def batches(stream: StreamT[Batch[S]]) -> None:

@@ -19,7 +19,10 @@ S = TypeVar("S", bound=PartitionState)
 
 
 class Batch(Generic[S]):
-    """Records of one partition in order, with the state of that partition. Exactly one of `settle` and `discard`."""
+    """Records of one partition in order, with the state of that partition.
+
+    Exactly one of `settle` and `discard`.
+    """
 
     __slots__ = (
         *("_decided", "_hand", "_lane", "changelog", "lines", "messages", "newer", "state"),
@@ -39,7 +42,11 @@ class Batch(Generic[S]):
 
     @property
     def current(self) -> bool:
-        """Whether the lane is still ours. A batch of a lost lane must be discarded: settling it empty would move its offset."""
+        """Whether the lane is still ours.
+
+        A batch of a lost lane must be discarded:
+        settling it empty would move its offset.
+        """
         return not self._lane.stopping
 
     @property
@@ -47,7 +54,9 @@ class Batch(Generic[S]):
         return self._lane.partition
 
     def each(self) -> Iterator[tuple[Message, bool]]:
-        """The messages in order; True with one that is not to be read, because it killed who read it."""
+        """The messages in order; True with one that is
+        not to be read, because it killed who read it.
+        """
         return self._hand.each(self.partition, self.messages)
 
     def settle(
@@ -57,9 +66,11 @@ class Batch(Generic[S]):
         lines: list[Line],
         newer: UnknownVersion | None = None,
     ) -> None:
-        """The agent's verdict: one line for each of the messages, or a record would have neither output nor reason.
+        """The agent's verdict: one line for each of the messages,
+        or a record would have neither output nor reason.
 
-        `newer`: the record after those with a line cannot be read by this program. The partition is held there.
+        `newer`: the record after those with a line cannot be
+        read by this program. The partition is held there.
         """
         assert newer is not None or len(lines) == len(self.messages)
         if newer is not None:
@@ -77,10 +88,11 @@ class Batch(Generic[S]):
 
 
 class BatchIntake(Generic[S]):
-    """One batch of a lane at a time: fetch, hand out, await the verdict, add, await the commit.
+    """One batch of a lane at a time: fetch, hand
+    out, await the verdict, add, await the commit.
 
-    `weigh` says how many bytes one record may make the stage hold and write; without it a record weighs what it is, and
-    what the consumer's queue lets through fits.
+    `weigh` says how many bytes one record may make the stage hold and write; without
+    it a record weighs what it is, and what the consumer's queue lets through fits.
     """
 
     def __init__(
@@ -118,7 +130,9 @@ class BatchIntake(Generic[S]):
     def _within_bounds(
         self, lane: Lane, messages: list[Message]
     ) -> tuple[list[Message], list[Message]]:
-        """What makes the next batch, one record at least, and what waits for the one after."""
+        """What makes the next batch, one record at
+        least, and what waits for the one after.
+        """
         if self._weigh is None:
             return messages, []
         weight = 0

@@ -1,4 +1,6 @@
-"""When too much of what a stage reads would go to quarantine, the stage is wrong, not the records. Pure: time is an argument."""
+"""When too much of what a stage reads would go to quarantine,
+the stage is wrong, not the records. Pure: time is an argument.
+"""
 
 from collections import deque
 from dataclasses import dataclass
@@ -19,18 +21,24 @@ EARNED_BY_THE_BODY: frozenset[QuarantineReason] = frozenset(
         "record_too_large",
     }
 )
-"""What a sender can bring about with any body, at any rate. It says nothing about the program and counts for nothing.
-Not among them are `identifier_mismatch` and `provider_unknown`: there, two releases of the program disagree."""
+"""What a sender can bring about with any body, at any rate. It says nothing about
+the program and counts for nothing. Not among them are `identifier_mismatch` and
+`provider_unknown`: there, two releases of the program disagree.
+"""
 
 HEARD_SECONDS = 600.0
 OWN_TENANTS = 256
 SHARED = 64
-"""Tenants beyond the first OWN_TENANTS share so many places: few, so that a place fills soon, and none makes room for another.
-An evicted tenant would begin again each time, and with many tenants nobody would ever fail."""
+"""Tenants beyond the first OWN_TENANTS share so many places: few, so that
+a place fills soon, and none makes room for another. An evicted tenant
+would begin again each time, and with many tenants nobody would ever fail.
+"""
 
 
 class _Recent:
-    """The last records of a tenant, or of those who share a place: True for a quarantined one."""
+    """The last records of a tenant, or of those
+    who share a place: True for a quarantined one.
+    """
 
     __slots__ = ("at", "bad", "in_a_row", "last")
 
@@ -51,19 +59,25 @@ class _Recent:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`detail` is for a person. `tenant` is set when only its records speak against the stage, and nobody's for it."""
+    """`detail` is for a person.
+
+    `tenant` is set when only its records speak against the stage, and nobody's for it.
+    """
 
     detail: str
     tenant: bytes | int | None = None
 
 
 class Breaker:
-    """Judges tenant by tenant: a faulty release refuses the records of all, hostile records come from one.
+    """Judges tenant by tenant: a faulty release refuses
+    the records of all, hostile records come from one.
 
-    A tenant fails when `consecutive` of its records in a row were refused, or `ratio` of its last ones. The stage is wrong if a tenant
-    fails, or `consecutive` records in a row were refused whoever sent them (of many tenants each has few), and if the tenants that
-    fail, or whose last record was refused, outnumber those whose last record was good, even without one of them. So one tenant alone
-    never speaks for the stage.
+    A tenant fails when `consecutive` of its records in a row were refused, or `ratio`
+    of its last ones. The stage is wrong if a tenant fails, or `consecutive` records in
+    a row were refused whoever sent them (of many tenants each has few), and if the
+    tenants that fail, or whose last record was refused, outnumber those whose last
+    record was good, even without one of them. So one tenant alone never speaks for the
+    stage.
     """
 
     def __init__(self, limits: Limits) -> None:

@@ -7,10 +7,11 @@ from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
 
 class LaneChannel(faust.Channel[Any]):
-    """Carries batches or jobs, which are no Events: Stream passes them through without ack or generation check.
+    """Carries batches or jobs, which are no Events: Stream
+    passes them through without ack or generation check.
 
-    Its queue is not under `app.flow_control`, which is suspended and *cleared* at every rebalance: that would lose
-    what a kept lane has handed out.
+    Its queue is not under `app.flow_control`, which is suspended and *cleared*
+    at every rebalance: that would lose what a kept lane has handed out.
     """
 
     @property
@@ -24,7 +25,8 @@ class LaneChannel(faust.Channel[Any]):
     def hand_out(self, item: object) -> None:
         """Puts the item before the agent without waiting.
 
-        An agent reads a clone of the channel: what is put into the channel's own queue is never read, silently.
+        An agent reads a clone of the channel: what is put
+        into the channel's own queue is never read, silently.
         """
         (subscriber,) = self._subscribers
         subscriber.queue.put_nowait(item)

@@ -1,4 +1,6 @@
-"""Whether the topics of a stage have the partitions that the settings name, looked at from the start and while it runs."""
+"""Whether the topics of a stage have the partitions that the
+settings name, looked at from the start and while it runs.
+"""
 
 import asyncio
 from collections.abc import Iterable
@@ -13,7 +15,9 @@ log = structlog.get_logger()
 
 
 class PartitionCounts:
-    """Nothing is committed before the first look, or while a topic that the stage writes has another count."""
+    """Nothing is committed before the first look, or
+    while a topic that the stage writes has another count.
+    """
 
     def __init__(self, settings: Kafka, written: Iterable[str]) -> None:
         self._reader = CountReader(settings)
@@ -35,7 +39,8 @@ class PartitionCounts:
     async def look(self) -> None:
         """Once. What the brokers do not say now stays as it was.
 
-        A source with too many is not among the trouble: its partitions beyond the count are parked, each by itself.
+        A source with too many is not among the trouble: its
+        partitions beyond the count are parked, each by itself.
         """
         try:
             found = await asyncio.to_thread(self._reader.wrong, sorted(self._topics))

@@ -1,4 +1,6 @@
-"""How Faust's own clients authenticate: the same settings as librdkafka's, in Faust's words."""
+"""How Faust's own clients authenticate: the
+same settings as librdkafka's, in Faust's words.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""What the changelog of a job stage holds: one unfinished job under the offset of its record."""
+"""What the changelog of a job stage holds: one
+unfinished job under the offset of its record.
+"""
 
 import msgspec
 
@@ -8,9 +10,11 @@ from schemas.versions import body_of, with_version
 
 
 class Entry(msgspec.Struct, array_like=True):
-    """One admitted, unfinished job. Its key is the source offset: unique in its lane, whatever the message.
+    """One admitted, unfinished job. Its key is the source
+    offset: unique in its lane, whatever the message.
 
-    `value` None: a stub; the record is read again from the source when its turn comes. Times are Unix seconds.
+    `value` None: a stub; the record is read again from the
+    source when its turn comes. Times are Unix seconds.
     """
 
     tenant: str
@@ -42,13 +46,17 @@ class Glance(msgspec.Struct, array_like=True):
 
 
 LATE_SECONDS = 5.0
-"""What is tried so much later than it was due waited for us, because the stage was down or busy, and not for a model or a server."""
+"""What is tried so much later than it was due waited for us,
+because the stage was down or busy, and not for a model or a server.
+"""
 
 
 def waiting_since(entry: Entry, now: float) -> float:
-    """From when on a job's patience counts, in Unix seconds: its first try, later by what it waited for us since.
+    """From when on a job's patience counts, in Unix seconds:
+    its first try, later by what it waited for us since.
 
-    Else a stage that was down for a day would give up every postponed job at its next failure.
+    Else a stage that was down for a day would give
+    up every postponed job at its next failure.
     """
     if not entry.first_attempt_at:
         return now

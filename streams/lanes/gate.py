@@ -1,7 +1,9 @@
-"""The gate before a commit: shut when the breaker says that the stage is wrong, opened again by a person.
+"""The gate before a commit: shut when the breaker says
+that the stage is wrong, opened again by a person.
 
-If only one of several tenants speaks against the stage, that tenant is held instead: its refused records
-go to quarantine, whole, and no longer count. The other tenants' records pass.
+If only one of several tenants speaks against the stage, that
+tenant is held instead: its refused records go to quarantine,
+whole, and no longer count. The other tenants' records pass.
 """
 
 import asyncio
@@ -19,17 +21,27 @@ from streams.lanes.breaker import EARNED_BY_THE_BODY, Breaker, Trouble
 log = structlog.get_logger()
 ASK_SECONDS = 1.0
 ASK_SECONDS_AT_MOST = 10.0
-"""Between two questions that nobody answers. Less than the 30 s after which `standing_stops` takes an asking process for dead."""
+"""Between two questions that nobody answers.
+
+Less than the 30 s after which `standing_stops` takes an asking process for dead.
+"""
 LOOK_SECONDS = 0.1
 TENANTS_SECONDS = 2.0
-"""How long the other tenants wait, at most, for the answer to whether there are other tenants."""
+"""How long the other tenants wait, at most, for
+the answer to whether there are other tenants.
+"""
 
 
 class Stops(Protocol):
-    """Where a stop is told to people, and their answer read. May raise anything: the gate asks again."""
+    """Where a stop is told to people, and their answer read.
+
+    May raise anything: the gate asks again.
+    """
 
     async def quiet(self, stage: Stage) -> float:
-        """For how many seconds more nothing shall stop the stage, since somebody resumed it; 0: it may stop."""
+        """For how many seconds more nothing shall stop the
+        stage, since somebody resumed it; 0: it may stop.
+        """
         ...
 
     async def tenants(self) -> int:
@@ -41,18 +53,27 @@ class Stops(Protocol):
         ...
 
     async def resumed(self, stage: Stage, stop: object, detail: str) -> float | None:
-        """None: not yet. Else for how many seconds nothing shall stop the stage again. Writes a stop that got lost down again."""
+        """None: not yet.
+
+        Else for how many seconds nothing shall stop the
+        stage again. Writes a stop that got lost down again.
+        """
         ...
 
 
 def _log_failure(asking: "asyncio.Task[None]") -> None:
-    """The gate stays shut, which is safe and not ready; without a word nobody would know why."""
+    """The gate stays shut, which is safe and not
+    ready; without a word nobody would know why.
+    """
     if not asking.cancelled() and (error := asking.exception()) is not None:
         log.error("stage_gate_failed", error=type(error).__name__, exc_info=error)
 
 
 class Gate:
-    """`judge` lets lines through, or waits with all that come after them. Nothing of what waits is committed: the records stay."""
+    """`judge` lets lines through, or waits with all that come after them.
+
+    Nothing of what waits is committed: the records stay.
+    """
 
     def __init__(self, stage: Stage, breaker: Breaker, stops: Stops) -> None:
         self._stage = stage
@@ -69,7 +90,9 @@ class Gate:
         return self._asking is not None
 
     async def judge(self, lines: Sequence[Line], given_up: Callable[[], bool]) -> bool:
-        """Whether the lines may be committed: False when `given_up` says so while they wait."""
+        """Whether the lines may be committed: False
+        when `given_up` says so while they wait.
+        """
         await self.wait(given_up)
         now = time.monotonic()
         is_any_refused = False
@@ -117,7 +140,11 @@ class Gate:
         self._asking = None
 
     async def _are_other_tenants(self) -> bool:
-        """Whether a stop would hit anybody else. It is supposed while Postgres cannot say: quarantine can be replayed, waiting cannot."""
+        """Whether a stop would hit anybody else.
+
+        It is supposed while Postgres cannot say:
+        quarantine can be replayed, waiting cannot.
+        """
         try:
             async with asyncio.timeout(TENANTS_SECONDS):
                 return await self._stops.tenants() > 1
@@ -144,7 +171,9 @@ class Gate:
             metrics.STAGE_TENANTS_HELD.labels(self._stage).set(len(self._held))
 
     async def _quiet(self) -> float:
-        """What is left of a quiet that another process of the stage, or this one before it was restarted, was given; 0 if nobody can say."""
+        """What is left of a quiet that another process of the stage, or
+        this one before it was restarted, was given; 0 if nobody can say.
+        """
         try:
             return await self._stops.quiet(self._stage)
         except Exception as error:
@@ -152,7 +181,10 @@ class Gate:
             return 0.0
 
     async def _answer(self, trouble: str) -> float:
-        """Tells the stop and asks until somebody resumed it. Nobody awaits this: whatever else ended it would shut the gate permanently."""
+        """Tells the stop and asks until somebody resumed it.
+
+        Nobody awaits this: whatever else ended it would shut the gate permanently.
+        """
         stop: object = None
         pause = ASK_SECONDS
         while True:

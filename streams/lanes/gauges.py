@@ -44,7 +44,9 @@ def of_jobs(stage: Stage, lanes: Iterable[Lane], jobs: Jobs, intake: Intake) -> 
 
 
 def forget(stage: Stage, partition: int) -> None:
-    """Takes away what was said of a partition that is another worker's now: a last value that stays would be a false alarm."""
+    """Takes away what was said of a partition that is another
+    worker's now: a last value that stays would be a false alarm.
+    """
     for gauge in (metrics.STAGE_LAG, metrics.JOBS_INTAKE_PAUSED):
         with suppress(KeyError):
             gauge.remove(stage, partition)

@@ -1,7 +1,9 @@
-"""Which record a process has in hand while it decides, told to its parent through shared memory.
+"""Which record a process has in hand while it
+decides, told to its parent through shared memory.
 
-A record that kills the process that reads it would be read again by the next one, for ever. The parent looks here when its
-child is dead; when the same record was in hand three times, the next child sets it aside unread.
+A record that kills the process that reads it would be read again by the
+next one, for ever. The parent looks here when its child is dead; when the
+same record was in hand three times, the next child sets it aside unread.
 """
 
 import mmap
@@ -20,7 +22,10 @@ Killers = Mapping[int, frozenset[int]]
 
 
 class InFlightRecord:
-    """One a process: a batch is decided in one go, in one thread. Until `share` nobody looks."""
+    """One a process: a batch is decided in one go, in one thread.
+
+    Until `share` nobody looks.
+    """
 
     def __init__(self) -> None:
         self._memory: mmap.mmap | bytearray = bytearray(BYTES)
@@ -34,7 +39,9 @@ class InFlightRecord:
         _PLACE.pack_into(self._memory, 0, *_NOTHING)
 
     def each(self, partition: int, messages: Iterable[Message]) -> Iterator[tuple[Message, bool]]:
-        """The messages one by one, each in hand until the next is asked for; with each whether it is one not to be read."""
+        """The messages one by one, each in hand until the next
+        is asked for; with each whether it is one not to be read.
+        """
         killers = self._killers.get(partition, frozenset())
         for message in messages:
             offset = message.offset() or 0

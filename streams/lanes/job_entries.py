@@ -11,16 +11,20 @@ from streams.lanes.entries import Entry, Glance, decode_entry, encode_entry, gla
 
 _KEY = struct.Struct(">q")
 ENTRY_BYTES = 320
-"""What an entry takes beside its packed bytes: its places in the table and in the schedule (measured)."""
+"""What an entry takes beside its packed bytes: its
+places in the table and in the schedule (measured).
+"""
 BODIES_PART = 2
 """Half of a queue may be bodies."""
 
 
 class JobEntries:
-    """Offset → entry of the unfinished jobs of a partition, in order of offsets. The changelog is compacted.
+    """Offset → entry of the unfinished jobs of a partition,
+    in order of offsets. The changelog is compacted.
 
-    An entry is kept as the bytes of its changelog record and unpacked when a worker takes it. `bytes` is what
-    all of them take in memory. Bodies that a load finds beyond `load_bytes` are left to be read again.
+    An entry is kept as the bytes of its changelog record and unpacked when
+    a worker takes it. `bytes` is what all of them take in memory. Bodies
+    that a load finds beyond `load_bytes` are left to be read again.
     """
 
     def __init__(self, load_bytes: int = 64 * 1024 * 1024) -> None:

@@ -293,13 +293,14 @@ class JobIntake:
 
     def has_room_for_body(self, tenant: str, size: int) -> bool:
         """Whether the tenant's next entry may carry its body of `size` bytes. What it may not is bounded memory, not service."""
+        if size > LARGEST_KEPT_BYTES:
+            return False
         bodies = self._queue_bytes // BODIES_PART
-        states = self._states.values()
-        return (
-            size <= LARGEST_KEPT_BYTES
-            and sum(state.body_bytes for state in states) + size <= bodies
-            and sum(state.body_bytes_of(tenant) for state in states) + size <= bodies // TENANT_PART
-        )
+        of_all = of_tenant = size
+        for state in self._states.values():  # a loop, for this is done for each record
+            of_all += state.body_bytes
+            of_tenant += state.body_bytes_of(tenant)
+        return of_all <= bodies and of_tenant <= bodies // TENANT_PART
 
     async def _admit_loaded(self, lane: Lane, state: JobEntries) -> None:
         """Schedules what the changelog held, a portion at a time: other lanes and running jobs go on meanwhile.

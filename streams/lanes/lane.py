@@ -1,4 +1,6 @@
-"""One source partition at work: a pending transaction that anybody may add to, and one task that flushes it."""
+"""One source partition at work: a pending transaction
+that anybody may add to, and one task that flushes it.
+"""
 
 import asyncio
 import threading
@@ -32,9 +34,11 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 STUCK_SECONDS = 15.0
-"""A commit that takes longer will not come back: librdkafka's send_offsets can ignore its own time-out, of 10 s.
+"""A commit that takes longer will not come back: librdkafka's
+send_offsets can ignore its own time-out, of 10 s.
 
-So it does in the first transaction after a broker was away, in one stage after the other: what is waited here is waited by each.
+So it does in the first transaction after a broker was away, in
+one stage after the other: what is waited here is waited by each.
 """
 
 
@@ -58,7 +62,10 @@ class Intake(Protocol):
 
 
 class Lane:
-    """Open (fence, load, position), add, flush, close. Everything asynchronous runs in the worker's event loop."""
+    """Open (fence, load, position), add, flush, close.
+
+    Everything asynchronous runs in the worker's event loop.
+    """
 
     def __init__(
         self,
@@ -95,7 +102,10 @@ class Lane:
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
-        """From taking the partition over to letting it go. Returns when stopped; raises what ended it."""
+        """From taking the partition over to letting it go.
+
+        Returns when stopped; raises what ended it.
+        """
         try:
             start = await self._in_thread(self._transactions.open, self.state)
             if self.stopping:
@@ -125,9 +135,11 @@ class Lane:
         lines: list[Line],
         next_offset: int | None = None,
     ) -> "asyncio.Future[None]":
-        """Joins the lane's next transaction. The future resolves when that is committed; with a lost lane it never does.
+        """Joins the lane's next transaction. The future resolves
+        when that is committed; with a lost lane it never does.
 
-        `lines` say what became of which records of the source: they are written as receipts and counted after the commit.
+        `lines` say what became of which records of the source:
+        they are written as receipts and counted after the commit.
         """
         self._pending.writes += writes
         self._pending.changelog += changelog
@@ -138,13 +150,17 @@ class Lane:
         return self._settled
 
     def stop(self) -> None:
-        """No further intake; what was added is still committed, or fenced: both are right."""
+        """No further intake; what was added is
+        still committed, or fenced: both are right.
+        """
         self.stopping = True
         self._transactions.abandon()
         self._wake.set()
 
     def park(self, reason: ParkedReason, detail: str) -> None:
-        """Says that the partition is held: this program cannot go on in it, and a restart of it would not help."""
+        """Says that the partition is held: this program cannot
+        go on in it, and a restart of it would not help.
+        """
         if self.parked is None:
             self.parked = Parked(reason, detail)
             log.error(
@@ -164,8 +180,9 @@ class Lane:
     async def fetch(self) -> list[Message]:
         """The next records: waits a moment for the first, and takes what is there.
 
-        Unless that makes a whole batch, lets more arrive until the next transaction may begin: so a lane that
-        was idle is quick, and one that is busy writes few transactions.
+        Unless that makes a whole batch, lets more arrive until
+        the next transaction may begin: so a lane that was idle
+        is quick, and one that is busy writes few transactions.
         """
         messages = await self._in_thread(self._take, self.pace.batch_records, self._patience())
         if messages and not self.stopping:
@@ -177,7 +194,8 @@ class Lane:
         return messages
 
     def _patience(self) -> float:
-        """How long the lane's thread waits for a record. Each look costs a little, so a lane that is idle looks seldom.
+        """How long the lane's thread waits for a record. Each
+        look costs a little, so a lane that is idle looks seldom.
 
         Meanwhile the lane cannot be stopped: one that has work waits less.
         """
@@ -185,13 +203,17 @@ class Lane:
         return QUIET_LOOK_SECONDS if is_quiet else LOOK_SECONDS
 
     async def read_again(self, offset: int) -> bytes | None:
-        """The value at an offset behind us, or None when the source does not hold it any more. Raises Unavailable."""
+        """The value at an offset behind us, or None when the
+        source does not hold it any more. Raises Unavailable.
+        """
         return await self._behind.read(offset)
 
     def lag(self) -> int | None:
-        """Records up to the last stable offset that are not committed, as librdkafka last heard of it.
+        """Records up to the last stable offset that are
+        not committed, as librdkafka last heard of it.
 
-        Transaction markers take offsets too and are never delivered: the end-of-partition event says what is behind us.
+        Transaction markers take offsets too and are never delivered:
+        the end-of-partition event says what is behind us.
         """
         if not self.ready or self._high < 0:
             return None
@@ -217,7 +239,8 @@ class Lane:
                 )
             elif not is_passing(error):
                 raise KafkaException(error)
-        # Here and not where the lag is read: from another thread even the cached watermark waits for a consume() to return, for seconds.
+        # Here and not where the lag is read: from another thread even the
+        # cached watermark waits for a consume() to return, for seconds.
         self._high = self.source.get_watermark_offsets(
             TopicPartition(self.identity.source, self.partition), cached=True
         )[1]
@@ -231,7 +254,9 @@ class Lane:
         return gap > 0
 
     async def _flush(self) -> None:
-        """Commits what was added, at most one transaction a gap, until stopped and empty."""
+        """Commits what was added, at most one
+        transaction a gap, until stopped and empty.
+        """
         while True:
             if (
                 not self.stopping
@@ -275,7 +300,9 @@ class Lane:
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
     def _close(self) -> None:
-        """In a thread of its own: closing a consumer can take a second and nobody waits for it."""
+        """In a thread of its own: closing a consumer
+        can take a second and nobody waits for it.
+        """
 
         def close() -> None:
             self._threads.shutdown(wait=True)

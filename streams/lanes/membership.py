@@ -1,7 +1,8 @@
 """Whether a worker is a member of its consumer group, asserted and not assumed.
 
-A worker without partitions looks the same whether it stands ready to take over or was forgotten by its group. So what counts is a
-member id and a heartbeat that the broker answered.
+A worker without partitions looks the same whether it stands
+ready to take over or was forgotten by its group. So what
+counts is a member id and a heartbeat that the broker answered.
 """
 
 import asyncio
@@ -19,14 +20,22 @@ from storage.kafka.client import QUIET, client_config
 
 log = structlog.get_logger()
 POLL_INTERVAL_SECONDS = 300.0
-"""aiokafka leaves the group when nobody fetched for so long. `keep` counts as a fetch: Faust does not fetch without partitions."""
+"""aiokafka leaves the group when nobody fetched for so long.
+
+`keep` counts as a fetch: Faust does not fetch without partitions.
+"""
 JOIN_SECONDS = 120.0
-"""Within them a group gives every worker its partitions, or none: rebalances take ten seconds at most."""
+"""Within them a group gives every worker its partitions,
+or none: rebalances take ten seconds at most.
+"""
 ASK_SECONDS = 10.0
 
 
 class Membership:
-    """What aiokafka's coordinator knows of our membership. Its private parts are pinned by tests/contract/lanes/test_membership.py."""
+    """What aiokafka's coordinator knows of our membership.
+
+    Its private parts are pinned by tests/contract/lanes/test_membership.py.
+    """
 
     def __init__(self, app: faust.App, kafka: Kafka) -> None:
         self._app = app
@@ -49,16 +58,24 @@ class Membership:
         )
 
     def expect(self) -> None:
-        """From now on the group has its time to give this worker something. Before, the worker may have waited for Postgres."""
+        """From now on the group has its time to give this worker something.
+
+        Before, the worker may have waited for Postgres.
+        """
         self._alone_since = time.monotonic()
 
     def assigned(self) -> None:
-        """The group gave this worker its partitions, or said that there are none for it."""
+        """The group gave this worker its partitions,
+        or said that there are none for it.
+        """
         self.joined = True
         self._hear()
 
     def keep(self) -> None:
-        """Listens to the heartbeats and says that this process lives. Called every second from the event loop."""
+        """Listens to the heartbeats and says that this process lives.
+
+        Called every second from the event loop.
+        """
         coordinator = self._coordinator()
         if coordinator is None:
             return
@@ -68,7 +85,9 @@ class Membership:
         thread.thread_loop.call_soon_threadsafe(_count_as_fetch, coordinator._subscription)
 
     async def trouble(self) -> str | None:
-        """Why this worker will never be given partitions; None: nothing speaks against it."""
+        """Why this worker will never be given
+        partitions; None: nothing speaks against it.
+        """
         task = self.coordination_task()
         if task is not None and task.done():
             return "the coordination of the consumer group has ended"
@@ -113,7 +132,11 @@ class Membership:
         return self._part("_thread", "_consumer", "_coordinator")
 
     def _part(self, *names: str) -> Any:
-        """None: there is none yet. Asking must not make it: who asks first may be the thread of a probe, whose event loop it would get."""
+        """None: there is none yet.
+
+        Asking must not make it: who asks first may be the
+        thread of a probe, whose event loop it would get.
+        """
         found: Any = self._app._consumer
         for name in names:
             found = getattr(found, name, None)

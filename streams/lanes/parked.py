@@ -1,4 +1,6 @@
-"""A partition that stands still because of itself: a restart would not help it, and its trouble is not the others'."""
+"""A partition that stands still because of itself: a restart
+would not help it, and its trouble is not the others'.
+"""
 
 import time
 from dataclasses import dataclass, field
@@ -20,7 +22,9 @@ _OF_ONE_PARTITION: dict[type[BaseException], ParkedReason] = {
 
 
 def parked_reason(error: BaseException) -> ParkedReason | None:
-    """What is the trouble of one partition: another process, or this one after a restart, would meet it again. None: it is not."""
+    """What is the trouble of one partition: another process, or
+    this one after a restart, would meet it again. None: it is not.
+    """
     return _OF_ONE_PARTITION.get(type(error))
 
 

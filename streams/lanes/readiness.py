@@ -29,7 +29,9 @@ def troubles(app: "LaneApp", lanes: "Lanes") -> list[str]:
 
 
 def status(app: "LaneApp", lanes: "Lanes") -> dict[str, Any]:
-    """What the process says on its operations port, for `sensorium doctor` and people."""
+    """What the process says on its operations
+    port, for `sensorium doctor` and people.
+    """
     return {
         "stage": app.stage,
         "troubles": troubles(app, lanes),

@@ -1,7 +1,8 @@
 """Lines of a receipt: one a record of the source, and how they are counted."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import attrgetter
 
 from confluent_kafka import Message
@@ -11,16 +12,20 @@ from schemas.pipeline import JOB_STAGES, Stage
 from schemas.receipts import Line
 
 _VERDICT = attrgetter("outcome", "reason")
+_line: Callable[[tuple[int, bytes, int, str, str, int]], Line] = partial(tuple.__new__, Line)
+"""Half the time of calling Line, which is Python: there is one line for each record."""
 
 
 def line(message: Message, outcome: str, reason: str = "", generation: int = 0) -> Line:
-    return Line(
-        message.offset() or 0,
-        message.key() or b"",
-        message.timestamp()[1],
-        outcome,
-        reason,
-        generation,
+    return _line(
+        (
+            message.offset() or 0,
+            message.key() or b"",
+            message.timestamp()[1],
+            outcome,
+            reason,
+            generation,
+        )
     )
 
 

@@ -1,4 +1,6 @@
-"""Records of a source partition that were read before, for entries that do not carry their body."""
+"""Records of a source partition that were read
+before, for entries that do not carry their body.
+"""
 
 import asyncio
 import threading
@@ -16,10 +18,11 @@ READ_SECONDS = 10.0
 
 
 class RecordsBehind:
-    """One consumer, opened when first needed, that goes on where it stands: stubs come one after another.
+    """One consumer, opened when first needed, that goes
+    on where it stands: stubs come one after another.
 
-    They are read in a thread of their own. In asyncio's, which are few, those of one tenant would keep the files
-    of all others from being looked at.
+    They are read in a thread of their own. In asyncio's, which are few, those
+    of one tenant would keep the files of all others from being looked at.
     """
 
     def __init__(self, settings: Kafka, identity: LaneIdentity) -> None:
@@ -32,7 +35,10 @@ class RecordsBehind:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"behind-{identity.partition}")
 
     async def read(self, offset: int) -> bytes | None:
-        """None: the source does not hold it any more, or this is closed. Raises Unavailable when the brokers do not answer in time."""
+        """None: the source does not hold it any more, or this is closed.
+
+        Raises Unavailable when the brokers do not answer in time.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.value_at, offset)
 
     def value_at(self, offset: int) -> bytes | None:
@@ -50,7 +56,8 @@ class RecordsBehind:
                         return message.value() if message.offset() == offset else None
                     self._position = -1
                     if _is_end(message):
-                        # It may tell of before: of the end of what was stable when the record ahead was read.
+                        # It may tell of before: of the end of what
+                        # was stable when the record ahead was read.
                         ends += 1
                         self._assign(offset)
                     elif _is_gone(message):
@@ -95,7 +102,10 @@ def _is_end(message: Message) -> bool:
 
 
 def _is_gone(message: Message) -> bool:
-    """Whether the error in the record's stead says that it is not there. Raises what does not pass by itself."""
+    """Whether the error in the record's stead says that it is not there.
+
+    Raises what does not pass by itself.
+    """
     error = message.error()
     assert error is not None
     if error.code() == KafkaError._AUTO_OFFSET_RESET:

@@ -17,15 +17,19 @@ class Schedulable(Protocol):
 E = TypeVar("E", bound=Schedulable)
 
 MOVES_AT_ONCE = 64
-"""Jobs that became due, and holds that ended, which one decision looks at. The rest is for the next one, which follows at once."""
+"""Jobs that became due, and holds that ended, which one decision looks at.
+
+The rest is for the next one, which follows at once.
+"""
 
 
 class Schedule(Generic[E]):
     """Due jobs first come first served within a tenant, round robin over tenants.
 
-    A tenant may start a job while it runs fewer than `min(per_tenant, free workers)`: m stuck tenants hold at most
-    m/(m+1) of the workers, and one is always left for a tenant that runs nothing. A decision looks at tenants that
-    run something, and at no tenant that is held: those are parked until their hold ends.
+    A tenant may start a job while it runs fewer than `min(per_tenant, free workers)`: m
+    stuck tenants hold at most m/(m+1) of the workers, and one is always left for a
+    tenant that runs nothing. A decision looks at tenants that run something, and at no
+    tenant that is held: those are parked until their hold ends.
     """
 
     def __init__(self, per_tenant: int) -> None:
@@ -50,7 +54,9 @@ class Schedule(Generic[E]):
         queue.append(entry)
 
     def hold(self, tenant: str, until: float) -> None:
-        """No job of the tenant starts before `until`: its model or key is in trouble, not one job."""
+        """No job of the tenant starts before `until`:
+        its model or key is in trouble, not one job.
+        """
         self._held_until[tenant] = max(until, self._held_until.get(tenant, 0.0))
 
     def take(self, now: float, free: int) -> E | None:
@@ -96,13 +102,17 @@ class Schedule(Generic[E]):
         heapq.heapify(self._parked_until)
 
     def next_wake(self, now: float) -> float | None:
-        """When to look again, if nothing else happens: the next due job or the next end of a hold."""
+        """When to look again, if nothing else happens:
+        the next due job or the next end of a hold.
+        """
         times = [self._later[0][0]] if self._later else []
         times += [self._parked_until[0][0]] if self._parked_until else []
         return min(times, default=None)
 
     def _move(self, now: float) -> None:
-        """Gives what became due, and tenants whose hold ended, their turn: some of them, if there are many."""
+        """Gives what became due, and tenants whose hold
+        ended, their turn: some of them, if there are many.
+        """
         for _ in range(MOVES_AT_ONCE):
             if not self._later or self._later[0][0] > now:
                 break

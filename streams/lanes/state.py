@@ -7,21 +7,31 @@ from confluent_kafka import Message
 
 
 class PartitionState(Protocol):
-    """Rebuilt from the partition's changelog when the lane opens; dropped with the lane."""
+    """Rebuilt from the partition's changelog
+    when the lane opens; dropped with the lane.
+    """
 
     def load(self, batches: Iterable[list[Message]]) -> int:
-        """Takes all records of the changelog in order and returns how many there were. Runs in the lane's thread."""
+        """Takes all records of the changelog in order and returns how many there were.
+
+        Runs in the lane's thread.
+        """
         ...
 
 
 DIGEST_BYTES = 16
 SET_IDS = 32_768
-"""Ids of a day that are held in a set. With more of them the same ids take less room in buckets."""
+"""Ids of a day that are held in a set.
+
+With more of them the same ids take less room in buckets.
+"""
 BUCKETS = 1 << 14
 
 
 def _holds(bucket: bytearray, digest: bytes) -> bool:
-    """Whether the digest is one of those in the bucket, and not the end of one and the beginning of the next."""
+    """Whether the digest is one of those in the bucket,
+    and not the end of one and the beginning of the next.
+    """
     at = bucket.find(digest)
     while at > 0 and at % DIGEST_BYTES:
         at = bucket.find(digest, at + 1)
@@ -29,9 +39,11 @@ def _holds(bucket: bytearray, digest: bytes) -> bool:
 
 
 class _Day:
-    """The digests of one day: in a set while they are few, and in buckets when they are many.
+    """The digests of one day: in a set while they
+    are few, and in buckets when they are many.
 
-    A bucket has those whose first 14 bits are the same, one after another: 20 bytes an id instead of 100.
+    A bucket has those whose first 14 bits are the same,
+    one after another: 20 bytes an id instead of 100.
     """
 
     __slots__ = ("buckets", "count", "others")
@@ -42,14 +54,20 @@ class _Day:
         self.count = 0
 
     def update(self, digests: Iterable[bytes]) -> None:
-        """Adds digests of any length. In a bucket, one that is added again takes its room again."""
+        """Adds digests of any length.
+
+        In a bucket, one that is added again takes its room again.
+        """
         self.others.update(digests)
         if self.buckets or len(self.others) > SET_IDS:
             self._sort_in([one for one in self.others if len(one) == DIGEST_BYTES])
             self.others = {one for one in self.others if len(one) != DIGEST_BYTES}
 
     def add(self, digest: bytes) -> None:
-        """Adds one, whether it is there or not. Done for each record that is forwarded: it makes no list and no set."""
+        """Adds one, whether it is there or not.
+
+        Done for each record that is forwarded: it makes no list and no set.
+        """
         if not self.buckets or len(digest) != DIGEST_BYTES:
             self.others.add(digest)
             if len(self.others) > SET_IDS:
@@ -75,8 +93,9 @@ class _Day:
 class ClaimedKeys:
     """Digests claimed within the horizon, by day: dropping a day is one del.
 
-    A digest is claimed if all of its bytes are there: none is taken for another. The changelog holds
-    digest → day (ASCII) and is bounded by time (`cleanup.policy=delete`).
+    A digest is claimed if all of its bytes are there: none
+    is taken for another. The changelog holds digest → day
+    (ASCII) and is bounded by time (`cleanup.policy=delete`).
     """
 
     def __init__(self) -> None:
@@ -98,7 +117,8 @@ class ClaimedKeys:
         return count
 
     def __contains__(self, digest: bytes) -> bool:
-        # Written out, for it is done for each record and day: calls would take most of the time.
+        # Written out, for it is done for each record
+        # and day: calls would take most of the time.
         is_long = len(digest) == DIGEST_BYTES
         bucket = digest[0] << 6 | digest[1] >> 2 if is_long else 0
         for day in self._newest_first:
@@ -139,7 +159,10 @@ class ClaimedKeys:
 
 
 class KeptValues:
-    """The newest value of each key; a tombstone removes it. The changelog is compacted."""
+    """The newest value of each key; a tombstone removes it.
+
+    The changelog is compacted.
+    """
 
     def __init__(self) -> None:
         self._values: dict[bytes, bytes] = {}

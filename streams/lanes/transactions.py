@@ -1,8 +1,9 @@
 """The transactional side of one source partition. Every call blocks: use it from the lane's own thread."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
@@ -87,6 +88,11 @@ class Write(NamedTuple):
     value: bytes | None
     partition: int
     headers: Headers
+
+
+_Record = tuple[str, bytes, bytes | None, int, Headers]
+"""What a `Write` is, as a plain tuple: changelog records are many, and a NamedTuple takes a call to make."""
+_NO_HEADERS: Headers = []
 
 
 @dataclass(slots=True)
@@ -219,11 +225,13 @@ class PartitionTransactions:
         if failpoints.breaks("offset_with_output") and transaction.next_offset is not None:
             self._break_the_promise(transaction.next_offset)
         producer.begin_transaction()  # 1
-        for topic, key, value, partition, headers in transaction.writes:  # 2
-            self._produce(topic, value, key, partition, headers)
+        self._produce(transaction.writes)  # 2
         failpoints.reached("between_outputs_and_table", producer.flush)
-        for key, changed in transaction.changelog:
-            self._produce(identity.changelog, changed, key, identity.partition)
+        log_topic, partition = identity.changelog, identity.partition
+        self._produce(
+            (log_topic, key, changed, partition, _NO_HEADERS)
+            for key, changed in transaction.changelog
+        )
         if transaction.next_offset is not None:  # 3
             failpoints.reached("between_table_and_offset", producer.flush)
             position = [
@@ -298,24 +306,26 @@ class PartitionTransactions:
             raise KafkaException(found.error)
         return found.offset
 
-    def _produce(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes,
-        partition: int,
-        headers: Sequence[tuple[str, bytes]] = (),
-    ) -> None:
-        """Queues one record; while librdkafka's queue is full, waits for the brokers to take some of it."""
+    def _produce(self, records: Iterable[_Record]) -> None:
+        """Queues the records; while librdkafka's queue is full, waits for the brokers to take some of it."""
+        produce: Any = self._producer.produce  # done several times for each record of the source
+        for topic, key, value, partition, headers in records:
+            try:
+                produce(topic, value, key, partition, headers=headers)
+            except BufferError:
+                self._wait_for_room(partial(produce, topic, value, key, partition, headers=headers))
+
+    def _wait_for_room(self, produce: Callable[[], object]) -> None:
+        """Queues the record once there is room."""
         deadline = time.monotonic() + CALL_SECONDS
         while True:
+            self._producer.poll(0.05)
             try:
-                self._producer.produce(topic, value, key, partition, headers=list(headers))
+                produce()
                 return
             except BufferError:
                 if time.monotonic() > deadline:
                     raise
-                self._producer.poll(0.05)
 
     def _changelog(self) -> Iterator[list[Message]]:
         """Batches of changelog records up to the last stable offset (the end-of-partition event of a read_committed consumer)."""

@@ -3,10 +3,12 @@
 Three places, the first one that names a setting decides:
 
 1. the environment of `sensorium up`,
-2. the file `.env` in the folder where `up` is run (or the file given with `--settings`), written by a person,
+2. the file `.env` in the folder where `up` is run (or the
+   file given with `--settings`), written by a person,
 3. `settings.env` in the home, where `up` keeps what it was given in its environment.
 
-So a second `up` from a fresh shell changes nothing. An empty value takes a setting back.
+So a second `up` from a fresh shell changes
+nothing. An empty value takes a setting back.
 """
 
 from collections.abc import Mapping
@@ -24,7 +26,9 @@ _HEADER = "# Kept by `sensorium up`: what its environment gave. Edit or remove l
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """`values` by full name; `kept` is what belongs into `settings.env`; `sources` says where they came from."""
+    """`values` by full name; `kept` is what belongs into
+    `settings.env`; `sources` says where they came from.
+    """
 
     values: Mapping[str, str]
     kept: Mapping[str, str]
@@ -34,7 +38,8 @@ class Given:
 def given_settings(home: Home, environment: Mapping[str, str], file: Path | None) -> Given:
     """Reads the three places. `file` is the person's own file, if there is one.
 
-    Raises SettingsError for a file that cannot be read. Whether the settings are valid is for `read_settings` to say.
+    Raises SettingsError for a file that cannot be read. Whether
+    the settings are valid is for `read_settings` to say.
     """
     by_hand = _read(file) if file is not None else {}
     before = _read(home.settings_file) if home.settings_file.exists() else {}
@@ -48,7 +53,10 @@ def given_settings(home: Home, environment: Mapping[str, str], file: Path | None
 
 
 def keep_settings(home: Home, given: Given) -> None:
-    """Writes what the next `up` is to know again. Called once everything runs with it."""
+    """Writes what the next `up` is to know again.
+
+    Called once everything runs with it.
+    """
     lines = (f"{name}='{_escaped(value)}'\n" for name, value in sorted(given.kept.items()))
     write_text(home.settings_file, _HEADER + "".join(lines))
 
@@ -59,7 +67,9 @@ def say_sources(given: Given, say: Say) -> None:
 
 
 def _read(file: Path) -> dict[str, str]:
-    """The settings of a file that differ from the defaults: a copy of .env.example gives nothing."""
+    """The settings of a file that differ from the
+    defaults: a copy of .env.example gives nothing.
+    """
     try:
         lines = dotenv_values(file, interpolate=False, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

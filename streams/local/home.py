@@ -1,4 +1,6 @@
-"""The folder of one local installation (`./var`): what lies where, and how it is written."""
+"""The folder of one local installation (`./var`):
+what lies where, and how it is written.
+"""
 
 import json
 import os
@@ -10,7 +12,9 @@ from cryptography.fernet import Fernet
 
 
 class Home(NamedTuple):
-    """`data/` is what lasts, `log/` one file a process, `run/` what is known about the processes and the secrets."""
+    """`data/` is what lasts, `log/` one file a process,
+    `run/` what is known about the processes and the secrets.
+    """
 
     folder: Path
 
@@ -51,9 +55,11 @@ class Home(NamedTuple):
         return self.run / "supervisor.json"
 
     def make(self) -> None:
-        """Makes the folders, closed to other users: they hold raw messages, media and secrets.
+        """Makes the folders, closed to other users:
+        they hold raw messages, media and secrets.
 
-        PostgreSQL runs as a user of its own where this runs as root. So two folders may be passed through, but not read.
+        PostgreSQL runs as a user of its own where this runs as
+        root. So two folders may be passed through, but not read.
         """
         for folder, mode in (
             (self.folder, 0o711),
@@ -68,7 +74,9 @@ class Home(NamedTuple):
             (self.data / server).chmod(0o700)
 
     def mark(self, name: str) -> str:
-        """What tells a process of this installation from every other (processes.MARK)."""
+        """What tells a process of this installation
+        from every other (processes.MARK).
+        """
         return f"{self.folder}:{name}"
 
 
@@ -102,7 +110,9 @@ def write(file: Path, value: Any) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Whole or not at all, and for its owner's eyes: nearly every file here holds a secret."""
+    """Whole or not at all, and for its owner's
+    eyes: nearly every file here holds a secret.
+    """
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
         output.write(text)

@@ -18,7 +18,10 @@ def pinned(lock: Path) -> dict[str, str]:
 
 
 def copy_jars(folder: Path, lock: Path) -> None:
-    """Puts the jars of the lock into the folder. Raises LocalError if Maven is missing or brings other jars."""
+    """Puts the jars of the lock into the folder.
+
+    Raises LocalError if Maven is missing or brings other jars.
+    """
     maven = program("mvn", install="Maven (Debian: `apt-get install maven`)")
     project = folder / "pom.xml"
     project.write_text(_project(pinned(lock)))
@@ -27,7 +30,9 @@ def copy_jars(folder: Path, lock: Path) -> None:
 
 
 def _project(jars: dict[str, str]) -> str:
-    """A Maven project with exactly these dependencies and none of theirs: Maven resolves nothing, it only copies."""
+    """A Maven project with exactly these dependencies and
+    none of theirs: Maven resolves nothing, it only copies.
+    """
     dependencies = "".join(
         f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
         "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
@@ -40,7 +45,9 @@ def _project(jars: dict[str, str]) -> str:
 
 
 def check(folder: Path, lock: Path) -> None:
-    """Raises LocalError when a jar is missing or is not the one that was pinned, or when there is one more."""
+    """Raises LocalError when a jar is missing or is not
+    the one that was pinned, or when there is one more.
+    """
     wanted = {
         f"{artifact}-{version}.jar": digest
         for (_, artifact, version), digest in ((c.split(":"), d) for c, d in pinned(lock).items())

@@ -55,7 +55,9 @@ Configuration:
 
 
 def jars(say: Say) -> Path:
-    """The folder with the jars, fetched by Maven when it is not there yet and checked against kafka.lock."""
+    """The folder with the jars, fetched by Maven when
+    it is not there yet and checked against kafka.lock.
+    """
 
     def fetch(folder: Path) -> None:
         say(f"kafka: fetching {len(pinned(LOCK))} jars with Maven (once)")
@@ -90,7 +92,10 @@ def java() -> str:
 
 
 def prepare(data: Path, *, port: int, controller_port: int, say: Say) -> list[str]:
-    """Writes the broker's configuration and formats an empty `data` folder. Returns the command line of the broker."""
+    """Writes the broker's configuration and formats an empty `data` folder.
+
+    Returns the command line of the broker.
+    """
     libraries = jars(say)
     data.mkdir(parents=True, exist_ok=True)
     properties, logging = data.with_name("kafka.properties"), data.with_name("kafka-log4j2.yaml")
@@ -122,5 +127,8 @@ def prepare(data: Path, *, port: int, controller_port: int, say: Say) -> list[st
 
 
 def _cluster_id() -> str:
-    """A random one. It must not begin with a hyphen: the tool takes that for an option."""
+    """A random one.
+
+    It must not begin with a hyphen: the tool takes that for an option.
+    """
     return "s" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]

@@ -1,4 +1,6 @@
-"""`up`, `down` and `status`: what should run is written down, and a supervisor makes it so."""
+"""`up`, `down` and `status`: what should run
+is written down, and a supervisor makes it so.
+"""
 
 import json
 import os
@@ -59,9 +61,11 @@ def up(
     ports_anywhere: bool = False,
     owner: int | None = None,
 ) -> Up:
-    """Everything runs and is ready when this returns; what already ran as it should was left alone.
+    """Everything runs and is ready when this returns;
+    what already ran as it should was left alone.
 
-    With `owner`, the pid of a process, all of it ends when that process does. Raises LocalError and SettingsError.
+    With `owner`, the pid of a process, all of it ends when
+    that process does. Raises LocalError and SettingsError.
     """
     home.make()
     with locked(home.run / "up.lock"), ExitStack() as until_bound:
@@ -102,7 +106,9 @@ class _Bringing:
     def everything(
         self, making: Preparing[Declared], fetching: Preparing[None], wanted: list[Declared]
     ) -> None:
-        """Starts first what works without the object store: to build that can take minutes."""
+        """Starts first what works without the object
+        store: to build that can take minutes.
+        """
         early = [role for role in wanted if role.name in WITHOUT_OBJECTS]
         servers = [making.take("kafka"), making.take("postgres")]
         at_hand = making.is_at_hand("objects")
@@ -136,7 +142,9 @@ def _weights(wanted: list[Declared], settings: Settings, say: Say) -> dict[str, 
 def _claimed_ports(
     home: Home, environment: Mapping[str, str], secrets: LocalSecrets, *, anywhere: bool
 ) -> Ports:
-    """The ports, claimed until the processes that listen on them run, so that two `up` at the same time share none."""
+    """The ports, claimed until the processes that listen on
+    them run, so that two `up` at the same time share none.
+    """
     given = {
         name: int(value)
         for name, setting in MUST_STAY.items()
@@ -222,7 +230,10 @@ def _wait_until_running(
     owner: int | None,
     say: Say,
 ) -> None:
-    """Returns when all of them answer; says so of each. Raises LocalError when one keeps dying or the time is over."""
+    """Returns when all of them answer; says so of each.
+
+    Raises LocalError when one keeps dying or the time is over.
+    """
     began, waiting = time.monotonic(), {declared.name: declared for declared in wanted}
     first: dict[str, int] = {}
     while waiting:
@@ -262,7 +273,10 @@ def _tail(home: Home, name: str) -> str:
 
 
 def sensorium(settings: Settings, *words: str) -> str:
-    """Runs a command of our own with these settings. Returns what it wrote to stdout. Raises LocalError with what it wrote to stderr."""
+    """Runs a command of our own with these settings.
+
+    Returns what it wrote to stdout. Raises LocalError with what it wrote to stderr.
+    """
     others = {
         name: value for name, value in os.environ.items() if not name.startswith("SENSORIUM_")
     }
@@ -282,7 +296,9 @@ def sensorium(settings: Settings, *words: str) -> str:
 
 
 def _add_demo_tenant(home: Home, settings: Settings, say: Say) -> None:
-    """Once for each database: a tenant `demo` and an endpoint a provider, remembered in run/demo.json."""
+    """Once for each database: a tenant `demo` and an
+    endpoint a provider, remembered in run/demo.json.
+    """
     where = f"{settings.postgres.dsn.rpartition('@')[2]} {settings.namespace}".strip()
     file = home.run / "demo.json"
     known: dict[str, Any] = read(file, {})
@@ -298,7 +314,10 @@ def _add_demo_tenant(home: Home, settings: Settings, say: Say) -> None:
 
 
 def demo_tenant(home: Home, settings: Settings) -> dict[str, Any]:
-    """`{tenant_id, endpoints: {provider: what endpoints add printed}}`. Raises LocalError when `up` has not made it."""
+    """`{tenant_id, endpoints: {provider: what endpoints add printed}}`.
+
+    Raises LocalError when `up` has not made it.
+    """
     where = f"{settings.postgres.dsn.rpartition('@')[2]} {settings.namespace}".strip()
     known: dict[str, Any] = read(home.run / "demo.json", {})
     if where not in known:
@@ -316,7 +335,9 @@ def _write_environment(home: Home, settings: Settings) -> None:
 
 
 def _outside_address(settings: Settings) -> str:
-    """The address that was given, unless it is this machine's own: that of an earlier `up`, whose file was sourced, may be stale."""
+    """The address that was given, unless it is this machine's own:
+    that of an earlier `up`, whose file was sourced, may be stale.
+    """
     url = settings.receiver.url
     return url if url and not _is_loopback(web_address(url).host) else receiver_address(settings)
 
@@ -335,7 +356,9 @@ def _url(host: str, port: int) -> str:
 
 
 def status(home: Home) -> list[Running]:
-    """What runs, looked at now: what state.json says, but never of a process that is gone that it lives."""
+    """What runs, looked at now: what state.json says,
+    but never of a process that is gone that it lives.
+    """
     return [
         msgspec.structs.replace(row, state="dead", pid=None)
         if row.state in ("starting", "running") and not _alive(row)
@@ -345,7 +368,9 @@ def status(home: Home) -> list[Running]:
 
 
 def models_answering(home: Home) -> list[str]:
-    """What the local models, or the stand-in, that run here say of themselves, a line per sense."""
+    """What the local models, or the stand-in, that
+    run here say of themselves, a line per sense.
+    """
     rows = [row for row in status(home) if row.name in OWN_MODELS]
     return [line for row in rows if row.state == "running" for line in models_at(row.url or "")]
 
@@ -355,7 +380,10 @@ def is_whole(rows: list[Running]) -> bool:
 
 
 def down(home: Home, *, say: Say) -> list[Running]:
-    """Ends all that `up` started: the roles, then the servers. Nothing that lasts is removed."""
+    """Ends all that `up` started: the roles, then the servers.
+
+    Nothing that lasts is removed.
+    """
     if not home.run.exists():
         return []
     with locked(home.run / "up.lock"):

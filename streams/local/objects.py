@@ -1,7 +1,9 @@
-"""The object store: MinIO, built from its last source; or Versity Gateway, with STACK__OBJECTS=versitygw.
+"""The object store: MinIO, built from its last source;
+or Versity Gateway, with STACK__OBJECTS=versitygw.
 
-MinIO is published as source only. There is no checksum to pin beside the version: the Go module's sum, which the
-toolchain checks against its checksum database, is that checksum.
+MinIO is published as source only. There is no checksum to pin
+beside the version: the Go module's sum, which the toolchain
+checks against its checksum database, is that checksum.
 """
 
 import os
@@ -18,7 +20,10 @@ class _Source(NamedTuple):
     package: str
     version: str
     unused: tuple[str, ...] = ()
-    """Modules that do nothing here. They are compiled without optimisation, which is quicker."""
+    """Modules that do nothing here.
+
+    They are compiled without optimisation, which is quicker.
+    """
 
 
 SOURCES: Mapping[str, _Source] = {

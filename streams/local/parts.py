@@ -1,4 +1,6 @@
-"""Programs that are fetched or built once a machine, for every clone, under ${XDG_CACHE_HOME:-~/.cache}/sensorium."""
+"""Programs that are fetched or built once a machine, for
+every clone, under ${XDG_CACHE_HOME:-~/.cache}/sensorium.
+"""
 
 import fcntl
 import os
@@ -22,8 +24,9 @@ def cache() -> Path:
 def part(name: str, make: Callable[[Path], None]) -> Path:
     """The folder `<cache>/<name>`, made by `make(folder)` if it is not there yet.
 
-    It appears whole or not at all: it is made under another name, checked by `make`, and renamed. Two clones that want the
-    same part do not make it twice: the second waits for the first.
+    It appears whole or not at all: it is made under another name,
+    checked by `make`, and renamed. Two clones that want the same
+    part do not make it twice: the second waits for the first.
     """
     folder = cache() / name
     if folder.exists():
@@ -45,14 +48,19 @@ def part(name: str, make: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds a lock between processes; it is free again when this process ends, however it ends."""
+    """Holds a lock between processes; it is free
+    again when this process ends, however it ends.
+    """
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def program(name: str, *, install: str) -> str:
-    """The path of a program that must be on PATH. Raises LocalError that says what to install."""
+    """The path of a program that must be on PATH.
+
+    Raises LocalError that says what to install.
+    """
     found = shutil.which(name)
     if found is None:
         raise LocalError(f"`{name}` is not on PATH: install {install}")

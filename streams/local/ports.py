@@ -1,4 +1,6 @@
-"""Ports on 127.0.0.1: the preferred ones where they are free, and the same ones again at the next start."""
+"""Ports on 127.0.0.1: the preferred ones where they
+are free, and the same ones again at the next start.
+"""
 
 import random
 from collections.abc import Mapping
@@ -23,9 +25,13 @@ MUST_STAY: Mapping[str, str] = {
     "receiver": "SENSORIUM_RECEIVER__PORT",
     "console": "SENSORIUM_CONSOLE__PORT",
 }
-"""Ports that people outside know, with the setting that chooses them: they never move silently."""
+"""Ports that people outside know, with the setting
+that chooses them: they never move silently.
+"""
 _FREE = range(20_000, 32_000)
-"""Below the ports that the kernel gives to outgoing connections, so that none of those takes ours before its server is up."""
+"""Below the ports that the kernel gives to outgoing connections,
+so that none of those takes ours before its server is up.
+"""
 
 
 def ports_of(
@@ -39,9 +45,10 @@ def ports_of(
 ) -> "Ports":
     """Chooses and claims a port for every name.
 
-    `given` are ports that a setting names. `held` are the ports that our own processes listen on: they are kept.
-    `anywhere` ignores the preferred ports. Raises LocalError if a given port, or one of MUST_STAY that was chosen
-    before, is taken: others know its address.
+    `given` are ports that a setting names. `held` are the ports that our own processes
+    listen on: they are kept. `anywhere` ignores the preferred ports. Raises LocalError
+    if a given port, or one of MUST_STAY that was chosen before, is taken: others know
+    its address.
     """
     file = home.run / "ports.json"
     known: dict[str, int] = read(file, {})
@@ -101,7 +108,9 @@ class Ports:
 
 
 def known_port(home: Home, name: str) -> int:
-    """The port that `up` gave to `name`, for example `demo_media`, where the sample media of the demo may be served from."""
+    """The port that `up` gave to `name`, for example `demo_media`,
+    where the sample media of the demo may be served from.
+    """
     return int(read(home.run / "ports.json", {})[name])
 
 

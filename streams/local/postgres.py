@@ -1,6 +1,7 @@
 """PostgreSQL from the programs of this machine, as a user that it accepts.
 
-`python -m streams.local.postgres DATA PORT` becomes the server: whoever keeps it alive starts it again with the same words.
+`python -m streams.local.postgres DATA PORT` becomes the server:
+whoever keeps it alive starts it again with the same words.
 """
 
 import os
@@ -20,7 +21,11 @@ USER = DATABASE = "sensorium"
 
 
 class ServerAccount(NamedTuple):
-    """Who runs the server. `prefix` goes before its commands; `uid` and `gid` are taken on first, when they are not None."""
+    """Who runs the server.
+
+    `prefix` goes before its commands; `uid` and
+    `gid` are taken on first, when they are not None.
+    """
 
     uid: int | None = None
     gid: int | None = None
@@ -28,7 +33,9 @@ class ServerAccount(NamedTuple):
 
 
 def programs() -> Path:
-    """The folder of `initdb` and `postgres`: the newest under the usual places, else that of PATH."""
+    """The folder of `initdb` and `postgres`: the
+    newest under the usual places, else that of PATH.
+    """
     usual = [str(folder) for folder in Path("/usr").glob("lib/postgresql/*/bin")] + [
         str(folder) for folder in Path("/usr").glob("pgsql-*/bin")
     ]
@@ -49,9 +56,10 @@ def _version_in(path: str) -> list[int]:
 
 
 def account(data: Path) -> ServerAccount:
-    """PostgreSQL refuses uid 0. Root takes on a service user that can reach the folders; or, where they lie under a folder closed
-    to others, goes into a user namespace in which it is `nobody`, so that the files stay root's. Anybody else runs it as himself.
-    A data folder that is already there stays with whom it was made for.
+    """PostgreSQL refuses uid 0. Root takes on a service user that can reach the
+    folders; or, where they lie under a folder closed to others, goes into a user
+    namespace in which it is `nobody`, so that the files stay root's. Anybody else runs
+    it as himself. A data folder that is already there stays with whom it was made for.
     """
     if os.geteuid() != 0:
         return ServerAccount()
@@ -88,7 +96,9 @@ def _can_reach(folder: Path, uid: int, gid: int) -> bool:
 
 
 def prepare(data: Path, *, port: int, password: str, say: Say) -> list[str]:
-    """Makes the cluster in an empty `data` folder, with a role and a database `sensorium`. Returns the command line of the server."""
+    """Makes the cluster in an empty `data` folder, with a role and
+    a database `sensorium`. Returns the command line of the server.
+    """
     binaries, owner = programs(), account(data)
     if (data / "PG_VERSION").exists():
         _refuse_another_version(binaries, data)
@@ -160,7 +170,10 @@ def _as(owner: ServerAccount, command: list[str], typed: str = "") -> None:
 
 
 def become(data: Path, port: int) -> None:
-    """Replaces this process by the server. Stop it with SIGINT: SIGTERM waits for every client to go."""
+    """Replaces this process by the server.
+
+    Stop it with SIGINT: SIGTERM waits for every client to go.
+    """
     binaries, owner = programs(), account(data)
     clear_stale_lock(data / "postmaster.pid")
     # no unix socket: its path is limited to 107 bytes, and folders are often longer
@@ -183,8 +196,10 @@ def become(data: Path, port: int) -> None:
 
 
 def clear_stale_lock(lock: Path, seconds: float = 1.0) -> None:
-    """After SIGKILL the dead server may stay a zombie for as long as its parent likes, and PostgreSQL takes a zombie for a living
-    server and refuses to start. So the lock of one that is still there, and dead, after `seconds` is removed."""
+    """After SIGKILL the dead server may stay a zombie for as long as its parent
+    likes, and PostgreSQL takes a zombie for a living server and refuses to start.
+    So the lock of one that is still there, and dead, after `seconds` is removed.
+    """
     try:
         pid = int(lock.read_text().split()[0])
     except (OSError, ValueError, IndexError):

@@ -1,4 +1,6 @@
-"""Fetches and builds several things at the same time, while what is ready already starts."""
+"""Fetches and builds several things at the
+same time, while what is ready already starts.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,9 +16,11 @@ Made = TypeVar("Made")
 
 
 class Preparing(Generic[Made]):
-    """Calls every maker in a thread of its own. The end of the block waits for all of them.
+    """Calls every maker in a thread of its own.
+    The end of the block waits for all of them.
 
-    So what one maker fetched is in the cache for the next try, although another one failed.
+    So what one maker fetched is in the cache for
+    the next try, although another one failed.
     """
 
     def __init__(self, makers: Mapping[str, Callable[[], Made]], say: Say) -> None:
@@ -45,7 +49,10 @@ class Preparing(Generic[Made]):
         return bool(wait([self._made[name]], timeout=_AT_ONCE_SECONDS).done)
 
     def take(self, name: str) -> Made:
-        """Waits for what is made, and reports that now and then. Raises what the maker raised."""
+        """Waits for what is made, and reports that now and then.
+
+        Raises what the maker raised.
+        """
         future = self._made[name]
         while not wait([future], timeout=PROGRESS_SECONDS).done:
             self._say(f"{name}: still in the making, {time.monotonic() - self._began:.0f} s")

@@ -1,4 +1,7 @@
-"""Is it ready? A round trip in the protocol of the thing itself: an open port alone is no server."""
+"""Is it ready?
+
+A round trip in the protocol of the thing itself: an open port alone is no server.
+"""
 
 import json
 import socket
@@ -10,7 +13,9 @@ _SECONDS = 2.0
 
 
 def answers(url: str) -> bool:
-    """True when what listens at `url` does its work: `kafka://`, `postgres://`, `s3://` or `http://` (2xx) at host:port."""
+    """True when what listens at `url` does its work: `kafka://`,
+    `postgres://`, `s3://` or `http://` (2xx) at host:port.
+    """
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 0
     try:
@@ -30,7 +35,10 @@ def answers(url: str) -> bool:
 
 
 def models_at(url: str) -> list[str]:
-    """What a server of ours says of its models, a line per sense. Empty when it does not answer."""
+    """What a server of ours says of its models, a line per sense.
+
+    Empty when it does not answer.
+    """
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)
     try:
@@ -44,7 +52,10 @@ def models_at(url: str) -> list[str]:
 
 
 def _brokers_of_kafka(host: str, port: int) -> int:
-    """Metadata v1 without topics. A broker that still waits to be unfenced answers, but is not in its own list."""
+    """Metadata v1 without topics.
+
+    A broker that still waits to be unfenced answers, but is not in its own list.
+    """
     request = struct.pack(">hhih5si", 3, 1, 1, 5, b"probe", 0)
     with socket.create_connection((host, port), _SECONDS) as connection:
         connection.sendall(struct.pack(">i", len(request)) + request)
@@ -53,7 +64,11 @@ def _brokers_of_kafka(host: str, port: int) -> int:
 
 
 def _asks_for_a_password(host: str, port: int) -> bool:
-    """A start-up message. While it recovers, PostgreSQL answers an error (`E`); when it takes connections, an authentication request (`R`)."""
+    """A start-up message.
+
+    While it recovers, PostgreSQL answers an error (`E`); when
+    it takes connections, an authentication request (`R`).
+    """
     body = struct.pack(">i", 196608) + b"user\0probe\0database\0postgres\0\0"
     with socket.create_connection((host, port), _SECONDS) as connection:
         connection.sendall(struct.pack(">i", len(body) + 4) + body)

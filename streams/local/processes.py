@@ -1,4 +1,6 @@
-"""Processes that are ours: started, recognised after a restart of whoever started them, and ended."""
+"""Processes that are ours: started, recognised
+after a restart of whoever started them, and ended.
+"""
 
 import os
 import signal
@@ -12,18 +14,25 @@ from typing import NamedTuple
 from streams.errors import StreamsError
 
 MARK = "STACK__PROCESS"
-"""Environment variable that every process of ours has, and its children inherit: `<home>:<name>`."""
+"""Environment variable that every process of ours
+has, and its children inherit: `<home>:<name>`.
+"""
 
 _LOG_BYTES = 20_000_000
 """A log that is larger is put aside at the next start, in place of the one before."""
 
 
 class LocalError(StreamsError):
-    """Something on this machine stands in the way. The text says what a person can do about it."""
+    """Something on this machine stands in the way.
+
+    The text says what a person can do about it.
+    """
 
 
 class Process(NamedTuple):
-    """A pid alone may by now be another's; with the kernel's start time it is this one or nobody."""
+    """A pid alone may by now be another's; with the
+    kernel's start time it is this one or nobody.
+    """
 
     pid: int
     started: str
@@ -33,9 +42,11 @@ class Process(NamedTuple):
 
 
 def started_at(pid: int) -> str | None:
-    """The kernel's start time of a living process, in clock ticks since boot; None for a dead one.
+    """The kernel's start time of a living process,
+    in clock ticks since boot; None for a dead one.
 
-    A zombie is dead: `kill(pid, 0)` takes it for alive as long as its parent does not reap it.
+    A zombie is dead: `kill(pid, 0)` takes it for
+    alive as long as its parent does not reap it.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -47,7 +58,10 @@ def started_at(pid: int) -> str | None:
 def start(
     argv: Sequence[str], *, log: Path, environment: Mapping[str, str], mark: str, folder: Path
 ) -> Process:
-    """Starts a process in a session of its own, its output appended to `log`. Its environment is exactly the one given, and the mark."""
+    """Starts a process in a session of its own, its output appended to `log`.
+
+    Its environment is exactly the one given, and the mark.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
@@ -97,7 +111,9 @@ def wait_for(condition: Callable[[], bool], seconds: float, *, every: float = 0.
 
 
 def end(processes: Mapping[Process, signal.Signals], seconds: float) -> None:
-    """Ends all of them at the same time: each by its own signal, and by SIGKILL what still lives after `seconds`."""
+    """Ends all of them at the same time: each by its own
+    signal, and by SIGKILL what still lives after `seconds`.
+    """
     for process, number in processes.items():
         send(process, number)
     if not wait_for(lambda: none_alive(processes), seconds):
@@ -111,7 +127,9 @@ def none_alive(processes: Iterable[Process]) -> bool:
 
 
 def marked(prefix: str) -> Iterator[tuple[Process, str]]:
-    """Living processes whose mark begins with `prefix`, children included, and the rest of the mark."""
+    """Living processes whose mark begins with `prefix`,
+    children included, and the rest of the mark.
+    """
     wanted = f"{MARK}={prefix}".encode()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

@@ -1,4 +1,6 @@
-"""Sample traffic: bodies as providers send them, signed as they sign, with real photographs and voice notes behind the links."""
+"""Sample traffic: bodies as providers send them, signed as they
+sign, with real photographs and voice notes behind the links.
+"""
 
 import json
 import threading
@@ -83,7 +85,10 @@ def chat_sample(message: SampleMessage) -> Sample:
 
 
 def deliver(sample: Sample, url: str, secret: str | None, key: str | None = None) -> int:
-    """Posts it signed, or with a key; returns the status. Raises OSError when nobody answers."""
+    """Posts it signed, or with a key; returns the status.
+
+    Raises OSError when nobody answers.
+    """
     headers = {"content-type": "application/json"}
     if secret:
         headers |= sign(sample.provider, secret, sample.body, int(time.time()))
@@ -104,11 +109,15 @@ BAD_FILES: dict[str, tuple[int, str, bytes]] = {
     "empty": (200, "image/jpeg", b""),
     "broken": (200, "image/jpeg", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(range(200))),
 }
-"""What a server of files may answer where a file was announced: status, type and body."""
+"""What a server of files may answer where a
+file was announced: status, type and body.
+"""
 
 
 class Served(NamedTuple):
-    """How a file is served: the answer begins after some seconds, and may be one of BAD_FILES."""
+    """How a file is served: the answer begins after
+    some seconds, and may be one of BAD_FILES.
+    """
 
     path: Path
     after_seconds: float = 0.0
@@ -119,7 +128,9 @@ class Served(NamedTuple):
 def serving(
     files: Mapping[str, Path | Served], port: int, fetched: threading.Event | None = None
 ) -> Iterator[str]:
-    """Serves the files by name on 127.0.0.1 while the block runs; gives the address they stand under. `fetched`: set when one was fetched whole."""
+    """Serves the files by name on 127.0.0.1 while the block runs; gives the
+    address they stand under. `fetched`: set when one was fetched whole.
+    """
     ends = threading.Event()
 
     class Files(BaseHTTPRequestHandler):

@@ -1,4 +1,6 @@
-"""Where the metrics of the processes that `up` starts are, in the form that Prometheus reads (file_sd)."""
+"""Where the metrics of the processes that `up` starts
+are, in the form that Prometheus reads (file_sd).
+"""
 
 from collections.abc import Iterable
 

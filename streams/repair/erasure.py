@@ -1,4 +1,6 @@
-"""Erases messages of a tenant: rows, files, recorded answers, quarantined records, and their versions on the topic."""
+"""Erases messages of a tenant: rows, files, recorded answers,
+quarantined records, and their versions on the topic.
+"""
 
 import contextlib
 from collections.abc import Sequence
@@ -20,13 +22,17 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
-    """Which messages: these keys, all of these conversations, and whatever these customers sent."""
+    """Which messages: these keys, all of these
+    conversations, and whatever these customers sent.
+    """
 
     keys: tuple[str, ...] = ()
     conversations: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
     shared: tuple[str, ...] = field(default=(), compare=False)
-    """Conversations with other customers, of which only the contact's own messages are chosen."""
+    """Conversations with other customers, of which
+    only the contact's own messages are chosen.
+    """
 
     def columns(self) -> tuple[list[str], list[str], list[str]]:
         return list(self.keys), list(self.conversations), list(self.senders)
@@ -64,7 +70,8 @@ async def choose_conversation(
 async def choose_contact(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, contact: str
 ) -> ErasureScope:
-    """Every conversation of which the contact is the customer; where others are too, what the contact sent.
+    """Every conversation of which the contact is the
+    customer; where others are too, what the contact sent.
 
     `contact` is a phone number, with or without `+`, or the id that `sender_id` shows.
     """
@@ -105,7 +112,10 @@ class Erasure:
         self._sql = queries("erased")
 
     async def run(self, tenant: TenantId, choice: ErasureScope) -> Account:
-        """A portion at a time, until no row is left. Keys without a row are remembered too: their row may be on its way."""
+        """A portion at a time, until no row is left.
+
+        Keys without a row are remembered too: their row may be on its way.
+        """
         total = await holdings_of(self._connection, tenant, choice)
         done = Account(unfinished=total.unfinished, conversations=total.conversations)
         done.shared_answers = total.shared_answers
@@ -125,7 +135,8 @@ class Erasure:
     ) -> None:
         """Rows go last, because a second run finds by them what the first one left.
 
-        1. Remember the messages as erased: from here on no sink stores anything of them.
+        1. Remember the messages as erased: from
+           here on no sink stores anything of them.
         2. Delete the files.
         3. Delete the rows, and commit once Kafka has the tombstones.
         """

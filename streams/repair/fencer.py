@@ -1,7 +1,9 @@
-"""Ends the transaction of a command that died in the middle of it, so that readers of live topics go on at once.
+"""Ends the transaction of a command that died in the
+middle of it, so that readers of live topics go on at once.
 
-`python -m streams.repair.fencer` is started by the command and told on its standard input which transactional id to watch. When that
-input ends, the command is dead. Without this its transaction would stand until the broker's time-out.
+`python -m streams.repair.fencer` is started by the command and told on its
+standard input which transactional id to watch. When that input ends, the command
+is dead. Without this its transaction would stand until the broker's time-out.
 """
 
 import signal
@@ -26,7 +28,10 @@ class _Watched(msgspec.Struct):
 
 @contextmanager
 def fenced_on_death(kafka: Kafka, transactional_id: str) -> Iterator[None]:
-    """While the block runs, another process looks whether this one is alive. A session of its own keeps Ctrl-C away from it."""
+    """While the block runs, another process looks whether this one is alive.
+
+    A session of its own keeps Ctrl-C away from it.
+    """
     watcher = subprocess.Popen(
         _PROGRAM,
         stdin=subprocess.PIPE,
@@ -47,7 +52,10 @@ def fenced_on_death(kafka: Kafka, transactional_id: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Returns when the command is dead and its transaction ended. A command that is done kills this process."""
+    """Returns when the command is dead and its transaction ended.
+
+    A command that is done kills this process.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     first = sys.stdin.buffer.readline()
     watched = msgspec.json.decode(first, type=_Watched, dec_hook=lambda kind, value: Secret(value))

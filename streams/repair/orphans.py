@@ -1,4 +1,6 @@
-"""Objects that no row shows: the file was put, and its worker died before it could say so. The next try puts it again, or elsewhere."""
+"""Objects that no row shows: the file was put, and its worker died
+before it could say so. The next try puts it again, or elsewhere.
+"""
 
 import asyncio
 import time
@@ -27,16 +29,24 @@ Stands = Callable[[TopicReader, str], Awaitable[Mapping[int, int]]]
 CATCH_UP_SECONDS = 60.0
 CHUNK = 1_000
 PORTION = 10_000
-"""Suspects that are held at a time. A sweep that breaks off has deleted those before, and the next one begins with the rest."""
+"""Suspects that are held at a time.
+
+A sweep that breaks off has deleted those before, and the next one begins with the rest.
+"""
 
 
 class Behind(StreamsError):
-    """Rows may yet come that show an object: nothing can be said about orphans now. The text says who is behind."""
+    """Rows may yet come that show an object: nothing can be said about orphans now.
+
+    The text says who is behind.
+    """
 
 
 @dataclass(slots=True)
 class Swept:
-    """`undecided`: tenants left alone, because a record in quarantine, or a job that is not finished, may name a file."""
+    """`undecided`: tenants left alone, because a record in
+    quarantine, or a job that is not finished, may name a file.
+    """
 
     objects: int = 0
     bytes: int = 0
@@ -59,10 +69,13 @@ class Sweep:
         self._statements = queries("orphans")
 
     async def run(self, older: timedelta, tenant: str | None = None, *, dry: bool = False) -> Swept:
-        """Deletes what is older and shown by no row; `dry`: only counts it. Raises Behind, Unavailable.
+        """Deletes what is older and shown by no row;
+        `dry`: only counts it. Raises Behind, Unavailable.
 
-        1. Which old objects does no row show, and whose jobs are so old that they may have put one?
-        2. Whatever was said of them by now has become a row: assemble has read what was in `enrichments`, and the sink what
+        1. Which old objects does no row show, and whose
+           jobs are so old that they may have put one?
+        2. Whatever was said of them by now has become a row: assemble
+           has read what was in `enrichments`, and the sink what
            was in `enriched-messages` after that.
         3. Those that still no row shows, and that nobody put again meanwhile, go.
         """
@@ -144,7 +157,9 @@ class Sweep:
         return [one for one in chunk if one.key not in shown]
 
     async def _wait_for(self, who: str, name: TopicName, stands: Stands) -> None:
-        """Until nothing is left between where the reader stands and where the topic ends now. A position is no proof: markers take offsets too."""
+        """Until nothing is left between where the reader stands and where
+        the topic ends now. A position is no proof: markers take offsets too.
+        """
         topic = self._names.topic(name)
         reader = TopicReader(self._settings.kafka, self._names.group("assemble"))
         try:

@@ -14,7 +14,9 @@ from streams.lanes.transactions import Write
 from streams.repair.superseded import parted
 
 PLACE_COLUMNS = ("stage", "topic", "partition", "offset", "topic_id")
-"""What names one quarantined record: a topic that was made again has the same offsets under another id."""
+"""What names one quarantined record: a topic that
+was made again has the same offsets under another id.
+"""
 REPLAYABLE: dict[str, TopicName] = {
     "dedupe": "raw-messages",
     "assemble": "enrichments",
@@ -22,22 +24,26 @@ REPLAYABLE: dict[str, TopicName] = {
 }
 """Stage → the topic its records go back to.
 
-A job's message was closed with failed(quarantined): `replay attachments` opens it again. The sink reads receipts too: one that it
-refused must not end up among messages.
+A job's message was closed with failed(quarantined): `replay attachments` opens it
+again. The sink reads receipts too: one that it refused must not end up among messages.
 """
 
 
 async def read_whole(
     connection: "asyncpg.Connection[asyncpg.Record]", places: Sequence[Sequence[str | int]]
 ) -> tuple[list[Any], list[Any]]:
-    """Rows with their bytes, and those whose message has a newer version as its row: they are not written again."""
+    """Rows with their bytes, and those whose message has a
+    newer version as its row: they are not written again.
+    """
     columns = [list(column) for column in zip(*places, strict=True)]
     rows = await connection.fetch(queries("repair")["quarantined_whole"], *columns)
     return await parted(connection, list(rows))
 
 
 def write_again(row: Any, names: Names, generation: int) -> Write:
-    """A raw record goes under a new generation: whether another delivery came through meanwhile or not, its row is written once more."""
+    """A raw record goes under a new generation: whether another delivery
+    came through meanwhile or not, its row is written once more.
+    """
     headers = [
         (name, value.encode("latin-1"))
         for name, value in msgspec.json.decode(row["headers"]).items()

@@ -1,4 +1,6 @@
-"""After Kafka was lost and PostgreSQL was not: what makes the two fit together again."""
+"""After Kafka was lost and PostgreSQL was
+not: what makes the two fit together again.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -27,7 +29,9 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Topics in which the sink has a position that cannot be true: another topic of the name, or beyond its end."""
+    """Topics in which the sink has a position that cannot
+    be true: another topic of the name, or beyond its end.
+    """
 
     topics: tuple[str, ...]
     messages: int
@@ -35,7 +39,11 @@ class Lost:
 
 
 class Recovery:
-    """On one connection. Run again after it broke off, it does the same once more; nothing is counted twice by that."""
+    """On one connection.
+
+    Run again after it broke off, it does the same
+    once more; nothing is counted twice by that.
+    """
 
     def __init__(
         self, settings: Settings, connection: "asyncpg.Connection[asyncpg.Record]"
@@ -47,7 +55,10 @@ class Recovery:
         self._sql = queries("recovery")
 
     async def lost(self) -> Lost:
-        """What there is to do after Kafka was lost. Raises KafkaException, also for a topic that is not there."""
+        """What there is to do after Kafka was lost.
+
+        Raises KafkaException, also for a topic that is not there.
+        """
         positions = await self._connection.fetch(self._sql["positions"])
         ids, ends = self._topics({row["topic"] for row in positions})
         topics = {
@@ -61,7 +72,9 @@ class Recovery:
         return Lost(tuple(sorted(topics)), counted["messages"], counted["unfinished"])
 
     async def published(self) -> AsyncIterator[Item[int]]:
-        """Every row as the record that the enriched topic had of it, under its version."""
+        """Every row as the record that the enriched
+        topic had of it, under its version.
+        """
         count = 0
         async for row in self._rows(None):
             count += 1

@@ -1,4 +1,6 @@
-"""Deletes what is kept for a tenant that was removed: rows, files, recorded answers, and its messages on the topic."""
+"""Deletes what is kept for a tenant that was removed: rows,
+files, recorded answers, and its messages on the topic.
+"""
 
 from dataclasses import asdict, dataclass
 
@@ -19,7 +21,9 @@ KEPT = (
     "audit_log",
     "ai_usage",
 )
-"""What stays of a tenant that was removed: that there was one, what was done, what was spent. No content."""
+"""What stays of a tenant that was removed: that there
+was one, what was done, what was spent. No content.
+"""
 TABLES = (
     "arrival_records",
     "inbound_messages",
@@ -40,7 +44,9 @@ TABLES = (
 
 @dataclass(slots=True)
 class Deleted:
-    """What went. `tombstones`: messages that the enriched topic forgets at its next compaction."""
+    """What went. `tombstones`: messages that the
+    enriched topic forgets at its next compaction.
+    """
 
     messages: int = 0
     tombstones: int = 0
@@ -53,7 +59,10 @@ class Deleted:
 
 
 class Removal:
-    """Deletes the data of one tenant. Raises Unavailable; called again it continues where it was."""
+    """Deletes the data of one tenant.
+
+    Raises Unavailable; called again it continues where it was.
+    """
 
     def __init__(
         self,
@@ -68,11 +77,14 @@ class Removal:
         self._sql = queries("removal")
 
     async def run(self, tenant: TenantId) -> Deleted:
-        """The tenant must have been removed: then nothing is stored for it any more while this runs.
+        """The tenant must have been removed: then nothing
+        is stored for it any more while this runs.
 
-        1. Messages, a portion at a time: a tombstone for each on the enriched topic, acknowledged;
+        1. Messages, a portion at a time: a tombstone
+           for each on the enriched topic, acknowledged;
            only then the rows, which name the keys that a second run would need.
-        2. The other rows of the tenant, and what the audit log says of conversations that were looked at.
+        2. The other rows of the tenant, and what the audit
+           log says of conversations that were looked at.
         3. The files, also those that no row names.
         """
         deleted = Deleted()

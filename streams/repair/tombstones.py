@@ -1,4 +1,6 @@
-"""Tombstones on the enriched topic: every reader forgets the message, and compaction removes its versions."""
+"""Tombstones on the enriched topic: every reader forgets
+the message, and compaction removes its versions.
+"""
 
 from collections.abc import Iterable
 
@@ -22,7 +24,10 @@ class Tombstones:
         self._producer = Producer(plain_producer_config(settings.kafka) | QUIET)
 
     def write(self, tenant: TenantId, messages: Iterable[tuple[str, str]]) -> None:
-        """One for each (message key, conversation id). Returns when Kafka has all of them, or raises Unavailable."""
+        """One for each (message key, conversation id).
+
+        Returns when Kafka has all of them, or raises Unavailable.
+        """
         failures: list[KafkaError] = []
         for message_key, conversation_id in messages:
             self._producer.produce(

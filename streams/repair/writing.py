@@ -1,7 +1,8 @@
 """Records of a repair, written in Kafka transactions that last milliseconds.
 
-Live readers of a topic see nothing behind an open transaction. So a portion is read, and waited for, before its transaction begins;
-the transaction itself only writes and commits, and if the process dies in it, another one ends it (streams/repair/fencer.py).
+Live readers of a topic see nothing behind an open transaction. So a portion is read,
+and waited for, before its transaction begins; the transaction itself only writes and
+commits, and if the process dies in it, another one ends it (streams/repair/fencer.py).
 """
 
 import contextlib
@@ -23,19 +24,26 @@ from streams.repair.fencer import fenced_on_death
 M = TypeVar("M")
 CALL_SECONDS = 10.0
 TRANSACTION_SECONDS = 5.0
-"""The broker ends a transaction that is open for longer, also where nobody is left to fence it."""
+"""The broker ends a transaction that is open for
+longer, also where nobody is left to fence it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Item(Generic[M]):
-    """What is seen whole or not at all, and where that leaves the one who asked for it."""
+    """What is seen whole or not at all, and
+    where that leaves the one who asked for it.
+    """
 
     writes: Sequence[Write]
     mark: M
 
 
 class PortionLimits(NamedTuple):
-    """A portion ends with the item that reaches one of them. `seconds` is the time it takes to collect: nothing is open meanwhile."""
+    """A portion ends with the item that reaches one of them.
+
+    `seconds` is the time it takes to collect: nothing is open meanwhile.
+    """
 
     records: int = 500
     bytes: int = 2 * 1024 * 1024
@@ -56,9 +64,11 @@ class Portion(Generic[M]):
 def committed_portions(
     settings: Kafka, names: Names, items: Iterable[Item[M]], limits: PortionLimits = LIMITS
 ) -> Iterator[Portion[M]]:
-    """Writes the items in their order, one transaction after another; gives each portion once it is committed.
+    """Writes the items in their order, one transaction
+    after another; gives each portion once it is committed.
 
-    Raises KafkaException, or what `items` raises: what was not given was not committed, or nobody could say so any more.
+    Raises KafkaException, or what `items` raises: what was not
+    given was not committed, or nobody could say so any more.
     """
     waiting = iter(items)
     collected = collect(waiting, limits)
@@ -76,10 +86,11 @@ def committed_portions(
 
 
 class NumberedPortions:
-    """The portions of one repair. Each is committed together with its number, as the offset of a group of the repair's own.
+    """The portions of one repair. Each is committed together with
+    its number, as the offset of a group of the repair's own.
 
-    Opening it fences whoever wrote the repair's portions before: what that one had open is aborted. Every call blocks, and
-    raises KafkaException.
+    Opening it fences whoever wrote the repair's portions before: what that
+    one had open is aborted. Every call blocks, and raises KafkaException.
     """
 
     def __init__(self, settings: Kafka, names: Names, repair_id: str) -> None:

@@ -1,4 +1,5 @@
-"""Eyes and ears on this machine: real where the engines and the weights are, else the stand-in's.
+"""Eyes and ears on this machine: real where the
+engines and the weights are, else the stand-in's.
 
 The engines are imported here and in no other process. Each sense falls back on its own.
 """
@@ -23,7 +24,9 @@ from streams.roles.stand_in import EARS_DO, EYES_DO, NAME, listen_to, look_at
 log = structlog.get_logger()
 
 MEMORY_BYTES = 4 * 1024**3
-"""Of addresses, not of memory: the engines map their files and reserve more than they touch."""
+"""Of addresses, not of memory: the engines map
+their files and reserve more than they touch.
+"""
 DRAIN_SECONDS = 10
 
 
@@ -91,7 +94,10 @@ def bound_this_process(threads: int) -> None:
 
 
 async def serve(host: str, port: int, settings: Local) -> None:
-    """Runs until SIGTERM. It answers at once, and is ready when both senses are loaded."""
+    """Runs until SIGTERM.
+
+    It answers at once, and is ready when both senses are loaded.
+    """
     bound_this_process(settings.threads)
     senses = Engines()
     server = uvicorn.Server(

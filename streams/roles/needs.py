@@ -1,4 +1,7 @@
-"""Which settings each role reads. A role is given these and no others, so that it holds no secret that it does not use."""
+"""Which settings each role reads.
+
+A role is given these and no others, so that it holds no secret that it does not use.
+"""
 
 from collections.abc import Mapping
 
@@ -25,9 +28,15 @@ PARTS_OF_ROLE: Mapping[str, frozenset[str]] = {
     "stand-in": _ANY,
     "local-models": _ANY | {"local"},
 }
-"""Role → parts of `schemas.settings.Settings`. `secrets` opens what tenants entrust: endpoint secrets and model keys."""
+"""Role → parts of `schemas.settings.Settings`.
+
+`secrets` opens what tenants entrust: endpoint secrets and model keys.
+"""
 
 
 def environment_of(role: str, settings: Settings) -> dict[str, str]:
-    """The settings that the role reads, under their environment names. Raises KeyError for a role that is not listed."""
+    """The settings that the role reads, under their environment names.
+
+    Raises KeyError for a role that is not listed.
+    """
     return to_environment(settings, PARTS_OF_ROLE[role])

@@ -1,9 +1,11 @@
 """Keeps a TCP port for the processes of one installation.
 
-HTTP roles bind with SO_REUSEPORT, so that one process can replace another without refusing a request. The kernel lets
-any two processes of one user share a port in that way, also those of two installations, and then each gets a part of
-the other's requests. So a process claims a port before it binds: it holds a shared lock on a small file that names the
-installation. Processes of the same installation share the claim; every other process is refused.
+HTTP roles bind with SO_REUSEPORT, so that one process can replace another without
+refusing a request. The kernel lets any two processes of one user share a port in that
+way, also those of two installations, and then each gets a part of the other's requests.
+So a process claims a port before it binds: it holds a shared lock on a small file that
+names the installation. Processes of the same installation share the claim; every other
+process is refused.
 """
 
 import errno
@@ -19,7 +21,10 @@ from pathlib import Path
 from streams.errors import StreamsError
 
 Installation = frozenset[str]
-"""One digest per live secrets key. Two processes belong together if they have one in common."""
+"""One digest per live secrets key.
+
+Two processes belong together if they have one in common.
+"""
 
 _WAIT_SECONDS = 2.0
 _POLL_SECONDS = 0.02
@@ -31,7 +36,9 @@ class PortTaken(StreamsError):
 
 
 def installation_of(namespace: str, secrets_key: str) -> Installation:
-    """What two processes of one pipeline have in common, also while the secrets key is rotated."""
+    """What two processes of one pipeline have in
+    common, also while the secrets key is rotated.
+    """
     keys = filter(None, (key.strip() for key in secrets_key.split(",")))
     return frozenset(
         hashlib.sha256(f"port-claim\0{namespace}\0{key}".encode()).hexdigest()[:32] for key in keys
@@ -53,12 +60,16 @@ class PortClaim:
 def claim_port(
     port: int, installation: Iterable[str], *, host: str = "127.0.0.1", ours: bool = False
 ) -> PortClaim:
-    """Claims the port for the installation. `ours` says that what listens there is known to be ours.
+    """Claims the port for the installation. `ours`
+    says that what listens there is known to be ours.
 
-    Raises PortTaken if another installation claims the port or another program listens on it.
+    Raises PortTaken if another installation claims
+    the port or another program listens on it.
 
-    1. Take the lock alone, if no process holds it: note our installation, and look for programs that know no claims.
-    2. Share the lock. Between 1 and 2 another process may have noted its own installation.
+    1. Take the lock alone, if no process holds it: note our
+       installation, and look for programs that know no claims.
+    2. Share the lock. Between 1 and 2 another
+       process may have noted its own installation.
     3. Read the note: it must name our installation.
     """
     wanted = frozenset(installation)
@@ -109,9 +120,11 @@ def _locked(descriptor: int, how: int) -> bool:
 
 
 def _file_of(port: int) -> Path:
-    """One file per port and network namespace, in a folder that only this user can write to.
+    """One file per port and network namespace,
+    in a folder that only this user can write to.
 
-    Another user cannot share our port at all: the kernel refuses SO_REUSEPORT across users.
+    Another user cannot share our port at all:
+    the kernel refuses SO_REUSEPORT across users.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     parent = Path(runtime) if runtime and Path(runtime).is_dir() else Path(tempfile.gettempdir())

@@ -1,10 +1,10 @@
-"""uvicorn's HTTP protocol within bounds that it does not have itself: of time, of header bytes, of
-requests sent ahead, of connections.
+"""uvicorn's HTTP protocol within bounds that it does not have itself:
+of time, of header bytes, of requests sent ahead, of connections.
 
 A connection is always in one of five states, and each ends by itself: a head is awaited
-(`head_seconds`, then 408); a request is being answered (the application's deadlines); the client
-does not take the answer (`head_seconds`); the rest of a body that was answered early is thrown away
-(`head_seconds`); it is idle (uvicorn's keep-alive).
+(`head_seconds`, then 408); a request is being answered (the application's deadlines);
+the client does not take the answer (`head_seconds`); the rest of a body that was
+answered early is thrown away (`head_seconds`); it is idle (uvicorn's keep-alive).
 """
 
 import asyncio
@@ -20,16 +20,18 @@ MAX_FIELD_BYTES = 16 * 1024
 The parser below has no limit and would keep what comes.
 """
 MAX_PIPELINED = 64
-"""Requests sent ahead of an answer on one connection: each costs some kilobytes, and a read may
-hold thousands.
+"""Requests sent ahead of an answer on one connection:
+each costs some kilobytes, and a read may hold thousands.
 """
 FRESH_SECONDS = 1.0
-"""When the server ends: how long who has connected and said nothing yet may still begin."""
+"""When the server ends: how long who has
+connected and said nothing yet may still begin.
+"""
 
 
 class AddressLimit:
-    """How many connections one remote address may hold at a time, over all connections of a
-    server.
+    """How many connections one remote address may
+    hold at a time, over all connections of a server.
     """
 
     def __init__(self, most: int) -> None:

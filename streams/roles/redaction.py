@@ -1,8 +1,10 @@
-"""Keeps out of the logs who customers are and what they said, in whatever form it reaches a line.
+"""Keeps out of the logs who customers are and what
+they said, in whatever form it reaches a line.
 
-A WhatsApp message id is the customer's number in base64, and other ids may hold anything. So a line
-names a message by a digest of its key (`message`), which `sensorium trace` takes, and the text of
-every field is searched for numbers in the forms they come in: plain, percent-encoded, base64, hex.
+A WhatsApp message id is the customer's number in base64, and other ids may hold
+anything. So a line names a message by a digest of its key (`message`), which `sensorium
+trace` takes, and the text of every field is searched for numbers in the forms they come
+in: plain, percent-encoded, base64, hex.
 """
 
 import base64
@@ -48,7 +50,9 @@ DIGESTED = {
     "provider_message_id": "message",
     "conversation_id": "conversation",
 }
-"""Fields that name a message or a conversation, and the field that gets their digest."""
+"""Fields that name a message or a conversation,
+and the field that gets their digest.
+"""
 _PLAIN = frozenset({"timestamp", "level", "role", "stage", "tenant", "logger"})
 """Fields that the program fills from closed sets, or that are checked names."""
 _COUNTS = frozenset({"offset", "position", "first", "bytes", "records", "generation"})
@@ -72,7 +76,10 @@ _DIGITS = re.compile(rb"[0-9]{8,}")
 
 
 def redact(event: MutableMapping[str, Any], *, show_keys: bool = False) -> MutableMapping[str, Any]:
-    """The event with nothing in it that identifies a customer. `show_keys` leaves ids in place, for debugging."""
+    """The event with nothing in it that identifies a customer.
+
+    `show_keys` leaves ids in place, for debugging.
+    """
     for name in NEVER & event.keys():
         del event[name]
     digests: dict[str, str] = {}
@@ -89,7 +96,9 @@ def redact(event: MutableMapping[str, Any], *, show_keys: bool = False) -> Mutab
 
 
 def clean(value: Any, depth: int = 0) -> Any:
-    """A value of any type without customers' data; what is no plain value becomes its cleaned text."""
+    """A value of any type without customers' data;
+    what is no plain value becomes its cleaned text.
+    """
     match value:
         case None | bool():
             return value
@@ -141,7 +150,9 @@ def _without_patterns(text: str) -> str:
 
 
 def _encodes_number(token: str) -> bool:
-    """Whether base64, in either alphabet and from any of its first characters on, holds a long number."""
+    """Whether base64, in either alphabet and from any
+    of its first characters on, holds a long number.
+    """
     plain = token.rstrip("=").translate(_TO_STANDARD)
     for start in range(4):
         part = plain[start:]

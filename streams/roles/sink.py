@@ -19,11 +19,16 @@ from streams.roles.minutes import start_minutes
 from streams.roles.operations import start_operations
 
 POOL_SIZE = 4
-"""Connections of a sink at most: one writes, one answers the watch, one merges words, the others are for take-overs."""
+"""Connections of a sink at most: one writes, one answers
+the watch, one merges words, the others are for take-overs.
+"""
 
 
 async def run(settings: Settings) -> None:
-    """Runs until SIGTERM. Raises what ended the sink, or the task that watches its servers."""
+    """Runs until SIGTERM.
+
+    Raises what ended the sink, or the task that watches its servers.
+    """
     names = Names(settings.namespace)
     pool = await create_pool(settings.postgres, names, "sink", size=POOL_SIZE)
     stage = cast(Stage, "sink")  # it stops itself, and is resumed, like a stage

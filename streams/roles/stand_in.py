@@ -1,6 +1,8 @@
-"""A server that speaks OpenAI's API and says only what it can measure: sizes, colours, lengths. It is no model and says so.
+"""A server that speaks OpenAI's API and says only what it can
+measure: sizes, colours, lengths. It is no model and says so.
 
-For trying out without a key, and for tests, which can make it misbehave (`controls=True`).
+For trying out without a key, and for tests,
+which can make it misbehave (`controls=True`).
 """
 
 import asyncio
@@ -39,7 +41,9 @@ Fault = Literal[
 
 
 class Control(msgspec.Struct, kw_only=True):
-    """A fault for calls whose key begins with `key` (None: all), `times` times (None: until deleted)."""
+    """A fault for calls whose key begins with `key`
+    (None: all), `times` times (None: until deleted).
+    """
 
     fault: Fault
     key: str | None = None
@@ -50,7 +54,9 @@ class Control(msgspec.Struct, kw_only=True):
 
 @dataclass
 class Call:
-    """One call. Times are Unix seconds; `paid`: it was given a real answer, whether anybody heard it or not."""
+    """One call. Times are Unix seconds; `paid`: it was
+    given a real answer, whether anybody heard it or not.
+    """
 
     key: str
     kind: str
@@ -61,7 +67,10 @@ class Call:
 
 @dataclass
 class Calls:
-    """What was asked: started and finished, by key and kind, and how many at once. `log` is kept for tests only."""
+    """What was asked: started and finished, by key and kind, and how many at once.
+
+    `log` is kept for tests only.
+    """
 
     started: Counter[str] = field(default_factory=Counter)
     finished: Counter[str] = field(default_factory=Counter)
@@ -98,6 +107,14 @@ def create_app(*, controls: bool = False) -> FastAPI:
     app = FastAPI(title="stand-in", docs_url=None, redoc_url=None)
     calls = Calls(log=[] if controls else None)
 
+    _add_operations(app)
+    _add_models(app, calls)
+    if controls:
+        _add_controls(app, calls)
+    return app
+
+
+def _add_operations(app: FastAPI) -> None:
     @app.get("/livez")
     @app.get("/readyz")
     async def alive() -> Response:
@@ -120,6 +137,8 @@ def create_app(*, controls: bool = False) -> FastAPI:
             ],
         }
 
+
+def _add_models(app: FastAPI, calls: Calls) -> None:
     @app.post("/v1/chat/completions", response_model=None)
     async def chat(request: Request) -> Response:
         key = _key(request)
@@ -147,10 +166,6 @@ def create_app(*, controls: bool = False) -> FastAPI:
             text = await asyncio.to_thread(listen_to, data)
             call.paid = True
             return JSONResponse({"text": text, "model": NAME})
-
-    if controls:
-        _add_controls(app, calls)
-    return app
 
 
 def _add_controls(app: FastAPI, calls: Calls) -> None:

@@ -1,11 +1,13 @@
 """The role `stream`: for each stage a small parent and a child that works.
 
-When a child dies in mid-transaction, read_committed readers of every partition it touched wait. The parent knows the
-child's transactional ids (the child writes them to a pipe at every assignment) and fences them at once: readers are
-free after 0.5 to 0.7 s instead of a session time-out. Then it starts the child again.
+When a child dies in mid-transaction, read_committed readers of every partition it
+touched wait. The parent knows the child's transactional ids (the child writes them to a
+pipe at every assignment) and fences them at once: readers are free after 0.5 to 0.7 s
+instead of a session time-out. Then it starts the child again.
 
-A record that was in the child's hand each time it died (streams/lanes/in_flight.py) is not read a fourth time: it goes to
-quarantine as a process killer. Strikes are counted here and end with the parent.
+A record that was in the child's hand each time it died
+(streams/lanes/in_flight.py) is not read a fourth time: it goes to quarantine
+as a process killer. Strikes are counted here and end with the parent.
 """
 
 import json
@@ -30,7 +32,9 @@ from streams.lanes.transactions import fence
 log = structlog.get_logger()
 
 FENCE_WITHIN_SECONDS = 4.0
-"""While the dead child's session runs nobody else can own its partitions; later, fencing would hit a rightful owner."""
+"""While the dead child's session runs nobody else can own
+its partitions; later, fencing would hit a rightful owner.
+"""
 FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 30.0
 STEADY_SECONDS = 30.0
@@ -40,12 +44,16 @@ CHILD_STOP_SECONDS = 25.0
 FENCE_THREADS = 32
 METRICS_PORT = "SENSORIUM_WORKER__METRICS_PORT"
 WORKER = (sys.executable, "-m", "streams.roles.worker")
-"""The program of a child; its arguments are the stage, the pipe to write to, the parent's process id, its hand and what not to read."""
+"""The program of a child; its arguments are the stage, the pipe to
+write to, the parent's process id, its hand and what not to read.
+"""
 
 
 @dataclass
 class Child:
-    """A worker process and what the parent must remember of it: its last assignment and how it was alive since."""
+    """A worker process and what the parent must remember
+    of it: its last assignment and how it was alive since.
+    """
 
     stage: Stage
     process: subprocess.Popen[bytes]
@@ -59,7 +67,11 @@ class Child:
     stood_still: bool = False
 
     def tell(self, line: bytes) -> None:
-        """One line of the pipe. A beat that comes late says that the group may have given the partitions away meanwhile."""
+        """One line of the pipe.
+
+        A beat that comes late says that the group
+        may have given the partitions away meanwhile.
+        """
         said = json.loads(line)
         late = said["at"] - self.last_beat > FENCE_WITHIN_SECONDS
         if "transactional_ids" in said:
@@ -71,7 +83,11 @@ class Child:
         self.last_beat = said["at"]
 
     def was_steady(self, died: float) -> bool:
-        """Whether it did its work for a while. The time it needed to get there says nothing: it grows when the brokers are slow."""
+        """Whether it did its work for a while.
+
+        The time it needed to get there says
+        nothing: it grows when the brokers are slow.
+        """
         return self.ready_at is not None and died - self.ready_at > STEADY_SECONDS
 
     def surely_owned(self, died: float) -> bool:
@@ -116,7 +132,9 @@ class Parent:
         return 0
 
     def _stop(self, *_: object) -> None:
-        """Only says so: a signal may arrive between the start of a child and its entry in the list."""
+        """Only says so: a signal may arrive between
+        the start of a child and its entry in the list.
+        """
         self._stopping = True
 
     def _stop_children(self, now: float) -> None:
@@ -150,7 +168,9 @@ class Parent:
         log.info("worker_started", stage=stage, pid=process.pid)
 
     def _port_of(self, stage: Stage) -> dict[str, str]:
-        """Each stage of a process answers probes at a port of its own: the first at the configured one, the next at the one after."""
+        """Each stage of a process answers probes at a port of its own:
+        the first at the configured one, the next at the one after.
+        """
         first = self._settings.worker.metrics_port
         return (
             {METRICS_PORT: str(first + self._stages.index(stage))}
@@ -159,7 +179,10 @@ class Parent:
         )
 
     def _read(self, child: Child) -> None:
-        """All that is in the pipe. Never waits: a grandchild may hold the other end open."""
+        """All that is in the pipe.
+
+        Never waits: a grandchild may hold the other end open.
+        """
         try:
             while data := os.read(child.pipe, 65536):
                 *lines, child.buffer = (child.buffer + data).split(b"\n")

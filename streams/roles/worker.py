@@ -1,4 +1,7 @@
-"""The child of the role `stream`: one Faust app, one stage. `python -m streams.roles.worker STAGE PIPE_FD PARENT_PID HAND_FD KILLERS`."""
+"""The child of the role `stream`: one Faust app, one stage.
+
+`python -m streams.roles.worker STAGE PIPE_FD PARENT_PID HAND_FD KILLERS`.
+"""
 
 import ctypes
 import gc
@@ -28,9 +31,11 @@ BEAT_SECONDS = 1.0
 
 
 def die_with_parent(parent: int) -> None:
-    """A worker without its parent would be one too many as soon as the parent is started again.
+    """A worker without its parent would be one too
+    many as soon as the parent is started again.
 
-    The kernel sends the signal when the parent's *thread* that started us ends: its main thread, which ends with it.
+    The kernel sends the signal when the parent's *thread*
+    that started us ends: its main thread, which ends with it.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -39,7 +44,9 @@ def die_with_parent(parent: int) -> None:
 
 
 class ToParent:
-    """The pipe: which transactional ids we have, and every second that we are alive and whether we are ready."""
+    """The pipe: which transactional ids we have, and every
+    second that we are alive and whether we are ready.
+    """
 
     def __init__(self, pipe: int) -> None:
         os.set_inheritable(pipe, False)
@@ -51,9 +58,11 @@ class ToParent:
         self._say({"at": time.monotonic(), "transactional_ids": transactional_ids})
 
     def beat(self) -> None:
-        """Runs until the process ends. Ends it when the parent cannot be reached, also where there is no death signal.
+        """Runs until the process ends. Ends it when the parent
+        cannot be reached, also where there is no death signal.
 
-        A parent that hears nothing fences nobody, so a beat that stops must not go unnoticed.
+        A parent that hears nothing fences nobody,
+        so a beat that stops must not go unnoticed.
         """
         while True:
             try:
@@ -63,7 +72,9 @@ class ToParent:
             time.sleep(BEAT_SECONDS)
 
     def _is_ready_now(self) -> bool:
-        """What is looked at changes meanwhile, in another thread: a look that fails must not end the beat."""
+        """What is looked at changes meanwhile, in another
+        thread: a look that fails must not end the beat.
+        """
         try:
             return self.is_ready()
         except Exception:
@@ -78,10 +89,12 @@ YOUNG_OBJECTS = 10_000
 
 
 def spare_the_collector() -> None:
-    """Keeps what was imported out of Python's garbage collector, and lets it look less often at what a batch makes.
+    """Keeps what was imported out of Python's garbage collector,
+    and lets it look less often at what a batch makes.
 
-    Else each full collection looks at all modules again, and the stage stands still for it: 40 ms, measured. What is
-    made for a record is free when it is written, without the collector: it looks only for cycles.
+    Else each full collection looks at all modules again, and the stage
+    stands still for it: 40 ms, measured. What is made for a record is free
+    when it is written, without the collector: it looks only for cycles.
     """
     gc.collect()
     gc.freeze()
@@ -97,7 +110,8 @@ def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[
     settings = read_settings()
     configure_logs(settings.log, stage)
     uvloop.install()
-    # Only this stage's module: the others' clients would make every start slower, and starts are what a failover waits for.
+    # Only this stage's module: the others' clients would make
+    # every start slower, and starts are what a failover waits for.
     create_app: Callable[[Settings], LaneApp] = import_module(f"streams.apps.{stage}").create_app
     app = create_app(settings)
     lanes = app.lanes

@@ -1,5 +1,6 @@
-"""What describe and transcribe share: a stored file, recipes, a recorded or paid answer, one
-enrichment."""
+"""What describe and transcribe share: a stored file,
+recipes, a recorded or paid answer, one enrichment.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ ResultKind = Literal["described", "transcribed"]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is asked of which model. `id` hashes all of it: an answer to another recipe is another
-    answer."""
+    """What is asked of which model. `id` hashes all of
+    it: an answer to another recipe is another answer.
+    """
 
     id: str
     model: str
@@ -35,8 +37,9 @@ class Recipe:
 class Answer:
     """What a model said to the recipe with the id `recipe`.
 
-    `failure` set: it said nothing that may be kept, and why (schemas.reasons.AttachmentReason).
-    Tokens as the server counted them; `cost_microusd` is None where no price is known.
+    `failure` set: it said nothing that may be kept, and why
+    (schemas.reasons.AttachmentReason). Tokens as the server
+    counted them; `cost_microusd` is None where no price is known.
     """
 
     text: str
@@ -51,8 +54,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """The file cannot be shown to a model. `skipped`: nothing is wrong with it (too short to hold
-    words)."""
+    """The file cannot be shown to a model. `skipped`:
+    nothing is wrong with it (too short to hold words).
+    """
 
     reason: str
     skipped: bool = False
@@ -61,9 +65,9 @@ class Unfit:
 class Results(Protocol):
     """Recorded answers by (tenant, content, recipe).
 
-    `find` tries the recipes in order. `record` also counts the usage, and an answer that is there
-    already wins. `count` counts the usage of a call without an answer to keep: it must record none,
-    so that a replay asks again.
+    `find` tries the recipes in order. `record` also counts the usage, and an
+    answer that is there already wins. `count` counts the usage of a call
+    without an answer to keep: it must record none, so that a replay asks again.
     """
 
     async def find(
@@ -82,8 +86,9 @@ class Results(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """`waited_seconds` since the job's first try; after `retry_seconds` a model that is away ends
-    the job."""
+    """`waited_seconds` since the job's first try; after
+    `retry_seconds` a model that is away ends the job.
+    """
 
     waited_seconds: float
     retry_seconds: float
@@ -99,8 +104,9 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One file to be asked about: by which stage, in what words, to whom. Recipes are in order of
-    preference."""
+    """One file to be asked about: by which stage, in what
+    words, to whom. Recipes are in order of preference.
+    """
 
     stage: str
     kind: ResultKind
@@ -121,8 +127,9 @@ async def answer(
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """One job in, one enrichment out. Raises Unavailable to be asked again; a model's trouble only
-    within `patience`."""
+    """One job in, one enrichment out. Raises Unavailable to
+    be asked again; a model's trouble only within `patience`.
+    """
     known = await results.find(job.tenant_id, job.sha256, question.recipes)
     if known is not None:
         return _forward(job, _answered(job, question, known, source, now(), cached=True))
@@ -170,7 +177,10 @@ def _given_up(
 
 
 async def _kept(job: StoredJob, question: Question, given: Answer, results: Results) -> Answer:
-    """The answer to go by. Only a text is recorded for the file; everything else is only counted."""
+    """The answer to go by.
+
+    Only a text is recorded for the file; everything else is only counted.
+    """
     if given.failure is None and given.text:
         return await results.record(
             job.tenant_id, job.message_key, job.sha256, question.prompt_version, given

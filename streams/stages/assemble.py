@@ -1,7 +1,7 @@
 """assemble: folds what became known of a message into its next version.
 
-The message is computed from the opened snapshot and a set of facts, one a slot: the order in which they came, and how
-often, cannot matter.
+The message is computed from the opened snapshot and a set of facts,
+one a slot: the order in which they came, and how often, cannot matter.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,10 @@ Slot = tuple[int, Literal["media", "result"]]
 
 
 class OpenMessage(msgspec.Struct, kw_only=True):
-    """A message some of whose attachments are still on their way. `last_version` is the one emitted last."""
+    """A message some of whose attachments are still on their way.
+
+    `last_version` is the one emitted last.
+    """
 
     generation: int
     snapshot: EnrichedMessage
@@ -44,7 +47,9 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
     @property
     def is_first_written(self) -> bool:
-        """Whether the opened version stands in the topic already: only dedupe's of the living generation does."""
+        """Whether the opened version stands in the topic
+        already: only dedupe's of the living generation does.
+        """
         return not self.generation and not opening_of(self.snapshot.version)
 
     def to_bytes(self) -> bytes:
@@ -75,7 +80,11 @@ class OpenMessage(msgspec.Struct, kw_only=True):
         return opened
 
     def slots_of(self, enrichment: Enrichment) -> list[Slot]:
-        """Where the enrichment belongs. Without an index (its job could not even be read) it stands for all that is still open."""
+        """Where the enrichment belongs.
+
+        Without an index (its job could not even be
+        read) it stands for all that is still open.
+        """
         slot_name: Literal["media", "result"] = (
             "media" if enrichment.stage == "store_media" else "result"
         )
@@ -89,7 +98,9 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
 
 class ClosedMessage(msgspec.Struct, frozen=True):
-    """What is remembered of a message that a repair finished: nothing of a lower version may follow in the topic. `day` since 1970."""
+    """What is remembered of a message that a repair finished: nothing
+    of a lower version may follow in the topic. `day` since 1970.
+    """
 
     last_version: int
     day: int
@@ -116,7 +127,10 @@ _decoder = msgspec.msgpack.Decoder(tuple[int, int, bytes, list[bytes]])
 
 
 def open_message(enrichment: Enrichment) -> OpenMessage:
-    """The state an `opened` enrichment begins. Raises Undecodable for a hostile snapshot."""
+    """The state an `opened` enrichment begins.
+
+    Raises Undecodable for a hostile snapshot.
+    """
     snapshot = decode(EnrichedMessage, enrichment.snapshot)
     opened = OpenMessage(
         generation=enrichment.generation, snapshot=snapshot, last_version=snapshot.version
@@ -131,9 +145,9 @@ def fold(
 ) -> OpenMessage | Duplicate | Skip:
     """The state with the enrichment in it. Changes `state` in place.
 
-    An `opened` of a higher generation replaces the state, a later one of the same generation adds
-    to it; what is of a lower
-    generation, or of a key that is not open, is late. So is an opening below what a repair wrote last.
+    An `opened` of a higher generation replaces the state, a later one of the
+    same generation adds to it; what is of a lower generation, or of a key that
+    is not open, is late. So is an opening below what a repair wrote last.
     """
     if isinstance(state, ClosedMessage):
         opened = open_message(enrichment) if enrichment.kind == "opened" else None
@@ -188,7 +202,9 @@ def _is_same_file(before: Attachment, after: Attachment) -> bool:
 
 
 def _fitting(enrichment: Enrichment, snapshot: EnrichedMessage) -> Enrichment:
-    """With a text so short that those of all attachments fit the table's record beside the snapshot: by that alone, so that no order matters."""
+    """With a text so short that those of all attachments fit the table's
+    record beside the snapshot: by that alone, so that no order matters.
+    """
     if enrichment.text is None:
         return enrichment
     attachments = len(snapshot.attachments)
@@ -202,7 +218,10 @@ def _fitting(enrichment: Enrichment, snapshot: EnrichedMessage) -> Enrichment:
 
 
 def assemble(state: OpenMessage, now: datetime) -> EnrichedMessage:
-    """The next version: snapshot and facts, nothing else. Texts that together would not fit a Kafka record are cut, each to the same length."""
+    """The next version: snapshot and facts, nothing else.
+
+    Texts that together would not fit a Kafka record are cut, each to the same length.
+    """
     if (
         state.snapshot.status != "pending"
     ):  # a repaired message without files: it only needs its place
@@ -210,7 +229,8 @@ def assemble(state: OpenMessage, now: datetime) -> EnrichedMessage:
         return msgspec.structs.replace(state.snapshot, version=version, enriched_at=now)
     for most_chars in (None, *_SHORTER_CHARS):
         message = _version(state, now, most_chars)
-        # Characters take at most 4 bytes; cheap to ask, and enough to know that nearly every message is far below.
+        # Characters take at most 4 bytes; cheap to ask, and
+        # enough to know that nearly every message is far below.
         if (
             len(message.content_attributes) + 2 * len(message.content or "")
         ) * 4 < LARGEST_VERSION_BYTES:
@@ -265,7 +285,10 @@ def _transcript(attachments: Iterable[Attachment]) -> str:
 
 
 def _attachment(attachment: Attachment, state: OpenMessage) -> Attachment:
-    """What is known of one attachment. It stays pending until its whole way is known."""
+    """What is known of one attachment.
+
+    It stays pending until its whole way is known.
+    """
     media, result = (
         state.facts.get((attachment.index, "media")),
         state.facts.get((attachment.index, "result")),
@@ -273,7 +296,8 @@ def _attachment(attachment: Attachment, state: OpenMessage) -> Attachment:
     if attachment.status != "pending":
         return attachment
     if media is None:
-        # Redone from the model on: the file is known from a former generation, only the result is awaited.
+        # Redone from the model on: the file is known from
+        # a former generation, only the result is awaited.
         return (
             _with_result(attachment, result)
             if result is not None and attachment.object_key is not None

@@ -1,4 +1,7 @@
-"""How an EnrichedMessage is put together from what is known. Pure; shared by dedupe (first version) and assemble (the next ones)."""
+"""How an EnrichedMessage is put together from what is known.
+
+Pure; shared by dedupe (first version) and assemble (the next ones).
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -20,10 +23,13 @@ from schemas.records import (
 )
 
 OLD_AFTER = timedelta(days=1)
-"""A message this much older than its arrival is an import: kept, not paid for. Compares two recorded times, so a backlog ages nothing."""
+"""A message this much older than its arrival is an import: kept, not paid for.
+
+Compares two recorded times, so a backlog ages nothing.
+"""
 AHEAD_AT_MOST = timedelta(days=1)
-"""A message that says it was sent later than this after its arrival has a wrong clock: it occurred
-when it arrived.
+"""A message that says it was sent later than this after
+its arrival has a wrong clock: it occurred when it arrived.
 """
 
 _IN_ROW = (
@@ -93,8 +99,8 @@ def first_version(
 
 
 def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
-    """The provider's time; that of the arrival where the provider gives none, or one that cannot
-    be true.
+    """The provider's time; that of the arrival where
+    the provider gives none, or one that cannot be true.
     """
     given = chat.occurred_at
     if given is None or given - raw.received_at > AHEAD_AT_MOST:
@@ -104,12 +110,14 @@ def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
 
 OPENINGS = 5
 OPENING_STEPS = GENERATION_STEPS // OPENINGS
-"""Versions of one opening: more than a message of 50 attachments can have, two facts each."""
+"""Versions of one opening: more than a message
+of 50 attachments can have, two facts each.
+"""
 
 
 def opening_version(generation: int, opening: int = 0) -> int:
-    """The first version of an opening: 0 is the first delivery's, each later one brought a file
-    that was missing before.
+    """The first version of an opening: 0 is the first delivery's,
+    each later one brought a file that was missing before.
     """
     return generation * GENERATION_STEPS + opening * OPENING_STEPS + 1
 
@@ -120,7 +128,9 @@ def opening_of(version: int) -> int:
 
 
 def unpaid_reason(message: EnrichedMessage, *, is_history: bool = False) -> str | None:
-    """Why no paid model may see the files of this message unless the tenant asks; None: it may."""
+    """Why no paid model may see the files of this
+    message unless the tenant asks; None: it may.
+    """
     if message.kind == "note":
         return "private"
     if message.direction == "outbound":
@@ -139,7 +149,9 @@ def status_of(attachments: Iterable[Attachment]) -> Status:
 
 
 def attributes_json(attachments: Iterable[Attachment], provider: Mapping[str, Any]) -> str:
-    """The `content_attributes` document: attachments, their joined description and transcript, the provider's own fields."""
+    """The `content_attributes` document: attachments, their
+    joined description and transcript, the provider's own fields.
+    """
     document: dict[str, Any] = {}
     shown = [
         {name: value for name in _IN_ROW if (value := getattr(attachment, name)) is not None}

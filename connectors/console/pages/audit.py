@@ -27,7 +27,9 @@ _COLUMNS = ("at", "actor", "action", "detail", "tenant")
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries: of these tenants, before an entry, by a person or of an action where named."""
+    """Which entries: of these tenants, before an
+    entry, by a person or of an action where named.
+    """
 
     tenants: tuple[str, ...]
     before: int
@@ -78,7 +80,8 @@ async def whole_table(
 ) -> AsyncIterator[str]:
     """The table from these rows to the oldest entry.
 
-    The answer is on its way when Postgres goes away: then the last line says where to continue.
+    The answer is on its way when Postgres goes
+    away: then the last line says where to continue.
     """
     yield _line(_COLUMNS)
     while rows:

@@ -1,4 +1,6 @@
-"""Routes of conversations: the live list, a conversation as a chat, what the bot reads, unmasking."""
+"""Routes of conversations: the live list, a
+conversation as a chat, what the bot reads, unmasking.
+"""
 
 import json
 import time
@@ -30,7 +32,9 @@ from schemas.outcomes import Unavailable
 from storage.postgres.people import Session
 
 STREAM_SECONDS = 300.0
-"""A stream ends after this, and the browser opens it again: rights are looked at again."""
+"""A stream ends after this, and the browser
+opens it again: rights are looked at again.
+"""
 STREAMS_PER_PERSON = 12
 BUSY_SECONDS = 15
 """After this a browser opens a stream again for which there was no room."""
@@ -238,7 +242,9 @@ def opened(pages: PageParts, tenant_id: TenantId, kind: str, ref: str) -> str:
 async def may_see(
     pages: PageParts, visit: Visit, tenant_id: TenantId, conversation_id: str
 ) -> bool:
-    """Whether the person sees the content: by role, or because it was unmasked for this session."""
+    """Whether the person sees the content: by role,
+    or because it was unmasked for this session.
+    """
     if visit.person.may(tenant_id, "reader"):
         return True
     return await pages.people.is_unmasked(visit.person, tenant_id, conversation_id)
@@ -288,7 +294,10 @@ def stream(
     fragment: Callable[[], Awaitable[str]],
     look_seconds: float = LOOK_SECONDS,
 ) -> Response:
-    """Events, each with the fragment as it is now. Ends when the session or the role does."""
+    """Events, each with the fragment as it is now.
+
+    Ends when the session or the role does.
+    """
 
     async def events() -> AsyncIterator[dict[str, Any]]:
         changes, before = desk.parts.changes, ""
@@ -313,7 +322,10 @@ def stream(
 
 
 async def _still(desk: Desk, visit: Visit, tenant_id: TenantId) -> Session:
-    """The session with its rights of now. Raises PageProblem when it may not look any more."""
+    """The session with its rights of now.
+
+    Raises PageProblem when it may not look any more.
+    """
     session = await desk.pages.people.session(visit.person.token, is_use=False)
     if session is None or not session.may(tenant_id, "viewer"):
         raise PageProblem(401, "problem.401")

@@ -1,4 +1,6 @@
-"""The pipeline as the console shows it: what its processes wrote down, put together by stage."""
+"""The pipeline as the console shows it: what
+its processes wrote down, put together by stage.
+"""
 
 import asyncio
 import time
@@ -24,7 +26,8 @@ HISTORY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A stage now. `state` is running, stopped, silent (its processes write no more) or unseen.
+    """A stage now. `state` is running, stopped,
+    silent (its processes write no more) or unseen.
 
     `outcomes` and `p99_seconds` are of the last quarter of an hour.
     """
@@ -42,7 +45,9 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """A day in spans, oldest first: per station a value for each span, None where nothing is known."""
+    """A day in spans, oldest first: per station a
+    value for each span, None where nothing is known.
+    """
 
     spans: tuple[datetime, ...]
     values: Mapping[str, tuple[float | None, ...]]
@@ -58,7 +63,9 @@ class DayOfFlow:
 
 
 def p99(counts: Mapping[int, int]) -> float | None:
-    """By the place of the bound (from 1) → how many; within a bound they count as evenly spread."""
+    """By the place of the bound (from 1) → how many;
+    within a bound they count as evenly spread.
+    """
     total = sum(counts.values())
     if not total:
         return None

@@ -25,8 +25,8 @@ log = structlog.get_logger()
 PER_ACCOUNT_AND_ADDRESS = 5
 PER_ACCOUNT = 30
 PER_ADDRESS = 30
-"""Failed logins within the time of `FAILURE_SECONDS`. One address cannot lock another one's owner
-out before it has spent its own.
+"""Failed logins within the time of `FAILURE_SECONDS`. One address
+cannot lock another one's owner out before it has spent its own.
 """
 
 
@@ -94,7 +94,9 @@ def add_login(router: APIRouter, parts: PageParts) -> None:
 
 
 async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wanted: str) -> Response:
-    """A new session, whatever the browser brought along: nobody can fix it in advance."""
+    """A new session, whatever the browser
+    brought along: nobody can fix it in advance.
+    """
     if visit.session is not None:
         await parts.people.end(visit.session.token)
     token = await parts.people.begin(person_id)
@@ -111,9 +113,11 @@ async def _throttle(parts: PageParts, buckets: dict[bytes, int]) -> None:
 
 
 async def _count_ahead(parts: PageParts, buckets: dict[bytes, int]) -> None:
-    """Counts a try before it is made, and refuses it if others at the same time have spent the bound.
+    """Counts a try before it is made, and refuses it
+    if others at the same time have spent the bound.
 
-    The account comes last: an address that has spent its own bound does not spend the account's.
+    The account comes last: an address that has spent
+    its own bound does not spend the account's.
     """
     both, account, address = buckets
     for counted in ([both, address], [account]):
@@ -128,7 +132,9 @@ def _refuse(waits: list[float]) -> None:
 
 
 def _buckets(name: str, request: Request) -> dict[bytes, int]:
-    """Bucket → how many failed logins it allows; account and address together come first."""
+    """Bucket → how many failed logins it allows;
+    account and address together come first.
+    """
     address = _address(request)
     return {
         _bucket("both", name, address): PER_ACCOUNT_AND_ADDRESS,

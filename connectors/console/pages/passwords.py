@@ -18,12 +18,18 @@ _NOBODY = _HASHER.hash("nobody logs in with this")
 
 
 def hashed(password: str) -> str:
-    """The argon2id hash, with salt and parameters. Takes a tenth of a second and 64 MiB."""
+    """The argon2id hash, with salt and parameters.
+
+    Takes a tenth of a second and 64 MiB.
+    """
     return _HASHER.hash(password)
 
 
 async def is_right(password: str, stored: str | None) -> bool:
-    """Whether the password is the stored one. Raises Busy when too many log in at once."""
+    """Whether the password is the stored one.
+
+    Raises Busy when too many log in at once.
+    """
     async with _TURNS.turn(TenantId("")):
         return await asyncio.get_running_loop().run_in_executor(_THREADS, _check, password, stored)
 

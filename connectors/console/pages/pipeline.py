@@ -1,4 +1,6 @@
-"""Routes of the pipeline: the flow now and over a day, and what a tenant sends, spends and waits for."""
+"""Routes of the pipeline: the flow now and over a
+day, and what a tenant sends, spends and waits for.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +24,10 @@ DAYS = 14
 
 
 def add_pipeline(router: APIRouter, desk: Desk) -> None:
-    """Adds the routes. The flow is everybody's together: only an admin of every tenant sees it."""
+    """Adds the routes.
+
+    The flow is everybody's together: only an admin of every tenant sees it.
+    """
     flow, reading = Flow(desk.pages.pool), PageReading(desk.pages.pool)
 
     @router.get("/t/{tenant}/pipeline", name="pipeline")

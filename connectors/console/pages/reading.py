@@ -1,4 +1,6 @@
-"""What the pages read from Postgres, each question of one tenant, which has a share of the pool."""
+"""What the pages read from Postgres, each question
+of one tenant, which has a share of the pool.
+"""
 
 import re
 from collections.abc import Sequence
@@ -76,7 +78,9 @@ class ListPage:
 
 
 def tsquery(text: str) -> str:
-    """Words that must all be there, the last one perhaps unfinished; empty where there is none."""
+    """Words that must all be there, the last one
+    perhaps unfinished; empty where there is none.
+    """
     words = _WORD.findall(storable(text)[:500])[:MOST_WORDS]
     return " & ".join([*words[:-1], f"{words[-1]}:*"]) if words else ""
 
@@ -149,7 +153,9 @@ class PageReading:
         return _decoded(rows[0]) if rows else None
 
     async def fetch(self, name: str, tenant_id: TenantId, *arguments: Any) -> list[Any]:
-        """The rows of a statement of `pages.sql` or `pages_tenant.sql`, in the tenant's turn."""
+        """The rows of a statement of `pages.sql` or
+        `pages_tenant.sql`, in the tenant's turn.
+        """
         try:
             async with self._turns.turn(tenant_id):
                 return list(await self._pool.fetch(self._sql[name], tenant_id, *arguments))

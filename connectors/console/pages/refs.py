@@ -1,7 +1,8 @@
 """References to conversations and messages in addresses of pages.
 
-The ids hold phone numbers, and addresses end up in histories, proxies and chats. A reference is the
-id, encrypted: the same id has the same reference, and only the console can read it. Pure.
+The ids hold phone numbers, and addresses end up in histories,
+proxies and chats. A reference is the id, encrypted: the same id
+has the same reference, and only the console can read it. Pure.
 """
 
 import base64
@@ -18,7 +19,9 @@ LONGEST_REF = 1_600
 
 
 class Refs:
-    """Encrypts with the first key, reads with any: keys can be rotated while links live."""
+    """Encrypts with the first key, reads with
+    any: keys can be rotated while links live.
+    """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ciphers = [AESSIV(hashlib.sha512(key).digest()) for key in keys]

@@ -24,9 +24,11 @@ _PLACE = re.compile(r"([a-z0-9_.-]{1,249})\[([0-9]{1,9})\]@([0-9]{1,18})")
 
 
 def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any]) -> RepairRequest:
-    """A repair as a form or a program names it. Raises RepairError for what names no records.
+    """A repair as a form or a program names it.
+    Raises RepairError for what names no records.
 
-    `wanted`: reason, stage, place, offsets (several), since and until, each perhaps missing or empty.
+    `wanted`: reason, stage, place, offsets (several),
+    since and until, each perhaps missing or empty.
     """
     text = {name: str(wanted.get(name) or "").strip() for name in ("reason", "stage", "place")}
     if "\0" in "".join(text.values()):
@@ -59,7 +61,10 @@ def _place(text: str) -> tuple[str, int, int, str | None]:
 
 
 def rate_of(text: str) -> float | None:
-    """Records per second as a form gives them; None: as the plan says. Raises RepairError."""
+    """Records per second as a form gives them; None: as the plan says.
+
+    Raises RepairError.
+    """
     if not text.strip():
         return None
     try:
@@ -72,7 +77,10 @@ def rate_of(text: str) -> float | None:
 
 
 def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
-    """A time as a browser's field gives it, in the zone of the browser. Raises RepairError."""
+    """A time as a browser's field gives it, in the zone of the browser.
+
+    Raises RepairError.
+    """
     if not text.strip():
         return None
     try:

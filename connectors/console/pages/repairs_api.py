@@ -1,4 +1,6 @@
-"""The same repairs for programs: plan, apply, look, cancel, with a key of scope admin."""
+"""The same repairs for programs: plan, apply,
+look, cancel, with a key of scope admin.
+"""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -22,8 +24,9 @@ from storage.postgres.repair_plans import MESSAGES_PER_SECOND, Kind, RepairError
 class RepairLine(BaseModel):
     """A row of a plan. `what`: the type of file, the stage that refused, or `raw`.
 
-    `becomes`: `again`; `set_aside` for what was tried three times; `without` for files that have neither a copy nor an
-    address; `refused` for what cannot be sent again; `job` for work that is opened again by repairing its message's files.
+    `becomes`: `again`; `set_aside` for what was tried three times; `without` for
+    files that have neither a copy nor an address; `refused` for what cannot be sent
+    again; `job` for work that is opened again by repairing its message's files.
     """
 
     tenant: str
@@ -34,10 +37,12 @@ class RepairLine(BaseModel):
 
 
 class Repair(BaseModel):
-    """A plan, or how far it is. `messages`: how many messages or records it writes again.
+    """A plan, or how far it is. `messages`: how
+    many messages or records it writes again.
 
-    `seconds`: how long that takes at its rate; what comes of it may take longer. `cost_microusd`: for raw records what
-    the recorded answers have cost, which are paid for again only where prompt, model or language changed.
+    `seconds`: how long that takes at its rate; what comes of it may take
+    longer. `cost_microusd`: for raw records what the recorded answers have
+    cost, which are paid for again only where prompt, model or language changed.
     """
 
     repair_id: str
@@ -231,5 +236,7 @@ async def _shown(pages: PageParts, tenant_id: TenantId, repair_id: str) -> Repai
 
 
 def seconds_of(records: int, rate: float) -> float:
-    """How long so many take at a rate; without one, what Kafka is known to take at least."""
+    """How long so many take at a rate; without
+    one, what Kafka is known to take at least.
+    """
     return records / (rate or 5_000.0)

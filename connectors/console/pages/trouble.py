@@ -16,7 +16,9 @@ from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
 
 MOST_COUNTED = 20_000
-"""So many of the newest failed messages are counted: the page is quick whatever there is."""
+"""So many of the newest failed messages are
+counted: the page is quick whatever there is.
+"""
 DAYS = 14
 PAGE = 50
 _AT_THE_MODEL = frozenset(
@@ -26,7 +28,10 @@ _AT_THE_MODEL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Files that failed for one reason at one stage. `bars`: files per day, oldest first."""
+    """Files that failed for one reason at one stage.
+
+    `bars`: files per day, oldest first.
+    """
 
     reason: str
     stage: str
@@ -40,7 +45,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Records in quarantine of one stage and reason. `is_sendable`: some can be sent again."""
+    """Records in quarantine of one stage and reason.
+
+    `is_sendable`: some can be sent again.
+    """
 
     stage: str
     reason: str

@@ -1,7 +1,8 @@
 """A visit: one request of a person, checked before any page is made.
 
-Every page and action goes through `page_route`: it finds the session, holds a POST to the form's
-token and to the page's own origin, and gives every answer the headers that keep it safe.
+Every page and action goes through `page_route`: it finds the
+session, holds a POST to the form's token and to the page's own
+origin, and gives every answer the headers that keep it safe.
 """
 
 import asyncio
@@ -74,7 +75,9 @@ class Visit:
 
     @property
     def csrf(self) -> str:
-        """The token of every form of this session, or of this browser before the login."""
+        """The token of every form of this session,
+        or of this browser before the login.
+        """
         seed = self.session.token if self.session is not None else self.form_seed
         digest = hmac.digest(seed.encode(), b"sensorium form", "sha256")
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
@@ -104,7 +107,9 @@ def visit_of(request: Request) -> Visit:
 
 
 def session_cookie(is_secure: bool) -> str:
-    """A `__Host-` cookie cannot be planted from another host; browsers take it over https only."""
+    """A `__Host-` cookie cannot be planted from
+    another host; browsers take it over https only.
+    """
     return "__Host-sensorium" if is_secure else "sensorium"
 
 
@@ -235,7 +240,10 @@ def _has_nul(values: Iterable[object]) -> bool:
 
 
 def _is_ours(origin: str, host: str, public_url: str) -> bool:
-    """Whether a page of this console sent the form. A proxy may ask under a host name of its own."""
+    """Whether a page of this console sent the form.
+
+    A proxy may ask under a host name of its own.
+    """
     try:
         sent_by = urlsplit(origin).netloc
     except ValueError:
