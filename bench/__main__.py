@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bench import (
     cold,
+    console,
     dedupe,
     figures,
     jobs,
@@ -36,6 +37,7 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "receipts": receipts.run,
     "tenants": tenants.run,
     "queue": queue.run,
+    "console": console.run,
     "jobs": jobs.run,
     "rivals": rivals.run,
     "way": way.run,
