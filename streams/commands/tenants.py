@@ -72,7 +72,7 @@ def set_(name: str, changes: tuple[str, ...], as_json: bool) -> None:
     emit({"tenant_id": name, "set": names}, as_json, [f"{name}: {', '.join(names)}"])
     for unknown in _unknown_models(settings, wanted):
         note(
-            f"{unknown} is no model that this version knows, and none that the settings name: "
+            f"{unknown} is not a model that this version knows or the settings name: "
             f"sensorium doctor --tenant {name} asks it"
         )
 
@@ -107,7 +107,7 @@ def _change(text: str) -> tuple[str, Any]:
         raise click.UsageError("context-text must hold {description}, where the description goes")
     if field == "language" and not is_language(value):
         raise click.UsageError(
-            f"{value!r} is no language: say a code such as es, pt-BR or en, or a name such as Spanish"
+            f"{value!r} is not a language: say a code such as es, pt-BR or en, or a name such as Spanish"
         )
     return field, value
 
