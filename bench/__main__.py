@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from bench import (
+    console,
     dedupe,
     figures,
     jobs,
@@ -35,6 +36,7 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "receipts": receipts.run,
     "tenants": tenants.run,
     "queue": queue.run,
+    "console": console.run,
     "jobs": jobs.run,
     "rivals": rivals.run,
     "way": way.run,

@@ -144,6 +144,16 @@ class People:
                 roles[TenantId(tenant)] = role
         return Session(token, row["person_id"], row["name"], roles, row["is_chief"])
 
+    async def members(self, tenant: str) -> Sequence[Any]:
+        """Who may see the tenant: role here, role everywhere, other tenants, sessions and when last seen."""
+        rows: Sequence[Any] = await self._fetch("members", tenant, IDLE_SECONDS, ABSOLUTE_SECONDS)
+        return rows
+
+    async def end_sessions(self, person_id: str) -> None:
+        """Logs a person out everywhere; login links end too."""
+        await self._fetch("end_links_of", person_id)
+        await self._fetch("end_sessions_of", person_id)
+
     async def end(self, token: str) -> None:
         await self._fetch("end_session", sha256(token))
 

@@ -181,6 +181,10 @@ class Tenancy:
             None if sealed is None else msgspec.json.decode(self._vault.open(sealed), type=Endpoint)
         )
 
+    async def endpoint(self, which: str) -> Endpoint:
+        """By its id or token, with its secrets. It is locked until the transaction ends."""
+        return await self._locked(which)
+
     async def endpoints(self, tenant: str | None = None) -> list[dict[str, Any]]:
         """The endpoints of a tenant or of all, without tokens and secrets."""
         found = []

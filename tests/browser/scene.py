@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import uvicorn
 
+from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.passwords import hashed
 from schemas.metrics import DURATION_BOUNDS
 from schemas.outcomes import Unavailable
@@ -42,6 +43,7 @@ class Scene:
     url: str
     people: dict[str, str]
     repairs: dict[str, str] = field(default_factory=dict)
+    endpoints: dict[str, str] = field(default_factory=dict)
 
     async def person(self, name: str, role: Role, tenant: str = "acme") -> str:
         """Adds a person; returns the id."""
@@ -118,9 +120,14 @@ class RedoneOne:
 
 
 @asynccontextmanager
-async def staged(stack: Settings, names: Names, redo: Redone | None = None) -> AsyncIterator[Scene]:
+async def staged(
+    stack: Settings,
+    names: Names,
+    redo: Redone | None = None,
+    other_roles: OtherRoles | None = None,
+) -> AsyncIterator[Scene]:
     """The console on a free port, with an admin named ana. Repairs are worked on where `redo` is."""
-    async with running(stack, names, redo=redo) as console:
+    async with running(stack, names, redo=redo, other_roles=other_roles) as console:
         server = uvicorn.Server(
             uvicorn.Config(
                 console.app, "127.0.0.1", 0, lifespan="off", ws="none", log_config=None, log_level="error",
