@@ -222,8 +222,6 @@ class PartitionTransactions:
             raise UndeclaredOutput(f"{identity.stage} does not declare {', '.join(undeclared)}")
         producer = self._producer
         failpoints.reached("before_begin")
-        if failpoints.breaks("offset_with_output") and transaction.next_offset is not None:
-            self._break_the_promise(transaction.next_offset)
         producer.begin_transaction()  # 1
         self._produce(transaction.writes)  # 2
         failpoints.reached("between_outputs_and_table", producer.flush)
@@ -247,17 +245,6 @@ class PartitionTransactions:
         self._retry(lambda: producer.commit_transaction(CALL_SECONDS), CALL_SECONDS)  # 4
         failpoints.reached("after_commit")
         return time.monotonic() - began
-
-    def _break_the_promise(self, next_offset: int) -> None:
-        """The position first and by itself, and then a moment in which a death loses the output: what a negative control must see.
-
-        In a transaction of its own: a plain commit from outside is refused while the group has members.
-        """
-        position = [TopicPartition(self.identity.source, self.identity.partition, next_offset)]
-        self._producer.begin_transaction()
-        self._producer.send_offsets_to_transaction(position, self._group_metadata, CALL_SECONDS)
-        self._producer.commit_transaction(CALL_SECONDS)
-        time.sleep(0.2)
 
     def close(self) -> None:
         """Lets go of the clients. An open transaction stays open until the next owner fences it."""
