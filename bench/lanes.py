@@ -9,12 +9,13 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import uvloop
 
 from bench.figures import Pace, Table, paced, ratio
-from bench.rig import Record, Rig, committed, fill, written
+from bench.rig import Record, Rig, Worker, committed, fill, written
 from bench.stock import bytes_topic, stock_app, work
 from bench.traffic import with_duplicates
 from schemas.keys import claim_digest
@@ -59,7 +60,7 @@ def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
     settings = rig.fresh()
     names = Names(settings.namespace)
     fill(settings.kafka, names.topic("raw-messages"), records(count))
-    with rig.process(settings, "bench.lanes", "ours") as worker:
+    with ours_started(rig, settings) as worker:
         return worker.pace(
             committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages")),
             count,
@@ -68,12 +69,17 @@ def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
         )
 
 
+def ours_started(rig: Rig, settings: Settings) -> AbstractContextManager[Worker]:
+    """The lanes, as a process."""
+    return rig.process(settings, "bench.lanes", "ours")
+
+
 def _stock(rig: Rig) -> Pace:
     settings = rig.fresh()
     names = Names(settings.namespace)
     fill(settings.kafka, names.topic("raw-messages"), records(STOCK_RECORDS))
     survivors = set(with_duplicates(STOCK_RECORDS))
-    outputs = len(survivors) + sum(map(has_media, survivors))
+    outputs = len(survivors) + sum(has_media(_key(number)) for number in survivors)
     with rig.process(settings, "bench.lanes", "stock") as worker:
         return worker.pace(
             written(settings.kafka, names.topic("enriched-messages"), names.topic("media")),
@@ -92,9 +98,9 @@ def _key(number: int) -> bytes:
     return b"acme:ycloud:wamid.HBgLNTQ5MTE1MTIzNDU2Nz%020d" % number
 
 
-def has_media(number: int) -> bool:
-    """Whether there is a second output for it."""
-    return number % 5 == 0
+def has_media(key: bytes) -> bool:
+    """Whether there is a second output for it: one key in five ends so."""
+    return key[-1:] in (b"0", b"5")
 
 
 def ours(settings: Settings) -> Any:
@@ -129,7 +135,7 @@ def ours(settings: Settings) -> Any:
                 lines.append(line(message, "forwarded"))
                 claims.append(batch.state.claim(digest, day))
                 writes.append(Write(enriched, key, value, batch.partition, []))
-                if has_media(int(key[-20:])):
+                if has_media(key):
                     writes.append(Write(media, key, value[:64], batch.partition, []))
         batch.settle(writes, claims, lines)
 
@@ -155,7 +161,7 @@ def stock(settings: Settings) -> Any:
                 await enriched.send(
                     key=message.key, value=message.value, partition=message.partition
                 )
-                if has_media(int(message.key[-20:])):
+                if has_media(message.key):
                     await media.send(
                         key=message.key, value=message.value[:64], partition=message.partition
                     )

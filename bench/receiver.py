@@ -7,9 +7,7 @@ same application, whose endpoint is unsigned and whose log keeps nothing. Both p
 import asyncio
 import json
 import subprocess
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import uvloop
@@ -20,17 +18,19 @@ from bench.traffic import TENANT, webhook
 from connectors.providers.catalogue import DIRECT, check_signature, identify
 from connectors.webhooks.ports import Understanding
 from connectors.webhooks.receiver import Receiver
+from connectors.webhooks.server import ReceiverServer
 from schemas.headers import Headers
 from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
+from storage.kafka.delivery import Done
 from streams.local.lifecycle import sensorium
 from streams.local.parts import program
 from streams.local.parts import run as run_program
 from streams.local.ports import free_port
-from streams.roles.http import serve_until_told
+from streams.roles.http import listening_socket, until_told
 from streams.roles.port_claims import installation_of
-from streams.roles.protocol import BoundedProtocol
 from streams.settings import read_settings
 
 ROUNDS = 3
@@ -79,7 +79,7 @@ def run(rig: Rig) -> list[Table]:
 
 def _figure(name: str, runs: list["LoadRun"], memory_mib: float) -> Figure:
     middle = sorted(runs, key=lambda one: one.per_second)[len(runs) // 2]
-    note = f"p50 {middle.p50_ms:.1f} ms, p99 {middle.p99_ms:.1f} ms"
+    note = f"p50 {middle.p50_ms:.1f} ms, p99 {middle.p99_ms:.1f} ms, longest {middle.longest_ms:.1f} ms"
     return Figure(
         name=name, runs=[one.per_second for one in runs], memory_mib=memory_mib, note=note
     )
@@ -170,10 +170,11 @@ class _Nowhere:
 
     healthy = True
 
-    async def send(
-        self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float
-    ) -> None:
-        pass
+    def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
+        asyncio.get_running_loop().call_soon(done, None)
+
+    def overdue(self) -> Unavailable:
+        return Unavailable("kafka")
 
 
 class _OneEndpoint:
@@ -209,18 +210,14 @@ async def _serve(settings: Settings) -> None:
         _OneEndpoint(),
         Understanding(identify, DIRECT.accept, check_signature),
     )
-    http: Any = partial(
-        BoundedProtocol, head_seconds=wanted.header_seconds, max_connections=2 * max(CONNECTIONS)
-    )
-    await serve_until_told(
+    server = ReceiverServer(
         app,
-        wanted.host,
-        wanted.port,
-        installation=installation_of(settings.namespace, settings.secrets.key),
-        draining=app.drain,
+        head_seconds=wanted.header_seconds,
+        max_connections=2 * max(CONNECTIONS),
         drain_seconds=wanted.drain_seconds,
-        http=http,
     )
+    installation = installation_of(settings.namespace, settings.secrets.key)
+    await until_told(server, listening_socket(wanted.host, wanted.port, installation), app.drain)
 
 
 if __name__ == "__main__":

@@ -32,9 +32,8 @@ ConnectorsError
 ├── Refusing                     connectors/postgres/writer.py
 ├── Unreadable                   connectors/providers/adapter.py
 ├── ForeignHost                  connectors/providers/downloads.py
-├── Problem                      connectors/webhooks/answers.py
-│   └── Stranger                 connectors/webhooks/answers.py
-└── Disconnected                 connectors/webhooks/body.py
+└── Problem                      connectors/webhooks/answers.py
+    └── Stranger                 connectors/webhooks/answers.py
 """
 
 

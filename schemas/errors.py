@@ -6,6 +6,7 @@ SchemasError
 ├── Undecodable                  schemas/codec.py
 ├── Malformed                    schemas/compiled.py
 ├── Unavailable                  schemas/outcomes.py
+├── WrongChange                  schemas/tenant_changes.py
 ├── UnknownVersion               schemas/versions.py
 └── NotAnAddress                 schemas/web_address.py
 """

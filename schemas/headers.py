@@ -1,7 +1,8 @@
 """Kafka headers that every record has, so that nobody needs the body to route."""
 
+import os
+import random
 import re
-import secrets
 from collections.abc import Sequence
 
 import msgspec
@@ -30,9 +31,15 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
+_random = random.Random()
+"""Seeded by the operating system once per process: an id has to be unique, not secret, and is made for each record."""
+os.register_at_fork(after_in_child=_random.seed)
+
+
 def new_traceparent() -> str:
-    """A fresh W3C traceparent, sampled."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    """A fresh W3C traceparent, sampled. Neither of its ids is zero."""
+    trace, span = _random.getrandbits(128) or 1, _random.getrandbits(64) or 1
+    return f"00-{trace:032x}-{span:016x}-01"
 
 
 def is_traceparent(value: str) -> bool:
@@ -50,6 +57,8 @@ def header(headers: Sequence[tuple[str, bytes | None]] | None, name: str) -> byt
 def generation_of(headers: Sequence[tuple[str, bytes | None]] | None) -> int:
     """The record's generation: 0 where the header is missing or no number."""
     value = header(headers, "generation")
+    if value == b"0":  # nearly all
+        return 0
     return int(value) if value and value.isdigit() and len(value) < 16 else 0
 
 

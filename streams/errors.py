@@ -17,8 +17,8 @@ StreamsError
 ├── WeightsMissing               streams/roles/local_models.py
 ├── PortTaken                    streams/roles/port_claims.py
 ├── SettingsError                streams/settings.py
-├── FileGone                     streams/stages/store_media.py
-└── FileNotThere                 streams/stages/store_media.py
+├── FileGone                     streams/stages/media_ports.py
+└── FileNotThere                 streams/stages/media_ports.py
 """
 
 

@@ -19,7 +19,7 @@ import asyncpg
 from bench.figures import Figure, Pace, Table, ratio
 from bench.rig import BenchFailed, Record, Rig, Worker, committed, fill
 from bench.rivals import parts
-from bench.rivals.measured import ROUNDS, Goal, Sides, count
+from bench.rivals.measured import ROUNDS, WARMING, Goal, Sides, count
 from bench.sink import first_version, second_version, sink_record
 from schemas.records import EnrichedMessage
 from schemas.settings import Settings
@@ -28,8 +28,7 @@ from storage.postgres.pool import connect
 from streams.local.lifecycle import sensorium
 from streams.local.ports import free_port
 
-ROWS = 50_000
-WARMING = 0.2
+ROWS = 60_000
 OURS, CONNECT, COPY = "sink, all its tables", "Kafka Connect, one table", "COPY, one table"
 NEW, SECOND = "new messages", "second versions"
 TABLE = "rows_of_connect"

@@ -1,7 +1,10 @@
 """Chatwoot: messages of many channels, one event a request. Contract: chatwoot/chatwoot v4.15.1, WebhookListener and Message#webhook_data."""
 
 import re
+from typing import Any, TypedDict
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from connectors.providers.adapter import (
     Document,
@@ -76,8 +79,24 @@ _MAX_ATTACHMENTS = 50
 _SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})")
 
 
+class _BriefAccount(TypedDict, total=False):
+    id: Any
+
+
+class _ChatwootBrief(TypedDict, total=False):
+    """What names every event but an answer to a form."""
+
+    event: Any
+    id: Any
+    account: _BriefAccount
+
+
 class Chatwoot(Provider):
     name = "chatwoot"
+    brief = msgspec.json.Decoder(_ChatwootBrief)
+
+    def is_key_brief(self, event: Document) -> bool:
+        return event.get("event") != "message_updated"
 
     def event_key(self, event: Document) -> str | None:
         return _event_key(event)

@@ -3,6 +3,7 @@
 from typing import ClassVar, Protocol
 
 from connectors.providers.adapter import Document, Unreadable, identified, parse
+from connectors.providers.briefs import Brief, brief_event
 from connectors.providers.downloads import DownloadCandidate, FileLink, plain_link
 from connectors.providers.samples import Sample, SampleMessage
 from schemas.keys import body_id
@@ -32,6 +33,12 @@ class Provider:
     """
 
     name: ClassVar[str]
+    brief: ClassVar[Brief | None] = None
+    """Reads only those fields of an event that its key needs: see `brief_event`."""
+
+    def is_key_brief(self, event: Document) -> bool:
+        """Whether `event_key` finds the same in what `brief` read as in the whole event."""
+        return True
 
     def event_key(self, event: Document) -> str | None:
         """The id part of an event's key, or None if it has no usable id."""
@@ -62,7 +69,10 @@ class Provider:
     def identify(self, body: bytes) -> tuple[str, ...]:
         """The id part of the raw key of each event in the body, in order. Never raises."""
         try:
-            return identified(body, self.event_key(parse(body)))
+            event = brief_event(self.brief, body) if self.brief is not None else None
+            if event is None or not self.is_key_brief(event):
+                event = parse(body)
+            return identified(body, self.event_key(event))
         except Unreadable:
             return (body_id(body),)
 

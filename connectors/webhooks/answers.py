@@ -1,13 +1,60 @@
 """What the receiver answers: JSON, problems by RFC 9457, plain text."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from connectors.errors import ConnectorsError
 from schemas.reasons import DeliveryReason
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+_STATUS_LINES[413] = b"HTTP/1.1 413 Content Too Large\r\n"
+_STATUS_LINES[422] = b"HTTP/1.1 422 Unprocessable Content\r\n"
+CLOSE = b"connection: close\r\n"
+
+
+class HttpReply:
+    """An answer, ready for the wire but for the lines that depend on the moment and the connection.
+
+    `ends_connection`: the connection cannot be used after it.
+    """
+
+    __slots__ = ("body", "ends_connection", "fields", "status", "tail")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes,
+        content_type: str,
+        headers: Mapping[str, str] = {},
+        *,
+        ends_connection: bool = False,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.fields = {
+            "content-type": content_type,
+            "content-length": str(len(body)),
+            **headers,
+        }
+        self.ends_connection = ends_connection
+        lines = "".join(f"{name}: {value}\r\n" for name, value in self.fields.items())
+        self.tail = lines.encode() + b"\r\n"
+
+    def wire(self, date: bytes, *, is_head: bool, closes: bool) -> bytes:
+        """All its bytes. `date` is a whole header line, or nothing."""
+        return b"".join(
+            (
+                _STATUS_LINES[self.status],
+                date,
+                CLOSE if closes else b"",
+                self.tail,
+                b"" if is_head else self.body,
+            )
+        )
 
 
 class Problem(ConnectorsError):
@@ -32,6 +79,15 @@ class Problem(ConnectorsError):
             | dict(extra)
         )
 
+    def reply(self, *, ends_connection: bool = False) -> HttpReply:
+        return HttpReply(
+            self.status,
+            json.dumps(self.document).encode(),
+            "application/problem+json",
+            self.headers,
+            ends_connection=ends_connection,
+        )
+
 
 def because(reason: DeliveryReason, problem: Problem) -> Problem:
     """The problem, with the reason that the operator sees."""
@@ -39,45 +95,44 @@ def because(reason: DeliveryReason, problem: Problem) -> Problem:
     return problem
 
 
-UNAUTHORIZED = {"type": "about:blank", "title": "Unauthorized", "status": 401}
-"""The same for an unknown token, a wrong signature and a time outside the window: nobody learns which."""
-
-
 class Stranger(Problem):
-    """The answer to whoever cannot show that the delivery is the provider's. `reason` is for the operator only."""
+    """The answer to whoever cannot show that the delivery is the provider's. `reason` is for the operator only.
+
+    It is the same for an unknown token, a wrong signature and a time outside the window: nobody learns which.
+    """
 
     def __init__(self, reason: DeliveryReason, headers: Mapping[str, str] = {}) -> None:
         super().__init__(401, "Unauthorized", headers=headers)
-        self.document = UNAUTHORIZED
         self.reason = reason
 
 
-async def answer(
-    send: Send, status: int, body: bytes, content_type: bytes, headers: Mapping[str, str] = {}
-) -> None:
-    fields = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
-    fields += [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": body})
+def not_stored(detail: str = "not stored, send it again") -> Problem:
+    """The answer while Kafka, or something else that is needed, is away."""
+    return Problem(503, "Service Unavailable", detail, {"retry-after": "1"})
 
 
-async def answer_json(
-    send: Send, status: int, document: Any, headers: Mapping[str, str] = {}
-) -> None:
-    await answer(send, status, json.dumps(document).encode(), b"application/json", headers)
+def json_reply(status: int, document: Any) -> HttpReply:
+    return HttpReply(status, json.dumps(document).encode(), "application/json")
 
 
-async def answer_problem(send: Send, problem: Problem) -> None:
-    await answer(
-        send,
-        problem.status,
-        json.dumps(problem.document).encode(),
-        b"application/problem+json",
-        problem.headers,
+def text_reply(
+    status: int, text: bytes, content_type: str = "text/plain; charset=utf-8"
+) -> HttpReply:
+    return HttpReply(status, text, content_type)
+
+
+ACCEPTED_ONE = json_reply(200, {"accepted": 1})
+"""What nearly every delivery is answered."""
+REFUSALS: Mapping[int, HttpReply] = {
+    status: Problem(status, title, headers={"retry-after": "1"} if status == 503 else {}).reply(
+        ends_connection=True
     )
-
-
-async def answer_text(
-    send: Send, status: int, text: bytes, content_type: bytes = b"text/plain; charset=utf-8"
-) -> None:
-    await answer(send, status, text, content_type)
+    for status, title in (
+        (400, "Bad Request"),
+        (408, "Request Timeout"),
+        (431, "Request Header Fields Too Large"),
+        (503, "Service Unavailable"),
+    )
+}
+"""What a connection is told before it is ended."""
+BUG = Problem(500, "Internal Server Error").reply(ends_connection=True)

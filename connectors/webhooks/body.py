@@ -1,21 +1,12 @@
-"""Reads a request's body within bounds: of one request and of all together, in size and in time."""
+"""Holds a request's body within bounds: of one request and of all together."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
 
-from connectors.errors import ConnectorsError
 from connectors.webhooks.answers import Problem, because
 from schemas import metrics
 
 _LENGTH_DIGITS = 20
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-
-
-class Disconnected(ConnectorsError):
-    """The client went away: there is nobody to answer."""
 
 
 class Budget:
@@ -30,96 +21,84 @@ class Budget:
         self.held = 0
         metrics.RECEIVER_PENDING_BYTES.set_function(lambda: self.held)
 
-    @contextmanager
-    def one_request(self, owner: str) -> Iterator["Share"]:
-        share = Share(self, owner)
-        try:
-            yield share
-        finally:
-            self._give_back(owner, share.held)
-
     def take(self, owner: str, size: int) -> None:
-        if self.held + size > self._max_bytes or self._held_by[owner] + size > self._max_bytes // 2:
+        """Raises Problem 503 when there is no room."""
+        mine = self._held_by[owner] + size
+        if self.held + size > self._max_bytes or mine > self._max_bytes // 2:
             problem = Problem(
                 503, "Service Unavailable", "too many bytes in flight", {"retry-after": "1"}
             )
             raise because("no_room", problem)
         self.held += size
-        self._held_by[owner] += size
+        self._held_by[owner] = mine
 
-    def _give_back(self, owner: str, size: int) -> None:
+    def give_back(self, owner: str, size: int) -> None:
         self.held -= size
-        self._held_by[owner] -= size
-        if not self._held_by[owner]:
+        left = self._held_by[owner] - size
+        if left:
+            self._held_by[owner] = left
+        else:
             del self._held_by[owner]
 
 
-class Share:
-    """What one request holds of the budget."""
+class Body:
+    """The body of one request. `owner` pays for it from the budget; without one it is measured and thrown away."""
 
-    def __init__(self, budget: Budget, owner: str) -> None:
+    __slots__ = ("_budget", "_chunks", "_max_bytes", "_owner", "_size")
+
+    def __init__(self, budget: Budget, owner: str | None, max_bytes: int) -> None:
         self._budget = budget
         self._owner = owner
-        self.held = 0
+        self._max_bytes = max_bytes
+        self._chunks: list[bytes] = []
+        self._size = 0
 
-    def grow(self, size: int) -> None:
-        self._budget.take(self._owner, size)
-        self.held += size
+    def announced(self, headers: Mapping[str, str]) -> None:
+        """Raises Problem 415 or 413 for a body that cannot be taken by what its head says."""
+        if "content-encoding" in headers or "transfer-encoding" in headers:
+            _must_be_plain(headers)
+        declared = headers.get("content-length", "")
+        if (
+            declared.isascii()
+            and declared.isdigit()
+            and (len(declared) > _LENGTH_DIGITS or int(declared) > self._max_bytes)
+        ):
+            raise self._too_large()
+
+    def add(self, chunk: bytes) -> None:
+        """Raises Problem 413 or 503."""
+        self._size += len(chunk)
+        if self._size > self._max_bytes:
+            self._size -= len(chunk)
+            raise self._too_large()
+        if self._owner is not None:
+            try:
+                self._budget.take(self._owner, len(chunk))
+            except Problem:
+                self._size -= len(chunk)
+                raise
+            self._chunks.append(chunk)
+
+    def whole(self) -> bytes:
+        """The exact bytes; nothing of a body that nobody pays for."""
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    def release(self) -> None:
+        """Gives the room back. May be called again."""
+        if self._owner is not None and self._size:
+            self._budget.give_back(self._owner, self._size)
+        self._size = 0
+        self._chunks = []
+
+    def _too_large(self) -> Problem:
+        problem = Problem(413, "Content Too Large", f"at most {self._max_bytes} bytes")
+        return because("body_too_large", problem)
 
 
-def _is_encoded(headers: Mapping[str, str]) -> bool:
-    """Beyond `chunked`, which the server undoes."""
+def _must_be_plain(headers: Mapping[str, str]) -> None:
+    """Beyond `chunked`, which the parser undoes."""
     content, transfer = headers.get("content-encoding", ""), headers.get("transfer-encoding", "")
-    return content.strip().lower() not in ("", "identity") or transfer.strip().lower() not in (
-        "",
-        "chunked",
-    )
-
-
-def _too_large(max_bytes: int) -> Problem:
-    return because(
-        "body_too_large", Problem(413, "Content Too Large", f"at most {max_bytes} bytes")
-    )
-
-
-async def read_body(
-    receive: Receive,
-    headers: Mapping[str, str],
-    share: Share | None,
-    *,
-    max_bytes: int,
-    seconds: float,
-) -> bytes:
-    """The exact bytes; without a share they are read within the same bounds and thrown away. Raises Problem 415, 413, 408 or 503, or Disconnected."""
-    if _is_encoded(headers):
-        problem = Problem(
-            415, "Unsupported Media Type", "send the body as it is, without an encoding"
-        )
-        raise because("body_encoded", problem)
-    declared = headers.get("content-length", "")
-    if (
-        declared.isascii()
-        and declared.isdigit()
-        and (len(declared) > _LENGTH_DIGITS or int(declared) > max_bytes)
-    ):
-        raise _too_large(max_bytes)
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Disconnected
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size > max_bytes:
-                    raise _too_large(max_bytes)
-                if chunk and share is not None:
-                    share.grow(len(chunk))
-                    chunks.append(chunk)
-                if not message.get("more_body", False):
-                    return b"".join(chunks) if len(chunks) != 1 else chunks[0]
-    except TimeoutError:
-        problem = Problem(408, "Request Timeout", f"the body must come within {seconds:g} s")
-        raise because("body_too_slow", problem) from None
+    if content.strip().lower() in ("", "identity") and transfer.strip().lower() in ("", "chunked"):
+        return
+    problem = Problem(415, "Unsupported Media Type", "send the body as it is, without an encoding")
+    raise because("body_encoded", problem)

@@ -163,7 +163,17 @@ def _chat() -> dict[str, Any]:
 
 
 def _chat_message() -> dict[str, Any]:
-    fields: dict[str, Any] = {
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["provider", "provider_message_id", "conversation_id", "sender"],
+        "anyOf": [{"required": ["text"]}, {"required": ["media"]}],
+        "properties": _who_and_where() | _what_and_when(),
+    }
+
+
+def _who_and_where() -> dict[str, Any]:
+    return {
         "provider": _text(
             "Names your source. With the name of a built-in provider (ycloud, chatwoot) the id in the key is `direct/<id>`: your message "
             "and the provider's own delivery of it are two messages",
@@ -192,6 +202,11 @@ def _chat_message() -> dict[str, Any]:
                 "name": {"type": ["string", "null"]},
             },
         },
+    }
+
+
+def _what_and_when() -> dict[str, Any]:
+    return {
         "text": _text("Required if there is no media", nullable=True),
         "media": {
             "type": ["array", "null"],
@@ -210,13 +225,6 @@ def _chat_message() -> dict[str, Any]:
             "description": "`inbound`: a customer wrote it (role `user`). `outbound`: your bot wrote it (role `assistant`); it is part of "
             "the next context, and its files are not sent to a model unless the tenant's setting `describe-outgoing` says so",
         },
-    }
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["provider", "provider_message_id", "conversation_id", "sender"],
-        "anyOf": [{"required": ["text"]}, {"required": ["media"]}],
-        "properties": fields,
     }
 
 

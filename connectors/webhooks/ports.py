@@ -7,6 +7,7 @@ from typing import Protocol
 from schemas.chat import ChatAccepted, ChatRefused
 from schemas.headers import Headers
 from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
 from schemas.signatures import Claim, Examined
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 
@@ -29,13 +30,26 @@ class EndpointDirectory(Protocol):
 
 
 class RawTopic(Protocol):
-    """Where raw records go. `send` returns when one is durable, raises Unavailable when that was not said within `seconds`."""
+    """Where raw records go."""
 
     @property
     def healthy(self) -> bool: ...
-    async def send(
-        self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float
-    ) -> None: ...
+    def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Headers,
+        done: Callable[[str | None], None],
+    ) -> None:
+        """Calls `done` once: with None when the record is durable, else with what went wrong. Raises Unavailable for one
+        that cannot be taken.
+        """
+        ...
+
+    def overdue(self) -> Unavailable:
+        """Notes that a record was not said to be durable in time."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

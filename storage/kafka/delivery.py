@@ -1,7 +1,9 @@
-"""A producer whose `send` returns when all in-sync replicas have the record."""
+"""A producer that says of each record when all in-sync replicas have it."""
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -23,6 +25,10 @@ TRIAL_AFTER_SECONDS = 15.0
 """Without a failing send for so long, and with a topic that could take one, the next send may try again."""
 STUCK_AFTER_SECONDS = 120.0
 """Sends that failed for so long, none between them good, although the topic could take them: a new client may do better."""
+
+
+Done = Callable[[str | None], None]
+"""What is called when it is known what became of a record: None, or what went wrong."""
 
 
 class ProducerFatal(StorageError):
@@ -60,7 +66,7 @@ class AcknowledgedProducer:
         self._wrong_count = ""
         self._fruitless_since: float | None = None
         self._outstanding = 0
-        self._poller: asyncio.Task[None] | None = None
+        self._is_polling = False
         self._reached = False
         self._failing_since: float | None = None
         self._failed_at = 0.0
@@ -121,38 +127,23 @@ class AcknowledgedProducer:
         elif time.monotonic() - self._failed_at >= TRIAL_AFTER_SECONDS:
             self._failing_since, self._on_trial = None, True
 
-    async def send(
-        self,
-        topic: str,
-        key: bytes,
-        value: bytes,
-        headers: Headers,
-        *,
-        seconds: float | None = None,
-    ) -> None:
-        """Returns when Kafka has it. Raises Unavailable when it did not say so within `seconds` (at most `ack_seconds`): it may still be written."""
+    def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
+        """Hands a record over. `done` is called once, on the event loop and after `send` returned: with None when Kafka has the
+        record, else with what went wrong; then it may still be written.
+
+        Raises Unavailable when the record cannot be taken at all; then `done` is not called. Whoever does not want to wait
+        for `done` any longer calls `overdue`.
+        """
         if self._wrong_count:
             raise Unavailable("kafka", 5.0, detail="the topic has another number of partitions")
-        loop = asyncio.get_running_loop()
-        delivered: asyncio.Future[None] = loop.create_future()
-
-        def report(error: KafkaError | None, _message: Message) -> None:
-            self._outstanding -= 1
-            if error is None:
-                self._failing_since, self._on_trial = None, False
-                self._fruitless_since = None
-            else:
-                self._note(error)
-                self._failed()
-            if delivered.done():
-                return
-            if error is None:
-                delivered.set_result(None)
-            else:
-                delivered.set_exception(Unavailable("kafka", 1.0, detail=str(error.name())))
-
         try:
-            self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
+            self._producer.produce(
+                topic,
+                value,
+                key,
+                headers=headers,  # type: ignore[arg-type]  # a list is invariant
+                on_delivery=partial(self._report, done),
+            )
         except BufferError:
             self._failed()
             raise Unavailable("kafka", 1.0, detail="producer queue full") from None
@@ -161,28 +152,41 @@ class AcknowledgedProducer:
             self._failed()
             raise Unavailable("kafka", 1.0, detail=str(error.args[0].name())) from error
         self._outstanding += 1
-        if self._poller is None or self._poller.done():
-            self._poller = loop.create_task(self._poll(), name="delivery-reports")
-        try:
-            async with asyncio.timeout(self._ack_seconds if seconds is None else seconds):
-                await delivered
-        except TimeoutError:
-            self._failed()
-            raise Unavailable("kafka", 1.0, detail="no acknowledgement in time") from None
+        if not self._is_polling:
+            self._is_polling = True
+            asyncio.get_running_loop().call_later(POLL_SECONDS, self._poll)
+
+    def overdue(self) -> Unavailable:
+        """Notes that somebody waited too long for `done`, and gives the trouble to report."""
+        self._failed()
+        return Unavailable("kafka", 1.0, detail="no acknowledgement in time")
 
     async def drain(self, seconds: float) -> int:
         """Waits for what is outstanding; returns how many are not acknowledged."""
         return int(await asyncio.to_thread(self._producer.flush, seconds))
 
-    async def _poll(self) -> None:
+    def _report(self, done: Done, error: KafkaError | None, _message: Message) -> None:
+        self._outstanding -= 1
+        if error is None:
+            self._failing_since = self._fruitless_since = None
+            self._on_trial = False
+            done(None)
+        else:
+            self._note(error)
+            self._failed()
+            done(str(error.name()))
+
+    def _poll(self) -> None:
         """Serves delivery reports. Should that raise, nobody would be answered any more: the producer is given up."""
         try:
-            while self._outstanding > 0:
-                self._producer.poll(0)
-                await asyncio.sleep(POLL_SECONDS)
+            self._producer.poll(0)
         except Exception as error:
             log.exception("delivery_reports_failed")
             self._give_up(f"its delivery reports failed with {type(error).__name__}")
+            return
+        self._is_polling = self._outstanding > 0
+        if self._is_polling:
+            asyncio.get_running_loop().call_later(POLL_SECONDS, self._poll)
 
     def _compare_count(self, there: int) -> None:
         """A partition beyond the settings' count has no reader: nothing is accepted until they agree. No topic yet is no wrong count."""

@@ -72,7 +72,7 @@ class People:
         """A new person. Raises PeopleError for a name that is taken or is none."""
         if not NAME_PATTERN.fullmatch(name):
             raise PeopleError(
-                f"{name!r} is no name: lower-case letters, digits and . _ @ + -, at most 100"
+                f"{name!r} is not a name: lower-case letters, digits and . _ @ + -, at most 100"
             )
         rows = await self._fetch("add_person", f"per_{secrets.token_hex(8)}", name, password_hash)
         if not rows:
@@ -143,6 +143,16 @@ class People:
             if RANKS[role] > RANKS.get(roles.get(TenantId(tenant), ""), 0):
                 roles[TenantId(tenant)] = role
         return Session(token, row["person_id"], row["name"], roles, row["is_chief"])
+
+    async def members(self, tenant: str) -> Sequence[Any]:
+        """Who may see the tenant: role here, role everywhere, other tenants, sessions and when last seen."""
+        rows: Sequence[Any] = await self._fetch("members", tenant, IDLE_SECONDS, ABSOLUTE_SECONDS)
+        return rows
+
+    async def end_sessions(self, person_id: str) -> None:
+        """Logs a person out everywhere; login links end too."""
+        await self._fetch("end_links_of", person_id)
+        await self._fetch("end_sessions_of", person_id)
 
     async def end(self, token: str) -> None:
         await self._fetch("end_session", sha256(token))

@@ -162,6 +162,12 @@ class Gathering:
         facts.quarantine_rows = {
             (row["stage"], row["topic"], row["partition"], row["offset"]) for row in places
         }
+        await self._objects(facts, connection, store)
+
+    async def _objects(
+        self, facts: Facts, connection: "asyncpg.Connection[asyncpg.Record]", store: ObjectStore
+    ) -> None:
+        statements = queries("audit")
         facts.object_rows = {
             row["object_key"]: row async for row in self._hourly(connection, statements["objects"])
         }

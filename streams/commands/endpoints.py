@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
+from connectors.webhooks.urls import webhook_url
 from schemas.providers import PROVIDERS, traits_of
-from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
@@ -37,13 +37,6 @@ def endpoints() -> None:
 
 
 endpoints.add_command(deliveries)
-
-
-def webhook_url(settings: Settings, provider: str, token: str) -> str:
-    """Where the provider sends to: below SENSORIUM_RECEIVER__URL, or as seen from this machine."""
-    receiver = settings.receiver
-    base = receiver.url.rstrip("/") or f"http://{receiver.host}:{receiver.port}"
-    return f"{base}/webhooks/{provider}/{token}"
 
 
 def next_steps(endpoint: Endpoint) -> list[str]:
@@ -115,7 +108,9 @@ def add(
     if (secret is not None) + unsigned + secret_later > 1:
         raise click.UsageError("--secret, --secret-later and --unsigned exclude each other")
     if secret == "" or api_key == "":
-        raise click.UsageError("an empty --secret or --api-key is none: leave the option out")
+        raise click.UsageError(
+            "--secret and --api-key must not be empty: leave the option out instead"
+        )
 
     async def change(tenancy: Tenancy) -> tuple[Endpoint, bool]:
         is_first = await tenancy.endpoint_of(tenant, provider) is None
@@ -135,7 +130,7 @@ def add(
     if traits.numbers_per_server and instance is None and not is_first:
         note(_SAME_SERVER.format(title=traits.title))
     settings = command_settings()
-    url = webhook_url(settings, provider, endpoint.token)
+    url = webhook_url(settings.receiver, provider, endpoint.token)
     live = endpoint.secrets[0] if endpoint.secrets else None
     document = {
         "tenant_id": tenant,
@@ -257,7 +252,7 @@ def rotate_token(which: str, grace_seconds: float, as_json: bool) -> None:
     endpoint, until = _changed(
         lambda tenancy: tenancy.rotate_token(which, grace_seconds=grace_seconds)
     )
-    url = webhook_url(command_settings(), endpoint.provider, endpoint.token)
+    url = webhook_url(command_settings().receiver, endpoint.provider, endpoint.token)
     document = {
         **_public(endpoint),
         "token": endpoint.token,
@@ -302,7 +297,7 @@ def list_(tenant: str | None, as_json: bool) -> None:
     rows = _changed(lambda tenancy: tenancy.endpoints(tenant))
     for row in rows:
         begins = row.pop("token_begins")
-        row["url"] = webhook_url(settings, row["provider"], f"{begins or ''}…")
+        row["url"] = webhook_url(settings.receiver, row["provider"], f"{begins or ''}…")
     emit({"endpoints": rows}, as_json, [_line(row) for row in rows])
 
 

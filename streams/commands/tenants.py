@@ -3,14 +3,9 @@
 from typing import Any
 
 import click
-import msgspec
 
-from connectors.models.capabilities import family_label
-from connectors.models.prices import listed_name
-from connectors.models.servers import names_of
-from schemas.languages import is_language
-from schemas.metrics import OTHER
-from schemas.settings import Settings
+from connectors.models.unknown import unknown_models
+from schemas.tenant_changes import SETTING_NAMES, WrongChange, read_change
 from schemas.tenants import TenantSettings
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
@@ -45,15 +40,9 @@ def add(name: str, as_json: bool) -> None:
         note(f"{tenant_id} was there already; nothing was changed")
 
 
-_NAMES = tuple(field.replace("_", "-") for field in TenantSettings.__struct_fields__)
-_MODELS = frozenset({"vision_model", "transcription_model"})
-_YES = frozenset({"true", "yes", "on", "1"})
-_NO = frozenset({"false", "no", "off", "0"})
-
-
 @tenants.command(
     "set",
-    epilog=f"Names: {', '.join(_NAMES)}. What each does: docs/reference/settings.md, schemas/tenants.py.",
+    epilog=f"Names: {', '.join(SETTING_NAMES)}. What each does: docs/reference/settings.md, schemas/tenants.py.",
 )
 @click.argument("name")
 @click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE…")
@@ -70,53 +59,21 @@ def set_(name: str, changes: tuple[str, ...], as_json: bool) -> None:
     run_command(work)
     names = sorted(field.replace("_", "-") for field in wanted)
     emit({"tenant_id": name, "set": names}, as_json, [f"{name}: {', '.join(names)}"])
-    for unknown in _unknown_models(settings, wanted):
+    for unknown in unknown_models(settings.openai, wanted):
         note(
-            f"{unknown} is no model that this version knows, and none that the settings name: "
+            f"{unknown} is not a model that this version knows or the settings name: "
             f"sensorium doctor --tenant {name} asks it"
         )
 
 
-def _unknown_models(settings: Settings, wanted: dict[str, Any]) -> list[str]:
-    """Other servers call their models as they like, so this is a remark and no refusal."""
-    openai = settings.openai
-    named = {*names_of(openai.vision_model), *names_of(openai.transcription_model)}
-    asked = [model for field in _MODELS & wanted.keys() for model in names_of(wanted[field] or "")]
-    return [
-        model
-        for model in asked
-        if model not in named and family_label(model) == OTHER and listed_name(model) is None
-    ]
-
-
 def _change(text: str) -> tuple[str, Any]:
-    key, found, value = text.partition("=")
-    field = key.strip().replace("-", "_")
-    if not found or field not in TenantSettings.__struct_fields__:
-        raise click.UsageError(f"{text!r}: say NAME=VALUE with one of {', '.join(_NAMES)}")
-    default = getattr(TenantSettings(), field)
-    if value.strip() == "":
-        return field, default
-    if isinstance(default, bool):
-        return field, _yes_or_no(key, value)
+    name, found, value = text.partition("=")
+    if not found or name.strip().replace("_", "-") not in SETTING_NAMES:
+        raise click.UsageError(f"{text!r}: say NAME=VALUE with one of {', '.join(SETTING_NAMES)}")
     try:
-        msgspec.convert({field: value}, TenantSettings, strict=False)
-    except msgspec.ValidationError as error:
-        raise click.UsageError(f"{key}={value}: {str(error).partition(' - at')[0]}") from None
-    if field == "context_text" and "{description}" not in value:
-        raise click.UsageError("context-text must hold {description}, where the description goes")
-    if field == "language" and not is_language(value):
-        raise click.UsageError(
-            f"{value!r} is no language: say a code such as es, pt-BR or en, or a name such as Spanish"
-        )
-    return field, value
-
-
-def _yes_or_no(key: str, value: str) -> bool:
-    word = value.strip().lower()
-    if word not in _YES | _NO:
-        raise click.UsageError(f"{key}={value}: Expected yes or no")
-    return word in _YES
+        return read_change(name, value)
+    except WrongChange as wrong:
+        raise click.UsageError(str(wrong)) from None
 
 
 @tenants.command()

@@ -3,6 +3,8 @@
 import asyncio
 from functools import partial
 
+import asyncpg
+
 from connectors.console.accepted import Accepted
 from connectors.console.app import FETCHES_PER_TENANT, create_console
 from connectors.console.changes import Changes
@@ -30,6 +32,7 @@ from storage.postgres.vault import Vault
 from streams.repair.applying import RepairWork
 from streams.repair.redo import KafkaRedo
 from streams.roles.http import connections_allowed, serve_until_told
+from streams.roles.other_roles import other_roles_of
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
 
@@ -38,72 +41,77 @@ DRAIN_SECONDS = 10.0
 
 async def run(settings: Settings) -> None:
     """Runs until SIGTERM; waiting requests are then answered with what there is."""
-    names, vault, wanted = Names(settings.namespace), Vault(settings.secrets.key), settings.console
-    directory = Directory(settings.postgres, names, vault)
-    changes = Changes(settings.postgres, names)
+    names, vault = Names(settings.namespace), Vault(settings.secrets.key)
     pool = await create_pool(settings.postgres, names, "console")
-    reading = ConsoleQueries(pool)
-    accepted = Accepted(settings.kafka, names, reading)
-    store = ObjectStore(settings.objects)
+    directory = Directory(settings.postgres, names, vault)
     async with Downloader(
         allowed_private_hosts=settings.media.allowed_private_hosts,
         most_per_owner=FETCHES_PER_TENANT,
     ) as downloader:
-
-        async def fetch(tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
-            found = original_ways(directory, settings, tenant_id, announced, url)
-            return await _first(downloader, found, settings, tenant_id)
-
-        pages = page_parts(
-            pool,
-            vault,
-            RepairWork(Repairs(pool), KafkaRedo(settings, pool)),
-            wanted.public_url,
-        )
-        app = create_console(
-            Parts(
-                names=names,
-                directory=directory,
-                reading=reading,
-                accepted=accepted,
-                changes=changes,
-                store=store,
-                links=Links(vault.derived_keys("media-links"), settings.media.link_seconds),
-                fetch=fetch,
-                allowed_origins=tuple(
-                    origin.strip() for origin in wanted.allowed_origins.split(",") if origin.strip()
-                ),
-                public_url=wanted.public_url.rstrip("/"),
-                bounds=ContextBounds(total_bytes=wanted.context_bytes),
-                pages=pages,
-            )
-        )
+        parts = _parts(settings, names, vault, pool, directory, downloader)
+        pages, accepted = parts.pages, parts.accepted
+        assert pages is not None and accepted is not None
 
         def drain() -> None:
-            changes.end()
+            parts.changes.end()
             accepted.end()
 
         await directory.start()
-        await changes.start()
+        await parts.changes.start()
         repairing = asyncio.create_task(pages.work.run(), name="repairs")
         try:
             await serve_until_told(
-                app,
-                wanted.host,
-                wanted.port,
+                create_console(parts),
+                settings.console.host,
+                settings.console.port,
                 installation=installation_of(settings.namespace, settings.secrets.key),
                 draining=drain,
                 drain_seconds=DRAIN_SECONDS,
-                http=bounded(wanted.header_seconds),
+                http=bounded(settings.console.header_seconds),
             )
         finally:
             repairing.cancel()
             await asyncio.gather(repairing, return_exceptions=True)
-            await changes.stop()
+            await parts.changes.stop()
             await directory.stop()
-            await store.close()
+            await parts.store.close()
             accepted.close()
             pool.terminate()
+
+
+def _parts(
+    settings: Settings,
+    names: Names,
+    vault: Vault,
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    directory: Directory,
+    downloader: Downloader,
+) -> Parts:
+    """What the console needs; nothing of it has begun."""
+    wanted, reading = settings.console, ConsoleQueries(pool)
+
+    async def fetch(tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
+        found = original_ways(directory, settings, tenant_id, announced, url)
+        return await _first(downloader, found, settings, tenant_id)
+
+    around = other_roles_of(settings)
+    repairs = RepairWork(Repairs(pool), KafkaRedo(settings, pool))
+    return Parts(
+        names=names,
+        directory=directory,
+        reading=reading,
+        accepted=Accepted(settings.kafka, names, reading),
+        changes=Changes(settings.postgres, names),
+        store=ObjectStore(settings.objects),
+        links=Links(vault.derived_keys("media-links"), settings.media.link_seconds),
+        fetch=fetch,
+        allowed_origins=tuple(
+            origin.strip() for origin in wanted.allowed_origins.split(",") if origin.strip()
+        ),
+        public_url=wanted.public_url.rstrip("/"),
+        bounds=ContextBounds(total_bytes=wanted.context_bytes),
+        pages=page_parts(pool, vault, repairs, wanted.public_url, around),
+    )
 
 
 def bounded(header_seconds: float) -> "partial[BoundedProtocol]":

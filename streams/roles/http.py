@@ -10,12 +10,14 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from storage.accepting import Acceptor
 from streams.roles.port_claims import Installation, PortTaken, claim_port
 
 log = structlog.get_logger()
@@ -39,15 +41,36 @@ _NO_SYN = (  # classic BPF over the TCP header: drop a segment with SYN and with
 )
 
 
+class Serving(Protocol):
+    """A server, as its role ends it."""
+
+    should_exit: bool
+
+    async def serve(self, sockets: list[socket.socket]) -> None: ...
+    def say_goodbye(self) -> None:
+        """From here on every answer closes its connection: clients go elsewhere before this server hangs up on them."""
+        ...
+
+
 class RoleServer(uvicorn.Server):
-    """A server that leaves signals to its role."""
+    """A server that leaves signals to its role, and takes new connections as fast as they come."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        protocol: Any = self.config.http_protocol_class
+        make = partial(
+            protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state={},
+        )
+        self.servers = [Acceptor(each, make) for each in sockets or ()]  # type: ignore[misc]
+        self.started = True
+
     def say_goodbye(self) -> None:
-        """From here on every answer closes its connection: clients go elsewhere before this server hangs up on them."""
         close = (b"connection", b"close")
         self.config.encoded_headers.append(close)
         self.server_state.default_headers = [*self.server_state.default_headers, close]
@@ -116,12 +139,7 @@ async def serve_until_told(
     drain_seconds: float,
     **options: Any,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then ends without refusing what is under way.
-
-    1. Call `draining` (not ready), and let every answer say `Connection: close`.
-    2. Leave new connections unanswered, and take those that are half made.
-    3. Close; answer what is in flight, at most `drain_seconds` long.
-    """
+    """Serves an ASGI application until SIGTERM or SIGINT."""
     config = uvicorn.Config(
         app,
         loop="none",
@@ -136,12 +154,25 @@ async def serve_until_told(
         timeout_graceful_shutdown=math.ceil(drain_seconds),
         **{"http": HttpToolsProtocol} | options,
     )
-    server, listening = RoleServer(config), listening_socket(host, port, installation)
+    server = RoleServer(config)
+    await until_told(server, listening_socket(host, port, installation), draining)
+
+
+async def until_told(
+    server: Serving, listening: socket.socket, draining: Callable[[], None]
+) -> None:
+    """Serves until SIGTERM or SIGINT, then ends without refusing what is under way.
+
+    1. Call `draining` (not ready), and let every answer say `Connection: close`.
+    2. Leave new connections unanswered, and take those that are half made.
+    3. Close; answer what is in flight, as long as the server allows for it.
+    """
+    host, port, *_ = listening.getsockname()
     log.info("http_listens", host=host, port=port)
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    serving = asyncio.create_task(server.serve([listening]))
     told = asyncio.create_task(ending.wait())
     await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
     told.cancel()

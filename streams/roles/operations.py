@@ -42,6 +42,54 @@ def _bound(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> _Serv
     raise OSError(errno.EADDRINUSE, f"ports {port} to {port + PORTS_TRIED - 1} are in use")
 
 
+class _Operations(BaseHTTPRequestHandler):
+    """The routes. A subclass for the server has what they ask."""
+
+    ready: Callable[[], bool]
+    refresh: Callable[[], None]
+    status: Callable[[], dict[str, Any]]
+
+    def do_GET(self) -> None:
+        match self.path.partition("?")[0]:
+            case "/livez":
+                self._answer(200, b"alive\n")
+            case "/readyz":
+                self._readiness()
+            case "/status":
+                shown = json.dumps(type(self).status() | {"ready": type(self).ready()}) + "\n"
+                self._answer(200, shown.encode(), "application/json")
+            case "/metrics":
+                self._metrics()
+            case _:
+                self._answer(404, b"/livez, /readyz, /status or /metrics\n")
+
+    def _readiness(self) -> None:
+        if type(self).ready():
+            self._answer(200, b"ready\n")
+            return
+        troubles = type(self).status().get("troubles", [])
+        self._answer(503, "".join(f"{line}\n" for line in ("not ready", *troubles)).encode())
+
+    def _metrics(self) -> None:
+        try:
+            type(self).refresh()
+        except Exception:  # what cannot be computed now must not hide the other metrics
+            log.exception("metrics_refresh_failed")
+        self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
+
+    def _answer(
+        self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"
+    ) -> None:
+        self.send_response(status)
+        self.send_header("content-type", content_type)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Probes are not worth a line each."""
+
+
 def start_operations(
     host: str,
     port: int,
@@ -58,47 +106,11 @@ def start_operations(
     if port == 0:
         return None
 
-    class Operations(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            match self.path.partition("?")[0]:
-                case "/livez":
-                    self._answer(200, b"alive\n")
-                case "/readyz":
-                    self._readiness()
-                case "/status":
-                    shown = json.dumps(status() | {"ready": ready()}) + "\n"
-                    self._answer(200, shown.encode(), "application/json")
-                case "/metrics":
-                    self._metrics()
-                case _:
-                    self._answer(404, b"/livez, /readyz, /status or /metrics\n")
-
-        def _readiness(self) -> None:
-            if ready():
-                self._answer(200, b"ready\n")
-                return
-            troubles = status().get("troubles", [])
-            self._answer(503, "".join(f"{line}\n" for line in ("not ready", *troubles)).encode())
-
-        def _metrics(self) -> None:
-            try:
-                refresh()
-            except Exception:  # what cannot be computed now must not hide the other metrics
-                log.exception("metrics_refresh_failed")
-            self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
-
-        def _answer(
-            self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"
-        ) -> None:
-            self.send_response(status)
-            self.send_header("content-type", content_type)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Probes are not worth a line each."""
-
-    server = _bound(host, port, Operations)
+    asked = {
+        "ready": staticmethod(ready),
+        "refresh": staticmethod(refresh),
+        "status": staticmethod(status),
+    }
+    server = _bound(host, port, type("Operations", (_Operations,), asked))
     threading.Thread(target=server.serve_forever, name="operations", daemon=True).start()
     return server

@@ -1,6 +1,7 @@
 """The role `receive`."""
 
 import asyncio
+import gc
 import time
 from contextlib import suppress
 from functools import partial
@@ -11,6 +12,8 @@ from connectors.providers.catalogue import DIRECT, check_signature, identify
 from connectors.webhooks.delivery_log import DeliveryLog
 from connectors.webhooks.ports import Understanding
 from connectors.webhooks.receiver import Receiver
+from connectors.webhooks.server import ReceiverServer
+from connectors.webhooks.siblings import Siblings
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.background import alongside
@@ -19,10 +22,9 @@ from storage.kafka.lag import GroupBehind
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
-from streams.roles.http import connections_allowed, serve_until_told
+from streams.roles.http import connections_allowed, listening_socket, until_told
 from streams.roles.minutes import start_minutes
 from streams.roles.port_claims import installation_of
-from streams.roles.protocol import BoundedProtocol
 
 LOOK_SECONDS = 0.25
 START_SECONDS = 3.0
@@ -30,9 +32,10 @@ START_SECONDS = 3.0
 takes requests from it only to answer 503. Longer is no use: then 503 is the answer."""
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, siblings: Siblings | None = None) -> None:
     """Runs until SIGTERM and answers what is in flight before it returns.
 
+    `siblings`: other processes at the same port, for which it answers probes too.
     Raises what ended the producer's background work: without it no request could be answered.
     """
     names, wanted = Names(settings.namespace), settings.receiver
@@ -40,7 +43,7 @@ async def run(settings: Settings) -> None:
     directory = Directory(settings.postgres, names, Vault(settings.secrets.key))
     producer = AcknowledgedProducer(settings.kafka, topic, ack_seconds=wanted.ack_seconds)
     understanding = Understanding(identify, DIRECT.accept, check_signature)
-    app = Receiver(wanted, topic, producer, directory, understanding)
+    app = Receiver(wanted, topic, producer, directory, understanding, siblings)
     pool = await create_pool(settings.postgres, names, "deliveries", size=1)
     deliveries = DeliveryLog(pool, app.deliveries)
     await directory.start()
@@ -50,27 +53,31 @@ async def run(settings: Settings) -> None:
             producer=producer.run,
             deliveries=deliveries.run,
             bulk=partial(_watch_bulk, app, settings, names),
+            siblings=app.answer_siblings,
         ):
             await _until_ready(app)
-            protocol = partial(
-                BoundedProtocol,
+            server = ReceiverServer(
+                app,
                 head_seconds=wanted.header_seconds,
                 max_connections=connections_allowed(),
-            )
-            await serve_until_told(
-                app,
-                wanted.host,
-                wanted.port,
-                installation=installation_of(settings.namespace, settings.secrets.key),
-                draining=app.drain,
                 drain_seconds=wanted.drain_seconds,
-                http=protocol,
             )
+            installation = installation_of(settings.namespace, settings.secrets.key)
+            door = listening_socket(wanted.host, wanted.port, installation)
+            _collect_garbage_rarely()
+            await until_told(server, door, app.drain)
     finally:
         await producer.drain(wanted.ack_seconds)
         await deliveries.finish()
         pool.terminate()
         await directory.stop()
+
+
+def _collect_garbage_rarely() -> None:
+    """A request makes some 20 objects and leaves no cycles, so the collector finds nothing and costs a pass over what is in flight."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 async def _watch_bulk(app: Receiver, settings: Settings, names: Names) -> None:

@@ -107,6 +107,14 @@ def create_app(*, controls: bool = False) -> FastAPI:
     app = FastAPI(title="stand-in", docs_url=None, redoc_url=None)
     calls = Calls(log=[] if controls else None)
 
+    _add_operations(app)
+    _add_models(app, calls)
+    if controls:
+        _add_controls(app, calls)
+    return app
+
+
+def _add_operations(app: FastAPI) -> None:
     @app.get("/livez")
     @app.get("/readyz")
     async def alive() -> Response:
@@ -129,6 +137,8 @@ def create_app(*, controls: bool = False) -> FastAPI:
             ],
         }
 
+
+def _add_models(app: FastAPI, calls: Calls) -> None:
     @app.post("/v1/chat/completions", response_model=None)
     async def chat(request: Request) -> Response:
         key = _key(request)
@@ -156,10 +166,6 @@ def create_app(*, controls: bool = False) -> FastAPI:
             text = await asyncio.to_thread(listen_to, data)
             call.paid = True
             return JSONResponse({"text": text, "model": NAME})
-
-    if controls:
-        _add_controls(app, calls)
-    return app
 
 
 def _add_controls(app: FastAPI, calls: Calls) -> None:

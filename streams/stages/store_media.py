@@ -1,16 +1,15 @@
 """store_media: fetches one file, keeps it, and says which job follows."""
 
-import builtins
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO, Literal, Protocol
+from typing import Literal
 
 import structlog
 
 from schemas.media import is_binary, is_office, plain_type
 from schemas.outcomes import Forward, Output, Unavailable
-from schemas.reasons import AttachmentReason
 from schemas.records import (
     Attachment,
     AttachmentType,
@@ -24,7 +23,12 @@ from schemas.records import (
 )
 from schemas.settings import Media
 from schemas.tenants import TenantSettings
-from streams.errors import StreamsError
+from streams.stages.media_ports import CandidateRequest as CandidateRequest
+from streams.stages.media_ports import ContentType as ContentType
+from streams.stages.media_ports import Fetched as Fetched
+from streams.stages.media_ports import FileGone as FileGone
+from streams.stages.media_ports import FileNotThere as FileNotThere
+from streams.stages.media_ports import MediaPorts as MediaPorts
 
 log = structlog.get_logger()
 
@@ -44,97 +48,16 @@ _FAMILY_OF: Mapping[AttachmentType, str] = {
 }
 
 
-class Fetched(Protocol):
-    """A file in the spool. The caller discards it."""
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """One try of a job: `waited_seconds` since the first one, `age_seconds` since the message came."""
 
-    @property
-    def file(self) -> BinaryIO: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def content_type(self) -> str: ...
-    @property
-    def head(self) -> builtins.bytes: ...
-    def discard(self) -> None: ...
-
-
-class ContentType(Protocol):
-    """What the content is, not what its name says.
-
-    `family` web_page is an error page where a file was announced; office_page is a page that an office
-    program opens as its document.
-    """
-
-    @property
-    def mime(self) -> str: ...
-    @property
-    def extension(self) -> str: ...
-    @property
-    def family(self) -> str: ...
-
-
-class CandidateRequest(Protocol):
-    """One request that may give the file. Headers may hold credentials of the provider."""
-
-    @property
-    def url(self) -> str: ...
-    @property
-    def headers(self) -> dict[str, str]: ...
-    @property
-    def lifetime_seconds(self) -> float | None: ...
-
-
-class FileGone(StreamsError):
-    """Will not get better: `reason` says why, `cause` what the server said last.
-
-    `try_next_way`: another request may still give it (401, 403).
-    """
-
-    def __init__(
-        self, reason: AttachmentReason, try_next_way: bool = False, cause: str = ""
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.try_next_way = try_next_way
-        self.cause = cause
-
-
-class FileNotThere(StreamsError):
-    """404: it may not be there yet."""
-
-
-class MediaPorts(Protocol):
-    """What the stage needs of the world. Trouble of the world is Unavailable."""
-
-    def ways(self, job: MediaJob) -> Sequence[CandidateRequest]:
-        """The requests to try, in order. Raises FileGone where none may be made."""
-        ...
-
-    def held(self, job: MediaJob) -> Fetched | None:
-        """The file of this job, if an earlier try fetched it and handed it to `hold`."""
-        ...
-
-    def hold(self, job: MediaJob, fetched: Fetched) -> None:
-        """Takes over a file that could not be kept, for the next try. May discard it instead."""
-        ...
-
-    async def stored_before(self, job: MediaJob) -> Fetched | None:
-        """The file of this attachment, if an earlier generation stored it and the store has it still. Must not give another tenant's."""
-        ...
-
-    async def fetch(self, way: CandidateRequest, max_bytes: int) -> Fetched:
-        """Raises FileGone, FileNotThere, Unavailable. Must never reach inside the network."""
-        ...
-
-    async def sniff(self, fetched: Fetched, announced: str | None) -> ContentType: ...
-
-    async def keep(self, job: MediaJob, fetched: Fetched, kept: ContentType) -> str:
-        """Puts the file into the store and returns its object key: the same for the same bytes of the same attachment."""
-        ...
-
-    def public_path(self, object_key: str) -> str: ...
+    job: MediaJob
+    ports: MediaPorts
+    limits: Media
+    tenant: TenantSettings
+    waited_seconds: float
+    age_seconds: float
 
 
 async def store_media(
@@ -151,12 +74,13 @@ async def store_media(
 
     `waited_seconds` since the job's first try decides when to give up.
     """
+    age_seconds = max(waited_seconds, (now - job.received_at).total_seconds())
+    this = _Try(job, ports, limits, tenant, waited_seconds, age_seconds)
     try:
-        age_seconds = max(waited_seconds, (now - job.received_at).total_seconds())
-        found = (
+        fetched, content = (
             await _seen(job, ports, ports.held(job))
             or await _from_the_store(job, ports)
-            or await _downloaded(job, ports, limits, tenant, waited_seconds, age_seconds)
+            or await _downloaded(this)
         )
     except FileGone as gone:
         log.info(
@@ -168,19 +92,31 @@ async def store_media(
         )
         failed = _enrichment(job, source, now, kind="failed", reason=gone.reason)
         return _forward(job, failed, gone)
-    fetched, kept = found
-    object_key = await _kept(job, ports, fetched, kept)
-    following, reason = _next(job, kept, tenant)
+    object_key = await _kept(job, ports, fetched, content)
+    stored = _stored(this, fetched, content, object_key, source, now)
+    return _forward(job, stored)
+
+
+def _stored(
+    this: "_Try",
+    fetched: Fetched,
+    content: ContentType,
+    object_key: str,
+    source: Source,
+    now: datetime,
+) -> Enrichment:
+    """The enrichment that says where the file is and which model is to see it."""
+    job, (following, reason) = this.job, _next(this.job, content, this.tenant)
     log.info(
         "media_stored",
         tenant=job.tenant_id,
         message_key=job.message_key,
         stage="store_media",
         bytes=fetched.bytes,
-        mime=kept.mime,
+        mime=content.mime,
         next=following,
     )
-    stored = _enrichment(
+    return _enrichment(
         job,
         source,
         now,
@@ -188,18 +124,17 @@ async def store_media(
         reason=reason,
         next=following,
         object_key=object_key,
-        url=ports.public_path(object_key),
-        mime_type=kept.mime,
+        url=this.ports.public_path(object_key),
+        mime_type=content.mime,
         bytes=fetched.bytes,
         sha256=fetched.sha256,
     )
-    return _forward(job, stored)
 
 
-async def _kept(job: MediaJob, ports: MediaPorts, fetched: Fetched, kept: ContentType) -> str:
+async def _kept(job: MediaJob, ports: MediaPorts, fetched: Fetched, content: ContentType) -> str:
     """The object key. While the store is away the file is held: its link may not live that long."""
     try:
-        object_key = await ports.keep(job, fetched, kept)
+        object_key = await ports.keep(job, fetched, content)
     except Unavailable:
         ports.hold(job, fetched)
         raise
@@ -219,23 +154,16 @@ async def _seen(
     job: MediaJob, ports: MediaPorts, before: Fetched | None
 ) -> tuple[Fetched, ContentType] | None:
     """A file of an earlier try or generation; what it is, is looked at again."""
-    kept = await _accepted(job, ports, before) if before is not None else None
-    return (before, kept) if before is not None and kept is not None else None
+    content = await _accepted(job, ports, before) if before is not None else None
+    return (before, content) if before is not None and content is not None else None
 
 
-async def _downloaded(
-    job: MediaJob,
-    ports: MediaPorts,
-    limits: Media,
-    tenant: TenantSettings,
-    waited_seconds: float,
-    age_seconds: float,
-) -> tuple[Fetched, ContentType]:
-    fetched = await _fetch(job, ports, limits, tenant, waited_seconds, age_seconds)
-    kept = await _accepted(job, ports, fetched)
-    if kept is None:
+async def _downloaded(this: _Try) -> tuple[Fetched, ContentType]:
+    fetched = await _fetch(this)
+    content = await _accepted(this.job, this.ports, fetched)
+    if content is None:
         raise FileGone("media_wrong_content")
-    return fetched, kept
+    return fetched, content
 
 
 async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> ContentType | None:
@@ -244,14 +172,14 @@ async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> Conte
     Bytes of the digest that was announced are what the sender sent, whatever they look like.
     """
     try:
-        kept = await ports.sniff(fetched, _announced(job))
+        content = await ports.sniff(fetched, _announced(job))
     except BaseException:
         fetched.discard()
         raise
-    if job.declared_sha256 != fetched.sha256 and _is_error_body(job, kept):
+    if job.declared_sha256 != fetched.sha256 and _is_error_body(job, content):
         fetched.discard()
         return None
-    return kept
+    return content
 
 
 def _announced(job: MediaJob) -> str | None:
@@ -264,43 +192,37 @@ def _announced(job: MediaJob) -> str | None:
     )
 
 
-def _is_error_body(job: MediaJob, kept: ContentType) -> bool:
+def _is_error_body(job: MediaJob, content: ContentType) -> bool:
     """A page, a JSON body or a line of text where a file was announced.
 
     Servers say "expired" and "log in" with 200. Banks and accounting systems send tables as pages.
     """
-    is_page = kept.family in ("web_page", "office_page")
+    is_page = content.family in ("web_page", "office_page")
     if is_page and job.type == "document":
-        is_export = kept.family == "office_page" and is_office(job.mime_type, job.filename)
+        is_export = content.family == "office_page" and is_office(job.mime_type, job.filename)
         return is_binary(job.mime_type, job.filename) and not is_export
     if is_page:
         return True
-    return job.type in _NEVER_TEXT and kept.mime.startswith("text/")
+    return job.type in _NEVER_TEXT and content.mime.startswith("text/")
 
 
-async def _fetch(
-    job: MediaJob,
-    ports: MediaPorts,
-    limits: Media,
-    tenant: TenantSettings,
-    waited_seconds: float,
-    age_seconds: float,
-) -> Fetched:
-    """The file by the first way that gives it. Gives up (FileGone) when waiting longer cannot help: a link's life counts from its message."""
-    max_bytes = min(
-        tenant.max_bytes or limits.max_bytes, KIND_BYTES.get(job.type, limits.max_bytes)
-    )
-    ways = ports.ways(job)
+async def _fetch(this: _Try) -> Fetched:
+    """The file from the first candidate that gives it.
+
+    Gives up (FileGone) when waiting longer cannot help: a link's life counts from its message.
+    """
+    job, limits = this.job, this.limits
+    cap = KIND_BYTES.get(job.type, limits.max_bytes)
+    max_bytes = min(this.tenant.max_bytes or limits.max_bytes, cap)
+    candidates = this.ports.ways(job)
     last: Exception = FileGone("media_unavailable")
-    lifetime = min(
-        (way.lifetime_seconds for way in ways if way.lifetime_seconds is not None), default=math.inf
-    )
-    for way in ways:
+    for candidate in candidates:
         try:
-            return await ports.fetch(way, max_bytes)
+            return await this.ports.fetch(candidate, max_bytes)
         except FileGone as gone:
+            # refused with the key and without it: no third form of the request is anything else
             if not gone.try_next_way or (isinstance(last, FileGone) and last.try_next_way):
-                raise  # refused with the key and without it: no third form of the request is anything else
+                raise
             last = gone
         except FileNotThere as missing:
             last = missing
@@ -309,27 +231,34 @@ async def _fetch(
                 raise  # our disk, not their server: it waits as long as it takes
             last = trouble
             break
+    lifetimes = (way.lifetime_seconds for way in candidates if way.lifetime_seconds is not None)
+    raise _no_file(this, last, min(lifetimes, default=math.inf))
+
+
+def _no_file(this: _Try, last: Exception, lifetime: float) -> Exception:
+    """What to raise when no candidate gave the file: whether waiting for it can help."""
+    waited, limits = this.waited_seconds, this.limits
     match last:
-        case FileNotThere() if waited_seconds < limits.not_found_seconds:
-            left = limits.not_found_seconds - waited_seconds
-            raise Unavailable("media", retry_after=2.0, detail="404", at_most=left)
+        case FileNotThere() if waited < limits.not_found_seconds:
+            left = limits.not_found_seconds - waited
+            return Unavailable("media", retry_after=2.0, detail="404", at_most=left)
         case FileNotThere():
-            raise FileGone("media_not_found", cause="404")
-        case Unavailable() if waited_seconds < limits.retry_seconds and age_seconds < lifetime:
-            last.at_most = min(limits.retry_seconds - waited_seconds, lifetime - age_seconds)
-            raise last
+            return FileGone("media_not_found", cause="404")
+        case Unavailable() if waited < limits.retry_seconds and this.age_seconds < lifetime:
+            last.at_most = min(limits.retry_seconds - waited, lifetime - this.age_seconds)
+            return last
         case Unavailable():
-            raise FileGone("media_timeout", cause=last.detail)
+            return FileGone("media_timeout", cause=last.detail)
         case _:
-            raise last
+            return last
 
 
-def _next(job: MediaJob, kept: ContentType, tenant: TenantSettings) -> tuple[Next, str | None]:
+def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[Next, str | None]:
     """Which model sees the file, or none; the reason stands only where one would have."""
     following: Next = "none"
-    if job.type == "audio" or kept.family == "audio":
+    if job.type == "audio" or content.family == "audio":
         following = "audio"
-    elif _is_image(job, kept) and job.type in _VISION_TYPES:
+    elif _is_image(job, content) and job.type in _VISION_TYPES:
         following = "vision"
     if following == "none" or job.unpaid_reason is None:
         return following, None
@@ -339,12 +268,14 @@ def _next(job: MediaJob, kept: ContentType, tenant: TenantSettings) -> tuple[Nex
     return (following, None) if asked else ("none", job.unpaid_reason)
 
 
-def _is_image(job: MediaJob, kept: ContentType) -> bool:
-    """By content. Of bytes that say nothing, announced as a picture, the decoder has the word: it knows more formats."""
+def _is_image(job: MediaJob, content: ContentType) -> bool:
+    """Says whether the content is an image. Unrecognised bytes announced as an image are left to the
+    decoder, which knows more formats.
+    """
     announced = _FAMILY_OF.get(job.type) == "image" or plain_type(job.mime_type).startswith(
         "image/"
     )
-    return kept.family == "image" or (kept.family == "unknown" and announced)
+    return content.family == "image" or (content.family == "unknown" and announced)
 
 
 def _forward(job: MediaJob, enrichment: Enrichment, gone: FileGone | None = None) -> Forward:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import uvicorn
 
+from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.passwords import hashed
 from schemas.metrics import DURATION_BOUNDS
 from schemas.outcomes import Unavailable
@@ -42,6 +43,7 @@ class Scene:
     url: str
     people: dict[str, str]
     repairs: dict[str, str] = field(default_factory=dict)
+    endpoints: dict[str, str] = field(default_factory=dict)
 
     async def person(self, name: str, role: Role, tenant: str = "acme") -> str:
         """Adds a person; returns the id."""
@@ -118,9 +120,14 @@ class RedoneOne:
 
 
 @asynccontextmanager
-async def staged(stack: Settings, names: Names, redo: Redone | None = None) -> AsyncIterator[Scene]:
+async def staged(
+    stack: Settings,
+    names: Names,
+    redo: Redone | None = None,
+    other_roles: OtherRoles | None = None,
+) -> AsyncIterator[Scene]:
     """The console on a free port, with an admin named ana. Repairs are worked on where `redo` is."""
-    async with running(stack, names, redo=redo) as console:
+    async with running(stack, names, redo=redo, other_roles=other_roles) as console:
         server = uvicorn.Server(
             uvicorn.Config(
                 console.app, "127.0.0.1", 0, lifespan="off", ws="none", log_config=None, log_level="error",
@@ -247,13 +254,13 @@ BOT = {"role": "assistant", "direction": "outbound", "sender_name": None, "sende
 AGENT = {"role": "agent", "direction": "outbound", "sender_name": "Luis", "sender_id": "7"}
 
 
-async def day_of_flow(console: Console) -> None:
-    """A day that the processes of the pipeline have written down, busiest in the afternoon."""
+async def day_of_flow(console: Console, minutes: int = 3) -> None:
+    """A day that the processes of the pipeline have written down every few minutes, busiest in the afternoon."""
     rows, now = [], datetime.now(UTC).replace(second=0, microsecond=0)
     busy = {"receive": 1.0, "dedupe": 1.0, "store_media": 0.3, "describe": 0.22, "transcribe": 0.08, "assemble": 1.4, "sink": 1.3}  # fmt: skip
     words = {"receive": "accepted", "describe": "forwarded", "sink": "written"}
     places = {"store_media": 8, "describe": 11, "transcribe": 11, "sink": 4}
-    for ago in range(0, 24 * 60, 3):
+    for ago in range(0, 24 * 60, minutes):
         wave = 1.2 + math.sin(ago / 229) + 0.25 * math.sin(ago / 17)
         for number, (stage, share) in enumerate(busy.items()):
             records = round(520 * share * max(0.1, wave) * (1 + 0.1 * math.sin(ago / 5 + number)))

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import msgspec
 
 from connectors.console.app import create_console
 from connectors.console.changes import Changes
 from connectors.console.links import Links
+from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.parts import page_parts
 from connectors.console.parts import Parts
 from connectors.console.queries import Announced, ConsoleQueries
@@ -30,6 +32,7 @@ from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.repair.applying import Opened, Redo, RepairWork
+from streams.roles.other_roles import other_roles_of
 from streams.stages.message import attributes_json, status_of
 from tests.integration.databases import Connection, merge, pooled, schema
 from tests.unit.records import message
@@ -154,8 +157,10 @@ async def running(
     loaded: bool = True,
     postgres: Postgres | None = None,
     redo: Redo | None = None,
+    other_roles: OtherRoles | None = None,
 ) -> AsyncIterator[Console]:
     """Tenants acme and other, a key of each scope for both. `postgres`: what the console reads from instead of the stack's."""
+    own = msgspec.structs.replace(stack, namespace=names.namespace)
     vault, store = Vault(str(stack.secrets.key)), ObjectStore(stack.objects)
     await store.ensure_bucket()
     async with (
@@ -185,7 +190,13 @@ async def running(
             links=Links(vault.derived_keys("media-links"), 300),
             fetch=fetch,
             allowed_origins=origins,
-            pages=page_parts(pool, vault, RepairWork(Repairs(pool), redo or NoRedo()), ""),
+            pages=page_parts(
+                pool,
+                vault,
+                RepairWork(Repairs(pool), redo or NoRedo()),
+                "",
+                other_roles or other_roles_of(own),
+            ),
         )
         app = create_console(parts)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -1,12 +1,15 @@
-"""The receiver without servers: a log and a directory in memory, and requests as ASGI gives them."""
+"""The receiver without servers: a log and a directory in memory, and requests as a connection gives them."""
 
+import asyncio
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.providers.catalogue import DIRECT, check_signature, identify, sign
+from connectors.webhooks.answers import HttpReply
+from connectors.webhooks.incoming import Incoming
 from connectors.webhooks.ports import Understanding
 from connectors.webhooks.receiver import Receiver
 from schemas.codec import decode
@@ -25,23 +28,45 @@ CHAT, READ, ADMIN = "sk_chat_1", "sk_read_1", "sk_admin_1"
 
 @dataclass
 class MemoryLog:
+    """`held`: what was sent is not said to be durable until `release`."""
+
     healthy: bool = True
     away: bool = False
     broken: bool = False
-    sent: list[tuple[str, bytes, bytes, Headers, float]] = field(default_factory=list)
+    held: bool = False
+    overdue_times: int = 0
+    sent: list[tuple[str, bytes, bytes, Headers]] = field(default_factory=list)
+    waiting: list[Callable[[str | None], None]] = field(default_factory=list)
 
-    async def send(
-        self, topic: str, key: bytes, value: bytes, headers: Headers, *, seconds: float
+    def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Headers,
+        done: Callable[[str | None], None],
     ) -> None:
         if self.broken:
             raise RuntimeError("a bug")
-        if self.away:
-            raise Unavailable("kafka", 1.0, detail="_TIMED_OUT")
-        self.sent.append((topic, key, value, headers, seconds))
+        if not self.away:
+            self.sent.append((topic, key, value, headers))
+        self.waiting.append(done)
+        if not self.held:
+            asyncio.get_running_loop().call_soon(self.release)
+
+    def release(self) -> None:
+        """Says what became of everything that was sent."""
+        waiting, self.waiting = self.waiting, []
+        for done in waiting:
+            done("_TIMED_OUT" if self.away else None)
+
+    def overdue(self) -> Unavailable:
+        self.overdue_times += 1
+        return Unavailable("kafka", 1.0, detail="late")
 
     @property
     def records(self) -> list[RawMessage]:
-        return [decode(RawMessage, value) for _, _, value, _, _ in self.sent]
+        return [decode(RawMessage, value) for _, _, value, _ in self.sent]
 
 
 @dataclass
@@ -91,6 +116,19 @@ class Answer:
         return json.loads(self.body)
 
 
+class Line:
+    """Where a request came by."""
+
+    def __init__(self) -> None:
+        self.reply: HttpReply | None = None
+        self.heard = asyncio.Event()
+
+    def answered(self, _request: Incoming, reply: HttpReply) -> None:
+        assert self.reply is None, "answered twice"
+        self.reply = reply
+        self.heard.set()
+
+
 class Application:
     """The receiver and what stands around it."""
 
@@ -112,29 +150,22 @@ class Application:
         headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     ) -> Answer:
         chunks = [body] if isinstance(body, bytes) else list(body)
-        sent: list[dict[str, Any]] = []
-
-        async def receive() -> Mapping[str, Any]:
-            chunk = chunks.pop(0)
-            return {"type": "http.request", "body": chunk, "more_body": bool(chunks)}
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
         pairs = headers.items() if isinstance(headers, Mapping) else headers
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "headers": [
-                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs
-            ],
-        }
-        await self.receiver(scope, receive, send)
-        start, content = sent
-        return Answer(
-            start["status"], {n.decode(): v.decode() for n, v in start["headers"]}, content["body"]
-        )
+        held: dict[str, str] = {}
+        for name, value in pairs:
+            held.setdefault(name.lower(), value)
+        line = Line()
+        request = Incoming(line, method, path, held)
+        self.receiver.begin(request)
+        for chunk in chunks:
+            if request.taker is not None and chunk:
+                request.taker.more(chunk)
+        if request.taker is not None and not request.is_answered:
+            request.taker.whole()
+        async with asyncio.timeout(5):
+            await line.heard.wait()
+        assert line.reply is not None
+        return Answer(line.reply.status, line.reply.fields, line.reply.body)
 
     async def deliver(
         self,

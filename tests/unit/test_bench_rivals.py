@@ -7,10 +7,9 @@ import pytest
 
 from bench import lanes
 from bench.figures import Pace
-from bench.rivals import gateway, parts, run, sink
+from bench.rivals import dedup, gateway, parts, run, sink
 from bench.rivals.measured import Goal, Sides
 from bench.sink import first_version, sink_record
-from bench.traffic import with_duplicates
 from schemas.codec import decode
 from schemas.records import EnrichedMessage
 from streams.local.jars import pinned
@@ -57,9 +56,10 @@ def test_every_module_of_the_gateway_has_a_sum() -> None:
 
 
 def test_the_rivals_copy_the_same_records_to_their_second_output_as_the_lanes() -> None:
-    numbers = list(with_duplicates(1_000))
-    ends = [(record.key or b"")[-1:] in (b"0", b"5") for record in lanes.records(1_000)]
-    assert ends == [lanes.has_media(number) for number in numbers]
+    keys = [record.key or b"" for record in lanes.records(1_000)]
+    ends = [key[-1:] in (b"0", b"5") for key in keys]
+    assert ends == list(map(lanes.has_media, keys))
+    assert sum(ends) == pytest.approx(200, abs=30)
     for source in (parts.STREAMS / "Dedup.java", parts.QUIX / "dedup.py"):
         assert re.search(r"'0'.*'5'|b\"0\", b\"5\"", source.read_text()), source
 
@@ -126,3 +126,15 @@ def test_a_tool_that_is_missing_is_named_before_anything_is_measured(
 
 def test_every_stage_says_what_it_needs() -> None:
     assert run.NEEDS.keys() == run.STAGES.keys()
+
+
+def test_the_p99_has_goals_and_the_median_has_none() -> None:
+    waits = {
+        name: [[float(number) for number in range(100)]]
+        for name in (dedup.DEDUPE, dedup.LANES, dedup.MEMORY, dedup.ROCKSDB)
+    }
+    asked = dedup.latency_table(waits, "p99", 0.99, at_most=1.0)
+    assert [one.at_most for one in asked.ratios] == [1.0] * 4 + [dedup.WANTED_MS] * 2
+    assert asked.figures[0].runs == [99.0]
+    shown = dedup.latency_table(waits, "p50", 0.5, at_most=0.0)
+    assert [(one.value, one.at_most) for one in shown.ratios] == [(1.0, 0.0)] * 4

@@ -61,8 +61,17 @@ def made(monkeypatch: pytest.MonkeyPatch) -> tuple[AcknowledgedProducer, Scripte
     return producer, producer._producer
 
 
-async def send(producer: AcknowledgedProducer) -> None:
-    await producer.send(TOPIC, b"k", b"v", [])
+async def send(producer: AcknowledgedProducer, seconds: float = 1.0) -> None:
+    """Returns when Kafka has it; raises Unavailable when it has not, or does not say so in time."""
+    told: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+    producer.send(TOPIC, b"k", b"v", [], told.set_result)
+    try:
+        async with asyncio.timeout(seconds):
+            trouble = await told
+    except TimeoutError:
+        raise producer.overdue() from None
+    if trouble is not None:
+        raise Unavailable("kafka", detail=trouble)
 
 
 @pytest.mark.parametrize("seen_by", ["the error callback", "a delivery report", "produce"])
@@ -96,7 +105,7 @@ async def test_a_broken_poller_of_delivery_reports_ends_its_role(
     await producer.check()
     client.poll_fails = RuntimeError("a callback raised")
     with pytest.raises(Unavailable):
-        await producer.send(TOPIC, b"k", b"v", [], seconds=0.05)
+        await send(producer, 0.05)
     client.poll_fails = None
     with pytest.raises(ProducerFatal):
         await asyncio.wait_for(producer.run(), 5)

@@ -10,7 +10,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 from connectors.console.pages import routes
 from connectors.console.pages.words import LANGUAGES, Words, catalogue, language_of
-from schemas.reasons import AttachmentReason, QuarantineReason
+from schemas.reasons import AttachmentReason, DeliveryReason, QuarantineReason
 
 PAGES = Path(routes.__file__).parent
 STATIC, TEMPLATES = PAGES / "static", PAGES / "templates"
@@ -81,11 +81,20 @@ def test_every_post_form_has_its_token() -> None:
         assert all('name="csrf" value="{{ visit.csrf }}"' in form for form in forms), template.name
 
 
+FINAL = ("/revoke", "/drop", "/remove", "/url", "/log-out")
+
+
 def test_what_cannot_be_taken_back_is_asked_about() -> None:
-    text = (TEMPLATES / "settings.html").read_text()
-    forms = re.findall(r'<form[^>]*method="post" action="([^"]+)"([^>]*)>', text)
-    final = [rest for path, rest in forms if path.endswith(("/revoke", "/drop"))]
-    assert len(final) == 2 and all(" data-asks=" in rest for rest in final)
+    forms = [
+        found
+        for path in TEMPLATES.iterdir()
+        for found in re.findall(
+            r'<form[^>]*method="post" action="([^"]+)"([^>]*)>', path.read_text()
+        )
+    ]
+    final = [(path, rest) for path, rest in forms if path.endswith(FINAL)]
+    assert {path.rpartition("/")[2] for path, _ in final} == {one[1:] for one in FINAL}
+    assert [path for path, rest in final if " data-asks=" not in rest] == []
     assert "dataset.asks" in (STATIC / "console.js").read_text()
 
 
@@ -93,6 +102,8 @@ def keys_in_code() -> set[str]:
     used = set[str]()
     for template in TEMPLATES.iterdir():
         used |= {one or other for one, other in _KEY.findall(template.read_text())}
+    steps = (PAGES.parents[1] / "providers" / "signature_check.py").read_text()
+    used |= set(re.findall(r'"(check\.[a-z_.]*[a-z])"', steps))
     for module in PAGES.glob("*.py"):
         used |= set(re.findall(r'PageProblem\(\d+, "([a-z_0-9.]+)"', module.read_text()))
     return used
@@ -127,7 +138,7 @@ def test_one_of_something_is_not_told_as_many() -> None:
     assert Words("es")("repair.redone", count=2) == "2 archivos"
     counted = {
         key for path in TEMPLATES.iterdir() for key in _COUNTED.findall(path.read_text())
-    } - {"trouble.redoing", "repair.report"}  # the same of one and of many
+    } - {"trouble.redoing", "repair.report", "repair.cancelled_text"}  # the same of one and of many
     assert counted >= {"repair.redone", "context.pending"}
     for language in LANGUAGES:
         assert [key for key in counted if f"{key}.one" not in catalogue(language)] == []
@@ -145,6 +156,10 @@ def test_every_reason_is_told_in_a_sentence() -> None:
             if f"quarantine.{one}" not in catalogue(language)
         ]
         assert unsaid == [], language
+        unnamed = [
+            one for one in get_args(DeliveryReason) if f"delivery.{one}" not in catalogue(language)
+        ]
+        assert unnamed == [], language
 
 
 def test_no_catalogue_holds_a_key_twice() -> None:

@@ -1,12 +1,10 @@
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import pytest
 
 from connectors.webhooks import rate
 from connectors.webhooks.answers import Problem
-from connectors.webhooks.body import Budget, Disconnected, Receive, read_body
+from connectors.webhooks.body import Body, Budget
 from connectors.webhooks.rate import Rates
 from streams.settings import SettingsError, read_settings
 
@@ -68,68 +66,59 @@ def test_buckets_are_bounded_and_the_longest_unused_goes(monkeypatch: pytest.Mon
 # --- bodies
 
 
-def arriving(*chunks: bytes | None) -> Receive:
-    """A request body in these pieces; None: the client goes away."""
-    left = list(chunks)
-
-    async def receive() -> Mapping[str, Any]:
-        chunk = left.pop(0)
-        if chunk is None:
-            return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": chunk, "more_body": bool(left)}
-
-    return receive
-
-
-async def read(
-    receive: Receive,
+def read(
+    *chunks: bytes,
     headers: Mapping[str, str] = {},
-    *,
     budget: Budget | None = None,
-    seconds: float = 5.0,
+    owner: str | None = "acme",
 ) -> bytes:
-    with (budget or Budget(1000)).one_request("acme") as share:
-        return await read_body(receive, headers, share, max_bytes=LIMIT, seconds=seconds)
+    """The body that comes in these pieces."""
+    body = Body(budget or Budget(1000), owner, LIMIT)
+    try:
+        body.announced(headers)
+        for chunk in chunks:
+            body.add(chunk)
+        return body.whole()
+    finally:
+        body.release()
 
 
-async def refusal(receive: Receive, headers: Mapping[str, str] = {}, **more: Any) -> int:
+def refusal(*chunks: bytes, headers: Mapping[str, str] = {}) -> int:
     with pytest.raises(Problem) as raised:
-        await read(receive, headers, **more)
+        read(*chunks, headers=headers)
     return raised.value.status
 
 
-async def test_the_exact_bytes_in_whatever_pieces() -> None:
+def test_the_exact_bytes_in_whatever_pieces() -> None:
     body = bytes(range(LIMIT))
-    assert await read(arriving(body)) == body
-    assert await read(arriving(body[:1], b"", body[1:99], body[99:], b"")) == body
-    assert await read(arriving(b"")) == b""
+    assert read(body) == body
+    assert read(body[:1], b"", body[1:99], body[99:], b"") == body
+    assert read() == b""
 
 
-async def test_the_limit_itself_is_allowed_and_one_more_is_not() -> None:
-    assert await read(arriving(b"x" * LIMIT), {"content-length": str(LIMIT)}) == b"x" * LIMIT
-    assert (
-        await refusal(arriving(), {"content-length": str(LIMIT + 1)}) == 413
-    )  # before anything is read
-    assert await refusal(arriving(b"x" * LIMIT, b"x", b"")) == 413
-    assert await refusal(arriving(b"x" * LIMIT, b"x", b""), {"content-length": "1"}) == 413
+def test_the_limit_itself_is_allowed_and_one_more_is_not() -> None:
+    assert read(b"x" * LIMIT, headers={"content-length": str(LIMIT)}) == b"x" * LIMIT
+    assert refusal(headers={"content-length": str(LIMIT + 1)}) == 413  # before anything is read
+    assert refusal(b"x" * LIMIT, b"x", b"") == 413
+    assert refusal(b"x" * LIMIT, b"x", b"", headers={"content-length": "1"}) == 413
 
 
 @pytest.mark.parametrize("length", ["9" * 5000, "0" * 30 + "1"])
-async def test_a_length_of_thousands_of_digits_is_too_large(length: str) -> None:
-    assert await refusal(arriving(), {"content-length": length}) == 413
+def test_a_length_of_thousands_of_digits_is_too_large(length: str) -> None:
+    assert refusal(headers={"content-length": length}) == 413
 
 
 @pytest.mark.parametrize("length", ["", "-1", "\u00b2", "\u0661", "1e3", "+1", "abc"])
-async def test_a_length_that_is_no_number_is_not_believed(length: str) -> None:
-    assert await read(arriving(b"{}"), {"content-length": length}) == b"{}"
+def test_a_length_that_is_no_number_is_not_believed(length: str) -> None:
+    assert read(b"{}", headers={"content-length": length}) == b"{}"
 
 
 @pytest.mark.parametrize("name", ["content-encoding", "transfer-encoding"])
 @pytest.mark.parametrize(
     "coding", ["gzip", "GZIP", "br", "identity, gzip", "gzip, chunked", "unknown"]
 )
-async def test_an_encoded_body_is_refused_unread(name: str, coding: str) -> None:
-    assert await refusal(arriving(), {name: coding}) == 415
+def test_an_encoded_body_is_refused_unread(name: str, coding: str) -> None:
+    assert refusal(headers={name: coding}) == 415
 
 
 @pytest.mark.parametrize(
@@ -140,55 +129,44 @@ async def test_an_encoded_body_is_refused_unread(name: str, coding: str) -> None
         {"transfer-encoding": "chunked"},
     ],
 )
-async def test_what_is_no_encoding_is_taken(headers: dict[str, str]) -> None:
-    assert await read(arriving(b"{}"), headers) == b"{}"
+def test_what_is_no_encoding_is_taken(headers: dict[str, str]) -> None:
+    assert read(b"{}", headers=headers) == b"{}"
 
 
-async def test_a_client_that_goes_away_leaves_nothing_in_the_budget() -> None:
-    budget = Budget(1000)
-    with pytest.raises(Disconnected):
-        await read(arriving(b"x" * 10, None), budget=budget)
-    assert budget.held == 0
-
-
-async def test_a_slow_body_is_408() -> None:
-    async def forever() -> AsyncIterator[Mapping[str, Any]]:
-        yield {"type": "http.request", "body": b"{", "more_body": True}
-        await asyncio.Event().wait()
-
-    assert await refusal(forever().__anext__, seconds=0.05) == 408
-
-
-async def test_bytes_in_flight_beyond_the_budget_are_503_and_room_comes_back() -> None:
+def test_bytes_in_flight_beyond_the_budget_are_503_and_room_comes_back() -> None:
     budget = Budget(200)
-    with budget.one_request("one") as first, budget.one_request("other") as second:
-        first.grow(100)
-        second.grow(80)
-        with pytest.raises(Problem) as raised, budget.one_request("third") as third:
-            third.grow(21)
-        assert (raised.value.status, raised.value.headers["retry-after"]) == (503, "1")
-        assert budget.held == 180
-    assert budget.held == 0
-    assert await read(arriving(b"x" * 100), budget=budget) == b"x" * 100
-
-
-async def test_one_owner_never_takes_more_than_half_of_the_budget() -> None:
-    budget = Budget(200)
-    with budget.one_request("acme") as share:
-        share.grow(100)
-        with pytest.raises(Problem), budget.one_request("acme") as more:
-            more.grow(1)
-        with budget.one_request("other") as other:
-            other.grow(100)
-
-
-async def test_a_body_without_a_share_is_read_and_not_kept() -> None:
-    assert (
-        await read_body(arriving(b"x" * 50, b"x" * 50), {}, None, max_bytes=LIMIT, seconds=1) == b""
-    )
+    first, second, third = (Body(budget, owner, LIMIT) for owner in ("one", "other", "third"))
+    first.add(b"x" * 100)
+    second.add(b"x" * 80)
     with pytest.raises(Problem) as raised:
-        await read_body(arriving(b"x" * 50, b"x" * 51), {}, None, max_bytes=LIMIT, seconds=1)
+        third.add(b"x" * 21)
+    assert (raised.value.status, raised.value.headers["retry-after"]) == (503, "1")
+    assert budget.held == 180
+    for body in (first, second, third):
+        body.release()
+        body.release()
+    assert budget.held == 0
+    assert read(b"x" * 100, budget=budget) == b"x" * 100
+
+
+def test_one_owner_never_takes_more_than_half_of_the_budget() -> None:
+    budget = Budget(200)
+    first, more, other = (Body(budget, owner, LIMIT) for owner in ("acme", "acme", "other"))
+    first.add(b"x" * 100)
+    with pytest.raises(Problem):
+        more.add(b"x")
+    more.release()
+    assert budget.held == 100
+    other.add(b"x" * 100)
+
+
+def test_a_body_without_an_owner_is_measured_and_not_kept() -> None:
+    budget = Budget(10)
+    assert read(b"x" * 50, b"x" * 50, budget=budget, owner=None) == b""
+    with pytest.raises(Problem) as raised:
+        read(b"x" * 50, b"x" * 51, budget=budget, owner=None)
     assert raised.value.status == 413
+    assert budget.held == 0
 
 
 # --- the settings

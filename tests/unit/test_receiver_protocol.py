@@ -1,6 +1,8 @@
+"""Both HTTP protocols, the console's and the receiver's, keep the same bounds against the same clients."""
+
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -9,7 +11,10 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from connectors.webhooks.answers import answer_text
+from connectors.webhooks.answers import text_reply
+from connectors.webhooks.incoming import Incoming
+from connectors.webhooks.server import ReceiverServer
+from streams.roles.http import listening_socket
 from streams.roles.protocol import (
     MAX_FIELD_BYTES,
     MAX_PIPELINED,
@@ -20,13 +25,22 @@ from tests.unit.speaking import DEADLINE, connected
 
 SOON = 0.2
 LATE = 3600.0
+INSTALLATION = frozenset({"test"})
+_kind = ""
+
+
+@pytest.fixture(autouse=True, params=["console", "receiver"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Whose protocol the test is about."""
+    global _kind
+    _kind = request.param
+    return _kind
 
 
 class Served:
     """A server whose application reads the body (unless told to be early), waits at the gate, and answers with what it saw."""
 
     def __init__(self) -> None:
-        self.state = ServerState()
         self.port = 0
         self.early = False
         self.padding = b""
@@ -36,6 +50,8 @@ class Served:
         self.headers: list[list[tuple[bytes, bytes]]] = []
         self.gone = 0
         self.running = 0
+        self.connections: Collection[Any] = ()
+        self.tasks: set[asyncio.Task[Any]] = set()
 
     async def __call__(
         self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any
@@ -51,7 +67,53 @@ class Served:
         await self.gate.wait()
         self.bodies.append(body)
         self.headers.append(scope["headers"])
-        await answer_text(send, 413 if self.early else 200, scope["path"].encode() + self.padding)
+        content = scope["path"].encode() + self.padding
+        fields = [(b"content-length", b"%d" % len(content))]
+        status = 413 if self.early else 200
+        await send({"type": "http.response.start", "status": status, "headers": fields})
+        await send({"type": "http.response.body", "body": content})
+
+    def begin(self, request: Incoming) -> None:
+        self.running += 1
+        if self.early:
+            self._answer(request, b"", 413)
+        else:
+            request.taker = _Reader(self, request)
+
+    def passes(self, request: Incoming, body: bytes) -> None:
+        task = asyncio.create_task(self._wait(request, body))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _wait(self, request: Incoming, body: bytes) -> None:
+        await self.gate.wait()
+        self._answer(request, body, 200)
+
+    def _answer(self, request: Incoming, body: bytes, status: int) -> None:
+        self.bodies.append(body)
+        self.headers.append(
+            [(name.encode(), value.encode()) for name, value in request.headers.items()]
+        )
+        request.answer(text_reply(status, request.path.encode() + self.padding))
+
+
+class _Reader:
+    """What the receiver's side of the server does with one request."""
+
+    def __init__(self, served: Served, request: Incoming) -> None:
+        self._served, self._request, self._body = served, request, b""
+
+    def more(self, chunk: bytes) -> None:
+        self._body += chunk
+
+    def whole(self) -> None:
+        self._served.passes(self._request, self._body)
+
+    def late(self) -> None:
+        raise AssertionError("no deadline was set")
+
+    def gone(self) -> None:
+        self._served.gone += 1
 
 
 @asynccontextmanager
@@ -59,13 +121,48 @@ async def serving(
     head_seconds: float = LATE, max_connections: int = 100, addresses: AddressLimit | None = None
 ) -> AsyncIterator[Served]:
     served = Served()
-    loop = asyncio.get_running_loop()
+    if _kind == "receiver":
+        async with _receiver(served, head_seconds, max_connections):
+            yield served
+    else:
+        async with _console(served, head_seconds, max_connections, addresses):
+            yield served
+    served.gate.set()
+    if served.tasks:
+        await asyncio.wait(served.tasks, timeout=DEADLINE)
+
+
+@asynccontextmanager
+async def _receiver(
+    served: Served, head_seconds: float, max_connections: int
+) -> AsyncIterator[None]:
+    server = ReceiverServer(
+        served,
+        head_seconds=head_seconds,
+        max_connections=max_connections,
+        drain_seconds=0,
+    )
+    listening = listening_socket("127.0.0.1", 0, INSTALLATION)
+    served.port, served.connections = listening.getsockname()[1], server.connections
+    running = asyncio.create_task(server.serve([listening]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await running
+
+
+@asynccontextmanager
+async def _console(
+    served: Served, head_seconds: float, max_connections: int, addresses: AddressLimit | None
+) -> AsyncIterator[None]:
+    loop, state = asyncio.get_running_loop(), ServerState()
     config = Config(served, ws="none", lifespan="off", access_log=False, log_config=None)
     server = await loop.create_server(
         partial(
             BoundedProtocol,
             config,
-            served.state,
+            state,
             {},
             _loop=loop,
             head_seconds=head_seconds,
@@ -76,15 +173,14 @@ async def serving(
         0,
     )
     served.port = server.sockets[0].getsockname()[1]
+    served.connections, served.tasks = state.connections, state.tasks
     try:
-        yield served
+        yield
     finally:
         server.close()
-        for connection in list(served.state.connections):
+        for connection in list(state.connections):
             connection.transport.abort()
         served.gate.set()
-        if served.state.tasks:
-            await asyncio.wait(served.state.tasks, timeout=DEADLINE)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -180,7 +276,7 @@ async def test_a_body_that_was_answered_early_and_never_ends_ends_the_connection
         await client.say(post("/1", b"x" * 100_000)[:-90_000])
         assert (await client.hear())[0] == 413
         async with asyncio.timeout(DEADLINE):
-            while trickling and served.state.connections:
+            while trickling and served.connections:
                 await client.say(b"x")
                 await asyncio.sleep(0.02)
         assert await client.hear_the_end() == b""
@@ -236,7 +332,7 @@ async def test_fields_without_end_end_the_connection(before: bytes, endless: byt
             for _ in range(10_000):
                 await client.say(endless)
                 await asyncio.sleep(0)
-        await until(lambda: not served.state.tasks)
+        await until(lambda: not served.tasks)
         assert served.bodies == []
 
 
@@ -268,6 +364,7 @@ async def test_too_many_pipelined_requests_end_the_connection_after_those_that_w
         assert answered == MAX_PIPELINED + 1 == served.running
 
 
+@pytest.mark.parametrize("kind", ["console"], indirect=True)
 async def test_an_address_with_too_many_connections_is_refused_until_one_of_its_own_ends() -> None:
     async with serving(addresses=AddressLimit(2)) as served, connected(served.port) as first:
         async with connected(served.port), connected(served.port) as third:
@@ -275,7 +372,7 @@ async def test_an_address_with_too_many_connections_is_refused_until_one_of_its_
             assert (status, headers["retry-after"], headers["connection"]) == (429, "1", "close")
             await first.say(post("/1"))
             assert (await first.hear())[0] == 200
-        await until(lambda: len(served.state.connections) == 1)
+        await until(lambda: len(served.connections) == 1)
         async with connected(served.port) as fourth:
             await fourth.say(post("/4"))
             assert (await fourth.hear())[0] == 200
@@ -294,7 +391,7 @@ async def test_beyond_the_most_connections_it_is_503_until_one_ends() -> None:
                     "close",
                 )
                 assert await third.hear_the_end() == b""
-        await until(lambda: len(served.state.connections) == 1)
+        await until(lambda: len(served.connections) == 1)
         async with connected(served.port) as fourth:
             for client in (first, fourth):
                 await client.say(post("/4"))
@@ -306,7 +403,7 @@ async def test_who_does_not_take_its_answer_is_cut_off() -> None:
         served.padding = b"x" * 20_000_000
         await client.say(post("/1"))
         await until(lambda: served.running == 1)
-        await until(lambda: not served.state.connections)
+        await until(lambda: not served.connections)
         assert len(await client.hear_the_end()) < 20_000_000
 
 
@@ -389,12 +486,12 @@ async def test_at_the_end_who_has_just_connected_is_still_answered() -> None:
         connected(served.port) as half,
         connected(served.port) as idle,
     ):
-        await until(lambda: len(served.state.connections) == 3)
+        await until(lambda: len(served.connections) == 3)
         await idle.say(post("/0"))
         assert (await idle.hear())[0] == 200
         await half.say(post("/1")[:20])
-        await until(lambda: sum(c._phase == "head" for c in served.state.connections) == 1)
-        for connection in list(served.state.connections):
+        await until(lambda: sum(c._phase == "head" for c in served.connections) == 1)
+        for connection in list(served.connections):
             connection.shutdown()
         assert await idle.hear_the_end() == b""
         await half.say(post("/1")[20:])
@@ -405,6 +502,6 @@ async def test_at_the_end_who_has_just_connected_is_still_answered() -> None:
 
 async def test_at_the_end_who_stays_silent_is_sent_away() -> None:
     async with serving() as served, connected(served.port) as client:
-        await until(lambda: len(served.state.connections) == 1)
-        next(iter(served.state.connections)).shutdown()
+        await until(lambda: len(served.connections) == 1)
+        next(iter(served.connections)).shutdown()
         assert await client.hear_the_end() == b""

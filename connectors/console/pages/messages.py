@@ -108,7 +108,9 @@ async def _values(
     sees = await may_see(pages, visit, tenant_id, row["conversation_id"])
     key = row["message_key"]
     steps = shown_steps(await reading.fetch("steps_of", tenant_id, key))
-    calls = await reading.fetch("model_calls", tenant_id, _digests(row["attributes"]))
+    digests = _digests(row["attributes"])
+    calls = await reading.fetch("model_calls", tenant_id, digests)
+    texts = await reading.fetch("texts_of", tenant_id, digests) if sees else []
     quarantined = await reading.fetch("quarantined_of", tenant_id, key)
 
     def refer(message_key: str) -> str:
@@ -129,6 +131,8 @@ async def _values(
         "steps": steps,
         "total_seconds": (steps[-1].at - steps[0].at).total_seconds() if len(steps) > 1 else None,
         "calls": calls,
+        "attempts": await reading.fetch("attempts_of", tenant_id, key),
+        "readings": several(texts),
         "quarantined": quarantined,
         "sees": sees,
         "may_repair": visit.person.may(tenant_id, "operator"),
@@ -136,6 +140,14 @@ async def _values(
         "customer": customer_of(row["conversation_id"]) if sees else "",
         "conversation_ref": pages.refs.of(tenant_id, "c", row["conversation_id"]),
     }  # fmt: skip
+
+
+def several(texts: list[Any]) -> list[list[Any]]:
+    """Per file what models said about it, where that is more than one thing: by recipe, oldest first."""
+    by_file: dict[str, list[Any]] = {}
+    for one in texts:
+        by_file.setdefault(one["sha256"], []).append(one)
+    return [said for said in by_file.values() if len(said) > 1]
 
 
 def shown_steps(rows: list[Any]) -> list[StepShown]:

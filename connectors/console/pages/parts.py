@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.refs import Refs, page_refs
 from connectors.console.pages.repairer import Repairer
 from storage.postgres.people import People
@@ -21,11 +22,17 @@ class PageParts:
     repairs: Repairs
     work: Repairer
     vault: Vault
+    other_roles: OtherRoles
     public_url: str = ""
 
 
 def page_parts(
-    pool: "asyncpg.Pool[asyncpg.Record]", vault: Vault, work: Repairer, public_url: str
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    vault: Vault,
+    work: Repairer,
+    public_url: str,
+    other_roles: OtherRoles,
 ) -> PageParts:
     """From what the role has."""
-    return PageParts(pool, People(pool), page_refs(vault), Repairs(pool), work, vault, public_url)
+    refs = page_refs(vault)
+    return PageParts(pool, People(pool), refs, Repairs(pool), work, vault, other_roles, public_url)

@@ -7,14 +7,18 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from connectors.console.pages.audit import add_audit
 from connectors.console.pages.conversations import add_conversations, desk_of
+from connectors.console.pages.endpoints import add_endpoints
 from connectors.console.pages.login import add_login
 from connectors.console.pages.messages import add_messages
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.pipeline import add_pipeline
+from connectors.console.pages.preferences import add_preferences
+from connectors.console.pages.raw_records import add_raw_records
 from connectors.console.pages.records import add_records
 from connectors.console.pages.rendering import STATIC_FOLDER
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.settings import add_settings
+from connectors.console.pages.team import add_team
 from connectors.console.pages.trouble import add_trouble
 from connectors.console.pages.visits import PageProblem, page_route, visit_of
 from connectors.console.parts import Parts
@@ -33,11 +37,15 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     desk = desk_of(parts, pages)
     add_conversations(router, desk)
     add_messages(router, parts, pages)
+    add_raw_records(router, pages)
     add_trouble(router, pages)
     add_records(router, pages)
     add_repairs(router, desk)
     add_pipeline(router, desk)
     add_settings(router, pages)
+    add_endpoints(router, pages)
+    add_preferences(router, pages)
+    add_team(router, pages)
     add_audit(router, pages)
     _add_nowhere(router)
     return router

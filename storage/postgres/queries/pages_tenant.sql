@@ -30,3 +30,21 @@ WHERE attachment ->> 'status' = 'failed' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3;
 -- What a tenant spent on models, by day; null where the price of a call is not known.
 SELECT day, sum(calls)::bigint AS calls, CASE WHEN count(cost_microusd) = count(*) THEN sum(cost_microusd)::bigint END AS cost_microusd
 FROM ai_usage WHERE tenant_id = $1 AND day > current_date - $2::integer GROUP BY day ORDER BY day DESC;
+
+-- name: deliveries_of
+-- What became of the deliveries to an endpoint, or to all of a tenant, in the last days, latest first; the days of one reason are one row.
+SELECT reason, secret_id, sum(deliveries)::bigint AS deliveries, min(first_at) AS first_at, max(last_at) AS last_at,
+       (array_agg(last_status ORDER BY last_at DESC))[1] AS last_status, (array_agg(last_facts ORDER BY last_at DESC))[1]::text AS last_facts
+FROM webhook_deliveries
+WHERE tenant_id = $1 AND ($2::text IS NULL OR endpoint_id = $2) AND day > current_date - $3::integer
+GROUP BY reason, secret_id ORDER BY max(last_at) DESC LIMIT 50;
+
+-- name: attempts_of
+-- What the jobs of a message wait for, or failed with.
+SELECT stage, attachment_index, generation, attempts, cause, first_at, last_at, next_at
+FROM job_attempts WHERE tenant_id = $1 AND message_key = $2 ORDER BY attachment_index, first_at LIMIT 100;
+
+-- name: texts_of
+-- What models said about files, by the files' digests, oldest first.
+SELECT sha256, kind, recipe, model, prompt_version, refused, left(text, 4000) AS text, created_at
+FROM ai_results WHERE tenant_id = $1 AND sha256 = ANY($2::text[]) ORDER BY sha256, created_at LIMIT 50;

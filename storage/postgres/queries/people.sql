@@ -13,6 +13,16 @@ FROM people p LEFT JOIN people_roles r USING (person_id)
 WHERE $1::text IS NULL OR r.tenant_id IN ($1, '*')
 ORDER BY p.name, r.tenant_id;
 
+-- name: members
+-- Who may see a tenant, their role there and at every one, whether at others too, and their live sessions.
+SELECT p.person_id, p.name, p.password IS NOT NULL AS has_password, p.created_at,
+       max(r.role) FILTER (WHERE r.tenant_id = $1) AS role, max(r.role) FILTER (WHERE r.tenant_id = '*') AS role_everywhere,
+       EXISTS (SELECT 1 FROM people_roles o WHERE o.person_id = p.person_id AND o.tenant_id NOT IN ($1, '*')) AS has_others,
+       (SELECT count(*) FROM people_sessions s WHERE s.person_id = p.person_id
+          AND s.seen_at > now() - make_interval(secs => $2) AND s.began_at > now() - make_interval(secs => $3)) AS sessions,
+       (SELECT max(s.seen_at) FROM people_sessions s WHERE s.person_id = p.person_id) AS seen_at
+FROM people p JOIN people_roles r USING (person_id) WHERE r.tenant_id IN ($1, '*') GROUP BY p.person_id ORDER BY p.name;
+
 -- name: set_password
 -- Replaces a password.
 UPDATE people SET password = $2 WHERE person_id = $1;

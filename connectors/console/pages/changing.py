@@ -1,0 +1,62 @@
+"""Changes of a tenant by a person: with the functions of the commands, and with the person's name in the audit log."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+import asyncpg
+
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.visits import PageProblem, Visit
+from schemas.keys import TenantId
+from schemas.tenants import Endpoint
+from storage.postgres.people import People, PeopleError
+from storage.postgres.pool import unavailable
+from storage.postgres.sql import queries
+from storage.postgres.tenancy import Tenancy, TenancyError
+
+T = TypeVar("T")
+
+
+async def with_tenancy(
+    pages: PageParts, visit: Visit, work: Callable[[Tenancy], Awaitable[T]]
+) -> T:
+    """In one transaction. What cannot be is a 422."""
+
+    async def connected(connection: "asyncpg.Connection[asyncpg.Record]") -> T:
+        return await work(Tenancy(connection, pages.vault))
+
+    return await _in_transaction(pages, visit, connected)
+
+
+async def with_people(pages: PageParts, visit: Visit, work: Callable[[People], Awaitable[T]]) -> T:
+    """In one transaction. What cannot be is a 422."""
+
+    async def connected(connection: "asyncpg.Connection[asyncpg.Record]") -> T:
+        return await work(People(connection))
+
+    return await _in_transaction(pages, visit, connected)
+
+
+async def _in_transaction(
+    pages: PageParts,
+    visit: Visit,
+    work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[T]]",
+) -> T:
+    try:
+        async with pages.pool.acquire() as proxy, proxy.transaction():
+            connection = cast("asyncpg.Connection[asyncpg.Record]", proxy)
+            await connection.execute(queries("pages")["set_actor"], "-", visit.person.name)
+            return await work(connection)
+    except (TenancyError, PeopleError):
+        raise PageProblem(422, "problem.422") from None
+    except PageProblem:
+        raise
+    except Exception as error:
+        raise unavailable(error) or error from error
+
+
+async def own_endpoint(tenancy: Tenancy, tenant_id: TenantId, endpoint_id: str) -> Endpoint:
+    """The endpoint. Raises PageProblem 404 for one of another tenant."""
+    if endpoint_id not in {one["endpoint_id"] for one in await tenancy.endpoints(tenant_id)}:
+        raise PageProblem(404, "problem.404")
+    return await tenancy.endpoint(endpoint_id)

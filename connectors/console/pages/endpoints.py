@@ -1,0 +1,241 @@
+"""Routes of a tenant's endpoints: made, connected, watched, tried out and ended."""
+
+import time
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from connectors.console.pages.changing import own_endpoint, with_tenancy
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.reading import PageReading
+from connectors.console.pages.visits import PageProblem, Visit, visit_of
+from schemas.keys import TenantId
+from schemas.providers import traits_of
+from schemas.tenants import Endpoint
+from storage.postgres.tenancy import Tenancy
+
+OLD_URL_SECONDS = 3_600.0
+"""So long a URL that was replaced still works."""
+DELIVERY_DAYS = 30
+LONGEST_SECRET = 500
+WAIT_SECONDS = 60
+
+
+def add_endpoints(router: APIRouter, pages: PageParts) -> None:
+    """Adds the routes."""
+    reading = PageReading(pages.pool)
+    _add_page(router, pages, reading)
+    _add_secrets(router, pages, reading)
+    _add_urls(router, pages, reading)
+    _add_checks(router, pages, reading)
+    _add_test(router, pages, reading)
+
+
+def _add_page(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
+    @router.post("/t/{tenant}/endpoints")
+    async def add(request: Request, tenant: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        provider, instance = visit.form.get("provider", ""), visit.form.get("instance", "").strip()
+        if provider not in pages.other_roles.providers:
+            raise PageProblem(422, "problem.422")
+        is_unsigned = visit.form.get("signature") == "none"
+
+        async def work(tenancy: Tenancy) -> Endpoint:
+            return await tenancy.add_endpoint(
+                tenant_id,
+                provider,
+                secret=None,
+                unsigned=is_unsigned,
+                secret_later=not is_unsigned,
+                api_key=None,
+                instance=instance or None,
+            )
+
+        made = await with_tenancy(pages, visit, work)
+        return await _page(pages, reading, visit, made, shown=_url_of(pages, made))
+
+    @router.get("/t/{tenant}/endpoints/{endpoint_id}", name="endpoint")
+    async def endpoint(request: Request, tenant: str, endpoint_id: str) -> Response:
+        visit = visit_of(request)
+        found = await _found(pages, visit, visit.at(tenant, "admin"), endpoint_id)
+        return await _page(pages, reading, visit, found)
+
+    @router.post("/t/{tenant}/endpoints/{endpoint_id}/remove")
+    async def remove(request: Request, tenant: str, endpoint_id: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+
+        async def work(tenancy: Tenancy) -> None:
+            await own_endpoint(tenancy, tenant_id, endpoint_id)
+            await tenancy.remove_endpoint(endpoint_id)
+
+        await with_tenancy(pages, visit, work)
+        return RedirectResponse(f"/t/{tenant_id}/tenants", 303)
+
+
+def _add_secrets(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
+    @router.post("/t/{tenant}/endpoints/{endpoint_id}/rotate")
+    async def rotate(request: Request, tenant: str, endpoint_id: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+
+        async def work(tenancy: Tenancy) -> tuple[Endpoint, str | None]:
+            await own_endpoint(tenancy, tenant_id, endpoint_id)
+            return await tenancy.rotate(endpoint_id, drop=None)
+
+        endpoint, secret = await with_tenancy(pages, visit, work)
+        shown = ("settings.new_secret", secret or "")
+        return await _page(pages, reading, visit, endpoint, shown=shown)
+
+    @router.post("/t/{tenant}/endpoints/{endpoint_id}/drop")
+    async def drop(request: Request, tenant: str, endpoint_id: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        secret = visit.form.get("secret", "")
+
+        async def work(tenancy: Tenancy) -> None:
+            await own_endpoint(tenancy, tenant_id, endpoint_id)
+            await tenancy.rotate(endpoint_id, drop=secret)
+
+        await with_tenancy(pages, visit, work)
+        return _to(tenant_id, endpoint_id)
+
+    @router.post("/t/{tenant}/endpoints/{endpoint_id}/secret")
+    async def secret(request: Request, tenant: str, endpoint_id: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        text, keeps = visit.form.get("secret", "")[:LONGEST_SECRET], "keep_old" in visit.form
+
+        async def work(tenancy: Tenancy) -> None:
+            await own_endpoint(tenancy, tenant_id, endpoint_id)
+            await tenancy.set_secret(endpoint_id, text, keep_old=keeps)
+
+        await with_tenancy(pages, visit, work)
+        return _to(tenant_id, endpoint_id)
+
+    @router.post("/t/{tenant}/endpoints/{endpoint_id}/api-key")
+    async def api_key(request: Request, tenant: str, endpoint_id: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        text = visit.form.get("api_key", "").strip()[:LONGEST_SECRET]
+
+        async def work(tenancy: Tenancy) -> None:
+            await own_endpoint(tenancy, tenant_id, endpoint_id)
+            await tenancy.set_api_key(endpoint_id, text or None)
+
+        await with_tenancy(pages, visit, work)
+        return _to(tenant_id, endpoint_id)
+
+
+def _add_urls(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
+    @router.post("/t/{tenant}/endpoints/{endpoint_id}/url")
+    async def url(request: Request, tenant: str, endpoint_id: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+
+        async def work(tenancy: Tenancy) -> Endpoint:
+            await own_endpoint(tenancy, tenant_id, endpoint_id)
+            endpoint, _ = await tenancy.rotate_token(endpoint_id, grace_seconds=OLD_URL_SECONDS)
+            return endpoint
+
+        endpoint = await with_tenancy(pages, visit, work)
+        return await _page(pages, reading, visit, endpoint, shown=_url_of(pages, endpoint))
+
+
+def _add_checks(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
+    @router.post("/t/{tenant}/endpoints/{endpoint_id}/check")
+    async def check(request: Request, tenant: str, endpoint_id: str) -> Response:
+        visit = visit_of(request)
+        found = await _found(pages, visit, visit.at(tenant, "admin"), endpoint_id)
+        headers, body = visit.form.get("headers", ""), visit.form.get("body", "")
+        steps = pages.other_roles.check(found, headers, body)
+        return await _page(pages, reading, visit, found, steps=steps)
+
+
+def _add_test(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
+    @router.post("/t/{tenant}/endpoints/{endpoint_id}/test")
+    async def test(request: Request, tenant: str, endpoint_id: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        found = await _found(pages, visit, tenant_id, endpoint_id)
+        send = pages.other_roles.send_test
+        if send is None or found.awaits_secret:
+            raise PageProblem(409, "endpoint.cannot_test")
+        try:
+            sent = await send(found)
+        except OSError:
+            raise PageProblem(502, "endpoint.no_receiver") from None
+        await pages.people.note(tenant_id, visit.person.name, "test_sent", endpoint_id)
+        if sent.status >= 300:
+            return await _page(pages, reading, visit, found, test_status=sent.status)
+        ref = pages.refs.of(tenant_id, "m", sent.message_key)
+        return RedirectResponse(f"/t/{tenant_id}/sent/{ref}?at={int(time.time())}", 303)
+
+    @router.get("/t/{tenant}/sent/{ref}", name="sent")
+    async def sent(request: Request, tenant: str, ref: str) -> Response:
+        """Waits for a message that was just sent; without script too."""
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        key = pages.refs.open(tenant_id, "m", ref)
+        if key is None:
+            raise PageProblem(404, "problem.404")
+        if await reading.message(tenant_id, key) is not None:
+            return RedirectResponse(f"/t/{tenant_id}/m/{ref}", 303)
+        at = request.query_params.get("at", "")
+        began = int(at) if at.isascii() and at.isdigit() and len(at) < 12 else 0
+        waits = time.time() - began < WAIT_SECONDS
+        return visit.page("sent.html", tenant=tenant_id, section="tenants", waits=waits)
+
+
+async def _found(pages: PageParts, visit: Visit, tenant_id: TenantId, endpoint_id: str) -> Endpoint:
+    async def work(tenancy: Tenancy) -> Endpoint:
+        return await own_endpoint(tenancy, tenant_id, endpoint_id)
+
+    return await with_tenancy(pages, visit, work)
+
+
+async def _page(
+    pages: PageParts,
+    reading: PageReading,
+    visit: Visit,
+    endpoint: Endpoint,
+    *,
+    shown: tuple[str, str] | None = None,
+    **found: Any,
+) -> Response:
+    """`shown`: the key of a sentence, and a secret that is shown this once."""
+    tenant_id = endpoint.tenant_id
+    rows = await reading.fetch("deliveries_of", tenant_id, endpoint.endpoint_id, DELIVERY_DAYS)
+    return visit.page(
+        "endpoint.html",
+        tenant=tenant_id,
+        section="tenants",
+        endpoint={
+            "id": endpoint.endpoint_id,
+            "provider": endpoint.provider,
+            "wants_key": traits_of(endpoint.provider).files_need_key,
+            "unsigned": endpoint.unsigned,
+            "awaits_secret": endpoint.awaits_secret,
+            "secret_ids": endpoint.secret_ids(),
+            "has_api_key": endpoint.api_key is not None,
+            "instance": endpoint.instance or "",
+            "begins": endpoint.token[:4],
+        },
+        deliveries=[dict(row) | {"facts": msgspec.json.decode(row["last_facts"])} for row in rows],
+        is_public=pages.other_roles.is_public,
+        may_test=pages.other_roles.send_test is not None,
+        old_url_minutes=round(OLD_URL_SECONDS / 60),
+        shown_once=shown,
+        **{"steps": None, "test_status": None, "pasted": visit.form} | found,
+    )
+
+
+def _url_of(pages: PageParts, endpoint: Endpoint) -> tuple[str, str]:
+    return "endpoint.new_url", pages.other_roles.url_of(endpoint)
+
+
+def _to(tenant_id: TenantId, endpoint_id: str) -> Response:
+    return RedirectResponse(f"/t/{tenant_id}/endpoints/{endpoint_id}", 303)

@@ -1,0 +1,126 @@
+"""Routes of what a tenant may set: language, prompts, models, own key, limits."""
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from connectors.console.pages.changing import with_tenancy
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.visits import Visit, visit_of
+from schemas.keys import TenantId
+from schemas.tenant_changes import WrongChange, read_change
+from schemas.tenants import TenantSettings
+from storage.postgres.tenancy import Tenancy
+
+GROUPS = {
+    "words": ("language", "trade", "context_text"),
+    "pictures": ("vision_model", "vision_prompt"),
+    "voice": ("transcription_model", "transcription_prompt"),
+    "key": ("openai_key",),
+    "limits": ("rate", "max_bytes", "describe_outgoing", "describe_old"),
+}
+"""The fields as the page shows them."""
+SECRET_FIELDS = frozenset({"openai_key"})
+LONG_FIELDS = frozenset({"vision_prompt", "transcription_prompt"})
+
+
+def add_preferences(router: APIRouter, pages: PageParts) -> None:
+    """Adds the routes."""
+
+    @router.get("/t/{tenant}/preferences", name="preferences")
+    async def preferences(request: Request, tenant: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        now = await _now(pages, visit, tenant_id)
+        is_saved = "saved" in request.query_params
+        return _page(pages, visit, tenant_id, now, now, is_saved=is_saved)
+
+    @router.post("/t/{tenant}/preferences")
+    async def save(request: Request, tenant: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        now = await _now(pages, visit, tenant_id)
+        changes, wrong = changes_of(visit.form, now)
+        if wrong:
+            typed = now | {name: visit.form[name] for name in visit.form.keys() & now.keys()}
+            return _page(pages, visit, tenant_id, typed, now, wrong=wrong)
+        if changes:
+
+            async def work(tenancy: Tenancy) -> None:
+                await tenancy.set_tenant(tenant_id, changes)
+
+            await with_tenancy(pages, visit, work)
+        return RedirectResponse(f"/t/{tenant_id}/preferences?saved", 303)
+
+
+def changes_of(form: dict[str, str], now: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is another value than now, and per field what is wrong. A secret that is left empty stays."""
+    changes, wrong = dict[str, Any](), dict[str, str]()
+    for group in GROUPS.values():
+        for name in group:
+            is_choice = isinstance(getattr(TenantSettings(), name), bool)
+            text = ("yes" if name in form else "no") if is_choice else form.get(name, "")
+            if name in SECRET_FIELDS and not text.strip():
+                if f"end_{name}" in form:
+                    changes[name] = None
+                continue
+            if not is_choice and name not in form:
+                continue
+            try:
+                _, value = read_change(name.replace("_", "-"), text.replace("\r\n", "\n"))
+            except WrongChange as error:
+                wrong[name] = str(error)
+                continue
+            if _as_text(value) != _as_text(now[name]):
+                changes[name] = value
+    return changes, wrong
+
+
+def _as_text(value: Any) -> str:
+    """As a form shows it."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
+
+
+async def _now(pages: PageParts, visit: Visit, tenant_id: TenantId) -> dict[str, Any]:
+    """The settings of now; of a secret one only whether it is set."""
+
+    async def work(tenancy: Tenancy) -> dict[str, Any]:
+        found: dict[str, Any] = (await tenancy.tenant(tenant_id))["settings"]
+        return found
+
+    found = await with_tenancy(pages, visit, work)
+    return found or msgspec.to_builtins(TenantSettings())
+
+
+def _page(
+    pages: PageParts,
+    visit: Visit,
+    tenant_id: TenantId,
+    values: dict[str, Any],
+    now: dict[str, Any],
+    *,
+    wrong: dict[str, str] | None = None,
+    is_saved: bool = False,
+) -> Response:
+    return visit.page(
+        "preferences.html",
+        422 if wrong else 200,
+        tenant=tenant_id,
+        section="tenants",
+        groups=GROUPS,
+        values={
+            name: value if isinstance(value, bool) else _as_text(value)
+            for name, value in values.items()
+        },
+        has_key=now["openai_key"] is not None,
+        defaults={**pages.other_roles.models, "language": "es"},
+        wrong=wrong or {},
+        is_saved=is_saved,
+        long_fields=LONG_FIELDS,
+        secret_fields=SECRET_FIELDS,
+        unknown=pages.other_roles.unknown_models(now),
+    )

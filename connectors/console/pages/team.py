@@ -1,0 +1,136 @@
+"""Routes of the people of a tenant: who they are, what they may do, and whether they are logged in."""
+
+from typing import Any, cast, get_args
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from connectors.console.pages.changing import with_people
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.visits import PageProblem, Visit, visit_of
+from schemas.keys import TenantId
+from storage.postgres.people import LINK_SECONDS, People, Role
+
+
+def add_team(router: APIRouter, pages: PageParts) -> None:
+    """Adds the routes. An admin of one tenant gives and takes roles there, and no more."""
+    _add_invitation(router, pages)
+    _add_changes(router, pages)
+
+    @router.get("/t/{tenant}/people", name="people")
+    async def people(request: Request, tenant: str) -> Response:
+        visit = visit_of(request)
+        return await _page(pages, visit, visit.at(tenant, "admin"))
+
+
+async def _page(
+    pages: PageParts, visit: Visit, tenant_id: TenantId, link: str | None = None
+) -> Response:
+    """`link`: a login link, shown this once."""
+    members = [
+        dict(row) | {"may_end": _may_end(visit, row)}
+        for row in await pages.people.members(tenant_id)
+    ]
+    return visit.page(
+        "people.html",
+        tenant=tenant_id,
+        section="tenants",
+        members=members,
+        roles=get_args(Role),
+        link=link,
+        minutes=round(LINK_SECONDS / 60),
+        me=visit.person.name,
+    )
+
+
+def _may_end(visit: Visit, row: Any) -> bool:
+    """A person of other tenants too is logged out by an admin of every tenant only."""
+    is_ours = not row["has_others"] and row["role_everywhere"] is None
+    return visit.person.is_chief or bool(is_ours)
+
+
+def _add_invitation(router: APIRouter, pages: PageParts) -> None:
+    @router.post("/t/{tenant}/people")
+    async def invite(request: Request, tenant: str) -> Response:
+        """A new person gets a login link; somebody who is known already gets the role only."""
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        name, role = visit.form.get("name", "").strip().lower(), _role(visit)
+
+        async def work(people: People) -> str | None:
+            person = await people.named(name)
+            person_id = person["person_id"] if person is not None else await people.add(name, None)
+            await people.set_role(tenant_id, person_id, role)
+            action = "role_given" if person is not None else "person_added"
+            await people.note(tenant_id, visit.person.name, action, f"{name} {role}")
+            return await people.add_link(person_id) if person is None else None
+
+        token = await with_people(pages, visit, work)
+        if token is None:
+            return _to(tenant_id)
+        base = pages.public_url.rstrip("/") or str(visit.request.base_url).rstrip("/")
+        return await _page(pages, visit, tenant_id, f"{base}/login/link?token={token}")
+
+
+def _add_changes(router: APIRouter, pages: PageParts) -> None:
+    @router.post("/t/{tenant}/people/{person_id}/role")
+    async def role(request: Request, tenant: str, person_id: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        member, wanted = await _member(pages, tenant_id, person_id), _role(visit)
+
+        async def work(people: People) -> None:
+            await people.set_role(tenant_id, person_id, wanted)
+            await people.note(
+                tenant_id, visit.person.name, "role_given", f"{member['name']} {wanted}"
+            )
+
+        await with_people(pages, visit, work)
+        return _to(tenant_id)
+
+    @router.post("/t/{tenant}/people/{person_id}/remove")
+    async def remove(request: Request, tenant: str, person_id: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        member = await _member(pages, tenant_id, person_id)
+
+        async def work(people: People) -> None:
+            await people.end_role(tenant_id, person_id)
+            await people.note(tenant_id, visit.person.name, "role_ended", member["name"])
+
+        await with_people(pages, visit, work)
+        return _to(tenant_id)
+
+    @router.post("/t/{tenant}/people/{person_id}/log-out")
+    async def log_out(request: Request, tenant: str, person_id: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        member = await _member(pages, tenant_id, person_id)
+        if not _may_end(visit, member):
+            raise PageProblem(403, "problem.403")
+
+        async def work(people: People) -> None:
+            await people.end_sessions(person_id)
+            await people.note(tenant_id, visit.person.name, "sessions_ended", member["name"])
+
+        await with_people(pages, visit, work)
+        return _to(tenant_id)
+
+
+async def _member(pages: PageParts, tenant_id: TenantId, person_id: str) -> Any:
+    """Raises PageProblem 404 for a person who has nothing to do with the tenant."""
+    for one in await pages.people.members(tenant_id):
+        if one["person_id"] == person_id:
+            return one
+    raise PageProblem(404, "problem.404")
+
+
+def _role(visit: Visit) -> Role:
+    wanted = visit.form.get("role", "")
+    if wanted not in get_args(Role):
+        raise PageProblem(422, "problem.422")
+    return cast(Role, wanted)
+
+
+def _to(tenant_id: TenantId) -> Response:
+    return RedirectResponse(f"/t/{tenant_id}/people", 303)

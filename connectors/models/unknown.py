@@ -1,0 +1,25 @@
+"""Models that nobody here knows: a remark to whoever sets them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from connectors.models.capabilities import family_label
+from connectors.models.prices import listed_name
+from connectors.models.servers import names_of
+from schemas.metrics import OTHER
+from schemas.settings import Openai
+
+_MODELS = frozenset({"vision_model", "transcription_model"})
+
+
+def unknown_models(openai: Openai, changes: Mapping[str, Any]) -> list[str]:
+    """Other servers call their models as they like, so this is a remark and no refusal."""
+    known = {*names_of(openai.vision_model), *names_of(openai.transcription_model)}
+    asked = [
+        model for field in _MODELS & changes.keys() for model in names_of(changes[field] or "")
+    ]
+    return [
+        model
+        for model in asked
+        if model not in known and family_label(model) == OTHER and listed_name(model) is None
+    ]

@@ -1,0 +1,358 @@
+"""HTTP/1.1 on one connection of the receiver, within bounds of time, of header bytes and of requests sent ahead.
+
+A connection is always in one of five states, and each ends by itself: a head is awaited (`head_seconds`, then 408); a request
+is being answered (its own deadline); the client does not take the answer (`head_seconds`); the rest of a body that was answered
+early is thrown away (`head_seconds`); it is idle (`KEEP_ALIVE_SECONDS`). Requests of one connection are answered one after
+another, in their order.
+
+Nothing here waits: the parser calls the application, and the application answers at any time by `Incoming.answer`.
+"""
+
+import asyncio
+import time
+from collections import deque
+from typing import Any, Literal, Protocol
+from urllib.parse import unquote
+
+import httptools
+
+from connectors.errors import ConnectorsError
+from connectors.webhooks.answers import REFUSALS, HttpReply
+from connectors.webhooks.incoming import Application, Incoming
+from connectors.webhooks.wheel import NEVER, DeadlineWheel
+
+MAX_FIELD_BYTES = 16 * 1024
+"""Of one request: its target, header and trailer fields. The parser has no limit of its own and would keep what comes."""
+MAX_PIPELINED = 64
+"""Requests sent ahead of an answer on one connection: each costs some kilobytes, and a read may hold thousands."""
+KEEP_ALIVE_SECONDS = 65.0
+FRESH_SECONDS = 1.0
+"""When the server ends: how long who has connected and said nothing yet may still begin."""
+_MOST_NAMES = 256
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_names: dict[bytes, str] = {}
+"""Header names as they were sent → in lower case. Clients send the same few; what is beyond the bound is made each time."""
+
+
+class Surroundings(Protocol):
+    """What the connections of one server share."""
+
+    application: Application
+    wheel: DeadlineWheel
+    connections: "set[ClientConnection]"
+    head_seconds: float
+    max_connections: int
+    ending: bool
+    date: bytes
+
+
+class _StopReading(ConnectorsError):
+    """Raised through the parser, which stops there."""
+
+
+class ClientConnection(asyncio.Protocol):
+    """`deadline`, `slot` and `expired` are for the wheel."""
+
+    __slots__ = (
+        "_current", "_deaf", "_field_bytes", "_headers", "_is_advancing", "_is_paused", "_leaving", "_parser", "_parsing", "_phase",
+        "_queue", "_server", "_spoken", "_too_much", "_transport", "_unparsed", "_untaken_until", "_url", "deadline", "slot",
+    )  # fmt: skip
+
+    def __init__(self, server: Surroundings) -> None:
+        self._server = server
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._transport: Any = None
+        self._phase: Literal["between", "head", "body"] = "between"
+        self._parsing: Incoming | None = None  # whose body comes
+        self._current: Incoming | None = None  # is being answered
+        self._queue: deque[Incoming] = deque()  # sent ahead
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._field_bytes = 0
+        self._unparsed = 0
+        self._too_much: int | None = None
+        self._deaf = False
+        self._spoken = False
+        self._leaving = False
+        self._is_advancing = False
+        self._is_paused = False
+        self._untaken_until = NEVER
+        self.deadline = NEVER
+        self.slot = NEVER
+
+    # --- what the transport says
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._server.connections.add(self)
+        if len(self._server.connections) > self._server.max_connections:
+            self._refuse(503)
+        else:
+            self._wait(self._server.head_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.connections.discard(self)
+        self._server.wheel.forget(self)
+        self.deadline = self._untaken_until = NEVER
+        self._deaf = True
+        self._queue.clear()
+        self._parser = None
+        current = self._current
+        if current is not None and current.taker is not None:
+            current.taker.gone()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        self._unparsed += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # not granted: the answer closes the connection
+        except httptools.HttpParserError:
+            if not self._deaf:
+                self._refuse(self._too_much or 400)
+            return
+        if self._unparsed > MAX_FIELD_BYTES and not self._deaf:
+            self._refuse(431)
+        elif self._current is not None:
+            self.watch()
+        elif self._phase == "head" and self.deadline == NEVER:
+            self._wait(self._server.head_seconds)
+
+    def pause_writing(self) -> None:
+        self._untaken_until = time.monotonic() + self._server.head_seconds
+        self.watch()
+
+    def resume_writing(self) -> None:
+        if not self._transport.is_closing():
+            self._untaken_until = NEVER
+            if self._current is None:
+                self._advance()
+
+    # --- what the parser says
+
+    def on_message_begin(self) -> None:
+        self._spoken = True
+        self._phase, self._field_bytes, self._unparsed = "head", 0, 0
+        self._url, self._headers = b"", {}
+        if self._current is None and self._parsing is not None:
+            # The time of the first head began with the connection; that of a later one begins here.
+            self.deadline = NEVER
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        self._url = self._url + url if self._url else url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        if self._phase != "head":
+            return  # a trailer is no header: it comes when the request is being answered
+        known = _names.get(name)
+        if known is None:
+            known = name.decode("latin-1").lower()
+            if len(_names) < _MOST_NAMES and len(name) <= 64:
+                _names[name] = known
+        if known not in self._headers:  # so that a second signature cannot replace the first
+            self._headers[known] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if self._deaf or len(self._queue) >= MAX_PIPELINED:
+            self._too_much = 400
+            raise _StopReading
+        parser, headers = self._parser, self._headers
+        method = parser.get_method().decode("ascii")
+        request = Incoming(self, method, _path(self._url), headers)
+        request.closes = (
+            not parser.should_keep_alive()
+            or parser.get_http_version() == "1.0"
+            or parser.should_upgrade()
+        )
+        if "expect" in headers:
+            request.expects_continue = headers["expect"].lower() == "100-continue"
+        self._parsing, self._phase, self._unparsed = request, "body", 0
+        if self._current is None:
+            self._begin(request)
+        else:
+            self._queue.append(request)
+            self._pause()
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = 0
+        request = self._parsing
+        if request is None or request.is_answered:
+            return
+        if request is self._current:
+            assert request.taker is not None
+            request.taker.more(body)
+        else:
+            request.early.append(body)
+
+    def on_message_complete(self) -> None:
+        self._phase, self._unparsed = "between", 0
+        request = self._parsing
+        assert request is not None
+        request.complete = True
+        if request is self._current:
+            assert request.taker is not None
+            request.taker.whole()
+        elif request.is_answered and self._current is None and not self._deaf:
+            self._wait(KEEP_ALIVE_SECONDS)
+
+    # --- what the application and the server say
+
+    def answered(self, request: Incoming, reply: HttpReply) -> None:
+        if self._parser is None:  # lost
+            return
+        closes = request.closes or reply.ends_connection or self._server.ending or self._leaving
+        self._transport.write(
+            reply.wire(self._server.date, is_head=request.method == "HEAD", closes=closes)
+        )
+        if request is self._current:
+            self._current = None
+        if closes:
+            self._close()
+        elif not self._is_advancing:
+            self._advance()
+
+    def watch(self) -> None:
+        """Has to follow whenever a deadline may have changed: the connection's, or that of the request that is being answered."""
+        if self._current is not None:
+            self.deadline = self._current.deadline
+        if self._untaken_until < self.deadline:
+            self.deadline = self._untaken_until
+        self._server.wheel.watch(self)
+
+    def shutdown(self) -> None:
+        """An idle connection ends. Who has begun a request, or has only just connected, is still answered, and then ends."""
+        if not self._spoken:
+            self._leaving = True
+            self._wait(min(FRESH_SECONDS, self._server.head_seconds))
+        elif self._current is not None:
+            self._leaving = True
+        elif self._phase != "head":
+            self._close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def expired(self, now: float) -> None:
+        """The state that the connection is in has lasted too long."""
+        self.deadline = NEVER
+        if self._untaken_until <= now:
+            self._transport.abort()
+        elif self._current is not None:
+            if self._current.deadline <= now and self._current.taker is not None:
+                self._current.taker.late()
+            else:
+                self.watch()
+        elif self._phase == "between" and (self._spoken or self._leaving):
+            self._close()  # idle
+        elif self._phase == "head" and self._leaving:
+            self._leaving = False  # began in time, and has the time of a head
+            self._wait(self._server.head_seconds)
+        else:
+            self._refuse(408)
+
+    # --- one request after another
+
+    def _begin(self, request: Incoming) -> None:
+        self._current = request
+        self.deadline = NEVER
+        self._server.application.begin(request)
+        if request is self._current and request.expects_continue and not request.complete:
+            self._transport.write(_CONTINUE)
+
+    def _advance(self) -> None:
+        """Begins what was sent ahead, until one is not answered at once. Then waits for what comes next."""
+        self._is_advancing = True
+        while self._current is None and self._queue and self._untaken_until == NEVER:
+            self._replay(self._queue.popleft())
+        self._is_advancing = False
+        if self._queue:
+            self.watch()
+            return
+        if self._deaf:
+            if self._current is None:
+                self._close()
+            else:
+                self.watch()
+            return
+        self._resume()  # also for the rest of the request that is being answered now
+        if self._current is not None:
+            self.watch()
+            return
+        if self._phase == "between":
+            self._wait(KEEP_ALIVE_SECONDS)
+        else:  # the next head has begun, or the rest of a body is thrown away
+            self._wait(self._server.head_seconds)
+
+    def _replay(self, request: Incoming) -> None:
+        """Gives the application what has come of a request that was sent ahead."""
+        self._begin(request)
+        early, request.early = request.early, []
+        for chunk in early:
+            if request.is_answered:
+                return
+            assert request.taker is not None
+            request.taker.more(chunk)
+        if request.complete and not request.is_answered:
+            assert request.taker is not None
+            request.taker.whole()
+
+    def _close(self) -> None:
+        """Ends the connection when what was written has been taken, or has not been for too long."""
+        self._deaf = True
+        self._queue.clear()
+        self._transport.close()
+        self._untaken_until = min(self._untaken_until, time.monotonic() + self._server.head_seconds)
+        self.deadline = NEVER
+        self.watch()
+
+    def _wait(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
+        self.watch()
+
+    def _pause(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    # --- bounds
+
+    def _count(self, size: int) -> None:
+        self._unparsed = 0
+        self._field_bytes += size
+        if self._field_bytes > MAX_FIELD_BYTES:
+            self._too_much = 431
+            raise _StopReading
+
+    def _refuse(self, status: int) -> None:
+        """Reads nothing more, answers what stands before, and ends the connection."""
+        self._deaf = True
+        broken = self._parsing if self._phase == "body" else None
+        if broken is not None and self._queue and self._queue[-1] is broken:
+            self._queue.pop()  # it will never be whole; those before it are still to be answered
+            return
+        if broken is None and self._current is not None:
+            return
+        if not self._transport.is_closing() and not (broken is not None and broken.is_answered):
+            reply = REFUSALS[status]
+            self._transport.write(reply.wire(self._server.date, is_head=False, closes=True))
+        self._close()
+
+
+def _path(url: bytes) -> str:
+    """Of the request target, decoded once. Raises for one that is none, which makes the parser stop."""
+    if url[:1] == b"/" and b"#" not in url:
+        raw = url.partition(b"?")[0]
+    else:
+        raw = httptools.parse_url(url).path
+    path = raw.decode("ascii")
+    return unquote(path) if "%" in path else path

@@ -1,0 +1,63 @@
+"""The receiver's HTTP server: one socket, its connections, their deadlines and their end."""
+
+import asyncio
+import socket
+import time
+from email.utils import formatdate
+
+from connectors.webhooks.incoming import Application
+from connectors.webhooks.protocol import ClientConnection
+from connectors.webhooks.wheel import DeadlineWheel
+from storage.accepting import Acceptor
+
+_LOOK_SECONDS = 0.1
+
+
+class ReceiverServer:
+    """Serves until `should_exit`, then answers what is in flight, at most `drain_seconds` long."""
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        head_seconds: float,
+        max_connections: int,
+        drain_seconds: float,
+    ) -> None:
+        self.application = application
+        self.wheel = DeadlineWheel()
+        self.connections: set[ClientConnection] = set()
+        self.head_seconds = head_seconds
+        self.max_connections = max_connections
+        self.ending = False
+        self.should_exit = False
+        self.date = b""
+        self._drain_seconds = drain_seconds
+
+    def say_goodbye(self) -> None:
+        """From here on every answer closes its connection: clients go elsewhere before this server hangs up on them."""
+        self.ending = True
+
+    async def serve(self, sockets: list[socket.socket]) -> None:
+        """Serves at these listening sockets, and closes them at the end."""
+        self._set_date()
+        self.wheel.start()
+        acceptors = [Acceptor(each, lambda: ClientConnection(self)) for each in sockets]
+        while not self.should_exit:
+            self._set_date()
+            await asyncio.sleep(_LOOK_SECONDS)
+        for acceptor, listening in zip(acceptors, sockets, strict=True):
+            acceptor.close()
+            listening.close()
+            await acceptor.wait_closed()
+        for connection in list(self.connections):
+            connection.shutdown()
+        give_up_at = time.monotonic() + self._drain_seconds
+        while self.connections and time.monotonic() < give_up_at:
+            await asyncio.sleep(_LOOK_SECONDS / 10)
+        for connection in list(self.connections):
+            connection.abort()
+        self.wheel.stop()
+
+    def _set_date(self) -> None:
+        self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
