@@ -57,6 +57,8 @@ def header(headers: Sequence[tuple[str, bytes | None]] | None, name: str) -> byt
 def generation_of(headers: Sequence[tuple[str, bytes | None]] | None) -> int:
     """The record's generation: 0 where the header is missing or no number."""
     value = header(headers, "generation")
+    if value == b"0":  # nearly all
+        return 0
     return int(value) if value and value.isdigit() and len(value) < 16 else 0
 
 

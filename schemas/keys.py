@@ -72,6 +72,8 @@ def conversation_part(value: str, max_chars: int = CONVERSATION_PART_CHARS) -> s
     character or was cut ends with a digest of the original, because ids that differ must not become
     the same. A part of allowed characters and a sane length stays as it is.
     """
+    if value.isalnum() and value.isascii() and len(value) <= max_chars:  # nearly always
+        return value
     written = _FOREIGN_IN_PART.sub("-", value)
     if written == value and len(value) <= max_chars:
         return value

@@ -8,11 +8,10 @@ from schemas.errors import SchemasError
 from schemas.keys import MessageKey
 from schemas.pipeline import TopicName
 from schemas.reasons import AttachmentReason, QuarantineReason, SkipReason
-from schemas.records import TenantRecord
+from schemas.records import TenantRecord, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Value, frozen=True):
     """One record to be written. `conversation_id` set: the conversation decides the partition, else the key."""
 
     topic: TopicName
@@ -22,8 +21,7 @@ class Output:
     conversation_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(Value, frozen=True):
     """Records to be written. `claims`: digests that dedupe claims in the same transaction.
 
     `failure` is set where they say that an attachment failed: counted as a failure. `cause` is what
@@ -36,18 +34,15 @@ class Forward:
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(Value, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(Value, frozen=True):
     reason: SkipReason
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantine:
+class Quarantine(Value, frozen=True):
     """`detail` is for a person and holds no message text."""
 
     reason: QuarantineReason

@@ -29,8 +29,12 @@ GENERATION_STEPS = 1000
 """`version = generation × GENERATION_STEPS + step`."""
 
 
-class Value(msgspec.Struct, frozen=True):
-    """Base of all values here: immutable, compared by content."""
+class Value(msgspec.Struct, frozen=True, gc=False):
+    """Base of all values here: immutable, compared by content.
+
+    The garbage collector need not look at them: what they hold was there before them, so none is
+    part of a cycle.
+    """
 
 
 class Source(Value, frozen=True, kw_only=True):

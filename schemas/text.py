@@ -21,7 +21,10 @@ def storable_deep(value: object) -> object:
         case str():
             return storable(value)
         case dict():
-            return {storable(str(k)): storable_deep(v) for k, v in value.items()}
+            return {
+                storable(str(k)): storable(v) if isinstance(v, str) else storable_deep(v)
+                for k, v in value.items()
+            }
         case list():
             return [storable_deep(v) for v in value]
         case _:

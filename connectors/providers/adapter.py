@@ -37,6 +37,16 @@ _PHONE = re.compile(
 )
 _CALLED_FROM_ABROAD = re.compile(r"^00(?=[1-9][0-9]{7})")
 _NOT_DIGITS = re.compile(r"[^0-9]")
+_NOTHING: Document = {}
+_KINDS: dict[AttachmentType, Kind] = {
+    "image": "image",
+    "audio": "audio",
+    "video": "video",
+    "document": "document",
+    "sticker": "sticker",
+    "location": "location",
+    "contact": "contact",
+}
 
 
 class Unreadable(ConnectorsError):
@@ -88,7 +98,7 @@ def _depth_over(document: object, limit: int) -> bool:
 def part(document: Document, name: str) -> Document:
     """The object under `name`; an empty one when there is none."""
     value = document.get(name)
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) else _NOTHING
 
 
 def parts(document: Document, name: str) -> list[Document]:
@@ -100,6 +110,10 @@ def parts(document: Document, name: str) -> list[Document]:
 def text(document: Document, name: str, limit: int | None = None) -> str | None:
     """The string (or number) under `name`, made storable; None for anything else and for nothing."""
     value = document.get(name)
+    return None if value is None else _as_text(value, limit)
+
+
+def _as_text(value: object, limit: int | None) -> str | None:
     if isinstance(value, str):
         return storable(value)[:limit] or None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -112,6 +126,8 @@ def text(document: Document, name: str, limit: int | None = None) -> str | None:
 
 def texts(document: Document, limit: int, *names: str) -> dict[str, str]:
     """Those of the fields that hold text."""
+    if not document:
+        return {}
     return {
         name: found
         for name in names
@@ -121,7 +137,8 @@ def texts(document: Document, limit: int, *names: str) -> dict[str, str]:
 
 def name_of(document: Document, name: str) -> str | None:
     """A short string: a name, an id, a code."""
-    return text(document, name, _NAME_CHARS)
+    value = document.get(name)
+    return None if value is None else _as_text(value, _NAME_CHARS)
 
 
 def link(document: Document, name: str) -> str | None:
@@ -129,7 +146,10 @@ def link(document: Document, name: str) -> str | None:
 
     It stays as it was written, because it is shown; a request for it reads it with web_address.
     """
-    value = (text(document, name) or "").strip(_AROUND_ADDRESSES)
+    value = text(document, name)
+    if value is None:
+        return None
+    value = value.strip(_AROUND_ADDRESSES)
     return value if len(value) <= _URL_CHARS and _ADDRESS.match(value) else None
 
 
@@ -148,13 +168,18 @@ def whole(document: Document, name: str) -> str | None:
 
 def phone(document: Document, name: str) -> str | None:
     """A phone number as digits; None for a text that is not one: a user id holds digits too."""
-    value = whole(document, name) or ""
-    if len(value) > _NAME_CHARS:
+    value = whole(document, name)
+    if value is None or len(value) > _NAME_CHARS:
         return None
-    found = _PHONE.fullmatch(_with_plain_digits(value))
-    if found is None:
-        return None
-    return _CALLED_FROM_ABROAD.sub("", _NOT_DIGITS.sub("", found[1]), count=1) or None
+    digits = value.removeprefix("+")
+    if not (digits.isdigit() and digits.isascii()):  # nearly all are +12025550147
+        found = _PHONE.fullmatch(_with_plain_digits(value))
+        if found is None:
+            return None
+        digits = _NOT_DIGITS.sub("", found[1])
+    if digits.startswith("00"):
+        return _CALLED_FROM_ABROAD.sub("", digits, count=1)
+    return digits or None
 
 
 def _with_plain_digits(value: str) -> str:
@@ -169,8 +194,10 @@ def _with_plain_digits(value: str) -> str:
 
 def identifier(value: object) -> str | None:
     """A provider's id as text, when it can serve as one."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST_ID:
-        value = str(value)
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < _LARGEST_ID else None
     return value if isinstance(value, str) and is_provider_id(value) else None
 
 
@@ -223,21 +250,14 @@ def instance_in_key(raw: RawMessage, found: str) -> str | None:
 
 def kind_of(attachments: tuple[FoundAttachment, ...], without: Kind = "text") -> Kind:
     """The kind of a message that is its attachments: `mixed` when they are of several types."""
-    kinds: dict[AttachmentType, Kind] = {
-        "image": "image",
-        "audio": "audio",
-        "video": "video",
-        "document": "document",
-        "sticker": "sticker",
-        "location": "location",
-        "contact": "contact",
-    }
     types = {attachment.type for attachment in attachments}
     if len(types) > 1:
         return "mixed"
-    return kinds.get(next(iter(types)), without) if types else without
+    return _KINDS.get(next(iter(types)), without) if types else without
 
 
 def present(**fields: object) -> dict[str, Any]:
     """The fields that hold something: 0 and False do."""
-    return {name: value for name, value in fields.items() if value or value == 0}
+    return {
+        name: value for name, value in fields.items() if value is not None and (value or value == 0)
+    }

@@ -25,6 +25,7 @@ from schemas.text import storable_deep
 
 WEB_PAGES = frozenset({"fallback", "embed"})
 """Attachments that are links to pages."""
+_FLAGS = ("external_echo", "deleted", "is_unsupported")
 
 
 def is_private(event: Document) -> bool:
@@ -36,55 +37,79 @@ def attributes_of(event: Document, talk: Document, files: list[Document]) -> dic
     """A white list. Tokens, addresses of people and provider configuration that Chatwoot sends
     along stay behind.
     """
-    content = part(event, "content_attributes")
-    flags = ("external_echo", "deleted", "is_unsupported")
-    replied, external = (
-        identifier(content.get("in_reply_to")),
-        name_of(content, "in_reply_to_external_id"),
-    )
-    attributes = around(event, talk) | present(
+    content, additional = part(event, "content_attributes"), part(event, "additional_attributes")
+    attributes = around(event, talk)
+    if content:
+        attributes |= _of_answer(content)
+    if additional:
+        attributes |= _of_send(additional)
+    if content:
+        attributes |= _of_content(content)
+    if call := _call(event):
+        attributes["call"] = call
+    if error := text(content, "external_error", 300):
+        attributes["external_error"] = error
+    if is_set(content.get("is_reaction")):
+        attributes["reaction"] = reaction(_replied(content), text(event, "content", 64))
+    if files:
+        attributes |= _of_files(files)
+    safe = storable_deep(attributes)
+    assert isinstance(safe, dict)
+    return safe
+
+
+def _replied(content: Document) -> str | None:
+    """The message that is answered or reacted to."""
+    external = name_of(content, "in_reply_to_external_id")
+    return external or identifier(content.get("in_reply_to"))
+
+
+def _of_answer(content: Document) -> dict[str, Any]:
+    """What the message answers, and what it became."""
+    replied = identifier(content.get("in_reply_to"))
+    external = name_of(content, "in_reply_to_external_id")
+    return present(
         in_reply_to=replied,
         in_reply_to_external_id=external,
         quoted=quoted(replied, external_id=external),
-        **{flag: is_set(content.get(flag)) or None for flag in flags},
+        **{flag: is_set(content.get(flag)) or None for flag in _FLAGS},
         story_id=name_of(content, "story_id"),
         story_url=link(content, "story_url"),
         image_type=name_of(content, "image_type"),
-        campaign_id=identifier(part(event, "additional_attributes").get("campaign_id")),
-        template=texts(
-            part(part(event, "additional_attributes"), "template_params"),
-            256,
-            "name",
-            "category",
-            "language",
-        ),
+    )
+
+
+def _of_send(additional: Document) -> dict[str, Any]:
+    """Which campaign or template it comes from."""
+    return present(
+        campaign_id=identifier(additional.get("campaign_id")),
+        template=texts(part(additional, "template_params"), 256, "name", "category", "language"),
+    )
+
+
+def _of_content(content: Document) -> dict[str, Any]:
+    """What belongs to the words."""
+    return present(
         automation_rule_id=identifier(content.get("automation_rule_id")),
         items=choices(content, "items"),
         translations=answers(content.get("translations")),
         email=texts(part(content, "email"), 1_000, "subject"),
         referral=referral(part(content, "referral")),
-        call=_call(event),
-        external_error=text(content, "external_error", 300),
     )
-    if is_set(content.get("is_reaction")):
-        attributes["reaction"] = reaction(external or replied, text(event, "content", 64))
-    titles = [
-        title
-        for one in files
-        if name_of(one, "file_type") in WEB_PAGES and (title := name_of(one, "fallback_title"))
-    ]
-    heard = [said for one in files if (said := text(one, "transcribed_text", 20_000))]
-    safe = storable_deep(
-        attributes
-        | present(
-            locations=[_place(one) for one in files if name_of(one, "file_type") == "location"],
-            contacts=[_card(one) for one in files if name_of(one, "file_type") == "contact"],
-            page_titles=titles,
-            chatwoot_transcripts=heard,
-        )
+
+
+def _of_files(files: list[Document]) -> dict[str, Any]:
+    """What the attachments say that are more than a file."""
+    forms = [(one, name_of(one, "file_type")) for one in files]
+    pages = (name_of(one, "fallback_title") for one, form in forms if form in WEB_PAGES)
+    return present(
+        locations=[_place(one) for one, form in forms if form == "location"],
+        contacts=[_card(one) for one, form in forms if form == "contact"],
+        page_titles=[title for title in pages if title],
+        chatwoot_transcripts=[
+            said for one in files if (said := text(one, "transcribed_text", 20_000))
+        ],
     )
-    assert isinstance(safe, dict)
-    return safe
 
 
 def around(event: Document, talk: Document) -> dict[str, Any]:

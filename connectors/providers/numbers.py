@@ -13,6 +13,8 @@ _OTHER_FORMS = (
     (re.compile(r"549([1-3][0-9]{9})"), r"54\1"),
     (re.compile(r"54([1-3][0-9]{9})"), r"549\1"),
 )
+_COUNTRIES = ("52", "54", "55")
+"""Those of the patterns: all other numbers need not be held against them."""
 
 
 def forms_of(digits: str) -> tuple[str, ...]:
@@ -21,6 +23,8 @@ def forms_of(digits: str) -> tuple[str, ...]:
     Only forms of one subscriber's number: Brazilian landlines (8 digits that begin with 2 to 5) have
     no ninth digit, and an Argentine number is either a mobile or a landline.
     """
+    if not digits.startswith(_COUNTRIES):
+        return (digits,)
     for pattern, other in _OTHER_FORMS:
         if pattern.fullmatch(digits):
             return digits, pattern.sub(other, digits)

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 import re
 from typing import Any, TypedDict
 
@@ -20,29 +19,22 @@ from connectors.providers.adapter import (
     name_of,
     parse,
     part,
-    parts,
     phone,
-    present,
     text,
-    texts,
     who,
     whole,
-)
-from connectors.providers.attributes import (
-    MOST_CONTACTS,
-    answers,
-    card,
-    is_set,
-    order,
-    place,
-    quoted,
-    reaction,
-    referral,
 )
 from connectors.providers.downloads import DownloadCandidate, FileLink
 from connectors.providers.numbers import forms_of
 from connectors.providers.provider import Provider
 from connectors.providers.samples import Sample, SampleMessage
+from connectors.providers.ycloud_attributes import (
+    attributes_of,
+    cards,
+    interactive_reply,
+    user_fields,
+    users,
+)
 from connectors.providers.ycloud_events import HISTORY, INBOUND, MESSAGES, STATUSES
 from connectors.providers.ycloud_links import candidates
 from connectors.providers.ycloud_sample import YCLOUD_CUSTOMER, ycloud
@@ -50,7 +42,6 @@ from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
 from schemas.signatures import Claim, ClaimedSignature, Examined, judge_timed, timed_signature
-from schemas.text import storable_deep
 
 _KNOWN_FAMILIES = (
     "whatsapp.group.", "whatsapp.call.", "whatsapp.business_account.", "whatsapp.phone_number.", "whatsapp.template.",
@@ -66,7 +57,6 @@ _FILES: dict[str, AttachmentType] = {
 }
 _SIGNATURE = re.compile(r"t=([0-9]{1,12}),s=([0-9a-f]{64})")
 _HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_REPLIES = ("button_reply", "list_reply", "nfm_reply", "call_permission_reply")
 
 
 class _BriefMessage(TypedDict, total=False):
@@ -203,7 +193,7 @@ def _message(
     attachments = _attachments(message, said)
     profile = part(message, "customerProfile")
     sender = phone(message, "from") or next(
-        iter([] if outbound else _users(message, outbound=False)), None
+        iter([] if outbound else users(message, outbound=False)), None
     )
     return ChatMessage(
         provider_message_id=found,
@@ -219,7 +209,7 @@ def _message(
         sender_id=sender or who(message, "from"),
         sender_name=None if outbound else name_of(profile, "name"),
         attachments=attachments,
-        attributes=_attributes(event, message, said, outbound=outbound),
+        attributes=attributes_of(event, message, said, outbound=outbound),
         is_history=name_of(event, "type") in HISTORY,
     )
 
@@ -234,9 +224,9 @@ def _conversation(message: Document, *, outbound: bool) -> tuple[str, tuple[str,
         return conversation("group", group), ()
     business, customer = ("from", "to") if outbound else ("to", "from")
     ours = _names(message, business) or [whole(message, "wabaId")]
-    users = [found for name in _user_fields(outbound=outbound) if (found := whole(message, name))]
+    ids = [found for name in user_fields(outbound=outbound) if (found := whole(message, name))]
     number = phone(message, customer)
-    theirs: list[str | None] = [*(forms_of(number) if number else ()), *users]
+    theirs: list[str | None] = [*(forms_of(number) if number else ()), *ids]
     theirs = theirs or [whole(message, customer)]
     main, *others = dict.fromkeys(conversation(our, name) for our in ours for name in theirs)
     return main, tuple(others)
@@ -251,23 +241,12 @@ def _names(message: Document, name: str) -> list[str | None]:
     return [found] if found else []
 
 
-def _user_fields(*, outbound: bool) -> tuple[str, ...]:
-    """Where the customer's business-scoped ids are, its own before its parent's."""
-    if outbound:
-        return ("toUserId", "recipientUserId", "toParentUserId")
-    return ("fromUserId", "fromParentUserId")
-
-
-def _users(message: Document, *, outbound: bool) -> list[str]:
-    return [found for name in _user_fields(outbound=outbound) if (found := who(message, name))]
-
-
 def _attachments(message: Document, said: str) -> tuple[FoundAttachment, ...]:
     if said == "location":
         return (FoundAttachment(type="location", reason="no_file"),)
     if said == "contacts":
         return tuple(
-            FoundAttachment(type="contact", reason="no_file") for _ in (_cards(message) or [{}])
+            FoundAttachment(type="contact", reason="no_file") for _ in (cards(message) or [{}])
         )
     if said not in _FILES:
         return ()
@@ -285,10 +264,6 @@ def _attachments(message: Document, said: str) -> tuple[FoundAttachment, ...]:
             reason=None if url or media_id else "media_unavailable",
         ),
     )
-
-
-def _cards(message: Document) -> list[Document]:
-    return parts(message, "contacts")[:MOST_CONTACTS]
 
 
 def _hex_digest(declared: str | None) -> str | None:
@@ -325,7 +300,7 @@ def _content(message: Document, said: str) -> str | None:
         case "text":
             return text(part(message, "text"), "body")
         case "interactive":
-            reply = _interactive_reply(message)
+            reply = interactive_reply(message)
             return text(reply, "title") or text(reply, "body")
         case "button":
             return text(part(message, "button"), "text")
@@ -335,96 +310,3 @@ def _content(message: Document, said: str) -> str | None:
             return text(part(message, "reaction"), "emoji")
         case _:
             return text(part(message, said), "caption")
-
-
-def _interactive_reply(message: Document) -> Document:
-    interactive = part(message, "interactive")
-    return part(interactive, name_of(interactive, "type") or "") or next(
-        (part(interactive, name) for name in _REPLIES if part(interactive, name)), {}
-    )
-
-
-def _reply_attributes(reply: Document) -> dict[str, Any]:
-    """What an answer says. A flow's answer is JSON in a string; as an object it is written as one."""
-    names = (
-        "id",
-        "title",
-        "description",
-        "name",
-        "response_json",
-        "response",
-        "expiration_timestamp",
-    )
-    found = present(
-        **{name: text(reply, name, 20_000) for name in names},
-        is_permanent=reply.get("is_permanent") is True or None,
-    )
-    if isinstance(reply.get("response_json"), dict | list):
-        found["response_json"] = json.dumps(reply["response_json"], ensure_ascii=False)[:20_000]
-    return found
-
-
-def _attributes(event: Document, message: Document, said: str, *, outbound: bool) -> dict[str, Any]:
-    """A white list: what a bot may need and the columns do not hold."""
-    context = part(message, "context")
-    attributes = present(
-        event_id=name_of(event, "id"),
-        event_type=name_of(event, "type"),
-        group_id=name_of(message, "groupId"),
-        user_id=next(iter(_users(message, outbound=outbound)), None),
-        reply_to=name_of(context, "id"),
-        quoted=quoted(name_of(context, "id"), sender_id=who(context, "from")),
-        forwarded=_is_forwarded(context) or None,
-        frequently_forwarded=is_set(context.get("frequently_forwarded")) or None,
-        product=present(
-            **{
-                name: name_of(part(context, "referred_product"), name)
-                for name in ("catalog_id", "product_retailer_id")
-            }
-        ),
-        username=name_of(part(message, "customerProfile"), "username"),
-        referral=referral(part(message, "referral")),
-    )
-    match said:
-        case "interactive":
-            reply = _interactive_reply(message)
-            form = name_of(part(message, "interactive"), "type")
-            attributes["interactive"] = present(type=form) | _reply_attributes(reply)
-            attributes |= present(flow=_flow(reply))
-        case "button":
-            button = part(message, "button")
-            attributes["button"] = texts(button, 2_000, "payload", "text")
-        case "reaction":
-            given = part(message, "reaction")
-            attributes["reaction"] = reaction(name_of(given, "message_id"), text(given, "emoji"))
-        case "order":
-            attributes["order"] = order(part(message, "order"))
-        case "location":
-            attributes["location"] = place(part(message, "location"))
-            attributes["locations"] = [attributes["location"]]
-        case "contacts":
-            attributes["contacts"] = [card(one) for one in _cards(message)]
-        case "text" | "image" | "video" | "audio" | "voice" | "document" | "sticker":
-            pass
-        case _:
-            attributes["unsupported"] = present(
-                type=said or None,
-                detail=name_of(part(message, "unsupported"), "type"),
-                errors=[
-                    present(code=text(error, "code", 40), title=text(error, "title", 200))
-                    for error in parts(message, "errors")[:10]
-                ],
-            )
-    safe = storable_deep(attributes)
-    assert isinstance(safe, dict)
-    return safe
-
-
-def _is_forwarded(context: Document) -> bool:
-    return is_set(context.get("forwarded")) or is_set(context.get("frequently_forwarded"))
-
-
-def _flow(reply: Document) -> dict[str, Any]:
-    """The answers to a form of WhatsApp."""
-    found = answers(reply.get("response_json"))
-    return present(name=name_of(reply, "name"), answers=found) if found else {}

@@ -1,8 +1,9 @@
 """From a stage's outputs to what a lane writes: names, partitions and headers, in one place."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 from confluent_kafka import Message
 
 from schemas.codec import encode
@@ -81,7 +82,7 @@ class Encoding:
             + sum(len(name) + len(value) for name, value in arrival.headers)
         )
         if size > _LARGEST_QUARANTINED_BYTES:
-            arrival = replace(
+            arrival = msgspec.structs.replace(
                 arrival,
                 value=None,
                 headers=[header for header in arrival.headers if len(header[1]) <= 256],

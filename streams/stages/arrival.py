@@ -1,19 +1,17 @@
 """A record as a stage meets it, and the quarantine record of one it cannot process."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.headers import Headers, generation_of, header
 from schemas.keys import TENANT_PATTERN, TenantId
 from schemas.outcomes import Quarantine
-from schemas.records import Quarantined, Source
+from schemas.records import Quarantined, Source, Value
 
 PROGRAM_VERSION = "0.1.0"
 _DETAIL_CHARS = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Value, frozen=True):
     """Key, value, headers and place of one Kafka record; `topic` without the namespace."""
 
     topic: str

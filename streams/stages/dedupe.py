@@ -37,7 +37,8 @@ def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> 
 
     So a quarantined or skipped delivery leaves the way open for the next one, or for a replay after a fix.
     """
-    known = digest(arrival) in claimed
+    own = digest(arrival)
+    known = own in claimed
     if known and not traits_of(arrival.provider).sends_updates:
         return Duplicate()
     try:
@@ -55,7 +56,7 @@ def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> 
             again = _opened_again(arrival, raw, chat, claimed, now) if by_provider else None
             return again or (Skip("update") if chat.is_update else Duplicate())
         case ChatMessage() as chat:
-            claims = (digest(arrival), *_claims_of_first(arrival, chat))
+            claims = (own, *_claims_of_first(arrival, chat))
             return _forward(arrival, raw, chat, now, claims)
 
 

@@ -1,0 +1,160 @@
+"""What a message of YCloud tells beside its words, as docs/message-attributes.md describes it."""
+
+import json
+from typing import Any
+
+from connectors.providers.adapter import (
+    Document,
+    name_of,
+    part,
+    parts,
+    present,
+    text,
+    texts,
+    who,
+)
+from connectors.providers.attributes import (
+    MOST_CONTACTS,
+    answers,
+    card,
+    is_set,
+    order,
+    place,
+    quoted,
+    reaction,
+    referral,
+)
+from schemas.text import storable_deep
+
+_REPLIES = ("button_reply", "list_reply", "nfm_reply", "call_permission_reply")
+_REPLY_TEXTS = (
+    "id",
+    "title",
+    "description",
+    "name",
+    "response_json",
+    "response",
+    "expiration_timestamp",
+)
+_PLAIN = frozenset({"text", "image", "video", "audio", "voice", "document", "sticker"})
+"""Kinds of messages that say nothing beside their words and files."""
+_USER_FIELDS = {
+    True: ("toUserId", "recipientUserId", "toParentUserId"),
+    False: ("fromUserId", "fromParentUserId"),
+}
+
+
+def attributes_of(
+    event: Document, message: Document, said: str, *, outbound: bool
+) -> dict[str, Any]:
+    """A white list: what a bot may need and the columns do not hold."""
+    attributes = present(
+        event_id=name_of(event, "id"),
+        event_type=name_of(event, "type"),
+        group_id=name_of(message, "groupId"),
+        user_id=next(iter(users(message, outbound=outbound)), None),
+    )
+    if context := part(message, "context"):
+        attributes |= _of_context(context)
+    if username := name_of(part(message, "customerProfile"), "username"):
+        attributes["username"] = username
+    if ad := referral(part(message, "referral")):
+        attributes["referral"] = ad
+    if said not in _PLAIN:
+        attributes |= _of_kind(message, said)
+    safe = storable_deep(attributes)
+    assert isinstance(safe, dict)
+    return safe
+
+
+def _of_context(context: Document) -> dict[str, Any]:
+    """What the message answers, and where it comes from."""
+    answered = name_of(context, "id")
+    often = is_set(context.get("frequently_forwarded"))
+    product = part(context, "referred_product")
+    return present(
+        reply_to=answered,
+        quoted=quoted(answered, sender_id=who(context, "from")),
+        forwarded=often or is_set(context.get("forwarded")) or None,
+        frequently_forwarded=often or None,
+        product=present(
+            catalog_id=name_of(product, "catalog_id"),
+            product_retailer_id=name_of(product, "product_retailer_id"),
+        ),
+    )
+
+
+def _of_kind(message: Document, said: str) -> dict[str, Any]:
+    """What a message of this kind has beside what all have."""
+    match said:
+        case "interactive":
+            reply = interactive_reply(message)
+            form = name_of(part(message, "interactive"), "type")
+            return {"interactive": present(type=form) | _reply_attributes(reply)} | present(
+                flow=_flow(reply)
+            )
+        case "button":
+            return {"button": texts(part(message, "button"), 2_000, "payload", "text")}
+        case "reaction":
+            given = part(message, "reaction")
+            return {"reaction": reaction(name_of(given, "message_id"), text(given, "emoji"))}
+        case "order":
+            return {"order": order(part(message, "order"))}
+        case "location":
+            where = place(part(message, "location"))
+            return {"location": where, "locations": [where]}
+        case "contacts":
+            return {"contacts": [card(one) for one in cards(message)]}
+        case _:
+            return {"unsupported": _unsupported(message, said)}
+
+
+def _unsupported(message: Document, said: str) -> dict[str, Any]:
+    return present(
+        type=said or None,
+        detail=name_of(part(message, "unsupported"), "type"),
+        errors=[
+            present(code=text(error, "code", 40), title=text(error, "title", 200))
+            for error in parts(message, "errors")[:10]
+        ],
+    )
+
+
+def interactive_reply(message: Document) -> Document:
+    """What was chosen or filled in."""
+    interactive = part(message, "interactive")
+    return part(interactive, name_of(interactive, "type") or "") or next(
+        (part(interactive, name) for name in _REPLIES if part(interactive, name)), {}
+    )
+
+
+def _reply_attributes(reply: Document) -> dict[str, Any]:
+    """What an answer says. A flow's answer is JSON in a string; as an object it is written as one."""
+    found = present(
+        **{name: text(reply, name, 20_000) for name in _REPLY_TEXTS},
+        is_permanent=reply.get("is_permanent") is True or None,
+    )
+    if isinstance(reply.get("response_json"), dict | list):
+        found["response_json"] = json.dumps(reply["response_json"], ensure_ascii=False)[:20_000]
+    return found
+
+
+def _flow(reply: Document) -> dict[str, Any]:
+    """The answers to a form of WhatsApp."""
+    found = answers(reply.get("response_json"))
+    return present(name=name_of(reply, "name"), answers=found) if found else {}
+
+
+def cards(message: Document) -> list[Document]:
+    """The contact cards of a message."""
+    return parts(message, "contacts")[:MOST_CONTACTS]
+
+
+def user_fields(*, outbound: bool) -> tuple[str, ...]:
+    """Where the customer's business-scoped ids are, its own before its parent's."""
+    return _USER_FIELDS[outbound]
+
+
+def users(message: Document, *, outbound: bool) -> list[str]:
+    """The customer's business-scoped ids."""
+    return [found for name in _USER_FIELDS[outbound] if (found := who(message, name))]
