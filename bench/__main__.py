@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from bench import (
+    cold,
     console,
     dedupe,
     figures,
@@ -42,9 +43,10 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "way": way.run,
     "scale": scale.run,
     "sizing": sizing.run,
+    "cold": cold.run,
     "soak": soak.run,
 }
-LONG = ("rivals", "way", "scale", "sizing", "soak")
+LONG = ("rivals", "way", "scale", "sizing", "cold", "soak")
 """Run only when named."""
 PARTIAL = ("RIVALS", "SHARE", "SECONDS", "IDS")
 """Variables that make a run a part of the usual one: it is written beside it and never into the page."""

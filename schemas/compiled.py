@@ -249,7 +249,11 @@ class _Code:
                 return [
                     "n = data[at]",
                     "if n & 129:",  # goes on, or is negative
-                    "    n, at = size_at(data, at)",
+                    "    m = data[at + 1]",
+                    "    if n & 1 or m > 127:",
+                    "        n, at = size_at(data, at)",
+                    "    else:",  # up to 8191
+                    "        n = n >> 1 & 63 | m << 6; at += 2",
                     "else:",
                     "    n >>= 1; at += 1",
                     f"{to} = data[at : (at := at + n)]{text}",
@@ -279,7 +283,12 @@ class _Code:
             case {"type": "enum"} as enum:
                 return [f"{to} = {self.enum(enum)}_at[data[at]]; at += 1"]
             case {"type": "array", "items": items}:
-                return [f"{to}, at = array_at(read_{self.item(items)}, data, at)"]
+                return [
+                    "if data[at]:",
+                    f"    {to}, at = array_at(read_{self.item(items)}, data, at)",
+                    "else:",
+                    f"    {to} = (); at += 1",
+                ]
             case {"type": "map", "values": values}:
                 return [f"{to}, at = map_at(read_{self.item(values)}, data, at)"]
             case {"type": "record"} as record:

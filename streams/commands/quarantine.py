@@ -62,7 +62,7 @@ def _place(text: str | None) -> RecordPosition | None:
     match = _PLACE.fullmatch(text)
     if match is None:
         raise click.UsageError(
-            f"{text!r} is no place: TOPIC[PARTITION]@OFFSET, as `quarantine list` shows it"
+            f"{text!r} is not a position: TOPIC[PARTITION]@OFFSET, as `quarantine list` shows it"
         )
     return RecordPosition(match[1], int(match[2]), int(match[3]))
 
