@@ -38,7 +38,9 @@ class ChatPost(Taking):
             reason: DeliveryReason = "key_unknown" if given else "key_missing"
             raise Stranger(reason, {"www-authenticate": "Bearer"})
         if key.scope not in ("chat", "admin"):
-            raise because("key_scope", Problem(403, "Forbidden", "this key has not the scope chat"))
+            raise because(
+                "key_scope", Problem(403, "Forbidden", 'this key does not have the scope "chat"')
+            )
         return key.tenant_id
 
     def store(self, body: bytes) -> None:

@@ -50,7 +50,7 @@ class EndpointChanges:
         `secret_later` it has none: the receiver answers 503 until `set_secret` gave it one.
         """
         if not PROVIDER_PATTERN.fullmatch(provider):
-            raise TenancyError(f"{provider!r} is no provider name: [a-z0-9_]+")
+            raise TenancyError(f"{provider!r} is not a provider name: [a-z0-9_]+")
         if instance is not None and not (
             is_instance(instance) and traits_of(provider).numbers_per_server
         ):
@@ -138,7 +138,7 @@ class EndpointChanges:
         """The secret that the provider has made is live from now on; with `keep_old` beside those before it."""
         secret = secret.strip()  # pasted from a page
         if not secret:
-            raise TenancyError("an empty secret is none")
+            raise TenancyError("an empty secret is not a secret")
         async with self._connection.transaction():
             endpoint = await self._locked(which)
             others = tuple(one for one in endpoint.secrets if one != secret) if keep_old else ()

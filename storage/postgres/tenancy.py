@@ -31,7 +31,7 @@ class Tenancy(EndpointChanges):
         """
         if not TENANT_PATTERN.fullmatch(name):
             raise TenancyError(
-                f"{name!r} is no tenant name: a letter or digit, then at most 62 letters, digits or hyphens, all lower case"
+                f"{name!r} is not a tenant name: a letter or digit, then at most 62 letters, digits or hyphens, all lower case"
             )
         async with self._connection.transaction():
             sealed = self._vault.seal(msgspec.json.encode(TenantSettings()))
