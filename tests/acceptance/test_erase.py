@@ -115,7 +115,7 @@ async def test_what_was_erased_stays_away(
     await quiet(pipeline)
     assert set(await tenant.rows(connection)) == {beside.key("erases")}
     left = await rows_of(connection, "erases")
-    assert (left["media_objects"], left["ai_results"], left["arrival_records"]) == (1, 1, 1)
+    assert (left["media_objects"], left["ai_results"], left["arrivals"]) == (1, 1, 1)
     assert len(await files_of(pipeline, "erases")) == 1
     assert await rows_of(connection, "keeps") == before
     path = f"/api/messages/{mine[1].key('erases').replace(':', '%3A')}"

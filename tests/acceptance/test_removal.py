@@ -15,8 +15,7 @@ from tests.pipeline import Pipeline, Tenant, wait_for
 
 TABLES = (
     "chat_messages",
-    "arrival_records",
-    "inbound_messages",
+    "arrivals",
     "message_steps",
     "media_objects",
     "conversation_aliases",
