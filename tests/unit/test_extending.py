@@ -43,7 +43,7 @@ async def post(application: Application, body: bytes, secret: str = "whsec_one")
 
 
 def arrived(application: Application, number: int = -1) -> Arrival:
-    _, key, value, headers, _ = application.log.sent[number]
+    _, key, value, headers = application.log.sent[number]
     return Arrival("raw-messages", 0, len(application.log.sent), key, value, headers)
 
 
