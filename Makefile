@@ -76,7 +76,7 @@ browser: # for the tests of the console's pages: Debian's chromium, installed wh
 test: parts $(if $(TESTS),$(findstring browser,$(TESTS)),browser) ## all tests, on real servers of their own; TESTS=tests/unit for some
 	TESTS_THOROUGH=1 $(BIN)/python -m $(if $(TESTS),pytest $(TESTS),tests.groups)
 
-bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink|recovery|table|receipts|tenants|queue|rivals|way|scale for some; BENCH=soak MINUTES=m
+bench: parts ## speed and memory beside what one would run instead; BENCH=lanes|dedupe|receiver|sink|recovery|table|receipts|tenants|queue|console|rivals|way|scale for some; BENCH=soak MINUTES=m
 	$(BIN)/python -m bench $(BENCH)
 
 figures: $(READY) ## write the last runs of rivals, way and scale from var/bench into docs/benchmarks.md

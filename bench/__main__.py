@@ -1,10 +1,13 @@
 """`make bench`: product and reference side by side in one run, in turns. `BENCH="lanes sink"` picks some."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
 from bench import (
+    cold,
+    console,
     dedupe,
     figures,
     jobs,
@@ -35,14 +38,16 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
     "receipts": receipts.run,
     "tenants": tenants.run,
     "queue": queue.run,
+    "console": console.run,
     "jobs": jobs.run,
     "rivals": rivals.run,
     "way": way.run,
     "scale": scale.run,
     "sizing": sizing.run,
+    "cold": cold.run,
     "soak": soak.run,
 }
-LONG = ("rivals", "way", "scale", "sizing", "soak")
+LONG = ("rivals", "way", "scale", "sizing", "cold", "soak")
 """Run only when named."""
 PARTIAL = ("RIVALS", "SHARE", "SECONDS", "IDS")
 """Variables that make a run a part of the usual one: it is written beside it and never into the page."""
@@ -67,6 +72,7 @@ def main(wanted: list[str]) -> None:
             )
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started here is ended
 try:
     main(sys.argv[1:])
 except (BenchFailed, LocalError) as error:

@@ -20,7 +20,8 @@ _PLACE = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", 
 def markdown(report: Report) -> str:
     """The goals first, then every figure with all its runs."""
     lines = [
-        f"`make bench BENCH={report.bench}`, {report.date[:16].replace('T', ' ')}, {report.cores} cores, {report.memory_gib} GiB, "
+        f"`make bench BENCH={report.bench}`, {report.date[:16].replace('T', ' ')}, "
+        f"{report.cores} cores, {report.memory_gib} GiB, "
         f"load average before {report.load_average:.1f}; median (all runs)."
     ]
     asked = [
@@ -49,7 +50,8 @@ def _goal(table: Table, one: Ratio) -> str:
     goal = f"≥ {one.at_least:g}" if one.at_least else f"≤ {one.at_most:g}"
     is_met = one.value >= one.at_least if one.at_least else one.value <= one.at_most
     shown = number(one.value) if one.value >= 100 else f"{one.value:.2f}"
-    return f"| {table.title} [{table.unit}] | {one.name} | {found} | {shown} | {goal} | {'yes' if is_met else '**no**'} |"
+    met = "yes" if is_met else "**no**"
+    return f"| {table.title} [{table.unit}] | {one.name} | {found} | {shown} | {goal} | {met} |"
 
 
 def _figure(table: Table, one: Figure) -> str:

@@ -133,7 +133,8 @@ class _Driver:
         """A delivery of YCloud with the load generator's placeholders."""
         _, _, plain = webhook(0)
         event = json.loads(plain)
-        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}"  # pictures of old messages are not described
+        # pictures of old messages are not described
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
         message = event["whatsappInboundMessage"]
         message |= {"wamid": f"{_ID}ID_HERE", "from": "+1202555CALLER_HERE", "sendTime": now}
         if scenario.is_photo:

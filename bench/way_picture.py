@@ -59,14 +59,15 @@ def picture(report: Report) -> str:
         _text(
             _MARGIN,
             62,
-            f"Mean of each part over all messages; {report.cores} cores for everything, {report.date[:10]}. "
-            "Each bar has its own scale.",
+            f"Mean of each part over all messages; {report.cores} cores for everything, "
+            f"{report.date[:10]}. Each bar has its own scale.",
             "muted",
         ),
     ]
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" height="{y}" role="img" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" '
+            f'width="{WIDTH}" height="{y}" role="img" '
             'aria-label="Where the time goes from webhook to row">',
             _style(),
             f'<rect class="ground" x="0.5" y="0.5" width="{WIDTH - 1}" height="{y - 1}" rx="12"/>',
@@ -100,7 +101,8 @@ def _panel(parts: Table, whole: Table, colours: list[int], y: int) -> tuple[list
     for colour, begin, took in zip(colours, begins, times, strict=False):
         x = _MARGIN + begin * scale
         lines.append(
-            f'<rect class="part-{colour}" x="{x:.1f}" y="{y + 30}" width="{took * scale:.1f}" height="{_BAR_HEIGHT}"/>'
+            f'<rect class="part-{colour}" x="{x:.1f}" y="{y + 30}" '
+            f'width="{took * scale:.1f}" height="{_BAR_HEIGHT}"/>'
         )
     column = (WIDTH - 2 * _MARGIN) // columns
     below = y + _PANEL_HEAD + 14

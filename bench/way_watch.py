@@ -24,7 +24,9 @@ from storage.kafka.client import reader_config
 from storage.postgres.pool import connect
 
 _LOOK_SECONDS = 0.003
-_ROWS = "SELECT message_key FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2) AND status <> 'pending'"
+_ROWS = """\
+SELECT message_key FROM chat_messages
+WHERE tenant_id = $1 AND message_key = ANY($2) AND status <> 'pending'"""
 
 
 @dataclass(frozen=True)

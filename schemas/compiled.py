@@ -241,23 +241,9 @@ class _Code:
         """What sets `to` to a value of this type at `at`, and `at` to the place behind it."""
         match self._named.get(type_, type_) if isinstance(type_, str) else type_:
             case "string" | "bytes" as primitive:
-                text = ".decode()" if primitive == "string" else ""
-                return [
-                    "n = data[at]",
-                    "if n & 129:",  # goes on, or is negative
-                    "    n, at = size_at(data, at)",
-                    "else:",
-                    "    n >>= 1; at += 1",
-                    f"{to} = data[at : (at := at + n)]{text}",
-                ]
+                return _sized(to, ".decode()" if primitive == "string" else "")
             case "int" | "long":
-                return [
-                    "n = data[at]",
-                    "if n & 129:",
-                    f"    {to}, at = long_at(data, at)",
-                    "else:",
-                    f"    {to} = n >> 1; at += 1",
-                ]
+                return _number(to)
             case "boolean":
                 return [f"{to} = data[at] != 0; at += 1"]
             case {"type": "long", "logicalType": "timestamp-micros"}:
@@ -275,17 +261,7 @@ class _Code:
             case {"type": "enum"} as enum:
                 return [f"{to} = {self.enum(enum)}_at[data[at]]; at += 1"]
             case {"type": "array", "items": items}:
-                return [
-                    # Each item takes a byte at least, so no count leads further than the data.
-                    f"{to} = []",
-                    "count, at = block_at(data, at)",
-                    "while count:",
-                    "    for _ in range(count):",
-                    *(f"        {line}" for line in self.statements(items, "item")),
-                    f"        {to}.append(item)",
-                    "    count, at = block_at(data, at)",
-                    f"{to} = tuple({to})",
-                ]
+                return _items(to, self.statements(items, "item"))
             case {"type": "map", "values": values}:
                 return [f"{to}, at = map_at(read_{self.item(values)}, data, at)"]
             case {"type": "record"} as record:
@@ -349,3 +325,42 @@ def _joined(parts: list[str]) -> list[str]:
     if len(parts) <= 2:
         return ["    return " + " + ".join(f"({part})" for part in parts)]
     return ["    return join((", *(f"        {part}," for part in parts), "    ))"]
+
+
+def _sized(to: str, decoded: str) -> list[str]:
+    """Reads a length, and so many bytes."""
+    return [
+        "n = data[at]",
+        "if n & 129:",  # goes on, or is negative
+        "    n, at = size_at(data, at)",
+        "else:",
+        "    n >>= 1; at += 1",
+        f"{to} = data[at : (at := at + n)]{decoded}",
+    ]
+
+
+def _number(to: str) -> list[str]:
+    return [
+        "n = data[at]",
+        "if n & 129:",
+        f"    {to}, at = long_at(data, at)",
+        "else:",
+        f"    {to} = n >> 1; at += 1",
+    ]
+
+
+def _items(to: str, item: list[str]) -> list[str]:
+    """Reads blocks of items. Each item takes a byte at least, so no count leads further than the data."""
+    return [
+        "if data[at]:",
+        f"    {to} = []",
+        "    count, at = block_at(data, at)",
+        "    while count:",
+        "        for _ in range(count):",
+        *(f"            {line}" for line in item),
+        f"            {to}.append(item)",
+        "        count, at = block_at(data, at)",
+        f"    {to} = tuple({to})",
+        "else:",
+        f"    {to} = (); at += 1",
+    ]

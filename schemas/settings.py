@@ -75,6 +75,7 @@ class Openai(msgspec.Struct, frozen=True, kw_only=True):
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
+    processes: int = 1
     url: str = ""
     ack_seconds: float = 4.0
     max_body_bytes: int = 1024 * 1024

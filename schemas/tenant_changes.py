@@ -35,7 +35,7 @@ def read_change(name: str, text: str) -> tuple[str, Any]:
         raise WrongChange("context-text must hold {description}, where the description goes")
     if field == "language" and not is_language(text):
         raise WrongChange(
-            f"{text!r} is no language: say a code such as es, pt-BR or en, or a name such as Spanish"
+            f"{text!r} is not a language: say a code such as es, pt-BR or en, or a name such as Spanish"
         )
     return field, text
 

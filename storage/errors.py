@@ -9,12 +9,12 @@ StorageError
 ├── ObjectMissing                storage/objects/store.py
 ├── ObjectStoreMisconfigured     storage/objects/store.py
 ├── ObjectTooLarge               storage/objects/store.py
+├── TenancyError                 storage/postgres/endpoints.py
 ├── DatabaseAhead                storage/postgres/migrate.py
 ├── PeopleError                  storage/postgres/people.py
 ├── ReaderRefused                storage/postgres/readers.py
 ├── RepairError                  storage/postgres/repair_plans.py
 ├── RepairLost                   storage/postgres/repair_plans.py
-├── TenancyError                 storage/postgres/tenancy.py
 └── VaultError                   storage/postgres/vault.py
 """
 

@@ -20,6 +20,8 @@ from streams.errors import StreamsError
 
 PREFIX = "SENSORIUM_"
 _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
+MOST_PROCESSES = 64
+"""Of a receiver: beyond the cores of a machine they only take memory and connections to Postgres."""
 HOME_VARIABLE = "SENSORIUM_HOME"
 """Where commands find the folder of `sensorium up`; no setting of a role."""
 RESERVED_NAMESPACES = frozenset({"sensorium", "media", "public", "information-schema"})
@@ -108,6 +110,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             f"SENSORIUM_RECEIVER__MAX_BODY_BYTES + 64 KiB must not be over {MAX_RECORD_BYTES // 2} bytes, half of the largest Kafka record"
         )
+    if not 1 <= settings.receiver.processes <= MOST_PROCESSES:
+        raise SettingsError(f"SENSORIUM_RECEIVER__PROCESSES must be 1 to {MOST_PROCESSES}")
     if settings.receiver.max_pending_bytes < 2 * settings.receiver.max_body_bytes:
         raise SettingsError(
             "SENSORIUM_RECEIVER__MAX_PENDING_BYTES must hold two bodies of SENSORIUM_RECEIVER__MAX_BODY_BYTES: one tenant gets half"

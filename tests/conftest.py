@@ -14,8 +14,11 @@ from streams.local.topology import PORTS, local_settings
 from tests.depth import THOROUGH, load_profile
 from tests.servers import temporary_stack
 
-RUNNING = os.environ.pop("SENSORIUM_TEST_STACK", None)
-"""Taken out of the environment: to a role that a test starts it would be a setting that does not exist."""
+if "SENSORIUM_TEST_STACK" in os.environ:
+    os.environ["TESTS_STACK"] = os.environ.pop("SENSORIUM_TEST_STACK")
+RUNNING = os.environ.get("TESTS_STACK")
+"""Renamed in the environment: to a role that a test starts it would be a setting that does not exist, and the processes of a
+session that runs in several find it under the other name."""
 
 MAY_BE_SKIPPED: dict[str, str] = {
     "tests/integration/test_pooler.py": "PgBouncer is not installed (Debian: `apt-get install pgbouncer`)",

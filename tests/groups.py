@@ -31,10 +31,12 @@ class Group:
 
 UNIT = Group("unit", ("tests/unit", "tests/layout"), ("-n", str(os.cpu_count() or 2)))
 PROCESSES = Group("processes", ("tests/processes",))
-SERVERS = Group("servers", ("tests/contract", "tests/integration", "tests/browser"))
+LANES = Group("lanes", ("tests/contract", "tests/browser"))
+INTEGRATION = Group("integration", ("tests/integration",), ("-n", "2", "--dist", "loadfile"))
+"""A file's tests share fixtures, so they stay in one process."""
 ACCEPTANCE = Group("acceptance", ("tests/acceptance",))
 CHAOS = Group("chaos", ("tests/chaos",))
-GROUPS = (UNIT, PROCESSES, SERVERS, ACCEPTANCE, CHAOS)
+GROUPS = (UNIT, PROCESSES, LANES, INTEGRATION, ACCEPTANCE, CHAOS)
 PYTEST_INTERRUPTED = 2
 ENDING_SECONDS = 60
 POLL_SECONDS = 0.5
@@ -113,7 +115,7 @@ def main() -> int:
     try:
         passed = [run_step((UNIT, PROCESSES), logs)]
         with temporary_stack() as (_, environment_file):
-            passed.append(run_step((SERVERS, ACCEPTANCE), logs, environment_file))
+            passed.append(run_step((LANES, INTEGRATION, ACCEPTANCE), logs, environment_file))
         passed.append(run_step((CHAOS,), logs))
     except KeyboardInterrupt:
         return PYTEST_INTERRUPTED

@@ -90,7 +90,10 @@ def latency(rig: Rig) -> list[Table]:
 def latency_table(
     runs: dict[str, list[list[float]]], word: str, part: float, at_most: float
 ) -> Table:
-    """A percentile of each side; the product's should be `at_most` so many times a rival's, 0: nothing is asked."""
+    """A percentile of each side.
+
+    The product's should be `at_most` so many times a rival's. 0: nothing is asked.
+    """
     figures = {
         name: Figure(name=name, runs=[percentile(run, part) for run in of_side])
         for name, of_side in runs.items()

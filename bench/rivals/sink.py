@@ -195,12 +195,13 @@ def _sink_properties(settings: Settings, topic: str) -> dict[str, str]:
     user, _, rest = str(settings.postgres.dsn).partition("://")[2].partition(":")
     password, _, address = rest.partition("@")
     schema = Names(settings.namespace).postgres_schema
+    options = f"reWriteBatchedInserts=true&currentSchema={schema}"
     return {
         "name": _name(settings),
         "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
         "tasks.max": "1",
         "topics": topic,
-        "connection.url": f"jdbc:postgresql://{address}?reWriteBatchedInserts=true&currentSchema={schema}",
+        "connection.url": f"jdbc:postgresql://{address}?{options}",
         "connection.username": user,
         "connection.password": password,
         "insert.mode": "upsert",

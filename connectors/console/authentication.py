@@ -53,7 +53,7 @@ def authorized(directory: KeyDirectory, request: Request) -> ApiKey:
     if key is None:
         raise _unauthorized("this key is unknown here: mistyped, revoked, or of another system")
     if key.scope not in ("read", "admin"):
-        raise ConsoleProblem(403, "this key has not the scope read")
+        raise ConsoleProblem(403, 'this key does not have the scope "read"')
     return key
 
 

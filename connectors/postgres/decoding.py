@@ -25,19 +25,23 @@ _OTHER_STAGES = frozenset(stage.encode() for stage in STAGES if stage != "dedupe
 def decode_batch(
     messages: Iterable[Message], names: Names, held: HeldPartitions
 ) -> tuple[list[tuple[Placed, str]], list[Work]]:
-    """What is not ours, and the work: receipts apart. They touch rows of other sinks' messages, so in one transaction with
-    messages two sinks would wait for each other in a ring. What stands behind a record of a newer program is left out.
+    """What is not ours, and the work: receipts apart. Readers of changes wait for a transaction that holds messages, so it holds
+    nothing else. What stands behind a record of a newer program is left out.
     """
     messages_work, receipts_work, undecodable = Work(), Work(), []
+    logical_names: dict[str, str] = {}
     for message in messages:
         topic, partition, offset = (
             message.topic() or "",
             message.partition() or 0,
             message.offset() or 0,
         )
-        if held.holds((topic, partition)):
+        if held and held.holds((topic, partition)):
             continue
-        logical, value, key = names.logical(topic), message.value(), message.key() or b""
+        logical = logical_names.get(topic)
+        if logical is None:
+            logical = logical_names[topic] = names.logical(topic)
+        value, key = message.value(), message.key() or b""
         work = receipts_work if logical == "receipts" else messages_work
         if logical == "receipts" and key.partition(b":")[0] in _OTHER_STAGES:
             work.ends[topic, partition] = offset + 1

@@ -4,7 +4,7 @@ Postgres has the truth, this is the copy that each write proves.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -48,12 +48,15 @@ class Positions:
         admin: AdminClient,
         names: Names,
         topics: Iterable[TopicName],
+        partitions: int,
     ) -> None:
         self._pool = pool
         self._admin = admin
         self._names = names
         self._topics = [names.topic(name) for name in topics]
         self._sql = queries("sink")
+        self._partitions = partitions
+        self._topic_ids: dict[str, str] = {}
         self.owned: dict[Place, Owned] = {}
         self.wanted: set[Place] = set()
 
@@ -104,10 +107,14 @@ class Positions:
         wanted = sorted(self.wanted)
         if not wanted:
             return
-        topic_ids = await asyncio.to_thread(self._topic_ids)
+        topic_ids = await asyncio.to_thread(self._look)
         topics = [topic for topic, _ in wanted]
         partitions = [partition for _, partition in wanted]
         async with asyncio.timeout(TAKE_SECONDS):
+            beyond = await self._pool.fetch(
+                self._sql["positions_beyond"], self._topics, self._partitions
+            )
+            self._check_known(beyond)
             await self._pool.execute(
                 self._sql["know_partitions"], topics, partitions, [topic_ids[t] for t in topics]
             )
@@ -163,9 +170,41 @@ class Positions:
             for place, at in wanted.items()
         }
 
-    def _topic_ids(self) -> dict[str, str]:
-        described = self._admin.describe_topics(TopicCollection(self._topics), request_timeout=20)
-        return {name: str(future.result(20).topic_id) for name, future in described.items()}
+    def _look(self) -> dict[str, str]:
+        """The ids of the topics. Raises SinkStopped if one has another number of partitions."""
+        futures = self._admin.describe_topics(TopicCollection(self._topics), request_timeout=20)
+        described = {name: future.result(20) for name, future in futures.items()}
+        self.check_counts({name: len(one.partitions) for name, one in described.items()})
+        self._topic_ids = {name: str(one.topic_id) for name, one in described.items()}
+        return self._topic_ids
+
+    def check_counts(self, counts: Mapping[str, int]) -> None:
+        """Raises SinkStopped if one of these topics has another number of partitions than all roles were set to."""
+        for topic in self._topics:
+            count = counts.get(topic, self._partitions)
+            if count != self._partitions:
+                raise SinkStopped(
+                    f"{topic} has {count} partitions and SENSORIUM_KAFKA__PARTITIONS is {self._partitions}: it was given partitions in place or made "
+                    "again, or this sink has another setting than the other roles. See 'Another number of partitions' in docs/operating.md"
+                )
+
+    def check_ids(self, ids: Mapping[str, str]) -> None:
+        """Raises SinkStopped if one of the topics is another than the one that the positions are in. `ids`: by name without the namespace."""
+        for topic, known in self._topic_ids.items():
+            there = ids.get(self._names.logical(topic), known)
+            if there != known:
+                raise SinkStopped(
+                    f"{topic} had id {known} and has id {there} now: it was deleted and made again while the sink ran. "
+                    "If Kafka was lost: sensorium recover kafka"
+                )
+
+    def _check_known(self, beyond: "list[asyncpg.Record]") -> None:
+        if beyond:
+            places = ", ".join(f"{row['topic']}[{row['partition']}]" for row in beyond)
+            raise SinkStopped(
+                f"Postgres has positions in {places}, and SENSORIUM_KAFKA__PARTITIONS is {self._partitions}: the topics had more partitions before. "
+                "See 'Another number of partitions' in docs/operating.md"
+            )
 
 
 def ids_of_all_topics(admin: AdminClient, names: Names) -> dict[str, str]:

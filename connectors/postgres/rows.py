@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.keys import MessageKey, TenantId, body_id, split_message_key
 from schemas.receipts import Line, lines_of
-from schemas.records import EnrichedMessage, Quarantined, Receipt, Source, Step
+from schemas.records import EnrichedMessage, Quarantined, Receipt, Step
 from schemas.text import storable
 
 Columns = list[list[Any]]
@@ -21,6 +21,8 @@ STAGED_COLUMNS = (
 )  # fmt: skip
 """Of the rows of messages."""
 _KEY = itemgetter(0, 1)
+_JSON = msgspec.json.Encoder()
+_JSON_IN = msgspec.json.Decoder(dict[str, Any])
 VERSIONS_OF_AN_OPENING = 200
 FIRST_OPENINGS = 1_000
 """No version of generation 0 is higher."""
@@ -36,7 +38,9 @@ def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
     for message in messages:
         key = (message.tenant_id, message.message_key)
         known = best.get(key, message)
-        newer = message if known is message or replaces(message, known) else known
+        newer = known
+        if message is not known and replaces(message, known):
+            newer = _keeping_files(message, known)
         first = min(known.received_at, message.received_at)
         best[key] = (
             newer
@@ -44,6 +48,28 @@ def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
             else msgspec.structs.replace(newer, received_at=first)
         )
     return list(best.values())
+
+
+def _keeping_files(new: EnrichedMessage, old: EnrichedMessage) -> EnrichedMessage:
+    """`new` with the stored files of `old` that it does not know of; `lost_files` and `with_files` of `merge_messages` in Python."""
+    known = {one.index for one in new.attachments}
+    indexes = {one.index for one in old.attachments if one.url is not None} - known
+    if not indexes:
+        return new
+    shown, document = (
+        _JSON_IN.decode(old.content_attributes),
+        _JSON_IN.decode(new.content_attributes),
+    )
+    joined = {name: shown[name] for name in ("description", "transcript") if name in shown}
+    files = [one for one in shown.get("attachments", ()) if one.get("index") in indexes]
+    document = joined | document | {"attachments": document.get("attachments", []) + files}
+    return msgspec.structs.replace(
+        new,
+        kind=old.kind,
+        status="degraded" if (new.status, old.status) == ("complete", "degraded") else new.status,
+        attachments=new.attachments + tuple(one for one in old.attachments if one.index in indexes),
+        content_attributes=msgspec.json.encode(document).decode(),
+    )
 
 
 def is_redone(message: EnrichedMessage) -> bool:
@@ -79,7 +105,10 @@ def message_rows(messages: Sequence[EnrichedMessage]) -> MessageRows:
     shown = newest(messages)
     histories = _histories(messages) if len(shown) < len(messages) else {}
     staged = [
-        _message(m, histories.get((m.tenant_id, m.message_key)) or _history([m])) for m in shown
+        _message(
+            m, (histories and histories.get((m.tenant_id, m.message_key))) or _single_history(m)
+        )
+        for m in shown
     ]
     rows: dict[str, list[tuple[Any, ...]]] = {
         "mark_redoing": _redoing(messages),
@@ -138,6 +167,14 @@ def _history(versions: Iterable[EnrichedMessage]) -> str | None:
     return msgspec.json.encode(lines).decode() if lines else None
 
 
+def _single_history(m: EnrichedMessage) -> str | None:
+    """The same of one version, as nearly every message of a batch is."""
+    if not m.steps:
+        return None
+    lines = "\n".join(map(_step, m.steps))
+    return f'{{"{(m.version - 1) // VERSIONS_OF_AN_OPENING}":{_JSON.encode(lines).decode()}}}'
+
+
 def _step(s: Step) -> str:
     """The outcome comes last: it is the only one that may hold any character."""
     outcome = s.outcome
@@ -181,12 +218,13 @@ def ended_by(tombstone: bytes) -> set[tuple[str, str]]:
 
 @dataclass(slots=True)
 class _Delivered:
-    """One key of a batch of receipts: its last
-    word but for duplicates, and how often it came.
+    """One key of a batch of receipts: its last word but for duplicates, where it
+    stood first, and how often it came.
     """
 
     line: Line
-    source: Source
+    receipt: Receipt
+    offset: int
     deliveries: int = 0
 
 
@@ -230,10 +268,7 @@ def arrivals(
                 continue
             known = keys.get(line.key)
             if known is None:
-                known = keys[line.key] = _Delivered(
-                    line,
-                    Source(topic=receipt.topic, partition=receipt.partition, offset=line.offset),
-                )
+                known = keys[line.key] = _Delivered(line, receipt, line.offset)
             elif line.outcome != "duplicate" and known.line.outcome != "forwarded":
                 known.line = line
             known.deliveries += line.generation == 0
@@ -246,10 +281,10 @@ def _arrival(key: bytes, one: _Delivered) -> ArrivalRow:
         name = split_message_key(MessageKey(text))
     except ValueError:  # not one of the receiver's
         name, odd_key = (TenantId("unknown"), "unknown", body_id(key)), text
-    at, line = one.source, one.line
+    line, receipt = one.line, one.receipt
     received_at = datetime.fromtimestamp(max(0, line.received_ms) / 1000, UTC)
     return ArrivalRow(
-        *name, odd_key, at.topic, at.partition, at.offset, received_at, line.outcome, line.reason, one.deliveries
+        *name, odd_key, receipt.topic, receipt.partition, one.offset, received_at, line.outcome, line.reason, one.deliveries
     )  # fmt: skip
 
 
@@ -289,8 +324,8 @@ def notifications(touched: Iterable[tuple[str, str]]) -> list[str]:
     entries: list[str] = []
     size = 2
     for pair in sorted(touched):
-        entry = json.dumps(pair, separators=(",", ":"), ensure_ascii=False)
-        entry_bytes = len(entry.encode()) + 1
+        encoded = msgspec.json.encode(pair)
+        entry, entry_bytes = encoded.decode(), len(encoded) + 1
         if entry_bytes + 2 > NOTIFY_BYTES:
             return ["*"]
         if size + entry_bytes > NOTIFY_BYTES:

@@ -12,25 +12,19 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from connectors.postgres.aside import Aside
+from connectors.postgres.aside import Aside, SinkStopped
 from connectors.postgres.decoding import SINK_TOPICS, decode_batch
 from connectors.postgres.held import HeldPartitions
 from connectors.postgres.judging import Judging, QuarantineGate
 from connectors.postgres.positions import Place, Positions, ids_of_all_topics
-from connectors.postgres.writer import (
-    OutOfStep,
-    Placed,
-    Position,
-    Refusing,
-    Work,
-    Writer,
-)
+from connectors.postgres.writer import OutOfStep, Placed, Position, Refusing, Work, Writer
 from schemas import metrics
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import client_config, reader_config
 from storage.kafka.member_names import static_member
 from storage.postgres.pool import unavailable
+from storage.waiting import Deadline
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -69,7 +63,9 @@ class Sink:
             self._judging.may_set_aside,
         )
         self._admin = AdminClient(client_config(settings.kafka))
-        self._positions = Positions(pool, self._admin, self._names, SINK_TOPICS)
+        self._positions = Positions(
+            pool, self._admin, self._names, SINK_TOPICS, settings.kafka.partitions
+        )
         member = static_member(self._names.group("sink"), settings.worker.name)
         instance = {} if member is None else {"group.instance.id": member}
         self._consumer = Consumer(
@@ -156,8 +152,12 @@ class Sink:
             missing = [name for name in SINK_TOPICS if self._names.topic(name) not in there]
             if missing:
                 raise LookupError(f"no topic {', '.join(missing)}")
-            if time.monotonic() > self._topics_at:
-                await self._know_topics()
+            try:
+                self._positions.check_counts({name: len(t.partitions) for name, t in there.items()})
+                if time.monotonic() > self._topics_at:
+                    await self._know_topics()
+            except SinkStopped as error:
+                self._trouble = error  # the role ends with it
 
         async def pool_answers() -> None:
             await self._pool.fetchval("SELECT 1", timeout=5)
@@ -275,9 +275,9 @@ class Sink:
     async def _know_topics(self) -> None:
         """Looks which topics there are now: one that is made again has another id."""
         self._topics_at = time.monotonic() + TOPICS_SECONDS
-        self._writer.topic_ids = await asyncio.to_thread(
-            ids_of_all_topics, self._admin, self._names
-        )
+        ids = await asyncio.to_thread(ids_of_all_topics, self._admin, self._names)
+        self._positions.check_ids(ids)
+        self._writer.topic_ids = ids
 
     async def _set_undecodable_aside(
         self, undecodable: list[tuple[Placed, str]], works: list[Work]
@@ -342,13 +342,13 @@ class Sink:
 
     async def _wait_as_member(self, seconds: float) -> None:
         """Waits, but goes on polling with everything paused: the group must not take us for dead, and may give partitions and take them away."""
-        deadline = time.monotonic() + seconds
+        deadline = Deadline(seconds)
 
         def poll_paused() -> None:
             self._waiting = True
             self._consumer.pause(self._consumer.assignment())
-            while time.monotonic() < deadline and not self._stopping:
-                message = self._consumer.poll(min(0.2, max(0.0, deadline - time.monotonic())))
+            while not deadline.has_passed and not self._stopping:
+                message = self._consumer.poll(min(0.2, deadline.left))
                 if message is not None and self._is_record(message):
                     self._give_up_batches()  # else this record would be passed over
             self._waiting = False

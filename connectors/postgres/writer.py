@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import asyncpg
+import msgspec
 import structlog
 
 from connectors.errors import ConnectorsError
@@ -22,6 +23,7 @@ from storage import failpoints
 from storage.postgres.erased import (
     Named,
     erased_among,
+    erasing_among,
     forget,
     forget_answers,
     remember_erased,
@@ -61,8 +63,7 @@ class Position:
 Stored = EnrichedMessage | Quarantined | Receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """A decoded record and where it was. `headers` gives its Kafka headers: only a record that is set aside is asked for them."""
 
     source: Source
@@ -174,7 +175,10 @@ class Writer:
         self, connection: InTransaction, placed: list[Placed], removed: frozenset[str]
     ) -> list[Placed]:
         """The records that may be stored. Buries the messages among the others, with what models said of their files."""
-        erased = await erased_among(connection, filter(None, map(_named, placed)))
+        tenants = {tenant_of(one.record) for one in placed}
+        erasing = await erasing_among(connection, tenants)
+        named = (_named(one) for one in placed if tenant_of(one.record) in erasing)
+        erased = await erased_among(connection, filter(None, named)) if erasing else frozenset()
         if not (removed or erased):
             return placed
         gone = [one for one in placed if tenant_of(one.record) in removed or _named(one) in erased]
@@ -287,7 +291,11 @@ class Writer:
         """An arrival of an erased message is not written down again."""
         if not arrived:
             return arrived
-        erased = await erased_among(connection, ((a.tenant_id, a.message_key) for a in arrived))
+        erasing = await erasing_among(connection, {a.tenant_id for a in arrived})
+        if not erasing:
+            return arrived
+        names = ((a.tenant_id, a.message_key) for a in arrived if a.tenant_id in erasing)
+        erased = await erased_among(connection, names)
         return [a for a in arrived if (a.tenant_id, a.message_key) not in erased]
 
 

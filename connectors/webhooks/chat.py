@@ -24,32 +24,34 @@ class ChatPost(Taking):
 
     __slots__ = ("_key", "_message")
 
-    def __init__(self, desk: ReceiverParts, request: Incoming) -> None:
-        super().__init__(desk, request, "chat")
+    def __init__(self, parts: ReceiverParts, request: Incoming) -> None:
+        super().__init__(parts, request, "chat")
         self._key: ApiKey | None = None
         self._message = MessageKey("")
 
     def owner(self) -> str | None:
         only_post(self.request)
-        self.desk.must_be_loaded()
+        self.parts.must_be_loaded()
         given = _bearer(self.request.headers)
-        key = self._key = self.desk.directory.key(given)
+        key = self._key = self.parts.directory.key(given)
         if key is None:
             reason: DeliveryReason = "key_unknown" if given else "key_missing"
             raise Stranger(reason, {"www-authenticate": "Bearer"})
         if key.scope not in ("chat", "admin"):
-            raise because("key_scope", Problem(403, "Forbidden", "this key has not the scope chat"))
+            raise because(
+                "key_scope", Problem(403, "Forbidden", 'this key does not have the scope "chat"')
+            )
         return key.tenant_id
 
     def store(self, body: bytes) -> None:
         assert self._key is not None
-        tenant_id, desk = self._key.tenant_id, self.desk
-        accepted = desk.understanding.accept(body)
+        tenant_id, parts = self._key.tenant_id, self.parts
+        accepted = parts.understanding.accept(body)
         if isinstance(accepted, ChatRefused):
             raise because("body_invalid", _refusal(accepted))
-        desk.must_wait(f"tenant:{tenant_id}", desk.tenant_rate(tenant_id))
-        if desk.settings.bulk_behind_seconds:
-            send_later(desk.bulk.wait_seconds(tenant_id, time.monotonic()))
+        parts.must_wait(f"tenant:{tenant_id}", parts.tenant_rate(tenant_id))
+        if parts.settings.bulk_behind_seconds:
+            send_later(parts.bulk.wait_seconds(tenant_id, time.monotonic()))
         provider = accepted.provider
         self._message = message_key(tenant_id, provider, accepted.provider_message_id)
         key = self._message.encode()

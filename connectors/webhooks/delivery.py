@@ -54,10 +54,10 @@ class Delivery(Taking):
         "_received_us",
     )
 
-    def __init__(self, desk: ReceiverParts, request: Incoming, rest: str) -> None:
+    def __init__(self, parts: ReceiverParts, request: Incoming, rest: str) -> None:
         provider, _, token = rest.partition("/")
         label = provider if provider in PROVIDERS else "other"
-        super().__init__(desk, request, label)
+        super().__init__(parts, request, label)
         self._provider = provider
         self._attempt: Attempt | None = None
         self._endpoint: Endpoint | None = None
@@ -66,15 +66,15 @@ class Delivery(Taking):
         self._content = b""
         self._position = 0
         self._received_us = 0
-        if desk.directory.loaded:  # before, no token can be called unknown
+        if parts.directory.loaded:  # before, no token can be called unknown
             agent = request.headers.get("user-agent", "")[:USER_AGENT_CHARS]
             self._attempt = Attempt(label, token, agent)
 
     def owner(self) -> str | None:
-        self.desk.must_be_loaded()
+        self.parts.must_be_loaded()
         attempt = self._attempt
         assert attempt is not None
-        endpoint = attempt.endpoint = self.desk.directory.endpoint(attempt.token)  # 1
+        endpoint = attempt.endpoint = self.parts.directory.endpoint(attempt.token)  # 1
         only_post(self.request)
         if endpoint is None or endpoint.provider != self._provider:
             return None
@@ -92,7 +92,7 @@ class Delivery(Taking):
         self._must_be_signed(endpoint, attempt, body)  # 3
         self._must_be_within_rate(endpoint)
         provider = self._provider
-        ids = self.desk.understanding.identify(provider, body)
+        ids = self.parts.understanding.identify(provider, body)
         if endpoint.instance:  # told apart from those of the tenant's other servers of the provider
             ids = tuple(f"{endpoint.instance}/{found}" for found in ids)
         self._ids, self._content = ids, body
@@ -112,7 +112,7 @@ class Delivery(Taking):
 
     def note(self, reason: DeliveryReason | None, status: int) -> None:
         if self._attempt is not None:
-            self.desk.deliveries.note(self._attempt, reason or "program_error", status)
+            self.parts.deliveries.note(self._attempt, reason or "program_error", status)
 
     def _write_next(self, endpoint: Endpoint, attempt: Attempt) -> None:
         key = message_key(endpoint.tenant_id, self._provider, self._ids[self._position])
@@ -132,17 +132,17 @@ class Delivery(Taking):
     def _why_unknown(self, attempt: Attempt) -> DeliveryReason:
         if attempt.endpoint is not None:
             return "wrong_provider"
-        attempt.ended = self.desk.directory.ended(attempt.token)
+        attempt.ended = self.parts.directory.ended(attempt.token)
         return "unknown_token" if attempt.ended is None else attempt.ended.reason
 
     def _must_be_signed(self, endpoint: Endpoint, attempt: Attempt, body: bytes) -> None:
         if endpoint.unsigned:
             return
-        found = attempt.examined = self.desk.understanding.check_signature(
+        found = attempt.examined = self.parts.understanding.check_signature(
             endpoint.provider,
             Claim(self.request.headers, body, time.time()),
             endpoint.secrets,
-            self.desk.settings.signature_age_seconds,
+            self.parts.settings.signature_age_seconds,
         )
         if found is None:
             raise Stranger("signature_missing")
@@ -153,11 +153,11 @@ class Delivery(Taking):
 
     def _must_be_within_rate(self, endpoint: Endpoint) -> None:
         if endpoint.rate_per_second is not None:
-            self.desk.must_wait(f"endpoint:{endpoint.endpoint_id}", endpoint.rate_per_second)
+            self.parts.must_wait(f"endpoint:{endpoint.endpoint_id}", endpoint.rate_per_second)
         elif traits_of(endpoint.provider).retries:  # else a refusal for the rate would lose it
-            rate = self.desk.tenant_rate(endpoint.tenant_id)
+            rate = self.parts.tenant_rate(endpoint.tenant_id)
             if rate > 0:
-                self.desk.must_wait(f"tenant:{endpoint.tenant_id}", rate)
+                self.parts.must_wait(f"tenant:{endpoint.tenant_id}", rate)
 
 
 def only_post(request: Incoming) -> None:

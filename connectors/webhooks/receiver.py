@@ -1,5 +1,7 @@
 """The webhook source connector: bytes in, durable, then 200. No framework, and no coroutine, on this path."""
 
+import asyncio
+
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from connectors.webhooks.answers import HttpReply, Problem, text_reply
@@ -10,10 +12,27 @@ from connectors.webhooks.delivery import Delivery
 from connectors.webhooks.incoming import Incoming
 from connectors.webhooks.openapi import document
 from connectors.webhooks.ports import EndpointDirectory, RawTopic, Understanding
+from connectors.webhooks.siblings import Siblings
 from connectors.webhooks.taking import ReceiverParts
 from schemas.settings import ReceiverSettings
 
 _WEBHOOKS = "/webhooks/"
+
+
+class Probe:
+    """A request whose answer comes later and whose body nobody needs."""
+
+    def more(self, chunk: bytes) -> None:
+        pass
+
+    def whole(self) -> None:
+        pass
+
+    def late(self) -> None:
+        pass
+
+    def gone(self) -> None:
+        pass
 
 
 class Receiver:
@@ -26,25 +45,28 @@ class Receiver:
         raw_topic: RawTopic,
         directory: EndpointDirectory,
         understanding: Understanding,
+        siblings: Siblings | None = None,
     ) -> None:
-        self._desk = ReceiverParts(settings, topic, raw_topic, directory, understanding)
+        self._siblings = siblings
+        self._asking: set[asyncio.Task[None]] = set()
+        self._parts = ReceiverParts(settings, topic, raw_topic, directory, understanding)
         self.draining = False
 
     @property
     def bulk(self) -> BulkLimits:
-        return self._desk.bulk
+        return self._parts.bulk
 
     @property
     def deliveries(self) -> Deliveries:
-        return self._desk.deliveries
+        return self._parts.deliveries
 
     @property
     def ready(self) -> bool:
-        desk = self._desk
+        parts = self._parts
         return (
-            desk.directory.loaded
-            and desk.directory.healthy
-            and desk.raw_topic.healthy
+            parts.directory.loaded
+            and parts.directory.healthy
+            and parts.raw_topic.healthy
             and not self.draining
         )
 
@@ -52,12 +74,19 @@ class Receiver:
         """Not ready for more from here on; what comes all the same is still answered."""
         self.draining = True
 
+    async def answer_siblings(self) -> None:
+        """Answers the other processes at the port until it is cancelled."""
+        if self._siblings is None:
+            await asyncio.Event().wait()
+        else:
+            await self._siblings.serve(lambda: self.ready, generate_latest)
+
     def begin(self, request: Incoming) -> None:
         path = request.path
         if path.startswith(_WEBHOOKS):
-            Delivery(self._desk, request, path[len(_WEBHOOKS) :]).begin()
+            Delivery(self._parts, request, path[len(_WEBHOOKS) :]).begin()
         elif path == "/chat":
-            ChatPost(self._desk, request).begin()
+            ChatPost(self._parts, request).begin()
         else:
             self._operate(request)
 
@@ -66,7 +95,25 @@ class Receiver:
             reply = self._operation(request.method, request.path)
         except Problem as problem:
             reply = problem.reply()
-        self._desk.counts.request("none", reply.status)
+        else:
+            if self._siblings is not None and request.path in ("/readyz", "/metrics"):
+                request.taker = Probe()
+                asking = asyncio.create_task(self._ask(self._siblings, request, reply))
+                self._asking.add(asking)
+                asking.add_done_callback(self._asking.discard)
+                return
+        self._answer(request, reply)
+
+    async def _ask(self, siblings: Siblings, request: Incoming, own: HttpReply) -> None:
+        """Answers with what this process says and what the others say."""
+        if request.path == "/metrics":
+            own = text_reply(200, await siblings.metrics(own.body), CONTENT_TYPE_LATEST)
+        elif own.status == 200 and not await siblings.are_ready():
+            own = text_reply(503, b"not ready: another process of this receiver is not\n")
+        self._answer(request, own)
+
+    def _answer(self, request: Incoming, reply: HttpReply) -> None:
+        self._parts.counts.request("none", reply.status)
         request.answer(reply)
 
     def _operation(self, method: str, path: str) -> HttpReply:

@@ -97,10 +97,10 @@ class ReceiverParts:
 class Taking:
     """One request. Subclasses say who may send it, what its body means, and how the outcome is counted."""
 
-    __slots__ = ("_began", "_is_over", "_is_written", "body", "desk", "label", "request")
+    __slots__ = ("_began", "_is_over", "_is_written", "body", "label", "parts", "request")
 
-    def __init__(self, desk: ReceiverParts, request: Incoming, label: str) -> None:
-        self.desk = desk
+    def __init__(self, parts: ReceiverParts, request: Incoming, label: str) -> None:
+        self.parts = parts
         self.request = request
         self.label = label
         self.body: Body | None = None
@@ -128,15 +128,15 @@ class Taking:
 
     def write(self, key: bytes, value: bytes, headers: Headers) -> None:
         failpoints.reached("receiver_before_write")
-        self.desk.raw_topic.send(self.desk.topic, key, value, headers, self.written)
+        self.parts.raw_topic.send(self.parts.topic, key, value, headers, self.written)
 
     # --- the steps
 
     def begin(self) -> None:
         try:
             owner = self.owner()
-            settings = self.desk.settings
-            self.body = Body(self.desk.budget, owner, settings.max_body_bytes)
+            settings = self.parts.settings
+            self.body = Body(self.parts.budget, owner, settings.max_body_bytes)
             self.body.announced(self.request.headers)
         except Exception as error:
             self._refuse(error)
@@ -159,7 +159,7 @@ class Taking:
         assert self.body is not None
         self._is_written = True
         self._began = time.monotonic()
-        self.request.deadline = self._began + self.desk.settings.ack_seconds
+        self.request.deadline = self._began + self.parts.settings.ack_seconds
         try:
             self.store(self.body.whole())
         except Exception as error:
@@ -184,9 +184,9 @@ class Taking:
         if self._is_over:
             return
         if self._is_written:
-            self._refuse(self.desk.raw_topic.overdue())
+            self._refuse(self.parts.raw_topic.overdue())
             return
-        seconds = self.desk.settings.body_seconds
+        seconds = self.parts.settings.body_seconds
         problem = Problem(408, "Request Timeout", f"the body must come within {seconds:g} s")
         self._refuse(because("body_too_slow", problem))
 
@@ -203,7 +203,7 @@ class Taking:
             case Problem():
                 self._end(error.reason, error.status, error.reply())
             case Unavailable():
-                self.desk.say(error)
+                self.parts.say(error)
                 self._end(reason_of(error), 503, not_stored().reply())
             case _:
                 log.error("receiver_failed", exc_info=error)
@@ -213,7 +213,7 @@ class Taking:
         self._is_over = True
         if self.body is not None:
             self.body.release()
-        self.desk.counts.request(self.label, status)
+        self.parts.counts.request(self.label, status)
         self.note(reason, status)
         if reply is not None:
             self.request.answer(reply)

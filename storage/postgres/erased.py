@@ -51,12 +51,17 @@ async def all_erased(connection: Connection, tenant_id: str | None) -> Erased:
     return Erased(frozenset((row["tenant_id"], row["key_digest"]) for row in rows))
 
 
+async def erasing_among(connection: Connection, tenants: Iterable[str]) -> frozenset[str]:
+    """Which of these tenants have erased a message."""
+    asked = list({storable(tenant) for tenant in tenants})
+    rows = await connection.fetch(queries("erased")["erasing_tenants"], asked)
+    return frozenset(row["tenant_id"] for row in rows)
+
+
 async def erased_among(connection: Connection, messages: Iterable[Named]) -> frozenset[Named]:
     """Which of these were erased. One look at an index per tenant where none was."""
     asked = set(messages)
-    tenants = list({storable(tenant) for tenant in {tenant for tenant, _ in asked}})
-    rows = await connection.fetch(queries("erased")["erasing_tenants"], tenants)
-    erasing = {row["tenant_id"] for row in rows}
+    erasing = await erasing_among(connection, {tenant for tenant, _ in asked})
     digests = {(t, key_digest(key)): (t, key) for t, key in asked if t in erasing}
     if not digests:
         return frozenset()

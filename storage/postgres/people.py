@@ -72,7 +72,7 @@ class People:
         """A new person. Raises PeopleError for a name that is taken or is none."""
         if not NAME_PATTERN.fullmatch(name):
             raise PeopleError(
-                f"{name!r} is no name: lower-case letters, digits and . _ @ + -, at most 100"
+                f"{name!r} is not a name: lower-case letters, digits and . _ @ + -, at most 100"
             )
         rows = await self._fetch("add_person", f"per_{secrets.token_hex(8)}", name, password_hash)
         if not rows:

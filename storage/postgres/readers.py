@@ -116,7 +116,7 @@ class Readers:
     def _role(self, name: str) -> str:
         if not _NAME.fullmatch(name):
             raise ReaderRefused(
-                f"{name!r} is no name of a reader: a lower-case letter, then letters, digits or underscores"
+                f"{name!r} is not a name for a reader: a lower-case letter, then letters, digits or underscores"
             )
         return name
 

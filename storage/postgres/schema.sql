@@ -487,6 +487,22 @@ FROM chat_messages AS m, LATERAL jsonb_each_text(m.steps) AS opening (number, li
 UNION
 SELECT tenant_id, message_key, stage, topic, partition, "offset", outcome, at FROM message_steps;
 
+-- What a row shows of stored files stays, also when a version comes that does not know of them.
+
+CREATE FUNCTION lost_files(shown jsonb, new jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_agg(file ORDER BY (file ->> 'index')::integer)
+    FROM jsonb_array_elements(CASE WHEN jsonb_typeof(shown -> 'attachments') = 'array' THEN shown -> 'attachments' ELSE '[]' END) AS file
+    WHERE file ->> 'url' IS NOT NULL AND NOT EXISTS (
+        SELECT FROM jsonb_array_elements(CASE WHEN jsonb_typeof(new -> 'attachments') = 'array' THEN new -> 'attachments' ELSE '[]' END) AS one
+        WHERE one -> 'index' = file -> 'index')
+$$;
+
+CREATE FUNCTION with_files(shown jsonb, new jsonb, lost jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN lost IS NULL THEN new ELSE
+        (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(shown) WHERE key IN ('description', 'transcript'))
+        || new || jsonb_build_object('attachments', coalesce(new -> 'attachments', '[]') || lost) END
+$$;
+
 -- What each process did in each minute of the last two days: for the console's picture of the pipeline.
 
 CREATE TABLE stage_minutes (

@@ -1,39 +1,25 @@
-"""What commands change: tenants, endpoints, keys. Each change is recorded in audit_log, in the same transaction."""
+"""What commands change of tenants and keys. Each change is recorded in audit_log, in the same transaction."""
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-import asyncpg
 import msgspec
 
-from schemas.keys import PROVIDER_PATTERN, TENANT_PATTERN, TenantId, is_instance
-from schemas.providers import traits_of
-from schemas.tenants import Endpoint, Scope, TenantSettings, secret_id
+from schemas.keys import TENANT_PATTERN, TenantId
+from schemas.tenants import Scope, TenantSettings
 from schemas.topics import HORIZON_MS
-from storage.errors import StorageError
-from storage.postgres.sql import queries
+from storage.postgres.endpoints import EndpointChanges, TenancyError
 from storage.postgres.tenant_index import digest
-from storage.postgres.vault import Vault, VaultError
+from storage.postgres.vault import VaultError
 
 HORIZON = timedelta(milliseconds=HORIZON_MS)
 KEY_NAME_CHARS = 100
+__all__ = ["Tenancy", "TenancyError"]
 
 
-_OF_DELIVERIES = ("former_token_until", "accepted_at", "refused_at", "refused_reason")
-
-
-class TenancyError(StorageError):
-    """What was asked for cannot be; the text says why and what to do."""
-
-
-class Tenancy:
+class Tenancy(EndpointChanges):
     """The changes, on one connection."""
-
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", vault: Vault) -> None:
-        self._connection = connection
-        self._vault = vault
-        self._sql = queries("tenancy")
 
     # tenants
 
@@ -45,7 +31,7 @@ class Tenancy:
         """
         if not TENANT_PATTERN.fullmatch(name):
             raise TenancyError(
-                f"{name!r} is no tenant name: a letter or digit, then at most 62 letters, digits or hyphens, all lower case"
+                f"{name!r} is not a tenant name: a letter or digit, then at most 62 letters, digits or hyphens, all lower case"
             )
         async with self._connection.transaction():
             sealed = self._vault.seal(msgspec.json.encode(TenantSettings()))
@@ -121,160 +107,6 @@ class Tenancy:
             await self._audit(name, "tenant_removed", f"{what} ended, data {_fate(kept)}")
         return ended
 
-    # endpoints
-
-    async def add_endpoint(
-        self,
-        tenant: str,
-        provider: str,
-        *,
-        secret: str | None,
-        unsigned: bool,
-        api_key: str | None,
-        instance: str | None = None,
-        secret_later: bool = False,
-    ) -> Endpoint:
-        """A new endpoint, each time.
-
-        Without `secret`, `unsigned` and `secret_later` it gets a secret of its own. With
-        `secret_later` it has none: the receiver answers 503 until `set_secret` gave it one.
-        """
-        if not PROVIDER_PATTERN.fullmatch(provider):
-            raise TenancyError(f"{provider!r} is no provider name: [a-z0-9_]+")
-        if instance is not None and not (
-            is_instance(instance) and traits_of(provider).numbers_per_server
-        ):
-            raise TenancyError(
-                f"{instance!r} cannot label a server of {provider}: only Chatwoot servers number their messages alike, "
-                "and a label has at most 32 lower-case letters, digits or hyphens and is not `direct`"
-            )
-        if secret is None and not unsigned and not secret_later:
-            secret = _new_secret(provider)
-        endpoint = Endpoint(
-            endpoint_id=f"ep_{secrets.token_hex(8)}",
-            token=_random(),
-            tenant_id=TenantId(tenant),
-            provider=provider,
-            secrets=(secret,) if secret else (),
-            unsigned=unsigned,
-            awaits_secret=secret_later,
-            api_key=api_key,
-            instance=instance,
-        )
-        async with self._connection.transaction():
-            await self._must_exist(tenant)
-            await self._connection.execute(
-                self._sql["add_endpoint"],
-                tenant,
-                endpoint.endpoint_id,
-                provider,
-                digest(endpoint.token),
-                self._sealed(endpoint),
-            )
-            await self._audit(tenant, "endpoint_added", f"{endpoint.endpoint_id} {provider}")
-        return endpoint
-
-    async def endpoint_of(self, tenant: str, provider: str) -> Endpoint | None:
-        """The newest one."""
-        sealed = await self._connection.fetchval(self._sql["newest_endpoint"], tenant, provider)
-        return (
-            None if sealed is None else msgspec.json.decode(self._vault.open(sealed), type=Endpoint)
-        )
-
-    async def endpoint(self, which: str) -> Endpoint:
-        """By its id or token, with its secrets. It is locked until the transaction ends."""
-        return await self._locked(which)
-
-    async def endpoints(self, tenant: str | None = None) -> list[dict[str, Any]]:
-        """The endpoints of a tenant or of all, without tokens and secrets."""
-        found = []
-        for row in await self._connection.fetch(self._sql["list_endpoints"], tenant):
-            try:
-                opened = msgspec.json.decode(self._vault.open(row["sealed"]), type=Endpoint)
-            except (VaultError, msgspec.MsgspecError):
-                opened = None
-            found.append(
-                {
-                    "tenant_id": row["tenant_id"],
-                    "endpoint_id": row["endpoint_id"],
-                    "provider": row["provider"],
-                    "created_at": row["created_at"],
-                    "readable": opened is not None,
-                    "unsigned": opened.unsigned if opened is not None else None,
-                    "secret_ids": opened.secret_ids() if opened is not None else [],
-                    "has_api_key": opened.api_key is not None if opened is not None else None,
-                    "token_begins": opened.token[:4] if opened is not None else None,
-                    **{name: row[name] for name in _OF_DELIVERIES},
-                }
-            )
-        return found
-
-    async def rotate(self, which: str, *, drop: str | None) -> tuple[Endpoint, str | None]:
-        """Adds a live secret of our own making, or ends the one given as `drop` (a secret or its id).
-
-        `which` is a token or an id. Returns the endpoint and the new secret, if one was made.
-        """
-        async with self._connection.transaction():
-            endpoint = await self._locked(which)
-            new: str | None = None
-            if drop is None:
-                new = _new_secret(endpoint.provider)
-                endpoint = await self._with_secrets(endpoint, (new, *endpoint.secrets))
-            else:
-                endpoint = await self._without_secret(endpoint, drop)
-        return endpoint, new
-
-    async def set_secret(self, which: str, secret: str, *, keep_old: bool) -> Endpoint:
-        """The secret that the provider has made is live from now on; with `keep_old` beside those before it."""
-        secret = secret.strip()  # pasted from a page
-        if not secret:
-            raise TenancyError("an empty secret is none")
-        async with self._connection.transaction():
-            endpoint = await self._locked(which)
-            others = tuple(one for one in endpoint.secrets if one != secret) if keep_old else ()
-            return await self._with_secrets(endpoint, (secret, *others))
-
-    async def set_api_key(self, which: str, api_key: str | None) -> Endpoint:
-        """The provider's API key of an endpoint, or none."""
-        async with self._connection.transaction():
-            endpoint = msgspec.structs.replace(await self._locked(which), api_key=api_key)
-            await self._store(endpoint)
-            await self._audit(endpoint.tenant_id, "endpoint_api_key_set", endpoint.endpoint_id)
-        return endpoint
-
-    async def rotate_token(
-        self, which: str, *, grace_seconds: float
-    ) -> tuple[Endpoint, datetime | None]:
-        """A new token and so a new URL. The old one is refused at once, or after `grace_seconds`: the moment is returned."""
-        async with self._connection.transaction():
-            endpoint = await self._locked(which)
-            endpoint = msgspec.structs.replace(endpoint, token=_random())
-            until: datetime | None = await self._connection.fetchval(
-                self._sql["replace_token"],
-                endpoint.tenant_id,
-                endpoint.endpoint_id,
-                self._sealed(endpoint),
-                digest(endpoint.token),
-                grace_seconds,
-            )
-            await self._audit(
-                endpoint.tenant_id,
-                "endpoint_token_rotated",
-                f"{endpoint.endpoint_id}, the old token ends {f'{until:%Y-%m-%dT%H:%M:%S%z}' if until else 'now'}",
-            )
-        return endpoint, until
-
-    async def remove_endpoint(self, which: str) -> dict[str, str]:
-        """Ends an endpoint. Works also for one whose contents cannot be opened."""
-        async with self._connection.transaction():
-            row = await self._endpoint_row(which)
-            await self._connection.execute(
-                self._sql["remove_endpoint"], row["tenant_id"], row["endpoint_id"]
-            )
-            what = f"{row['endpoint_id']} {row['provider']}"
-            await self._audit(row["tenant_id"], "endpoint_removed", what)
-        return {name: row[name] for name in ("tenant_id", "endpoint_id", "provider")}
-
     # keys
 
     async def add_key(self, tenant: str, scope: Scope, name: str = "") -> str:
@@ -318,87 +150,6 @@ class Tenancy:
     async def note(self, tenant: str, action: str, detail: str) -> None:
         """Records in audit_log what was done outside of these tables."""
         await self._audit(tenant, action, detail)
-
-    async def _row(self, statement: str, tenant: str) -> "asyncpg.Record":
-        row = await self._connection.fetchrow(self._sql[statement], tenant)
-        if row is None:
-            raise TenancyError(f"there is no tenant {tenant!r}: sensorium tenants list")
-        return row
-
-    async def _must_exist(self, tenant: str) -> bytes:
-        """The sealed settings of a tenant that is there and was not removed, locked."""
-        sealed: bytes | None = await self._connection.fetchval(self._sql["tenant_settings"], tenant)
-        if sealed is None:
-            raise TenancyError(f"there is no tenant {tenant!r}: sensorium tenants add {tenant}")
-        return sealed
-
-    async def _endpoint_row(self, which: str) -> "asyncpg.Record":
-        """By id, or by token."""
-        row = await self._connection.fetchrow(self._sql["endpoint_by_id"], which)
-        row = row or await self._connection.fetchrow(self._sql["endpoint_by_token"], digest(which))
-        if row is None:
-            raise TenancyError(
-                f"no endpoint has the id {which}: sensorium endpoints list"
-                if which.startswith("ep_")
-                else "no endpoint has this token"
-            )
-        return row
-
-    async def _locked(self, which: str) -> Endpoint:
-        row = await self._endpoint_row(which)
-        return msgspec.json.decode(self._vault.open(row["sealed"]), type=Endpoint)
-
-    async def _without_secret(self, endpoint: Endpoint, drop: str) -> Endpoint:
-        """`drop` is a secret or the id of one."""
-        live = tuple(
-            secret
-            for secret in endpoint.secrets
-            if drop not in (secret, secret_id(endpoint.endpoint_id, secret))
-        )
-        if live == endpoint.secrets:
-            raise TenancyError("this endpoint has no such secret")
-        if not live:
-            raise TenancyError(
-                "this is the endpoint's last secret: add another one first (sensorium endpoints rotate TOKEN)"
-            )
-        return await self._with_secrets(endpoint, live)
-
-    async def _with_secrets(self, endpoint: Endpoint, live: tuple[str, ...]) -> Endpoint:
-        endpoint = msgspec.structs.replace(
-            endpoint, secrets=live, unsigned=False, awaits_secret=False
-        )
-        await self._store(endpoint)
-        await self._audit(
-            endpoint.tenant_id,
-            "endpoint_rotated",
-            f"{endpoint.endpoint_id}, live: {', '.join(endpoint.secret_ids())}",
-        )
-        return endpoint
-
-    async def _store(self, endpoint: Endpoint) -> None:
-        await self._connection.execute(
-            self._sql["reseal_endpoint"],
-            endpoint.tenant_id,
-            endpoint.endpoint_id,
-            self._sealed(endpoint),
-        )
-
-    def _sealed(self, endpoint: Endpoint) -> bytes:
-        return self._vault.seal(msgspec.json.encode(endpoint))
-
-    async def _audit(self, tenant: str, action: str, detail: str) -> None:
-        await self._connection.execute(self._sql["write_audit"], tenant, action, detail)
-
-
-def _new_secret(provider: str) -> str:
-    return traits_of(provider).secret_prefix + _random()
-
-
-def _random() -> str:
-    """256 random bits that do not begin with a hyphen: a command would take that for an option."""
-    while (text := secrets.token_urlsafe(32)).startswith("-"):
-        pass
-    return text
 
 
 def _count(status: str) -> int:

@@ -85,7 +85,7 @@ def audit(
         report = run_command(lambda: work.all(keys, from_part))
     except (KafkaException, TimeoutError, Unavailable) as error:
         raise click.ClickException(
-            f"{error}: the audit needs Kafka, Postgres and the object store; sensorium doctor says which is away"
+            f"{error}: the audit needs Kafka, Postgres and the object store; sensorium doctor says which does not answer"
             f"{work.how_to_go_on()}"
         ) from None
     document = {"since": wanted.since.isoformat(), "tenant": tenant, **report.document()}

@@ -108,7 +108,9 @@ def add(
     if (secret is not None) + unsigned + secret_later > 1:
         raise click.UsageError("--secret, --secret-later and --unsigned exclude each other")
     if secret == "" or api_key == "":
-        raise click.UsageError("an empty --secret or --api-key is none: leave the option out")
+        raise click.UsageError(
+            "--secret and --api-key must not be empty: leave the option out instead"
+        )
 
     async def change(tenancy: Tenancy) -> tuple[Endpoint, bool]:
         is_first = await tenancy.endpoint_of(tenant, provider) is None

@@ -139,7 +139,9 @@ def moment(text: str | None) -> datetime | None:
         given = datetime.fromisoformat(text.strip().upper())
         utc = given.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
-        raise click.UsageError(f"{text!r} is no time: write it as 2026-01-31T12:00:00Z") from None
+        raise click.UsageError(
+            f"{text!r} is not a time: write it as 2026-01-31T12:00:00Z"
+        ) from None
     return max(utc, datetime.fromtimestamp(0, UTC))
 
 

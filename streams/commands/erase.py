@@ -132,7 +132,7 @@ def _tenant_of(key: str) -> TenantId:
         return split_message_key(MessageKey(key))[0]
     except ValueError:
         raise click.UsageError(
-            f"{key!r} is no message key: tenant:provider:provider_message_id"
+            f"{key!r} is not a message key: tenant:provider:provider_message_id"
         ) from None
 
 

@@ -55,7 +55,7 @@ def _run(role: str, module: str) -> None:
 @click.command()
 def receive() -> None:
     """Takes webhooks and writes them to raw-messages."""
-    _run("receive", "receive")
+    _run("receive", "receive_processes")
 
 
 @click.command()

@@ -88,7 +88,7 @@ class _SendOptions:
             raise click.UsageError("--slow and --bad are about a file: add --image or --audio")
         if self.conversation and not is_conversation_id(self.conversation):
             raise click.UsageError(
-                f"{self.conversation!r} is no conversation id: letters, digits and . _ ~ -"
+                f"{self.conversation!r} is not a conversation id: letters, digits and . _ ~ -"
             )
         traits = traits_of(self.provider)
         if traits.conversation_is_customer and self.customer and self.conversation:

@@ -49,7 +49,7 @@ def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: b
         ) from None
     except (KafkaException, TimeoutError, Unavailable) as error:
         raise click.ClickException(
-            f"{error}: sweep needs Kafka, Postgres and the object store; sensorium doctor says which is away"
+            f"{error}: sweep needs Kafka, Postgres and the object store; sensorium doctor says which does not answer"
         ) from None
     undecided = sorted(swept.undecided)
     document = {

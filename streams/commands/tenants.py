@@ -61,7 +61,7 @@ def set_(name: str, changes: tuple[str, ...], as_json: bool) -> None:
     emit({"tenant_id": name, "set": names}, as_json, [f"{name}: {', '.join(names)}"])
     for unknown in unknown_models(settings.openai, wanted):
         note(
-            f"{unknown} is no model that this version knows, and none that the settings name: "
+            f"{unknown} is not a model that this version knows or the settings name: "
             f"sensorium doctor --tenant {name} asks it"
         )
 

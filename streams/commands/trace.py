@@ -118,7 +118,7 @@ def _tenant_of(message_key: str) -> TenantId:
         tenant = TenantId("")
     if not TENANT_PATTERN.fullmatch(tenant):
         raise click.UsageError(
-            f"{message_key!r} is no message key: tenant:provider:provider_message_id"
+            f"{message_key!r} is not a message key: tenant:provider:provider_message_id"
         )
     return tenant
 

@@ -2,6 +2,7 @@
 quarantined records, and their versions on the topic.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -138,9 +139,11 @@ class Erasure:
         1. Remember the messages as erased: from
            here on no sink stores anything of them.
         2. Delete the files.
-        3. Delete the rows, and commit once Kafka has the tombstones.
+        3. Write the tombstones, outside of any transaction: who dies here writes them again.
+        4. Delete the rows. A sink that has read a tombstone may have done so already, so they were counted before.
         """
         named = [(str(tenant), key) for key in sorted(keys)]
+        held = await holdings_of(self._connection, tenant, ErasureScope(keys=tuple(sorted(keys))))
         async with self._connection.transaction():  # 1
             await self._connection.execute(queries("tenancy")["removal_lock"])
             await remember_erased(self._connection, named)
@@ -150,13 +153,14 @@ class Erasure:
             done.files += 1
             done.file_bytes += row["bytes"]
         failpoints.reached("erase_files_gone")
-        async with self._connection.transaction():  # 3
+        await asyncio.to_thread(self._tombstones.write, tenant, messages.items())  # 3
+        failpoints.reached("erase_buried")
+        async with self._connection.transaction():  # 4
             gone = await forget(self._connection, named)
-            self._tombstones.write(tenant, messages.items())
-            failpoints.reached("erase_buried")
         for one in fields(gone):
             if one.name != "files":
-                setattr(done, one.name, getattr(done, one.name) + getattr(gone, one.name))
+                rows = max(getattr(gone, one.name), getattr(held, one.name))
+                setattr(done, one.name, getattr(done, one.name) + rows)
         done.tombstones += len(messages)
 
     async def _delete_file(self, key: str) -> None:

@@ -134,12 +134,14 @@ def start_minutes(
 
     `refresh` sets gauges that are computed when read.
     """
-    writing = _Writing(settings, stage, refresh)
+    writing = MinuteWriter(settings, stage, refresh)
     run = threading.Thread(target=lambda: asyncio.run(writing.run()), name="minutes", daemon=True)
     run.start()
 
 
-class _Writing:
+class MinuteWriter:
+    """Looks at the metrics and writes, for as long as it runs."""
+
     def __init__(self, settings: Settings, stage: str, refresh: Callable[[], None]) -> None:
         self._settings, self._stage, self._refresh = settings, stage, refresh
         self._minute = MinuteOfProcess(stage, figures_of(stage), time.time())
@@ -147,6 +149,7 @@ class _Writing:
         self._is_away = False
 
     async def run(self) -> None:
+        """Runs until it is cancelled; whatever goes wrong is logged, and tried again."""
         await again_and_again(self._write, self._failed, lambda: self._wrote_at)
 
     async def _write(self) -> None:

@@ -13,6 +13,7 @@ from connectors.webhooks.delivery_log import DeliveryLog
 from connectors.webhooks.ports import Understanding
 from connectors.webhooks.receiver import Receiver
 from connectors.webhooks.server import ReceiverServer
+from connectors.webhooks.siblings import Siblings
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.background import alongside
@@ -31,9 +32,10 @@ START_SECONDS = 3.0
 takes requests from it only to answer 503. Longer is no use: then 503 is the answer."""
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, siblings: Siblings | None = None) -> None:
     """Runs until SIGTERM and answers what is in flight before it returns.
 
+    `siblings`: other processes at the same port, for which it answers probes too.
     Raises what ended the producer's background work: without it no request could be answered.
     """
     names, wanted = Names(settings.namespace), settings.receiver
@@ -41,7 +43,7 @@ async def run(settings: Settings) -> None:
     directory = Directory(settings.postgres, names, Vault(settings.secrets.key))
     producer = AcknowledgedProducer(settings.kafka, topic, ack_seconds=wanted.ack_seconds)
     understanding = Understanding(identify, DIRECT.accept, check_signature)
-    app = Receiver(wanted, topic, producer, directory, understanding)
+    app = Receiver(wanted, topic, producer, directory, understanding, siblings)
     pool = await create_pool(settings.postgres, names, "deliveries", size=1)
     deliveries = DeliveryLog(pool, app.deliveries)
     await directory.start()
@@ -51,6 +53,7 @@ async def run(settings: Settings) -> None:
             producer=producer.run,
             deliveries=deliveries.run,
             bulk=partial(_watch_bulk, app, settings, names),
+            siblings=app.answer_siblings,
         ):
             await _until_ready(app)
             server = ReceiverServer(

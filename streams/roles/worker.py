@@ -3,11 +3,9 @@
 `python -m streams.roles.worker STAGE PIPE_FD PARENT_PID HAND_FD KILLERS`.
 """
 
-import ctypes
 import gc
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -24,23 +22,10 @@ from streams.lanes.readiness import status
 from streams.roles.logs import configure_logs
 from streams.roles.minutes import start_minutes
 from streams.roles.operations import start_operations
+from streams.roles.parentage import die_with_parent
 from streams.settings import read_settings
 
-_PR_SET_PDEATHSIG = 1
 BEAT_SECONDS = 1.0
-
-
-def die_with_parent(parent: int) -> None:
-    """A worker without its parent would be one too
-    many as soon as the parent is started again.
-
-    The kernel sends the signal when the parent's *thread*
-    that started us ends: its main thread, which ends with it.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we could ask for the signal
-        os._exit(1)
 
 
 class ToParent:

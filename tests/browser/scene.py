@@ -254,13 +254,13 @@ BOT = {"role": "assistant", "direction": "outbound", "sender_name": None, "sende
 AGENT = {"role": "agent", "direction": "outbound", "sender_name": "Luis", "sender_id": "7"}
 
 
-async def day_of_flow(console: Console) -> None:
-    """A day that the processes of the pipeline have written down, busiest in the afternoon."""
+async def day_of_flow(console: Console, minutes: int = 3) -> None:
+    """A day that the processes of the pipeline have written down every few minutes, busiest in the afternoon."""
     rows, now = [], datetime.now(UTC).replace(second=0, microsecond=0)
     busy = {"receive": 1.0, "dedupe": 1.0, "store_media": 0.3, "describe": 0.22, "transcribe": 0.08, "assemble": 1.4, "sink": 1.3}  # fmt: skip
     words = {"receive": "accepted", "describe": "forwarded", "sink": "written"}
     places = {"store_media": 8, "describe": 11, "transcribe": 11, "sink": 4}
-    for ago in range(0, 24 * 60, 3):
+    for ago in range(0, 24 * 60, minutes):
         wave = 1.2 + math.sin(ago / 229) + 0.25 * math.sin(ago / 17)
         for number, (stage, share) in enumerate(busy.items()):
             records = round(520 * share * max(0.1, wave) * (1 + 0.1 * math.sin(ago / 5 + number)))

@@ -14,14 +14,15 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.postgres.tenancy import Tenancy
 from streams.local.home import LocalSecrets, environment_in
 from streams.local.topology import PORTS, local_settings
 from tests.browser.chromium import CHROMIUM, FLAGS
-from tests.browser.scene import Scene, day_of_flow, play, staged
+from tests.browser.scene import Redone, Scene, day_of_flow, play, staged
 
 KEPT = {
     "conversation-light", "conversation-dark", "conversation-phone", "masked-light", "trouble-light",
-    "message-light", "pipeline-light",
+    "message-light", "pipeline-light", "endpoint-light",
 }  # fmt: skip
 """The others are to be looked at: EVERY=1 keeps them."""
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -40,10 +41,26 @@ async def logged_in(scene: Scene, browser: Browser, name: str, **options: object
         locale="es-MX", timezone_id="America/Mexico_City", **options
     )  # type: ignore[arg-type]
     page = await context.new_page()
+    page.set_default_timeout(120_000)
     await page.goto(await scene.link(name))
     await page.click("button[type=submit]")
     await page.wait_for_url("**/conversations")
     return page
+
+
+async def connected(scene: Scene) -> str:
+    """An endpoint to which something came."""
+    tenancy = Tenancy(scene.console.connection, scene.console.vault)
+    endpoint = await tenancy.add_endpoint(
+        "acme", "ycloud", secret="whsec_a", unsigned=False, api_key=None
+    )
+    await scene.console.connection.execute(
+        "INSERT INTO webhook_deliveries VALUES"
+        " ('acme', $1, current_date, 'accepted', $2, 4127, now() - interval '9 days', now(), 200, '{\"signature_age_seconds\": 1}'),"
+        " ('acme', $1, current_date, 'signature_mismatch', '', 3, now() - interval '9 days', now() - interval '9 days', 401, '{}')",
+        endpoint.endpoint_id, endpoint.secret_ids()[0],
+    )  # fmt: skip
+    return endpoint.endpoint_id
 
 
 async def first_chat(page: Page, name: str) -> None:
@@ -54,9 +71,10 @@ async def first_chat(page: Page, name: str) -> None:
 
 async def shoot(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    async with staged(running_servers(), Names(f"shots{secrets.token_hex(3)}")) as scene:
+    async with staged(running_servers(), Names(f"shots{secrets.token_hex(3)}"), Redone()) as scene:
         await play(scene.console)
         await day_of_flow(scene.console)
+        scene.endpoints["acme"] = await connected(scene)
         await scene.person("vera", "viewer")
         async with async_playwright() as driver:
             browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -100,6 +118,13 @@ async def pictures(scene: Scene, browser: Browser, folder: Path) -> None:
         await page.screenshot(path=folder / f"pipeline2-{look}.png")
         await page.goto(f"{scene.url}/t/acme/tenants")
         await page.screenshot(path=folder / f"settings-{look}.png")
+        for name, path in {
+            "endpoint": f"endpoints/{scene.endpoints['acme']}",
+            "preferences": "preferences",
+            "people": "people",
+        }.items():
+            await page.goto(f"{scene.url}/t/acme/{path}")
+            await page.screenshot(path=folder / f"{name}-{look}.png")
         await page.goto(f"{scene.url}/t/acme/audit")
         await page.screenshot(path=folder / f"audit-{look}.png")
         await page.context.close()

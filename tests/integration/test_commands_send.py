@@ -134,7 +134,7 @@ def test_send_refuses_a_file_that_is_no_picture_unless_asked(
     [
         (("--slow", "3", "--text", "x"), "--slow and --bad are about a file"),
         (("--bad", "page", "--text", "x"), "--slow and --bad are about a file"),
-        (("--text", "x", "--conversation", "a b"), "is no conversation id"),
+        (("--text", "x", "--conversation", "a b"), "is not a conversation id"),
         (
             ("--text", "x", "--conversation", "1~2", "--from", "3"),
             "either --from or --conversation",

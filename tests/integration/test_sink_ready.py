@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from connectors.postgres import sink as connector
+from connectors.postgres.aside import SinkStopped
+from connectors.postgres.positions import Positions, ids_of_all_topics
 from connectors.postgres.sink import Sink
 from schemas.settings import Postgres, Secret, Settings
 from schemas.topics import Names
@@ -66,6 +69,50 @@ async def test_a_sink_whose_topic_is_deleted_is_not_ready(
     admin = AdminClient(client_config(settings.kafka))
     await asyncio.to_thread(lambda: admin.delete_topics([topic])[topic].result(20))
     await until(lambda: not sink.ready)
+
+
+async def test_a_sink_stops_when_a_topic_gets_partitions_in_place(
+    stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connector, "WATCH_SECONDS", 0.1)
+    names = Names(namespace)
+    topic = names.topic("enriched-messages")
+    await asyncio.to_thread(apply_topics, stack.kafka, names)
+    settings = msgspec.structs.replace(stack, namespace=namespace)
+    admin, more = AdminClient(client_config(stack.kafka)), stack.kafka.partitions + 1
+    new: Any = NewPartitions(topic, more)
+    async with schema(stack.postgres, names) as database, pooled(stack.postgres, names) as pool:
+        sink = Sink(settings, pool)
+        running = asyncio.create_task(sink.run())
+        await until(lambda: sink.assigned, 40)
+        async with alongside(watch=sink.watch):
+            await asyncio.to_thread(lambda: admin.create_partitions([new])[topic].result(20))
+            with pytest.raises(SinkStopped, match=f"{topic} has {more} partitions and SENSORIUM_"):
+                await asyncio.wait_for(running, 40)
+        with pytest.raises(SinkStopped, match=f"{topic} has {more} partitions and SENSORIUM_"):
+            await asyncio.wait_for(Sink(settings, pool).run(), 40)
+        fewer = msgspec.structs.replace(stack.kafka, partitions=more)
+        await database.execute("UPDATE sink_offsets SET partition = 99 WHERE partition = 0")
+        positions = Positions(pool, admin, names, ["enriched-messages"], fewer.partitions)
+        positions.want([(topic, 1)])
+        with pytest.raises(SinkStopped, match=r"positions in .*\[99\]"):
+            await positions.take()
+
+
+async def test_a_topic_that_was_made_again_stops_a_sink_that_runs(
+    stack: Settings, namespace: str
+) -> None:
+    names = Names(namespace)
+    await asyncio.to_thread(apply_topics, stack.kafka, names)
+    async with schema(stack.postgres, names), pooled(stack.postgres, names) as pool:
+        admin, partitions = AdminClient(client_config(stack.kafka)), stack.kafka.partitions
+        positions = Positions(pool, admin, names, ["receipts"], partitions)
+        positions.want([(names.topic("receipts"), 0)])
+        await positions.take()
+        ids = ids_of_all_topics(admin, names)
+        positions.check_ids(ids)
+        with pytest.raises(SinkStopped, match="was deleted and made again while the sink ran"):
+            positions.check_ids(ids | {"receipts": "another"})
 
 
 async def test_a_sink_that_has_stopped_is_not_ready(

@@ -192,7 +192,7 @@ def _who(key: ApiKey) -> str:
 
 def _admin(key: ApiKey) -> TenantId:
     if key.scope != "admin":
-        raise ConsoleProblem(403, "this key has not the scope admin")
+        raise ConsoleProblem(403, 'this key does not have the scope "admin"')
     return key.tenant_id
 
 

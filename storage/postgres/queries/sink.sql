@@ -11,6 +11,10 @@ WHERE NOT EXISTS (SELECT 1 FROM sink_offsets o WHERE o.topic = new.topic AND o.p
 ORDER BY topic, partition
 ON CONFLICT (topic, partition) DO NOTHING;
 
+-- name: positions_beyond
+-- Positions in partitions that topics of that many partitions do not have.
+SELECT topic, partition FROM sink_offsets WHERE topic = ANY($1::text[]) AND partition >= $2 ORDER BY topic, partition;
+
 -- name: take_partitions
 -- Becomes the owner of positions: every former owner's epoch is older from here on. Leaves out those that a transaction holds.
 WITH free AS (
@@ -54,7 +58,8 @@ TRUNCATE pg_temp.staged_messages_1;
 -- name: merge_messages
 -- Rows of messages; an older version, or a re-delivery after the horizon, changes none. A re-delivery has a low version (its
 -- first opening) and another time of arrival; a later opening or a repair has a version above 200. What a repair redoes stays
--- finished until its new version is (docs/decisions/0018). They are staged in the order of their locks, and read in that order.
+-- finished until its new version is (docs/decisions/0018). A stored file that the row shows stays (0009), and the kind with it. They are
+-- staged in the order of their locks, and read in that order.
 INSERT INTO chat_messages AS there
     (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
      occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id, steps, changed_era, changed_xid)
@@ -63,8 +68,13 @@ SELECT tenant_id, message_key, provider, conversation_id, role, direction, kind,
        (SELECT feed_era()), (SELECT pg_current_xact_id()::text::bigint)
 FROM pg_temp.staged_messages_1
 ON CONFLICT (tenant_id, message_key) DO UPDATE SET
-    role = EXCLUDED.role, direction = EXCLUDED.direction, kind = EXCLUDED.kind, content = EXCLUDED.content,
-    content_attributes = EXCLUDED.content_attributes, status = EXCLUDED.status, version = EXCLUDED.version,
+    role = EXCLUDED.role, direction = EXCLUDED.direction, content = EXCLUDED.content, version = EXCLUDED.version,
+    (kind, status, content_attributes) = (
+        SELECT CASE WHEN lost IS NULL THEN EXCLUDED.kind ELSE there.kind END,
+               CASE WHEN lost IS NULL OR EXCLUDED.status <> 'complete' OR there.status <> 'degraded' THEN EXCLUDED.status ELSE 'degraded' END,
+               with_files(there.content_attributes, EXCLUDED.content_attributes, lost)
+        FROM (SELECT CASE WHEN there.content_attributes ? 'attachments'
+                     THEN lost_files(there.content_attributes, EXCLUDED.content_attributes) END AS lost) AS files),
     occurred_at = EXCLUDED.occurred_at, received_at = LEAST(there.received_at, EXCLUDED.received_at), enriched_at = EXCLUDED.enriched_at,
     sender_id = EXCLUDED.sender_id, sender_name = EXCLUDED.sender_name,
     endpoint_id = coalesce(EXCLUDED.endpoint_id, there.endpoint_id),

@@ -22,6 +22,7 @@ from streams.apps import dedupe as dedupe_app
 from streams.apps.jobs import JobStage, StageAttempt, job_app
 from streams.lanes import app as lane_app_module
 from streams.lanes import counts as counts_module
+from streams.lanes import jobs as lane_jobs
 from streams.lanes.app import Lanes
 from streams.lanes.readiness import status
 from tests.unit.newer import by_the_next_release, next_release
@@ -123,9 +124,10 @@ async def test_a_job_stage_holds_its_intake_at_a_newer_job_and_goes_on_with_what
 
 
 async def test_a_job_that_a_newer_program_admitted_waits_for_the_next_upgrade(
-    here: Settings, topics: World, deaths: list[str]
+    here: Settings, topics: World, deaths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rolled back: the entry is there, its body is not readable."""
+    monkeypatch.setattr(lane_jobs, "HELD_SECONDS", 1.0)
     admitted = asyncio.Event()
 
     async def hangs(turn: StageAttempt[VisionJob]) -> Any:

@@ -1,0 +1,165 @@
+"""The pages that must stay quick however much there is: p50 and p95 of the trouble page, the list, the search.
+
+One tenant has all rows: messages of many conversations, and among them messages with a failed file. The figures are
+those of the role itself, `sensorium console`, asked over HTTP by one person at a time. SENSORIUM_BENCH_CONVERSATIONS,
+SENSORIUM_BENCH_MESSAGES and SENSORIUM_BENCH_FAILED set how many; the defaults fit a small machine.
+"""
+
+import asyncio
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+import msgspec
+
+from bench.figures import Figure, Table
+from bench.rig import BenchFailed, Rig
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.postgres.pool import connect
+from streams.local.lifecycle import sensorium
+from streams.local.ports import free_port
+
+TENANT = "bench"
+CONVERSATIONS, MESSAGES, FAILED = 10_000, 200_000, 100_000
+ASKED = 40
+START_SECONDS = 30.0
+TROUBLE_MS, LIST_MS = 300.0, 200.0
+"""What p95 is wanted to be at most, at 1,000,000 failed files and at 10,000,000 messages."""
+FILL_AT_ONCE = 50_000
+FILL_SECONDS = 600.0
+_WORDS = (
+    "hola",
+    "mesa",
+    "factura",
+    "envio",
+    "pedido",
+    "gracias",
+    "recibo",
+    "sabado",
+    "precio",
+    "foto",
+)
+_FILL = """
+INSERT INTO chat_messages (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes,
+    status, version, occurred_at, received_at, enriched_at, sender_id, sender_name)
+SELECT $1, $1 || ':ycloud:' || n, 'ycloud', '1555~' || (n * 7919 % $4::bigint), 'user', 'inbound',
+    CASE WHEN n <= $5 THEN 'image' ELSE 'text' END,
+    CASE WHEN n > $5 THEN ($6::text[])[1 + n % 10] || ' ' || ($6::text[])[1 + n / 10 % 10] || ' w' || n % 50000 END,
+    CASE WHEN n > $5 THEN '{}'::jsonb ELSE jsonb_build_object('attachments', jsonb_build_array(jsonb_build_object(
+        'index', 0, 'type', CASE WHEN n % 3 = 0 THEN 'audio' ELSE 'image' END, 'status', 'failed',
+        'reason', ($7::text[])[1 + n % 6], 'original_url', 'https://files.example.com/' || n))) END,
+    CASE WHEN n <= $5 THEN 'degraded' ELSE 'complete' END, 2, at, at, at, n % 9999 || '', 'Customer'
+FROM generate_series($2::bigint, $3::bigint) AS n,
+    LATERAL (SELECT now() - (n * 104729 % 2592000) * interval '1 second' AS at) AS times
+"""
+_REASONS = (
+    "media_gone", "media_timeout", "model_unavailable", "refused_by_model", "media_too_large", "image_damaged"
+)  # fmt: skip
+
+
+def run(rig: Rig) -> list[Table]:
+    counts = {
+        name: int(os.environ.get(f"SENSORIUM_BENCH_{name}", default))
+        for name, default in (
+            ("CONVERSATIONS", CONVERSATIONS), ("MESSAGES", MESSAGES), ("FAILED", FAILED)
+        )
+    }  # fmt: skip
+    settings = rig.fresh()
+    port = free_port({settings.receiver.port})
+    console = msgspec.structs.replace(settings.console, host="127.0.0.1", port=port)
+    settings = msgspec.structs.replace(settings, console=console)
+    sensorium(settings, "migrate")
+    sensorium(settings, "tenants", "add", TENANT)
+    asyncio.run(_fill(settings, counts))
+    sensorium(settings, "users", "add", "ana")
+    with rig.process(settings, "streams.commands.main", "console"), _visitor(settings) as visitor:
+        figures = [_figure(visitor, name, path) for name, path in PAGES.items()]
+    rows = ", ".join(f"{count:,} {name.lower()}" for name, count in counts.items())
+    return [Table(bench="console", title=f"pages of the console with {rows}", unit="ms", figures=figures)]  # fmt: skip
+
+
+PAGES = {
+    "trouble by cause": f"/t/{TENANT}/trouble",
+    "messages of a cause": f"/t/{TENANT}/trouble/files?reason=media_gone",
+    "conversations, first page": f"/t/{TENANT}/conversations",
+    "search, frequent words": f"/t/{TENANT}/conversations?q=hola+mesa",
+    "search, a rare word": f"/t/{TENANT}/conversations?q=w31415",
+    "search, no such word": f"/t/{TENANT}/conversations?q=nosuchword",
+}
+
+
+async def _fill(settings: Settings, counts: dict[str, int]) -> None:
+    """The rows, and statistics as autovacuum would have made them."""
+    connection = await connect(settings.postgres, Names(settings.namespace), "bench")
+    try:
+        await connection.execute("SET synchronous_commit = off")
+        for first in range(1, counts["MESSAGES"] + 1, FILL_AT_ONCE):
+            last = min(first + FILL_AT_ONCE - 1, counts["MESSAGES"])
+            await connection.execute(
+                _FILL,
+                TENANT,
+                first,
+                last,
+                counts["CONVERSATIONS"],
+                counts["FAILED"],
+                list(_WORDS),
+                list(_REASONS),
+                timeout=FILL_SECONDS,
+            )
+        await _vacuumed(connection)
+    finally:
+        await connection.close()
+
+
+async def _vacuumed(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await connection.execute("VACUUM ANALYZE chat_messages", timeout=FILL_SECONDS)
+
+
+@contextmanager
+def _visitor(settings: Settings) -> Iterator[httpx.Client]:
+    """A person who is logged in."""
+    url = f"http://127.0.0.1:{settings.console.port}"
+    with httpx.Client(base_url=url, timeout=60) as client:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                if client.get("/readyz").status_code == 200:
+                    break
+            except httpx.TransportError:
+                pass
+            if time.monotonic() > deadline:
+                raise BenchFailed("the console is not ready")
+            time.sleep(0.1)
+        link: dict[str, Any] = json.loads(sensorium(settings, "users", "link", "ana", "--json"))
+        path = "/login/link?" + str(link["link"]).partition("?")[2]
+        token = re.search(r'name="csrf" value="([^"]+)"', client.get(path).text)
+        assert token is not None
+        form = {"csrf": token[1], "token": path.partition("token=")[2]}
+        client.post("/login/link", data=form)
+        yield client
+
+
+def _figure(client: httpx.Client, name: str, path: str) -> Figure:
+    """Milliseconds of each request; the first is left out, in which statements are prepared."""
+    taken = []
+    for _ in range(ASKED + 1):
+        began = time.monotonic()
+        answer = client.get(path)
+        taken.append((time.monotonic() - began) * 1000)
+        if answer.status_code != 200:
+            raise BenchFailed(f"{path} answered {answer.status_code}")
+    first, *runs = taken
+    runs.sort()
+    p50, p95 = runs[len(runs) // 2], runs[int(len(runs) * 0.95)]
+    most = TROUBLE_MS if "trouble" in path else LIST_MS
+    verdict = "" if "?q=" in path else f", p95 wanted at most {most:g}: {'yes' if p95 <= most else 'NO'}"  # fmt: skip
+    return Figure(
+        name=name, runs=runs, note=f"p50 {p50:.0f}, p95 {p95:.0f}, first {first:.0f}{verdict}"
+    )
