@@ -1,6 +1,7 @@
 """`make bench`: product and reference side by side in one run, in turns. `BENCH="lanes sink"` picks some."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -71,6 +72,7 @@ def main(wanted: list[str]) -> None:
             )
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started here is ended
 try:
     main(sys.argv[1:])
 except (BenchFailed, LocalError) as error:

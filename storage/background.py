@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from storage.errors import StorageError
+from storage.waiting import BackOff
 
 log = structlog.get_logger()
 FIRST_BACK_OFF_SECONDS = 0.1
@@ -55,7 +56,7 @@ async def again_and_again(
     The pause between two attempts doubles up to LONGEST_BACK_OFF_SECONDS. It is short
     again once `worked` (the moment of the last success) has changed during an attempt.
     """
-    back_off = FIRST_BACK_OFF_SECONDS
+    back_off = BackOff(FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS)
     while True:
         before = worked()
         try:
@@ -63,6 +64,5 @@ async def again_and_again(
         except Exception as error:
             failed(error)
         if worked() != before:
-            back_off = FIRST_BACK_OFF_SECONDS
-        await asyncio.sleep(back_off)
-        back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
+            back_off.reset()
+        await asyncio.sleep(back_off.pause())

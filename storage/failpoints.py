@@ -1,5 +1,4 @@
-"""Places where a test makes the process die or
-stand still, or makes it break a promise on purpose.
+"""Places where a test makes the process die or stand still.
 
 In production none is armed and each costs a look-up.
 
@@ -8,22 +7,17 @@ SENSORIUM_FAILPOINT is one of
     <place>:<n>:stop    SIGSTOP there, until somebody wakes it
     read:<text>         SIGKILL when a record that holds the
     text is read, as a body would that crashes a decoder
-    break:<promise>     break it: the negative
-    controls of tests/chaos show that this is seen
 """
 
 import os
 import signal
 from collections.abc import Callable
-from typing import Literal
-
-Promise = Literal["claim", "offset_with_output", "receipt"]
 
 _VARIABLE = "SENSORIUM_FAILPOINT"
 _armed = os.environ.pop(_VARIABLE, "")
 _name, _, _argument = _armed.partition(":")
 _count, _, _action = _argument.partition(":")
-_left = int(_count or 1) if _name not in ("", "read", "break") else 0
+_left = int(_count or 1) if _name not in ("", "read") else 0
 _marker = _argument.encode() if _name == "read" else b""
 
 
@@ -53,11 +47,6 @@ def reading(value: bytes | None) -> None:
     """Dies here if the record is the one that kills its reader."""
     if _marker and value is not None and _marker in value:
         _die()
-
-
-def breaks(promise: Promise) -> bool:
-    """Whether this promise is to be broken."""
-    return _name == "break" and _argument == promise
 
 
 def _die() -> None:

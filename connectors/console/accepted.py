@@ -6,7 +6,6 @@ that was accepted later can be a row first (docs/decisions/0016).
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -26,6 +25,7 @@ from schemas.keys import TenantId
 from schemas.settings import Kafka
 from schemas.topics import Names
 from storage.kafka.client import QUIET, client_config, reader_config
+from storage.waiting import Deadline
 
 AGAIN_SECONDS = 0.02
 ANSWER_SECONDS = 5.0
@@ -47,12 +47,11 @@ class Accepted:
         self._kafka = _Reader(settings, names.group("dedupe"))
         self._ended = False
 
-    async def is_stored(self, tenant_id: TenantId, deadline: float) -> bool:
+    async def is_stored(self, tenant_id: TenantId, deadline: Deadline) -> bool:
         """True as soon as all of the tenant's messages
         that were accepted before the call are rows.
 
-        False if that is not known by `deadline` (of
-        `time.monotonic`), or Kafka does not answer.
+        False if that is not known by then, or Kafka does not answer.
         1. Where the raw topic ends: what was accepted is before.
         2. Wait until dedupe has decided on every record of the tenant before that.
         3. Where the enriched topic ends: what dedupe made of them is before.
@@ -96,9 +95,9 @@ class Accepted:
         prefix = f"{tenant_id}:".encode()
         return self._kafka.holds(self._enriched, begin, tails, prefix, decided=True)
 
-    async def _again(self, deadline: float) -> bool:
+    async def _again(self, deadline: Deadline) -> bool:
         await asyncio.sleep(AGAIN_SECONDS)
-        return time.monotonic() < deadline and not self._ended
+        return not deadline.has_passed and not self._ended
 
     async def _asked(self, question: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, question)
@@ -172,9 +171,9 @@ class _Reader:
 
     @staticmethod
     def _meets(consumer: Consumer, left: Offsets, end: Mapping[int, int], prefix: bytes) -> bool:
-        given_up = time.monotonic() + ANSWER_SECONDS
+        deadline = Deadline(ANSWER_SECONDS)
         for _ in range(MOST_READ):
-            message = consumer.poll(max(0.0, given_up - time.monotonic()))
+            message = consumer.poll(deadline.left)
             if message is None:
                 raise TimeoutError
             if _is_before(message, end) and (message.key() or b"").startswith(prefix):

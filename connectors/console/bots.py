@@ -2,7 +2,6 @@
 a context, a message and its timeline.
 """
 
-import time
 from datetime import datetime
 from typing import Annotated
 from urllib.parse import unquote
@@ -40,6 +39,7 @@ from connectors.console.response_models import problems
 from connectors.console.waits import until_found
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey
+from storage.waiting import Deadline
 
 CLIENT_CLOSED_REQUEST = 499
 """The status under which a request is counted whose client left before the answer."""
@@ -194,12 +194,12 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         async def look() -> ContextSnapshot:
             return await contexts.look(tenant_id, conversation_id, asked)
 
-        deadline = time.monotonic() + wait_seconds
+        deadline = Deadline(wait_seconds)
         found: ContextSnapshot | None = await look()
         if wait_seconds and found is not None and found.waits:
             names = await parts.reading.conversation_ids(tenant_id, conversation_id)
             waiter = parts.changes.waiter(tenant_id, names, anywhere=bool(wait_for))
-            left = max(0.0, deadline - time.monotonic())
+            left = deadline.left
             found = await until_found(request, parts.changes, waiter, look, left)
         if found is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)

@@ -15,6 +15,7 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Postgres
 from schemas.topics import Names
 from storage.postgres.pool import connect_directly
+from storage.waiting import BackOff
 
 log = structlog.get_logger()
 
@@ -136,17 +137,14 @@ class Changes:
 
     async def _listen(self) -> None:
         """Never ends by itself: whatever goes wrong is logged, and tried again."""
-        back_off = FIRST_BACK_OFF_SECONDS
+        back_off = BackOff(FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS)
         while True:
             try:
                 await self._follow()
-                back_off = FIRST_BACK_OFF_SECONDS
+                back_off.reset()
             except Exception as error:
-                log.warning(
-                    "changes_unreachable", what=type(error).__name__, retry_seconds=back_off
-                )
-            await asyncio.sleep(back_off)
-            back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
+                log.warning("changes_unreachable", what=type(error).__name__)
+            await asyncio.sleep(back_off.pause())
 
     async def _follow(self) -> None:
         """Listens until the connection is lost."""

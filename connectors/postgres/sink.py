@@ -24,6 +24,7 @@ from schemas.topics import Names
 from storage.kafka.client import client_config, reader_config
 from storage.kafka.member_names import static_member
 from storage.postgres.pool import unavailable
+from storage.waiting import Deadline
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -341,13 +342,13 @@ class Sink:
 
     async def _wait_as_member(self, seconds: float) -> None:
         """Waits, but goes on polling with everything paused: the group must not take us for dead, and may give partitions and take them away."""
-        deadline = time.monotonic() + seconds
+        deadline = Deadline(seconds)
 
         def poll_paused() -> None:
             self._waiting = True
             self._consumer.pause(self._consumer.assignment())
-            while time.monotonic() < deadline and not self._stopping:
-                message = self._consumer.poll(min(0.2, max(0.0, deadline - time.monotonic())))
+            while not deadline.has_passed and not self._stopping:
+                message = self._consumer.poll(min(0.2, deadline.left))
                 if message is not None and self._is_record(message):
                     self._give_up_batches()  # else this record would be passed over
             self._waiting = False

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.settings import Kafka
 from storage.kafka.client import QUIET, reader_config
+from storage.waiting import Deadline
 
 _SECONDS = 30.0
 _BATCH = 5_000
@@ -74,18 +75,18 @@ class TopicReader:
         """
         left = {p: end[p] for p in begin if begin[p] < end[p]}
         self._consumer.assign([TopicPartition(topic, p, begin[p]) for p in left])
-        deadline = time.monotonic() + _SECONDS
+        deadline = Deadline(_SECONDS)
         try:
             while left:
                 # `consume` waits for all it was asked for, whatever ends before: a
                 # short time-out keeps the end of a topic from costing a long one.
                 messages = self._consumer.consume(_BATCH, 0.05)
-                if not messages and time.monotonic() > deadline:
+                if not messages and deadline.has_passed:
                     raise TimeoutError(f"{topic} gave nothing for {_SECONDS:g} s")
                 for message in messages:
                     yield from self._one(message, left)
                 if messages:  # only now: who takes them may have been long about it
-                    deadline = time.monotonic() + _SECONDS
+                    deadline = Deadline(_SECONDS)
         finally:
             self._consumer.unassign()  # asked for bounds while it still holds an assignment, it answers after the whole time-out
 
@@ -96,13 +97,13 @@ class TopicReader:
         """A partition that was just made, or whose
         broker just went, has no leader for a moment.
         """
-        deadline = time.monotonic() + _ELECTION_SECONDS
+        deadline = Deadline(_ELECTION_SECONDS)
         while True:
             try:
                 low, high = self._consumer.get_watermark_offsets(of, timeout=_SECONDS)
                 return low, high
             except KafkaException as error:
-                if error.args[0].code() not in _ELECTING or time.monotonic() > deadline:
+                if error.args[0].code() not in _ELECTING or deadline.has_passed:
                     raise
                 time.sleep(0.1)
 

@@ -56,7 +56,6 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
     batch.state.forget_before(min(day, recorded) - HORIZON_DAYS)
     day = max(day, recorded)
     now = utc_now()
-    claimed: Claimed = () if failpoints.breaks("claim") else batch.state
     writes: list[Write] = []
     claims: list[tuple[bytes, bytes | None]] = []
     lines: list[Line] = []
@@ -64,7 +63,7 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
     for message, is_killer in batch.each():
         arrival = encoding.arrival(message)
         try:
-            became = PROCESS_KILLER if is_killer else _outcome(arrival, claimed, now)
+            became = PROCESS_KILLER if is_killer else _outcome(arrival, batch.state, now)
         except UnknownVersion as error:
             newer = error
             break

@@ -15,7 +15,6 @@ from schemas.codec import Undecodable, decode
 from schemas.keys import MessageKey
 from schemas.outcomes import Forward, Output, Quarantine, Unavailable
 from schemas.pipeline import SOURCE_OF, Stage
-from schemas.receipts import Line
 from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
 from schemas.settings import Settings
 from schemas.topics import MAX_RECORD_BYTES, Names
@@ -26,7 +25,7 @@ from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes.agents import run_jobs
 from streams.lanes.app import LaneApp, lane_app
 from streams.lanes.changelogs import COMPACTED
-from streams.lanes.gate import Gate
+from streams.lanes.job_ends import Done, Held, JobEnd, Later
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import Job, Refusal
 from streams.lanes.transactions import Write
@@ -73,7 +72,7 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
     names = Names(settings.namespace)
     app = lane_app(job_stage.stage, settings)
     attempts = JobAttempts(settings.postgres, names, job_stage.stage)
-    settle = _Settlement(job_stage, Encoding(names, settings.kafka.partitions), app.gate, attempts)
+    calls = _Calls(job_stage, Encoding(names, settings.kafka.partitions), attempts)
 
     async def open_all() -> None:
         await attempts.start()
@@ -96,21 +95,18 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
             "max.message.bytes": str(MAX_RECORD_BYTES),
         },
     )
-    queue = app.job_lanes(entries, settings.worker, settle.refuse)
+    queue = app.job_lanes(entries, settings.worker, calls.refuse)
 
-    run_jobs(app, queue, settle.one, settings.worker.jobs)
+    run_jobs(app, queue, calls.call, settings.worker.jobs)
     return app
 
 
-class _Settlement(Generic[J]):
-    """How a job ends: its stage's outputs, a later try, or the quarantine."""
+class _Calls(Generic[J]):
+    """Translates a record into a call of the stage, and what comes of it into the job's end."""
 
-    def __init__(
-        self, job_stage: JobStage[J], encoding: Encoding, gate: Gate, attempts: JobAttempts
-    ) -> None:
+    def __init__(self, job_stage: JobStage[J], encoding: Encoding, attempts: JobAttempts) -> None:
         self._stage: JobStage[J] = job_stage
         self._encoding = encoding
-        self._gate = gate
         self._attempts = attempts
         self._seconds = metrics.JOB_SECONDS.labels(job_stage.stage).observe
 
@@ -129,31 +125,15 @@ class _Settlement(Generic[J]):
             verdict.reason, self._quarantine(self._encoding.arrival(message), verdict, index=None)
         )
 
-    async def one(self, job: Job) -> None:
-        """Calls the stage once and settles the job, whatever comes of it."""
-        if not await self._gate.wait(lambda: job.is_lost):
-            job.give_back()
-            return
-        try:
-            value = await job.value()
-        except Unavailable as trouble:
-            job.postpone(trouble)
-            return
-        if job.is_lost:
-            # What its lane did not read before it closed is not bad, and speaks against nobody.
-            job.give_back()
-            return
+    async def call(self, job: Job, value: bytes | None) -> JobEnd:
+        """Calls the stage once. How that ended is settled by the lane."""
         arrival = self._arrival(job, value)
         try:
             record = decode(self._stage.kind, value)
         except UnknownVersion as newer:
-            job.hold(newer)
-            return
+            return Held(newer)
         except Undecodable as error:
-            await self._set_aside(
-                job, arrival, Quarantine("record_undecodable", str(error)), index=None
-            )
-            return
+            return self._set_aside(arrival, Quarantine("record_undecodable", str(error)), None)
         waited = max(0.0, time.time() - job.entry.first_attempt_at)
         began = time.monotonic()
         try:
@@ -162,11 +142,10 @@ class _Settlement(Generic[J]):
                 self._encoding.write(output, arrival.traceparent) for output in forward.outputs
             ]
         except Unavailable as trouble:
-            self._postpone(job, record, trouble)
+            return self._later(job, record, trouble)
         except TooLarge as error:
-            await self._set_aside(
-                job, arrival, Quarantine("record_too_large", str(error)), record.index
-            )
+            verdict = Quarantine("record_too_large", str(error))
+            return self._set_aside(arrival, verdict, record.index)
         except Exception as error:  # whatever this one record did to the stage, the others go on; the breaker looks at how often
             log.exception(
                 "stage_error",
@@ -174,14 +153,12 @@ class _Settlement(Generic[J]):
                 message_key=record.message_key,
                 stage=self._stage.stage,
             )
-            await self._set_aside(
-                job, arrival, Quarantine("stage_error", type(error).__name__), record.index
-            )
-        else:
-            self._note_end(job, record, forward)
-            await self._finish(job, writes, job.line("forwarded", forward.failure or ""))
+            verdict = Quarantine("stage_error", type(error).__name__)
+            return self._set_aside(arrival, verdict, record.index)
         finally:
             self._seconds(time.monotonic() - began)
+        self._note_end(job, record, forward)
+        return Done(writes, "forwarded", forward.failure or "")
 
     async def _work(self, turn: StageAttempt[J]) -> Forward:
         """One try. A call that never returns would take its worker permanently: it is ended, and tried again for a day like any
@@ -195,10 +172,11 @@ class _Settlement(Generic[J]):
                 raise
             raise Unavailable("deadline", 5.0, detail=f"not within {TRY_SECONDS:g} s") from None
 
-    def _postpone(self, job: Job, record: J, trouble: Unavailable) -> None:
+    def _later(self, job: Job, record: J, trouble: Unavailable) -> Later:
         """Why it waits is noted for `trace`. The log has the first try: in an outage each job is tried again and again."""
         metrics.JOB_RETRIES.labels(self._stage.stage, trouble.what).inc()
-        is_first = job.entry.attempt == 0 and not trouble.hold
+        attempts, first_at = job.entry.attempt + 1, job.entry.first_attempt_at
+        is_first = attempts == 1 and not trouble.hold
         (log.info if is_first else log.debug)(
             "job_postponed",
             tenant=record.tenant_id,
@@ -206,22 +184,24 @@ class _Settlement(Generic[J]):
             stage=self._stage.stage,
             what=trouble.what,
             cause=trouble.cause,
-            attempt=job.entry.attempt,
+            attempt=attempts - 1,
         )
-        attempts, first_at = job.entry.attempt + 1, job.entry.first_attempt_at
-        next_at = datetime.fromtimestamp(job.postpone(trouble), UTC)
-        self._attempts.note(
-            JobAttempt(
-                self._place(record),
-                record.generation,
-                attempts,
-                trouble.cause,
-                trouble.detail,
-                datetime.fromtimestamp(first_at, UTC),
-                utc_now(),
-                next_at,
+
+        def note(due_at: float) -> None:
+            self._attempts.note(
+                JobAttempt(
+                    self._place(record),
+                    record.generation,
+                    attempts,
+                    trouble.cause,
+                    trouble.detail,
+                    datetime.fromtimestamp(first_at, UTC),
+                    utc_now(),
+                    datetime.fromtimestamp(due_at, UTC),
+                )
             )
-        )
+
+        return Later(trouble, note)
 
     def _note_end(self, job: Job, record: J, forward: Forward) -> None:
         """Of a failure stays what was said last; a job that ended well leaves nothing."""
@@ -246,17 +226,8 @@ class _Settlement(Generic[J]):
     def _place(self, record: J) -> JobPlace:
         return JobPlace(record.tenant_id, record.message_key, record.index, self._stage.stage)
 
-    async def _set_aside(
-        self, job: Job, arrival: Arrival, verdict: Quarantine, index: int | None
-    ) -> None:
-        await self._finish(
-            job, self._quarantine(arrival, verdict, index), job.line("quarantined", verdict.reason)
-        )
-
-    async def _finish(self, job: Job, writes: list[Write], line: Line) -> None:
-        """Once the gate lets it; a job whose lane was lost meanwhile only frees its worker."""
-        await self._gate.judge([line], lambda: job.is_lost)
-        job.finish(writes, line)
+    def _set_aside(self, arrival: Arrival, verdict: Quarantine, index: int | None) -> Done:
+        return Done(self._quarantine(arrival, verdict, index), "quarantined", verdict.reason)
 
     def _arrival(self, job: Job, value: bytes | None) -> Arrival:
         entry = job.entry

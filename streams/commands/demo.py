@@ -16,6 +16,7 @@ import msgspec
 
 from schemas.settings import Settings
 from storage.postgres.directory import key_id
+from storage.waiting import Deadline
 from streams.commands.environment import database, home_folder, run_command
 from streams.commands.output import as_json_option, emit, note
 from streams.commands.users import demo_link
@@ -214,10 +215,10 @@ async def _settled_quarantine(
     """Both deliveries of the body that is not
     JSON end there: neither claims its key.
     """
-    deadline = time.monotonic() + 10
+    deadline = Deadline(10)
     while True:
         rows: list[Any] = await connection.fetch(_QUARANTINED, tenant, began)
-        if len(rows) >= 2 or time.monotonic() > deadline:
+        if len(rows) >= 2 or deadline.has_passed:
             return rows
         await asyncio.sleep(_LOOK_SECONDS)
 

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from schemas.reasons import QuarantineReason
 from schemas.settings import Settings
 from storage.postgres.repair_plans import Counted, RepairChoice
 from storage.postgres.sql import queries
+from storage.waiting import Deadline
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
@@ -319,7 +319,7 @@ async def _outcomes(
     """
     tenants, keys = [one[0] for one in items], [one[1] for one in items]
     generations = [generation if one[3] == "dedupe" else None for one in items]
-    deadline = time.monotonic() + wait_seconds
+    deadline = Deadline(wait_seconds)
     while True:
         async with database(settings) as connection:
             found = await connection.fetch(
@@ -328,7 +328,7 @@ async def _outcomes(
         written = sum(row["written"] for row in found)
         quarantined = sum(row["quarantined"] and not row["written"] for row in found)
         unsettled = len(found) - written - quarantined
-        if not unsettled or time.monotonic() >= deadline:
+        if not unsettled or deadline.has_passed:
             return {"written": written, "quarantined": quarantined, "unsettled": unsettled}
         await asyncio.sleep(_POLL_SECONDS)
 

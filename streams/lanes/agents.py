@@ -4,7 +4,7 @@ to the stage's function and end the process if it raises.
 An agent that raises would lose its batch silently; a process that ends reads it again.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 from faust.types import StreamT
@@ -12,6 +12,7 @@ from faust.types import StreamT
 from streams.lanes.app import LaneApp, die
 from streams.lanes.batches import Batch
 from streams.lanes.channel import LaneChannel
+from streams.lanes.job_ends import JobCall, run_job
 from streams.lanes.jobs import Job
 from streams.lanes.state import PartitionState
 
@@ -35,15 +36,13 @@ def run_batches(app: LaneApp, channel: LaneChannel, decide: Callable[[Batch[S]],
                 die(error)
 
 
-def run_jobs(
-    app: LaneApp, channel: LaneChannel, settle: Callable[[Job], Awaitable[None]], concurrency: int
-) -> None:
-    """Settles the jobs of the channel, at most `concurrency` at a time."""
+def run_jobs(app: LaneApp, channel: LaneChannel, call: JobCall, concurrency: int) -> None:
+    """Runs and settles the jobs of the channel, at most `concurrency` at a time."""
 
     @app.agent(channel, name=app.stage, concurrency=concurrency)
     async def jobs(stream: StreamT[Job]) -> None:
         async for job in stream:
             try:
-                await settle(job)
+                await run_job(job, call, app.gate)
             except Exception as error:
                 die(error)

@@ -16,6 +16,7 @@ import structlog
 from schemas import metrics
 from schemas.pipeline import Stage
 from schemas.receipts import Line
+from storage.waiting import BackOff
 from streams.lanes.breaker import EARNED_BY_THE_BODY, Breaker, Trouble
 
 log = structlog.get_logger()
@@ -186,7 +187,7 @@ class Gate:
         Nobody awaits this: whatever else ended it would shut the gate permanently.
         """
         stop: object = None
-        pause = ASK_SECONDS
+        pauses = BackOff(ASK_SECONDS, ASK_SECONDS_AT_MOST)
         while True:
             try:
                 if stop is None:
@@ -194,11 +195,10 @@ class Gate:
                 quiet_seconds = await self._stops.resumed(self._stage, stop, trouble)
                 if quiet_seconds is not None:
                     return quiet_seconds
-                pause = ASK_SECONDS
+                pauses.reset()
             except Exception as error:
                 self._not_told(error)
-                pause = min(2 * pause, ASK_SECONDS_AT_MOST)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pauses.pause())
 
     def _not_told(self, error: Exception) -> None:
         log.warning(

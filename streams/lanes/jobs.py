@@ -19,6 +19,7 @@ from schemas.keys import TENANT_PATTERN
 from schemas.outcomes import Unavailable
 from schemas.receipts import Line
 from schemas.versions import UnknownVersion
+from storage.waiting import Deadline
 from streams.lanes.channel import LaneChannel
 from streams.lanes.entries import Entry, Glance, waiting_since
 from streams.lanes.gate import Gate
@@ -207,8 +208,8 @@ class Jobs:
     async def drain(self, seconds: float) -> None:
         """No new job; waits for running ones. Those that take longer run again after the restart."""
         self.draining = True
-        deadline = time.monotonic() + seconds
-        while self.running and time.monotonic() < deadline:
+        deadline = Deadline(seconds)
+        while self.running and not deadline.has_passed:
             await asyncio.sleep(0.02)
 
     def _arm(self, now: float) -> None:

@@ -14,7 +14,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.receipts import Line, Span
 from schemas.settings import Kafka
-from storage import failpoints
 from streams.lanes.pace import Pace, Rhythm
 from streams.lanes.parked import Parked, ParkedReason
 from streams.lanes.receipts import count
@@ -289,8 +288,7 @@ class Lane:
     def _commit(self, transaction: Transaction) -> float:
         """With its receipts. Runs in the lane's thread."""
         moved = self.position if transaction.next_offset is None else transaction.next_offset
-        lines = transaction.lines[1:] if failpoints.breaks("receipt") else transaction.lines
-        for receipt in self._ledger.receipts(Span(self.position, moved), lines):
+        for receipt in self._ledger.receipts(Span(self.position, moved), transaction.lines):
             transaction.writes.append(
                 Write(self.identity.receipts, self._receipt_key, receipt, self.partition, [])
             )

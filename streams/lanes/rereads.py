@@ -4,7 +4,6 @@ before, for entries that do not carry their body.
 
 import asyncio
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -12,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
 from storage.kafka.client import reader_config
+from storage.waiting import Deadline
 from streams.lanes.transactions import LaneIdentity, is_passing
 
 READ_SECONDS = 10.0
@@ -46,10 +46,10 @@ class RecordsBehind:
         with self._lock:
             if self._closed:
                 return None
-            deadline = time.monotonic() + READ_SECONDS
+            deadline = Deadline(READ_SECONDS)
             consumer = self._standing_at(offset)
             ends = 0
-            while time.monotonic() < deadline:
+            while not deadline.has_passed:
                 for message in consumer.consume(1, 0.2):
                     self._position = (message.offset() or 0) + 1
                     if message.error() is None:

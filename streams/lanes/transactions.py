@@ -24,6 +24,7 @@ from schemas.settings import Kafka
 from storage import failpoints
 from storage.kafka.client import reader_config, transactional_producer_config
 from storage.kafka.counts import REMEDY
+from storage.waiting import BackOff, Deadline
 from streams.errors import StreamsError
 from streams.lanes.state import PartitionState
 
@@ -222,8 +223,6 @@ class PartitionTransactions:
             raise UndeclaredOutput(f"{identity.stage} does not declare {', '.join(undeclared)}")
         producer = self._producer
         failpoints.reached("before_begin")
-        if failpoints.breaks("offset_with_output") and transaction.next_offset is not None:
-            self._break_the_promise(transaction.next_offset)
         producer.begin_transaction()  # 1
         self._produce(transaction.writes)  # 2
         failpoints.reached("between_outputs_and_table", producer.flush)
@@ -248,17 +247,6 @@ class PartitionTransactions:
         failpoints.reached("after_commit")
         return time.monotonic() - began
 
-    def _break_the_promise(self, next_offset: int) -> None:
-        """The position first and by itself, and then a moment in which a death loses the output: what a negative control must see.
-
-        In a transaction of its own: a plain commit from outside is refused while the group has members.
-        """
-        position = [TopicPartition(self.identity.source, self.identity.partition, next_offset)]
-        self._producer.begin_transaction()
-        self._producer.send_offsets_to_transaction(position, self._group_metadata, CALL_SECONDS)
-        self._producer.commit_transaction(CALL_SECONDS)
-        time.sleep(0.2)
-
     def close(self) -> None:
         """Lets go of the clients. An open transaction stays open until the next owner fences it."""
         if self._group is not None:
@@ -268,8 +256,8 @@ class PartitionTransactions:
 
     def _fence_once_brokers_are_quick(self) -> None:
         """Loading reads much from the brokers. From slow ones it would end in a commit that takes too long, a restart, and the same again."""
-        pause = FIRST_PAUSE_SECONDS
-        patient_until = time.monotonic() + PATIENCE_SECONDS
+        pauses = BackOff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        patience = Deadline(PATIENCE_SECONDS)
         while True:
             self._producer = Producer(
                 transactional_producer_config(self._settings, self.identity.transactional_id)
@@ -277,8 +265,9 @@ class PartitionTransactions:
             began = time.monotonic()
             self._retry(self._fence, OPEN_SECONDS)
             took = time.monotonic() - began
-            if took < SLOW_SECONDS or time.monotonic() > patient_until:
+            if took < SLOW_SECONDS or patience.has_passed:
                 return
+            pause = pauses.pause()
             log.warning(
                 "brokers_slow",
                 stage=self.identity.stage,
@@ -286,10 +275,9 @@ class PartitionTransactions:
                 fence_seconds=round(took, 1),
                 pause_seconds=pause,
             )
-            deadline = time.monotonic() + pause
-            while time.monotonic() < deadline and not self._abandoned:
+            deadline = Deadline(pause)
+            while not deadline.has_passed and not self._abandoned:
                 time.sleep(0.1)
-            pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
 
     def _fence(self) -> None:
         if self._abandoned:
@@ -317,14 +305,14 @@ class PartitionTransactions:
 
     def _wait_for_room(self, produce: Callable[[], object]) -> None:
         """Queues the record once there is room."""
-        deadline = time.monotonic() + CALL_SECONDS
+        deadline = Deadline(CALL_SECONDS)
         while True:
             self._producer.poll(0.05)
             try:
                 produce()
                 return
             except BufferError:
-                if time.monotonic() > deadline:
+                if deadline.has_passed:
                     raise
 
     def _changelog(self) -> Iterator[list[Message]]:
@@ -347,7 +335,7 @@ class PartitionTransactions:
             consumer.assign(
                 [TopicPartition(self.identity.changelog, self.identity.partition, OFFSET_BEGINNING)]
             )
-            deadline = time.monotonic() + OPEN_SECONDS
+            deadline = Deadline(OPEN_SECONDS)
             at_end = False
             while not at_end:
                 messages = []
@@ -361,8 +349,8 @@ class PartitionTransactions:
                         raise KafkaException(error)
                 if messages:
                     yield messages
-                    deadline = time.monotonic() + OPEN_SECONDS
-                if time.monotonic() > deadline:
+                    deadline = Deadline(OPEN_SECONDS)
+                if deadline.has_passed:
                     raise TimeoutError(
                         f"{self.identity.changelog}[{self.identity.partition}] gave nothing for {OPEN_SECONDS:g} s"
                     )
@@ -381,7 +369,7 @@ class PartitionTransactions:
     @staticmethod
     def _retry(call: Callable[[], T], seconds: float) -> T:
         """`call`, again while its error is retriable, for at most `seconds`."""
-        deadline = time.monotonic() + seconds
+        deadline = Deadline(seconds)
         while True:
             try:
                 return call()
@@ -391,7 +379,7 @@ class PartitionTransactions:
                     cause.fatal()
                     or cause.txn_requires_abort()
                     or is_fenced(error)
-                    or time.monotonic() > deadline
+                    or deadline.has_passed
                 ):
                     raise
                 time.sleep(0.1)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from storage.waiting import Deadline
 from streams.errors import StreamsError
 
 MARK = "STACK__PROCESS"
@@ -102,9 +103,9 @@ def send(process: Process, number: signal.Signals) -> None:
 
 def wait_for(condition: Callable[[], bool], seconds: float, *, every: float = 0.05) -> bool:
     """True as soon as the condition holds, False when it does not within `seconds`."""
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while not condition():
-        if time.monotonic() > deadline:
+        if deadline.has_passed:
             return False
         time.sleep(every)
     return True

@@ -3,7 +3,6 @@ before it could say so. The next try puts it again, or elsewhere.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
 from storage.objects.store import ObjectStore, Stored
 from storage.postgres.sql import queries
+from storage.waiting import Deadline
 from streams.audit.findings import tenant_of_object
 from streams.errors import StreamsError
 from streams.repair.unfinished import tenants_at_work
@@ -165,14 +165,14 @@ class Sweep:
         try:
             bounds = await asyncio.to_thread(reader.bounds, topic)
             ends = {partition: end for partition, (_, end) in bounds.items()}
-            deadline = time.monotonic() + CATCH_UP_SECONDS
+            deadline = Deadline(CATCH_UP_SECONDS)
             while True:
                 at = await stands(reader, topic)
                 begin = {p: max(low, at.get(p, low)) for p, (low, _) in bounds.items()}
                 first = await asyncio.to_thread(_first_record, reader, topic, begin, ends)
                 if first is None:
                     return
-                if time.monotonic() > deadline:
+                if deadline.has_passed:
                     raise Behind(
                         f"{who} has not read {topic}[{first.partition()}] from offset {first.offset()} on within {CATCH_UP_SECONDS:g} s"
                     )

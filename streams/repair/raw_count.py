@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 
 import msgspec
@@ -21,6 +20,7 @@ from storage.postgres.repair_plans import (
     RepairRequest,
 )
 from storage.postgres.repairs import Repairs
+from storage.waiting import Deadline
 from streams.repair.raw import OffsetRange, RawReader, span_of
 
 COUNTING_SECONDS = 20.0
@@ -76,7 +76,7 @@ def _read(
     tenant = None if asked.tenant_id == "*" else str(asked.tenant_id)
     tenants: Counter[str] = Counter()
     keys: dict[tuple[str, str], None] = {}
-    deadline, is_whole = time.monotonic() + seconds, True
+    deadline, is_whole = Deadline(seconds), True
     try:
         spans = _chosen(reader, asked.choice)
         spans = [span for span in spans if span.begin < span.end]
@@ -86,7 +86,7 @@ def _read(
                     name = (header(write.headers, "tenant") or b"").decode(errors="replace")
                     tenants[name] += 1
                     keys[name, write.key.decode(errors="replace")] = None
-                if time.monotonic() > deadline:
+                if deadline.has_passed:
                     is_whole = False
                     break
     finally:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from storage.waiting import Deadline
 from streams.errors import StreamsError
 
 Installation = frozenset[str]
@@ -82,9 +83,9 @@ def claim_port(
             os.pwrite(descriptor, "\n".join(sorted(wanted)).encode(), 0)
             if not ours and not is_free(port, host):
                 raise PortTaken(f"another program listens on port {port}")
-        deadline = time.monotonic() + _WAIT_SECONDS
+        deadline = Deadline(_WAIT_SECONDS)
         while not _locked(descriptor, fcntl.LOCK_SH):  # 2
-            if time.monotonic() > deadline:
+            if deadline.has_passed:
                 raise PortTaken(f"another process is claiming port {port}")
             time.sleep(_POLL_SECONDS)
         noted = os.pread(descriptor, _LARGEST_NOTE_BYTES, 0).decode(errors="replace").split("\n")

@@ -26,6 +26,7 @@ import structlog
 from schemas.pipeline import Stage
 from schemas.settings import Settings
 from storage import failpoints
+from storage.waiting import BackOff
 from streams.lanes.in_flight import left_in, shared_memory
 from streams.lanes.transactions import fence
 
@@ -102,7 +103,9 @@ class Parent:
         self._settings = settings
         self._stages = stages
         self._children: dict[Stage, Child] = {}
-        self._back_off: dict[Stage, float] = dict.fromkeys(stages, FIRST_BACK_OFF_SECONDS)
+        self._back_off: dict[Stage, BackOff] = {
+            stage: BackOff(FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS) for stage in stages
+        }
         self._start_at: dict[Stage, float] = dict.fromkeys(stages, 0.0)
         self._strikes: Counter[tuple[Stage, int, int]] = Counter()
         self._pipes = selectors.DefaultSelector()
@@ -213,9 +216,8 @@ class Parent:
             self._strike(child)
         os.close(child.hand)
         if child.was_steady(died):
-            self._back_off[child.stage] = FIRST_BACK_OFF_SECONDS
-        self._start_at[child.stage] = time.monotonic() + self._back_off[child.stage]
-        self._back_off[child.stage] = min(LONGEST_BACK_OFF_SECONDS, self._back_off[child.stage] * 2)
+            self._back_off[child.stage].reset()
+        self._start_at[child.stage] = time.monotonic() + self._back_off[child.stage].pause()
 
     def _strike(self, child: Child) -> None:
         """Whatever the child had in hand may have killed it."""

@@ -17,6 +17,8 @@ POLL_INTERVAL_SECONDS = 3.0
 SECONDS_PER_RECORD = 0.004
 """What a record costs a slow dedupe, so that an import of a few hundred per second is more than it can do."""
 
+LOSING_SECONDS = 0.2
+
 
 def older() -> None:
     """A release that does not know the schema which the receiver, or assemble, writes with."""
@@ -47,7 +49,55 @@ def slow() -> None:
     dedupe.decide = slowly
 
 
-CHANGES: dict[str, Callable[[], None]] = {"older": older, "impatient": impatient, "slow": slow}
+def no_claims() -> None:
+    """A dedupe that has seen no message before."""
+    from streams.apps import dedupe
+    from streams.lanes.state import ClaimedKeys
+
+    class Forgetful(ClaimedKeys):
+        def __contains__(self, digest: bytes) -> bool:
+            return False
+
+    dedupe.ClaimedKeys = Forgetful
+
+
+def offset_first() -> None:
+    """Lanes that commit their position first and by itself, and then wait a moment in which a death loses the output."""
+    from streams.lanes import lane
+    from streams.lanes.transactions import PartitionTransactions, Transaction
+
+    class OffsetFirst(PartitionTransactions):
+        def commit(self, transaction: Transaction) -> float:
+            if transaction.next_offset is not None:
+                # In a transaction of its own: a plain commit from outside is refused while the group has members.
+                super().commit(Transaction(next_offset=transaction.next_offset))
+                time.sleep(LOSING_SECONDS)
+            return super().commit(transaction)
+
+    lane.PartitionTransactions = OffsetFirst
+
+
+def no_first_line() -> None:
+    """Lanes whose receipts leave out the first record of each transaction."""
+    from streams.lanes import transactions
+
+    whole = transactions.Ledger
+
+    class Leaving(whole):
+        def receipts(self, span: Any, lines: Any) -> list[bytes]:
+            return whole.receipts(self, span, lines[1:])
+
+    transactions.Ledger = Leaving
+
+
+CHANGES: dict[str, Callable[[], None]] = {
+    "older": older,
+    "impatient": impatient,
+    "slow": slow,
+    "no_claims": no_claims,
+    "offset_first": offset_first,
+    "no_first_line": no_first_line,
+}
 
 
 def main(change: str, words: list[str]) -> None:

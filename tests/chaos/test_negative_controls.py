@@ -7,10 +7,10 @@ from tests.chaos.faults.catalogue import Fault
 from tests.chaos.run import Chaos
 
 CONTROLS = {
-    "no_claims": (sabotage.breaking("claim"), {"twice"}),
-    "offset_first": (sabotage.breaking("offset_with_output"), {"lost"}),
+    "no_claims": (sabotage.breaking("no_claims"), {"twice"}),
+    "offset_first": (sabotage.breaking("offset_first", kills=3), {"lost"}),
     "row_dropped": (sabotage.a_row_dropped, {"lost"}),
-    "receipt_missing": (sabotage.breaking("receipt"), {"unbalanced"}),
+    "receipt_missing": (sabotage.breaking("no_first_line"), {"unbalanced"}),
 }
 
 

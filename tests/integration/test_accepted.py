@@ -20,6 +20,7 @@ from storage.kafka.client import (
     transactional_producer_config,
 )
 from storage.kafka.topics import apply_topics
+from storage.waiting import Deadline
 from tests.integration.databases import Connection, pooled, schema
 from tests.integration.waiting import until
 
@@ -36,7 +37,7 @@ class World:
     accepted: Accepted
 
     async def is_stored(self, tenant: TenantId = ACME, seconds: float = 0.3) -> bool:
-        return await self.accepted.is_stored(tenant, time.monotonic() + seconds)
+        return await self.accepted.is_stored(tenant, Deadline(seconds))
 
     async def accept(self, *keys: str) -> None:
         producer = Producer(plain_producer_config(self.settings.kafka))
@@ -139,5 +140,5 @@ async def test_kafka_being_away_is_an_answer_that_nobody_knows(
     monkeypatch.setattr("connectors.console.accepted.ANSWER_SECONDS", 0.2)
     kafka = msgspec.structs.replace(stack.kafka, bootstrap_servers="127.0.0.1:9")
     away = Accepted(kafka, Names(namespace), world.accepted._reading)
-    assert not await away.is_stored(ACME, time.monotonic() + 5)
+    assert not await away.is_stored(ACME, Deadline(5))
     await asyncio.to_thread(away.close)

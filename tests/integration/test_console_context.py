@@ -20,6 +20,7 @@ from schemas.records import Attachment, ChatMessage, EnrichedMessage
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.tenancy import Tenancy
+from storage.waiting import Deadline
 from streams.stages.message import first_version
 from tests.integration.console import CONVERSATION, Console, key_of, problem, row, running
 from tests.integration.databases import connected, merge
@@ -556,8 +557,8 @@ class Late:
         self._console = console
         self._known = known
 
-    async def is_stored(self, tenant_id: TenantId, deadline: float) -> bool:
-        assert tenant_id == "acme" and deadline > time.monotonic()
+    async def is_stored(self, tenant_id: TenantId, deadline: Deadline) -> bool:
+        assert tenant_id == "acme" and not deadline.has_passed
         await self._console.write(row("1", content="uno", **ago(3)))
         return self._known
 

@@ -144,6 +144,19 @@ async def test_a_week_that_somebody_reads_is_dropped_later_and_writers_do_not_wa
     assert await weeks(database) == before[1:]
 
 
+async def test_the_arrivals_of_a_removed_tenant_go_from_every_week(database: Connection) -> None:
+    for age in (1, 5, 8, 12, 5_000):
+        await arrived(database, age)
+    await database.execute(
+        "UPDATE arrival_records SET tenant_id = 'stays' WHERE provider_message_id = '12'"
+    )
+    statement, rounds = queries("removal")["delete_some_arrival_records"], 0
+    while await database.execute(statement, "acme", 3) != "DELETE 0":
+        rounds += 1
+    left = await database.fetch("SELECT tenant_id FROM arrival_records")
+    assert ([row["tenant_id"] for row in left], rounds) == (["stays"], 2)
+
+
 async def test_plans_that_nobody_applied_go_and_a_repair_that_runs_stays(
     stack: Settings, namespace: str, database: Connection
 ) -> None:

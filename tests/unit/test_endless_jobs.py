@@ -9,7 +9,7 @@ import pytest
 from schemas.outcomes import Unavailable
 from schemas.records import VisionJob
 from streams.apps import jobs as jobs_app
-from streams.apps.jobs import HOPE_SECONDS, JobStage, StageAttempt, _Settlement
+from streams.apps.jobs import HOPE_SECONDS, JobStage, StageAttempt, _Calls
 from tests.unit.records import vision_job
 
 
@@ -26,9 +26,7 @@ async def test_a_try_that_never_returns_is_made_again_for_a_day_and_then_set_asi
         await asyncio.Event().wait()
 
     nothing: Any = None
-    settlement = _Settlement(
-        JobStage("describe", VisionJob, never, nothing), nothing, nothing, nothing
-    )
+    settlement = _Calls(JobStage("describe", VisionJob, never, nothing), nothing, nothing)
     began = time.monotonic()
     with pytest.raises(ends):
         await settlement._work(StageAttempt(vision_job(), nothing, waited))

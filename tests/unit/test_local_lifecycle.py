@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from schemas.providers import PROVIDERS
 from schemas.settings import Settings
 from streams.local import lifecycle, topology
 from streams.local.home import Home, home_at, read
@@ -76,8 +77,7 @@ def test_topics_and_tables_are_there_before_the_demo_tenant_and_it_is_added_once
         ("topics", "apply"),
         ("migrate",),
         ("tenants", "add", "demo", "--json"),
-        ("endpoints", "add", "demo", "ycloud", "--json"),
-        ("endpoints", "add", "demo", "chatwoot", "--json"),
+        *(("endpoints", "add", "demo", provider, "--json") for provider in PROVIDERS),
     ]
     assert bring_up(home) == running
     assert called[5:] == [("topics", "apply"), ("migrate",)]
@@ -116,7 +116,7 @@ def test_the_demo_tenant_is_remembered_for_each_database_and_namespace(
     settings = up(home, ELSEWHERE, say=print, owner=os.getpid()).settings
     assert demo_tenant(home, settings) == {
         "tenant_id": "demo",
-        "endpoints": {"ycloud": {"token": "t"}, "chatwoot": {"token": "t"}},
+        "endpoints": {provider: {"token": "t"} for provider in PROVIDERS},
     }
     with pytest.raises(LocalError, match="run `sensorium up` first"):
         demo_tenant(home, msgspec.structs.replace(settings, namespace="other"))

@@ -24,6 +24,8 @@ WINDOW = 1_000
 MOST_WINDOWS = 3
 """So many messages, times the window, are looked at for one page of conversations."""
 MOST_SEARCHED = 300
+MOST_BY_INDEX = 20_000
+"""Words that more messages hold are frequent: they are among the newest messages, too."""
 POOL_SHARE = 2
 MOST_IN_LINE = 100
 _WORD = re.compile(r"\w+")
@@ -99,8 +101,10 @@ class PageReading:
         """One row per conversation, with its newest message that fits the filters."""
         chosen: dict[str, Any] = {}
         at, ended = before, False
+        query = tsquery(wanted.text)
+        searching = await self._search(tenant_id, query) if query else ""
         for _ in range(MOST_WINDOWS):
-            rows = await self._window(tenant_id, wanted, at)
+            rows = await self._window(tenant_id, wanted, at, searching)
             ended = len(rows) < (MOST_SEARCHED if wanted.text else WINDOW)
             for row in rows:
                 at = PageCursor(row["received_at"], row["message_key"])
@@ -114,11 +118,21 @@ class PageReading:
         is_last = ended and len(chosen) < PAGE_CONVERSATIONS
         return ListPage(heads, None if is_last else at)
 
-    async def _window(self, tenant_id: TenantId, wanted: Filters, at: PageCursor) -> list[Any]:
+    async def _search(self, tenant_id: TenantId, query: str) -> str:
+        """The statement for these words: rare ones by their index, frequent ones among the newest messages.
+
+        Postgres cannot tell: for a word that it has no statistics of, it would walk through every message.
+        """
+        (row,) = await self.fetch("words_found", tenant_id, query, MOST_BY_INDEX + 1)
+        return "newest_with_rare_words" if row["found"] <= MOST_BY_INDEX else "newest_with_words"
+
+    async def _window(
+        self, tenant_id: TenantId, wanted: Filters, at: PageCursor, searching: str
+    ) -> list[Any]:
         provider = wanted.provider or None
         if query := tsquery(wanted.text):
             return await self.fetch(
-                "newest_with_words",
+                searching,
                 tenant_id,
                 at.received_at,
                 at.message_key,

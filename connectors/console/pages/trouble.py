@@ -10,15 +10,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from connectors.console.pages.conversations import customer_of
+from connectors.console.pages.counting import MOST_COUNTED, FailureCounter
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import NOW, PageCursor, PageReading, cursor, place_of
 from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
 
-MOST_COUNTED = 20_000
-"""So many of the newest failed messages are
-counted: the page is quick whatever there is.
-"""
 DAYS = 14
 PAGE = 50
 _AT_THE_MODEL = frozenset(
@@ -96,14 +93,14 @@ def classes_of(rows: list[Any], today: date) -> list[Refusals]:
     return sorted(classes, key=lambda one: (-one.records, one.stage, one.reason))
 
 
-def _bars(per_day: Mapping[date, int], today: date) -> tuple[int, ...]:
+def _bars(per_day: Mapping[date | None, int], today: date) -> tuple[int, ...]:
     """One number per day, oldest first."""
     days = (today - timedelta(days=DAYS - 1 - back) for back in range(DAYS))
     return tuple(per_day.get(day, 0) for day in days)
 
 
 def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
-    per_day: dict[date, int] = defaultdict(int)
+    per_day: dict[date | None, int] = defaultdict(int)
     for row in rows:
         per_day[row["day"]] += row["files"]
     return Cause(
@@ -121,13 +118,14 @@ def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
 def add_trouble(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
     reading = PageReading(pages.pool)
+    counter = FailureCounter(reading)
 
     @router.get("/t/{tenant}/trouble", name="trouble")
     async def trouble(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "viewer")
-        rows = await reading.fetch("failed_files", tenant_id, MOST_COUNTED)
-        causes = causes_of(rows, datetime.now(UTC).date())
+        counts = await counter.of(tenant_id)
+        causes = causes_of(counts.rows, datetime.now(UTC).date())
         examples = {one: pages.refs.of(tenant_id, "m", one.example) for one in causes}
         refused = await reading.fetch("quarantined_by_reason", tenant_id, MOST_COUNTED)
         classes = classes_of(refused, datetime.now(UTC).date())
@@ -141,6 +139,7 @@ def add_trouble(router: APIRouter, pages: PageParts) -> None:
             repairs=await pages.repairs.latest(tenant_id),
             may_repair=visit.person.may(tenant_id, "operator"),
             most=MOST_COUNTED,
+            counted_at=counts.counted_at,
         )
 
     @router.get("/t/{tenant}/trouble/files", name="failed-files")

@@ -36,6 +36,21 @@ FROM (
 ) AS w
 ORDER BY received_at DESC, message_key DESC;
 
+-- name: words_found
+-- How many messages of anybody hold words, counted up to a bound. The index of words is the only one that serves a CTE.
+WITH hits AS MATERIALIZED (SELECT 1 FROM chat_messages WHERE message_words(content, content_attributes) @@ to_tsquery('simple', $2))
+SELECT count(*) AS found FROM (SELECT FROM hits WHERE $1 <> '' LIMIT $3) AS bounded;
+
+-- name: newest_with_rare_words
+-- The same as newest_with_words, of words that few messages hold: all of those are read, and then sorted.
+WITH hits AS MATERIALIZED (
+    SELECT message_key, conversation_id, received_at FROM chat_messages
+    WHERE tenant_id || '' = $1 AND ($4::text IS NULL OR provider = $4) AND ($7::text IS NULL OR status || '' = $7)
+      AND message_words(content, content_attributes) @@ to_tsquery('simple', $6)
+)
+SELECT message_key, conversation_id, received_at, true AS is_newest FROM hits
+WHERE (received_at, message_key) < ($2, $3) ORDER BY received_at DESC, message_key DESC LIMIT $5;
+
 -- name: newest_with_words
 -- Messages that hold words, before a place, newest first. A conversation may be there more than once.
 SELECT message_key, conversation_id, received_at, true AS is_newest
@@ -135,6 +150,19 @@ FROM (
 CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN jsonb_typeof(m.content_attributes -> 'attachments') = 'array'
     THEN m.content_attributes -> 'attachments' ELSE '[]' END) AS attachment
 WHERE attachment ->> 'status' = 'failed'
+GROUP BY 1, 2, 3;
+
+-- name: all_failed_files
+-- All files that failed, by reason, type and day of the last two weeks, with the newest message of each.
+SELECT attachment ->> 'reason' AS reason, attachment ->> 'type' AS type,
+       CASE WHEN m.received_at > now() - interval '15 days' THEN (m.received_at AT TIME ZONE 'UTC')::date END AS day,
+       count(*) AS files, min(m.received_at) AS first_at, max(m.received_at) AS last_at,
+       (max(ARRAY[extract(epoch FROM m.received_at)::numeric(20, 6)::text, m.message_key]))[2] AS message_key,
+       count(*) FILTER (WHERE m.redoing_version IS NOT NULL) AS redoing
+FROM chat_messages m
+CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN jsonb_typeof(m.content_attributes -> 'attachments') = 'array'
+    THEN m.content_attributes -> 'attachments' ELSE '[]' END) AS attachment
+WHERE m.tenant_id = $1 AND m.status = 'degraded' AND attachment ->> 'status' = 'failed'
 GROUP BY 1, 2, 3;
 
 -- name: failed_messages_by_reason

@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Callable
 
-from storage.failpoints import Promise
 from tests.chaos import gather
+from tests.chaos.programs import THIS
 from tests.chaos.world import World
 
 
-def breaking(promise: Promise) -> Callable[[World], None]:
-    """dedupe works with the promise broken, and dies a few times."""
+def breaking(change: str, kills: int = 0) -> Callable[[World], None]:
+    """dedupe runs with the change, which breaks a promise, and is killed so many times."""
 
     def hurt(world: World) -> None:
-        world.crew.replace("dedupe", f"break:{promise}")
+        world.crew.replace("dedupe", program=(THIS, change))
         world.wait_ready("dedupe")
-        for _ in range(3 if promise == "offset_with_output" else 0):
+        for _ in range(kills):
             world.sleep(2.0)
             world.kill("dedupe")
             world.sleep(1.0)

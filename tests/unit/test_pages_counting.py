@@ -1,0 +1,73 @@
+"""How failed files are counted for a page that must not wait."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from connectors.console.pages import counting
+from connectors.console.pages.counting import FailureCounter
+from schemas.keys import TenantId
+from schemas.outcomes import Unavailable
+
+ACME = TenantId("acme")
+
+
+class Reading:
+    """`slow`: the count of all waits for it. Notes what is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.slow = asyncio.Event()
+        self.away = False
+
+    async def fetch(self, name: str, tenant_id: TenantId, *_: object) -> list[Any]:
+        self.asked.append(name)
+        if self.away:
+            raise Unavailable("Postgres")
+        if name == "all_failed_files":
+            await self.slow.wait()
+        return [f"{name} {len(self.asked)}"]
+
+
+async def test_what_is_counted_at_once_is_exact_each_time() -> None:
+    reading: Any = Reading()
+    reading.slow.set()
+    counter = FailureCounter(reading)
+    for number in (1, 2):
+        counts = await counter.of(ACME)
+        assert counts.rows == [f"all_failed_files {number}"] and counts.counted_at is not None
+
+
+async def test_while_all_are_counted_the_newest_are_shown_and_then_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(counting, "WAIT_SECONDS", 0.01)
+    reading: Any = Reading()
+    counter = FailureCounter(reading)
+    for _ in range(2):
+        first = await counter.of(ACME)
+        assert first.rows[0].startswith("failed_files") and first.counted_at is None
+    assert reading.asked.count("all_failed_files") == 1  # however many look
+    reading.slow.set()
+    (running,) = counter._running.values()
+    await running
+    for _ in range(3):
+        assert (await counter.of(ACME)).rows[0].startswith("all_failed_files")
+    assert reading.asked.count("all_failed_files") == 1
+    monkeypatch.setattr(counting, "AGAIN_SECONDS", 0.0)
+    reading.slow.clear()
+    stale = await counter.of(ACME)
+    assert stale.counted_at is not None and reading.asked.count("all_failed_files") == 2
+    reading.slow.set()
+
+
+async def test_a_count_that_fails_is_begun_again() -> None:
+    reading: Any = Reading()
+    reading.away = True
+    counter = FailureCounter(reading)
+    with pytest.raises(Unavailable):
+        await counter.of(ACME)
+    reading.away = False
+    reading.slow.set()
+    assert (await counter.of(ACME)).counted_at is not None
