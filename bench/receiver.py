@@ -1,7 +1,9 @@
-"""The receiver with signature and acks=all, beside the same server without either: what does it cost to be sure?
+"""The receiver with signature and acks=all, beside the
+same server without either: what does it cost to be sure?
 
-The product's side is the role itself, `sensorium receive`. `python -m bench.receiver` is the other side: the same server and the
-same application, whose endpoint is unsigned and whose log keeps nothing. Both parse the body for its ids and encode the record.
+The product's side is the role itself, `sensorium receive`. `python -m bench.receiver`
+is the other side: the same server and the same application, whose endpoint is unsigned
+and whose log keeps nothing. Both parse the body for its ids and encode the record.
 """
 
 import asyncio
@@ -120,7 +122,10 @@ class Load:
         return self.post(settings, token, secret, body=self._body, connections=connections)
 
     def post(self, settings: Settings, token: str, secret: str, **words: object) -> LoadRun:
-        """Posts as the words say, which are options of the program. Raises BenchFailed unless every answer is 200."""
+        """Posts as the words say, which are options of the program.
+
+        Raises BenchFailed unless every answer is 200.
+        """
         words |= {
             "address": f"127.0.0.1:{settings.receiver.port}",
             "path": f"/webhooks/ycloud/{token}",
@@ -141,7 +146,9 @@ class Load:
 
 
 def _body() -> bytes:
-    """A text as YCloud delivers it, as long as wanted; the load generator puts an id of its own into each."""
+    """A text as YCloud delivers it, as long as wanted;
+    the load generator puts an id of its own into each.
+    """
     _, _, body = webhook(0)
     event = json.loads(body)
     event["whatsappInboundMessage"]["wamid"] = "wamid.HBgLMTIwMjU1NTAxNDcVAgASGCBBQzc0ID_HERE"

@@ -6,7 +6,7 @@ fastavro, which is also where the format is easiest to look up. `Compiled.source
 """
 
 import linecache
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -74,10 +74,11 @@ def _instant(at: datetime) -> bytes:
     )  # fmt: skip
 
 
-def _array(write: Writer, values: Iterable[Any]) -> bytes:
+def _array(write: Writer, values: Collection[Any]) -> bytes:
     """One block of items and the empty one that ends them."""
-    items = [write(value) for value in values]
-    return _long(len(items)) + b"".join(items) + b"\0" if items else b"\0"
+    if not values:
+        return b"\0"
+    return _long(len(values)) + b"".join([write(value) for value in values]) + b"\0"
 
 
 def _map(write: Writer, values: Mapping[str, Any]) -> bytes:
@@ -126,22 +127,13 @@ def _instant_at(data: bytes, at: int) -> tuple[datetime, int]:
 
 def _block_at(data: bytes, at: int) -> tuple[int, int]:
     """How many items follow. A negative number says that the size of the block comes before them."""
+    bits = data[at]
+    if not bits & 129:  # one byte, not negative
+        return bits >> 1, at + 1
     count, at = _long_at(data, at)
     if count < 0:
         _, at = _size_at(data, at)
     return abs(count), at
-
-
-def _array_at(read: Reader, data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
-    """Each item takes a byte at least, so no count leads further than the data."""
-    items = []
-    count, at = _block_at(data, at)
-    while count:
-        for _ in range(count):
-            item, at = read(data, at)
-            items.append(item)
-        count, at = _block_at(data, at)
-    return tuple(items), at
 
 
 def _map_at(read: Reader, data: bytes, at: int) -> tuple[dict[str, Any], int]:
@@ -156,7 +148,11 @@ def _map_at(read: Reader, data: bytes, at: int) -> tuple[dict[str, Any], int]:
 
 
 def _text_at(data: bytes, at: int) -> tuple[str, int]:
-    size, at = _size_at(data, at)
+    size = data[at]
+    if size & 129:
+        size, at = _size_at(data, at)
+    else:
+        size, at = size >> 1, at + 1
     return data[at : at + size].decode(), at + size
 
 
@@ -196,7 +192,7 @@ class _Code:
             "SHORTS": _SHORTS,
             "Malformed": Malformed,
             "array": _array,
-            "array_at": _array_at,
+            "block_at": _block_at,
             "instant": _instant,
             "instant_at": _instant_at,
             "join": b"".join,
@@ -245,27 +241,9 @@ class _Code:
         """What sets `to` to a value of this type at `at`, and `at` to the place behind it."""
         match self._named.get(type_, type_) if isinstance(type_, str) else type_:
             case "string" | "bytes" as primitive:
-                text = ".decode()" if primitive == "string" else ""
-                return [
-                    "n = data[at]",
-                    "if n & 129:",  # goes on, or is negative
-                    "    m = data[at + 1]",
-                    "    if n & 1 or m > 127:",
-                    "        n, at = size_at(data, at)",
-                    "    else:",  # up to 8191
-                    "        n = n >> 1 & 63 | m << 6; at += 2",
-                    "else:",
-                    "    n >>= 1; at += 1",
-                    f"{to} = data[at : (at := at + n)]{text}",
-                ]
+                return _sized(to, ".decode()" if primitive == "string" else "")
             case "int" | "long":
-                return [
-                    "n = data[at]",
-                    "if n > 127:",
-                    f"    {to}, at = long_at(data, at)",
-                    "else:",
-                    f"    {to} = n >> 1 ^ -(n & 1); at += 1",
-                ]
+                return _number(to)
             case "boolean":
                 return [f"{to} = data[at] != 0; at += 1"]
             case {"type": "long", "logicalType": "timestamp-micros"}:
@@ -283,12 +261,7 @@ class _Code:
             case {"type": "enum"} as enum:
                 return [f"{to} = {self.enum(enum)}_at[data[at]]; at += 1"]
             case {"type": "array", "items": items}:
-                return [
-                    "if data[at]:",
-                    f"    {to}, at = array_at(read_{self.item(items)}, data, at)",
-                    "else:",
-                    f"    {to} = (); at += 1",
-                ]
+                return _items(to, self.statements(items, "item"))
             case {"type": "map", "values": values}:
                 return [f"{to}, at = map_at(read_{self.item(values)}, data, at)"]
             case {"type": "record"} as record:
@@ -338,12 +311,56 @@ class _Code:
     def _function(self, name: str, parts: list[str], statements: list[str], result: str) -> None:
         self.lines += [
             f"def write_{name}(r):",
-            "    return join((",
-            *(f"        {part}," for part in parts),
-            "    ))",
+            *_joined(parts),
             "",
             f"def read_{name}(data, at):",
             *(f"    {line}" for line in statements),
             f"    return {result}, at",
             "",
         ]
+
+
+def _joined(parts: list[str]) -> list[str]:
+    """One or two values are added, more are joined."""
+    if len(parts) <= 2:
+        return ["    return " + " + ".join(f"({part})" for part in parts)]
+    return ["    return join((", *(f"        {part}," for part in parts), "    ))"]
+
+
+def _sized(to: str, decoded: str) -> list[str]:
+    """Reads a length, and so many bytes."""
+    return [
+        "n = data[at]",
+        "if n & 129:",  # goes on, or is negative
+        "    n, at = size_at(data, at)",
+        "else:",
+        "    n >>= 1; at += 1",
+        f"{to} = data[at : (at := at + n)]{decoded}",
+    ]
+
+
+def _number(to: str) -> list[str]:
+    return [
+        "n = data[at]",
+        "if n & 129:",
+        f"    {to}, at = long_at(data, at)",
+        "else:",
+        f"    {to} = n >> 1; at += 1",
+    ]
+
+
+def _items(to: str, item: list[str]) -> list[str]:
+    """Reads blocks of items. Each item takes a byte at least, so no count leads further than the data."""
+    return [
+        "if data[at]:",
+        f"    {to} = []",
+        "    count, at = block_at(data, at)",
+        "    while count:",
+        "        for _ in range(count):",
+        *(f"            {line}" for line in item),
+        f"            {to}.append(item)",
+        "        count, at = block_at(data, at)",
+        f"    {to} = tuple({to})",
+        "else:",
+        f"    {to} = (); at += 1",
+    ]

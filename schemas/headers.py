@@ -32,7 +32,9 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _random = random.Random()
-"""Seeded by the operating system once per process: an id has to be unique, not secret, and is made for each record."""
+"""Seeded by the operating system once per process: an id
+has to be unique, not secret, and is made for each record.
+"""
 os.register_at_fork(after_in_child=_random.seed)
 
 

@@ -11,12 +11,19 @@ MessageKey = NewType("MessageKey", str)
 TENANT_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 PROVIDER_PATTERN = re.compile(r"[a-z0-9_]{1,32}")
 PROVIDER_ID_MAX_CHARS = 512
-"""A longer provider message id is no id: it would not fit an index row, and no provider sends one."""
+"""A longer provider message id is no id: it would
+not fit an index row, and no provider sends one.
+"""
 
 INSTANCE_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-"""The label of one of several servers of a provider, such as a tenant's second Chatwoot."""
+"""The label of one of several servers of a
+provider, such as a tenant's second Chatwoot.
+"""
 DIRECT_ID_PREFIX = "direct/"
-"""Begins the id of a message of `POST /chat` that names a built-in provider. No adapter gives such an id."""
+"""Begins the id of a message of `POST /chat` that names a built-in provider.
+
+No adapter gives such an id.
+"""
 
 CONVERSATION_PART_CHARS = 200
 CONVERSATION_CHARS = 400
@@ -27,18 +34,26 @@ _DIGEST_CHARS = 16
 
 
 def message_key(tenant_id: TenantId, provider: str, provider_message_id: str) -> MessageKey:
-    """`tenant:provider:id`. The id is all that follows the second colon and may hold colons itself."""
+    """`tenant:provider:id`.
+
+    The id is all that follows the second colon and may hold colons itself.
+    """
     return MessageKey(f"{tenant_id}:{provider}:{provider_message_id}")
 
 
 def split_message_key(key: MessageKey) -> tuple[TenantId, str, str]:
-    """Tenant, provider, provider message id. Raises ValueError for what is no message key."""
+    """Tenant, provider, provider message id.
+
+    Raises ValueError for what is no message key.
+    """
     tenant, provider, provider_message_id = key.split(":", 2)
     return TenantId(tenant), provider, provider_message_id
 
 
 def is_provider_id(value: object) -> bool:
-    """Whether `value` may serve as a provider's message id: printable text of a sane length."""
+    """Whether `value` may serve as a provider's
+    message id: printable text of a sane length.
+    """
     return (
         isinstance(value, str) and 0 < len(value) <= PROVIDER_ID_MAX_CHARS and value.isprintable()
     )
@@ -61,16 +76,19 @@ def claim_digest(key: bytes, generation: int) -> bytes:
 
 
 def log_digest(key: str) -> str:
-    """What a log says in place of a message key, which may hold a phone number: `sensorium trace` finds the message by it."""
+    """What a log says in place of a message key, which may hold
+    a phone number: `sensorium trace` finds the message by it.
+    """
     return claim_digest(key.encode(errors="replace"), 0).hex()[:LOG_DIGEST_CHARS]
 
 
 def conversation_part(value: str, max_chars: int = CONVERSATION_PART_CHARS) -> str:
     """One part of a conversation id, or a whole one that has no parts.
 
-    Every character outside [A-Za-z0-9._-] becomes a hyphen; `~` separates parts. A part that lost a
-    character or was cut ends with a digest of the original, because ids that differ must not become
-    the same. A part of allowed characters and a sane length stays as it is.
+    Every character outside [A-Za-z0-9._-] becomes a hyphen; `~` separates parts. A part
+    that lost a character or was cut ends with a digest of the original, because ids
+    that differ must not become the same. A part of allowed characters and a sane length
+    stays as it is.
     """
     if value.isalnum() and value.isascii() and len(value) <= max_chars:  # nearly always
         return value
@@ -84,9 +102,9 @@ def conversation_part(value: str, max_chars: int = CONVERSATION_PART_CHARS) -> s
 def direct_conversation_id(value: str, *, outbound: bool = False) -> str:
     """The conversation id of a message of `POST /chat`.
 
-    What a customer wrote gets an id without `~`, so it is never in a conversation of YCloud or
-    Chatwoot, whose ids have parts. What the tenant's bot answered belongs where it answered: an id
-    with parts stays as it is.
+    What a customer wrote gets an id without `~`, so it is never in a
+    conversation of YCloud or Chatwoot, whose ids have parts. What the tenant's
+    bot answered belongs where it answered: an id with parts stays as it is.
     """
     if outbound and "~" in value and is_conversation_id(value):
         return value

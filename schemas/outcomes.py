@@ -19,6 +19,8 @@ class Output(Value, frozen=True):
     record: TenantRecord
     generation: int = 0
     conversation_id: str | None = None
+    value: bytes | None = None
+    """The record in wire format, where its bytes are known already."""
 
 
 class Forward(Value, frozen=True):

@@ -34,7 +34,9 @@ def _length(value: bytes) -> bytes:
     return _LONGS[size] if size < _SMALL else long(size)
 
 
+@lru_cache(8192)
 def _text(value: str) -> bytes:
+    """Names and values of headers and ids of endpoints: a client sends the same few. The receiver cuts them to 200 characters."""
     encoded = value.encode()
     return _length(encoded) + encoded
 

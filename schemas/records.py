@@ -1,4 +1,7 @@
-"""The records of the topics, as values. Field docs stand in avro/*.avsc; a test keeps both equal."""
+"""The records of the topics, as values.
+
+Field docs stand in avro/*.avsc; a test keeps both equal.
+"""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -32,8 +35,8 @@ GENERATION_STEPS = 1000
 class Value(msgspec.Struct, frozen=True, gc=False):
     """Base of all values here: immutable, compared by content.
 
-    The garbage collector need not look at them: what they hold was there before them, so none is
-    part of a cycle.
+    The garbage collector need not look at them: what they
+    hold was there before them, so none is part of a cycle.
     """
 
 
@@ -73,7 +76,9 @@ class MediaJob(Value, frozen=True, kw_only=True):
 
 
 class StoredJob(Value, frozen=True, kw_only=True):
-    """What VisionJob and AudioJob share: one stored file to be looked at or listened to."""
+    """What VisionJob and AudioJob share: one
+    stored file to be looked at or listened to.
+    """
 
     tenant_id: TenantId
     message_key: MessageKey
@@ -220,10 +225,12 @@ Record = TenantRecord | Receipt
 
 
 class FoundAttachment(Value, frozen=True, kw_only=True):
-    """An attachment as a provider announces it. Neither `url` nor `media_id`: there is no file (a location, a contact card, a failed download).
+    """An attachment as a provider announces it. Neither `url` nor `media_id`:
+    there is no file (a location, a contact card, a failed download).
 
-    `reason` set: it will never be fetched, and why (`no_file`, `web_page`, `media_unavailable`).
-    `attachment_id`: the provider's name for it, the same in every delivery of its message.
+    `reason` set: it will never be fetched, and why (`no_file`,
+    `web_page`, `media_unavailable`). `attachment_id`: the provider's
+    name for it, the same in every delivery of its message.
     """
 
     type: AttachmentType
@@ -244,9 +251,10 @@ class FoundAttachment(Value, frozen=True, kw_only=True):
 class ChatMessage(Value, frozen=True, kw_only=True):
     """What a provider adapter understood of one raw record that is a message.
 
-    `content` is text exactly as sent, never empty; `attributes` becomes `content_attributes.provider`.
-    `is_update`: it came as an update of a message that should be known already. `is_history`: an import.
-    `is_deleted`: its sender took it back.
+    `content` is text exactly as sent, never empty; `attributes` becomes
+    `content_attributes.provider`. `is_update`: it came as an update of a message that
+    should be known already. `is_history`: an import. `is_deleted`: its sender took it
+    back.
     """
 
     provider_message_id: str

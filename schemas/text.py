@@ -6,7 +6,8 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def storable(text: str) -> str:
-    """`text` with U+0000 and lone surrogates as U+FFFD: PostgreSQL stores neither, UTF-8 not the second.
+    """`text` with U+0000 and lone surrogates as U+FFFD:
+    PostgreSQL stores neither, UTF-8 not the second.
 
     The original stays in the raw topic.
     """

@@ -1,7 +1,8 @@
 """Takes new TCP connections, as many as wait in each turn of the event loop.
 
-uvloop's own server takes one connection per turn (libuv since 1.45). A turn serves everything that is readable, so under load it
-lasts 10 to 100 ms, and whoever stands behind 255 others in the queue of new connections waits for seconds
+uvloop's own server takes one connection per turn (libuv since 1.45). A turn serves
+everything that is readable, so under load it lasts 10 to 100 ms, and whoever stands
+behind 255 others in the queue of new connections waits for seconds
 (docs/decisions/0029-the-receivers-own-server.md).
 """
 
@@ -14,14 +15,19 @@ import structlog
 
 log = structlog.get_logger()
 MOST_PER_TURN = 256
-"""So that a flood of new connections does not keep those that are open from being served."""
+"""So that a flood of new connections does not
+keep those that are open from being served.
+"""
 PAUSE_SECONDS = 0.5
 """When the process or the machine has no room for another connection."""
 _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Acceptor:
-    """Accepts from a listening socket until it is closed. Each connection gets a protocol of the factory."""
+    """Accepts from a listening socket until it is closed.
+
+    Each connection gets a protocol of the factory.
+    """
 
     def __init__(
         self, listening: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]

@@ -13,7 +13,9 @@ ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SHARE = float(os.environ.get("SHARE", "1"))
 """Of the usual number of records; less only to see whether a bench works."""
 WARMING = 0.25
-"""The share of a run that is not counted: a JVM is slower until its code is compiled."""
+"""The share of a run that is not counted:
+a JVM is slower until its code is compiled.
+"""
 MEMORY_GOAL = 0.4
 
 

@@ -50,6 +50,7 @@ def create_console(parts: Parts) -> ASGIApp:
     app.include_router(registry(parts.names))
     add_bots(app, parts)
     _add_media(app, parts)
+    _add_proxy(app, parts)
     _add_operations(app, parts)
     if parts.pages is not None:
         add_repairs_api(app, parts, parts.pages)
@@ -64,9 +65,6 @@ def create_console(parts: Parts) -> ASGIApp:
 
 
 def _add_media(app: FastAPI, parts: Parts) -> None:
-    fetches = TenantQueue(FETCHES_PER_TENANT, FETCHES_IN_LINE)
-    all_fetches = TenantQueue(ALL_FETCHES, 16 * FETCHES_IN_LINE)
-
     @app.head("/media/{tenant}/{name}", include_in_schema=False)
     @app.get(
         "/media/{tenant}/{name}",
@@ -100,6 +98,11 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
         if stored is None:
             raise ConsoleProblem(404, "there is no such file")
         return answer_stored(parts.store, stored, request.headers, head=request.method == "HEAD")
+
+
+def _add_proxy(app: FastAPI, parts: Parts) -> None:
+    fetches = TenantQueue(FETCHES_PER_TENANT, FETCHES_IN_LINE)
+    all_fetches = TenantQueue(ALL_FETCHES, 16 * FETCHES_IN_LINE)
 
     @app.get(
         "/admin/chat/media/proxy",

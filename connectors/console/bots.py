@@ -235,42 +235,6 @@ def _window(
 
 
 def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
-    async def message(key: ApiKey, message_key: str) -> Response:
-        found = (
-            await parts.reading.message(key.tenant_id, message_key)
-            if "\0" not in message_key
-            else None
-        )
-        if found is None:
-            raise ConsoleProblem(404, "there is no such message")
-        marker = parts.marker(key.tenant_id)
-        return _json(
-            await contexts.in_thread(
-                key.tenant_id, lambda: encoded(shown_message(found, marker, parts.sign))
-            )
-        )
-
-    async def timeline(key: ApiKey, message_key: str) -> Response:
-        steps = (
-            await parts.reading.steps(key.tenant_id, message_key) if "\0" not in message_key else []
-        )
-        if not steps:
-            raise ConsoleProblem(404, "there is no such message")
-        document = {
-            "message_key": message_key,
-            "steps": [step | {"at": step["at"].isoformat()} for step in steps],
-        }
-        return _json(encoded(parts.marker(key.tenant_id).answer(document)))
-
-    async def message_or_timeline(request: Request, key: ApiKey) -> Response:
-        """Whether "/timeline" ends the key or names the
-        route shows only in the path as it was sent.
-        """
-        raw = request.scope["raw_path"].decode("latin-1").removeprefix("/api/messages/")
-        if raw.endswith("/timeline"):
-            return await timeline(key, unquote(raw.removesuffix("/timeline")))
-        return await message(key, unquote(raw))
-
     Caller = Annotated[ApiKey, Depends(caller_of(parts.directory))]
 
     @app.get(
@@ -283,7 +247,7 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         },
     )
     async def one_timeline(request: Request, message_key: MessageKeyPath, key: Caller) -> Response:
-        return await message_or_timeline(request, key)
+        return await _message_or_timeline(parts, contexts, request, key)
 
     @app.get(
         "/api/messages/{message_key:path}",
@@ -295,4 +259,41 @@ def _add_messages(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         },
     )
     async def one_message(request: Request, message_key: MessageKeyPath, key: Caller) -> Response:
-        return await message_or_timeline(request, key)
+        return await _message_or_timeline(parts, contexts, request, key)
+
+
+async def _message(parts: Parts, contexts: Contexts, key: ApiKey, message_key: str) -> Response:
+    found = (
+        await parts.reading.message(key.tenant_id, message_key) if "\0" not in message_key else None
+    )
+    if found is None:
+        raise ConsoleProblem(404, "there is no such message")
+    marker = parts.marker(key.tenant_id)
+    return _json(
+        await contexts.in_thread(
+            key.tenant_id, lambda: encoded(shown_message(found, marker, parts.sign))
+        )
+    )
+
+
+async def _timeline(parts: Parts, key: ApiKey, message_key: str) -> Response:
+    steps = await parts.reading.steps(key.tenant_id, message_key) if "\0" not in message_key else []
+    if not steps:
+        raise ConsoleProblem(404, "there is no such message")
+    document = {
+        "message_key": message_key,
+        "steps": [step | {"at": step["at"].isoformat()} for step in steps],
+    }
+    return _json(encoded(parts.marker(key.tenant_id).answer(document)))
+
+
+async def _message_or_timeline(
+    parts: Parts, contexts: Contexts, request: Request, key: ApiKey
+) -> Response:
+    """Whether "/timeline" ends the key or names the
+    route shows only in the path as it was sent.
+    """
+    raw = request.scope["raw_path"].decode("latin-1").removeprefix("/api/messages/")
+    if raw.endswith("/timeline"):
+        return await _timeline(parts, key, unquote(raw.removesuffix("/timeline")))
+    return await _message(parts, contexts, key, unquote(raw))

@@ -13,7 +13,9 @@ _MODELS = frozenset({"vision_model", "transcription_model"})
 
 
 def unknown_models(openai: Openai, changes: Mapping[str, Any]) -> list[str]:
-    """Other servers call their models as they like, so this is a remark and no refusal."""
+    """Other servers call their models as they
+    like, so this is a remark and no refusal.
+    """
     known = {*names_of(openai.vision_model), *names_of(openai.transcription_model)}
     asked = [
         model for field in _MODELS & changes.keys() for model in names_of(changes[field] or "")

@@ -1,4 +1,7 @@
-"""Chatwoot: messages of many channels, one event a request. Contract: chatwoot/chatwoot v4.15.1, WebhookListener and Message#webhook_data."""
+"""Chatwoot: messages of many channels, one event a request.
+
+Contract: chatwoot/chatwoot v4.15.1, WebhookListener and Message#webhook_data.
+"""
 
 import re
 from typing import Any, TypedDict
@@ -107,7 +110,9 @@ class Chatwoot(Provider):
     def check_signature(
         self, claim: Claim, secrets: tuple[str, ...], *, age_seconds: float = FRESH_SECONDS
     ) -> Examined:
-        """The time is fresh at each attempt, so the window is short whatever `age_seconds` says."""
+        """The time is fresh at each attempt, so the
+        window is short whatever `age_seconds` says.
+        """
         return judge_timed(claim, _claimed_signature(claim), secrets, FRESH_SECONDS)
 
     def sign(self, secret: str, body: bytes, now: int) -> dict[str, str]:
@@ -115,7 +120,9 @@ class Chatwoot(Provider):
         return {"X-Chatwoot-Timestamp": str(now), "X-Chatwoot-Signature": f"sha256={signature}"}
 
     def sample(self, message: SampleMessage) -> Sample:
-        """The conversation is its number, or `account~number`; the customer is the contact's id."""
+        """The conversation is its number, or
+        `account~number`; the customer is the contact's id.
+        """
         return chatwoot(
             message.text,
             message.file,
@@ -139,8 +146,8 @@ def _claimed_signature(claim: Claim) -> ClaimedSignature:
 
 
 def _event_key(event: Document) -> str | None:
-    """`<account id>/<message id>`, and more for an answer to a form; other events carry no id of
-    their own.
+    """`<account id>/<message id>`, and more for an answer
+    to a form; other events carry no id of their own.
 
     The receiver puts the label of the server before it, if the endpoint has one.
     """
@@ -187,7 +194,10 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
 def _message(
     found: str, event: Document, kind: str, spoken: str, instance: str | None
 ) -> ChatMessage:
-    """`instance`: the label of the server, where a tenant has several. It is part of both ids."""
+    """`instance`: the label of the server, where a tenant has several.
+
+    It is part of both ids.
+    """
     conversation_id = _conversation(event, instance)
     private = is_private(event)
     direction: Direction = "inbound" if spoken == "incoming" and not private else "outbound"
@@ -224,12 +234,17 @@ def _conversation(event: Document, instance: str | None) -> str:
 
 
 def _role(sender: Document, spoken: str, event: Document) -> Role:
-    """Who speaks. Without a sender it is a template, a campaign or an automation, or a send from the channel's own app."""
+    """Who speaks.
+
+    Without a sender it is a template, a campaign or an
+    automation, or a send from the channel's own app.
+    """
     if spoken == "incoming":
         return "user"
     kind = (name_of(sender, "type") or "").lower()
     content, additional = part(event, "content_attributes"), part(event, "additional_attributes")
-    # A campaign or a template names the person who set it up or pressed the button: its words are
+    # A campaign or a template names the person who
+    # set it up or pressed the button: its words are
     # no less a machine's.
     is_automatic = (
         additional.get("campaign_id")
@@ -264,7 +279,9 @@ def _kind(
 
 
 def _files(event: Document) -> list[Document]:
-    """The attachments, of a post that was shared only one: Instagram announces it as `share` and again as `ig_post`."""
+    """The attachments, of a post that was shared only one:
+    Instagram announces it as `share` and again as `ig_post`.
+    """
     kept: list[Document] = []
     shared: set[str] = set()
     for one in sorted(parts(event, "attachments"), key=_number):
@@ -277,8 +294,8 @@ def _files(event: Document) -> list[Document]:
 
 
 def _number(attachment: Document) -> int:
-    """Its id. In this order an attachment has the same place in every delivery: one that comes
-    later has a higher id.
+    """Its id. In this order an attachment has the same place
+    in every delivery: one that comes later has a higher id.
     """
     number = attachment.get("id")
     return number if isinstance(number, int) else 0
@@ -332,7 +349,10 @@ def _type(form: str, mime_type: str | None, sticker: bool) -> AttachmentType:
 
 
 def _is_page_of_meta(url: str | None) -> bool:
-    """A shared post or reel may be given as the page that shows it. Files come from Meta's CDN, under other names."""
+    """A shared post or reel may be given as the page that shows it.
+
+    Files come from Meta's CDN, under other names.
+    """
     try:
         host = (urlsplit(url or "").hostname or "").lower()
     except ValueError:

@@ -1,4 +1,6 @@
-"""What a Chatwoot message tells beside its words, as docs/message-attributes.md describes it."""
+"""What a Chatwoot message tells beside its words,
+as docs/message-attributes.md describes it.
+"""
 
 from typing import Any
 
@@ -29,13 +31,16 @@ _FLAGS = ("external_echo", "deleted", "is_unsupported")
 
 
 def is_private(event: Document) -> bool:
-    """Whether it is an internal note. In doubt it is: a note must reach no customer and no model."""
+    """Whether it is an internal note.
+
+    In doubt it is: a note must reach no customer and no model.
+    """
     return is_set(event.get("private"))
 
 
 def attributes_of(event: Document, talk: Document, files: list[Document]) -> dict[str, Any]:
-    """A white list. Tokens, addresses of people and provider configuration that Chatwoot sends
-    along stay behind.
+    """A white list. Tokens, addresses of people and provider
+    configuration that Chatwoot sends along stay behind.
     """
     content, additional = part(event, "content_attributes"), part(event, "additional_attributes")
     attributes = around(event, talk)

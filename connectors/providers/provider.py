@@ -1,4 +1,6 @@
-"""What a provider's file holds: everything about how the provider speaks, as one class."""
+"""What a provider's file holds: everything
+about how the provider speaks, as one class.
+"""
 
 from typing import ClassVar, Protocol
 
@@ -18,7 +20,10 @@ class Adapter(Protocol):
     @property
     def name(self) -> str: ...
     def identify(self, body: bytes) -> tuple[str, ...]:
-        """The id part of the raw key of each event in the body, in order. A body without a usable id: `sha256-<hex>`."""
+        """The id part of the raw key of each event in the body, in order.
+
+        A body without a usable id: `sha256-<hex>`.
+        """
         ...
 
     def read(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
@@ -27,7 +32,8 @@ class Adapter(Protocol):
 
 
 class Provider:
-    """A provider's behaviour. A subclass says how one event is identified and read; the rest has defaults.
+    """A provider's behaviour. A subclass says how one
+    event is identified and read; the rest has defaults.
 
     `event_key` and `read_event` may raise Unreadable and nothing else.
     """
@@ -37,7 +43,9 @@ class Provider:
     """Reads only those fields of an event that its key needs: see `brief_event`."""
 
     def is_key_brief(self, event: Document) -> bool:
-        """Whether `event_key` finds the same in what `brief` read as in the whole event."""
+        """Whether `event_key` finds the same in
+        what `brief` read as in the whole event.
+        """
         return True
 
     def event_key(self, event: Document) -> str | None:
@@ -51,7 +59,10 @@ class Provider:
     def check_signature(
         self, claim: Claim, secrets: tuple[str, ...], *, age_seconds: float
     ) -> Examined | None:
-        """What the signature is worth. None: the provider signs nothing, so its endpoints are unsigned."""
+        """What the signature is worth.
+
+        None: the provider signs nothing, so its endpoints are unsigned.
+        """
         return None
 
     def sign(self, secret: str, body: bytes, now: int) -> dict[str, str]:
@@ -59,15 +70,24 @@ class Provider:
         return {}
 
     def candidates(self, link: FileLink) -> tuple[DownloadCandidate, ...]:
-        """The requests that may give a file, in the order to try them. Raises ForeignHost."""
+        """The requests that may give a file, in the order to try them.
+
+        Raises ForeignHost.
+        """
         return plain_link(link)
 
     def sample(self, message: SampleMessage) -> Sample | None:
-        """A delivery that says `message`, as the provider would send it. None: there is no sample traffic."""
+        """A delivery that says `message`, as the provider would send it.
+
+        None: there is no sample traffic.
+        """
         return None
 
     def identify(self, body: bytes) -> tuple[str, ...]:
-        """The id part of the raw key of each event in the body, in order. Never raises."""
+        """The id part of the raw key of each event in the body, in order.
+
+        Never raises.
+        """
         try:
             event = brief_event(self.brief, body) if self.brief is not None else None
             if event is None or not self.is_key_brief(event):

@@ -1,4 +1,6 @@
-"""What a message of YCloud tells beside its words, as docs/message-attributes.md describes it."""
+"""What a message of YCloud tells beside its
+words, as docs/message-attributes.md describes it.
+"""
 
 import json
 from typing import Any
@@ -129,7 +131,10 @@ def interactive_reply(message: Document) -> Document:
 
 
 def _reply_attributes(reply: Document) -> dict[str, Any]:
-    """What an answer says. A flow's answer is JSON in a string; as an object it is written as one."""
+    """What an answer says.
+
+    A flow's answer is JSON in a string; as an object it is written as one.
+    """
     found = present(
         **{name: text(reply, name, 20_000) for name in _REPLY_TEXTS},
         is_permanent=reply.get("is_permanent") is True or None,

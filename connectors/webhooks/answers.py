@@ -17,7 +17,8 @@ CLOSE = b"connection: close\r\n"
 
 
 class HttpReply:
-    """An answer, ready for the wire but for the lines that depend on the moment and the connection.
+    """An answer, ready for the wire but for the lines
+    that depend on the moment and the connection.
 
     `ends_connection`: the connection cannot be used after it.
     """
@@ -58,7 +59,10 @@ class HttpReply:
 
 
 class Problem(ConnectorsError):
-    """An answer that is an error. `reason` is for the operator's counts only, and no part of the answer."""
+    """An answer that is an error.
+
+    `reason` is for the operator's counts only, and no part of the answer.
+    """
 
     reason: DeliveryReason | None = None
 
@@ -96,9 +100,11 @@ def because(reason: DeliveryReason, problem: Problem) -> Problem:
 
 
 class Stranger(Problem):
-    """The answer to whoever cannot show that the delivery is the provider's. `reason` is for the operator only.
+    """The answer to whoever cannot show that the delivery
+    is the provider's. `reason` is for the operator only.
 
-    It is the same for an unknown token, a wrong signature and a time outside the window: nobody learns which.
+    It is the same for an unknown token, a wrong signature
+    and a time outside the window: nobody learns which.
     """
 
     def __init__(self, reason: DeliveryReason, headers: Mapping[str, str] = {}) -> None:

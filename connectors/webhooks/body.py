@@ -10,9 +10,11 @@ _LENGTH_DIGITS = 20
 
 
 class Budget:
-    """Body bytes of all requests that are read and not yet answered. Beyond the bound: 503.
+    """Body bytes of all requests that are read
+    and not yet answered. Beyond the bound: 503.
 
-    One owner (a tenant) gets at most half, so that no one of them takes the room of all others.
+    One owner (a tenant) gets at most half, so that
+    no one of them takes the room of all others.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -42,7 +44,10 @@ class Budget:
 
 
 class Body:
-    """The body of one request. `owner` pays for it from the budget; without one it is measured and thrown away."""
+    """The body of one request.
+
+    `owner` pays for it from the budget; without one it is measured and thrown away.
+    """
 
     __slots__ = ("_budget", "_chunks", "_max_bytes", "_owner", "_size")
 
@@ -54,7 +59,9 @@ class Body:
         self._size = 0
 
     def announced(self, headers: Mapping[str, str]) -> None:
-        """Raises Problem 415 or 413 for a body that cannot be taken by what its head says."""
+        """Raises Problem 415 or 413 for a body
+        that cannot be taken by what its head says.
+        """
         if "content-encoding" in headers or "transfer-encoding" in headers:
             _must_be_plain(headers)
         declared = headers.get("content-length", "")

@@ -1,4 +1,6 @@
-"""One request, between the connection that it came by and the application that answers it."""
+"""One request, between the connection that it
+came by and the application that answers it.
+"""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -10,7 +12,8 @@ from connectors.webhooks.wheel import NEVER
 class Incoming:
     """A request whose head has been read.
 
-    The application answers it once, at any time, with `answer`. `deadline` is the application's too, which sets it while the
+    The application answers it once, at any time, with `answer`.
+    `deadline` is the application's too, which sets it while the
     connection calls it: when it has passed, `Taker.late` is called.
     """
 
@@ -47,7 +50,10 @@ class WayBack(Protocol):
 
 
 class Taker(Protocol):
-    """What the application does with one request that it has not answered by its head. None of these raises."""
+    """What the application does with one request that it has not answered by its head.
+
+    None of these raises.
+    """
 
     def more(self, chunk: bytes) -> None: ...
     def whole(self) -> None:
@@ -64,6 +70,9 @@ class Taker(Protocol):
 
 
 class Application(Protocol):
-    """Begins each request. It sets `request.taker`, or has answered when it returns. Does not raise."""
+    """Begins each request.
+
+    It sets `request.taker`, or has answered when it returns. Does not raise.
+    """
 
     def begin(self, request: Incoming) -> None: ...

@@ -1,4 +1,6 @@
-"""What the receiver needs of the rest: tenants, a log that keeps records, and some knowledge of bodies."""
+"""What the receiver needs of the rest: tenants, a
+log that keeps records, and some knowledge of bodies.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +15,12 @@ from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 
 
 class EndpointDirectory(Protocol):
-    """Tenants, endpoints and keys. While `loaded` is false nothing is known, so no request may be refused.
+    """Tenants, endpoints and keys. While `loaded` is
+    false nothing is known, so no request may be refused.
 
-    `healthy` false: what is known may be out of date for longer than an outage of Postgres excuses.
-    `endpoint` and `tenant` raise Unavailable for an entry that is there and cannot be read.
+    `healthy` false: what is known may be out of date for longer
+    than an outage of Postgres excuses. `endpoint` and `tenant`
+    raise Unavailable for an entry that is there and cannot be read.
     """
 
     loaded: bool
@@ -42,8 +46,8 @@ class RawTopic(Protocol):
         headers: Headers,
         done: Callable[[str | None], None],
     ) -> None:
-        """Calls `done` once: with None when the record is durable, else with what went wrong. Raises Unavailable for one
-        that cannot be taken.
+        """Calls `done` once: with None when the record is durable, else with
+        what went wrong. Raises Unavailable for one that cannot be taken.
         """
         ...
 
@@ -54,7 +58,8 @@ class RawTopic(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Understanding:
-    """What the receiver must know of providers: the ids of a body's events, whether a `POST /chat` will be read as a message, and
+    """What the receiver must know of providers: the ids of a body's
+    events, whether a `POST /chat` will be read as a message, and
     what a signature is worth (None: the provider has none).
     """
 

@@ -1,11 +1,14 @@
-"""HTTP/1.1 on one connection of the receiver, within bounds of time, of header bytes and of requests sent ahead.
+"""HTTP/1.1 on one connection of the receiver, within
+bounds of time, of header bytes and of requests sent ahead.
 
-A connection is always in one of five states, and each ends by itself: a head is awaited (`head_seconds`, then 408); a request
-is being answered (its own deadline); the client does not take the answer (`head_seconds`); the rest of a body that was answered
-early is thrown away (`head_seconds`); it is idle (`KEEP_ALIVE_SECONDS`). Requests of one connection are answered one after
-another, in their order.
+A connection is always in one of five states, and each ends by itself: a head is awaited
+(`head_seconds`, then 408); a request is being answered (its own deadline); the client
+does not take the answer (`head_seconds`); the rest of a body that was answered early is
+thrown away (`head_seconds`); it is idle (`KEEP_ALIVE_SECONDS`). Requests of one
+connection are answered one after another, in their order.
 
-Nothing here waits: the parser calls the application, and the application answers at any time by `Incoming.answer`.
+Nothing here waits: the parser calls the application, and
+the application answers at any time by `Incoming.answer`.
 """
 
 import asyncio
@@ -22,17 +25,27 @@ from connectors.webhooks.incoming import Application, Incoming
 from connectors.webhooks.wheel import NEVER, DeadlineWheel
 
 MAX_FIELD_BYTES = 16 * 1024
-"""Of one request: its target, header and trailer fields. The parser has no limit of its own and would keep what comes."""
+"""Of one request: its target, header and trailer fields.
+
+The parser has no limit of its own and would keep what comes.
+"""
 MAX_PIPELINED = 64
-"""Requests sent ahead of an answer on one connection: each costs some kilobytes, and a read may hold thousands."""
+"""Requests sent ahead of an answer on one connection:
+each costs some kilobytes, and a read may hold thousands.
+"""
 KEEP_ALIVE_SECONDS = 65.0
 FRESH_SECONDS = 1.0
-"""When the server ends: how long who has connected and said nothing yet may still begin."""
+"""When the server ends: how long who has
+connected and said nothing yet may still begin.
+"""
 _MOST_NAMES = 256
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _names: dict[bytes, str] = {}
-"""Header names as they were sent → in lower case. Clients send the same few; what is beyond the bound is made each time."""
+"""Header names as they were sent → in lower case.
+
+Clients send the same few; what is beyond the bound is made each time.
+"""
 
 
 class Surroundings(Protocol):
@@ -138,7 +151,8 @@ class ClientConnection(asyncio.Protocol):
         self._phase, self._field_bytes, self._unparsed = "head", 0, 0
         self._url, self._headers = b"", {}
         if self._current is None and self._parsing is not None:
-            # The time of the first head began with the connection; that of a later one begins here.
+            # The time of the first head began with the
+            # connection; that of a later one begins here.
             self.deadline = NEVER
 
     def on_url(self, url: bytes) -> None:
@@ -217,7 +231,9 @@ class ClientConnection(asyncio.Protocol):
             self._advance()
 
     def watch(self) -> None:
-        """Has to follow whenever a deadline may have changed: the connection's, or that of the request that is being answered."""
+        """Has to follow whenever a deadline may have changed: the
+        connection's, or that of the request that is being answered.
+        """
         if self._current is not None:
             self.deadline = self._current.deadline
         if self._untaken_until < self.deadline:
@@ -225,7 +241,11 @@ class ClientConnection(asyncio.Protocol):
         self._server.wheel.watch(self)
 
     def shutdown(self) -> None:
-        """An idle connection ends. Who has begun a request, or has only just connected, is still answered, and then ends."""
+        """An idle connection ends.
+
+        Who has begun a request, or has only just
+        connected, is still answered, and then ends.
+        """
         if not self._spoken:
             self._leaving = True
             self._wait(min(FRESH_SECONDS, self._server.head_seconds))
@@ -265,7 +285,10 @@ class ClientConnection(asyncio.Protocol):
             self._transport.write(_CONTINUE)
 
     def _advance(self) -> None:
-        """Begins what was sent ahead, until one is not answered at once. Then waits for what comes next."""
+        """Begins what was sent ahead, until one is not answered at once.
+
+        Then waits for what comes next.
+        """
         self._is_advancing = True
         while self._current is None and self._queue and self._untaken_until == NEVER:
             self._replay(self._queue.popleft())
@@ -302,7 +325,9 @@ class ClientConnection(asyncio.Protocol):
             request.taker.whole()
 
     def _close(self) -> None:
-        """Ends the connection when what was written has been taken, or has not been for too long."""
+        """Ends the connection when what was written
+        has been taken, or has not been for too long.
+        """
         self._deaf = True
         self._queue.clear()
         self._transport.close()
@@ -349,7 +374,10 @@ class ClientConnection(asyncio.Protocol):
 
 
 def _path(url: bytes) -> str:
-    """Of the request target, decoded once. Raises for one that is none, which makes the parser stop."""
+    """Of the request target, decoded once.
+
+    Raises for one that is none, which makes the parser stop.
+    """
     if url[:1] == b"/" and b"#" not in url:
         raw = url.partition(b"?")[0]
     else:

@@ -1,4 +1,6 @@
-"""The receiver's HTTP server: one socket, its connections, their deadlines and their end."""
+"""The receiver's HTTP server: one socket, its
+connections, their deadlines and their end.
+"""
 
 import asyncio
 import socket
@@ -14,7 +16,9 @@ _LOOK_SECONDS = 0.1
 
 
 class ReceiverServer:
-    """Serves until `should_exit`, then answers what is in flight, at most `drain_seconds` long."""
+    """Serves until `should_exit`, then answers what
+    is in flight, at most `drain_seconds` long.
+    """
 
     def __init__(
         self,
@@ -35,7 +39,9 @@ class ReceiverServer:
         self._drain_seconds = drain_seconds
 
     def say_goodbye(self) -> None:
-        """From here on every answer closes its connection: clients go elsewhere before this server hangs up on them."""
+        """From here on every answer closes its connection:
+        clients go elsewhere before this server hangs up on them.
+        """
         self.ending = True
 
     async def serve(self, sockets: list[socket.socket]) -> None:

@@ -1,8 +1,9 @@
 """Deadlines of many connections, kept by one timer.
 
-A timer of the event loop per step of a request costs more than the step. Here a step sets an attribute, and a connection is
-looked at when the earliest time has come that it was entered for: by then its deadline has nearly always moved on, and it is
-entered again.
+A timer of the event loop per step of a request costs more than the step. Here a step
+sets an attribute, and a connection is looked at when the earliest time has come that it
+was entered for: by then its deadline has nearly always moved on, and it is entered
+again.
 """
 
 import asyncio
@@ -20,7 +21,11 @@ NEVER = math.inf
 
 
 class Timed(Protocol):
-    """Something with a deadline. `slot`, the time at which it will be looked at, is the wheel's, and begins with NEVER."""
+    """Something with a deadline.
+
+    `slot`, the time at which it will be looked
+    at, is the wheel's, and begins with NEVER.
+    """
 
     deadline: float
     slot: float
@@ -31,7 +36,9 @@ class Timed(Protocol):
 
 
 class DeadlineWheel:
-    """Calls `expired` of what is watched after its deadline, on the clock of time.monotonic."""
+    """Calls `expired` of what is watched after
+    its deadline, on the clock of time.monotonic.
+    """
 
     def __init__(self) -> None:
         self._slots: dict[int, set[Timed]] = {}
@@ -48,7 +55,10 @@ class DeadlineWheel:
             self._timer = None
 
     def watch(self, timed: Timed) -> None:
-        """Has to follow whenever a deadline was set. Costs a comparison unless it is earlier than all before."""
+        """Has to follow whenever a deadline was set.
+
+        Costs a comparison unless it is earlier than all before.
+        """
         if timed.deadline >= timed.slot or timed.deadline == NEVER:
             return
         self.forget(timed)

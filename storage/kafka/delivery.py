@@ -20,11 +20,17 @@ log = structlog.get_logger()
 POLL_SECONDS = 0.001
 CHECK_SECONDS = 2.0
 AWAY_AFTER_SECONDS = 5.0
-"""Sends that fail for so long, without one that succeeds, mean that Kafka takes no records."""
+"""Sends that fail for so long, without one that
+succeeds, mean that Kafka takes no records.
+"""
 TRIAL_AFTER_SECONDS = 15.0
-"""Without a failing send for so long, and with a topic that could take one, the next send may try again."""
+"""Without a failing send for so long, and with a topic
+that could take one, the next send may try again.
+"""
 STUCK_AFTER_SECONDS = 120.0
-"""Sends that failed for so long, none between them good, although the topic could take them: a new client may do better."""
+"""Sends that failed for so long, none between them good,
+although the topic could take them: a new client may do better.
+"""
 
 
 Done = Callable[[str | None], None]
@@ -32,14 +38,18 @@ Done = Callable[[str | None], None]
 
 
 class ProducerFatal(StorageError):
-    """The producer will not send again: librdkafka says so, or nothing came through for long. The role has to end."""
+    """The producer will not send again: librdkafka says so,
+    or nothing came through for long. The role has to end.
+    """
 
 
 class AcknowledgedProducer:
-    """Concurrent sends share librdkafka's batches; a lone one waits at most the linger (1 ms) and a poll (1 ms).
+    """Concurrent sends share librdkafka's batches; a lone
+    one waits at most the linger (1 ms) and a poll (1 ms).
 
-    Delivery reports are polled on the event loop, and only while something is outstanding.
-    `run` is the producer's background work and belongs beside the role: it raises ProducerFatal.
+    Delivery reports are polled on the event loop, and only while
+    something is outstanding. `run` is the producer's background
+    work and belongs beside the role: it raises ProducerFatal.
     """
 
     def __init__(
@@ -61,7 +71,8 @@ class AcknowledgedProducer:
                 "error_cb": self._note,
             }
         )
-        # Asked for metadata in the producer's stead, which would learn of partitions that were added in place, and write to them.
+        # Asked for metadata in the producer's stead, which would learn
+        # of partitions that were added in place, and write to them.
         self._looker = AdminClient(client_config(settings))
         self._wrong_count = ""
         self._fruitless_since: float | None = None
@@ -78,8 +89,9 @@ class AcknowledgedProducer:
     def healthy(self) -> bool:
         """Whether a record that is sent now is likely to be acknowledged.
 
-        False until the topic could take records once, while it cannot or has another partition count than the settings, while sends have been
-        failing for AWAY_AFTER_SECONDS although the brokers answer, and in a fatal state.
+        False until the topic could take records once, while it cannot or has
+        another partition count than the settings, while sends have been failing
+        for AWAY_AFTER_SECONDS although the brokers answer, and in a fatal state.
         """
         return (
             self._fatal is None
@@ -92,7 +104,9 @@ class AcknowledgedProducer:
         )
 
     async def run(self) -> None:
-        """Looks at the topic every CHECK_SECONDS, so that readiness knows of an outage before a request does."""
+        """Looks at the topic every CHECK_SECONDS, so that
+        readiness knows of an outage before a request does.
+        """
         while self._fatal is None:
             await self.check()
             try:
@@ -103,7 +117,9 @@ class AcknowledgedProducer:
         raise ProducerFatal(f"the Kafka producer is of no more use: {self._fatal}")
 
     async def check(self) -> None:
-        """One round trip to the brokers: whether a partition of the topic has a leader and enough replicas in sync."""
+        """One round trip to the brokers: whether a partition
+        of the topic has a leader and enough replicas in sync.
+        """
         try:
             found = await asyncio.to_thread(self._looker.list_topics, timeout=2.0)
         except KafkaException:
@@ -128,11 +144,12 @@ class AcknowledgedProducer:
             self._failing_since, self._on_trial = None, True
 
     def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
-        """Hands a record over. `done` is called once, on the event loop and after `send` returned: with None when Kafka has the
-        record, else with what went wrong; then it may still be written.
+        """Hands a record over. `done` is called once, on the event loop
+        and after `send` returned: with None when Kafka has the record,
+        else with what went wrong; then it may still be written.
 
-        Raises Unavailable when the record cannot be taken at all; then `done` is not called. Whoever does not want to wait
-        for `done` any longer calls `overdue`.
+        Raises Unavailable when the record cannot be taken at all; then `done` is not
+        called. Whoever does not want to wait for `done` any longer calls `overdue`.
         """
         if self._wrong_count:
             raise Unavailable("kafka", 5.0, detail="the topic has another number of partitions")
@@ -157,7 +174,9 @@ class AcknowledgedProducer:
             asyncio.get_running_loop().call_later(POLL_SECONDS, self._poll)
 
     def overdue(self) -> Unavailable:
-        """Notes that somebody waited too long for `done`, and gives the trouble to report."""
+        """Notes that somebody waited too long for
+        `done`, and gives the trouble to report.
+        """
         self._failed()
         return Unavailable("kafka", 1.0, detail="no acknowledgement in time")
 
@@ -177,7 +196,10 @@ class AcknowledgedProducer:
             done(str(error.name()))
 
     def _poll(self) -> None:
-        """Serves delivery reports. Should that raise, nobody would be answered any more: the producer is given up."""
+        """Serves delivery reports.
+
+        Should that raise, nobody would be answered any more: the producer is given up.
+        """
         try:
             self._producer.poll(0)
         except Exception as error:
@@ -189,7 +211,9 @@ class AcknowledgedProducer:
             asyncio.get_running_loop().call_later(POLL_SECONDS, self._poll)
 
     def _compare_count(self, there: int) -> None:
-        """A partition beyond the settings' count has no reader: nothing is accepted until they agree. No topic yet is no wrong count."""
+        """A partition beyond the settings' count has no reader: nothing
+        is accepted until they agree. No topic yet is no wrong count.
+        """
         found = wrong_counts({self._topic: there} if there else {}, [self._topic], self._settings)
         wrong = "; ".join(map(str, found))
         if wrong and wrong != self._wrong_count:
@@ -215,7 +239,10 @@ class AcknowledgedProducer:
             self._failing_since = self._failed_at - (AWAY_AFTER_SECONDS if self._on_trial else 0)
 
     def _note(self, error: KafkaError) -> None:
-        """Looks for the fatal state in every error that librdkafka gives. Of a record's error only the code says so."""
+        """Looks for the fatal state in every error that librdkafka gives.
+
+        Of a record's error only the code says so.
+        """
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._give_up(error.str())
 

@@ -15,7 +15,10 @@ _SECONDS = 5.0
 def record_at(
     settings: Kafka, group: str, topic: str, partition: int, offset: int
 ) -> Message | None:
-    """None for one that is not there any more. Blocks; raises KafkaException and TimeoutError."""
+    """None for one that is not there any more.
+
+    Blocks; raises KafkaException and TimeoutError.
+    """
     with _reading(settings, group) as consumer:
         there = consumer.list_topics(topic, timeout=_SECONDS).topics[topic]
         if there.error is not None or partition not in there.partitions:

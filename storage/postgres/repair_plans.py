@@ -1,4 +1,6 @@
-"""What is said of repairs: which records they are for, what a plan counted, and the portion at hand."""
+"""What is said of repairs: which records they are
+for, what a plan counted, and the portion at hand.
+"""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +19,9 @@ MESSAGES_PER_SECOND = 50.0
 
 
 class RepairError(StorageError):
-    """What was asked for cannot be; the first argument is a key of the pages' catalogue."""
+    """What was asked for cannot be; the first
+    argument is a key of the pages' catalogue.
+    """
 
 
 class RepairLost(StorageError):
@@ -25,11 +29,13 @@ class RepairLost(StorageError):
 
 
 class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which records a repair is for. Of failed files only the reason and the limit count.
+    """Which records a repair is for. Of failed
+    files only the reason and the limit count.
 
-    `place`: one quarantined record, as topic, partition, offset, and the topic's id if it is known. `until`: the
-    newest quarantined record that was counted. `spans`: offsets of raw records, as `PARTITION:FIRST-LAST`; where there
-    are none, those that arrived from `since` to `until`.
+    `place`: one quarantined record, as topic, partition, offset, and the topic's id if
+    it is known. `until`: the newest quarantined record that was counted. `spans`:
+    offsets of raw records, as `PARTITION:FIRST-LAST`; where there are none, those that
+    arrived from `since` to `until`.
     """
 
     reason: str = ""
@@ -43,7 +49,10 @@ class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
-    """A repair that somebody wants: at a tenant, or at every one (`*`). `rate`: records per second, 0 for any."""
+    """A repair that somebody wants: at a tenant, or at every one (`*`).
+
+    `rate`: records per second, 0 for any.
+    """
 
     tenant_id: TenantId
     kind: Kind
@@ -53,7 +62,8 @@ class RepairRequest:
 
 
 class PlanLine(msgspec.Struct, frozen=True):
-    """A row of a plan. `becomes`: again, set_aside, without (file and address), refused or job.
+    """A row of a plan. `becomes`: again, set_aside,
+    without (file and address), refused or job.
 
     `messages` of failed files; `place` of one of the quarantined records.
     """
@@ -68,10 +78,12 @@ class PlanLine(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """What a plan says. `records`: messages or records that will be written; `files`: their files by type.
+    """What a plan says. `records`: messages or records
+    that will be written; `files`: their files by type.
 
-    `is_whole`: all were counted; else there are more. `choice` is the one that was asked for, made exact. `answers` of
-    models are recorded for raw records, `unpriced` of them without a known price; the others have cost `paid_microusd`.
+    `is_whole`: all were counted; else there are more. `choice` is the one that was
+    asked for, made exact. `answers` of models are recorded for raw records,
+    `unpriced` of them without a known price; the others have cost `paid_microusd`.
     """
 
     records: int
@@ -87,7 +99,10 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """A portion: what identifies its records, and where it leaves the repair. `old` are not written, only marked."""
+    """A portion: what identifies its records, and where it leaves the repair.
+
+    `old` are not written, only marked.
+    """
 
     number: int
     items: tuple[tuple[str | int, ...], ...]

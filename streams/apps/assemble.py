@@ -2,6 +2,7 @@
 of enrichments, a table of open messages.
 """
 
+from datetime import datetime
 from functools import partial
 
 from confluent_kafka import Message
@@ -106,53 +107,80 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
     each message that grew and closes those that are complete.
     """
     folding = _Folding(batch.state)
-    writes: list[Write] = []
-    lines: list[Line] = []
-    newer: UnknownVersion | None = None
+    decided = _Decided(encoding)
+    newer = _fold_each(batch, folding, decided, encoding)
+    now = utc_now()
+    today = int(now.timestamp()) // 86_400
+    changelog: list[tuple[bytes, bytes | None]] = []
+    for key, state in folding.states.items():
+        if isinstance(state, ClosedMessage) or key not in folding.last:
+            continue
+        grown = key in folding.grown
+        is_closed = grown and decided.emit(state, folding.last[key], now)
+        kept = closing.kept_of_closed(state, today) if is_closed else state.to_bytes()
+        changelog.append(batch.state.put(key, kept))
+    changelog += closing.forgotten(batch.state, today)
+    batch.settle(decided.writes, changelog, decided.lines, newer)
+
+
+class _Decided:
+    """What a batch writes, and what became of each of its records."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+        self.writes: list[Write] = []
+        self.lines: list[Line] = []
+
+    def settle(
+        self, message: Message, arrival: Arrival, became: tuple[str, str] | Quarantine
+    ) -> None:
+        if isinstance(became, Quarantine):
+            self.writes.append(self._encoding.quarantined(arrival, "assemble", became))
+            became = outcome_label(became)
+        self.lines.append(line(message, *became, arrival.generation))
+
+    def emit(self, state: OpenMessage, last: Arrival, now: datetime) -> bool:
+        """Writes the next version. True: it was the last one.
+
+        A message redone so often that its steps alone fill a record ends here: a person looks, the
+        others continue.
+        """
+        version = assemble(state, now)
+        state.last_version = version.version
+        output = Output(
+            "enriched-messages",
+            version.message_key,
+            version,
+            state.generation,
+            version.conversation_id,
+        )
+        try:
+            self.writes.append(self._encoding.write(output, last.traceparent))
+        except TooLarge as error:
+            self._refuse(last, Quarantine("record_too_large", str(error)))
+            return True
+        return version.status != "pending"
+
+    def _refuse(self, last: Arrival, verdict: Quarantine) -> None:
+        """Sets the record aside that was folded last."""
+        self.writes.append(self._encoding.quarantined(last, "assemble", verdict))
+        self.lines = [
+            one._replace(outcome="quarantined", reason=verdict.reason)
+            if one.offset == last.offset
+            else one
+            for one in self.lines
+        ]
+
+
+def _fold_each(
+    batch: Batch[KeptValues], folding: _Folding, decided: _Decided, encoding: Encoding
+) -> UnknownVersion | None:
+    """Folds the records in order, up to one that a newer program wrote: that is returned."""
     for message, is_killer in batch.each():
         arrival = encoding.arrival(message)
         try:
             became = PROCESS_KILLER if is_killer else folding.fold(arrival)
         except UnknownVersion as error:
-            newer = error
-            break
-        if isinstance(became, Quarantine):
-            writes.append(encoding.quarantined(arrival, "assemble", became))
-            became = outcome_label(became)
-        lines.append(line(message, *became, arrival.generation))
-    now = utc_now()
-    changelog: list[tuple[bytes, bytes | None]] = []
-    today = int(now.timestamp()) // 86_400
-    for key, state in folding.states.items():
-        if isinstance(state, ClosedMessage):
-            continue
-        closed = False
-        if key in folding.grown:
-            version = assemble(state, now)
-            state.last_version = version.version
-            closed = version.status != "pending"
-            output = Output(
-                "enriched-messages",
-                version.message_key,
-                version,
-                state.generation,
-                version.conversation_id,
-            )
-            last = folding.last[key]
-            try:
-                writes.append(encoding.write(output, last.traceparent))
-            except TooLarge as error:  # redone so often that its steps alone fill a record: a person looks, the others go on
-                closed = True
-                verdict = Quarantine("record_too_large", str(error))
-                writes.append(encoding.quarantined(last, "assemble", verdict))
-                lines = [
-                    one._replace(outcome="quarantined", reason=verdict.reason)
-                    if one.offset == last.offset
-                    else one
-                    for one in lines
-                ]
-        if key in folding.last:
-            kept = closing.kept_of_closed(state, today) if closed else state.to_bytes()
-            changelog.append(batch.state.put(key, kept))
-    changelog += closing.forgotten(batch.state, today)
-    batch.settle(writes, changelog, lines, newer)
+            return error
+        decided.settle(message, arrival, became)
+    return None

@@ -66,10 +66,11 @@ class Encoding:
             if output.conversation_id is None
             else conversation_partition(record.tenant_id, output.conversation_id, self.partitions)
         )
+        value = encode(record) if output.value is None else output.value
         write = Write(
-            self.names.topic(output.topic), output.key.encode(), encode(record), partition, headers
+            self.names.topic(output.topic), output.key.encode(), value, partition, headers
         )
-        size = len(write.key) + len(write.value or b"")
+        size = len(write.key) + len(value)
         if size > MAX_WRITE_BYTES:
             raise TooLarge(f"{type(record).__name__} of {size} bytes")
         return write

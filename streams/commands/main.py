@@ -53,7 +53,9 @@ COMMANDS: dict[str, str] = {
 
 
 class LazyCommands(click.Group):
-    """Imports a command's module when it is named: a role starts without the others' libraries."""
+    """Imports a command's module when it is named:
+    a role starts without the others' libraries.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -70,7 +72,9 @@ class LazyCommands(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """A command that fails before it has printed anything still gives its one JSON document."""
+        """A command that fails before it has printed
+        anything still gives its one JSON document.
+        """
         try:
             return super().invoke(ctx)
         except click.ClickException as error:

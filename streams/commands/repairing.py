@@ -1,6 +1,8 @@
-"""Repairs by plan from the command line: the plan is printed, asked about, applied here with progress, and reported.
+"""Repairs by plan from the command line: the plan is printed,
+asked about, applied here with progress, and reported.
 
-It is the same plan as in the console: others see it there, may stop it, and a console finishes what a killed command began.
+It is the same plan as in the console: others see it there, may
+stop it, and a console finishes what a killed command began.
 """
 
 import sys
@@ -60,7 +62,10 @@ def _is_terminal() -> bool:
 
 
 class RepairCommand:
-    """One repair of a command. `progress` says how far it is, `document` what a failure reports."""
+    """One repair of a command.
+
+    `progress` says how far it is, `document` what a failure reports.
+    """
 
     def __init__(
         self,
@@ -75,7 +80,10 @@ class RepairCommand:
         self._document = document
 
     def counted(self, seconds: float | None = None) -> Counted:
-        """What there is; raw records are read for so long. Ends the command with a message when Kafka or Postgres is away."""
+        """What there is; raw records are read for so long.
+
+        Ends the command with a message when Kafka or Postgres is away.
+        """
 
         async def work(redo: KafkaRedo, repairs: Repairs) -> Counted:
             if seconds is not None:
@@ -87,7 +95,10 @@ class RepairCommand:
             return counted
 
     def applied(self, counted: Counted, *, asks: bool) -> AppliedRepair:
-        """Plans, asks, applies. Ends the command with a message that says what is left when it breaks off."""
+        """Plans, asks, applies.
+
+        Ends the command with a message that says what is left when it breaks off.
+        """
         note_plan(self._request, counted)
         if asks and _is_terminal() and not click.confirm("Start?", err=True):
             raise click.ClickException("nothing was changed")

@@ -1,4 +1,6 @@
-"""`sensorium repairs list | cancel`: plans and repairs, also those that were begun in the console."""
+"""`sensorium repairs list | cancel`: plans and
+repairs, also those that were begun in the console.
+"""
 
 from typing import Any
 

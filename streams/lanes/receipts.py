@@ -30,7 +30,8 @@ def line(message: Message, outcome: str, reason: str = "", generation: int = 0) 
 
 
 def count(stage: Stage, lines: Sequence[Line]) -> None:
-    """Into the metrics, after the transaction committed. A job is counted when it ends, not when it is taken.
+    """Into the metrics, after the transaction committed.
+    A job is counted when it ends, not when it is taken.
 
     A line `forwarded` with a reason is a job that ended with an attachment that failed.
     """

@@ -1,8 +1,11 @@
-"""Repairs by plan: counted, confirmed, applied a portion at a time. One implementation for pages, API and commands.
+"""Repairs by plan: counted, confirmed, applied a portion
+at a time. One implementation for pages, API and commands.
 
-A portion is written down in Postgres (its intent), written to Kafka in one transaction together with its number, and settled in
-Postgres. Whoever continues after a crash asks Kafka for the number of the last portion that was committed under the repair's
-transactional id, which also stops whoever worked on it before: no portion is written twice, and none is left out.
+A portion is written down in Postgres (its intent), written to Kafka in one transaction
+together with its number, and settled in Postgres. Whoever continues after a crash asks
+Kafka for the number of the last portion that was committed under the repair's
+transactional id, which also stops whoever worked on it before: no portion is written
+twice, and none is left out.
 """
 
 import asyncio
@@ -35,14 +38,19 @@ PORTIONS_PER_SECOND = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A portion that is ready to be written. `intent` with what its preparation counted."""
+    """A portion that is ready to be written.
+
+    `intent` with what its preparation counted.
+    """
 
     intent: Intent
     writes: Sequence[Write]
 
 
 class Opened(Protocol):
-    """The side of Kafka for one repair in this process's hands; whoever had it before is fenced."""
+    """The side of Kafka for one repair in this
+    process's hands; whoever had it before is fenced.
+    """
 
     async def committed(self) -> int:
         """The number of the last portion that was committed; 0: none."""
@@ -54,7 +62,10 @@ class Opened(Protocol):
         """Reads what is to be written. Raises Unavailable."""
 
     async def write(self, portion: Prepared) -> None:
-        """All of it, with its number, in one transaction. Raises Unavailable when nobody can say whether it is there."""
+        """All of it, with its number, in one transaction.
+
+        Raises Unavailable when nobody can say whether it is there.
+        """
 
 
 class Redo(Protocol):
@@ -84,7 +95,10 @@ def _say_nothing(held: HeldRepair, intent: Intent) -> None:
 
 
 class RepairWork:
-    """Plans and applies. As a loop beside a console; several consoles share the work by taking turns."""
+    """Plans and applies.
+
+    As a loop beside a console; several consoles share the work by taking turns.
+    """
 
     def __init__(self, repairs: Repairs, redo: Redo) -> None:
         self._repairs = repairs
@@ -94,13 +108,19 @@ class RepairWork:
         self._wanted = asyncio.Event()
 
     async def plan(self, asked: RepairRequest) -> str:
-        """Counts, and keeps the plan. Raises RepairError for nothing to do, Unavailable."""
+        """Counts, and keeps the plan.
+
+        Raises RepairError for nothing to do, Unavailable.
+        """
         return await self._repairs.add(asked, await self._redo.count(asked))
 
     async def begin(
         self, asked: RepairRequest, repair_id: str, rate: float | None = None, *, here: bool = False
     ) -> None:
-        """Applies a plan; with `here`, this process is the one that works on it. Raises RepairError, Unavailable."""
+        """Applies a plan; with `here`, this process is the one that works on it.
+
+        Raises RepairError, Unavailable.
+        """
         detail = " ".join(filter(None, (asked.tenant_id, asked.choice.stage, asked.choice.reason)))
         generation = await self._redo.next_generation(f"{asked.kind}: {detail}")
         holder = self.holder if here else ""
@@ -110,7 +130,9 @@ class RepairWork:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Runs until it is cancelled; whatever goes wrong is logged, and tried again."""
+        """Runs until it is cancelled; whatever
+        goes wrong is logged, and tried again.
+        """
         await again_and_again(self._look, self._failed, lambda: self._worked_at)
 
     async def _look(self) -> None:
@@ -148,7 +170,10 @@ class RepairWork:
         held: HeldRepair,
         progress: Progress = _say_nothing,
     ) -> None:
-        """Works on it until it is done or cancelled. Raises Unavailable and RepairLost: another may continue."""
+        """Works on it until it is done or cancelled.
+
+        Raises Unavailable and RepairLost: another may continue.
+        """
         try:
             async with self._redo.opened(held) as opened:
                 if held.intent is not None:
@@ -173,7 +198,8 @@ class RepairWork:
         """The next portion, settled; None: there was none.
 
         1. Choose the records, and read what is to be written.
-        2. Write down in Postgres that this portion is at hand. It fails where the repair was cancelled or is lost.
+        2. Write down in Postgres that this portion is at hand.
+           It fails where the repair was cancelled or is lost.
         3. Write it to Kafka, its number in the same transaction.
         4. Settle it in Postgres.
         """
@@ -190,7 +216,9 @@ class RepairWork:
         return prepared.intent
 
     async def _settle_left(self, held: HeldRepair, intent: Intent, opened: Opened) -> Intent:
-        """A portion that was at hand when its worker ended: written, unless it is in Kafka or was cancelled."""
+        """A portion that was at hand when its worker ended:
+        written, unless it is in Kafka or was cancelled.
+        """
         if await opened.committed() < intent.number:
             if held.state == "cancelled":
                 intent = Intent(intent.number, (), 0, held.done_at, held.done_key)

@@ -1,4 +1,6 @@
-"""Failed attachments again: the message is opened again from its row, under a new generation, and only what failed is redone."""
+"""Failed attachments again: the message is opened again from
+its row, under a new generation, and only what failed is redone.
+"""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -35,7 +37,10 @@ async def item_for(
     generation: int,
     encoding: Encoding,
 ) -> Item[int]:
-    """What opens the message again; its mark is how many attachments are redone. Nothing, where none of them has an address or a file."""
+    """What opens the message again; its mark is how many attachments are redone.
+
+    Nothing, where none of them has an address or a file.
+    """
     steps, aliases = await context_of(connection, row)
     message = snapshot(row, encoding.names.object_prefix, steps, aliases, redo, generation)
     origin = origin_of(message.endpoint_id, message.provider, provider_attributes(message))
@@ -80,7 +85,9 @@ def snapshot(
     redo: Redo,
     generation: int,
 ) -> EnrichedMessage:
-    """The message as its row has it, the attachments that are to be redone pending again."""
+    """The message as its row has it, the
+    attachments that are to be redone pending again.
+    """
     document = msgspec.json.decode(row["content_attributes"])
     attachments = tuple(
         redo(_attachment(shown, object_prefix)) for shown in document.get("attachments", [])
@@ -116,7 +123,9 @@ def snapshot(
 
 
 def failed_for(reason: str) -> Redo:
-    """Redoes what failed for the reason and can be redone: it has a file or an address."""
+    """Redoes what failed for the reason and
+    can be redone: it has a file or an address.
+    """
 
     def redo(attachment: Attachment) -> Attachment:
         may_be_redone = attachment.url is not None or attachment.original_url is not None

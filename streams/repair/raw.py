@@ -1,4 +1,6 @@
-"""Raw records again, under a new generation: dedupe forwards each message once more, as a higher version of the same row."""
+"""Raw records again, under a new generation: dedupe forwards
+each message once more, as a higher version of the same row.
+"""
 
 import re
 from collections.abc import Generator, Iterator
@@ -20,7 +22,10 @@ NOTHING_ERASED = Erased()
 
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
-    """Offsets `begin` to `end` (not included) of a partition. As text `PARTITION:FIRST-LAST`, both included."""
+    """Offsets `begin` to `end` (not included) of a partition.
+
+    As text `PARTITION:FIRST-LAST`, both included.
+    """
 
     partition: int
     begin: int
@@ -67,7 +72,9 @@ def left_of(spans: list[OffsetRange], done: RawRecordPosition | None) -> list[Of
 
 
 class RawReader:
-    """Reads spans of raw-messages as they stand now; what is written meanwhile is not among them."""
+    """Reads spans of raw-messages as they stand now;
+    what is written meanwhile is not among them.
+    """
 
     def __init__(self, settings: Kafka, names: Names, erased: Erased = NOTHING_ERASED) -> None:
         self._erased = erased
@@ -106,7 +113,8 @@ class RawReader:
     ) -> Generator[Item[RawRecordPosition], None, None]:
         """Each record of the spans once more, its generation in the header.
 
-        Of another tenant's record, and of a message that was erased, only the place is given: it was passed.
+        Of another tenant's record, and of a message that
+        was erased, only the place is given: it was passed.
         """
         for span in spans:
             for message in self._read(span):

@@ -1,4 +1,6 @@
-"""Does work again: what a plan counts, and how each kind of repair is read and written."""
+"""Does work again: what a plan counts, and
+how each kind of repair is read and written.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -58,7 +60,9 @@ class KafkaRedo:
         return generation
 
     async def count(self, asked: RepairRequest) -> Counted:
-        """Failed files and quarantined records from Postgres, raw records from the log."""
+        """Failed files and quarantined records
+        from Postgres, raw records from the log.
+        """
         match asked.kind:
             case "attachments":
                 return await self._repairs.count_failed(asked)
@@ -168,7 +172,9 @@ class KafkaOpened:
 
 
 class _RawSource:
-    """Reads the spans of a repair from where it is, in portions that are bounded in records, bytes and time. Blocks."""
+    """Reads the spans of a repair from where it is, in portions
+    that are bounded in records, bytes and time. Blocks.
+    """
 
     def __init__(self, settings: Settings, held: HeldRepair, erased: Erased) -> None:
         self._reader = RawReader(settings.kafka, Names(settings.namespace), erased)
@@ -190,7 +196,9 @@ class _RawSource:
         return Intent(held.portion + 1, (), count, held.done_at, after, redone=count)
 
     def writes_up_to(self, intent: Intent) -> list[Write]:
-        """Those of the portion at hand; of one that another process left, read again."""
+        """Those of the portion at hand; of one
+        that another process left, read again.
+        """
         if not self._collected:
             done, last = position_of(self._held.done_key), position_of(intent.after_key)
             left = set(left_of(self._spans, last))
@@ -227,7 +235,10 @@ async def erased_of(pool: "asyncpg.Pool[Any]", tenant_id: str) -> Erased:
 
 
 async def in_kafka(call: Callable[[], T]) -> T:
-    """In a thread, and to its end: a cancelled task leaves no transaction behind it. Raises Unavailable."""
+    """In a thread, and to its end: a cancelled task leaves no transaction behind it.
+
+    Raises Unavailable.
+    """
     running: Awaitable[T] = asyncio.to_thread(call)
     task = asyncio.ensure_future(running)
     try:

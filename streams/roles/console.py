@@ -115,7 +115,10 @@ def _parts(
 
 
 def bounded(header_seconds: float) -> "partial[BoundedProtocol]":
-    """The console's protocol. One address may have half of the connections: it may be a proxy's."""
+    """The console's protocol.
+
+    One address may have half of the connections: it may be a proxy's.
+    """
     most = connections_allowed()
     return partial(
         BoundedProtocol,
@@ -128,7 +131,9 @@ def bounded(header_seconds: float) -> "partial[BoundedProtocol]":
 def original_ways(
     endpoints: Endpoints, settings: Settings, tenant_id: TenantId, announced: Announced, url: str
 ) -> tuple[DownloadCandidate, ...]:
-    """The requests for an original file, in the name of the endpoint that received its message."""
+    """The requests for an original file, in the
+    name of the endpoint that received its message.
+    """
     given = authority(endpoints, tenant_id, announced.provider, announced.origin)
     exempt = allowed_hosts(settings.media.allowed_private_hosts)
     try:

@@ -23,9 +23,13 @@ from streams.roles.port_claims import Installation, PortTaken, claim_port
 log = structlog.get_logger()
 
 DRAIN_NOTICE_SECONDS = 0.5
-"""Between "not ready" and turning new connections away: a load balancer takes notice."""
+"""Between "not ready" and turning new
+connections away: a load balancer takes notice.
+"""
 SETTLE_SECONDS = 0.5
-"""Between turning new connections away and closing the door: those whose handshake is under way get in."""
+"""Between turning new connections away and closing
+the door: those whose handshake is under way get in.
+"""
 MAX_OPEN_FILES = 16_384
 RESERVED_FILES = 128
 """For Kafka, Postgres, and connections that are refused with 503."""
@@ -48,12 +52,16 @@ class Serving(Protocol):
 
     async def serve(self, sockets: list[socket.socket]) -> None: ...
     def say_goodbye(self) -> None:
-        """From here on every answer closes its connection: clients go elsewhere before this server hangs up on them."""
+        """From here on every answer closes its connection:
+        clients go elsewhere before this server hangs up on them.
+        """
         ...
 
 
 class RoleServer(uvicorn.Server):
-    """A server that leaves signals to its role, and takes new connections as fast as they come."""
+    """A server that leaves signals to its role,
+    and takes new connections as fast as they come.
+    """
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -80,9 +88,11 @@ class RoleServer(uvicorn.Server):
 
 
 def connections_allowed() -> int:
-    """What the process's limit of open files leaves, after it was raised as far as it may be.
+    """What the process's limit of open files
+    leaves, after it was raised as far as it may be.
 
-    At that limit itself no connection could be answered, and neither Kafka nor Postgres be reached.
+    At that limit itself no connection could be
+    answered, and neither Kafka nor Postgres be reached.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
@@ -91,8 +101,9 @@ def connections_allowed() -> int:
 
 
 def listening_socket(host: str, port: int, installation: Installation) -> socket.socket:
-    """A socket that the other processes of this installation may share (SO_REUSEPORT), so that one of them can be
-    replaced while another answers. Raises PortTaken if the port is not this installation's.
+    """A socket that the other processes of this installation may share
+    (SO_REUSEPORT), so that one of them can be replaced while another
+    answers. Raises PortTaken if the port is not this installation's.
 
     The claim is never released: it ends with the process, as the socket does.
     """
@@ -115,8 +126,9 @@ def listening_socket(host: str, port: int, installation: Installation) -> socket
 def turn_new_connections_away(listening: socket.socket) -> None:
     """New handshakes go unanswered; those under way and those not accepted yet go on.
 
-    Under SO_REUSEPORT each socket has an accept queue of its own, and closing it resets what stands there. So the door is closed
-    to newcomers first: a client sends its SYN again after a second, and then the kernel gives it to another receiver on this port.
+    Under SO_REUSEPORT each socket has an accept queue of its own, and closing it resets
+    what stands there. So the door is closed to newcomers first: a client sends its SYN
+    again after a second, and then the kernel gives it to another receiver on this port.
     Where there is no such filter (not Linux), closing may reset a connection.
     """
     if sys.platform != "linux":

@@ -37,11 +37,13 @@ Slot = tuple[int, Literal["media", "result"]]
 class OpenMessage(msgspec.Struct, kw_only=True):
     """A message some of whose attachments are still on their way.
 
-    `last_version` is the one emitted last.
+    `last_version` is the one emitted last. `snapshot_bytes` is the snapshot in wire format, kept
+    as it came.
     """
 
     generation: int
     snapshot: EnrichedMessage
+    snapshot_bytes: bytes
     last_version: int
     facts: dict[Slot, Enrichment] = {}
 
@@ -58,7 +60,7 @@ class OpenMessage(msgspec.Struct, kw_only=True):
                 [
                     self.generation,
                     self.last_version,
-                    encode(self.snapshot),
+                    self.snapshot_bytes,
                     [encode(fact) for fact in self.facts.values()],
                 ]
             )
@@ -72,6 +74,7 @@ class OpenMessage(msgspec.Struct, kw_only=True):
             generation=generation,
             last_version=last_version,
             snapshot=decode(EnrichedMessage, snapshot),
+            snapshot_bytes=snapshot,
         )
         for fact in facts:
             enrichment = decode(Enrichment, fact)
@@ -133,7 +136,10 @@ def open_message(enrichment: Enrichment) -> OpenMessage:
     """
     snapshot = decode(EnrichedMessage, enrichment.snapshot)
     opened = OpenMessage(
-        generation=enrichment.generation, snapshot=snapshot, last_version=snapshot.version
+        generation=enrichment.generation,
+        snapshot=snapshot,
+        snapshot_bytes=enrichment.snapshot or b"",
+        last_version=snapshot.version,
     )
     if not opened.is_first_written:
         opened.last_version -= 1
@@ -166,7 +172,7 @@ def fold(
     ]
     if not free:
         return Duplicate()
-    kept = _fitting(enrichment, state.snapshot)
+    kept = _fitting(enrichment, state)
     for slot in free:
         state.facts[slot] = kept
     return state
@@ -188,6 +194,7 @@ def _opened_again(state: OpenMessage, newer: OpenMessage) -> OpenMessage | Dupli
         received_at=state.snapshot.received_at,
         steps=(*state.snapshot.steps, *newer.snapshot.steps),
     )
+    newer.snapshot_bytes = encode(newer.snapshot)
     return newer
 
 
@@ -201,14 +208,14 @@ def _is_same_file(before: Attachment, after: Attachment) -> bool:
     )
 
 
-def _fitting(enrichment: Enrichment, snapshot: EnrichedMessage) -> Enrichment:
+def _fitting(enrichment: Enrichment, state: OpenMessage) -> Enrichment:
     """With a text so short that those of all attachments fit the table's
     record beside the snapshot: by that alone, so that no order matters.
     """
     if enrichment.text is None:
         return enrichment
-    attachments = len(snapshot.attachments)
-    room = MAX_RECORD_BYTES - _FRAME_BYTES - len(encode(snapshot)) - attachments * _FACT_BYTES
+    attachments = len(state.snapshot.attachments)
+    room = MAX_RECORD_BYTES - _FRAME_BYTES - len(state.snapshot_bytes) - attachments * _FACT_BYTES
     most_bytes = max(0, min(room, _FACTS_BYTES)) // attachments
     if len(enrichment.text) * 4 <= most_bytes:
         return enrichment

@@ -139,9 +139,8 @@ def _forward(
             return Quarantine("record_too_large", f"{size} bytes")
     if message.status != "pending" and not generation:
         return Forward((_version(message),), claims)
-    opened = Output(
-        "enrichments", raw.message_key, opening(message, generation, "dedupe", now), generation
-    )
+    began = opening(message, generation, "dedupe", now)
+    opened = Output("enrichments", raw.message_key, began, generation)
     if message.status != "pending":
         return Forward((opened,), claims)
     jobs = tuple(
@@ -150,12 +149,17 @@ def _forward(
     )
     if number or generation:
         return Forward((opened, *jobs), claims)
-    return Forward((_version(message), opened, *jobs), claims)
+    return Forward((_version(message, began.snapshot), opened, *jobs), claims)
 
 
-def _version(message: EnrichedMessage) -> Output:
-    """The first version of live traffic, which dedupe writes to the enriched topic itself."""
-    return Output("enriched-messages", message.message_key, message, 0, message.conversation_id)
+def _version(message: EnrichedMessage, value: bytes | None = None) -> Output:
+    """The first version of live traffic, which dedupe writes to the enriched topic itself.
+
+    `value`: the message in wire format, if it is known.
+    """
+    return Output(
+        "enriched-messages", message.message_key, message, 0, message.conversation_id, value
+    )
 
 
 def opening(message: EnrichedMessage, generation: int, stage: str, now: datetime) -> Enrichment:

@@ -28,8 +28,8 @@ class Fetched(Protocol):
 class ContentType(Protocol):
     """What the content is, not what its name says.
 
-    `family` web_page is an error page where a file was announced; office_page is a page that an office
-    program opens as its document.
+    `family` web_page is an error page where a file was announced;
+    office_page is a page that an office program opens as its document.
     """
 
     @property
@@ -41,7 +41,10 @@ class ContentType(Protocol):
 
 
 class CandidateRequest(Protocol):
-    """One request that may give the file. Headers may hold credentials of the provider."""
+    """One request that may give the file.
+
+    Headers may hold credentials of the provider.
+    """
 
     @property
     def url(self) -> str: ...
@@ -78,25 +81,37 @@ class MediaPorts(Protocol):
         ...
 
     def held(self, job: MediaJob) -> Fetched | None:
-        """The file of this job, if an earlier try fetched it and handed it to `hold`."""
+        """The file of this job, if an earlier
+        try fetched it and handed it to `hold`.
+        """
         ...
 
     def hold(self, job: MediaJob, fetched: Fetched) -> None:
-        """Takes over a file that could not be kept, for the next try. May discard it instead."""
+        """Takes over a file that could not be kept, for the next try.
+
+        May discard it instead.
+        """
         ...
 
     async def stored_before(self, job: MediaJob) -> Fetched | None:
-        """The file of this attachment, if an earlier generation stored it and the store has it still. Must not give another tenant's."""
+        """The file of this attachment, if an earlier generation stored
+        it and the store has it still. Must not give another tenant's.
+        """
         ...
 
     async def fetch(self, way: CandidateRequest, max_bytes: int) -> Fetched:
-        """Raises FileGone, FileNotThere, Unavailable. Must never reach inside the network."""
+        """Raises FileGone, FileNotThere, Unavailable.
+
+        Must never reach inside the network.
+        """
         ...
 
     async def sniff(self, fetched: Fetched, announced: str | None) -> ContentType: ...
 
     async def keep(self, job: MediaJob, fetched: Fetched, kept: ContentType) -> str:
-        """Puts the file into the store and returns its object key: the same for the same bytes of the same attachment."""
+        """Puts the file into the store and returns its object
+        key: the same for the same bytes of the same attachment.
+        """
         ...
 
     def public_path(self, object_key: str) -> str: ...

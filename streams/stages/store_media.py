@@ -50,7 +50,9 @@ _FAMILY_OF: Mapping[AttachmentType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """One try of a job: `waited_seconds` since the first one, `age_seconds` since the message came."""
+    """One try of a job: `waited_seconds` since the
+    first one, `age_seconds` since the message came.
+    """
 
     job: MediaJob
     ports: MediaPorts
@@ -70,7 +72,8 @@ async def store_media(
     waited_seconds: float,
     now: datetime,
 ) -> Forward:
-    """One job in; one enrichment out, with the vision or audio job where one follows. Raises Unavailable to be asked again.
+    """One job in; one enrichment out, with the vision or audio
+    job where one follows. Raises Unavailable to be asked again.
 
     `waited_seconds` since the job's first try decides when to give up.
     """
@@ -132,7 +135,10 @@ def _stored(
 
 
 async def _kept(job: MediaJob, ports: MediaPorts, fetched: Fetched, content: ContentType) -> str:
-    """The object key. While the store is away the file is held: its link may not live that long."""
+    """The object key.
+
+    While the store is away the file is held: its link may not live that long.
+    """
     try:
         object_key = await ports.keep(job, fetched, content)
     except Unavailable:
@@ -169,7 +175,8 @@ async def _downloaded(this: _Try) -> tuple[Fetched, ContentType]:
 async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> ContentType | None:
     """What the file is; None, and it is discarded, for an error body.
 
-    Bytes of the digest that was announced are what the sender sent, whatever they look like.
+    Bytes of the digest that was announced are
+    what the sender sent, whatever they look like.
     """
     try:
         content = await ports.sniff(fetched, _announced(job))
@@ -183,7 +190,9 @@ async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> Conte
 
 
 def _announced(job: MediaJob) -> str | None:
-    """The declared type; where it does not fit what the provider calls the attachment, that: voice notes are declared as film."""
+    """The declared type; where it does not fit what the provider
+    calls the attachment, that: voice notes are declared as film.
+    """
     family = _FAMILY_OF.get(job.type)
     return (
         job.mime_type
@@ -195,7 +204,8 @@ def _announced(job: MediaJob) -> str | None:
 def _is_error_body(job: MediaJob, content: ContentType) -> bool:
     """A page, a JSON body or a line of text where a file was announced.
 
-    Servers say "expired" and "log in" with 200. Banks and accounting systems send tables as pages.
+    Servers say "expired" and "log in" with 200. Banks
+    and accounting systems send tables as pages.
     """
     is_page = content.family in ("web_page", "office_page")
     if is_page and job.type == "document":
@@ -209,7 +219,8 @@ def _is_error_body(job: MediaJob, content: ContentType) -> bool:
 async def _fetch(this: _Try) -> Fetched:
     """The file from the first candidate that gives it.
 
-    Gives up (FileGone) when waiting longer cannot help: a link's life counts from its message.
+    Gives up (FileGone) when waiting longer cannot
+    help: a link's life counts from its message.
     """
     job, limits = this.job, this.limits
     cap = KIND_BYTES.get(job.type, limits.max_bytes)
@@ -220,7 +231,8 @@ async def _fetch(this: _Try) -> Fetched:
         try:
             return await this.ports.fetch(candidate, max_bytes)
         except FileGone as gone:
-            # refused with the key and without it: no third form of the request is anything else
+            # refused with the key and without it: no
+            # third form of the request is anything else
             if not gone.try_next_way or (isinstance(last, FileGone) and last.try_next_way):
                 raise
             last = gone
@@ -236,7 +248,9 @@ async def _fetch(this: _Try) -> Fetched:
 
 
 def _no_file(this: _Try, last: Exception, lifetime: float) -> Exception:
-    """What to raise when no candidate gave the file: whether waiting for it can help."""
+    """What to raise when no candidate gave
+    the file: whether waiting for it can help.
+    """
     waited, limits = this.waited_seconds, this.limits
     match last:
         case FileNotThere() if waited < limits.not_found_seconds:
@@ -254,7 +268,9 @@ def _no_file(this: _Try, last: Exception, lifetime: float) -> Exception:
 
 
 def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[Next, str | None]:
-    """Which model sees the file, or none; the reason stands only where one would have."""
+    """Which model sees the file, or none; the
+    reason stands only where one would have.
+    """
     following: Next = "none"
     if job.type == "audio" or content.family == "audio":
         following = "audio"
@@ -269,8 +285,8 @@ def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[
 
 
 def _is_image(job: MediaJob, content: ContentType) -> bool:
-    """Says whether the content is an image. Unrecognised bytes announced as an image are left to the
-    decoder, which knows more formats.
+    """Says whether the content is an image. Unrecognised bytes announced
+    as an image are left to the decoder, which knows more formats.
     """
     announced = _FAMILY_OF.get(job.type) == "image" or plain_type(job.mime_type).startswith(
         "image/"

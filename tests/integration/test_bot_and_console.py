@@ -54,6 +54,13 @@ class Chat:
         await send({"type": "http.response.start", "status": 202, "headers": []})
         await send({"type": "http.response.body", "body": b"{}"})
 
+    async def rows_are(self, count: int) -> bool:
+        """Whether so many answers are rows. What was posted last may still be on its way there."""
+        async with self._lock:
+            return count == await self._console.connection.fetchval(
+                "SELECT count(*) FROM chat_messages WHERE direction = 'outbound'"
+            )
+
     @property
     def texts(self) -> list[str]:
         return [document["text"] for document in self.posted]
@@ -115,7 +122,4 @@ async def test_a_bot_answers_once_per_message_over_its_own_death(
                 await until(lambda: chat.texts[-1] == "I read: tres")
             assert not any("before" in text or "I read: I read" in text for text in chat.texts)
             assert len({document["provider_message_id"] for document in chat.posted}) == 3
-            rows = await console.connection.fetchval(
-                "SELECT count(*) FROM chat_messages WHERE direction = 'outbound'"
-            )
-            assert rows == 3
+            await until(lambda: chat.rows_are(3))

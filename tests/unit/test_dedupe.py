@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from connectors.providers import catalogue
-from schemas.codec import decode
+from schemas.codec import decode, encode
 from schemas.keys import claim_digest
 from schemas.outcomes import Duplicate, Forward, Outcome, Quarantine, Skip
 from schemas.records import (
@@ -466,3 +466,9 @@ def test_the_tenant_of_a_record_nobody_can_read(
     key: bytes, headers: list[tuple[str, bytes]], tenant: str
 ) -> None:
     assert Arrival("raw-messages", 0, 0, key, None, headers).tenant_id == tenant
+
+
+def test_the_version_and_the_snapshot_of_a_pending_message_are_the_same_bytes() -> None:
+    version, opened, _ = forwarded(chat(IMAGE)).outputs
+    assert isinstance(opened.record, Enrichment)
+    assert version.value == opened.record.snapshot == encode(version.record)

@@ -1,4 +1,6 @@
-"""Changes of a tenant by a person: with the functions of the commands, and with the person's name in the audit log."""
+"""Changes of a tenant by a person: with the functions of
+the commands, and with the person's name in the audit log.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast

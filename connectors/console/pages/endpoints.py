@@ -28,6 +28,7 @@ def add_endpoints(router: APIRouter, pages: PageParts) -> None:
     reading = PageReading(pages.pool)
     _add_page(router, pages, reading)
     _add_secrets(router, pages, reading)
+    _add_api_key(router, pages)
     _add_urls(router, pages, reading)
     _add_checks(router, pages, reading)
     _add_test(router, pages, reading)
@@ -116,6 +117,8 @@ def _add_secrets(router: APIRouter, pages: PageParts, reading: PageReading) -> N
         await with_tenancy(pages, visit, work)
         return _to(tenant_id, endpoint_id)
 
+
+def _add_api_key(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/endpoints/{endpoint_id}/api-key")
     async def api_key(request: Request, tenant: str, endpoint_id: str) -> Response:
         visit = visit_of(request)

@@ -32,7 +32,20 @@ cannot lock another one's owner out before it has spent its own.
 
 def add_login(router: APIRouter, parts: PageParts) -> None:
     """Adds the routes."""
+    _add_password(router, parts)
+    _add_links(router, parts)
 
+    @router.post("/logout")
+    async def logout(request: Request) -> Response:
+        visit = visit_of(request)
+        await parts.people.end(visit.person.token)
+        response = RedirectResponse("/login", 303)
+        response.delete_cookie(session_cookie(visit.is_secure), path="/", secure=visit.is_secure)
+        response.headers["clear-site-data"] = '"cache", "storage"'
+        return response
+
+
+def _add_password(router: APIRouter, parts: PageParts) -> None:
     @router.get("/login", name="login")
     async def login(request: Request) -> Response:
         visit = visit_of(request)
@@ -65,6 +78,8 @@ def add_login(router: APIRouter, parts: PageParts) -> None:
         await parts.people.uncount_failure(address)
         return await _enter(parts, visit, person["person_id"], "login", wanted)
 
+
+def _add_links(router: APIRouter, parts: PageParts) -> None:
     @router.get("/login/link")
     async def link(request: Request) -> Response:
         """Only asks: programs that look at links in advance do not use it up."""
@@ -82,15 +97,6 @@ def add_login(router: APIRouter, parts: PageParts) -> None:
             await parts.people.count_failure(list(address))
             raise PageProblem(403, "problem.link")
         return await _enter(parts, visit, person_id, "login_by_link", "/")
-
-    @router.post("/logout")
-    async def logout(request: Request) -> Response:
-        visit = visit_of(request)
-        await parts.people.end(visit.person.token)
-        response = RedirectResponse("/login", 303)
-        response.delete_cookie(session_cookie(visit.is_secure), path="/", secure=visit.is_secure)
-        response.headers["clear-site-data"] = '"cache", "storage"'
-        return response
 
 
 async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wanted: str) -> Response:

@@ -27,7 +27,9 @@ MOST_NOTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class StepShown:
-    """A step, and the seconds since the one before; None for the first of its generation."""
+    """A step, and the seconds since the one
+    before; None for the first of its generation.
+    """
 
     stage: str
     outcome: str
@@ -77,13 +79,17 @@ def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
 
 
 class _Noted:
-    """What was written into the audit log already: a player asks for a file in many pieces."""
+    """What was written into the audit log already:
+    a player asks for a file in many pieces.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[tuple[bytes, str, int], None] = {}
 
     def is_new(self, visit: Visit, ref: str, index: int) -> bool:
-        """Whether this session looks at the file for the first time, as far as is remembered."""
+        """Whether this session looks at the file
+        for the first time, as far as is remembered.
+        """
         look = (sha256(visit.person.token), ref, index)
         if look in self._seen:
             return False
@@ -143,7 +149,9 @@ async def _values(
 
 
 def several(texts: list[Any]) -> list[list[Any]]:
-    """Per file what models said about it, where that is more than one thing: by recipe, oldest first."""
+    """Per file what models said about it, where that
+    is more than one thing: by recipe, oldest first.
+    """
     by_file: dict[str, list[Any]] = {}
     for one in texts:
         by_file.setdefault(one["sha256"], []).append(one)
@@ -162,7 +170,9 @@ def shown_steps(rows: list[Any]) -> list[StepShown]:
 
 
 def why_key(file: AttachedFile, steps: list[StepShown]) -> str:
-    """The catalogue's key of the sentence that says why a file has no text, or that it has."""
+    """The catalogue's key of the sentence that
+    says why a file has no text, or that it has.
+    """
     if file.status in ("described", "transcribed"):
         return f"why.{file.status}"
     if file.status == "pending":

@@ -1,4 +1,7 @@
-"""What the pages know of the other roles. The console's role hands it in, because the console imports none of them."""
+"""What the pages know of the other roles.
+
+The console's role hands it in, because the console imports none of them.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +12,19 @@ from schemas.tenants import Endpoint
 
 
 class SampleSent(NamedTuple):
-    """A sample message that was sent through the receiver: what it answered, and the message's key."""
+    """A sample message that was sent through the
+    receiver: what it answered, and the message's key.
+    """
 
     status: int
     message_key: str
 
 
 class ShownRecord(NamedTuple):
-    """A record of a topic. `tenant` is what its header says; `value` is made of what JSON has."""
+    """A record of a topic.
+
+    `tenant` is what its header says; `value` is made of what JSON has.
+    """
 
     tenant: str
     key: str
@@ -39,11 +47,13 @@ class ShownStep(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OtherRoles:
-    """`is_public`: providers can reach the URLs. `models` are those of the installation, by field.
+    """`is_public`: providers can reach the URLs.
+    `models` are those of the installation, by field.
 
-    `check` follows pasted headers and a body. `read_record` reads by topic (without the namespace),
-    partition and offset; None for what is not there any more; it raises Unavailable. `send_test` raises OSError where nobody answers; None:
-    there is no button for it.
+    `check` follows pasted headers and a body. `read_record` reads by topic (without the
+    namespace), partition and offset; None for what is not there any more; it raises
+    Unavailable. `send_test` raises OSError where nobody answers; None: there is no
+    button for it.
     """
 
     providers: tuple[str, ...]

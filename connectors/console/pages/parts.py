@@ -14,7 +14,9 @@ from storage.postgres.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """`public_url` is where people reach the console; with https its cookies are Secure."""
+    """`public_url` is where people reach the
+    console; with https its cookies are Secure.
+    """
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     people: People

@@ -56,7 +56,10 @@ def add_preferences(router: APIRouter, pages: PageParts) -> None:
 
 
 def changes_of(form: dict[str, str], now: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What is another value than now, and per field what is wrong. A secret that is left empty stays."""
+    """What is another value than now, and per field what is wrong.
+
+    A secret that is left empty stays.
+    """
     changes, wrong = dict[str, Any](), dict[str, str]()
     for group in GROUPS.values():
         for name in group:

@@ -1,4 +1,7 @@
-"""Routes of the raw records behind a message: what was on the topic at a step. Secrets are masked."""
+"""Routes of the raw records behind a message: what was on the topic at a step.
+
+Secrets are masked.
+"""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +23,10 @@ MASK = "•••"
 
 
 def add_raw_records(router: APIRouter, pages: PageParts) -> None:
-    """Adds the routes. A place is the number of a step as the page of the message counts them."""
+    """Adds the routes.
+
+    A place is the number of a step as the page of the message counts them.
+    """
     reading = PageReading(pages.pool)
 
     @router.get("/t/{tenant}/m/{ref}/record/{index}", name="record")
@@ -61,7 +67,9 @@ def _name(pages: PageParts, tenant_id: TenantId, row: dict[str, Any], *, sees: b
 
 
 def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Each field with its path; what a field's name says is secret, and queries of links, are masked."""
+    """Each field with its path; what a field's name
+    says is secret, and queries of links, are masked.
+    """
     for count, (name, inner) in enumerate(_flat(value, path)):
         if count >= MOST_FIELDS:
             yield "…", "…"

@@ -1,4 +1,6 @@
-"""Routes of the people of a tenant: who they are, what they may do, and whether they are logged in."""
+"""Routes of the people of a tenant: who they are,
+what they may do, and whether they are logged in.
+"""
 
 from typing import Any, cast, get_args
 
@@ -13,7 +15,10 @@ from storage.postgres.people import LINK_SECONDS, People, Role
 
 
 def add_team(router: APIRouter, pages: PageParts) -> None:
-    """Adds the routes. An admin of one tenant gives and takes roles there, and no more."""
+    """Adds the routes.
+
+    An admin of one tenant gives and takes roles there, and no more.
+    """
     _add_invitation(router, pages)
     _add_changes(router, pages)
 
@@ -52,7 +57,9 @@ def _may_end(visit: Visit, row: Any) -> bool:
 def _add_invitation(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/people")
     async def invite(request: Request, tenant: str) -> Response:
-        """A new person gets a login link; somebody who is known already gets the role only."""
+        """A new person gets a login link; somebody
+        who is known already gets the role only.
+        """
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         name, role = visit.form.get("name", "").strip().lower(), _role(visit)
