@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Query
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, WithJsonSchema
 
 from connectors.console.authentication import caller_of
 from connectors.console.pages.parts import PageParts
@@ -97,8 +97,12 @@ Offsets = Annotated[
         description="Raw records, as `PARTITION:FIRST-LAST`, both included; repeat it for several.",
     ),
 ]
-Since = Annotated[AwareDatetime | None, Query(description="Raw records from this time on.")]
-Until = Annotated[AwareDatetime | None, Query(description="Raw records up to this time.")]
+_Time = Annotated[
+    AwareDatetime,
+    WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 40}),
+]
+Since = Annotated[_Time | None, Query(description="Raw records from this time on.")]
+Until = Annotated[_Time | None, Query(description="Raw records up to this time.")]
 Rate = Annotated[
     float | None,
     Query(
