@@ -18,6 +18,7 @@ from connectors.console.pages.words import Words
 from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
 from storage.postgres.people import Session
+from storage.postgres.repair_plans import RepairChoice
 
 ACME = TenantId("acme")
 
@@ -60,6 +61,7 @@ class OneRepair:
         return {
             "repair_id": repair_id, "reason": "media_gone", "state": "running", "person": "ana", "messages": 2,
             "looked": self.looked, "redone": 1, "set_aside": 0, "trouble": "", "is_over": False, "files": {},
+            "kind": "attachments", "choice": RepairChoice("media_gone"), "rate": 20.0,
         }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from schemas.settings import Kafka
+from storage import waiting
 from streams.lanes import transactions
 from streams.lanes.transactions import Abandoned, LaneIdentity, PartitionTransactions
 from streams.roles.stream import STEADY_SECONDS, Child
@@ -31,7 +32,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(transactions, "time", made)
+    for module in (transactions, waiting):
+        monkeypatch.setattr(module, "time", made)
     return made
 
 

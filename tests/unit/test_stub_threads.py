@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError
 
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
+from storage import waiting
 from streams.lanes import rereads as rereads_module
 from streams.lanes.rereads import RecordsBehind
 from streams.lanes.transactions import LaneIdentity
@@ -54,7 +55,7 @@ def at(offset: int, code: int | None = None) -> Any:
 def reading(source: Source, monkeypatch: pytest.MonkeyPatch) -> RecordsBehind:
     identity = LaneIdentity("describe", "group", "vision", "log", "receipts", 0, frozenset())
     monkeypatch.setattr(rereads_module, "Consumer", source)
-    monkeypatch.setattr(rereads_module, "time", SimpleNamespace(monotonic=lambda: source.clock))
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: source.clock))
     return RecordsBehind(Kafka(), identity)
 
 
