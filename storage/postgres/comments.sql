@@ -42,7 +42,26 @@ COMMENT ON COLUMN arrival_records.outcome IS 'forwarded, duplicate, skipped or q
 COMMENT ON COLUMN arrival_records.reason IS 'Why it was skipped or quarantined.';
 COMMENT ON COLUMN arrival_records.deliveries IS 'How often it was delivered within the batch. Repairs are not counted.';
 COMMENT ON VIEW arrivals IS 'One row per thing that arrived, messages or not: where its first delivery is in raw-messages, what became of it and how often it came. For readers.';
+COMMENT ON COLUMN arrivals.tenant_id IS 'Whose endpoint received it.';
+COMMENT ON COLUMN arrivals.provider IS 'The provider of the endpoint.';
+COMMENT ON COLUMN arrivals.provider_message_id IS 'The provider''s id of the message or event.';
+COMMENT ON COLUMN arrivals.message_key IS 'tenant:provider:provider_message_id.';
+COMMENT ON COLUMN arrivals.topic IS 'Where the first delivery is: the topic, without its namespace.';
+COMMENT ON COLUMN arrivals.partition IS 'Where the first delivery is: the partition.';
+COMMENT ON COLUMN arrivals."offset" IS 'Where the first delivery is: the offset.';
+COMMENT ON COLUMN arrivals.received_at IS 'When the first delivery arrived here.';
+COMMENT ON COLUMN arrivals.outcome IS 'forwarded, duplicate, skipped or quarantined.';
+COMMENT ON COLUMN arrivals.reason IS 'Why it was skipped or quarantined.';
+COMMENT ON COLUMN arrivals.deliveries IS 'How often it was delivered. Repairs are not counted.';
 COMMENT ON VIEW steps IS 'One row per step of a message through the stages. For readers.';
+COMMENT ON COLUMN steps.tenant_id IS 'Whose message it is.';
+COMMENT ON COLUMN steps.message_key IS 'The message.';
+COMMENT ON COLUMN steps.stage IS 'dedupe, store_media, describe, transcribe, assemble or replay.';
+COMMENT ON COLUMN steps.topic IS 'The record that the stage worked on: its topic, without the namespace.';
+COMMENT ON COLUMN steps.partition IS 'The record that the stage worked on: its partition.';
+COMMENT ON COLUMN steps."offset" IS 'The record that the stage worked on: its offset.';
+COMMENT ON COLUMN steps.outcome IS 'What came of it, with a reason after a colon.';
+COMMENT ON COLUMN steps.at IS 'When.';
 
 COMMENT ON TABLE inbound_messages IS 'Arrivals that programs before this version wrote. The view arrivals has all.';
 COMMENT ON COLUMN inbound_messages.tenant_id IS 'Whose endpoint received it.';
