@@ -15,12 +15,12 @@ import asyncio
 import time
 from collections import deque
 from typing import Any, Literal, Protocol
-from urllib.parse import unquote
 
 import httptools
 
 from connectors.errors import ConnectorsError
 from connectors.webhooks.answers import REFUSALS, HttpReply
+from connectors.webhooks.heads import NAMES, head_of_the_same_body, learn, path_of
 from connectors.webhooks.incoming import Application, Incoming
 from connectors.webhooks.wheel import NEVER, DeadlineWheel
 
@@ -38,14 +38,9 @@ FRESH_SECONDS = 1.0
 """When the server ends: how long who has
 connected and said nothing yet may still begin.
 """
-_MOST_NAMES = 256
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-_names: dict[bytes, str] = {}
-"""Header names as they were sent → in lower case.
-
-Clients send the same few; what is beyond the bound is made each time.
-"""
+_NO_HEAD = b"\r\n:"
+"""Breaks the parser, which ends the connection with 400."""
 
 
 class Surroundings(Protocol):
@@ -68,8 +63,8 @@ class ClientConnection(asyncio.Protocol):
     """`deadline`, `slot` and `expired` are for the wheel."""
 
     __slots__ = (
-        "_current", "_deaf", "_field_bytes", "_headers", "_is_advancing", "_is_paused", "_leaving", "_parser", "_parsing", "_phase",
-        "_queue", "_server", "_spoken", "_too_much", "_transport", "_unparsed", "_untaken_until", "_url", "deadline", "slot",
+        "_current", "_deaf", "_field_bytes", "_headers", "_is_advancing", "_is_anew", "_is_paused", "_leaving", "_parser", "_parsing", "_phase",
+        "_queue", "_server", "_spoken", "_too_much", "_transport", "_unparsed", "_untaken_until", "_upgrades", "_url", "deadline", "slot",
     )  # fmt: skip
 
     def __init__(self, server: Surroundings) -> None:
@@ -90,6 +85,8 @@ class ClientConnection(asyncio.Protocol):
         self._leaving = False
         self._is_advancing = False
         self._is_paused = False
+        self._upgrades = False
+        self._is_anew = False
         self._untaken_until = NEVER
         self.deadline = NEVER
         self.slot = NEVER
@@ -120,9 +117,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._unparsed += len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # not granted: the answer closes the connection
+            self._parse(data)
         except httptools.HttpParserError:
             if not self._deaf:
                 self._refuse(self._too_much or 400)
@@ -133,6 +128,23 @@ class ClientConnection(asyncio.Protocol):
             self.watch()
         elif self._phase == "head" and self.deadline == NEVER:
             self._wait(self._server.head_seconds)
+
+    def _parse(self, data: bytes) -> None:
+        """No wish for another protocol is granted: what follows it is the body of the request.
+
+        The parser takes it for the other protocol's, so that a new one reads on.
+        """
+        while True:
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as wish:
+                if self._deaf:
+                    return
+                data = data[wish.args[0] :]
+            self._upgrades, self._is_anew = False, True
+            self._parser = httptools.HttpRequestParser(self)
+            self._parser.feed_data(head_of_the_same_body(self._headers) or _NO_HEAD)
 
     def pause_writing(self) -> None:
         self._untaken_until = time.monotonic() + self._server.head_seconds
@@ -147,6 +159,8 @@ class ClientConnection(asyncio.Protocol):
     # --- what the parser says
 
     def on_message_begin(self) -> None:
+        if self._is_anew:
+            return
         self._spoken = True
         self._phase, self._field_bytes, self._unparsed = "head", 0, 0
         self._url, self._headers = b"", {}
@@ -156,32 +170,38 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = NEVER
 
     def on_url(self, url: bytes) -> None:
+        if self._is_anew:
+            return
         self._count(len(url))
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value))
         if self._phase != "head":
-            return  # a trailer is no header: it comes when the request is being answered
-        known = _names.get(name)
+            return  # told anew, or a trailer is no header: it comes when the request is being answered
+        known = NAMES.get(name)
         if known is None:
-            known = name.decode("latin-1").lower()
-            if len(_names) < _MOST_NAMES and len(name) <= 64:
-                _names[name] = known
+            known = learn(name)
         if known not in self._headers:  # so that a second signature cannot replace the first
             self._headers[known] = value.decode("latin-1")
+        elif known == "transfer-encoding":
+            self._headers[known] += ", " + value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        if self._is_anew:
+            self._is_anew = False
+            return
         if self._deaf or len(self._queue) >= MAX_PIPELINED:
             self._too_much = 400
             raise _StopReading
         parser, headers = self._parser, self._headers
         method = parser.get_method().decode("ascii")
-        request = Incoming(self, method, _path(self._url), headers)
+        request = Incoming(self, method, path_of(self._url), headers)
+        self._upgrades = parser.should_upgrade()
         request.closes = (
             not parser.should_keep_alive()
             or parser.get_http_version() == "1.0"
-            or parser.should_upgrade()
+            or (self._upgrades and headers.get("upgrade", "").lower() != "h2c")
         )
         if "expect" in headers:
             request.expects_continue = headers["expect"].lower() == "100-continue"
@@ -204,6 +224,8 @@ class ClientConnection(asyncio.Protocol):
             request.early.append(body)
 
     def on_message_complete(self) -> None:
+        if self._upgrades:
+            return  # the body is still to come
         self._phase, self._unparsed = "between", 0
         request = self._parsing
         assert request is not None
@@ -371,16 +393,3 @@ class ClientConnection(asyncio.Protocol):
             reply = REFUSALS[status]
             self._transport.write(reply.wire(self._server.date, is_head=False, closes=True))
         self._close()
-
-
-def _path(url: bytes) -> str:
-    """Of the request target, decoded once.
-
-    Raises for one that is none, which makes the parser stop.
-    """
-    if url[:1] == b"/" and b"#" not in url:
-        raw = url.partition(b"?")[0]
-    else:
-        raw = httptools.parse_url(url).path
-    path = raw.decode("ascii")
-    return unquote(path) if "%" in path else path
