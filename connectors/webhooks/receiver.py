@@ -9,7 +9,7 @@ from connectors.webhooks.bulk import BulkLimits
 from connectors.webhooks.chat import ChatPost
 from connectors.webhooks.deliveries import Deliveries
 from connectors.webhooks.delivery import Delivery
-from connectors.webhooks.incoming import Incoming
+from connectors.webhooks.incoming import CLIENT_LEFT, Incoming
 from connectors.webhooks.openapi import document
 from connectors.webhooks.ports import EndpointDirectory, RawTopic, Understanding
 from connectors.webhooks.siblings import Siblings
@@ -31,7 +31,7 @@ class Probe:
     def late(self) -> None:
         pass
 
-    def gone(self) -> None:
+    def gone(self, status: int = CLIENT_LEFT) -> None:
         pass
 
 
@@ -89,6 +89,9 @@ class Receiver:
             ChatPost(self._parts, request).begin()
         else:
             self._operate(request)
+
+    def refused(self, status: int) -> None:
+        self._parts.counts.request("none", status)
 
     def _operate(self, request: Incoming) -> None:
         try:
