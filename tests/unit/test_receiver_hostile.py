@@ -33,8 +33,7 @@ class Receiving:
 
     @property
     def connection(self) -> Any:
-        found = next(iter(self.server.connections), None)
-        return found
+        return next(iter(self.server.connections), None)
 
     @property
     def held(self) -> int:
@@ -299,16 +298,17 @@ async def test_only_http_1_1_is_told_to_go_on(version: str, is_told: bool) -> No
 # --- who says that nothing more comes
 
 
-async def test_who_has_half_closed_is_answered_when_the_record_is_durable() -> None:
+@pytest.mark.parametrize("number", [1, 2])
+async def test_who_has_half_closed_is_answered_when_the_record_is_durable(number: int) -> None:
     async with receiving() as served, connected(served.port) as client:
         served.app.log.held = True
-        await client.say(delivery() * 2)
+        await client.say(delivery() * number)
         client.say_no_more()
         await until(lambda: served.app.log.sent)
         assert await client.hears_nothing()
         served.app.log.held = False
         served.app.log.release()
-        assert (await client.hear_the_end()).count(b'{"accepted": 1}') == 2
+        assert (await client.hear_the_end()).count(b'{"accepted": 1}') == number
 
 
 async def test_who_half_closes_within_a_body_has_left() -> None:
