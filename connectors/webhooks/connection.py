@@ -8,6 +8,13 @@ from typing import Any, Protocol
 from connectors.webhooks.incoming import Application, Incoming
 from connectors.webhooks.wheel import NEVER, DeadlineWheel
 
+MAX_EARLY_BYTES = 16 * 1024 * 1024
+"""Of bodies that were sent ahead of an answer, on all connections
+of a server together: nobody pays for them before they are begun.
+"""
+CHUNK_COST = 64
+"""What a chunk takes beside its bytes."""
+
 
 class Surroundings(Protocol):
     """What the connections of one server share."""
@@ -17,6 +24,7 @@ class Surroundings(Protocol):
     connections: set[Any]
     head_seconds: float
     max_connections: int
+    early_bytes: int
     ending: bool
     date: bytes
 
@@ -61,11 +69,30 @@ class TimedConnection(asyncio.Protocol):
         has been taken, or has not been for too long.
         """
         self._deaf = True
-        self._queue.clear()
+        self._drop_queue()
         self._transport.close()
         self._untaken_until = min(self._untaken_until, time.monotonic() + self._server.head_seconds)
         self.deadline = NEVER
         self.watch()
+
+    def _keep(self, request: Incoming, chunk: bytes) -> bool:
+        """Keeps a chunk of a request that was sent ahead, if there is room for it."""
+        cost = len(chunk) + CHUNK_COST
+        if self._server.early_bytes + cost > MAX_EARLY_BYTES:
+            return False
+        self._server.early_bytes += cost
+        request.early.append(chunk)
+        return True
+
+    def _give_up(self, request: Incoming) -> list[bytes]:
+        """What was kept of it, for which there is room again."""
+        chunks, request.early = request.early, []
+        self._server.early_bytes -= sum(map(len, chunks)) + CHUNK_COST * len(chunks)
+        return chunks
+
+    def _drop_queue(self) -> None:
+        while self._queue:
+            self._give_up(self._queue.pop())
 
     def _wait(self, seconds: float) -> None:
         self.deadline = time.monotonic() + seconds

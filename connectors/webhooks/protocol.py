@@ -86,7 +86,7 @@ class ClientConnection(TimedConnection):
         self._server.wheel.forget(self)
         self.deadline = self._untaken_until = NEVER
         self._deaf = True
-        self._queue.clear()
+        self._drop_queue()
         self._parser = None
         current, self._current, self._parsing = self._current, None, None
         if current is not None and current.taker is not None:
@@ -132,7 +132,7 @@ class ClientConnection(TimedConnection):
         """Who says that nothing more comes is still answered what has come whole."""
         self._deaf = True
         if self._phase == "body" and self._queue and self._queue[-1] is self._parsing:
-            self._queue.pop()
+            self._give_up(self._queue.pop())
         return bool(self._queue) or (self._current is not None and self._current.complete)
 
     def pause_writing(self) -> None:
@@ -216,8 +216,8 @@ class ClientConnection(TimedConnection):
         if request is self._current:
             assert request.taker is not None
             request.taker.more(body)
-        else:
-            request.early.append(body)
+        elif not self._keep(request, body):
+            raise _StopReading
 
     def on_message_complete(self) -> None:
         if self._upgrades:
@@ -336,8 +336,7 @@ class ClientConnection(TimedConnection):
     def _replay(self, request: Incoming) -> None:
         """Gives the application what has come of a request that was sent ahead."""
         self._begin(request)
-        early, request.early = request.early, []
-        for chunk in early:
+        for chunk in self._give_up(request):
             if request.is_answered:
                 return
             assert request.taker is not None
@@ -360,7 +359,9 @@ class ClientConnection(TimedConnection):
         self._deaf = True
         broken = self._parsing if self._phase == "body" else None
         if broken is not None and self._queue and self._queue[-1] is broken:
-            self._queue.pop()  # it will never be whole; those before it are still to be answered
+            self._give_up(
+                self._queue.pop()
+            )  # it will never be whole; those before it are still to be answered
             return
         if broken is None and (self._current is not None or self._queue):
             return

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from connectors.providers.catalogue import sign
+from connectors.webhooks import connection
 from connectors.webhooks.delivery import Delivery
 from connectors.webhooks.openapi import document
 from connectors.webhooks.protocol import MAX_PIPELINED
@@ -173,6 +174,38 @@ async def test_nothing_of_a_delivery_is_kept_when_its_client_has_left(no_collect
             await until(lambda: served.held)
         await until(lambda: not served.server.connections)
         assert (served.held, deliveries_alive()) == (0, 0)
+
+
+async def test_bodies_that_were_sent_ahead_have_a_bound_for_all_connections_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "MAX_EARLY_BYTES", 1000)
+    async with (
+        receiving() as served,
+        connected(served.port) as first,
+        connected(served.port) as second,
+    ):
+        served.app.log.held = True
+        within = b'{"type":"x","id":"e2","p":"%s"}' % (b"x" * 500)
+        for client, number in ((first, 1), (second, 2)):
+            await client.say(delivery() + delivery(within))
+            await until(lambda number=number: len(served.app.log.sent) == number)
+        served.app.log.held = False
+        served.app.log.release()
+        assert (await second.hear_the_end()).count(b'{"accepted": 1}') == 1
+        assert [(await first.hear())[0] for _ in range(2)] == [200, 200]
+        assert [record.body for record in served.app.log.records] == [EVENT, EVENT, within]
+        assert served.server.early_bytes == 0
+
+
+async def test_what_was_sent_ahead_is_let_go_when_the_client_leaves() -> None:
+    async with receiving(ack_seconds=0.3) as served:
+        async with connected(served.port) as client:
+            served.app.log.held = True
+            await client.say(delivery() * 3)
+            await until(lambda: served.server.early_bytes)
+        await until(lambda: not served.server.connections)
+        assert served.server.early_bytes == 0
 
 
 # --- who does not read
