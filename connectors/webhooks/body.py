@@ -49,13 +49,16 @@ class Body:
     `owner` pays for it from the budget; without one it is measured and thrown away.
     """
 
-    __slots__ = ("_budget", "_chunks", "_max_bytes", "_owner", "_size")
+    __slots__ = ("_budget", "_first", "_max_bytes", "_more", "_owner", "_size")
 
     def __init__(self, budget: Budget, owner: str | None, max_bytes: int) -> None:
         self._budget = budget
         self._owner = owner
         self._max_bytes = max_bytes
-        self._chunks: list[bytes] = []
+        self._first = b""
+        self._more: bytearray | None = (
+            None  # the first one too, from the second on: a chunk may be a byte
+        )
         self._size = 0
 
     def announced(self, headers: Mapping[str, str]) -> None:
@@ -84,18 +87,26 @@ class Body:
             except Problem:
                 self._size -= len(chunk)
                 raise
-            self._chunks.append(chunk)
+            if self._more is not None:
+                self._more += chunk
+            elif self._first:
+                self._more = bytearray(self._first)
+                self._more += chunk
+                self._first = b""
+            else:
+                self._first = chunk
 
     def whole(self) -> bytes:
         """The exact bytes; nothing of a body that nobody pays for."""
-        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        return self._first if self._more is None else bytes(self._more)
 
     def release(self) -> None:
         """Gives the room back. May be called again."""
         if self._owner is not None and self._size:
             self._budget.give_back(self._owner, self._size)
         self._size = 0
-        self._chunks = []
+        self._first = b""
+        self._more = None
 
     def _too_large(self) -> Problem:
         problem = Problem(413, "Content Too Large", f"at most {self._max_bytes} bytes")

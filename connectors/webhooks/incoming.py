@@ -8,6 +8,9 @@ from typing import Protocol
 from connectors.webhooks.answers import HttpReply
 from connectors.webhooks.wheel import NEVER
 
+CLIENT_LEFT = 499
+"""The status that is counted for a request that nobody waits for any more."""
+
 
 class Incoming:
     """A request whose head has been read.
@@ -40,6 +43,9 @@ class Incoming:
         """The one answer. Nothing happens when the client has left."""
         self.is_answered = True
         self.deadline = NEVER
+        self.taker = (
+            None  # which knows this request: the body would live on until the collector comes
+        )
         self._way_back.answered(self, reply)
 
 
@@ -64,8 +70,10 @@ class Taker(Protocol):
         """The deadline has passed."""
         ...
 
-    def gone(self) -> None:
-        """The client left before the answer."""
+    def gone(self, status: int = CLIENT_LEFT) -> None:
+        """The client left before the answer, or broke
+        off and was answered `status` by its connection.
+        """
         ...
 
 
@@ -76,3 +84,6 @@ class Application(Protocol):
     """
 
     def begin(self, request: Incoming) -> None: ...
+    def refused(self, status: int) -> None:
+        """A connection answered by itself what was no request."""
+        ...

@@ -11,18 +11,17 @@ Nothing here waits: the parser calls the application, and
 the application answers at any time by `Incoming.answer`.
 """
 
-import asyncio
 import time
-from collections import deque
-from typing import Any, Literal, Protocol
-from urllib.parse import unquote
+from typing import Any, Literal
 
 import httptools
 
 from connectors.errors import ConnectorsError
 from connectors.webhooks.answers import REFUSALS, HttpReply
-from connectors.webhooks.incoming import Application, Incoming
-from connectors.webhooks.wheel import NEVER, DeadlineWheel
+from connectors.webhooks.connection import Surroundings, TimedConnection
+from connectors.webhooks.heads import NAMES, head_of_the_same_body, learn, path_of
+from connectors.webhooks.incoming import Incoming
+from connectors.webhooks.wheel import NEVER
 
 MAX_FIELD_BYTES = 16 * 1024
 """Of one request: its target, header and trailer fields.
@@ -38,61 +37,39 @@ FRESH_SECONDS = 1.0
 """When the server ends: how long who has
 connected and said nothing yet may still begin.
 """
-_MOST_NAMES = 256
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-_names: dict[bytes, str] = {}
-"""Header names as they were sent → in lower case.
-
-Clients send the same few; what is beyond the bound is made each time.
-"""
-
-
-class Surroundings(Protocol):
-    """What the connections of one server share."""
-
-    application: Application
-    wheel: DeadlineWheel
-    connections: "set[ClientConnection]"
-    head_seconds: float
-    max_connections: int
-    ending: bool
-    date: bytes
+_NO_HEAD = b"\r\n:"
+"""Breaks the parser, which ends the connection with 400."""
 
 
 class _StopReading(ConnectorsError):
     """Raised through the parser, which stops there."""
 
 
-class ClientConnection(asyncio.Protocol):
-    """`deadline`, `slot` and `expired` are for the wheel."""
+class ClientConnection(TimedConnection):
+    """What is spoken on it."""
 
     __slots__ = (
-        "_current", "_deaf", "_field_bytes", "_headers", "_is_advancing", "_is_paused", "_leaving", "_parser", "_parsing", "_phase",
-        "_queue", "_server", "_spoken", "_too_much", "_transport", "_unparsed", "_untaken_until", "_url", "deadline", "slot",
+        "_begun", "_field_bytes", "_headers", "_is_advancing", "_is_anew", "_leaving", "_parser", "_parsing", "_phase", "_spoken",
+        "_too_much", "_unparsed", "_upgrades", "_url",
     )  # fmt: skip
 
     def __init__(self, server: Surroundings) -> None:
-        self._server = server
+        super().__init__(server)
         self._parser: Any = httptools.HttpRequestParser(self)
-        self._transport: Any = None
         self._phase: Literal["between", "head", "body"] = "between"
         self._parsing: Incoming | None = None  # whose body comes
-        self._current: Incoming | None = None  # is being answered
-        self._queue: deque[Incoming] = deque()  # sent ahead
         self._url = b""
         self._headers: dict[str, str] = {}
         self._field_bytes = 0
         self._unparsed = 0
+        self._begun = 0  # of one read
         self._too_much: int | None = None
-        self._deaf = False
         self._spoken = False
         self._leaving = False
         self._is_advancing = False
-        self._is_paused = False
-        self._untaken_until = NEVER
-        self.deadline = NEVER
-        self.slot = NEVER
+        self._upgrades = False
+        self._is_anew = False
 
     # --- what the transport says
 
@@ -109,33 +86,59 @@ class ClientConnection(asyncio.Protocol):
         self._server.wheel.forget(self)
         self.deadline = self._untaken_until = NEVER
         self._deaf = True
-        self._queue.clear()
+        self._drop_queue()
         self._parser = None
-        current = self._current
+        current, self._current, self._parsing = self._current, None, None
         if current is not None and current.taker is not None:
-            current.taker.gone()
+            taker, current.taker = current.taker, None
+            taker.gone()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        self._begun = 0
         self._unparsed += len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # not granted: the answer closes the connection
+            self._parse(data)
         except httptools.HttpParserError:
             if not self._deaf:
                 self._refuse(self._too_much or 400)
             return
         if self._unparsed > MAX_FIELD_BYTES and not self._deaf:
             self._refuse(431)
-        elif self._current is not None:
+        elif self._current is not None or self._queue:
             self.watch()
         elif self._phase == "head" and self.deadline == NEVER:
             self._wait(self._server.head_seconds)
 
+    def _parse(self, data: bytes) -> None:
+        """No wish for another protocol is granted: what follows it is the body of the request.
+
+        The parser takes it for the other protocol's, so that a new one reads on.
+        """
+        while True:
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as wish:
+                if self._deaf:
+                    return
+                data = data[wish.args[0] :]
+            self._upgrades, self._is_anew = False, True
+            self._parser = httptools.HttpRequestParser(self)
+            self._parser.feed_data(head_of_the_same_body(self._headers) or _NO_HEAD)
+
+    def eof_received(self) -> bool:
+        """Who says that nothing more comes is still answered what has come whole."""
+        self._deaf = True
+        if self._phase == "body" and self._queue and self._queue[-1] is self._parsing:
+            self._give_up(self._queue.pop())
+        return bool(self._queue) or (self._current is not None and self._current.complete)
+
     def pause_writing(self) -> None:
+        """Who does not take its answers gets no more, and nothing more of it is read."""
         self._untaken_until = time.monotonic() + self._server.head_seconds
+        self._pause()
         self.watch()
 
     def resume_writing(self) -> None:
@@ -143,10 +146,14 @@ class ClientConnection(asyncio.Protocol):
             self._untaken_until = NEVER
             if self._current is None:
                 self._advance()
+            elif not self._queue:
+                self._resume()
 
     # --- what the parser says
 
     def on_message_begin(self) -> None:
+        if self._is_anew:
+            return
         self._spoken = True
         self._phase, self._field_bytes, self._unparsed = "head", 0, 0
         self._url, self._headers = b"", {}
@@ -156,41 +163,50 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = NEVER
 
     def on_url(self, url: bytes) -> None:
+        if self._is_anew:
+            return
         self._count(len(url))
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value))
         if self._phase != "head":
-            return  # a trailer is no header: it comes when the request is being answered
-        known = _names.get(name)
+            return  # told anew, or a trailer is no header: it comes when the request is being answered
+        known = NAMES.get(name)
         if known is None:
-            known = name.decode("latin-1").lower()
-            if len(_names) < _MOST_NAMES and len(name) <= 64:
-                _names[name] = known
+            known = learn(name)
         if known not in self._headers:  # so that a second signature cannot replace the first
             self._headers[known] = value.decode("latin-1")
+        elif known == "transfer-encoding":
+            self._headers[known] += ", " + value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if self._deaf or len(self._queue) >= MAX_PIPELINED:
+        if self._is_anew:
+            self._is_anew = False
+            return
+        self._begun += 1
+        if self._deaf or self._begun > MAX_PIPELINED + 1 or len(self._queue) >= MAX_PIPELINED:
             self._too_much = 400
             raise _StopReading
         parser, headers = self._parser, self._headers
         method = parser.get_method().decode("ascii")
-        request = Incoming(self, method, _path(self._url), headers)
+        request = Incoming(self, method, path_of(self._url), headers)
+        self._upgrades = parser.should_upgrade()
         request.closes = (
             not parser.should_keep_alive()
             or parser.get_http_version() == "1.0"
-            or parser.should_upgrade()
+            or (self._upgrades and headers.get("upgrade", "").lower() != "h2c")
         )
-        if "expect" in headers:
+        if "expect" in headers and parser.get_http_version() != "1.0":
             request.expects_continue = headers["expect"].lower() == "100-continue"
         self._parsing, self._phase, self._unparsed = request, "body", 0
-        if self._current is None:
+        if self._current is None and not self._queue and self._untaken_until == NEVER:
             self._begin(request)
-        else:
-            self._queue.append(request)
-            self._pause()
+            return
+        if self._current is None:
+            self.deadline = NEVER  # it waits for its client, which has its own time for that
+        self._queue.append(request)
+        self._pause()
 
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0
@@ -200,10 +216,12 @@ class ClientConnection(asyncio.Protocol):
         if request is self._current:
             assert request.taker is not None
             request.taker.more(body)
-        else:
-            request.early.append(body)
+        elif not self._keep(request, body):
+            raise _StopReading
 
     def on_message_complete(self) -> None:
+        if self._upgrades:
+            return  # the body is still to come
         self._phase, self._unparsed = "between", 0
         request = self._parsing
         assert request is not None
@@ -212,7 +230,10 @@ class ClientConnection(asyncio.Protocol):
             assert request.taker is not None
             request.taker.whole()
         elif request.is_answered and self._current is None and not self._deaf:
-            self._wait(KEEP_ALIVE_SECONDS)
+            if request.closes or self._leaving:
+                self._close()
+            else:
+                self._wait(KEEP_ALIVE_SECONDS)
 
     # --- what the application and the server say
 
@@ -225,20 +246,20 @@ class ClientConnection(asyncio.Protocol):
         )
         if request is self._current:
             self._current = None
-        if closes:
+        if (
+            closes
+            and request is self._parsing
+            and not (request.complete or reply.ends_connection or self._deaf)
+        ):
+            # To close while the rest of its body comes would reset
+            # the connection, and the client might never see the answer.
+            request.closes = True
+            self._resume()
+            self._wait(self._server.head_seconds)
+        elif closes:
             self._close()
         elif not self._is_advancing:
             self._advance()
-
-    def watch(self) -> None:
-        """Has to follow whenever a deadline may have changed: the
-        connection's, or that of the request that is being answered.
-        """
-        if self._current is not None:
-            self.deadline = self._current.deadline
-        if self._untaken_until < self.deadline:
-            self.deadline = self._untaken_until
-        self._server.wheel.watch(self)
 
     def shutdown(self) -> None:
         """An idle connection ends.
@@ -249,13 +270,10 @@ class ClientConnection(asyncio.Protocol):
         if not self._spoken:
             self._leaving = True
             self._wait(min(FRESH_SECONDS, self._server.head_seconds))
-        elif self._current is not None:
+        elif self._current is not None or self._queue or self._phase == "body":
             self._leaving = True
         elif self._phase != "head":
             self._close()
-
-    def abort(self) -> None:
-        self._transport.abort()
 
     def expired(self, now: float) -> None:
         """The state that the connection is in has lasted too long."""
@@ -267,6 +285,8 @@ class ClientConnection(asyncio.Protocol):
                 self._current.taker.late()
             else:
                 self.watch()
+        elif self._queue:
+            self.watch()
         elif self._phase == "between" and (self._spoken or self._leaving):
             self._close()  # idle
         elif self._phase == "head" and self._leaving:
@@ -294,6 +314,8 @@ class ClientConnection(asyncio.Protocol):
             self._replay(self._queue.popleft())
         self._is_advancing = False
         if self._queue:
+            if self._current is None:
+                self.deadline = NEVER
             self.watch()
             return
         if self._deaf:
@@ -314,8 +336,7 @@ class ClientConnection(asyncio.Protocol):
     def _replay(self, request: Incoming) -> None:
         """Gives the application what has come of a request that was sent ahead."""
         self._begin(request)
-        early, request.early = request.early, []
-        for chunk in early:
+        for chunk in self._give_up(request):
             if request.is_answered:
                 return
             assert request.taker is not None
@@ -323,31 +344,6 @@ class ClientConnection(asyncio.Protocol):
         if request.complete and not request.is_answered:
             assert request.taker is not None
             request.taker.whole()
-
-    def _close(self) -> None:
-        """Ends the connection when what was written
-        has been taken, or has not been for too long.
-        """
-        self._deaf = True
-        self._queue.clear()
-        self._transport.close()
-        self._untaken_until = min(self._untaken_until, time.monotonic() + self._server.head_seconds)
-        self.deadline = NEVER
-        self.watch()
-
-    def _wait(self, seconds: float) -> None:
-        self.deadline = time.monotonic() + seconds
-        self.watch()
-
-    def _pause(self) -> None:
-        if not self._is_paused:
-            self._is_paused = True
-            self._transport.pause_reading()
-
-    def _resume(self) -> None:
-        if self._is_paused:
-            self._is_paused = False
-            self._transport.resume_reading()
 
     # --- bounds
 
@@ -363,24 +359,19 @@ class ClientConnection(asyncio.Protocol):
         self._deaf = True
         broken = self._parsing if self._phase == "body" else None
         if broken is not None and self._queue and self._queue[-1] is broken:
-            self._queue.pop()  # it will never be whole; those before it are still to be answered
+            self._give_up(
+                self._queue.pop()
+            )  # it will never be whole; those before it are still to be answered
             return
-        if broken is None and self._current is not None:
+        if broken is None and (self._current is not None or self._queue):
             return
         if not self._transport.is_closing() and not (broken is not None and broken.is_answered):
             reply = REFUSALS[status]
             self._transport.write(reply.wire(self._server.date, is_head=False, closes=True))
+            if broken is None:
+                self._server.application.refused(status)
+            elif broken.taker is not None:
+                self._current = None
+                taker, broken.taker = broken.taker, None
+                taker.gone(status)
         self._close()
-
-
-def _path(url: bytes) -> str:
-    """Of the request target, decoded once.
-
-    Raises for one that is none, which makes the parser stop.
-    """
-    if url[:1] == b"/" and b"#" not in url:
-        raw = url.partition(b"?")[0]
-    else:
-        raw = httptools.parse_url(url).path
-    path = raw.decode("ascii")
-    return unquote(path) if "%" in path else path

@@ -1,22 +1,30 @@
 """The webhook source connector: bytes in, durable, then 200. No framework, and no coroutine, on this path."""
 
 import asyncio
+import math
+import time
 
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from connectors.webhooks.answers import HttpReply, Problem, text_reply
+from connectors.webhooks.answers import BUG, HttpReply, Problem, text_reply
 from connectors.webhooks.bulk import BulkLimits
 from connectors.webhooks.chat import ChatPost
 from connectors.webhooks.deliveries import Deliveries
 from connectors.webhooks.delivery import Delivery
-from connectors.webhooks.incoming import Incoming
+from connectors.webhooks.incoming import CLIENT_LEFT, Incoming
 from connectors.webhooks.openapi import document
 from connectors.webhooks.ports import EndpointDirectory, RawTopic, Understanding
 from connectors.webhooks.siblings import Siblings
 from connectors.webhooks.taking import ReceiverParts
 from schemas.settings import ReceiverSettings
 
+log = structlog.get_logger()
 _WEBHOOKS = "/webhooks/"
+ASK_ALL_SECONDS = 5.0
+"""More than the others get to answer."""
+METRICS_SECONDS = 0.25
+"""So long the text of the metrics is kept: it takes a millisecond to make, and who asks is not known."""
 
 
 class Probe:
@@ -31,7 +39,7 @@ class Probe:
     def late(self) -> None:
         pass
 
-    def gone(self) -> None:
+    def gone(self, status: int = CLIENT_LEFT) -> None:
         pass
 
 
@@ -51,6 +59,8 @@ class Receiver:
         self._asking: set[asyncio.Task[None]] = set()
         self._parts = ReceiverParts(settings, topic, raw_topic, directory, understanding)
         self.draining = False
+        self._metrics = b""
+        self._metrics_until = -math.inf
 
     @property
     def bulk(self) -> BulkLimits:
@@ -79,7 +89,7 @@ class Receiver:
         if self._siblings is None:
             await asyncio.Event().wait()
         else:
-            await self._siblings.serve(lambda: self.ready, generate_latest)
+            await self._siblings.serve(lambda: self.ready, self._metrics_text)
 
     def begin(self, request: Incoming) -> None:
         path = request.path
@@ -89,6 +99,9 @@ class Receiver:
             ChatPost(self._parts, request).begin()
         else:
             self._operate(request)
+
+    def refused(self, status: int) -> None:
+        self._parts.counts.request("none", status)
 
     def _operate(self, request: Incoming) -> None:
         try:
@@ -106,15 +119,27 @@ class Receiver:
 
     async def _ask(self, siblings: Siblings, request: Incoming, own: HttpReply) -> None:
         """Answers with what this process says and what the others say."""
-        if request.path == "/metrics":
-            own = text_reply(200, await siblings.metrics(own.body), CONTENT_TYPE_LATEST)
-        elif own.status == 200 and not await siblings.are_ready():
-            own = text_reply(503, b"not ready: another process of this receiver is not\n")
+        try:
+            async with asyncio.timeout(ASK_ALL_SECONDS):
+                if request.path == "/metrics":
+                    own = text_reply(200, await siblings.metrics(own.body), CONTENT_TYPE_LATEST)
+                elif own.status == 200 and not await siblings.are_ready():
+                    own = text_reply(503, b"not ready: another process of this receiver is not\n")
+        except Exception as error:
+            log.error("receiver_failed", exc_info=error)
+            own = BUG
         self._answer(request, own)
 
     def _answer(self, request: Incoming, reply: HttpReply) -> None:
         self._parts.counts.request("none", reply.status)
         request.answer(reply)
+
+    def _metrics_text(self) -> bytes:
+        now = time.monotonic()
+        if now >= self._metrics_until:
+            self._metrics = generate_latest()
+            self._metrics_until = now + METRICS_SECONDS
+        return self._metrics
 
     def _operation(self, method: str, path: str) -> HttpReply:
         if path not in ("/livez", "/readyz", "/metrics", "/openapi.json"):
@@ -124,7 +149,7 @@ class Receiver:
         if path == "/readyz":
             return text_reply(200, b"ready\n") if self.ready else text_reply(503, b"not ready\n")
         if path == "/metrics":
-            return text_reply(200, generate_latest(), CONTENT_TYPE_LATEST)
+            return text_reply(200, self._metrics_text(), CONTENT_TYPE_LATEST)
         if path == "/openapi.json":
             return text_reply(200, document(), "application/json")
         return text_reply(200, b"alive\n")

@@ -33,6 +33,7 @@ class ReceiverServer:
         self.connections: set[ClientConnection] = set()
         self.head_seconds = head_seconds
         self.max_connections = max_connections
+        self.early_bytes = 0
         self.ending = False
         self.should_exit = False
         self.date = b""

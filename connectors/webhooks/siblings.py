@@ -45,9 +45,9 @@ class Siblings:
         return all(answer == b"ready" for _, answer in await self._ask_all(b"ready\n"))
 
     async def metrics(self, own: bytes) -> bytes:
-        """The metrics of all that answer, with the label `process`."""
+        """The metrics of all that answer in whole lines, with the label `process`."""
         texts = [(self._index, own), *await self._ask_all(b"metrics\n")]
-        return merged(sorted((index, text) for index, text in texts if text))
+        return merged(sorted((index, text) for index, text in texts if text.endswith(b"\n")))
 
     async def _ask_all(self, question: bytes) -> list[tuple[int, bytes]]:
         others = [index for index in range(self._count) if index != self._index]

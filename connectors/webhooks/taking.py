@@ -18,7 +18,7 @@ from connectors.webhooks.answers import BUG, HttpReply, Problem, because, not_st
 from connectors.webhooks.body import Body, Budget
 from connectors.webhooks.bulk import BulkLimits
 from connectors.webhooks.deliveries import Deliveries
-from connectors.webhooks.incoming import Incoming
+from connectors.webhooks.incoming import CLIENT_LEFT, Incoming
 from connectors.webhooks.ports import EndpointDirectory, RawTopic, Understanding
 from connectors.webhooks.rate import Rates
 from schemas import metrics
@@ -190,10 +190,10 @@ class Taking:
         problem = Problem(408, "Request Timeout", f"the body must come within {seconds:g} s")
         self._refuse(because("body_too_slow", problem))
 
-    def gone(self) -> None:
+    def gone(self, status: int = CLIENT_LEFT) -> None:
         """A record that is on its way is still counted when it has arrived."""
         if not self._is_over and not self._is_written:
-            self._end("client_left", 499, None)
+            self._end("client_left", status, None)
 
     def _refuse(self, error: Exception) -> None:
         if self._is_over:

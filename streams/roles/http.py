@@ -17,7 +17,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from storage.accepting import Acceptor
+from storage.accepting import MOST_PER_TURN, Acceptor
 from streams.roles.port_claims import Installation, PortTaken, claim_port
 
 log = structlog.get_logger()
@@ -31,8 +31,8 @@ SETTLE_SECONDS = 0.5
 the door: those whose handshake is under way get in.
 """
 MAX_OPEN_FILES = 16_384
-RESERVED_FILES = 128
-"""For Kafka, Postgres, and connections that are refused with 503."""
+RESERVED_FILES = 128 + MOST_PER_TURN
+"""For Kafka and Postgres, and for the connections of one turn, which are refused with 503."""
 
 _SO_ATTACH_FILTER = 26
 _FLAGS_OFFSET, _SYN_AND_ACK, _SYN = 13, 0x12, 0x02

@@ -75,13 +75,17 @@ class _Keeper:
         back_off = FIRST_BACK_OFF_SECONDS
         while not self._ending.is_set():
             began = time.monotonic()
-            child = await asyncio.create_subprocess_exec(
-                *self._command, env={**os.environ, **failpoints.inherited()}
-            )
-            log.info("receiver_started", index=self._index, pid=child.pid)
-            if await self._ended(child):
-                return
-            log.error("receiver_died", index=self._index, pid=child.pid, code=child.returncode)
+            try:
+                child = await asyncio.create_subprocess_exec(
+                    *self._command, env={**os.environ, **failpoints.inherited()}
+                )
+            except OSError as error:  # no process, memory or file left for now: the others go on
+                log.error("receiver_not_started", index=self._index, error=str(error))
+            else:
+                log.info("receiver_started", index=self._index, pid=child.pid)
+                if await self._ended(child):
+                    return
+                log.error("receiver_died", index=self._index, pid=child.pid, code=child.returncode)
             if time.monotonic() - began > STEADY_SECONDS:
                 back_off = FIRST_BACK_OFF_SECONDS
             await self._pause(back_off)

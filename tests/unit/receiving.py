@@ -12,6 +12,7 @@ from connectors.webhooks.answers import HttpReply
 from connectors.webhooks.incoming import Incoming
 from connectors.webhooks.ports import Understanding
 from connectors.webhooks.receiver import Receiver
+from connectors.webhooks.siblings import Siblings
 from schemas.codec import decode
 from schemas.headers import Headers
 from schemas.keys import TenantId
@@ -132,7 +133,13 @@ class Line:
 class Application:
     """The receiver and what stands around it."""
 
-    def __init__(self, *, understanding: Understanding | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        understanding: Understanding | None = None,
+        siblings: Siblings | None = None,
+        **settings: Any,
+    ) -> None:
         self.log, self.directory = MemoryLog(), MemoryDirectory()
         self.receiver = Receiver(
             Settings(**settings),
@@ -140,6 +147,7 @@ class Application:
             self.log,
             self.directory,
             understanding or Understanding(identify, DIRECT.accept, check_signature),
+            siblings,
         )
 
     async def request(

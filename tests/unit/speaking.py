@@ -42,6 +42,14 @@ class Client:
                 pass
             return rest
 
+    async def hear_some(self, until: bytes) -> bytes:
+        """All that comes up to these bytes."""
+        async with asyncio.timeout(DEADLINE):
+            return await self._reader.readuntil(until)
+
+    def say_no_more(self) -> None:
+        self._writer.write_eof()
+
     async def hears_nothing(self) -> bool:
         try:
             async with asyncio.timeout(QUIET):

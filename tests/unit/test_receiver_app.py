@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from connectors.providers import catalogue
 from connectors.providers.catalogue import DIRECT, check_signature, sign
+from connectors.webhooks import receiver
 from connectors.webhooks.ports import Understanding
 from schemas.keys import TenantId
 from schemas.records import ChatMessage
@@ -685,7 +686,8 @@ async def test_labels_of_metrics_do_not_follow_what_strangers_send() -> None:
     assert labels() == before
 
 
-async def test_the_metrics_name_the_bytes_in_flight() -> None:
+async def test_the_metrics_name_the_bytes_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiver, "METRICS_SECONDS", 0.0)
     application = Application()
     application.log.held = True
     delivering = asyncio.create_task(application.deliver("ycloud", TEXT))

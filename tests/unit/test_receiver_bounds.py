@@ -1,3 +1,4 @@
+import tracemalloc
 from collections.abc import Mapping
 
 import pytest
@@ -94,6 +95,21 @@ def test_the_exact_bytes_in_whatever_pieces() -> None:
     assert read(body) == body
     assert read(body[:1], b"", body[1:99], body[99:], b"") == body
     assert read() == b""
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_a_body_of_tiny_chunks_costs_little_more_than_its_bytes(size: int) -> None:
+    total = 400_000
+    body = Body(Budget(2 * total), "acme", total)
+    whole = b"ab" * (total // 2)
+    tracemalloc.start()
+    try:
+        for at in range(0, total, size):
+            body.add(whole[at : at + size])
+        assert tracemalloc.get_traced_memory()[0] < 2 * total
+    finally:
+        tracemalloc.stop()
+    assert body.whole() == whole
 
 
 def test_the_limit_itself_is_allowed_and_one_more_is_not() -> None:

@@ -12,7 +12,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from connectors.webhooks.answers import text_reply
-from connectors.webhooks.incoming import Incoming
+from connectors.webhooks.incoming import CLIENT_LEFT, Incoming
 from connectors.webhooks.server import ReceiverServer
 from streams.roles.http import listening_socket
 from streams.roles.protocol import (
@@ -49,6 +49,7 @@ class Served:
         self.bodies: list[bytes] = []
         self.headers: list[list[tuple[bytes, bytes]]] = []
         self.gone = 0
+        self.refusals: list[int] = []
         self.running = 0
         self.connections: Collection[Any] = ()
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -79,6 +80,9 @@ class Served:
             self._answer(request, b"", 413)
         else:
             request.taker = _Reader(self, request)
+
+    def refused(self, status: int) -> None:
+        self.refusals.append(status)
 
     def passes(self, request: Incoming, body: bytes) -> None:
         task = asyncio.create_task(self._wait(request, body))
@@ -112,7 +116,7 @@ class _Reader:
     def late(self) -> None:
         raise AssertionError("no deadline was set")
 
-    def gone(self) -> None:
+    def gone(self, status: int = CLIENT_LEFT) -> None:
         self._served.gone += 1
 
 

@@ -3,13 +3,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from connectors.webhooks import receiver
 from connectors.webhooks.siblings import Siblings, merged
 from schemas.settings import Settings
 from streams.settings import SettingsError, read_settings, to_environment
 from tests.integration.waiting import until
+from tests.unit.receiving import Application
 
 
 def text(requests: int) -> bytes:
@@ -70,6 +73,63 @@ async def test_metrics_are_those_of_the_processes_that_answer(tmp_path: Path) ->
     assert 'bare_total{process="0"} 2.0' in page
     assert 'bare_total{process="1"} 2.0' in page
     assert 'process="2"' not in page
+
+
+async def test_a_text_that_breaks_off_is_left_out(tmp_path: Path) -> None:
+    async def breaks_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"# HELP x \xe2\x82")
+        writer.close()
+
+    server = await asyncio.start_unix_server(breaks_off, tmp_path / "1.sock")
+    async with server:
+        page = await Siblings(tmp_path, 0, 2).metrics(text(1))
+    assert b'bare_total{process="0"} 2.0' in page
+    assert b'process="1"' not in page
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/metrics"])
+async def test_a_bug_in_asking_the_others_is_answered_500(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def bug(self: Siblings, question: bytes) -> list[tuple[int, bytes]]:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Siblings, "_ask_all", bug)
+    app = Application(siblings=Siblings(tmp_path, 0, 2))
+    assert (await app.request("GET", path)).status == 500
+
+
+async def test_others_that_never_answer_end_as_500(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(self: Siblings, question: bytes) -> list[tuple[int, bytes]]:
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(Siblings, "_ask_all", never)
+    monkeypatch.setattr(receiver, "ASK_ALL_SECONDS", 0.05)
+    app = Application(siblings=Siblings(tmp_path, 0, 2))
+    assert (await app.request("GET", "/readyz")).status == 500
+
+
+async def test_metrics_asked_for_again_at_once_are_not_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+
+    def make() -> bytes:
+        made.append(1)
+        return b"%d\n" % len(made)
+
+    monkeypatch.setattr(receiver, "generate_latest", make)
+    app = Application()
+    first = await app.request("GET", "/metrics")
+    monkeypatch.setattr(receiver, "METRICS_SECONDS", 0.0)
+    assert (await app.request("GET", "/metrics")).body == first.body == b"1\n"
+    other = Application()
+    pages = [(await other.request("GET", "/metrics")).body for _ in range(2)]
+    assert pages == [b"2\n", b"3\n"]
 
 
 def test_the_number_of_processes_has_bounds() -> None:

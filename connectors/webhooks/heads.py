@@ -1,0 +1,51 @@
+"""What the head of a request says: the names of its fields, its path, and where its body ends."""
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+import httptools
+
+_MOST_NAMES = 256
+
+NAMES: dict[bytes, str] = {}
+"""Header names as they were sent → in lower case.
+
+Clients send the same few; what is beyond the bound is made each time.
+"""
+
+
+def learn(name: bytes) -> str:
+    """The name in lower case, and known from here on."""
+    known = name.decode("latin-1").lower()
+    if len(NAMES) < _MOST_NAMES and len(name) <= 64:
+        NAMES[name] = known
+    return known
+
+
+def path_of(url: bytes) -> str:
+    """Of the request target, decoded once.
+
+    Raises for one that is none, which makes the parser stop.
+    """
+    if url[:1] == b"/" and b"#" not in url:
+        raw = url.partition(b"?")[0]
+    else:
+        raw = httptools.parse_url(url).path
+    path = raw.decode("ascii")
+    return unquote(path) if "%" in path else path
+
+
+def head_of_the_same_body(headers: Mapping[str, str]) -> bytes:
+    """A head before a body of the same length, which asks for nothing else.
+
+    Empty when it is not clear where the body ends.
+    """
+    coding = headers.get("transfer-encoding")
+    length = headers.get("content-length", "0").strip()
+    if coding is not None:
+        if coding.strip().lower() != "chunked" or "content-length" in headers:
+            return b""
+        return b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+    if not (length.isascii() and length.isdigit()):
+        return b""
+    return f"POST / HTTP/1.1\r\ncontent-length: {length}\r\n\r\n".encode()
