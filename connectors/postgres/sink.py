@@ -24,7 +24,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import client_config, reader_config
 from storage.kafka.member_names import static_member
-from storage.postgres.pool import unavailable
+from storage.postgres.pool import refused, unavailable
 from storage.waiting import Deadline
 
 log = structlog.get_logger()
@@ -227,6 +227,8 @@ class Sink:
         if self._stopping:
             return
         log.warning("sink_waits", what=trouble.what, detail=trouble.detail, records=records)
+        if refused(error):  # waiting alone will not help
+            log.error("sink_refused", detail=str(error).partition("\n")[0])
         await self._wait_as_member(seconds)
         if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
             self._share = min(SMALLEST_SHARE, self._share * 2)

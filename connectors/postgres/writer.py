@@ -230,7 +230,7 @@ class Writer:
             return
         try:
             async with connection.transaction():  # a savepoint
-                if is_part:
+                if is_part and any(isinstance(one.record, EnrichedMessage) for one in placed):
                     await clear_staged(connection)
                 changed, total = await self._rows(connection, placed, removed)
         except Exception as error:
