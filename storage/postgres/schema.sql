@@ -16,6 +16,9 @@ CREATE TABLE inbound_messages (
     PRIMARY KEY (tenant_id, provider, provider_message_id)
 );
 
+-- The view `arrivals` compares ids byte by byte.
+CREATE INDEX inbound_messages_by_id ON inbound_messages (tenant_id, provider, provider_message_id COLLATE "C");
+
 -- The starts of this database server. Transaction numbers are compared within one only: a restored or copied database counts them again.
 CREATE TABLE feed_eras (
     era        bigint      PRIMARY KEY,
