@@ -206,13 +206,19 @@ FROM repairs WHERE tenant_id = $1 AND state <> 'planned' ORDER BY created_at DES
 SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' repairs', 0)) WHERE $1 <> '';
 
 -- name: under_way
--- The running repair that keeps this one from beginning: of the same kind and tenants; of raw records, of the very same ones.
+-- The running repair that keeps this one from beginning: of the same kind and tenants; of raw records, one that shares some with it.
+-- Those that arrived since a time are more at each asking: the same repair is then one of the same choice but for its spans.
 SELECT other.tenant_id, other.repair_id, other.held_until IS NULL OR other.held_until < now() AS is_free,
-       other.tenant_id = mine.tenant_id AND other.reason = mine.reason AND other.choice = mine.choice AS is_same
+       other.tenant_id = mine.tenant_id AND other.reason = mine.reason AND other.choice - 'spans' = mine.choice - 'spans'
+           AND (mine.choice ? 'since' OR other.choice = mine.choice) AS is_same
 FROM repairs mine JOIN repairs other ON other.state = 'running' AND other.repair_id <> mine.repair_id AND other.kind = mine.kind
   AND (other.tenant_id = mine.tenant_id OR '*' IN (other.tenant_id, mine.tenant_id))
-  AND (mine.kind <> 'raw' OR other.choice = mine.choice)
-WHERE mine.tenant_id = $1 AND mine.repair_id = $2 LIMIT 1;
+  AND (mine.kind <> 'raw' OR other.choice = mine.choice OR EXISTS (
+      SELECT FROM jsonb_array_elements_text(mine.choice -> 'spans') a, jsonb_array_elements_text(other.choice -> 'spans') b
+      WHERE split_part(a, ':', 1) = split_part(b, ':', 1)
+        AND int8range(split_part(split_part(a, ':', 2), '-', 1)::bigint, split_part(a, '-', 2)::bigint, '[]')
+         && int8range(split_part(split_part(b, ':', 2), '-', 1)::bigint, split_part(b, '-', 2)::bigint, '[]')))
+WHERE mine.tenant_id = $1 AND mine.repair_id = $2 ORDER BY is_same DESC LIMIT 1;
 
 -- name: apply_repair
 -- Begins a plan that is not over; where a holder is named, in its hands.
