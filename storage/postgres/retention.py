@@ -125,6 +125,8 @@ class Retention:
                     expired = await self._expire(connection, table, days)
                     gone[table] = gone.get(table, 0) + expired
                     metrics.RETENTION_ROWS.labels(table).inc(expired)
+            if walks:
+                gone["repair_tries"] = await self._walk(connection, "repair_tries", "forget_tries")
             return gone
         finally:
             await connection.close()
@@ -132,12 +134,21 @@ class Retention:
     async def _expire(
         self, connection: "asyncpg.Connection[asyncpg.Record]", table: str, days: float
     ) -> int:
-        gone, first = 0, 0
         before = datetime.now(UTC) - timedelta(days=days)
+        return await self._walk(connection, table, f"expire_{table}", before)
+
+    async def _walk(
+        self,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        table: str,
+        statement: str,
+        *arguments: Any,
+    ) -> int:
+        gone, first = 0, 0
         blocks = await connection.fetchval(self._sql["blocks"], WALKED.get(table, table))
         while first < blocks:
             status = await connection.execute(
-                self._sql[f"expire_{table}"], (first, 0), (first + SLICE_BLOCKS, 0), before
+                self._sql[statement], (first, 0), (first + SLICE_BLOCKS, 0), *arguments
             )
             gone += _count(status)
             first += SLICE_BLOCKS

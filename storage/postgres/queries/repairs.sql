@@ -228,8 +228,8 @@ WHERE tenant_id = $1 AND repair_id = $2 AND state = 'planned' AND ends_at > now(
 RETURNING tenant_id, repair_id, kind, choice, reason, messages;
 
 -- name: cancel_repair
--- Ends a plan or what of it is left. A portion at hand is still settled.
-UPDATE repairs SET state = 'cancelled', ended_at = now()
+-- Ends a plan or what of it is left. A portion at hand is still settled. What has ended names no message any more: it may be erased.
+UPDATE repairs SET state = 'cancelled', ended_at = now(), done_key = CASE WHEN intent IS NULL THEN '' ELSE done_key END
 WHERE tenant_id = $1 AND repair_id = $2 AND state IN ('planned', 'running')
 RETURNING tenant_id, repair_id, kind, choice, reason, messages;
 
@@ -252,14 +252,14 @@ WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3 AND state = 'running' AN
 
 -- name: settle
 -- The portion was written: how far a repair is.
-UPDATE repairs SET looked = looked + $5, redone = redone + $6, set_aside = set_aside + $7, done_at = $8, done_key = $9, portion = $4,
-       intent = NULL, held_until = now() + make_interval(secs => $10), trouble = ''
+UPDATE repairs SET looked = looked + $5, redone = redone + $6, set_aside = set_aside + $7, done_at = $8, portion = $4,
+       done_key = CASE WHEN state = 'running' THEN $9 ELSE '' END, intent = NULL, held_until = now() + make_interval(secs => $10), trouble = ''
 WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3 AND portion = $4 - 1
 RETURNING looked, redone, set_aside, done_at, done_key, portion, state;
 
 -- name: finish_repair
 -- Nothing is left of it.
-UPDATE repairs SET state = 'done', ended_at = now(), held_until = NULL, trouble = ''
+UPDATE repairs SET state = 'done', ended_at = now(), held_until = NULL, trouble = '', done_key = ''
 WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3 AND state = 'running' RETURNING repair_id;
 
 -- name: let_go
@@ -267,9 +267,13 @@ WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3 AND state = 'running' RE
 UPDATE repairs SET trouble = $4, held_until = now() + make_interval(secs => $5) WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3;
 
 -- name: note_tries
--- These are tried once more.
+-- These are tried once more, as far as there is still something to try. The caller holds `removal_lock`.
 INSERT INTO repair_tries (tenant_id, message_key, reason, tries)
-SELECT DISTINCT tenant, key, reason, 1 FROM unnest($1::text[], $2::text[], $3::text[]) AS tried (tenant, key, reason) ORDER BY 1, 2, 3
+SELECT DISTINCT tried.tenant, tried.key, tried.reason, 1 FROM unnest($1::text[], $2::text[], $3::text[]) AS tried (tenant, key, reason)
+WHERE (EXISTS (SELECT FROM chat_messages m WHERE m.tenant_id = tried.tenant AND m.message_key = tried.key)
+       OR EXISTS (SELECT FROM quarantined_messages q WHERE q.tenant_id = tried.tenant AND q.record_key = tried.key))
+  AND NOT EXISTS (SELECT FROM tenants t WHERE t.tenant_id = tried.tenant AND t.removed_at IS NOT NULL AND NOT t.data_kept)
+ORDER BY 1, 2, 3
 ON CONFLICT (tenant_id, message_key, reason) DO UPDATE SET tries = repair_tries.tries + 1;
 
 -- name: mark_replayed
