@@ -19,11 +19,12 @@ from connectors.postgres.judging import Judging, QuarantineGate
 from connectors.postgres.positions import Place, Positions, ids_of_all_topics
 from connectors.postgres.writer import OutOfStep, Placed, Position, Refusing, Work, Writer
 from schemas import metrics
+from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import client_config, reader_config
 from storage.kafka.member_names import static_member
-from storage.postgres.pool import unavailable
+from storage.postgres.pool import refused, unavailable
 from storage.waiting import Deadline
 
 log = structlog.get_logger()
@@ -210,7 +211,6 @@ class Sink:
             except OutOfStep as error:
                 log.error("sink_out_of_step", detail=str(error))
                 metrics.SINK_OUT_OF_STEP.inc()
-                self._positions.doubt()
                 self._give_up_batches()
             except Exception as error:
                 await self._wait_out(error, sum(len(work.placed) for work in works), back_off)
@@ -220,23 +220,23 @@ class Sink:
 
     async def _wait_out(self, error: Exception, records: int, seconds: float) -> None:
         """Waits when waiting may help, else raises. A batch that took too long is read again in smaller ones."""
-        if isinstance(error, Refusing):
-            trouble_is, detail = "refusals", str(error)
-        else:
-            trouble = unavailable(error)
-            if trouble is None:
-                raise error
-            trouble_is, detail = trouble.what, trouble.detail
+        is_refusal = isinstance(error, Refusing)
+        trouble = Unavailable("refusals", detail=str(error)) if is_refusal else unavailable(error)
+        if trouble is None:
+            raise error
         if self._stopping:
             return
-        log.warning("sink_waits", what=trouble_is, detail=detail, records=records)
+        log.warning("sink_waits", what=trouble.what, detail=trouble.detail, records=records)
+        if refused(error):  # waiting alone will not help
+            log.error("sink_refused", detail=str(error).partition("\n")[0])
         await self._wait_as_member(seconds)
         if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
             self._share = min(SMALLEST_SHARE, self._share * 2)
             self._give_up_batches()
 
     def _give_up_batches(self) -> None:
-        """What is in hand is read again from the positions in Postgres."""
+        """What is in hand is read again from the positions in Postgres: what we know of them may lack a commit."""
+        self._positions.doubt()
         self._assignments += 1
         self._begins_again = True
 

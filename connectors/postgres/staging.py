@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from connectors.postgres.rows import STAGED_COLUMNS, ArrivalRow, message_rows
+from schemas.outcomes import Unavailable
 from schemas.records import EnrichedMessage
 from storage.postgres.sql import queries
 
@@ -52,10 +53,16 @@ async def add_arrivals(connection: Connection, arrived: Sequence[ArrivalRow]) ->
     """Adds what became of raw records.
 
     Nothing is looked up: the positions of the
-    batch say that they were not added before.
+    batch say that they were not added before. Raises Unavailable
+    where the partition of a week was made while this waited: its
+    arrivals fit, but not where they were about to go.
     """
-    if arrived:
+    if not arrived:
+        return
+    try:
         await _copy(connection, "arrival_records", None, _ARRIVAL_COLUMNS, arrived)
+    except asyncpg.CheckViolationError:
+        raise Unavailable("postgres", 1.0, detail="arrival_weeks") from None
 
 
 async def _copy(

@@ -133,7 +133,7 @@ class Writer:
         """Rows and positions, all or nothing. Called again after an error that left open whether it committed, it does so once.
 
         1. Say that messages will be written. Move the positions on, if this sink still owns them and they are those it continues from.
-           Where they stand at the end of the batch already, the try before did commit.
+           Where all stand at the end of the batch already, the try before did commit. Where only some do, it was another batch.
         2. Delete what a tombstone ends, and leave out the records of tenants that were removed and of messages that were
            erased, with tombstones behind those messages.
         3. Store the rows; where one of them is refused, halve until only the refused ones are left out.
@@ -146,9 +146,11 @@ class Writer:
             if any(isinstance(one.record, EnrichedMessage) for one in work.placed):  # 1
                 await connection.execute(self._sql["announce_writing"])
                 await prepare_staging(connection)
-            for position in sorted(positions, key=_place):
-                if not await self._move(connection, position):
-                    return written
+            moved = [await self._move(connection, one) for one in sorted(positions, key=_place)]
+            if not all(moved):
+                if any(moved):
+                    raise OutOfStep("a part of this batch is committed already")
+                return written
             removed = await self._removed(connection)  # 2
             if work.ended:
                 await remember_erased(connection, work.ended)
@@ -195,7 +197,7 @@ class Writer:
         return [one for one in placed if id(one) not in left_out]
 
     async def _move(self, connection: InTransaction, position: Position) -> bool:
-        """False: it stands there already, and with it the whole batch, which commits together. Raises Fenced and OutOfStep."""
+        """False: it stands there already. Raises Fenced and OutOfStep."""
         place = (position.topic, position.partition)
         moved = await connection.execute(
             self._sql["move_offset"], *place, position.next_offset, position.epoch, position.after
@@ -228,7 +230,7 @@ class Writer:
             return
         try:
             async with connection.transaction():  # a savepoint
-                if is_part:
+                if is_part and any(isinstance(one.record, EnrichedMessage) for one in placed):
                     await clear_staged(connection)
                 changed, total = await self._rows(connection, placed, removed)
         except Exception as error:

@@ -16,6 +16,8 @@ Kind = Literal["attachments", "quarantine", "raw"]
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 MESSAGES_PER_SECOND = 50.0
 """Unless somebody says otherwise: live traffic comes first."""
+LOWEST_RATE = 0.1
+"""Between two records of a slower repair its hold would be over."""
 
 
 class RepairError(StorageError):

@@ -276,6 +276,7 @@ class Repairs:
         """The portion is in Kafka: moves on, marks what was sent again, counts the tries. Raises RepairLost."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(queries("sink")["removal_lock"])
                 rows = await connection.fetch(
                     self._sql["settle"],
                     held.tenant_id,

@@ -36,6 +36,8 @@ PARTITION_LOCK_MS = 500
 """Whoever reads or writes arrivals waits no longer for a
 partition that is to be added or dropped; it is tried again.
 """
+MAKE_WEEKS_SECONDS = 20.0
+"""So long a sink waits for them before it begins."""
 WALKED = {"arrival_records": "arrival_records_other"}
 """Where a table has another name for its blocks."""
 
@@ -87,6 +89,26 @@ class Retention:
                 log.warning("retention_failed", error=type(error).__name__, detail=str(error)[:300])
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
+    async def make_weeks(self) -> None:
+        """Makes the partitions that arrivals of now will need, before
+        any is written. What goes wrong is logged: `run` tries it again.
+        """
+        try:
+            async with asyncio.timeout(MAKE_WEEKS_SECONDS):
+                connection = await connect_directly(self._postgres, self._names, "retention")
+                try:
+                    if await connection.fetchval(self._sql["lead"]):
+                        await self._make_weeks(connection)
+                finally:
+                    await connection.close()
+        except Exception as error:  # whatever it is, arrivals are taken without them
+            log.warning("arrivals_week_waits", why=type(error).__name__, detail=str(error)[:300])
+
+    async def _make_weeks(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        for week in range(WEEKS_AHEAD + 1):
+            day = (datetime.now(UTC) + timedelta(weeks=week)).date()
+            await self._alter_weeks(connection, self._sql["make_weeks"], day)
+
     async def work(self, *, walks: bool = True) -> dict[str, int]:
         """How many rows went, by table; `bodies` of quarantined records.
 
@@ -103,6 +125,8 @@ class Retention:
                     expired = await self._expire(connection, table, days)
                     gone[table] = gone.get(table, 0) + expired
                     metrics.RETENTION_ROWS.labels(table).inc(expired)
+            if walks:
+                gone["repair_tries"] = await self._walk(connection, "repair_tries", "forget_tries")
             return gone
         finally:
             await connection.close()
@@ -110,12 +134,21 @@ class Retention:
     async def _expire(
         self, connection: "asyncpg.Connection[asyncpg.Record]", table: str, days: float
     ) -> int:
-        gone, first = 0, 0
         before = datetime.now(UTC) - timedelta(days=days)
+        return await self._walk(connection, table, f"expire_{table}", before)
+
+    async def _walk(
+        self,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        table: str,
+        statement: str,
+        *arguments: Any,
+    ) -> int:
+        gone, first = 0, 0
         blocks = await connection.fetchval(self._sql["blocks"], WALKED.get(table, table))
         while first < blocks:
             status = await connection.execute(
-                self._sql[f"expire_{table}"], (first, 0), (first + SLICE_BLOCKS, 0), before
+                self._sql[statement], (first, 0), (first + SLICE_BLOCKS, 0), *arguments
             )
             gone += _count(status)
             first += SLICE_BLOCKS
@@ -128,9 +161,7 @@ class Retention:
         Returns how many rows went, about.
         """
         gone, now = 0, datetime.now(UTC)
-        for week in range(WEEKS_AHEAD + 1):
-            day = (now + timedelta(weeks=week)).date()
-            await self._alter_weeks(connection, self._sql["make_weeks"], day)
+        await self._make_weeks(connection)
         if not self._ages.arrivals_days:
             return 0
         before = now - timedelta(days=self._ages.arrivals_days)
@@ -153,7 +184,9 @@ class Retention:
         except (
             asyncpg.LockNotAvailableError,
             asyncpg.DeadlockDetectedError,
-            asyncpg.CheckViolationError,  # rows of that week are where those of no week are
+            asyncpg.CheckViolationError,  # rows of that week came where those of no week are
+            asyncpg.QueryCanceledError,  # there are too many of them to move while writers wait
+            TimeoutError,
         ) as error:
             log.warning("arrivals_week_waits", why=type(error).__name__, detail=str(error)[:300])
             return False

@@ -16,6 +16,9 @@ CREATE TABLE inbound_messages (
     PRIMARY KEY (tenant_id, provider, provider_message_id)
 );
 
+-- The view `arrivals` compares ids byte by byte.
+CREATE INDEX inbound_messages_by_id ON inbound_messages (tenant_id, provider, provider_message_id COLLATE "C");
+
 -- The starts of this database server. Transaction numbers are compared within one only: a restored or copied database counts them again.
 CREATE TABLE feed_eras (
     era        bigint      PRIMARY KEY,
@@ -442,18 +445,27 @@ CREATE TABLE arrival_records (
 CREATE INDEX arrival_records_by_id ON arrival_records (tenant_id, provider, provider_message_id);
 CREATE TABLE arrival_records_other PARTITION OF arrival_records DEFAULT;
 
--- Makes the partitions that are missing between two days. Nobody who writes to another partition waits for it.
+-- Makes the partitions that are missing between two days. Nobody who writes to another partition waits for it. Arrivals of such a week
+-- that came before their partition move into it.
 CREATE FUNCTION make_arrival_weeks(first_day date, last_day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     week date := date_trunc('week', first_day)::date;
     name text;
+    begins timestamptz;
+    ends timestamptz;
 BEGIN
     WHILE week <= last_day LOOP
         name := 'arrival_records_' || to_char(week, 'YYYYMMDD');
+        begins := week::timestamp AT TIME ZONE 'UTC';
+        ends := (week + 7)::timestamp AT TIME ZONE 'UTC';
         IF to_regclass(name) IS NULL THEN
             EXECUTE format('CREATE TABLE %I (LIKE arrival_records INCLUDING ALL)', name);
-            EXECUTE format('ALTER TABLE arrival_records ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name,
-                           week::timestamp AT TIME ZONE 'UTC', (week + 7)::timestamp AT TIME ZONE 'UTC');
+            IF EXISTS (SELECT FROM arrival_records_other WHERE received_at >= begins AND received_at < ends) THEN
+                LOCK TABLE arrival_records_other IN SHARE ROW EXCLUSIVE MODE;
+                EXECUTE format('WITH moved AS (DELETE FROM arrival_records_other WHERE received_at >= %L AND received_at < %L RETURNING *) '
+                               'INSERT INTO %I SELECT * FROM moved', begins, ends, name);
+            END IF;
+            EXECUTE format('ALTER TABLE arrival_records ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, begins, ends);
         END IF;
         week := week + 7;
     END LOOP;

@@ -17,7 +17,14 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.pool import create_pool
-from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairError, RepairRequest
+from storage.postgres.repair_plans import (
+    LOWEST_RATE,
+    Counted,
+    HeldRepair,
+    Intent,
+    RepairError,
+    RepairRequest,
+)
 from storage.postgres.repairs import Repairs
 from streams.commands.environment import kafka_answers, run_command
 from streams.commands.output import Failure, note
@@ -38,9 +45,23 @@ DOES = {
 }
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+class _Rate(click.FloatRange):
+    """0, or so many per second that a repair does not lose its hold in between."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        rate = float(super().convert(value, param, ctx))
+        if 0 < rate < LOWEST_RATE:
+            self.fail(f"{rate:g} is neither 0 nor at least {LOWEST_RATE:g}.", param, ctx)
+        return rate
+
+
 rate_option = click.option(
     "--rate",
-    type=click.FloatRange(0, 100_000),
+    type=_Rate(0, 100_000),
     default=0.0,
     help="At most so many per second; 0 is as fast as it goes.  [default: 0]",
 )

@@ -225,6 +225,7 @@ class RepairWork:
             else:
                 prepared = await opened.prepared(intent)
                 await opened.write(prepared)
+                intent = prepared.intent  # it counts what is written now
         await self._repairs.settle(held, intent)
         return intent
 

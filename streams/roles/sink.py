@@ -43,6 +43,7 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, sink.stop)
     in_quarantine = settings.kafka.quarantine_retention_days
     retention = Retention(settings.postgres, names, settings.retention, in_quarantine)
+    await retention.make_weeks()
     try:
         async with alongside(watch=sink.watch, retention=retention.run, words=WordIndex(pool).run):
             await sink.run()

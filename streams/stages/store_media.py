@@ -80,11 +80,7 @@ async def store_media(
     age_seconds = max(waited_seconds, (now - job.received_at).total_seconds())
     this = _Try(job, ports, limits, tenant, waited_seconds, age_seconds)
     try:
-        fetched, content = (
-            await _seen(job, ports, ports.held(job))
-            or await _from_the_store(job, ports)
-            or await _downloaded(this)
-        )
+        fetched, content = await _found(this)
     except FileGone as gone:
         log.info(
             "media_failed",
@@ -151,9 +147,30 @@ async def _kept(job: MediaJob, ports: MediaPorts, fetched: Fetched, content: Con
     return object_key
 
 
+async def _found(this: _Try) -> tuple[Fetched, ContentType]:
+    """The file, and what it is.
+
+    A replay first looks for what is stored: links expire, and what is stored never
+    changes. A later delivery of a message looks there when its link gives nothing:
+    the row shows the file already, and must not lose it. Other live traffic asks nobody.
+    """
+    job, ports = this.job, this.ports
+    held = await _seen(job, ports, ports.held(job))
+    if held is not None:
+        return held
+    if job.generation:
+        return await _from_the_store(job, ports) or await _downloaded(this)
+    try:
+        return await _downloaded(this)
+    except FileGone:
+        stored = await _from_the_store(job, ports)
+        if stored is None:
+            raise
+        return stored
+
+
 async def _from_the_store(job: MediaJob, ports: MediaPorts) -> tuple[Fetched, ContentType] | None:
-    """A replay first looks there: links expire, and what is stored never changes."""
-    return await _seen(job, ports, await ports.stored_before(job) if job.generation else None)
+    return await _seen(job, ports, await ports.stored_before(job))
 
 
 async def _seen(

@@ -312,6 +312,40 @@ async def test_a_batch_that_takes_too_long_is_read_again_in_smaller_ones(
     assert max(sizes) > 3
 
 
+async def test_nothing_is_lost_when_a_commit_is_not_heard_of_and_other_partitions_have_records_by_then(
+    stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, names = msgspec.structs.replace(stack, namespace=namespace), Names(namespace)
+    await asyncio.to_thread(apply_topics, settings.kafka, names)
+    producer = Producer(plain_producer_config(settings.kafka))
+
+    def put(partition: int) -> None:
+        one = message(message_key=MessageKey(f"acme:ycloud:{partition}"))
+        topic = names.topic("enriched-messages")
+        producer.produce(topic, encode(one), one.message_key.encode(), partition)
+        assert producer.flush(30) == 0
+
+    write, unheard = Writer.write, list[Work]()
+
+    async def commit_unheard(writer: Writer, work: Work, ends: Sequence[Position]) -> Written:
+        written = await write(writer, work, ends)
+        if work.placed and not unheard:
+            unheard.append(work)
+            await asyncio.to_thread(put, 0)
+            raise TimeoutError
+        return written
+
+    monkeypatch.setattr(Writer, "write", commit_unheard)
+    await asyncio.to_thread(put, 1)
+    async with schema(settings.postgres, names) as database, at_work(settings):
+
+        async def both_are_read() -> bool:
+            return unheard != [] and await positions(database) == 2
+
+        await until(both_are_read, 60)
+        assert await database.fetchval("SELECT count(*) FROM chat_messages") == 2
+
+
 class Unresumed:
     """Stops that nobody resumes."""
 

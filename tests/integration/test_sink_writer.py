@@ -239,6 +239,22 @@ async def test_a_batch_that_was_committed_without_our_hearing_of_it_is_not_writt
     )
 
 
+@pytest.mark.parametrize("committed", ["enriched-messages", "quarantine"])
+async def test_a_batch_of_which_a_part_is_committed_writes_nothing_and_is_out_of_step(
+    committed: str, sink: Sink, database: Connection
+) -> None:
+    await database.execute(queries("sink")["know_partitions"], ["quarantine"], [0], ["topic-id"])
+    taken = await database.fetchval(queries("sink")["take_partitions"], ["quarantine"], [0])
+    assert taken == "quarantine"
+    await database.execute("UPDATE sink_offsets SET next_offset = 1 WHERE topic = $1", committed)
+    ends = [Position(topic, 0, 1, 1, -1) for topic in ("enriched-messages", "quarantine")]
+    with pytest.raises(OutOfStep, match="a part"):
+        await sink.writer.write(sink.work(message()), ends)
+    left = await database.fetch("SELECT topic, next_offset FROM sink_offsets ORDER BY next_offset")
+    assert [row["next_offset"] for row in left] == [-1, 1] and left[1]["topic"] == committed
+    assert await database.fetchval("SELECT count(*) FROM chat_messages") == 0
+
+
 # what does not fit
 
 
@@ -500,6 +516,16 @@ async def test_a_record_of_quarantine_that_does_not_fit_is_kept_bare_or_passed_o
     assert [tuple(row) for row in found] == [("unknown", b"body", "record_unstorable")]
     assert (written.unstorable, await position(database)) == (0, 3)
     assert await database.fetchval("SELECT count(*) FROM chat_messages") == 1
+
+
+async def test_a_record_that_does_not_fit_stops_no_batch_without_messages(
+    sink: Sink, database: Connection
+) -> None:
+    await database.execute("ALTER TABLE quarantined_messages ADD CHECK (tenant_id <> 'acme')")
+    written = await sink.write(refused_record(), refused_record(offset=9), a_receipt(line(0)))
+    assert await database.fetchval("SELECT count(*) FROM quarantined_messages") == 2
+    assert await database.fetchval("SELECT count(*) FROM arrivals") == 1
+    assert (written.unstorable, await position(database)) == (0, 3)
 
 
 @pytest.mark.parametrize(

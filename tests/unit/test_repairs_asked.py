@@ -1,12 +1,17 @@
 """What is asked of repairs, without Postgres."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
+import click
+import msgspec
 import pytest
+from click.testing import CliRunner
 
 from connectors.console.pages.repairing import asked_for, moment_of
 from connectors.console.pages.repairs import add_repairs
@@ -14,11 +19,13 @@ from connectors.console.pages.visits import PageProblem, Visit
 from connectors.console.pages.words import Words
 from schemas.keys import TenantId
 from storage.postgres.people import Session
-from storage.postgres.repair_plans import RepairChoice, RepairError
+from storage.postgres.repair_plans import HeldRepair, Intent, RepairChoice, RepairError
 from storage.postgres.repairs import Repairs
-from streams.repair.applying import portion_of
+from streams.commands.repairing import rate_option
+from streams.repair.applying import Prepared, RepairWork, portion_of
 
 ACME = TenantId("acme")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Strict:
@@ -77,6 +84,53 @@ def test_what_is_asked_for_names_records_or_is_refused() -> None:
 
 def test_portions_follow_the_rate() -> None:
     assert [portion_of(rate) for rate in (0.1, 1, 10, 50, 1000, 0)] == [1, 1, 5, 25, 500, 500]
+
+
+def test_a_command_takes_no_rate_at_which_it_would_lose_its_hold() -> None:
+    command = click.Command("replay", params=[], callback=lambda rate: print(rate))
+    rate_option(command)
+    for rate, code in (("0", 0), ("0.1", 0), ("50", 0), ("0.09", 2), ("1e-9", 2), ("-1", 2)):
+        assert CliRunner().invoke(command, ["--rate", rate]).exit_code == code, rate
+
+
+class TakenOver:
+    """A repair whose worker died with a portion at hand, and Kafka, which has not got it."""
+
+    def __init__(self) -> None:
+        self.settled: list[Intent] = []
+
+    @asynccontextmanager
+    async def opened(self, held: HeldRepair) -> AsyncIterator["TakenOver"]:
+        yield self
+
+    async def committed(self) -> int:
+        return 0
+
+    async def prepared(self, intent: Intent) -> Prepared:
+        return Prepared(msgspec.structs.replace(intent, items=(), redone=0), ())
+
+    async def write(self, portion: Prepared) -> None:
+        pass
+
+    async def following(self, most: int) -> None:
+        return None
+
+    async def settle(self, held: HeldRepair, intent: Intent) -> None:
+        self.settled.append(intent)
+
+    async def finish(self, held: HeldRepair) -> None:
+        held.state = "done"
+
+
+async def test_whoever_takes_a_portion_over_counts_what_it_wrote_itself() -> None:
+    there: Any = TakenOver()
+    left = Intent(1, (("acme", "acme:ycloud:gone", "media_gone"),), 1, NOW, "k", redone=1)
+    held = HeldRepair(
+        ACME, "rep_1", "attachments", RepairChoice("media_gone"), "media_gone", 7, 0.0, 1,
+        NOW, NOW, "", 0, left, 0, 0, 0, "running",
+    )  # fmt: skip
+    await RepairWork(there, there).work(held)
+    assert [(one.items, one.redone) for one in there.settled] == [((), 0)]
 
 
 def test_times_of_a_form_are_those_of_the_browsers_zone() -> None:

@@ -580,3 +580,17 @@ async def test_live_traffic_looks_up_nothing() -> None:
     world.before = File(sha256="cd" * 32)
     assert said(await stored(world, media_job())).sha256 == File.sha256
     assert world.looked_up == 0
+
+
+async def test_a_later_delivery_whose_link_gives_nothing_uses_the_stored_file() -> None:
+    world = World(FileGone("media_gone"))
+    world.before = before = File(sha256="cd" * 32)
+    found = said(await stored(world, media_job()))
+    assert (found.kind, found.sha256, before.discarded) == ("stored", "cd" * 32, 1)
+    assert (len(world.asked), world.looked_up) == (1, 1)
+
+
+async def test_a_file_that_is_nowhere_fails_for_the_reason_its_link_gave() -> None:
+    world = World(FileGone("media_gone"))
+    assert said(await stored(world, media_job())).reason == "media_gone"
+    assert world.looked_up == 1

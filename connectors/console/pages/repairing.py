@@ -10,6 +10,7 @@ from connectors.console.pages.repairer import Repairer
 from connectors.console.pages.visits import PageProblem
 from schemas.keys import TenantId
 from storage.postgres.repair_plans import (
+    LOWEST_RATE,
     MESSAGES_PER_SECOND,
     Kind,
     RepairChoice,
@@ -18,7 +19,7 @@ from storage.postgres.repair_plans import (
 )
 from storage.postgres.repairs import Repairs
 
-LOWEST_RATE, HIGHEST_RATE = 0.1, 1_000.0
+HIGHEST_RATE = 1_000.0
 MOST_SPANS = 100
 _PLACE = re.compile(r"([a-z0-9_.-]{1,249})\[([0-9]{1,9})\]@([0-9]{1,18})")
 

@@ -10,7 +10,6 @@ from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import render
 from connectors.console.pages.repairing import (
     HIGHEST_RATE,
-    LOWEST_RATE,
     asked_for,
     begin,
     end,
@@ -21,7 +20,7 @@ from connectors.console.pages.repairing import (
 from connectors.console.pages.repairs_api import seconds_of
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
-from storage.postgres.repair_plans import RepairError
+from storage.postgres.repair_plans import LOWEST_RATE, RepairError
 
 LOOK_SECONDS = 1.0
 

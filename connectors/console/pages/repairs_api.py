@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, WithJsonSchema
 
 from connectors.console.authentication import caller_of
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.repairing import HIGHEST_RATE, LOWEST_RATE, asked_for, begin, end
+from connectors.console.pages.repairing import HIGHEST_RATE, asked_for, begin, end
 from connectors.console.pages.visits import PageProblem
 from connectors.console.pages.words import catalogue
 from connectors.console.parts import Parts
@@ -18,7 +18,7 @@ from connectors.console.problems import ConsoleProblem
 from connectors.console.response_models import problems
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey
-from storage.postgres.repair_plans import MESSAGES_PER_SECOND, Kind, RepairError
+from storage.postgres.repair_plans import LOWEST_RATE, MESSAGES_PER_SECOND, Kind, RepairError
 
 
 class RepairLine(BaseModel):

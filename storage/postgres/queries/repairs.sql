@@ -206,13 +206,19 @@ FROM repairs WHERE tenant_id = $1 AND state <> 'planned' ORDER BY created_at DES
 SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' repairs', 0)) WHERE $1 <> '';
 
 -- name: under_way
--- The running repair that keeps this one from beginning: of the same kind and tenants; of raw records, of the very same ones.
+-- The running repair that keeps this one from beginning: of the same kind and tenants; of raw records, one that shares some with it.
+-- Those that arrived since a time are more at each asking: the same repair is then one of the same choice but for its spans.
 SELECT other.tenant_id, other.repair_id, other.held_until IS NULL OR other.held_until < now() AS is_free,
-       other.tenant_id = mine.tenant_id AND other.reason = mine.reason AND other.choice = mine.choice AS is_same
+       other.tenant_id = mine.tenant_id AND other.reason = mine.reason AND other.choice - 'spans' = mine.choice - 'spans'
+           AND (mine.choice ? 'since' OR other.choice = mine.choice) AS is_same
 FROM repairs mine JOIN repairs other ON other.state = 'running' AND other.repair_id <> mine.repair_id AND other.kind = mine.kind
   AND (other.tenant_id = mine.tenant_id OR '*' IN (other.tenant_id, mine.tenant_id))
-  AND (mine.kind <> 'raw' OR other.choice = mine.choice)
-WHERE mine.tenant_id = $1 AND mine.repair_id = $2 LIMIT 1;
+  AND (mine.kind <> 'raw' OR other.choice = mine.choice OR EXISTS (
+      SELECT FROM jsonb_array_elements_text(mine.choice -> 'spans') a, jsonb_array_elements_text(other.choice -> 'spans') b
+      WHERE split_part(a, ':', 1) = split_part(b, ':', 1)
+        AND int8range(split_part(split_part(a, ':', 2), '-', 1)::bigint, split_part(a, '-', 2)::bigint, '[]')
+         && int8range(split_part(split_part(b, ':', 2), '-', 1)::bigint, split_part(b, '-', 2)::bigint, '[]')))
+WHERE mine.tenant_id = $1 AND mine.repair_id = $2 ORDER BY is_same DESC LIMIT 1;
 
 -- name: apply_repair
 -- Begins a plan that is not over; where a holder is named, in its hands.
@@ -222,8 +228,8 @@ WHERE tenant_id = $1 AND repair_id = $2 AND state = 'planned' AND ends_at > now(
 RETURNING tenant_id, repair_id, kind, choice, reason, messages;
 
 -- name: cancel_repair
--- Ends a plan or what of it is left. A portion at hand is still settled.
-UPDATE repairs SET state = 'cancelled', ended_at = now()
+-- Ends a plan or what of it is left. A portion at hand is still settled. What has ended names no message any more: it may be erased.
+UPDATE repairs SET state = 'cancelled', ended_at = now(), done_key = CASE WHEN intent IS NULL THEN '' ELSE done_key END
 WHERE tenant_id = $1 AND repair_id = $2 AND state IN ('planned', 'running')
 RETURNING tenant_id, repair_id, kind, choice, reason, messages;
 
@@ -246,14 +252,14 @@ WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3 AND state = 'running' AN
 
 -- name: settle
 -- The portion was written: how far a repair is.
-UPDATE repairs SET looked = looked + $5, redone = redone + $6, set_aside = set_aside + $7, done_at = $8, done_key = $9, portion = $4,
-       intent = NULL, held_until = now() + make_interval(secs => $10), trouble = ''
+UPDATE repairs SET looked = looked + $5, redone = redone + $6, set_aside = set_aside + $7, done_at = $8, portion = $4,
+       done_key = CASE WHEN state = 'running' THEN $9 ELSE '' END, intent = NULL, held_until = now() + make_interval(secs => $10), trouble = ''
 WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3 AND portion = $4 - 1
 RETURNING looked, redone, set_aside, done_at, done_key, portion, state;
 
 -- name: finish_repair
 -- Nothing is left of it.
-UPDATE repairs SET state = 'done', ended_at = now(), held_until = NULL, trouble = ''
+UPDATE repairs SET state = 'done', ended_at = now(), held_until = NULL, trouble = '', done_key = ''
 WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3 AND state = 'running' RETURNING repair_id;
 
 -- name: let_go
@@ -261,9 +267,13 @@ WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3 AND state = 'running' RE
 UPDATE repairs SET trouble = $4, held_until = now() + make_interval(secs => $5) WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3;
 
 -- name: note_tries
--- These are tried once more.
+-- These are tried once more, as far as there is still something to try. The caller holds `removal_lock`.
 INSERT INTO repair_tries (tenant_id, message_key, reason, tries)
-SELECT DISTINCT tenant, key, reason, 1 FROM unnest($1::text[], $2::text[], $3::text[]) AS tried (tenant, key, reason) ORDER BY 1, 2, 3
+SELECT DISTINCT tried.tenant, tried.key, tried.reason, 1 FROM unnest($1::text[], $2::text[], $3::text[]) AS tried (tenant, key, reason)
+WHERE (EXISTS (SELECT FROM chat_messages m WHERE m.tenant_id = tried.tenant AND m.message_key = tried.key)
+       OR EXISTS (SELECT FROM quarantined_messages q WHERE q.tenant_id = tried.tenant AND q.record_key = tried.key))
+  AND NOT EXISTS (SELECT FROM tenants t WHERE t.tenant_id = tried.tenant AND t.removed_at IS NOT NULL AND NOT t.data_kept)
+ORDER BY 1, 2, 3
 ON CONFLICT (tenant_id, message_key, reason) DO UPDATE SET tries = repair_tries.tries + 1;
 
 -- name: mark_replayed

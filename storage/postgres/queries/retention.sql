@@ -53,6 +53,12 @@ DELETE FROM stage_stops WHERE ctid >= $1 AND ctid < $2 AND coalesce(resumed_at, 
 -- Repairs that ended and plans that nobody applied, in some blocks of the table, that are older.
 DELETE FROM repairs WHERE ctid >= $1 AND ctid < $2 AND state <> 'running' AND coalesce(ended_at, ends_at) < $3;
 
+-- name: forget_tries
+-- Tries, in some blocks of the table, of what is not there any more: it was removed while a repair noted that it tried it.
+DELETE FROM repair_tries t WHERE t.ctid >= $1 AND t.ctid < $2
+  AND NOT EXISTS (SELECT FROM chat_messages m WHERE m.tenant_id = t.tenant_id AND m.message_key = t.message_key)
+  AND NOT EXISTS (SELECT FROM quarantined_messages q WHERE q.tenant_id = t.tenant_id AND q.record_key = t.message_key);
+
 -- name: merge_words
 -- Brings the words of the latest messages from the list in which they wait into their index.
 SELECT gin_clean_pending_list('chat_messages_words'::regclass);
