@@ -17,8 +17,15 @@ from connectors.console.pages.visits import PageProblem, visit_of
 from schemas.keys import TenantId
 
 MOST_FIELDS = 400
-_SECRET = re.compile(r"secret|token|authorization|signature|api[-_]?key|password|cookie", re.I)
-_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>\\]+")
+_WORDS = r"secret|token|authorization|signature|api[-_]?key|password|cookie|hmac"
+_SECRET = re.compile(_WORDS, re.I)
+_PAIR = re.compile(rf'("[^"\\]*(?:{_WORDS})[^"\\]*"\s*:\s*)"(?:[^"\\]|\\.)*"?', re.I)
+"""A field of JSON that is text here: the body of a webhook is one string."""
+_QUERY = re.compile(
+    r"(https?:(?:\\?/){2}[^\s\"'<>?\\]*(?:\\/[^\s\"'<>?\\]*)*)"
+    r"\?(?:[^\s\"'<>\\]|\\u[0-9a-fA-F]{4}|\\/)+"
+)
+"""JSON may write a slash as `\\/`, and an ampersand as six characters."""
 MASK = "•••"
 
 
@@ -90,5 +97,7 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def masked(text: str) -> str:
-    """A link keeps its address and loses its query: providers sign links there."""
-    return _QUERY.sub(rf"\1?{MASK}", text)
+    """A link keeps its address and loses its query, because providers
+    sign links there; a field that its name calls secret loses its value.
+    """
+    return _PAIR.sub(rf'\1"{MASK}"', _QUERY.sub(rf"\1?{MASK}", text))
