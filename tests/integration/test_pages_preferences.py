@@ -72,6 +72,24 @@ async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_saved(
     assert await settings_of(scene) == before
 
 
+async def test_what_was_typed_stays_beside_a_wrong_field(scene: Scene, visitor: Visitor) -> None:
+    form = {"language": "klingon", "describe_old": "on", "trade": "a bakery"}
+    answer = await visitor.post(PAGE, form, at=PAGE, **{"accept-language": "es"})
+    assert answer.status_code == 422 and "no es un idioma" in answer.text
+    assert 'name="describe_old" checked' in answer.text and 'value="a bakery"' in answer.text
+    assert 'name="describe_outgoing" checked' not in answer.text
+
+
+async def test_settings_that_cannot_be_opened_are_not_shown_as_defaults(
+    scene: Scene, visitor: Visitor
+) -> None:
+    await scene.console.connection.execute(
+        "UPDATE tenants SET settings = 'x' WHERE tenant_id = 'acme'"
+    )
+    for answer in (await visitor.get(PAGE), await visitor.post(PAGE, {"rate": "1"}, at=PEOPLE)):
+        assert answer.status_code == 409 and "cannot be opened" in answer.text
+
+
 async def test_a_model_that_nobody_knows_is_remarked_and_kept(
     scene: Scene, visitor: Visitor
 ) -> None:
