@@ -58,7 +58,20 @@ async def _in_transaction(
 
 
 async def own_endpoint(tenancy: Tenancy, tenant_id: TenantId, endpoint_id: str) -> Endpoint:
-    """The endpoint. Raises PageProblem 404 for one of another tenant."""
-    if endpoint_id not in {one["endpoint_id"] for one in await tenancy.endpoints(tenant_id)}:
-        raise PageProblem(404, "problem.404")
+    """The endpoint. Raises PageProblem 404 for one of another
+    tenant, and 409 for one whose contents cannot be opened.
+    """
+    if not await is_readable(tenancy, tenant_id, endpoint_id):
+        raise PageProblem(409, "delivery_do.endpoint_unreadable")
     return await tenancy.endpoint(endpoint_id)
+
+
+async def is_readable(tenancy: Tenancy, tenant_id: TenantId, endpoint_id: str) -> bool:
+    """Whether the endpoint's contents can be opened.
+
+    Raises PageProblem 404 for one of another tenant.
+    """
+    for one in await tenancy.endpoints(tenant_id):
+        if one["endpoint_id"] == endpoint_id:
+            return bool(one["readable"])
+    raise PageProblem(404, "problem.404")
