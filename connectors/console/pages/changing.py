@@ -9,6 +9,7 @@ import asyncpg
 
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit
+from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
 from schemas.tenants import Endpoint
 from storage.postgres.people import People, PeopleError
@@ -44,14 +45,19 @@ async def _in_transaction(
     visit: Visit,
     work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[T]]",
 ) -> T:
+    tenant_id = TenantId(visit.request.path_params["tenant"])
     try:
-        async with pages.pool.acquire() as proxy, proxy.transaction():
+        async with (
+            pages.reading.turn(tenant_id),
+            pages.pool.acquire() as proxy,
+            proxy.transaction(),
+        ):
             connection = cast("asyncpg.Connection[asyncpg.Record]", proxy)
             await connection.execute(queries("pages")["set_actor"], "-", visit.person.name)
             return await work(connection)
     except (TenancyError, PeopleError):
         raise PageProblem(422, "problem.422") from None
-    except PageProblem:
+    except (PageProblem, Busy):
         raise
     except Exception as error:
         raise unavailable(error) or error from error

@@ -25,7 +25,7 @@ WAIT_SECONDS = 60
 
 def add_endpoints(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
-    reading = PageReading(pages.pool)
+    reading = pages.reading
     _add_page(router, pages, reading)
     _add_secrets(router, pages, reading)
     _add_api_key(router, pages)
@@ -170,7 +170,8 @@ def _add_test(router: APIRouter, pages: PageParts, reading: PageReading) -> None
         if send is None or found.awaits_secret:
             raise PageProblem(409, "endpoint.cannot_test")
         try:
-            sent = await send(found)
+            async with pages.kafka.turn(tenant_id):
+                sent = await send(found)
         except OSError:
             raise PageProblem(502, "endpoint.no_receiver") from None
         await pages.people.note(tenant_id, visit.person.name, "test_sent", endpoint_id)

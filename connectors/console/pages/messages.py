@@ -42,7 +42,7 @@ class StepShown:
 
 def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
     """Adds the routes."""
-    reading = PageReading(pages.pool)
+    reading = pages.reading
     noted = _Noted()
 
     @router.get("/t/{tenant}/m/{ref}", name="message")

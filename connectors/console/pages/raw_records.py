@@ -12,7 +12,6 @@ from fastapi.responses import Response
 
 from connectors.console.pages.conversations import customer_of, may_see, opened
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.reading import PageReading
 from connectors.console.pages.visits import PageProblem, visit_of
 from schemas.keys import TenantId
 
@@ -34,7 +33,7 @@ def add_raw_records(router: APIRouter, pages: PageParts) -> None:
 
     A place is the number of a step as the page of the message counts them.
     """
-    reading = PageReading(pages.pool)
+    reading = pages.reading
 
     @router.get("/t/{tenant}/m/{ref}/record/{index}", name="record")
     async def record(request: Request, tenant: str, ref: str, index: int) -> Response:
@@ -46,9 +45,10 @@ def add_raw_records(router: APIRouter, pages: PageParts) -> None:
         if row is None or not 0 <= index < len(steps):
             raise PageProblem(404, "problem.404")
         step = steps[index]
-        found = await pages.other_roles.read_record(
-            step["topic"], step["partition"], step["offset"]
-        )
+        async with pages.kafka.turn(tenant_id):
+            found = await pages.other_roles.read_record(
+                step["topic"], step["partition"], step["offset"]
+            )
         is_ours = found is not None and found.tenant == tenant_id
         sees = await may_see(pages, visit, tenant_id, row["conversation_id"])
         if is_ours and sees:

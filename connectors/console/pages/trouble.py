@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from connectors.console.pages.conversations import customer_of
 from connectors.console.pages.counting import MOST_COUNTED, FailureCounter
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.reading import NOW, PageCursor, PageReading, cursor, place_of
+from connectors.console.pages.reading import NOW, PageCursor, cursor, place_of
 from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
 
@@ -117,7 +117,7 @@ def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
 
 def add_trouble(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
-    reading = PageReading(pages.pool)
+    reading = pages.reading
     counter = FailureCounter(reading)
 
     @router.get("/t/{tenant}/trouble", name="trouble")
