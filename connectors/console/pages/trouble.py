@@ -19,7 +19,10 @@ from schemas.keys import TenantId
 DAYS = 14
 PAGE = 50
 _AT_THE_MODEL = frozenset(
-    {"refused_by_model", "answer_truncated", "unsupported_by_model", "model_timeout", "model_unavailable"}
+    {
+        "refused_by_model", "answer_truncated", "unsupported_by_model", "model_timeout",
+        "model_unavailable", "model_rejected_key",
+    }
 )  # fmt: skip
 
 
@@ -57,7 +60,9 @@ class Refusals:
 
 
 def stage_of(reason: str, type_: str) -> str:
-    """The stage that found the file wanting."""
+    """The stage that found the file wanting; empty where the reason does not tell."""
+    if reason == "quarantined":
+        return ""
     sense = "transcribe" if type_ == "audio" else "describe"
     decoded = reason.startswith(("image_", "audio_"))
     return sense if reason in _AT_THE_MODEL or decoded else "store_media"
