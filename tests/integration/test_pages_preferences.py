@@ -172,6 +172,22 @@ async def test_an_account_whose_last_role_is_taken_away_is_logged_out(
     await held.client.aclose()
 
 
+async def test_an_account_without_password_is_logged_out_when_another_tenant_adds_it(
+    scene: Scene, visitor: Visitor
+) -> None:
+    shown = await visitor.post(PEOPLE, {"name": "maria@other", "role": "reader"}, at=PEOPLE)
+    link = shown.text.partition("/login/link?token=")[2].partition("<")[0]
+    held = Visitor(scene.url)
+    await held.use(f"/login/link?token={link}")
+    chief = Visitor(scene.url)
+    await chief.log_in("ana", PASSWORD)
+    form = {"name": "maria@other", "role": "admin"}
+    assert (await chief.post("/t/other/people", form, at=PEOPLE)).status_code == 303
+    assert (await held.get("/t/other/people")).status_code == 303
+    await held.client.aclose()
+    await chief.client.aclose()
+
+
 async def test_an_admin_of_one_tenant_keeps_the_own_role(scene: Scene, visitor: Visitor) -> None:
     adam = scene.people["adam"]
     for path, form in (

@@ -76,9 +76,12 @@ def _add_invitation(router: APIRouter, pages: PageParts) -> None:
 
         async def work(people: People) -> str | None:
             person = await people.named(name)
+            ours = {one["person_id"] for one in await people.members(tenant_id)}
             if not visit.person.is_chief:
-                await _refuse_foreign(people, visit, tenant_id, name, person)
+                _refuse_foreign(visit, ours, name, person)
             person_id = person["person_id"] if person is not None else await people.add(name, None)
+            if person is not None and person["password"] is None and person_id not in ours:
+                await people.end_sessions(person_id)  # whoever made it got its first link
             await people.set_role(tenant_id, person_id, role)
             action = "role_given" if person is not None else "person_added"
             await people.note(tenant_id, visit.person.name, action, f"{name} {role}")
@@ -90,14 +93,11 @@ def _add_invitation(router: APIRouter, pages: PageParts) -> None:
         return await _page(pages, visit, tenant_id, _address(pages, visit, token))
 
 
-async def _refuse_foreign(
-    people: People, visit: Visit, tenant_id: TenantId, name: str, person: Any | None
-) -> None:
+def _refuse_foreign(visit: Visit, ours: set[str], name: str, person: Any | None) -> None:
     """Raises PageProblem 409 for an account that others may hold, and for one's own.
 
     Names are global: whoever made an account first may be logged in with it.
     """
-    ours = {one["person_id"] for one in await people.members(tenant_id)}
     if name.startswith(PORTAL) or (person is not None and person["person_id"] not in ours):
         raise PageProblem(409, "people.taken")
     if person is not None:
