@@ -81,7 +81,7 @@ def test_people_are_changed_and_removed(people: Commands) -> None:
 def test_what_cannot_be_is_said_in_one_line(people: Commands) -> None:
     people.json("users", "add", "ana")
     assert "already" in people.fails("users", "add", "ana")
-    assert "no name" in people.fails("users", "add", "Not A Name")
+    assert "is not a name" in people.fails("users", "add", "Not A Name")
     assert "no person" in people.fails("users", "link", "nobody")
     assert "no tenant" in people.fails("portal", "nowhere")
     assert "no tenant" in people.fails("users", "add", "luz", "--tenant", "nowhere")
