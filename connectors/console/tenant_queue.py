@@ -12,6 +12,11 @@ class Busy(ConnectorsError):
     """The tenant has as much under way as it may have; the request can be repeated."""
 
 
+KAFKA_SHARE = 2
+KAFKA_WAITING = 4
+KAFKA_READS = 4
+
+
 class _Line:
     def __init__(self, running: int) -> None:
         self.free = asyncio.Semaphore(running)
@@ -43,3 +48,20 @@ class TenantQueue:
             line.entered -= 1
             if not line.entered:
                 self._lines.pop(tenant_id, None)
+
+
+class KafkaTurns:
+    """Who may read Kafka now: a few of a tenant, and a few in all.
+
+    Such a read makes a consumer and may take many seconds.
+    """
+
+    def __init__(self) -> None:
+        self._turns = TenantQueue(KAFKA_SHARE, KAFKA_WAITING)
+        self._all = asyncio.Semaphore(KAFKA_READS)
+
+    @asynccontextmanager
+    async def turn(self, tenant_id: TenantId) -> AsyncIterator[None]:
+        """Raises Busy when the tenant's line is full."""
+        async with self._turns.turn(tenant_id), self._all:
+            yield

@@ -22,6 +22,8 @@ Role = Literal["viewer", "reader", "operator", "admin"]
 RANKS: dict[str, int] = {"viewer": 1, "reader": 2, "operator": 3, "admin": 4}
 """Each role may do what those below it may."""
 EVERY_TENANT = "*"
+PORTAL = "portal@"
+"""Accounts that begin so are those of `sensorium portal`."""
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 
 IDLE_SECONDS = 2 * 3600.0
@@ -116,8 +118,16 @@ class People:
         """At one tenant, or at every one (`*`)."""
         await self._fetch("set_role", tenant, person_id, role)
 
+    async def roles(self, person_id: str) -> dict[str, Role]:
+        """Tenant → role; `*` is every tenant."""
+        rows = await self._fetch("roles_of_person", person_id)
+        return {row["tenant_id"]: row["role"] for row in rows}
+
     async def end_role(self, tenant: str, person_id: str) -> None:
+        """With the last role, sessions and links end too: a later role is not for who holds them."""
         await self._fetch("end_role", tenant, person_id)
+        if not await self.roles(person_id):
+            await self.end_sessions(person_id)
 
     async def begin(self, person_id: str) -> str:
         """A new session; its token is given this once. The oldest beyond the bound end."""

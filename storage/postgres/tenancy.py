@@ -67,21 +67,28 @@ class Tenancy(EndpointChanges):
     async def tenant(self, name: str) -> dict[str, Any]:
         """What is known of a tenant, removed or not, and how much is kept for it. Secret settings are not shown."""
         row = await self._row("tenant", name)
-        try:
-            settings = msgspec.to_builtins(
-                msgspec.json.decode(self._vault.open(row["settings"]), type=TenantSettings)
-            )
-            settings["openai_key"] = None if settings["openai_key"] is None else "(set)"
-        except (VaultError, msgspec.MsgspecError):
-            settings = None
         return {
             "tenant_id": row["tenant_id"],
             "created_at": row["created_at"],
             "removed_at": row["removed_at"],
             "data_kept": row["data_kept"],
-            "settings": settings,
+            "settings": self._shown_settings(row["settings"]),
             "holds": await self.holdings(name),
         }
+
+    async def settings_of(self, name: str) -> dict[str, Any] | None:
+        """The settings alone, which counts nothing; None where they cannot be opened."""
+        return self._shown_settings((await self._row("tenant", name))["settings"])
+
+    def _shown_settings(self, sealed: bytes) -> dict[str, Any] | None:
+        try:
+            settings: dict[str, Any] = msgspec.to_builtins(
+                msgspec.json.decode(self._vault.open(sealed), type=TenantSettings)
+            )
+        except (VaultError, msgspec.MsgspecError):
+            return None
+        settings["openai_key"] = None if settings["openai_key"] is None else "(set)"
+        return settings
 
     async def holdings(self, name: str) -> dict[str, int]:
         """How many keys, endpoints, rows and files a tenant has."""

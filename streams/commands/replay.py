@@ -112,8 +112,10 @@ def _held_by_the_log(settings: Settings, asked: list[OffsetRange]) -> list[Offse
     spans = []
     reader = RawReader(settings.kafka, Names(settings.namespace))
     try:
+        held = reader.held() if asked else {}
         for span in asked:
-            there, whole = reader.cut(span), reader.whole(span.partition)
+            whole = held[span.partition]
+            there = span.within(whole)
             holds = there.begin < there.end
             if there != span:
                 note(

@@ -10,7 +10,7 @@ import click
 
 from connectors.console.pages.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, hashed
 from schemas.settings import Settings
-from storage.postgres.people import EVERY_TENANT, LINK_SECONDS, People, PeopleError, Role
+from storage.postgres.people import EVERY_TENANT, LINK_SECONDS, PORTAL, People, PeopleError, Role
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit
@@ -155,13 +155,17 @@ def portal(tenant: str, as_json: bool) -> None:
 
 
 async def portal_token(people: People, tenant: str) -> str:
-    """A login link's token for the tenant's own person, who has no password."""
-    name = f"portal@{tenant}"
+    """A login link's token for the tenant's own person, who has no password.
+
+    Whoever held the name for another purpose is logged out.
+    """
+    name = f"{PORTAL}{tenant}"
     person = await people.named(name)
     person_id = person["person_id"] if person is not None else await people.add(name, None)
+    if await people.roles(person_id) != {tenant: "reader"}:
+        await people.end_sessions(person_id)
     await people.set_role(tenant, person_id, "reader")
-    roles = next(one["roles"] for one in await people.list() if one["name"] == name)
-    if roles != {tenant: "reader"}:
+    if await people.roles(person_id) != {tenant: "reader"}:
         raise PeopleError(
             f"{name} has roles beyond this tenant, and a portal is for it only: sensorium users remove {name}"
         )

@@ -3,7 +3,7 @@ each message once more, as a higher version of the same row.
 """
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,6 +33,24 @@ class OffsetRange:
 
     def __str__(self) -> str:
         return f"{self.partition}:{self.begin}-{self.end - 1}"
+
+    def within(self, there: "OffsetRange") -> "OffsetRange":
+        """The part of it that lies in another of its partition; perhaps empty."""
+        return OffsetRange(self.partition, max(self.begin, there.begin), min(self.end, there.end))
+
+
+def merged(spans: Iterable[OffsetRange]) -> list[OffsetRange]:
+    """In order, without empty ones, and each offset once: no record is sent twice."""
+    found: list[OffsetRange] = []
+    for span in sorted(spans, key=lambda one: (one.partition, one.begin)):
+        if span.begin >= span.end:
+            continue
+        last = found[-1] if found else None
+        if last is not None and last.partition == span.partition and span.begin <= last.end:
+            found[-1] = OffsetRange(span.partition, last.begin, max(last.end, span.end))
+        else:
+            found.append(span)
+    return found
 
 
 _SPAN = re.compile(r"([0-9]{1,6}):([0-9]{1,18})-([0-9]{1,18})")
@@ -86,15 +104,10 @@ class RawReader:
     def partitions(self) -> int:
         return self._partitions
 
-    def whole(self, partition: int) -> OffsetRange:
-        return OffsetRange(partition, *self._reader.bounds(self._topic)[partition])
-
-    def cut(self, wanted: OffsetRange) -> OffsetRange:
-        """The part of it that the log holds."""
-        there = self.whole(wanted.partition)
-        return OffsetRange(
-            wanted.partition, max(wanted.begin, there.begin), min(wanted.end, there.end)
-        )
+    def held(self) -> dict[int, OffsetRange]:
+        """Partition → all that the log holds of it. Asks the brokers once per partition."""
+        bounds = self._reader.bounds(self._topic)
+        return {partition: OffsetRange(partition, *pair) for partition, pair in bounds.items()}
 
     def between(self, since: datetime, until: datetime | None) -> list[OffsetRange]:
         """The spans whose Kafka timestamps lie in the range."""

@@ -1,6 +1,5 @@
 """What a plan says of raw records: how many of each tenant, and what the models' answers about them have cost."""
 
-import asyncio
 import contextlib
 from collections import Counter
 
@@ -11,6 +10,7 @@ from schemas.headers import header
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.kafka.read_threads import read_in_thread
 from storage.postgres.erased import Erased
 from storage.postgres.repair_plans import (
     Counted,
@@ -21,7 +21,7 @@ from storage.postgres.repair_plans import (
 )
 from storage.postgres.repairs import Repairs
 from storage.waiting import Deadline
-from streams.repair.raw import OffsetRange, RawReader, span_of
+from streams.repair.raw import OffsetRange, RawReader, merged, span_of
 
 COUNTING_SECONDS = 20.0
 """A longer range is not read to its end before the plan is shown: its offsets say how many records there are at most."""
@@ -37,7 +37,7 @@ async def count_raw(
 ) -> Counted:
     """Reads the spans, for so long at most. Raises Unavailable."""
     try:
-        counted, keys = await asyncio.to_thread(_read, settings, request, erased, seconds)
+        counted, keys = await read_in_thread(_read, settings, request, erased, seconds)
     except KafkaException as error:
         raise Unavailable("Kafka", 5.0, detail=error.args[0].str()[:200]) from error
     except TimeoutError as error:
@@ -57,7 +57,7 @@ async def count_raw(
 
 
 def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
-    """What the log holds of it. Raises RepairError."""
+    """What the log holds of it, each record once. Raises RepairError."""
     if choice.since is not None and not choice.spans:
         return reader.between(choice.since, choice.until)
     try:
@@ -66,7 +66,8 @@ def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
         raise RepairError("repair.bad_span") from None
     if any(span.partition >= reader.partitions for span in spans):
         raise RepairError("repair.bad_span")
-    return [reader.cut(span) for span in spans]
+    held = reader.held()
+    return merged(span.within(held[span.partition]) for span in spans)
 
 
 def _read(
@@ -79,7 +80,6 @@ def _read(
     deadline, is_whole = Deadline(seconds), True
     try:
         spans = _chosen(reader, asked.choice)
-        spans = [span for span in spans if span.begin < span.end]
         with contextlib.closing(reader.again(spans, tenant, 0)) as items:
             for item in items:
                 for write in item.writes:

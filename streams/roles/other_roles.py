@@ -2,7 +2,6 @@
 models, and a sample message through the real receiver.
 """
 
-import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from schemas.topics import Names
 from storage.kafka.one_record import record_at
+from storage.kafka.read_threads import read_in_thread
 from streams.commands.readable import readable
 from streams.local.samples import SampleMessage, deliver
 
@@ -47,7 +47,7 @@ def other_roles_of(settings: Settings) -> OtherRoles:
 
     async def read_record(topic: str, partition: int, offset: int) -> ShownRecord | None:
         try:
-            return await asyncio.to_thread(_record, settings, topic, partition, offset)
+            return await read_in_thread(_record, settings, topic, partition, offset)
         except (KafkaException, TimeoutError) as error:
             raise Unavailable("Kafka") from error
 
@@ -56,7 +56,7 @@ def other_roles_of(settings: Settings) -> OtherRoles:
         if sample is None:
             raise OSError(f"there is no sample of {endpoint.provider}")
         secret = endpoint.secrets[0] if endpoint.secrets else None
-        status = await asyncio.to_thread(deliver, sample, url_of(endpoint), secret)
+        status = await read_in_thread(deliver, sample, url_of(endpoint), secret)
         return SampleSent(status, sample.key(endpoint.tenant_id, endpoint.instance))
 
     return OtherRoles(

@@ -217,7 +217,7 @@ def said(
             steps.append(
                 Step(
                     stage="store_media",
-                    outcome="failed",
+                    outcome="failed:media_gone",
                     topic="media",
                     partition=3,
                     offset=915,

@@ -134,6 +134,7 @@ async def test_pages_are_read_without_script(scene: Scene, browser: Browser) -> 
     page = await context.new_page()
     await page.goto(await scene.link("ana"))
     await page.click("button[type=submit]")
+    await expect(page.locator(".no-script").first).to_be_visible()
     await page.fill("input[type=search]", "first wor")
     await page.press("input[type=search]", "Enter")
     await page.click(".head")

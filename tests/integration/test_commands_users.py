@@ -46,6 +46,27 @@ def test_a_portal_link_is_for_one_tenant_only(people: Commands) -> None:
     assert people.json("portal", "acme")["link"]
 
 
+def test_a_portal_link_logs_out_whoever_held_the_name_before(people: Commands) -> None:
+    people.json("tenants", "add", "acme")
+    people.json("tenants", "add", "other")
+    people.json("users", "add", "portal@acme", "--role", "reader", "--tenant", "other")
+    people.json("users", "link", "portal@acme")
+
+    def held() -> int:
+        return int(
+            people.database(
+                lambda connection: connection.fetchval("SELECT count(*) FROM login_links")
+            )
+        )
+
+    people.database(lambda connection: connection.execute("DELETE FROM people_roles"))
+    assert held() == 1
+    people.json("portal", "acme")
+    assert held() == 1  # the new one only
+    people.json("portal", "acme")
+    assert held() == 2  # the tenant's own person keeps its links
+
+
 def test_people_are_changed_and_removed(people: Commands) -> None:
     people.json("tenants", "add", "acme")
     people.json("users", "add", "luz", "--role", "viewer", "--tenant", "acme")
@@ -60,7 +81,7 @@ def test_people_are_changed_and_removed(people: Commands) -> None:
 def test_what_cannot_be_is_said_in_one_line(people: Commands) -> None:
     people.json("users", "add", "ana")
     assert "already" in people.fails("users", "add", "ana")
-    assert "not a name" in people.fails("users", "add", "Not A Name")
+    assert "is not a name" in people.fails("users", "add", "Not A Name")
     assert "no person" in people.fails("users", "link", "nobody")
     assert "no tenant" in people.fails("portal", "nowhere")
     assert "no tenant" in people.fails("users", "add", "luz", "--tenant", "nowhere")

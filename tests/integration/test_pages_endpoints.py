@@ -93,6 +93,24 @@ async def test_what_the_commands_refuse_the_page_refuses_too(visitor: Visitor) -
         {"provider": "chatwoot", "instance": "direct"},
     ):
         assert (await visitor.post("/t/acme/endpoints", form, at=PAGE)).status_code == 422, form
+    form = {"provider": "ycloud", "instance": "x"}
+    answer = await visitor.post("/t/acme/endpoints", form, at=PAGE)
+    assert "Only endpoints of Chatwoot have a server" in answer.text
+
+
+async def test_an_endpoint_that_cannot_be_opened_says_so_and_is_removed(
+    scene: Scene, visitor: Visitor
+) -> None:
+    endpoint = await endpoint_in(scene)
+    path = f"/t/acme/endpoints/{endpoint.endpoint_id}"
+    await scene.console.connection.execute(
+        "UPDATE webhook_endpoints SET sealed = 'x' WHERE endpoint_id = $1", endpoint.endpoint_id
+    )
+    page = (await visitor.get(PAGE)).text
+    assert "The endpoint cannot be opened" in page and f"{path}/remove" in page
+    assert (await visitor.get(path)).status_code == 409
+    assert (await visitor.post(f"{path}/remove", {}, at=PAGE)).status_code == 303
+    assert endpoint.endpoint_id not in (await visitor.get(PAGE)).text
 
 
 async def test_a_new_url_leaves_the_old_one_for_an_hour(scene: Scene, visitor: Visitor) -> None:

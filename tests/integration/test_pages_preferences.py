@@ -68,8 +68,26 @@ async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_saved(
     form = {"language": "klingon", "rate": "fast", "max_bytes": "0", "context_text": "x", "trade": "ok"}  # fmt: skip
     answer = await visitor.post(PAGE, form, at=PAGE)
     assert answer.status_code == 422 and answer.text.count('aria-invalid="true"') == 4
-    assert "&#39;klingon&#39; is no language" in answer.text and 'value="fast"' in answer.text
+    assert "&#39;klingon&#39; is not a language: " in answer.text and 'value="fast"' in answer.text
     assert await settings_of(scene) == before
+
+
+async def test_what_was_typed_stays_beside_a_wrong_field(scene: Scene, visitor: Visitor) -> None:
+    form = {"language": "klingon", "describe_old": "on", "trade": "a bakery"}
+    answer = await visitor.post(PAGE, form, at=PAGE, **{"accept-language": "es"})
+    assert answer.status_code == 422 and "no es un idioma" in answer.text
+    assert 'name="describe_old" checked' in answer.text and 'value="a bakery"' in answer.text
+    assert 'name="describe_outgoing" checked' not in answer.text
+
+
+async def test_settings_that_cannot_be_opened_are_not_shown_as_defaults(
+    scene: Scene, visitor: Visitor
+) -> None:
+    await scene.console.connection.execute(
+        "UPDATE tenants SET settings = 'x' WHERE tenant_id = 'acme'"
+    )
+    for answer in (await visitor.get(PAGE), await visitor.post(PAGE, {"rate": "1"}, at=PEOPLE)):
+        assert answer.status_code == 409 and "cannot be opened" in answer.text
 
 
 async def test_a_model_that_nobody_knows_is_remarked_and_kept(
@@ -131,11 +149,71 @@ async def test_an_admin_of_one_tenant_touches_nobody_of_others(
         assert (await visitor.post(f"{PEOPLE}/{person}/log-out", {}, at=PEOPLE)).status_code == 403
     text = (await visitor.get(PEOPLE)).text
     assert "<strong>eve<" not in text and "<strong>bob<" in text
-    known = await visitor.post(PEOPLE, {"name": "eve", "role": "viewer"}, at=PEOPLE)
-    assert known.status_code == 303  # a role, and no link that would log in as her
+    for name in ("eve", "portal@acme"):
+        taken = await visitor.post(PEOPLE, {"name": name, "role": "viewer"}, at=PEOPLE)
+        assert taken.status_code == 409 and "This name is taken" in taken.text
     assert await scene.console.connection.fetchval("SELECT count(*) FROM login_links") == 0
     await pages.people.set_role(EVERY_TENANT, both, "viewer")
     assert "every tenant" in (await visitor.get(PEOPLE)).text
+
+
+async def test_an_account_whose_last_role_is_taken_away_is_logged_out(
+    scene: Scene, visitor: Visitor
+) -> None:
+    maria = await scene.person("maria", "reader")
+    held = Visitor(scene.url)
+    await held.log_in("maria", PASSWORD)
+    assert (await held.get("/t/acme/conversations")).status_code == 200
+    await visitor.post(f"{PEOPLE}/{maria}/remove", {}, at=PEOPLE)
+    pages = scene.console.parts.pages
+    assert pages is not None
+    await pages.people.set_role("other", maria, "reader")
+    assert (await held.get("/t/other/conversations")).status_code == 303
+    await held.client.aclose()
+
+
+async def test_an_account_without_password_is_logged_out_when_another_tenant_adds_it(
+    scene: Scene, visitor: Visitor
+) -> None:
+    shown = await visitor.post(PEOPLE, {"name": "maria@other", "role": "reader"}, at=PEOPLE)
+    link = shown.text.partition("/login/link?token=")[2].partition("<")[0]
+    held = Visitor(scene.url)
+    await held.use(f"/login/link?token={link}")
+    chief = Visitor(scene.url)
+    await chief.log_in("ana", PASSWORD)
+    form = {"name": "maria@other", "role": "admin"}
+    assert (await chief.post("/t/other/people", form, at=PEOPLE)).status_code == 303
+    assert (await held.get("/t/other/people")).status_code == 303
+    await held.client.aclose()
+    await chief.client.aclose()
+
+
+async def test_an_admin_of_one_tenant_keeps_the_own_role(scene: Scene, visitor: Visitor) -> None:
+    adam = scene.people["adam"]
+    for path, form in (
+        (f"{PEOPLE}/{adam}/role", {"role": "viewer"}),
+        (f"{PEOPLE}/{adam}/remove", {}),
+        (PEOPLE, {"name": "adam", "role": "viewer"}),
+    ):
+        answer = await visitor.post(path, form, at=PEOPLE)
+        assert answer.status_code == 409 and "your own role" in answer.text
+    page = (await visitor.get(PEOPLE)).text
+    assert f"{adam}/role" not in page and f"{adam}/remove" not in page
+
+
+async def test_who_has_no_password_gets_a_new_link_as_often_as_needed(
+    scene: Scene, visitor: Visitor
+) -> None:
+    await visitor.post(PEOPLE, {"name": "luz", "role": "viewer"}, at=PEOPLE)
+    luz = await scene.console.connection.fetchval("SELECT person_id FROM people WHERE name = 'luz'")
+    shown = await visitor.post(f"{PEOPLE}/{luz}/link", {}, at=PEOPLE)
+    link = shown.text.partition("/login/link?token=")[2].partition("<")[0]
+    guest = Visitor(scene.url)
+    assert (await guest.use(f"/login/link?token={link}")).status_code == 303
+    assert (await guest.get("/t/acme/conversations")).status_code == 200
+    with_password = await scene.person("bob", "reader")
+    assert (await visitor.post(f"{PEOPLE}/{with_password}/link", {}, at=PEOPLE)).status_code == 403
+    await guest.client.aclose()
 
 
 @pytest.mark.parametrize("form", [{"name": "x", "role": "root"}, {"name": "no name", "role": "viewer"}])  # fmt: skip

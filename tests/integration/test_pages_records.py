@@ -100,6 +100,21 @@ def test_fields_are_shown_with_their_path_and_secrets_masked(
     assert list(fields_of(value)) == fields
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ('{"pubsub_token": "TESTff", "id": 1}', f'{{"pubsub_token": "{MASK}", "id": 1}}'),
+        ('{"api_key":"a\\"b","x":"y"}', f'{{"api_key":"{MASK}","x":"y"}}'),
+        ('{"hmac_token": "cut of', f'{{"hmac_token": "{MASK}"'),
+        ('"https://x/a.jpg?a=1\\u0026X-Amz-Signature=dead"', f'"https://x/a.jpg?{MASK}"'),
+        ('"https:\\/\\/x\\/a.jpg?a=1&s=dead"', f'"https:\\/\\/x\\/a.jpg?{MASK}"'),
+        ('{"text": "my token is at home"}', '{"text": "my token is at home"}'),
+    ],
+)
+def test_secrets_inside_the_text_of_a_body_are_masked(body: str, shown: str) -> None:
+    assert masked(body) == shown
+
+
 def test_a_record_of_very_many_fields_is_cut() -> None:
     assert len(list(fields_of({"a": list(range(5_000))}))) == 401
     assert masked("https://x/y") == "https://x/y"

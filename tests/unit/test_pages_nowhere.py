@@ -21,7 +21,7 @@ class OnePerson:
 
 def client(token: str) -> httpx.AsyncClient:
     pages: Any = SimpleNamespace(
-        people=OnePerson(), public_url="", pool=None, repairs=None, refs=None
+        people=OnePerson(), public_url="", pool=None, reading=None, repairs=None, refs=None
     )
     parts: Any = SimpleNamespace(reading=None, bounds=ContextBounds(), pages=pages)
     app = FastAPI()

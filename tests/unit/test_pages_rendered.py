@@ -29,7 +29,7 @@ def page(template: str, language: str, **values: Any) -> str:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_settings_page_shows_names_as_text_and_asks_before_the_end(language: str) -> None:
     endpoint = {
-        "endpoint_id": "ep_1", "provider": "ycloud", "unsigned": False, "secret_ids": ["sec_1", "sec_2"],
+        "endpoint_id": "ep_1", "provider": "ycloud", "readable": True, "unsigned": False, "secret_ids": ["sec_1", "sec_2"],
         "accepted_at": NOW, "refused_at": NOW, "refused_reason": "signature_mismatch",
     }  # fmt: skip
     text = page(

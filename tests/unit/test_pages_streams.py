@@ -1,5 +1,6 @@
 """Event streams of the pages: how they end, without servers."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,7 @@ from connectors.console.pages.words import Words
 from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
 from storage.postgres.people import Session
-from storage.postgres.repair_plans import RepairChoice
+from storage.postgres.repair_plans import Counted, RepairChoice
 
 ACME = TenantId("acme")
 
@@ -60,13 +61,14 @@ class OneRepair:
         self.looked += 1
         return {
             "repair_id": repair_id, "reason": "media_gone", "state": "running", "person": "ana", "messages": 2,
-            "looked": self.looked, "redone": 1, "set_aside": 0, "trouble": "", "is_over": False, "files": {},
-            "kind": "attachments", "choice": RepairChoice("media_gone"), "rate": 20.0,
+            "looked": self.looked, "redone": 1, "set_aside": 0, "trouble": "", "is_over": False,
+            "files": Counted(2, (), RepairChoice()), "kind": "attachments", "choice": RepairChoice("media_gone"),
+            "rate": 50.0, "ends_at": datetime(2026, 7, 14, tzinfo=UTC),
         }  # fmt: skip
 
 
 def desk(*roles: str) -> Desk:
-    pages: Any = SimpleNamespace(pool=None, people=Roles(*roles), repairs=OneRepair())
+    pages: Any = SimpleNamespace(reading=None, pool=None, people=Roles(*roles), repairs=OneRepair())
     changes = SimpleNamespace(ended=False, waiter=lambda *_, **__: Woken())
     parts: Any = SimpleNamespace(changes=changes)
     return desk_of(parts, pages)

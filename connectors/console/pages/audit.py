@@ -39,7 +39,7 @@ class AuditFilter:
 
 def add_audit(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
-    reading = PageReading(pages.pool)
+    reading = pages.reading
 
     @router.get("/t/{tenant}/audit", name="audit")
     async def audit(request: Request, tenant: str) -> Response:

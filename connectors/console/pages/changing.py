@@ -9,6 +9,7 @@ import asyncpg
 
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit
+from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
 from schemas.tenants import Endpoint
 from storage.postgres.people import People, PeopleError
@@ -44,21 +45,39 @@ async def _in_transaction(
     visit: Visit,
     work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[T]]",
 ) -> T:
+    tenant_id = TenantId(visit.request.path_params["tenant"])
     try:
-        async with pages.pool.acquire() as proxy, proxy.transaction():
+        async with (
+            pages.reading.turn(tenant_id),
+            pages.pool.acquire() as proxy,
+            proxy.transaction(),
+        ):
             connection = cast("asyncpg.Connection[asyncpg.Record]", proxy)
             await connection.execute(queries("pages")["set_actor"], "-", visit.person.name)
             return await work(connection)
     except (TenancyError, PeopleError):
         raise PageProblem(422, "problem.422") from None
-    except PageProblem:
+    except (PageProblem, Busy):
         raise
     except Exception as error:
         raise unavailable(error) or error from error
 
 
 async def own_endpoint(tenancy: Tenancy, tenant_id: TenantId, endpoint_id: str) -> Endpoint:
-    """The endpoint. Raises PageProblem 404 for one of another tenant."""
-    if endpoint_id not in {one["endpoint_id"] for one in await tenancy.endpoints(tenant_id)}:
-        raise PageProblem(404, "problem.404")
+    """The endpoint. Raises PageProblem 404 for one of another
+    tenant, and 409 for one whose contents cannot be opened.
+    """
+    if not await is_readable(tenancy, tenant_id, endpoint_id):
+        raise PageProblem(409, "delivery_do.endpoint_unreadable")
     return await tenancy.endpoint(endpoint_id)
+
+
+async def is_readable(tenancy: Tenancy, tenant_id: TenantId, endpoint_id: str) -> bool:
+    """Whether the endpoint's contents can be opened.
+
+    Raises PageProblem 404 for one of another tenant.
+    """
+    for one in await tenancy.endpoints(tenant_id):
+        if one["endpoint_id"] == endpoint_id:
+            return bool(one["readable"])
+    raise PageProblem(404, "problem.404")

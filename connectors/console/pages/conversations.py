@@ -73,7 +73,7 @@ class Desk:
 
 def desk_of(parts: Parts, pages: PageParts) -> Desk:
     """One for all routes: streams are counted over all of them."""
-    return Desk(parts, pages, PageReading(pages.pool), TenantQueue(STREAMS_PER_PERSON, 0))
+    return Desk(parts, pages, pages.reading, TenantQueue(STREAMS_PER_PERSON, 0))
 
 
 def add_conversations(router: APIRouter, desk: Desk) -> None:

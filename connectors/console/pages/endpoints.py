@@ -7,7 +7,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from connectors.console.pages.changing import own_endpoint, with_tenancy
+from connectors.console.pages.changing import is_readable, own_endpoint, with_tenancy
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
@@ -25,7 +25,7 @@ WAIT_SECONDS = 60
 
 def add_endpoints(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
-    reading = PageReading(pages.pool)
+    reading = pages.reading
     _add_page(router, pages, reading)
     _add_secrets(router, pages, reading)
     _add_api_key(router, pages)
@@ -42,6 +42,8 @@ def _add_page(router: APIRouter, pages: PageParts, reading: PageReading) -> None
         provider, instance = visit.form.get("provider", ""), visit.form.get("instance", "").strip()
         if provider not in pages.other_roles.providers:
             raise PageProblem(422, "problem.422")
+        if instance and not traits_of(provider).numbers_per_server:
+            raise PageProblem(422, "endpoint.no_instance")
         is_unsigned = visit.form.get("signature") == "none"
 
         async def work(tenancy: Tenancy) -> Endpoint:
@@ -70,7 +72,7 @@ def _add_page(router: APIRouter, pages: PageParts, reading: PageReading) -> None
         tenant_id = visit.at(tenant, "admin")
 
         async def work(tenancy: Tenancy) -> None:
-            await own_endpoint(tenancy, tenant_id, endpoint_id)
+            await is_readable(tenancy, tenant_id, endpoint_id)  # or the problem 404
             await tenancy.remove_endpoint(endpoint_id)
 
         await with_tenancy(pages, visit, work)
@@ -168,7 +170,8 @@ def _add_test(router: APIRouter, pages: PageParts, reading: PageReading) -> None
         if send is None or found.awaits_secret:
             raise PageProblem(409, "endpoint.cannot_test")
         try:
-            sent = await send(found)
+            async with pages.kafka.turn(tenant_id):
+                sent = await send(found)
         except OSError:
             raise PageProblem(502, "endpoint.no_receiver") from None
         await pages.people.note(tenant_id, visit.person.name, "test_sent", endpoint_id)

@@ -28,7 +28,7 @@ MOST_NOTED = 10_000
 @dataclass(frozen=True, slots=True)
 class StepShown:
     """A step, and the seconds since the one
-    before; None for the first of its generation.
+    before; None for the first of its generation. `reason`: why it failed or was skipped.
     """
 
     stage: str
@@ -38,11 +38,12 @@ class StepShown:
     offset: int
     at: datetime
     seconds: float | None
+    reason: str = ""
 
 
 def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
     """Adds the routes."""
-    reading = PageReading(pages.pool)
+    reading = pages.reading
     noted = _Noted()
 
     @router.get("/t/{tenant}/m/{ref}", name="message")
@@ -164,8 +165,9 @@ def shown_steps(rows: list[Any]) -> list[StepShown]:
     for row in rows:
         is_first = not shown or row["stage"] == "dedupe"
         seconds = None if is_first else (row["at"] - shown[-1].at).total_seconds()
-        at = (row["stage"], row["outcome"], row["topic"], row["partition"], row["offset"])
-        shown.append(StepShown(*at, row["at"], seconds))
+        outcome, _, reason = row["outcome"].partition(":")
+        place = (row["topic"], row["partition"], row["offset"])
+        shown.append(StepShown(row["stage"], outcome, *place, row["at"], seconds, reason))
     return shown
 
 

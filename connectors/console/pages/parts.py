@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import asyncpg
 
 from connectors.console.pages.other_roles import OtherRoles
+from connectors.console.pages.reading import PageReading
 from connectors.console.pages.refs import Refs, page_refs
 from connectors.console.pages.repairer import Repairer
+from connectors.console.tenant_queue import KafkaTurns
 from storage.postgres.people import People
 from storage.postgres.repairs import Repairs
 from storage.postgres.vault import Vault
@@ -16,6 +18,8 @@ from storage.postgres.vault import Vault
 class PageParts:
     """`public_url` is where people reach the
     console; with https its cookies are Secure.
+
+    `reading` and `kafka` hold the lines of the tenants: one of each for all pages.
     """
 
     pool: "asyncpg.Pool[asyncpg.Record]"
@@ -25,6 +29,8 @@ class PageParts:
     work: Repairer
     vault: Vault
     other_roles: OtherRoles
+    reading: PageReading
+    kafka: KafkaTurns
     public_url: str = ""
 
 
@@ -37,4 +43,15 @@ def page_parts(
 ) -> PageParts:
     """From what the role has."""
     refs = page_refs(vault)
-    return PageParts(pool, People(pool), refs, Repairs(pool), work, vault, other_roles, public_url)
+    return PageParts(
+        pool,
+        People(pool),
+        refs,
+        Repairs(pool),
+        work,
+        vault,
+        other_roles,
+        PageReading(pool),
+        KafkaTurns(),
+        public_url,
+    )

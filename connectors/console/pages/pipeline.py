@@ -28,7 +28,7 @@ def add_pipeline(router: APIRouter, desk: Desk) -> None:
 
     The flow is everybody's together: only an admin of every tenant sees it.
     """
-    flow, reading = Flow(desk.pages.pool), PageReading(desk.pages.pool)
+    flow, reading = Flow(desk.pages.pool), desk.pages.reading
 
     @router.get("/t/{tenant}/pipeline", name="pipeline")
     async def pipeline(request: Request, tenant: str) -> Response:

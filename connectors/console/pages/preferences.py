@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from connectors.console.pages.changing import with_tenancy
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.visits import Visit, visit_of
+from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
 from schemas.tenant_changes import WrongChange, read_change
 from schemas.tenants import TenantSettings
@@ -44,7 +43,12 @@ def add_preferences(router: APIRouter, pages: PageParts) -> None:
         now = await _now(pages, visit, tenant_id)
         changes, wrong = changes_of(visit.form, now)
         if wrong:
-            typed = now | {name: visit.form[name] for name in visit.form.keys() & now.keys()}
+            typed = {
+                name: (name in visit.form)
+                if isinstance(value, bool)
+                else visit.form.get(name, value)
+                for name, value in now.items()
+            }
             return _page(pages, visit, tenant_id, typed, now, wrong=wrong)
         if changes:
 
@@ -56,7 +60,7 @@ def add_preferences(router: APIRouter, pages: PageParts) -> None:
 
 
 def changes_of(form: dict[str, str], now: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What is another value than now, and per field what is wrong.
+    """What is another value than now, and per wrong field what was typed.
 
     A secret that is left empty stays.
     """
@@ -73,8 +77,8 @@ def changes_of(form: dict[str, str], now: dict[str, Any]) -> tuple[dict[str, Any
                 continue
             try:
                 _, value = read_change(name.replace("_", "-"), text.replace("\r\n", "\n"))
-            except WrongChange as error:
-                wrong[name] = str(error)
+            except WrongChange:
+                wrong[name] = text[:100]
                 continue
             if _as_text(value) != _as_text(now[name]):
                 changes[name] = value
@@ -89,14 +93,18 @@ def _as_text(value: Any) -> str:
 
 
 async def _now(pages: PageParts, visit: Visit, tenant_id: TenantId) -> dict[str, Any]:
-    """The settings of now; of a secret one only whether it is set."""
+    """The settings of now; of a secret one only whether it is set.
 
-    async def work(tenancy: Tenancy) -> dict[str, Any]:
-        found: dict[str, Any] = (await tenancy.tenant(tenant_id))["settings"]
-        return found
+    Raises PageProblem 409 where they cannot be opened: defaults would be saved over them.
+    """
+
+    async def work(tenancy: Tenancy) -> dict[str, Any] | None:
+        return await tenancy.settings_of(tenant_id)
 
     found = await with_tenancy(pages, visit, work)
-    return found or msgspec.to_builtins(TenantSettings())
+    if found is None:
+        raise PageProblem(409, "prefs.unreadable")
+    return found
 
 
 def _page(

@@ -12,13 +12,19 @@ from fastapi.responses import Response
 
 from connectors.console.pages.conversations import customer_of, may_see, opened
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.reading import PageReading
 from connectors.console.pages.visits import PageProblem, visit_of
 from schemas.keys import TenantId
 
 MOST_FIELDS = 400
-_SECRET = re.compile(r"secret|token|authorization|signature|api[-_]?key|password|cookie", re.I)
-_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>\\]+")
+_WORDS = r"secret|token|authorization|signature|api[-_]?key|password|cookie|hmac"
+_SECRET = re.compile(_WORDS, re.I)
+_PAIR = re.compile(rf'("[^"\\]*(?:{_WORDS})[^"\\]*"\s*:\s*)"(?:[^"\\]|\\.)*"?', re.I)
+"""A field of JSON that is text here: the body of a webhook is one string."""
+_QUERY = re.compile(
+    r"(https?:(?:\\?/){2}[^\s\"'<>?\\]*(?:\\/[^\s\"'<>?\\]*)*)"
+    r"\?(?:[^\s\"'<>\\]|\\u[0-9a-fA-F]{4}|\\/)+"
+)
+"""JSON may write a slash as `\\/`, and an ampersand as six characters."""
 MASK = "•••"
 
 
@@ -27,7 +33,7 @@ def add_raw_records(router: APIRouter, pages: PageParts) -> None:
 
     A place is the number of a step as the page of the message counts them.
     """
-    reading = PageReading(pages.pool)
+    reading = pages.reading
 
     @router.get("/t/{tenant}/m/{ref}/record/{index}", name="record")
     async def record(request: Request, tenant: str, ref: str, index: int) -> Response:
@@ -39,9 +45,10 @@ def add_raw_records(router: APIRouter, pages: PageParts) -> None:
         if row is None or not 0 <= index < len(steps):
             raise PageProblem(404, "problem.404")
         step = steps[index]
-        found = await pages.other_roles.read_record(
-            step["topic"], step["partition"], step["offset"]
-        )
+        async with pages.kafka.turn(tenant_id):
+            found = await pages.other_roles.read_record(
+                step["topic"], step["partition"], step["offset"]
+            )
         is_ours = found is not None and found.tenant == tenant_id
         sees = await may_see(pages, visit, tenant_id, row["conversation_id"])
         if is_ours and sees:
@@ -90,5 +97,7 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def masked(text: str) -> str:
-    """A link keeps its address and loses its query: providers sign links there."""
-    return _QUERY.sub(rf"\1?{MASK}", text)
+    """A link keeps its address and loses its query, because providers
+    sign links there; a field that its name calls secret loses its value.
+    """
+    return _PAIR.sub(rf'\1"{MASK}"', _QUERY.sub(rf"\1?{MASK}", text))

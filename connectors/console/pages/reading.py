@@ -4,6 +4,7 @@ of one tenant, which has a share of the pool.
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -171,12 +172,19 @@ class PageReading:
         `pages_tenant.sql`, in the tenant's turn.
         """
         try:
-            async with self._turns.turn(tenant_id):
+            async with self.turn(tenant_id):
                 return list(await self._pool.fetch(self._sql[name], tenant_id, *arguments))
         except Busy:
             raise
         except Exception as error:
             raise unavailable(error) or error from error
+
+    def turn(self, tenant_id: TenantId) -> AbstractAsyncContextManager[None]:
+        """A place in the tenant's line.
+
+        Raises Busy. Whoever has one must not wait for another: two such would wait forever.
+        """
+        return self._turns.turn(tenant_id)
 
 
 def _decoded(row: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.reading import NOW, PageReading
+from connectors.console.pages.reading import NOW
 from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
 from storage.postgres.repairs import MOST_TRIES
@@ -23,7 +23,7 @@ _SENDABLE = {("dedupe", "raw-messages"), ("assemble", "enrichments"), ("sink", "
 
 def add_records(router: APIRouter, pages: PageParts) -> None:
     """Adds the route."""
-    reading = PageReading(pages.pool)
+    reading = pages.reading
 
     @router.get("/t/{tenant}/trouble/records", name="quarantined-records")
     async def records(request: Request, tenant: str) -> Response:

@@ -85,7 +85,8 @@ def _add_actions(router: APIRouter, pages: PageParts) -> None:
         kind = visit.form.get("kind", "attachments")
         try:
             asked = asked_for(tenant_id, visit.person.name, kind, _wanted(visit))
-            repair_id = await pages.work.plan(asked)
+            async with pages.kafka.turn(tenant_id):
+                repair_id = await pages.work.plan(asked)
         except RepairError as error:
             raise PageProblem(409, error.args[0]) from None
         return _to(tenant_id, repair_id)

@@ -146,7 +146,8 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         }
         try:
             asked = asked_for(tenant_id, _who(key), kind, wanted)
-            repair_id = await pages.work.plan(asked)
+            async with pages.kafka.turn(tenant_id):
+                repair_id = await pages.work.plan(asked)
         except RepairError as error:
             status = 404 if error.args[0] == "repair.nothing" else 422
             raise ConsoleProblem(status, catalogue("en")[error.args[0]]) from None

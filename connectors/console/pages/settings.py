@@ -20,7 +20,7 @@ DAYS = 14
 
 def add_settings(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
-    reading = PageReading(pages.pool)
+    reading = pages.reading
     _add_keys(router, pages, reading)
 
     @router.get("/t/{tenant}/tenants", name="settings")

@@ -11,7 +11,7 @@ from connectors.console.pages.changing import with_people
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
-from storage.postgres.people import LINK_SECONDS, People, Role
+from storage.postgres.people import LINK_SECONDS, PORTAL, People, Role
 
 
 def add_team(router: APIRouter, pages: PageParts) -> None:
@@ -21,6 +21,7 @@ def add_team(router: APIRouter, pages: PageParts) -> None:
     """
     _add_invitation(router, pages)
     _add_changes(router, pages)
+    _add_access(router, pages)
 
     @router.get("/t/{tenant}/people", name="people")
     async def people(request: Request, tenant: str) -> Response:
@@ -33,7 +34,12 @@ async def _page(
 ) -> Response:
     """`link`: a login link, shown this once."""
     members = [
-        dict(row) | {"may_end": _may_end(visit, row)}
+        dict(row)
+        | {
+            "may_end": _may_end(visit, row),
+            "may_link": _may_link(visit, row),
+            "may_change": visit.person.is_chief or row["person_id"] != visit.person.person_id,
+        }
         for row in await pages.people.members(tenant_id)
     ]
     return visit.page(
@@ -54,6 +60,10 @@ def _may_end(visit: Visit, row: Any) -> bool:
     return visit.person.is_chief or bool(is_ours)
 
 
+def _may_link(visit: Visit, row: Any) -> bool:
+    return _may_end(visit, row) and not row["has_password"]
+
+
 def _add_invitation(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/people")
     async def invite(request: Request, tenant: str) -> Response:
@@ -66,7 +76,12 @@ def _add_invitation(router: APIRouter, pages: PageParts) -> None:
 
         async def work(people: People) -> str | None:
             person = await people.named(name)
+            ours = {one["person_id"] for one in await people.members(tenant_id)}
+            if not visit.person.is_chief:
+                _refuse_foreign(visit, ours, name, person)
             person_id = person["person_id"] if person is not None else await people.add(name, None)
+            if person is not None and person["password"] is None and person_id not in ours:
+                await people.end_sessions(person_id)  # whoever made it got its first link
             await people.set_role(tenant_id, person_id, role)
             action = "role_given" if person is not None else "person_added"
             await people.note(tenant_id, visit.person.name, action, f"{name} {role}")
@@ -75,8 +90,29 @@ def _add_invitation(router: APIRouter, pages: PageParts) -> None:
         token = await with_people(pages, visit, work)
         if token is None:
             return _to(tenant_id)
-        base = pages.public_url.rstrip("/") or str(visit.request.base_url).rstrip("/")
-        return await _page(pages, visit, tenant_id, f"{base}/login/link?token={token}")
+        return await _page(pages, visit, tenant_id, _address(pages, visit, token))
+
+
+def _refuse_foreign(visit: Visit, ours: set[str], name: str, person: Any | None) -> None:
+    """Raises PageProblem 409 for an account that others may hold, and for one's own.
+
+    Names are global: whoever made an account first may be logged in with it.
+    """
+    if name.startswith(PORTAL) or (person is not None and person["person_id"] not in ours):
+        raise PageProblem(409, "people.taken")
+    if person is not None:
+        _refuse_oneself(visit, person["person_id"])
+
+
+def _refuse_oneself(visit: Visit, person_id: str) -> None:
+    """An admin who gave up the own role by mistake could not take it back."""
+    if person_id == visit.person.person_id and not visit.person.is_chief:
+        raise PageProblem(409, "people.yourself")
+
+
+def _address(pages: PageParts, visit: Visit, token: str) -> str:
+    base = pages.public_url.rstrip("/") or str(visit.request.base_url).rstrip("/")
+    return f"{base}/login/link?token={token}"
 
 
 def _add_changes(router: APIRouter, pages: PageParts) -> None:
@@ -85,6 +121,7 @@ def _add_changes(router: APIRouter, pages: PageParts) -> None:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         member, wanted = await _member(pages, tenant_id, person_id), _role(visit)
+        _refuse_oneself(visit, person_id)
 
         async def work(people: People) -> None:
             await people.set_role(tenant_id, person_id, wanted)
@@ -100,6 +137,7 @@ def _add_changes(router: APIRouter, pages: PageParts) -> None:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         member = await _member(pages, tenant_id, person_id)
+        _refuse_oneself(visit, person_id)
 
         async def work(people: People) -> None:
             await people.end_role(tenant_id, person_id)
@@ -107,6 +145,24 @@ def _add_changes(router: APIRouter, pages: PageParts) -> None:
 
         await with_people(pages, visit, work)
         return _to(tenant_id)
+
+
+def _add_access(router: APIRouter, pages: PageParts) -> None:
+    @router.post("/t/{tenant}/people/{person_id}/link")
+    async def link(request: Request, tenant: str, person_id: str) -> Response:
+        """Who has no password logs in by link, each time by a new one."""
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "admin")
+        member = await _member(pages, tenant_id, person_id)
+        if not _may_link(visit, member):
+            raise PageProblem(403, "problem.403")
+
+        async def work(people: People) -> str:
+            await people.note(tenant_id, visit.person.name, "login_link_made", member["name"])
+            return await people.add_link(person_id)
+
+        token = await with_people(pages, visit, work)
+        return await _page(pages, visit, tenant_id, _address(pages, visit, token))
 
     @router.post("/t/{tenant}/people/{person_id}/log-out")
     async def log_out(request: Request, tenant: str, person_id: str) -> Response:

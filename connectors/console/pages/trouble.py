@@ -12,14 +12,17 @@ from fastapi.responses import Response
 from connectors.console.pages.conversations import customer_of
 from connectors.console.pages.counting import MOST_COUNTED, FailureCounter
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.reading import NOW, PageCursor, PageReading, cursor, place_of
+from connectors.console.pages.reading import NOW, PageCursor, cursor, place_of
 from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
 
 DAYS = 14
 PAGE = 50
 _AT_THE_MODEL = frozenset(
-    {"refused_by_model", "answer_truncated", "unsupported_by_model", "model_timeout", "model_unavailable"}
+    {
+        "refused_by_model", "answer_truncated", "unsupported_by_model", "model_timeout",
+        "model_unavailable", "model_rejected_key",
+    }
 )  # fmt: skip
 
 
@@ -57,7 +60,9 @@ class Refusals:
 
 
 def stage_of(reason: str, type_: str) -> str:
-    """The stage that found the file wanting."""
+    """The stage that found the file wanting; empty where the reason does not tell."""
+    if reason == "quarantined":
+        return ""
     sense = "transcribe" if type_ == "audio" else "describe"
     decoded = reason.startswith(("image_", "audio_"))
     return sense if reason in _AT_THE_MODEL or decoded else "store_media"
@@ -117,7 +122,7 @@ def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
 
 def add_trouble(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
-    reading = PageReading(pages.pool)
+    reading = pages.reading
     counter = FailureCounter(reading)
 
     @router.get("/t/{tenant}/trouble", name="trouble")

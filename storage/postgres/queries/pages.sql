@@ -212,8 +212,10 @@ WHERE $1 <> '' ORDER BY one.id DESC LIMIT $5;
 
 -- name: audit_choices
 -- The actions and people among the latest entries of these tenants.
-SELECT DISTINCT action, actor FROM (
-    SELECT action, actor FROM audit_log WHERE tenant_id = ANY($2::text[]) AND $1 <> '' ORDER BY at DESC LIMIT 2000
+SELECT DISTINCT latest.action, latest.actor
+FROM unnest($2::text[]) AS wanted (tenant_id)
+CROSS JOIN LATERAL (
+    SELECT action, actor FROM audit_log WHERE tenant_id = wanted.tenant_id AND $1 <> '' ORDER BY id DESC LIMIT 2000
 ) AS latest;
 
 -- name: usage_by_day

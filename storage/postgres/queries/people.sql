@@ -40,6 +40,10 @@ ON CONFLICT (tenant_id, person_id) DO UPDATE SET role = EXCLUDED.role;
 -- Takes the role of a person at a tenant away.
 DELETE FROM people_roles WHERE tenant_id = $1 AND person_id = $2 RETURNING role;
 
+-- name: roles_of_person
+-- Where a person has which role.
+SELECT tenant_id, role FROM people_roles WHERE person_id = $1 ORDER BY tenant_id;
+
 -- name: begin_session
 -- A session from now on.
 INSERT INTO people_sessions (session_sha256, person_id) VALUES ($1, $2);

@@ -18,7 +18,12 @@
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copies]");
     if (!button) return;
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent.trim());
+    const shown = document.getElementById(button.dataset.copies);
+    if (!navigator.clipboard) {  // over plain http: select it, so that the keys of the browser copy it
+      getSelection().selectAllChildren(shown);
+      return;
+    }
+    await navigator.clipboard.writeText(shown.textContent.trim());
     button.textContent = button.dataset.copied;
   });
 
