@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from connectors.models.servers import ModelSettingsError, senses
-from schemas.settings import Secret, Settings
+from schemas.settings import ReceiverSettings, Secret, Settings
 from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES
 from schemas.web_address import NotAnAddress, web_address
 from storage import failpoints  # noqa: F401  takes its variable out of the environment before that is read: it is no setting
@@ -106,21 +106,7 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             f"SENSORIUM_NAMESPACE {settings.namespace} would share its rows or files with others; leave it empty or take another name"
         )
-    if settings.receiver.max_body_bytes + 64 * 1024 > MAX_RECORD_BYTES // 2:
-        raise SettingsError(
-            f"SENSORIUM_RECEIVER__MAX_BODY_BYTES + 64 KiB must not be over {MAX_RECORD_BYTES // 2} bytes, half of the largest Kafka record"
-        )
-    if not 1 <= settings.receiver.processes <= MOST_PROCESSES:
-        raise SettingsError(f"SENSORIUM_RECEIVER__PROCESSES must be 1 to {MOST_PROCESSES}")
-    if settings.receiver.max_pending_bytes < 2 * settings.receiver.max_body_bytes:
-        raise SettingsError(
-            "SENSORIUM_RECEIVER__MAX_PENDING_BYTES must hold two bodies of SENSORIUM_RECEIVER__MAX_BODY_BYTES: one tenant gets half"
-        )
-    if settings.receiver.url and not _is_base_address(settings.receiver.url):
-        raise SettingsError(
-            "SENSORIUM_RECEIVER__URL must be an address such as https://hooks.example.com, "
-            "without a user, a query or a fragment"
-        )
+    _check_receiver(settings.receiver)
     if settings.kafka.partitions < 1:
         raise SettingsError("SENSORIUM_KAFKA__PARTITIONS must be at least 1")
     _check_retention(settings)
@@ -148,6 +134,24 @@ def _check(settings: Settings) -> None:
     if settings.kafka.min_insync_replicas > settings.kafka.replication_factor:
         raise SettingsError(
             "SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not be over SENSORIUM_KAFKA__REPLICATION_FACTOR"
+        )
+
+
+def _check_receiver(receiver: ReceiverSettings) -> None:
+    if receiver.max_body_bytes + 64 * 1024 > MAX_RECORD_BYTES // 2:
+        raise SettingsError(
+            f"SENSORIUM_RECEIVER__MAX_BODY_BYTES + 64 KiB must not be over {MAX_RECORD_BYTES // 2} bytes, half of the largest Kafka record"
+        )
+    if not 1 <= receiver.processes <= MOST_PROCESSES:
+        raise SettingsError(f"SENSORIUM_RECEIVER__PROCESSES must be 1 to {MOST_PROCESSES}")
+    if receiver.max_pending_bytes < 2 * receiver.max_body_bytes:
+        raise SettingsError(
+            "SENSORIUM_RECEIVER__MAX_PENDING_BYTES must hold two bodies of SENSORIUM_RECEIVER__MAX_BODY_BYTES: one tenant gets half"
+        )
+    if receiver.url and not _is_base_address(receiver.url):
+        raise SettingsError(
+            "SENSORIUM_RECEIVER__URL must be an address such as https://hooks.example.com, "
+            "without a user, a query or a fragment"
         )
 
 

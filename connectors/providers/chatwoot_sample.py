@@ -50,17 +50,19 @@ def chatwoot(
         "sender": agent if outbound else contact,
     }
     if file is not None:
-        event["attachments"] = [
-            {
-                "id": number + 1,
-                "message_id": number,
-                "file_type": file.kind,
-                "account_id": _number(account),
-                "data_url": file.url,
-            }
-        ]
+        event["attachments"] = [_attachment(file, number, account)]
     said, body = f"{account}~{talk}", json.dumps(event).encode()
     return Sample(what, "chatwoot", body, f"{account}/{number}", said)
+
+
+def _attachment(file: SampleFile, message: int, account: str) -> dict[str, Any]:
+    return {
+        "id": message + 1,
+        "message_id": message,
+        "file_type": file.kind,
+        "account_id": _number(account),
+        "data_url": file.url,
+    }
 
 
 def _number(text: str) -> int | str:

@@ -141,22 +141,22 @@ def add(
         "secret": live,
     }
     steps = next_steps(endpoint)
-    says = "(unsigned)" if unsigned else live or "(none yet: the endpoint answers 503)"
-    emit(
-        document | {"next": steps},
-        as_json,
-        [
-            f"url     {url}",
-            f"secret  {says}",
-            f"id      {endpoint.endpoint_id}",
-            *(
-                f"{'next' if index == 1 else '':8}{index}. {step}"
-                for index, step in enumerate(steps, 1)
-            ),
-        ],
-    )
+    emit(document | {"next": steps}, as_json, _lines(document, steps, unsigned=unsigned))
     if not settings.receiver.url.startswith("https://"):
         note(_NOT_PUBLIC)
+
+
+def _lines(document: dict[str, Any], steps: list[str], *, unsigned: bool) -> list[str]:
+    secret = document["secret"] or "(none yet: the endpoint answers 503)"
+    return [
+        f"url     {document['url']}",
+        f"secret  {'(unsigned)' if unsigned else secret}",
+        f"id      {document['endpoint_id']}",
+        *(
+            f"{'next' if index == 1 else '':8}{index}. {step}"
+            for index, step in enumerate(steps, 1)
+        ),
+    ]
 
 
 @endpoints.command()

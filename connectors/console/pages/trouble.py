@@ -147,13 +147,17 @@ def add_trouble(router: APIRouter, pages: PageParts) -> None:
             counted_at=counts.counted_at,
         )
 
+    _add_failed_files(router, pages)
+
+
+def _add_failed_files(router: APIRouter, pages: PageParts) -> None:
     @router.get("/t/{tenant}/trouble/files", name="failed-files")
     async def files(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "viewer")
         reason = request.query_params.get("reason", "")[:60]
         before = place_of(request.query_params.get("before"), pages.refs, tenant_id)
-        rows = await reading.fetch(
+        rows = await pages.reading.fetch(
             "failed_messages_by_reason",
             tenant_id,
             reason,
