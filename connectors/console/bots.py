@@ -185,9 +185,6 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         if not conversation_id:
             raise ConsoleProblem(404, "there is no such resource")
         _without_nul(conversation_id)
-        if within_seconds is None:
-            is_bounded = limit is None and before is None
-            within_seconds = DEFAULT_WINDOW_SECONDS if is_bounded else ANY_AGE_SECONDS
         window = _window(tenant_id, within_seconds, limit, before, newer_than)
         asked = ContextQuery(window, checked_keys(tenant_id, wait_for), quiet_seconds)
 
@@ -217,12 +214,15 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
 
 def _window(
     tenant_id: TenantId,
-    within_seconds: float,
+    within_seconds: float | None,
     limit: int | None,
     before: str | None,
     newer_than: str | None,
 ) -> Window:
     """Raises ConsoleProblem 422 for what is no cursor."""
+    if within_seconds is None:
+        is_bounded = limit is None and before is None
+        within_seconds = DEFAULT_WINDOW_SECONDS if is_bounded else ANY_AGE_SECONDS
     try:
         place = before_of(tenant_id, before) if before is not None else None
     except NoCursor:

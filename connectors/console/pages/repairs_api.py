@@ -112,18 +112,23 @@ Rate = Annotated[
     ),
 ]
 _ERRORS = (401, 403, 404, 413, 429, 503)
+_ROUTE: dict[str, Any] = {"tags": ["repairs"], "response_model": Repair}
 
 
 def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
     """Adds the routes."""
+    _add_plan(app, parts, pages)
+    _add_applied(app, parts, pages)
+
+
+def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
     Caller = Annotated[ApiKey, Depends(caller_of(parts.directory))]
-    told: dict[str, Any] = {"tags": ["repairs"], "response_model": Repair}
 
     @app.post(
         "/api/repairs/plan",
         summary="Plan to do work again: failed attachments, quarantined or raw records",
         responses=problems(*_ERRORS),
-        **told,
+        **_ROUTE,
     )
     async def plan(
         key: Caller,
@@ -153,11 +158,15 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
             raise ConsoleProblem(status, catalogue("en")[error.args[0]]) from None
         return await _shown(pages, tenant_id, repair_id)
 
+
+def _add_applied(app: FastAPI, parts: Parts, pages: PageParts) -> None:
+    Caller = Annotated[ApiKey, Depends(caller_of(parts.directory))]
+
     @app.post(
         "/api/repairs/{plan}/apply",
         summary="Begin a plan",
         responses=problems(*_ERRORS, 409),
-        **told,
+        **_ROUTE,
     )
     async def apply(key: Caller, plan: PlanId, rate: Rate = None) -> Repair:
         tenant_id = _admin(key)
@@ -171,7 +180,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         "/api/repairs/{plan}",
         summary="A plan, and how far it is",
         responses=problems(*_ERRORS),
-        **told,
+        **_ROUTE,
     )
     async def look(key: Caller, plan: PlanId) -> Repair:
         return await _shown(pages, _admin(key), plan)
@@ -180,7 +189,7 @@ def add_repairs_api(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         "/api/repairs/{plan}/cancel",
         summary="End a plan, or what is left of it",
         responses=problems(*_ERRORS, 409),
-        **told,
+        **_ROUTE,
     )
     async def cancel(key: Caller, plan: PlanId) -> Repair:
         tenant_id = _admin(key)
