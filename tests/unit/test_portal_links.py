@@ -12,18 +12,25 @@ class Remembered:
     """People in memory."""
 
     def __init__(self, **roles: str) -> None:
-        self.roles = dict(roles)
+        self.held = dict(roles)
+        self.is_logged_out = False
 
     async def named(self, name: str) -> dict[str, str]:
         return {"person_id": "per_1", "name": name}
 
     async def set_role(self, tenant: str, _: str, role: str) -> None:
-        self.roles[tenant] = role
+        self.held[tenant] = role
+
+    async def roles(self, _: str) -> dict[str, str]:
+        return dict(self.held)
+
+    async def end_sessions(self, _: str) -> None:
+        self.is_logged_out = True
 
     async def list(self) -> list[dict[str, Any]]:
         return [
             {"name": "ana", "roles": {"*": "admin"}},
-            {"name": "portal@acme", "roles": self.roles},
+            {"name": "portal@acme", "roles": self.held},
         ]
 
     async def note(self, *_: object) -> None:
@@ -36,6 +43,10 @@ class Remembered:
 async def test_a_portal_lets_in_to_its_tenant_and_nowhere_else() -> None:
     people: Any = Remembered()
     assert await portal_token(people, "acme") == "token"
+    assert people.is_logged_out, "whoever made the account before"
+    again: Any = Remembered(acme="reader")
+    assert await portal_token(again, "acme") == "token"
+    assert not again.is_logged_out
     for more in ("*", "other"):
         people = Remembered(**{more: "admin"})
         with pytest.raises(PeopleError, match="users remove portal@acme"):

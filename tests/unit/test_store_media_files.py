@@ -41,6 +41,13 @@ class Store(ObjectsFake):
         await super().put_file(key, file, size, mime)
 
 
+class NothingBefore:
+    """What Postgres knows of earlier copies of a file."""
+
+    async def find(self, *_: object) -> None:
+        return None
+
+
 class World:
     """The stage's ports on a real download, and a store in memory."""
 
@@ -52,6 +59,7 @@ class World:
         )
         self.ports = MediaWorld(settings)
         self.ports._store = self.store  # type: ignore[assignment]
+        self.ports._objects = NothingBefore()  # type: ignore[assignment]
         self._limits = settings.media
 
     async def stored(self, path: str, **fields: Any) -> Enrichment:
