@@ -91,9 +91,11 @@ class Contexts:
         """Reads no text of a message. Raises Unavailable and Busy."""
         window, wait_for = asked.window, asked.wait_for
         names = await self._reading.conversation_ids(tenant_id, conversation_id)
+        # Before the keys: a message that ends in between is then waited for once more. The other
+        # way round, the answer would end the wait and still call the message pending.
+        statuses = await self._reading.statuses(tenant_id, wait_for) if wait_for else {}
         found, moment = await self._reading.context_keys(tenant_id, names, window, self.bounds)
         keys = _limited(found, window.limit)
-        statuses = await self._reading.statuses(tenant_id, wait_for) if wait_for else {}
         unfinished = [one for one in reversed(keys) if one.is_pending and one.is_within]
         missing = [one for one in wait_for if statuses.get(one, "pending") == "pending"]
         waits = (

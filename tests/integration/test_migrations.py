@@ -151,7 +151,12 @@ async def test_a_step_that_waits_behind_a_long_reader_does_not_stop_the_writers(
             async with reader.transaction(), writing(pool) as stalls:
                 await reader.fetch("SELECT 1 FROM chat_messages LIMIT 1")
                 migration = asyncio.create_task(migrate(connection, names, say=tries.append))
-                await until(lambda: len(tries) >= 2, 60)
+
+                async def tried_twice() -> bool:
+                    await reader.fetchval("SELECT 1")  # an idle transaction would be ended
+                    return len(tries) >= 2
+
+                await until(tried_twice, 60)
                 assert not migration.done()
             assert await migration == ["9998_later"]
         assert max(stalls) < STALL_SECONDS

@@ -161,3 +161,30 @@ def test_the_tenant_that_was_shown_longest_ago_makes_room() -> None:
     assert rows.get(TenantId("two"), "a", (1, AT), FORM) is not None
     rows.put(TenantId("two"), "a", shown(50), FORM)
     assert rows.get(TenantId("three"), "a", (1, AT), FORM) is not None
+
+
+class EndsMeanwhile(Rows):
+    """A message that is finished between any two questions about it."""
+
+    def __init__(self) -> None:
+        super().__init__(a="uno")
+        self.asked = 0
+
+    def _is_pending(self) -> bool:
+        self.asked += 1
+        return self.asked == 1
+
+    async def statuses(self, tenant_id: TenantId, keys: Sequence[str]) -> dict[str, str]:
+        return {"a": "pending" if self._is_pending() else "complete"}
+
+    async def context_keys(self, *_: Any) -> tuple[list[ContextKey], Moment]:
+        stamp, is_pending = (self.versions["a"], AT), self._is_pending()
+        return [ContextKey("a", stamp, is_pending, True, True, True, AT)], Moment(1, "1:1:")
+
+
+async def test_a_wait_does_not_end_with_an_answer_that_calls_its_message_pending() -> None:
+    contexts = over(EndsMeanwhile())
+    for _ in range(2):
+        look = await contexts.look(ACME, "c", ContextQuery(Window(300), wait_for=("a",)))
+        assert look.waits == bool(look.pending)
+    assert look.pending == ()
