@@ -139,6 +139,8 @@ def _text(x: int, y: int, words: str, kind: str) -> str:
 
 
 def _ms(value: float) -> str:
+    if value >= 1_000:
+        return f"{value / 1_000:.1f} s"
     return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
 
 
