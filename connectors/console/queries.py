@@ -9,10 +9,10 @@ import asyncpg
 import msgspec
 
 from connectors.console.change_positions import ChangePosition, Edge, Moment
-from connectors.console.tenant_queue import Busy, TenantQueue
+from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId, direct_conversation_id, is_conversation_id
 from schemas.origins import origin_of
-from storage.postgres.pool import unavailable
+from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 
 POOL_SHARE = 3
@@ -289,10 +289,6 @@ class ConsoleQueries:
 
     async def _fetch_of_all(self, tenant_id: TenantId, name: str, *arguments: Any) -> list[Any]:
         """`tenant_id`: whose share of the pool it takes."""
-        try:
+        with as_unavailable():
             async with self._turns.turn(tenant_id):
                 return list(await self._pool.fetch(self._sql[name], *arguments))
-        except Busy:
-            raise
-        except Exception as error:
-            raise unavailable(error) or error from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from schemas.keys import TenantId
-from storage.postgres.pool import unavailable
+from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 
 
@@ -36,10 +36,8 @@ class AiResults:
         """The answer to the first of the recipes that
         has one. Never a refusal, never an empty one.
         """
-        try:
+        with as_unavailable():
             row = await self._pool.fetchrow(self._sql["find"], tenant_id, sha256, list(recipes))
-        except Exception as error:
-            raise unavailable(error) or error from error
         return None if row is None else RecordedAnswer(**dict(row))
 
     async def record(
@@ -55,7 +53,7 @@ class AiResults:
         """
         usage = (answer.input_tokens, answer.output_tokens, answer.cost_microusd)
         place = (tenant_id, sha256, answer.recipe)
-        try:
+        with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(
                     self._sql["record"],
@@ -69,16 +67,12 @@ class AiResults:
                 row = await connection.fetchrow(
                     self._sql["find"], tenant_id, sha256, [answer.recipe]
                 )
-        except Exception as error:
-            raise unavailable(error) or error from error
         return answer if row is None else RecordedAnswer(**dict(row))
 
     async def count(self, tenant_id: TenantId, kind: str, answer: RecordedAnswer) -> None:
         """The usage of a call that gave no answer to keep."""
         usage = (answer.input_tokens, answer.output_tokens, answer.cost_microusd)
-        try:
+        with as_unavailable():
             await self._pool.execute(
                 self._sql["count_usage"], tenant_id, kind, answer.model, *usage
             )
-        except Exception as error:
-            raise unavailable(error) or error from error

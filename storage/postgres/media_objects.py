@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from schemas.keys import MessageKey, TenantId
-from storage.postgres.pool import unavailable
+from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 
 
@@ -29,10 +29,8 @@ class MediaObjects:
         """The file of an attachment, as far as the sink
         has written it; None says nothing about the store.
         """
-        try:
+        with as_unavailable():
             row = await self._pool.fetchrow(self._sql["find"], tenant_id, message_key, index, url)
-        except Exception as error:
-            raise unavailable(error) or error from error
         return (
             None if row is None else StoredFile(row["object_key"], row["mime_type"], row["bytes"])
         )

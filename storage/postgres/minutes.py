@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from storage.postgres.pool import unavailable
+from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 
 FRESH_SECONDS = 20.0
@@ -73,14 +73,10 @@ class StageMinutes:
 
     async def stopped(self) -> set[str]:
         """The stages that stopped themselves and wait for a person."""
-        try:
+        with as_unavailable():
             rows = await self._database.fetch(queries("stops")["standing_stops"])
-        except Exception as error:
-            raise unavailable(error) or error from error
         return {row["stage"] for row in rows}
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
-        try:
+        with as_unavailable():
             return list(await self._database.fetch(self._sql[name], *arguments))
-        except Exception as error:
-            raise unavailable(error) or error from error

@@ -15,7 +15,7 @@ import asyncpg
 
 from schemas.keys import TenantId
 from storage.errors import StorageError
-from storage.postgres.pool import unavailable
+from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 
 Role = Literal["viewer", "reader", "operator", "admin"]
@@ -212,10 +212,8 @@ class People:
         await self._fetch("write_audit", tenant, action, detail, person)
 
     async def _fetch(self, name: str, *arguments: Any) -> Any:
-        try:
+        with as_unavailable():
             return await self._database.fetch(self._sql[name], *arguments)
-        except Exception as error:
-            raise unavailable(error) or error from error
 
 
 def _by_bucket(rows: Sequence[Any]) -> dict[bytes, tuple[int, float]]:

@@ -2,7 +2,8 @@
 and for how long, and whose trouble an error is.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -286,3 +287,18 @@ def unavailable(error: BaseException, retry_after: float = 1.0) -> Unavailable |
     if not raised_by_a_call or names_a_value(error):
         return None
     return Unavailable("postgres", retry_after, detail=type(error).__name__)
+
+
+@contextmanager
+def as_unavailable() -> Iterator[None]:
+    """What a call of Postgres raises inside comes out as Unavailable, unless it names a value.
+
+    Everything else comes out as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        trouble = unavailable(error)
+        if trouble is None or trouble is error:
+            raise
+        raise trouble from error

@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.keys import TenantId
 from storage.postgres.people import EVERY_TENANT
-from storage.postgres.pool import unavailable
+from storage.postgres.pool import as_unavailable
 from storage.postgres.repair_plans import (
     Counted,
     HeldRepair,
@@ -106,10 +106,8 @@ class Repairs:
 
     async def cost_of(self, tenants: Sequence[str], keys: Sequence[str]) -> tuple[int, int, int]:
         """What the recorded answers about files of these messages have cost: answers, unpriced, micro-dollars."""
-        try:
+        with as_unavailable():
             (row,) = await self._pool.fetch(queries("overview")["paid_for"], tenants, keys)
-        except Exception as error:
-            raise unavailable(error) or error from error
         return row["answers"], row["unpriced"], row["microusd"]
 
     async def add(self, asked: RepairRequest, counted: Counted) -> str:
@@ -160,7 +158,7 @@ class Repairs:
         Raises RepairError for a plan that is over or applied, and while another of its kind runs. Then the error
         also has that one's id, and whether it is the same repair and nobody works on it.
         """
-        try:
+        with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.fetch(self._sql["lock_repairs"], tenant_id)
                 under_way = await connection.fetch(self._sql["under_way"], tenant_id, repair_id)
@@ -173,23 +171,15 @@ class Repairs:
                 if not begun:
                     raise RepairError("repair.cannot_begin")
                 await self._record(connection, "repair_applied", begun[0], who)
-        except RepairError:
-            raise
-        except Exception as error:
-            raise unavailable(error) or error from error
 
     async def cancel(self, tenant_id: TenantId, repair_id: str, who: str) -> None:
         """Ends it on record. Raises RepairError for one that has ended."""
-        try:
+        with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
                 ended = await connection.fetch(self._sql["cancel_repair"], tenant_id, repair_id)
                 if not ended:
                     raise RepairError("repair.is_over")
                 await self._record(connection, "repair_cancelled", ended[0], who)
-        except RepairError:
-            raise
-        except Exception as error:
-            raise unavailable(error) or error from error
 
     async def _record(self, connection: Any, action: str, row: Any, who: str) -> None:
         """An entry of the audit log that names no customer."""
@@ -274,7 +264,7 @@ class Repairs:
 
     async def settle(self, held: HeldRepair, intent: Intent) -> None:
         """The portion is in Kafka: moves on, marks what was sent again, counts the tries. Raises RepairLost."""
-        try:
+        with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(queries("sink")["removal_lock"])
                 rows = await connection.fetch(
@@ -293,10 +283,6 @@ class Repairs:
                 if not rows:
                     raise RepairLost
                 await self._note(connection, held.kind, intent)
-        except RepairLost:
-            raise
-        except Exception as error:
-            raise unavailable(error) or error from error
         for name, value in dict(rows[0]).items():
             setattr(held, name, value)
         held.intent = None
@@ -335,10 +321,8 @@ class Repairs:
         return self._of(name, tenant_id), (choice.stage or None, choice.reason or None)
 
     async def _fetch(self, name: str, *arguments: Any) -> Any:
-        try:
+        with as_unavailable():
             return await self._pool.fetch(self._sql[name], *arguments)
-        except Exception as error:
-            raise unavailable(error) or error from error
 
 
 def _decoded(row: Any) -> dict[str, Any]:

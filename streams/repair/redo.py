@@ -15,7 +15,7 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.erased import Erased, all_erased
-from storage.postgres.pool import unavailable
+from storage.postgres.pool import as_unavailable
 from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairRequest
 from storage.postgres.repairs import Repairs
 from storage.postgres.sql import queries
@@ -50,13 +50,11 @@ class KafkaRedo:
     async def next_generation(self, detail: str) -> int:
         """Higher than all before. Raises Unavailable."""
         generation: int | None = None
-        try:
+        with as_unavailable():
             while generation is None:  # somebody else took that number in the same moment
                 generation = await self._pool.fetchval(
                     queries("tenancy")["next_generation"], "repair", detail
                 )
-        except Exception as error:
-            raise unavailable(error) or error from error
         return generation
 
     async def count(self, asked: RepairRequest) -> Counted:
@@ -122,12 +120,10 @@ class KafkaOpened:
         if source is not None:
             return Prepared(intent, await in_kafka(lambda: source.writes_up_to(intent)))
         read = self._files if self._held.kind == "attachments" else self._quarantined
-        try:
+        with as_unavailable():
             async with self._pool.acquire() as connection:
                 one = cast("asyncpg.Connection[asyncpg.Record]", connection)
                 return await read(one, intent)
-        except Exception as error:
-            raise unavailable(error) or error from error
 
     async def write(self, portion: Prepared) -> None:
         number, writes = portion.intent.number, portion.writes
@@ -226,12 +222,10 @@ class _RawSource:
 
 async def erased_of(pool: "asyncpg.Pool[Any]", tenant_id: str) -> Erased:
     """Messages that stay away from a replay. Raises Unavailable."""
-    try:
+    with as_unavailable():
         async with pool.acquire() as connection:
             one = cast("asyncpg.Connection[asyncpg.Record]", connection)
             return await all_erased(one, None if tenant_id == "*" else tenant_id)
-    except Exception as error:
-        raise unavailable(error) or error from error
 
 
 async def in_kafka(call: Callable[[], T]) -> T:

@@ -18,7 +18,7 @@ from storage.postgres import migrate as migrating
 from storage.postgres.ai_results import AiResults, RecordedAnswer
 from storage.postgres.directory import Directory
 from storage.postgres.migrate import DatabaseAhead, migrate, migrations, pending
-from storage.postgres.pool import connect, unavailable
+from storage.postgres.pool import as_unavailable, connect, unavailable
 from storage.postgres.tenancy import Tenancy, TenancyError
 from storage.postgres.vault import Vault, VaultError
 from tests.integration.databases import Connection, connected, pooled, schema
@@ -665,6 +665,9 @@ async def test_a_connection_ended_by_the_server_is_the_worlds_trouble(
 )
 def test_what_a_store_of_ours_says_is_not_the_fault_of_a_record(error: Exception) -> None:
     assert unavailable(error) is not None
+    with pytest.raises(Unavailable) as raised, as_unavailable():
+        raise error
+    assert raised.value.__cause__ is error
 
 
 @pytest.mark.parametrize(
@@ -684,6 +687,9 @@ def test_what_names_a_value_or_is_a_fault_of_the_program_is_not_waited_for(
     error: Exception,
 ) -> None:
     assert unavailable(error) is None
+    with pytest.raises(type(error)) as caught, as_unavailable():
+        raise error
+    assert (caught.value, error.__cause__) == (error, None), "it does not come from itself"
 
 
 async def test_a_password_of_its_own_setting_may_hold_any_character(

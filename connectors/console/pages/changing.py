@@ -9,11 +9,10 @@ import asyncpg
 
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit
-from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
 from schemas.tenants import Endpoint
 from storage.postgres.people import People, PeopleError
-from storage.postgres.pool import unavailable
+from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy, TenancyError
 
@@ -47,20 +46,17 @@ async def _in_transaction(
 ) -> T:
     tenant_id = TenantId(visit.request.path_params["tenant"])
     try:
-        async with (
-            pages.reading.turn(tenant_id),
-            pages.pool.acquire() as proxy,
-            proxy.transaction(),
-        ):
-            connection = cast("asyncpg.Connection[asyncpg.Record]", proxy)
-            await connection.execute(queries("pages")["set_actor"], "-", visit.person.name)
-            return await work(connection)
+        with as_unavailable():
+            async with (
+                pages.reading.turn(tenant_id),
+                pages.pool.acquire() as proxy,
+                proxy.transaction(),
+            ):
+                connection = cast("asyncpg.Connection[asyncpg.Record]", proxy)
+                await connection.execute(queries("pages")["set_actor"], "-", visit.person.name)
+                return await work(connection)
     except (TenancyError, PeopleError):
         raise PageProblem(422, "problem.422") from None
-    except (PageProblem, Busy):
-        raise
-    except Exception as error:
-        raise unavailable(error) or error from error
 
 
 async def own_endpoint(tenancy: Tenancy, tenant_id: TenantId, endpoint_id: str) -> Endpoint:

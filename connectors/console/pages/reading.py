@@ -13,10 +13,10 @@ import asyncpg
 import msgspec
 
 from connectors.console.pages.refs import Refs
-from connectors.console.tenant_queue import Busy, TenantQueue
+from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId
 from schemas.text import storable
-from storage.postgres.pool import unavailable
+from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 
 PAGE_CONVERSATIONS = 40
@@ -171,13 +171,9 @@ class PageReading:
         """The rows of a statement of `pages.sql` or
         `pages_tenant.sql`, in the tenant's turn.
         """
-        try:
+        with as_unavailable():
             async with self.turn(tenant_id):
                 return list(await self._pool.fetch(self._sql[name], tenant_id, *arguments))
-        except Busy:
-            raise
-        except Exception as error:
-            raise unavailable(error) or error from error
 
     def turn(self, tenant_id: TenantId) -> AbstractAsyncContextManager[None]:
         """A place in the tenant's line.
