@@ -5,6 +5,9 @@ nothing is wrong with the record. So it is neither quarantined nor
 passed over; whoever meets it holds the partition where it is.
 """
 
+from functools import cache
+from importlib.metadata import version
+
 from schemas.errors import SchemasError
 
 STATE_VERSION = 1
@@ -13,6 +16,12 @@ STATE_VERSION = 1
 Raise it when an older program could not read the new form.
 """
 _FIRST_OF_MSGPACK_ARRAY = 0x80
+
+
+@cache
+def program_version() -> str:
+    """The version of this program, as its package says (pyproject.toml)."""
+    return version("sensorium")
 
 
 class UnknownVersion(SchemasError):

@@ -26,6 +26,7 @@ from connectors.media.download import NotFound, Refused
 from connectors.media.sniff import sniff
 from schemas.keys import TENANT_PATTERN, TenantId
 from schemas.tenants import ApiKey
+from schemas.versions import program_version
 
 FETCHES_PER_TENANT = 4
 FETCHES_IN_LINE = 32
@@ -39,7 +40,7 @@ def create_console(parts: Parts) -> ASGIApp:
     """The application, its metrics and CORS around it."""
     app = FastAPI(
         title="Sensorium console",
-        version="0.1.0",
+        version=program_version(),
         docs_url=None,
         redoc_url=None,
         responses=problems(422),

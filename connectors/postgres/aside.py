@@ -17,12 +17,12 @@ from schemas.outcomes import Unavailable
 from schemas.records import Quarantined
 from schemas.settings import Kafka
 from schemas.topics import Names
+from schemas.versions import program_version
 from storage.kafka.client import plain_producer_config
 
 log = structlog.get_logger()
 ACKNOWLEDGED_SECONDS = 5.0
 """Less than Postgres lets a transaction of ours wait for its next statement."""
-PROGRAM_VERSION = "0.1.0"
 
 
 class SinkStopped(ConnectorsError):
@@ -74,7 +74,7 @@ class Aside:
                 key=placed.key,
                 headers={name: value or b"" for name, value in placed.headers() or ()},
                 value=placed.value,
-                program_version=PROGRAM_VERSION,
+                program_version=program_version(),
                 created_at=datetime.now(UTC),
             )
             self._producer.produce(

@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.keys import CONVERSATION_CHARS, PROVIDER_ID_MAX_CHARS
 from schemas.providers import PROVIDERS
+from schemas.versions import program_version
 
 _MAX_MEDIA = 50
 _MEDIA_TYPES = ("image", "audio", "video", "document", "sticker", "other")
@@ -52,7 +53,7 @@ def openapi() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Sensorium receiver",
-            "version": "0.1.0",
+            "version": program_version(),
             "description": "Where providers and services of your own send messages to. "
             "A 2xx is given only after Kafka has acknowledged what was sent.",
         },

@@ -84,7 +84,7 @@ class LazyCommands(click.Group):
 
 
 @click.group(cls=LazyCommands)
-@click.version_option("0.1.0", prog_name="sensorium")
+@click.version_option(package_name="sensorium", prog_name="sensorium")
 @click.option(
     "--home",
     type=click.Path(file_okay=False),

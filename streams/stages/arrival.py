@@ -6,8 +6,8 @@ from schemas.headers import Headers, generation_of, header
 from schemas.keys import TENANT_PATTERN, TenantId
 from schemas.outcomes import Quarantine
 from schemas.records import Quarantined, Source, Value
+from schemas.versions import program_version
 
-PROGRAM_VERSION = "0.1.0"
 _DETAIL_CHARS = 500
 
 
@@ -65,6 +65,6 @@ def quarantine(arrival: Arrival, stage: str, verdict: Quarantine, now: datetime)
         key=arrival.key,
         headers=dict(arrival.headers),
         value=arrival.value,
-        program_version=PROGRAM_VERSION,
+        program_version=program_version(),
         created_at=now,
     )
