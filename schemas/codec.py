@@ -66,6 +66,11 @@ def _pinned_of(record_name: str) -> list[PinnedSchema]:
     return [pinned for pinned in pinned_schemas().values() if pinned.record == record_name]
 
 
+def newest(record_name: str) -> PinnedSchema:
+    """The schema under which records of this type are written."""
+    return max(_pinned_of(record_name), key=lambda pinned: pinned.version)
+
+
 @cache
 def _compiled(schema_id: int) -> Compiled:
     pinned = pinned_schemas()[schema_id]
@@ -79,8 +84,7 @@ def encoder(kind: type[R]) -> Callable[[R], bytes]:
 
     It raises whatever it runs into at a value that the schema does not hold.
     """
-    newest = max(_pinned_of(kind.__name__), key=lambda pinned: pinned.version)
-    return _compiled(newest.id).write
+    return _compiled(newest(kind.__name__).id).write
 
 
 @cache

@@ -50,8 +50,10 @@ _PAIRS = tuple(bytes((pair & 127 | 128, pair >> 7 | 128)) for pair in range(1 <<
 """Fourteen bits of a number that goes on."""
 
 
-def _long(value: int) -> bytes:
-    """Any number, of which the functions below look up the short ones themselves."""
+def long(value: int) -> bytes:
+    """Any number. The functions of a schema look up the short ones themselves."""
+    if 0 <= value < _SHORT:
+        return _SHORTS[value]
     zigzag = value << 1 if value >= 0 else ~value << 1 | 1
     if zigzag >> 64:
         raise OverflowError(f"{value} has more than 64 bits")
@@ -66,7 +68,7 @@ def _instant(at: datetime) -> bytes:
     since = at - _EPOCH
     micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     if micros not in _MICROS_OF_8_BYTES:
-        return _long(micros)
+        return long(micros)
     bits = micros << 1
     return (
         _PAIRS[bits & 16383] + _PAIRS[bits >> 14 & 16383] + _PAIRS[bits >> 28 & 16383]
@@ -78,7 +80,7 @@ def _array(write: Writer, values: Collection[Any]) -> bytes:
     """One block of items and the empty one that ends them."""
     if not values:
         return b"\0"
-    return _long(len(values)) + b"".join([write(value) for value in values]) + b"\0"
+    return long(len(values)) + b"".join([write(value) for value in values]) + b"\0"
 
 
 def _map(write: Writer, values: Mapping[str, Any]) -> bytes:
@@ -87,7 +89,7 @@ def _map(write: Writer, values: Mapping[str, Any]) -> bytes:
 
 def _text(value: str) -> bytes:
     written = value.encode()
-    return _long(len(written)) + written
+    return long(len(written)) + written
 
 
 def _long_at(data: bytes, at: int) -> tuple[int, int]:
@@ -196,7 +198,7 @@ class _Code:
             "instant": _instant,
             "instant_at": _instant_at,
             "join": b"".join,
-            "long": _long,
+            "long": long,
             "long_at": _long_at,
             "map": _map,
             "map_at": _map_at,
@@ -275,7 +277,7 @@ class _Code:
         name: str = enum["name"]
         self._named[name] = enum
         self.scope[f"{name}_bytes"] = {
-            symbol: _long(index) for index, symbol in enumerate(enum["symbols"])
+            symbol: long(index) for index, symbol in enumerate(enum["symbols"])
         }
         self.scope[f"{name}_at"] = {index << 1: s for index, s in enumerate(enum["symbols"])}
         return name
