@@ -25,6 +25,7 @@ from connectors.console.problems import ConsoleProblem
 from connectors.console.queries import Change, ConsoleQueries, ContextBounds, ContextRow
 from schemas.keys import TenantId
 from schemas.records import GENERATION_STEPS
+from storage.waiting import BackOff
 
 LATEST = "latest"
 SCANNED = 2_000
@@ -71,7 +72,7 @@ class FeedReader:
         self._wanted = wanted
         self._limit = limit
         self._at = BEGINNING
-        self._again_seconds = FIRST_AGAIN_SECONDS
+        self._again = BackOff(FIRST_AGAIN_SECONDS, LONGEST_AGAIN_SECONDS)
 
     async def begin(self, after: str | None) -> None:
         """Takes the place that the client names.
@@ -121,11 +122,9 @@ class FeedReader:
         that is complete since would be waited for.
         """
         if not await self._reading.has_incomplete_changes(self._tenant_id, edge):
-            self._again_seconds = FIRST_AGAIN_SECONDS
+            self._again.reset()
             return None
-        soon = self._again_seconds
-        self._again_seconds = min(LONGEST_AGAIN_SECONDS, 2 * soon)
-        return soon
+        return self._again.pause()
 
     async def _matching(self, changes: Sequence[Change]) -> list[Change]:
         """Private notes are nobody's but the business's own, as in a context."""

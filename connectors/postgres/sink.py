@@ -25,7 +25,7 @@ from schemas.topics import Names
 from storage.kafka.client import client_config, reader_config
 from storage.kafka.member_names import static_member
 from storage.postgres.pool import refused, unavailable
-from storage.waiting import Deadline
+from storage.waiting import BackOff, Deadline
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -35,7 +35,7 @@ SMALLEST_SHARE = 64
 """Of a batch that Postgres does not write in time, so small a part is tried in the end."""
 BATCHES_TAKEN = 4
 """At most this many at once, so that there is one to decode while Postgres writes another."""
-LONGEST_BACK_OFF_SECONDS = 10.0
+FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS = 0.2, 10.0
 TAKE_AGAIN_SECONDS = 0.5
 """Between two tries to take over the partitions that are not owned yet."""
 TAKEN_SECONDS = 60.0
@@ -199,7 +199,8 @@ class Sink:
 
     async def _settle(self, undecodable: list[tuple[Placed, str]], works: list[Work]) -> None:
         """One batch to its end: again and again while Postgres is away, given up when the assignment changed under it or when told to stop."""
-        assignment, back_off = self._assignments, 0.2
+        assignment = self._assignments
+        back_off = BackOff(FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS)
         while (undecodable or works) and assignment == self._assignments:
             try:
                 if undecodable:
@@ -213,10 +214,11 @@ class Sink:
                 metrics.SINK_OUT_OF_STEP.inc()
                 self._give_up_batches()
             except Exception as error:
-                await self._wait_out(error, sum(len(work.placed) for work in works), back_off)
+                await self._wait_out(
+                    error, sum(len(work.placed) for work in works), back_off.pause()
+                )
                 if self._stopping:
                     return
-                back_off = min(LONGEST_BACK_OFF_SECONDS, back_off * 2)
 
     async def _wait_out(self, error: Exception, records: int, seconds: float) -> None:
         """Waits when waiting may help, else raises. A batch that took too long is read again in smaller ones."""

@@ -22,6 +22,7 @@ import uvloop
 from connectors.webhooks.siblings import Siblings
 from schemas.settings import Settings
 from storage import failpoints
+from storage.waiting import BackOff
 from streams.roles import receive
 from streams.roles.logs import configure_logs
 from streams.roles.parentage import die_with_parent
@@ -72,7 +73,7 @@ class _Keeper:
         self._ending = ending
 
     async def run(self) -> None:
-        back_off = FIRST_BACK_OFF_SECONDS
+        back_off = BackOff(FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS)
         while not self._ending.is_set():
             began = time.monotonic()
             try:
@@ -87,9 +88,8 @@ class _Keeper:
                     return
                 log.error("receiver_died", index=self._index, pid=child.pid, code=child.returncode)
             if time.monotonic() - began > STEADY_SECONDS:
-                back_off = FIRST_BACK_OFF_SECONDS
-            await self._pause(back_off)
-            back_off = min(LONGEST_BACK_OFF_SECONDS, 2 * back_off)
+                back_off.reset()
+            await self._pause(back_off.pause())
 
     async def _ended(self, child: asyncio.subprocess.Process) -> bool:
         """Waits for the child's end. True: because it was told to end."""
