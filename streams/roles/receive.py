@@ -1,7 +1,6 @@
 """The role `receive`."""
 
 import asyncio
-import gc
 import time
 from contextlib import suppress
 from functools import partial
@@ -22,6 +21,7 @@ from storage.kafka.lag import GroupBehind
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
+from streams.roles.collector import collect_rarely
 from streams.roles.http import connections_allowed, listening_socket, until_told
 from streams.roles.minutes import start_minutes
 from streams.roles.port_claims import installation_of
@@ -64,20 +64,13 @@ async def run(settings: Settings, siblings: Siblings | None = None) -> None:
             )
             installation = installation_of(settings.namespace, settings.secrets.key)
             door = listening_socket(wanted.host, wanted.port, installation)
-            _collect_garbage_rarely()
+            collect_rarely(20_000, 20, 100)  # a request makes some 20 objects, without cycles
             await until_told(server, door, app.drain)
     finally:
         await producer.drain(wanted.ack_seconds)
         await deliveries.finish()
         pool.terminate()
         await directory.stop()
-
-
-def _collect_garbage_rarely() -> None:
-    """A request makes some 20 objects and leaves no cycles, so the collector finds nothing and costs a pass over what is in flight."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
 
 
 async def _watch_bulk(app: Receiver, settings: Settings, names: Names) -> None:
