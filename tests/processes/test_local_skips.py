@@ -10,6 +10,13 @@ CONFTEST = Path(__file__).parents[1] / "conftest.py"
 LEAVE = "MAY_BE_SKIPPED: dict[str, str] = {"
 
 
+def session_in(folder: Path) -> subprocess.CompletedProcess[str]:
+    """A pytest session on the tests in the folder, under the conftest.py that is there."""
+    command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", str(folder)]
+    command += ["-p", "no:cacheprovider", "-p", "no:asyncio", "."]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize(
     ("test", "leave", "exit_code", "said"),
     [
@@ -30,22 +37,7 @@ def test_a_test_skipped_without_leave_fails_the_session(
 ) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST.read_text().replace(LEAVE, LEAVE + leave))
     (tmp_path / "test_it.py").write_text(f"import pytest\n\ndef test_it():\n    {test}\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-c",
-        "/dev/null",
-        "--rootdir",
-        str(tmp_path),
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:asyncio",
-        ".",
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = session_in(tmp_path)
     assert (done.returncode, said in done.stdout) == (exit_code, True), done.stdout + done.stderr
 
 
@@ -55,19 +47,4 @@ def test_a_module_skipped_as_a_whole_is_counted_too(tmp_path: Path) -> None:
         "import pytest\n\npytest.skip('not here', allow_module_level=True)\n"
     )
     (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-c",
-        "/dev/null",
-        "--rootdir",
-        str(tmp_path),
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:asyncio",
-        ".",
-    ]
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 1
+    assert session_in(tmp_path).returncode == 1
