@@ -96,8 +96,8 @@ def _figure(name: str, seconds: list[float]) -> Figure:
 
 
 def _kill(rig: Rig, settings: Settings, load: _Load, moment: float) -> _Kill:
-    """The first records after the kill, one a partition, are the
-    first to come out again: each partition is worked on in order.
+    """The first record of each partition after the kill is the first
+    of it to come out again: each partition is worked on in order.
     """
     with rig.process(settings, "streams.commands.main", "stream", "dedupe") as worker:
         _wait_visible(worker, load, len(load.at), PARTITIONS)

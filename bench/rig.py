@@ -73,8 +73,8 @@ class Rig:
     folder: Path
 
     def fresh(self) -> Settings:
-        """Settings with a namespace that nobody used, its
-        topics there: each run begins with empty logs.
+        """Settings with a new namespace whose topics
+        exist: each run begins with empty logs.
         """
         settings = msgspec.structs.replace(self.settings, namespace=f"b{secrets.token_hex(3)}")
         apply_topics(settings.kafka, Names(settings.namespace))

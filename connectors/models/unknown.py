@@ -1,4 +1,4 @@
-"""Models that nobody here knows: a remark to whoever sets them."""
+"""A warning for the operator who sets a model that this program does not know."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -218,8 +218,8 @@ def ended_by(tombstone: bytes) -> set[tuple[str, str]]:
 
 @dataclass(slots=True)
 class _Delivered:
-    """One key of a batch of receipts: its last word but for duplicates, where it
-    stood first, and how often it came.
+    """One key of a batch of receipts: its last outcome that is not `duplicate`,
+    the place of its first delivery, and the number of deliveries.
     """
 
     line: Line

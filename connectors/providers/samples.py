@@ -35,7 +35,7 @@ class SampleFile(NamedTuple):
 
 
 class SampleMessage(NamedTuple):
-    """What a sample is to say. What is None is left to the provider's sample."""
+    """The contents of a sample. A field that is None keeps the provider's own value."""
 
     text: str | None
     file: SampleFile | None = None

@@ -69,7 +69,7 @@ class FailureCounter:
         return counts
 
     def _ended(self, tenant_id: TenantId, task: "asyncio.Task[FailureCounts]") -> None:
-        """Whoever waited was told what went wrong; where nobody did, the next page counts again."""
+        """A request that still waits gets the error. Otherwise the next page counts again."""
         self._running.pop(tenant_id, None)
         if not task.cancelled() and isinstance(task.exception(), Unavailable | Busy):
             self._kept.pop(tenant_id, None)

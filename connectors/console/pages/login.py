@@ -100,8 +100,8 @@ def _add_links(router: APIRouter, parts: PageParts) -> None:
 
 
 async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wanted: str) -> Response:
-    """A new session, whatever the browser
-    brought along: nobody can fix it in advance.
+    """A new session, with a token of its own whatever cookie
+    the browser sent: no token can be planted before the login.
     """
     if visit.session is not None:
         await parts.people.end(visit.session.token)

@@ -67,8 +67,8 @@ def _may_link(visit: Visit, row: Any) -> bool:
 def _add_invitation(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/people")
     async def invite(request: Request, tenant: str) -> Response:
-        """A new person gets a login link; somebody
-        who is known already gets the role only.
+        """A new person gets a login link. An account
+        that exists already gets the role only.
         """
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
@@ -81,7 +81,7 @@ def _add_invitation(router: APIRouter, pages: PageParts) -> None:
                 _refuse_foreign(visit, ours, name, person)
             person_id = person["person_id"] if person is not None else await people.add(name, None)
             if person is not None and person["password"] is None and person_id not in ours:
-                await people.end_sessions(person_id)  # whoever made it got its first link
+                await people.end_sessions(person_id)  # its first link was given elsewhere
             await people.set_role(tenant_id, person_id, role)
             action = "role_given" if person is not None else "person_added"
             await people.note(tenant_id, visit.person.name, action, f"{name} {role}")
@@ -94,9 +94,9 @@ def _add_invitation(router: APIRouter, pages: PageParts) -> None:
 
 
 def _refuse_foreign(visit: Visit, ours: set[str], name: str, person: Any | None) -> None:
-    """Raises PageProblem 409 for an account that others may hold, and for one's own.
+    """Raises PageProblem 409 for an account of other tenants, and for one's own.
 
-    Names are global: whoever made an account first may be logged in with it.
+    Names are global: the tenant that made an account may still be logged in with it.
     """
     if name.startswith(PORTAL) or (person is not None and person["person_id"] not in ours):
         raise PageProblem(409, "people.taken")
