@@ -60,7 +60,7 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
         ("tenants set acme rate=inf", "rate=inf: Expected"),
         ("tenants set acme max-bytes=0", "max-bytes=0: Expected"),
         ("tenants set acme describe-old=perhaps", "describe-old=perhaps: Expected yes or no"),
-        ("tenants set acme language=klingon", "'klingon' is not a language: say a code such as es"),
+        ("tenants set acme language=klingon", "'klingon' is not a language: give a code such as es"),
         ("tenants set acme language=xx", "'xx' is not a language"),
         ("tenants set acme context-text=x", "context-text must hold {description}"),
         ("endpoints add acme telegram", "'telegram' is not one of 'ycloud', 'chatwoot'"),
