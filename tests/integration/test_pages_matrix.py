@@ -74,6 +74,12 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
                 said(identifier, 1, text, shown, lost, tenant_id=tenant, message_key=key_of(identifier, tenant),
                      conversation_id=f"1555~{number}", sender_name=name, sender_id=number, status="degraded")
             )  # fmt: skip
+            await made.console.connection.execute(
+                "INSERT INTO arrival_records VALUES"
+                " ($1, 'ycloud', $2, NULL, 'raw-messages', 0, 0, now(), 'forwarded', '', 1)",
+                tenant,
+                identifier,
+            )
         for role in ROLES:
             await made.person(role, role)
         pages = made.console.parts.pages
