@@ -1,7 +1,6 @@
-"""Compares the partition counts on the cluster with the configured one.
-
-A count that is changed in place breaks promises: keys move to other partitions, and a
-partition beyond the count has neither state nor a reader.
+"""Partition counts as they are on the cluster, against the one the settings
+name. A count that was changed in place breaks promises: keys move to other
+partitions, and a partition beyond the count has neither state nor a reader.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,31 +12,28 @@ from schemas.settings import Kafka
 from storage.kafka.client import QUIET, client_config
 
 LOOK_SECONDS = 5.0
-"""The interval between two checks.
+"""Between two looks.
 
-It is shorter than `topic.metadata.refresh.interval.ms` (300 s), after which a producer
-learns of a new partition.
+Less than `topic.metadata.refresh.interval.ms` (300
+s), after which a producer learns of a new partition.
 """
 _TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class WrongCount:
-    """A topic that has `there` partitions although the settings say `wanted`."""
+    """A topic that has `there` partitions where the settings say `wanted`."""
 
     topic: str
     there: int
     wanted: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.topic} has {self.there} partitions, SENSORIUM_KAFKA__PARTITIONS is"
-            f" {self.wanted}"
-        )
+        return f"{self.topic} has {self.there} partitions, SENSORIUM_KAFKA__PARTITIONS is {self.wanted}"
 
 
 REMEDY = (
-    "Correct the setting of this role. If the count was changed in place, nothing more is written: "
+    "Give this role the right setting; if the count was changed in place, nothing more is written: "
     "docs/operating.md, 'Another number of partitions'"
 )
 
@@ -45,7 +41,10 @@ REMEDY = (
 def wrong_counts(
     there: Mapping[str, int], topics: Iterable[str], settings: Kafka
 ) -> list[WrongCount]:
-    """The topics that exist with another partition count than the settings say."""
+    """Those of the topics that exist with another count.
+
+    One that does not exist is not wrong.
+    """
     return [
         WrongCount(topic, there[topic], settings.partitions)
         for topic in topics
@@ -54,11 +53,8 @@ def wrong_counts(
 
 
 class CountReader:
-    """Reads the counts with a client of its own.
-
-    Calls block.
-
-    Otherwise the check would tell a producer about new partitions.
+    """Asks with a client of its own: a producer must not learn
+    of new partitions because somebody looked. Calls block.
     """
 
     def __init__(self, settings: Kafka) -> None:

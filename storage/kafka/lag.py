@@ -1,4 +1,4 @@
-"""Estimates how long a consumer group needs for the records it has not read yet."""
+"""How long a group needs for what it has not read of a topic yet."""
 
 import time
 from collections import deque
@@ -11,16 +11,11 @@ from storage.kafka.client import QUIET, client_config, reader_config
 
 _SECONDS = 5.0
 _PACES = 4
-"""The number of recent measurements whose best pace counts: a group commits in batches."""
+"""The pace is the best of so many looks: a group commits in portions."""
 
 
 class GroupBehind:
-    """Measures the lag of one group in one topic.
-
-    Each measurement takes two broker calls.
-
-    Not thread-safe.
-    """
+    """Asks the brokers; each look takes two calls. Not for several threads at once."""
 
     def __init__(self, settings: Kafka, group: str, topic: str) -> None:
         self._places = [TopicPartition(topic, p) for p in range(settings.partitions)]
@@ -30,16 +25,18 @@ class GroupBehind:
         self._paces: deque[float] = deque(maxlen=_PACES)
 
     def seconds(self) -> float:
-        """The seconds that the group needs for its lag, at its best recent pace.
+        """0 for a group that stands still: it is not
+        slow, and nobody's sending less would help.
 
-        Returns 0 if the group makes no progress: it is then not slow, and sending less
-        would not help. Blocks. Raises KafkaException and TimeoutError.
+        Blocks. Raises KafkaException, TimeoutError.
         """
         done, left = self.records()
         return self.judge(done, left, time.monotonic())
 
     def records(self) -> tuple[int, int]:
-        """(records read, records left), over the partitions in which the group has committed."""
+        """How many the group has read, and how many are
+        left for it, in the partitions that it has begun.
+        """
         committed = self._consumer.committed(self._places, _SECONDS)
         wrong = next((place.error for place in committed if place.error is not None), None)
         if wrong is not None:
@@ -52,7 +49,7 @@ class GroupBehind:
         return sum(done.values()), left
 
     def judge(self, done: int, left: int, now: float) -> float:
-        """The seconds for `left` records, from the progress since the previous measurement."""
+        """By how many records were done since the look before."""
         if self._before is not None:
             at, before = self._before
             self._paces.append(max(0.0, (done - before) / max(0.01, now - at)))
