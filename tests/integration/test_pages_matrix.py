@@ -27,7 +27,8 @@ PLANTED = (
 )
 """A name, a number, a text, a description, a file name and an id: in each tenant with its name behind."""
 ROLES: tuple[Role, ...] = ("viewer", "reader", "operator", "admin")
-ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout", "/t/{rest:path}"}
+ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout", "/t/{rest:path}", "/trouble"}
+"""`/trouble` is of all tenants of a person: test_pages_everywhere looks at it."""
 RANKED = (*ROLES, "nobody of one tenant")
 NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
