@@ -1,6 +1,4 @@
-"""Reads `SENSORIUM_<PART>__<NAME>` once, at
-start, into the values of schemas/settings.py.
-"""
+"""Reads `SENSORIUM_<PART>__<NAME>` once, at start, into the values of schemas/settings.py."""
 
 import difflib
 import os
@@ -181,8 +179,8 @@ def _is_base_address(text: str) -> bool:
 
 
 def to_environment(settings: Settings, parts: Container[str] | None = None) -> dict[str, str]:
-    """Every setting in force under its full name, or
-    those of some parts (`kafka`, `namespace`, …) only.
+    """Every setting in force under its full name, or those of some parts (`kafka`, `namespace`, …)
+    only.
     """
     return {
         f"{PREFIX}{'__'.join(path).upper()}": str(value).lower()

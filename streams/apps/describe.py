@@ -37,9 +37,7 @@ class RealEyes:
         return await self._world.asked(job, recipes, ask)
 
     async def _ask(self, job: VisionJob, recipe: Recipe) -> ModelAnswer | Unfit:
-        """A picture that the server does not take
-        is sent once more as a small plain JPEG.
-        """
+        """A picture that the server does not take is sent once more as a small plain JPEG."""
         wanted = self._senses
         shown = await self._shown(job, recipe, wanted.image_side, wanted.image_formats)
         if isinstance(shown, Unfit) or shown.failure != "unsupported_by_model":

@@ -161,8 +161,8 @@ class _Calls(Generic[J]):
         return Done(writes, "forwarded", forward.failure or "")
 
     async def _work(self, turn: StageAttempt[J]) -> Forward:
-        """One try. A call that never returns would take its worker permanently: it is ended, and tried again for a day like any
-        other trouble.
+        """One try. A call that never returns would take its worker permanently: it is ended, and
+        tried again for a day like any other trouble.
         """
         try:
             async with asyncio.timeout(TRY_SECONDS) as deadline:

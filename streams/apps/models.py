@@ -52,9 +52,7 @@ T = TypeVar("T")
 
 
 class FileUnavailable(StreamsError):
-    """The file was erased on purpose, or is larger
-    than we handle: there is nothing to look at.
-    """
+    """The file was erased on purpose, or is larger than we handle: there is nothing to look at."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -69,9 +67,7 @@ class _Trouble(NamedTuple):
 
 
 class ModelWorld:
-    """Opened before the first job; the ports of
-    asking.py on real clients. `server` is the sense's.
-    """
+    """Opened before the first job; the ports of asking.py on real clients. `server` is the sense's."""
 
     def __init__(self, settings: Settings, stage: str, server: Server) -> None:
         self._names = Names(settings.namespace)
@@ -110,11 +106,10 @@ class ModelWorld:
         return tenant.settings if tenant is not None else TenantSettings()
 
     def load(self, job: StoredJob) -> Callable[[], Awaitable[bytes]]:
-        """Loads the file's bytes once a decoder is free to
-        take them. Raises FileUnavailable within the decoder.
+        """Loads the file's bytes once a decoder is free to take them. Raises FileUnavailable within
+        the decoder.
 
-        For a removed tenant no model is asked any
-        more, whether the file is still there or not.
+        For a removed tenant no model is asked any more, whether the file is still there or not.
         """
 
         async def stored() -> bytes:
@@ -147,8 +142,8 @@ class ModelWorld:
         prompt_version: str,
         answer: Answer,
     ) -> Answer:
-        """Tries until it is recorded: a paid answer is
-        not lost because Postgres is away for a moment.
+        """Tries until it is recorded: a paid answer is not lost because Postgres is away for a
+        moment.
         """
         results = self._results
         assert results is not None
@@ -172,8 +167,8 @@ class ModelWorld:
         recipes: tuple[Recipe, ...],
         ask: Callable[[Recipe], Awaitable[ModelAnswer | Unfit]],
     ) -> Answer | Unfit:
-        """Asks the first model of the recipes that is served, counts what comes
-        of it, and gives up on a file whose calls time out again and again.
+        """Asks the first model of the recipes that is served, counts what comes of it, and gives up
+        on a file whose calls time out again and again.
         """
         key = self._server.key_for(self.tenant(job.tenant_id).openai_key)
         item = (job.tenant_id, job.sha256, recipes[0].id)
@@ -195,8 +190,8 @@ class ModelWorld:
     def _count_trouble(
         self, job: StoredJob, recipes: tuple[Recipe, ...], trouble: ModelUnavailable
     ) -> None:
-        """Each call is counted; the log says it once for
-        each tenant, until it is another trouble or over.
+        """Each call is counted; the log says it once for each tenant, until it is another trouble
+        or over.
         """
         metrics.AI_TROUBLE.labels(self._stage, trouble.trouble).inc()
         label = self._labels.of(recipes[0].model)
@@ -254,8 +249,8 @@ class ModelWorld:
 
 
 class TimeOuts:
-    """Counts the calls in a row that timed out, for
-    each file. In memory: a restart counts from zero.
+    """Counts the calls in a row that timed out, for each file. In memory: a restart counts from
+    zero.
     """
 
     def __init__(self) -> None:

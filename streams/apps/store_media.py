@@ -151,9 +151,7 @@ class MediaWorld:
 
 
 def _place(job: MediaJob) -> Hashable:
-    """What a file is held under: the same for
-    every try of a job and for nothing else.
-    """
+    """What a file is held under: the same for every try of a job and for nothing else."""
     return job.tenant_id, job.message_key, job.index, job.generation, job.url
 
 

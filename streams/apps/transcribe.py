@@ -47,8 +47,8 @@ class RealEars:
         return await self._world.asked(job, recipes, ask)
 
     async def _ask(self, job: AudioJob, recipe: Recipe) -> ModelAnswer | Unfit:
-        """A sound that the server does not take is sent
-        again in the formats that every server reads.
+        """A sound that the server does not take is sent again in the formats that every server
+        reads.
         """
         heard = await self._heard(job, recipe, self._format)
         for safer in SAFER[self._format]:

@@ -1,5 +1,5 @@
-"""The audit: receiver, raw topic, receipts, enriched
-topic, rows and objects held against each other.
+"""The audit: receiver, raw topic, receipts, enriched topic, rows and objects held against each
+other.
 
 findings   what can be wrong with a record, and the sums a person reads
 ledger     a stage's source against its receipts

@@ -1,8 +1,7 @@
-"""What waits, by stage and tenant: read from Kafka,
-so it is right whether the stage runs or not.
+"""What waits, by stage and tenant: read from Kafka, so it is right whether the stage runs or not.
 
-Unread are the records of a stage's source topic behind its committed
-offset. Jobs are the entries of its changelog: admitted and not finished.
+Unread are the records of a stage's source topic behind its committed offset. Jobs are the entries
+of its changelog: admitted and not finished.
 """
 
 from collections.abc import Iterable, Mapping
@@ -66,8 +65,8 @@ class StageBacklog:
 
 
 class Backlogs:
-    """Reads at most `most_read` unread records of a
-    partition; of those behind only their number is known.
+    """Reads at most `most_read` unread records of a partition; of those behind only their number is
+    known.
 
     Raises KafkaException and TimeoutError.
     """

@@ -160,9 +160,8 @@ class Audit:
                 )
 
     def _is_open(self, line: Line) -> bool:
-        """Whether assemble has yet to write what this one opened,
-        or wrote a still later opening, or one of a later repair, in
-        its stead; of a repair also whether assemble set it aside.
+        """Whether assemble has yet to write what this one opened, or wrote a still later opening,
+        or one of a later repair, in its stead; of a repair also whether assemble set it aside.
         """
         key = line.key.decode(errors="replace")
         last = self._facts.versions.last.get((key, line.generation), 0)
@@ -172,8 +171,8 @@ class Audit:
         return key in self._unfolded or last % 1000 > OPENING_STEPS or is_elsewhere
 
     def _swallowed(self) -> Iterator[Finding]:
-        """A key that is known was forwarded once: else
-        it was claimed, and its message never came out.
+        """A key that is known was forwarded once: else it was claimed, and its message never came
+        out.
         """
         for place, book in self._books.items():
             if place.stage != "dedupe" or self._is_sink_behind(place.partition):
@@ -327,9 +326,9 @@ class Audit:
         )
 
     def _just_settled(self, place: StagePartition) -> set[int]:
-        """Offsets with a young receipt. The brokers end a transaction
-        partition by partition, and an open one hides what stands behind
-        it: what the receipt tells of may not be seen elsewhere yet.
+        """Offsets with a young receipt. The brokers end a transaction partition by partition, and
+        an open one hides what stands behind it: what the receipt tells of may not be seen elsewhere
+        yet.
         """
         if place not in self._young:
             young = (

@@ -1,5 +1,5 @@
-"""Reads what there is, upstream first: whatever is downstream of what
-was read is read later, so a running system does not look broken.
+"""Reads what there is, upstream first: whatever is downstream of what was read is read later, so a
+running system does not look broken.
 """
 
 from collections import defaultdict
@@ -43,11 +43,11 @@ receipts, versions and rows (measured: 662 of it for dedupe alone).
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is audited. `tenant` None: all but `removed`
-    ones, whose rows and files are gone on purpose.
+    """What is audited. `tenant` None: all but `removed` ones, whose rows and files are gone on
+    purpose.
 
-    Of many tenants, only those of one part of `parts` at
-    a time, so that what is held in memory is bounded.
+    Of many tenants, only those of one part of `parts` at a time, so that what is held in memory is
+    bounded.
     """
 
     since: datetime
@@ -186,9 +186,7 @@ class Gathering:
     async def _hourly(
         self, connection: "asyncpg.Connection[asyncpg.Record]", statement: str
     ) -> AsyncIterator[asyncpg.Record]:
-        """The rows of each hour looked at: each statement
-        is short, whatever the time looked at is.
-        """
+        """The rows of each hour looked at: each statement is short, whatever the time looked at is."""
         end, now = self._wanted.since, datetime.now(UTC)
         while True:
             begin, end = end, end + SLICE
@@ -199,8 +197,8 @@ class Gathering:
                 return
 
     async def _prefixes(self, connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
-        """Where the files are that are looked at: in
-        the whole store, or of the tenants of this part.
+        """Where the files are that are looked at: in the whole store, or of the tenants of this
+        part.
         """
         media = f"{self._names.object_prefix}media/"
         if self._wanted.is_everybody:

@@ -15,8 +15,8 @@ _OF_ALL = ("receipts", "quarantined")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not balance. lost: it should be there. twice: it should be
-    there once. stuck: it waits too long. unexplained: it is there and nothing says why.
+    """One thing that does not balance. lost: it should be there. twice: it should be there once.
+    stuck: it waits too long. unexplained: it is there and nothing says why.
     """
 
     kind: Kind
@@ -33,8 +33,8 @@ def tenant_of(key: bytes) -> str:
 
 
 def tenant_of_object(key: str) -> str:
-    """Of `[namespace/]media/<tenant>/<file>`; a tenant's
-    or a namespace's own name may end in `media`.
+    """Of `[namespace/]media/<tenant>/<file>`; a tenant's or a namespace's own name may end in
+    `media`.
     """
     return key.rsplit("/", 2)[-2]
 

@@ -52,8 +52,8 @@ class StagePartition:
 def balance(
     place: StagePartition, records: Mapping[int, Seen], receipts: Iterable[Receipt]
 ) -> Book:
-    """`records` are all that the partition holds of the time
-    looked at; receipts come in the order they were written.
+    """`records` are all that the partition holds of the time looked at; receipts come in the order
+    they were written.
     """
     book = Book()
     taken: Counter[int] = Counter()
@@ -87,8 +87,8 @@ def balance(
 
 
 def narrowed(receipt: Receipt, records: Container[int]) -> list[Receipt]:
-    """The receipt with the lines of these records only; none if it tells nothing
-    then. Its range stays: ranges follow each other whoever the lines belong to.
+    """The receipt with the lines of these records only; none if it tells nothing then. Its range
+    stays: ranges follow each other whoever the lines belong to.
     """
     lines = [line for line in lines_of(receipt) if line.offset in records]
     ledger = Ledger(cast(Stage, receipt.stage), receipt.topic, receipt.partition)

@@ -1,5 +1,5 @@
-"""The enriched topic as a read_committed reader sees it: each
-message's versions rise by generation, and each is there once.
+"""The enriched topic as a read_committed reader sees it: each message's versions rise by
+generation, and each is there once.
 """
 
 from collections import Counter

@@ -71,8 +71,8 @@ def audit(
     from_part: int,
     as_json: bool,
 ) -> None:
-    """Holds receiver, raw topic, receipts, enriched topic,
-    rows and objects against each other. Runs on a live system.
+    """Holds receiver, raw topic, receipts, enriched topic, rows and objects against each other.
+    Runs on a live system.
 
     Exit code 1 when something is lost, twice, stuck or unexplained.
     """
@@ -94,8 +94,8 @@ def audit(
 
 
 def _keys(accepted: Path) -> list[str]:
-    """A key may hold spaces, and what `splitlines` splits at;
-    what is not text is replaced as in the keys of the log.
+    """A key may hold spaces, and what `splitlines` splits at; what is not text is replaced as in
+    the keys of the log.
     """
     return [
         key for key in accepted.read_text(encoding="utf-8", errors="replace").split("\n") if key
@@ -103,8 +103,8 @@ def _keys(accepted: Path) -> list[str]:
 
 
 class _Parts:
-    """An audit of as many parts as its memory asks
-    for; a part has all that there is of some tenants.
+    """An audit of as many parts as its memory asks for; a part has all that there is of some
+    tenants.
     """
 
     def __init__(
@@ -144,9 +144,7 @@ class _Parts:
         return report
 
     async def _parts_for(self, wanted: Wanted) -> int:
-        """A single tenant cannot be divided: for
-        one that is too large, look at less time.
-        """
+        """A single tenant cannot be divided: for one that is too large, look at less time."""
         if wanted.tenant is not None:
             return 1
         gathering = Gathering(self._settings, wanted)

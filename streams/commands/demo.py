@@ -1,5 +1,5 @@
-"""`sensorium demo`: signed sample traffic through everything
-`sensorium up` started, and what became of each message.
+"""`sensorium demo`: signed sample traffic through everything `sensorium up` started, and what
+became of each message.
 """
 
 import asyncio
@@ -56,8 +56,8 @@ SLOW_SECONDS = 6.0
 
 
 def demo_files() -> dict[str, Path | Served]:
-    """What is served: photographs and voice notes, one
-    of them late, and a page in a photograph's place.
+    """What is served: photographs and voice notes, one of them late, and a page in a photograph's
+    place.
     """
     photo = MEDIA_DIR / "cat.jpg"
     return {
@@ -212,9 +212,7 @@ async def _watch(
 async def _settled_quarantine(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, began: Any
 ) -> list[Any]:
-    """Both deliveries of the body that is not
-    JSON end there: neither claims its key.
-    """
+    """Both deliveries of the body that is not JSON end there: neither claims its key."""
     deadline = Deadline(10)
     while True:
         rows: list[Any] = await connection.fetch(_QUARANTINED, tenant, began)

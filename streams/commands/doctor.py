@@ -1,6 +1,4 @@
-"""`sensorium doctor`: asks every part and
-says what is wrong with it, and what to do.
-"""
+"""`sensorium doctor`: asks every part and says what is wrong with it, and what to do."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -54,12 +52,11 @@ _SECONDS = 5.0
 def doctor(
     context: click.Context, tenant: str | None, waiting_seconds: float, as_json: bool
 ) -> None:
-    """Checks Kafka, Postgres, the object store, the secrets, the
-    models, the decoder, the roles that serve HTTP, the processes
-    that `up` started here, and each stage with what waits in it.
+    """Checks Kafka, Postgres, the object store, the secrets, the models, the decoder, the roles
+    that serve HTTP, the processes that `up` started here, and each stage with what waits in it.
 
-    It shows each model a tiny picture or a second of sound, which is a paid
-    call: with --tenant in that tenant's name. Exit code 1 when a part is wrong.
+    It shows each model a tiny picture or a second of sound, which is a paid call: with --tenant in
+    that tenant's name. Exit code 1 when a part is wrong.
     """
     settings = command_settings()
     checks = _CHECKS | {"model": _model(tenant)}
@@ -173,8 +170,8 @@ async def _objects(settings: Settings) -> str:
 
 
 async def _secrets(settings: Settings) -> str:
-    """Every sealed value is opened: after a rotation
-    some may still be under a key that was taken out.
+    """Every sealed value is opened: after a rotation some may still be under a key that was taken
+    out.
     """
     try:
         vault = Vault(settings.secrets.key)
@@ -255,9 +252,7 @@ async def _decoder(settings: Settings) -> str:
 
 
 def _role(name: str) -> Callable[[Settings], Awaitable[str]]:
-    """Of a role that serves HTTP: where it is,
-    only `up` and those who set the URL know.
-    """
+    """Of a role that serves HTTP: where it is, only `up` and those who set the URL know."""
 
     async def check(settings: Settings) -> str:
         variable = f"SENSORIUM_{name.upper()}__URL"

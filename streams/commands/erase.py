@@ -52,8 +52,8 @@ class _ErasureRequest:
 
 @click.group()
 def erase() -> None:
-    """Erases messages permanently: rows, files, recorded model
-    answers, quarantined records and their versions on the topic.
+    """Erases messages permanently: rows, files, recorded model answers, quarantined records and
+    their versions on the topic.
 
     A whole tenant: `sensorium tenants remove`.
     """
@@ -109,8 +109,8 @@ def conversation(tenant: str, conversation_id: str, yes: bool, as_json: bool) ->
 @_yes
 @as_json_option
 def contact(tenant: str, contact: str, yes: bool, as_json: bool) -> None:
-    """Erases every message with a customer so far: CONTACT
-    is a phone number, or the id that `sender_id` shows.
+    """Erases every message with a customer so far: CONTACT is a phone number, or the id that
+    `sender_id` shows.
 
     Conversations in which other customers spoke too lose only what this customer sent.
     """
@@ -152,18 +152,14 @@ def _erase(asked: _ErasureRequest, yes: bool, as_json: bool) -> None:
 
 
 def _anything(held: Account, choice: ErasureScope) -> bool:
-    """Keys are remembered even if nothing of
-    them is here yet: they may be on their way.
-    """
+    """Keys are remembered even if nothing of them is here yet: they may be on their way."""
     return bool(choice.keys) or held.messages > 0
 
 
 async def _look(
     settings: Settings, asked: _ErasureRequest
 ) -> tuple[ErasureScope, Account, datetime | None]:
-    """What is chosen, what is kept of it, and
-    since when a single message is erased already.
-    """
+    """What is chosen, what is kept of it, and since when a single message is erased already."""
     async with database(settings) as connection:
         choice = await asked.choose(connection)
         held = await holdings_of(connection, asked.tenant, choice)

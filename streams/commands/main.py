@@ -72,9 +72,7 @@ class LazyCommands(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """A command that fails before it has printed
-        anything still gives its one JSON document.
-        """
+        """A command that fails before it has printed anything still gives its one JSON document."""
         try:
             return super().invoke(ctx)
         except click.ClickException as error:

@@ -18,8 +18,8 @@ from streams.commands.output import as_json_option, emit
 )
 @as_json_option
 def migrate(finish: bool, as_json: bool) -> None:
-    """Brings the database to this program's schema,
-    while programs of the version before go on working.
+    """Brings the database to this program's schema, while programs of the version before go on
+    working.
     """
     settings = command_settings()
     names = Names(settings.namespace)

@@ -1,5 +1,5 @@
-"""Asks each configured model with a tiny picture or
-a second of sound, and says which setting is wrong.
+"""Asks each configured model with a tiny picture or a second of sound, and says which setting is
+wrong.
 """
 
 import io
@@ -97,9 +97,7 @@ async def _judged(
 
 
 async def _end_of(answer: ModelAnswer, server: Server, key: str) -> date | None:
-    """As the API says it, else as the table of
-    capabilities knows it for the name that answered.
-    """
+    """As the API says it, else as the table of capabilities knows it for the name that answered."""
     known = traits_of(answer.asked).ends
     if traits_of(answer.model).family != traits_of(answer.asked).family:
         known = None

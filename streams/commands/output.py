@@ -1,6 +1,4 @@
-"""What commands print: one JSON document on stdout
-with --json, else lines; all else on stderr.
-"""
+"""What commands print: one JSON document on stdout with --json, else lines; all else on stderr."""
 
 import json
 import re
@@ -18,8 +16,8 @@ Customers write what is shown here.
 
 
 class Failure(click.ClickException):
-    """What went wrong, for a person; with --json the document,
-    which may say more than a sentence, has it as `error`.
+    """What went wrong, for a person; with --json the document, which may say more than a sentence,
+    has it as `error`.
     """
 
     def __init__(self, message: str, document: dict[str, Any] | None = None) -> None:
@@ -51,9 +49,7 @@ def json_text(document: Any) -> str:
 
 
 def obeyed_by_none(text: str) -> str:
-    """The text, with a mark in place of each
-    character by which a terminal is told what to do.
-    """
+    """The text, with a mark in place of each character by which a terminal is told what to do."""
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

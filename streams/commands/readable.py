@@ -15,11 +15,9 @@ _LONGEST_TEXT_CHARS = 20_000
 
 
 def readable(topic: TopicName, value: bytes | None) -> dict[str, Any]:
-    """The record's fields, with bytes shown as text
-    where they are text and as base64 elsewhere.
+    """The record's fields, with bytes shown as text where they are text and as base64 elsewhere.
 
-    What is not a record of the topic is shown
-    under `undecodable`, as far as it is text.
+    What is not a record of the topic is shown under `undecodable`, as far as it is text.
     """
     kind = RECORD_TYPES[TOPICS[topic].record]
     try:

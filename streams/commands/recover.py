@@ -1,6 +1,4 @@
-"""`sensorium recover kafka`: after it was lost
-and PostgreSQL was not (docs/operating.md).
-"""
+"""`sensorium recover kafka`: after it was lost and PostgreSQL was not (docs/operating.md)."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,8 +1,8 @@
-"""Repairs by plan from the command line: the plan is printed,
-asked about, applied here with progress, and reported.
+"""Repairs by plan from the command line: the plan is printed, asked about, applied here with
+progress, and reported.
 
-It is the same plan as in the console: others see it there, may
-stop it, and a console finishes what a killed command began.
+It is the same plan as in the console: others see it there, may stop it, and a console finishes what
+a killed command began.
 """
 
 import sys

@@ -1,6 +1,4 @@
-"""`sensorium repairs list | cancel`: plans and
-repairs, also those that were begun in the console.
-"""
+"""`sensorium repairs list | cancel`: plans and repairs, also those that were begun in the console."""
 
 from typing import Any
 

@@ -134,8 +134,8 @@ def _held_by_the_log(settings: Settings, asked: list[OffsetRange]) -> list[Offse
 
 
 def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
-    """Says how many records of which tenants a replay would
-    write, and what the models' answers about them have cost.
+    """Says how many records of which tenants a replay would write, and what the models' answers
+    about them have cost.
     """
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
@@ -207,11 +207,10 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
 @yes_option
 @as_json_option
 def attachments(reason: str, tenant: str | None, dry_run: bool, as_json: bool, **how: Any) -> None:
-    """Tries failed attachments again: from the stored
-    file where there is one, else from the download on.
+    """Tries failed attachments again: from the stored file where there is one, else from the
+    download on.
 
-    Prints the plan, and asks where a person can
-    answer. What was tried three times is left out.
+    Prints the plan, and asks where a person can answer. What was tried three times is left out.
     """
     settings = command_settings()
     require_tenant(settings, tenant)

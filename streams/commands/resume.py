@@ -21,11 +21,10 @@ from streams.commands.output import as_json_option, emit
 )
 @as_json_option
 def resume(stage: str, quiet_minutes: float, as_json: bool) -> None:
-    """Lets STAGE go on, which stopped because too much of what it
-    read would have gone to quarantine. What it holds goes there now.
+    """Lets STAGE go on, which stopped because too much of what it read would have gone to
+    quarantine. What it holds goes there now.
 
-    After a fixed program the stage is restarted
-    instead: it reads the same records again.
+    After a fixed program the stage is restarted instead: it reads the same records again.
     """
     settings = command_settings()
 

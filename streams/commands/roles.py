@@ -28,9 +28,7 @@ def _settings(role: str) -> Settings:
 
 
 def _run(role: str, module: str) -> None:
-    """Runs the role in uvloop; what it raises
-    ends the process with a line that says why.
-    """
+    """Runs the role in uvloop; what it raises ends the process with a line that says why."""
     import uvloop
 
     settings = _settings(role)

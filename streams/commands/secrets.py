@@ -19,8 +19,8 @@ def secrets() -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @as_json_option
 def reseal_(dry_run: bool, as_json: bool) -> None:
-    """Seals every stored secret with the first key of
-    SENSORIUM_SECRETS__KEY, so that the others can be taken out.
+    """Seals every stored secret with the first key of SENSORIUM_SECRETS__KEY, so that the others
+    can be taken out.
 
     Exit code 1 when a secret cannot be opened with any of the keys.
     """

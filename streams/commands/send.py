@@ -161,11 +161,10 @@ class _SendOptions:
 @as_json_option
 @click.pass_context
 def send(context: click.Context, /, as_json: bool, **options: Any) -> None:
-    """Sends a message as PROVIDER would: signed,
-    its file behind a link. `chat` posts to /chat.
+    """Sends a message as PROVIDER would: signed, its file behind a link. `chat` posts to /chat.
 
-    The message key is printed as soon as the message is
-    accepted; a file is then served until it was fetched.
+    The message key is printed as soon as the message is accepted; a file is then served until it
+    was fetched.
     """
     wanted = _SendOptions(**options)
     wanted.check()
@@ -213,9 +212,7 @@ def _not_of(kind: str, path: Path) -> str | None:
 
 @contextmanager
 def _served(wanted: _SendOptions) -> Iterator[tuple[SampleFile | None, Callable[[], bool]]]:
-    """The file behind a link while the block
-    runs, and what waits until it was fetched.
-    """
+    """The file behind a link while the block runs, and what waits until it was fetched."""
     path = wanted.file
     if path is None:
         yield None, lambda: True
@@ -281,9 +278,7 @@ def _delivered(receiver: str, times: int, once: Callable[[], int]) -> list[int]:
 async def _with_key(
     settings: Settings, sample: Sample, wanted: _SendOptions, receiver: str
 ) -> tuple[str, list[int]]:
-    """With a key for this one call: those of the
-    tenant's services are known to nobody else.
-    """
+    """With a key for this one call: those of the tenant's services are known to nobody else."""
     async with _tenancy(settings) as tenancy:
         key = await tenancy.add_key(wanted.tenant, "chat", KEY_NAME)
         try:

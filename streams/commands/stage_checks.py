@@ -75,9 +75,7 @@ def finding_of(
     waiting_seconds: float,
     now: float,
 ) -> CheckResult:
-    """`before` is the same a moment ago: what was
-    unread then and is unread now does not move.
-    """
+    """`before` is the same a moment ago: what was unread then and is unread now does not move."""
     stage = backlog.stage
     command = "sensorium sink" if stage == "sink" else f"sensorium stream {stage}"
     if not workers:

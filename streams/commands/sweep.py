@@ -25,8 +25,8 @@ from streams.repair.orphans import Behind, Sweep, Swept
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @as_json_option
 def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: bool) -> None:
-    """Deletes files in the object store that no message shows: left behind
-    by a worker that died after it had put one. Meant to run once a day.
+    """Deletes files in the object store that no message shows: left behind by a worker that died
+    after it had put one. Meant to run once a day.
     """
     settings = command_settings()
     require_tenant(settings, tenant)

@@ -155,9 +155,7 @@ def _show(message: Message, wanted: _TailFilter, as_json: bool) -> int:
 
 
 def _line(message: EnrichedMessage) -> str:
-    """One line, whatever the customer wrote: a
-    further one would look like another message.
-    """
+    """One line, whatever the customer wrote: a further one would look like another message."""
     content = " ↵ ".join((message.content or "").splitlines())
     return (
         f"{message.received_at:%H:%M:%S} {message.message_key} v{message.version} "

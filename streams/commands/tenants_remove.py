@@ -1,5 +1,5 @@
-"""`sensorium tenants remove`: ends a tenant's
-credentials and says, and does, what becomes of its data.
+"""`sensorium tenants remove`: ends a tenant's credentials and says, and does, what becomes of its
+data.
 """
 
 from typing import Any
@@ -25,11 +25,10 @@ from streams.repair.removal import Deleted, Removal
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json_option
 def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
-    """Removes a tenant: its keys and webhooks end at
-    once, and its data is deleted unless --keep-data.
+    """Removes a tenant: its keys and webhooks end at once, and its data is deleted unless
+    --keep-data.
 
-    May be called again: it then deletes what was
-    left, for example by a server that was away.
+    May be called again: it then deletes what was left, for example by a server that was away.
     """
     settings = command_settings()
     holds = run_command(lambda: _holds(settings, name))

@@ -65,9 +65,7 @@ def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
 async def _found(
     pool: "asyncpg.Pool[asyncpg.Record]", owner: TenantId, key: MessageKey
 ) -> dict[str, Any]:
-    """The message, its steps, what its jobs
-    wait for, and the version that redoes it.
-    """
+    """The message, its steps, what its jobs wait for, and the version that redoes it."""
     reading = ConsoleQueries(pool)
     message = await reading.message(owner, key)
     shown = [] if message is None else message["content_attributes"].get("attachments", [])
@@ -126,9 +124,7 @@ def _tenant_of(message_key: str) -> TenantId:
 async def _named(
     pool: "asyncpg.Pool[asyncpg.Record]", tenant: TenantId, digest: str
 ) -> MessageKey | None:
-    """The key of the tenant's message with this
-    digest, which only this program can compute.
-    """
+    """The key of the tenant's message with this digest, which only this program can compute."""
     after = ""
     while rows := await pool.fetch(
         queries("tenancy")["keys_after"], tenant, after, ROWS_AT_ONCE, timeout=60

@@ -1,5 +1,5 @@
-"""`sensorium users add|list|role|password|link|remove`
-and `sensorium portal`: people of the console.
+"""`sensorium users add|list|role|password|link|remove` and `sensorium portal`: people of the
+console.
 """
 
 import secrets
@@ -145,8 +145,8 @@ def remove(name: str, as_json: bool) -> None:
 @click.argument("tenant")
 @as_json_option
 def portal(tenant: str, as_json: bool) -> None:
-    """Prints a link for the people of TENANT: it logs in
-    once, within a day, as reader of this tenant only.
+    """Prints a link for the people of TENANT: it logs in once, within a day, as reader of this
+    tenant only.
     """
     settings = command_settings()
     require_tenant(settings, tenant)

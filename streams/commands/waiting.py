@@ -16,11 +16,10 @@ class Fetches(Protocol):
 async def waits_of(
     connection: Fetches, tenant: str, message_key: str, attachments: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """One entry for each job of the message that
-    waits, or failed after more than one word.
+    """One entry for each job of the message that waits, or failed after more than one word.
 
-    An attachment that is pending without a note was not tried yet:
-    where its tenant's jobs are held, the reason is that of the others.
+    An attachment that is pending without a note was not tried yet: where its tenant's jobs are
+    held, the reason is that of the others.
     """
     rows = await connection.fetch(queries("job_attempts")["of_message"], tenant, message_key)
     found = [dict(row) for row in rows]

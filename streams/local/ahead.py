@@ -1,8 +1,6 @@
-"""Builds the object store while the venv is still
-being made: `python -m streams.local.ahead`.
+"""Builds the object store while the venv is still being made: `python -m streams.local.ahead`.
 
-It imports the standard library only. `sensorium
-up` tries again what fails here, and reports it.
+It imports the standard library only. `sensorium up` tries again what fails here, and reports it.
 """
 
 import sys

@@ -1,6 +1,4 @@
-"""How a process of this installation fares: what
-its metrics say, and whether somebody froze it.
-"""
+"""How a process of this installation fares: what its metrics say, and whether somebody froze it."""
 
 import re
 from collections.abc import Iterator
@@ -63,9 +61,7 @@ def figures_in(text: str) -> Figures:
 
 
 def frozen(home: Home) -> Iterator[tuple[str, int]]:
-    """Name and pid of each process of this
-    installation that a signal or a debugger stopped.
-    """
+    """Name and pid of each process of this installation that a signal or a debugger stopped."""
     for process, name in marked(home.mark("")):
         if _state(process.pid) in ("T", "t"):
             yield name, process.pid

@@ -26,8 +26,8 @@ _HEADER = "# Kept by `sensorium up`: what its environment gave. Edit or remove l
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """`values` by full name; `kept` is what belongs into
-    `settings.env`; `sources` says where they came from.
+    """`values` by full name; `kept` is what belongs into `settings.env`; `sources` says where they
+    came from.
     """
 
     values: Mapping[str, str]
@@ -67,9 +67,7 @@ def say_sources(given: Given, say: Say) -> None:
 
 
 def _read(file: Path) -> dict[str, str]:
-    """The settings of a file that differ from the
-    defaults: a copy of .env.example gives nothing.
-    """
+    """The settings of a file that differ from the defaults: a copy of .env.example gives nothing."""
     try:
         lines = dotenv_values(file, interpolate=False, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

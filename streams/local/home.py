@@ -12,8 +12,8 @@ from cryptography.fernet import Fernet
 
 
 class Home(NamedTuple):
-    """`data/` is what lasts, `log/` one file a process,
-    `run/` what is known about the processes and the secrets.
+    """`data/` is what lasts, `log/` one file a process, `run/` what is known about the processes
+    and the secrets.
     """
 
     folder: Path
@@ -74,9 +74,7 @@ class Home(NamedTuple):
             (self.data / server).chmod(0o700)
 
     def mark(self, name: str) -> str:
-        """What tells a process of this installation
-        from every other (processes.MARK).
-        """
+        """What tells a process of this installation from every other (processes.MARK)."""
         return f"{self.folder}:{name}"
 
 
@@ -110,9 +108,7 @@ def write(file: Path, value: Any) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Whole or not at all, and for its owner's
-    eyes: nearly every file here holds a secret.
-    """
+    """Whole or not at all, and for its owner's eyes: nearly every file here holds a secret."""
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
         output.write(text)

@@ -30,8 +30,8 @@ def copy_jars(folder: Path, lock: Path) -> None:
 
 
 def _project(jars: dict[str, str]) -> str:
-    """A Maven project with exactly these dependencies and
-    none of theirs: Maven resolves nothing, it only copies.
+    """A Maven project with exactly these dependencies and none of theirs: Maven resolves nothing,
+    it only copies.
     """
     dependencies = "".join(
         f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
@@ -45,8 +45,8 @@ def _project(jars: dict[str, str]) -> str:
 
 
 def check(folder: Path, lock: Path) -> None:
-    """Raises LocalError when a jar is missing or is not
-    the one that was pinned, or when there is one more.
+    """Raises LocalError when a jar is missing or is not the one that was pinned, or when there is
+    one more.
     """
     wanted = {
         f"{artifact}-{version}.jar": digest

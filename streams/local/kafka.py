@@ -55,8 +55,8 @@ Configuration:
 
 
 def jars(say: Say) -> Path:
-    """The folder with the jars, fetched by Maven when
-    it is not there yet and checked against kafka.lock.
+    """The folder with the jars, fetched by Maven when it is not there yet and checked against
+    kafka.lock.
     """
 
     def fetch(folder: Path) -> None:

@@ -1,6 +1,4 @@
-"""`up`, `down` and `status`: what should run
-is written down, and a supervisor makes it so.
-"""
+"""`up`, `down` and `status`: what should run is written down, and a supervisor makes it so."""
 
 import json
 import os
@@ -61,11 +59,10 @@ def up(
     ports_anywhere: bool = False,
     owner: int | None = None,
 ) -> Up:
-    """Everything runs and is ready when this returns;
-    what already ran as it should was left alone.
+    """Everything runs and is ready when this returns; what already ran as it should was left alone.
 
-    With `owner`, the pid of a process, all of it ends when
-    that process does. Raises LocalError and SettingsError.
+    With `owner`, the pid of a process, all of it ends when that process does. Raises LocalError and
+    SettingsError.
     """
     home.make()
     with locked(home.run / "up.lock"), ExitStack() as until_bound:
@@ -106,9 +103,7 @@ class _Bringing:
     def everything(
         self, making: Preparing[Declared], fetching: Preparing[None], wanted: list[Declared]
     ) -> None:
-        """Starts first what works without the object
-        store: to build that can take minutes.
-        """
+        """Starts first what works without the object store: to build that can take minutes."""
         early = [role for role in wanted if role.name in WITHOUT_OBJECTS]
         servers = [making.take("kafka"), making.take("postgres")]
         at_hand = making.is_at_hand("objects")
@@ -142,8 +137,8 @@ def _weights(wanted: list[Declared], settings: Settings, say: Say) -> dict[str, 
 def _claimed_ports(
     home: Home, environment: Mapping[str, str], secrets: LocalSecrets, *, anywhere: bool
 ) -> Ports:
-    """The ports, claimed until the processes that listen on
-    them run, so that two `up` at the same time share none.
+    """The ports, claimed until the processes that listen on them run, so that two `up` at the same
+    time share none.
     """
     given = {
         name: int(value)
@@ -296,8 +291,8 @@ def sensorium(settings: Settings, *words: str) -> str:
 
 
 def _add_demo_tenant(home: Home, settings: Settings, say: Say) -> None:
-    """Once for each database: a tenant `demo` and an
-    endpoint a provider, remembered in run/demo.json.
+    """Once for each database: a tenant `demo` and an endpoint a provider, remembered in
+    run/demo.json.
     """
     where = f"{settings.postgres.dsn.rpartition('@')[2]} {settings.namespace}".strip()
     file = home.run / "demo.json"
@@ -356,8 +351,8 @@ def _url(host: str, port: int) -> str:
 
 
 def status(home: Home) -> list[Running]:
-    """What runs, looked at now: what state.json says,
-    but never of a process that is gone that it lives.
+    """What runs, looked at now: what state.json says, but never of a process that is gone that it
+    lives.
     """
     return [
         msgspec.structs.replace(row, state="dead", pid=None)
@@ -368,9 +363,7 @@ def status(home: Home) -> list[Running]:
 
 
 def models_answering(home: Home) -> list[str]:
-    """What the local models, or the stand-in, that
-    run here say of themselves, a line per sense.
-    """
+    """What the local models, or the stand-in, that run here say of themselves, a line per sense."""
     rows = [row for row in status(home) if row.name in OWN_MODELS]
     return [line for row in rows if row.state == "running" for line in models_at(row.url or "")]
 

@@ -1,9 +1,8 @@
-"""The object store: MinIO, built from its last source;
-or Versity Gateway, with STACK__OBJECTS=versitygw.
+"""The object store: MinIO, built from its last source; or Versity Gateway, with
+STACK__OBJECTS=versitygw.
 
-MinIO is published as source only. There is no checksum to pin
-beside the version: the Go module's sum, which the toolchain
-checks against its checksum database, is that checksum.
+MinIO is published as source only. There is no checksum to pin beside the version: the Go module's
+sum, which the toolchain checks against its checksum database, is that checksum.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""Programs that are fetched or built once a machine, for
-every clone, under ${XDG_CACHE_HOME:-~/.cache}/sensorium.
+"""Programs that are fetched or built once a machine, for every clone, under
+${XDG_CACHE_HOME:-~/.cache}/sensorium.
 """
 
 import fcntl
@@ -48,9 +48,7 @@ def part(name: str, make: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds a lock between processes; it is free
-    again when this process ends, however it ends.
-    """
+    """Holds a lock between processes; it is free again when this process ends, however it ends."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

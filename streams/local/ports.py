@@ -1,5 +1,5 @@
-"""Ports on 127.0.0.1: the preferred ones where they
-are free, and the same ones again at the next start.
+"""Ports on 127.0.0.1: the preferred ones where they are free, and the same ones again at the next
+start.
 """
 
 import random
@@ -108,8 +108,8 @@ class Ports:
 
 
 def known_port(home: Home, name: str) -> int:
-    """The port that `up` gave to `name`, for example `demo_media`,
-    where the sample media of the demo may be served from.
+    """The port that `up` gave to `name`, for example `demo_media`, where the sample media of the
+    demo may be served from.
     """
     return int(read(home.run / "ports.json", {})[name])
 

@@ -33,9 +33,7 @@ class ServerAccount(NamedTuple):
 
 
 def programs() -> Path:
-    """The folder of `initdb` and `postgres`: the
-    newest under the usual places, else that of PATH.
-    """
+    """The folder of `initdb` and `postgres`: the newest under the usual places, else that of PATH."""
     usual = [str(folder) for folder in Path("/usr").glob("lib/postgresql/*/bin")] + [
         str(folder) for folder in Path("/usr").glob("pgsql-*/bin")
     ]
@@ -56,10 +54,10 @@ def _version_in(path: str) -> list[int]:
 
 
 def account(data: Path) -> ServerAccount:
-    """PostgreSQL refuses uid 0. Root takes on a service user that can reach the
-    folders; or, where they lie under a folder closed to others, goes into a user
-    namespace in which it is `nobody`, so that the files stay root's. Anybody else runs
-    it as himself. A data folder that is already there stays with whom it was made for.
+    """PostgreSQL refuses uid 0. Root takes on a service user that can reach the folders; or, where
+    they lie under a folder closed to others, goes into a user namespace in which it is `nobody`, so
+    that the files stay root's. Anybody else runs it as himself. A data folder that is already there
+    stays with whom it was made for.
     """
     if os.geteuid() != 0:
         return ServerAccount()
@@ -96,8 +94,8 @@ def _can_reach(folder: Path, uid: int, gid: int) -> bool:
 
 
 def prepare(data: Path, *, port: int, password: str, say: Say) -> list[str]:
-    """Makes the cluster in an empty `data` folder, with a role and
-    a database `sensorium`. Returns the command line of the server.
+    """Makes the cluster in an empty `data` folder, with a role and a database `sensorium`. Returns
+    the command line of the server.
     """
     binaries, owner = programs(), account(data)
     if (data / "PG_VERSION").exists():
@@ -196,9 +194,9 @@ def become(data: Path, port: int) -> None:
 
 
 def clear_stale_lock(lock: Path, seconds: float = 1.0) -> None:
-    """After SIGKILL the dead server may stay a zombie for as long as its parent
-    likes, and PostgreSQL takes a zombie for a living server and refuses to start.
-    So the lock of one that is still there, and dead, after `seconds` is removed.
+    """After SIGKILL the dead server may stay a zombie for as long as its parent likes, and
+    PostgreSQL takes a zombie for a living server and refuses to start. So the lock of one that is
+    still there, and dead, after `seconds` is removed.
     """
     try:
         pid = int(lock.read_text().split()[0])

@@ -1,6 +1,4 @@
-"""Fetches and builds several things at the
-same time, while what is ready already starts.
-"""
+"""Fetches and builds several things at the same time, while what is ready already starts."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -13,8 +13,8 @@ _SECONDS = 2.0
 
 
 def answers(url: str) -> bool:
-    """True when what listens at `url` does its work: `kafka://`,
-    `postgres://`, `s3://` or `http://` (2xx) at host:port.
+    """True when what listens at `url` does its work: `kafka://`, `postgres://`, `s3://` or
+    `http://` (2xx) at host:port.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 0

@@ -1,6 +1,4 @@
-"""Processes that are ours: started, recognised
-after a restart of whoever started them, and ended.
-"""
+"""Processes that are ours: started, recognised after a restart of whoever started them, and ended."""
 
 import os
 import signal
@@ -31,9 +29,7 @@ class LocalError(StreamsError):
 
 
 class Process(NamedTuple):
-    """A pid alone may by now be another's; with the
-    kernel's start time it is this one or nobody.
-    """
+    """A pid alone may by now be another's; with the kernel's start time it is this one or nobody."""
 
     pid: int
     started: str
@@ -43,11 +39,9 @@ class Process(NamedTuple):
 
 
 def started_at(pid: int) -> str | None:
-    """The kernel's start time of a living process,
-    in clock ticks since boot; None for a dead one.
+    """The kernel's start time of a living process, in clock ticks since boot; None for a dead one.
 
-    A zombie is dead: `kill(pid, 0)` takes it for
-    alive as long as its parent does not reap it.
+    A zombie is dead: `kill(pid, 0)` takes it for alive as long as its parent does not reap it.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -112,8 +106,8 @@ def wait_for(condition: Callable[[], bool], seconds: float, *, every: float = 0.
 
 
 def end(processes: Mapping[Process, signal.Signals], seconds: float) -> None:
-    """Ends all of them at the same time: each by its own
-    signal, and by SIGKILL what still lives after `seconds`.
+    """Ends all of them at the same time: each by its own signal, and by SIGKILL what still lives
+    after `seconds`.
     """
     for process, number in processes.items():
         send(process, number)
@@ -128,8 +122,8 @@ def none_alive(processes: Iterable[Process]) -> bool:
 
 
 def marked(prefix: str) -> Iterator[tuple[Process, str]]:
-    """Living processes whose mark begins with `prefix`,
-    children included, and the rest of the mark.
+    """Living processes whose mark begins with `prefix`, children included, and the rest of the
+    mark.
     """
     wanted = f"{MARK}={prefix}".encode()
     for folder in Path("/proc").iterdir():

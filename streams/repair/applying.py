@@ -1,11 +1,10 @@
-"""Repairs by plan: counted, confirmed, applied a portion
-at a time. One implementation for pages, API and commands.
+"""Repairs by plan: counted, confirmed, applied a portion at a time. One implementation for pages,
+API and commands.
 
-A portion is written down in Postgres (its intent), written to Kafka in one transaction
-together with its number, and settled in Postgres. Whoever continues after a crash asks
-Kafka for the number of the last portion that was committed under the repair's
-transactional id, which also stops whoever worked on it before: no portion is written
-twice, and none is left out.
+A portion is written down in Postgres (its intent), written to Kafka in one transaction together
+with its number, and settled in Postgres. Whoever continues after a crash asks Kafka for the number
+of the last portion that was committed under the repair's transactional id, which also stops whoever
+worked on it before: no portion is written twice, and none is left out.
 """
 
 import asyncio
@@ -48,9 +47,7 @@ class Prepared:
 
 
 class Opened(Protocol):
-    """The side of Kafka for one repair in this
-    process's hands; whoever had it before is fenced.
-    """
+    """The side of Kafka for one repair in this process's hands; whoever had it before is fenced."""
 
     async def committed(self) -> int:
         """The number of the last portion that was committed; 0: none."""
@@ -130,9 +127,7 @@ class RepairWork:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Runs until it is cancelled; whatever
-        goes wrong is logged, and tried again.
-        """
+        """Runs until it is cancelled; whatever goes wrong is logged, and tried again."""
         await again_and_again(self._look, self._failed, lambda: self._worked_at)
 
     async def _look(self) -> None:

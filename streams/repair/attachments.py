@@ -1,5 +1,5 @@
-"""Failed attachments again: the message is opened again from
-its row, under a new generation, and only what failed is redone.
+"""Failed attachments again: the message is opened again from its row, under a new generation, and
+only what failed is redone.
 """
 
 from collections.abc import Callable
@@ -85,9 +85,7 @@ def snapshot(
     redo: Redo,
     generation: int,
 ) -> EnrichedMessage:
-    """The message as its row has it, the
-    attachments that are to be redone pending again.
-    """
+    """The message as its row has it, the attachments that are to be redone pending again."""
     document = msgspec.json.decode(row["content_attributes"])
     attachments = tuple(
         redo(_attachment(shown, object_prefix)) for shown in document.get("attachments", [])
@@ -123,9 +121,7 @@ def snapshot(
 
 
 def failed_for(reason: str) -> Redo:
-    """Redoes what failed for the reason and
-    can be redone: it has a file or an address.
-    """
+    """Redoes what failed for the reason and can be redone: it has a file or an address."""
 
     def redo(attachment: Attachment) -> Attachment:
         may_be_redone = attachment.url is not None or attachment.original_url is not None

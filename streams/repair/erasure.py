@@ -1,5 +1,5 @@
-"""Erases messages of a tenant: rows, files, recorded answers,
-quarantined records, and their versions on the topic.
+"""Erases messages of a tenant: rows, files, recorded answers, quarantined records, and their
+versions on the topic.
 """
 
 import asyncio
@@ -23,9 +23,7 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
-    """Which messages: these keys, all of these
-    conversations, and whatever these customers sent.
-    """
+    """Which messages: these keys, all of these conversations, and whatever these customers sent."""
 
     keys: tuple[str, ...] = ()
     conversations: tuple[str, ...] = ()
@@ -71,8 +69,8 @@ async def choose_conversation(
 async def choose_contact(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, contact: str
 ) -> ErasureScope:
-    """Every conversation of which the contact is the
-    customer; where others are too, what the contact sent.
+    """Every conversation of which the contact is the customer; where others are too, what the
+    contact sent.
 
     `contact` is a phone number, with or without `+`, or the id that `sender_id` shows.
     """

@@ -1,9 +1,9 @@
-"""Ends the transaction of a command that died in the
-middle of it, so that readers of live topics go on at once.
+"""Ends the transaction of a command that died in the middle of it, so that readers of live topics
+go on at once.
 
-`python -m streams.repair.fencer` is started by the command and told on its
-standard input which transactional id to watch. When that input ends, the command
-is dead. Without this its transaction would stand until the broker's time-out.
+`python -m streams.repair.fencer` is started by the command and told on its standard input which
+transactional id to watch. When that input ends, the command is dead. Without this its transaction
+would stand until the broker's time-out.
 """
 
 import signal

@@ -1,5 +1,5 @@
-"""Objects that no row shows: the file was put, and its worker died
-before it could say so. The next try puts it again, or elsewhere.
+"""Objects that no row shows: the file was put, and its worker died before it could say so. The next
+try puts it again, or elsewhere.
 """
 
 import asyncio
@@ -44,8 +44,8 @@ class Behind(StreamsError):
 
 @dataclass(slots=True)
 class Swept:
-    """`undecided`: tenants left alone, because a record in
-    quarantine, or a job that is not finished, may name a file.
+    """`undecided`: tenants left alone, because a record in quarantine, or a job that is not
+    finished, may name a file.
     """
 
     objects: int = 0
@@ -69,8 +69,8 @@ class Sweep:
         self._statements = queries("orphans")
 
     async def run(self, older: timedelta, tenant: str | None = None, *, dry: bool = False) -> Swept:
-        """Deletes what is older and shown by no row;
-        `dry`: only counts it. Raises Behind, Unavailable.
+        """Deletes what is older and shown by no row; `dry`: only counts it. Raises Behind,
+        Unavailable.
 
         1. Which old objects does no row show, and whose
            jobs are so old that they may have put one?
@@ -157,8 +157,8 @@ class Sweep:
         return [one for one in chunk if one.key not in shown]
 
     async def _wait_for(self, who: str, name: TopicName, stands: Stands) -> None:
-        """Until nothing is left between where the reader stands and where
-        the topic ends now. A position is no proof: markers take offsets too.
+        """Until nothing is left between where the reader stands and where the topic ends now. A
+        position is no proof: markers take offsets too.
         """
         topic = self._names.topic(name)
         reader = TopicReader(self._settings.kafka, self._names.group("assemble"))

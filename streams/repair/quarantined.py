@@ -32,8 +32,8 @@ again. The sink reads receipts too: one that it refused must not end up among me
 async def read_whole(
     connection: "asyncpg.Connection[asyncpg.Record]", places: Sequence[Sequence[str | int]]
 ) -> tuple[list[Any], list[Any]]:
-    """Rows with their bytes, and those whose message has a
-    newer version as its row: they are not written again.
+    """Rows with their bytes, and those whose message has a newer version as its row: they are not
+    written again.
     """
     columns = [list(column) for column in zip(*places, strict=True)]
     rows = await connection.fetch(queries("repair")["quarantined_whole"], *columns)
@@ -41,8 +41,8 @@ async def read_whole(
 
 
 def write_again(row: Any, names: Names, generation: int) -> Write:
-    """A raw record goes under a new generation: whether another delivery
-    came through meanwhile or not, its row is written once more.
+    """A raw record goes under a new generation: whether another delivery came through meanwhile or
+    not, its row is written once more.
     """
     headers = [
         (name, value.encode("latin-1"))

@@ -1,5 +1,5 @@
-"""Raw records again, under a new generation: dedupe forwards
-each message once more, as a higher version of the same row.
+"""Raw records again, under a new generation: dedupe forwards each message once more, as a higher
+version of the same row.
 """
 
 import re
@@ -90,9 +90,7 @@ def left_of(spans: list[OffsetRange], done: RawRecordPosition | None) -> list[Of
 
 
 class RawReader:
-    """Reads spans of raw-messages as they stand now;
-    what is written meanwhile is not among them.
-    """
+    """Reads spans of raw-messages as they stand now; what is written meanwhile is not among them."""
 
     def __init__(self, settings: Kafka, names: Names, erased: Erased = NOTHING_ERASED) -> None:
         self._erased = erased

@@ -1,6 +1,4 @@
-"""After Kafka was lost and PostgreSQL was
-not: what makes the two fit together again.
-"""
+"""After Kafka was lost and PostgreSQL was not: what makes the two fit together again."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -29,8 +27,8 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Topics in which the sink has a position that cannot
-    be true: another topic of the name, or beyond its end.
+    """Topics in which the sink has a position that cannot be true: another topic of the name, or
+    beyond its end.
     """
 
     topics: tuple[str, ...]
@@ -72,9 +70,7 @@ class Recovery:
         return Lost(tuple(sorted(topics)), counted["messages"], counted["unfinished"])
 
     async def published(self) -> AsyncIterator[Item[int]]:
-        """Every row as the record that the enriched
-        topic had of it, under its version.
-        """
+        """Every row as the record that the enriched topic had of it, under its version."""
         count = 0
         async for row in self._rows(None):
             count += 1

@@ -1,6 +1,4 @@
-"""Does work again: what a plan counts, and
-how each kind of repair is read and written.
-"""
+"""Does work again: what a plan counts, and how each kind of repair is read and written."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -58,9 +56,7 @@ class KafkaRedo:
         return generation
 
     async def count(self, asked: RepairRequest) -> Counted:
-        """Failed files and quarantined records
-        from Postgres, raw records from the log.
-        """
+        """Failed files and quarantined records from Postgres, raw records from the log."""
         match asked.kind:
             case "attachments":
                 return await self._repairs.count_failed(asked)
@@ -168,8 +164,8 @@ class KafkaOpened:
 
 
 class _RawSource:
-    """Reads the spans of a repair from where it is, in portions
-    that are bounded in records, bytes and time. Blocks.
+    """Reads the spans of a repair from where it is, in portions that are bounded in records, bytes
+    and time. Blocks.
     """
 
     def __init__(self, settings: Settings, held: HeldRepair, erased: Erased) -> None:
@@ -192,9 +188,7 @@ class _RawSource:
         return Intent(held.portion + 1, (), count, held.done_at, after, redone=count)
 
     def writes_up_to(self, intent: Intent) -> list[Write]:
-        """Those of the portion at hand; of one
-        that another process left, read again.
-        """
+        """Those of the portion at hand; of one that another process left, read again."""
         if not self._collected:
             done, last = position_of(self._held.done_key), position_of(intent.after_key)
             left = set(left_of(self._spans, last))

@@ -1,5 +1,5 @@
-"""Deletes what is kept for a tenant that was removed: rows,
-files, recorded answers, and its messages on the topic.
+"""Deletes what is kept for a tenant that was removed: rows, files, recorded answers, and its
+messages on the topic.
 """
 
 from dataclasses import asdict, dataclass
@@ -44,9 +44,7 @@ TABLES = (
 
 @dataclass(slots=True)
 class Deleted:
-    """What went. `tombstones`: messages that the
-    enriched topic forgets at its next compaction.
-    """
+    """What went. `tombstones`: messages that the enriched topic forgets at its next compaction."""
 
     messages: int = 0
     tombstones: int = 0
@@ -77,8 +75,8 @@ class Removal:
         self._sql = queries("removal")
 
     async def run(self, tenant: TenantId) -> Deleted:
-        """The tenant must have been removed: then nothing
-        is stored for it any more while this runs.
+        """The tenant must have been removed: then nothing is stored for it any more while this
+        runs.
 
         1. Messages, a portion at a time: a tombstone
            for each on the enriched topic, acknowledged;

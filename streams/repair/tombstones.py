@@ -1,5 +1,5 @@
-"""Tombstones on the enriched topic: every reader forgets
-the message, and compaction removes its versions.
+"""Tombstones on the enriched topic: every reader forgets the message, and compaction removes its
+versions.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
-"""Jobs of store_media that are not finished: each
-may have put a file that nothing durable names yet.
+"""Jobs of store_media that are not finished: each may have put a file that nothing durable names
+yet.
 
-It waits at the gate of a stopped stage, in a worker's hands, or for a retry;
-also when no worker runs, its entry stands in the changelog of the stage.
+It waits at the gate of a stopped stage, in a worker's hands, or for a retry; also when no worker
+runs, its entry stands in the changelog of the stage.
 """
 
 from datetime import datetime
@@ -14,8 +14,8 @@ from streams.lanes.entries import changelog_of, decode_entry
 
 
 def tenants_at_work(settings: Kafka, names: Names, before: datetime) -> set[str]:
-    """Tenants with such a job that was admitted before the
-    moment: a later one has put no file before it. Blocks.
+    """Tenants with such a job that was admitted before the moment: a later one has put no file
+    before it. Blocks.
 
     Raises UnknownVersion when a newer program admitted one.
     """

@@ -31,9 +31,7 @@ longer, also where nobody is left to fence it.
 
 @dataclass(frozen=True, slots=True)
 class Item(Generic[M]):
-    """What is seen whole or not at all, and
-    where that leaves the one who asked for it.
-    """
+    """What is seen whole or not at all, and where that leaves the one who asked for it."""
 
     writes: Sequence[Write]
     mark: M
@@ -64,11 +62,11 @@ class Portion(Generic[M]):
 def committed_portions(
     settings: Kafka, names: Names, items: Iterable[Item[M]], limits: PortionLimits = LIMITS
 ) -> Iterator[Portion[M]]:
-    """Writes the items in their order, one transaction
-    after another; gives each portion once it is committed.
+    """Writes the items in their order, one transaction after another; gives each portion once it is
+    committed.
 
-    Raises KafkaException, or what `items` raises: what was not
-    given was not committed, or nobody could say so any more.
+    Raises KafkaException, or what `items` raises: what was not given was not committed, or nobody
+    could say so any more.
     """
     waiting = iter(items)
     collected = collect(waiting, limits)
@@ -86,11 +84,11 @@ def committed_portions(
 
 
 class NumberedPortions:
-    """The portions of one repair. Each is committed together with
-    its number, as the offset of a group of the repair's own.
+    """The portions of one repair. Each is committed together with its number, as the offset of a
+    group of the repair's own.
 
-    Opening it fences whoever wrote the repair's portions before: what that
-    one had open is aborted. Every call blocks, and raises KafkaException.
+    Opening it fences whoever wrote the repair's portions before: what that one had open is aborted.
+    Every call blocks, and raises KafkaException.
     """
 
     def __init__(self, settings: Kafka, names: Names, repair_id: str) -> None:

@@ -131,9 +131,7 @@ def bounded(header_seconds: float) -> "partial[BoundedProtocol]":
 def original_ways(
     endpoints: Endpoints, settings: Settings, tenant_id: TenantId, announced: Announced, url: str
 ) -> tuple[DownloadCandidate, ...]:
-    """The requests for an original file, in the
-    name of the endpoint that received its message.
-    """
+    """The requests for an original file, in the name of the endpoint that received its message."""
     given = authority(endpoints, tenant_id, announced.provider, announced.origin)
     exempt = allowed_hosts(settings.media.allowed_private_hosts)
     try:

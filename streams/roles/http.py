@@ -59,9 +59,7 @@ class Serving(Protocol):
 
 
 class RoleServer(uvicorn.Server):
-    """A server that leaves signals to its role,
-    and takes new connections as fast as they come.
-    """
+    """A server that leaves signals to its role, and takes new connections as fast as they come."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -88,11 +86,9 @@ class RoleServer(uvicorn.Server):
 
 
 def connections_allowed() -> int:
-    """What the process's limit of open files
-    leaves, after it was raised as far as it may be.
+    """What the process's limit of open files leaves, after it was raised as far as it may be.
 
-    At that limit itself no connection could be
-    answered, and neither Kafka nor Postgres be reached.
+    At that limit itself no connection could be answered, and neither Kafka nor Postgres be reached.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
@@ -101,9 +97,9 @@ def connections_allowed() -> int:
 
 
 def listening_socket(host: str, port: int, installation: Installation) -> socket.socket:
-    """A socket that the other processes of this installation may share
-    (SO_REUSEPORT), so that one of them can be replaced while another
-    answers. Raises PortTaken if the port is not this installation's.
+    """A socket that the other processes of this installation may share (SO_REUSEPORT), so that one
+    of them can be replaced while another answers. Raises PortTaken if the port is not this
+    installation's.
 
     The claim is never released: it ends with the process, as the socket does.
     """

@@ -1,5 +1,4 @@
-"""Eyes and ears on this machine: real where the
-engines and the weights are, else the stand-in's.
+"""Eyes and ears on this machine: real where the engines and the weights are, else the stand-in's.
 
 The engines are imported here and in no other process. Each sense falls back on its own.
 """

@@ -1,8 +1,7 @@
-"""Each process of the pipeline writes down what
-it did in each minute, from its own metrics.
+"""Each process of the pipeline writes down what it did in each minute, from its own metrics.
 
-It does so in a thread with a connection of its own: no record waits for it, and
-while Postgres is away nothing but a part of the console's picture is missing.
+It does so in a thread with a connection of its own: no record waits for it, and while Postgres is
+away nothing but a part of the console's picture is missing.
 """
 
 import asyncio
@@ -103,8 +102,8 @@ class MinuteOfProcess:
         self._minute, self._base = math.floor(at / 60), began
 
     def look(self, now: ProcessFigures, at: float) -> StageMinute:
-        """The row as it is at this moment (Unix seconds);
-        what came since the last look is of its minute.
+        """The row as it is at this moment (Unix seconds); what came since the last look is of its
+        minute.
         """
         if math.floor(at / 60) != self._minute:
             self._minute, self._base = math.floor(at / 60), self._before

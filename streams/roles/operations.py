@@ -1,5 +1,5 @@
-"""/livez, /readyz, /status and /metrics of a role
-that has no HTTP of its own, served from a thread.
+"""/livez, /readyz, /status and /metrics of a role that has no HTTP of its own, served from a
+thread.
 """
 
 import errno
@@ -26,8 +26,8 @@ class _Server(ThreadingHTTPServer):
 
 
 def _bound(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> _Server:
-    """At the port, or at one of the next where another process has
-    it: two of one environment on one machine are no reason to die.
+    """At the port, or at one of the next where another process has it: two of one environment on
+    one machine are no reason to die.
     """
     for candidate in range(port, port + PORTS_TRIED):
         try:
@@ -97,11 +97,11 @@ def start_operations(
     refresh: Callable[[], None] = lambda: None,
     status: Callable[[], dict[str, Any]] = dict,
 ) -> ThreadingHTTPServer | None:
-    """Serves until the process ends; port 0 means not at
-    all. `refresh` sets gauges that are computed when read.
+    """Serves until the process ends; port 0 means not at all. `refresh` sets gauges that are
+    computed when read.
 
-    `status` is what /status shows as JSON; its `troubles` are
-    lines for a person, and stand in the answer "not ready" too.
+    `status` is what /status shows as JSON; its `troubles` are lines for a person, and stand in the
+    answer "not ready" too.
     """
     if port == 0:
         return None

@@ -1,5 +1,5 @@
-"""What the console's pages know of receiver, providers and
-models, and a sample message through the real receiver.
+"""What the console's pages know of receiver, providers and models, and a sample message through the
+real receiver.
 """
 
 import time

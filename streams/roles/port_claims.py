@@ -37,9 +37,7 @@ class PortTaken(StreamsError):
 
 
 def installation_of(namespace: str, secrets_key: str) -> Installation:
-    """What two processes of one pipeline have in
-    common, also while the secrets key is rotated.
-    """
+    """What two processes of one pipeline have in common, also while the secrets key is rotated."""
     keys = filter(None, (key.strip() for key in secrets_key.split(",")))
     return frozenset(
         hashlib.sha256(f"port-claim\0{namespace}\0{key}".encode()).hexdigest()[:32] for key in keys
@@ -61,11 +59,10 @@ class PortClaim:
 def claim_port(
     port: int, installation: Iterable[str], *, host: str = "127.0.0.1", ours: bool = False
 ) -> PortClaim:
-    """Claims the port for the installation. `ours`
-    says that what listens there is known to be ours.
+    """Claims the port for the installation. `ours` says that what listens there is known to be
+    ours.
 
-    Raises PortTaken if another installation claims
-    the port or another program listens on it.
+    Raises PortTaken if another installation claims the port or another program listens on it.
 
     1. Take the lock alone, if no process holds it: note our
        installation, and look for programs that know no claims.
@@ -121,11 +118,9 @@ def _locked(descriptor: int, how: int) -> bool:
 
 
 def _file_of(port: int) -> Path:
-    """One file per port and network namespace,
-    in a folder that only this user can write to.
+    """One file per port and network namespace, in a folder that only this user can write to.
 
-    Another user cannot share our port at all:
-    the kernel refuses SO_REUSEPORT across users.
+    Another user cannot share our port at all: the kernel refuses SO_REUSEPORT across users.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     parent = Path(runtime) if runtime and Path(runtime).is_dir() else Path(tempfile.gettempdir())

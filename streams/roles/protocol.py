@@ -30,9 +30,7 @@ connected and said nothing yet may still begin.
 
 
 class AddressLimit:
-    """How many connections one remote address may
-    hold at a time, over all connections of a server.
-    """
+    """How many connections one remote address may hold at a time, over all connections of a server."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -1,10 +1,8 @@
-"""Keeps out of the logs who customers are and what
-they said, in whatever form it reaches a line.
+"""Keeps out of the logs who customers are and what they said, in whatever form it reaches a line.
 
-A WhatsApp message id is the customer's number in base64, and other ids may hold
-anything. So a line names a message by a digest of its key (`message`), which `sensorium
-trace` takes, and the text of every field is searched for numbers in the forms they come
-in: plain, percent-encoded, base64, hex.
+A WhatsApp message id is the customer's number in base64, and other ids may hold anything. So a line
+names a message by a digest of its key (`message`), which `sensorium trace` takes, and the text of
+every field is searched for numbers in the forms they come in: plain, percent-encoded, base64, hex.
 """
 
 import base64
@@ -96,9 +94,7 @@ def redact(event: MutableMapping[str, Any], *, show_keys: bool = False) -> Mutab
 
 
 def clean(value: Any, depth: int = 0) -> Any:
-    """A value of any type without customers' data;
-    what is no plain value becomes its cleaned text.
-    """
+    """A value of any type without customers' data; what is no plain value becomes its cleaned text."""
     match value:
         case None | bool():
             return value
@@ -150,8 +146,8 @@ def _without_patterns(text: str) -> str:
 
 
 def _encodes_number(token: str) -> bool:
-    """Whether base64, in either alphabet and from any
-    of its first characters on, holds a long number.
+    """Whether base64, in either alphabet and from any of its first characters on, holds a long
+    number.
     """
     plain = token.rstrip("=").translate(_TO_STANDARD)
     for start in range(4):

@@ -1,8 +1,7 @@
-"""A server that speaks OpenAI's API and says only what it can
-measure: sizes, colours, lengths. It is no model and says so.
+"""A server that speaks OpenAI's API and says only what it can measure: sizes, colours, lengths. It
+is no model and says so.
 
-For trying out without a key, and for tests,
-which can make it misbehave (`controls=True`).
+For trying out without a key, and for tests, which can make it misbehave (`controls=True`).
 """
 
 import asyncio
@@ -41,8 +40,8 @@ Fault = Literal[
 
 
 class Control(msgspec.Struct, kw_only=True):
-    """A fault for calls whose key begins with `key`
-    (None: all), `times` times (None: until deleted).
+    """A fault for calls whose key begins with `key` (None: all), `times` times (None: until
+    deleted).
     """
 
     fault: Fault
@@ -54,8 +53,8 @@ class Control(msgspec.Struct, kw_only=True):
 
 @dataclass
 class Call:
-    """One call. Times are Unix seconds; `paid`: it was
-    given a real answer, whether anybody heard it or not.
+    """One call. Times are Unix seconds; `paid`: it was given a real answer, whether anybody heard
+    it or not.
     """
 
     key: str

@@ -52,8 +52,8 @@ write to, the parent's process id, its hand and what not to read.
 
 @dataclass
 class Child:
-    """A worker process and what the parent must remember
-    of it: its last assignment and how it was alive since.
+    """A worker process and what the parent must remember of it: its last assignment and how it was
+    alive since.
     """
 
     stage: Stage
@@ -135,9 +135,7 @@ class Parent:
         return 0
 
     def _stop(self, *_: object) -> None:
-        """Only says so: a signal may arrive between
-        the start of a child and its entry in the list.
-        """
+        """Only says so: a signal may arrive between the start of a child and its entry in the list."""
         self._stopping = True
 
     def _stop_children(self, now: float) -> None:

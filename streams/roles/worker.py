@@ -29,8 +29,8 @@ BEAT_SECONDS = 1.0
 
 
 class ToParent:
-    """The pipe: which transactional ids we have, and every
-    second that we are alive and whether we are ready.
+    """The pipe: which transactional ids we have, and every second that we are alive and whether we
+    are ready.
     """
 
     def __init__(self, pipe: int) -> None:
@@ -43,11 +43,10 @@ class ToParent:
         self._say({"at": time.monotonic(), "transactional_ids": transactional_ids})
 
     def beat(self) -> None:
-        """Runs until the process ends. Ends it when the parent
-        cannot be reached, also where there is no death signal.
+        """Runs until the process ends. Ends it when the parent cannot be reached, also where there
+        is no death signal.
 
-        A parent that hears nothing fences nobody,
-        so a beat that stops must not go unnoticed.
+        A parent that hears nothing fences nobody, so a beat that stops must not go unnoticed.
         """
         while True:
             try:
@@ -57,8 +56,8 @@ class ToParent:
             time.sleep(BEAT_SECONDS)
 
     def _is_ready_now(self) -> bool:
-        """What is looked at changes meanwhile, in another
-        thread: a look that fails must not end the beat.
+        """What is looked at changes meanwhile, in another thread: a look that fails must not end
+        the beat.
         """
         try:
             return self.is_ready()

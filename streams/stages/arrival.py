@@ -12,9 +12,7 @@ _DETAIL_CHARS = 500
 
 
 class Arrival(Value, frozen=True):
-    """Key, value, headers and place of one
-    Kafka record; `topic` without the namespace.
-    """
+    """Key, value, headers and place of one Kafka record; `topic` without the namespace."""
 
     topic: str
     partition: int
@@ -49,9 +47,7 @@ class Arrival(Value, frozen=True):
 
 
 def quarantine(arrival: Arrival, stage: str, verdict: Quarantine, now: datetime) -> Quarantined:
-    """The record whole, with why: what `quarantine
-    replay` needs to try again after a fix.
-    """
+    """The record whole, with why: what `quarantine replay` needs to try again after a fix."""
     return Quarantined(
         tenant_id=arrival.tenant_id,
         stage=stage,

@@ -1,5 +1,5 @@
-"""What describe and transcribe share: a stored file,
-recipes, a recorded or paid answer, one enrichment.
+"""What describe and transcribe share: a stored file, recipes, a recorded or paid answer, one
+enrichment.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,8 +22,8 @@ ResultKind = Literal["described", "transcribed"]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is asked of which model. `id` hashes all of
-    it: an answer to another recipe is another answer.
+    """What is asked of which model. `id` hashes all of it: an answer to another recipe is another
+    answer.
     """
 
     id: str
@@ -86,8 +86,8 @@ class Results(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """`waited_seconds` since the job's first try; after
-    `retry_seconds` a model that is away ends the job.
+    """`waited_seconds` since the job's first try; after `retry_seconds` a model that is away ends
+    the job.
     """
 
     waited_seconds: float
@@ -104,8 +104,8 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One file to be asked about: by which stage, in what
-    words, to whom. Recipes are in order of preference.
+    """One file to be asked about: by which stage, in what words, to whom. Recipes are in order of
+    preference.
     """
 
     stage: str
@@ -127,8 +127,8 @@ async def answer(
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """One job in, one enrichment out. Raises Unavailable to
-    be asked again; a model's trouble only within `patience`.
+    """One job in, one enrichment out. Raises Unavailable to be asked again; a model's trouble only
+    within `patience`.
     """
     known = await results.find(job.tenant_id, job.sha256, question.recipes)
     if known is not None:

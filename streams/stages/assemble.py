@@ -49,8 +49,8 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
     @property
     def is_first_written(self) -> bool:
-        """Whether the opened version stands in the topic
-        already: only dedupe's of the living generation does.
+        """Whether the opened version stands in the topic already: only dedupe's of the living
+        generation does.
         """
         return not self.generation and not opening_of(self.snapshot.version)
 
@@ -101,8 +101,8 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
 
 class ClosedMessage(msgspec.Struct, frozen=True):
-    """What is remembered of a message that a repair finished: nothing
-    of a lower version may follow in the topic. `day` since 1970.
+    """What is remembered of a message that a repair finished: nothing of a lower version may follow
+    in the topic. `day` since 1970.
     """
 
     last_version: int
@@ -209,8 +209,8 @@ def _is_same_file(before: Attachment, after: Attachment) -> bool:
 
 
 def _fitting(enrichment: Enrichment, state: OpenMessage) -> Enrichment:
-    """With a text so short that those of all attachments fit the table's
-    record beside the snapshot: by that alone, so that no order matters.
+    """With a text so short that those of all attachments fit the table's record beside the
+    snapshot: by that alone, so that no order matters.
     """
     if enrichment.text is None:
         return enrichment

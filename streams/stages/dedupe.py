@@ -1,5 +1,5 @@
-"""dedupe: the first delivery that forwards claims its key; every later one is a duplicate,
-whatever the order.
+"""dedupe: the first delivery that forwards claims its key; every later one is a duplicate, whatever
+the order.
 
 A later delivery that brings a file which no earlier one had (the provider sent the message before
 it had the file) opens the message again: docs/decisions/0009.
@@ -35,7 +35,8 @@ def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> 
     """What becomes of one raw record. On Forward the caller claims its `claims`; nothing else
     claims.
 
-    So a quarantined or skipped delivery leaves the way open for the next one, or for a replay after a fix.
+    So a quarantined or skipped delivery leaves the way open for the next one, or for a replay after
+    a fix.
     """
     own = digest(arrival)
     known = own in claimed
@@ -123,8 +124,8 @@ def _forward(
     claims: tuple[bytes, ...],
     number: int = 0,
 ) -> Forward | Quarantine:
-    """`number` counts the openings. Of a later one with files, and of a repair's, assemble writes the
-    first version: it alone knows what the topic has of the message, so versions rise there.
+    """`number` counts the openings. Of a later one with files, and of a repair's, assemble writes
+    the first version: it alone knows what the topic has of the message, so versions rise there.
     """
     generation = arrival.generation
     message = first_version(

@@ -10,8 +10,7 @@ from streams.stages.asking import Answer, Patience, Question, Recipe, Results, U
 
 
 class ImageDescriber(Protocol):
-    """Fetches the stored image, makes it fit for a
-    model, and asks the first model that is served.
+    """Fetches the stored image, makes it fit for a model, and asks the first model that is served.
 
     Raises Unavailable for what may get better.
     """
@@ -29,8 +28,8 @@ async def describe(
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """One image in, one `described` (or failed, skipped)
-    out; the answer is recorded before it is forwarded.
+    """One image in, one `described` (or failed, skipped) out; the answer is recorded before it is
+    forwarded.
     """
     question = Question("describe", "described", recipes, lambda: eyes.look(job, recipes))
     return await answer(job, question, results=results, patience=patience, source=source, now=now)

@@ -81,9 +81,7 @@ class MediaPorts(Protocol):
         ...
 
     def held(self, job: MediaJob) -> Fetched | None:
-        """The file of this job, if an earlier
-        try fetched it and handed it to `hold`.
-        """
+        """The file of this job, if an earlier try fetched it and handed it to `hold`."""
         ...
 
     def hold(self, job: MediaJob, fetched: Fetched) -> None:
@@ -94,8 +92,8 @@ class MediaPorts(Protocol):
         ...
 
     async def stored_before(self, job: MediaJob) -> Fetched | None:
-        """The file of this attachment, if an earlier generation stored
-        it and the store has it still. Must not give another tenant's.
+        """The file of this attachment, if an earlier generation stored it and the store has it
+        still. Must not give another tenant's.
         """
         ...
 
@@ -109,8 +107,8 @@ class MediaPorts(Protocol):
     async def sniff(self, fetched: Fetched, announced: str | None) -> ContentType: ...
 
     async def keep(self, job: MediaJob, fetched: Fetched, kept: ContentType) -> str:
-        """Puts the file into the store and returns its object
-        key: the same for the same bytes of the same attachment.
+        """Puts the file into the store and returns its object key: the same for the same bytes of
+        the same attachment.
         """
         ...
 

@@ -99,8 +99,8 @@ def first_version(
 
 
 def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
-    """The provider's time; that of the arrival where
-    the provider gives none, or one that cannot be true.
+    """The provider's time; that of the arrival where the provider gives none, or one that cannot be
+    true.
     """
     given = chat.occurred_at
     if given is None or given - raw.received_at > AHEAD_AT_MOST:
@@ -116,8 +116,8 @@ of 50 attachments can have, two facts each.
 
 
 def opening_version(generation: int, opening: int = 0) -> int:
-    """The first version of an opening: 0 is the first delivery's,
-    each later one brought a file that was missing before.
+    """The first version of an opening: 0 is the first delivery's, each later one brought a file
+    that was missing before.
     """
     return generation * GENERATION_STEPS + opening * OPENING_STEPS + 1
 
@@ -128,9 +128,7 @@ def opening_of(version: int) -> int:
 
 
 def unpaid_reason(message: EnrichedMessage, *, is_history: bool = False) -> str | None:
-    """Why no paid model may see the files of this
-    message unless the tenant asks; None: it may.
-    """
+    """Why no paid model may see the files of this message unless the tenant asks; None: it may."""
     if message.kind == "note":
         return "private"
     if message.direction == "outbound":
@@ -149,8 +147,8 @@ def status_of(attachments: Iterable[Attachment]) -> Status:
 
 
 def attributes_json(attachments: Iterable[Attachment], provider: Mapping[str, Any]) -> str:
-    """The `content_attributes` document: attachments, their
-    joined description and transcript, the provider's own fields.
+    """The `content_attributes` document: attachments, their joined description and transcript, the
+    provider's own fields.
     """
     document: dict[str, Any] = {}
     shown = [

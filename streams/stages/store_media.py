@@ -50,9 +50,7 @@ _FAMILY_OF: Mapping[AttachmentType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """One try of a job: `waited_seconds` since the
-    first one, `age_seconds` since the message came.
-    """
+    """One try of a job: `waited_seconds` since the first one, `age_seconds` since the message came."""
 
     job: MediaJob
     ports: MediaPorts
@@ -72,8 +70,8 @@ async def store_media(
     waited_seconds: float,
     now: datetime,
 ) -> Forward:
-    """One job in; one enrichment out, with the vision or audio
-    job where one follows. Raises Unavailable to be asked again.
+    """One job in; one enrichment out, with the vision or audio job where one follows. Raises
+    Unavailable to be asked again.
 
     `waited_seconds` since the job's first try decides when to give up.
     """
@@ -207,8 +205,8 @@ async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> Conte
 
 
 def _announced(job: MediaJob) -> str | None:
-    """The declared type; where it does not fit what the provider
-    calls the attachment, that: voice notes are declared as film.
+    """The declared type; where it does not fit what the provider calls the attachment, that: voice
+    notes are declared as film.
     """
     family = _FAMILY_OF.get(job.type)
     return (
@@ -265,9 +263,7 @@ async def _fetch(this: _Try) -> Fetched:
 
 
 def _no_file(this: _Try, last: Exception, lifetime: float) -> Exception:
-    """What to raise when no candidate gave
-    the file: whether waiting for it can help.
-    """
+    """What to raise when no candidate gave the file: whether waiting for it can help."""
     waited, limits = this.waited_seconds, this.limits
     match last:
         case FileNotThere() if waited < limits.not_found_seconds:
@@ -285,9 +281,7 @@ def _no_file(this: _Try, last: Exception, lifetime: float) -> Exception:
 
 
 def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[Next, str | None]:
-    """Which model sees the file, or none; the
-    reason stands only where one would have.
-    """
+    """Which model sees the file, or none; the reason stands only where one would have."""
     following: Next = "none"
     if job.type == "audio" or content.family == "audio":
         following = "audio"
@@ -302,8 +296,8 @@ def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[
 
 
 def _is_image(job: MediaJob, content: ContentType) -> bool:
-    """Says whether the content is an image. Unrecognised bytes announced
-    as an image are left to the decoder, which knows more formats.
+    """Says whether the content is an image. Unrecognised bytes announced as an image are left to
+    the decoder, which knows more formats.
     """
     announced = _FAMILY_OF.get(job.type) == "image" or plain_type(job.mime_type).startswith(
         "image/"

@@ -10,8 +10,7 @@ from streams.stages.asking import Answer, Patience, Question, Recipe, Results, U
 
 
 class Transcriber(Protocol):
-    """Fetches the stored sound, makes it fit for a
-    model, and asks the first model that is served.
+    """Fetches the stored sound, makes it fit for a model, and asks the first model that is served.
 
     Raises Unavailable for what may get better.
     """
@@ -29,8 +28,8 @@ async def transcribe(
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """One sound in, one `transcribed` (or failed, skipped)
-    out; the answer is recorded before it is forwarded.
+    """One sound in, one `transcribed` (or failed, skipped) out; the answer is recorded before it is
+    forwarded.
     """
     question = Question("transcribe", "transcribed", recipes, lambda: ears.listen(job, recipes))
     return await answer(job, question, results=results, patience=patience, source=source, now=now)
