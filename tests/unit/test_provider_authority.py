@@ -116,7 +116,7 @@ async def test_a_chat_that_names_ycloud_is_fetched_without_the_tenants_key(
     raw = await received(media=[{"type": "document", "url": url}])
     found, (job,) = forwarded(raw, generation)
     assert (found.endpoint_id, found.provider, job.endpoint_id) == (DIRECT, "ycloud", "")
-    assert list(world.ways(job)) == [DownloadCandidate(url)]
+    assert list(world.candidates(job)) == [DownloadCandidate(url)]
 
 
 @pytest.mark.parametrize("generation", [0, 3], ids=["live", "replay raw"])
@@ -125,7 +125,7 @@ async def test_a_ycloud_delivery_is_fetched_with_the_key_of_its_endpoint(
 ) -> None:
     found, (job,) = forwarded(await delivered(), generation)
     assert (found.endpoint_id, job.endpoint_id) == ("ep_ycloud", "ep_ycloud")
-    ways = world.ways(job)
+    ways = world.candidates(job)
     assert (ways[0].url, ways[0].headers) == (MEDIA, KEY)
 
 
