@@ -7,7 +7,7 @@ from typing import Any
 from schemas.pipeline import SOURCE_OF
 from schemas.receipts import Line, lines_of
 from schemas.text import storable
-from streams.audit.facts import Facts, QuarantinePlace, Wanted
+from streams.audit.facts import AuditScope, Facts, QuarantinePlace
 from streams.audit.findings import Finding, Kind, Report, tenant_of, tenant_of_object
 from streams.audit.ledger import Book, Seen, StagePartition, balance
 from streams.audit.versions import Newest
@@ -21,7 +21,7 @@ class Audit:
     is stuck; before that it is in flight.
     """
 
-    def __init__(self, facts: Facts, wanted: Wanted, now_ms: int, stuck_seconds: float) -> None:
+    def __init__(self, facts: Facts, wanted: AuditScope, now_ms: int, stuck_seconds: float) -> None:
         self._facts = facts
         self._wanted = wanted
         self._now_ms = now_ms

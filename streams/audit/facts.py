@@ -42,7 +42,7 @@ receipts, versions and rows (measured: 662 of it for dedupe alone).
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AuditScope:
     """What is audited. `tenant` None: all but `removed` ones, whose rows and files are gone on
     purpose.
 
@@ -88,7 +88,7 @@ class Facts:
 class Gathering:
     """One audit's reads."""
 
-    def __init__(self, settings: Settings, wanted: Wanted) -> None:
+    def __init__(self, settings: Settings, wanted: AuditScope) -> None:
         self._names = Names(settings.namespace)
         self._reader = TopicReader(settings.kafka, f"{self._names.prefix}sensorium-audit")
         self._settings = settings

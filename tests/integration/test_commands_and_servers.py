@@ -544,8 +544,7 @@ def test_doctor_says_what_is_well(acme: Commands) -> None:
     )
     assert found["secrets"]["says"] == "the key opens all 2 sealed values"
     assert (
-        found["console"]["ok"]
-        and "SENSORIUM_CONSOLE__URL does not say where it is" in found["console"]["says"]
+        found["console"]["ok"] and "SENSORIUM_CONSOLE__URL is not set" in found["console"]["says"]
     )
 
 
@@ -568,7 +567,7 @@ def test_doctor_says_what_is_wrong_with_each_part(acme: Commands) -> None:
         ),
         "secrets": (
             with_settings(acme, "secrets", key=Secret(Fernet.generate_key().decode())),
-            "put the old one behind the new one",
+            "add the old key after the new one",
         ),
         "model": (
             with_settings(acme, "openai", api_key=Secret(""), base_url="https://api.openai.com/v1"),
