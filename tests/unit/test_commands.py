@@ -53,7 +53,7 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
             "tenants set acme color=red",
             "'color=red': give NAME=VALUE with one of language, trade, vision-prompt, ",
         ),
-        ("tenants set acme rate", "'rate': say NAME=VALUE"),
+        ("tenants set acme rate", "'rate': give NAME=VALUE"),
         ("tenants set acme rate=fast", "rate=fast: Expected"),
         ("tenants set acme rate=-1", "rate=-1: Expected"),
         ("tenants set acme rate=nan", "rate=nan: Expected"),
@@ -88,7 +88,7 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
         ("replay raw --offsets 0:1-2 --since 2026-01-01", "choose records"),
         ("replay raw --offsets 0:1-2 --until 2026-01-01", "choose records"),
         ("replay raw --until 2026-01-01", "choose records"),
-        ("replay raw --offsets 1-2", "'1-2' is not a span: PARTITION:FIRST-LAST"),
+        ("replay raw --offsets 1-2", "'1-2' is not a span: write PARTITION:FIRST-LAST"),
         ("replay raw --offsets 0:2-1", "'0:2-1' is not a span"),
         ("replay raw --offsets 0:²-9", "is not a span"),
         ("replay raw --offsets 99:1-2", "'99:1-2': there are partitions 0 to 11"),
@@ -181,7 +181,7 @@ def test_without_kafka_a_command_says_so_in_one_line(
 
 
 def test_send_says_where_the_receiver_should_be(away: Commands, tmp_path: Path) -> None:
-    assert "SENSORIUM_RECEIVER__URL must be the receiver is" in away.fails(
+    assert "SENSORIUM_RECEIVER__URL must be the receiver's URL" in away.fails(
         "send", "ycloud", "--tenant", "acme", "--text", "x"
     )
     words = (
