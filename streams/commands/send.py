@@ -22,6 +22,7 @@ from schemas.tenants import Endpoint
 from storage.postgres.directory import key_id
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
+from storage.waiting import Deadline
 from streams.commands.environment import (
     command_environment,
     command_settings,
@@ -97,7 +98,8 @@ class _SendOptions:
             )
         if self.file and not self.anyway and (other := _not_of(self.kind, self.file)):
             raise click.UsageError(
-                f"{self.file} is {other}, not {self.kind}; --anyway sends it as {self.kind} all the same"
+                f"{self.file} is {other}, and --{self.kind} needs another kind of file;"
+                " --anyway sends it all the same"
             )
 
     def sample(self, file: SampleFile | None) -> Sample:
@@ -270,8 +272,8 @@ def _deliver(sample: Sample, options: _SendOptions) -> tuple[str, list[int]]:
 def _delivered(receiver: str, times: int, once: Callable[[], int]) -> list[int]:
     try:
         statuses = [once()]
-        until = time.monotonic() + KNOWN_WITHIN_SECONDS
-        while statuses == [401] and time.monotonic() < until:
+        deadline = Deadline(KNOWN_WITHIN_SECONDS)
+        while statuses == [401] and not deadline.has_passed:
             time.sleep(0.1)
             statuses = [once()]
         return statuses + [once() for _ in range(times - 1)]
