@@ -3,7 +3,7 @@
 from connectors.media.preparation import NotPrepared
 from connectors.models.answers import ModelAnswer
 from connectors.models.recipes import vision_recipes
-from connectors.models.servers import senses
+from connectors.models.servers import servers_of
 from connectors.models.vision import VisionModel
 from schemas.outcomes import Forward
 from schemas.records import VisionJob
@@ -24,7 +24,7 @@ class StoredImageDescriber:
 
     def __init__(self, world: ModelWorld, settings: Settings) -> None:
         self._world = world
-        self._servers = senses(settings.openai)
+        self._servers = servers_of(settings.openai)
         self._model = VisionModel(settings.openai)
 
     async def describe(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
@@ -65,7 +65,7 @@ class StoredImageDescriber:
 
 def create_app(settings: Settings) -> LaneApp:
     """Builds the app. The `stream` role starts its worker."""
-    servers = senses(settings.openai)
+    servers = servers_of(settings.openai)
     world = ModelWorld(settings, "describe", servers.vision)
     describer = StoredImageDescriber(world, settings)
 

@@ -19,7 +19,7 @@ from typing import Protocol
 import structlog
 
 from schemas.outcomes import Unavailable
-from storage.background import again_and_again
+from storage.background import retry_forever
 from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairLost, RepairRequest
 from storage.postgres.repairs import Repairs
 from streams.lanes.transactions import Write
@@ -130,7 +130,7 @@ class RepairWork:
 
     async def run(self) -> None:
         """Runs until it is cancelled. Every error is logged, and the loop continues."""
-        await again_and_again(self._look, self._failed, lambda: self._worked_at)
+        await retry_forever(self._look, self._failed, lambda: self._worked_at)
 
     async def _look(self) -> None:
         at_work: set[asyncio.Task[None]] = set()
