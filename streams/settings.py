@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from connectors.models.servers import ModelSettingsError, senses
+from connectors.models.servers import ModelSettingsError, servers_of
 from schemas.settings import ReceiverSettings, Secret, Settings
 from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES
 from schemas.web_address import NotAnAddress, web_address
@@ -117,7 +117,7 @@ def _check(settings: Settings) -> None:
             "SENSORIUM_BREAKER__CONSECUTIVE must be between 0 and SENSORIUM_BREAKER__WINDOW_RECORDS"
         )
     try:
-        senses(settings.openai)
+        servers_of(settings.openai)
     except ModelSettingsError as error:
         raise SettingsError(str(error)) from None
     public = urlsplit(settings.console.public_url)

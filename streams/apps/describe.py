@@ -3,7 +3,7 @@
 from connectors.media.preparation import NotPrepared
 from connectors.models.answers import ModelAnswer
 from connectors.models.recipes import vision_recipes
-from connectors.models.servers import senses
+from connectors.models.servers import servers_of
 from connectors.models.vision import VisionModel
 from schemas.outcomes import Forward
 from schemas.records import VisionJob
@@ -26,7 +26,7 @@ class RealEyes:
 
     def __init__(self, world: ModelWorld, settings: Settings) -> None:
         self._world = world
-        self._senses = senses(settings.openai)
+        self._servers = servers_of(settings.openai)
         self._model = VisionModel(settings.openai)
 
     async def look(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
@@ -40,7 +40,7 @@ class RealEyes:
         """A picture that the server does not take
         is sent once more as a small plain JPEG.
         """
-        wanted = self._senses
+        wanted = self._servers
         shown = await self._shown(job, recipe, wanted.image_side, wanted.image_formats)
         if isinstance(shown, Unfit) or shown.failure != "unsupported_by_model":
             return shown
@@ -67,7 +67,7 @@ class RealEyes:
 
 def create_app(settings: Settings) -> LaneApp:
     """The app; its worker is started by the `stream` role."""
-    how = senses(settings.openai)
+    how = servers_of(settings.openai)
     world = ModelWorld(settings, "describe", how.vision)
     eyes = RealEyes(world, settings)
 

@@ -4,7 +4,7 @@ from connectors.media.preparation import NotPrepared, PreparedAudio
 from connectors.models.answers import ModelAnswer
 from connectors.models.errors import SoundTooLong
 from connectors.models.recipes import speech_recipes
-from connectors.models.servers import AudioFormat, senses
+from connectors.models.servers import AudioFormat, servers_of
 from connectors.models.speech import Sound, SpeechModel
 from schemas.outcomes import Forward
 from schemas.records import AudioJob
@@ -36,7 +36,7 @@ class RealEars:
 
     def __init__(self, world: ModelWorld, settings: Settings) -> None:
         self._world = world
-        self._format = senses(settings.openai).audio_format
+        self._format = servers_of(settings.openai).audio_format
         self._model = SpeechModel(settings.openai)
 
     async def listen(self, job: AudioJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
@@ -99,7 +99,7 @@ class RealEars:
 
 def create_app(settings: Settings) -> LaneApp:
     """The app; its worker is started by the `stream` role."""
-    how = senses(settings.openai)
+    how = servers_of(settings.openai)
     world = ModelWorld(settings, "transcribe", how.speech)
     ears = RealEars(world, settings)
 

@@ -17,7 +17,7 @@ from connectors.models.client import CONNECT_SECONDS
 from connectors.models.errors import ModelUnavailable, SoundTooLong
 from connectors.models.model_choice import ModelChoice
 from connectors.models.recipes import Asked, speech_recipes, vision_recipes
-from connectors.models.servers import ModelServers, Server, senses
+from connectors.models.servers import ModelServers, Server, servers_of
 from connectors.models.speech import SpeechModel
 from connectors.models.vision import VisionModel
 from schemas.settings import Settings
@@ -40,7 +40,7 @@ async def check_model(
     settings: Settings, sense: Sense, tenant: TenantSettings, today: date
 ) -> Checked:
     """One short paid call with the key, the models and the formats of the tenant."""
-    how = senses(settings.openai)
+    how = servers_of(settings.openai)
     server = how.vision if sense == "vision" else how.speech
     key = server.key_for(tenant.openai_key)
     if key == "none" and server.is_openai:

@@ -20,7 +20,7 @@ from typing import Protocol
 import structlog
 
 from schemas.outcomes import Unavailable
-from storage.background import again_and_again
+from storage.background import retry_forever
 from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairLost, RepairRequest
 from storage.postgres.repairs import Repairs
 from streams.lanes.transactions import Write
@@ -133,7 +133,7 @@ class RepairWork:
         """Runs until it is cancelled; whatever
         goes wrong is logged, and tried again.
         """
-        await again_and_again(self._look, self._failed, lambda: self._worked_at)
+        await retry_forever(self._look, self._failed, lambda: self._worked_at)
 
     async def _look(self) -> None:
         at_work: set[asyncio.Task[None]] = set()

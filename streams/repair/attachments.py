@@ -13,7 +13,7 @@ from schemas.keys import split_message_key
 from schemas.origins import DIRECT, origin_of
 from schemas.outcomes import Output
 from schemas.records import Attachment, EnrichedMessage, MediaJob, Source, Step
-from storage.objects.keys import kept_at
+from storage.objects.keys import key_of_path
 from storage.postgres.sql import queries
 from streams.apps.encoding import Encoding, utc_now
 from streams.repair.writing import Item
@@ -139,7 +139,7 @@ def failed_for(reason: str) -> Redo:
 def _attachment(shown: dict[str, Any], object_prefix: str) -> Attachment:
     known = {name: value for name, value in shown.items() if name in Attachment.__struct_fields__}
     url = shown.get("url")
-    kept = None if url is None else kept_at(object_prefix, url)
+    kept = None if url is None else key_of_path(object_prefix, url)
     return msgspec.convert(known | {"object_key": kept}, Attachment)
 
 

@@ -23,7 +23,7 @@ from schemas import metrics
 from schemas.pipeline import JOB_STAGES
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.background import again_and_again
+from storage.background import retry_forever
 from storage.postgres.minutes import StageMinute, StageMinutes
 from storage.postgres.pool import connect
 
@@ -150,7 +150,7 @@ class MinuteWriter:
 
     async def run(self) -> None:
         """Runs until it is cancelled; whatever goes wrong is logged, and tried again."""
-        await again_and_again(self._write, self._failed, lambda: self._wrote_at)
+        await retry_forever(self._write, self._failed, lambda: self._wrote_at)
 
     async def _write(self) -> None:
         names = Names(self._settings.namespace)

@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 
 from connectors.models.capabilities import traits_of
 from connectors.models.recipes import speech_recipes, vision_recipes
-from connectors.models.servers import senses
+from connectors.models.servers import servers_of
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Openai, Secret, SecretSettings, Settings
@@ -39,7 +39,7 @@ class Senses:
 
     def __init__(self, server: Scripted, data: bytes, settings: Settings) -> None:
         self.server, self.data = server, data
-        how = senses(settings.openai)
+        how = servers_of(settings.openai)
         self.recipes = recipes_of(vision_recipes(NOTHING, how))
         self.speech_recipes = recipes_of(speech_recipes(TenantSettings(language="es"), how))
         self.worlds = (

@@ -95,7 +95,6 @@ def test_how_far_behind_a_group_is_counts_in_its_own_pace() -> None:
     for look in range(4):
         seconds = behind.judge(2_000, 500, 3.0 + look)
     assert seconds == 0.0, "it stands still"
-    behind.close()
 
 
 async def test_only_chat_is_slowed_down_and_only_where_that_was_asked_for() -> None:
