@@ -60,7 +60,7 @@ def test_a_bucket_may_be_less_than_a_second_deep() -> None:
 
 
 @pytest.mark.parametrize("flood", [1.5, 4.0, 20.0])
-@pytest.mark.parametrize("capacity", [500, 2_000])
+@pytest.mark.parametrize("capacity", [500, pytest.param(2_000, marks=pytest.mark.thorough)])
 def test_others_wait_less_than_a_second_behind_a_bulk_import(flood: float, capacity: int) -> None:
     """A queue that is worked off first come first served, as a partition is."""
     random.seed(1)
