@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.pipeline import SOURCE_OF, Stage, TopicName
+from schemas.pipeline import TopicName
 from schemas.settings import Kafka
 
 DAY_MS = 86_400_000
@@ -155,9 +155,6 @@ class Names:
     def group(self, stage: str) -> str:
         """The consumer group of a stage or of the sink; it is also Faust's app id."""
         return f"{self.prefix}sensorium-{stage.replace('_', '-')}"
-
-    def transactional_id(self, stage: Stage, partition: int) -> str:
-        return f"{self.group(stage)}-{SOURCE_OF[stage]}-{partition}"
 
     def logical(self, topic: str) -> str:
         """The topic's name without the namespace."""
