@@ -18,9 +18,9 @@ Span = tuple[int, int]
 def record_at(
     settings: Kafka, group: str, topic: str, partition: int, offset: int
 ) -> Message | None:
-    """None for one that is not there any more.
+    """The record, or None if it no longer exists.
 
-    Blocks; raises KafkaException and TimeoutError.
+    Blocks. Raises KafkaException and TimeoutError.
     """
     with _reading(settings, group) as consumer:
         there = consumer.list_topics(topic, timeout=_SECONDS).topics[topic]
@@ -42,7 +42,7 @@ def record_at(
             if error is not None:
                 raise KafkaException(error)
             return message if message.offset() == offset else None  # compacted away
-        raise TimeoutError(f"{topic} gave nothing for {_SECONDS:g} s")
+        raise TimeoutError(f"no record of {topic} arrived within {_SECONDS:g} s")
 
 
 def records_of_key(
@@ -95,7 +95,7 @@ def _ends(message: Message, until: int) -> bool:
 
 @contextmanager
 def _reading(settings: Kafka, group: str) -> Iterator[Consumer]:
-    """One that joins no group and commits nothing."""
+    """A consumer that joins no group and commits nothing."""
     consumer = Consumer(reader_config(settings, group) | QUIET | {"enable.partition.eof": True})
     try:
         yield consumer

@@ -1,4 +1,4 @@
-"""`sensorium topics apply`."""
+"""`sensorium topics apply`: creates and configures the topics."""
 
 import click
 from confluent_kafka import KafkaException
@@ -11,13 +11,13 @@ from streams.commands.output import as_json_option, emit
 
 @click.group()
 def topics() -> None:
-    """The topics on the cluster."""
+    """Manages the topics on the cluster."""
 
 
 @topics.command()
 @as_json_option
 def apply(as_json: bool) -> None:
-    """Creates what is missing and sets the configuration of what is there."""
+    """Creates missing topics and sets the configuration of existing ones."""
     settings = command_settings()
     kafka_answers(settings)
     try:

@@ -36,7 +36,7 @@ MOST_LOOKED = 50_000
 
 
 def other_roles_of(settings: Settings) -> OtherRoles:
-    """By the settings of this installation."""
+    """Builds the functions from the settings of this installation."""
     receiver, openai = settings.receiver, settings.openai
 
     def url_of(endpoint: Endpoint) -> str:

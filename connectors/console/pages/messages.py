@@ -17,7 +17,7 @@ from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.parts import Parts
 from connectors.console.problems import ConsoleProblem
 from schemas.keys import TenantId
-from storage.objects.keys import kept_at
+from storage.objects.keys import key_of_path
 from storage.postgres.people import sha256
 
 VERSIONS = 1_000
@@ -82,7 +82,7 @@ def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
             raise PageProblem(403, "problem.masked")
         prefix = parts.names.object_prefix
         path = _path_of(row["attributes"], index)
-        stored = await parts.store.stat(kept_at(prefix, path)) if path else None
+        stored = await parts.store.stat(key_of_path(prefix, path)) if path else None
         if stored is None or not stored.key.startswith(f"{prefix}media/{tenant_id}/"):
             raise PageProblem(404, "problem.404")
         if noted.is_new(visit, ref, index):
