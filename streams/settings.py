@@ -13,13 +13,13 @@ import msgspec
 
 from connectors.models.servers import ModelSettingsError, senses
 from schemas.settings import ReceiverSettings, Secret, Settings
-from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES
+from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES, Names
 from schemas.web_address import NotAnAddress, web_address
 from storage import failpoints  # noqa: F401  takes its variable out of the environment before that is read: it is no setting
 from streams.errors import StreamsError
 
 PREFIX = "SENSORIUM_"
-_NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
+_NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40}(\.[a-z0-9][a-z0-9-]{0,15})?)?")
 MOST_PROCESSES = 64
 """Of a receiver: beyond the cores of a machine they only take memory and connections to Postgres."""
 HOME_VARIABLE = "SENSORIUM_HOME"
@@ -100,9 +100,11 @@ def _in_environment_names(message: str) -> str:
 def _check(settings: Settings) -> None:
     if not _NAMESPACE.fullmatch(settings.namespace):
         raise SettingsError(
-            "SENSORIUM_NAMESPACE holds lower-case letters, digits and hyphens, at most 41"
+            "SENSORIUM_NAMESPACE holds lower-case letters, digits and hyphens, at most 41; a further "
+            "set of topics follows after a dot, as in shop.2 (docs/operating.md, 'Another number of partitions')"
         )
-    if settings.namespace in RESERVED_NAMESPACES or settings.namespace.startswith("pg-"):
+    pipeline = Names(settings.namespace).pipeline
+    if pipeline in RESERVED_NAMESPACES or pipeline.startswith("pg-"):
         raise SettingsError(
             f"SENSORIUM_NAMESPACE {settings.namespace} would share its rows or files with others; leave it empty or take another name"
         )

@@ -59,7 +59,7 @@ class Recovery:
 
         Raises KafkaException, also for a topic that is not there.
         """
-        positions = await self._connection.fetch(self._sql["positions"])
+        positions = await self._connection.fetch(self._sql["positions"], self._names.topics)
         ids, ends = self._topics({row["topic"] for row in positions})
         topics = {
             row["topic"]
