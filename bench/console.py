@@ -87,6 +87,7 @@ def run(rig: Rig) -> list[Table]:
 
 PAGES = {
     "trouble by cause": f"/t/{TENANT}/trouble",
+    "trouble at every tenant": "/trouble",
     "messages of a cause": f"/t/{TENANT}/trouble/files?reason=media_gone",
     "conversations, first page": f"/t/{TENANT}/conversations",
     "search, frequent words": f"/t/{TENANT}/conversations?q=hola+mesa",

@@ -1,9 +1,9 @@
-"""What a record costs dedupe and assemble in CPU time,
-without servers: `python -m bench.cpu [profile]`.
+"""What a record costs dedupe and assemble in CPU time, without servers: `python -m bench.cpu
+[profile]`.
 
-The stages' own `decide` runs on real bodies, so decoding, the adapter, encoding,
-keys and headers are in the figures. What a lane adds (fetching, producing, receipts)
-is not. `process_time` counts only this process, so a busy machine does little harm.
+The stages' own `decide` runs on real bodies, so decoding, the adapter, encoding, keys and headers
+are in the figures. What a lane adds (fetching, producing, receipts) is not. `process_time` counts
+only this process, so a busy machine does little harm.
 """
 
 import cProfile
@@ -55,8 +55,8 @@ def raw_messages(count: int) -> list[Message]:
 
 
 def enrichments(written: Iterable[Write]) -> list[Message]:
-    """The source of assemble: what dedupe opened, and
-    of each file that it was stored and described.
+    """The source of assemble: what dedupe opened, and of each file that it was stored and
+    described.
     """
     facts: list[tuple[bytes, bytes, Headers]] = []
     for write in written:

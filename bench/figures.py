@@ -39,8 +39,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure over another (`of` : `to`), and what it
-    should be at least or at most. 0: nothing is asked.
+    """One figure over another (`of` : `to`), and what it should be at least or at most. 0: nothing
+    is asked.
     """
 
     name: str
@@ -79,8 +79,8 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def paced(name: str, paces: list[Pace]) -> Figure:
-    """The figure of several runs, with the most memory
-    that any of them took, and the CPU time of one record.
+    """The figure of several runs, with the most memory that any of them took, and the CPU time of
+    one record.
     """
     cpu = statistics.median(pace.cpu_microseconds for pace in paces)
     memory = max(pace.memory_mib for pace in paces)
@@ -104,9 +104,7 @@ def ratio(name: str, of: Figure, to: Figure, at_least: float = 0.0, at_most: flo
 
 
 def percentile(values: list[float], part: float) -> float:
-    """The value that `part` of all are not
-    above: 0.5 the middle one, 1.0 the largest.
-    """
+    """The value that `part` of all are not above: 0.5 the middle one, 1.0 the largest."""
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 

@@ -1,11 +1,10 @@
-"""A job stage whose jobs wait for a server: how many end per second,
-what one costs, and what a hanging server does to the others.
+"""A job stage whose jobs wait for a server: how many end per second, what one costs, and what a
+hanging server does to the others.
 
-The stage is the product's (`job_app`: queue, schedule, settlement, receipts, one
-transaction for many jobs) on an empty `work` that asks a server over one connection and
-waits 50 ms for the answer. What an HTTP client costs is not in it. `python -m
-bench.jobs server` is the server, `stage PORT` the stage, and `pictures WORKERS`
-prepares pictures without a stage.
+The stage is the product's (`job_app`: queue, schedule, settlement, receipts, one transaction for
+many jobs) on an empty `work` that asks a server over one connection and waits 50 ms for the answer.
+What an HTTP client costs is not in it. `python -m bench.jobs server` is the server, `stage PORT`
+the stage, and `pictures WORKERS` prepares pictures without a stage.
 """
 
 import asyncio
@@ -85,9 +84,7 @@ def run(rig: Rig) -> list[Table]:
 
 
 def _pictures(rig: Rig) -> Table:
-    """On a machine that has nothing else to
-    do, twice the cores are twice the pictures.
-    """
+    """On a machine that has nothing else to do, twice the cores are twice the pictures."""
     cores = len(os.sched_getaffinity(0))
     figures = [
         Figure(
@@ -145,8 +142,8 @@ def _throughput(rig: Rig, port: int) -> Pace:
 
 
 def _latency(rig: Rig, port: int, stuck: int) -> list[float]:
-    """Milliseconds of each job of the others, while `stuck`
-    jobs of one tenant wait for an answer that never comes.
+    """Milliseconds of each job of the others, while `stuck` jobs of one tenant wait for an answer
+    that never comes.
     """
     settings = _fresh(rig)
     names = Names(settings.namespace)
@@ -210,9 +207,7 @@ def _job(tenant: TenantId, number: int) -> Record:
 
 
 class _Answers(asyncio.Protocol):
-    """The server: says each line again after 50
-    ms; a line that begins with a minus sign never.
-    """
+    """The server: says each line again after 50 ms; a line that begins with a minus sign never."""
 
     def __init__(self) -> None:
         self._rest = b""

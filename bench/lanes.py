@@ -1,8 +1,8 @@
-"""Lanes alone: how fast are records deduplicated when deciding
-costs nothing? Keys are looked up, values passed on undecoded.
+"""Lanes alone: how fast are records deduplicated when deciding costs nothing? Keys are looked up,
+values passed on undecoded.
 
-Both sides write 1.2 outputs and one changelog record a survivor; the lanes
-write their receipts besides. `python -m bench.lanes ours|stock` is a worker.
+Both sides write 1.2 outputs and one changelog record a survivor; the lanes write their receipts
+besides. `python -m bench.lanes ours|stock` is a worker.
 """
 
 import random

@@ -1,8 +1,8 @@
-"""`make figures`: writes the last runs of benches into
-docs/benchmarks.md, between the marks that name them, and the picture.
+"""`make figures`: writes the last runs of benches into docs/benchmarks.md, between the marks that
+name them, and the picture.
 
-A bench that has no run in var/bench leaves its place as it is.
-`python -m bench.page print` only shows what it would write.
+A bench that has no run in var/bench leaves its place as it is. `python -m bench.page print` only
+shows what it would write.
 """
 
 import re

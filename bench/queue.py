@@ -1,8 +1,8 @@
-"""The queue of a job stage without Kafka: memory of an entry,
-a lane that opens, and one decision while tenants are held.
+"""The queue of a job stage without Kafka: memory of an entry, a lane that opens, and one decision
+while tenants are held.
 
-`python -m bench.queue open COUNT` and `python -m bench.queue
-decide TENANTS` do one run each, and print what it took.
+`python -m bench.queue open COUNT` and `python -m bench.queue decide TENANTS` do one run each, and
+print what it took.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""The receiver with signature and acks=all, beside the
-same server without either: what does it cost to be sure?
+"""The receiver with signature and acks=all, beside the same server without either: what does it
+cost to be sure?
 
-The product's side is the role itself, `sensorium receive`. `python -m bench.receiver`
-is the other side: the same server and the same application, whose endpoint is unsigned
-and whose log keeps nothing. Both parse the body for its ids and encode the record.
+The product's side is the role itself, `sensorium receive`. `python -m bench.receiver` is the other
+side: the same server and the same application, whose endpoint is unsigned and whose log keeps
+nothing. Both parse the body for its ids and encode the record.
 """
 
 import asyncio
@@ -146,8 +146,8 @@ class Load:
 
 
 def _body() -> bytes:
-    """A text as YCloud delivers it, as long as wanted;
-    the load generator puts an id of its own into each.
+    """A text as YCloud delivers it, as long as wanted; the load generator puts an id of its own
+    into each.
     """
     _, _, body = webhook(0)
     event = json.loads(body)

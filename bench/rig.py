@@ -1,5 +1,5 @@
-"""What every bench stands on: servers of its own, topics and
-processes with a namespace a run, progress read from outside.
+"""What every bench stands on: servers of its own, topics and processes with a namespace a run,
+progress read from outside.
 """
 
 import json
@@ -73,9 +73,7 @@ class Rig:
     folder: Path
 
     def fresh(self) -> Settings:
-        """Settings with a new namespace whose topics
-        exist: each run begins with empty logs.
-        """
+        """Settings with a new namespace whose topics exist: each run begins with empty logs."""
         settings = msgspec.structs.replace(self.settings, namespace=f"b{secrets.token_hex(3)}")
         apply_topics(settings.kafka, Names(settings.namespace))
         return settings
@@ -185,9 +183,7 @@ class Worker:
         self.wait(answers)
 
     def memory_mib(self, which: Literal["VmHWM", "VmRSS"] = "VmHWM") -> float:
-        """Resident memory of the process and its
-        children: the peak, or what it is now.
-        """
+        """Resident memory of the process and its children: the peak, or what it is now."""
         found = (
             line.split()[1]
             for text in self._read("status")
@@ -197,8 +193,8 @@ class Worker:
         return sum(map(int, found)) / 1024
 
     def cpu_seconds(self) -> float:
-        """CPU time so far of the process and its children,
-        with those of them that ended and were waited for.
+        """CPU time so far of the process and its children, with those of them that ended and were
+        waited for.
         """
         ticks = (text.rpartition(")")[2].split()[11:15] for text in self._read("stat"))
         return sum(sum(map(int, four)) for four in ticks) / os.sysconf("SC_CLK_TCK")
@@ -236,8 +232,8 @@ class Worker:
 
 @contextmanager
 def servers() -> Iterator[Rig]:
-    """Kafka, PostgreSQL and the store on free ports, by the
-    code behind `sensorium up`; gone when the block ends.
+    """Kafka, PostgreSQL and the store on free ports, by the code behind `sensorium up`; gone when
+    the block ends.
     """
     folder = Path(tempfile.mkdtemp(prefix="sensorium-bench-"))
     folder.chmod(0o711)  # the user that PostgreSQL runs as must be able to pass through

@@ -1,9 +1,9 @@
-"""Does a message cost the same among many? CPU of dedupe and the
-sink with ids remembered and with tenants, and of two workers.
+"""Does a message cost the same among many? CPU of dedupe and the sink with ids remembered and with
+tenants, and of two workers.
 
-On a machine of two cores, which the broker and the database need as
-well, a second worker cannot bring a second one's rate. There the
-CPU of both for each record says whether two do the work of two.
+On a machine of two cores, which the broker and the database need as well, a second worker cannot
+bring a second one's rate. There the CPU of both for each record says whether two do the work of
+two.
 """
 
 import os

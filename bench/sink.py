@@ -1,8 +1,8 @@
-"""The sink, Kafka to Postgres with positions in the same
-transaction, beside what one would write first and beside the limit.
+"""The sink, Kafka to Postgres with positions in the same transaction, beside what one would write
+first and beside the limit.
 
-The product's side is the role itself, `sensorium sink`, on loaded topics: new
-messages with the receipts that make their arrivals, then a second version of each.
+The product's side is the role itself, `sensorium sink`, on loaded topics: new messages with the
+receipts that make their arrivals, then a second version of each.
 """
 
 import asyncio
@@ -112,8 +112,8 @@ def receipts_of(messages: list[EnrichedMessage]) -> list[bytes]:
 
 
 async def _one_by_one(settings: Settings, messages: list[EnrichedMessage]) -> float:
-    """Messages a second: the rows the sink writes of each, by the same
-    statements, a transaction a message. No Kafka, no decoding, no position.
+    """Messages a second: the rows the sink writes of each, by the same statements, a transaction a
+    message. No Kafka, no decoding, no position.
     """
     async with _connected(settings) as connection:
         began = time.monotonic()
@@ -125,9 +125,7 @@ async def _one_by_one(settings: Settings, messages: list[EnrichedMessage]) -> fl
 
 
 async def _copy(settings: Settings, messages: list[EnrichedMessage]) -> float:
-    """Rows of chat_messages a second into an empty
-    table with the same indexes, nothing checked.
-    """
+    """Rows of chat_messages a second into an empty table with the same indexes, nothing checked."""
     rows = _rows(messages)
     async with _connected(settings) as connection:
         await connection.execute(_COPIED)

@@ -1,8 +1,7 @@
-"""What a message takes: bytes of each table with its indexes,
-and of its records on the topics before Kafka compresses them.
+"""What a message takes: bytes of each table with its indexes, and of its records on the topics
+before Kafka compresses them.
 
-Traffic of one picture in five, each picture
-with its second version, as the sink writes it.
+Traffic of one picture in five, each picture with its second version, as the sink writes it.
 """
 
 import asyncio

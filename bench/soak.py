@@ -1,8 +1,8 @@
-"""Resident memory of each role over MINUTES of paced mixed
-load through the whole pipeline: after warm-up, and on.
+"""Resident memory of each role over MINUTES of paced mixed load through the whole pipeline: after
+warm-up, and on.
 
-Real photographs and voice notes, each with an end of its own,
-so that none is in a cache; a bot asks the console for context.
+Real photographs and voice notes, each with an end of its own, so that none is in a cache; a bot
+asks the console for context.
 """
 
 import os

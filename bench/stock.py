@@ -13,8 +13,8 @@ from schemas.settings import Kafka
 
 
 def stock_app(name: str, kafka: Kafka) -> faust.App:
-    """What a user tunes for throughput: linger and batch
-    size of the producer, no leader topic, no standby.
+    """What a user tunes for throughput: linger and batch size of the producer, no leader topic, no
+    standby.
     """
     return faust.App(
         name,

@@ -1,8 +1,8 @@
-"""What the ids cost that dedupe remembers: memory of
-each, and how long a lane's `open` takes to load them.
+"""What the ids cost that dedupe remembers: memory of each, and how long a lane's `open` takes to
+load them.
 
-`python -m bench.table COUNT` opens all partitions at once,
-as a worker does after a start, and prints what it took.
+`python -m bench.table COUNT` opens all partitions at once, as a worker does after a start, and
+prints what it took.
 """
 
 import json
@@ -77,8 +77,8 @@ def run(rig: Rig) -> list[Table]:
 
 
 def remember(settings: Settings, count: int) -> None:
-    """The changelog as claims leave it, and the committed
-    offsets without which a lane with ids does not open.
+    """The changelog as claims leave it, and the committed offsets without which a lane with ids
+    does not open.
     """
     identity = _identity(settings, 0)
     topic = NewTopic(identity.changelog, PARTITIONS, 1, config={"cleanup.policy": "delete"})

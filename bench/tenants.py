@@ -1,8 +1,8 @@
-"""What tenants cost a role that does nothing else: at
-start, when one of them changes, and when none does.
+"""What tenants cost a role that does nothing else: at start, when one of them changes, and when
+none does.
 
-`python -m bench.tenants role` is the role, `python -m
-bench.tenants change` changes settings from outside.
+`python -m bench.tenants role` is the role, `python -m bench.tenants change` changes settings from
+outside.
 """
 
 import asyncio
@@ -144,8 +144,8 @@ class _Stalls:
 
 
 async def role(settings: Settings) -> dict[str, float]:
-    """Starts a directory, leaves it alone, has settings
-    changed from outside, and says what that took.
+    """Starts a directory, leaves it alone, has settings changed from outside, and says what that
+    took.
     """
     directory = Directory(settings.postgres, Names(settings.namespace), Vault(settings.secrets.key))
     stalls = _Stalls()

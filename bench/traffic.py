@@ -1,5 +1,5 @@
-"""Records as they come: bodies of tests/payloads under ids
-of their own, every tenth a delivery of one that came before.
+"""Records as they come: bodies of tests/payloads under ids of their own, every tenth a delivery of
+one that came before.
 """
 
 import json
@@ -44,9 +44,7 @@ def with_duplicates(count: int, share: float = 0.1) -> Iterator[int]:
 
 
 def is_image(number: int) -> bool:
-    """Whether message `number` has a picture: then
-    dedupe writes three records for it, else one.
-    """
+    """Whether message `number` has a picture: then dedupe writes three records for it, else one."""
     return _MIX[number % len(_MIX)] in _IMAGE
 
 

@@ -1,9 +1,9 @@
-"""The whole way, from a webhook to its row: every role as a
-process, a model that takes 300 ms, and where the time goes.
+"""The whole way, from a webhook to its row: every role as a process, a model that takes 300 ms, and
+where the time goes.
 
-The roles run as `sensorium up` runs them, one process each. Webhooks come at
-an even pace, whether those before them are answered or not. A picture has an
-end of its own, so that neither the store nor the model has seen it before.
+The roles run as `sensorium up` runs them, one process each. Webhooks come at an even pace, whether
+those before them are answered or not. A picture has an end of its own, so that neither the store
+nor the model has seen it before.
 """
 
 import json
@@ -91,9 +91,7 @@ class _Driver:
         self._load, self._endpoint = load, endpoint
 
     def round(self, scenario: Scenario, first: int) -> Round:
-        """Messages of the warm-up are sent and
-        awaited like the others, but not counted.
-        """
+        """Messages of the warm-up are sent and awaited like the others, but not counted."""
         count = scenario.per_second * (WARMING_SECONDS + SECONDS)
         body, times = self._folder / "way-body.json", self._folder / "way-times"
         body.write_bytes(self._body(scenario))
@@ -197,8 +195,8 @@ def _tables(scenario: Scenario, rounds: list[Round]) -> list[Table]:
 
 
 def _memory(peaks: dict[str, float]) -> Table:
-    """The peak of each role, and over that of the JVM
-    rival of the last run of `rivals`, if there was one.
+    """The peak of each role, and over that of the JVM rival of the last run of `rivals`, if there
+    was one.
     """
     figures = [Figure(name=role, runs=[mib]) for role, mib in peaks.items()]
     ratios = []
@@ -218,9 +216,7 @@ def _memory(peaks: dict[str, float]) -> Table:
 
 
 def _jvm_rival(role: str) -> Figure | None:
-    """Kafka Connect of the sink, the smaller Kafka
-    Streams of a stage; the others have none.
-    """
+    """Kafka Connect of the sink, the smaller Kafka Streams of a stage; the others have none."""
     report = read("rivals")
     wanted = {"sink": "Kafka Connect", "receive": "-", "console": "-"}.get(role, "Kafka Streams")
     found = [

@@ -36,8 +36,8 @@ _PARTS = (
 
 
 def picture(report: Report) -> str:
-    """The SVG. Parts are means over all messages; the line
-    above says the median and the 99th percentile of the whole.
+    """The SVG. Parts are means over all messages; the line above says the median and the 99th
+    percentile of the whole.
     """
     tables = {table.title: table for table in report.tables}
     every = [
@@ -79,9 +79,7 @@ def picture(report: Report) -> str:
 
 
 def _colour(number: int, name: str, names: list[str]) -> int:
-    """The same in every panel: that of the part
-    which begins with this name in the longest one.
-    """
+    """The same in every panel: that of the part which begins with this name in the longest one."""
     same = (place for place, other in enumerate(names) if other.startswith(name))
     return next(same, number) % len(_PARTS)
 

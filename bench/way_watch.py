@@ -1,8 +1,8 @@
-"""Follows messages through the pipeline from outside: the topic
-that data teams read, the table of rows, and the times in records.
+"""Follows messages through the pipeline from outside: the topic that data teams read, the table of
+rows, and the times in records.
 
-All processes are on one machine, so that their clocks are one. A row is
-looked for every few milliseconds, once its message was seen on the topic.
+All processes are on one machine, so that their clocks are one. A row is looked for every few
+milliseconds, once its message was seen on the topic.
 """
 
 import asyncio
@@ -55,9 +55,7 @@ class Times(NamedTuple):
 
 
 def journey(message: EnrichedMessage, times: Times, model_seconds: float) -> Journey:
-    """The times in the record and those seen from
-    outside, in the order in which they come.
-    """
+    """The times in the record and those seen from outside, in the order in which they come."""
     steps = {step.stage: step.at.timestamp() for step in message.steps}
     marks = [
         ("receive", message.received_at.timestamp()),
@@ -181,8 +179,8 @@ class Watch:
                     self._waiting.add(key)
 
     def _is_finished(self, value: bytes) -> bool:
-        """Raises BenchFailed for a message whose picture
-        could not be described: it went another way.
+        """Raises BenchFailed for a message whose picture could not be described: it went another
+        way.
         """
         message = decode(EnrichedMessage, value)
         if message.status == "degraded":

@@ -1,5 +1,6 @@
-"""The settings as values. streams/settings.py reads them once
-from the environment; the doc of each field is in .env.example.
+"""The settings as values. streams/settings.py reads them once from the environment.
+
+Each field is documented in .env.example.
 """
 
 from typing import Literal
@@ -8,7 +9,7 @@ import msgspec
 
 
 class Secret(str):
-    """A string that does not show itself in reprs."""
+    """A string whose repr hides its value."""
 
     __slots__ = ()
 
@@ -114,9 +115,7 @@ class Providers(msgspec.Struct, frozen=True, kw_only=True):
     ycloud: Ycloud = Ycloud()
 
     def api_base(self, provider: str) -> str:
-        """The address of the provider's API; empty
-        for one that has none in the settings.
-        """
+        """The base URL of the provider's API, or an empty string if the settings have none."""
         return str(getattr(getattr(self, provider, None), "api_base", ""))
 
 
@@ -160,7 +159,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All of them. `namespace` stands before topics, groups and transactional ids."""
+    """All settings. `namespace` is the prefix of topics, groups and transactional ids."""
 
     namespace: str = ""
     kafka: Kafka = Kafka()

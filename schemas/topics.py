@@ -1,4 +1,4 @@
-"""The topics: name, owner, key, schema, retention. One place."""
+"""The topics: record type, key, partitioning and retention of each, in one place."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,9 +14,11 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`record` is the Avro record of its values.
+    """One topic.
 
-    Who writes and reads it: schemas/pipeline.py.
+    `record` is the Avro record of its values.
+
+    schemas/pipeline.py says which stages and roles write and read it.
     """
 
     name: TopicName
@@ -98,18 +100,20 @@ TOPICS: dict[TopicName, Topic] = {
 }
 
 HORIZON_MS = 8 * DAY_MS
-"""How long a key is remembered by dedupe, and `min.compaction.lag.ms`
-of enriched-messages: raw retention + 1 day at least.
+"""How long dedupe remembers a key: at least the retention of raw-messages plus one day.
+
+It is also the `min.compaction.lag.ms` of enriched-messages.
 """
 
 TOMBSTONE_MS = 30 * DAY_MS
-"""How long enriched-messages keeps a tombstone after its compaction: a
-reader, or a restored database, that is further behind misses deletions.
+"""How long enriched-messages keeps a tombstone after compaction.
+
+A reader or a restored database that is further behind misses deletions.
 """
 
 
 def retention_ms(topic: Topic, settings: Kafka) -> int:
-    """How long a topic keeps its records: the settings say it for two of them."""
+    """How long a topic keeps its records. The settings decide it for two topics."""
     days = {
         "raw-messages": settings.raw_retention_days,
         "quarantine": settings.quarantine_retention_days,
@@ -118,7 +122,7 @@ def retention_ms(topic: Topic, settings: Kafka) -> int:
 
 
 def topic_config(topic: Topic, settings: Kafka) -> dict[str, str]:
-    """Kafka topic configuration as `topics apply` sets it."""
+    """The Kafka configuration of the topic, as `topics apply` sets it."""
     config = {
         "cleanup.policy": topic.cleanup,
         "max.message.bytes": str(MAX_RECORD_BYTES),
@@ -138,12 +142,12 @@ UNNAMED = "sensorium"
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Names of topics, groups, schemas and prefixes under
-    a namespace: two pipelines can stand side by side.
+    """The names of topics, groups, schemas and prefixes in a namespace.
 
-    `name.set` is a further set of topics of the pipeline `name`, and `sensorium.set` one of the
-    pipeline without a name. Topics, groups and transactional ids are the set's own. Rows, tenants
-    and files are the pipeline's.
+    Two installations with different namespaces can share the same servers. `name.set` is a further
+    set of topics of the pipeline `name`, and `sensorium.set` one of the pipeline without a name:
+    topics, groups and transactional ids are the set's own, but rows, tenants and files are the
+    pipeline's.
     """
 
     namespace: str = ""
@@ -171,7 +175,7 @@ class Names:
         return [self.topic(name) for name in TOPICS]
 
     def group(self, stage: str) -> str:
-        """Consumer group of a stage or the sink; also Faust's app id."""
+        """The consumer group of a stage or of the sink; it is also Faust's app id."""
         return f"{self.prefix}sensorium-{stage.replace('_', '-')}"
 
     def transactional_id(self, stage: Stage, partition: int) -> str:

@@ -1,4 +1,4 @@
-"""The exceptions of this layer. Each says in its docstring when it is raised and what to do.
+"""The exceptions of this layer. The docstring of each says when it is raised and what to do.
 
 Drawn by `make docs`:
 
@@ -27,4 +27,4 @@ class StreamsError(Exception):
 
 
 EXIT_TROUBLE = 70
-"""How a process ends by itself when it cannot go on: whoever started it starts it again."""
+"""The exit code of a process that cannot continue. Whoever started it starts it again."""

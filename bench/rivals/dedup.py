@@ -1,10 +1,9 @@
-"""Deduplication: lanes alone beside what else forgets no key
-within a horizon, and the whole of dedupe beside the bare rivals.
+"""Deduplication: lanes alone beside what else forgets no key within a horizon, and the whole of
+dedupe beside the bare rivals.
 
-All get the same records. The bare ones (lanes, Kafka Streams, Quix Streams) look a key
-up and pass 480 B on undecoded, with 1.2 outputs and a changelog record for each; the
-whole (`sensorium stream dedupe`, stock Faust with the same function) decodes webhooks
-and writes messages.
+All get the same records. The bare ones (lanes, Kafka Streams, Quix Streams) look a key up and pass
+480 B on undecoded, with 1.2 outputs and a changelog record for each; the whole (`sensorium stream
+dedupe`, stock Faust with the same function) decodes webhooks and writes messages.
 """
 
 import os
@@ -64,9 +63,7 @@ def run(rig: Rig) -> list[Table]:
 
 
 def latency(rig: Rig) -> list[Table]:
-    """From a record given to its producer until
-    a read_committed reader has what came of it.
-    """
+    """From a record given to its producer until a read_committed reader has what came of it."""
     sides: dict[str, dedupe.Started] = {
         DEDUPE: dedupe.ours_started,
         LANES: lanes.ours_started,

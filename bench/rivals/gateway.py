@@ -1,5 +1,5 @@
-"""The receiver beside a gateway in Go: the same requests,
-the same load, signature checked, acks=all, then 200.
+"""The receiver beside a gateway in Go: the same requests, the same load, signature checked,
+acks=all, then 200.
 """
 
 import json

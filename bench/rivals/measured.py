@@ -25,9 +25,7 @@ def count(usual: int) -> int:
 
 
 class Goal(NamedTuple):
-    """The product should be at least so many times
-    as fast as the rival. 0: nothing is asked.
-    """
+    """The product should be at least so many times as fast as the rival. 0: nothing is asked."""
 
     product: str
     rival: str

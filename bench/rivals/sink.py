@@ -1,8 +1,8 @@
-"""The sink beside Kafka Connect with Debezium's JDBC sink, and
-beside COPY: the same messages, new and as second versions.
+"""The sink beside Kafka Connect with Debezium's JDBC sink, and beside COPY: the same messages, new
+and as second versions.
 
-The rivals write one table with the columns, indexes and defaults of
-chat_messages. The sink writes that one, the arrivals, the steps and its position.
+The rivals write one table with the columns, indexes and defaults of chat_messages. The sink writes
+that one, the arrivals, the steps and its position.
 """
 
 import asyncio
@@ -142,8 +142,8 @@ def _name(settings: Settings) -> str:
 
 @contextmanager
 def _worker(rig: Rig, settings: Settings, topic: str) -> Iterator[Worker]:
-    """A standalone worker with one task, tuned as its users
-    do: large batches, rewritten to one statement each.
+    """A standalone worker with one task, tuned as its users do: large batches, rewritten to one
+    statement each.
     """
     folder = rig.folder / _name(settings)
     folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Reads one record by its place."""
+"""Reads one record by topic, partition and offset."""
 
 import time
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ _SECONDS = 5.0
 def record_at(
     settings: Kafka, group: str, topic: str, partition: int, offset: int
 ) -> Message | None:
-    """None for one that is not there any more.
+    """The record, or None if it no longer exists.
 
-    Blocks; raises KafkaException and TimeoutError.
+    Blocks. Raises KafkaException and TimeoutError.
     """
     with _reading(settings, group) as consumer:
         there = consumer.list_topics(topic, timeout=_SECONDS).topics[topic]
@@ -39,12 +39,12 @@ def record_at(
             if error is not None:
                 raise KafkaException(error)
             return message if message.offset() == offset else None  # compacted away
-        raise TimeoutError(f"{topic} gave nothing for {_SECONDS:g} s")
+        raise TimeoutError(f"no record of {topic} arrived within {_SECONDS:g} s")
 
 
 @contextmanager
 def _reading(settings: Kafka, group: str) -> Iterator[Consumer]:
-    """One that joins no group and commits nothing."""
+    """A consumer that joins no group and commits nothing."""
     consumer = Consumer(reader_config(settings, group) | QUIET | {"enable.partition.eof": True})
     try:
         yield consumer

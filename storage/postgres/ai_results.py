@@ -1,4 +1,4 @@
-"""Answers of models, by tenant, content and recipe: asked once, paid once."""
+"""Model answers by tenant, content and recipe, so that each is asked and paid for once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from storage.postgres.sql import queries
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """`cost_microusd` is None where no price is known."""
+    """`cost_microusd` is None if no price is known."""
 
     recipe: str
     text: str
@@ -24,7 +24,7 @@ class RecordedAnswer:
 
 
 class AiResults:
-    """On a pool. Raises Unavailable while Postgres is away."""
+    """Uses a pool. Raises Unavailable while Postgres cannot be reached."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
@@ -33,9 +33,7 @@ class AiResults:
     async def find(
         self, tenant_id: TenantId, sha256: str, recipes: Sequence[str]
     ) -> RecordedAnswer | None:
-        """The answer to the first of the recipes that
-        has one. Never a refusal, never an empty one.
-        """
+        """The answer to the first of the recipes that has one. Never a refusal or an empty text."""
         with as_unavailable():
             row = await self._pool.fetchrow(self._sql["find"], tenant_id, sha256, list(recipes))
         return None if row is None else RecordedAnswer(**dict(row))
@@ -48,8 +46,11 @@ class AiResults:
         prompt_version: str,
         answer: RecordedAnswer,
     ) -> RecordedAnswer:
-        """Result and usage in one transaction. Returns what is
-        recorded: the first answer, should two have been paid for.
+        """Stores the answer and its usage in one transaction.
+
+        Returns the recorded answer.
+
+        If two answers were paid for, the first one is kept.
         """
         usage = (answer.input_tokens, answer.output_tokens, answer.cost_microusd)
         place = (tenant_id, sha256, answer.recipe)
@@ -70,7 +71,7 @@ class AiResults:
         return answer if row is None else RecordedAnswer(**dict(row))
 
     async def count(self, tenant_id: TenantId, kind: str, answer: RecordedAnswer) -> None:
-        """The usage of a call that gave no answer to keep."""
+        """Records the usage of a call that produced no answer to keep."""
         usage = (answer.input_tokens, answer.output_tokens, answer.cost_microusd)
         with as_unavailable():
             await self._pool.execute(

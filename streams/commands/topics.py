@@ -1,4 +1,4 @@
-"""`sensorium topics apply`, `topics take-over`."""
+"""`sensorium topics`: creates and configures the topics, and moves to another set of them."""
 
 import click
 from confluent_kafka import KafkaException
@@ -20,13 +20,13 @@ from streams.repair.take_over import NotYet, TakeOver
 
 @click.group()
 def topics() -> None:
-    """The topics on the cluster."""
+    """Manages the topics on the cluster."""
 
 
 @topics.command()
 @as_json_option
 def apply(as_json: bool) -> None:
-    """Creates what is missing and sets the configuration of what is there."""
+    """Creates missing topics and sets the configuration of existing ones."""
     settings = command_settings()
     kafka_answers(settings)
     try:

@@ -1,5 +1,5 @@
-"""What the console's pages know of receiver, providers and
-models, and a sample message through the real receiver.
+"""Gives the console's pages access to receiver, providers and models, and sends a test message
+through the real receiver.
 """
 
 import time
@@ -28,7 +28,7 @@ TEXT = "This is a test of Sensorium."
 
 
 def other_roles_of(settings: Settings) -> OtherRoles:
-    """By the settings of this installation."""
+    """Builds the functions from the settings of this installation."""
     receiver, openai = settings.receiver, settings.openai
 
     def url_of(endpoint: Endpoint) -> str:

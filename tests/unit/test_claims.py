@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from streams.lanes import state
 from streams.lanes.state import ClaimedKeys
+from tests.depth import by_depth
 
 
 class Record:
@@ -29,20 +30,21 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_many_claims_of_several_days_are_all_remembered_and_nothing_else_is() -> None:
-    claimed = [os.urandom(16) for _ in range(150_000)]
+    daily = by_depth(50_000, 10_000)
+    claimed = [os.urandom(16) for _ in range(3 * daily)]
     live, again = ClaimedKeys(), ClaimedKeys()
-    changelog = [live.claim(digest, 10 + n // 50_000) for n, digest in enumerate(claimed)]
+    changelog = [live.claim(digest, 10 + n // daily) for n, digest in enumerate(claimed)]
     records = [Record(*record) for record in changelog]
     portions = [records[start : start + 7_001] for start in range(0, len(records), 7_001)]
-    assert again.load(portions) == 150_000  # type: ignore[arg-type]
+    assert again.load(portions) == 3 * daily  # type: ignore[arg-type]
     strangers = [os.urandom(16) for _ in range(20_000)]
     neighbours = [digest[:15] + bytes([digest[15] ^ 1]) for digest in claimed[:20_000]]
     for keys in (live, again):
-        assert len(keys) == 150_000
+        assert len(keys) == 3 * daily
         assert all(digest in keys for digest in claimed)
         assert not any(digest in keys for digest in strangers + neighbours)
     again.forget_before(11)
-    assert [digest in again for digest in (claimed[0], claimed[49_999], claimed[50_000])] == [
+    assert [digest in again for digest in (claimed[0], claimed[daily - 1], claimed[daily])] == [
         False,
         False,
         True,

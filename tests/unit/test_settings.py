@@ -75,7 +75,7 @@ def test_what_up_adds_for_people_is_no_error() -> None:
 @pytest.mark.parametrize("days", ["7.5", "0", "-1", "nan"])
 def test_raw_records_may_not_live_longer_than_their_keys_are_remembered(days: str) -> None:
     assert read_settings({"SENSORIUM_KAFKA__RAW_RETENTION_DAYS": "7"}).kafka.raw_retention_days == 7
-    with pytest.raises(SettingsError, match=r"RAW_RETENTION_DAYS is above 0 and at most 7"):
+    with pytest.raises(SettingsError, match=r"RAW_RETENTION_DAYS must be above 0 and at most 7"):
         read_settings({"SENSORIUM_KAFKA__RAW_RETENTION_DAYS": days})
     with pytest.raises(SettingsError, match="QUARANTINE_RETENTION_DAYS must be above 0"):
         read_settings({"SENSORIUM_KAFKA__QUARANTINE_RETENTION_DAYS": "0"})
