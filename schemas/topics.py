@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.pipeline import SOURCE_OF, Stage, TopicName
+from schemas.pipeline import TopicName
 from schemas.settings import Kafka
 
 DAY_MS = 86_400_000
@@ -34,67 +34,67 @@ TOPICS: dict[TopicName, Topic] = {
     for t in (
         Topic(
             "raw-messages",
-            "RawMessage",
-            "message key or event id",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="RawMessage",
+            key="message key or event id",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "media",
-            "MediaJob",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="MediaJob",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "vision",
-            "VisionJob",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="VisionJob",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "audio",
-            "AudioJob",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="AudioJob",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "enrichments",
-            "Enrichment",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="Enrichment",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "enriched-messages",
-            "EnrichedMessage",
-            "message key",
-            "conversation",
-            "compact",
-            0,
+            record="EnrichedMessage",
+            key="message key",
+            partitioned_by="conversation",
+            cleanup="compact",
+            retention_ms=0,
         ),
         Topic(
             "quarantine",
-            "Quarantined",
-            "key of the record that failed",
-            "key",
-            "delete",
-            30 * DAY_MS,
+            record="Quarantined",
+            key="key of the record that failed",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=30 * DAY_MS,
         ),
         Topic(
             "receipts",
-            "Receipt",
-            "stage:partition",
-            "source",
-            "delete",
-            8 * DAY_MS,
+            record="Receipt",
+            key="stage:partition",
+            partitioned_by="source",
+            cleanup="delete",
+            retention_ms=8 * DAY_MS,
         ),
     )
 }
@@ -177,9 +177,6 @@ class Names:
     def group(self, stage: str) -> str:
         """The consumer group of a stage or of the sink; it is also Faust's app id."""
         return f"{self.prefix}sensorium-{stage.replace('_', '-')}"
-
-    def transactional_id(self, stage: Stage, partition: int) -> str:
-        return f"{self.group(stage)}-{SOURCE_OF[stage]}-{partition}"
 
     def logical(self, topic: str) -> str:
         """The topic's name without the namespace."""

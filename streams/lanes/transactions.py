@@ -21,6 +21,7 @@ from schemas.headers import Headers
 from schemas.pipeline import Stage
 from schemas.receipts import Ledger, Line
 from schemas.settings import Kafka
+from schemas.topics import Names
 from storage import failpoints
 from storage.kafka.client import reader_config, transactional_producer_config
 from storage.kafka.counts import REMEDY
@@ -121,10 +122,11 @@ class LaneIdentity:
     partition: int
     outputs: frozenset[str]
     """The topics that the stage may write to, its receipts among them."""
+    names: Names
 
     @property
     def transactional_id(self) -> str:
-        return f"{self.group}-{self.source_without_prefix}-{self.partition}"
+        return f"{self.group}-{self.names.logical(self.source)}-{self.partition}"
 
     @property
     def begins_with_claims(self) -> bool:
@@ -133,12 +135,7 @@ class LaneIdentity:
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.stage, self.source_without_prefix, self.partition)
-
-    @property
-    def source_without_prefix(self) -> str:
-        prefix = self.group.rpartition("sensorium-")[0]
-        return self.source.removeprefix(prefix)
+        return Ledger(self.stage, self.names.logical(self.source), self.partition)
 
 
 def headers_of(message: Message) -> Headers:

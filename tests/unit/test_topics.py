@@ -31,11 +31,6 @@ PLAIN, BESIDE = Names(), Names("blue-2")
             BESIDE.group("store_media"),
             ("sensorium-store-media", "blue-2-sensorium-store-media"),
         ),
-        (
-            PLAIN.transactional_id("dedupe", 3),
-            BESIDE.transactional_id("dedupe", 3),
-            ("sensorium-dedupe-raw-messages-3", "blue-2-sensorium-dedupe-raw-messages-3"),
-        ),
         (PLAIN.postgres_schema, BESIDE.postgres_schema, ("sensorium", "blue_2")),
         (PLAIN.object_prefix, BESIDE.object_prefix, ("", "blue-2/")),
     ],
