@@ -159,10 +159,6 @@ class Names:
         return "" if further and name == UNNAMED else name
 
     @property
-    def is_further_set(self) -> bool:
-        return "." in self.namespace
-
-    @property
     def prefix(self) -> str:
         return f"{self.namespace}-" if self.namespace else ""
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
-import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin import NewTopic as _NewTopic
@@ -24,9 +23,8 @@ from storage.kafka.reading import TopicReader
 from storage.waiting import Deadline
 from streams.audit.backlog import Backlogs
 from streams.lanes.changelogs import claims_changelog, claims_config
-from streams.lanes.transactions import CALL_SECONDS, fence
+from streams.lanes.transactions import CALL_SECONDS, LaneIdentity, fence
 
-log = structlog.get_logger()
 ADMIN_SECONDS = 20.0
 PORTION = 10_000
 MEMBERS_SECONDS = 5.0
@@ -49,6 +47,19 @@ def partitions_with_its_keys(partition: int, before: int, now: int) -> list[int]
     """Which of `before` partitions may have had a key that is in `partition` of `now`."""
     divisor = math.gcd(before, now)
     return [one for one in range(before) if one % divisor == partition % divisor]
+
+
+def _lane_of(names: Names, partition: int) -> LaneIdentity:
+    """The lane of dedupe that owns the partition."""
+    return LaneIdentity(
+        "dedupe",
+        names.group("dedupe"),
+        names.topic("raw-messages"),
+        claims_changelog(names),
+        names.topic("receipts"),
+        partition,
+        frozenset(),
+    )
 
 
 class TakeOver:
@@ -87,7 +98,7 @@ class TakeOver:
         for names in (self._before, self._now):
             self._wait_for_no_members(names.group("dedupe"))
         for partition in range(self._kafka_before.partitions):
-            fence(self._kafka, self._before.transactional_id("dedupe", partition))
+            fence(self._kafka, _lane_of(self._before, partition).transactional_id)
         unread = Backlogs(self._settings_of_before, most_read=1).of_stage("dedupe").unread
         if unread:
             raise NotYet(
@@ -141,7 +152,7 @@ class TakeOver:
         """
         producer = Producer(
             transactional_producer_config(
-                self._kafka, self._now.transactional_id("dedupe", partition)
+                self._kafka, _lane_of(self._now, partition).transactional_id
             )
             | QUIET
         )
