@@ -159,6 +159,10 @@ class Names:
         return "" if further and name == UNNAMED else name
 
     @property
+    def is_further_set(self) -> bool:
+        return "." in self.namespace
+
+    @property
     def prefix(self) -> str:
         return f"{self.namespace}-" if self.namespace else ""
 

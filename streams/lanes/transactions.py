@@ -131,7 +131,7 @@ class LaneIdentity:
     @property
     def begins_with_claims(self) -> bool:
         """Whether this is dedupe of a further set of topics, which takes over what was claimed before."""
-        return self.stage == "dedupe" and "." in self.group
+        return self.stage == "dedupe" and self.names.is_further_set
 
     @property
     def ledger(self) -> Ledger:

@@ -59,6 +59,7 @@ def _lane_of(names: Names, partition: int) -> LaneIdentity:
         names.topic("receipts"),
         partition,
         frozenset(),
+        names,
     )
 
 
