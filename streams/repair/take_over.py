@@ -22,6 +22,7 @@ from storage.kafka.client import QUIET, client_config, reader_config, transactio
 from storage.kafka.reading import TopicReader
 from storage.waiting import Deadline
 from streams.audit.backlog import Backlogs
+from streams.errors import StreamsError
 from streams.lanes.changelogs import claims_changelog, claims_config
 from streams.lanes.transactions import CALL_SECONDS, LaneIdentity, fence
 
@@ -31,7 +32,7 @@ MEMBERS_SECONDS = 5.0
 """Beyond the session of a member that just ended."""
 
 
-class NotYet(Exception):
+class NotYet(StreamsError):
     """Something must be done first. The text says what."""
 
 
