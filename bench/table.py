@@ -116,6 +116,7 @@ def _identity(settings: Settings, partition: int) -> LaneIdentity:
         names.topic("receipts"),
         partition,
         frozenset(),
+        names,
     )
 
 
