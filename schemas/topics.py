@@ -136,14 +136,31 @@ def topic_config(topic: Topic, settings: Kafka) -> dict[str, str]:
     return config
 
 
+UNNAMED = "sensorium"
+"""What the pipeline with the empty namespace is called where it needs a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """The names of topics, groups, schemas and prefixes in a namespace.
 
-    Two installations with different namespaces can share the same servers.
+    Two installations with different namespaces can share the same servers. `name.set` is a further
+    set of topics of the pipeline `name`, and `sensorium.set` one of the pipeline without a name:
+    topics, groups and transactional ids are the set's own, but rows, tenants and files are the
+    pipeline's.
     """
 
     namespace: str = ""
+
+    @property
+    def pipeline(self) -> str:
+        """The namespace without its set of topics."""
+        name, _, further = self.namespace.partition(".")
+        return "" if further and name == UNNAMED else name
+
+    @property
+    def is_further_set(self) -> bool:
+        return "." in self.namespace
 
     @property
     def prefix(self) -> str:
@@ -151,6 +168,11 @@ class Names:
 
     def topic(self, name: TopicName) -> str:
         return f"{self.prefix}{name}"
+
+    @property
+    def topics(self) -> list[str]:
+        """Every topic of the set."""
+        return [self.topic(name) for name in TOPICS]
 
     def group(self, stage: str) -> str:
         """The consumer group of a stage or of the sink; it is also Faust's app id."""
@@ -162,8 +184,8 @@ class Names:
 
     @property
     def postgres_schema(self) -> str:
-        return self.namespace.replace("-", "_") or "sensorium"
+        return self.pipeline.replace("-", "_") or UNNAMED
 
     @property
     def object_prefix(self) -> str:
-        return f"{self.namespace}/" if self.namespace else ""
+        return f"{self.pipeline}/" if self.pipeline else ""

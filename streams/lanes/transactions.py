@@ -129,6 +129,11 @@ class LaneIdentity:
         return f"{self.group}-{self.names.logical(self.source)}-{self.partition}"
 
     @property
+    def begins_with_claims(self) -> bool:
+        """Whether this is dedupe of a further set of topics, which takes over what was claimed before."""
+        return self.stage == "dedupe" and self.names.is_further_set
+
+    @property
     def ledger(self) -> Ledger:
         return Ledger(self.stage, self.names.logical(self.source), self.partition)
 
@@ -173,6 +178,11 @@ class PartitionTransactions:
         position = self._retry(self._committed, OPEN_SECONDS)  # 3
         if position >= 0:
             return position
+        if self.identity.begins_with_claims:
+            raise OffsetMissing(
+                f"{self.identity.source}[{self.identity.partition}] begins with the claims of the topics before it, else their messages would be "
+                "forwarded again. Run sensorium topics take-over: docs/operating.md, 'Another number of partitions'"
+            )
         if loaded:
             raise OffsetMissing(
                 f"{self.identity.changelog}[{self.identity.partition}] holds {loaded} records but group {self.identity.group} has no committed "

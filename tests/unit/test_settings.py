@@ -168,3 +168,14 @@ def test_an_armed_failpoint_is_taken_for_no_setting() -> None:
         text=True,
     )
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
+
+
+@pytest.mark.parametrize("namespace", ["sensorium.2", "shop.2", "blue-2.b-1"])
+def test_a_further_set_of_topics_is_a_namespace(namespace: str) -> None:
+    assert read_settings({"SENSORIUM_NAMESPACE": namespace}).namespace == namespace
+
+
+@pytest.mark.parametrize("namespace", [".2", "shop.", "shop.2.3", "media.2", "public.2", "shop.X"])
+def test_a_set_of_topics_has_a_pipeline_of_its_own_and_a_name(namespace: str) -> None:
+    with pytest.raises(SettingsError, match="SENSORIUM_NAMESPACE"):
+        read_settings({"SENSORIUM_NAMESPACE": namespace})
