@@ -1,10 +1,11 @@
 """Avro writers and readers as Python functions, compiled from the schemas.
 
-They go from a struct to bytes and back without a dictionary between.
-
-A general library asks at each field what its type is. Here that is asked once, when the source of the two functions of a schema
-is written; what runs per record is a straight line of expressions. tests/unit/test_compiled.py holds every function against
-fastavro, which is also where the format is easiest to look up. `Compiled.source` is what runs.
+They convert between structs and bytes without an intermediate dictionary. A general
+library looks up the type of each field for every record. Here that is done once, when
+the source of a schema's two functions is generated; per record only a straight sequence
+of expressions runs. tests/unit/test_compiled.py compares every function with fastavro,
+which is also the easiest place to look up the format. `Compiled.source` is the code
+that runs.
 """
 
 import linecache
@@ -18,17 +19,17 @@ Type = Any
 """An Avro type as JSON."""
 Writer = Callable[[Any], bytes]
 Reader = Callable[[bytes, int], tuple[Any, int]]
-"""Bytes and a place in them → the value and the place behind it."""
+"""Bytes and a position in them → the value and the position after it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORT = 1 << 13
-"""Numbers from 0 up to it take one or two bytes, and are looked up."""
+"""Numbers from 0 up to this one take one or two bytes, and are looked up."""
 _MICROS_OF_8_BYTES = range(1 << 48, 1 << 55)
-"""1978 to 3111: instants that take eight bytes."""
+"""1978 to 3111: timestamps of eight bytes."""
 _MICROS_WITHIN_FLOAT = range(1 << 52)
-"""1970 to 2112: as seconds in a float they are exact to less than half a microsecond."""
+"""1970 to 2112: as float seconds these are exact to less than half a microsecond."""
 _LONGEST = 10
-"""Bytes of a 64-bit number."""
+"""The largest number of bytes of a 64-bit number."""
 _LAST_OF_8_BYTES = 0x8080_8080_8080_8080
 """The high bits of eight bytes; the lowest byte comes first."""
 _MORE_THAN_7_BYTES = 0x0080_8080_8080_8080
@@ -36,10 +37,10 @@ _MORE_THAN_7_BYTES = 0x0080_8080_8080_8080
 
 
 class Malformed(SchemasError, ValueError):
-    """The bytes are not what the schema says."""
+    """The bytes do not match the schema."""
 
 
-# numbers: zigzag, then seven bits per byte, the lowest first, with the high bit where more follow
+# numbers: zigzag, then seven bits per byte, lowest first; the high bit says that more follow
 
 
 def _varint(value: int) -> bytes:
@@ -53,11 +54,11 @@ def _varint(value: int) -> bytes:
 
 _SHORTS = tuple(_varint(number << 1) for number in range(_SHORT))
 _PAIRS = tuple(bytes((pair & 127 | 128, pair >> 7 | 128)) for pair in range(1 << 14))
-"""Fourteen bits of a number that goes on."""
+"""Fourteen bits of a number that continues."""
 
 
 def long(value: int) -> bytes:
-    """Any number. The functions of a schema look up the short ones themselves."""
+    """Encodes any number. The generated functions look up the short ones themselves."""
     if 0 <= value < _SHORT:
         return _SHORTS[value]
     zigzag = value << 1 if value >= 0 else ~value << 1 | 1
@@ -71,7 +72,7 @@ def long(value: int) -> bytes:
 
 
 _last_instant: tuple[datetime | None, bytes] = (None, b"")
-"""The instant that was written last: a stage gives one `now` to all records of a batch."""
+"""The timestamp written last: a stage gives the same `now` to all records of a batch."""
 
 
 def _instant(at: datetime) -> bytes:
@@ -96,7 +97,7 @@ def _new_instant(at: datetime) -> bytes:
 
 
 def _array(write: Writer, values: Collection[Any]) -> bytes:
-    """One block of items and the empty one that ends them."""
+    """One block of items, and the empty block that ends the array."""
     return long(len(values)) + b"".join([write(value) for value in values]) + b"\0"
 
 
@@ -119,7 +120,7 @@ def _long_at(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _long_of_any_size(data: bytes, at: int) -> tuple[int, int]:
-    """The zigzag of a number, and the place behind it."""
+    """The zigzag form of a number, and the position after it."""
     bits = shift = 0
     for place in range(at, at + _LONGEST):
         byte = data[place]

@@ -1,4 +1,4 @@
-"""The sink connector: enriched-messages and quarantine into Postgres, positions in the same transaction."""
+"""The sink connector: stores topics in Postgres, with positions in the same transaction."""
 
 import asyncio
 import time
@@ -33,12 +33,12 @@ T = TypeVar("T")
 
 BATCH_RECORDS = 2_000
 SMALLEST_SHARE = 64
-"""Of a batch that Postgres does not write in time, so small a part is tried in the end."""
+"""The smallest part of a batch that is tried if Postgres does not write one in time."""
 BATCHES_TAKEN = 4
-"""At most this many at once, so that there is one to decode while Postgres writes another."""
+"""The most batches taken at once, so that one is decoded while another is written."""
 FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS = 0.2, 10.0
 TAKE_AGAIN_SECONDS = 0.5
-"""Between two tries to take over the partitions that are not owned yet."""
+"""The interval between two tries to take over partitions that are not owned yet."""
 TAKEN_SECONDS = 60.0
 WATCH_SECONDS = 2.0
 TOPICS_SECONDS = 30.0
@@ -49,7 +49,10 @@ def _cluster(admin: AdminClient) -> ClusterMetadata:
 
 
 class Sink:
-    """A group consumer whose commit is a Postgres transaction. `run` returns when stopped; Fenced and SinkStopped end the role."""
+    """A group consumer whose commit is a Postgres transaction.
+
+    Fenced and SinkStopped end its role.
+    """
 
     def __init__(
         self,
@@ -136,7 +139,7 @@ class Sink:
 
     @property
     def ready(self) -> bool:
-        """Whether the sink does its work: it has its partitions, Kafka lets it read, and Postgres answers."""
+        """True if the sink has its partitions, may read them, and reaches Postgres and Kafka."""
         trouble = (
             self._waiting
             or self._refused_topics
@@ -148,13 +151,13 @@ class Sink:
         return self.assigned and not trouble
 
     def status(self) -> dict[str, list[str]]:
-        """What the operations port says beside "ready": lines for a person."""
+        """What the operations port reports besides "ready": lines for a person."""
         parts = [f"{part} does not answer" for part in sorted(self._unreachable)]
         topics = [f"{topic}: {error}" for topic, error in sorted(self._refused_topics.items())]
         return {"troubles": parts + topics + self._held.troubles()}
 
     async def watch(self) -> None:
-        """Asks Postgres and Kafka every WATCH_SECONDS: readiness must know of trouble also while there is nothing to write."""
+        """Checks Postgres and Kafka every WATCH_SECONDS, so that readiness needs no records."""
 
         async def topics_are_there() -> None:
             there = (await asyncio.to_thread(self._admin.call, _cluster)).topics
@@ -183,13 +186,16 @@ class Sink:
             await asyncio.sleep(WATCH_SECONDS)
 
     def stop(self) -> None:
-        """After the batch in hand."""
+        """Stops after the current batch."""
         self._stopping = True
 
     async def _settle_all(self, messages: list[Message]) -> None:
-        """Batch after batch. While Postgres writes one, a thread decodes the next; nothing else happens at the same time.
+        """Stores batch after batch.
 
-        What is given up, because it was told to stop or the assignment changed, is read again: its positions have not moved.
+        While Postgres writes one, a thread decodes the next.
+
+        Batches that are dropped because of a stop or a new assignment are read again:
+        their positions have not moved.
         """
         assignment = self._assignments
         size = max(1, BATCH_RECORDS // self._share)
@@ -206,7 +212,7 @@ class Sink:
         await self._settle(*decoded)
 
     async def _settle(self, undecodable: list[tuple[Placed, str]], works: list[Work]) -> None:
-        """One batch to its end: again and again while Postgres is away, given up when the assignment changed under it or when told to stop."""
+        """Stores one batch, with retries; drops it on a stop or a new assignment."""
         assignment = self._assignments
         back_off = BackOff(FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS)
         while (undecodable or works) and assignment == self._assignments:
@@ -229,7 +235,10 @@ class Sink:
                     return
 
     async def _wait_out(self, error: Exception, records: int, seconds: float) -> None:
-        """Waits when waiting may help, else raises. A batch that took too long is read again in smaller ones."""
+        """Waits if that may help, else raises.
+
+        A batch that took too long is read again in parts.
+        """
         is_refusal = isinstance(error, Refusing)
         trouble = Unavailable("refusals", detail=str(error)) if is_refusal else unavailable(error)
         if trouble is None:
@@ -245,13 +254,13 @@ class Sink:
             self._give_up_batches()
 
     def _give_up_batches(self) -> None:
-        """What is in hand is read again from the positions in Postgres: what we know of them may lack a commit."""
+        """Drops the current batches and doubts all positions, so that they are read again."""
         self._positions.doubt()
         self._assignments += 1
         self._begins_again = True
 
     async def _begin_again(self) -> None:
-        """Takes over what is wanted and free by now, and reads every partition from its position."""
+        """Takes over partitions that are free by now, and reads all from their positions."""
         if not self._begins_again and time.monotonic() < self._take_at:
             return
         before = len(self._positions.owned)
@@ -270,7 +279,7 @@ class Sink:
         log.info("sink_begins_again", partitions=len(begins))
 
     async def _take_over(self) -> None:
-        """Tries once; what is not free, or cannot be asked for, is tried again. Raises SinkStopped."""
+        """Tries once; the rest is tried again later. Raises SinkStopped."""
         self._take_at = time.monotonic() + TAKE_AGAIN_SECONDS
         try:
             if self._positions.wanted:
@@ -283,7 +292,7 @@ class Sink:
             log.warning("sink_waits", what=trouble.what, detail=trouble.detail)
 
     async def _know_topics(self) -> None:
-        """Looks which topics there are now: one that is made again has another id."""
+        """Looks up the current topics: one that was deleted and recreated has another id."""
         self._topics_at = time.monotonic() + TOPICS_SECONDS
         ids = await asyncio.to_thread(
             self._admin.call, lambda admin: ids_of_all_topics(admin, self._names)
@@ -336,7 +345,7 @@ class Sink:
         return messages
 
     def _is_record(self, message: Message) -> bool:
-        """Whether it is one. Notes the end of a partition; raises for trouble that does not pass."""
+        """True for a record. Notes the end of a partition; raises errors that do not pass."""
         error, topic = message.error(), message.topic() or ""
         if error is None or error.code() == KafkaError._PARTITION_EOF:
             self._refused_topics.pop(topic, None)
@@ -355,7 +364,7 @@ class Sink:
         return False
 
     async def _wait_as_member(self, seconds: float) -> None:
-        """Waits, but goes on polling with everything paused: the group must not take us for dead, and may give partitions and take them away."""
+        """Waits while polling with all partitions paused, so that the group keeps this member."""
         deadline = Deadline(seconds)
 
         def poll_paused() -> None:
@@ -385,7 +394,10 @@ class Sink:
             )
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """In the consumer's thread, inside `consume`: each partition begins where Postgres says, those that are not free yet later."""
+        """Called inside `consume`.
+
+        Partitions begin at their position in Postgres, as they get free.
+        """
         self._assignments += 1
         self._held = HeldPartitions()
         try:
