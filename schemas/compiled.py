@@ -197,8 +197,9 @@ class Compiled(NamedTuple):
 def compiled(schema: Type, structs: Mapping[str, Any], head: bytes = b"") -> Compiled:
     """Makes the functions of a schema.
 
-    `structs` are by the names of the schema's records; a field that a schema lacks gets its struct's
-    default. `head` goes before each record that is written. Raises TypeError for a type that is not handled here.
+    `structs` are the structs by the names of the schema's records; a field that a
+    schema lacks gets its struct's default. `head` precedes each record that is written.
+    Raises TypeError for an unsupported type.
     """
     code = _Code(structs, head)
     name = code.record(schema, is_whole=True)
@@ -210,7 +211,7 @@ def compiled(schema: Type, structs: Mapping[str, Any], head: bytes = b"") -> Com
 
 
 class _Code:
-    """The lines of the functions so far, and the values that they name."""
+    """The lines of the functions so far, and the values that they refer to."""
 
     def __init__(self, structs: Mapping[str, Any], head: bytes) -> None:
         self.lines: list[str] = []
@@ -357,10 +358,10 @@ def _joined(parts: list[str]) -> list[str]:
 
 
 def _sized(to: str, decoded: str) -> list[str]:
-    """Reads a length, and so many bytes."""
+    """Reads a length, and that many bytes."""
     return [
         "n = data[at]",
-        "if n & 129:",  # goes on, or is negative
+        "if n & 129:",  # continues, or is negative
         "    n, at = size_at(data, at)",
         "else:",
         "    n >>= 1; at += 1",
@@ -379,9 +380,9 @@ def _number(to: str) -> list[str]:
 
 
 def _items(to: str, item: list[str], empty: str = "()") -> list[str]:
-    """Reads blocks of items: a tuple of them, or a dictionary of items by their name.
+    """Reads blocks of items into a tuple, or into a dictionary by the items' names.
 
-    Each item takes a byte at least, so no count leads further than the data.
+    Each item takes at least one byte, so no count leads past the data.
     """
     is_map = empty == "{}"
     return [

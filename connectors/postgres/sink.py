@@ -110,10 +110,11 @@ class Sink:
         """The commit loop.
 
         1. Take what is there: the first record, then whatever is prefetched.
-        2. Decode; what is not ours goes to quarantine like a row that does not fit.
+        2. Decode. Undecodable records are quarantined like rows that Postgres refuses.
         3. One Postgres transaction: rows and positions (connectors/postgres/writer.py).
-        4. Mirror the positions to Kafka, for lag monitoring only: Postgres is the truth.
-        5. Take over what another sink held until now; where Postgres stands elsewhere than this sink, read from there.
+        4. Copy the positions to Kafka, only for lag monitoring: Postgres has the truth.
+        5. Take over partitions that another sink held until now. If a position in Postgres
+           differs from this sink's, read from there.
         """
         self._loop = asyncio.get_running_loop()
         topics = [self._names.topic(name) for name in SINK_TOPICS]
@@ -179,7 +180,7 @@ class Sink:
                 try:
                     await answers()
                     self._unreachable.discard(part)
-                except Exception as error:  # whatever it is, the part does not work now
+                except Exception as error:  # any error: the part does not work now
                     if part not in self._unreachable:
                         log.warning("sink_part_away", part=part, what=type(error).__name__)
                     self._unreachable.add(part)
@@ -268,7 +269,7 @@ class Sink:
         if not self._begins_again and len(self._positions.owned) == before:
             return
         self._begins_again = False
-        self._held = HeldPartitions()  # it is seen again
+        self._held = HeldPartitions()  # the records of newer programs are read again
         begins = self._positions.begins()
 
         def assign() -> None:
@@ -328,7 +329,7 @@ class Sink:
 
     def _take(self) -> list[Message]:
         messages: list[Message] = []
-        for topic, partition in self._ended:  # and what came before is stored by now
+        for topic, partition in self._ended:  # everything before the end is stored by now
             if not self._held.holds((topic, partition)):
                 metrics.SINK_LAG.labels(self._names.logical(topic), partition).set(0)
         self._ended.clear()
@@ -339,7 +340,7 @@ class Sink:
                 self._contact.check()
                 break
             self._contact.heard()
-            if count > 1 and assignment != self._assignments:  # some are of before, some of after
+            if count > 1 and assignment != self._assignments:  # records of both assignments
                 self._begins_again = True
                 return []
         return messages
@@ -355,10 +356,10 @@ class Sink:
             self._ended.add((message.topic() or "", message.partition() or 0))
         elif (
             error.fatal() or error.code() == KafkaError._FATAL
-        ):  # of a message only the code says so
+        ):  # a message's error shows it only by its code
             raise KafkaException(error)
         elif topic and not error.retriable() and error.name() != self._refused_topics.get(topic):
-            # No such topic, or no right to read it: logged once, and not ready until it gives again.
+            # No such topic, or no right to read it: logged once; not ready until it works.
             log.error("sink_cannot_read", topic=topic, error=error.name())
             self._refused_topics[topic] = error.name()
         return False
@@ -373,7 +374,7 @@ class Sink:
             while not deadline.has_passed and not self._stopping:
                 message = self._consumer.poll(min(0.2, deadline.left))
                 if message is not None and self._is_record(message):
-                    self._give_up_batches()  # else this record would be passed over
+                    self._give_up_batches()  # otherwise this record would be lost
             self._waiting = False
             self._consumer.resume(self._consumer.assignment())
 
@@ -388,7 +389,8 @@ class Sink:
             high = self._consumer.get_watermark_offsets(
                 TopicPartition(position.topic, position.partition), cached=True
             )[1]
-            # Until the end-of-partition event: transaction markers take offsets too and are never delivered.
+            # Corrected by the end-of-partition event, because transaction markers take offsets
+            # too and are never delivered.
             metrics.SINK_LAG.labels(self._names.logical(position.topic), position.partition).set(
                 max(0, high - position.next_offset)
             )
@@ -406,7 +408,7 @@ class Sink:
             taking.result(TAKEN_SECONDS)
             begins = self._positions.begins()
             consumer.assign(begins)
-            # A pause outlives an assignment: a partition that comes back would stand still.
+            # A pause outlives an assignment: a returning partition would stay paused.
             (consumer.pause if self._waiting else consumer.resume)(begins)
             self.assigned, self._refused_topics = True, {}
             log.info("sink_partitions_assigned", partitions=len(partitions), begun=len(begins))
@@ -417,7 +419,7 @@ class Sink:
         self._assignments += 1
         self._held = HeldPartitions()
         self._positions.lose((one.topic, one.partition) for one in partitions)
-        for one in partitions:  # what a partition lacks that is another sink's now is no alarm
+        for one in partitions:  # the lag of another sink's partition is not this one's
             with suppress(KeyError):
                 metrics.SINK_LAG.remove(self._names.logical(one.topic), str(one.partition))
         self.assigned = False  # until the group gives this sink its next assignment

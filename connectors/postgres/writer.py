@@ -148,14 +148,20 @@ class Writer:
         self.topic_ids: Mapping[str, str] = {}
 
     async def write(self, work: Work, positions: Sequence[Position]) -> Written:
-        """Rows and positions, all or nothing. Called again after an error that left open whether it committed, it does so once.
+        """Writes rows and positions, all or nothing.
 
-        1. Say that messages will be written. Move the positions on, if this sink still owns them and they are those it continues from.
-           Where all stand at the end of the batch already, the try before did commit. Where only some do, it was another batch.
-        2. Delete what a tombstone ends, and leave out the records of tenants that were removed and of messages that were
-           erased, with tombstones behind those messages.
-        3. Store the rows; where one of them is refused, halve until only the refused ones are left out.
-        4. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost; once more, should the commit fail.
+        A repeated call, after an error that left open whether it committed, writes them
+        once.
+
+        1. Announce that messages will be written. Move the positions, if this sink still owns
+           them and they are those from which it continues. If all are at the end of the batch
+           already, the earlier try has committed. If only some are, it was another batch.
+        2. Delete what tombstones end. Leave out the records of removed tenants and of erased
+           messages, with tombstones for those messages.
+        3. Store the rows. If one of them is refused, halve the batch until only refused ones
+           are left out.
+        4. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost;
+           again if the commit fails.
         5. Commit.
         """
         written = Written()
