@@ -32,12 +32,10 @@ SEEN_WITHIN_SECONDS = 8.0
 @pytest.fixture
 def commands(stack: Settings, namespace: str) -> Iterator[Commands]:
     made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
-    made.json("migrate")
+    made.make_tables()
     made.json("tenants", "add", "acme")
     yield made
-    made.database(
-        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
-    )
+    made.drop_tables()
 
 
 @pytest.fixture
