@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypeAlias
 
 import asyncpg
@@ -11,16 +12,18 @@ from schemas.records import EnrichedMessage
 from schemas.settings import Postgres
 from schemas.topics import Names
 from storage.postgres.migrate import MIGRATIONS_DIR, migrate, migrations
-from storage.postgres.pool import connect, create_pool
+from storage.postgres.pool import REQUESTS, SessionLimits, connect, create_pool
 
 SCHEMA_SQL = MIGRATIONS_DIR.with_name("schema.sql").read_text()
+PATIENT = replace(REQUESTS, idle_in_transaction_seconds=0)
+"""For a test that holds a transaction while it waits for something else: on a slow machine that takes longer than a role may pause."""
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
 @asynccontextmanager
 async def connected(settings: Postgres, names: Names) -> AsyncIterator[Connection]:
-    connection = await connect(settings, names, "test")
+    connection = await connect(settings, names, "test", PATIENT)
     try:
         yield connection
     finally:
@@ -74,8 +77,10 @@ async def drop_schema(connection: Connection, names: Names) -> None:
 
 
 @asynccontextmanager
-async def pooled(settings: Postgres, names: Names, size: int = 4) -> AsyncIterator[Pool]:
-    pool = await create_pool(settings, names, "test", size=size)
+async def pooled(
+    settings: Postgres, names: Names, size: int = 4, limits: SessionLimits = PATIENT
+) -> AsyncIterator[Pool]:
+    pool = await create_pool(settings, names, "test", size=size, limits=limits)
     try:
         yield pool
     finally:

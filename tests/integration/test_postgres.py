@@ -31,7 +31,7 @@ from tests.integration.databases import (
 )
 from tests.integration.waiting import until
 
-KNOWN_WITHIN_SECONDS = 2.0
+KNOWN_WITHIN_SECONDS = 10.0
 ACME = TenantId("acme")
 
 
@@ -251,7 +251,7 @@ async def directory(
     opened = Directory(stack.postgres, names, vault)
     await opened.start()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await opened.wait_loaded()
         yield opened
     finally:
@@ -348,7 +348,7 @@ async def test_a_directory_whose_connection_is_cut_goes_on_and_catches_up(
             assert await database.fetchval("SELECT pg_terminate_backend($1)", pids[-1])
             assert directory.loaded and directory.key(before) is not None
             while_away = await tenancy.add_key("acme", "read")
-            await until(lambda key=while_away: directory.key(key) is not None, 5)  # type: ignore[misc]
+            await until(lambda key=while_away: directory.key(key) is not None)  # type: ignore[misc]
             assert directory.key(before) is not None
             later = await tenancy.add_key("acme", "read")
             assert (
@@ -379,7 +379,7 @@ async def test_a_directory_whose_key_opens_nothing_is_loaded_and_not_healthy(
     other = Directory(stack.postgres, names, Vault(Fernet.generate_key().decode()))
     await other.start()
     try:
-        await asyncio.wait_for(other.wait_loaded(), 10)
+        await asyncio.wait_for(other.wait_loaded(), 60)
         assert not other.healthy
         with pytest.raises(Unavailable, match="SENSORIUM_SECRETS__KEY"):
             other.tenant(ACME)
