@@ -78,7 +78,8 @@ async def test_a_partition_that_a_silent_transaction_holds_waits_alone_and_not_l
     ):
         others = [n for n in range(40) if n % settings.kafka.partitions]
         sink = Sink(settings, pool)
-        ids = await asyncio.to_thread(sink._positions._look)
+        positions = sink._positions
+        ids = await asyncio.to_thread(positions._admin.call, positions._look)
         await database.execute(statements["know_partitions"], [topic], [0], [ids[topic]])
         patient = dataclasses.replace(REQUESTS, idle_in_transaction_seconds=0)
         silent = await connect(stack.postgres, names, "test", patient)
