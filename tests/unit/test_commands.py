@@ -61,9 +61,9 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
         ("tenants set acme", "Missing argument"),
         (
             "tenants set acme color=red",
-            "'color=red': say NAME=VALUE with one of language, trade, vision-prompt, ",
+            "'color=red': give NAME=VALUE with one of language, trade, vision-prompt, ",
         ),
-        ("tenants set acme rate", "'rate': say NAME=VALUE"),
+        ("tenants set acme rate", "'rate': give NAME=VALUE"),
         ("tenants set acme rate=fast", "rate=fast: Expected"),
         ("tenants set acme rate=-1", "rate=-1: Expected"),
         ("tenants set acme rate=nan", "rate=nan: Expected"),
@@ -83,7 +83,7 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
         ("keys add acme --scope write", "'write' is not one of 'chat', 'read', 'admin'"),
         ("send telegram --tenant acme --text x", "'telegram' is not one of 'ycloud', 'chatwoot'"),
         ("send ycloud --text x", "Missing option '--tenant'"),
-        ("send ycloud --tenant acme", "say what to send: --text, --image or --audio"),
+        ("send ycloud --tenant acme", "nothing to send: give --text, --image or --audio"),
         (
             "send ycloud --tenant acme --image tests/media/cat.jpg --audio tests/media/cat.jpg",
             "either --image or --audio",
@@ -95,13 +95,13 @@ def test_every_command_can_be_loaded_and_says_what_it_is_for() -> None:
         ("trace ACME:ycloud:1", "is not a message key"),
         ("quarantine show raw-messages", "is not a position: TOPIC[PARTITION]@OFFSET"),
         ("quarantine show raw-messages[²]@1", "is not a position"),
-        ("quarantine replay", "say which: a PLACE, --tenant, --stage, --reason, or --all"),
+        ("quarantine replay", "choose records: a PLACE, --tenant, --stage, --reason, or --all"),
         ("quarantine list --state old", "'old' is not one of"),
-        ("replay raw", "say which records: --offsets, or --since (and --until)"),
-        ("replay raw --offsets 0:1-2 --since 2026-01-01", "say which records"),
-        ("replay raw --offsets 0:1-2 --until 2026-01-01", "say which records"),
-        ("replay raw --until 2026-01-01", "say which records"),
-        ("replay raw --offsets 1-2", "'1-2' is not a span: PARTITION:FIRST-LAST"),
+        ("replay raw", "choose records: --offsets, or --since (and --until)"),
+        ("replay raw --offsets 0:1-2 --since 2026-01-01", "choose records"),
+        ("replay raw --offsets 0:1-2 --until 2026-01-01", "choose records"),
+        ("replay raw --until 2026-01-01", "choose records"),
+        ("replay raw --offsets 1-2", "'1-2' is not a span: write PARTITION:FIRST-LAST"),
         ("replay raw --offsets 0:2-1", "'0:2-1' is not a span"),
         ("replay raw --offsets 0:²-9", "is not a span"),
         ("replay raw --offsets 99:1-2", "'99:1-2': there are partitions 0 to 11"),
@@ -190,7 +190,7 @@ def test_without_kafka_a_command_says_so_in_one_line(away: Commands, words: str)
 
 
 def test_send_says_where_the_receiver_should_be(away: Commands, tmp_path: Path) -> None:
-    assert "SENSORIUM_RECEIVER__URL says where the receiver is" in away.fails(
+    assert "SENSORIUM_RECEIVER__URL must be the receiver's URL" in away.fails(
         "send", "ycloud", "--tenant", "acme", "--text", "x"
     )
     words = (
@@ -203,7 +203,7 @@ def test_send_says_where_the_receiver_should_be(away: Commands, tmp_path: Path) 
         "--home",
         str(tmp_path),
     )
-    assert "run it first, or say --home" in away.fails(*words)
+    assert "run it first, or give --home" in away.fails(*words)
 
 
 def test_doctor_says_of_every_part_what_is_wrong_and_what_to_do(
@@ -240,7 +240,7 @@ def test_doctor_says_what_is_held_off_from_hostile_files() -> None:
         for part in Commands(NOWHERE, {}).json("doctor", exit_code=1)["parts"]
         if part["part"] == "decoder"
     )
-    assert found["ok"] == ("decodes without files, network, programs or rights" in found["says"])
+    assert found["ok"] == ("decodes without access to files, network" in found["says"])
     assert found["ok"] or "docs/security.md" in found["says"]
 
 
