@@ -1,8 +1,8 @@
-"""What the ids cost that dedupe remembers: memory of each, and how long a lane's `open` takes to
-load them.
+"""Measures the cost of the ids that dedupe remembers: memory per id, and the time of a lane's
+`open` to load them.
 
-`python -m bench.table COUNT` opens all partitions at once, as a worker does after a start, and
-prints what it took.
+`python -m bench.table COUNT` opens all partitions at once, as a worker does at start, and prints
+the figures.
 """
 
 import json
@@ -28,7 +28,7 @@ from streams.settings import read_settings
 COUNTS = (1_000_000, 5_000_000)
 ROUNDS = 3
 DAYS = 8
-"""The horizon: as many sets hold the ids."""
+"""The horizon. The ids are spread over as many sets."""
 
 
 def run(rig: Rig) -> list[Table]:
@@ -77,14 +77,13 @@ def run(rig: Rig) -> list[Table]:
 
 
 def remember(settings: Settings, count: int) -> None:
-    """The changelog as claims leave it, and the committed offsets without which a lane with ids
-    does not open.
+    """Writes the changelog as claims leave it, and commits the offsets without which a lane with
+    ids does not open.
     """
     identity = _identity(settings, 0)
     topic = NewTopic(identity.changelog, PARTITIONS, 1, config={"cleanup.policy": "delete"})
-    admin = AdminClient(
-        client_config(settings.kafka)
-    )  # a name of its own: it must outlive its call
+    # Bound to a name, because the client must outlive its call.
+    admin = AdminClient(client_config(settings.kafka))
     admin.create_topics([topic])[identity.changelog].result(30)
     fill(settings.kafka, identity.changelog, _claims(count))
     group = Consumer(reader_config(settings.kafka, identity.group))
@@ -117,11 +116,12 @@ def _identity(settings: Settings, partition: int) -> LaneIdentity:
         names.topic("receipts"),
         partition,
         frozenset(),
+        names,
     )
 
 
 def load(settings: Settings, count: int) -> dict[str, float]:
-    """Seconds, the bytes that resident memory grew by, and its peak."""
+    """Returns the seconds, the growth of resident memory in bytes, and its peak in MiB."""
     lanes = [
         (PartitionTransactions(settings.kafka, _identity(settings, partition)), ClaimedKeys())
         for partition in range(PARTITIONS)

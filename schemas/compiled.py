@@ -1,4 +1,6 @@
-"""Avro writers and readers as Python functions, compiled from the schemas: from a struct to bytes and back without a dictionary between.
+"""Avro writers and readers as Python functions, compiled from the schemas.
+
+They go from a struct to bytes and back without a dictionary between.
 
 A general library asks at each field what its type is. Here that is asked once, when the source of the two functions of a schema
 is written; what runs per record is a straight line of expressions. tests/unit/test_compiled.py holds every function against
@@ -7,10 +9,19 @@ fastavro, which is also where the format is easiest to look up. `Compiled.source
 
 import linecache
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from schemas.errors import SchemasError
+from schemas.numbers import (
+    SHORT,
+    SHORTS,
+    Malformed,
+    block_at,
+    instant,
+    instant_at,
+    long,
+    long_at,
+    size_at,
+)
 
 Type = Any
 """An Avro type as JSON."""
@@ -18,68 +29,9 @@ Writer = Callable[[Any], bytes]
 Reader = Callable[[bytes, int], tuple[Any, int]]
 """Bytes and a place in them → the value and the place behind it."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SHORT = 1 << 13
-"""Numbers from 0 up to it take one or two bytes, and are looked up."""
-_MICROS_OF_8_BYTES = range(1 << 48, 1 << 55)
-"""1978 to 3111: instants that take eight bytes."""
-_MICROS_WITHIN_FLOAT = range(1 << 52)
-"""1970 to 2112: as seconds in a float they are exact to less than half a microsecond."""
-_LONGEST = 10
-"""Bytes of a 64-bit number."""
-
-
-class Malformed(SchemasError, ValueError):
-    """The bytes are not what the schema says."""
-
-
-# numbers: zigzag, then seven bits per byte, the lowest first, with the high bit where more follow
-
-
-def _varint(value: int) -> bytes:
-    written = bytearray()
-    while value > 127:
-        written.append(value & 127 | 128)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
-
-
-_SHORTS = tuple(_varint(number << 1) for number in range(_SHORT))
-_PAIRS = tuple(bytes((pair & 127 | 128, pair >> 7 | 128)) for pair in range(1 << 14))
-"""Fourteen bits of a number that goes on."""
-
-
-def long(value: int) -> bytes:
-    """Any number. The functions of a schema look up the short ones themselves."""
-    if 0 <= value < _SHORT:
-        return _SHORTS[value]
-    zigzag = value << 1 if value >= 0 else ~value << 1 | 1
-    if zigzag >> 64:
-        raise OverflowError(f"{value} has more than 64 bits")
-    written = b""
-    while zigzag >> 14:
-        written += _PAIRS[zigzag & 16383]
-        zigzag >>= 14
-    return written + _varint(zigzag)
-
-
-def _instant(at: datetime) -> bytes:
-    since = at - _EPOCH
-    micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    if micros not in _MICROS_OF_8_BYTES:
-        return long(micros)
-    bits = micros << 1
-    return (
-        _PAIRS[bits & 16383] + _PAIRS[bits >> 14 & 16383] + _PAIRS[bits >> 28 & 16383]
-        + bytes((bits >> 42 & 127 | 128, bits >> 49))
-    )  # fmt: skip
-
 
 def _array(write: Writer, values: Collection[Any]) -> bytes:
     """One block of items and the empty one that ends them."""
-    if not values:
-        return b"\0"
     return long(len(values)) + b"".join([write(value) for value in values]) + b"\0"
 
 
@@ -90,72 +42,6 @@ def _map(write: Writer, values: Mapping[str, Any]) -> bytes:
 def _text(value: str) -> bytes:
     written = value.encode()
     return long(len(written)) + written
-
-
-def _long_at(data: bytes, at: int) -> tuple[int, int]:
-    bits = shift = 0
-    for place in range(at, at + _LONGEST):
-        byte = data[place]
-        bits |= (byte & 127) << shift
-        if byte < 128:
-            if bits >> 64:
-                break
-            return bits >> 1 ^ -(bits & 1), place + 1
-        shift += 7
-    raise Malformed("a number of more than 64 bits")
-
-
-def _size_at(data: bytes, at: int) -> tuple[int, int]:
-    """A length. None is negative: it would lead back to what was read before."""
-    size, at = _long_at(data, at)
-    if size < 0:
-        raise Malformed("a negative length")
-    return size, at
-
-
-def _instant_at(data: bytes, at: int) -> tuple[datetime, int]:
-    a, b, c, d, e, f, g, h = data[at : at + 8] if len(data) >= at + 8 else bytes(8)
-    if a & b & c & d & e & f & g & 128 and h < 128:
-        low = (a & 127) + ((b & 127) << 7) + ((c & 127) << 14) + ((d & 127) << 21)
-        high = (e & 127) + ((f & 127) << 7) + ((g & 127) << 14) + (h << 21)
-        bits, at = low + (high << 28), at + 8
-        micros = bits >> 1 ^ -(bits & 1)
-    else:
-        micros, at = _long_at(data, at)
-    if micros in _MICROS_WITHIN_FLOAT:
-        return datetime.fromtimestamp(micros / 1e6, UTC), at
-    return _EPOCH + timedelta(microseconds=micros), at
-
-
-def _block_at(data: bytes, at: int) -> tuple[int, int]:
-    """How many items follow. A negative number says that the size of the block comes before them."""
-    bits = data[at]
-    if not bits & 129:  # one byte, not negative
-        return bits >> 1, at + 1
-    count, at = _long_at(data, at)
-    if count < 0:
-        _, at = _size_at(data, at)
-    return abs(count), at
-
-
-def _map_at(read: Reader, data: bytes, at: int) -> tuple[dict[str, Any], int]:
-    items = {}
-    count, at = _block_at(data, at)
-    while count:
-        for _ in range(count):
-            name, at = _text_at(data, at)
-            items[name], at = read(data, at)
-        count, at = _block_at(data, at)
-    return items, at
-
-
-def _text_at(data: bytes, at: int) -> tuple[str, int]:
-    size = data[at]
-    if size & 129:
-        size, at = _size_at(data, at)
-    else:
-        size, at = size >> 1, at + 1
-    return data[at : at + size].decode(), at + size
 
 
 # functions of a schema
@@ -170,9 +56,10 @@ class Compiled(NamedTuple):
 
 
 def compiled(schema: Type, structs: Mapping[str, Any], head: bytes = b"") -> Compiled:
-    """`structs` by the names of the schema's records; a field that a schema lacks gets its struct's default.
+    """Makes the functions of a schema.
 
-    `head` goes before each record that is written. Raises TypeError for a type that is not handled here.
+    `structs` are by the names of the schema's records; a field that a schema lacks gets its struct's
+    default. `head` goes before each record that is written. Raises TypeError for a type that is not handled here.
     """
     code = _Code(structs, head)
     name = code.record(schema, is_whole=True)
@@ -190,19 +77,18 @@ class _Code:
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {
             "HEAD": head,
-            "SHORT": _SHORT,
-            "SHORTS": _SHORTS,
+            "SHORT": SHORT,
+            "SHORTS": SHORTS,
             "Malformed": Malformed,
             "array": _array,
-            "block_at": _block_at,
-            "instant": _instant,
-            "instant_at": _instant_at,
+            "block_at": block_at,
+            "instant": instant,
+            "instant_at": instant_at,
             "join": b"".join,
             "long": long,
-            "long_at": _long_at,
+            "long_at": long_at,
             "map": _map,
-            "map_at": _map_at,
-            "size_at": _size_at,
+            "size_at": size_at,
         }
         self._structs = structs
         self._named: dict[str, Type] = {}
@@ -229,9 +115,9 @@ class _Code:
             case {"type": "enum"} as enum:
                 return [f"{self.enum(enum)}_bytes[{of}]"]
             case {"type": "array", "items": items}:
-                return [f"array(write_{self.item(items)}, {of})"]
+                return [f"array(write_{self.item(items)}, v) if (v := {of}) else b'\\0'"]
             case {"type": "map", "values": values}:
-                return [f"map(write_{self.item(values)}, {of})"]
+                return [f"map(write_{self.item(values)}, v) if (v := {of}) else b'\\0'"]
             case {"type": "record"} as record:
                 return [f"write_{self.record(record)}({of})"]
             case other:
@@ -265,7 +151,9 @@ class _Code:
             case {"type": "array", "items": items}:
                 return _items(to, self.statements(items, "item"))
             case {"type": "map", "values": values}:
-                return [f"{to}, at = map_at(read_{self.item(values)}, data, at)"]
+                return _items(
+                    to, [*_sized("name", ".decode()"), *self.statements(values, "item")], "{}"
+                )
             case {"type": "record"} as record:
                 return [f"{to}, at = read_{self.record(record)}(data, at)"]
             case other:
@@ -351,18 +239,22 @@ def _number(to: str) -> list[str]:
     ]
 
 
-def _items(to: str, item: list[str]) -> list[str]:
-    """Reads blocks of items. Each item takes a byte at least, so no count leads further than the data."""
+def _items(to: str, item: list[str], empty: str = "()") -> list[str]:
+    """Reads blocks of items: a tuple of them, or a dictionary of items by their name.
+
+    Each item takes a byte at least, so no count leads further than the data.
+    """
+    is_map = empty == "{}"
     return [
         "if data[at]:",
-        f"    {to} = []",
+        f"    {to} = {'{}' if is_map else '[]'}",
         "    count, at = block_at(data, at)",
         "    while count:",
         "        for _ in range(count):",
         *(f"            {line}" for line in item),
-        f"            {to}.append(item)",
+        f"            {to}[name] = item" if is_map else f"            {to}.append(item)",
         "        count, at = block_at(data, at)",
-        f"    {to} = tuple({to})",
+        *([] if is_map else [f"    {to} = tuple({to})"]),
         "else:",
-        f"    {to} = (); at += 1",
+        f"    {to} = {empty}; at += 1",
     ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.pipeline import SOURCE_OF, Stage, TopicName
+from schemas.pipeline import TopicName
 from schemas.settings import Kafka
 
 DAY_MS = 86_400_000
@@ -34,67 +34,67 @@ TOPICS: dict[TopicName, Topic] = {
     for t in (
         Topic(
             "raw-messages",
-            "RawMessage",
-            "message key or event id",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="RawMessage",
+            key="message key or event id",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "media",
-            "MediaJob",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="MediaJob",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "vision",
-            "VisionJob",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="VisionJob",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "audio",
-            "AudioJob",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="AudioJob",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "enrichments",
-            "Enrichment",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="Enrichment",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "enriched-messages",
-            "EnrichedMessage",
-            "message key",
-            "conversation",
-            "compact",
-            0,
+            record="EnrichedMessage",
+            key="message key",
+            partitioned_by="conversation",
+            cleanup="compact",
+            retention_ms=0,
         ),
         Topic(
             "quarantine",
-            "Quarantined",
-            "key of the record that failed",
-            "key",
-            "delete",
-            30 * DAY_MS,
+            record="Quarantined",
+            key="key of the record that failed",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=30 * DAY_MS,
         ),
         Topic(
             "receipts",
-            "Receipt",
-            "stage:partition",
-            "source",
-            "delete",
-            8 * DAY_MS,
+            record="Receipt",
+            key="stage:partition",
+            partitioned_by="source",
+            cleanup="delete",
+            retention_ms=8 * DAY_MS,
         ),
     )
 }
@@ -136,14 +136,31 @@ def topic_config(topic: Topic, settings: Kafka) -> dict[str, str]:
     return config
 
 
+UNNAMED = "sensorium"
+"""What the pipeline with the empty namespace is called where it needs a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """The names of topics, groups, schemas and prefixes in a namespace.
 
-    Two installations with different namespaces can share the same servers.
+    Two installations with different namespaces can share the same servers. `name.set` is a further
+    set of topics of the pipeline `name`, and `sensorium.set` one of the pipeline without a name:
+    topics, groups and transactional ids are the set's own, but rows, tenants and files are the
+    pipeline's.
     """
 
     namespace: str = ""
+
+    @property
+    def pipeline(self) -> str:
+        """The namespace without its set of topics."""
+        name, _, further = self.namespace.partition(".")
+        return "" if further and name == UNNAMED else name
+
+    @property
+    def is_further_set(self) -> bool:
+        return "." in self.namespace
 
     @property
     def prefix(self) -> str:
@@ -152,12 +169,14 @@ class Names:
     def topic(self, name: TopicName) -> str:
         return f"{self.prefix}{name}"
 
+    @property
+    def topics(self) -> list[str]:
+        """Every topic of the set."""
+        return [self.topic(name) for name in TOPICS]
+
     def group(self, stage: str) -> str:
         """The consumer group of a stage or of the sink; it is also Faust's app id."""
         return f"{self.prefix}sensorium-{stage.replace('_', '-')}"
-
-    def transactional_id(self, stage: Stage, partition: int) -> str:
-        return f"{self.group(stage)}-{SOURCE_OF[stage]}-{partition}"
 
     def logical(self, topic: str) -> str:
         """The topic's name without the namespace."""
@@ -165,8 +184,8 @@ class Names:
 
     @property
     def postgres_schema(self) -> str:
-        return self.namespace.replace("-", "_") or "sensorium"
+        return self.pipeline.replace("-", "_") or UNNAMED
 
     @property
     def object_prefix(self) -> str:
-        return f"{self.namespace}/" if self.namespace else ""
+        return f"{self.pipeline}/" if self.pipeline else ""

@@ -14,6 +14,7 @@ StreamsError
 ├── UndeclaredOutput             streams/lanes/transactions.py
 ├── LocalError                   streams/local/processes.py
 ├── Behind                       streams/repair/orphans.py
+├── NotYet                       streams/repair/take_over.py
 ├── WeightsMissing               streams/roles/local_models.py
 ├── PortTaken                    streams/roles/port_claims.py
 ├── SettingsError                streams/settings.py

@@ -11,13 +11,13 @@ import msgspec
 
 from connectors.models.servers import ModelSettingsError, servers_of
 from schemas.settings import ReceiverSettings, Secret, Settings
-from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES
+from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES, Names
 from schemas.web_address import NotAnAddress, web_address
 from storage import failpoints  # noqa: F401  removes its variable, which is not a setting, from the environment
 from streams.errors import StreamsError
 
 PREFIX = "SENSORIUM_"
-_NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
+_NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40}(\.[a-z0-9][a-z0-9-]{0,15})?)?")
 MOST_PROCESSES = 64
 """The most processes of a receiver. More processes than cores only take memory and connections to
 Postgres.
@@ -100,9 +100,11 @@ def _in_environment_names(message: str) -> str:
 def _check(settings: Settings) -> None:
     if not _NAMESPACE.fullmatch(settings.namespace):
         raise SettingsError(
-            "SENSORIUM_NAMESPACE may have lower-case letters, digits and hyphens, at most 41"
+            "SENSORIUM_NAMESPACE may have lower-case letters, digits and hyphens, at most 41; a further "
+            "set of topics follows after a dot, as in shop.2 (docs/operating.md, 'Another number of partitions')"
         )
-    if settings.namespace in RESERVED_NAMESPACES or settings.namespace.startswith("pg-"):
+    pipeline = Names(settings.namespace).pipeline
+    if pipeline in RESERVED_NAMESPACES or pipeline.startswith("pg-"):
         raise SettingsError(
             f"SENSORIUM_NAMESPACE {settings.namespace} would share rows or files with others; leave it empty or choose another name"
         )

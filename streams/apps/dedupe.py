@@ -8,13 +8,14 @@ from connectors.providers.catalogue import read
 from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
 from schemas.receipts import Line
 from schemas.settings import Settings
-from schemas.topics import HORIZON_MS, MAX_RECORD_BYTES, Names
+from schemas.topics import HORIZON_MS, Names
 from schemas.versions import UnknownVersion
 from storage import failpoints
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes.agents import run_batches
 from streams.lanes.app import LaneApp, lane_app
 from streams.lanes.batches import Batch
+from streams.lanes.changelogs import CLAIMS_TABLE, claims_config
 from streams.lanes.receipts import line
 from streams.lanes.state import ClaimedKeys
 from streams.lanes.transactions import Write
@@ -31,16 +32,10 @@ def create_app(settings: Settings) -> LaneApp:
     encoding = Encoding(names, settings.kafka.partitions)
     app = lane_app("dedupe", settings)
     claimed = app.lane_table(
-        "claimed",
+        CLAIMS_TABLE,
         partitions=settings.kafka.partitions,
         new_state=ClaimedKeys,
-        extra_topic_configs={
-            "cleanup.policy": "delete",
-            "retention.ms": str(HORIZON_MS),
-            "segment.ms": str(DAY_SECONDS * 1000),
-            "min.insync.replicas": str(settings.kafka.min_insync_replicas),
-            "max.message.bytes": str(MAX_RECORD_BYTES),
-        },
+        extra_topic_configs=claims_config(settings.kafka),
     )
     run_batches(app, app.batch_lanes(claimed), partial(decide, encoding=encoding))
     return app

@@ -137,7 +137,7 @@ class Gathering:
         statements = queries("audit")
         facts.positions = {
             (self._names.logical(row["topic"]), row["partition"]): row["next_offset"]
-            for row in await connection.fetch(statements["positions"])
+            for row in await connection.fetch(statements["positions"], self._names.topics)
         }
         facts.erased = await all_erased(connection, self._scope.tenant)
         facts.rows = {

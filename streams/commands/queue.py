@@ -71,7 +71,7 @@ async def backlogs(
 async def _positions(settings: Settings) -> dict[tuple[str, int], int]:
     names = Names(settings.namespace)
     async with database(settings) as connection:
-        rows = await connection.fetch(queries("audit")["positions"])
+        rows = await connection.fetch(queries("audit")["positions"], names.topics)
     return {
         (names.logical(row["topic"]), row["partition"]): row["next_offset"]
         for row in rows

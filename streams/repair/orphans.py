@@ -192,8 +192,8 @@ class Sweep:
         return await asyncio.to_thread(reader.committed, topic)
 
     async def _positions_of_sink(self, reader: TopicReader, topic: str) -> Mapping[int, int]:
-        rows = await self._connection.fetch(queries("audit")["positions"])
-        return {row["partition"]: row["next_offset"] for row in rows if row["topic"] == topic}
+        rows = await self._connection.fetch(queries("audit")["positions"], [topic])
+        return {row["partition"]: row["next_offset"] for row in rows}
 
 
 def _first_record(

@@ -56,7 +56,7 @@ class Recovery:
 
         Raises KafkaException, also if a topic is missing.
         """
-        positions = await self._connection.fetch(self._sql["positions"])
+        positions = await self._connection.fetch(self._sql["positions"], self._names.topics)
         ids, ends = self._topics({row["topic"] for row in positions})
         topics = {
             row["topic"]

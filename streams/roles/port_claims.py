@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from schemas.topics import Names
 from storage.waiting import Deadline
 from streams.errors import StreamsError
 
@@ -34,11 +35,12 @@ class PortTaken(StreamsError):
 
 def installation_of(namespace: str, secrets_key: str) -> Installation:
     """The digests that all processes of one installation share, even while the secrets key is
-    rotated.
+    rotated or the topics are replaced.
     """
+    pipeline = Names(namespace).pipeline
     keys = filter(None, (key.strip() for key in secrets_key.split(",")))
     return frozenset(
-        hashlib.sha256(f"port-claim\0{namespace}\0{key}".encode()).hexdigest()[:32] for key in keys
+        hashlib.sha256(f"port-claim\0{pipeline}\0{key}".encode()).hexdigest()[:32] for key in keys
     )
 
 

@@ -67,7 +67,7 @@ def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
     async def message(request: Request, tenant: str, ref: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "viewer")
-        row = await _row(reading, pages, tenant_id, ref)
+        row = await message_row(reading, pages, tenant_id, ref)
         values = await _values(reading, pages, visit, tenant_id, row)
         return visit.page(
             "message.html", tenant=tenant_id, section="conversations", ref=ref, **values
@@ -77,7 +77,7 @@ def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
     async def file(request: Request, tenant: str, ref: str, index: int) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "viewer")
-        row = await _row(reading, pages, tenant_id, ref)
+        row = await message_row(reading, pages, tenant_id, ref)
         if not await may_see(pages, visit, tenant_id, row["conversation_id"]):
             raise PageProblem(403, "problem.masked")
         prefix = parts.names.object_prefix
@@ -113,9 +113,10 @@ class _Noted:
         return True
 
 
-async def _row(
+async def message_row(
     reading: PageReading, pages: PageParts, tenant_id: TenantId, ref: str
 ) -> dict[str, Any]:
+    """The message behind a reference. Raises PageProblem 404."""
     row = await reading.message(tenant_id, opened(pages, tenant_id, "m", ref))
     if row is None:
         raise PageProblem(404, "problem.404")

@@ -10,8 +10,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from connectors.console.pages.conversations import customer_of, may_see, opened
-from connectors.console.pages.messages import deliveries_of
+from connectors.console.pages.conversations import customer_of, may_see
+from connectors.console.pages.messages import deliveries_of, message_row
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
@@ -59,10 +59,7 @@ async def _asked(
 ) -> tuple[Visit, TenantId, dict[str, Any]]:
     visit = visit_of(request)
     tenant_id = visit.at(tenant, "viewer")
-    row = await pages.reading.message(tenant_id, opened(pages, tenant_id, "m", ref))
-    if row is None:
-        raise PageProblem(404, "problem.404")
-    return visit, tenant_id, row
+    return visit, tenant_id, await message_row(pages.reading, pages, tenant_id, ref)
 
 
 async def _page(

@@ -22,6 +22,7 @@ from connectors.console.pages.settings import add_settings
 from connectors.console.pages.team import add_team
 from connectors.console.pages.trouble import add_trouble
 from connectors.console.pages.trouble_everywhere import add_trouble_everywhere
+from connectors.console.pages.versions import add_versions
 from connectors.console.pages.visits import PageProblem, page_route, visit_of
 from connectors.console.parts import Parts
 from connectors.console.problems import ConsoleProblem
@@ -40,6 +41,7 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     add_conversations(router, desk)
     add_messages(router, parts, pages)
     add_raw_records(router, pages)
+    add_versions(router, pages)
     add_trouble(router, pages)
     add_trouble_everywhere(router, pages)
     add_records(router, pages)
