@@ -54,13 +54,11 @@ class Receiver:
 @pytest.fixture
 def acme(stack: Settings, namespace: str) -> Iterator[Commands]:
     made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
-    made.json("migrate")
+    made.make_tables()
     made.json("tenants", "add", "acme")
     made.more["SENSORIUM_CONSOLE__URL"] = "http://127.0.0.1:8081"
     yield made
-    made.database(
-        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
-    )
+    made.drop_tables()
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ async def test_a_fatal_producer_is_not_healthy_and_ends_its_role(
                 await send(producer)
     assert not producer.healthy
     with pytest.raises(ProducerFatal):
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 30)
 
 
 async def test_a_broken_poller_of_delivery_reports_ends_its_role(
@@ -117,7 +117,7 @@ async def test_a_broken_poller_of_delivery_reports_ends_its_role(
         await send(producer, 0.05)
     client.poll_fails = None
     with pytest.raises(ProducerFatal):
-        await asyncio.wait_for(producer.run(), 5)
+        await asyncio.wait_for(producer.run(), 30)
 
 
 async def test_metadata_that_answers_does_not_hide_sends_that_fail(
