@@ -16,7 +16,7 @@ from storage.errors import StorageError
 from storage.kafka.client import plain_producer_config
 from storage.kafka.contact import renewed_admin
 from storage.kafka.counts import REMEDY, wrong_counts
-from storage.kafka.gathering import Gate
+from storage.kafka.gathering import SendGate
 
 log = structlog.get_logger()
 POLL_SECONDS = 0.001
@@ -83,7 +83,7 @@ class AcknowledgedProducer:
         self._fruitless_since: float | None = None
         self._max_queued = max_queued
         self._gathered: list[tuple[str, bytes, bytes, Headers, Done]] = []
-        self._gate = Gate()
+        self._gate = SendGate()
         self._outstanding = 0  # at librdkafka
         self._is_turning = False
         self._reached = False

@@ -13,7 +13,7 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 0.02, 0.1
 without a leader must not hold back the other partitions, nor a slow broker be given more to do."""
 
 
-class Gate:
+class SendGate:
     """Says when the next records may be handed over. Pure: time is an argument."""
 
     def __init__(self) -> None:

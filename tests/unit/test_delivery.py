@@ -13,7 +13,7 @@ from schemas.settings import Kafka
 from storage.kafka import delivery
 from storage.kafka.contact import Renewed
 from storage.kafka.delivery import AcknowledgedProducer, ProducerFatal
-from storage.kafka.gathering import Gate
+from storage.kafka.gathering import SendGate
 from tests.integration.waiting import until
 
 FATAL = KafkaError(KafkaError._FATAL, "out of order sequence", fatal=True)
@@ -320,7 +320,7 @@ async def test_what_was_gathered_is_handed_over_before_the_producer_drains(
 
 
 def test_the_gate_waits_longer_for_records_that_do_not_arrive() -> None:
-    gate = Gate()
+    gate = SendGate()
     times = [
         (0, 100.000, True),
         (1, 100.001, False),
