@@ -132,6 +132,24 @@ def topic_config(topic: Topic, settings: Kafka) -> dict[str, str]:
     return config
 
 
+def claims_config(settings: Kafka) -> dict[str, str]:
+    """Configuration of the changelog of dedupe's claims (docs/decisions/0041).
+
+    Compaction removes what a block holds again, so small segments keep a load short. The age
+    of a segment is that of its newest record, so small ones also end soon after the horizon.
+    """
+    return {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str(HORIZON_MS),
+        "segment.bytes": str(16 * 1024 * 1024),
+        "segment.ms": "300000",
+        "min.cleanable.dirty.ratio": "0.1",
+        "delete.retention.ms": "600000",
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+        "min.insync.replicas": str(settings.min_insync_replicas),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """Names of topics, groups, schemas and prefixes under
@@ -150,6 +168,11 @@ class Names:
     def group(self, stage: str) -> str:
         """Consumer group of a stage or the sink; also Faust's app id."""
         return f"{self.prefix}sensorium-{stage.replace('_', '-')}"
+
+    @property
+    def claims_changelog(self) -> str:
+        """The changelog of dedupe's table, as Faust names it."""
+        return f"{self.group('dedupe')}-claimed-changelog"
 
     def transactional_id(self, stage: Stage, partition: int) -> str:
         return f"{self.group(stage)}-{SOURCE_OF[stage]}-{partition}"

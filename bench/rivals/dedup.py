@@ -2,7 +2,7 @@
 within a horizon, and the whole of dedupe beside the bare rivals.
 
 All get the same records. The bare ones (lanes, Kafka Streams, Quix Streams) look a key
-up and pass 480 B on undecoded, with 1.2 outputs and a changelog record for each; the
+up and pass 480 B on undecoded, with 1.2 outputs, and remember it in a changelog; the
 whole (`sensorium stream dedupe`, stock Faust with the same function) decodes webhooks
 and writes messages.
 """
