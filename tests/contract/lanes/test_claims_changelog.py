@@ -29,6 +29,7 @@ def waited_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_compaction_shortens_the_changelog_and_loses_no_claim(
     stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
