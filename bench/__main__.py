@@ -1,4 +1,6 @@
-"""`make bench`: product and reference side by side in one run, in turns. `BENCH="lanes sink"` picks some."""
+"""`make bench`: measures the product and its reference side by side in one run, in turns.
+`BENCH="lanes sink"` chooses benches.
+"""
 
 import os
 import signal
@@ -50,15 +52,17 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
 LONG = ("rivals", "way", "scale", "sizing", "cold", "soak")
 """Run only when named."""
 PARTIAL = ("RIVALS", "SHARE", "SECONDS", "IDS")
-"""Variables that make a run a part of the usual one: it is written beside it and never into the page."""
+"""Variables that make a run smaller than the usual one. Its result gets a file of its own and is
+never written to the page.
+"""
 
 
-def main(wanted: list[str]) -> None:
-    unknown = set(wanted) - set(BENCHES)
+def main(names: list[str]) -> None:
+    unknown = set(names) - set(BENCHES)
     if unknown:
-        raise SystemExit(f"{', '.join(sorted(unknown))}: benches are {', '.join(BENCHES)}")
+        raise SystemExit(f"{', '.join(sorted(unknown))}: the benches are {', '.join(BENCHES)}")
     with servers() as rig:
-        for name in wanted or [name for name in BENCHES if name not in LONG]:
+        for name in names or [name for name in BENCHES if name not in LONG]:
             load_average = os.getloadavg()[0]
             print(f"\n{name}: running", flush=True)
             tables = BENCHES[name](rig)
@@ -72,7 +76,7 @@ def main(wanted: list[str]) -> None:
             )
 
 
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started here is ended
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends everything started here
 try:
     main(sys.argv[1:])
 except (BenchFailed, LocalError) as error:

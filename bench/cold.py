@@ -1,8 +1,9 @@
-"""What a batch costs the sink when its tables are large and its indexes are not in memory.
+"""Measures what a batch costs the sink when its tables are large and its indexes are not in memory.
 
-`chat_messages` and `arrival_records` are filled by the server with rows like the sink's, in steps; after each, batches of new
-messages and of second versions are stored as the sink stores them. Keys are random, as providers' are. ROWS sets
-the largest number of rows. Postgres has its settings of the local installation, so that the indexes outgrow its memory soon.
+The server fills `chat_messages` and `arrival_records` in steps with rows like the sink's. After
+each step, batches of new messages and of second versions are stored as the sink stores them. Keys
+are random, as providers' are. ROWS sets the largest number of rows. Postgres has the settings of
+the local installation, so the indexes soon outgrow its memory.
 """
 
 import asyncio
@@ -63,8 +64,8 @@ async def _measure(settings: Settings) -> list[Table]:
         await migrate(connection, names)
         filled = 0
         for step in range(STEPS + 1):
-            wanted = ROWS * step // STEPS
-            while filled < wanted:
+            target = ROWS * step // STEPS
+            while filled < target:
                 for statement in _FILL:
                     await connection.execute(statement, filled + 1, filled + CHUNK)
                 filled += CHUNK
@@ -85,7 +86,7 @@ def _table(what: str, figures: list[Figure]) -> Table:
 
 
 def _spread(number: int) -> EnrichedMessage:
-    """A new message of one of many tenants, under a random key."""
+    """Returns a new message of one of many tenants, with a random key."""
     message = first_version(number)
     name = f"wamid.{hashlib.sha256(b'new %d' % number).hexdigest()}"
     tenant = TenantId(f"t{number % TENANTS}")
@@ -100,7 +101,9 @@ def _spread(number: int) -> EnrichedMessage:
 async def _paced(
     connection: "asyncpg.Connection[asyncpg.Record]", note: str, messages: list[EnrichedMessage]
 ) -> Figure:
-    """Microseconds per message of each batch, and what of them was CPU time of the server's process."""
+    """Returns the microseconds per message of each batch, with the CPU time of the server process
+    as a note.
+    """
     batches = [messages[begin : begin + BATCH] for begin in range(0, len(messages), BATCH)]
     is_first = messages[0].version == 1
     runs, cpu = [], _cpu_seconds(connection)
@@ -118,6 +121,6 @@ async def _paced(
 
 
 def _cpu_seconds(connection: "asyncpg.Connection[asyncpg.Record]") -> float:
-    """Of the process that serves this connection, which runs on the same machine."""
+    """The CPU time of the server process of this connection, which runs on the same machine."""
     ticks = Path(f"/proc/{connection.get_server_pid()}/stat").read_text().rpartition(")")[2].split()
     return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,8 +1,8 @@
 """The pages that must stay quick however much there is: p50 and p95 of the trouble page, the list, the search.
 
 One tenant has all rows: messages of many conversations, and among them messages with a failed file. The figures are
-those of the role itself, `sensorium console`, asked over HTTP by one person at a time. SENSORIUM_BENCH_CONVERSATIONS,
-SENSORIUM_BENCH_MESSAGES and SENSORIUM_BENCH_FAILED set how many; the defaults fit a small machine.
+those of the role itself, `sensorium console`, asked over HTTP by one person at a time. `CONVERSATIONS=… MESSAGES=…
+FAILED=… make bench BENCH=console` sets how many; the defaults fit a small machine.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ _REASONS = (
 
 def run(rig: Rig) -> list[Table]:
     counts = {
-        name: int(os.environ.get(f"SENSORIUM_BENCH_{name}", default))
+        name: int(os.environ.get(name, default))
         for name, default in (
             ("CONVERSATIONS", CONVERSATIONS), ("MESSAGES", MESSAGES), ("FAILED", FAILED)
         )
@@ -87,6 +87,7 @@ def run(rig: Rig) -> list[Table]:
 
 PAGES = {
     "trouble by cause": f"/t/{TENANT}/trouble",
+    "trouble at every tenant": "/trouble",
     "messages of a cause": f"/t/{TENANT}/trouble/files?reason=media_gone",
     "conversations, first page": f"/t/{TENANT}/conversations",
     "search, frequent words": f"/t/{TENANT}/conversations?q=hola+mesa",

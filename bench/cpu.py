@@ -1,9 +1,9 @@
-"""What a record costs dedupe and assemble in CPU time,
-without servers: `python -m bench.cpu [profile]`.
+"""Measures the CPU time of a record in dedupe and assemble, without servers:
+`python -m bench.cpu [profile]`.
 
-The stages' own `decide` runs on real bodies, so decoding, the adapter, encoding,
-keys and headers are in the figures. What a lane adds (fetching, producing, receipts)
-is not. `process_time` counts only this process, so a busy machine does little harm.
+The stages' own `decide` runs on real bodies, so decoding, the adapter, encoding, keys and headers
+are included. What a lane adds (fetching, producing, receipts) is not. `process_time` counts only
+this process, so other work on the machine has little influence.
 """
 
 import cProfile
@@ -37,7 +37,7 @@ _HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
 class DecidedBatch:
-    """A batch as `decide` knows it, of no lane."""
+    """A batch as `decide` needs it, without a lane."""
 
     def __init__(self, state: Any, messages: Sequence[Message]) -> None:
         self.state, self.messages = state, messages
@@ -51,13 +51,13 @@ class DecidedBatch:
 
 
 def raw_messages(count: int) -> list[Message]:
-    """The source of dedupe."""
+    """Returns source records of dedupe."""
     return _messages("raw-messages", (raw_record(number)[:3] for number in with_duplicates(count)))
 
 
 def enrichments(written: Iterable[Write]) -> list[Message]:
-    """The source of assemble: what dedupe opened, and
-    of each file that it was stored and described.
+    """Returns source records of assemble: what dedupe wrote, and two enrichments per file, stored
+    and described.
     """
     facts: list[tuple[bytes, bytes, Headers]] = []
     for write in written:
@@ -119,7 +119,7 @@ def _fact(job: MediaJob, kind: Any, stage: str, **fields: Any) -> Enrichment:
 def decided(
     decide: Callable[[Any, Encoding], None], state: Any, messages: Sequence[Message]
 ) -> list[Write]:
-    """What the stage writes for all of the messages."""
+    """Returns everything that the stage writes for the messages."""
     written: list[Write] = []
     for begin in range(0, len(messages), BATCH_RECORDS):
         batch = DecidedBatch(state, messages[begin : begin + BATCH_RECORDS])
@@ -129,7 +129,7 @@ def decided(
 
 
 def _microseconds(run: Callable[[], object], records: int) -> list[float]:
-    """CPU time of one record, in each round."""
+    """Returns the CPU time per record of each round."""
     paces = []
     for _ in range(ROUNDS):
         began = time.process_time()

@@ -1,6 +1,6 @@
-"""Figures of a bench: the runs, their median, the ratio that the bench is about.
+"""The figures of a bench: the runs, their median, and the ratio that the bench is about.
 
-A table for people, JSON for programs.
+Printed as a table for people and written as JSON for programs.
 """
 
 import os
@@ -15,9 +15,9 @@ FOLDER = Path("var/bench")
 
 
 class Pace(NamedTuple):
-    """How one run went.
+    """The result of one run.
 
-    `cpu_microseconds` of the process and its children, for each record.
+    `cpu_microseconds` is the CPU time per record of the process and its children.
     """
 
     per_second: float
@@ -26,7 +26,7 @@ class Pace(NamedTuple):
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a table: what was measured, in every run."""
+    """One line of a table: a measurement with all its runs."""
 
     name: str
     runs: list[float]
@@ -39,8 +39,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure over another (`of` : `to`), and what it
-    should be at least or at most. 0: nothing is asked.
+    """One figure divided by another (`of` : `to`), and its goal. A goal of 0 means that there is
+    none.
     """
 
     name: str
@@ -60,6 +60,8 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one measurement, and their ratios."""
+
     bench: str
     title: str
     unit: str
@@ -68,7 +70,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A run of a bench, with the machine it was measured on."""
+    """A run of a bench, with the machine on which it ran."""
 
     bench: str
     date: str
@@ -79,9 +81,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def paced(name: str, paces: list[Pace]) -> Figure:
-    """The figure of several runs, with the most memory
-    that any of them took, and the CPU time of one record.
-    """
+    """The figure of several runs, with the highest memory of them, and the CPU time per record."""
     cpu = statistics.median(pace.cpu_microseconds for pace in paces)
     memory = max(pace.memory_mib for pace in paces)
     return Figure(
@@ -104,14 +104,14 @@ def ratio(name: str, of: Figure, to: Figure, at_least: float = 0.0, at_most: flo
 
 
 def percentile(values: list[float], part: float) -> float:
-    """The value that `part` of all are not
-    above: 0.5 the middle one, 1.0 the largest.
+    """The value below or at which the share `part` of all values is: 0.5 is the median, 1.0 the
+    largest.
     """
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
 def show(table: Table) -> str:
-    """The table as text."""
+    """Formats the table as text."""
     wide = max(len(figure.name) for figure in table.figures)
     lines = [f"{table.title} [{table.unit}]"]
     for figure in table.figures:
@@ -124,7 +124,7 @@ def show(table: Table) -> str:
 
 
 def write(bench: str, tables: list[Table], load_average: float) -> Path:
-    """The same as JSON, with the machine it was measured on."""
+    """Writes the tables as JSON, with the machine on which they were measured."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
     report = Report(
@@ -141,11 +141,11 @@ def write(bench: str, tables: list[Table], load_average: float) -> Path:
 
 
 def read(bench: str, folder: Path = FOLDER) -> Report | None:
-    """The last run of a bench, if there was one."""
+    """Reads the last run of a bench, if there is one."""
     file = folder / f"{bench}.json"
     return msgspec.json.decode(file.read_bytes(), type=Report) if file.exists() else None
 
 
 def number(value: float) -> str:
-    """As it is printed."""
+    """Formats a number as the tables print it."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

@@ -1,11 +1,10 @@
-"""A job stage whose jobs wait for a server: how many end per second,
-what one costs, and what a hanging server does to the others.
+"""Measures a job stage whose jobs wait for a server: jobs per second, cost per job, and what a
+hanging server does to other tenants.
 
-The stage is the product's (`job_app`: queue, schedule, settlement, receipts, one
-transaction for many jobs) on an empty `work` that asks a server over one connection and
-waits 50 ms for the answer. What an HTTP client costs is not in it. `python -m
-bench.jobs server` is the server, `stage PORT` the stage, and `pictures WORKERS`
-prepares pictures without a stage.
+The stage is the product's (`job_app`: queue, schedule, settlement, receipts, one transaction for
+many jobs). Its `work` only asks a server over one connection and waits 50 ms for the answer, so the
+cost of an HTTP client is not included. `python -m bench.jobs server` is the server, `stage PORT`
+the stage, and `pictures WORKERS` prepares pictures without a stage.
 """
 
 import asyncio
@@ -85,8 +84,8 @@ def run(rig: Rig) -> list[Table]:
 
 
 def _pictures(rig: Rig) -> Table:
-    """On a machine that has nothing else to
-    do, twice the cores are twice the pictures.
+    """Measures whether twice the cores prepare twice the pictures, which needs an otherwise idle
+    machine.
     """
     cores = len(os.sched_getaffinity(0))
     figures = [
@@ -105,7 +104,7 @@ def _pictures(rig: Rig) -> Table:
 
 
 async def pictures(workers: int) -> dict[str, float]:
-    """How many photographs are prepared per second by so many children."""
+    """Measures how many photographs per second this number of child processes prepares."""
     data = PHOTOGRAPH.read_bytes()
     async with Decoder(workers) as decoder:
 
@@ -145,8 +144,8 @@ def _throughput(rig: Rig, port: int) -> Pace:
 
 
 def _latency(rig: Rig, port: int, stuck: int) -> list[float]:
-    """Milliseconds of each job of the others, while `stuck`
-    jobs of one tenant wait for an answer that never comes.
+    """Returns the milliseconds of each other tenant's job, while `stuck` jobs of one tenant wait
+    for an answer that never comes.
     """
     settings = _fresh(rig)
     names = Names(settings.namespace)
@@ -172,7 +171,7 @@ def _all_seen(stage: Worker, sent: dict[bytes, float], seen: dict[bytes, float])
 
 
 def _send(settings: Settings, numbers: range, sent: dict[bytes, float]) -> None:
-    """At an even pace; notes when each job was given to the producer."""
+    """Sends at an even pace, and records when each job was given to the producer."""
     producer = Producer(plain_producer_config(settings.kafka))
     topic = Names(settings.namespace).topic("vision")
     records = [_record(number) for number in numbers]
@@ -210,8 +209,8 @@ def _job(tenant: TenantId, number: int) -> Record:
 
 
 class _Answers(asyncio.Protocol):
-    """The server: says each line again after 50
-    ms; a line that begins with a minus sign never.
+    """The server. It repeats each line after 50 ms, but never answers a line that begins with a
+    minus sign.
     """
 
     def __init__(self) -> None:
@@ -227,7 +226,7 @@ class _Answers(asyncio.Protocol):
 
 
 class _Asking(asyncio.Protocol):
-    """The stage's side: one connection for all jobs."""
+    """The stage's side of the connection that all jobs share."""
 
     def __init__(self) -> None:
         self._waiting: dict[bytes, asyncio.Future[None]] = {}
@@ -254,7 +253,7 @@ class _Asking(asyncio.Protocol):
 
 
 class _OneServer:
-    """The clients of the stage: see `World`."""
+    """The clients of the stage, as `World` describes them."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -271,31 +270,31 @@ class _OneServer:
 
 
 def stage(settings: Settings, port: int) -> LaneApp:
-    """The product's stage `describe`, whose work is one question."""
+    """Builds the product's stage `describe` with a `work` that asks the server once."""
     server = _OneServer(port)
 
-    async def ask(turn: StageAttempt[VisionJob]) -> Forward:
-        job = turn.job
+    async def ask(attempt: StageAttempt[VisionJob]) -> Forward:
+        job = attempt.job
         await server.asking.ask(hangs=job.tenant_id == STUCK)
-        said = Enrichment(
+        described = Enrichment(
             tenant_id=job.tenant_id,
             message_key=job.message_key,
             provider=job.provider,
             kind="described",
             index=job.index,
             stage="describe",
-            source=turn.arrival.source,
+            source=attempt.arrival.source,
             at=datetime.now(UTC),
             text="A receipt on a wooden table, beside a cup of coffee.",
         )
-        return Forward((Output("enrichments", job.message_key, said, 0),))
+        return Forward((Output("enrichments", job.message_key, described, 0),))
 
     return job_app(settings, JobStage("describe", VisionJob, ask, server))
 
 
 @contextmanager
 def _server(rig: Rig) -> Iterator[int]:
-    """The server, in a process of its own; its port."""
+    """Runs the server in a process of its own and yields its port."""
     with rig.process(rig.settings, "bench.jobs", "server") as server:
         port: list[int] = []
 

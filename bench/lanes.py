@@ -1,8 +1,9 @@
-"""Lanes alone: how fast are records deduplicated when deciding
-costs nothing? Keys are looked up, values passed on undecoded.
+"""Measures the lanes alone: how fast are records deduplicated if the decision costs nothing? Keys
+are looked up, and values passed on undecoded.
 
-Both sides write 1.2 outputs per survivor and remember it in a changelog: stock
-by a record each, the lanes by one per batch. The lanes write their receipts besides. `python -m bench.lanes ours|stock` is a worker.
+Both sides write 1.2 outputs per forwarded record and remember it in a changelog: stock by a record
+each, the lanes by one per batch. The lanes also write their receipts. `python -m bench.lanes
+ours|stock` is a worker.
 """
 
 import random
@@ -56,7 +57,7 @@ def run(rig: Rig) -> list[Table]:
 
 
 def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
-    """The lanes on so many records, of which the share `warming` is not counted."""
+    """Runs the lanes on `count` records. The share `warming` of them is not counted."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     fill(settings.kafka, names.topic("raw-messages"), records(count))
@@ -70,7 +71,7 @@ def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
 
 
 def ours_started(rig: Rig, settings: Settings) -> AbstractContextManager[Worker]:
-    """The lanes, as a process."""
+    """Starts the lanes as a process."""
     return rig.process(settings, "bench.lanes", "ours")
 
 
@@ -99,12 +100,12 @@ def _key(number: int) -> bytes:
 
 
 def has_media(key: bytes) -> bool:
-    """Whether there is a second output for it: one key in five ends so."""
+    """Whether the key gets a second output, as one key in five does."""
     return key[-1:] in (b"0", b"5")
 
 
 def ours(settings: Settings) -> Any:
-    """The project's lanes under an agent that decides by key alone."""
+    """Runs this project's lanes under an agent that decides by the key alone."""
     names = Names(settings.namespace)
     enriched, media = names.topic("enriched-messages"), names.topic("media")
     app = lane_app("dedupe", settings)
@@ -142,7 +143,7 @@ def ours(settings: Settings) -> Any:
 
 
 def stock(settings: Settings) -> Any:
-    """The same on Faust's own streams and Table."""
+    """Does the same with Faust's own streams and Table."""
     names = Names(settings.namespace)
     app = stock_app(f"{settings.namespace}-stock", settings.kafka)
     enriched, media = (

@@ -1,8 +1,8 @@
-"""`make figures`: writes the last runs of benches into
-docs/benchmarks.md, between the marks that name them, and the picture.
+"""`make figures`: writes the last runs of the benches into docs/benchmarks.md, between the marks
+that name them, and the picture.
 
-A bench that has no run in var/bench leaves its place as it is.
-`python -m bench.page print` only shows what it would write.
+The place of a bench without a run in var/bench is not changed. `python -m bench.page print` only
+prints the text.
 """
 
 import re
@@ -18,25 +18,25 @@ _PLACE = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", 
 
 
 def markdown(report: Report) -> str:
-    """The goals first, then every figure with all its runs."""
+    """Formats the goals first, then every figure with all its runs."""
     lines = [
         f"`make bench BENCH={report.bench}`, {report.date[:16].replace('T', ' ')}, "
         f"{report.cores} cores, {report.memory_gib} GiB, "
         f"load average before {report.load_average:.1f}; median (all runs)."
     ]
-    asked = [
+    with_goals = [
         (table, one)
         for table in report.tables
         for one in table.ratios
         if one.at_least or one.at_most
     ]
-    if asked:
+    if with_goals:
         lines += [
             "",
             "| What | Compared | Figures | Result | Goal | Met |",
             "|---|---|---|---|---|---|",
         ]
-        lines += [_goal(table, one) for table, one in asked]
+        lines += [_goal(table, one) for table, one in with_goals]
     lines += ["", "| What | Of | Median | Runs |", "|---|---|---|---|"]
     lines += [_figure(table, one) for table in report.tables for one in table.figures]
     if report.bench == "way":
@@ -46,12 +46,12 @@ def markdown(report: Report) -> str:
 
 def _goal(table: Table, one: Ratio) -> str:
     medians = {figure.name: figure.median for figure in table.figures}
-    found = " : ".join(number(medians[name]) for name in (one.of, one.to) if name in medians)
+    compared = " : ".join(number(medians[name]) for name in (one.of, one.to) if name in medians)
     goal = f"≥ {one.at_least:g}" if one.at_least else f"≤ {one.at_most:g}"
     is_met = one.value >= one.at_least if one.at_least else one.value <= one.at_most
     shown = number(one.value) if one.value >= 100 else f"{one.value:.2f}"
     met = "yes" if is_met else "**no**"
-    return f"| {table.title} [{table.unit}] | {one.name} | {found} | {shown} | {goal} | {met} |"
+    return f"| {table.title} [{table.unit}] | {one.name} | {compared} | {shown} | {goal} | {met} |"
 
 
 def _figure(table: Table, one: Figure) -> str:
@@ -60,7 +60,7 @@ def _figure(table: Table, one: Figure) -> str:
 
 
 def written(text: str, reports: dict[str, Report]) -> str:
-    """The page with the figures of these reports in their places."""
+    """Returns the page with the figures of these reports in their places."""
 
     def place(found: "re.Match[str]") -> str:
         report = reports.get(found[2])
@@ -70,7 +70,7 @@ def written(text: str, reports: dict[str, Report]) -> str:
 
 
 def named(text: str) -> list[str]:
-    """The benches that the page has a place for."""
+    """The benches that have a place in the page."""
     return [found[2] for found in _PLACE.finditer(text)]
 
 

@@ -1,8 +1,8 @@
-"""The queue of a job stage without Kafka: memory of an entry,
-a lane that opens, and one decision while tenants are held.
+"""Measures the queue of a job stage without Kafka: memory per entry, opening a lane, and one
+decision while tenants are held.
 
-`python -m bench.queue open COUNT` and `python -m bench.queue
-decide TENANTS` do one run each, and print what it took.
+`python -m bench.queue open COUNT` and `python -m bench.queue decide TENANTS` do one run each and
+print its figures.
 """
 
 import asyncio
@@ -103,15 +103,15 @@ def _changelog(count: int) -> Iterator[list[Any]]:
 
 
 async def opening(count: int) -> dict[str, float]:
-    """A lane with so many stubs."""
+    """Opens a lane with `count` stubs."""
     batches = list(_changelog(count))
     state, memory = JobEntries(), _resident()
     began = time.monotonic()
     await asyncio.to_thread(state.load, iter(batches))
     loaded = time.monotonic() - began
     packed = sum(len(value) + 33 for value in state.packed.values())
-    # The packed bytes are the records' own, which were there before.
-    # What else the records are must not be in the way of the collector.
+    # The packed bytes belong to the records, which existed before. The rest of the records is
+    # freed, so that it does not disturb the collector.
     batches.clear()
     memory -= packed
     desk: Any = SimpleNamespace(hand_out=lambda job: None)
@@ -146,7 +146,7 @@ class _Lane:
 
 
 def decide(tenants: int) -> dict[str, float]:
-    """Decisions while all tenants but one are held, each with a job that is due."""
+    """Times decisions while all tenants but one are held, each with a job that is due."""
     schedule = Jobs(SimpleNamespace(hand_out=lambda job: None), 64, 16).schedule  # type: ignore[arg-type]
     lane: Any = None
     for number in range(tenants):

@@ -1,7 +1,7 @@
-"""What receipts cost: the same workers with them and without.
+"""Measures the cost of receipts: the same workers with them and without.
 
-`python -m bench.receipts lanes|dedupe with|without` is a
-worker: one process, the app of bench/lanes or of the real role.
+`python -m bench.receipts lanes|dedupe with|without` is a worker: one process with the app of
+bench/lanes or of the real role.
 """
 
 import sys
@@ -44,14 +44,13 @@ def _table(
     records: Callable[[int], Iterable[Record]],
     at_least: float = 0.0,
 ) -> Table:
-    kept, spared = [], []
-    _pace(
-        rig, job, "with", count, records
-    )  # not counted: the broker is faster once its own code is compiled
+    paces_with, paces_without = [], []
+    # Not counted: the broker is faster once its own code is compiled.
+    _pace(rig, job, "with", count, records)
     for _ in range(ROUNDS):
-        kept.append(_pace(rig, job, "with", count, records))
-        spared.append(_pace(rig, job, "without", count, records))
-    with_receipts, without = paced("with receipts", kept), paced("without", spared)
+        paces_with.append(_pace(rig, job, "with", count, records))
+        paces_without.append(_pace(rig, job, "without", count, records))
+    with_receipts, without = paced("with receipts", paces_with), paced("without", paces_without)
     wanted = ratio("with : without", with_receipts, without, at_least=at_least)
     return Table(
         bench="receipts",

@@ -1,9 +1,9 @@
-"""The receiver with signature and acks=all, beside the
-same server without either: what does it cost to be sure?
+"""Measures the receiver with signature and acks=all beside the same server without either, to see
+what they cost.
 
-The product's side is the role itself, `sensorium receive`. `python -m bench.receiver`
-is the other side: the same server and the same application, whose endpoint is unsigned
-and whose log keeps nothing. Both parse the body for its ids and encode the record.
+The product's side is the role itself, `sensorium receive`. `python -m bench.receiver` is the other
+side: the same server and application with an unsigned endpoint and a log that stores nothing. Both
+parse the body for its ids and encode the record.
 """
 
 import asyncio
@@ -88,7 +88,7 @@ def _figure(name: str, runs: list["LoadRun"], memory_mib: float) -> Figure:
 
 
 class LoadRun(msgspec.Struct):
-    """What the load generator says."""
+    """The result of the load generator."""
 
     per_second: float
     p50_ms: float
@@ -99,7 +99,7 @@ class LoadRun(msgspec.Struct):
 
 
 class Load:
-    """The load generator, built from bench/load."""
+    """The load generator, which is built from bench/load."""
 
     def __init__(self, folder: Path) -> None:
         self._program = folder / "load"
@@ -122,7 +122,7 @@ class Load:
         return self.post(settings, token, secret, body=self._body, connections=connections)
 
     def post(self, settings: Settings, token: str, secret: str, **words: object) -> LoadRun:
-        """Posts as the words say, which are options of the program.
+        """Posts with these options of the load generator.
 
         Raises BenchFailed unless every answer is 200.
         """
@@ -146,8 +146,8 @@ class Load:
 
 
 def _body() -> bytes:
-    """A text as YCloud delivers it, as long as wanted;
-    the load generator puts an id of its own into each.
+    """A text as YCloud delivers it, with BODY_BYTES bytes. The load generator puts a new id into
+    each copy.
     """
     _, _, body = webhook(0)
     event = json.loads(body)
@@ -163,7 +163,7 @@ def _body() -> bytes:
 
 
 def on_a_port(settings: Settings) -> Settings:
-    """With a free port for the receiver."""
+    """Returns the settings with a free port for the receiver."""
     return msgspec.structs.replace(
         settings,
         receiver=msgspec.structs.replace(
@@ -173,7 +173,7 @@ def on_a_port(settings: Settings) -> Settings:
 
 
 class _Nowhere:
-    """A log that keeps nothing."""
+    """A log that stores nothing."""
 
     healthy = True
 
@@ -185,7 +185,7 @@ class _Nowhere:
 
 
 class _OneEndpoint:
-    """A directory of one unsigned endpoint."""
+    """A directory with one unsigned endpoint."""
 
     loaded = healthy = True
 
@@ -209,9 +209,9 @@ class _OneEndpoint:
 
 
 async def _serve(settings: Settings) -> None:
-    wanted = settings.receiver
+    receiver = settings.receiver
     app = Receiver(
-        wanted,
+        receiver,
         "raw-messages",
         _Nowhere(),
         _OneEndpoint(),
@@ -219,12 +219,14 @@ async def _serve(settings: Settings) -> None:
     )
     server = ReceiverServer(
         app,
-        head_seconds=wanted.header_seconds,
+        head_seconds=receiver.header_seconds,
         max_connections=2 * max(CONNECTIONS),
-        drain_seconds=wanted.drain_seconds,
+        drain_seconds=receiver.drain_seconds,
     )
     installation = installation_of(settings.namespace, settings.secrets.key)
-    await until_told(server, listening_socket(wanted.host, wanted.port, installation), app.drain)
+    await until_told(
+        server, listening_socket(receiver.host, receiver.port, installation), app.drain
+    )
 
 
 if __name__ == "__main__":

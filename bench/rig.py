@@ -1,5 +1,5 @@
-"""What every bench stands on: servers of its own, topics and
-processes with a namespace a run, progress read from outside.
+"""What the benches share: servers of their own, topics and processes with a namespace per run, and
+progress that is read from outside.
 """
 
 import json
@@ -34,6 +34,7 @@ from schemas.settings import Kafka, Settings
 from schemas.topics import Names
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.kafka.topics import apply_topics
+from storage.waiting import Deadline
 from streams.local.home import home_at
 from streams.local.lifecycle import down, up
 from streams.settings import to_environment
@@ -49,11 +50,11 @@ _NO_COORDINATOR_YET = frozenset(
     }
 )
 _QUIET = {"log_level": 0}
-"""The servers end before the bench's own clients do, which would say so at length."""
+"""The servers end before the bench's clients, which would log that at length."""
 
 
 class Record(NamedTuple):
-    """One record to be loaded into a topic. `partition` -1: the key decides."""
+    """One record to load into a topic. With `partition` -1 the key decides."""
 
     key: bytes
     value: bytes
@@ -62,19 +63,19 @@ class Record(NamedTuple):
 
 
 class BenchFailed(Exception):
-    """A run did not come to its end; the text says which, and shows the log."""
+    """A run did not finish. The text says which one, and shows its log."""
 
 
 @dataclass
 class Rig:
-    """Running servers. Its folder goes with it."""
+    """Running servers. Their folder is removed with them."""
 
     settings: Settings
     folder: Path
 
     def fresh(self) -> Settings:
-        """Settings with a new namespace whose topics
-        exist: each run begins with empty logs.
+        """Returns settings with a new namespace whose topics exist, so that each run begins with
+        empty topics.
         """
         settings = msgspec.structs.replace(self.settings, namespace=f"b{secrets.token_hex(3)}")
         apply_topics(settings.kafka, Names(settings.namespace))
@@ -82,7 +83,7 @@ class Rig:
 
     @contextmanager
     def process(self, settings: Settings, *words: str) -> Iterator["Worker"]:
-        """`python -m <words>` under these settings; ended with the block."""
+        """Runs `python -m <words>` with these settings until the end of the block."""
         name = f"{settings.namespace}-{'-'.join(words[:3])}"
         with self.program(name, [sys.executable, "-m", *words], _environment(settings)) as worker:
             yield worker
@@ -91,7 +92,7 @@ class Rig:
     def program(
         self, name: str, argv: Sequence[str], environment: Mapping[str, str]
     ) -> Iterator["Worker"]:
-        """Any program, ended with the block. `name` is that of its log."""
+        """Runs any program until the end of the block. `name` is the name of its log."""
         log = self.folder / f"{name}.log"
         with log.open("ab") as output:
             started = subprocess.Popen(
@@ -112,7 +113,7 @@ class Rig:
                 started.wait()
 
     def result(self, settings: Settings, *words: str) -> Any:
-        """What `python -m <words>` prints: one JSON document."""
+        """Runs `python -m <words>` and returns the JSON document that it prints."""
         command = [sys.executable, "-m", *words]
         done = subprocess.run(
             command,
@@ -137,7 +138,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 @dataclass
 class Worker:
-    """A process under measurement, with the children it starts."""
+    """A process under measurement, with its children."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -145,12 +146,12 @@ class Worker:
     def pace(
         self, count: Callable[[], int], total: int, records: int, *, warming: float = 0.0
     ) -> Pace:
-        """Waits until `count` says `total`, which stands for `records` records.
+        """Waits until `count` returns `total`, which represents `records` records.
 
-        Start-up is left out: the clock runs from the first progress seen
-        past the share `warming`, and what was done by then is not counted.
+        Start-up is not measured: the clock starts at the first progress beyond the share `warming`,
+        and what was done by then is not counted.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = Deadline(PATIENCE_SECONDS)
         first = 0
         while first <= warming * total:
             first = self._look(count, deadline)
@@ -167,13 +168,13 @@ class Worker:
         return Pace(done / seconds, self.memory_mib(), (self.cpu_seconds() - cpu) / done * 1e6)
 
     def wait(self, condition: Callable[[], bool]) -> None:
-        """Until it holds."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        """Waits until the condition holds."""
+        deadline = Deadline(PATIENCE_SECONDS)
         while not self._look(condition, deadline):
             pass
 
     def wait_ready(self, url: str) -> None:
-        """Until `url` answers 200."""
+        """Waits until `url` answers 200."""
 
         def answers() -> bool:
             try:
@@ -185,8 +186,8 @@ class Worker:
         self.wait(answers)
 
     def memory_mib(self, which: Literal["VmHWM", "VmRSS"] = "VmHWM") -> float:
-        """Resident memory of the process and its
-        children: the peak, or what it is now.
+        """Resident memory of the process and its children: the peak (VmHWM) or the current value
+        (VmRSS).
         """
         found = (
             line.split()[1]
@@ -197,21 +198,21 @@ class Worker:
         return sum(map(int, found)) / 1024
 
     def cpu_seconds(self) -> float:
-        """CPU time so far of the process and its children,
-        with those of them that ended and were waited for.
+        """CPU time so far of the process and its children, including ended children that were
+        waited for.
         """
         ticks = (text.rpartition(")")[2].split()[11:15] for text in self._read("stat"))
         return sum(sum(map(int, four)) for four in ticks) / os.sysconf("SC_CLK_TCK")
 
     def children(self) -> list[int]:
-        """Process ids."""
+        """The process ids of the children."""
         pid = self.process.pid
         return [
             int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         ]
 
     def _read(self, file: str) -> Iterator[str]:
-        """Of each process of the tree, unless it ends meanwhile."""
+        """Reads the file of each process of the tree, unless it ends meanwhile."""
         for pid in self._tree():
             with suppress(FileNotFoundError, ProcessLookupError):
                 yield Path(f"/proc/{pid}/{file}").read_text()
@@ -223,8 +224,8 @@ class Worker:
                 pids += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
         return pids
 
-    def _look(self, count: Callable[[], int], deadline: float) -> int:
-        if self.process.poll() is not None or time.monotonic() > deadline:
+    def _look(self, count: Callable[[], int], deadline: Deadline) -> int:
+        if self.process.poll() is not None or deadline.has_passed:
             end = self.log.read_text(errors="replace")[-3000:]
             command = " ".join(map(str, self.process.args[1:]))  # type: ignore[index]
             raise BenchFailed(
@@ -236,11 +237,11 @@ class Worker:
 
 @contextmanager
 def servers() -> Iterator[Rig]:
-    """Kafka, PostgreSQL and the store on free ports, by the
-    code behind `sensorium up`; gone when the block ends.
+    """Starts Kafka, PostgreSQL and the store on free ports, with the code behind `sensorium up`,
+    until the end of the block.
     """
     folder = Path(tempfile.mkdtemp(prefix="sensorium-bench-"))
-    folder.chmod(0o711)  # the user that PostgreSQL runs as must be able to pass through
+    folder.chmod(0o711)  # PostgreSQL's user must be able to traverse it
     home = home_at(folder)
     try:
         settings = up(
@@ -253,7 +254,7 @@ def servers() -> Iterator[Rig]:
 
 
 def fill(kafka: Kafka, topic: str, records: Iterable[Record]) -> None:
-    """Loads a topic as fast as it goes; returns when Kafka has all of it."""
+    """Loads a topic as fast as possible. Returns when Kafka has all records."""
     producer = Producer(
         plain_producer_config(kafka)
         | _QUIET
@@ -268,11 +269,10 @@ def fill(kafka: Kafka, topic: str, records: Iterable[Record]) -> None:
 
 
 def committed(kafka: Kafka, group: str, topic: str) -> Callable[[], int]:
-    """How many source records a group has committed:
-    for exactly-once work, what it has done.
+    """Returns a function that counts the source records that a group has committed. For
+    exactly-once work these are done.
     """
-    # read_uncommitted: else the answer would wait while
-    # a transaction is open, and one nearly always is
+    # With read_committed the answer would wait for open transactions, and one nearly always is.
     asking = Consumer(
         reader_config(kafka, group) | _QUIET | {"isolation.level": "read_uncommitted"}
     )
@@ -290,7 +290,7 @@ def committed(kafka: Kafka, group: str, topic: str) -> Callable[[], int]:
 
 
 def written(kafka: Kafka, *topics: str) -> Callable[[], int]:
-    """How many records stand in topics that are not written in transactions."""
+    """Returns a function that counts the records of topics that are not written in transactions."""
     asking = Consumer(reader_config(kafka, "bench") | _QUIET)
     places = [
         TopicPartition(topic, partition) for topic in topics for partition in range(PARTITIONS)
@@ -300,7 +300,7 @@ def written(kafka: Kafka, *topics: str) -> Callable[[], int]:
 
 @contextmanager
 def reading(kafka: Kafka, topic: str, seen: dict[bytes, float]) -> Iterator[None]:
-    """Notes when each key was first seen, while the block runs."""
+    """Records, while the block runs, when each key was first seen."""
     eager = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 1}
     consumer = Consumer(reader_config(kafka, "bench") | eager)
     consumer.assign(

@@ -1,9 +1,8 @@
-"""Does a message cost the same among many? CPU of dedupe and the
-sink with ids remembered and with tenants, and of two workers.
+"""Measures whether a message costs the same with many ids and tenants as with few: the CPU of
+dedupe and of the sink, and of two workers.
 
-On a machine of two cores, which the broker and the database need as
-well, a second worker cannot bring a second one's rate. There the
-CPU of both for each record says whether two do the work of two.
+On a machine of two cores, which the broker and the database also need, a second worker cannot
+double the rate. There the CPU per record of both workers shows whether two do the work of two.
 """
 
 import os
@@ -32,8 +31,8 @@ TENANTS = (10, 1_000, 10_000)
 RECORDS = 30_000
 WARMING = 0.2
 FLAT = 1.15
-"""What the most may cost, in costs of the fewest."""
-WANTED_OF_TWO = 1.8
+"""The goal for the cost with the most, as a multiple of the cost with the fewest."""
+GOAL_OF_TWO = 1.8
 CORES_FOR_TWO = 4
 
 Starter = Callable[[Rig, Settings], AbstractContextManager[Worker]]
@@ -70,7 +69,7 @@ def dedupe(
     before: Callable[[Settings], None] = lambda _: None,
     started: Starter = ours_started,
 ) -> Pace:
-    """The role on so many new messages, which so many tenants send in turns."""
+    """Runs the role on `count` new messages, which `tenants` tenants send in turns."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     before(settings)
@@ -78,7 +77,7 @@ def dedupe(
     fill(settings.kafka, names.topic("raw-messages"), records)
     done = committed(settings.kafka, names.group("dedupe"), names.topic("raw-messages"))
     with started(rig, settings) as worker:
-        return _told("dedupe", worker.pace(done, count, count, warming=WARMING))
+        return _shown("dedupe", worker.pace(done, count, count, warming=WARMING))
 
 
 def _sink(rig: Rig, messages: list[EnrichedMessage], tenants: int) -> Pace:
@@ -89,17 +88,17 @@ def _sink(rig: Rig, messages: list[EnrichedMessage], tenants: int) -> Pace:
     fill(settings.kafka, topic, of_tenants(messages, tenants, settings.kafka.partitions))
     done = committed(settings.kafka, names.group("sink"), topic)
     with rig.process(settings, "streams.commands.main", "sink") as worker:
-        return _told("sink", worker.pace(done, len(messages), len(messages), warming=WARMING))
+        return _shown("sink", worker.pace(done, len(messages), len(messages), warming=WARMING))
 
 
-def _told(role: str, pace: Pace) -> Pace:
-    """Shows the run to the person who waits."""
+def _shown(role: str, pace: Pace) -> Pace:
+    """Prints the run for the person who waits, and returns it."""
     print(f"  {role}: {pace.per_second:,.0f}/s, {pace.cpu_microseconds:.0f} µs each", flush=True)
     return pace
 
 
 def of_tenants(messages: list[EnrichedMessage], tenants: int, partitions: int) -> Iterator[Record]:
-    """The messages as if so many tenants had sent them in turns."""
+    """Yields the messages as if `tenants` tenants had sent them in turns."""
     for number, message in enumerate(messages):
         tenant = tenant_of(number, tenants)
         key = MessageKey(message.message_key.replace(TENANT, tenant, 1))
@@ -109,7 +108,7 @@ def of_tenants(messages: list[EnrichedMessage], tenants: int, partitions: int) -
 
 
 def tenant_of(number: int, tenants: int) -> TenantId:
-    """Whose message `number` is."""
+    """The tenant of message `number`."""
     return TenantId(f"{TENANT}-{number % tenants}")
 
 
@@ -129,14 +128,14 @@ def _two(rig: Rig, settings: Settings) -> Iterator[Worker]:
         yield _Two(one.process, one.log, other)
 
 
-def _flat(title: str, found: dict[int, list[Pace]], noun: str) -> Table:
+def _flat(title: str, paces_by_count: dict[int, list[Pace]], noun: str) -> Table:
     figures = [
         Figure(
             name=f"{count:,} {noun}",
             runs=[pace.cpu_microseconds for pace in paces],
             memory_mib=max(pace.memory_mib for pace in paces),
         )
-        for count, paces in found.items()
+        for count, paces in paces_by_count.items()
     ]
     last, first = figures[-1], figures[0]
     flat = ratio(f"{last.name} : {first.name}", last, first, at_most=FLAT)
@@ -150,7 +149,7 @@ def _flat(title: str, found: dict[int, list[Pace]], noun: str) -> Table:
 
 
 def workers(one: list[Pace], two: list[Pace]) -> list[Table]:
-    """Rate and CPU of one and of two."""
+    """Compares rate and CPU of one worker and of two."""
 
     def table(what: str, unit: str, of: Callable[[Pace], float], **goal: float) -> Table:
         single, both = (
@@ -171,7 +170,7 @@ def workers(one: list[Pace], two: list[Pace]) -> list[Table]:
             "dedupe, workers",
             "records/s",
             lambda pace: pace.per_second,
-            at_least=WANTED_OF_TWO if has_cores else 0.0,
+            at_least=GOAL_OF_TWO if has_cores else 0.0,
         ),
         table(
             "dedupe, workers",

@@ -1,8 +1,8 @@
-"""The sink, Kafka to Postgres with positions in the same
-transaction, beside what one would write first and beside the limit.
+"""Measures the sink, from Kafka to Postgres with positions in the same transaction, beside a simple
+implementation and beside the limit.
 
-The product's side is the role itself, `sensorium sink`, on loaded topics: new
-messages with the receipts that make their arrivals, then a second version of each.
+The product's side is the role itself, `sensorium sink`, on loaded topics: new messages with the
+receipts that make their arrivals, then a second version of each.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ ROUNDS = 3
 ROWS = 30_000
 SINGLE_ROWS = 3_000
 RECEIPT_LINES = 500
-"""About as many as a transaction of dedupe has under load."""
+"""About as many lines as a transaction of dedupe has under load."""
 _COPIED = "CREATE TABLE IF NOT EXISTS copied (LIKE chat_messages INCLUDING ALL); TRUNCATE copied"
 
 
@@ -100,20 +100,22 @@ def _sink(
 
 
 def receipts_of(messages: list[EnrichedMessage]) -> list[bytes]:
-    """As dedupe writes them, all from one partition."""
-    ledger, found = Ledger("dedupe", "raw-messages", 0), list[bytes]()
+    """The receipts as dedupe writes them, all from one partition."""
+    ledger, receipts = Ledger("dedupe", "raw-messages", 0), list[bytes]()
     for begin in range(0, len(messages), RECEIPT_LINES):
         lines = [
             Line(offset, m.message_key.encode(), int(m.received_at.timestamp() * 1000), "forwarded", "", 0)
             for offset, m in enumerate(messages[begin : begin + RECEIPT_LINES], begin)
         ]  # fmt: skip
-        found += ledger.receipts(Span(begin, begin + len(lines)), lines)
-    return found
+        receipts += ledger.receipts(Span(begin, begin + len(lines)), lines)
+    return receipts
 
 
 async def _one_by_one(settings: Settings, messages: list[EnrichedMessage]) -> float:
-    """Messages a second: the rows the sink writes of each, by the same
-    statements, a transaction a message. No Kafka, no decoding, no position.
+    """Measures messages per second with one transaction per message.
+
+    Writes the rows that the sink writes with the same statements, but without Kafka, decoding and
+    positions.
     """
     async with _connected(settings) as connection:
         began = time.monotonic()
@@ -125,8 +127,8 @@ async def _one_by_one(settings: Settings, messages: list[EnrichedMessage]) -> fl
 
 
 async def _copy(settings: Settings, messages: list[EnrichedMessage]) -> float:
-    """Rows of chat_messages a second into an empty
-    table with the same indexes, nothing checked.
+    """Measures rows of chat_messages per second into an empty table with the same indexes, without
+    any checks.
     """
     rows = _rows(messages)
     async with _connected(settings) as connection:
@@ -150,7 +152,7 @@ def _rows(messages: list[EnrichedMessage]) -> list[tuple[Any, ...]]:
 
 
 def first_version(number: int) -> EnrichedMessage:
-    """As dedupe writes it."""
+    """The first version of a message, as dedupe writes it."""
     record = raw_record(number)
     arrival = Arrival("raw-messages", number % 4, number, record.key, record.value, record.headers)
     outcome = dedupe(arrival, claimed=(), read=read, now=utc_now())
@@ -161,7 +163,7 @@ def first_version(number: int) -> EnrichedMessage:
 
 
 def second_version(message: EnrichedMessage) -> EnrichedMessage:
-    """As assemble writes it: one more step, one version up."""
+    """The next version, as assemble writes it: with one more step."""
     step = msgspec.structs.replace(message.steps[0], stage="assemble", topic="enrichments")
     return msgspec.structs.replace(
         message, version=message.version + 1, status="complete", steps=(*message.steps, step)
@@ -169,7 +171,7 @@ def second_version(message: EnrichedMessage) -> EnrichedMessage:
 
 
 def sink_record(message: EnrichedMessage, partitions: int) -> Record:
-    """As assemble and dedupe put it on the topic."""
+    """The record as assemble and dedupe write it to the topic."""
     partition = conversation_partition(message.tenant_id, message.conversation_id, partitions)
     return Record(
         message.message_key.encode(),

@@ -1,8 +1,7 @@
-"""What a message takes: bytes of each table with its indexes,
-and of its records on the topics before Kafka compresses them.
+"""Measures the size of a message: bytes in each table with its indexes, and in its records on the
+topics before compression.
 
-Traffic of one picture in five, each picture
-with its second version, as the sink writes it.
+One message in five has a picture and a second version, all written as the sink writes them.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ _SIZE = """
     SELECT sum({size}(relid))::bigint FROM (
         SELECT relid FROM pg_partition_tree($1::regclass) WHERE isleaf UNION SELECT $1::regclass
     ) AS every"""
-"""Of a table, or of its partitions."""
+"""The size of a table or of its partitions."""
 
 
 def run(rig: Rig) -> list[Table]:

@@ -1,8 +1,8 @@
-"""Resident memory of each role over MINUTES of paced mixed
-load through the whole pipeline: after warm-up, and on.
+"""Measures the resident memory of each role over MINUTES of paced mixed load through the whole
+pipeline, after a warm-up.
 
-Real photographs and voice notes, each with an end of its own,
-so that none is in a cache; a bot asks the console for context.
+The load has real photographs and voice notes, each with unique trailing bytes so that none is in a
+cache, and a bot that asks the console for contexts.
 """
 
 import os
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.figures import Figure, Ratio, Table
 from bench.rig import BenchFailed, Rig, Worker
+from storage.waiting import Deadline
 from streams.local.samples import MEDIA_DIR
 from tests.chaos.book import Book
 from tests.chaos.generator import Generator
@@ -32,10 +33,10 @@ WARMING_SECONDS = 60.0
 MIX = Mix(not_json=0.0)
 _SAMPLE_SECONDS = 1.0
 _PERIODS = 8
-"""What is printed: the median of each."""
+"""The number of periods. The median of each is printed."""
 _PICTURES = ("cat.jpg", "coffee.jpg", "rocket.webp", "astronaut.heic")
 _SOUNDS = ("voice-note-es.ogg", "voice-memo-en.m4a", "voice-es.mp3", "voice-es.amr")
-"""A pair a tenant."""
+"""One picture and one sound per tenant."""
 
 
 def run(rig: Rig) -> list[Table]:
@@ -74,27 +75,27 @@ def _periods(samples: list[float]) -> list[float]:
 
 
 def _samples(pipeline: Pipeline, tenants: list[Tenant], seconds: float) -> dict[str, list[float]]:
-    """MiB of each role, with the children it starts.
+    """Samples the MiB of each role with its children.
 
-    One request for context goes with each sample.
+    One request for a context goes with each sample.
     """
-    found: dict[str, list[float]] = defaultdict(list)
-    end, told = time.monotonic() + seconds, time.monotonic()
-    while time.monotonic() < end:
+    memory: dict[str, list[float]] = defaultdict(list)
+    deadline, printed_at = Deadline(seconds), time.monotonic()
+    while not deadline.has_passed:
         for role in ROLES:
             worker = Worker(pipeline.processes[role], pipeline.folder / f"{role}.log")
-            worker.wait(lambda: True)  # it lives
-            found[role].append(worker.memory_mib("VmRSS"))
+            worker.wait(lambda: True)  # raises if it has ended
+            memory[role].append(worker.memory_mib("VmRSS"))
         tenant = random.choice(tenants)
         pipeline.get(f"/api/conversations/{random.randrange(200)}/context", tenant.key)
-        if time.monotonic() - told > 60:
-            told = time.monotonic()
+        if time.monotonic() - printed_at > 60:
+            printed_at = time.monotonic()
             print(
-                "  " + ", ".join(f"{role} {samples[-1]:.0f}" for role, samples in found.items()),
+                "  " + ", ".join(f"{role} {samples[-1]:.0f}" for role, samples in memory.items()),
                 flush=True,
             )
         time.sleep(_SAMPLE_SECONDS)
-    return found
+    return memory
 
 
 @contextmanager

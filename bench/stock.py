@@ -1,6 +1,6 @@
-"""Faust as its users run it, tuned: the reference.
+"""The reference: Faust as its users run it, tuned.
 
-At-least-once, a Table in memory, one agent.
+At-least-once, with a Table in memory and one agent.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from schemas.settings import Kafka
 
 
 def stock_app(name: str, kafka: Kafka) -> faust.App:
-    """What a user tunes for throughput: linger and batch
-    size of the producer, no leader topic, no standby.
+    """Builds the app with the settings that users change for throughput: the producer's linger and
+    batch size, no leader topic, no standby.
     """
     return faust.App(
         name,
@@ -34,14 +34,14 @@ def stock_app(name: str, kafka: Kafka) -> faust.App:
 
 
 def bytes_topic(app: faust.App, name: str) -> Any:
-    """Bytes in, bytes out: no serializer in the way."""
+    """A topic of bytes, without a serializer."""
     return app.topic(
         name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
     )
 
 
 def work(app: faust.App) -> None:
-    """Until SIGTERM."""
+    """Runs until SIGTERM."""
     faust.Worker(
         app,
         loglevel="info",

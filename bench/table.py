@@ -1,7 +1,8 @@
-"""What the ids cost that dedupe remembers: memory of each, and how long a lane's `open` takes to load them.
+"""Measures the cost of the ids that dedupe remembers: memory per id, and the time of a lane's
+`open` to load them.
 
 `IDS="1000000 100000000"` names other numbers of ids. `python -m bench.table COUNT` opens all
-partitions at once, as a worker does after a start, and prints what it took.
+partitions at once, as a worker does at start, and prints the figures.
 """
 
 import json
@@ -58,14 +59,13 @@ def run(rig: Rig) -> list[Table]:
 
 
 def remember(settings: Settings, count: int) -> None:
-    """The changelog as claims leave it, and the committed
-    offsets without which a lane with ids does not open.
+    """Writes the changelog as claims leave it, and commits the offsets without which a lane with
+    ids does not open.
     """
     identity = _identity(settings, 0)
     topic = NewTopic(identity.changelog, PARTITIONS, 1, config={"cleanup.policy": "delete"})
-    admin = AdminClient(
-        client_config(settings.kafka)
-    )  # a name of its own: it must outlive its call
+    # Bound to a name, because the client must outlive its call.
+    admin = AdminClient(client_config(settings.kafka))
     admin.create_topics([topic])[identity.changelog].result(30)
     today = int(time.time()) // 86_400
     for day in range(today - DAYS + 1, today + 1):  # all at once would not fit the producer's queue
@@ -107,11 +107,12 @@ def _identity(settings: Settings, partition: int) -> LaneIdentity:
         names.topic("receipts"),
         partition,
         frozenset(),
+        names,
     )
 
 
 def load(settings: Settings, count: int) -> dict[str, float]:
-    """Seconds, seconds of CPU, the bytes that resident memory grew by in the end and at most, and its peak."""
+    """Returns seconds, seconds of CPU, the growth of resident memory in bytes, and its peaks."""
     lanes = [
         (PartitionTransactions(settings.kafka, _identity(settings, partition)), ClaimedKeys())
         for partition in range(PARTITIONS)

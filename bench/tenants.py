@@ -1,8 +1,8 @@
-"""What tenants cost a role that does nothing else: at
-start, when one of them changes, and when none does.
+"""Measures what tenants cost a role that does nothing else: at start, when one of them changes, and
+while none does.
 
-`python -m bench.tenants role` is the role, `python -m
-bench.tenants change` changes settings from outside.
+`python -m bench.tenants role` is the role, `python -m bench.tenants change` changes settings from
+outside.
 """
 
 import asyncio
@@ -121,7 +121,7 @@ async def _fill(settings: Settings, count: int) -> None:
 
 
 class _Stalls:
-    """How long the event loop was kept from its other work, at most."""
+    """Measures the longest time for which the event loop was blocked."""
 
     def __init__(self) -> None:
         self._seen: list[float] = []
@@ -133,7 +133,7 @@ class _Stalls:
             await asyncio.sleep(LOOK_SECONDS)
 
     def longest(self) -> float:
-        """Seconds, since the last time this was asked."""
+        """Returns the longest stall in seconds since the previous call."""
         seen, self._seen = [*self._seen, time.monotonic()], []
         return max(0.0, *(after - before for before, after in pairwise(seen))) - LOOK_SECONDS
 
@@ -144,8 +144,8 @@ class _Stalls:
 
 
 async def role(settings: Settings) -> dict[str, float]:
-    """Starts a directory, leaves it alone, has settings
-    changed from outside, and says what that took.
+    """Starts a directory, leaves it idle, has settings changed from outside, and returns the cost
+    of each.
     """
     directory = Directory(settings.postgres, Names(settings.namespace), Vault(settings.secrets.key))
     stalls = _Stalls()
@@ -158,7 +158,7 @@ async def role(settings: Settings) -> dict[str, float]:
         "start_stall": stalls.longest() * 1e3,
         "memory": _resident_mib() - memory,
     }
-    await stalls.stop()  # its own looks would be most of an idle role's work
+    await stalls.stop()  # its own polling would be most of an idle role's work
     cpu = time.process_time()
     await asyncio.sleep(IDLE_SECONDS)
     found["idle_cpu"] = (time.process_time() - cpu) * 1e3 * 60 / IDLE_SECONDS
@@ -199,7 +199,9 @@ async def _changes(directory: Directory) -> dict[str, float]:
 
 
 async def change(settings: Settings) -> None:
-    """One tenant after the other gets a language that says when that was."""
+    """Sets the language of one tenant after another to the current time, which tells when the
+    change was made.
+    """
     names = Names(settings.namespace)
     connection = await connect(settings.postgres, names, "bench")
     try:

@@ -1,5 +1,5 @@
-"""Records as they come: bodies of tests/payloads under ids
-of their own, every tenth a delivery of one that came before.
+"""Records as they arrive: bodies of tests/payloads with ids of their own, every tenth a repeated
+delivery.
 """
 
 import json
@@ -27,10 +27,10 @@ _MIX = (*_TEXT, *_TEXT, *_TEXT, *_TEXT, *_IMAGE)
 
 
 def with_duplicates(count: int, share: float = 0.1) -> Iterator[int]:
-    """Numbers from 0 on.
+    """Yields numbers from 0 on.
 
-    A `share` of them was there before: half of
-    those within the last 50, half anywhere earlier.
+    A `share` of them repeats an earlier one: half of those one of the last 50, half any earlier
+    one.
     """
     dice = random.Random(7)
     fresh = 0
@@ -44,14 +44,12 @@ def with_duplicates(count: int, share: float = 0.1) -> Iterator[int]:
 
 
 def is_image(number: int) -> bool:
-    """Whether message `number` has a picture: then
-    dedupe writes three records for it, else one.
-    """
+    """Whether message `number` has a picture. dedupe then writes three records for it, else one."""
     return _MIX[number % len(_MIX)] in _IMAGE
 
 
 def webhook(number: int) -> tuple[str, str, bytes]:
-    """Provider, provider message id and body of message `number`."""
+    """Returns provider, provider message id and body of message `number`."""
     name = _MIX[number % len(_MIX)]
     provider = name.partition("/")[0]
     document = _DOCUMENTS[name]
@@ -67,7 +65,7 @@ def webhook(number: int) -> tuple[str, str, bytes]:
 
 
 def raw(number: int, tenant: TenantId = TENANT) -> RawMessage:
-    """What the receiver makes of it."""
+    """The raw message that the receiver makes of it."""
     provider, found, body = webhook(number)
     return RawMessage(
         tenant_id=tenant,
@@ -81,7 +79,7 @@ def raw(number: int, tenant: TenantId = TENANT) -> RawMessage:
 
 
 def raw_record(number: int, tenant: TenantId = TENANT) -> Record:
-    """As the receiver puts it on the topic."""
+    """The record as the receiver writes it to the topic."""
     message = raw(number, tenant)
     routing = Routing(tenant_id=tenant, provider=message.provider, traceparent=new_traceparent())
     return Record(message.message_key.encode(), encode(message), routing.to_headers())

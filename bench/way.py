@@ -1,9 +1,9 @@
-"""The whole way, from a webhook to its row: every role as a
-process, a model that takes 300 ms, and where the time goes.
+"""Measures the whole way from a webhook to its row, with every role as a process and a model that
+takes 300 ms, and where the time goes.
 
-The roles run as `sensorium up` runs them, one process each. Webhooks come at
-an even pace, whether those before them are answered or not. A picture has an
-end of its own, so that neither the store nor the model has seen it before.
+The roles run as `sensorium up` runs them, one process each. Webhooks are sent at an even pace,
+whether or not earlier ones are answered. Each picture has unique trailing bytes, so that neither
+the store nor the model has seen it before.
 """
 
 import json
@@ -36,12 +36,12 @@ _ID = "wamid.HBgLMTIwMjU1NTAxNDcVAgASGCBBQzc0"
 
 
 class Scenario(NamedTuple):
-    """What comes, how often, and how long 99 of 100 may take to their row."""
+    """What is sent, at which rate, and the goal for the p99 to the row."""
 
     name: str
     per_second: int
     is_photo: bool
-    wanted_ms: float
+    goal_ms: float
 
 
 SCENARIOS = (
@@ -52,7 +52,7 @@ SCENARIOS = (
 
 
 class Round(NamedTuple):
-    """One round of a scenario; CPU in microseconds for each message, by role."""
+    """One round of a scenario. CPU is in microseconds per message, by role."""
 
     journeys: list[Journey]
     cpu: dict[str, float]
@@ -76,7 +76,7 @@ def run(rig: Rig) -> list[Table]:
 
 
 class _Driver:
-    """Sends the webhooks of one round after the other, and follows them."""
+    """Sends the webhooks of one round after another, and follows them."""
 
     def __init__(
         self,
@@ -91,9 +91,7 @@ class _Driver:
         self._load, self._endpoint = load, endpoint
 
     def round(self, scenario: Scenario, first: int) -> Round:
-        """Messages of the warm-up are sent and
-        awaited like the others, but not counted.
-        """
+        """Sends and awaits one round. Messages of the warm-up are not counted."""
         count = scenario.per_second * (WARMING_SECONDS + SECONDS)
         body, times = self._folder / "way-body.json", self._folder / "way-times"
         body.write_bytes(self._body(scenario))
@@ -133,7 +131,7 @@ class _Driver:
         """A delivery of YCloud with the load generator's placeholders."""
         _, _, plain = webhook(0)
         event = json.loads(plain)
-        # pictures of old messages are not described
+        # Pictures of old messages are not described.
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
         message = event["whatsappInboundMessage"]
         message |= {"wamid": f"{_ID}ID_HERE", "from": "+1202555CALLER_HERE", "sendTime": now}
@@ -172,7 +170,7 @@ def _tables(scenario: Scenario, rounds: list[Round]) -> list[Table]:
         Figure(name="to the answer 200, p50", runs=over(0.5, "answer_ms")),
         Figure(name="to the answer 200, p99", runs=over(0.99, "answer_ms")),
     ]
-    wanted = Ratio(name="p99 to the row, ms", value=whole[1].median, at_most=scenario.wanted_ms)
+    wanted = Ratio(name="p99 to the row, ms", value=whole[1].median, at_most=scenario.goal_ms)
     names = list(rounds[0].journeys[0].parts_ms)
     parts = [
         Figure(
@@ -197,8 +195,8 @@ def _tables(scenario: Scenario, rounds: list[Round]) -> list[Table]:
 
 
 def _memory(peaks: dict[str, float]) -> Table:
-    """The peak of each role, and over that of the JVM
-    rival of the last run of `rivals`, if there was one.
+    """The peak of each role, divided by that of the JVM rival in the last run of `rivals`, if there
+    was one.
     """
     figures = [Figure(name=role, runs=[mib]) for role, mib in peaks.items()]
     ratios = []
@@ -218,16 +216,16 @@ def _memory(peaks: dict[str, float]) -> Table:
 
 
 def _jvm_rival(role: str) -> Figure | None:
-    """Kafka Connect of the sink, the smaller Kafka
-    Streams of a stage; the others have none.
+    """Kafka Connect for the sink, the smaller Kafka Streams for a stage, and None for the other
+    roles.
     """
     report = read("rivals")
-    wanted = {"sink": "Kafka Connect", "receive": "-", "console": "-"}.get(role, "Kafka Streams")
+    prefix = {"sink": "Kafka Connect", "receive": "-", "console": "-"}.get(role, "Kafka Streams")
     found = [
         figure
         for table in (report.tables if report else [])
         if table.unit == "MiB"
         for figure in table.figures
-        if figure.name.startswith(wanted)
+        if figure.name.startswith(prefix)
     ]
     return min(found, key=lambda one: one.median, default=None)

@@ -1,8 +1,7 @@
-"""Where the time goes on the whole way, as a picture:
-a bar for each scenario, its parts named below it.
+"""Draws where the time goes on the whole way: a bar per scenario with its parts named below.
 
-A pure function of the bench's report. The colours are
-those of the console's pages, in light and in dark.
+A pure function of the bench's report. The colours are those of the console's pages, in light and in
+dark.
 """
 
 from html import escape
@@ -32,12 +31,12 @@ _PARTS = (
     ("#27698a", "#6fb6d8"),
     ("#8a6d0b", "#dfc055"),
 )
-"""Light and dark, in the order of the parts."""
+"""The light and dark colour of each part, in order."""
 
 
 def picture(report: Report) -> str:
-    """The SVG. Parts are means over all messages; the line
-    above says the median and the 99th percentile of the whole.
+    """Returns the SVG. Parts are means over all messages; the line above shows median and 99th
+    percentile of the whole.
     """
     tables = {table.title: table for table in report.tables}
     every = [
@@ -79,15 +78,15 @@ def picture(report: Report) -> str:
 
 
 def _colour(number: int, name: str, names: list[str]) -> int:
-    """The same in every panel: that of the part
-    which begins with this name in the longest one.
+    """Returns the same colour for a part in every panel: that of the part with this name in the
+    longest panel.
     """
     same = (place for place, other in enumerate(names) if other.startswith(name))
     return next(same, number) % len(_PARTS)
 
 
 def _panel(parts: Table, whole: Table, colours: list[int], y: int) -> tuple[list[str], int]:
-    """The elements of a scenario, and where the next one begins."""
+    """Returns the elements of a scenario, and the position of the next one."""
     name = whole.title.removesuffix(_WHOLE).removeprefix("whole way, ")
     columns = _COLUMNS if len(colours) <= _COLUMNS else _MANY_COLUMNS
     p50, p99 = (one.median for one in whole.figures[:2])

@@ -1,8 +1,8 @@
-"""Follows messages through the pipeline from outside: the topic
-that data teams read, the table of rows, and the times in records.
+"""Follows messages through the pipeline from outside: on the topic that data teams read, in the
+table of rows, and by the times in records.
 
-All processes are on one machine, so that their clocks are one. A row is
-looked for every few milliseconds, once its message was seen on the topic.
+All processes are on one machine and share its clock. After a message was seen on the topic, its row
+is looked up every few milliseconds.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import reader_config
 from storage.postgres.pool import connect
+from storage.waiting import Deadline
 
 _LOOK_SECONDS = 0.003
 _ROWS = """\
@@ -31,7 +32,7 @@ WHERE tenant_id = $1 AND message_key = ANY($2) AND status <> 'pending'"""
 
 @dataclass(frozen=True)
 class Journey:
-    """How long one message took, and on what; the parts add up to the whole."""
+    """How long one message took, and in which parts. The parts add up to the whole."""
 
     answer_ms: float
     parts_ms: dict[str, float]
@@ -44,7 +45,7 @@ class Journey:
 class Times(NamedTuple):
     """What was seen of a message from outside, in seconds since 1970.
 
-    `stored`: its job for `describe` was written.
+    `stored` is when its job for `describe` was written.
     """
 
     sent: float
@@ -55,9 +56,7 @@ class Times(NamedTuple):
 
 
 def journey(message: EnrichedMessage, times: Times, model_seconds: float) -> Journey:
-    """The times in the record and those seen from
-    outside, in the order in which they come.
-    """
+    """Combines the times in the record and those seen from outside, in their order."""
     steps = {step.stage: step.at.timestamp() for step in message.steps}
     marks = [
         ("receive", message.received_at.timestamp()),
@@ -84,9 +83,9 @@ def journey(message: EnrichedMessage, times: Times, model_seconds: float) -> Jou
 
 @dataclass
 class _Seen:
-    """A finished message as a reader of the topic had it, and when.
+    """A finished message as a reader of the topic received it, and when.
 
-    `row`: when its row was there, too.
+    `row` is when its row was seen.
     """
 
     value: bytes
@@ -96,7 +95,7 @@ class _Seen:
 
 @dataclass
 class Watch:
-    """Watches while the block runs what comes after its begin.
+    """Watches, while the block runs, messages that are sent after its beginning.
 
     Without media the first version of a message is its last.
     """
@@ -131,15 +130,15 @@ class Watch:
         self._jobs.close()
 
     def wait(self, count: int) -> None:
-        """Until so many rows are finished.
+        """Waits until `count` rows are finished.
 
-        Raises BenchFailed when that takes too long.
+        Raises BenchFailed if that takes too long.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = Deadline(PATIENCE_SECONDS)
         while self._rows < count:
             if self._failed:
                 raise BenchFailed(f"the watch failed: {self._failed[0]}") from self._failed[0]
-            if time.monotonic() > deadline:
+            if deadline.has_passed:
                 raise BenchFailed(f"{self._rows} of {count} rows were finished")
             time.sleep(0.01)
         while (message := self._jobs.poll(0.5)) is not None:
@@ -147,13 +146,13 @@ class Watch:
                 self._stored[(message.key() or b"").decode()] = message.timestamp()[1] / 1000
 
     def journey(self, key: str, sent: float, answered: float, model_seconds: float) -> Journey:
-        """Of a message whose row is finished."""
+        """The journey of a message whose row is finished."""
         seen = self._seen[key]
         times = Times(sent, answered, self._stored.get(key, 0.0), seen.visible, seen.row)
         return journey(decode(EnrichedMessage, seen.value), times, model_seconds)
 
     def _reader(self, topic: TopicName) -> Consumer:
-        """A consumer of what comes from now on."""
+        """A consumer of records that are written from now on."""
         eager = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 1}
         consumer = Consumer(reader_config(self.settings.kafka, "bench") | eager)
         name = self._names.topic(topic)
@@ -181,8 +180,8 @@ class Watch:
                     self._waiting.add(key)
 
     def _is_finished(self, value: bytes) -> bool:
-        """Raises BenchFailed for a message whose picture
-        could not be described: it went another way.
+        """Raises BenchFailed for a message whose picture could not be described, because it took
+        another way.
         """
         message = decode(EnrichedMessage, value)
         if message.status == "degraded":

@@ -1,5 +1,6 @@
-"""What is said of a body of `POST /chat`: by the
-receiver to its sender, and by dedupe to itself.
+"""The result of checking the body of a `POST /chat`.
+
+The receiver answers its client with it, and dedupe decides by it.
 """
 
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ChatAccepted:
-    """The body will be read as a message. Both fields go into its key."""
+    """The body can be read as a message. Both fields become part of its message key."""
 
     provider: str
     provider_message_id: str
@@ -15,7 +16,7 @@ class ChatAccepted:
 
 @dataclass(frozen=True, slots=True)
 class ChatRefused:
-    """What is wrong with the body, for the person who sends it."""
+    """The body cannot be read as a message. `errors` are sentences for its sender."""
 
     errors: tuple[str, ...]
     is_json: bool = True

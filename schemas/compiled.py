@@ -1,4 +1,6 @@
-"""Avro writers and readers as Python functions, compiled from the schemas: from a struct to bytes and back without a dictionary between.
+"""Avro writers and readers as Python functions, compiled from the schemas.
+
+They go from a struct to bytes and back without a dictionary between.
 
 A general library asks at each field what its type is. Here that is asked once, when the source of the two functions of a schema
 is written; what runs per record is a straight line of expressions. tests/unit/test_compiled.py holds every function against
@@ -27,6 +29,10 @@ _MICROS_WITHIN_FLOAT = range(1 << 52)
 """1970 to 2112: as seconds in a float they are exact to less than half a microsecond."""
 _LONGEST = 10
 """Bytes of a 64-bit number."""
+_LAST_OF_8_BYTES = 0x8080_8080_8080_8080
+"""The high bits of eight bytes; the lowest byte comes first."""
+_MORE_THAN_7_BYTES = 0x0080_8080_8080_8080
+"""Those that are set in a number of exactly eight bytes."""
 
 
 class Malformed(SchemasError, ValueError):
@@ -64,7 +70,20 @@ def long(value: int) -> bytes:
     return written + _varint(zigzag)
 
 
+_last_instant: tuple[datetime | None, bytes] = (None, b"")
+"""The instant that was written last: a stage gives one `now` to all records of a batch."""
+
+
 def _instant(at: datetime) -> bytes:
+    global _last_instant
+    last, written = _last_instant  # read at once: other threads write instants too
+    if at is not last:
+        written = _new_instant(at)
+        _last_instant = at, written
+    return written
+
+
+def _new_instant(at: datetime) -> bytes:
     since = at - _EPOCH
     micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     if micros not in _MICROS_OF_8_BYTES:
@@ -78,8 +97,6 @@ def _instant(at: datetime) -> bytes:
 
 def _array(write: Writer, values: Collection[Any]) -> bytes:
     """One block of items and the empty one that ends them."""
-    if not values:
-        return b"\0"
     return long(len(values)) + b"".join([write(value) for value in values]) + b"\0"
 
 
@@ -93,6 +110,16 @@ def _text(value: str) -> bytes:
 
 
 def _long_at(data: bytes, at: int) -> tuple[int, int]:
+    first, second = data[at], data[at + 1] if at + 1 < len(data) else 0
+    if first > 127 > second:  # two bytes: nearly all sizes that do not fit one
+        bits, at = first & 127 | second << 7, at + 2
+    else:
+        bits, at = _long_of_any_size(data, at)
+    return bits >> 1 ^ -(bits & 1), at
+
+
+def _long_of_any_size(data: bytes, at: int) -> tuple[int, int]:
+    """The zigzag of a number, and the place behind it."""
     bits = shift = 0
     for place in range(at, at + _LONGEST):
         byte = data[place]
@@ -100,7 +127,7 @@ def _long_at(data: bytes, at: int) -> tuple[int, int]:
         if byte < 128:
             if bits >> 64:
                 break
-            return bits >> 1 ^ -(bits & 1), place + 1
+            return bits, place + 1
         shift += 7
     raise Malformed("a number of more than 64 bits")
 
@@ -113,22 +140,39 @@ def _size_at(data: bytes, at: int) -> tuple[int, int]:
     return size, at
 
 
+_INSTANTS_KNOWN = 4_096
+_instants: dict[bytes, datetime] = {}
+"""Instants by the eight bytes they take. The records of a batch share most of theirs."""
+
+
 def _instant_at(data: bytes, at: int) -> tuple[datetime, int]:
-    a, b, c, d, e, f, g, h = data[at : at + 8] if len(data) >= at + 8 else bytes(8)
-    if a & b & c & d & e & f & g & 128 and h < 128:
-        low = (a & 127) + ((b & 127) << 7) + ((c & 127) << 14) + ((d & 127) << 21)
-        high = (e & 127) + ((f & 127) << 7) + ((g & 127) << 14) + (h << 21)
-        bits, at = low + (high << 28), at + 8
-        micros = bits >> 1 ^ -(bits & 1)
-    else:
+    eight = data[at : at + 8]
+    known = _instants.get(eight)
+    if known is not None:
+        return known, at + 8
+    bits = int.from_bytes(eight, "little")
+    if len(eight) < 8 or bits & _LAST_OF_8_BYTES != _MORE_THAN_7_BYTES:
         micros, at = _long_at(data, at)
+        return _datetime(micros), at
+    # Sevens become fourteens, fourteens 28s, and those one number: three steps, not one per byte.
+    bits = bits & 0x007F_007F_007F_007F | (bits & 0x7F00_7F00_7F00_7F00) >> 1
+    bits = bits & 0x0000_3FFF_0000_3FFF | (bits & 0x3FFF_0000_3FFF_0000) >> 2
+    bits = bits & 0x0000_0000_0FFF_FFFF | (bits & 0x0FFF_FFFF_0000_0000) >> 4
+    found = _datetime(bits >> 1 ^ -(bits & 1))
+    if len(_instants) >= _INSTANTS_KNOWN:
+        _instants.clear()
+    _instants[eight] = found
+    return found, at + 8
+
+
+def _datetime(micros: int) -> datetime:
     if micros in _MICROS_WITHIN_FLOAT:
-        return datetime.fromtimestamp(micros / 1e6, UTC), at
-    return _EPOCH + timedelta(microseconds=micros), at
+        return datetime.fromtimestamp(micros / 1e6, UTC)
+    return _EPOCH + timedelta(microseconds=micros)
 
 
 def _block_at(data: bytes, at: int) -> tuple[int, int]:
-    """How many items follow. A negative number says that the size of the block comes before them."""
+    """How many items follow. A negative number says that the block's size comes before them."""
     bits = data[at]
     if not bits & 129:  # one byte, not negative
         return bits >> 1, at + 1
@@ -136,26 +180,6 @@ def _block_at(data: bytes, at: int) -> tuple[int, int]:
     if count < 0:
         _, at = _size_at(data, at)
     return abs(count), at
-
-
-def _map_at(read: Reader, data: bytes, at: int) -> tuple[dict[str, Any], int]:
-    items = {}
-    count, at = _block_at(data, at)
-    while count:
-        for _ in range(count):
-            name, at = _text_at(data, at)
-            items[name], at = read(data, at)
-        count, at = _block_at(data, at)
-    return items, at
-
-
-def _text_at(data: bytes, at: int) -> tuple[str, int]:
-    size = data[at]
-    if size & 129:
-        size, at = _size_at(data, at)
-    else:
-        size, at = size >> 1, at + 1
-    return data[at : at + size].decode(), at + size
 
 
 # functions of a schema
@@ -170,9 +194,10 @@ class Compiled(NamedTuple):
 
 
 def compiled(schema: Type, structs: Mapping[str, Any], head: bytes = b"") -> Compiled:
-    """`structs` by the names of the schema's records; a field that a schema lacks gets its struct's default.
+    """Makes the functions of a schema.
 
-    `head` goes before each record that is written. Raises TypeError for a type that is not handled here.
+    `structs` are by the names of the schema's records; a field that a schema lacks gets its struct's
+    default. `head` goes before each record that is written. Raises TypeError for a type that is not handled here.
     """
     code = _Code(structs, head)
     name = code.record(schema, is_whole=True)
@@ -201,7 +226,6 @@ class _Code:
             "long": long,
             "long_at": _long_at,
             "map": _map,
-            "map_at": _map_at,
             "size_at": _size_at,
         }
         self._structs = structs
@@ -229,9 +253,9 @@ class _Code:
             case {"type": "enum"} as enum:
                 return [f"{self.enum(enum)}_bytes[{of}]"]
             case {"type": "array", "items": items}:
-                return [f"array(write_{self.item(items)}, {of})"]
+                return [f"array(write_{self.item(items)}, v) if (v := {of}) else b'\\0'"]
             case {"type": "map", "values": values}:
-                return [f"map(write_{self.item(values)}, {of})"]
+                return [f"map(write_{self.item(values)}, v) if (v := {of}) else b'\\0'"]
             case {"type": "record"} as record:
                 return [f"write_{self.record(record)}({of})"]
             case other:
@@ -265,7 +289,9 @@ class _Code:
             case {"type": "array", "items": items}:
                 return _items(to, self.statements(items, "item"))
             case {"type": "map", "values": values}:
-                return [f"{to}, at = map_at(read_{self.item(values)}, data, at)"]
+                return _items(
+                    to, [*_sized("name", ".decode()"), *self.statements(values, "item")], "{}"
+                )
             case {"type": "record"} as record:
                 return [f"{to}, at = read_{self.record(record)}(data, at)"]
             case other:
@@ -351,18 +377,22 @@ def _number(to: str) -> list[str]:
     ]
 
 
-def _items(to: str, item: list[str]) -> list[str]:
-    """Reads blocks of items. Each item takes a byte at least, so no count leads further than the data."""
+def _items(to: str, item: list[str], empty: str = "()") -> list[str]:
+    """Reads blocks of items: a tuple of them, or a dictionary of items by their name.
+
+    Each item takes a byte at least, so no count leads further than the data.
+    """
+    is_map = empty == "{}"
     return [
         "if data[at]:",
-        f"    {to} = []",
+        f"    {to} = {'{}' if is_map else '[]'}",
         "    count, at = block_at(data, at)",
         "    while count:",
         "        for _ in range(count):",
         *(f"            {line}" for line in item),
-        f"            {to}.append(item)",
+        f"            {to}[name] = item" if is_map else f"            {to}.append(item)",
         "        count, at = block_at(data, at)",
-        f"    {to} = tuple({to})",
+        *([] if is_map else [f"    {to} = tuple({to})"]),
         "else:",
-        f"    {to} = (); at += 1",
+        f"    {to} = {empty}; at += 1",
     ]

@@ -1,4 +1,4 @@
-"""Why a server was not reached, in words for a person. Pure."""
+"""Why a server could not be reached, in words for a person. Pure."""
 
 import socket
 import ssl
@@ -8,29 +8,30 @@ _DEPTH = 8
 
 
 def why_unreachable(error: BaseException) -> str:
-    """The innermost cause that says something;
-    it names no address, which may hold a secret.
+    """The first cause of `error` that is recognised, or else the error's class name.
+
+    The text contains no address, because an address may contain a secret.
     """
-    for one in _causes(error, _DEPTH):
-        if isinstance(one, socket.gaierror):
+    for cause in _causes(error, _DEPTH):
+        if isinstance(cause, socket.gaierror):
             return "its name is not known (DNS)"
-        if isinstance(one, ssl.SSLError):
-            return f"TLS: {getattr(one, 'reason', None) or type(one).__name__}"
-        if isinstance(one, ConnectionRefusedError):
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {getattr(cause, 'reason', None) or type(cause).__name__}"
+        if isinstance(cause, ConnectionRefusedError):
             return "connection refused"
-        if isinstance(one, ConnectionResetError | BrokenPipeError):
+        if isinstance(cause, ConnectionResetError | BrokenPipeError):
             return "connection closed by the server"
     return type(error).__name__
 
 
 def _causes(error: BaseException, depth: int) -> Iterator[BaseException]:
-    """The error and all that led to it, groups included."""
+    """Yields the error, its causes, and the members of groups, down to `depth` levels."""
     yield error
     if depth == 0:
         return
-    followed = [error.__cause__ or error.__context__]
+    causes = [error.__cause__ or error.__context__]
     if isinstance(error, BaseExceptionGroup):
-        followed += error.exceptions
-    for one in followed:
-        if one is not None:
-            yield from _causes(one, depth - 1)
+        causes += error.exceptions
+    for cause in causes:
+        if cause is not None:
+            yield from _causes(cause, depth - 1)

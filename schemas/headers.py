@@ -1,4 +1,4 @@
-"""Kafka headers that every record has, so that nobody needs the body to route."""
+"""The Kafka headers that every record has, so that routing does not need the body."""
 
 import os
 import random
@@ -15,7 +15,7 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):
-    """tenant, provider, traceparent, generation."""
+    """The values of the four headers: tenant, provider, traceparent and generation."""
 
     tenant_id: TenantId
     provider: str
@@ -32,14 +32,15 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _random = random.Random()
-"""Seeded by the operating system once per process: an id
-has to be unique, not secret, and is made for each record.
+"""The operating system seeds it once per process.
+
+A traceparent has to be unique but not secret, and one is made for each record.
 """
 os.register_at_fork(after_in_child=_random.seed)
 
 
 def new_traceparent() -> str:
-    """A fresh W3C traceparent, sampled. Neither of its ids is zero."""
+    """A new W3C traceparent with the sampled flag. Neither of its ids is zero."""
     trace, span = _random.getrandbits(128) or 1, _random.getrandbits(64) or 1
     return f"00-{trace:032x}-{span:016x}-01"
 
@@ -49,7 +50,7 @@ def is_traceparent(value: str) -> bool:
 
 
 def header(headers: Sequence[tuple[str, bytes | None]] | None, name: str) -> bytes | None:
-    """The first header of that name."""
+    """The value of the first header of that name, or None."""
     for key, value in headers or ():
         if key == name:
             return value
@@ -57,7 +58,7 @@ def header(headers: Sequence[tuple[str, bytes | None]] | None, name: str) -> byt
 
 
 def generation_of(headers: Sequence[tuple[str, bytes | None]] | None) -> int:
-    """The record's generation: 0 where the header is missing or no number."""
+    """The record's generation, or 0 if the header is missing or is not a number."""
     value = header(headers, "generation")
     if value == b"0":  # nearly all
         return 0
@@ -65,7 +66,7 @@ def generation_of(headers: Sequence[tuple[str, bytes | None]] | None) -> int:
 
 
 def with_generation(headers: Headers, generation: int) -> Headers:
-    """The headers with this generation instead of their own."""
+    """A copy of the headers in which `generation` replaces the present one."""
     return [
         *((name, value) for name, value in headers if name != "generation"),
         ("generation", b"%d" % generation),

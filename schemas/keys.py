@@ -1,4 +1,4 @@
-"""Keys, ids and partitions: each built by one pure function."""
+"""Keys, ids and partition numbers, each built by one pure function."""
 
 import hashlib
 import re
@@ -11,18 +11,17 @@ MessageKey = NewType("MessageKey", str)
 TENANT_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 PROVIDER_PATTERN = re.compile(r"[a-z0-9_]{1,32}")
 PROVIDER_ID_MAX_CHARS = 512
-"""A longer provider message id is no id: it would
-not fit an index row, and no provider sends one.
+"""The longest valid provider message id.
+
+A longer one would not fit an index row, and no provider sends one.
 """
 
 INSTANCE_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-"""The label of one of several servers of a
-provider, such as a tenant's second Chatwoot.
-"""
+"""A label that tells servers of one provider apart, such as a tenant's second Chatwoot."""
 DIRECT_ID_PREFIX = "direct/"
-"""Begins the id of a message of `POST /chat` that names a built-in provider.
+"""Prefix of the ids of messages of `POST /chat` that name a built-in provider.
 
-No adapter gives such an id.
+No adapter produces an id with this prefix.
 """
 
 CONVERSATION_PART_CHARS = 200
@@ -36,61 +35,60 @@ _DIGEST_CHARS = 16
 def message_key(tenant_id: TenantId, provider: str, provider_message_id: str) -> MessageKey:
     """`tenant:provider:id`.
 
-    The id is all that follows the second colon and may hold colons itself.
+    The id is everything after the second colon and may contain colons itself.
     """
     return MessageKey(f"{tenant_id}:{provider}:{provider_message_id}")
 
 
 def split_message_key(key: MessageKey) -> tuple[TenantId, str, str]:
-    """Tenant, provider, provider message id.
+    """Splits a key into tenant, provider and provider message id.
 
-    Raises ValueError for what is no message key.
+    Raises ValueError if `key` is not a message key.
     """
     tenant, provider, provider_message_id = key.split(":", 2)
     return TenantId(tenant), provider, provider_message_id
 
 
 def is_provider_id(value: object) -> bool:
-    """Whether `value` may serve as a provider's
-    message id: printable text of a sane length.
-    """
+    """True if `value` can be a provider's message id: printable text of 1 to 512 characters."""
     return (
         isinstance(value, str) and 0 < len(value) <= PROVIDER_ID_MAX_CHARS and value.isprintable()
     )
 
 
 def is_instance(value: str) -> bool:
-    """Whether `value` may label a server of a provider."""
+    """True if `value` can label a server of a provider."""
     return bool(INSTANCE_PATTERN.fullmatch(value)) and f"{value}/" != DIRECT_ID_PREFIX
 
 
 def body_id(body: bytes) -> str:
-    """The id of a body that carries none: the same bytes always get the same one."""
+    """An id for a body that contains none. Equal bytes get equal ids."""
     return f"sha256-{hashlib.sha256(body).hexdigest()}"
 
 
 def claim_digest(key: bytes, generation: int) -> bytes:
-    """16 bytes under which dedupe claims a message of a generation."""
+    """The 16 bytes by which dedupe claims a message in one generation."""
     suffix = b"" if generation == 0 else b"\0%d" % generation
     return hashlib.blake2b(key + suffix, digest_size=16).digest()
 
 
 def log_digest(key: str) -> str:
-    """What a log says in place of a message key, which may hold
-    a phone number: `sensorium trace` finds the message by it.
+    """The id that logs show instead of a message key, which may contain a phone number.
+
+    `sensorium trace` finds the message by it.
     """
     return claim_digest(key.encode(errors="replace"), 0).hex()[:LOG_DIGEST_CHARS]
 
 
 def conversation_part(value: str, max_chars: int = CONVERSATION_PART_CHARS) -> str:
-    """One part of a conversation id, or a whole one that has no parts.
+    """Returns one part of a conversation id, or a whole id that has no parts.
 
-    Every character outside [A-Za-z0-9._-] becomes a hyphen; `~` separates parts. A part
-    that lost a character or was cut ends with a digest of the original, because ids
-    that differ must not become the same. A part of allowed characters and a sane length
-    stays as it is.
+    Every character outside [A-Za-z0-9._-] becomes a hyphen, because `~` separates
+    parts. A part in which a character was replaced, or which was cut to `max_chars`,
+    ends with a digest of the original, so that different ids stay different. Any other
+    part is returned unchanged.
     """
-    if value.isalnum() and value.isascii() and len(value) <= max_chars:  # nearly always
+    if value.isalnum() and value.isascii() and len(value) <= max_chars:  # the usual case
         return value
     written = _FOREIGN_IN_PART.sub("-", value)
     if written == value and len(value) <= max_chars:
@@ -102,9 +100,10 @@ def conversation_part(value: str, max_chars: int = CONVERSATION_PART_CHARS) -> s
 def direct_conversation_id(value: str, *, outbound: bool = False) -> str:
     """The conversation id of a message of `POST /chat`.
 
-    What a customer wrote gets an id without `~`, so it is never in a
-    conversation of YCloud or Chatwoot, whose ids have parts. What the tenant's
-    bot answered belongs where it answered: an id with parts stays as it is.
+    An id of an inbound message never contains `~`, so the message cannot join a
+    conversation of YCloud or Chatwoot, whose ids have parts. An outbound message, the
+    answer of the tenant's bot, belongs to the conversation it answers, so an id with
+    parts stays unchanged.
     """
     if outbound and "~" in value and is_conversation_id(value):
         return value
@@ -112,10 +111,10 @@ def direct_conversation_id(value: str, *, outbound: bool = False) -> str:
 
 
 def is_conversation_id(value: str) -> bool:
-    """Whether a conversation can have this id."""
+    """True if the value can be the id of a conversation."""
     return bool(value) and not _FOREIGN_IN_CONVERSATION.search(value)
 
 
 def conversation_partition(tenant_id: TenantId, conversation_id: str, partitions: int) -> int:
-    """Partition of `enriched-messages` that holds all of a conversation."""
+    """The partition of `enriched-messages` that holds the whole conversation."""
     return zlib.crc32(f"{tenant_id}:{conversation_id}".encode()) % partitions

@@ -1,7 +1,9 @@
-"""Languages that a tenant may name. Pure.
+"""The languages that a tenant may choose.
 
-Codes are those of ISO 639-1 (two letters), any three letters, and a region or
-script behind a hyphen, as in BCP 47. The names are those that recipes know.
+Pure.
+
+A code has two letters (ISO 639-1) or any three letters, and may have a region or a
+script after a hyphen, as in BCP 47. A name is one of those that recipes use.
 """
 
 import re
@@ -14,7 +16,7 @@ NAMES = {
     "de": "German",
     "it": "Italian",
 }
-"""Codes and the words by which models are asked."""
+"""The names by which prompts call the languages, by code."""
 CODES = frozenset(
     {
         "aa", "ab", "ae", "af", "ak", "am", "an", "ar", "as", "av", "ay", "az", "ba", "be", "bg",
@@ -36,7 +38,7 @@ _TAG = re.compile(r"(?P<base>[a-z]{2,3})(?:[-_][a-z0-9]{2,8})*", re.IGNORECASE)
 
 
 def is_language(text: str) -> bool:
-    """Whether it is a code such as es, pt-BR or gsw, or a name such as Spanish."""
+    """True for a code such as es, pt-BR or gsw, and for a name such as Spanish."""
     if text.strip().lower() in {name.lower() for name in NAMES.values()}:
         return True
     found = _TAG.fullmatch(text.strip())

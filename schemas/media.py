@@ -1,6 +1,6 @@
-"""What a declared media type promises.
+"""What a declared media type promises about a file.
 
-Declarations are hints: what a file is, its bytes say.
+A declaration is only a hint: the bytes decide what a file is.
 """
 
 import mimetypes
@@ -47,11 +47,12 @@ _NO_TYPES = frozenset(
         "application/x-unknown",
     }
 )
-"""What servers say of any file that is to be saved and not shown."""
+"""Types that servers give to any file that is to be saved and not shown."""
 
 _NAMES = mimetypes.MimeTypes()
-"""The table that comes with Python and what a chat sends besides:
-the machine's own table is not asked, because a slim image has none.
+"""Python's built-in table of file extensions plus those that chats send.
+
+The table of the operating system is not used, because a slim image has none.
 """
 for _extension, _type in {
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -80,21 +81,24 @@ for _extension, _type in {
 
 
 def plain_type(mime_type: str | None) -> str:
-    """Without parameters, in lower case; empty for
-    none: `audio/ogg; codecs=opus` is `audio/ogg`.
+    """The media type in lower case without parameters; an empty string for None.
+
+    `audio/ogg; codecs=opus` becomes `audio/ogg`.
     """
     return (mime_type or "").partition(";")[0].strip().lower()
 
 
 def is_sound(mime_type: str | None) -> bool:
-    """Whether it is sound, whatever the provider calls the attachment."""
+    """True if the type is a sound, whatever the provider calls the attachment."""
     plain = plain_type(mime_type)
     return plain.startswith("audio/") or plain == "application/ogg"
 
 
 def is_binary(mime_type: str | None, filename: str | None = None) -> bool:
-    """Whether no text can be meant: a page or a JSON body in its place
-    is an error that came with 200. Without a type its name tells.
+    """True if the file cannot be a text.
+
+    An HTML page or a JSON body in its place is then an error page that was sent with
+    status 200. The file name decides if there is no usable type.
     """
     plain = _promised_type(mime_type, filename)
     if plain.endswith(_TEXTUAL):
@@ -105,14 +109,15 @@ def is_binary(mime_type: str | None, filename: str | None = None) -> bool:
 
 
 def is_office(mime_type: str | None, filename: str | None = None) -> bool:
-    """Whether a text or a table of an office program
-    is meant, which such programs also write as a page.
+    """True if the file is a document or a table of an office program.
+
+    Such programs also write these as HTML pages.
     """
     return _promised_type(mime_type, filename).startswith(_OFFICE)
 
 
 def _promised_type(mime_type: str | None, filename: str | None) -> str:
-    """Without a type that says anything, the name tells."""
+    """The declared type, or the one that the file name suggests if the type says nothing."""
     plain = plain_type(mime_type)
     if plain in _NO_TYPES:
         return _NAMES.guess_type(filename or "", strict=False)[0] or ""

@@ -1,24 +1,24 @@
-"""By which way a message came in.
+"""The way by which a message came in: an endpoint or `POST /chat`.
 
-Authority over a provider's key follows from this alone.
+Only this decides whether a provider's key may be used for the message.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 DIRECT = "direct"
-"""Stands where an endpoint's id stands, for a message of `POST /chat`."""
+"""The value in place of an endpoint id for a message of `POST /chat`."""
 UNRECORDED = "unrecorded"
-"""An endpoint of the message's provider received it, but its id was not recorded."""
+"""An endpoint of the message's provider received the message; its id was not recorded."""
 
 
 def origin_of(endpoint_id: str | None, provider: str, attributes: Mapping[str, Any]) -> str:
-    """The endpoint by which a row's message came in, or `direct`.
+    """The id of the endpoint that received a row's message, or `direct`.
 
-    Rows from before endpoints were recorded have none. `attributes` is what the adapter
-    wrote about the message (`content_attributes.provider`): only the adapter of
-    YCloud's webhooks ever wrote `event_type`, so it proves that an endpoint received
-    the event. Everything else is direct.
+    Rows older than the recording of endpoints have no id. `attributes` is what the
+    adapter wrote about the message (`content_attributes.provider`). Only the adapter of
+    YCloud's webhooks ever wrote `event_type`, so that field proves that an endpoint
+    received the event. Every other message is direct.
     """
     if endpoint_id is not None:
         return endpoint_id

@@ -1,4 +1,4 @@
-"""What became of a record: a closed union. Exactly one a record."""
+"""The outcome of a record as a closed union. Each record has exactly one."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,7 +12,11 @@ from schemas.records import TenantRecord, Value
 
 
 class Output(Value, frozen=True):
-    """One record to be written. `conversation_id` set: the conversation decides the partition, else the key."""
+    """One record to be written.
+
+    If `conversation_id` is set, the conversation decides the partition, otherwise the
+    key.
+    """
 
     topic: TopicName
     key: MessageKey
@@ -20,14 +24,15 @@ class Output(Value, frozen=True):
     generation: int = 0
     conversation_id: str | None = None
     value: bytes | None = None
-    """The record in wire format, where its bytes are known already."""
+    """The record in wire format, if it is encoded already."""
 
 
 class Forward(Value, frozen=True):
-    """Records to be written. `claims`: digests that dedupe claims in the same transaction.
+    """Records to be written.
 
-    `failure` is set where they say that an attachment failed: counted as a failure. `cause` is what
-    the world said last, for a person; it holds no message text.
+    `claims` are the digests that dedupe claims in the same transaction. `failure` is
+    set if the records report a failed attachment, which is then counted as a failure.
+    `cause` is the last error that led to it, for a person; it contains no message text.
     """
 
     outputs: tuple[Output, ...]
@@ -45,7 +50,7 @@ class Skip(Value, frozen=True):
 
 
 class Quarantine(Value, frozen=True):
-    """`detail` is for a person and holds no message text."""
+    """The record is wrong. `detail` is for a person and contains no message text."""
 
     reason: QuarantineReason
     detail: str
@@ -71,10 +76,11 @@ def outcome_label(outcome: Outcome) -> tuple[str, str]:
 
 @dataclass(slots=True)
 class Unavailable(SchemasError):
-    """The world is wrong (a timeout, a 429, a database away): nothing was decided, try again after `retry_after` seconds.
+    """A timeout, a 429, an unreachable database: nothing was decided; retry later.
 
-    `hold` says that the trouble is the whole tenant's (its model, its key), so that the tenant's other jobs wait too.
-    `at_most`: the seconds that are left for it; a longer wait would go beyond what somebody set.
+    `retry_after` is the wait in seconds. `hold`: the fault concerns the whole tenant
+    (its model, its key), so its other jobs wait too. `at_most`: the longest wait in
+    seconds before a configured time limit ends.
     """
 
     what: str
@@ -85,9 +91,13 @@ class Unavailable(SchemasError):
 
     @property
     def cause(self) -> str:
-        """One word for what is wrong: the first of the detail, where that is one of a closed list."""
+        """One word for the error: `what`, or for a model the first word of `detail`.
+
+        For a model that word comes from a closed list.
+        """
         named = self.detail.partition(":")[0] if self.what == "model" else ""
         return named or self.what
 
     def __str__(self) -> str:
-        return f"{self.what}{': ' + self.detail if self.detail else ''} (again in {self.retry_after:g} s)"
+        detail = f": {self.detail}" if self.detail else ""
+        return f"{self.what}{detail} (retry in {self.retry_after:g} s)"

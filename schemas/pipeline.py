@@ -1,8 +1,8 @@
-"""The whole flow on one screen: who reads which topic, and who writes it.
+"""The whole flow on one screen: the stages, and the topics that each reads and writes.
 
-Stage lists, source topics, the readers and writers of each
-topic, and docs/reference/topics.md come from here. A lane
-refuses to write to a topic that its stage does not declare.
+Stage lists, source topics, the readers and writers of each topic, and
+docs/reference/topics.md come from here. A lane refuses to write to a topic that its
+stage does not declare.
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,14 @@ Stage = Literal["dedupe", "store_media", "describe", "transcribe", "assemble"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 KEPT_BY_EVERY_STAGE: tuple[TopicName, ...] = ("quarantine", "receipts")
-"""Every stage sets bad records aside and writes a receipt with each transaction."""
+"""Every stage quarantines bad records and writes a receipt with each transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchStage:
-    """Turns a batch of records into outputs in one
-    transaction, with a table of what it remembers.
+    """A stage that turns a batch of records into outputs in one transaction.
+
+    Its state is in a table.
     """
 
     name: Stage
@@ -41,7 +42,10 @@ class BatchStage:
 
 @dataclass(frozen=True, slots=True)
 class QueueStage:
-    """Admits records as jobs that take seconds; each job that ends is a transaction."""
+    """A stage that admits records as jobs, which take seconds.
+
+    Each job that ends is one transaction.
+    """
 
     name: Stage
     reads: TopicName
@@ -51,7 +55,7 @@ class QueueStage:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A process that reads or writes topics and is no stage."""
+    """A process that reads or writes topics without being a stage."""
 
     name: str
     reads: tuple[TopicName, ...]

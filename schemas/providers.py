@@ -1,7 +1,7 @@
-"""The providers: one row each of what the rest of the program must know about them.
+"""The providers: one row per provider with what the rest of the program must know.
 
-How a provider speaks is in its file of connectors/providers,
-which only connectors and roles import.
+The behaviour of a provider is in its file of connectors/providers, which only
+connectors and roles import.
 """
 
 from dataclasses import dataclass
@@ -9,23 +9,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ProviderTraits:
-    """What stages, storage and commands ask about a provider.
+    """What stages, storage and commands need to know about a provider.
 
-    - `retries`: a refused webhook is sent again.
-      Without it a refusal for the rate loses the
-      message, so only a rate that is set on the endpoint itself counts.
-    - `sends_updates`: later events come under the
-      message's own id, for example when its file is
-      there. Without it a second delivery with a
-      known key is a duplicate, whatever it holds.
-    - `numbers_per_server`: each server of the provider
-      numbers its messages from one, so a second
-      server needs a label (`--instance`).
-    - `files_need_key`: without the provider's API
-      key, links to files work for minutes only.
-    - `conversation_is_customer`: a conversation has no id besides its customer's.
-    - `secret_prefix`: how its secrets begin.
-    - `webhook_page`: where a person pastes the URL, and which page of docs/ shows it.
+    - `retries`: it sends a refused webhook again. If it does not, refusing a webhook
+      because of its rate loses the message, so only a rate that is set on the endpoint
+      itself applies.
+    - `sends_updates`: later events have the message's own id, for example when its file
+      is ready. If it sends none, a second delivery with a known key is always a duplicate.
+    - `numbers_per_server`: each server of the provider numbers its messages from one, so
+      a second server needs a label (`--instance`).
+    - `files_need_key`: without the provider's API key, links to files expire after
+      minutes.
+    - `conversation_is_customer`: a conversation has no id other than its customer's.
+    - `secret_prefix`: the first characters of its secrets.
+    - `webhook_page`: where a person enters the URL, and which page of docs/ shows it.
     """
 
     name: str
@@ -36,7 +33,7 @@ class ProviderTraits:
     numbers_per_server: bool = False
     files_need_key: bool = False
     conversation_is_customer: bool = False
-    webhook_page: str = "where the provider takes the address of a webhook: paste the URL"
+    webhook_page: str = "in the provider's settings of webhooks: paste the URL"
 
 
 PROVIDERS: dict[str, ProviderTraits] = {
@@ -65,5 +62,5 @@ PROVIDERS: dict[str, ProviderTraits] = {
 
 
 def traits_of(provider: str) -> ProviderTraits:
-    """The row of a provider; one without a row has the default traits."""
+    """The traits of a provider, or default traits if it has no row."""
     return PROVIDERS.get(provider) or ProviderTraits(provider, provider)

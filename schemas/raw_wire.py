@@ -1,7 +1,8 @@
-"""RawMessage on the wire, written straight from its values: the receiver makes one per request.
+"""Encodes RawMessage directly from its values; the receiver encodes one per request.
 
-The bytes are those of `schemas.codec.encode`, which tests compare for generated records. Avro: a `long` is zigzag and then seven
-bits per byte, lowest first; strings, bytes and maps begin with their length as a `long`; a map ends with 0.
+The bytes equal those of `schemas.codec.encode`; tests compare both for generated
+records. In Avro a `long` is zigzag-encoded and written seven bits per byte, lowest
+first; strings, bytes and maps begin with their length as a `long`; a map ends with 0.
 """
 
 from collections.abc import Mapping
@@ -13,14 +14,17 @@ from schemas.compiled import long
 
 @lru_cache(8192)
 def _text(value: str) -> bytes:
-    """Names and values of headers and ids of endpoints: a client sends the same few. The receiver cuts them to 200 characters."""
+    """Encodes a string, with a cache: header names, header values and endpoint ids recur.
+
+    The receiver cuts each to 200 characters.
+    """
     encoded = value.encode()
     return long(len(encoded)) + encoded
 
 
 @lru_cache(8192)
 def _source(tenant_id: str, provider: str) -> bytes:
-    """Everything before the message key. An installation has few of them."""
+    """Everything before the message key. An installation has few different ones."""
     return newest("RawMessage").head + _text(tenant_id) + _text(provider)
 
 
@@ -33,7 +37,11 @@ def encode_raw_message(
     headers: Mapping[str, str],
     body: bytes,
 ) -> bytes:
-    """`source`: tenant, provider and endpoint id. `key`: the message key in UTF-8. `received_us`: microseconds since 1970."""
+    """The record in wire format.
+
+    `source` is tenant, provider and endpoint id; `key` is the message key in UTF-8;
+    `received_us` is in microseconds since 1970.
+    """
     tenant_id, provider, endpoint_id = source
     parts = [
         _source(tenant_id, provider),

@@ -1,8 +1,8 @@
 """Receipts: what a transaction did with each record, written in the same transaction.
 
-Conservation is proven from them after any crash: the ranges of a stage's
-receipts follow each other without gap or overlap, and every record of its
-source has one line. Counters tell the same, but die with their process.
+They prove conservation after any crash: the ranges of a stage's receipts follow each
+other without gap or overlap, and every record of its source has one line. Counters show
+the same, but are lost when their process ends.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,17 +16,17 @@ from schemas.pipeline import Stage
 from schemas.records import Receipt, Verdict
 
 RECORDS = 5_000
-"""Lines one receipt holds at most; a transaction with more writes several."""
+"""The most lines in one receipt. A transaction with more records writes several."""
 KEY_BYTES = 1024 * 1024
 VERDICTS = 256
-"""`given` holds one byte a record."""
+"""The most verdicts in one receipt, because `given` holds one byte per record."""
 
 
 _NO_COLUMNS: tuple[tuple[()], ...] = ((),) * 6
 
 
 class Line(NamedTuple):
-    """One record of the source and what became of it."""
+    """One record of the source and its outcome."""
 
     offset: int
     key: bytes
@@ -42,7 +42,7 @@ _VERDICT = itemgetter(3, 4, 5)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where the lane was in its source partition, and where it is now."""
+    """A lane's position in its source partition before and after a transaction."""
 
     first_offset: int
     next_offset: int
@@ -50,9 +50,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Writes receipts for one source partition.
+    """Writes the receipts of one source partition.
 
-    `topic` is the source without the namespace.
+    `topic` is the source topic without the namespace.
     """
 
     stage: Stage
@@ -62,18 +62,18 @@ class Ledger:
     def receipts(self, span: Span, lines: Sequence[Line]) -> list[bytes]:
         """The encoded receipts of one transaction.
 
-        The last one moves the position, those before it only carry lines.
+        Only the last one moves the position; those before it only hold lines.
         """
         portions = list(_portions(lines)) or ([()] if span.next_offset != span.first_offset else [])
         at = datetime.now(UTC)
-        standing = Span(span.first_offset, span.first_offset)
+        unmoved = Span(span.first_offset, span.first_offset)
         return [
-            self._receipt(span if number == len(portions) else standing, portion, at)
+            self._receipt(span if number == len(portions) else unmoved, portion, at)
             for number, portion in enumerate(portions, 1)
         ]
 
     def _receipt(self, span: Span, lines: Sequence[Line], at: datetime) -> bytes:
-        # A column at a time, in C: a line at a time takes three times as long.
+        # Column by column, in C. Line by line takes three times as long.
         offsets, keys, received_ms, *labels = zip(*lines, strict=True) if lines else _NO_COLUMNS
         verdicts = list(zip(*labels, strict=True))
         known = {verdict: number for number, verdict in enumerate(dict.fromkeys(verdicts))}
@@ -98,9 +98,9 @@ class Ledger:
 
 
 def lines_of(receipt: Receipt) -> list[Line]:
-    """The lines as they were written.
+    """The lines of a receipt, as they were written.
 
-    Raises Undecodable for a receipt whose columns do not fit together.
+    Raises Undecodable if the columns of the receipt do not match.
     """
     check_columns(receipt)
     columns = zip(
@@ -125,14 +125,14 @@ def lines_of(receipt: Receipt) -> list[Line]:
 
 
 def check_columns(receipt: Receipt) -> None:
-    """Raises Undecodable for a receipt whose columns do not fit together."""
+    """Raises Undecodable if the columns of the receipt do not match."""
     lengths = [
         len(column)
         for column in (receipt.given, receipt.offsets, receipt.keys, receipt.received_ms)
     ]
     if len(set(lengths)) != 1 or max(receipt.given, default=-1) >= len(receipt.verdicts):
         raise Undecodable(
-            f"the columns of a receipt do not fit together: {lengths}, {len(receipt.verdicts)} verdicts"
+            f"the columns of a receipt do not match: {lengths}, {len(receipt.verdicts)} verdicts"
         )
 
 
@@ -142,24 +142,24 @@ def _portions(lines: Sequence[Line]) -> Iterable[Sequence[Line]]:
         and sum(map(len, map(_KEY, lines))) <= KEY_BYTES
         and len(set(map(_VERDICT, lines))) <= VERDICTS
     ):
-        yield lines  # nearly always
+        yield lines  # the usual case
         return
     begin, size = 0, 0
     verdicts: set[tuple[str, str, int]] = set()
-    for here, one in enumerate(lines):
-        verdicts.add(one[3:])
-        size += len(one.key)
+    for here, line in enumerate(lines):
+        verdicts.add(line[3:])
+        size += len(line.key)
         if here > begin and (
             here - begin >= RECORDS or size > KEY_BYTES or len(verdicts) > VERDICTS
         ):
             yield lines[begin:here]
-            begin, size, verdicts = here, len(one.key), {one[3:]}
+            begin, size, verdicts = here, len(line.key), {line[3:]}
     if begin < len(lines):
         yield lines[begin:]
 
 
 def _steps(start: int, values: Sequence[int]) -> tuple[int, ...]:
-    """Differences are small, and small numbers are short in Avro."""
+    """The differences between successive values: small numbers are short in Avro."""
     return tuple(map(sub, values, (start, *values)))
 
 

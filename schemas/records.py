@@ -1,6 +1,6 @@
-"""The records of the topics, as values.
+"""The records of the topics, as Python values.
 
-Field docs stand in avro/*.avsc; a test keeps both equal.
+The fields are documented in avro/*.avsc; a test keeps both equal.
 """
 
 from datetime import datetime
@@ -33,10 +33,10 @@ GENERATION_STEPS = 1000
 
 
 class Value(msgspec.Struct, frozen=True, gc=False):
-    """Base of all values here: immutable, compared by content.
+    """The base class of the values here: immutable and compared by content.
 
-    The garbage collector need not look at them: what they
-    hold was there before them, so none is part of a cycle.
+    The garbage collector does not track them. A value refers only to objects that
+    existed before it, so it cannot be part of a cycle.
     """
 
 
@@ -76,9 +76,7 @@ class MediaJob(Value, frozen=True, kw_only=True):
 
 
 class StoredJob(Value, frozen=True, kw_only=True):
-    """What VisionJob and AudioJob share: one
-    stored file to be looked at or listened to.
-    """
+    """The common fields of VisionJob and AudioJob: one stored file to describe or transcribe."""
 
     tenant_id: TenantId
     message_key: MessageKey
@@ -220,17 +218,17 @@ class Receipt(Value, frozen=True, kw_only=True):
 TenantRecord = (
     RawMessage | MediaJob | VisionJob | AudioJob | Enrichment | EnrichedMessage | Quarantined
 )
-"""Records that belong to one tenant; a receipt is about the records of many."""
+"""Records that belong to one tenant. A receipt covers records of many."""
 Record = TenantRecord | Receipt
 
 
 class FoundAttachment(Value, frozen=True, kw_only=True):
-    """An attachment as a provider announces it. Neither `url` nor `media_id`:
-    there is no file (a location, a contact card, a failed download).
+    """An attachment as a provider announces it.
 
-    `reason` set: it will never be fetched, and why (`no_file`,
-    `web_page`, `media_unavailable`). `attachment_id`: the provider's
-    name for it, the same in every delivery of its message.
+    With neither `url` nor `media_id` there is no file (a location, a contact card, a
+    failed download). `reason` is set if the file will never be fetched (`no_file`,
+    `web_page`, `media_unavailable`). `attachment_id` is the provider's id for it, the
+    same in every delivery of its message.
     """
 
     type: AttachmentType
@@ -244,17 +242,17 @@ class FoundAttachment(Value, frozen=True, kw_only=True):
 
     @property
     def has_file(self) -> bool:
-        """Whether there is something to fetch."""
+        """True if there is a file to fetch."""
         return self.reason is None and (self.url is not None or self.media_id is not None)
 
 
 class ChatMessage(Value, frozen=True, kw_only=True):
-    """What a provider adapter understood of one raw record that is a message.
+    """What a provider adapter read from one raw record that is a message.
 
-    `content` is text exactly as sent, never empty; `attributes` becomes
+    `content` is the text exactly as sent, never empty; `attributes` becomes
     `content_attributes.provider`. `is_update`: it came as an update of a message that
-    should be known already. `is_history`: an import. `is_deleted`: its sender took it
-    back.
+    should be known already. `is_history`: it was imported. `is_deleted`: its sender
+    deleted it.
     """
 
     provider_message_id: str

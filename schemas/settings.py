@@ -1,5 +1,6 @@
-"""The settings as values. streams/settings.py reads them once
-from the environment; the doc of each field is in .env.example.
+"""The settings as values. streams/settings.py reads them once from the environment.
+
+Each field is documented in .env.example.
 """
 
 from typing import Literal
@@ -8,7 +9,7 @@ import msgspec
 
 
 class Secret(str):
-    """A string that does not show itself in reprs."""
+    """A string whose repr hides its value."""
 
     __slots__ = ()
 
@@ -114,9 +115,7 @@ class Providers(msgspec.Struct, frozen=True, kw_only=True):
     ycloud: Ycloud = Ycloud()
 
     def api_base(self, provider: str) -> str:
-        """The address of the provider's API; empty
-        for one that has none in the settings.
-        """
+        """The base URL of the provider's API, or an empty string if the settings have none."""
         return str(getattr(getattr(self, provider, None), "api_base", ""))
 
 
@@ -137,8 +136,10 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     arrivals_days: float = 90.0
+    arrivals_tenant_rows: int = 200_000_000
     steps_days: float = 90.0
     quarantine_tenant_bytes: int = 1_073_741_824
+    quarantine_tenant_rows: int = 1_000_000
     results_days: float = 365.0
     usage_days: float = 800.0
     log_days: float = 800.0
@@ -160,7 +161,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All of them. `namespace` stands before topics, groups and transactional ids."""
+    """All settings. `namespace` is the prefix of topics, groups and transactional ids."""
 
     namespace: str = ""
     kafka: Kafka = Kafka()

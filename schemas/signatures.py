@@ -1,6 +1,8 @@
-"""Signatures of webhooks, judged on the raw bytes in constant time. Pure.
+"""Verifies webhook signatures over the raw bytes in constant time.
 
-What a provider's headers look like is in its file of connectors/providers.
+Pure.
+
+The form of a provider's headers is in its file of connectors/providers.
 """
 
 import hmac
@@ -13,17 +15,15 @@ AHEAD_SECONDS = 300
 FRESH_SECONDS = 300
 
 Verdict = Literal["valid", "valid_old", "missing", "malformed", "mismatch", "expired", "ahead"]
-"""valid_old: the signature is right, its time lies
-further back than 300 s but within the window: counted.
+"""`valid_old`: right, more than 300 s old but within the window; it is counted.
 
-expired, ahead: the signature is right, its time is too far back or ahead.
+`expired`, `ahead`: the signature is right, but its time is too long ago or too far
+ahead.
 """
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What a request brings: headers with
-    lower-case names, the raw body, and our clock.
-    """
+    """What is judged: headers with lower-case names, the raw body, and the time now."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -31,9 +31,9 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Examined(msgspec.Struct, frozen=True):
-    """What was found.
+    """The result of a check.
 
-    `secret` is the one that fits; the age is that of a signature that could be read.
+    `secret` is the one that matched; the age is known if the signature could be read.
     """
 
     verdict: Verdict
@@ -42,25 +42,23 @@ class Examined(msgspec.Struct, frozen=True):
 
 
 ClaimedSignature = tuple[str, str] | Verdict
-"""The time and the signature that a request claims, or why they cannot be read."""
+"""The time and the signature in a request, or the verdict if they cannot be read."""
 
 
 def timed_signature(secret: str, body: bytes, stamp: str) -> str:
-    """HMAC-SHA256 over `<unix time>.<body>` as
-    hexadecimal digits, which several providers use.
-    """
+    """HMAC-SHA256 over `<unix time>.<body>` in hexadecimal, as several providers use it."""
     return hmac.digest(secret.encode(), stamp.encode() + b"." + body, "sha256").hex()
 
 
 def judge_timed(
     claim: Claim, claimed: ClaimedSignature, secrets: tuple[str, ...], age_seconds: float
 ) -> Examined:
-    """Judges a `timed_signature` that may be `age_seconds` old."""
+    """Verifies a `timed_signature`, which may be up to `age_seconds` old."""
     if isinstance(claimed, str):
         return Examined(claimed)
     stamp, signature = claimed
     age = claim.now - int(stamp)
-    # Every secret is tried, whichever fits: the time taken tells nothing.
+    # Try every secret, even after a match, so that the time taken reveals nothing.
     fits = [
         hmac.compare_digest(timed_signature(secret, claim.body, stamp), signature)
         for secret in secrets

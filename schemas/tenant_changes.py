@@ -1,4 +1,7 @@
-"""One setting of a tenant as a person writes it. The command and the console read it here. Pure."""
+"""Reads one setting of a tenant as a person writes it, for the command and the console.
+
+Pure.
+"""
 
 from typing import Any
 
@@ -14,14 +17,19 @@ _NO = frozenset({"false", "no", "off", "0"})
 
 
 class WrongChange(SchemasError):
-    """What was written is not a value of this setting; the text says why."""
+    """The text is not a valid value of this setting. The message says why."""
 
 
 def read_change(name: str, text: str) -> tuple[str, Any]:
-    """The field and its new value; empty text takes it back to the default. Raises WrongChange."""
+    """The field and its new value.
+
+    An empty text resets the field to its default.
+
+    Raises WrongChange.
+    """
     field, text = name.strip().replace("-", "_"), text.strip()
     if field not in TenantSettings.__struct_fields__:
-        raise WrongChange(f"{name!r} is no setting")
+        raise WrongChange(f"{name!r} is not a setting")
     default = getattr(TenantSettings(), field)
     if text == "":
         return field, default
@@ -32,10 +40,11 @@ def read_change(name: str, text: str) -> tuple[str, Any]:
     except msgspec.ValidationError as error:
         raise WrongChange(f"{name}={text}: {str(error).partition(' - at')[0]}") from None
     if field == "context_text" and "{description}" not in text:
-        raise WrongChange("context-text must hold {description}, where the description goes")
+        raise WrongChange("context-text must contain {description}, where the description goes")
     if field == "language" and not is_language(text):
         raise WrongChange(
-            f"{text!r} is not a language: say a code such as es, pt-BR or en, or a name such as Spanish"
+            f"{text!r} is not a language: give a code such as es, pt-BR or en, or a name such as"
+            " Spanish"
         )
     return field, text
 

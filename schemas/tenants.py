@@ -1,4 +1,4 @@
-"""Tenants, their endpoints and keys, as roles see them."""
+"""Tenants, their endpoints and their keys, as roles see them."""
 
 import hashlib
 from typing import Annotated, Literal
@@ -11,12 +11,12 @@ Scope = Literal["chat", "read", "admin"]
 
 
 class TenantSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tenant may set (`sensorium tenants
-    set`). None: the default of the installation.
+    """The settings of one tenant (`sensorium tenants set`).
 
-    `vision_prompt` replaces the default prompt; `trade` and `language` fill the
-    default one. `context_text` is the frame of one line of visual context and holds
-    `{description}`. It may hold `{nonce}`, for which every answer draws a random word.
+    None means the default of the installation. `vision_prompt` replaces the default
+    prompt; `trade` and `language` are inserted into the default one. `context_text` is
+    the template of one line of visual context and contains `{description}`. It may
+    contain `{nonce}`, which each answer replaces with a random word.
     """
 
     language: str | None = None
@@ -39,13 +39,13 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook endpoint. `token` is secret and names it
-    in the URL; `endpoint_id` is public and may be logged.
+    """A webhook endpoint.
 
-    Several `secrets` may be live, for rotation. `unsigned`: the provider sends no
-    signature, the token is all. `instance` labels the server that sends here, where a
-    tenant has several servers that number their messages alike. `awaits_secret`: the
-    provider makes the secret, and nobody has entered it yet.
+    `token` is secret and identifies it in the URL; `endpoint_id` is public and may be
+    logged. Several `secrets` may be live at once, for rotation. `unsigned`: the
+    provider sends no signature, so only the token authenticates. `instance` labels the
+    server that sends here, for a tenant whose servers number their messages alike.
+    `awaits_secret`: the provider makes the secret, and it has not been entered yet.
     """
 
     endpoint_id: str
@@ -60,14 +60,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     instance: str | None = None
 
     def secret_ids(self) -> list[str]:
-        """A public name for each live secret,
-        newest first, by which it can be dropped.
-        """
+        """A public id for each live secret, newest first, by which it can be removed."""
         return [secret_id(self.endpoint_id, secret) for secret in self.secrets]
 
 
 class EndedToken(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose a token was that is refused now, and why."""
+    """A token that is no longer accepted, with the endpoint it belonged to and the reason."""
 
     tenant_id: TenantId
     endpoint_id: str
@@ -76,8 +74,10 @@ class EndedToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def secret_id(endpoint_id: str, secret: str) -> str:
-    """The same secret has another id at another
-    endpoint, so ids do not tell that two are equal.
+    """A public id of a secret at one endpoint.
+
+    The same secret has another id at another endpoint, so ids do not show that two
+    secrets are equal.
     """
     return f"sec_{hashlib.sha256(f'{endpoint_id}:{secret}'.encode()).hexdigest()[:12]}"
 

@@ -1,9 +1,9 @@
-"""The topics: name, owner, key, schema, retention. One place."""
+"""The topics: record type, key, partitioning and retention of each, in one place."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.pipeline import SOURCE_OF, Stage, TopicName
+from schemas.pipeline import TopicName
 from schemas.settings import Kafka
 
 DAY_MS = 86_400_000
@@ -14,9 +14,11 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`record` is the Avro record of its values.
+    """One topic.
 
-    Who writes and reads it: schemas/pipeline.py.
+    `record` is the Avro record of its values.
+
+    schemas/pipeline.py says which stages and roles write and read it.
     """
 
     name: TopicName
@@ -32,84 +34,86 @@ TOPICS: dict[TopicName, Topic] = {
     for t in (
         Topic(
             "raw-messages",
-            "RawMessage",
-            "message key or event id",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="RawMessage",
+            key="message key or event id",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "media",
-            "MediaJob",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="MediaJob",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "vision",
-            "VisionJob",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="VisionJob",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "audio",
-            "AudioJob",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="AudioJob",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "enrichments",
-            "Enrichment",
-            "message key",
-            "key",
-            "delete",
-            7 * DAY_MS,
+            record="Enrichment",
+            key="message key",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
         ),
         Topic(
             "enriched-messages",
-            "EnrichedMessage",
-            "message key",
-            "conversation",
-            "compact",
-            0,
+            record="EnrichedMessage",
+            key="message key",
+            partitioned_by="conversation",
+            cleanup="compact",
+            retention_ms=0,
         ),
         Topic(
             "quarantine",
-            "Quarantined",
-            "key of the record that failed",
-            "key",
-            "delete",
-            30 * DAY_MS,
+            record="Quarantined",
+            key="key of the record that failed",
+            partitioned_by="key",
+            cleanup="delete",
+            retention_ms=30 * DAY_MS,
         ),
         Topic(
             "receipts",
-            "Receipt",
-            "stage:partition",
-            "source",
-            "delete",
-            8 * DAY_MS,
+            record="Receipt",
+            key="stage:partition",
+            partitioned_by="source",
+            cleanup="delete",
+            retention_ms=8 * DAY_MS,
         ),
     )
 }
 
 HORIZON_MS = 8 * DAY_MS
-"""How long a key is remembered by dedupe, and `min.compaction.lag.ms`
-of enriched-messages: raw retention + 1 day at least.
+"""How long dedupe remembers a key: at least the retention of raw-messages plus one day.
+
+It is also the `min.compaction.lag.ms` of enriched-messages.
 """
 
 TOMBSTONE_MS = 30 * DAY_MS
-"""How long enriched-messages keeps a tombstone after its compaction: a
-reader, or a restored database, that is further behind misses deletions.
+"""How long enriched-messages keeps a tombstone after compaction.
+
+A reader or a restored database that is further behind misses deletions.
 """
 
 
 def retention_ms(topic: Topic, settings: Kafka) -> int:
-    """How long a topic keeps its records: the settings say it for two of them."""
+    """How long a topic keeps its records. The settings decide it for two topics."""
     days = {
         "raw-messages": settings.raw_retention_days,
         "quarantine": settings.quarantine_retention_days,
@@ -118,7 +122,7 @@ def retention_ms(topic: Topic, settings: Kafka) -> int:
 
 
 def topic_config(topic: Topic, settings: Kafka) -> dict[str, str]:
-    """Kafka topic configuration as `topics apply` sets it."""
+    """The Kafka configuration of the topic, as `topics apply` sets it."""
     config = {
         "cleanup.policy": topic.cleanup,
         "max.message.bytes": str(MAX_RECORD_BYTES),
@@ -150,13 +154,31 @@ def claims_config(settings: Kafka) -> dict[str, str]:
     }
 
 
+UNNAMED = "sensorium"
+"""What the pipeline with the empty namespace is called where it needs a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Names of topics, groups, schemas and prefixes under
-    a namespace: two pipelines can stand side by side.
+    """The names of topics, groups, schemas and prefixes in a namespace.
+
+    Two installations with different namespaces can share the same servers. `name.set` is a further
+    set of topics of the pipeline `name`, and `sensorium.set` one of the pipeline without a name:
+    topics, groups and transactional ids are the set's own, but rows, tenants and files are the
+    pipeline's.
     """
 
     namespace: str = ""
+
+    @property
+    def pipeline(self) -> str:
+        """The namespace without its set of topics."""
+        name, _, further = self.namespace.partition(".")
+        return "" if further and name == UNNAMED else name
+
+    @property
+    def is_further_set(self) -> bool:
+        return "." in self.namespace
 
     @property
     def prefix(self) -> str:
@@ -165,17 +187,14 @@ class Names:
     def topic(self, name: TopicName) -> str:
         return f"{self.prefix}{name}"
 
-    def group(self, stage: str) -> str:
-        """Consumer group of a stage or the sink; also Faust's app id."""
-        return f"{self.prefix}sensorium-{stage.replace('_', '-')}"
-
     @property
-    def claims_changelog(self) -> str:
-        """The changelog of dedupe's table, as Faust names it."""
-        return f"{self.group('dedupe')}-claimed-changelog"
+    def topics(self) -> list[str]:
+        """Every topic of the set."""
+        return [self.topic(name) for name in TOPICS]
 
-    def transactional_id(self, stage: Stage, partition: int) -> str:
-        return f"{self.group(stage)}-{SOURCE_OF[stage]}-{partition}"
+    def group(self, stage: str) -> str:
+        """The consumer group of a stage or of the sink; it is also Faust's app id."""
+        return f"{self.prefix}sensorium-{stage.replace('_', '-')}"
 
     def logical(self, topic: str) -> str:
         """The topic's name without the namespace."""
@@ -183,8 +202,16 @@ class Names:
 
     @property
     def postgres_schema(self) -> str:
-        return self.namespace.replace("-", "_") or "sensorium"
+        return self.pipeline.replace("-", "_") or UNNAMED
 
     @property
     def object_prefix(self) -> str:
-        return f"{self.namespace}/" if self.namespace else ""
+        return f"{self.pipeline}/" if self.pipeline else ""
+
+
+CLAIMS_TABLE = "claimed"
+
+
+def claims_changelog(names: Names) -> str:
+    """The changelog of dedupe's table, as Faust names it."""
+    return f"{names.group('dedupe')}-{CLAIMS_TABLE}-changelog"

@@ -1,8 +1,7 @@
-"""Records and state that a newer program wrote.
+"""Versions of records and of stored state, for those that a newer program wrote.
 
-Unknown is not bad: this program has to wait for its upgrade, and
-nothing is wrong with the record. So it is neither quarantined nor
-passed over; whoever meets it holds the partition where it is.
+An unknown version is no fault of the record: this program has to be upgraded. So such a
+record is neither quarantined nor skipped; its partition is held where it is.
 """
 
 from functools import cache
@@ -11,36 +10,38 @@ from importlib.metadata import version
 from schemas.errors import SchemasError
 
 STATE_VERSION = 1
-"""Of what stages keep in their changelogs.
+"""The version of what stages keep in their changelogs.
 
-Raise it when an older program could not read the new form.
+Increase it when an older program could not read the new form.
 """
 _FIRST_OF_MSGPACK_ARRAY = 0x80
 
 
 @cache
 def program_version() -> str:
-    """The version of this program, as its package says (pyproject.toml)."""
+    """The version of this program, from its package metadata (pyproject.toml)."""
     return version("sensorium")
 
 
 class UnknownVersion(SchemasError):
-    """A newer program wrote it.
+    """A newer program wrote the record or state.
 
-    The text names the version that is needed and the one that is there.
+    The message names the version found and the newest one that this program knows.
     """
 
 
 def with_version(body: bytes) -> bytes:
-    """State as it is written: one byte of version before a MessagePack array."""
+    """The stored form of state: one byte of version before a MessagePack array."""
     return bytes((STATE_VERSION,)) + body
 
 
 def body_of(value: bytes, kind: str) -> bytes:
-    """What follows the version. Raises UnknownVersion.
+    """The bytes after the version.
 
-    State from before there was a version begins with the
-    array, whose first byte is larger than any version.
+    Raises UnknownVersion.
+
+    State that was written before versions existed begins with the array, whose first
+    byte is larger than any version.
     """
     if value[0] >= _FIRST_OF_MSGPACK_ARRAY:
         return value

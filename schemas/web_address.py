@@ -1,8 +1,8 @@
-"""The one reading of a web address: that of the URL Standard, as browsers read it.
+"""The one parser of web addresses, which follows the URL Standard as browsers do.
 
-Two parsers that disagree about where the host ends let a stranger choose which host
-is checked and which one is asked, so whoever looks at a part of an address takes it
-from here. https://url.spec.whatwg.org, implemented by Ada, the parser of Node.js.
+If two parsers disagree about where the host ends, a stranger can choose which host is
+checked and which one is requested. So every part of an address is taken from here.
+https://url.spec.whatwg.org, implemented by Ada, the parser of Node.js.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ class NotAnAddress(SchemasError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class WebAddress:
-    """An address in its canonical form, all of it ASCII.
+    """An address in its canonical form, in ASCII only.
 
     `host` is in lower case and has no brackets; a name in another script is in
-    punycode, and an IPv4 address in any notation has four decimal numbers. `target` is
-    the path and query to ask for: what may not stand in it is percent-encoded, and what
-    was encoded already is left alone.
+    punycode, and an IPv4 address in any notation becomes four decimal numbers. `target`
+    is the path and query to request: characters that are not allowed there are
+    percent-encoded, and existing encodings stay unchanged.
     """
 
     href: str
@@ -52,9 +52,11 @@ class WebAddress:
 
 
 def web_address(text: str, base: WebAddress | None = None) -> WebAddress:
-    """The address that `text` is, or that it leads to from `base`. Raises NotAnAddress.
+    """The address in `text`, resolved against `base` if given.
 
-    The fragment is left out, because it is never sent.
+    Raises NotAnAddress.
+
+    The fragment is removed, because it is never sent.
     """
     try:
         url = URL(text, base=base.href if base is not None else None)

@@ -1,8 +1,8 @@
-"""Takes new TCP connections, as many as wait in each turn of the event loop.
+"""Accepts new TCP connections: all that wait, in each turn of the event loop.
 
-uvloop's own server takes one connection per turn (libuv since 1.45). A turn serves
-everything that is readable, so under load it lasts 10 to 100 ms, and whoever stands
-behind 255 others in the queue of new connections waits for seconds
+uvloop's own server accepts one connection per turn (libuv since 1.45). A turn serves
+everything that is readable, so under load it lasts 10 to 100 ms, and a client behind
+255 others in the backlog waits for seconds
 (docs/decisions/0029-the-receivers-own-server.md).
 """
 
@@ -15,18 +15,16 @@ import structlog
 
 log = structlog.get_logger()
 MOST_PER_TURN = 256
-"""So that a flood of new connections does not
-keep those that are open from being served.
-"""
+"""The limit per turn, so that a flood of new connections does not starve open ones."""
 PAUSE_SECONDS = 0.5
-"""When the process or the machine has no room for another connection."""
+"""The pause when the process or the machine has no room for another connection."""
 _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Acceptor:
-    """Accepts from a listening socket until it is closed.
+    """Accepts connections from a listening socket until `close` is called.
 
-    Each connection gets a protocol of the factory.
+    The factory makes a protocol for each connection.
     """
 
     def __init__(
@@ -40,7 +38,7 @@ class Acceptor:
         self._resume()
 
     def close(self) -> None:
-        """Accepts no more. The socket stays open: it is the caller's."""
+        """Stops accepting. The socket stays open, because it belongs to the caller."""
         self._closed = True
         self._loop.remove_reader(self._listening.fileno())
 
@@ -74,5 +72,5 @@ class Acceptor:
     async def _join(self, taken: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._protocol, taken)
-        except OSError:  # it went away before it was served
+        except OSError:  # the client closed it before it was served
             taken.close()

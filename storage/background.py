@@ -1,4 +1,4 @@
-"""Background tasks of a role: none of them may end without anybody noticing."""
+"""Background tasks of a role, none of which may end unnoticed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,16 +15,16 @@ LONGEST_BACK_OFF_SECONDS = 10.0
 
 
 class TaskEnded(StorageError):
-    """A background task returned although it is meant to run as long as its role."""
+    """A background task returned, although it has to run as long as its role."""
 
 
 @asynccontextmanager
 async def alongside(**loops: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Runs the loops while the block runs, and cancels them when it is left.
+    """Runs the loops while the block runs, and cancels them at its end.
 
-    A loop that ends, with or without an exception, cancels the
-    block, and what it raised (or TaskEnded) comes out of the
-    `async with`. So a role whose background work is over ends too.
+    A loop that ends, with or without an exception, cancels the block. The `async with`
+    then raises the loop's exception, or TaskEnded, so a role whose background work has
+    ended also ends.
     """
 
     async def run(name: str, loop: Callable[[], Awaitable[None]]) -> None:
@@ -45,16 +45,15 @@ async def alongside(**loops: Callable[[], Awaitable[None]]) -> AsyncIterator[Non
         raise failed.exceptions[0] from None
 
 
-async def again_and_again(
+async def retry_forever(
     attempt: Callable[[], Awaitable[None]],
     failed: Callable[[Exception], None],
     worked: Callable[[], float],
 ) -> None:
-    """Calls `attempt` until it is cancelled, whatever
-    it raises; `failed` is told each exception.
+    """Calls `attempt` until cancelled, whatever it raises; passes each exception to `failed`.
 
     The pause between two attempts doubles up to LONGEST_BACK_OFF_SECONDS. It is short
-    again once `worked` (the moment of the last success) has changed during an attempt.
+    again after an attempt during which `worked`, the time of the last success, changed.
     """
     back_off = BackOff(FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS)
     while True:

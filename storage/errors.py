@@ -4,6 +4,7 @@ Drawn by `make docs`:
 
 StorageError
 ├── TaskEnded                    storage/background.py
+├── CutOff                       storage/kafka/contact.py
 ├── ProducerFatal                storage/kafka/delivery.py
 ├── TopicsWrong                  storage/kafka/topics.py
 ├── ObjectMissing                storage/objects/store.py

@@ -1,12 +1,12 @@
-"""Places where a test makes the process die or stand still.
+"""Places where a test makes the process die or stop.
 
-In production none is armed and each costs a look-up.
+In production none is armed, and each costs one comparison.
 
 SENSORIUM_FAILPOINT is one of
     <place>:<n>         SIGKILL when the place is reached for the n-th time
-    <place>:<n>:stop    SIGSTOP there, until somebody wakes it
-    read:<text>         SIGKILL when a record that holds the
-    text is read, as a body would that crashes a decoder
+    <place>:<n>:stop    SIGSTOP there, until SIGCONT
+    read:<text>         SIGKILL when a record that contains the text is read,
+                        as if its body crashed a decoder
 """
 
 import os
@@ -22,18 +22,18 @@ _marker = _argument.encode() if _name == "read" else b""
 
 
 def inherited() -> dict[str, str]:
-    """What a child must find in its environment to be armed as this process was started.
+    """The environment variable that arms a child process as this process was armed.
 
-    Here it is taken out: it is no setting.
+    This process has removed it from its own environment, because it is not a setting.
     """
     return {_VARIABLE: _armed} if _armed else {}
 
 
 def reached(name: str, first: Callable[[], object] = lambda: None) -> None:
-    """Dies or stands still here if this place is armed and its count is used up.
+    """Ends or stops the process here if this place is armed and its count is used up.
 
-    `first` makes what was done before it leave the process: it
-    would otherwise die with it, and nobody would have to clean up.
+    `first` flushes what was done before, which would otherwise be lost with the process
+    and leave nothing to recover from.
     """
     global _left
     if name == _name:
@@ -44,7 +44,7 @@ def reached(name: str, first: Callable[[], object] = lambda: None) -> None:
 
 
 def reading(value: bytes | None) -> None:
-    """Dies here if the record is the one that kills its reader."""
+    """Ends the process here if the record contains the armed text."""
     if _marker and value is not None and _marker in value:
         _die()
 

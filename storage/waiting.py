@@ -1,11 +1,11 @@
-"""Two small values for what waits: until when, and how long before the next try."""
+"""Two small values for waiting: a deadline, and the pauses between retries."""
 
 import time
 from dataclasses import dataclass
 
 
 class Deadline:
-    """A moment so many seconds from now, by the monotonic clock: one that several waits share."""
+    """A moment on the monotonic clock that several waits can share."""
 
     __slots__ = ("_at",)
 
@@ -18,7 +18,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds that are left, 0 when it has passed."""
+        """The seconds left, or 0 once it has passed."""
         return max(0.0, self._at - time.monotonic())
 
 
@@ -31,11 +31,11 @@ class BackOff:
     _next: float = 0.0
 
     def pause(self) -> float:
-        """Seconds to wait before the next try. Each call makes the next one longer."""
+        """The seconds to wait before the next try. Each call makes the next pause longer."""
         pause = self._next or self.first
         self._next = min(self.longest, 2 * pause)
         return pause
 
     def reset(self) -> None:
-        """After a success: the next trouble begins with the first pause again."""
+        """Starts again with the first pause, after a success."""
         self._next = 0.0

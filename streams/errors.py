@@ -1,4 +1,4 @@
-"""The exceptions of this layer. Each says in its docstring when it is raised and what to do.
+"""The exceptions of this layer. The docstring of each says when it is raised and what to do.
 
 Drawn by `make docs`:
 
@@ -14,6 +14,7 @@ StreamsError
 ├── UndeclaredOutput             streams/lanes/transactions.py
 ├── LocalError                   streams/local/processes.py
 ├── Behind                       streams/repair/orphans.py
+├── NotYet                       streams/repair/take_over.py
 ├── WeightsMissing               streams/roles/local_models.py
 ├── PortTaken                    streams/roles/port_claims.py
 ├── SettingsError                streams/settings.py
@@ -27,4 +28,4 @@ class StreamsError(Exception):
 
 
 EXIT_TROUBLE = 70
-"""How a process ends by itself when it cannot go on: whoever started it starts it again."""
+"""The exit code of a process that cannot continue. Whoever started it starts it again."""

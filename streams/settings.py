@@ -1,6 +1,4 @@
-"""Reads `SENSORIUM_<PART>__<NAME>` once, at
-start, into the values of schemas/settings.py.
-"""
+"""Reads `SENSORIUM_<PART>__<NAME>` once, at start, into the values of schemas/settings.py."""
 
 import difflib
 import os
@@ -11,38 +9,38 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from connectors.models.servers import ModelSettingsError, senses
+from connectors.models.servers import ModelSettingsError, servers_of
 from schemas.settings import ReceiverSettings, Secret, Settings
-from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES
+from schemas.topics import DAY_MS, HORIZON_MS, MAX_RECORD_BYTES, Names
 from schemas.web_address import NotAnAddress, web_address
-from storage import failpoints  # noqa: F401  takes its variable out of the environment before that is read: it is no setting
+from storage import failpoints  # noqa: F401  removes its variable, which is not a setting, from the environment
 from streams.errors import StreamsError
 
 PREFIX = "SENSORIUM_"
-_NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40})?")
+_NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40}(\.[a-z0-9][a-z0-9-]{0,15})?)?")
 MOST_PROCESSES = 64
-"""Of a receiver: beyond the cores of a machine they only take memory and connections to Postgres."""
+"""The most processes of a receiver. More processes than cores only take memory and connections to
+Postgres.
+"""
 HOME_VARIABLE = "SENSORIUM_HOME"
-"""Where commands find the folder of `sensorium up`; no setting of a role."""
+"""Tells commands the folder of `sensorium up`. It is not a setting of a role."""
 RESERVED_NAMESPACES = frozenset({"sensorium", "media", "public", "information-schema"})
-"""Postgres schemas and folders of the object store that stand
-there already; the empty namespace's are `sensorium` and `media`.
+"""Postgres schemas and folders of the object store that exist already. Those of the empty
+namespace are `sensorium` and `media`.
 """
 WRITTEN_BY_UP = frozenset({"SENSORIUM_CONSOLE__URL"})
-"""Names that `sensorium up` writes for people
-and programs around it; no role reads them.
-"""
+"""Names that `sensorium up` writes for people and other programs. No role reads them."""
 
 
 class SettingsError(StreamsError):
-    """A setting is missing, unknown, of the wrong kind, or two do not fit together.
+    """A setting is missing, unknown or of the wrong type, or two settings contradict each other.
 
     The text says what to do.
     """
 
 
 def known_settings() -> dict[str, Any]:
-    """Environment name → default, for every setting."""
+    """Returns environment name → default, for every setting."""
     return {
         f"{PREFIX}{'__'.join(path).upper()}": default for path, default in _leaves(Settings(), ())
     }
@@ -58,9 +56,9 @@ def _leaves(value: msgspec.Struct, path: tuple[str, ...]) -> Iterator[tuple[tupl
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process.
+    """Reads the settings of this process.
 
-    Raises SettingsError that names the wrong variable and the right one.
+    Raises SettingsError, which names the wrong variable and the right one.
     """
     environment = os.environ if environment is None else environment
     known = known_settings()
@@ -93,31 +91,35 @@ def _secret(kind: type, value: object) -> object:
 
 
 def _in_environment_names(message: str) -> str:
-    """`… - at `$.kafka.partitions`` as a person set it: SENSORIUM_KAFKA__PARTITIONS."""
+    """Replaces `$.kafka.partitions` in a message by the name that a person sets,
+    SENSORIUM_KAFKA__PARTITIONS.
+    """
     return re.sub(r"`\$\.([a-z_.]+)`", lambda m: PREFIX + m[1].replace(".", "__").upper(), message)
 
 
 def _check(settings: Settings) -> None:
     if not _NAMESPACE.fullmatch(settings.namespace):
         raise SettingsError(
-            "SENSORIUM_NAMESPACE holds lower-case letters, digits and hyphens, at most 41"
+            "SENSORIUM_NAMESPACE may have lower-case letters, digits and hyphens, at most 41; a further "
+            "set of topics follows after a dot, as in shop.2 (docs/operating.md, 'Another number of partitions')"
         )
-    if settings.namespace in RESERVED_NAMESPACES or settings.namespace.startswith("pg-"):
+    pipeline = Names(settings.namespace).pipeline
+    if pipeline in RESERVED_NAMESPACES or pipeline.startswith("pg-"):
         raise SettingsError(
-            f"SENSORIUM_NAMESPACE {settings.namespace} would share its rows or files with others; leave it empty or take another name"
+            f"SENSORIUM_NAMESPACE {settings.namespace} would share rows or files with others; leave it empty or choose another name"
         )
     _check_receiver(settings.receiver)
     if settings.kafka.partitions < 1:
         raise SettingsError("SENSORIUM_KAFKA__PARTITIONS must be at least 1")
     _check_retention(settings)
     if not 0 < settings.breaker.ratio <= 1:
-        raise SettingsError("SENSORIUM_BREAKER__RATIO is a share: above 0, at most 1")
+        raise SettingsError("SENSORIUM_BREAKER__RATIO must be above 0 and at most 1")
     if not 0 <= settings.breaker.consecutive <= settings.breaker.window_records:
         raise SettingsError(
             "SENSORIUM_BREAKER__CONSECUTIVE must be between 0 and SENSORIUM_BREAKER__WINDOW_RECORDS"
         )
     try:
-        senses(settings.openai)
+        servers_of(settings.openai)
     except ModelSettingsError as error:
         raise SettingsError(str(error)) from None
     public = urlsplit(settings.console.public_url)
@@ -125,7 +127,7 @@ def _check(settings: Settings) -> None:
         public.scheme not in ("http", "https") or not public.netloc or public.query
     ):
         raise SettingsError(
-            "SENSORIUM_CONSOLE__PUBLIC_URL is an address such as https://console.example.com, or empty"
+            "SENSORIUM_CONSOLE__PUBLIC_URL must be an address such as https://console.example.com, or empty"
         )
     if settings.local.threads < 1 or settings.local.waiting < 1:
         raise SettingsError(
@@ -133,20 +135,20 @@ def _check(settings: Settings) -> None:
         )
     if settings.kafka.min_insync_replicas > settings.kafka.replication_factor:
         raise SettingsError(
-            "SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not be over SENSORIUM_KAFKA__REPLICATION_FACTOR"
+            "SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not exceed SENSORIUM_KAFKA__REPLICATION_FACTOR"
         )
 
 
 def _check_receiver(receiver: ReceiverSettings) -> None:
     if receiver.max_body_bytes + 64 * 1024 > MAX_RECORD_BYTES // 2:
         raise SettingsError(
-            f"SENSORIUM_RECEIVER__MAX_BODY_BYTES + 64 KiB must not be over {MAX_RECORD_BYTES // 2} bytes, half of the largest Kafka record"
+            f"SENSORIUM_RECEIVER__MAX_BODY_BYTES + 64 KiB must not exceed {MAX_RECORD_BYTES // 2} bytes, half of the largest Kafka record"
         )
     if not 1 <= receiver.processes <= MOST_PROCESSES:
         raise SettingsError(f"SENSORIUM_RECEIVER__PROCESSES must be 1 to {MOST_PROCESSES}")
     if receiver.max_pending_bytes < 2 * receiver.max_body_bytes:
         raise SettingsError(
-            "SENSORIUM_RECEIVER__MAX_PENDING_BYTES must hold two bodies of SENSORIUM_RECEIVER__MAX_BODY_BYTES: one tenant gets half"
+            "SENSORIUM_RECEIVER__MAX_PENDING_BYTES must be at least twice SENSORIUM_RECEIVER__MAX_BODY_BYTES, because one tenant gets half of it"
         )
     if receiver.url and not _is_base_address(receiver.url):
         raise SettingsError(
@@ -159,8 +161,8 @@ def _check_retention(settings: Settings) -> None:
     longest = (HORIZON_MS - DAY_MS) / DAY_MS
     if not 0 < settings.kafka.raw_retention_days <= longest:
         raise SettingsError(
-            f"SENSORIUM_KAFKA__RAW_RETENTION_DAYS is above 0 and at most {longest:g}: a key is remembered for "
-            f"{HORIZON_MS // DAY_MS} days, and a record that is older could be forwarded twice"
+            f"SENSORIUM_KAFKA__RAW_RETENTION_DAYS must be above 0 and at most {longest:g}: a claim is kept for "
+            f"{HORIZON_MS // DAY_MS} days, and an older record could be forwarded twice"
         )
     if settings.kafka.quarantine_retention_days <= 0:
         raise SettingsError("SENSORIUM_KAFKA__QUARANTINE_RETENTION_DAYS must be above 0")
@@ -172,7 +174,7 @@ def _check_retention(settings: Settings) -> None:
 
 
 def _is_base_address(text: str) -> bool:
-    """Whether a path can be appended to it."""
+    """Whether a path can be appended to the address."""
     try:
         address = web_address(text)
     except NotAnAddress:
@@ -181,8 +183,8 @@ def _is_base_address(text: str) -> bool:
 
 
 def to_environment(settings: Settings, parts: Container[str] | None = None) -> dict[str, str]:
-    """Every setting in force under its full name, or
-    those of some parts (`kafka`, `namespace`, …) only.
+    """Returns every setting in force under its full name, or only those of some parts (`kafka`,
+    `namespace`, …).
     """
     return {
         f"{PREFIX}{'__'.join(path).upper()}": str(value).lower()

@@ -1,5 +1,6 @@
 """Real servers for the tests that need them, names of their own for each test, and a count of what was skipped."""
 
+import gc
 import os
 import secrets
 from collections.abc import Iterator
@@ -67,6 +68,12 @@ def pytest_configure(config: pytest.Config) -> None:
     load_profile()
     config.stash[_SKIPS] = _Skips()
     config.pluginmanager.register(_Collector(config.stash[_SKIPS]), "sensorium-skips")
+
+
+def pytest_collection_finish() -> None:
+    """Python's collector no longer walks over modules and tests, which are there to the end: some tests call it often."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,8 +1,11 @@
 """How deep tests go: `make test`, and so CI, runs them with TESTS_THOROUGH=1; `make unit` does not."""
 
 import os
+from typing import TypeVar
 
 from hypothesis import settings
+
+T = TypeVar("T")
 
 THOROUGH = os.environ.get("TESTS_THOROUGH") == "1"
 """Tests with the marker `thorough` run, and properties are tried with all their examples."""
@@ -14,6 +17,11 @@ def load_profile() -> None:
     settings.register_profile("thorough", deadline=None)
     settings.register_profile("quick", deadline=None, max_examples=QUICK_EXAMPLES)
     settings.load_profile("thorough" if THOROUGH else "quick")
+
+
+def by_depth(thorough: T, quick: T) -> T:
+    """The size of a test that takes long at its whole size."""
+    return thorough if THOROUGH else quick
 
 
 def examples(thorough: int) -> int:

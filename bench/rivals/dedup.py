@@ -1,10 +1,9 @@
-"""Deduplication: lanes alone beside what else forgets no key
-within a horizon, and the whole of dedupe beside the bare rivals.
+"""Measures deduplication: lanes alone beside other systems that forget no key within a horizon, and
+the whole of dedupe beside the bare rivals.
 
-All get the same records. The bare ones (lanes, Kafka Streams, Quix Streams) look a key
-up and pass 480 B on undecoded, with 1.2 outputs, and remember it in a changelog; the
-whole (`sensorium stream dedupe`, stock Faust with the same function) decodes webhooks
-and writes messages.
+All get the same records. The bare ones (lanes, Kafka Streams, Quix Streams) look up a key and pass
+480 B on undecoded, with 1.2 outputs, and remember it in a changelog. The whole ones
+(`sensorium stream dedupe`, stock Faust with the same function) decode webhooks and write messages.
 """
 
 import os
@@ -26,8 +25,8 @@ QUIX_RECORDS = 100_000
 DEDUPE_RECORDS = 50_000
 STOCK_RECORDS = 15_000
 LATENCY_WARMING_SECONDS, LATENCY_SECONDS = 6, 10
-WANTED_MS = 100.0
-"""The p99 of the product."""
+GOAL_MS = 100.0
+"""The goal for the product's p99."""
 LANES, MEMORY, ROCKSDB, QUIX = (
     "lanes",
     "Kafka Streams, memory",
@@ -44,11 +43,9 @@ _FULL_GOALS = (Goal(DEDUPE, QUIX, 1.0), Goal(DEDUPE, STOCK, 8.0))
 
 
 def run(rig: Rig) -> list[Table]:
-    """Rates, in turns."""
+    """Measures the rates, in turns."""
     bare, full = Sides(), Sides()
-    lanes.ours_run(
-        rig, count(RECORDS)
-    )  # not counted: the broker is faster once its code is compiled
+    lanes.ours_run(rig, count(RECORDS))  # not counted: the broker is faster once compiled
     for _ in range(ROUNDS):
         bare.add(LANES, lanes.ours_run(rig, count(RECORDS), WARMING))
         bare.add(MEMORY, _bare(rig, _memory, RECORDS))
@@ -64,8 +61,8 @@ def run(rig: Rig) -> list[Table]:
 
 
 def latency(rig: Rig) -> list[Table]:
-    """From a record given to its producer until
-    a read_committed reader has what came of it.
+    """Measures the time from giving a record to its producer until a read_committed reader has the
+    result.
     """
     sides: dict[str, dedupe.Started] = {
         DEDUPE: dedupe.ours_started,
@@ -90,9 +87,9 @@ def latency(rig: Rig) -> list[Table]:
 def latency_table(
     runs: dict[str, list[list[float]]], word: str, part: float, at_most: float
 ) -> Table:
-    """A percentile of each side.
+    """Returns a percentile of each side.
 
-    The product's should be `at_most` so many times a rival's. 0: nothing is asked.
+    The product's should be at most `at_most` times a rival's; 0 means no goal.
     """
     figures = {
         name: Figure(name=name, runs=[percentile(run, part) for run in of_side])
@@ -105,7 +102,7 @@ def latency_table(
     ]
     if at_most:
         ratios += [
-            Ratio(name=f"{ours}, ms", value=figures[ours].median, at_most=WANTED_MS, of=ours)
+            Ratio(name=f"{ours}, ms", value=figures[ours].median, at_most=GOAL_MS, of=ours)
             for ours in (DEDUPE, LANES)
         ]
     return Table(

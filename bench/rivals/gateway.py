@@ -1,5 +1,5 @@
-"""The receiver beside a gateway in Go: the same requests,
-the same load, signature checked, acks=all, then 200.
+"""Measures the receiver beside a gateway in Go with the same requests and load: signature checked,
+acks=all, then 200.
 """
 
 import json
@@ -20,12 +20,12 @@ from streams.local.lifecycle import sensorium
 
 OURS, GO = "receive", "Go net/http and franz-go"
 LONGEST_OF_MEDIAN = 5.0
-"""What the longest wait may be, in medians."""
+"""The goal for the longest wait, as a multiple of the median."""
 
 
 @dataclass
 class _Waits:
-    """What requests waited for, by side."""
+    """The waiting times of requests, by side."""
 
     runs: dict[str, list[LoadRun]] = field(default_factory=dict)
 
@@ -48,7 +48,7 @@ class _Waits:
 
 
 def run(rig: Rig) -> list[Table]:
-    """Both servers live through all rounds; each has the load for itself."""
+    """Keeps both servers running through all rounds, and loads only one at a time."""
     load = Load(rig.folder)
     settings = on_a_port(rig.fresh())
     sensorium(settings, "migrate")

@@ -1,5 +1,5 @@
-"""What product and rivals did in one run, side by side:
-a table for each thing that is measured, with the goals.
+"""Collects what product and rivals did in one run, and builds a table per measurement with its
+goals.
 """
 
 import os
@@ -11,34 +11,30 @@ from bench.figures import Figure, Pace, Table, ratio
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SHARE = float(os.environ.get("SHARE", "1"))
-"""Of the usual number of records; less only to see whether a bench works."""
+"""The share of the usual number of records. Less than 1 only to check that a bench works."""
 WARMING = 0.25
-"""The share of a run that is not counted:
-a JVM is slower until its code is compiled.
-"""
+"""The share of a run that is not counted, because a JVM is slower until its code is compiled."""
 MEMORY_GOAL = 0.4
 
 
 def count(usual: int) -> int:
-    """How many records a run has."""
+    """The number of records of a run."""
     return max(1_000, int(usual * SHARE))
 
 
 class Goal(NamedTuple):
-    """The product should be at least so many times
-    as fast as the rival. 0: nothing is asked.
-    """
+    """The product should be at least `at_least` times as fast as the rival; 0 means no goal."""
 
     product: str
     rival: str
     at_least: float = 0.0
     is_jvm: bool = False
-    """Then the product's memory is compared with its, too."""
+    """If true, the memory of both is compared too."""
 
 
 @dataclass
 class Sides:
-    """The runs of each side, by its name."""
+    """The runs of each side, by name."""
 
     paces: dict[str, list[Pace]] = field(default_factory=dict)
 
@@ -51,7 +47,7 @@ class Sides:
         )
 
     def tables(self, title: str, unit: str, goals: Sequence[Goal]) -> list[Table]:
-        """Rate, CPU time and memory of all sides."""
+        """Returns rate, CPU time and memory of all sides."""
         rates = self._figures(lambda pace: pace.per_second)
         cpu = self._figures(lambda pace: pace.cpu_microseconds)
         memory = self._figures(lambda pace: pace.memory_mib)

@@ -1,5 +1,5 @@
-"""The rivals' programs, fetched and built once a machine
-beside the servers', from sources and locks in this folder.
+"""The rivals' programs, fetched and built once per machine like the servers, from sources and lock
+files in this folder.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ JARS = {
     "connect": CONNECT / "connect.lock",
     "debezium-jdbc": CONNECT / "debezium-jdbc.lock",
 }
-"""Lock files: a rival's jars by their sha256."""
+"""Lock files with a rival's jars and their sha256."""
 LOGGING = kafka.LOGGING
 HEAP = ("-Xms256m", "-Xmx2g")
-"""Of the JVM rivals: what Kafka's own scripts give to a worker of Connect."""
+"""The heap of the JVM rivals: what Kafka's own scripts give to a Connect worker."""
 
 
 def gateway(say: Say) -> Path:
@@ -41,7 +41,7 @@ def gateway(say: Say) -> Path:
 
 
 def topology(say: Say) -> str:
-    """The class path of streams/Dedup.java, compiled."""
+    """The class path of the compiled streams/Dedup.java."""
     libraries = _jars("streams", say)
 
     def build(folder: Path) -> None:
@@ -66,7 +66,7 @@ def debezium_jdbc(say: Say) -> Path:
 
 
 def _jars(name: str, say: Say) -> Path:
-    """A folder of jars, fetched by Maven and checked against their lock."""
+    """A folder of jars, fetched by Maven and checked against their lock file."""
 
     def fetch(folder: Path) -> None:
         say(f"rivals: fetching the jars of {name} with Maven (once)")
@@ -76,8 +76,8 @@ def _jars(name: str, say: Say) -> Path:
 
 
 def quix(say: Say) -> Path:
-    """The Python of an environment with the packages that
-    quix/requirements.lock pins; its pins are not the product's.
+    """The Python of an environment with the packages that quix/requirements.lock pins. They are
+    independent of the product's.
     """
     lock = QUIX / "requirements.lock"
 
@@ -109,7 +109,7 @@ def java() -> str:
 
 
 def _part(name: str, source: Path, make: Callable[[Path], None]) -> Path:
-    """A folder of the cache that is made again when its source or lock changes."""
+    """A folder of the cache, which is built again if its source or lock file changes."""
     digest = hashlib.sha256()
     for file in sorted(source.iterdir()) if source.is_dir() else [source]:
         digest.update(file.read_bytes())

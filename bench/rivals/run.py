@@ -1,4 +1,4 @@
-"""Which stages meet their rivals."""
+"""Lists the rivals of each stage and runs them."""
 
 import os
 from collections.abc import Callable
@@ -15,7 +15,7 @@ NEEDS: dict[str, tuple[Callable[[Say], object], ...]] = {
     "latency": _STREAMS,
     "sink": _CONNECT,
 }
-"""What is fetched and built before anything is measured."""
+"""What must be fetched and built before the measurements."""
 STAGES: dict[str, Callable[[Rig], list[Table]]] = {
     "gateway": gateway.run,
     "dedup": dedup.run,
@@ -25,7 +25,7 @@ STAGES: dict[str, Callable[[Rig], list[Table]]] = {
 
 
 def run(rig: Rig) -> list[Table]:
-    """All stages, or those that RIVALS names."""
+    """Runs all stages, or those that RIVALS names."""
     tables: list[Table] = []
     for name in chosen():
         for make in NEEDS[name]:
@@ -37,7 +37,7 @@ def run(rig: Rig) -> list[Table]:
 
 
 def chosen() -> list[str]:
-    """The names of the stages that are measured."""
+    """The names of the stages to measure."""
     names = os.environ.get("RIVALS", "").split() or list(STAGES)
     unknown = sorted(set(names) - set(STAGES))
     if unknown:

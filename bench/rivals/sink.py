@@ -1,8 +1,8 @@
-"""The sink beside Kafka Connect with Debezium's JDBC sink, and
-beside COPY: the same messages, new and as second versions.
+"""Measures the sink beside Kafka Connect with Debezium's JDBC sink, and beside COPY, with the same
+new messages and second versions.
 
-The rivals write one table with the columns, indexes and defaults of
-chat_messages. The sink writes that one, the arrivals, the steps and its position.
+The rivals write one table with the columns, indexes and defaults of chat_messages. The sink writes
+that one, the arrivals, the steps and its position.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ COLUMNS = (
     "sender_name",
     "endpoint_id",
 )
-"""Of chat_messages, and as attributes of an EnrichedMessage."""
+"""Columns of chat_messages, which are also attributes of an EnrichedMessage."""
 KEY = ("tenant_id", "message_key")
 _TIMES = ("occurred_at", "received_at", "enriched_at")
 _NULLABLE = ("content", "sender_id", "sender_name", "endpoint_id")
@@ -82,8 +82,8 @@ def _tables(what: str, sides: Sides, copies: list[float]) -> list[Table]:
     rates, *others = sides.tables(f"sink, {what}", "messages/s", _GOALS)
     copy = Figure(name=COPY, runs=copies)
     rates.figures.append(copy)
-    wanted = _COPY_GOAL if what == NEW else 0.0  # COPY cannot update
-    rates.ratios.append(ratio(f"{OURS} : {COPY}", rates.figures[0], copy, at_least=wanted))
+    goal = _COPY_GOAL if what == NEW else 0.0  # COPY cannot update
+    rates.ratios.append(ratio(f"{OURS} : {COPY}", rates.figures[0], copy, at_least=goal))
     return [rates, *others]
 
 
@@ -102,7 +102,7 @@ def _sink(rig: Rig, settings: Settings, messages: list[EnrichedMessage], already
 
 
 def _connect(rig: Rig, settings: Settings, messages: list[EnrichedMessage], already: int) -> Pace:
-    topic = Names(settings.namespace).topic("audio")  # a topic that is there and has no other use
+    topic = Names(settings.namespace).topic("audio")  # an existing topic that is not used otherwise
     fill(settings.kafka, topic, (connect_record(one) for one in messages))
     done = committed(settings.kafka, f"connect-{_name(settings)}", topic)
     with _worker(rig, settings, topic) as worker:
@@ -123,7 +123,7 @@ def connect_record(message: EnrichedMessage) -> Record:
 
 
 def connect_schema() -> dict[str, Any]:
-    """What the converter is told of it, once and not with every record."""
+    """The schema for the converter, which is configured once instead of sent with every record."""
     kinds: dict[str, dict[str, str]] = {
         "version": {"type": "int64"},
         "content_attributes": {"type": "string", "name": "io.debezium.data.Json"},
@@ -142,8 +142,8 @@ def _name(settings: Settings) -> str:
 
 @contextmanager
 def _worker(rig: Rig, settings: Settings, topic: str) -> Iterator[Worker]:
-    """A standalone worker with one task, tuned as its users
-    do: large batches, rewritten to one statement each.
+    """Runs a standalone worker with one task, tuned as its users do: large batches, each rewritten
+    to one statement.
     """
     folder = rig.folder / _name(settings)
     folder.mkdir(exist_ok=True)
@@ -214,7 +214,7 @@ def _sink_properties(settings: Settings, topic: str) -> dict[str, str]:
 
 
 async def _copy(settings: Settings, messages: list[EnrichedMessage]) -> float:
-    """Rows a second into an empty table with the same indexes, nothing checked."""
+    """Measures rows per second into an empty table with the same indexes, without any checks."""
     rows = [tuple(getattr(message, name) for name in COLUMNS) for message in messages]
     connection = await _connection(settings)
     try:

@@ -8,6 +8,7 @@ that was accepted later can be a row first (docs/decisions/0016).
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from confluent_kafka import (
@@ -44,7 +45,8 @@ class Accepted:
         self._enriched = names.topic("enriched-messages")
         self._reading = reading
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="accepted")
-        self._kafka = _Reader(settings, names.group("dedupe"))
+        self._make = partial(_Reader, settings, names.group("dedupe"))
+        self._kafka = self._make()
         self._ended = False
 
     async def is_stored(self, tenant_id: TenantId, deadline: Deadline) -> bool:
@@ -71,6 +73,7 @@ class Accepted:
                 if not await self._again(deadline):
                     return False
         except (KafkaException, TimeoutError):
+            await self._asked(self._renew)  # see storage/kafka/contact.py
             return False
 
     def end(self) -> None:
@@ -80,6 +83,10 @@ class Accepted:
     def close(self) -> None:
         self._thread.shutdown(wait=True)
         self._kafka.close()
+
+    def _renew(self) -> None:
+        self._kafka.close()
+        self._kafka = self._make()
 
     def _undecided(self, tenant_id: TenantId, ends: Mapping[int, int]) -> bool:
         stands = self._kafka.committed(self._raw, ends)

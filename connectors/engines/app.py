@@ -1,6 +1,4 @@
-"""Serves the local eyes and ears over as
-much of OpenAI's API as the product asks for.
-"""
+"""Serves the local vision and speech models with the part of OpenAI's API that is used."""
 
 import asyncio
 import base64
@@ -23,7 +21,7 @@ from connectors.engines.queue import Full, JobQueue
 from schemas.metrics import LOCAL_MODEL_REQUESTS
 
 MAX_PICTURE_BODY = 12_000_000
-"""The product sends at most 4 MB of picture, in base64."""
+"""The product sends pictures of at most 4 MB, in base64."""
 MAX_SOUND_BODY = 26_000_000
 BODY_SECONDS = 30.0
 LOADING_SECONDS = 2
@@ -32,7 +30,7 @@ _SENSES = {_VISION: "vision", _SPEECH: "speech"}
 
 
 class LocalPictureModel(Protocol):
-    """Says what is in a picture. `does` is for people. Raises RequestRefused."""
+    """Describes a picture. `does` is a text for people. Raises RequestRefused."""
 
     @property
     def name(self) -> str: ...
@@ -44,9 +42,9 @@ class LocalPictureModel(Protocol):
 
 
 class LocalSpeechModel(Protocol):
-    """Says what is said in a sound.
+    """Transcribes a sound.
 
-    `does` is for people. Raises RequestRefused and JobAbandoned.
+    `does` is a text for people. Raises RequestRefused and JobAbandoned.
     """
 
     @property
@@ -62,7 +60,7 @@ class LocalSpeechModel(Protocol):
 
 @dataclass
 class Engines:
-    """The two senses; None while they are being loaded."""
+    """The vision model (`eyes`) and the speech model (`ears`); None while they are loading."""
 
     eyes: LocalPictureModel | None = None
     ears: LocalSpeechModel | None = None
@@ -95,7 +93,7 @@ class _Chat(msgspec.Struct):
 
 
 def create_app(senses: Engines, *, places: int) -> FastAPI:
-    """The server's routes. Of each sense, `places` requests may wait or be at work."""
+    """The server's routes. Up to `places` requests per model may wait or be processed."""
     app = FastAPI(title="local-models", docs_url=None, redoc_url=None, openapi_url=None)
     give_back = memory_returner()
     looking, hearing = (JobQueue(sense, places, give_back) for sense in ("vision", "speech"))
@@ -109,10 +107,10 @@ def create_app(senses: Engines, *, places: int) -> FastAPI:
         async with looking.place():
             picture, prompt = _asked(await _body(request, MAX_PICTURE_BODY))
             spanish = "in spanish" in prompt.lower()
-            said = await looking.run(
+            text = await looking.run(
                 lambda stop: eyes.look(picture, spanish=spanish), request.is_disconnected
             )
-        return _answer(request, 200, _completion(eyes.name, said))
+        return _answer(request, 200, _completion(eyes.name, text))
 
     @app.post(_SPEECH, response_model=None)
     async def transcriptions(request: Request) -> Response:
@@ -185,7 +183,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(MemoryError)
     async def out_of_memory(request: Request, _: MemoryError) -> Response:
-        return _refusal(request, 413, "this takes more memory than the server may use")
+        return _refusal(request, 413, "this needs more memory than the server may use")
 
 
 def _refusal(request: Request, status: int, message: str, retry_after: int = 0) -> Response:
@@ -205,7 +203,7 @@ def _answer(request: Request, status: int, body: Any, retry_after: int = 0) -> R
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """The whole body. Raises RequestRefused for one that is too large or too slow."""
+    """The whole body. Raises RequestRefused if it is too large or too slow."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -219,7 +217,7 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 def _asked(body: bytes) -> tuple[bytes, str]:
-    """The picture, and all the words beside it."""
+    """The picture, and all text beside it."""
     try:
         chat = msgspec.json.decode(body, type=_Chat)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -235,7 +233,7 @@ def _asked(body: bytes) -> tuple[bytes, str]:
     url = next((part.image_url.url for part in parts if part.image_url), "")
     head, _, encoded = url.partition(",")
     if not (head.startswith("data:image/") and head.endswith(";base64")):
-        raise RequestRefused(400, "this server looks at one picture, given as a data: URL")
+        raise RequestRefused(400, "this server accepts one picture, as a data: URL")
     try:
         return base64.b64decode(encoded, validate=True), " ".join(words)
     except (binascii.Error, ValueError) as error:
@@ -243,7 +241,7 @@ def _asked(body: bytes) -> tuple[bytes, str]:
 
 
 async def _uploaded(request: Request) -> tuple[bytes, str | None, str | None]:
-    """The sound, and the hints of language and vocabulary."""
+    """The sound, and the hints on language and vocabulary."""
     whole = await _body(request, MAX_SOUND_BODY)
 
     async def receive() -> dict[str, Any]:

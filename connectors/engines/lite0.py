@@ -1,8 +1,8 @@
-"""Turns the published weights of EfficientNet-Lite0 into an ONNX model, without torch.
+"""Converts the published weights of EfficientNet-Lite0 to an ONNX model, without torch.
 
-They are a pickle of torch's old form. A pickle can run programs, so it is read by
-an unpickler that knows four names and refuses every other. Architecture: Tan and
-Le, "EfficientNet" (2019), in the Lite variant (ReLU6, no squeeze-and-excitation).
+The weights are a pickle in torch's old format. A pickle can run programs, so it is read
+by an unpickler that knows four names and refuses all others. Architecture: Tan and Le,
+"EfficientNet" (2019), in the Lite variant (ReLU6, no squeeze-and-excitation).
 """
 
 import pickle
@@ -28,7 +28,7 @@ class _Storage(NamedTuple):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds dictionaries of references into the storages that follow the pickle."""
+    """Builds dictionaries of references to the storages that follow the pickle."""
 
     _KNOWN = {
         ("collections", "OrderedDict"): OrderedDict,
@@ -41,7 +41,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._KNOWN:
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in weights")
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed in weights")
         return self._KNOWN[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -52,8 +52,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def convert(weights: Path, model: Path) -> None:
-    """Writes `model` (ONNX, opset 17: `input`
-    1×3×224×224, `prob` 1×1000) from `weights`.
+    """Writes `model` from `weights`.
+
+    The model is ONNX, opset 17, with `input` 1×3×224×224 and `prob` 1×1000.
     """
     with weights.open("rb") as file:
         built = _build(_read(file))
@@ -62,9 +63,9 @@ def convert(weights: Path, model: Path) -> None:
 
 
 def _read(file: IO[bytes]) -> dict[str, Any]:
-    """Tensors by name."""
+    """The tensors by name."""
     if _Unpickler(file).load() != _MAGIC or _Unpickler(file).load() != _PROTOCOL:
-        raise pickle.UnpicklingError("these are not weights of torch's old form")
+        raise pickle.UnpicklingError("these are not weights in torch's old format")
     _Unpickler(file).load()  # the byte sizes of the machine that wrote it
     described, keys = _Unpickler(file).load(), _Unpickler(file).load()
     storages = {storage.key: storage for storage, *_ in described.values()}
@@ -87,7 +88,7 @@ def _tensor(flat: Any, size: tuple[int, ...], stride: tuple[int, ...]) -> Any:
 
 
 class _Graph:
-    """Nodes and constants of the model that is being built."""
+    """The nodes and constants of the model being built."""
 
     def __init__(self, tensors: dict[str, Any]) -> None:
         self.tensors = tensors
@@ -108,9 +109,7 @@ class _Graph:
         self, source: str, weight: str, norm: str, name: str, *, stride: int = 1,
         depthwise: bool = False, active: bool = True,
     ) -> str:  # fmt: skip
-        """A convolution with its batch normalisation
-        folded in, then ReLU6 where `active`.
-        """
+        """A convolution with its batch normalisation folded in, then ReLU6 if `active`."""
         kernel = self.tensors[f"{weight}.weight"]
         gain, shift, mean, variance = (
             self.tensors[f"{norm}.{part}"]
@@ -127,9 +126,7 @@ class _Graph:
         return self.add("Clip", [output, "zero", "six"], f"{name}_a") if active else output
 
     def block(self, source: str, index: int, stride: int) -> str:
-        """One inverted residual block: expand,
-        filter each channel, project, add the input.
-        """
+        """One inverted residual block: expand, filter each channel, project, add the input."""
         part, expand = f"_blocks.{index}.", f"_blocks.{index}._expand_conv"
         wide = source
         if f"{expand}.weight" in self.tensors:

@@ -1,6 +1,4 @@
-"""Gives memory back to the system after a
-job: glibc keeps what a large picture took.
-"""
+"""Returns memory to the system after a job, because glibc keeps what a large picture used."""
 
 import ctypes
 from collections.abc import Callable
@@ -10,7 +8,7 @@ _ARENAS = 2
 
 
 def memory_returner() -> Callable[[], None]:
-    """What to call after each job; with another C library it does nothing."""
+    """The function to call after each job. With another C library it does nothing."""
     try:
         library = ctypes.CDLL("libc.so.6")
         library.mallopt(_M_ARENA_MAX, _ARENAS)

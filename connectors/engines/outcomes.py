@@ -1,22 +1,22 @@
-"""What comes of a request to an engine, besides the text of a picture."""
+"""The results of requests to an engine, apart from the text about a picture."""
 
 from typing import NamedTuple
 
 from connectors.errors import ConnectorsError
 
 EYES, EARS = "local-eyes-1", "whisper-base"
-"""The names under which the engines answer."""
+"""The names that the engines report in their answers."""
 
 
 class Heard(NamedTuple):
-    """What is said in a sound; empty for silence."""
+    """The text spoken in a sound; empty for silence."""
 
     text: str
     seconds: float
 
 
 class RequestRefused(ConnectorsError):
-    """The request is at fault; `status` is the HTTP status that says how."""
+    """The request is wrong; `status` is the HTTP status of the answer."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -24,4 +24,4 @@ class RequestRefused(ConnectorsError):
 
 
 class JobAbandoned(ConnectorsError):
-    """The client is gone, or the job took longer than a job may."""
+    """The client has gone, or the job exceeded the time limit."""

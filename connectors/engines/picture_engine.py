@@ -1,6 +1,6 @@
-"""Says what text and codes a picture holds, and its main object when that is sure.
+"""Reports the text and codes in a picture, and its main object if that is certain.
 
-They are no describer: of what they did not recognise they say nothing.
+This is not a describer: it says nothing about what it did not recognise.
 """
 
 import io
@@ -18,9 +18,7 @@ from connectors.engines.text_reader import MAX_SIDE, MAX_TEXT_CHARS, TextReader
 MAX_PIXELS = 16_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _WORDY_CHARS = 60
-"""With so much text in it, what a picture
-shows is the text: a receipt is no envelope.
-"""
+"""A picture with this much text is about the text: a receipt is not an envelope."""
 _SPANISH = {
     "thing": "Objeto principal: {}.",
     "text": "Texto: «{}»",
@@ -36,7 +34,7 @@ _ENGLISH = {
 
 
 class PictureEngine:
-    """Reads, and names with `naming` where its weights are there."""
+    """Reads text and codes, and names objects if the weights of `naming` are present."""
 
     name = EYES
 
@@ -49,26 +47,24 @@ class PictureEngine:
         self._reading.load()
 
     def look(self, picture: bytes, *, spanish: bool) -> str:
-        """Raises RequestRefused for bytes that are no picture, or too large a one."""
+        """Raises RequestRefused for bytes that are not a picture, or for one that is too large."""
         image = _opened(picture)
         pixels = np.asarray(image)
         lines, codes = self._reading.lines(pixels), self._reading.codes(pixels)
         wordy = sum(map(len, lines)) >= _WORDY_CHARS
         thing = None if wordy or not self._naming else self._naming.name(image)
-        words, said = _SPANISH if spanish else _ENGLISH, []
+        words, sentences = _SPANISH if spanish else _ENGLISH, []
         if thing:
-            said.append(words["thing"].format(thing.spanish if spanish else thing.english))
+            sentences.append(words["thing"].format(thing.spanish if spanish else thing.english))
         if lines:
-            said.append(words["text"].format(quotable(" / ".join(lines))))
+            sentences.append(words["text"].format(quotable(" / ".join(lines))))
         if codes:
-            said.append(words["codes"].format(quotable(" / ".join(codes))))
-        return " ".join(said) or words["nothing"]
+            sentences.append(words["codes"].format(quotable(" / ".join(codes))))
+        return " ".join(sentences) or words["nothing"]
 
 
 def quotable(text: str) -> str:
-    """Text of a picture that can neither end
-    its own quotation nor look like a marker.
-    """
+    """Text of a picture that can neither end its own quotation nor look like a marker."""
     plain = "".join(_plain(char) for char in unicodedata.normalize("NFC", text))
     return " ".join(plain.split())[:MAX_TEXT_CHARS]
 
@@ -83,7 +79,7 @@ def _plain(char: str) -> str:
 
 
 def _opened(picture: bytes) -> Image.Image:
-    """An upright RGB picture on white, no side over what is read."""
+    """An upright RGB picture on white, scaled down to MAX_SIDE."""
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     try:
         with Image.open(io.BytesIO(picture), formats=_FORMATS) as image:
@@ -95,7 +91,7 @@ def _opened(picture: bytes) -> Image.Image:
             layered = upright.convert("RGBA")
     except RequestRefused:
         raise
-    except Exception as error:  # decoders raise whatever the bytes lead them to
+    except Exception as error:  # on hostile bytes decoders may raise anything
         raise RequestRefused(400, f"the picture cannot be read: {type(error).__name__}") from error
     flat = Image.new("RGB", layered.size, "white")
     flat.paste(layered, mask=layered.getchannel("A"))

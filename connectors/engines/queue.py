@@ -1,4 +1,4 @@
-"""One job at a time for each sense, and a short queue before it."""
+"""Runs one job at a time per model, behind a short queue."""
 
 import asyncio
 import math
@@ -18,13 +18,11 @@ _WEIGHT = 0.3
 _LOOK_SECONDS = 0.5
 Result = TypeVar("Result")
 Gone = Callable[[], Awaitable[bool]]
-"""Whether the client has hung up."""
+"""Returns True if the client has disconnected."""
 
 
 class Full(ConnectorsError):
-    """The queue takes no more; the client should
-    come back after `retry_after` seconds.
-    """
+    """The queue is full. The client should retry after `retry_after` seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(retry_after)
@@ -32,11 +30,11 @@ class Full(ConnectorsError):
 
 
 class JobQueue:
-    """Runs the jobs of one sense in a thread, one after the other.
+    """Runs the jobs of one model in a thread, one after the other.
 
-    A job's place is taken before its request's body is read, so that the
-    bodies of a flood are never in memory. When the client is gone, a waiting
-    job is dropped, and a running one is asked to stop at its next step.
+    A request takes its place before its body is read, so that the bodies of a flood are
+    never in memory. When the client disconnects, a waiting job is dropped, and a
+    running one is asked to stop at its next step.
     """
 
     def __init__(
@@ -49,7 +47,7 @@ class JobQueue:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """A place in the queue for the time of a request. Raises Full."""
+        """Takes a place in the queue for the duration of a request. Raises Full."""
         if self._taken >= self._places:
             raise Full(max(1, math.ceil(self._taken * self._pace)))
         self._taken += 1
@@ -61,7 +59,7 @@ class JobQueue:
             LOCAL_MODEL_WAITING.labels(self._sense).set(self._taken)
 
     async def run(self, job: Callable[[Callable[[], bool]], Result], gone: Gone) -> Result:
-        """The result of `job(stop)`, in its turn.
+        """Waits for the job's turn and returns the result of `job(stop)`.
 
         Raises JobAbandoned, and what the job raises.
         """

@@ -14,11 +14,10 @@ _CODECS = ("opus", "vorbis", "aac", "mp3", "flac", "alac", "pcm_")
 
 
 def container_of(sound: bytes) -> str | None:
-    """FFmpeg's name for the container, by its
-    first bytes; None for one that is not taken.
+    """FFmpeg's name for the container, from its first bytes; None if it is not supported.
 
-    FFmpeg is given the name and never asked to guess: among
-    its guesses are playlists, which name other files.
+    FFmpeg gets the name and never guesses: among its guesses are playlists, which refer
+    to other files.
     """
     if sound.startswith(b"OggS"):
         return "ogg"
@@ -38,18 +37,18 @@ def container_of(sound: bytes) -> str | None:
 def samples_of(sound: bytes) -> Any:
     """The samples (int16).
 
-    Raises RequestRefused for no sound, or for over MAX_SECONDS of it.
+    Raises RequestRefused if there is no sound, or more than MAX_SECONDS of it.
     """
     container_format = container_of(sound)
     if container_format is None:
-        raise RequestRefused(400, "ogg, wav, flac, mp3, mp4 and webm are taken")
+        raise RequestRefused(400, "this server accepts ogg, wav, flac, mp3, mp4 and webm")
     pieces: list[Any] = []
     count = 0
     try:
         with av.open(io.BytesIO(sound), "r", format=container_format) as container:
             stream = next(iter(container.streams.audio), None)
             if stream is None or not stream.codec_context.name.startswith(_CODECS):
-                raise RequestRefused(400, "there is no sound in it that can be decoded")
+                raise RequestRefused(400, "the file contains no sound that can be decoded")
             stream.codec_context.thread_count = 1
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
             for frame in container.decode(stream):
@@ -62,6 +61,6 @@ def samples_of(sound: bytes) -> Any:
                 pieces.append(heard.to_ndarray().reshape(-1))
     except RequestRefused:
         raise
-    except Exception as error:  # decoders raise whatever the bytes lead them to
+    except Exception as error:  # on hostile bytes decoders may raise anything
         raise RequestRefused(400, f"the sound cannot be read: {type(error).__name__}") from error
     return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)

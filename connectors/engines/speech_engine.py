@@ -1,4 +1,4 @@
-"""What the local ears hear: Whisper base, on one processor."""
+"""The local speech model: Whisper base, on one processor."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +11,15 @@ from connectors.engines.outcomes import EARS, Heard, JobAbandoned
 from connectors.engines.sound import RATE, samples_of
 
 PASS_SECONDS = 300
-"""A longer sound is heard in several passes: the
-model's working memory grows with the length.
+"""A longer sound is transcribed in several passes.
+
+The model's working memory grows with the length.
 """
 _SEEK_SECONDS = 10
 
 
 class SpeechEngine:
-    """Silence gives an empty text."""
+    """Transcribes sounds. Silence gives an empty text."""
 
     name = EARS
     does = "transcribes speech"
@@ -33,7 +34,7 @@ class SpeechEngine:
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
     ) -> Heard:
-        """Asks `stop` between the model's windows of 30 s.
+        """Transcribes a sound, calling `stop` between the model's windows of 30 s.
 
         Raises RequestRefused and JobAbandoned.
         """
@@ -55,8 +56,9 @@ class SpeechEngine:
 
 
 def passes(samples: Any, longest: int, seek: int) -> list[Any]:
-    """Pieces of at most `longest` samples, each
-    cut at the quietest point of its last `seek`.
+    """Pieces of at most `longest` samples.
+
+    Each is cut at the quietest point of its last `seek` samples.
     """
     pieces = []
     while len(samples) > longest:

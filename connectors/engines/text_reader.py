@@ -13,20 +13,16 @@ SURE = 0.8
 MAX_REGIONS = 200
 MAX_TEXT_CHARS = 1_200
 READ_SECONDS = 20.0
-"""A page of fine print is read from its top
-until there is so much text, or for so long.
-"""
+"""A page of fine print is read from the top, up to this time or MAX_TEXT_CHARS."""
 MAX_SIDE = 1_440
 """With 1,600 the whole role would need over 1 GB for a page of fine print."""
 WIDEST_LINE = 100
-"""Of a line's height."""
+"""The maximal width of a line, as a multiple of its height."""
 MAX_CODES = 5
 
 
 class _Piece(NamedTuple):
-    """A region of text: its middle and left edge
-    in pixels, its height, and what it says.
-    """
+    """A region of text: its middle and left edge in pixels, its height, and its text."""
 
     middle: float
     left: float
@@ -35,11 +31,12 @@ class _Piece(NamedTuple):
 
 
 class _BoundedReader(RapidOCR):
-    """Recognises regions one by one, from the top,
-    until that is enough. The rest stays empty.
+    """Recognises regions one by one from the top, within limits.
 
-    The library recognises six at once, padded to the widest
-    of them. With that a page of fine print took 1.8 GB.
+    The rest stays empty.
+
+    The library recognises six at once, padded to the widest of them. With that a page
+    of fine print took 1.8 GB.
     """
 
     def recognize_txt(self, img: list[Any]) -> TextRecOutput:
@@ -56,7 +53,7 @@ class _BoundedReader(RapidOCR):
 
 
 def _not_too_wide(region: Any) -> Any:
-    """Memory grows with the width of a line that is scaled to the model's height."""
+    """Shrinks a wide line, because memory grows with the width at the model's height."""
     height, width = region.shape[:2]
     widest = WIDEST_LINE * height
     return cv2.resize(region, (widest, height)) if width > widest else region
@@ -80,7 +77,7 @@ class TextReader:
         )
 
     def load(self) -> None:
-        """Loads the models now, and not at the first picture."""
+        """Loads the models at once instead of with the first picture."""
         self._engine(np.full((64, 64, 3), 255, np.uint8))
 
     def lines(self, pixels: Any) -> list[str]:
@@ -102,14 +99,12 @@ class TextReader:
         )
 
     def codes(self, pixels: Any) -> list[str]:
-        """What QR and bar codes in an RGB array say."""
+        """The contents of QR codes and bar codes in an RGB array."""
         return [code.text for code in zxingcpp.read_barcodes(pixels) if code.text][:MAX_CODES]
 
 
 def rows(pieces: list[_Piece]) -> list[str]:
-    """Joins pieces whose middles are close
-    into one row, each row from left to right.
-    """
+    """Joins pieces with nearly the same middle into one row, each from left to right."""
     grouped: list[list[_Piece]] = []
     for piece in sorted(pieces):
         if grouped and abs(grouped[-1][0].middle - piece.middle) < 0.5 * piece.height:

@@ -1,9 +1,8 @@
-"""What the naming model may name: groups of
-ImageNet's 1,000 classes, in English and Spanish.
+"""What the naming model may name: groups of ImageNet's 1,000 classes, in two languages.
 
-A group is surer than its classes: a model that wavers between twelve
-breeds is sure of the dog. Classes that people do not send in a chat,
-and those whose names mislead, are in no group and are never named.
+A group is more certain than its classes: a model that wavers between twelve breeds is
+sure that it is a dog. Classes that people do not send in a chat, and those with
+misleading names, are in no group and are never named.
 """
 
 from typing import NamedTuple

@@ -1,9 +1,9 @@
-"""Which network addresses a file that a stranger names may be fetched from.
+"""Decides from which network addresses a file that a stranger names may be fetched.
 
-The networks are written down here and not taken from `ipaddress.is_global`, whose
-answers change with Python's patch level. Sources: the IANA registries of
-special-purpose addresses for IPv4 and IPv6 (RFC 6890 and its updates), and the metadata
-services of clouds that use an address outside them.
+The networks are listed here, because the answers of `ipaddress.is_global` change with
+Python's patch level. Sources: the IANA registries of special-purpose addresses for IPv4
+and IPv6 (RFC 6890 and its updates), and the metadata services of clouds that use an
+address outside of them.
 """
 
 import ipaddress
@@ -35,11 +35,12 @@ _REFUSED_IPV4 = (
     "240.0.0.0/4",  # reserved, and broadcast
 )
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-"""All of IPv6 that is assigned to the public internet. Outside of it are loopback,
-link-local, unique local and site-local addresses, multicast, NAT64 (64:ff9b::/96 and
-64:ff9b:1::/48), the discard prefix (100::/64), segment routing (5f00::/16), and the
-IPv4-compatible (::/96) and IPv4-translated (::ffff:0:0:0/96) forms, which lead to an
-IPv4 address.
+"""All of IPv6 that is assigned to the public internet.
+
+Outside of it are loopback, link-local, unique local and site-local addresses,
+multicast, NAT64 (64:ff9b::/96 and 64:ff9b:1::/48), the discard prefix (100::/64),
+segment routing (5f00::/16), and the IPv4-compatible (::/96) and IPv4-translated
+(::ffff:0:0:0/96) forms, which lead to an IPv4 address.
 """
 _REFUSED_IPV6 = (
     "2001::/23",  # protocol assignments: Teredo, benchmarks, ORCHID, drone identities, anycast
@@ -53,13 +54,13 @@ _IPV6: Sequence[IPv6Network] = [IPv6Network(network) for network in _REFUSED_IPV
 
 
 class WrongAllowedHost(ConnectorsError, ValueError):
-    """MEDIA__ALLOWED_PRIVATE_HOSTS holds something that is not host:port."""
+    """MEDIA__ALLOWED_PRIVATE_HOSTS contains an entry that is not host:port."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet.
+    """True if an IP address is on the public internet.
 
-    An IPv4-mapped one counts as what it maps.
+    An IPv4-mapped address is judged by the IPv4 address it maps.
     """
     try:
         ip = ipaddress.ip_address(address)
@@ -82,12 +83,12 @@ def _is_public_ipv6(ip: IPv6Address) -> bool:
 
 
 def allowed_hosts(setting: str) -> Set[tuple[str, int]]:
-    """`host:port,host:port` as pairs, the host in the canonical form of an address."""
+    """Parses `host:port,host:port` into pairs, with the host in its canonical form."""
     return frozenset(_allowed_host(part) for part in map(str.strip, setting.split(",")) if part)
 
 
 def _allowed_host(part: str) -> tuple[str, int]:
-    """The port must be written: an entry opens one service, not a machine."""
+    """Parses one entry. The port is required, because an entry opens one service."""
     host, _, port = part.rpartition(":")
     try:
         if not (port.isascii() and port.isdigit()):

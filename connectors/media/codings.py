@@ -1,8 +1,8 @@
-"""What Content-Encoding means for the bytes of a file.
+"""Decodes the Content-Encoding of a file.
 
-Files are asked for as they are. Servers that send a coding
-nevertheless exist, as do many that put a label there which
-names no coding; browsers ignore those, and so does this module.
+Requests ask for files without an encoding. Some servers send one nevertheless, and many
+send a label that is not the name of an encoding; browsers ignore such labels, and so
+does this module.
 """
 
 import zlib
@@ -27,22 +27,18 @@ _GZIP_FILES = frozenset(
 
 
 class UnknownCoding(ConnectorsError):
-    """The bytes are coded in a way that is
-    not read here, or not as their label says.
-    """
+    """The encoding is not supported here, or the bytes do not match their label."""
 
 
 class CutShort(ConnectorsError):
-    """The coded bytes end before the file does."""
+    """The encoded bytes end before the file does."""
 
 
 class Coding(Protocol):
-    """Turns what a server sends into the bytes of
-    the file, in pieces of at most PIECE_BYTES.
-    """
+    """Decodes what a server sends, in pieces of at most PIECE_BYTES."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Raises UnknownCoding for bytes that do not fit."""
+        """Raises UnknownCoding if the bytes are not valid in this encoding."""
         ...
 
     def finish(self) -> None:
@@ -59,8 +55,10 @@ class Identity:
 
 
 class Deflated:
-    """gzip or deflate, whose members may follow one another. A file with the label that
-    is not coded is passed on as it is: a JPEG that a server calls gzip is still a JPEG.
+    """gzip or deflate, possibly of several members.
+
+    A file with the gzip label that is not encoded passes unchanged: a JPEG that a
+    server labels as gzip is still a JPEG.
     """
 
     def __init__(self, coding: str) -> None:
@@ -92,13 +90,13 @@ class Deflated:
             self._is_plain = True
         elif self._is_gzip:
             self._next_member()
-        else:  # deflate means zlib's format; some servers leave its two bytes of head out
+        else:  # deflate means zlib's format; some servers omit its two header bytes
             self._inner = zlib.decompressobj(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
 
     def _inflated(self, data: bytes) -> Iterator[bytes]:
         assert self._inner is not None
         piece = b""
-        while data or len(piece) == PIECE_BYTES:  # a full piece may have more behind it
+        while data or len(piece) == PIECE_BYTES:  # after a full piece there may be more
             if self._inner.eof:
                 if not (self._is_gzip and data.startswith(b"\x1f\x8b")):
                     return  # padding after the last member
@@ -113,18 +111,18 @@ class Deflated:
 
     def _next_member(self) -> None:
         self._members += 1
-        if self._members > MOST_MEMBERS:  # empty ones cost time and bring nothing
+        if self._members > MOST_MEMBERS:  # empty members cost time and contain nothing
             raise UnknownCoding
         self._inner = zlib.decompressobj(zlib.MAX_WBITS | 16)
 
 
 def coding_of(labels: Iterable[str], content_type: str) -> Coding:
-    """The coding that the Content-Encoding headers name.
-    Raises UnknownCoding for what is not read here.
+    """The decoder for the Content-Encoding headers.
 
-    One coding is read and not a list: each layer of a list can grow a
-    thousandfold, and only the last one would be measured. A gzip file whose
-    server repeats its type as its coding is left packed, as browsers do.
+    Raises UnknownCoding for an unsupported encoding. A list of encodings is
+    unsupported: each layer can grow a thousandfold, and only the last one would be
+    measured. A gzip file whose server repeats its type as its encoding stays
+    compressed, as in browsers.
     """
     named = [
         label

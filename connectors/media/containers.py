@@ -1,6 +1,6 @@
-"""What is inside containers that hold film or only sound: ISO media, Matroska and Ogg.
+"""Finds out whether a container holds video or only sound: ISO media, Matroska and Ogg.
 
-All of it is bounded, and whatever the bytes are it ends with an answer.
+All work is bounded, and every function returns for any bytes.
 """
 
 import re
@@ -32,12 +32,11 @@ _MOST_BRANDS = 64
 
 
 def still_brand(head: bytes, *, is_declared: bool = False) -> Literal["heic", "avif"] | None:
-    """Of an ISO media file whether it is a picture,
-    or a sequence of them, and of which kind.
+    """The kind of picture or sequence of pictures in an ISO media file, or None.
 
-    The brand it names first may be one that any picture has (mif1, msf1);
-    then the compatible ones tell. A film is not a picture, even if it
-    says that it can be read as one, unless it was declared as a picture.
+    The major brand may be one that any picture has (mif1, msf1); then the compatible
+    brands decide. A video is not a picture even if its brands say it can be read as
+    one, unless it was declared as a picture.
     """
     (size,) = struct.unpack(">I", head[:4])
     end = min(len(head), size if size >= 16 else 16, 16 + 4 * _MOST_BRANDS)
@@ -53,8 +52,9 @@ def still_brand(head: bytes, *, is_declared: bool = False) -> Literal["heic", "a
 
 
 def iso_has_only_sound(file: BinaryIO) -> bool:
-    """Whether the index of an ISO media file, at its
-    beginning or its end, names sound and no picture.
+    """True if the index of an ISO media file lists sound and no video.
+
+    The index is at the beginning or the end of the file.
     """
     at = 0
     for _ in range(_MOST_BOXES):
@@ -77,14 +77,14 @@ def iso_has_only_sound(file: BinaryIO) -> bool:
 
 
 class Matroska(NamedTuple):
-    """`has_only_sound` is false too where the tracks were not found."""
+    """`has_only_sound` is also false if the tracks were not found."""
 
     doctype: str
     has_only_sound: bool
 
 
 def matroska(file: BinaryIO) -> Matroska:
-    """What a Matroska or WebM file says of itself."""
+    """The document type and tracks that a Matroska or WebM file declares."""
     doctype, types = "", set()
     for element in _top_elements(file):
         if element.id == _DOCTYPE:
@@ -96,14 +96,14 @@ def matroska(file: BinaryIO) -> Matroska:
 
 
 class _Element(NamedTuple):
-    """`size` is None for one that ends where its parent does."""
+    """`size` is None for an element that ends where its parent does."""
 
     id: int
     at: int
     size: int | None
 
     def content(self, file: BinaryIO, most: int) -> bytes:
-        """Its bytes; none if there are more than `most`."""
+        """The bytes of the element, or none if there are more than `most`."""
         if self.size is None or self.size > most:
             return b""
         file.seek(self.at)
@@ -111,9 +111,7 @@ class _Element(NamedTuple):
 
 
 def _top_elements(file: BinaryIO) -> Iterator[_Element]:
-    """The elements of the header and of the segment,
-    in order, without what is inside of them.
-    """
+    """Yields the elements of the header and of the segment, without their children."""
     at = 0
     for _ in range(_MOST_ELEMENTS):
         file.seek(at)
@@ -124,7 +122,7 @@ def _top_elements(file: BinaryIO) -> Iterator[_Element]:
         if element.id in (_EBML, _SEGMENT):
             at = element.at
         elif element.size is None or element.at + element.size > 2**62:
-            return  # a cluster of a live recording: the tracks would have come before it
+            return  # a cluster of a live recording: tracks would have come before it
         else:
             at = element.at + element.size
 
@@ -149,9 +147,7 @@ def _children(content: bytes) -> Iterator[_Element]:
 
 
 def _element(head: bytes, at: int) -> _Element | None:
-    """The element whose id and size (RFC 8794)
-    begin with `head`, which stands at `at`.
-    """
+    """The element whose id and size (RFC 8794) begin with `head`, which is at offset `at`."""
     id_length = _length(head, 4)
     size_length = _length(head[id_length:], 8) if id_length else 0
     if not size_length or len(head) < id_length + size_length:
@@ -163,16 +159,18 @@ def _element(head: bytes, at: int) -> _Element | None:
 
 
 def _length(head: bytes, most: int) -> int:
-    """How many bytes a number of variable length has:
-    one more than zeros before its first one. 0: none.
+    """The number of bytes of a variable-length number, or 0 if it is not one.
+
+    It is one more than the number of leading zero bits.
     """
     length = 9 - head[0].bit_length() if head else 9
     return length if length <= most else 0
 
 
 def ogg_has_film(head: bytes) -> bool:
-    """Whether one of the streams that begin in an Ogg
-    file is film: each has a page of its own first.
+    """True if one of the streams that begin in an Ogg file is video.
+
+    Each stream first has a page of its own.
     """
     at = 0
     while head[at : at + 4] == b"OggS" and len(head) >= at + 27 and head[at + 5] & 2:

@@ -1,11 +1,12 @@
-"""The worker process that has hostile bytes decoded. It is started, never imported.
+"""The main program of a worker process, which has hostile bytes decoded.
 
-It touches no file itself: for each it makes a child, which gives up everything
-but its memory and one descriptor, decodes, answers and ends. So nothing of one
-file is there when the next one comes. The child's words are passed on unread.
+It is started as a program and never imported. It decodes nothing itself: for each file
+it forks a child, which gives up everything but its memory and one descriptor, decodes,
+writes its answer and ends. So no file finds traces of an earlier one. The child's
+answer is passed on unread.
 
-Frames on stdin and stdout: 4 bytes of length, msgpack.
-A Hello comes first, then a Reply for each Request.
+Frames on stdin and stdout are a 4-byte length and msgpack. A Hello comes first, then
+one Reply for each Request.
 """
 
 import os
@@ -55,44 +56,45 @@ def _in_a_child(request: Request) -> Reply:
         _decode_and_end(request, write_end)
     os.close(write_end)
     try:
-        said = _all_of(answer)
-        if said is None:
+        written = _all_of(answer)
+        if written is None:
             os.kill(child, signal.SIGKILL)
     finally:
         os.close(answer)
     _, status, used = os.wait4(child, 0)
     return Reply(
-        answer=said or b"",
+        answer=written or b"",
         signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
         cpu_seconds=used.ru_utime + used.ru_stime,
     )
 
 
 def _all_of(answer: int) -> bytes | None:
-    """What the child said until it closed; None
-    if it was too much, or if the parent has left.
+    """Everything the child wrote until it closed the pipe.
+
+    None if that was too much, or if the parent process has gone.
     """
     poller = select.poll()
     poller.register(answer, select.POLLIN)
-    poller.register(sys.stdin.fileno(), 0)  # reports nothing but that the other end has closed
-    said = bytearray()
-    while len(said) <= ANSWER_BYTES:
+    poller.register(sys.stdin.fileno(), 0)  # reports only that the other end has closed
+    written = bytearray()
+    while len(written) <= ANSWER_BYTES:
         ready = dict(poller.poll())
         if sys.stdin.fileno() in ready:
             return None
         if not (chunk := os.read(answer, _CHUNK)):
-            return bytes(said)
-        said += chunk
+            return bytes(written)
+        written += chunk
     return None
 
 
 def _decode_and_end(request: Request, answer: int) -> None:
-    """Never returns: what is above it on the stack belongs to the worker."""
+    """Decodes in the child. Never returns, because the stack above belongs to the worker."""
     try:
         give_up_the_rest(answer, request.cpu_seconds)
-        said = memoryview(msgspec.msgpack.encode(_decoded(request)))
-        while said:
-            said = said[os.write(answer, said) :]
+        unwritten = memoryview(msgspec.msgpack.encode(_decoded(request)))
+        while unwritten:
+            unwritten = unwritten[os.write(answer, unwritten) :]
     finally:
         os._exit(0)
 

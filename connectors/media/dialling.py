@@ -1,6 +1,4 @@
-"""Connections to hosts that strangers name:
-every address is checked before it is dialled.
-"""
+"""Connects to hosts that strangers name. Every address is checked before connecting."""
 
 import asyncio
 import socket
@@ -18,13 +16,11 @@ MOST_DIALLED = 4
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 _RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="resolve")
-"""A pool of its own: name servers that never answer must not
-hold the threads that everything else in the process waits for.
-"""
+"""A separate pool: name servers that never answer must not block the shared threads."""
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
-    """The addresses of a name, by the resolver of the system.
+    """The addresses of a name from the system's resolver.
 
     Raises OSError and UnicodeError.
     """
@@ -34,10 +30,10 @@ async def system_resolve(host: str, port: int) -> list[str]:
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves a name once, checks every address, and dials one that was checked.
+    """Resolves a name once, checks every address, and connects to one of the checked ones.
 
-    There is no second look-up that could answer otherwise. One address
-    that is not public among others is enough to refuse the name.
+    No second look-up could return something else. A name is refused if even one of its
+    addresses is not public.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Fetches a file whose address a stranger gave, without reaching inside the network.
+"""Fetches a file from an address that a stranger gave, without reaching inside the network.
 
-Redirects are followed here, so that each hop is
-checked again and credentials stay with their origin.
+Redirects are followed here, so that each hop is checked again and credentials are sent
+only to their origin.
 """
 
 import asyncio
@@ -70,11 +70,11 @@ class Downloader:
         deadline_seconds: float,
         owner: str = "",
     ) -> Downloaded:
-        """The file, spooled. `headers` may hold
-        credentials: they go to the first origin only.
+        """Downloads the file to the spool.
 
-        Of one owner a bounded number is under way; others wait, within the deadline.
-        Raises Refused, NotFound, or Unavailable for what may get better.
+        `headers` may contain credentials, which are sent to the first origin only. The
+        number of simultaneous downloads per owner is limited; others wait, within the
+        deadline. Raises Refused, NotFound, or Unavailable for a temporary failure.
         """
         try:
             async with asyncio.timeout(deadline_seconds), self._turns.turn(owner):
@@ -94,9 +94,9 @@ class Downloader:
     async def spool(
         self, chunks: AsyncIterator[bytes], content_type: str, max_bytes: int
     ) -> Downloaded:
-        """A file that is ours already, as if it had been downloaded.
+        """Spools a file that is already ours, as if it had been downloaded.
 
-        Raises as Spool.fill.
+        Raises the same as Spool.fill.
         """
         return await self._spool.fill(chunks, content_type=content_type, max_bytes=max_bytes)
 
@@ -105,7 +105,7 @@ class Downloader:
         credentials = dict(headers)
         for _ in range(MAX_HOPS + 1):
             if target.origin != first.origin:
-                credentials = {}  # permanently: who sent us away must not choose what is asked with them
+                credentials = {}  # for all later hops: other servers must not direct their use
             request = [
                 ("accept", "*/*"),
                 ("accept-encoding", "identity"),  # media is compressed already
@@ -136,15 +136,16 @@ class Downloader:
         return target
 
     def _next_hop(self, here: WebAddress, location: bytes) -> WebAddress:
-        """Bytes that are not ASCII are sent back as
-        they came, in whatever encoding, as browsers do.
+        """The target of a redirect.
+
+        Bytes that are not ASCII are sent back as they came, as browsers do.
         """
         readable = "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in location)
         return self._checked(readable, here)
 
 
 class _Turns:
-    """How many downloads are under way: of all together, and of one owner."""
+    """Limits the simultaneous downloads, in total and per owner."""
 
     def __init__(self, most: int, most_per_owner: int) -> None:
         self._all = asyncio.Semaphore(most)
@@ -165,7 +166,7 @@ class _Turns:
 
 
 def _checked_answer(answer: ServerResponse, max_bytes: int) -> Coding:
-    """How the body is coded, if it is worth reading.
+    """The encoding of the body, if the answer is worth reading.
 
     Raises what the answer means for the file.
     """
@@ -192,7 +193,7 @@ def _checked_answer(answer: ServerResponse, max_bytes: int) -> Coding:
 
 
 def _retry_after(value: str) -> float:
-    """Seconds, as the server asked; a date is not worth reading here."""
+    """The seconds that the server asked for. A date is not supported."""
     return (
         min(float(value), LONGEST_RETRY_AFTER_SECONDS)
         if _is_number(value) and len(value) < 6
@@ -201,5 +202,5 @@ def _retry_after(value: str) -> float:
 
 
 def _is_number(value: str) -> bool:
-    """Digits as headers have them: `²` is a digit to Python, and a byte of Latin-1."""
+    """True for digits as in headers: to Python `²`, a Latin-1 byte, is a digit too."""
     return value.isascii() and value.isdigit()

@@ -1,11 +1,9 @@
-"""One GET over HTTP/1.1 that costs the event loop little, whatever the server sends.
+"""One GET over HTTP/1.1 whose cost for the event loop is bounded, whatever the server sends.
 
-httpcore dials and encrypts. The answer is parsed
-by llhttp (httptools), in C: a parser in Python
-spends 15 µs per chunk, so that a server which
-sends chunks of one byte keeps the loop busy with
-0.4 MB/s. What is left of that cost is paid by the
-download itself, which pauses (see `_Effort`).
+httpcore connects and encrypts. llhttp (httptools) parses the answer in C: a parser in
+Python takes 15 µs per chunk, so a server that sends chunks of one byte would keep the
+loop busy with 0.4 MB/s. The download itself pays for the remaining cost by pausing (see
+`_Effort`).
 """
 
 import asyncio
@@ -29,8 +27,9 @@ LARGEST_HEAD_BYTES = 64 * 1024
 MOST_INTERIM_ANSWERS = 8
 WINDOW_SECONDS = 10.0
 WINDOW_BYTES = 4 * 1024
-"""A body that brings less than this per window
-is given up: it would only hold its place.
+"""A body that brings fewer bytes per window is given up.
+
+It would only occupy a place.
 """
 _BREAKS_THE_LINE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
@@ -41,7 +40,7 @@ class BadExchange(ConnectorsError):
 
 @dataclass(frozen=True, slots=True)
 class ServerResponse:
-    """The head of an answer, and its body once.
+    """The head of an answer and its body, which can be read once.
 
     Iterating raises BadExchange and httpcore's errors.
     """
@@ -51,11 +50,11 @@ class ServerResponse:
     body: AsyncIterator[bytes] = field(repr=False)
 
     def values(self, name: str) -> list[bytes]:
-        """The values of a header, which may be repeated; `name` in lower case."""
+        """The values of a header, which may be repeated. `name` is in lower case."""
         return [value for key, value in self.headers if key.lower() == name.encode()]
 
     def value(self, name: str) -> str:
-        """The first value of a header as text; empty if there is none."""
+        """The first value of a header as text, or an empty string."""
         return next((value.decode("latin-1").strip() for value in self.values(name)), "")
 
 
@@ -67,7 +66,7 @@ async def get(
     backend: httpcore.AsyncNetworkBackend,
     tls: ssl.SSLContext,
 ) -> AsyncIterator[ServerResponse]:
-    """Asks on a connection of its own, which is closed afterwards.
+    """Sends a request on a connection of its own, which is closed afterwards.
 
     Raises BadExchange and httpcore's errors.
     """
@@ -93,12 +92,11 @@ def _request(address: WebAddress, headers: Iterable[tuple[str, str]]) -> bytes:
 
 
 class _Effort:
-    """How long a download pauses for the work it
-    causes, so that it takes about 1 % of a processor.
+    """Computes the pauses that limit a download to about 1 % of a processor.
 
-    A unit is about 0.1 ms of the loop. A read costs one, 64
-    pieces of a body cost one, and 1 KiB of body earns one: an
-    honest transfer, which brings more than that, never pauses.
+    A unit is about 0.1 ms of the loop. A read costs one unit, 64 pieces of a body cost
+    one, and 1 KiB of body earns one. An honest transfer earns more than it costs and
+    never pauses.
     """
 
     BURST = 256.0
@@ -109,22 +107,20 @@ class _Effort:
         self._credit = self.BURST
 
     def pause_seconds(self, body_bytes: int, pieces: int) -> float:
-        """The pause due after a read that brought
-        so many bytes of body in so many pieces.
-        """
+        """The pause after a read that brought this many bytes of body in this many pieces."""
         credit = self._credit + body_bytes / 1024 - 1 - pieces / 64
         self._credit = min(max(credit, 0.0), self.BURST)
         return min(max(-credit, 0.0) * self.PAUSE_SECONDS, self.LONGEST_PAUSE_SECONDS)
 
 
 class _Reading:
-    """Feeds the parser and holds what it found: the callbacks are its protocol."""
+    """Feeds the parser and collects its results. The `on_…` methods are its callbacks."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
         self._parser = httptools.HttpResponseParser(self)
-        # as browsers are: a connection carries one
-        # answer, so that no other can be smuggled into it
+        # As lenient as browsers: a connection has one answer only, so no other one can
+        # be smuggled into it.
         self._parser.set_dangerous_leniencies(
             lenient_headers=True,
             lenient_chunked_length=True,
@@ -145,7 +141,7 @@ class _Reading:
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self._has_head:  # of another answer, which was not requested
+        if self._has_head:  # this is the head of another answer, which was not requested
             return
         self.status = self._parser.get_status_code()
         if 100 <= self.status < 200:
@@ -162,7 +158,7 @@ class _Reading:
         self._is_complete = self._has_head
 
     async def head(self) -> None:
-        """Reads until the head is complete; interim answers (1xx) are left out."""
+        """Reads until the head is complete. Interim answers (1xx) are skipped."""
         while not self._has_head:
             if not await self._read():
                 raise BadExchange("ended before the head")
@@ -170,9 +166,9 @@ class _Reading:
                 raise BadExchange("too many interim answers")
 
     async def body(self) -> AsyncIterator[bytes]:
-        """The body in pieces of some size.
+        """Yields the body in pieces.
 
-        Every piece is taken out of the parser exactly once.
+        Each piece is taken from the parser exactly once.
         """
         window_end, in_window = time.monotonic() + WINDOW_SECONDS, 0
         while True:
@@ -192,27 +188,25 @@ class _Reading:
                 return
 
     async def _read(self) -> bool:
-        """Feeds one read to the parser; False at the end of the connection."""
+        """Feeds one read to the parser. Returns False at the end of the connection."""
         data = await self._stream.read(READ_BYTES, READ_SECONDS)
         if not data:
             return False
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not self._is_complete:  # what follows a complete answer does not matter
+            if not self._is_complete:  # bytes after a complete answer do not matter
                 raise BadExchange(type(error).__name__) from None
         brought = sum(map(len, self._pieces))
         self._idle_bytes = 0 if brought else self._idle_bytes + len(data)
-        if self._idle_bytes > LARGEST_HEAD_BYTES:  # a head, trailers or extensions without an end
-            raise BadExchange("a head or trailers beyond all bounds")
+        if self._idle_bytes > LARGEST_HEAD_BYTES:  # an endless head, trailer or extension
+            raise BadExchange(f"a head or trailers of over {LARGEST_HEAD_BYTES} bytes")
         if not self._is_complete:
             await asyncio.sleep(self._effort.pause_seconds(brought, len(self._pieces)))
         return True
 
     def _has_length(self) -> bool:
-        """Whether the answer says where it ends;
-        otherwise its end is that of the connection.
-        """
+        """True if the answer states its length. Otherwise it ends with the connection."""
         named = [(name.lower(), value.lower()) for name, value in self.headers]
         transfer = [value for name, value in named if name == b"transfer-encoding"]
         if transfer:

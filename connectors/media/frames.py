@@ -1,7 +1,7 @@
-"""What a decoder's worker is asked and what it answers.
+"""The requests to a decoding worker and its answers.
 
-The answer was made by a process that hostile bytes may have taken
-over, so its types leave no more room than an honest answer needs.
+An answer comes from a process that hostile bytes may have taken over, so its types
+allow no more than a valid answer needs.
 """
 
 from typing import Annotated, Literal
@@ -22,7 +22,8 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0, le=100_000)]
 class Hello(msgspec.Struct, frozen=True):
     """The worker is ready.
 
-    `network_namespace`: its network is its own and has no interface.
+    `network_namespace`: the worker has a network namespace of its own without
+    interfaces.
     """
 
     network_namespace: bool
@@ -39,8 +40,9 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """How the child for one file ended: the
-    `signal` that killed it or 0, and what it said.
+    """How the child for one file ended.
+
+    `signal` is the one that killed it, or 0; `answer` is what it wrote.
     """
 
     answer: bytes
@@ -59,7 +61,7 @@ UnfitReason = Literal[
 
 
 class NotPrepared(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """It cannot be shown to a model: `reason` from schemas.reasons.AttachmentReason."""
+    """The file cannot be prepared for a model; `reason` is an AttachmentReason."""
 
     reason: UnfitReason
     detail: Annotated[str, msgspec.Meta(max_length=200)] = ""
@@ -74,7 +76,7 @@ class PreparedImage(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields
 
 
 class AudioPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`filename` is named by what it is: the API decides by the extension."""
+    """One part of a sound. The extension of `filename` tells the API its format."""
 
     data: bytes
     filename: _Filename
@@ -83,8 +85,9 @@ class AudioPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PreparedAudio(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """A sound in the order of its parts;
-    `duration_seconds` is of the whole, silences included.
+    """A sound as parts in order.
+
+    `duration_seconds` is that of the whole sound, including its silences.
     """
 
     parts: Annotated[tuple[AudioPart, ...], msgspec.Meta(min_length=1)]
@@ -92,6 +95,8 @@ class PreparedAudio(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields
 
 
 class Probed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a child tried: by the names in isolation.HOLDS, True if it was held off."""
+    """The results of a child's probe: name in isolation.HOLDS → True if the attempt was
+    prevented.
+    """
 
     holds: dict[str, bool]

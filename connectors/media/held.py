@@ -1,8 +1,7 @@
-"""Downloaded files that the object store could
-not take, kept for the next try of their job.
+"""Keeps downloaded files that the object store could not take until their job's next try.
 
-A link may live for ten minutes and an outage of the store for hours: without this
-the file would be downloaded again at every try, until no server gives it any more.
+A link may be valid for ten minutes, and an outage of the store may last hours. Without
+this, each try would download the file again, until no server provides it any more.
 """
 
 import time
@@ -24,11 +23,12 @@ class _Held:
 
 
 class HeldFiles:
-    """Bounded in bytes and files, and in time: a job
-    that does not ask again has moved to another process.
+    """Bounded in bytes, in files and in time.
 
-    One owner gets at most half. What does not fit is discarded, and downloaded again:
-    the files that are here are older, so that their links are nearer to their end.
+    The time limit covers jobs that have moved to another process and do not ask again.
+    One owner gets at most half of the room. A file that does not fit is discarded and
+    has to be downloaded again: it is the newest, so its link is valid for the longest
+    time.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class HeldFiles:
         self._held: dict[Hashable, _Held] = {}
 
     def hold(self, key: Hashable, owner: str, file: Downloaded) -> None:
-        """Takes the file over."""
+        """Takes ownership of the file."""
         self._discard_idle()
         if (former := self._held.pop(key, None)) is not None:
             former.file.discard()
@@ -58,7 +58,7 @@ class HeldFiles:
             file.discard()
 
     def take(self, key: Hashable) -> Downloaded | None:
-        """Gives the file back, if it is here still."""
+        """Returns ownership of the file, or None if it is no longer held."""
         held = self._held.pop(key, None)
         return held.file if held is not None else None
 

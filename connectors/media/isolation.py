@@ -1,11 +1,9 @@
-"""Makes the process that decodes hostile bytes
-a lesser one, as docs/security.md describes.
+"""Removes rights from the process that decodes hostile bytes; see docs/security.md.
 
-Two steps. `leave_the_system` is taken once by the worker, which is not yet near any
-hostile byte; `give_up_the_rest` is taken by each of its children before it looks at the
-one file it was made for. Every step is best effort, because kernels, containers and
-systems differ; `probe` tries what in the end is possible and is what the log and
-`sensorium doctor` report.
+There are two steps. The worker calls `leave_the_system` once, before any hostile bytes
+arrive. Each of its children calls `give_up_the_rest` before it reads its one file.
+Every part is best effort, because kernels, containers and systems differ. `probe` tries
+what is still possible; its result appears in the log and in `sensorium doctor`.
 """
 
 import contextlib
@@ -33,7 +31,7 @@ HOLDS = (
     "cpu_limit",
     "memory_limit",
 )
-"""What `probe` answers, in this order."""
+"""The names in the result of `probe`, in this order."""
 MEMORY_BYTES = 2 * 1024**3
 _NOBODY = 65_534
 _LINUX = sys.platform == "linux"
@@ -46,14 +44,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def leave_the_system() -> bool:
-    """Gives up environment, folder, network, user
-    and rights; True if in a network of its own.
+    """Gives up environment, folder, network, user and rights.
 
-    Everything that a decoder imports must be imported by now.
+    Returns True if the process is in a network namespace of its own. Everything that a
+    decoder imports must have been imported before.
     """
     os.environ.clear()
-    # without root, a user namespace gives the
-    # right to the others, where the kernel lets it
+    # Without root, a user namespace gives the right to create the other namespaces, if
+    # the kernel permits it.
     own = _CLONE_NEWNET | _CLONE_NEWIPC | (0 if os.geteuid() == 0 else _CLONE_NEWUSER)
     alone = _unshare(own)
     _enter_empty_folder()
@@ -68,9 +66,7 @@ def leave_the_system() -> bool:
 
 
 def give_up_the_rest(answer: int, cpu_seconds: int) -> None:
-    """In the child for one file: leaves memory,
-    some CPU time and one descriptor to write to.
-    """
+    """In the child for one file: keeps only memory, some CPU time and one descriptor."""
     if _LINUX:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     most_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -84,7 +80,7 @@ def give_up_the_rest(answer: int, cpu_seconds: int) -> None:
 
 
 def probe() -> dict[str, bool]:
-    """Tries, as hostile code would, what must not be possible. True is good."""
+    """Tries what hostile code would try. True means that it was prevented."""
     places = ("/", "/etc/passwd", "/proc/self/environ", "/proc/1/status", ".")
     found = {
         "no_files": not any(_succeeds(os.open, place, os.O_RDONLY) for place in places),
@@ -102,8 +98,9 @@ def probe() -> dict[str, bool]:
 
 
 def _enter_empty_folder() -> None:
-    """Makes it the root, too, where that is allowed,
-    and removes it: nothing can be made in it.
+    """Enters an empty folder and removes it, so that nothing can be created in it.
+
+    The folder also becomes the root, where that is permitted.
     """
     with contextlib.suppress(OSError):
         folder = Path(tempfile.mkdtemp(prefix="sensorium-decoder-"))
@@ -125,7 +122,7 @@ def _drop_rights() -> None:
             os.setgroups([])
             os.setgid(_NOBODY)
             os.setuid(_NOBODY)
-    if _LINUX:  # those that a user namespace gave
+    if _LINUX:  # the capabilities that a user namespace gave
         header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
         _libc.capset(header, (ctypes.c_uint32 * 6)())
 
@@ -162,8 +159,9 @@ def _fork() -> None:
 
 
 def _programs_can_start() -> bool:
-    """A program that does not exist is refused by
-    a filter, and only by one, for another reason.
+    """Tries to execute a program that does not exist.
+
+    Only a seccomp filter refuses that with a permission error.
     """
     try:
         os.execv("/nonexistent", ["nonexistent"])

@@ -1,6 +1,4 @@
-"""Says whether anything can be heard in a
-sound, and where it is quiet enough to cut.
-"""
+"""Detects silence in a sound, and finds quiet places at which to cut it."""
 
 from array import array
 from collections.abc import Iterable, Iterator
@@ -12,18 +10,20 @@ RATE = 16_000
 _WINDOW = RATE // 20
 _FLOOR: float = 32_768 * 10 ** (-60 / 20)
 _FLOOR_POWER: float = _FLOOR * _FLOOR
-"""-60 dBFS. Dither is about 30 dB below it, a
-voice recorded 30 dB too low about 10 dB above.
+"""-60 dBFS.
+
+Dither is about 30 dB below it; a voice recorded 30 dB too quietly is about 10 dB above
+it.
 """
 _LEAST_LOUD_WINDOWS = 3
-"""150 ms: shorter than a "no", longer than the click of a button."""
+"""150 ms: shorter than a spoken "no", longer than the click of a button."""
 _MOST_SEARCH_SECONDS = 15.0
 _QUIET_WINDOWS = 4
 _SHORTEST_PART = RATE // 2
 
 
 class Loudness:
-    """Listens to samples of 16 bits at RATE until it has heard enough."""
+    """Examines 16-bit samples at RATE until it has found enough sound."""
 
     def __init__(self) -> None:
         self._loud = 0
@@ -42,10 +42,10 @@ class Loudness:
 
 
 def cut(pieces: Iterable[Samples], part_seconds: float | None) -> Iterator[tuple[Samples, bool]]:
-    """The samples again; True ends a part. No part is longer than `part_seconds`.
+    """Yields the samples again; True marks the end of a part of at most `part_seconds`.
 
-    A part ends where it is quietest within the
-    last quarter, at most 15 s, before the limit.
+    A part ends at its quietest place within the last quarter before the limit, and at
+    most 15 s before it.
     """
     held: Samples = array("h")
     given = 0
@@ -63,15 +63,16 @@ def cut(pieces: Iterable[Samples], part_seconds: float | None) -> Iterator[tuple
             yield held[:ready], False
             del held[:ready]
             given += ready
-    if 0 < given + len(held) < _SHORTEST_PART:  # a model refuses less than that
+    if 0 < given + len(held) < _SHORTEST_PART:  # a model refuses shorter sounds
         held.extend(array("h", bytes(2 * (_SHORTEST_PART - given - len(held)))))
     if held or given:
         yield held, True
 
 
 def _quietest(held: Samples, first: int, last: int) -> int:
-    """The middle of the quietest 200 ms between
-    the two, the last of equals; else the limit.
+    """The middle of the quietest 200 ms between `first` and `last`, or `last` if too short.
+
+    Of several equally quiet places the last one is chosen.
     """
     levels = []
     for at in range(first, last - _WINDOW + 1, _WINDOW):
@@ -85,8 +86,10 @@ def _quietest(held: Samples, first: int, last: int) -> int:
 
 
 def _is_loud(window: Samples) -> bool:
-    """By its effective value without the constant
-    part; half the span bounds that from above.
+    """Compares the window's power, without its DC offset, with the floor.
+
+    Half of the peak-to-peak range bounds that power from above, so a quiet window needs
+    no further computation.
     """
     if max(window) - min(window) <= 2 * _FLOOR:
         return False

@@ -1,6 +1,4 @@
-"""Makes a picture fit for a vision model: upright,
-eight bits per sample, opaque, not too large.
-"""
+"""Prepares a picture for a vision model: upright, 8 bits, opaque, and not too large."""
 
 import io
 import math
@@ -27,28 +25,32 @@ from connectors.media.unfit import NotFit
 
 MAX_PIXELS = 50_000_000
 MAX_JPEG_PIXELS = 300_000_000
-"""A JPEG is decoded at an eighth of its sides;
-this many fit into the limit of CPU time.
+"""A JPEG is decoded at one eighth of its sides.
+
+This many pixels fit into the limit of CPU time.
 """
 MAX_PROGRESSIVE_PIXELS = 120_000_000
-"""Of a progressive one all coefficients are in memory at once."""
+"""For a progressive JPEG, all coefficients are in memory at once."""
 PASS_BYTES = 4_000_000
 FORMATS = (
     "JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "ICO", "JPEG2000", "PPM",
 )  # fmt: skip
-"""Those a chat may hold, each known by its first bytes; MPO is opened as JPEG.
-Of the rest some are whole interpreters: EPS is handed to Ghostscript, WMF to
-the system. AVIF comes before HEIF, which would claim the brands that both have.
+"""The formats that a chat may contain, each known by its first bytes.
+
+MPO is opened as JPEG. Some other formats are whole interpreters: Pillow hands EPS to
+Ghostscript and WMF to the system. AVIF comes before HEIF, which would claim the brands
+that both have.
 """
 _TIFF_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32_773, 32_946})
-"""None, fax, LZW, JPEG, deflate, PackBits.
+"""None, fax, LZW, JPEG, deflate and PackBits.
 
-The others bring a decoder each that no scanner uses.
+Each of the others needs another decoder, and no scanner uses them.
 """
 _COMPRESSION, _ORIENTATION = 259, 0x0112
 _PNG_BITS = 24
-"""The byte of a PNG that has the bits of a
-sample; Pillow hides that there are 16 in colour.
+"""The offset of a PNG's bits per sample.
+
+Pillow hides that a colour picture has 16.
 """
 _MIMES: dict[str, ImageMime] = {
     "JPEG": "image/jpeg",
@@ -68,17 +70,14 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _NOTHING_AS_JPEG: dict[str, Any] = {"L": 128, "RGB": (128,) * 3, "CMYK": (127,) * 4}
-"""How libjpeg decodes what no data came for."""
+"""The sample values that libjpeg produces for missing data."""
 _DECODED_WHOLE = frozenset({"WEBP", "AVIF", "HEIF"})
-"""Their decoders give a whole frame or an error."""
+"""The decoders of these formats return a whole frame or an error."""
 _LEAST_DECODED = 0.125
 
 
 def warm_up() -> None:
-    """Loads every decoder, because later there are no files.
-
-    Each decodes in one thread.
-    """
+    """Loads every decoder, because no files can be read later. Each decodes in one thread."""
     register_heif_opener()
     Image.init()
     teach_samples()
@@ -88,10 +87,9 @@ def warm_up() -> None:
 
 
 def prepare_image(data: bytes, longest_side: int, formats: frozenset[str]) -> PreparedImage:
-    """Unchanged if a model can take it so, else
-    JPEG. A damaged one as far as viewers show it.
+    """The picture unchanged if a model can take it, otherwise as JPEG.
 
-    Raises NotFit.
+    A damaged picture is decoded as far as viewers show it. Raises NotFit.
     """
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     last: Exception | None = None
@@ -102,7 +100,7 @@ def prepare_image(data: bytes, longest_side: int, formats: frozenset[str]) -> Pr
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise NotFit("image_too_large") from error
-        except Exception as error:  # decoders raise whatever the bytes lead them to
+        except Exception as error:  # on hostile bytes decoders may raise anything
             last = last or error
     raise NotFit("image_undecodable", type(last).__name__) from last
 
@@ -148,7 +146,7 @@ def _damaged(data: bytes, longest_side: int) -> PreparedImage:
         _complete(image, data)
         try:
             orientation = image.getexif().get(_ORIENTATION, 1)
-        except Exception:  # the parser of metadata raises whatever the bytes lead it to
+        except Exception:  # on hostile bytes the parser of metadata may raise anything
             orientation = 1
         return _made(image, orientation, longest_side)
 
@@ -160,11 +158,11 @@ def _repaired(data: bytes, longest_side: int, *, with_alpha: bool = True) -> Pre
 
 
 def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile:
-    """Open, of a known format, within the bounds, not decoded yet.
+    """Opens a picture of a known format within the size limits, without decoding it.
 
-    Raises what Pillow raises.
+    Raises what Pillow raises, and NotFit.
     """
-    # of a cut HEIC its decoder would give a black picture instead of an error
+    # for a truncated HEIC the decoder would return a black picture instead of an error
     ImageFile.LOAD_TRUNCATED_IMAGES = truncated and data[4:8] != b"ftyp"
     is_jpeg = data.startswith(b"\xff\xd8\xff")
     Image.MAX_IMAGE_PIXELS = None if is_jpeg else MAX_PIXELS
@@ -187,9 +185,9 @@ def open_picture(data: bytes, *, truncated: bool = False) -> ImageFile.ImageFile
 
 
 def _complete(image: ImageFile.ImageFile, data: bytes) -> None:
-    """Does what Pillow leaves out.
+    """Completes what Pillow leaves out.
 
-    Of a PNG in colour with 16 bits it keeps the high bytes only.
+    For a 16-bit colour PNG, Pillow keeps only the high bytes.
     """
     put_samples_right(image)
     is_wide = image.format == "PNG" and image.mode == "RGB" and data[_PNG_BITS] == 16
@@ -201,9 +199,7 @@ def _complete(image: ImageFile.ImageFile, data: bytes) -> None:
 
 
 def _reduced(image: ImageFile.ImageFile, longest_side: int) -> None:
-    """Has a JPEG decoded at a half, a quarter
-    or an eighth, if that is still large enough.
-    """
+    """Lets a JPEG be decoded at a half, a quarter or an eighth if that is large enough."""
     factor = min(1.0, longest_side / max(image.size))
     width, height = (max(1, math.ceil(side * factor)) for side in image.size)
     image.draft("RGB", (width, height))
@@ -231,14 +227,12 @@ def _has_plain_samples(data: bytes, image: Image.Image) -> bool:
 
 
 def _share_decoded(image: ImageFile.ImageFile, data: bytes) -> float:
-    """Down to which row the picture came from
-    its data; 1 where that cannot be known.
-    """
+    """The fraction of rows, from the top, that came from the data; 1 if that is unknown."""
     if image.format in ("JPEG", "MPO") and image.mode in _NOTHING_AS_JPEG:
         nothing = Image.new(image.mode, image.size, _NOTHING_AS_JPEG[image.mode])
         box = ImageChops.difference(image, nothing).convert("RGB").getbbox()
         return min(_last_row(image, box), _last_row(image, image.getbbox()))
-    if image.format == "PNG":  # decoded again on another ground: what differs is ground
+    if image.format == "PNG":  # decoded again on another background: it shows where they differ
         with open_picture(data, truncated=True) as again:
             _fill(again, 255)
             again.load()
@@ -255,7 +249,7 @@ def _last_row(image: Image.Image, box: tuple[int, int, int, int] | None) -> floa
 
 
 def _fill(image: ImageFile.ImageFile, byte: int) -> None:
-    """Lays ground for a PNG's decoder, which leaves as it was what no data came for."""
+    """Sets the initial pixels of a PNG, which its decoder keeps where data is missing."""
     if image.format == "PNG":
         bits = Image.new("1", image.size, byte)
         image.im = (bits if image.mode == "1" else _filled(image.mode, image.size, byte)).im
@@ -267,7 +261,7 @@ def _filled(mode: str, size: tuple[int, int], byte: int) -> Image.Image:
 
 
 def _samples(image: Image.Image) -> Image.Image:
-    """What can be compared: of a picture with a palette the indices."""
+    """The comparable samples; for a picture with a palette these are its indices."""
     if image.mode == "P":
         return Image.frombytes("L", image.size, image.tobytes())
     return eight_bits(image).convert("RGB")

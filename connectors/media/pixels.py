@@ -1,6 +1,4 @@
-"""Turns any samples of a picture into the eight
-bits and the opaque ground that a model sees.
-"""
+"""Converts the samples of a picture to 8 bits on an opaque background, for a model."""
 
 import sys
 from collections.abc import Callable
@@ -13,25 +11,25 @@ _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO, _MAX_SAMPLE_VALUE = 258, 262, 0, 281
 _SAMPLE_FORMAT, _UNSIGNED = 339, 1
 _MOST_MEASURED = 1 << 28
-"""Larger values than this are of a scale that uses
-all 32 bits; Pillow reads its half as below 0.
+"""Larger values belong to a scale that uses all 32 bits.
+
+Pillow reads the upper half of that scale as negative.
 """
 _MOST_FRAMES = 50
 _GROUNDS = (255, 0, 128, 64, 192)
-"""Of black, white and any third ink, one of these is unlike all three."""
+"""Of black, white and any third ink, one of these greys differs from all three."""
 _TOO_ALIKE = 48
 _MAY_VANISH = 0.005
 _PIXELS_MAY_VANISH = 24
-"""A spot that is a part of what is drawn has
-more; the fringe of smoothed edges has fewer.
-"""
+"""A spot that is part of the drawing has more pixels; the fringe of smooth edges has fewer."""
 _FAINT = 32
 _OVERSHOOT = 0.05
 
 
 def first_visible(image: Image.Image) -> Image.Image:
-    """The picture as L, RGB or RGBA; of an
-    animation the first frame that shows anything.
+    """The picture as L, RGB or RGBA.
+
+    Of an animation it is the first frame in which anything is visible.
     """
     first = eight_bits(image)
     if not getattr(image, "is_animated", False) or not _invisible(first):
@@ -48,9 +46,9 @@ def first_visible(image: Image.Image) -> Image.Image:
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """As a viewer shows it, in mode L, RGB or RGBA.
+    """The picture as a viewer shows it, in mode L, RGB or RGBA.
 
-    Pillow alone would cut off all above 255.
+    Pillow alone would clip all samples above 255.
     """
     if image.mode in _SIXTEEN_BITS:
         grey = _high_bytes(image)
@@ -67,8 +65,9 @@ def eight_bits(image: Image.Image) -> Image.Image:
 
 
 def scale_key(image: Image.Image, bits: int) -> None:
-    """Scales the transparent grey of a PNG as
-    Pillow scales the samples; it forgets to.
+    """Scales the transparent grey of a PNG as Pillow scales the samples.
+
+    Pillow does not do that itself.
     """
     key = image.info.get("transparency")
     if image.mode == "L" and bits in (2, 4) and isinstance(key, int):
@@ -76,20 +75,19 @@ def scale_key(image: Image.Image, bits: int) -> None:
 
 
 def hide_key(image: Image.Image, low: Image.Image) -> None:
-    """Makes the transparent colour of a 16-bit
-    PNG invisible; `low` has the low bytes.
-    """
+    """Makes the transparent colour of a 16-bit PNG invisible; `low` contains the low bytes."""
     key = image.info.pop("transparency")
     alpha = Image.new("L", image.size)
-    for value, one, other in zip(key, image.split(), low.split(), strict=True):
-        for byte, samples in ((value >> 8, one), (value & 255, other)):
+    for value, high_band, low_band in zip(key, image.split(), low.split(), strict=True):
+        for byte, samples in ((value >> 8, high_band), (value & 255, low_band)):
             alpha = ImageChops.lighter(alpha, _unlike(samples, byte))
     image.putalpha(alpha)
 
 
 def opaque(image: Image.Image) -> Image.Image:
-    """On white, or on black or grey where part
-    of what can be seen would vanish on white.
+    """The picture on white.
+
+    It is on black or grey if visible parts of it would vanish on white.
     """
     if image.mode != "RGBA":
         return image
@@ -122,7 +120,7 @@ def _ground(image: Image.Image, alpha: Image.Image) -> int:
 
 
 def _without(key: int, image: Image.Image, grey: Image.Image) -> Image.Image:
-    """`grey` with those samples invisible that were `key` before they were scaled."""
+    """`grey`, transparent where the unscaled sample was `key`."""
     low, high = (Image.frombytes("L", image.size, image.tobytes()[first::2]) for first in (0, 1))
     alpha = ImageChops.lighter(_unlike(low, key & 255), _unlike(high, key >> 8))
     return Image.merge("RGBA", (grey, grey, grey, alpha))
@@ -133,10 +131,10 @@ def _unlike(samples: Image.Image, byte: int) -> Image.Image:
 
 
 def _high_bytes(image: Image.Image) -> Image.Image:
-    """Of samples that use fewer than 16 bits (a
-    TIFF says so) the highest eight that are used.
+    """The highest eight used bits of samples that use fewer than 16 bits.
 
-    It says so by the bits of a sample or, as many X-rays do, by the largest value.
+    A TIFF states the number by its bits per sample or, as many X-rays do, by its
+    largest value.
     """
     image.load()
     wide = image.convert("I")
@@ -148,8 +146,9 @@ def _high_bytes(image: Image.Image) -> Image.Image:
 
 
 def _by_range(image: Image.Image) -> Image.Image:
-    """No file says what is white in such samples:
-    the least usual scale that holds them all.
+    """Scales samples whose white level no file declares.
+
+    It uses the first of the usual scales that covers all values.
     """
     image.load()
     low, high = (float(end) for end in image.getextrema())  # type: ignore[arg-type]
@@ -169,7 +168,7 @@ def _by_range(image: Image.Image) -> Image.Image:
 
 def _scaled(image: Image.Image, low: float, high: float, source: Image.Image) -> Image.Image:
     factor = 255 / (high - low) if high > low else 0
-    # convert() cuts off the fraction; half a step more makes it round
+    # convert() truncates, so half a step is added to round
     grey = image.convert("F").point(_linear(factor, 0.5 - low * factor)).convert("L")
     negative = _tag(source, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO
     return grey.point(lambda value: 255 - value) if negative else grey
@@ -180,7 +179,7 @@ def _linear(factor: float, offset: float) -> Callable[[float], float]:
 
 
 def _tag(image: Image.Image, number: int, default: int) -> int:
-    """A number from a TIFF's header; `default` for every other kind of file."""
+    """A number from a TIFF's header, or `default` for other formats."""
     tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
     value = tags.get(number, default) if tags is not None else default
     value = value[0] if isinstance(value, tuple) and value else value

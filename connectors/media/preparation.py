@@ -1,5 +1,6 @@
-"""Pictures and sound made fit for a model, in
-processes apart: decoders are C on hostile bytes.
+"""Prepares pictures and sound for models in separate processes.
+
+Decoders are C code that runs on hostile bytes.
 """
 
 import asyncio
@@ -38,9 +39,10 @@ _CRASHES = frozenset(
 
 
 class PreparationLimits(NamedTuple):
-    """For one item.
+    """The limits for one item.
 
-    The wall's limit only ends what waits for nothing; the CPU's is the verdict.
+    The wall-clock limit only ends an item that makes no progress; the CPU limit decides
+    that it is undecodable.
     """
 
     cpu_seconds: int
@@ -49,15 +51,15 @@ class PreparationLimits(NamedTuple):
 
 IMAGE_LIMITS = PreparationLimits(20, 60.0)
 AUDIO_LIMITS = PreparationLimits(240, 480.0)
-"""One second of CPU decodes 390 s of Opus and writes 190 s of mp3 (measured
-on a server's core): four hours, decoded twice and written, take about 150 s.
+"""One second of CPU time decodes 390 s of Opus and writes 190 s of mp3.
+
+This was measured on one core of a server. Four hours, decoded twice and written, take
+about 150 s.
 """
 
 
 class Isolation(NamedTuple):
-    """What is held off from a process that
-    decodes, as such a process found by trying.
-    """
+    """What a decoding process is prevented from doing, as found by trying."""
 
     holds: tuple[str, ...]
     missing: tuple[str, ...]
@@ -65,15 +67,15 @@ class Isolation(NamedTuple):
 
 
 class _Undecided(Exception):
-    """The item was not finished, and it is not known to be the item's fault."""
+    """The item was not finished, and that may not be its own fault."""
 
 
 FEWEST_WORKERS = 4
-"""With fewer, some slow files would keep those of other owners waiting."""
+"""With fewer workers, a few slow files would make those of other owners wait."""
 
 
 class _ItsFault(Exception):
-    """The item was not finished, and would not be finished another time."""
+    """The item was not finished, and would not be finished by another try either."""
 
 
 class _GaveWay(Exception):
@@ -81,14 +83,14 @@ class _GaveWay(Exception):
 
 
 class Decoder:
-    """Long-lived workers, one for each core but four at least,
-    started when first needed; one that hangs or dies is replaced.
+    """Runs long-lived workers: one per core, and at least four.
 
-    How fast an owner gets a worker is said in `WorkerShares`. A file given as a
-    function is loaded when a worker is free for it, so no more files are in memory than
-    there are workers. An item may be tried twice, and is then loaded twice: when it
-    gave way, or when it ended for a reason that may be the machine's. It is undecodable
-    when it used up its CPU time, crashed, or failed twice.
+    They start when first needed; one that hangs or dies is replaced. `WorkerShares`
+    describes how soon an owner gets a worker. A file given as a function is loaded once
+    a worker is free, so there are never more files in memory than workers. An item may
+    be tried and loaded twice: when it gave way, or when it ended for a reason that may
+    be the machine's. It is undecodable if it used up its CPU time, crashed, or failed
+    twice.
     """
 
     def __init__(
@@ -119,22 +121,19 @@ class Decoder:
             await self._end(worker)
 
     async def start(self) -> Isolation:
-        """Starts a first worker and logs what is held off from it.
-
-        Raises Unavailable.
-        """
+        """Starts a first worker and logs its isolation. Raises Unavailable."""
         isolation = await self.isolation()
         write = log.warning if isolation.missing else log.info
         write("decoder_isolation", **isolation._asdict())
         return isolation
 
     async def isolation(self) -> Isolation:
-        """Has a child of a worker try what hostile bytes would. Raises Unavailable."""
-        async with self._turns.one("") as turn:
+        """Lets a child of a worker try what hostile code would try. Raises Unavailable."""
+        async with self._turns.hold("") as turn:
             worker = await self._worker()
             try:
-                said = await self._answered(worker, turn, Request("probe", b"", 5), b"")
-                holds = msgspec.msgpack.decode(said, type=Probed).holds
+                answer = await self._answered(worker, turn, Request("probe", b"", 5), b"")
+                holds = msgspec.msgpack.decode(answer, type=Probed).holds
             except (_Undecided, _ItsFault, _GaveWay, msgspec.MsgspecError) as error:
                 raise Unavailable("decoder", retry_after=5.0, detail=str(error)) from error
         return Isolation(
@@ -151,10 +150,10 @@ class Decoder:
         longest_side: int = 2048,
         formats: frozenset[str] = PASSED_IMAGES,
     ) -> PreparedImage | NotPrepared:
-        """Unchanged if its type is one of `formats`
-        and it is upright, opaque and small; else JPEG.
+        """The picture unchanged if its type is in `formats` and it is upright, opaque and small.
 
-        Raises Unavailable, and what the function that loads raises.
+        Otherwise it becomes a JPEG. Raises Unavailable, and what the loading function
+        raises.
         """
         request = Request(
             "image",
@@ -173,10 +172,10 @@ class Decoder:
         audio_format: AudioFormat = "as-is",
         part_seconds: float | None = None,
     ) -> PreparedAudio | NotPrepared:
-        """Unchanged, as one part, if its format and
-        length allow it; else in parts of mp3 or wav.
+        """The sound unchanged as one part if its format and length allow it.
 
-        Raises Unavailable, and what the function that loads raises.
+        Otherwise it becomes parts of mp3 or wav. Raises Unavailable, and what the
+        loading function raises.
         """
         if part_seconds is not None and part_seconds < 1:
             raise ValueError("a part has at least one second")
@@ -195,10 +194,10 @@ class Decoder:
         slow, failures, why = False, 0, ""
         while failures < _TRIES:
             try:
-                async with self._turns.one(owner, slow=slow) as turn:
+                async with self._turns.hold(owner, slow=slow) as turn:
                     worker = await self._worker()
-                    said = await self._answered(worker, turn, request, load_or_bytes)
-                return msgspec.msgpack.decode(said, type=kind | NotPrepared)
+                    answer = await self._answered(worker, turn, request, load_or_bytes)
+                return msgspec.msgpack.decode(answer, type=kind | NotPrepared)
             except _GaveWay:
                 slow = True
             except _ItsFault as fault:
@@ -225,18 +224,18 @@ class Decoder:
     ) -> bytes:
         """The answer of a child.
 
-        Afterwards the worker is idle, or ended if it is not free.
+        Afterwards the worker is idle, or ended if it cannot take another request.
         """
-        asked = False
+        is_working = False
         try:
             data = load_or_bytes if isinstance(load_or_bytes, bytes) else await load_or_bytes()
             self._turns.started(turn)
-            asked = True
+            is_working = True
             whole = msgspec.structs.replace(request, data=data)
             reply = await self._reply(worker, turn, whole)
-            asked = False
+            is_working = False
         finally:
-            if asked:
+            if is_working:
                 await asyncio.shield(self._end(worker))
             else:
                 self._idle.append(worker)

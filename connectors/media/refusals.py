@@ -1,6 +1,6 @@
-"""How a fetch ends when there is no file.
+"""The exceptions of a fetch that ends without a file.
 
-What may get better is schemas.outcomes.Unavailable.
+A temporary failure raises schemas.outcomes.Unavailable instead.
 """
 
 from connectors.errors import ConnectorsError
@@ -8,7 +8,7 @@ from schemas.reasons import AttachmentReason
 
 
 class Refused(ConnectorsError):
-    """The file will not come, however often it is asked for.
+    """The file cannot be fetched, and trying again would not help.
 
     `status` is set if a server answered.
     """
@@ -22,5 +22,5 @@ class Refused(ConnectorsError):
 class NotFound(ConnectorsError):
     """The server answered 404.
 
-    The caller knows for how long a file may still be on its way.
+    The caller decides how long a file may still be missing before it counts as gone.
     """

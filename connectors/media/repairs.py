@@ -1,5 +1,6 @@
-"""Takes out of a picture what is not needed
-to show it, because extras are often damaged.
+"""Removes everything from a picture that is not needed to show it.
+
+Such extras are often damaged.
 """
 
 import re
@@ -13,35 +14,30 @@ _JPEG_SCAN = 0xDA
 _JPEG_EXTRAS = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
 """Application segments and comments.
 
-JFIF (E0) and Adobe (EE) say how colours are stored.
+JFIF (E0) and Adobe (EE) are not among them, because they say how colours are stored.
 """
 _JPEG_TABLES = frozenset({*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDD})
 _JPEG_SHORTEST_HEAD = 16
-"""JFIF and Adobe segments have at least as many
-bytes; of a shorter one Pillow makes an error.
-"""
+"""The minimal length of JFIF and Adobe segments; Pillow fails on a shorter one."""
 _WEBP_PIXELS = (b"VP8 ", b"VP8L", b"ALPH")
 _WEBP_FRAME_HEAD = 16
 _LEAST_OF_PIXELS = 8
-"""A chunk of pixels that lost its end is
-filled up if at least an eighth of it is there.
-"""
+"""A truncated chunk of pixels is padded if at least an eighth of it is present."""
 _WEBP_HAS_ALPHA = 0x10
 _EXIF_ITEM = re.compile(rb"(infe[\x02\x03]...(?:..|....)..)Exif", re.DOTALL)
-"""Where a HEIF or AVIF says that one of its
-items is metadata: its number has 2 or 4 bytes.
+"""Where a HEIF or AVIF declares one of its items as metadata.
+
+The item's number has 2 or 4 bytes.
 """
 _BMP_SHORT_HEAD = 16
 _BMP_MASKED = struct.pack("<HI", 32, 3)
 _BMP_WHOLE_BYTES = {0xFF: 0, 0xFF00: 1, 0xFF0000: 2, 0xFF000000: 3}
 _BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"avis", b"hevc", b"hevx", b"msf1")
-"""By which an opener knows its kind of picture: those of a still picture come first."""
+"""The brands by which an opener recognises a picture, those of still pictures first."""
 
 
 def with_usual_brand(data: bytes) -> bytes:
-    """The same AVIF or HEIC under one of its
-    compatible brands, if its major brand is unusual.
-    """
+    """The same AVIF or HEIC with one of its compatible brands in place of an unusual major one."""
     if data[4:8] != b"ftyp" or data[8:12] in _BRANDS:
         return data
     end = min(int.from_bytes(data[:4], "big"), 256)
@@ -51,11 +47,10 @@ def with_usual_brand(data: bytes) -> bytes:
 
 
 def without_extras(data: bytes, *, with_alpha: bool = True) -> bytes:
-    """The same picture without metadata, profiles
-    and comments. Other kinds are as they were.
+    """The same picture without metadata, profiles and comments.
 
-    A WebP loses its transparency too, unless
-    `with_alpha`; of an animated one a frame is left.
+    Other formats are returned unchanged. A WebP also loses its transparency unless
+    `with_alpha`, and an animated one keeps a single frame.
     """
     if data.startswith(_PNG_HEAD):
         return _plain_png(data)
@@ -79,7 +74,7 @@ def _plain_png(data: bytes) -> bytes:
     while len(head := data[at : at + 8]) == 8:
         size, kind = struct.unpack(">I4s", head)
         body = data[at + 8 : at + 8 + size]
-        if len(body) < size and kind != b"IDAT":  # a size that cannot be: look for the pixels
+        if len(body) < size and kind != b"IDAT":  # an impossible size: look for the pixels
             found = data.find(b"IDAT", at + 8)
             if found < 0:
                 break
@@ -123,8 +118,8 @@ def _plain_webp(data: bytes, with_alpha: bool) -> bytes:
     if not {b"VP8 ", b"VP8L"} & chunks.keys() and b"ANMF" in chunks:
         size_head = chunks[b"ANMF"][6:12]
         chunks = _webp_chunks(chunks[b"ANMF"], _WEBP_FRAME_HEAD)
-    wanted = _WEBP_PIXELS if with_alpha else _WEBP_PIXELS[:2]
-    parts = [_webp_chunk(kind, chunks[kind]) for kind in sorted(wanted) if kind in chunks]
+    needed = _WEBP_PIXELS if with_alpha else _WEBP_PIXELS[:2]
+    parts = [_webp_chunk(kind, chunks[kind]) for kind in sorted(needed) if kind in chunks]
     if with_alpha and b"ALPH" in chunks:
         flags = bytes([_WEBP_HAS_ALPHA, 0, 0, 0])
         parts.insert(0, _webp_chunk(b"VP8X", flags + size_head))
@@ -133,7 +128,7 @@ def _plain_webp(data: bytes, with_alpha: bool) -> bytes:
 
 
 def _webp_chunks(data: bytes, at: int) -> dict[bytes, bytes]:
-    """The first chunk of each kind; one of pixels is filled up with zeros."""
+    """The first chunk of each kind. A truncated chunk of pixels is padded with zeros."""
     chunks: dict[bytes, bytes] = {}
     while len(head := data[at : at + 8]) == 8:
         kind, size = struct.unpack("<4sI", head)
@@ -150,8 +145,9 @@ def _webp_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _plain_bmp(data: bytes) -> bytes:
-    """The same BMP with the usual header and,
-    if each sample is a byte, their usual order.
+    """The same BMP with the usual header.
+
+    If each sample is one byte, the samples also get their usual order.
     """
     if data[14:18] == struct.pack("<I", _BMP_SHORT_HEAD) and len(data) > 30:
         start = struct.unpack_from("<I", data, 10)[0] + 40 - _BMP_SHORT_HEAD

@@ -1,9 +1,8 @@
-"""Hands the kernel a list of the only system
-calls this process may still make (seccomp-bpf).
+"""Restricts the system calls of this process to a short list (seccomp-bpf).
 
-The list is short enough to assemble by hand, which spares a
-library in C in the one process that must hold as little code as
-possible. The numbers are from the kernel's system call tables.
+The filter is short enough to assemble by hand. That avoids a C library in the one
+process that should contain as little code as possible. The numbers come from the
+kernel's system call tables.
 """
 
 import ctypes
@@ -68,27 +67,24 @@ _WITH_CONDITION = frozenset({"mmap", "mprotect", "clone", "clone3", "tgkill", "p
 
 
 def available() -> bool:
-    """Whether this module knows the machine.
-
-    Whether the kernel agrees shows when it is tried.
-    """
+    """True if this module knows the machine. Only trying shows whether the kernel agrees."""
     return sys.platform == "linux" and platform.machine() in _MACHINES
 
 
 def confine(otherwise: int = REFUSE) -> None:
-    """Leaves memory, threads, clocks and open descriptors; every other call is refused.
+    """Allows only memory, threads, clocks and open descriptors; other calls are refused.
 
-    Code cannot be made executable, threads cannot become processes, and signals reach
-    only this process. It holds until the process ends. `otherwise` is KILL in tests
-    that show that nothing else is even tried. Raises OSError where the kernel or the
-    machine has no such filter.
+    Memory cannot be made executable, new threads cannot become processes, and signals
+    reach only this process. The filter lasts until the process ends. `otherwise` is
+    KILL in tests which show that nothing else is even tried. Raises OSError if the
+    kernel or the machine has no such filter.
     """
     if not available():
         raise OSError(errno.ENOSYS, f"no filter for {sys.platform} on {platform.machine()}")
     program = b"".join(_assembled(_MACHINES[platform.machine()], otherwise))
     libc = ctypes.CDLL(None, use_errno=True)
-    kept = ctypes.create_string_buffer(program, len(program))
-    head = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(kept))
+    buffer = ctypes.create_string_buffer(program, len(program))
+    head = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "no_new_privs")
     if libc.prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.c_char_p(head), 0, 0) != 0:
@@ -107,8 +103,8 @@ def _assembled(machine: _Machine, otherwise: int) -> Iterator[bytes]:
     yield from _when_any_bit(calls["mmap"], 2, _PROT_EXEC, otherwise, _ALLOW)
     yield from _when_any_bit(calls["mprotect"], 2, _PROT_EXEC, otherwise, _ALLOW)
     yield from _when_any_bit(calls["clone"], 0, _CLONE_THREAD, _ALLOW, otherwise)
-    # clone3 keeps its flags where a filter cannot
-    # look; the C library then falls back to clone
+    # clone3 has its flags in memory, which a filter cannot read. With ENOSYS the C
+    # library falls back to clone.
     yield from (_step(_EQUAL, calls["clone3"], 0, 1), _step(_RETURN, _UNKNOWN_CALL))
     yield from _when_equal(calls["tgkill"], 0, os.getpid(), _ALLOW, otherwise)
     yield from _when_equal(calls["prctl"], 0, _PR_GET_NO_NEW_PRIVS, _ALLOW, otherwise)
@@ -125,9 +121,7 @@ def _when_equal(call: int, argument: int, value: int, then: int, otherwise: int)
 
 
 def _when(call: int, argument: int, test: bytes, then: int, otherwise: int) -> list[bytes]:
-    """The test sees the lower half of the
-    argument, which on both machines comes first.
-    """
+    """Tests the lower half of an argument, which comes first on both machines."""
     return [
         _step(_EQUAL, call, 0, 4),
         _step(_LOAD, _ARGUMENTS + 8 * argument),

@@ -1,9 +1,8 @@
-"""Signatures that are too short to be believed,
-and the structure that must follow them.
+"""Recognises binary formats by their signature and the structure that follows it.
 
-Two or three bytes occur at the beginning of anything. `filetype`
-believes them; here each of them has a check of what the format says
-comes next. A function takes the first bytes of a file and holds for any.
+Two or three bytes occur at the beginning of anything. `filetype` is content with them;
+here a check of what the format requires next is added. Each function takes the first
+bytes of a file and accepts any bytes.
 """
 
 import re
@@ -28,25 +27,25 @@ _BITRATES: Mapping[tuple[bool, int], tuple[int, ...]] = {
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""kbit/s by index from 1, for (MPEG-1, layer)."""
+"""kbit/s by index, starting at 1, for (MPEG-1, layer)."""
 _SYNC = re.compile(rb"\xff(?=[\xe0-\xff])")
 _RATES = (44_100, 48_000, 32_000)
 
 _Frame = tuple[int, bytes]
-"""The length of a frame, and those bits of its header that the next one repeats."""
+"""The length of a frame, and the bits of its header that the next frame repeats."""
 
 
 def is_mpeg_audio(head: bytes) -> bool:
-    """An ID3v2 tag, or an MPEG audio frame with another of the same kind behind it."""
+    """True for an ID3v2 tag, or for an MPEG audio frame followed by one of the same kind."""
     return _is_id3(head) or _repeats(head, _mpeg_frame)
 
 
 def frames_within(data: bytes) -> Literal["audio/mpeg", "audio/aac"] | None:
-    """The sound whose frames stand somewhere in `data`:
-    a recording cut at its beginning, or behind junk.
+    """The kind of sound whose frames occur anywhere in `data`, or None.
 
-    Two frames agree, and the third if `data` goes so far. Anything may hold that
-    by chance once in ten thousand files: only for what was declared as sound.
+    This finds a recording that was cut at its beginning or that follows junk. Two
+    frames have to agree, and a third if `data` is long enough. That happens by chance
+    in one of ten thousand files, so it is only used for files declared as sound.
     """
     for found in _SYNC.finditer(data):
         at = found.start()
@@ -63,21 +62,22 @@ def _agree(data: bytes, at: int, frame: Callable[[bytes], _Frame | None]) -> boo
         head = data[at : at + 8]
         if number == 2 and len(head) < 8:
             break
-        one = frame(head)
-        if one is None:
+        found = frame(head)
+        if found is None:
             return False
-        at += one[0]
-        kinds.add(one[1])
+        length, kind = found
+        at += length
+        kinds.add(kind)
     return len(kinds) == 1
 
 
 def is_adts(head: bytes) -> bool:
-    """An AAC frame with another of the same kind behind it."""
+    """True for an AAC frame followed by one of the same kind."""
     return _repeats(head, _adts_frame)
 
 
 def _is_id3(head: bytes) -> bool:
-    """Version, flags and a sync-safe size: bytes that no word "ID3" is followed by."""
+    """Checks version, flags and the sync-safe size, which never follow the word "ID3" in text."""
     return (
         len(head) >= 10
         and head.startswith(b"ID3")
@@ -101,7 +101,7 @@ def _repeats(head: bytes, frame: Callable[[bytes], _Frame | None]) -> bool:
 
 
 def _mpeg_frame(head: bytes) -> _Frame | None:
-    """ISO 11172-3 and 13818-3, and their extension to lower rates."""
+    """A frame of ISO 11172-3 or 13818-3, or of their extension to lower rates."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
@@ -131,8 +131,10 @@ def _is_bmp(head: bytes) -> bool:
 
 
 def _is_program(head: bytes) -> bool:
-    """A DOS program counts its last page (at
-    most 511 bytes) where a text has two letters.
+    """True for a DOS program.
+
+    It has the number of bytes on its last page (at most 511) where a text has two
+    letters.
     """
     if len(head) < 64 or struct.unpack_from("<H", head, 2)[0] > 511:
         return False
@@ -141,9 +143,7 @@ def _is_program(head: bytes) -> bool:
 
 
 def _is_tiff(head: bytes) -> bool:
-    """The first directory lies behind the header,
-    and what can be seen of it has entries.
-    """
+    """True if the first directory is after the header and, as far as visible, has entries."""
     order = "<" if head.startswith(b"II") else ">"
     (at,) = struct.unpack_from(f"{order}I", head, 4)
     if at + 2 > len(head):
@@ -152,7 +152,7 @@ def _is_tiff(head: bytes) -> bool:
 
 
 def _is_icon(head: bytes) -> bool:
-    """A directory whose first picture lies behind it."""
+    """True for a directory whose first picture comes after it."""
     if len(head) < 22:
         return False
     (count,) = struct.unpack_from("<H", head, 4)
@@ -167,7 +167,7 @@ def _is_icon(head: bytes) -> bool:
 
 
 def _is_mpeg_film(head: bytes) -> bool:
-    """A pack, or a sequence with a size."""
+    """True for an MPEG pack, or a sequence with a size."""
     if head[3] == 0xBA:
         return len(head) > 4 and (head[4] >> 6 == 1 or head[4] >> 4 == 2)
     return head[3] == 0xB3 and len(head) > 6 and head[4:6] != b"\0\0"
@@ -182,11 +182,11 @@ def _never(head: bytes) -> bool:
 
 
 _CHECKS: Mapping[str, Callable[[bytes], bool]] = {
-    # found by functions above, or by the box they begin with
+    # recognised by the functions above, or by their first box
     "audio/mpeg": _never,
     "audio/aac": _never,
     "audio/mp4": _never,
-    # there is no such signature: its bytes are two Greek letters
+    # Brotli has no signature: these bytes are two Greek letters
     "application/x-brotli": _never,
     "image/bmp": _is_bmp,
     "image/tiff": _is_tiff,
@@ -205,13 +205,14 @@ _CHECKS: Mapping[str, Callable[[bytes], bool]] = {
     "application/postscript": lambda head: head.startswith(b"%!PS"),
     "application/x-sqlite3": lambda head: head.startswith(b"SQLite format 3\0"),
 }
-"""By the type that `filetype` names; the types
-that are not here have signatures long enough.
+"""Checks by the type that `filetype` reports.
+
+Types without a check have signatures that are long enough.
 """
 
 
 def by_signature(head: bytes) -> tuple[str, str] | None:
-    """Type and extension of a binary format, or None."""
+    """The type and extension of a binary format, or None."""
     for kind in TYPES:
         if kind.match(head):
             check = _CHECKS.get(kind.mime)

@@ -1,5 +1,6 @@
-"""What a file is, by its first bytes: never by
-its name, and only as a hint by what was declared.
+"""Determines what a file is by its first bytes.
+
+Its name is never used, and the declared type only as a hint.
 """
 
 import io
@@ -13,24 +14,25 @@ from connectors.media.texts import plain_text, unmarked_text, words_of_a_code_pa
 from schemas.media import is_binary, plain_type
 
 Family = Literal["image", "audio", "video", "document", "web_page", "office_page", "unknown"]
-"""web_page: what a server says where there is no file. office_page: a page that
-is a document of an office program, as banks and accounting systems export them.
+"""`web_page`: an HTML page or error body that a server sent instead of a file.
+
+`office_page`: a page that is a document of an office program, as banks and accounting
+systems export them.
 """
 
 _AUDIO_BRANDS = frozenset({b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "})
 _PROLOG = r"(?:\s|<!--(?>.*?-->))*+"
 _XML = r"\s*+(?:<\?xml[^>]*+>)?" + _PROLOG
-"""Without a way back: a page of comments
-must not be tried in every grouping of them.
+"""The possessive quantifiers prevent backtracking.
+
+Otherwise a page of comments would be tried in every grouping of them.
 """
 _PAGE = re.compile(
     rf"{_XML}(?:<!doctype\s++html|<html[\s>])|{_PROLOG}<(?:head|body|script|iframe|style|title|meta"
     r"|link|center|table|div|font|h1|br|p|b|a)[\s>/]|\s*+<!--",
     re.IGNORECASE | re.DOTALL,
 )
-"""The beginnings of pages in the MIME Sniffing
-Standard, and some that error pages have.
-"""
+"""The beginnings of pages in the MIME Sniffing Standard, and some of error pages."""
 _SVG = re.compile(
     rf"{_XML}(?:<!doctype\s++svg[^>]*+>{_PROLOG})?<svg[\s>]", re.IGNORECASE | re.DOTALL
 )
@@ -45,8 +47,9 @@ _ASKS = re.compile(
     |http-equiv\s{0,9}=\s{0,9}["']?refresh|name\s{0,9}=\s{0,9}["']?SAMLRe""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""What a page has that wants something of a person, such as to log in, or that leads
-elsewhere. A program that exports a table leaves scripts and hidden fields in it.
+"""Marks of a page that asks a person for something, such as a login, or that redirects.
+
+Programs that export a table leave scripts and hidden fields in it, which do not count.
 """
 _BEGINNING_BYTES = 65_536
 _FAMILIES: dict[str, Family] = {"image": "image", "audio": "audio", "video": "video"}
@@ -68,7 +71,7 @@ _EXTENSIONS = {"image/jpeg": "jpg", "video/quicktime": "mov", "audio/mpeg": "mp3
 
 @dataclass(frozen=True, slots=True)
 class Sniffed:
-    """`extension` comes from a closed table, never from the sender."""
+    """The result. `extension` comes from a closed table, never from the sender."""
 
     mime: str
     extension: str
@@ -81,13 +84,13 @@ _ISO_SOUND = {
     "video/3gpp": Sniffed("audio/3gpp", "3gp", "audio"),
     "video/3gpp2": Sniffed("audio/3gpp2", "3g2", "audio"),
 }
-"""Containers that hold film or only sound, and what they are with only sound."""
+"""Containers for video or sound, and their type if they contain only sound."""
 _WRITTEN = {
     "%PDF-": Sniffed("application/pdf", "pdf", "document"),
     "{\\rtf": Sniffed("application/rtf", "rtf", "document"),
     "%!PS": Sniffed("application/postscript", "ps", "document"),
 }
-"""Formats that may be text from their beginning to their end."""
+"""Formats that may consist of text only."""
 _SOUNDS: dict[str | None, Sniffed] = {
     "audio/mpeg": Sniffed("audio/mpeg", "mp3", "audio"),
     "audio/aac": Sniffed("audio/aac", "aac", "audio"),
@@ -98,7 +101,7 @@ UNKNOWN = Sniffed("application/octet-stream", "bin", "unknown")
 def sniff_file(file: BinaryIO, head: bytes, declared: str | None) -> Sniffed:
     """The type of a whole file.
 
-    A film without pictures, whatever it was declared as, is a voice note.
+    A video without pictures is a voice note, whatever it was declared as.
     """
     if not head:
         return UNKNOWN
@@ -119,7 +122,7 @@ def sniff_file(file: BinaryIO, head: bytes, declared: str | None) -> Sniffed:
 
 
 def sniff(head: bytes, declared: str | None) -> Sniffed:
-    """The type of a file that begins with `head`. Holds for any bytes."""
+    """The type of a file that begins with `head`. Accepts any bytes."""
     return sniff_file(io.BytesIO(head), head, declared)
 
 
@@ -129,7 +132,7 @@ def _beginning(file: BinaryIO) -> bytes:
 
 
 def _media(head: bytes, declared: str, file: BinaryIO) -> Sniffed | None:
-    """Sound and film, whose containers are looked into."""
+    """Sound and video, whose containers are examined."""
     if head.startswith(b"OggS\0"):
         if ogg_has_film(head):
             return Sniffed("video/ogg", "ogv", "video")
@@ -154,8 +157,10 @@ def _media(head: bytes, declared: str, file: BinaryIO) -> Sniffed | None:
 
 
 def _by_brand(head: bytes, declared: str, file: BinaryIO) -> Sniffed:
-    """ISO media: the brands tell pictures and sound from film; a
-    voice note in an mp4 container says audio in its declaration.
+    """The type of an ISO media file.
+
+    Brands tell pictures and sound from video; a voice note in an mp4 container is
+    declared as audio.
     """
     still = still_brand(head, is_declared=declared.startswith("image/"))
     if still is not None:
@@ -202,8 +207,8 @@ def _by_library(head: bytes, declared: str) -> Sniffed | None:
 
 
 def _written(text: str, declared: str, file: BinaryIO) -> Sniffed:
-    """What a text is: a format that is written as text, a page, or words."""
-    text = text.lstrip("\ufeff")  # a mark may be there twice
+    """The type of a text: a format that is written as text, a page, or words."""
+    text = text.lstrip("\ufeff")  # a second byte order mark
     for beginning, written in _WRITTEN.items():
         if text.startswith(beginning):
             return written
@@ -212,18 +217,18 @@ def _written(text: str, declared: str, file: BinaryIO) -> Sniffed:
     if _PAGE.match(text):
         return Sniffed("text/html", "txt", "office_page" if _is_export(file) else "web_page")
     if text.lstrip()[:1] in ("{", "[") and is_binary(declared):
-        # an error body where a file was announced
+        # an error body instead of the announced file
         return Sniffed("application/json", "txt", "web_page")
     mime = declared if declared in _PLAIN else "text/plain"
     return Sniffed(mime, _PLAIN[mime], "document")
 
 
 def _is_export(page: BinaryIO) -> bool:
-    """Whether a page is a document of an office program.
+    """True if the page is a document of an office program.
 
-    Its table may stand behind long styles.
+    Its table may come after long styles.
     """
-    # tags are ASCII: without its zeros every form of Unicode can be searched
+    # Tags are ASCII: without zero bytes, text in any Unicode encoding can be searched.
     text = _beginning(page).replace(b"\0", b"").decode("latin-1")
     if _OFFICE_NAMES.search(text):
         return True

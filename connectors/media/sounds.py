@@ -1,4 +1,7 @@
-"""Makes sound fit for a speech model: known formats only, measured by what decodes."""
+"""Prepares sound for a speech model.
+
+Only known formats are opened, and the length is measured by decoding.
+"""
 
 import io
 import wave
@@ -28,14 +31,12 @@ _CODECS = (
     "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw",
     "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_ms",
 )  # fmt: skip
-"""Those that phones, browsers and recorders
-write; everything else FFmpeg knows stays closed.
-"""
+"""The codecs of phones, browsers and recorders. All others of FFmpeg stay disabled."""
 _MOST_LINKS = 1_000
 _MOST_BYTES_TOO_SHORT = 64_000
 """Half a second of MPEG sound has at most 20,000 bytes.
 
-A text may begin as such sound does.
+A larger file without more sound only begins like MPEG, as a text may.
 """
 _RATES = range(4_000, 384_001)
 _PASSED_CODECS = ("opus", "vorbis", "aac", "mp3", "flac", "alac", "pcm_")
@@ -47,7 +48,7 @@ _PASSED: dict[str, tuple[str, AudioMime]] = {
     "mov": ("m4a", "audio/mp4"),
     "matroska": ("webm", "audio/webm"),
 }
-"""Containers that the API takes, by demuxer: extension and type."""
+"""The containers that the API accepts: demuxer → extension and type."""
 _ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"pnot", b"styp")
 _BITS_PER_SECOND = {"mp3": 32_000, "wav": 16 * RATE}
 
@@ -59,7 +60,7 @@ class _Writer(Protocol):
 
 @dataclass(slots=True)
 class _Heard:
-    """What a sound is once it was decoded from end to end."""
+    """What is known about a sound once it has been decoded from beginning to end."""
 
     seconds: float = 0.0
     silent: bool = True
@@ -71,7 +72,7 @@ class _Heard:
 
 
 def warm_up() -> None:
-    """Opens each way once: later there are no files."""
+    """Runs each encoder once, because no files can be read later."""
     Writers["wav"]().finish()
     writer = Writers["mp3"]()
     writer.write(array("h", bytes(2 * RATE)))
@@ -81,23 +82,23 @@ def warm_up() -> None:
 def prepare_audio(
     data: bytes, audio_format: AudioFormat, part_seconds: float | None
 ) -> PreparedAudio:
-    """Unchanged where that is allowed, whole and
-    truthful; else mono at 16 kHz, in parts if long.
+    """The sound unchanged if that is allowed and its header is right.
 
-    Parts in which nothing is heard are left out. Raises NotFit.
+    Otherwise it becomes mono at 16 kHz, in parts if it is long. Silent parts are left
+    out. Raises NotFit.
     """
     demuxer = demuxer_of(data)
     if demuxer is None:
-        raise NotFit("audio_undecodable", "not a kind of sound that a chat holds")
+        raise NotFit("audio_undecodable", "not a sound format that chats use")
     if demuxer == "wav":
         data = with_true_size(data)
     heard = _listened(data, demuxer, left_only=False)
     left_only = heard.silent and heard.channels == 2
-    if left_only:  # two channels of opposite phase are silent only when they are mixed
+    if left_only:  # channels of opposite phase are silent only when they are mixed
         heard = _listened(data, demuxer, left_only=True)
     if heard.seconds < SHORTEST_SECONDS:
         if demuxer in ("mp3", "aac") and len(data) > _MOST_BYTES_TOO_SHORT:
-            raise NotFit("audio_undecodable", "only its first bytes look like sound")
+            raise NotFit("audio_undecodable", "only the first bytes look like sound")
         raise NotFit("audio_too_short", f"{heard.seconds:.2f} s")
     if heard.silent:
         raise NotFit("audio_silent", f"{heard.seconds:.0f} s")
@@ -121,15 +122,14 @@ def _listened(data: bytes, demuxer: str, *, left_only: bool) -> _Heard:
 
 _SEARCHED_BYTES = 65_536
 _DEMUXERS = {"audio/mpeg": "mp3", "audio/aac": "aac", None: None}
-"""For frames behind junk, or of a recording that
-was cut at its beginning: players find them too.
+"""For frames after junk, or of a recording that was cut at its beginning.
+
+Players find these too.
 """
 
 
 def demuxer_of(data: bytes) -> str | None:
-    """FFmpeg's name of the one demuxer these
-    bytes may reach, by their own signature.
-    """
+    """FFmpeg's name of the one demuxer that may read these bytes, by their signature."""
     if data.startswith(b"OggS"):
         return "ogg"
     if data[4:8] in _ISO_BOXES:
@@ -148,10 +148,9 @@ def demuxer_of(data: bytes) -> str | None:
 
 
 def open_sound(data: bytes, demuxer: str) -> Any:
-    """A container of that one format, which can
-    open nothing else and decode no picture.
+    """Opens a container of that one format.
 
-    Raises what PyAV raises.
+    It cannot open anything else or decode pictures. Raises what PyAV raises.
     """
     return av.open(
         io.BytesIO(data),
@@ -171,7 +170,7 @@ def _nothing_else(url: str, flags: int, options: dict[str, str]) -> Any:
 
 
 def _mpeg_demuxer(data: bytes) -> str | None:
-    """MPEG sound, AAC frames or FLAC, each perhaps behind an ID3 tag."""
+    """The demuxer for MPEG sound, AAC frames or FLAC, each possibly after an ID3 tag."""
     at = 0
     if data.startswith(b"ID3") and len(data) > 10:
         at = 10 + _syncsafe(data[6:10])
@@ -192,9 +191,10 @@ def _syncsafe(four: bytes) -> int:
 def _decoded(
     data: bytes, demuxer: str, heard: _Heard, left_only: bool = False
 ) -> Iterator[Samples]:
-    """The sound as mono samples of 16 bits at RATE; writes into `heard` what it learns.
+    """Yields the sound as mono 16-bit samples at RATE, and records findings in `heard`.
 
-    They are mixed from all channels, or with `left_only` those of the left one.
+    The samples are mixed from all channels, or taken from the left one with
+    `left_only`.
     """
     links = ogg_links(data) if demuxer == "ogg" else [data]
     heard.links = len(links)
@@ -220,16 +220,15 @@ def _decoded_link(data: bytes, demuxer: str, heard: _Heard, left_only: bool) -> 
             yield from _resampled(_frames(container, stream, heard), heard, left_only)
     except NotFit:
         raise
-    except Exception as error:  # decoders raise whatever the bytes lead them to
+    except Exception as error:  # on hostile bytes decoders may raise anything
         raise NotFit("audio_undecodable", type(error).__name__) from error
 
 
 def ogg_links(data: bytes) -> list[bytes]:
-    """The files of which an Ogg file is a chain
-    (RFC 3533): FFmpeg alone stumbles at a new rate.
+    """Splits a chained Ogg file (RFC 3533), because FFmpeg fails when the sample rate changes.
 
-    Each begins with the first pages of its
-    streams, which are marked and stand together.
+    Each link begins with the first pages of its streams, which are marked and
+    contiguous.
     """
     starts, at, in_heads = [0], 0, True
     while data[at : at + 4] == b"OggS" and len(data) >= at + 27:
@@ -249,9 +248,9 @@ def _announced(container: Any, stream: Any) -> float | None:
 
 
 def _frames(container: Any, stream: Any, heard: _Heard) -> Iterator[Any]:
-    """Decoded frames.
+    """Yields decoded frames.
 
-    A broken packet is left out, as by players (FFmpeg knows no AMR silence).
+    Broken packets are skipped, as in players: FFmpeg does not know AMR silence frames.
     """
     good = bad = 0
     packets = container.demux(stream)
@@ -276,9 +275,7 @@ def _frames(container: Any, stream: Any, heard: _Heard) -> Iterator[Any]:
 
 
 def _resampled(frames: Iterator[Any], heard: _Heard, left_only: bool) -> Iterator[Samples]:
-    """A sound may change its rate or its channels
-    midway: each stretch gets a resampler.
-    """
+    """Resamples the sound, with a new resampler whenever its rate or channels change."""
     resampler, shape = None, None
     layout = "stereo" if left_only else "mono"
     for frame in frames:
@@ -288,7 +285,7 @@ def _resampled(frames: Iterator[Any], heard: _Heard, left_only: bool) -> Iterato
         if heard.seconds > LONGEST_SECONDS:
             raise NotFit("audio_too_long", f"over {LONGEST_SECONDS} s")
         heard.channels = max(heard.channels, len(frame.layout.channels))
-        frame.pts = None  # times jump where a recorder paused; what was said is in the samples
+        frame.pts = None  # times jump where a recorder paused; only the samples matter
         if shape != (shape := (frame.format.name, frame.layout.name, frame.sample_rate)):
             if resampler is not None:
                 yield from map(_samples, resampler.resample(None))
@@ -305,9 +302,7 @@ def _samples(frame: Any) -> Samples:
 
 
 def _passes(data: bytes, demuxer: str, heard: _Heard, audio_format: AudioFormat) -> bool:
-    """Whether the API takes it as it is and
-    reads the same length from it that was heard.
-    """
+    """True if the API accepts the file as it is and will read the measured length from it."""
     if audio_format != "as-is" and demuxer != audio_format:
         return False
     announced = heard.announced
@@ -351,8 +346,9 @@ def _parts(
 
 
 class _Mp3:
-    """32 kbit/s: a speech model hears no difference,
-    and 100 minutes fit into one request.
+    """Writes mp3 at 32 kbit/s.
+
+    Speech models show no difference, and 100 minutes fit into one request.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
-"""Files on their way from a stranger to the object store.
+"""Holds files on their way from a stranger's server to the object store.
 
-A spooled file has no name. Nothing can open it but through the descriptor that is
-handed on, so no program can exchange it between two steps, and the system removes it
-even if the process is killed. Reading, decoding, hashing and writing happen in threads
-of this module's own.
+A spooled file has no name. It can only be opened through the descriptor that is passed
+on, so no program can replace it between two steps, and the system removes it even if
+the process is killed. Reading, decoding, hashing and writing happen in threads of this
+module.
 """
 
 import asyncio
@@ -30,9 +30,11 @@ DISK_RETRY_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """A file in the spool; `head` holds its first bytes. The caller discards it.
+    """A file in the spool, and its first bytes (`head`).
 
-    `file` is open for reading and stands anywhere: a reader seeks first.
+    The caller discards it.
+
+    `file` is open for reading at any position, so a reader seeks first.
     """
 
     file: BinaryIO = field(repr=False)
@@ -42,20 +44,18 @@ class Downloaded:
     head: builtins.bytes
 
     def discard(self) -> None:
-        """Closes the file, and with that removes it."""
+        """Closes the file, which removes it."""
         self.file.close()
 
 
 class Spool:
     """A place for files without names.
 
-    Its trouble is the disk's: Unavailable("disk").
+    Errors of the disk become Unavailable("disk").
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """`folder` is that of the system for temporary
-        files unless given; it is made if missing.
-        """
+        """`folder` is created if missing. The default is the system's temporary folder."""
         self._folder = folder
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="spool")
 
@@ -70,10 +70,10 @@ class Spool:
         max_bytes: int,
         coding: Coding | None = None,
     ) -> Downloaded:
-        """The file that `chunks` bring.
+        """Writes `chunks` to a new file.
 
-        Raises Refused (too large, empty, a coding that does not fit),
-        Unavailable, and what `chunks` raises; then nothing is left.
+        Raises Refused (too large, empty, wrong encoding), Unavailable, and what
+        `chunks` raises. No file is left then.
         """
         file = await self._open()
         try:
@@ -87,16 +87,15 @@ class Spool:
                     await self._in_thread(lambda data=data: filling.write(data))  # type: ignore[misc]
             return await self._in_thread(lambda: filling.finished(b"".join(waiting), content_type))
         except BaseException:
-            with suppress(RuntimeError):  # closed meanwhile: the file goes with the process
-                self._threads.submit(
-                    file.close
-                )  # not here: a thread may be in the middle of a write
+            with suppress(RuntimeError):  # the spool was closed: the file ends with the process
+                # In a thread, because another one may be in the middle of a write.
+                self._threads.submit(file.close)
             raise
 
     async def _open(self) -> BinaryIO:
-        """A new file.
+        """Opens a new file.
 
-        If the caller is cancelled while a thread opens it, it is closed again.
+        If the caller is cancelled while a thread opens it, the file is closed again.
         """
         opening = self._threads.submit(self._opened)
         try:
@@ -108,9 +107,7 @@ class Spool:
             raise _disk_trouble(error) from error
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        """Runs what touches the disk; what the
-        disk refuses says nothing about the file.
-        """
+        """Runs disk access in a thread. An error of the disk says nothing about the file."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except OSError as error:
@@ -119,7 +116,7 @@ class Spool:
     def _opened(self) -> BinaryIO:
         try:
             return self._unnamed()
-        except FileNotFoundError:  # something cleaned up: the folder is made again
+        except FileNotFoundError:  # something removed the folder
             Path(self._folder or tempfile.gettempdir()).mkdir(0o700, parents=True, exist_ok=True)
             return self._unnamed()
 
@@ -140,7 +137,7 @@ def _close_opened(opening: "Future[BinaryIO]") -> None:
 
 
 class _Filling:
-    """The file while it comes. Its methods block."""
+    """The file while it is being written. Its methods block."""
 
     def __init__(self, file: BinaryIO, coding: Coding, max_bytes: int) -> None:
         self._file = file

@@ -1,6 +1,6 @@
-"""Whether bytes are text.
+"""Decides whether bytes are text.
 
-Words at the beginning of a text are not the signature of a format.
+A text may begin with words that look like the signature of a binary format.
 """
 
 import codecs
@@ -8,11 +8,11 @@ import re
 import unicodedata
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
-"""What text does not hold.
+"""Control characters that do not occur in text.
 
-Tabs, ends of lines and pages, and the escapes of terminals do occur.
+Tabs, line ends, form feeds and the escape character of terminals do occur.
 """
-_MARKS = (  # the longer ones first: that of UTF-32 begins with that of UTF-16
+_MARKS = (  # the longer ones first, because that of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF8, "utf-8"),
@@ -27,15 +27,15 @@ _LEAST_ASCII = 0.7
 _MOST_ODD = 1 / 50
 _SIGNATURE_BYTES = 4
 _LONG_ENOUGH = 32
-"""Every binary format has a control character within so many bytes."""
+"""Every binary format has a control character within this many bytes."""
 
 
 def plain_text(head: bytes) -> str | None:
-    """The text that certainly begins with `head`:
-    UTF-8, or any Unicode form with its mark. Or None.
+    """The text that certainly begins with `head`, or None.
 
-    Formats of pictures, sound and programs hold control characters within their first
-    bytes, so that no signature of theirs has to be looked for in what this accepts.
+    It is UTF-8, or any Unicode encoding with a byte order mark. Formats of pictures,
+    sound and programs have control characters within their first bytes, so what this
+    accepts need not be checked for their signatures.
     """
     for mark, encoding in _MARKS:
         if head.startswith(mark):
@@ -47,10 +47,10 @@ def plain_text(head: bytes) -> str | None:
 
 
 def unmarked_text(head: bytes, is_declared_text: bool) -> str | None:
-    """The text that `head` most probably is, if no signature was found in it. Or None.
+    """The text that `head` most probably is if it has no known signature, or None.
 
-    UTF-16 or UTF-32 without a mark, UTF-8 with a few
-    control characters, or a code page of eight bits.
+    It may be UTF-16 or UTF-32 without a byte order mark, UTF-8 with a few control
+    characters, or an 8-bit code page.
     """
     if b"\0" in head:
         for encoding in _UNMARKED:
@@ -63,10 +63,9 @@ def unmarked_text(head: bytes, is_declared_text: bool) -> str | None:
 
 
 def words_of_a_code_page(head: bytes, is_declared_text: bool) -> str | None:
-    """The text of a code page of eight bits that `head`
-    is, whatever signature it begins with. Or None.
+    """The text of an 8-bit code page, even if `head` begins with a signature, or None.
 
-    A few bytes that are not all ASCII say too little for that.
+    A few bytes that are not all ASCII are too little evidence.
     """
     if len(head) < _LONG_ENOUGH and not head[:_SIGNATURE_BYTES].isascii():
         return None
@@ -81,7 +80,7 @@ def _code_page_text(head: bytes, is_declared_text: bool) -> str | None:
 
 
 def _decoded(head: bytes, encoding: str) -> str | None:
-    """The last character may be cut."""
+    """Decodes `head`, whose last character may be incomplete; None if it is not valid."""
     try:
         return codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
@@ -89,17 +88,15 @@ def _decoded(head: bytes, encoding: str) -> str | None:
 
 
 def _is_readable(text: str) -> bool:
-    """Whether nearly every character is one that
-    is written, and not a control character.
-    """
+    """True if nearly all characters are ones that people write."""
     odd = sum(map(_is_odd, text))
     return odd <= max(1, len(text) * _MOST_ODD) and (odd == 0 or odd < len(text) / 2)
 
 
 def _is_odd(character: str) -> bool:
-    """Whether text hardly holds it.
+    """True if the character hardly ever occurs in text.
 
-    Newer characters than this Python knows and private ones occur.
+    Private-use characters, and characters newer than this Python's tables, do occur.
     """
     if character.isprintable() or character in _SPACES:
         return False

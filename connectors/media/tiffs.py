@@ -1,4 +1,4 @@
-"""Samples of a TIFF that Pillow can read and does not know."""
+"""Support for TIFF sample formats that Pillow can decode but does not list."""
 
 import sys
 
@@ -12,9 +12,7 @@ _ALPHAS = (1, 2)
 
 
 def teach_samples() -> None:
-    """Has Pillow read them as they are;
-    `put_samples_right` does the rest after decoding.
-    """
+    """Registers the formats with Pillow. `put_samples_right` completes them after decoding."""
     known = TiffImagePlugin.OPEN_INFO
     for order, letter in _ORDERS.items():
         for grey in (_WHITE_IS_ZERO, _BLACK_IS_ZERO):
@@ -27,7 +25,7 @@ def teach_samples() -> None:
 
 
 def put_samples_right(image: ImageFile.ImageFile) -> None:
-    """Changes a decoded TIFF in place, if it is of one of those kinds."""
+    """Converts a decoded TIFF in place, if it has one of these formats."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return
     if image.tag_v2.get(_PHOTOMETRIC) == _ICC_LAB and image.mode == "LAB":
@@ -39,11 +37,12 @@ def put_samples_right(image: ImageFile.ImageFile) -> None:
 
 
 def _grey_with_alpha(image: TiffImagePlugin.TiffImageFile) -> Image.Image:
-    """Each sample of 16 bits was read as two;
-    the high byte comes last in little endian.
+    """Converts 16-bit samples that were read as two bytes each.
+
+    In little-endian files the high byte comes last.
     """
     is_little = image.tag_v2.prefix == b"II"
-    if image.tag_v2.get(_COMPRESSION, 1) != 1:  # its decoder has turned the bytes already
+    if image.tag_v2.get(_COMPRESSION, 1) != 1:  # the decoder returned the machine's byte order
         is_little = sys.byteorder == "little"
     bands = image.split()
     grey, alpha = (bands[1], bands[3]) if is_little else (bands[0], bands[2])

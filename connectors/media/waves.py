@@ -1,15 +1,15 @@
-"""Finds the end of the samples in a WAV whose recorder wrote a wrong size."""
+"""Corrects the size of the samples in a WAV whose recorder wrote a wrong one."""
 
 import struct
 
 _UNKNOWN_SIZES = (0, 0xFFFF_FFFF)
-"""FFmpeg itself reads on to the end where a recorder wrote one of these."""
+"""For these sizes FFmpeg itself reads to the end of the file."""
 _MOST_LEFT_OUT = 4
-"""What follows the samples and is less than this part of them is taken for rubbish."""
+"""Bytes after the samples count as junk if they are less than this fraction of them."""
 
 
 def with_true_size(data: bytes) -> bytes:
-    """The same WAV, its samples reaching to its end if no other chunk follows them."""
+    """The same WAV, with samples up to its end unless another chunk follows them."""
     at = 12
     while len(head := data[at : at + 8]) == 8:
         kind, size = struct.unpack("<4sI", head)

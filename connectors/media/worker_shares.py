@@ -1,4 +1,4 @@
-"""Deals out workers so that files that take long leave some for everybody else."""
+"""Shares workers so that slow files leave some of them for everyone else."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ SOFT_SECONDS = 3.0
 class WorkerHold:
     """One item's hold on a worker.
 
-    `give_way` is set when others must have the worker.
+    `give_way` is set when it has to release the worker for others.
     """
 
     owner: str
@@ -33,12 +33,12 @@ class WorkerShares:
     """Fair use of a number of workers.
 
     An item that has had a worker for `soft_seconds` is slow. Slow items hold at most
-    half of the workers, and one owner's at most half of those; one that finds no room
-    there gives way as soon as another owner waits, and starts again when there is room.
-    One owner holds at most half of all workers, and one with a slow item a single one,
-    after everybody else. So the others wait for a worker no longer than `soft_seconds`
-    for each owner that comes for the first time. With a single worker nothing can be
-    kept free.
+    half of the workers, and those of one owner at most half of that. A slow item
+    without room there gives way as soon as another owner waits, and starts again when
+    there is room. One owner holds at most half of all workers; an owner with a slow
+    item holds a single one and is served last. So the others wait at most
+    `soft_seconds` for each owner that comes for the first time. With a single worker
+    nothing can be kept free.
     """
 
     def __init__(self, workers: int, soft_seconds: float = SOFT_SECONDS) -> None:
@@ -51,10 +51,10 @@ class WorkerShares:
         self._running: set[WorkerHold] = set()
 
     @asynccontextmanager
-    async def one(self, owner: str, *, slow: bool = False) -> AsyncIterator[WorkerHold]:
+    async def hold(self, owner: str, *, slow: bool = False) -> AsyncIterator[WorkerHold]:
         """Waits for a worker and holds it.
 
-        `slow`: the item gave way once, or ran out of time.
+        `slow`: the item has given way before, or ran out of time.
         """
         turn = await self._taken(owner, slow)
         try:
@@ -66,9 +66,7 @@ class WorkerShares:
             self._deal()
 
     def started(self, turn: WorkerHold) -> None:
-        """The time of an item begins when its bytes
-        are there: a slow store is not its fault.
-        """
+        """Starts the clock of an item, once its bytes are loaded: a slow store is not its fault."""
         turn.timer = asyncio.get_running_loop().call_later(
             self._soft_seconds, self._became_slow, turn
         )
@@ -90,10 +88,8 @@ class WorkerShares:
         self._deal()
 
     def _deal(self) -> None:
-        """Does all that can be done: overdue items
-        become slow, free workers are given out.
-        """
-        self._waiting = [one for one in self._waiting if not one.turn.cancelled()]
+        """Marks overdue items as slow and hands out free workers, as far as possible."""
+        self._waiting = [item for item in self._waiting if not item.turn.cancelled()]
         for turn in self._running:
             if turn.overdue and not turn.slow and self._room_for_slow(turn.owner):
                 turn.slow = True
@@ -101,7 +97,7 @@ class WorkerShares:
             able = [waiting for waiting in self._waiting if self._may_start(waiting)]
             if not able:
                 break
-            first = min(able, key=self._rank)  # of equals the one that came first
+            first = min(able, key=self._rank)  # of several with one rank, the earliest
             self._waiting.remove(first)
             turn = WorkerHold(first.owner, first.slow)
             self._running.add(turn)
@@ -109,8 +105,9 @@ class WorkerShares:
         self._make_way()
 
     def _make_way(self) -> None:
-        """One overdue item without room among the
-        slow ones gives way for each that could start.
+        """Asks overdue items without room among the slow ones to give way.
+
+        As many give way as waiting items could start.
         """
         free = self._workers - len(self._running)
         wanting = sum(
@@ -132,8 +129,10 @@ class WorkerShares:
         return held < (1 if self._suspect(waiting.owner) else self._most_per_owner)
 
     def _rank(self, waiting: _Waiting) -> tuple[int, int]:
-        """A slow item comes first while none runs,
-        so that it does run; else after the others.
+        """The order of waiting items, lowest first.
+
+        A slow item comes first while no slow one is running, so that it does run;
+        otherwise it comes after the others.
         """
         slow_runs = any(turn.slow for turn in self._running)
         if waiting.slow:
@@ -143,9 +142,7 @@ class WorkerShares:
         return urgency, sum(turn.owner == waiting.owner for turn in self._running)
 
     def _suspect(self, owner: str) -> bool:
-        """Whether the owner has an item that takes
-        long, at work or waiting to start again.
-        """
+        """True if the owner has a slow item that is running or waiting to start again."""
         return any(
             turn.owner == owner and (turn.slow or turn.overdue) for turn in self._running
         ) or any(waiting.owner == owner and waiting.slow for waiting in self._waiting)

@@ -1,5 +1,6 @@
-"""One decoding worker as its parent sees it:
-started in an empty environment, asked, ended.
+"""One decoding worker, as seen by its parent process.
+
+It is started with an empty environment, gets requests, and is ended.
 """
 
 import asyncio
@@ -23,21 +24,21 @@ F = TypeVar("F", Hello, Reply)
 
 
 class WorkerLost(ConnectorsError):
-    """The worker ended or speaks out of turn; that says nothing about its item."""
+    """The worker ended or broke the protocol. That says nothing about the file."""
 
 
 @dataclass(eq=False, slots=True)
 class Worker:
-    """Its process leads a process group, so that its children end with it."""
+    """A worker process that leads a process group, so that its children end with it."""
 
     process: asyncio.subprocess.Process
     hello: Hello
 
     @classmethod
     async def started(cls) -> "Worker":
-        """A worker that is ready to be asked.
+        """Starts a worker and waits until it is ready.
 
-        Raises OSError, or WorkerLost if it is not.
+        Raises OSError, and WorkerLost if it does not become ready.
         """
         process = await asyncio.create_subprocess_exec(
             *COMMAND,
@@ -63,9 +64,11 @@ class Worker:
         return self.process.returncode is None
 
     async def ask(self, request: Request) -> Reply:
-        """Raises WorkerLost.
+        """Sends a request and returns the reply.
 
-        After any exception, cancellation too, the worker must be ended.
+        Raises WorkerLost.
+
+        After any exception, including cancellation, the worker must be ended.
         """
         assert self.process.stdin is not None
         encoded = msgspec.msgpack.encode(request)
@@ -100,10 +103,10 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """What Python needs to find itself and its packages: no setting, no secret."""
+    """The variables that Python needs to find its packages: no settings, no secrets."""
     paths = [path for path in sys.path if path and not path.endswith(".zip")]
-    kept = {"PYTHONPATH": os.pathsep.join(paths), "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+    environment = {"PYTHONPATH": os.pathsep.join(paths), "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
     for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME"):
         if name in os.environ:
-            kept[name] = os.environ[name]
-    return kept
+            environment[name] = os.environ[name]
+    return environment

@@ -1,4 +1,4 @@
-"""What became of one question to a model, and the text of it made fit to be kept."""
+"""The answer of a model to one question, and the cleaning of its text."""
 
 import re
 import unicodedata
@@ -8,8 +8,9 @@ from typing import Literal
 from schemas.text import storable
 
 MAX_TEXT_CHARS = 200_000
-"""A longer text is cut: hours of speech fit,
-what a broken server says without end does not.
+"""A longer text is truncated.
+
+Hours of speech fit, but not the endless output of a broken server.
 """
 _MOST_TOKENS = 10**9
 
@@ -18,11 +19,10 @@ Failure = Literal["refused_by_model", "answer_truncated", "unsupported_by_model"
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """`failure` set: there is no text, and why.
-    `cost_microusd` is None where no price is known.
+    """`failure` is set if there is no text, and says why.
 
-    `asked` is the name under which the model was
-    asked, `model` the name under which it answered.
+    `cost_microusd` is None if no price is known. `asked` is the name of the model in
+    the request, `model` its name in the answer.
     """
 
     text: str
@@ -40,7 +40,7 @@ class ModelAnswer:
         return self.failure == "refused_by_model"
 
     def after(self, earlier: "ModelAnswer") -> "ModelAnswer":
-        """This answer, charged with what an earlier call for the same file has cost."""
+        """This answer with the usage and cost of an earlier call for the same file added."""
         return replace(
             self,
             input_tokens=self.input_tokens + earlier.input_tokens,
@@ -51,24 +51,23 @@ class ModelAnswer:
 
 
 def sum_of_costs(one: int | None, other: int | None) -> int | None:
-    """None as soon as one of them is unknown: a
-    part of a bill must not pass for the bill.
-    """
+    """The sum, or None if one of the costs is unknown: a partial bill must not look complete."""
     return None if one is None or other is None else one + other
 
 
 def text_of(said: str) -> str:
-    """The answer without the model's reasoning, storable and of a bounded
-    length; empty when nothing but marks and invisible characters is left.
+    """The answer without the model's reasoning, storable and of bounded length.
+
+    It is empty if only punctuation, marks and invisible characters are left.
     """
     text = storable(without_thinking(said[:MAX_TEXT_CHARS])).strip()
-    return text if any(unicodedata.category(one)[0] in "LNS" for one in text) else ""
+    return text if any(unicodedata.category(char)[0] in "LNS" for char in text) else ""
 
 
 def content_of(content: object) -> str:
     """The text of a message, which some servers send in parts.
 
-    Parts of reasoning are left out.
+    Parts with reasoning are left out.
     """
     if content is None or isinstance(content, str):
         return content or ""
@@ -123,13 +122,12 @@ _QUOTES = "`\"'“”‘’«»"
 
 
 def without_thinking(said: str) -> str:
-    """Takes out what a model writes to itself,
-    in every spelling that chat templates use.
+    """Removes a model's reasoning, in every notation that chat templates use.
 
-    A block that never ends goes to the answer or to the end of the text, if it begins
-    where a block may begin: a tag within a sentence is a part of what the model saw. A
-    block that never began goes from the beginning, because some templates put the
-    opening tag into the prompt.
+    An unclosed block extends to the answer or to the end of the text, if it begins
+    where a block can begin: a tag within a sentence belongs to what the model saw. A
+    block without an opening tag begins with the text, because some templates put that
+    tag into the prompt.
     """
     if "<|channel|>" in said:
         return _final_channel(said)
@@ -147,7 +145,7 @@ def without_thinking(said: str) -> str:
 
 
 def _blocks(said: str) -> list[tuple[int, int]]:
-    """Where blocks of reasoning begin and end; they may overlap."""
+    """The positions of blocks of reasoning as (begin, end). They may overlap."""
     found: list[tuple[int, int]] = []
     opened: list[re.Match[str]] = []
     after_a_tag = 0
@@ -170,8 +168,10 @@ def _blocks(said: str) -> list[tuple[int, int]]:
 
 
 def _opening(opened: list[re.Match[str]], closing: re.Match[str]) -> int:
-    """Where the block of a closing tag began: at the last tag of the
-    same name, else at the last one, else at the beginning of the text.
+    """The beginning of the block that a closing tag ends.
+
+    It is the last tag of the same name, else the last one, else the beginning of the
+    text.
     """
     names = [_name(tag) for tag in opened[-_DEEPEST:]]
     name = _name(closing)
@@ -185,9 +185,7 @@ def _name(tag: re.Match[str]) -> str:
 
 
 def _may_begin(said: str, at: int, after_a_tag: int) -> bool:
-    """At the beginning, at the start of a line,
-    after another tag, or joined to a sentence.
-    """
+    """True at the beginning of the text or a line, after another tag, or after a sentence."""
     before = said[max(after_a_tag, at - 200) : at]
     line = before.rstrip(" \t")
     is_first = not line and at - after_a_tag < 200
@@ -200,9 +198,7 @@ def _is_quoted(said: str, tag: re.Match[str]) -> bool:
 
 
 def _final_channel(said: str) -> str:
-    """The last `final` channel of the harmony format;
-    nothing where the model did not come to it.
-    """
+    """The last `final` channel of the harmony format, or nothing if there is none."""
     text = ""
     for channel in _CHANNEL.finditer(said):
         if channel["name"] == "final":
@@ -214,21 +210,23 @@ _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]]*(?=\s|$)")
 
 
 def whole_sentences(text: str) -> str:
-    """The text up to the end of its last whole sentence; empty when it has none."""
+    """The text up to the end of its last whole sentence; empty if it has none."""
     ends = [found.end() for found in _SENTENCE_END.finditer(text)]
     return text[: ends[-1]] if ends else ""
 
 
 def one_line(text: str) -> str:
-    """A transcript with its line breaks joined:
-    some servers put one after each segment.
+    """A transcript with its line breaks replaced by spaces.
+
+    Some servers put a line break after each segment.
     """
     return " ".join(text.split())
 
 
 def tokens_of(usage: object, name: str) -> int:
-    """A count as the server sent it; 0 where it is
-    no count: an answer is not lost over its bill.
+    """A count as sent by the server, or 0 if it is not a valid count.
+
+    An answer must not be lost because of its bill.
     """
     count = getattr(usage, name, None)
     return count if isinstance(count, int) and 0 <= count <= _MOST_TOKENS else 0

@@ -1,5 +1,6 @@
-"""What is known of each model family: how it is
-asked, what it takes, and when it ends. Data only.
+"""The known model families: how each is asked, its limits, and when it ends.
+
+Data only.
 
 Sources, read on 2026-11-27: OpenAI's deprecations page and its guide for moving from
 whisper-1 to gpt-transcribe (developers.openai.com/api/docs/deprecations, cookbook), the
@@ -17,22 +18,23 @@ LIMITS: tuple[Limit, ...] = ("max_completion_tokens", "max_tokens")
 LanguageHint = Literal["language", "languages"]
 LANGUAGE_HINTS: tuple[LanguageHint, ...] = ("languages", "language")
 EFFORTS = ("none", "minimal", "low")
-"""The least reasoning that models offer, least first."""
+"""The lowest reasoning efforts that models offer, lowest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """One family. The defaults describe the current form
-    of the API, for models that are not listed here.
+    """One family.
 
-    `answer_tokens` is the room of a description, with the reasoning where it cannot be
-    turned off. A parameter whose trait is None is not sent. `system_role`: instructions
-    go into a system message. `temperature`, `language_hint`, `takes_prompt`,
-    `chunking_strategy` and `response_format` are of transcriptions. `sound_seconds` is
-    the longest sound of one call. `ends` is the day the API stops serving the family.
-    How usage is counted is no trait: both forms, tokens and seconds, are read from
-    every answer. `rejected` holds what a server did not accept, so that nothing is
-    tried twice.
+    The defaults describe the current API, for models that are not listed.
+
+    `answer_tokens` is the token limit of a description, including reasoning that cannot
+    be turned off. A parameter whose trait is None is not sent. `system_role`:
+    instructions are sent as a system message. `temperature`, `language_hint`,
+    `takes_prompt`, `chunking_strategy` and `response_format` apply to transcriptions.
+    `sound_seconds` is the longest sound of one call. `ends` is the day on which the API
+    stops serving the family. How usage is counted is not a trait: tokens and seconds
+    are both read from every answer. `rejected` holds what a server did not accept, so
+    that nothing is tried twice.
     """
 
     family: str = ""
@@ -53,7 +55,7 @@ class Traits:
 
 
 REASONING_ROOM = 2_000
-"""Tokens of an answer whose model reasons first and counts that against the limit."""
+"""The token limit for a model that reasons first and counts that against the limit."""
 
 _CHAT = Traits()
 _OLD_CHAT = replace(_CHAT, limit="max_tokens")
@@ -103,10 +105,12 @@ FAMILIES: tuple[Traits, ...] = (
 
 
 def traits_of(model: str) -> Traits:
-    """Those of the model's family: its name, or
-    its name with a date (gpt-4o-2024-11-20).
+    """The traits of the model's family.
+
+    A model belongs to a family if it has its name, or its name and a date
+    (gpt-4o-2024-11-20).
     """
-    found = max(
+    longest_match = max(
         (
             traits
             for traits in FAMILIES
@@ -115,16 +119,16 @@ def traits_of(model: str) -> Traits:
         key=lambda traits: len(traits.family),
         default=None,
     )
-    return found or replace(_UNKNOWN, family=model)
+    return longest_match or replace(_UNKNOWN, family=model)
 
 
 _UNKNOWN = Traits()
 WARNING_DAYS = 90
-"""So many days before a model ends, doctor begins to say so."""
+"""The number of days before a model's end from which doctor warns."""
 OWN_MODELS = frozenset({"stand-in", "local-eyes-1", "whisper-base"})
-"""What the servers of a local installation call themselves."""
+"""The names of the models in a local installation."""
 KNOWN_FAMILIES = frozenset(traits.family for traits in FAMILIES)
-"""The names that metrics show.
+"""The families that are labels in metrics.
 
 Labels come from a closed set; any other model is "other".
 """

@@ -1,6 +1,4 @@
-"""One sense's server: its HTTP client, what it
-taught us about its models, and its errors as ours.
-"""
+"""One model server: its HTTP client, what it revealed about its models, and its errors."""
 
 import asyncio
 from collections import OrderedDict
@@ -36,28 +34,28 @@ MOST_MODELS = 1_000
 MOST_ADAPTATIONS = 8
 CONNECT_SECONDS = 5.0
 UPLOAD_BYTES_PER_SECOND = 125_000
-"""A slow line, 1 Mbit/s: an upload must not
-use up the time that is meant for the answer.
+"""A slow line of 1 Mbit/s.
+
+An upload must not use up the time that is meant for the answer.
 """
 SECONDS_PER_SECOND_OF_SOUND = 0.5
-"""The slowest server that is waited for: a model
-on a processor needs 0.15 to 0.3 (measured).
+"""The slowest server that is supported.
+
+A model on a processor needs 0.15 to 0.3 (measured).
 """
 NOT_TAKEN_IN_A_ROW = 10
-"""So many files after one another that a server
-does not take say that the fault is not the files'.
-"""
+"""After this many successive refused files the fault is considered to be the server's."""
 T = TypeVar("T")
 Sent = Mapping[str, Any]
 Ask = Callable[[openai.AsyncOpenAI, Traits], tuple[Sent, Callable[[], Awaitable[T]]]]
-"""With a client and the form of the model: the parameters, and how they are sent."""
+"""From a client and the model's traits: the parameters, and the function that sends them."""
 
 
 class ModelServer:
-    """Calls of one sense. One connection pool and one
-    TLS context serve all keys; a key belongs to a call.
+    """Calls of one server, with one connection pool and one TLS context for all keys.
 
-    The client's own retries are off: the queue decides when a job is tried again.
+    Each call brings its own key. The client's own retries are off, because the queue
+    decides when a job is tried again.
     """
 
     def __init__(self, server: Server) -> None:
@@ -79,20 +77,16 @@ class ModelServer:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Waits until the server may be asked once
-        more; files are prepared within it, not before.
-        """
+        """Waits until another call may be made. Files are prepared within the turn, not before."""
         async with self._turns or nullcontext():
             yield
 
     def traits(self, model: str) -> Traits:
-        """What is known of the model, and what this server said about it."""
+        """The known traits of the model, with what this server revealed about it."""
         return self._learned.get(model) or traits_of(model)
 
     def deadline_seconds(self, sent_bytes: int, sound_seconds: float | None) -> float:
-        """Of one call: the setting, the upload, and
-        the time that the sound takes to be heard.
-        """
+        """The deadline of one call: the setting, plus time for the upload and for the sound."""
         hearing = SECONDS_PER_SECOND_OF_SOUND * (sound_seconds or 0.0)
         return self.server.timeout_seconds + sent_bytes / UPLOAD_BYTES_PER_SECOND + hearing
 
@@ -105,11 +99,11 @@ class ModelServer:
         sent_bytes: int = 0,
         sound_seconds: float | None = None,
     ) -> T:
-        """Asks, in another form where the server does not accept one, until it answers.
+        """Sends the request, in another form if the server rejects one, until it is answered.
 
-        Raises Declined, FileRefused, SoundTooLong or SoundTooShort about
-        the file, and ModelUnavailable, which holds the tenant's other
-        jobs where the trouble is the key's, the model's or the request's.
+        Raises Declined, FileRefused, SoundTooLong or SoundTooShort about the file, and
+        ModelUnavailable, with `hold` if the fault concerns the key, the model or the
+        request and so all jobs of the tenant.
         """
         deadline = self.deadline_seconds(sent_bytes, sound_seconds)
         client = self._client.with_options(
@@ -127,7 +121,10 @@ class ModelServer:
                 self._not_taken.pop(model, None)
                 return answer
         raise ModelUnavailable(
-            "model_rejects_request", BAD_KEY_SECONDS, hold=True, more="no form of it is accepted"
+            "model_rejects_request",
+            BAD_KEY_SECONDS,
+            hold=True,
+            more="the server accepts no form of the request",
         )
 
     def _heed(
@@ -138,9 +135,7 @@ class ModelServer:
         sent: Sent,
         sound_seconds: float | None,
     ) -> None:
-        """Returns when another form of the request
-        was learned, else raises what the error means.
-        """
+        """Returns if another form of the request was learned, else raises what the error means."""
         complaint = complaint_of(error.status_code, error.response.content)
         try:
             raise_meaning(complaint, error.response.headers, sound_seconds=sound_seconds)
@@ -158,14 +153,10 @@ class ModelServer:
             raise
 
     def _learn(self, model: str, traits: Traits, complaint: Complaint, sent: Sent) -> None:
-        """Remembers the next form to ask in, or
-        raises what the complaint means without one.
-        """
-        given = {name: value for name, value in sent.items() if name not in self.server.extra}
+        """Remembers the next form of the request, or raises if there is none."""
+        own = {name: value for name, value in sent.items() if name not in self.server.extra}
         better = (
-            None
-            if complaint.names(sent) in self.server.extra
-            else adapted(traits, complaint, given)
+            None if complaint.names(sent) in self.server.extra else adapted(traits, complaint, own)
         )
         if better is None:
             if is_about_the_request(complaint) or complaint.names(sent):
@@ -185,8 +176,9 @@ class ModelServer:
             self._learned.popitem(last=False)
 
     def _count_not_taken(self, model: str, complaint: Complaint) -> None:
-        """Raises ModelUnavailable once nothing is taken
-        any more: then it is no matter of the files.
+        """Raises ModelUnavailable once too many successive files were refused.
+
+        The fault is then not that of the files.
         """
         self._not_taken[model] = self._not_taken.pop(model, 0) + 1
         if len(self._not_taken) > MOST_MODELS:
@@ -198,7 +190,7 @@ class ModelServer:
 
 
 async def _answered(send: Callable[[], Awaitable[T]], deadline: float) -> T:
-    """One call with all its trouble but the API's own errors as ModelUnavailable."""
+    """One call. Every failure except the API's own errors becomes ModelUnavailable."""
     try:
         async with asyncio.timeout(deadline):
             return await send()

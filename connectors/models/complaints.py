@@ -1,9 +1,9 @@
-"""What an API says when it does not answer, in any of the forms that servers use.
+"""Reads the error answers of APIs, in any of the forms that servers use.
 
 OpenAI: {"error": {message, type, param, code}}. Ollama, LM Studio, whisper.cpp:
 {"error": "text"}. vLLM and FastAPI: {"detail": [{loc, msg, type}]} or {"detail":
-"text"}, and the fields of OpenAI at the top. Azure: a second code within `innererror`.
-Anything else is text.
+"text"}, and the fields of OpenAI at the top level. Azure: a second code in
+`innererror`. Anything else is treated as text.
 """
 
 import json
@@ -14,15 +14,20 @@ from typing import Any, Literal
 
 MOST_CHARS = 2_000
 Sort = Literal["parameter", "value", "missing"]
-"""The name is not known here, what it is set
-to is not accepted, or it has to be sent.
+"""`parameter`: its name is unknown.
+
+`value`: its value is not accepted.
+
+`missing`: it has to be sent.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One error answer. `codes` are all codes and types in it, lower
-    case; `parameter` is the last part of a path such as messages[0].role.
+    """One error answer.
+
+    `codes` are all its codes and types in lower case. `parameter` is the last part of a
+    path such as messages[0].role.
     """
 
     status: int
@@ -41,13 +46,11 @@ class Complaint:
 
     @property
     def summary(self) -> str:
-        """For a log or an operator: the status, the
-        codes and the parameter, and no text of the API.
-        """
+        """For a log or an operator: status, codes and parameter, without any text of the API."""
         return " ".join([str(self.status), *sorted(self.codes), self.parameter]).strip()
 
     def sort(self) -> Sort:
-        """Whether the parameter is unknown, badly set, or missing."""
+        """Whether the parameter is unknown, has a wrong value, or is missing."""
         if self.codes & _MISSING_CODES or _MISSING.search(self.message):
             return "missing"
         if self.codes & _UNKNOWN_CODES:
@@ -57,8 +60,10 @@ class Complaint:
         return "parameter" if _UNKNOWN.search(self.message) else "value"
 
     def names(self, parameters: Collection[str]) -> str:
-        """The parameter it is about: as it says, or one
-        of `parameters` that its text names or describes.
+        """The parameter that the error is about, or an empty string.
+
+        It is the declared one, or the one of `parameters` that the text names or
+        describes.
         """
         if self.parameter:
             return self.parameter
@@ -100,7 +105,7 @@ _DESCRIBED = {
     "language": _OF_LANGUAGE,
     "languages": _OF_LANGUAGE,
 }
-"""Parameters that a text is about without naming them as they are sent."""
+"""Parameters that a text may describe without using their names."""
 _SYSTEM_ROLE = re.compile(
     r"\bsystem (?:role|messages?|instructions?)\b[^.]{0,30}?(?:\bnot|n['’]t|\bun)\s?(?:be )?"
     r"(?:support|allow)|\bonly user and assistant roles\b|\broles must alternate\b",
@@ -140,7 +145,10 @@ _UNKNOWN = re.compile(
 
 
 def _named(name: str, message: str) -> bool:
-    """Quoted, called a parameter, or so long a name that it is no ordinary word."""
+    """True if the text quotes the name or calls it a parameter.
+
+    A name with an underscore is enough by itself, because it is not an ordinary word.
+    """
     spelled = re.escape(name).replace("_", "[ _]")
     if "_" in name:
         return re.search(rf"\b{spelled}\b", message, re.IGNORECASE) is not None
@@ -152,7 +160,7 @@ def _named(name: str, message: str) -> bool:
 
 
 def complaint_of(status: int, body: bytes) -> Complaint:
-    """Reads an error answer; never raises, whatever the bytes."""
+    """Reads an error answer. Never raises, whatever the bytes."""
     text = body[: 100 * MOST_CHARS].decode(errors="replace")
     try:
         document = json.loads(text)
@@ -176,10 +184,10 @@ def _read(status: int, document: Any, *, is_inner: bool = False) -> Complaint:
     if isinstance(inner, dict):
         codes |= _codes(inner) | _codes(inner.get("innererror")) | _reasons(inner)
         path = inner.get("param") or inner.get("parameter") or path
-        said = inner.get("message") or inner.get("msg") or inner.get("error") or inner
+        text = inner.get("message") or inner.get("msg") or inner.get("error") or inner
     else:
-        said = inner
-    message = said if isinstance(said, str) else json.dumps(said)
+        text = inner
+    message = text if isinstance(text, str) else json.dumps(text)
     path = path[:200] if isinstance(path, str) else ""
     complaint = Complaint(status, message[:MOST_CHARS], codes, path)
     passed_on = inner.get("metadata") if isinstance(inner, dict) and not is_inner else None
@@ -187,7 +195,7 @@ def _read(status: int, document: Any, *, is_inner: bool = False) -> Complaint:
 
 
 def _of_the_provider(outer: Complaint, metadata: dict[str, Any]) -> Complaint:
-    """OpenRouter's error with what the provider behind it said, which is in `raw`."""
+    """OpenRouter's error, merged with the error of the provider behind it, which is in `raw`."""
     codes = outer.codes
     if metadata.get("reasons") or metadata.get("flagged_input"):
         codes |= {"flagged"}
@@ -195,20 +203,20 @@ def _of_the_provider(outer: Complaint, metadata: dict[str, Any]) -> Complaint:
     if not raw:
         return replace(outer, codes=codes)
     try:
-        said = json.loads(raw) if isinstance(raw, str) else raw
+        document = json.loads(raw) if isinstance(raw, str) else raw
     except (ValueError, RecursionError):
-        said = raw
-    inner = _read(outer.status, said, is_inner=True)
+        document = raw
+    inner = _read(outer.status, document, is_inner=True)
     message = f"{outer.message}: {inner.message}"[:MOST_CHARS]
     return Complaint(outer.status, message, codes | inner.codes, inner.path or outer.path)
 
 
 def _reasons(error: dict[str, Any]) -> frozenset[str]:
-    """Google's codes: a status, and the reason of each detail."""
+    """Google's codes: a status, and the reason in each detail."""
     details = error.get("details")
     found = [error.get("status"), *(details if isinstance(details, list) else [])]
-    named = [one.get("reason") if isinstance(one, dict) else one for one in found]
-    return frozenset(one.lower()[:80] for one in named if isinstance(one, str) and one)
+    codes = [entry.get("reason") if isinstance(entry, dict) else entry for entry in found]
+    return frozenset(code.lower()[:80] for code in codes if isinstance(code, str) and code)
 
 
 def _codes(part: Any) -> frozenset[str]:

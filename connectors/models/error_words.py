@@ -1,6 +1,8 @@
-"""The codes and the words by which the errors of APIs are told apart. Data only.
+"""The codes and texts by which the errors of APIs are classified.
 
-A text decides only where no code does: servers word their errors freely.
+Data only.
+
+A text decides only if there is no code, because servers word their errors freely.
 """
 
 import re
@@ -128,6 +130,7 @@ REQUEST = re.compile(
     r"|\A\s*<(?:!doctype|html)",
     re.IGNORECASE,
 )
-"""Of the route, the form or the setting; a page
-of HTML comes from a proxy before the model.
+"""Errors of the route, the form or a setting.
+
+An HTML page comes from a proxy in front of the model.
 """

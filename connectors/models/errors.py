@@ -1,4 +1,4 @@
-"""What an error of an API means: whose trouble it is, and what to do about it."""
+"""Classifies the errors of model APIs: whose fault each is, and what to do about it."""
 
 import json
 import math
@@ -18,7 +18,10 @@ LONGEST_RETRY_AFTER_SECONDS = 300.0
 BAD_KEY_SECONDS = 30.0
 NO_QUOTA_SECONDS = 120.0
 SHORTEST_SPLIT_SECONDS = 30.0
-"""No sound is cut into smaller parts: a misread error must not become thousands of calls."""
+"""The shortest part into which a sound is cut.
+
+A misread error must not lead to thousands of calls.
+"""
 
 Trouble = Literal[
     "model_rejected_key",  # 401, or a code that says so
@@ -28,17 +31,17 @@ Trouble = Literal[
     "model_account",  # billing, permission, region
     "model_out_of_quota",
     "model_rate_limited",
-    "model_takes_nothing",  # each of the last files was answered "not this", whatever it was
+    "model_takes_nothing",  # the server refused each of the last files
     "model_timeout",
     "model_unreachable",
     "model_server_error",
     "model_malformed_answer",
 ]
-"""The first word of Unavailable.detail. A closed list: metrics and advice go by it."""
+"""The first word of Unavailable.detail: a closed list, which metrics and advice use."""
 
 
 class ModelUnavailable(Unavailable):
-    """Unavailable of what="model", with the trouble as a value."""
+    """Unavailable with what="model" and the trouble as a value."""
 
     def __init__(
         self, trouble: Trouble, retry_after: float, *, hold: bool = False, more: str = ""
@@ -52,7 +55,7 @@ class ModelUnavailable(Unavailable):
 
 
 class ModelNotServed(ModelUnavailable):
-    """This model, and not the next of a list."""
+    """The server does not serve this model. The next model of a list may still be served."""
 
     def __init__(self, more: str) -> None:
         super().__init__("model_not_served", BAD_KEY_SECONDS, hold=True, more=more)
@@ -63,24 +66,28 @@ class Declined(ConnectorsError):
 
 
 class FileRefused(ConnectorsError):
-    """The server does not take this file in this form. It is no verdict about what the file
-    holds."""
+    """The server does not accept this file in this form.
+
+    That says nothing about its content.
+    """
 
 
 class SoundTooShort(ConnectorsError):
-    """The sound is shorter than the model takes."""
+    """The sound is shorter than the model accepts."""
 
 
 @dataclass(slots=True)
 class SoundTooLong(ConnectorsError):
-    """The sound is longer than the model takes; `seconds` is the most it takes, as far as it
-    said."""
+    """The sound is longer than the model accepts.
+
+    `seconds` is the maximum, as far as the server stated it.
+    """
 
     seconds: float
 
 
 class ParameterRejected(ConnectorsError):
-    """The request has to be formed in another way."""
+    """The request has to be sent in another form."""
 
 
 _DURATION = re.compile(
@@ -118,9 +125,10 @@ _OF_THE_FILE = frozenset(
 def raise_meaning(
     complaint: Complaint, headers: Mapping[str, str], *, sound_seconds: float | None = None
 ) -> None:
-    """Raises what the error means; ParameterRejected where another form of the request may help.
+    """Raises the exception for an error of the API.
 
-    `sound_seconds` is the length of the sound that was sent; None when it was a picture.
+    ParameterRejected means that another form of the request may be accepted.
+    `sound_seconds` is the length of the sound that was sent, or None for a picture.
     """
     status, codes, message = complaint.status, complaint.codes, complaint.message
     _raise_of_rate_or_policy(complaint, headers)
@@ -150,7 +158,7 @@ def raise_meaning(
 
 
 def _raise_of_rate_or_policy(complaint: Complaint, headers: Mapping[str, str]) -> None:
-    """Comes before every status: gateways answer 400, 403 and 413 for these as well."""
+    """Checked before the status, because gateways use 400, 403 and 413 for these errors too."""
     status, codes = complaint.status, complaint.codes
     is_quota = bool(codes & words.QUOTA_CODES) or words.QUOTA.search(complaint.message) is not None
     if is_quota and (status < 500 or codes & words.QUOTA_CODES):
@@ -170,7 +178,7 @@ def _raise_of_rate_or_policy(complaint: Complaint, headers: Mapping[str, str]) -
 
 
 def _raise_of_sight(complaint: Complaint) -> None:
-    """Raises when the model takes no pictures, or no system message beside one."""
+    """Raises if the model accepts no pictures, or no system message beside one."""
     wants_text = "string_type" in complaint.codes and _CONTENT.search(complaint.path) is not None
     if wants_text or words.CANNOT_SEE.search(complaint.message):
         raise _held("model_cannot_see", complaint)
@@ -179,7 +187,7 @@ def _raise_of_sight(complaint: Complaint) -> None:
 
 
 def _raise_of_the_server(complaint: Complaint, headers: Mapping[str, str]) -> None:
-    """Raises when a 4xx speaks of the server's own trouble, or of a route or a setting."""
+    """Raises if a 4xx is about the server itself, a route or a setting."""
     status, message = complaint.status, complaint.message
     if complaint.codes & words.SERVER_CODES or words.LATER.search(message):
         raise _later("model_server_error", complaint, headers)
@@ -192,8 +200,7 @@ def _raise_of_the_server(complaint: Complaint, headers: Mapping[str, str]) -> No
 
 
 def is_about_the_request(complaint: Complaint) -> bool:
-    """Whether an error that could not be adapted to speaks of the request rather than of the
-    file."""
+    """True if an error without a known adaptation is about the request, not about the file."""
     return bool(
         complaint.parameter
         or complaint.is_about_the_system_role
@@ -230,7 +237,7 @@ def _says_not_served(complaint: Complaint) -> bool:
 
 
 def _raise_of_length(complaint: Complaint, sent_seconds: float) -> None:
-    """Raises SoundTooLong or SoundTooShort when the error speaks of the length of the sound."""
+    """Raises SoundTooLong or SoundTooShort if the error is about the length of the sound."""
     if complaint.status == 413:
         raise SoundTooLong(max(SHORTEST_SPLIT_SECONDS, sent_seconds / 2))
     message = complaint.message
@@ -254,7 +261,7 @@ def _in_seconds(found: re.Match[str]) -> float:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds, as the server asked by number or by date, within reason."""
+    """The seconds that the server asked for, as a number or a date, within limits."""
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         asked = _seconds(headers.get(name, ""))
         if asked is not None:
@@ -281,4 +288,4 @@ MALFORMED = (
     LookupError,
     RecursionError,
 )
-"""What reading an answer of another shape raises."""
+"""The exceptions that reading an answer of another shape raises."""

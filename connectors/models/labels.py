@@ -1,4 +1,4 @@
-"""How a model is named in metrics: labels come from a closed set."""
+"""The names of models in metrics. Labels come from a closed set."""
 
 from functools import lru_cache
 
@@ -10,18 +10,14 @@ from schemas.settings import Openai
 
 
 class ModelLabels:
-    """Names the families that are known, and the models
-    that are configured or priced; all others are "other".
-    """
+    """Labels for known families and for configured or priced models; others are "other"."""
 
     def __init__(self, settings: Openai, prices: Prices) -> None:
         configured = f"{settings.vision_model},{settings.transcription_model}"
         self._named = frozenset(names_of(configured)) | prices.own_names
 
     def of(self, asked: str, answered: str = "") -> str:
-        """By the name under which it answered,
-        else by the one under which it was asked.
-        """
+        """The label of the model that answered, or of the one that was asked if that is unknown."""
         for name in filter(None, (answered, asked)):
             label = name if name in self._named else family_label(name)
             if label != OTHER:

@@ -1,4 +1,4 @@
-"""Which model of a list is asked: the first that the account has."""
+"""Chooses the model to ask: the first of a list that the account has."""
 
 import hashlib
 import time
@@ -13,7 +13,7 @@ from connectors.models.errors import ModelNotServed
 log = structlog.get_logger()
 
 FORGOTTEN_AFTER_SECONDS = 3_600.0
-"""A model that the account was given meanwhile is asked again after it."""
+"""After this time a model is asked again, in case the account has got it meanwhile."""
 MOST_REMEMBERED = 10_000
 
 
@@ -39,26 +39,26 @@ class ModelChoice:
     async def first_served(
         self, choices: Sequence[C], key: str, ask: Callable[[C], Awaitable[T]]
     ) -> T:
-        """The answer of the first model that the API serves to this key.
+        """The answer of the first model that the server serves to this key.
 
-        Raises the ModelNotServed of the last one when it
-        serves none of them; all are asked again then.
+        If it serves none of them, this raises the last ModelNotServed, and the next
+        call asks all of them again.
         """
         digest = hashlib.sha256(key.encode()).digest()
-        served = [one for one in choices if not self._is_missing(digest, one.model)]
-        trouble: ModelNotServed | None = None
-        for one in served or choices:
+        served = [choice for choice in choices if not self._is_missing(digest, choice.model)]
+        last: ModelNotServed | None = None
+        for choice in served or choices:
             try:
-                return await ask(one)
+                return await ask(choice)
             except ModelNotServed as error:
-                trouble = error
-                self._remember(digest, one.model)
-                log.warning("model_not_served", model=one.model, detail=error.detail)
-        for one in choices:
-            self._missing.pop((digest, one.model), None)
-        if trouble is None:
+                last = error
+                self._remember(digest, choice.model)
+                log.warning("model_not_served", model=choice.model, detail=error.detail)
+        for choice in choices:
+            self._missing.pop((digest, choice.model), None)
+        if last is None:
             raise ValueError("no model to choose from")
-        raise trouble
+        raise last
 
     def _is_missing(self, digest: bytes, model: str) -> bool:
         until = self._missing.get((digest, model))

@@ -1,8 +1,7 @@
-"""What a call cost, by the list prices of the
-package genai-prices or by a file of one's own.
+"""The cost of calls, from the list prices of the package genai-prices or from a file.
 
-Only data that comes with the package is used: nothing is fetched. A price
-that is not known is None, never 0, because a sum over 0 looks like a bill.
+Nothing is fetched; only data in the package is used. An unknown price is None and never
+0, because a sum that contains zeros looks like a complete bill.
 """
 
 import json
@@ -20,7 +19,7 @@ _FILE_SETTING = "SENSORIUM_OPENAI__PRICES_FILE"
 
 
 class OwnPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """US dollars: per million tokens, and per minute of sound."""
+    """US dollars per million tokens, and per minute of sound."""
 
     input_per_million: float | None = None
     output_per_million: float | None = None
@@ -29,8 +28,9 @@ class OwnPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a call used, as the server counted it.
-    `audio_tokens` and `cached_tokens` are of the input.
+    """The usage of a call, as counted by the server.
+
+    `audio_tokens` and `cached_tokens` are part of the input tokens.
     """
 
     input_tokens: int = 0
@@ -41,7 +41,10 @@ class Used:
 
 
 class Prices:
-    """Raises ModelSettingsError for a file that cannot be used."""
+    """The prices of an installation.
+
+    Raises ModelSettingsError if the file cannot be used.
+    """
 
     def __init__(self, settings: Openai) -> None:
         self._listed = settings.prices
@@ -49,12 +52,13 @@ class Prices:
 
     @property
     def own_names(self) -> frozenset[str]:
-        """The models that the file of one's own prices names."""
+        """The models in the installation's own price file."""
         return frozenset(self._own)
 
     def cost(self, server: Server, model: str, used: Used) -> int | None:
-        """Millionths of a US dollar; None where no
-        price is known for this server and model.
+        """The cost in millionths of a US dollar, or None if no price is known.
+
+        That depends on the server and on the model.
         """
         own = self._own.get(model)
         if own is not None:
@@ -65,8 +69,9 @@ class Prices:
 
 
 def listed_name(model: str) -> str | None:
-    """The name under which the list prices know the
-    model; a closed set, whatever a server calls itself.
+    """The model's name in the list prices, or None.
+
+    The names are a closed set, whatever a server calls its model.
     """
     try:
         return calc_price(Usage(input_tokens=1), model, provider_id="openai").model.id
@@ -94,8 +99,9 @@ def _own_cost(price: OwnPrice, used: Used) -> int | None:
 
 
 def _list_cost(model: str, used: Used) -> int | None:
-    """By tokens where the server counted some and they
-    have a price, else by the length of the sound.
+    """The cost by tokens if the server counted some and they have a price.
+
+    Otherwise it is the cost by the length of the sound.
     """
     by_tokens: dict[str, Any] = {
         "input_tokens": used.input_tokens,

@@ -1,11 +1,11 @@
 """The vocabulary of refusals in each language. Data only, without accents and in lower case.
 
-`cores` are patterns of which one must occur: the model says that it cannot or will not. To see or
-to receive counts only when its object is the picture itself: what a picture does not show is a
-description. `about_the_picture` must not occur: the model says what it cannot make out. `offer` is
-what the model would describe instead. `words` are all words that a refusal may be made of; `*`
-stands for any ending, and an article with an apostrophe may come before each. A word that says
-something about what a picture shows must not be here.
+One of the patterns in `cores` must occur: the model says that it cannot or will not. "To see" and
+"to receive" count only if their object is the picture itself, because a text about what a picture
+does not show is a description. `about_the_picture` must not occur: there the model says what it
+cannot recognise. `offer` is what the model would describe instead. `words` are all words of which a
+refusal may consist; `*` stands for any ending, and an article with an apostrophe may precede each.
+They must not include a word about what a picture shows.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class Vocabulary:
     words: str
 
 
-# Words in which an organisation speaks of itself.
+# Words by which an organisation refers to itself.
 ORGANISATION = (
     r"we|we're|we've|our|us|nosotros|nos|nuestr\w+|podemos|hemos|lamentamos|sentimos|noss\w+|conseguimos"
     r"|nous|notre|pouvons|regrettons|wir|uns|unser\w*|noi|nostr\w+|possiamo|siamo"
 )
-# A thing that the model cannot make out, in all languages: a description of a poor picture.
+# A thing that the model cannot recognise, in all languages: it describes a poor picture.
 UNCLEAR_THING = (
     r"(?:identif\w*|recogni\w*|reconoc\w*|reconhec\w*|reconna\w*|riconosc\w*|determin\w*|see|view|find) (?:(?:the|any|this|an?|el|la|los"
     r"|este|esta|una?|o|os|a|as|um|uma|le|les|ce|cette|il|lo|questo) |l')(?:texts?|document[eio]?s?|syst?em\w*|sistem\w*|part[es]*|types?"

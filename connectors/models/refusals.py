@@ -1,12 +1,12 @@
-"""Whether an answer holds nothing but a refusal.
+"""Recognises answers that contain nothing but a refusal.
 
 A description often begins with what the model cannot tell ("I can't identify the
-person, but …"), so the first words decide nothing. An answer is a refusal when it is
+person, but …"), so the first words decide nothing. An answer is a refusal if it is
 short, says in one of the known languages that the model will not or cannot do what it
-was asked, and every other word of it belongs to the vocabulary of refusals as well: the
-picture, the request, the rules, apologies, offers of other help. The first word about
-something in the picture makes it a description. A refusal that the text only quotes is
-writing in the picture.
+was asked, and contains only words from the vocabulary of refusals: the picture, the
+request, the rules, apologies, offers of other help. The first word about something in
+the picture makes it a description. A refusal that the text only quotes is writing in
+the picture.
 """
 
 import html
@@ -51,24 +51,24 @@ _LANGUAGES = tuple(_compiled(vocabulary) for vocabulary in LANGUAGES)
 
 
 def is_refusal(text: str) -> bool:
-    """Whether the text says that the model will not answer, and nothing else."""
+    """True if the text says that the model will not answer, and nothing else."""
     if not text or len(text) > LONGEST_REFUSAL_CHARS:
         return False
     plain = _plain(text)
-    said = _words(plain)
+    words = _words(plain)
     unquoted = _words(_QUOTED.sub(" ", plain))
-    if not unquoted and _ORGANISATION.search(said) is not None:
-        return False  # A notice, read from the picture.
-    if _UNCLEAR_THING.search(said) is not None:
+    if not unquoted and _ORGANISATION.search(words) is not None:
+        return False  # the text of a notice in the picture
+    if _UNCLEAR_THING.search(words) is not None:
         return False
-    return any(_refuses(language, said, unquoted) for language in _LANGUAGES)
+    return any(_refuses(language, words, unquoted) for language in _LANGUAGES)
 
 
-def _refuses(language: _Language, said: str, unquoted: str) -> bool:
+def _refuses(language: _Language, words: str, unquoted: str) -> bool:
     return (
-        language.core.search(unquoted or said) is not None
-        and language.about_the_picture.search(said) is None
-        and all(map(language.word.fullmatch, language.offer.sub(" ", said).split()))
+        language.core.search(unquoted or words) is not None
+        and language.about_the_picture.search(words) is None
+        and all(map(language.word.fullmatch, language.offer.sub(" ", words).split()))
     )
 
 
@@ -77,7 +77,7 @@ def _words(plain: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Lower case, without accents and tags, and with one form of the apostrophe."""
+    """Converts to lower case without accents and tags, and unifies apostrophes."""
     lower = _TAG.sub(" ", html.unescape(text).casefold()).translate(_APOSTROPHES)
     apart = unicodedata.normalize("NFKD", lower)
     return "".join(character for character in apart if not unicodedata.combining(character))

@@ -1,9 +1,7 @@
-"""How a model is asked: the one declaration that
-is sent, hashed into the recipe, and adapted.
+"""The parameters of model requests, declared once: sent, hashed and adapted.
 
-`vision_parameters` and `speech_parameters` say everything of a
-request but the file. `adapted` gives the traits with which to
-ask again when a server does not accept one of these parameters.
+`vision_parameters` and `speech_parameters` describe everything in a request except the
+file. `adapted` returns the traits for the next try if a server rejects a parameter.
 """
 
 from collections.abc import Mapping
@@ -17,18 +15,19 @@ FEWEST_TOKENS = 100
 
 
 def vision_parameters(traits: Traits, extra: Mapping[str, Any], *, room: int = 1) -> dict[str, Any]:
-    """Parameters of a chat completion; `room` times the usual length of an answer."""
-    found: dict[str, Any] = {}
+    """The parameters of a chat completion; `room` multiplies the usual limit of tokens."""
+    parameters: dict[str, Any] = {}
     if traits.limit is not None:
-        found[traits.limit] = traits.answer_tokens * room
+        parameters[traits.limit] = traits.answer_tokens * room
     if traits.reasoning_effort is not None:
-        found["reasoning_effort"] = traits.reasoning_effort
-    return {**found, **extra}
+        parameters["reasoning_effort"] = traits.reasoning_effort
+    return {**parameters, **extra}
 
 
 def vision_messages(traits: Traits, instructions: str, picture: str) -> list[dict[str, Any]]:
-    """Instructions apart from the picture, so
-    that text in the picture cannot pass for them.
+    """The messages of a chat completion.
+
+    Instructions are separate from the picture, so that text in it cannot pass for them.
     """
     shown: dict[str, Any] = {"url": picture}
     if traits.image_detail is not None:
@@ -46,28 +45,28 @@ def vision_messages(traits: Traits, instructions: str, picture: str) -> list[dic
 def speech_parameters(
     traits: Traits, language: str | None, prompt: str | None, extra: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Parameters of a transcription."""
-    found: dict[str, Any] = {}
+    """The parameters of a transcription."""
+    parameters: dict[str, Any] = {}
     if traits.response_format is not None:
-        found["response_format"] = traits.response_format
+        parameters["response_format"] = traits.response_format
     if language and traits.language_hint is not None:
         several = traits.language_hint == "languages"
-        found[traits.language_hint] = [language] if several else language
+        parameters[traits.language_hint] = [language] if several else language
     if prompt and traits.takes_prompt:
-        found["prompt"] = prompt
+        parameters["prompt"] = prompt
     if traits.temperature is not None:
-        found["temperature"] = traits.temperature
+        parameters["temperature"] = traits.temperature
     if traits.chunking_strategy is not None:
-        found["chunking_strategy"] = traits.chunking_strategy
-    return {**found, **extra}
+        parameters["chunking_strategy"] = traits.chunking_strategy
+    return {**parameters, **extra}
 
 
 def adapted(traits: Traits, complaint: Complaint, sent: Mapping[str, Any]) -> Traits | None:
-    """The traits to ask with next, or None where no other form of the request is known.
+    """The traits for the next try, or None if no other form of the request is known.
 
-    `sent` are the parameters that the server complained
-    about. What the installation adds by itself is never taken
-    out: its setting is wrong, and an operator has to know.
+    `sent` are the parameters that the server complained about. What the installation
+    adds by a setting is never removed: that setting is wrong, and an operator has to
+    know.
     """
     name = complaint.names((*sent, "chunking_strategy", "detail", "role"))
     if complaint.is_about_the_system_role:
@@ -93,15 +92,15 @@ def _without(traits: Traits, name: str, complaint: Complaint) -> Traits | None:
         case "role":
             return replace(traits, system_role=False)
         case "language" | "languages" if sort != "value":
-            hint = next((one for one in LANGUAGE_HINTS if one not in traits.rejected), None)
+            hint = next((hint for hint in LANGUAGE_HINTS if hint not in traits.rejected), None)
             return replace(traits, language_hint=hint)
         case "prompt" if sort != "missing":
             return replace(traits, takes_prompt=False)
         case "response_format":
             return replace(traits, response_format=None)
         case "chunking_strategy":
-            given = traits.chunking_strategy is not None
-            return replace(traits, chunking_strategy=None if given else "auto")
+            was_sent = traits.chunking_strategy is not None
+            return replace(traits, chunking_strategy=None if was_sent else "auto")
         case _:
             return None
 
@@ -112,16 +111,17 @@ def _limited(traits: Traits, name: str, is_value: bool) -> Traits | None:
         known = traits.rejected - {name}
         halved = replace(traits, answer_tokens=fewer, rejected=known)
         return halved if fewer >= FEWEST_TOKENS else None
-    limit = next((one for one in LIMITS if one not in traits.rejected), None)
+    limit = next((name for name in LIMITS if name not in traits.rejected), None)
     return replace(traits, limit=limit)
 
 
 def _reasoning_less(traits: Traits, is_value: bool) -> Traits:
-    """The next effort that was not rejected; without
-    the parameter, the model may reason freely.
+    """The next effort that was not rejected.
+
+    Without the parameter, the model may reason freely.
     """
     rejected = traits.rejected | {f"reasoning_effort={traits.reasoning_effort}"}
-    effort = next((one for one in EFFORTS if f"reasoning_effort={one}" not in rejected), None)
+    effort = next((name for name in EFFORTS if f"reasoning_effort={name}" not in rejected), None)
     return replace(
         traits,
         rejected=rejected - {"reasoning_effort"},

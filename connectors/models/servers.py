@@ -1,4 +1,4 @@
-"""Which server each sense asks, and what this installation says about it."""
+"""The model server for vision and the one for speech, with this installation's settings."""
 
 import json
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ _PREFIX = "SENSORIUM_OPENAI__"
 
 
 class ModelSettingsError(ConnectorsError, ValueError):
-    """A setting of a model's server cannot be used. The text names it."""
+    """A setting of a model server cannot be used. The message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An OpenAI-compatible server as one sense uses it.
+    """An OpenAI-compatible server, as used for vision or for speech.
 
-    `jobs` is the number of calls at once, 0 for no limit. `names` are
-    the settings to name in advice. `extra` is added to each request.
+    `jobs` is the number of simultaneous calls, 0 for no limit. `names` are the settings
+    to mention in advice. `extra` is added to each request.
     """
 
     base_url: str
@@ -48,21 +48,19 @@ class Server:
 
     @property
     def identity(self) -> str:
-        """The address without anything that does not tell servers apart."""
+        """The address, reduced to what distinguishes servers."""
         parts = urlsplit(self.base_url)
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
 
     def key_for(self, tenant_key: str | None) -> str:
-        """The tenant's key where the server is the
-        one it was given for, else the installation's.
-        """
+        """The tenant's key if this is the server it was given for, else the installation's."""
         return (tenant_key if self.takes_tenant_keys else None) or self.api_key or "none"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelServers:
-    """Both servers, and in what form files are sent to them."""
+    """Both servers, and the form in which files are sent to them."""
 
     vision: Server
     speech: Server
@@ -71,8 +69,8 @@ class ModelServers:
     audio_format: AudioFormat
 
 
-def senses(settings: Openai) -> ModelServers:
-    """Raises ModelSettingsError."""
+def servers_of(settings: Openai) -> ModelServers:
+    """The servers as configured. Raises ModelSettingsError."""
     vision, speech = _vision(settings), _speech(settings)
     return ModelServers(
         vision,
@@ -84,7 +82,7 @@ def senses(settings: Openai) -> ModelServers:
 
 
 def names_of(models: str) -> tuple[str, ...]:
-    """The models of a setting, in order."""
+    """The models in a setting, in order and without duplicates."""
     return tuple(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
 
 
@@ -180,12 +178,12 @@ def _extra(text: str, name: str) -> dict[str, Any]:
 def _image_formats(text: str, server: Server) -> frozenset[str]:
     if text.strip() == "auto":
         return frozenset(_IMAGE_FORMATS.values()) if server.is_openai else _EVERY_SERVER_TAKES
-    wanted = {name.strip().lower().removeprefix("image/") for name in text.split(",")} - {""}
-    if not wanted or not wanted <= _IMAGE_FORMATS.keys():
+    formats = {name.strip().lower().removeprefix("image/") for name in text.split(",")} - {""}
+    if not formats or not formats <= _IMAGE_FORMATS.keys():
         raise ModelSettingsError(
             f"{_PREFIX}IMAGE_FORMATS must be auto, or some of jpeg, png, webp, gif"
         )
-    return frozenset(_IMAGE_FORMATS[name] for name in wanted)
+    return frozenset(_IMAGE_FORMATS[name] for name in formats)
 
 
 def _audio_format(settings: Openai, server: Server) -> AudioFormat:

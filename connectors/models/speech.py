@@ -1,4 +1,4 @@
-"""Asks a speech model what was said, over any server that speaks OpenAI's API."""
+"""Asks a speech model to transcribe a sound, on any server with OpenAI's API."""
 
 import hashlib
 import time
@@ -15,7 +15,7 @@ from connectors.models.client import ModelServer
 from connectors.models.errors import Declined, FileRefused, SoundTooShort
 from connectors.models.prices import Prices, Used
 from connectors.models.requests import speech_parameters
-from connectors.models.servers import senses
+from connectors.models.servers import servers_of
 from schemas.settings import Openai
 
 MOST_PARTS = 500
@@ -23,7 +23,7 @@ MOST_PARTS = 500
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """One upload. The API goes by the extension of `filename`."""
+    """One upload. The API reads the format from the extension of `filename`."""
 
     data: bytes
     filename: str
@@ -32,13 +32,14 @@ class Sound:
 
 
 class SpeechModel:
-    """`transcribe` raises ModelUnavailable for what may get
-    better, and SoundTooLong for a sound that has to be sent in
-    parts. An empty transcript is an answer: nothing was said.
+    """Asks one speech server.
+
+    `transcribe` raises ModelUnavailable for temporary failures, and SoundTooLong for a
+    sound that has to be sent in parts. An empty transcript is an answer: nobody spoke.
     """
 
     def __init__(self, settings: Openai) -> None:
-        self.server = ModelServer(senses(settings).speech)
+        self.server = ModelServer(servers_of(settings).speech)
         self._prices = Prices(settings)
         self._heard: OrderedDict[bytes, ModelAnswer] = OrderedDict()
 
@@ -51,10 +52,11 @@ class SpeechModel:
         model: str,
         api_key: str | None,
     ) -> ModelAnswer:
-        """One after another, their texts joined. A part that fails fails the whole.
+        """Transcribes the parts in order and joins their texts.
 
-        Parts that were heard are remembered until the whole is: a time-out
-        in the fourth part does not pay for the first three again.
+        A part that fails makes the whole fail. Transcribed parts are remembered until
+        the whole is complete, so a time-out in the fourth part does not cost the first
+        three again.
         """
         whole: ModelAnswer | None = None
         keys = [_key(part, model, language, prompt, api_key) for part in parts]
@@ -99,8 +101,10 @@ class SpeechModel:
         api_key: str | None,
         seconds: float,
     ) -> ModelAnswer:
-        """`seconds` of sound decide the deadline,
-        and the cost of a model priced by time.
+        """Transcribes one sound.
+
+        `seconds` of sound determine the deadline, and the cost of a model priced by
+        time.
         """
 
         def ask(client: openai.AsyncOpenAI, traits: Traits) -> Any:
@@ -135,8 +139,9 @@ class SpeechModel:
         return replace(answer, asked=model, latency_ms=took)
 
     def _read(self, heard: Any, model: str, seconds: float) -> ModelAnswer:
-        """Raises what a malformed answer raises: its
-        attributes may be of any type or missing.
+        """Reads a transcription, whose attributes may be of any type or missing.
+
+        Raises whatever a malformed one leads to (`MALFORMED`).
         """
         usage = getattr(heard, "usage", None)
         details = getattr(usage, "input_token_details", None)
@@ -156,14 +161,14 @@ class SpeechModel:
         )
 
 
-def _key(part: Sound, *asked: str | None) -> bytes:
+def _key(part: Sound, *request: str | None) -> bytes:
     digest = hashlib.sha256(part.data)
-    digest.update(repr(asked).encode())
+    digest.update(repr(request).encode())
     return digest.digest()
 
 
 def _billed_seconds(usage: object, sent: float) -> float:
-    """As the server counted them, else the length of what was sent."""
+    """The seconds that the server counted, or else the length of what was sent."""
     counted = getattr(usage, "seconds", None)
     is_a_length = isinstance(counted, int | float) and 0 < counted < 10**7
     return float(counted) if is_a_length and counted is not None else sent

@@ -13,15 +13,17 @@ _MODELS = frozenset({"vision_model", "transcription_model"})
 
 
 def unknown_models(openai: Openai, changes: Mapping[str, Any]) -> list[str]:
-    """Other servers call their models as they
-    like, so this is a remark and no refusal.
+    """The models in `changes` that this program does not know.
+
+    Other servers name their models freely, so the caller warns and does not refuse
+    them.
     """
     known = {*names_of(openai.vision_model), *names_of(openai.transcription_model)}
-    asked = [
+    chosen = [
         model for field in _MODELS & changes.keys() for model in names_of(changes[field] or "")
     ]
     return [
         model
-        for model in asked
+        for model in chosen
         if model not in known and family_label(model) == OTHER and listed_name(model) is None
     ]

@@ -1,6 +1,4 @@
-"""Asks a vision model what is in a picture,
-over any server that speaks OpenAI's API.
-"""
+"""Asks a vision model what a picture shows, on any server with OpenAI's API."""
 
 import base64
 import time
@@ -22,11 +20,11 @@ from connectors.models.errors import Declined, FileRefused, ModelUnavailable
 from connectors.models.prices import Prices, Used
 from connectors.models.refusals import is_refusal
 from connectors.models.requests import vision_messages, vision_parameters
-from connectors.models.servers import senses
+from connectors.models.servers import servers_of
 from schemas.settings import Openai
 
 MORE_ROOM = 6
-"""How many times the usual room an answer gets that was cut before it said anything."""
+"""The factor of the token limit for a second try, if the first answer was cut too early."""
 
 
 _CUT_ENDS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
@@ -37,19 +35,23 @@ _ENDINGS_OF_REFUSALS = ("", " help with that.", " ayudar con eso.", " ajudar com
 
 
 class VisionModel:
-    """`describe` raises ModelUnavailable for what
-    may get better; every other end is an answer.
+    """Asks one vision server.
+
+    `describe` raises ModelUnavailable for temporary failures; every other end is an
+    answer.
     """
 
     def __init__(self, settings: Openai) -> None:
-        self.server = ModelServer(senses(settings).vision)
+        self.server = ModelServer(servers_of(settings).vision)
         self._prices = Prices(settings)
 
     async def describe(
         self, image: bytes, mime: str, *, prompt: str, model: str, api_key: str | None
     ) -> ModelAnswer:
-        """A cut answer is kept up to its last whole
-        sentence, and asked again when it has none.
+        """The model's description.
+
+        A truncated answer is kept up to its last whole sentence. If it has none, the
+        model is asked once more.
         """
         picture = f"data:{mime};base64,{base64.b64encode(image).decode()}"
         first = await self._once(picture, prompt, model, api_key, room=1)
@@ -89,18 +91,19 @@ class VisionModel:
         return replace(answer, asked=model, latency_ms=took)
 
     def _read(self, completion: Any, model: str, *, is_last: bool) -> ModelAnswer:
-        """Raises what a malformed answer raises: its
-        attributes may be of any type or missing.
+        """Reads a completion, whose attributes may be of any type or missing.
+
+        Raises whatever a malformed one leads to (`MALFORMED`).
         """
         choice = completion.choices[0]
         message = choice.message
-        said = text_of(content_of(message.content))
-        if said.casefold() == "null":
-            said = ""
+        text = text_of(content_of(message.content))
+        if text.casefold() == "null":
+            text = ""
         finish = str(choice.finish_reason).lower()
         usage = completion.usage
         answer = ModelAnswer(
-            said,
+            text,
             text_of(str(completion.model or model)),
             input_tokens=tokens_of(usage, "prompt_tokens"),
             output_tokens=tokens_of(usage, "completion_tokens"),
@@ -111,20 +114,22 @@ class VisionModel:
             answer, cost_microusd=self._prices.cost(self.server.server, answer.model, used)
         )
         declined = getattr(message, "refusal", None) or finish == "content_filter"
-        if declined or is_refusal(said) or (not said and finish in _POLICY_ENDS):
+        if declined or is_refusal(text) or (not text and finish in _POLICY_ENDS):
             return replace(answer, text="", failure="refused_by_model")
         if finish in _CUT_ENDS:
             return _cut(answer, is_last=is_last)
-        if not said:
+        if not text:
             if is_last:
-                raise ModelUnavailable("model_malformed_answer", 5.0, more="nothing said")
+                raise ModelUnavailable("model_malformed_answer", 5.0, more="the answer is empty")
             return replace(answer, failure="answer_truncated")
         return answer
 
 
 def _cut(answer: ModelAnswer, *, is_last: bool) -> ModelAnswer:
-    """What of a cut answer is fit to be kept; after the last try also
-    a sentence that breaks off. A refusal that was cut is a refusal.
+    """The usable part of a truncated answer.
+
+    After the last try, an incomplete sentence is usable too. A truncated refusal is a
+    refusal.
     """
     whole = whole_sentences(answer.text)
     begun = whole or answer.text

@@ -39,6 +39,7 @@ class Aside:
     """
 
     def __init__(self, settings: Kafka, names: Names) -> None:
+        self._settings = settings
         self._names = names
         self._producer = Producer(plain_producer_config(settings))
 
@@ -84,9 +85,7 @@ class Aside:
                 headers=[("tenant", record.tenant_id.encode())],
                 on_delivery=lambda error, _message: failures.append(error) if error else None,
             )
-        left = await asyncio.to_thread(self._producer.flush, ACKNOWLEDGED_SECONDS)
-        if left or failures:
-            raise Unavailable("kafka", 2.0, detail="quarantine not acknowledged")
+        await self._acknowledged(failures, "quarantine")
 
     async def bury(self, placed: Sequence[Placed]) -> None:
         """A tombstone behind each message of a removed
@@ -101,6 +100,11 @@ class Aside:
                 one.source.partition,
                 on_delivery=lambda error, _message: failures.append(error) if error else None,
             )
+        await self._acknowledged(failures, "tombstones")
+
+    async def _acknowledged(self, failures: list[KafkaError], what: str) -> None:
+        """Waits for what was produced. A producer that did not get it through is made anew: see storage/kafka/contact.py."""
         left = await asyncio.to_thread(self._producer.flush, ACKNOWLEDGED_SECONDS)
         if left or failures:
-            raise Unavailable("kafka", 2.0, detail="tombstones not acknowledged")
+            self._producer = Producer(plain_producer_config(self._settings))
+            raise Unavailable("kafka", 2.0, detail=f"{what} not acknowledged")

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -18,6 +19,7 @@ from connectors.postgres.aside import SinkStopped
 from connectors.postgres.writer import Position
 from schemas.pipeline import TopicName
 from schemas.topics import TOPICS, Names
+from storage.kafka.contact import Renewed
 from storage.postgres.sql import queries
 
 log = structlog.get_logger()
@@ -45,7 +47,7 @@ class Positions:
     def __init__(
         self,
         pool: "asyncpg.Pool[asyncpg.Record]",
-        admin: AdminClient,
+        admin: Renewed[AdminClient],
         names: Names,
         topics: Iterable[TopicName],
         partitions: int,
@@ -107,7 +109,7 @@ class Positions:
         wanted = sorted(self.wanted)
         if not wanted:
             return
-        topic_ids = await asyncio.to_thread(self._look)
+        topic_ids = await asyncio.to_thread(self._admin.call, self._look)
         topics = [topic for topic, _ in wanted]
         partitions = [partition for _, partition in wanted]
         async with asyncio.timeout(TAKE_SECONDS):
@@ -119,9 +121,8 @@ class Positions:
                 self._sql["know_partitions"], topics, partitions, [topic_ids[t] for t in topics]
             )
             rows = await self._pool.fetch(self._sql["take_partitions"], topics, partitions)
-        bounds = await asyncio.to_thread(
-            self._bounds, [(row["topic"], row["partition"]) for row in rows]
-        )
+        taken = [(row["topic"], row["partition"]) for row in rows]
+        bounds = await asyncio.to_thread(self._admin.call, partial(self._bounds, taken))
         for row in rows:
             place = (row["topic"], row["partition"])
             self._check(row, topic_ids[row["topic"]], *bounds[place])
@@ -151,16 +152,14 @@ class Positions:
                 first=low,
             )
 
-    def _bounds(self, places: list[Place]) -> dict[Place, tuple[int, int]]:
+    def _bounds(self, places: list[Place], admin: AdminClient) -> dict[Place, tuple[int, int]]:
         """First and end offsets, by the admin client: the
         consumer may be inside its callback and must not be asked.
         """
         wanted = {place: TopicPartition(*place) for place in places}
         specs: Any = OffsetSpec
         first, end = (
-            self._admin.list_offsets(
-                dict.fromkeys(wanted.values(), spec), request_timeout=ADMIN_SECONDS
-            )
+            admin.list_offsets(dict.fromkeys(wanted.values(), spec), request_timeout=ADMIN_SECONDS)
             if wanted
             else {}
             for spec in (specs.earliest(), specs.latest())
@@ -170,9 +169,9 @@ class Positions:
             for place, at in wanted.items()
         }
 
-    def _look(self) -> dict[str, str]:
+    def _look(self, admin: AdminClient) -> dict[str, str]:
         """The ids of the topics. Raises SinkStopped if one has another number of partitions."""
-        futures = self._admin.describe_topics(TopicCollection(self._topics), request_timeout=20)
+        futures = admin.describe_topics(TopicCollection(self._topics), request_timeout=20)
         described = {name: future.result(20) for name, future in futures.items()}
         self.check_counts({name: len(one.partitions) for name, one in described.items()})
         self._topic_ids = {name: str(one.topic_id) for name, one in described.items()}

@@ -26,6 +26,8 @@ _JSON_IN = msgspec.json.Decoder(dict[str, Any])
 VERSIONS_OF_AN_OPENING = 200
 FIRST_OPENINGS = 1_000
 """No version of generation 0 is higher."""
+MOST_AGAIN = 100
+"""The times of so many repeated deliveries are kept per key and batch."""
 NOTIFY_BYTES = 7_900
 """Postgres refuses a payload of 8000 bytes."""
 
@@ -218,20 +220,33 @@ def ended_by(tombstone: bytes) -> set[tuple[str, str]]:
 
 @dataclass(slots=True)
 class _Delivered:
-    """One key of a batch of receipts: its last outcome that is not `duplicate`,
-    the place of its first delivery, and the number of deliveries.
+    """One key of a batch of receipts.
+
+    `line` has its last outcome that is not `duplicate`, `first` its first delivery.
     """
 
     line: Line
     receipt: Receipt
-    offset: int
+    first: Line
     deliveries: int = 0
+    again: list[Line] = field(default_factory=list)
+
+    def add(self, line: Line) -> None:
+        """Counts a line as a delivery, unless it is work that is redone."""
+        if line.generation:
+            return
+        if not self.deliveries:
+            self.first = line
+        else:
+            self.again.append(line)
+        self.deliveries += 1
 
 
 class ArrivalRow(NamedTuple):
     """A row of `arrival_records`.
 
-    `odd_key` is the key of a record whose key is not one of the receiver's.
+    `odd_key` is the key of a record whose key is not one of the receiver's. `again_at` and
+    `again_offsets` are the deliveries after the first, at most the last MOST_AGAIN.
     """
 
     tenant_id: str
@@ -245,6 +260,8 @@ class ArrivalRow(NamedTuple):
     outcome: str
     reason: str
     deliveries: int
+    again_at: list[datetime] | None = None
+    again_offsets: list[int] | None = None
 
     @property
     def message_key(self) -> str:
@@ -268,10 +285,10 @@ def arrivals(
                 continue
             known = keys.get(line.key)
             if known is None:
-                known = keys[line.key] = _Delivered(line, receipt, line.offset)
+                known = keys[line.key] = _Delivered(line, receipt, line)
             elif line.outcome != "duplicate" and known.line.outcome != "forwarded":
                 known.line = line
-            known.deliveries += line.generation == 0
+            known.add(line)
     return [_arrival(key, one) for key, one in keys.items()]
 
 
@@ -281,11 +298,15 @@ def _arrival(key: bytes, one: _Delivered) -> ArrivalRow:
         name = split_message_key(MessageKey(text))
     except ValueError:  # not one of the receiver's
         name, odd_key = (TenantId("unknown"), "unknown", body_id(key)), text
-    line, receipt = one.line, one.receipt
-    received_at = datetime.fromtimestamp(max(0, line.received_ms) / 1000, UTC)
+    line, receipt, again = one.line, one.receipt, one.again[-MOST_AGAIN:]
     return ArrivalRow(
-        *name, odd_key, receipt.topic, receipt.partition, one.offset, received_at, line.outcome, line.reason, one.deliveries
+        *name, odd_key, receipt.topic, receipt.partition, one.first.offset, _arrived_at(one.first), line.outcome, line.reason, one.deliveries,
+        [_arrived_at(later) for later in again] if again else None, [later.offset for later in again] if again else None,
     )  # fmt: skip
+
+
+def _arrived_at(line: Line) -> datetime:
+    return datetime.fromtimestamp(max(0, line.received_ms) / 1000, UTC)
 
 
 def quarantine_columns(records: Sequence[Quarantined], topic_ids: Mapping[str, str]) -> Columns:

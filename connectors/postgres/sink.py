@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import asyncpg
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from connectors.postgres.aside import Aside, SinkStopped
 from connectors.postgres.decoding import SINK_TOPICS, decode_batch
@@ -22,7 +22,8 @@ from schemas import metrics
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.kafka.client import client_config, reader_config
+from storage.kafka.client import reader_config
+from storage.kafka.contact import ConsumerContact, renewed_admin
 from storage.kafka.member_names import static_member
 from storage.postgres.pool import refused, unavailable
 from storage.waiting import BackOff, Deadline
@@ -41,6 +42,10 @@ TAKE_AGAIN_SECONDS = 0.5
 TAKEN_SECONDS = 60.0
 WATCH_SECONDS = 2.0
 TOPICS_SECONDS = 30.0
+
+
+def _cluster(admin: AdminClient) -> ClusterMetadata:
+    return admin.list_topics(timeout=5)
 
 
 class Sink:
@@ -63,7 +68,7 @@ class Sink:
             self._aside.bury,
             self._judging.may_set_aside,
         )
-        self._admin = AdminClient(client_config(settings.kafka))
+        self._admin = renewed_admin(settings.kafka)
         self._positions = Positions(
             pool, self._admin, self._names, SINK_TOPICS, settings.kafka.partitions
         )
@@ -80,6 +85,9 @@ class Sink:
                 "queued.max.messages.kbytes": 32_768,
                 "check.crcs": False,
             }
+        )
+        self._contact = ConsumerContact(
+            settings.kafka, self._consumer, self._names.topic("enriched-messages")
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sink")
         self._ended: set[Place] = set()
@@ -149,7 +157,7 @@ class Sink:
         """Asks Postgres and Kafka every WATCH_SECONDS: readiness must know of trouble also while there is nothing to write."""
 
         async def topics_are_there() -> None:
-            there = (await asyncio.to_thread(self._admin.list_topics, timeout=5)).topics
+            there = (await asyncio.to_thread(self._admin.call, _cluster)).topics
             missing = [name for name in SINK_TOPICS if self._names.topic(name) not in there]
             if missing:
                 raise LookupError(f"no topic {', '.join(missing)}")
@@ -277,7 +285,9 @@ class Sink:
     async def _know_topics(self) -> None:
         """Looks which topics there are now: one that is made again has another id."""
         self._topics_at = time.monotonic() + TOPICS_SECONDS
-        ids = await asyncio.to_thread(ids_of_all_topics, self._admin, self._names)
+        ids = await asyncio.to_thread(
+            self._admin.call, lambda admin: ids_of_all_topics(admin, self._names)
+        )
         self._positions.check_ids(ids)
         self._writer.topic_ids = ids
 
@@ -317,7 +327,9 @@ class Sink:
             assignment = self._assignments
             messages += filter(self._is_record, self._consumer.consume(count, seconds))
             if not messages:
+                self._contact.check()
                 break
+            self._contact.heard()
             if count > 1 and assignment != self._assignments:  # some are of before, some of after
                 self._begins_again = True
                 return []

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from connectors.webhooks.deliveries import Count, Deliveries, DeliveryBucket
-from storage.background import again_and_again
+from storage.background import retry_forever
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 
@@ -51,7 +51,7 @@ class DeliveryLog:
 
     async def run(self) -> None:
         """Runs until it is cancelled, whatever Postgres answers."""
-        await again_and_again(self._write_for_ever, self._failed, lambda: self._worked_at)
+        await retry_forever(self._write_for_ever, self._failed, lambda: self._worked_at)
 
     async def finish(self) -> None:
         """Writes what is left, in a short time or not

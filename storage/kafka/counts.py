@@ -6,10 +6,8 @@ partitions, and a partition beyond the count has neither state nor a reader.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka.admin import AdminClient
-
 from schemas.settings import Kafka
-from storage.kafka.client import QUIET, client_config
+from storage.kafka.contact import renewed_admin
 
 LOOK_SECONDS = 5.0
 """Between two looks.
@@ -59,12 +57,10 @@ class CountReader:
 
     def __init__(self, settings: Kafka) -> None:
         self._settings = settings
-        self._admin: AdminClient | None = None
+        self._admin = renewed_admin(settings)
 
     def wrong(self, topics: Iterable[str]) -> list[WrongCount]:
         """Raises KafkaException when the brokers do not answer."""
-        if self._admin is None:
-            self._admin = AdminClient(client_config(self._settings) | QUIET)
-        found = self._admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
+        found = self._admin.call(lambda admin: admin.list_topics(timeout=_TIMEOUT_SECONDS)).topics
         there = {name: len(topic.partitions) for name, topic in found.items() if topic.partitions}
         return wrong_counts(there, topics, self._settings)

@@ -7,13 +7,14 @@ from functools import partial
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from schemas.headers import Headers
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
 from storage.errors import StorageError
-from storage.kafka.client import client_config, plain_producer_config
+from storage.kafka.client import plain_producer_config
+from storage.kafka.contact import renewed_admin
 from storage.kafka.counts import REMEDY, wrong_counts
 
 log = structlog.get_logger()
@@ -41,6 +42,10 @@ class ProducerFatal(StorageError):
     """The producer will not send again: librdkafka says so,
     or nothing came through for long. The role has to end.
     """
+
+
+def _cluster(admin: AdminClient) -> ClusterMetadata:
+    return admin.list_topics(timeout=2.0)
 
 
 class AcknowledgedProducer:
@@ -73,7 +78,7 @@ class AcknowledgedProducer:
         )
         # Asked for metadata in the producer's stead, which would learn
         # of partitions that were added in place, and write to them.
-        self._looker = AdminClient(client_config(settings))
+        self._looker = renewed_admin(settings)
         self._wrong_count = ""
         self._fruitless_since: float | None = None
         self._outstanding = 0
@@ -121,7 +126,7 @@ class AcknowledgedProducer:
         of the topic has a leader and enough replicas in sync.
         """
         try:
-            found = await asyncio.to_thread(self._looker.list_topics, timeout=2.0)
+            found = await asyncio.to_thread(self._looker.call, _cluster)
         except KafkaException:
             self._reached = False
             return

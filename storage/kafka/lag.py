@@ -7,7 +7,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.settings import Kafka
-from storage.kafka.client import QUIET, client_config, reader_config
+from storage.kafka.client import QUIET, reader_config
+from storage.kafka.contact import Renewed, renewed_admin
 
 _SECONDS = 5.0
 _PACES = 4
@@ -19,8 +20,8 @@ class GroupBehind:
 
     def __init__(self, settings: Kafka, group: str, topic: str) -> None:
         self._places = [TopicPartition(topic, p) for p in range(settings.partitions)]
-        self._admin = AdminClient(client_config(settings) | QUIET)
-        self._consumer = Consumer(reader_config(settings, group) | QUIET)
+        self._admin = renewed_admin(settings)
+        self._consumer = Renewed(lambda: Consumer(reader_config(settings, group) | QUIET))
         self._before: tuple[float, int] | None = None
         self._paces: deque[float] = deque(maxlen=_PACES)
 
@@ -37,14 +38,9 @@ class GroupBehind:
         """How many the group has read, and how many are
         left for it, in the partitions that it has begun.
         """
-        committed = self._consumer.committed(self._places, _SECONDS)
-        wrong = next((place.error for place in committed if place.error is not None), None)
-        if wrong is not None:
-            raise KafkaException(wrong)
+        committed = self._consumer.call(self._committed)
         done = {place.partition: place.offset for place in committed if place.offset >= 0}
-        latest = {place: OffsetSpec.latest() for place in self._places}  # type: ignore[no-untyped-call]
-        found = self._admin.list_offsets(latest, request_timeout=_SECONDS)
-        ends = {place.partition: end.result(_SECONDS).offset for place, end in found.items()}
+        ends = self._admin.call(self._ends)
         left = sum(end - done[p] for p, end in ends.items() if p in done)
         return sum(done.values()), left
 
@@ -57,5 +53,15 @@ class GroupBehind:
         pace = max(self._paces, default=0.0)
         return left / pace if pace else 0.0
 
-    def close(self) -> None:
-        self._consumer.close()
+    def _committed(self, consumer: Consumer) -> list[TopicPartition]:
+        committed: list[TopicPartition] = consumer.committed(self._places, _SECONDS)
+        wrong = next((place.error for place in committed if place.error is not None), None)
+        if wrong is not None:
+            raise KafkaException(wrong)
+        return committed
+
+    def _ends(self, admin: AdminClient) -> dict[int, int]:
+        """Partition → where it ends."""
+        latest = {place: OffsetSpec.latest() for place in self._places}  # type: ignore[no-untyped-call]
+        found = admin.list_offsets(latest, request_timeout=_SECONDS)
+        return {place.partition: end.result(_SECONDS).offset for place, end in found.items()}

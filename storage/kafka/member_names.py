@@ -1,11 +1,10 @@
-"""A group.instance.id for each process, also where
-several are started from the same environment.
+"""A unique group.instance.id for each process, even if several share an environment.
 
-Two members of one id fence each other without end. A configured name is copied
-(replicas of one service), so the id also has the host's name and a number that one
-process of this host holds at a time: a lock, which ends with the process. A process
-that is started again on the same host takes the same number, and so keeps its
-partitions without a rebalance.
+Two members with one id fence each other endlessly. A configured name is copied
+(replicas of one service), so the id also contains the host's name and a number that one
+process per host holds at a time. The number is a file lock, which ends with the
+process. A process that is restarted on the same host takes the same number, and so
+keeps its partitions without a rebalance.
 """
 
 import fcntl
@@ -23,12 +22,13 @@ LARGEST_NUMBER = 1_000
 LONGEST_ID = 249
 _NOT_ALLOWED = re.compile(r"[^a-zA-Z0-9._-]")
 _held: list[int] = []
-"""Descriptors of this process's locks. Closing one would give its number away."""
+"""The descriptors of this process's locks. Closing one would release its number."""
 
 
 def static_member(group: str, worker_name: str) -> str | None:
-    """The id; None without a name, and where no number can be
-    held: then membership is dynamic, which is slower and as safe.
+    """The id, or None without a name or if no number can be locked.
+
+    Membership is then dynamic, which makes rebalances slower but is as safe.
     """
     if not worker_name:
         return None
@@ -57,7 +57,7 @@ def _free_number(name: str) -> int:
             continue
         _held.append(descriptor)
         return number
-    raise OSError(f"{LARGEST_NUMBER} processes of this host have the name already")
+    raise OSError(f"{LARGEST_NUMBER} processes on this host already use the name")
 
 
 def _folder() -> Path:

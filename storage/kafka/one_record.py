@@ -1,7 +1,7 @@
-"""Reads one record by its place."""
+"""Reads one record by its place, or those of one key by when they were written."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -10,14 +10,17 @@ from schemas.settings import Kafka
 from storage.kafka.client import QUIET, reader_config
 
 _SECONDS = 5.0
+_BATCH = 1_000
+Span = tuple[int, int]
+"""From and until, in milliseconds."""
 
 
 def record_at(
     settings: Kafka, group: str, topic: str, partition: int, offset: int
 ) -> Message | None:
-    """None for one that is not there any more.
+    """The record, or None if it no longer exists.
 
-    Blocks; raises KafkaException and TimeoutError.
+    Blocks. Raises KafkaException and TimeoutError.
     """
     with _reading(settings, group) as consumer:
         there = consumer.list_topics(topic, timeout=_SECONDS).topics[topic]
@@ -39,12 +42,60 @@ def record_at(
             if error is not None:
                 raise KafkaException(error)
             return message if message.offset() == offset else None  # compacted away
-        raise TimeoutError(f"{topic} gave nothing for {_SECONDS:g} s")
+        raise TimeoutError(f"no record of {topic} arrived within {_SECONDS:g} s")
+
+
+def records_of_key(
+    settings: Kafka,
+    group: str,
+    place: tuple[str, int],
+    key: bytes,
+    spans: Sequence[Span],
+    most: int,
+) -> tuple[list[Message], bool]:
+    """The records of a key in a partition that were written within some spans, oldest first.
+
+    Looks at no more than `most` records and takes no longer than a read may; False: there may be
+    others. Blocks; raises KafkaException.
+    """
+    found: list[Message] = []
+    deadline, looked = time.monotonic() + _SECONDS, 0
+    with _reading(settings, group) as consumer:
+        there = consumer.list_topics(place[0], timeout=_SECONDS).topics[place[0]]
+        if there.error is not None or place[1] not in there.partitions:
+            return [], True
+        for begin, until in spans:
+            (start,) = consumer.offsets_for_times([TopicPartition(*place, begin)], timeout=_SECONDS)
+            if start.error is not None:
+                raise KafkaException(start.error)
+            if start.offset < 0:
+                continue
+            consumer.assign([start])
+            is_over = False
+            while not is_over:
+                if looked >= most or time.monotonic() > deadline:
+                    return found, False
+                batch = consumer.consume(_BATCH, 0.2)
+                looked += len(batch)
+                for message in batch:
+                    if is_over := _ends(message, until):
+                        break
+                    if message.key() == key:
+                        found.append(message)
+    return found, True
+
+
+def _ends(message: Message, until: int) -> bool:
+    """Whether a span ends before this message: at the end of the partition, or later than `until`."""
+    error = message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise KafkaException(error)
+    return error is not None or message.timestamp()[1] > until
 
 
 @contextmanager
 def _reading(settings: Kafka, group: str) -> Iterator[Consumer]:
-    """One that joins no group and commits nothing."""
+    """A consumer that joins no group and commits nothing."""
     consumer = Consumer(reader_config(settings, group) | QUIET | {"enable.partition.eof": True})
     try:
         yield consumer

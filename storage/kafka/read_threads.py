@@ -1,4 +1,4 @@
-"""Threads for the reads of Kafka that a person or a program waits for."""
+"""Threads for reads of Kafka on which a person or a program waits."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,10 +12,10 @@ _threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="kafka-read")
 
 
 async def read_in_thread(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs what blocks in a thread of its own pool.
+    """Runs a blocking call in a thread pool of its own.
 
-    The threads that a process shares are few: slow
-    brokers would hold up files and passwords with them.
+    The shared pool of a process has few threads: slow brokers would block files and
+    password checks along with it.
     """
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_threads, lambda: read(*args, **kwargs))

@@ -1,5 +1,6 @@
-"""Reads topics from one moment to another, for tools:
-as read_committed readers see them, committing nothing.
+"""Reads topics from one time to another, for tools.
+
+It sees what read_committed consumers see, and commits nothing.
 """
 
 import time
@@ -21,8 +22,8 @@ _ELECTING = frozenset({KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FO
 class TopicReader:
     """One consumer for any number of reads.
 
-    Raises KafkaException when the brokers do
-    not answer, TimeoutError when they stop to.
+    Raises KafkaException if the brokers do not answer, and TimeoutError if they stop
+    sending records.
     """
 
     def __init__(self, settings: Kafka, group: str) -> None:
@@ -37,9 +38,7 @@ class TopicReader:
         return topic in self._consumer.list_topics(timeout=_SECONDS).topics
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        """Partition → first offset, and the end
-        up to which transactions are decided.
-        """
+        """Partition → first offset and end, the last stable offset."""
         return {p: self._bounds(TopicPartition(topic, p)) for p in range(self._partitions)}
 
     def ends(self, topic: str) -> dict[int, int]:
@@ -47,60 +46,60 @@ class TopicReader:
         return {partition: end for partition, (_, end) in self.bounds(topic).items()}
 
     def since(self, topic: str, moment: datetime, ends: Mapping[int, int]) -> dict[int, int]:
-        """Partition → offset of the first record of that
-        moment or later; the end given where there is none.
+        """Partition → offset of the first record at or after `moment`.
+
+        If there is none, the value is the partition's end from `ends`.
         """
-        asked = [
+        times = [
             TopicPartition(topic, p, int(moment.timestamp() * 1000))
             for p in range(self._partitions)
         ]
-        found = _without_errors(self._consumer.offsets_for_times(asked, timeout=_SECONDS))
+        found = _without_errors(self._consumer.offsets_for_times(times, timeout=_SECONDS))
         return {
-            one.partition: one.offset if one.offset >= 0 else ends[one.partition] for one in found
+            place.partition: place.offset if place.offset >= 0 else ends[place.partition]
+            for place in found
         }
 
     def committed(self, topic: str) -> dict[int, int]:
-        """Partition → where the reader's group stands; a
-        partition in which it committed nothing is left out.
+        """Partition → committed offset of the reader's group.
+
+        Partitions without one are missing.
         """
         places = [TopicPartition(topic, p) for p in range(self._partitions)]
         found = _without_errors(self._consumer.committed(places, timeout=_SECONDS))
-        return {one.partition: one.offset for one in found if one.offset >= 0}
+        return {place.partition: place.offset for place in found if place.offset >= 0}
 
     def read(
         self, topic: str, begin: Mapping[int, int], end: Mapping[int, int]
     ) -> Iterator[Message]:
-        """Every record from `begin` up to `end`
-        (not included), in order within a partition.
-        """
+        """Yields every record from `begin` to `end` (exclusive), in order within a partition."""
         left = {p: end[p] for p in begin if begin[p] < end[p]}
         self._consumer.assign([TopicPartition(topic, p, begin[p]) for p in left])
         deadline = Deadline(_SECONDS)
         try:
             while left:
-                # `consume` waits for all it was asked for, whatever ends before: a
-                # short time-out keeps the end of a topic from costing a long one.
+                # `consume` waits for the full number of records even at the end of a
+                # topic. With a short time-out that costs little.
                 messages = self._consumer.consume(_BATCH, 0.05)
                 if not messages and deadline.has_passed:
-                    raise TimeoutError(f"{topic} gave nothing for {_SECONDS:g} s")
+                    raise TimeoutError(f"no record of {topic} arrived within {_SECONDS:g} s")
                 for message in messages:
                     yield from self._one(message, left)
-                if messages:  # only now: who takes them may have been long about it
+                if messages:  # only now, because the caller may have taken long over them
                     deadline = Deadline(_SECONDS)
         finally:
-            self._consumer.unassign()  # asked for bounds while it still holds an assignment, it answers after the whole time-out
+            # With an assignment, get_watermark_offsets answers only after its whole time-out.
+            self._consumer.unassign()
 
     def close(self) -> None:
         self._consumer.close()
 
-    def _bounds(self, of: TopicPartition) -> tuple[int, int]:
-        """A partition that was just made, or whose
-        broker just went, has no leader for a moment.
-        """
+    def _bounds(self, place: TopicPartition) -> tuple[int, int]:
+        """Waits for a leader: a new partition has none for a moment, nor has one whose broker went."""
         deadline = Deadline(_ELECTION_SECONDS)
         while True:
             try:
-                low, high = self._consumer.get_watermark_offsets(of, timeout=_SECONDS)
+                low, high = self._consumer.get_watermark_offsets(place, timeout=_SECONDS)
                 return low, high
             except KafkaException as error:
                 if error.args[0].code() not in _ELECTING or deadline.has_passed:
@@ -119,10 +118,11 @@ class TopicReader:
 
 
 def _without_errors(found: list[TopicPartition]) -> list[TopicPartition]:
-    """Raises the error of a partition: its offset would read
-    as none, and the partition would be left out silently.
+    """Raises the error of a partition, which would otherwise be skipped silently.
+
+    The offset of such a partition looks like "none".
     """
-    for one in found:
-        if one.error is not None:
-            raise KafkaException(one.error)
+    for place in found:
+        if place.error is not None:
+            raise KafkaException(place.error)
     return found

@@ -13,7 +13,7 @@ from confluent_kafka.admin import (
 from confluent_kafka.admin import NewTopic as _NewTopic
 
 from schemas.settings import Kafka
-from schemas.topics import TOPICS, Names, claims_config, topic_config
+from schemas.topics import TOPICS, Names, claims_changelog, claims_config, topic_config
 from storage.errors import StorageError
 from storage.kafka.client import client_config
 
@@ -21,8 +21,9 @@ _TIMEOUT_SECONDS = 30.0
 
 
 class TopicsWrong(StorageError):
-    """A topic stands on the cluster with another number of
-    partitions than the settings say. It is never changed in place.
+    """A topic has another number of partitions than the settings say.
+
+    The number is never changed in place.
     """
 
 
@@ -33,14 +34,15 @@ class Applied:
 
 
 def apply_topics(settings: Kafka, names: Names) -> list[Applied]:
-    """Creates what is missing and sets the configuration of what is there.
+    """Creates missing topics and sets the configuration of existing ones.
 
-    Raises TopicsWrong, changes no partition count.
+    Raises TopicsWrong. Changes no partition count.
     """
     admin = AdminClient(client_config(settings))
     there = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
     wrong = [
-        f"{names.topic(name)} has {len(there[names.topic(name)].partitions)} partitions, the settings say {settings.partitions}"
+        f"{names.topic(name)} has {len(there[names.topic(name)].partitions)} partitions,"
+        f" the settings say {settings.partitions}"
         for name in TOPICS
         if names.topic(name) in there
         and len(there[names.topic(name)].partitions) != settings.partitions
@@ -48,7 +50,7 @@ def apply_topics(settings: Kafka, names: Names) -> list[Applied]:
     if wrong:
         raise TopicsWrong(
             "; ".join(wrong)
-            + ". Set SENSORIUM_KAFKA__PARTITIONS to what is there, or use another namespace"
+            + ". Set SENSORIUM_KAFKA__PARTITIONS to that number, or use another namespace"
         )
     applied = _create(admin, settings, names, set(there))
     return applied + _configure(admin, settings, names, set(there))
@@ -79,7 +81,7 @@ def _create(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) 
 def _configure(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) -> list[Applied]:
     """Also dedupe's changelog, which the stage creates: one of an older program is cleaned in another way."""
     wanted = {names.topic(name): topic_config(topic, settings) for name, topic in TOPICS.items()}
-    wanted[names.claims_changelog] = claims_config(settings)
+    wanted[claims_changelog(names)] = claims_config(settings)
     resources = [
         ConfigResource(
             ResourceType.TOPIC,

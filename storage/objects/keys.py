@@ -1,6 +1,4 @@
-"""Where a stored file stands: the same bytes of
-the same attachment always at the same place.
-"""
+"""The keys of stored files: equal bytes of the same attachment always get the same key."""
 
 import uuid
 
@@ -17,8 +15,9 @@ def object_key(
     sha256: str,
     extension: str,
 ) -> str:
-    """`<prefix>media/<tenant>/<uuid>.<ext>`; objects never
-    change, so a second put writes the same bytes again.
+    """`<prefix>media/<tenant>/<uuid>.<ext>`.
+
+    Objects never change, so a second put writes the same bytes again.
     """
     name = uuid.uuid5(_NAMESPACE, f"{message_key}\n{index}\n{sha256}")
     return f"{prefix}media/{tenant_id}/{name}.{extension}"
@@ -29,6 +28,6 @@ def public_path(prefix: str, key: str) -> str:
     return f"/{key.removeprefix(prefix)}"
 
 
-def kept_at(prefix: str, path: str) -> str:
-    """The object key of a path under the console: what public_path was made of."""
+def key_of_path(prefix: str, path: str) -> str:
+    """The object key for a path under the console; the inverse of `public_path`."""
     return f"{prefix}{path.removeprefix('/')}"

@@ -1,4 +1,4 @@
-"""The object store: any server that speaks S3, through the minio client."""
+"""The object store: any server with the S3 protocol, through the minio client."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -21,28 +21,28 @@ T = TypeVar("T")
 CHUNK_BYTES = 256 * 1024
 _MISSING = frozenset({"NoSuchKey", "NoSuchObject", "NotFound"})
 _MISCONFIGURED = {
-    "NoSuchBucket": "the bucket does not exist: sensorium doctor, or make it",
+    "NoSuchBucket": "the bucket does not exist: create it, or run sensorium doctor",
     "InvalidAccessKeyId": "the access key is unknown: SENSORIUM_OBJECTS__ACCESS_KEY",
     "SignatureDoesNotMatch": "the secret key is wrong: SENSORIUM_OBJECTS__SECRET_KEY",
-    "AccessDenied": "this access key may not do that",
+    "AccessDenied": "the access key does not have the right to do this",
 }
 
 
 class ObjectMissing(StorageError):
-    """No object stands under the key."""
+    """There is no object with this key."""
 
 
 class ObjectTooLarge(StorageError, ValueError):
-    """The object is larger than the reader takes."""
+    """The object is larger than the limit of the caller."""
 
 
 class ObjectStoreMisconfigured(StorageError):
-    """The settings are wrong, not the world. The text says which."""
+    """A setting is wrong. The message says which one and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object without its bytes."""
+    """The metadata of an object."""
 
     key: str
     bytes: int
@@ -52,9 +52,10 @@ class Stored:
 
 
 class ObjectStore:
-    """Blocking calls of the client in a bounded set of threads.
+    """Runs the blocking calls of the client in a bounded number of threads.
 
-    Trouble of the world is Unavailable("object_store"); nothing is retried here.
+    Network and server errors become Unavailable("object_store"). Nothing is retried
+    here.
     """
 
     def __init__(self, settings: Objects, *, threads: int = 16) -> None:
@@ -75,7 +76,7 @@ class ObjectStore:
         )
 
     async def ensure_bucket(self) -> None:
-        """Makes the bucket if it is not there."""
+        """Creates the bucket if it does not exist."""
 
         def ensure() -> None:
             if not self._client.bucket_exists(bucket_name=self._bucket):
@@ -84,8 +85,9 @@ class ObjectStore:
         await self._call(ensure)
 
     async def put_file(self, key: str, file: BinaryIO, size: int, mime: str) -> None:
-        """Puts the first `size` bytes of an open file,
-        which stays open; where it stands does not matter.
+        """Stores the first `size` bytes of an open file, whatever its position.
+
+        The file stays open.
         """
 
         def put() -> None:
@@ -112,8 +114,9 @@ class ObjectStore:
         )
 
     async def get(self, key: str, *, max_bytes: int) -> bytes:
-        """All of it. Raises ObjectMissing, and
-        ObjectTooLarge for one larger than `max_bytes`.
+        """The whole object.
+
+        Raises ObjectMissing, and ObjectTooLarge if it is larger than `max_bytes`.
         """
 
         def read() -> bytes:
@@ -142,7 +145,7 @@ class ObjectStore:
     async def stream(
         self, key: str, *, offset: int = 0, length: int | None = None
     ) -> AsyncIterator[bytes]:
-        """The bytes from `offset` on, in pieces, never all at once in memory."""
+        """Yields the bytes from `offset` in chunks, so that they are never all in memory."""
         answer = await self._call(
             lambda: self._client.get_object(
                 bucket_name=self._bucket, object_name=key, offset=offset, length=length or 0
@@ -156,12 +159,12 @@ class ObjectStore:
             answer.release_conn()
 
     async def list(self, prefix: str) -> AsyncIterator[Stored]:
-        """Every object under the prefix."""
+        """Yields every object under the prefix."""
         listing = iter(
             self._client.list_objects(bucket_name=self._bucket, prefix=prefix, recursive=True)
         )
-        while (one := await self._call(lambda: next(listing, None))) is not None:
-            yield _stored(one)
+        while (entry := await self._call(lambda: next(listing, None))) is not None:
+            yield _stored(entry)
 
     async def delete(self, key: str) -> None:
         await self._call(
@@ -184,11 +187,11 @@ class ObjectStore:
             raise Unavailable("object_store", 2.0, detail=type(error).__name__) from error
 
 
-def _stored(found: Any) -> Stored:
+def _stored(entry: Any) -> Stored:
     return Stored(
-        found.object_name,
-        found.size or 0,
-        found.content_type or "application/octet-stream",
-        (found.etag or "").strip('"'),
-        found.last_modified,
+        entry.object_name,
+        entry.size or 0,
+        entry.content_type or "application/octet-stream",
+        (entry.etag or "").strip('"'),
+        entry.last_modified,
     )

@@ -1,44 +1,27 @@
-"""Answers of models, by tenant, content and recipe: asked once, paid once."""
+"""Model answers by tenant, content and recipe, so that each is asked and paid for once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import asyncpg
 
 from schemas.keys import TenantId
+from schemas.models import Answer
 from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedAnswer:
-    """`cost_microusd` is None where no price is known."""
-
-    recipe: str
-    text: str
-    model: str
-    input_tokens: int
-    output_tokens: int
-    cost_microusd: int | None
-    latency_ms: int
-
-
 class AiResults:
-    """On a pool. Raises Unavailable while Postgres is away."""
+    """Uses a pool. Raises Unavailable while Postgres cannot be reached."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._sql = queries("ai_results")
 
-    async def find(
-        self, tenant_id: TenantId, sha256: str, recipes: Sequence[str]
-    ) -> RecordedAnswer | None:
-        """The answer to the first of the recipes that
-        has one. Never a refusal, never an empty one.
-        """
+    async def find(self, tenant_id: TenantId, sha256: str, recipes: Sequence[str]) -> Answer | None:
+        """The answer to the first of the recipes that has one. Never a refusal or an empty text."""
         with as_unavailable():
             row = await self._pool.fetchrow(self._sql["find"], tenant_id, sha256, list(recipes))
-        return None if row is None else RecordedAnswer(**dict(row))
+        return None if row is None else Answer(**dict(row))
 
     async def record(
         self,
@@ -46,10 +29,13 @@ class AiResults:
         sha256: str,
         kind: str,
         prompt_version: str,
-        answer: RecordedAnswer,
-    ) -> RecordedAnswer:
-        """Result and usage in one transaction. Returns what is
-        recorded: the first answer, should two have been paid for.
+        answer: Answer,
+    ) -> Answer:
+        """Stores the answer and its usage in one transaction.
+
+        Returns the recorded answer.
+
+        If two answers were paid for, the first one is kept.
         """
         usage = (answer.input_tokens, answer.output_tokens, answer.cost_microusd)
         place = (tenant_id, sha256, answer.recipe)
@@ -67,10 +53,10 @@ class AiResults:
                 row = await connection.fetchrow(
                     self._sql["find"], tenant_id, sha256, [answer.recipe]
                 )
-        return answer if row is None else RecordedAnswer(**dict(row))
+        return answer if row is None else Answer(**dict(row))
 
-    async def count(self, tenant_id: TenantId, kind: str, answer: RecordedAnswer) -> None:
-        """The usage of a call that gave no answer to keep."""
+    async def count(self, tenant_id: TenantId, kind: str, answer: Answer) -> None:
+        """Records the usage of a call that produced no answer to keep."""
         usage = (answer.input_tokens, answer.output_tokens, answer.cost_microusd)
         with as_unavailable():
             await self._pool.execute(

@@ -41,6 +41,8 @@ COMMENT ON COLUMN arrival_records.received_at IS 'When it arrived here.';
 COMMENT ON COLUMN arrival_records.outcome IS 'forwarded, duplicate, skipped or quarantined.';
 COMMENT ON COLUMN arrival_records.reason IS 'Why it was skipped or quarantined.';
 COMMENT ON COLUMN arrival_records.deliveries IS 'How often it was delivered within the batch. Repairs are not counted.';
+COMMENT ON COLUMN arrival_records.again_at IS 'When it was delivered again within the batch, the last 100 times.';
+COMMENT ON COLUMN arrival_records.again_offsets IS 'Where those deliveries are, in the same partition.';
 COMMENT ON VIEW arrivals IS 'One row per thing that arrived, messages or not: where its first delivery is in raw-messages, what became of it and how often it came. For readers.';
 COMMENT ON COLUMN arrivals.tenant_id IS 'Whose endpoint received it.';
 COMMENT ON COLUMN arrivals.provider IS 'The provider of the endpoint.';

@@ -1,5 +1,6 @@
-"""A role's copy of tenants, endpoints and keys:
-read once, then tenant by tenant as they change.
+"""A role's copy of tenants, endpoints and keys.
+
+It is read once as a whole, and then tenant by tenant as they change.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from schemas.keys import TenantId
 from schemas.settings import Postgres
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 from schemas.topics import Names
-from storage.background import again_and_again
+from storage.background import retry_forever
 from storage.postgres.pool import connect_directly, refused, unavailable
 from storage.postgres.sql import queries
 from storage.postgres.tenant_index import EndpointRow, TenantIndex, TenantRow, digest
@@ -23,18 +24,17 @@ from storage.postgres.vault import Vault
 log = structlog.get_logger()
 
 CHECK_SECONDS = 30.0
-"""After this time without a notification, the numbers
-of changes are asked for, in case one was missed.
+"""The time without a notification after which changes are queried.
+
+A notification may have been missed.
 """
 REFUSED_SECONDS = 5.0
-"""A role is not ready once Postgres has refused the copy for so long.
+"""A role is not ready once Postgres has refused the copy for this long.
 
-A single refusal passes.
+A single refusal may be temporary.
 """
 ROWS_AT_ONCE = 200
-"""Rows of a first reading, or tenants of a
-later one, between two turns of the event loop.
-"""
+"""Rows of the first reading, or tenants of a later one, per turn of the event loop."""
 
 
 def key_id(key: str) -> str:
@@ -43,14 +43,15 @@ def key_id(key: str) -> str:
 
 
 class Directory:
-    """The copy. `start` returns at once; `loaded`
-    becomes true with the first reading and stays true.
+    """The copy.
 
-    Each connection begins with a reading of everything, in portions, because a standby
-    that was promoted may have lost changes. From then on a notification names the
-    tenant whose rows are read again, and `directory_changes` says what no notification
-    told. The task that keeps the copy retries after every exception, so it ends only
-    with the role.
+    `start` returns at once; `loaded` becomes and stays true with the first reading.
+
+    Each connection begins by reading everything, in portions, because a promoted
+    standby may have lost changes. After that a notification names the tenant whose rows
+    are read again, and `directory_changes` lists the changes whose notification was
+    missed. The task that maintains the copy retries after every exception, so it ends
+    only with the role.
     """
 
     def __init__(self, settings: Postgres, names: Names, vault: Vault) -> None:
@@ -74,7 +75,7 @@ class Directory:
                 lambda table=table: self._index.unreadable()[table]  # type: ignore[misc]
             )
         self._task = asyncio.create_task(
-            again_and_again(self._follow, self._failed, lambda: self._read_at), name="directory"
+            retry_forever(self._follow, self._failed, lambda: self._read_at), name="directory"
         )
 
     async def stop(self) -> None:
@@ -89,12 +90,12 @@ class Directory:
 
     @property
     def healthy(self) -> bool:
-        """Whether a role may be ready as far as its copy goes.
+        """True if the state of the copy lets the role be ready.
 
-        An old copy will do while Postgres is away. It will not when Postgres refuses to
-        give a new one (REFUSED_SECONDS long), when the key of this process opens none
-        of the rows it tried, or when the task that reads it has ended: a key that was
-        revoked would stay valid here.
+        An old copy is enough while Postgres cannot be reached. It is not enough when
+        Postgres has refused a new one for REFUSED_SECONDS, when the key of this process
+        decrypts none of the rows it tried, or when the task that reads it has ended: a
+        revoked key would stay valid here.
         """
         waited = 0.0 if self._refused_since is None else time.monotonic() - self._refused_since
         return (
@@ -106,15 +107,16 @@ class Directory:
         )
 
     def endpoint(self, token: str) -> Endpoint | None:
-        """The endpoint of a token.
+        """The endpoint of a token, or None.
 
-        Raises Unavailable for one whose row cannot be opened.
+        Raises Unavailable if its row cannot be decrypted.
         """
         return self._index.endpoint(token)
 
     def ended(self, token: str) -> EndedToken | None:
-        """Whose a token was that has ended, as far as it is
-        remembered: for the operator, not for the answer.
+        """The former owner of an ended token, if it is still remembered.
+
+        This is for the operator and not for the HTTP answer.
         """
         return self._index.ended(token)
 
@@ -122,20 +124,18 @@ class Directory:
         return self._index.endpoint_by_id(endpoint_id)
 
     def provider_key(self, tenant_id: TenantId, provider: str) -> str | None:
-        """An API key of the provider that the tenant gave with one of its endpoints."""
+        """A provider API key from one of the tenant's endpoints, or None."""
         return self._index.provider_key(tenant_id, provider)
 
     def tenant(self, tenant_id: TenantId) -> Tenant | None:
-        """A tenant; None for one that is unknown or removed.
+        """The tenant, or None if it is unknown or removed.
 
-        Raises Unavailable when its row cannot be opened.
+        Raises Unavailable if its row cannot be decrypted.
         """
         return self._index.tenant(tenant_id)
 
     def is_removed(self, tenant_id: TenantId) -> bool:
-        """Whether the tenant was removed: nothing is
-        downloaded and no model is asked for it any more.
-        """
+        """True if the tenant was removed: its files and model answers are no longer requested."""
         return self._index.is_removed(tenant_id)
 
     def key(self, plain: str) -> ApiKey | None:
@@ -145,9 +145,7 @@ class Directory:
         return time.monotonic() - self._read_at
 
     def _failed(self, error: Exception) -> None:
-        """Logs why the copy could not be read, and
-        remembers since when Postgres refuses it.
-        """
+        """Logs why the copy could not be read, and remembers since when Postgres refuses it."""
         away = unavailable(error) is not None and not refused(error)
         if away:
             self._refused_since = None
@@ -162,9 +160,9 @@ class Directory:
         )
 
     async def _follow(self) -> None:
-        """Reads the copy, and then what changes, until the connection is lost.
+        """Reads the copy and then the changes, until the connection is lost.
 
-        It listens before it reads, so that a change between the two is read again.
+        It listens before it reads, so that a change in between is read again.
         """
         connection = await connect_directly(self._settings, self._names, "directory")
         try:
@@ -188,9 +186,7 @@ class Directory:
         self._wake.set()
 
     async def _read_all(self, connection: "asyncpg.Connection[asyncpg.Record]") -> str:
-        """Reads every row into a new index and returns
-        the mark from which changes are to be looked for.
-        """
+        """Reads every row into a new index. Returns the mark for the next query of changes."""
         statements = queries("directory")
         index = TenantIndex(self._vault, former=self._index)
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -211,8 +207,9 @@ class Directory:
     async def _look_for_missed_changes(
         self, connection: "asyncpg.Connection[asyncpg.Record]", mark: str
     ) -> str:
-        """Notes the tenants that changed since the mark, whether
-        or not a notification told. Returns the next mark.
+        """Queues the tenants that changed since the mark, notified or not.
+
+        Returns the next mark.
         """
         statements = queries("directory")
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -223,16 +220,15 @@ class Directory:
         return next_mark
 
     async def _read_changes(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Reads all rows of the tenants that changed.
+        """Reads all rows of the changed tenants.
 
-        What it fails to read is read by the next connection.
+        Those that it fails to read are read by the next connection.
         """
         statements = queries("directory")
         while self._changed_tenants:
             names = sorted(self._changed_tenants)[:ROWS_AT_ONCE]
-            self._changed_tenants.difference_update(
-                names
-            )  # before the reading: a later change is told again
+            # Before the reading, so that a later change is not lost.
+            self._changed_tenants.difference_update(names)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 tenants = await connection.fetch(statements["tenants_of"], names)
                 endpoints = await connection.fetch(statements["endpoints_of"], names)

@@ -1,6 +1,6 @@
-"""What commands change of endpoints: their tokens, secrets and providers' keys.
+"""Changes of endpoints by commands: tokens, secrets and provider API keys.
 
-Each change is recorded in audit_log, in the same transaction.
+Each is recorded in audit_log, in the same transaction.
 """
 
 import secrets
@@ -22,7 +22,7 @@ _OF_DELIVERIES = ("former_token_until", "accepted_at", "refused_at", "refused_re
 
 
 class TenancyError(StorageError):
-    """What was asked for cannot be; the text says why and what to do."""
+    """The request cannot be carried out. The message says why and what to do."""
 
 
 class EndpointChanges:
@@ -44,10 +44,11 @@ class EndpointChanges:
         instance: str | None = None,
         secret_later: bool = False,
     ) -> Endpoint:
-        """A new endpoint, each time.
+        """Creates an endpoint; each call creates another one.
 
-        Without `secret`, `unsigned` and `secret_later` it gets a secret of its own. With
-        `secret_later` it has none: the receiver answers 503 until `set_secret` gave it one.
+        Without `secret`, `unsigned` and `secret_later` it gets a new random secret.
+        With `secret_later` it has none, and the receiver answers 503 until `set_secret`
+        is called.
         """
         if not PROVIDER_PATTERN.fullmatch(provider):
             raise TenancyError(f"{provider!r} is not a provider name: [a-z0-9_]+")
@@ -55,8 +56,9 @@ class EndpointChanges:
             is_instance(instance) and traits_of(provider).numbers_per_server
         ):
             raise TenancyError(
-                f"{instance!r} cannot label a server of {provider}: only Chatwoot servers number their messages alike, "
-                "and a label has at most 32 lower-case letters, digits or hyphens and is not `direct`"
+                f"{instance!r} cannot label a server of {provider}: only Chatwoot servers number"
+                " their messages alike, and a label has at most 32 lower-case letters, digits or"
+                " hyphens and is not `direct`"
             )
         if secret is None and not unsigned and not secret_later:
             secret = _new_secret(provider)
@@ -85,18 +87,21 @@ class EndpointChanges:
         return endpoint
 
     async def endpoint_of(self, tenant: str, provider: str) -> Endpoint | None:
-        """The newest one."""
+        """The newest endpoint of a tenant and provider, or None."""
         sealed = await self._connection.fetchval(self._sql["newest_endpoint"], tenant, provider)
         return (
             None if sealed is None else msgspec.json.decode(self._vault.open(sealed), type=Endpoint)
         )
 
     async def endpoint(self, which: str) -> Endpoint:
-        """By its id or token, with its secrets. It is locked until the transaction ends."""
+        """The endpoint with this id or token, including its secrets.
+
+        Its row is locked until the transaction ends.
+        """
         return await self._locked(which)
 
     async def endpoints(self, tenant: str | None = None) -> list[dict[str, Any]]:
-        """The endpoints of a tenant or of all, without tokens and secrets."""
+        """The endpoints of one tenant or of all, without tokens and secrets."""
         found = []
         for row in await self._connection.fetch(self._sql["list_endpoints"], tenant):
             try:
@@ -120,9 +125,10 @@ class EndpointChanges:
         return found
 
     async def rotate(self, which: str, *, drop: str | None) -> tuple[Endpoint, str | None]:
-        """Adds a live secret of our own making, or ends the one given as `drop` (a secret or its id).
+        """Adds a new random secret, or removes the one given as `drop` (a secret or its id).
 
-        `which` is a token or an id. Returns the endpoint and the new secret, if one was made.
+        `which` is a token or an id. Returns the endpoint and the new secret, if one was
+        made.
         """
         async with self._connection.transaction():
             endpoint = await self._locked(which)
@@ -135,17 +141,17 @@ class EndpointChanges:
         return endpoint, new
 
     async def set_secret(self, which: str, secret: str, *, keep_old: bool) -> Endpoint:
-        """The secret that the provider has made is live from now on; with `keep_old` beside those before it."""
+        """Makes the provider's secret live. With `keep_old` the earlier ones stay live too."""
         secret = secret.strip()  # pasted from a page
         if not secret:
             raise TenancyError("an empty secret is not a secret")
         async with self._connection.transaction():
             endpoint = await self._locked(which)
-            others = tuple(one for one in endpoint.secrets if one != secret) if keep_old else ()
+            others = tuple(old for old in endpoint.secrets if old != secret) if keep_old else ()
             return await self._with_secrets(endpoint, (secret, *others))
 
     async def set_api_key(self, which: str, api_key: str | None) -> Endpoint:
-        """The provider's API key of an endpoint, or none."""
+        """Sets or removes the provider API key of an endpoint."""
         async with self._connection.transaction():
             endpoint = msgspec.structs.replace(await self._locked(which), api_key=api_key)
             await self._store(endpoint)
@@ -155,7 +161,11 @@ class EndpointChanges:
     async def rotate_token(
         self, which: str, *, grace_seconds: float
     ) -> tuple[Endpoint, datetime | None]:
-        """A new token and so a new URL. The old one is refused at once, or after `grace_seconds`: the moment is returned."""
+        """Gives an endpoint a new token and therefore a new URL.
+
+        The old token is refused at once, or after `grace_seconds`; the time is
+        returned.
+        """
         async with self._connection.transaction():
             endpoint = await self._locked(which)
             endpoint = msgspec.structs.replace(endpoint, token=_random())
@@ -167,15 +177,16 @@ class EndpointChanges:
                 digest(endpoint.token),
                 grace_seconds,
             )
+            end = f"{until:%Y-%m-%dT%H:%M:%S%z}" if until else "now"
             await self._audit(
                 endpoint.tenant_id,
                 "endpoint_token_rotated",
-                f"{endpoint.endpoint_id}, the old token ends {f'{until:%Y-%m-%dT%H:%M:%S%z}' if until else 'now'}",
+                f"{endpoint.endpoint_id}, the old token ends {end}",
             )
         return endpoint, until
 
     async def remove_endpoint(self, which: str) -> dict[str, str]:
-        """Ends an endpoint. Works also for one whose contents cannot be opened."""
+        """Removes an endpoint, even one whose contents cannot be decrypted."""
         async with self._connection.transaction():
             row = await self._endpoint_row(which)
             await self._connection.execute(
@@ -192,14 +203,14 @@ class EndpointChanges:
         return row
 
     async def _must_exist(self, tenant: str) -> bytes:
-        """The sealed settings of a tenant that is there and was not removed, locked."""
+        """Locks an existing tenant and returns its encrypted settings. Raises TenancyError."""
         sealed: bytes | None = await self._connection.fetchval(self._sql["tenant_settings"], tenant)
         if sealed is None:
             raise TenancyError(f"there is no tenant {tenant!r}: sensorium tenants add {tenant}")
         return sealed
 
     async def _endpoint_row(self, which: str) -> "asyncpg.Record":
-        """By id, or by token."""
+        """The row with this id or token."""
         row = await self._connection.fetchrow(self._sql["endpoint_by_id"], which)
         row = row or await self._connection.fetchrow(self._sql["endpoint_by_token"], digest(which))
         if row is None:
@@ -215,7 +226,7 @@ class EndpointChanges:
         return msgspec.json.decode(self._vault.open(row["sealed"]), type=Endpoint)
 
     async def _without_secret(self, endpoint: Endpoint, drop: str) -> Endpoint:
-        """`drop` is a secret or the id of one."""
+        """Removes a live secret. `drop` is the secret or its id."""
         live = tuple(
             secret
             for secret in endpoint.secrets
@@ -225,7 +236,8 @@ class EndpointChanges:
             raise TenancyError("this endpoint has no such secret")
         if not live:
             raise TenancyError(
-                "this is the endpoint's last secret: add another one first (sensorium endpoints rotate TOKEN)"
+                "this is the endpoint's last secret: add another one first"
+                " (sensorium endpoints rotate TOKEN)"
             )
         return await self._with_secrets(endpoint, live)
 
@@ -261,7 +273,9 @@ def _new_secret(provider: str) -> str:
 
 
 def _random() -> str:
-    """256 random bits that do not begin with a hyphen: a command would take that for an option."""
+    """256 random bits as text without a leading hyphen, which a command would take for an
+    option.
+    """
     while (text := secrets.token_urlsafe(32)).startswith("-"):
         pass
     return text

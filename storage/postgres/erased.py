@@ -1,4 +1,4 @@
-"""Messages that were erased. They are known by a digest of their key, so that nothing of them is stored again."""
+"""Erased messages, remembered by a digest of their key so that none is stored again."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ Named = tuple[str, str]
 
 
 def key_digest(message_key: str) -> bytes:
-    """Under which an erased message is remembered: the key may hold a phone number."""
+    """The digest by which an erased message is remembered: its key may contain a phone number."""
     return claim_digest(message_key.encode(errors="replace"), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """All erased messages of a tenant, or of all tenants."""
+    """The erased messages of a tenant, or of all tenants."""
 
     digests: frozenset[tuple[str, bytes]] = frozenset()
 
@@ -34,7 +34,7 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """How many rows went."""
+    """The number of deleted rows."""
 
     messages: int
     steps: int
@@ -46,23 +46,26 @@ class Forgotten:
 
 
 async def all_erased(connection: Connection, tenant_id: str | None) -> Erased:
-    """For commands that read topics, where erased messages are still seen for a while."""
+    """All erased messages, for commands that read topics, which still contain them for a while."""
     rows = await connection.fetch(queries("erased")["all_erased"], tenant_id)
     return Erased(frozenset((row["tenant_id"], row["key_digest"]) for row in rows))
 
 
 async def erasing_among(connection: Connection, tenants: Iterable[str]) -> frozenset[str]:
-    """Which of these tenants have erased a message."""
-    asked = list({storable(tenant) for tenant in tenants})
-    rows = await connection.fetch(queries("erased")["erasing_tenants"], asked)
+    """The tenants among these that have erased a message."""
+    names = list({storable(tenant) for tenant in tenants})
+    rows = await connection.fetch(queries("erased")["erasing_tenants"], names)
     return frozenset(row["tenant_id"] for row in rows)
 
 
 async def erased_among(connection: Connection, messages: Iterable[Named]) -> frozenset[Named]:
-    """Which of these were erased. One look at an index per tenant where none was."""
-    asked = set(messages)
-    erasing = await erasing_among(connection, {tenant for tenant, _ in asked})
-    digests = {(t, key_digest(key)): (t, key) for t, key in asked if t in erasing}
+    """The messages among these that were erased.
+
+    Tenants that have erased nothing cost one index look-up each.
+    """
+    candidates = set(messages)
+    erasing = await erasing_among(connection, {tenant for tenant, _ in candidates})
+    digests = {(t, key_digest(key)): (t, key) for t, key in candidates if t in erasing}
     if not digests:
         return frozenset()
     columns = [list(column) for column in zip(*digests, strict=True)]
@@ -71,18 +74,23 @@ async def erased_among(connection: Connection, messages: Iterable[Named]) -> fro
 
 
 async def remember_erased(connection: Connection, messages: Iterable[Named]) -> None:
-    """From the commit on, no sink stores anything of these. The caller holds the removal lock."""
+    """Marks messages as erased: after the commit, no sink stores anything of them.
+
+    The caller holds the removal lock.
+    """
     rows = sorted({(tenant, key_digest(key)) for tenant, key in messages})
     tenants, digests = [row[0] for row in rows], [row[1] for row in rows]
     await connection.execute(queries("erased")["remember_erased"], tenants, digests)
 
 
 async def forget(connection: Connection, messages: Sequence[Named]) -> Forgotten:
-    """Deletes every row about these messages. The caller opens the transaction.
+    """Deletes every row about these messages.
 
-    A recorded answer goes when no other message of the tenant shows the content it is about, and
-    the other names of a conversation go with its last message. The audit log keeps that somebody
-    looked, and names nobody.
+    The caller opens the transaction.
+
+    A recorded answer is deleted if no other message of the tenant has the same content.
+    The aliases of a conversation are deleted with its last message. The audit log keeps
+    that someone looked at it, without the conversation.
     """
     sql = queries("erased")
     columns = _columns(messages)
@@ -103,12 +111,12 @@ async def forget(connection: Connection, messages: Sequence[Named]) -> Forgotten
 async def forget_answers(connection: Connection, contents: Sequence[tuple[str, str]]) -> int:
     """Deletes recorded answers about these contents (tenant, sha256) that no message shows."""
     statement = queries("erased")["delete_answers_unshown"]
-    tenants, sha256 = [one[0] for one in contents], [one[1] for one in contents]
+    tenants, sha256 = [tenant for tenant, _ in contents], [digest for _, digest in contents]
     return _count(await connection.execute(statement, tenants, sha256)) if contents else 0
 
 
 def _columns(messages: Sequence[Named]) -> list[list[str]]:
-    """Tenants, keys, providers and provider message ids."""
+    """Four lists: tenants, keys, providers and provider message ids."""
     rows = []
     for tenant, key in messages:
         try:
@@ -120,5 +128,5 @@ def _columns(messages: Sequence[Named]) -> list[list[str]]:
 
 
 def _count(status: str) -> int:
-    """How many rows a statement touched, by the status that Postgres gives."""
+    """The number of rows that a statement affected, from its command tag."""
     return int(status.rpartition(" ")[2])

@@ -1,6 +1,4 @@
-"""Why jobs wait, noted for people: a table
-beside the work, never a fact that work rests on.
-"""
+"""Records for people why jobs wait. The pipeline itself does not depend on this table."""
 
 import asyncio
 import contextlib
@@ -23,7 +21,7 @@ from storage.postgres.sql import queries
 log = structlog.get_logger()
 
 MOST_NOTED = 20_000
-"""Notes that wait for Postgres; of more the oldest are dropped."""
+"""The most notes that wait for Postgres. Beyond that the oldest are dropped."""
 AT_ONCE = 1_000
 EVERY_SECONDS = 0.5
 TIDY_SECONDS = 3_600.0
@@ -31,7 +29,7 @@ DETAIL_CHARS = 500
 
 
 class JobPlace(NamedTuple):
-    """The job of one stage about one attachment."""
+    """Identifies the job of one stage for one attachment."""
 
     tenant_id: str
     message_key: str
@@ -41,7 +39,7 @@ class JobPlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobAttempt:
-    """The last try of a job. `next_at` None: there will be none, it failed."""
+    """The last try of a job. `next_at` is None if the job failed and will not be retried."""
 
     place: JobPlace
     generation: int
@@ -54,10 +52,10 @@ class JobAttempt:
 
 
 class JobAttempts:
-    """Takes notes at once and writes them in portions from a task of its own.
+    """Collects notes and writes them in batches from a background task.
 
-    While Postgres is away they wait, up to a number; a note
-    that is lost is missed by a person, not by the pipeline.
+    While Postgres cannot be reached, a bounded number of notes waits. A lost note is
+    missing on the console and nowhere else.
     """
 
     def __init__(self, settings: Postgres, names: Names, application: str) -> None:
@@ -78,7 +76,7 @@ class JobAttempts:
         self._task = asyncio.create_task(self._run(), name="job-attempts")
 
     async def stop(self) -> None:
-        """Writes what is noted, unless Postgres is away."""
+        """Writes the remaining notes, if Postgres can be reached."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=1)
@@ -92,7 +90,7 @@ class JobAttempts:
         self._keep(attempt.place, attempt)
 
     def forget(self, place: JobPlace, generation: int) -> None:
-        """The job ended well."""
+        """Deletes the notes of a job that ended well."""
         self._keep(place, generation)
 
     def _keep(self, place: JobPlace, what: JobAttempt | int) -> None:
@@ -102,9 +100,9 @@ class JobAttempts:
             self._noted.popitem(last=False)
 
     async def write(self) -> None:
-        """One portion of the notes.
+        """Writes one batch of notes.
 
-        Raises what Postgres raises; the portion is noted still then.
+        Raises what Postgres raises; the notes are then kept.
         """
         portion = list(self._noted.items())[:AT_ONCE]
         assert self._pool is not None
@@ -123,9 +121,7 @@ class JobAttempts:
                 del self._noted[place]
 
     async def _run(self) -> None:
-        """Never ends by itself: whatever a portion
-        raises is logged, and the next one is tried.
-        """
+        """Never returns. Logs whatever a batch raises and continues with the next one."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             try:
@@ -144,9 +140,7 @@ class JobAttempts:
             self._tidied_at = now
 
     def _failed(self, error: Exception) -> None:
-        """A value that Postgres refuses would be
-        refused again: such a portion is dropped.
-        """
+        """Drops the batch if Postgres refused a value in it, because it would refuse it again."""
         if unavailable(error) is None:
             for place in list(self._noted)[:AT_ONCE]:
                 del self._noted[place]

@@ -1,4 +1,4 @@
-"""Which files are stored already."""
+"""Finds the files that are already stored."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class StoredFile:
 
 
 class MediaObjects:
-    """On a pool. Raises Unavailable while Postgres is away."""
+    """Uses a pool. Raises Unavailable while Postgres cannot be reached."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
@@ -26,8 +26,9 @@ class MediaObjects:
     async def find(
         self, tenant_id: TenantId, message_key: MessageKey, index: int, url: str
     ) -> StoredFile | None:
-        """The file of an attachment, as far as the sink
-        has written it; None says nothing about the store.
+        """The stored file of an attachment, or None if the sink has not written its row.
+
+        None does not mean that the object store lacks the file.
         """
         with as_unavailable():
             row = await self._pool.fetchrow(self._sql["find"], tenant_id, message_key, index, url)

@@ -1,16 +1,14 @@
-"""Brings a database to the program's schema, one
-file after another, while programs read and write.
+"""Migrates a database to the program's schema while programs read and write it.
 
-A file is a step of one of two kinds, by its name:
+The name of a file says which kind of step it is:
 
-- `NNNN_name.sql` expands: programs of the version
-  before go on working. It runs before the roll-out.
-- `NNNN_name.post.sql` contracts: it takes away what
-  only older programs use. It runs after the roll-out.
+- `NNNN_name.sql` expands the schema: programs of the previous version still work. It
+  runs before the roll-out.
+- `NNNN_name.post.sql` contracts the schema: it removes what only older programs use.
+  It runs after the roll-out.
 
-A file is one transaction. One that begins with the line `--
-outside a transaction` is a list of statements, each of which
-may be executed again: so indexes are built CONCURRENTLY.
+A file is one transaction, unless it begins with the line `-- outside a transaction`.
+It is then a list of repeatable statements, which can build indexes CONCURRENTLY.
 """
 
 import asyncio
@@ -34,9 +32,10 @@ _ASK_AGAIN_SECONDS = 0.2
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
 LOCK_TRIES = 60
 CONCURRENTLY_SECONDS = 1_800
-"""So long a statement that is CONCURRENTLY waits for others. It has to outlast
-every transaction that is older, such as a backup, and nobody who reads or writes
-waits behind it; given up, it would have to build its index from the beginning.
+"""How long a CONCURRENTLY statement waits for others.
+
+It has to outlast every older transaction, such as a backup, and it does not block
+readers or writers. If it gave up, it would have to build its index from the beginning.
 """
 _INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+)", re.IGNORECASE)
 _STATEMENT_END = re.compile(r";[ \t]*(?:--[^\n]*)?(?:\n|\Z)")
@@ -45,8 +44,9 @@ Say = Callable[[str], None]
 
 
 class DatabaseAhead(StorageError):
-    """The database is not one that this program works with:
-    a newer one took something away, or a file was changed.
+    """This program cannot work with the database.
+
+    A newer program has removed something from it, or an applied migration was changed.
     """
 
 
@@ -69,15 +69,16 @@ class Migration:
 
     @property
     def statements(self) -> list[str]:
-        """Those of a file outside a transaction: each
-        ends with a semicolon at the end of a line.
+        """The statements of a file outside a transaction.
+
+        Each of them ends with a semicolon at the end of a line.
         """
         texts = (_COMMENT.sub("", part).strip() for part in _STATEMENT_END.split(self.sql))
         return [text for text in texts if text]
 
 
 def is_post(name: str) -> bool:
-    """Whether a migration of this name takes away what older programs use."""
+    """True if a migration of this name removes what older programs use."""
     return name.endswith(".post")
 
 
@@ -92,17 +93,16 @@ async def migrate(
     finish: bool = False,
     say: Say = lambda _: None,
 ) -> list[str]:
-    """Applies what is missing and returns the names.
-    Raises DatabaseAhead, changes nothing then.
+    """Applies missing migrations and returns their names.
 
-    `finish` says that no older program runs any more: the steps after the roll-out are
-    applied too. In a new database they always are. The connection should have the
-    limits MAINTENANCE, and lead to Postgres itself: what two of these must not do at
-    once is guarded by a lock of the session.
+    Raises DatabaseAhead, and then changes nothing. `finish` states that no older
+    program is running, so that the steps after the roll-out are applied too. A new
+    database always gets all steps. The connection should have the limits MAINTENANCE
+    and lead directly to Postgres, because a session lock keeps two migrations apart.
     """
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
-        # Asking again instead of waiting: who waits in
-        # a statement stops a CONCURRENTLY of the other.
+        # Poll, because a session that waits inside a statement would block a
+        # CONCURRENTLY statement of the other session.
         await asyncio.sleep(_ASK_AGAIN_SECONDS)
     try:
         await connection.execute(
@@ -125,9 +125,9 @@ async def migrate(
 
 
 async def _describe(connection: "asyncpg.Connection[asyncpg.Record]", names: Names) -> None:
-    """Comments on tables and columns.
+    """Writes the comments on tables and columns.
 
-    The schema's own comment says which text of them was applied.
+    The comment on the schema names the version of the text that was applied.
     """
     text = COMMENTS_FILE.read_text()
     known = f"Sensorium. Described by comments.sql, {hashlib.sha256(text.encode()).hexdigest()}"
@@ -136,8 +136,7 @@ async def _describe(connection: "asyncpg.Connection[asyncpg.Record]", names: Nam
     )
     if there == known:
         return
-    # No work rests on a comment: where a table
-    # is in use, the next `migrate` writes them.
+    # Nothing depends on the comments: if a table is in use, the next `migrate` writes them.
     with suppress(asyncpg.LockNotAvailableError):
         async with connection.transaction():
             await connection.execute(text)
@@ -145,10 +144,11 @@ async def _describe(connection: "asyncpg.Connection[asyncpg.Record]", names: Nam
 
 
 async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migration]:
-    """What `migrate` would apply. Raises DatabaseAhead;
-    asyncpg.UndefinedTableError for a database never migrated.
+    """The migrations that `migrate` would apply.
 
-    A newer program may have expanded the database: this one works with it all the same.
+    Raises DatabaseAhead, and asyncpg.UndefinedTableError for a database that was never
+    migrated. Expanding migrations of a newer program are ignored, because this program
+    works with them.
     """
     known = {migration.name: migration for migration in migrations()}
     there = {
@@ -158,11 +158,12 @@ async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migr
     for name, sha256 in there.items():
         if name not in known and is_post(name):
             raise DatabaseAhead(
-                f"the database has migration {name}, which this program does not know and cannot work with: run the newer program"
+                f"the database has migration {name}, which this program does not know and cannot"
+                " work with: run the newer program"
             )
         if name in known and known[name].sha256 != sha256:
             raise DatabaseAhead(
-                f"migration {name} was applied with another text: the program was changed after the fact"
+                f"migration {name} was applied with another text: its file was changed afterwards"
             )
     return [migration for name, migration in known.items() if name not in there]
 
@@ -170,8 +171,9 @@ async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migr
 async def _apply(
     connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration, say: Say
 ) -> None:
-    """Tries again when a lock is not free soon:
-    whoever reads or writes the table comes first.
+    """Applies one migration, with retries if a lock is not free soon.
+
+    Readers and writers of the table have priority.
     """
     pause = _FIRST_PAUSE_SECONDS
     for left in reversed(range(LOCK_TRIES)):
@@ -219,8 +221,9 @@ async def _note(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mig
 async def _drop_half_built(
     connection: "asyncpg.Connection[asyncpg.Record]", statement: str
 ) -> None:
-    """An index that a crash left half built is there
-    by name and used by nobody: it is built again.
+    """Drops an index that a crash left half built, so that it is built again.
+
+    Such an index exists by name, but Postgres does not use it.
     """
     index = _INDEX.search(statement)
     if index and await connection.fetchval(

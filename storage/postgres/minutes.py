@@ -1,6 +1,4 @@
-"""What the processes of the pipeline did in each
-minute: written by each of them, read by the console.
-"""
+"""The work of each process per minute: the processes write it, the console reads it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +12,15 @@ from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 
 FRESH_SECONDS = 20.0
-"""A process that wrote nothing for so long does not run, or has no Postgres."""
+"""A process that has written nothing for this long is down or cannot reach Postgres."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageMinute:
-    """A row. `took`: how many took how long, by
-    the bounds of the metrics, the longest last.
+    """One row.
+
+    `took` counts records per bucket of the duration metrics, the longest durations
+    last.
     """
 
     minute: datetime
@@ -36,14 +36,14 @@ class StageMinute:
 
 
 class StageMinutes:
-    """On a pool or a connection. Raises Unavailable while Postgres is away."""
+    """Uses a pool or a connection. Raises Unavailable while Postgres cannot be reached."""
 
     def __init__(self, database: "asyncpg.Pool[Any] | asyncpg.Connection[Any]") -> None:
         self._database = database
         self._sql = queries("minutes")
 
     async def write(self, row: StageMinute) -> None:
-        """Takes the place of what this process wrote of this minute before."""
+        """Replaces the row of this process for the same minute."""
         outcomes = msgspec.json.encode(row.outcomes).decode()
         await self._fetch(
             "write_minute",
@@ -52,23 +52,23 @@ class StageMinutes:
         )
 
     async def now(self) -> list[Any]:
-        """One row per stage of which a process wrote lately."""
+        """One row per stage of which a process wrote recently."""
         return await self._fetch("stages_now", FRESH_SECONDS)
 
     async def seen(self) -> dict[str, datetime]:
-        """Stage → when one of its processes wrote last."""
+        """Stage → the last time one of its processes wrote."""
         return {row["stage"]: row["seen_at"] for row in await self._fetch("stages_seen")}
 
     async def outcomes(self, minutes: int) -> list[Any]:
-        """Stage, outcome and number of the last minutes, most first."""
+        """Stage, outcome and count over the last minutes, largest count first."""
         return await self._fetch("outcomes_since", minutes)
 
     async def took(self, minutes: int, span: int) -> list[Any]:
-        """Span, stage, place of the bound, and how many."""
+        """Span, stage, index of the bucket, and count."""
         return await self._fetch("took_since", minutes, span)
 
     async def history(self, minutes: int, span: int) -> list[Any]:
-        """Span, stage, records, and the most that waited."""
+        """Span, stage, records, and the largest number of waiting jobs."""
         return await self._fetch("history", minutes, span)
 
     async def stopped(self) -> set[str]:

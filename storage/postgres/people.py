@@ -1,6 +1,6 @@
-"""People of the console: accounts, roles, sessions, login links, and failed logins.
+"""People of the console: accounts, roles, sessions, login links and failed logins.
 
-Tokens of sessions and links are stored as digests. Passwords arrive here hashed.
+Tokens of sessions and links are stored as digests. Passwords are hashed by the caller.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ from storage.postgres.sql import queries
 
 Role = Literal["viewer", "reader", "operator", "admin"]
 RANKS: dict[str, int] = {"viewer": 1, "reader": 2, "operator": 3, "admin": 4}
-"""Each role may do what those below it may."""
+"""The rank of each role. A role includes the rights of all lower ones."""
 EVERY_TENANT = "*"
 PORTAL = "portal@"
-"""Accounts that begin so are those of `sensorium portal`."""
+"""The prefix of accounts that `sensorium portal` creates."""
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 
 IDLE_SECONDS = 2 * 3600.0
@@ -37,14 +37,15 @@ _SEEN_AGAIN = timedelta(minutes=1)
 
 
 class PeopleError(StorageError):
-    """What was asked for cannot be; the text says why and what to do."""
+    """The request cannot be carried out. The message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A person who is logged in. `roles`: tenant → role, for the tenants that the person may see.
+    """A person who is logged in.
 
-    `is_chief`: admin of every tenant.
+    `roles`: tenant → role, for each tenant that the person may see. `is_chief`: the
+    person is admin of every tenant.
     """
 
     token: str = field(repr=False)
@@ -54,24 +55,24 @@ class Session:
     is_chief: bool
 
     def may(self, tenant_id: TenantId, role: Role) -> bool:
-        """Whether the person has this role at the tenant, or a higher one."""
+        """True if the person has this role or a higher one at the tenant."""
         return RANKS.get(self.roles.get(tenant_id, ""), 0) >= RANKS[role]
 
 
 def sha256(token: str) -> bytes:
-    """What of a token is stored."""
+    """The form in which a token is stored."""
     return hashlib.sha256(token.encode()).digest()
 
 
 class People:
-    """On a pool or a connection. Raises Unavailable while Postgres is away."""
+    """Uses a pool or a connection. Raises Unavailable while Postgres cannot be reached."""
 
     def __init__(self, database: "asyncpg.Pool[Any] | asyncpg.Connection[Any]") -> None:
         self._database = database
         self._sql = queries("people")
 
     async def add(self, name: str, password_hash: str | None) -> str:
-        """A new person. Raises PeopleError for a name that is taken or is none."""
+        """Adds a person and returns the id. Raises PeopleError for a taken or invalid name."""
         if not NAME_PATTERN.fullmatch(name):
             raise PeopleError(
                 f"{name!r} is not a name: lower-case letters, digits and . _ @ + -, at most 100"
@@ -87,7 +88,7 @@ class People:
         return rows[0] if rows else None
 
     async def list(self, tenant: str | None = None) -> list[dict[str, Any]]:
-        """Each person with `roles`, by name."""
+        """Each person with their `roles`, sorted by name."""
         people: dict[str, dict[str, Any]] = {}
         for row in await self._fetch("list_people", tenant):
             person = people.setdefault(
@@ -104,33 +105,38 @@ class People:
         return list(people.values())
 
     async def set_password(self, person_id: str, password_hash: str) -> None:
-        """Replaces the password; every session and login link of the person ends."""
+        """Replaces the password and ends every session and login link of the person."""
         await self._fetch("set_password", person_id, password_hash)
         await self._fetch("end_links_of", person_id)
         await self._fetch("end_sessions_of", person_id)
 
     async def remove(self, name: str) -> None:
-        """Ends the person with everything that lets them in."""
+        """Removes the person, including sessions, links and roles."""
         if not await self._fetch("remove_person", name):
             raise PeopleError(f"there is no person {name!r}: sensorium users list")
 
     async def set_role(self, tenant: str, person_id: str, role: Role) -> None:
-        """At one tenant, or at every one (`*`)."""
+        """Sets the role of a person at one tenant, or at all (`*`)."""
         await self._fetch("set_role", tenant, person_id, role)
 
     async def roles(self, person_id: str) -> dict[str, Role]:
-        """Tenant → role; `*` is every tenant."""
+        """Tenant → role; `*` stands for every tenant."""
         rows = await self._fetch("roles_of_person", person_id)
         return {row["tenant_id"]: row["role"] for row in rows}
 
     async def end_role(self, tenant: str, person_id: str) -> None:
-        """With the last role, sessions and links end too: a later role is not for who holds them."""
+        """Removes a role.
+
+        With the last one, sessions and login links end too.
+
+        Otherwise they would become valid again with a later role.
+        """
         await self._fetch("end_role", tenant, person_id)
         if not await self.roles(person_id):
             await self.end_sessions(person_id)
 
     async def begin(self, person_id: str) -> str:
-        """A new session; its token is given this once. The oldest beyond the bound end."""
+        """Starts a session and returns its token. The oldest ones beyond the limit end."""
         token = secrets.token_urlsafe(32)
         await self._fetch("begin_session", sha256(token), person_id)
         await self._fetch(
@@ -139,7 +145,7 @@ class People:
         return token
 
     async def session(self, token: str, *, is_use: bool = True) -> Session | None:
-        """The session of a token; looking (`is_use` false) does not keep it from becoming idle."""
+        """The session of a token. With `is_use` false it is not marked as used."""
         digest = sha256(token)
         rows = await self._fetch("session", digest, IDLE_SECONDS, ABSOLUTE_SECONDS)
         if not rows:
@@ -155,12 +161,16 @@ class People:
         return Session(token, row["person_id"], row["name"], roles, row["is_chief"])
 
     async def members(self, tenant: str) -> Sequence[Any]:
-        """Who may see the tenant: role here, role everywhere, other tenants, sessions and when last seen."""
+        """Everyone who may see the tenant.
+
+        Each row has the role here, the role everywhere, other tenants, sessions, and
+        the time last seen.
+        """
         rows: Sequence[Any] = await self._fetch("members", tenant, IDLE_SECONDS, ABSOLUTE_SECONDS)
         return rows
 
     async def end_sessions(self, person_id: str) -> None:
-        """Logs a person out everywhere; login links end too."""
+        """Logs a person out everywhere and ends their login links."""
         await self._fetch("end_links_of", person_id)
         await self._fetch("end_sessions_of", person_id)
 
@@ -175,16 +185,19 @@ class People:
         return token
 
     async def use_link(self, token: str) -> str | None:
-        """The person, once; afterwards and after its time None."""
+        """The person's id on first use; None after that or once the link has expired."""
         rows = await self._fetch("use_link", sha256(token))
         return str(rows[0]["person_id"]) if rows else None
 
     async def failures(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:
-        """Bucket → failed logins, and the seconds until they are forgotten."""
+        """Bucket → number of failed logins, and the seconds until they are forgotten."""
         return _by_bucket(await self._fetch("failures", list(buckets), FAILURE_SECONDS))
 
     async def count_failure(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:
-        """One more in each bucket, and what `failures` then says; the table stays within its bound."""
+        """Adds one failure to each bucket and returns their new `failures`.
+
+        The size of the table stays bounded.
+        """
         rows = await self._fetch("count_failure", list(buckets), FAILURE_SECONDS)
         await self._fetch("sweep_failures", FAILURE_SECONDS, MOST_BUCKETS)
         return _by_bucket(rows)
@@ -196,7 +209,7 @@ class People:
         await self._fetch("uncount_failure", list(buckets))
 
     async def unmask(self, session: Session, tenant_id: TenantId, conversation_id: str) -> None:
-        """Shows the conversation to this session for a while."""
+        """Shows the conversation to this session for UNMASK_SECONDS."""
         digest = sha256(session.token)
         await self._fetch("unmask", tenant_id, conversation_id, digest, UNMASK_SECONDS)
 
@@ -208,7 +221,7 @@ class People:
         return bool(rows[0][0])
 
     async def note(self, tenant: str, person: str, action: str, detail: str) -> None:
-        """Writes into the audit log who did what."""
+        """Writes to the audit log who did what."""
         await self._fetch("write_audit", tenant, action, detail, person)
 
     async def _fetch(self, name: str, *arguments: Any) -> Any:

@@ -1,6 +1,4 @@
-"""Connections to Postgres: what a session may hold
-and for how long, and whose trouble an error is.
-"""
+"""Connections to Postgres, the limits of their sessions, and the meaning of their errors."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -24,18 +22,18 @@ COMMAND_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 _TOO_LONG_FOR_AN_INDEX = "54000"
 _WRONG_SETTING = "22023"
-"""The class is that of values, but the value is one
-of the program's: a payload of NOTIFY, a setting.
+"""Its SQLSTATE class is that of values, but the value comes from the program.
+
+It is the payload of a NOTIFY or a setting.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """What the server ends by itself, so that
-    no session of ours holds a lock without end.
+    """Limits that the server enforces, so that no session of ours holds a lock for ever.
 
-    `idle_in_transaction_seconds` bounds a client that stands still in the middle
-    of a transaction, `keepalive_seconds` one whose host is gone. 0 means no limit.
+    `idle_in_transaction_seconds` covers a client that pauses within a transaction, and
+    `keepalive_seconds` one whose host is gone. 0 means no limit.
     """
 
     statement_seconds: float = 30.0
@@ -44,7 +42,7 @@ class SessionLimits:
     keepalive_seconds: float = 12.0
 
     def settings(self) -> dict[str, str]:
-        """The settings of the session, by the names that Postgres gives them."""
+        """The session's settings by their names in Postgres."""
         third = str(max(1, int(self.keepalive_seconds / 3)))
         return {
             "statement_timeout": _ms(self.statement_seconds),
@@ -58,10 +56,12 @@ class SessionLimits:
 
 
 REQUESTS = SessionLimits()
-"""Those of roles and commands."""
+"""The limits for roles and commands."""
 MAINTENANCE = SessionLimits(statement_seconds=0, lock_seconds=3.0)
-"""Those of migrations. A statement may take hours, but waits
-only briefly for a lock: whoever comes after it waits behind it.
+"""The limits for migrations.
+
+A statement may take hours, but waits only briefly for a lock, because later statements
+queue behind it.
 """
 
 
@@ -70,16 +70,16 @@ def _ms(seconds: float) -> str:
 
 
 class PooledConnection(_Connection):
-    """Notes that its server only reads, so that the pool does not keep it.
+    """Remembers that its server is read-only, so that the pool discards it.
 
-    After a failover the former writer may live on
-    as a reader, and would be asked again and again.
+    After a failover, the former primary may continue as a standby. Without this the
+    pool would use it again and again.
     """
 
     only_reads = False
 
     async def reset(self, *, timeout: float | None = None) -> None:
-        """Called by the pool when the connection comes back to it."""
+        """Called by the pool when the connection is returned to it."""
         if self.only_reads:
             self.terminate()
         else:
@@ -112,11 +112,10 @@ class PooledConnection(_Connection):
 
 
 class PooledSession(PooledConnection):
-    """Works behind a pooler that gives a server to each transaction, such as PgBouncer.
+    """A connection through a pooler in transaction mode, such as PgBouncer.
 
-    Nothing may last from one transaction to the next, so each
-    call is in a transaction, which begins with the settings
-    of the session. No statement is prepared under a name.
+    Nothing may outlive a transaction, so each call runs in a transaction that begins
+    with the session's settings. Statements are not prepared by name.
     """
 
     begin_with = ""
@@ -130,7 +129,7 @@ class PooledSession(PooledConnection):
         )
 
     async def reset(self, *, timeout: float | None = None) -> None:
-        """There is nothing to reset, and the server is another transaction's by now."""
+        """Resets nothing, because the server belongs to another transaction by now."""
         if self.only_reads or self.is_in_transaction():
             self.terminate()
 
@@ -150,7 +149,7 @@ def _options(
 ) -> dict[str, Any]:
     session = {} if is_pooled else _settings(names, limits)
     return {
-        "password": str(settings.password) or None,  # None: that of the DSN
+        "password": str(settings.password) or None,  # None: the DSN's password
         "command_timeout": COMMAND_SECONDS if limits.statement_seconds else None,
         "timeout": CONNECT_SECONDS,
         "connection_class": PooledSession if is_pooled else PooledConnection,
@@ -161,7 +160,12 @@ def _options(
 
 
 def _begin_with(names: Names, limits: SessionLimits) -> str:
-    """Values are ours: numbers, words and a checked schema name."""
+    """The statements for these settings.
+
+    All values are our own and need no quoting.
+
+    They are numbers, words and a checked schema name.
+    """
     return "".join(
         f"SET LOCAL {name} = '{value}';" for name, value in _settings(names, limits).items()
     )
@@ -170,9 +174,7 @@ def _begin_with(names: Names, limits: SessionLimits) -> str:
 async def connect(
     settings: Postgres, names: Names, application: str = "command", limits: SessionLimits = REQUESTS
 ) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection to the server that writes,
-    whose search path is the namespace's schema.
-    """
+    """A connection to the primary, with the namespace's schema as its search path."""
     is_pooled = settings.pooler == "transaction"
     options = _options(settings, names, application, limits, is_pooled=is_pooled)
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
@@ -186,7 +188,7 @@ async def connect(
 async def connect_directly(
     settings: Postgres, names: Names, application: str, limits: SessionLimits = REQUESTS
 ) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection for what a pooler in between breaks: LISTEN and migrations."""
+    """A connection that bypasses a pooler, for LISTEN and for migrations."""
     options = _options(settings, names, application, limits, is_pooled=False)
     dsn = str(settings.listen_dsn or settings.dsn)
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn=dsn, **options)
@@ -196,8 +198,8 @@ async def connect_directly(
 async def keep_setting(
     connection: "asyncpg.Connection[asyncpg.Record]", name: str, value: str
 ) -> None:
-    """Sets it for all that this connection does from now on, also behind a pooler."""
-    if type(connection) is PooledSession:  # asyncpg's isinstance says yes to any connection
+    """Applies a setting to everything this connection does from now on, even with a pooler."""
+    if type(connection) is PooledSession:  # asyncpg's isinstance accepts any connection
         literal = value.replace("'", "''")
         connection.begin_with += f"SET LOCAL {name} = '{literal}';"
     else:
@@ -207,9 +209,7 @@ async def keep_setting(
 async def create_pool(
     settings: Postgres, names: Names, application: str, *, size: int = 8
 ) -> "asyncpg.Pool[asyncpg.Record]":
-    """A pool that connects when first used, so
-    that a role starts while Postgres is away.
-    """
+    """A pool that connects on first use, so that a role starts while Postgres is down."""
 
     async def begin_with(connection: Any) -> None:
         connection.begin_with = _begin_with(names, REQUESTS)
@@ -227,9 +227,7 @@ async def create_pool(
 
 
 def refused(error: BaseException) -> bool:
-    """Whether Postgres answered and refused, so
-    that a person has to act before it works again.
-    """
+    """True if Postgres answered with a refusal that a person has to resolve."""
     return (
         isinstance(error, asyncpg.PostgresError)
         and not isinstance(error, _PASSES)
@@ -247,14 +245,14 @@ _PASSES = (
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-"""What Postgres says and nobody has to fix."""
+"""Errors of Postgres that resolve themselves."""
 
 
 def names_a_value(error: BaseException) -> bool:
-    """Whether Postgres, or its client, speaks of a value it was given.
+    """True if Postgres or its client rejected a value it was given.
 
-    These are the only errors of a store of ours that a record can be to blame for:
-    SQLSTATE class 22, a check constraint, and a value that is too long for its index.
+    Only such an error can be the fault of a record: SQLSTATE class 22, a check
+    constraint, or a value that is too long for its index.
     """
     if not isinstance(error, asyncpg.PostgresError):
         return False
@@ -267,12 +265,12 @@ def names_a_value(error: BaseException) -> bool:
 
 
 def unavailable(error: BaseException, retry_after: float = 1.0) -> Unavailable | None:
-    """Unavailable for whatever a call of Postgres
-    raised, unless it names a value (`names_a_value`).
+    """Unavailable for any error of a Postgres call that is not about a value.
 
-    Not a list of errors that count as trouble: a missing table, a refused
-    login, a constraint of a newer migration say nothing about the record
-    in hand either. None also for what no call of Postgres raises.
+    There is deliberately no list of errors that count: a missing table, a refused login
+    or a constraint of a newer migration are not the fault of the record either. Returns
+    None for an error about a value (`names_a_value`) and for one that no Postgres call
+    raises.
     """
     if isinstance(error, Unavailable):
         return error
@@ -291,9 +289,9 @@ def unavailable(error: BaseException, retry_after: float = 1.0) -> Unavailable |
 
 @contextmanager
 def as_unavailable() -> Iterator[None]:
-    """What a call of Postgres raises inside comes out as Unavailable, unless it names a value.
+    """Converts errors of Postgres calls within the block as `unavailable` does.
 
-    Everything else comes out as it is.
+    Other exceptions pass unchanged.
     """
     try:
         yield

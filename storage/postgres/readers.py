@@ -1,4 +1,4 @@
-"""Roles of Postgres that may read the rows of this namespace and nothing else."""
+"""Postgres roles that may read the rows of this namespace and nothing else."""
 
 import hashlib
 import hmac
@@ -25,10 +25,10 @@ READABLE = (
     "message_steps",
     "steps",
 )
-"""Tables and views for readers.
+"""The tables and views for readers.
 
-Not among them: keys, endpoints, settings,
-positions, quarantined records and model answers.
+They exclude keys, endpoints, settings, positions, quarantined records and model
+answers.
 """
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 CONNECTIONS = 20
@@ -36,11 +36,11 @@ STATEMENT_SECONDS = 300
 
 
 class ReaderRefused(StorageError):
-    """The role cannot be made or removed; the text says why and what to do."""
+    """The role cannot be created or removed. The message says why and what to do."""
 
 
 class Readers:
-    """`readers add|list|remove`, on a connection whose role may make roles."""
+    """`readers add|list|remove`, on a connection whose role may create roles."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", names: Names) -> None:
         self._connection = connection
@@ -49,12 +49,13 @@ class Readers:
         self._sql = queries("readers")
 
     async def add(self, name: str) -> str:
-        """Makes the role, or gives an existing
-        reader a new password. Returns the password.
+        """Creates the role, or gives an existing reader a new password.
 
-        It has no right beyond SELECT on READABLE, runs statements
-        of at most STATEMENT_SECONDS, stands still in a
-        transaction for no longer, and opens at most CONNECTIONS.
+        Returns the password.
+
+        The role only has SELECT on READABLE. Its statements, and its idle time within a
+        transaction, are limited to STATEMENT_SECONDS, and its connections to
+        CONNECTIONS.
         """
         role, password = self._role(name), secrets.token_urlsafe(24)
         async with self._connection.transaction():
@@ -66,10 +67,8 @@ class Readers:
                     f'CREATE ROLE "{role}" NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT'
                 )
                 await self._run(f"COMMENT ON ROLE \"{role}\" IS '{self._comment}'")
-            # A password is no parameter of this statement,
-            # which stands in the server's log if it
-            # logs such statements, or refuses this one:
-            # only what proves the password is sent.
+            # This statement takes no parameters, and the server logs its text if it
+            # logs such statements or refuses this one. So only the verifier is sent.
             proof = verifier_of(password, secrets.token_bytes(16))
             await self._run(
                 f"ALTER ROLE \"{role}\" LOGIN PASSWORD '{proof}' CONNECTION LIMIT {CONNECTIONS}"
@@ -77,8 +76,7 @@ class Readers:
             await self._run(f'ALTER ROLE "{role}" SET search_path = "{self._schema}"')
             await self._run(f'ALTER ROLE "{role}" SET default_transaction_read_only = on')
             await self._run(f"ALTER ROLE \"{role}\" SET statement_timeout = '{STATEMENT_SECONDS}s'")
-            # An open transaction keeps deleted rows
-            # from being cleaned up, in all tables.
+            # An open transaction prevents vacuum from removing dead rows of all tables.
             await self._run(
                 f"ALTER ROLE \"{role}\" SET idle_in_transaction_session_timeout = '{STATEMENT_SECONDS}s'"
             )
@@ -88,7 +86,7 @@ class Readers:
         return password
 
     async def tables(self) -> list[str]:
-        """What a reader sees."""
+        """The names of the tables and views that a reader sees."""
         rows = await self._connection.fetch(self._sql["readable"], list(READABLE))
         return [row["relname"] for row in rows]
 
@@ -97,15 +95,14 @@ class Readers:
         return [{"name": row["rolname"], "sessions": row["sessions"]} for row in rows]
 
     async def remove(self, name: str) -> None:
-        """Ends the role. Sessions that it has are ended with it."""
+        """Removes the role and ends its sessions."""
         role = self._role(name)
         async with self._connection.transaction():
             known = await self._connection.fetchrow(self._sql["role"], role)
             if known is None or known["comment"] != self._comment:
                 raise ReaderRefused(f"there is no reader {role}: sensorium readers list")
             await self._run(f'ALTER ROLE "{role}" NOLOGIN')
-            # Only members may end a role's sessions and
-            # take its rights back, superusers apart.
+            # Only members and superusers may end a role's sessions and revoke its rights.
             await self._run(f'GRANT "{role}" TO CURRENT_USER')
             await self._connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role
@@ -116,7 +113,8 @@ class Readers:
     def _role(self, name: str) -> str:
         if not _NAME.fullmatch(name):
             raise ReaderRefused(
-                f"{name!r} is not a name for a reader: a lower-case letter, then letters, digits or underscores"
+                f"{name!r} is not a name for a reader: a lower-case letter, then letters, digits or"
+                " underscores"
             )
         return name
 
@@ -125,24 +123,25 @@ class Readers:
             await self._connection.execute(statement)
         except asyncpg.InsufficientPrivilegeError as error:
             raise ReaderRefused(
-                f"the product's own role may not do this ({error}): ask the database's owner for CREATEROLE, or to run it"
+                f"the product's own role may not do this ({error}): ask the database's owner for"
+                " CREATEROLE, or to run it"
             ) from None
 
 
 def verifier_of(password: str, salt: bytes, rounds: int = 4096) -> str:
-    """What Postgres stores of an ASCII password (SCRAM-SHA-256, RFC 5803).
+    """What Postgres stores for an ASCII password (SCRAM-SHA-256, RFC 5803).
 
-    It holds no quote.
+    The text contains no quote.
     """
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")
-    as_text = [b64encode(one).decode() for one in (salt, stored, server)]
+    as_text = [b64encode(part).decode() for part in (salt, stored, server)]
     return f"SCRAM-SHA-256${rounds}:{as_text[0]}${as_text[1]}:{as_text[2]}"
 
 
 def dsn_of(own: str, role: str, password: str) -> str:
-    """The address for the reader: that of the product, with another user."""
+    """The product's DSN with the reader's user and password."""
     parts = urlsplit(own)
     place = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{role}:{quote(password, safe='')}@{place}"))

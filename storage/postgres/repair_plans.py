@@ -1,6 +1,4 @@
-"""What is said of repairs: which records they are
-for, what a plan counted, and the portion at hand.
-"""
+"""The values of repairs: the chosen records, the counts of a plan, the current portion."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,29 +13,31 @@ from storage.postgres.people import EVERY_TENANT
 Kind = Literal["attachments", "quarantine", "raw"]
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 MESSAGES_PER_SECOND = 50.0
-"""Unless somebody says otherwise: live traffic comes first."""
+"""The default rate. It is low because live traffic comes first."""
 LOWEST_RATE = 0.1
-"""Between two records of a slower repair its hold would be over."""
+"""The lowest rate. Slower, the hold of a repair would end between two of its records."""
 
 
 class RepairError(StorageError):
-    """What was asked for cannot be; the first
-    argument is a key of the pages' catalogue.
+    """The request cannot be carried out.
+
+    The first argument is a key of the pages' message catalogue.
     """
 
 
 class RepairLost(StorageError):
-    """Somebody else holds the repair: this process was away for too long."""
+    """Another process holds the repair now, because this one was away for too long."""
 
 
 class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which records a repair is for. Of failed
-    files only the reason and the limit count.
+    """Which records a repair covers.
+
+    For failed files only the reason and limit are used.
 
     `place`: one quarantined record, as topic, partition, offset, and the topic's id if
-    it is known. `until`: the newest quarantined record that was counted. `spans`:
-    offsets of raw records, as `PARTITION:FIRST-LAST`; where there are none, those that
-    arrived from `since` to `until`.
+    known. `until`: the newest quarantined record that was counted. `spans`: offsets of
+    raw records, as `PARTITION:FIRST-LAST`; without any, those that arrived from `since`
+    to `until`.
     """
 
     reason: str = ""
@@ -51,9 +51,9 @@ class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
-    """A repair that somebody wants: at a tenant, or at every one (`*`).
+    """A requested repair for one tenant, or for all (`*`).
 
-    `rate`: records per second, 0 for any.
+    `rate`: records per second; 0 means no limit.
     """
 
     tenant_id: TenantId
@@ -64,10 +64,11 @@ class RepairRequest:
 
 
 class PlanLine(msgspec.Struct, frozen=True):
-    """A row of a plan. `becomes`: again, set_aside,
-    without (file and address), refused or job.
+    """A row of a plan.
 
-    `messages` of failed files; `place` of one of the quarantined records.
+    `becomes` is again, set_aside, without (the file has no address), refused or job.
+    `messages` counts the messages of failed files; `place` is that of one of the
+    quarantined records.
     """
 
     tenant: str
@@ -80,12 +81,14 @@ class PlanLine(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """What a plan says. `records`: messages or records
-    that will be written; `files`: their files by type.
+    """The result of planning.
 
-    `is_whole`: all were counted; else there are more. `choice` is the one that was
-    asked for, made exact. `answers` of models are recorded for raw records,
-    `unpriced` of them without a known price; the others have cost `paid_microusd`.
+    `records`: messages or records to be written again.
+
+    `files`: their files by type. `is_whole`: everything was counted; otherwise there
+    are more. `choice` is the requested one with exact limits. For raw records,
+    `answers` counts their recorded model answers, `unpriced` those without a known
+    price, and `paid_microusd` is the cost of the others.
     """
 
     records: int
@@ -101,9 +104,9 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """A portion: what identifies its records, and where it leaves the repair.
+    """A portion: the ids of its records, and the position of the repair after it.
 
-    `old` are not written, only marked.
+    Records in `old` are only marked, not written.
     """
 
     number: int
@@ -118,7 +121,7 @@ class Intent(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class HeldRepair:
-    """A repair in this process's hands, and how far it is."""
+    """A repair that this process holds, with its progress."""
 
     tenant_id: TenantId
     repair_id: str

@@ -1,6 +1,7 @@
-"""Repairs as rows: planned, running with how far they are, done or cancelled. A restart loses none.
+"""Repairs as rows: planned, running with their progress, done or cancelled.
 
-Whoever works on one holds it, writes down the portion at hand (the intent) before it goes to Kafka, and settles it after.
+A restart loses none. The process that works on a repair holds it. It records the
+current portion (the intent) before writing it to Kafka, and settles it afterwards.
 """
 
 import secrets
@@ -29,25 +30,29 @@ from storage.postgres.sql import queries
 PLAN_SECONDS = 15 * 60.0
 MOST_COUNTED = 1_000_000
 MOST_TRIES = 3
-"""What was tried so often is set aside: another try would end the same way."""
+"""A record that was tried this often is set aside, because another try would fail too."""
 HOLD_SECONDS = 60.0
-"""Longer than the watcher of a process that died takes to end its transaction: it must not fence whoever continues."""
+"""How long a process holds a repair without renewing it.
+
+It is longer than the watcher of a dead process takes to end its transaction, so that
+the watcher cannot fence the process that continues.
+"""
 MOST_BYTES = 8 * 1024 * 1024
-"""A portion of quarantined records ends with the one that reaches it."""
+"""A portion of quarantined records ends with the record that reaches this size."""
 
 
 class Repairs:
-    """On a pool. Raises Unavailable while Postgres is away."""
+    """Uses a pool. Raises Unavailable while Postgres cannot be reached."""
 
     def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
         self._pool = pool
         self._sql = queries("repairs")
 
     async def count_failed(self, asked: RepairRequest) -> Counted:
-        """Files that failed for the reason, and what it costs to try them again where that is known."""
+        """Counts the files that failed for the reason, with the known cost of trying them again."""
         reason, most = asked.choice.reason, asked.choice.limit or MOST_COUNTED
         rows: list[Any] = []
-        if "\0" not in reason:  # no text in Postgres holds it
+        if "\0" not in reason:  # no text in Postgres can contain it
             name = self._of("count_failed", asked.tenant_id)
             rows = await self._fetch(name, asked.tenant_id, reason, most, MOST_TRIES)
         files: dict[str, int] = {}
@@ -80,7 +85,7 @@ class Repairs:
         )
 
     async def count_quarantined(self, asked: RepairRequest) -> Counted:
-        """Records in quarantine that are chosen, and what can become of them."""
+        """Counts the chosen records in quarantine, and what can become of them."""
         choice = asked.choice
         name, chosen = self._quarantined("count_quarantined", asked.tenant_id, choice)
         if choice.place is None:
@@ -105,13 +110,19 @@ class Repairs:
         )
 
     async def cost_of(self, tenants: Sequence[str], keys: Sequence[str]) -> tuple[int, int, int]:
-        """What the recorded answers about files of these messages have cost: answers, unpriced, micro-dollars."""
+        """The cost of the recorded answers about files of these messages.
+
+        Returns (answers, answers without a known price, micro-dollars).
+        """
         with as_unavailable():
             (row,) = await self._pool.fetch(queries("overview")["paid_for"], tenants, keys)
         return row["answers"], row["unpriced"], row["microusd"]
 
     async def add(self, asked: RepairRequest, counted: Counted) -> str:
-        """Keeps the plan for a quarter of an hour. Raises RepairError for nothing to do."""
+        """Stores the plan for a quarter of an hour.
+
+        Raises RepairError if there is nothing to do.
+        """
         if not counted.records:
             raise RepairError("repair.nothing")
         repair_id = f"rep_{secrets.token_hex(8)}"
@@ -132,7 +143,7 @@ class Repairs:
         return repair_id
 
     async def one(self, tenant_id: TenantId, repair_id: str) -> dict[str, Any] | None:
-        """A repair with `files` (Counted) and `choice` decoded."""
+        """A repair with `files` (Counted) and `choice` decoded, or None."""
         if "\0" in repair_id:
             return None
         rows = await self._fetch("repair", tenant_id, repair_id)
@@ -153,10 +164,11 @@ class Repairs:
         rate: float | None = None,
         holder: str = "",
     ) -> None:
-        """Begins it on record, in the hands of a holder or in nobody's.
+        """Starts a planned repair, with or without a holder, and records that in the audit log.
 
-        Raises RepairError for a plan that is over or applied, and while another of its kind runs. Then the error
-        also has that one's id, and whether it is the same repair and nobody works on it.
+        Raises RepairError if the plan has expired or was applied, or while another
+        repair of the tenant is running. In the latter case the error also has that
+        repair's id, and whether it is the same repair and nobody holds it.
         """
         with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -173,7 +185,10 @@ class Repairs:
                 await self._record(connection, "repair_applied", begun[0], who)
 
     async def cancel(self, tenant_id: TenantId, repair_id: str, who: str) -> None:
-        """Ends it on record. Raises RepairError for one that has ended."""
+        """Cancels a repair and records that in the audit log.
+
+        Raises RepairError if it has ended.
+        """
         with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
                 ended = await connection.fetch(self._sql["cancel_repair"], tenant_id, repair_id)
@@ -182,7 +197,7 @@ class Repairs:
                 await self._record(connection, "repair_cancelled", ended[0], who)
 
     async def _record(self, connection: Any, action: str, row: Any, who: str) -> None:
-        """An entry of the audit log that names no customer."""
+        """Writes an audit log entry that names no customer."""
         choice = msgspec.json.decode(row["choice"], type=RepairChoice)
         chosen = " ".join(filter(None, (choice.stage, row["reason"], *choice.spans)))
         detail = f"{row['repair_id']} {row['kind']} {chosen[:300]}: {row['messages']} records"
@@ -191,7 +206,10 @@ class Repairs:
         )
 
     async def hold(self, holder: str, repair_id: str | None = None) -> HeldRepair | None:
-        """A repair under way that nobody else works on, any or the one that is named."""
+        """Takes hold of a running repair that no other process holds.
+
+        `repair_id` selects it; without one, any repair may be returned.
+        """
         rows = await self._fetch("hold_repair", HOLD_SECONDS, holder, repair_id)
         if not rows:
             return None
@@ -204,7 +222,7 @@ class Repairs:
         return HeldRepair(**row)
 
     async def following(self, held: HeldRepair, most: int) -> Intent | None:
-        """The next portion of failed files or quarantined records; None: nothing is left."""
+        """The next portion of failed files or quarantined records; None if nothing is left."""
         if held.choice.limit:
             most = min(most, held.choice.limit - held.looked)
         if most <= 0:
@@ -249,7 +267,10 @@ class Repairs:
         return taken
 
     async def intend(self, held: HeldRepair, intent: Intent) -> bool:
-        """Writes down what is about to be written. False: it was cancelled, or somebody else holds it."""
+        """Records the portion that is about to be written.
+
+        Returns False if the repair was cancelled or another process holds it.
+        """
         document = msgspec.json.encode(intent).decode()
         rows = await self._fetch(
             "intend",
@@ -263,7 +284,13 @@ class Repairs:
         return bool(rows)
 
     async def settle(self, held: HeldRepair, intent: Intent) -> None:
-        """The portion is in Kafka: moves on, marks what was sent again, counts the tries. Raises RepairLost."""
+        """Records that the portion is in Kafka.
+
+        Raises RepairLost.
+
+        It moves the position, marks the records that were sent again, and counts the
+        tries.
+        """
         with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(queries("sink")["removal_lock"])
@@ -290,12 +317,12 @@ class Repairs:
     async def _note(self, connection: Any, kind: Kind, intent: Intent) -> None:
         if kind != "raw" and intent.items:
             tried = [
-                list(column) for column in zip(*(one[:3] for one in intent.items), strict=True)
+                list(column) for column in zip(*(item[:3] for item in intent.items), strict=True)
             ]
             await connection.fetch(self._sql["note_tries"], *tried)
         places = (*intent.items, *intent.old)
         if kind == "quarantine" and places:
-            columns = [list(column) for column in zip(*(one[3:] for one in places), strict=True)]
+            columns = [list(column) for column in zip(*(item[3:] for item in places), strict=True)]
             await connection.fetch(self._sql["mark_replayed"], *columns)
 
     async def finish(self, held: HeldRepair) -> None:
@@ -303,7 +330,7 @@ class Repairs:
         held.state = "done"
 
     async def let_go(self, held: HeldRepair, trouble: str = "", seconds: float = 0.0) -> None:
-        """Stops holding it: another process may continue after so many seconds."""
+        """Releases the repair. Another process may take it after so many seconds."""
         await self._fetch(
             "let_go", held.tenant_id, held.repair_id, held.holder, trouble[:200], seconds
         )
@@ -315,7 +342,7 @@ class Repairs:
     def _quarantined(
         self, name: str, tenant_id: TenantId, choice: RepairChoice
     ) -> tuple[str, tuple[Any, ...]]:
-        """The statement and what it is given."""
+        """The name of the statement, and its arguments."""
         if choice.place is not None:
             return self._of(f"{name}_at", tenant_id), choice.place
         return self._of(name, tenant_id), (choice.stage or None, choice.reason or None)
@@ -326,7 +353,10 @@ class Repairs:
 
 
 def _decoded(row: Any) -> dict[str, Any]:
-    """Also of a plan that an older program made, whose document has no choice and no lines."""
+    """The row with decoded documents, including those of plans by older programs.
+
+    Such a plan has no choice and no lines.
+    """
     document = {"records": row["messages"], "lines": [], "choice": {}} | msgspec.json.decode(
         row["files"]
     )
@@ -347,7 +377,7 @@ def _failed_item(row: Any, reason: str) -> tuple[str | int, ...]:
 
 
 def _item(row: Any) -> tuple[str | int, ...]:
-    """By what its tries are counted, then its place."""
+    """The columns by which tries are counted, then those of the record's place."""
     return (
         row["tenant_id"],
         row["record_key"],
@@ -357,7 +387,7 @@ def _item(row: Any) -> tuple[str | int, ...]:
 
 
 def _cost(files: dict[str, int], costs: dict[str, float | None]) -> int | None:
-    """What the calls will cost, where every kind's cost is known from the last weeks."""
+    """The expected cost of the calls, or None if the recent cost of a kind is unknown."""
     total = 0.0
     for type_, count in files.items():
         each = costs.get("transcribe" if type_ == "audio" else "describe")

@@ -1,6 +1,4 @@
-"""Seals every secret in the database with the first
-live key, so that an older key can be taken out.
-"""
+"""Encrypts every stored secret with the first key, so that older keys can be removed."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,8 +14,11 @@ State = Literal["resealed", "current", "unreadable", "gone"]
 
 @dataclass(slots=True)
 class Resealed:
-    """`resealed` were under an older key; `unreadable`
-    are (table, tenant, id) that no live key opens.
+    """The counts.
+
+    `resealed` were encrypted with an older key.
+
+    `unreadable` lists (table, tenant, id) of secrets that no live key decrypts.
     """
 
     resealed: int = 0
@@ -28,12 +29,11 @@ class Resealed:
 async def reseal(
     connection: "asyncpg.Connection[asyncpg.Record]", vault: Vault, *, dry: bool = False
 ) -> Resealed:
-    """Opens each sealed value and seals it with
-    the first key, unless that sealed it already.
+    """Encrypts each secret with the first key, unless that is so already.
 
-    Each row is locked for its own short transaction, so commands
-    and a second reseal may run at the same time. What cannot be
-    opened stays as it is. `dry` counts and changes nothing.
+    Each row is locked in its own short transaction, so commands and a second reseal can
+    run at the same time. Secrets that cannot be decrypted stay unchanged. `dry` counts
+    and changes nothing.
     """
     done, statements = Resealed(), queries("reseal")
     for table in SEALED_TABLES:

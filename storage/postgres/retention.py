@@ -1,5 +1,6 @@
-"""Lets rows expire: each table has an age, and the bodies in
-quarantine have a bound per tenant. Arrivals expire a week at a time.
+"""Deletes expired rows: each table has an age, and quarantined bodies a bound per tenant.
+
+Arrivals expire one week at a time.
 """
 
 import asyncio
@@ -17,35 +18,37 @@ from schemas.settings import RetentionSettings as Ages
 from schemas.topics import Names
 from storage.postgres.pool import connect_directly
 from storage.postgres.sql import queries
+from storage.postgres.tenant_bounds import TenantBounds
 
 log = structlog.get_logger()
 SLICE_BLOCKS = 512
-"""4 MiB at a time: a statement takes milliseconds, and holds few locks."""
+"""4 MiB per statement, so that it takes milliseconds and holds few locks."""
 PAUSE_SECONDS = 0.05
 MINUTES_DAYS = 2.0
-"""The console shows one day of them."""
+"""The console shows one day of these rows."""
 WALK_EVERY_SECONDS = 3600.0
 LOOK_EVERY_SECONDS = 60.0
-"""So often the bytes in quarantine are looked at: a tenant can fill them fast."""
+"""The interval at which the bytes in quarantine are checked: a tenant can add many quickly."""
 WEEKS_AHEAD = 4
-"""Partitions of arrivals are made so long before their time.
+"""How many weeks ahead the partitions of arrivals are created.
 
-Without one, rows go where those of no week do.
+Rows of a week without a partition go to the default partition.
 """
 PARTITION_LOCK_MS = 500
-"""Whoever reads or writes arrivals waits no longer for a
-partition that is to be added or dropped; it is tried again.
+"""How long readers and writers of arrivals wait at most for a change of partitions.
+
+The change is then tried again later.
 """
 MAKE_WEEKS_SECONDS = 20.0
-"""So long a sink waits for them before it begins."""
+"""How long a sink waits for partitions before it begins."""
 WALKED = {"arrival_records": "arrival_records_other"}
-"""Where a table has another name for its blocks."""
+"""Tables whose blocks belong to another relation."""
 
 
 def days_of(ages: Ages, quarantine_days: float) -> Mapping[str, float]:
-    """Table → days its rows are kept; 0 is for ever.
+    """Table → days its rows are kept; 0 means for ever.
 
-    Quarantined records go with their topic's.
+    Quarantined records are kept as long as those of their topic.
     """
     return {
         "arrival_records": ages.arrivals_days,
@@ -62,8 +65,9 @@ def days_of(ages: Ages, quarantine_days: float) -> Mapping[str, float]:
 
 
 class Retention:
-    """Walks through each table from its first block to its last,
-    so that it needs no index that every write would pay for.
+    """Walks through each table from its first block to its last.
+
+    So it needs no index, for which every write would pay.
     """
 
     def __init__(
@@ -73,10 +77,11 @@ class Retention:
         self._names = names
         self._ages = ages
         self._quarantine_days = quarantine_days
+        self._bounds = TenantBounds(ages)
         self._sql = queries("retention")
 
     async def run(self) -> None:
-        """Never returns. Of all processes that run this, one works at a time."""
+        """Never returns. Only one of all processes that run this works at a time."""
         walk_at = 0.0
         while True:
             try:
@@ -85,13 +90,14 @@ class Retention:
                     walk_at = time.monotonic() + WALK_EVERY_SECONDS
                 if any(gone.values()):
                     log.info("rows_expired", **gone)
-            except Exception as error:  # whatever it is, nothing is lost by trying again
+            except Exception as error:  # any error: trying again loses nothing
                 log.warning("retention_failed", error=type(error).__name__, detail=str(error)[:300])
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def make_weeks(self) -> None:
-        """Makes the partitions that arrivals of now will need, before
-        any is written. What goes wrong is logged: `run` tries it again.
+        """Creates the partitions that current arrivals will need, before any is written.
+
+        Errors are logged; `run` tries again.
         """
         try:
             async with asyncio.timeout(MAKE_WEEKS_SECONDS):
@@ -101,7 +107,7 @@ class Retention:
                         await self._make_weeks(connection)
                 finally:
                     await connection.close()
-        except Exception as error:  # whatever it is, arrivals are taken without them
+        except Exception as error:  # any error: arrivals are accepted without the partitions
             log.warning("arrivals_week_waits", why=type(error).__name__, detail=str(error)[:300])
 
     async def _make_weeks(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -110,9 +116,9 @@ class Retention:
             await self._alter_weeks(connection, self._sql["make_weeks"], day)
 
     async def work(self, *, walks: bool = True) -> dict[str, int]:
-        """How many rows went, by table; `bodies` of quarantined records.
+        """The number of deleted rows by table, and of quarantined records as `bodies`.
 
-        Empty: another process works just now.
+        The result is empty if another process is working.
         """
         connection = await connect_directly(self._postgres, self._names, "retention")
         try:
@@ -126,6 +132,8 @@ class Retention:
                     gone[table] = gone.get(table, 0) + expired
                     metrics.RETENTION_ROWS.labels(table).inc(expired)
             if walks:
+                for table, rows in (await self._bounds.keep(connection)).items():
+                    gone[table] = gone.get(table, 0) + rows
                 gone["repair_tries"] = await self._walk(connection, "repair_tries", "forget_tries")
             return gone
         finally:
@@ -156,9 +164,9 @@ class Retention:
         return gone
 
     async def _turn_weeks(self, connection: "asyncpg.Connection[asyncpg.Record]") -> int:
-        """Makes the partitions of the next weeks and drops those that are over.
+        """Creates the partitions of the next weeks and drops expired ones.
 
-        Returns how many rows went, about.
+        Returns the approximate number of deleted rows.
         """
         gone, now = 0, datetime.now(UTC)
         await self._make_weeks(connection)
@@ -166,7 +174,7 @@ class Retention:
             return 0
         before = now - timedelta(days=self._ages.arrivals_days)
         for row in await connection.fetch(self._sql["old_weeks"], before):
-            # A name that the statement looked for: letters, digits and underscores.
+            # The statement returns only names of letters, digits and underscores.
             if await self._alter_weeks(connection, f"DROP TABLE {row['name']}"):
                 log.info("arrivals_dropped", week=row["name"], rows=row["rows"])
                 gone += row["rows"]
@@ -176,7 +184,7 @@ class Retention:
     async def _alter_weeks(
         self, connection: "asyncpg.Connection[asyncpg.Record]", statement: str, *arguments: Any
     ) -> bool:
-        """Whether it was done. It is tried again within a minute."""
+        """True if the change was made. Otherwise it is tried again within a minute."""
         try:
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL lock_timeout = {PARTITION_LOCK_MS}")
@@ -184,7 +192,7 @@ class Retention:
         except (
             asyncpg.LockNotAvailableError,
             asyncpg.DeadlockDetectedError,
-            asyncpg.CheckViolationError,  # rows of that week came where those of no week are
+            asyncpg.CheckViolationError,  # rows of that week are in the default partition
             asyncpg.QueryCanceledError,  # there are too many of them to move while writers wait
             TimeoutError,
         ) as error:

@@ -440,7 +440,9 @@ CREATE TABLE arrival_records (
     received_at         timestamptz      NOT NULL,
     outcome             text             NOT NULL,
     reason              text             NOT NULL,
-    deliveries          bigint           NOT NULL
+    deliveries          bigint           NOT NULL,
+    again_at            timestamptz[],
+    again_offsets       bigint[]
 ) PARTITION BY RANGE (received_at);
 CREATE INDEX arrival_records_by_id ON arrival_records (tenant_id, provider, provider_message_id);
 CREATE TABLE arrival_records_other PARTITION OF arrival_records DEFAULT;

@@ -1,6 +1,4 @@
-"""SQL is SQL: named statements in queries/*.sql,
-each with a line that says what it is for.
-"""
+"""Loads the named SQL statements of queries/*.sql, each with a line on its purpose."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +14,7 @@ _BLOCK = re.compile(
 
 @cache
 def queries(name: str) -> Mapping[str, str]:
-    """Statement name → text, of queries/<name>.sql."""
+    """Statement name → text, for queries/<name>.sql."""
     text = (QUERIES_DIR / f"{name}.sql").read_text()
     return MappingProxyType(
         {block[1]: block[3].strip().removesuffix(";") for block in _BLOCK.finditer(text)}

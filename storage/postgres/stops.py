@@ -1,4 +1,4 @@
-"""Stages that stopped themselves, and who let them go on."""
+"""Records which stages stopped themselves, and whether a person resumed them."""
 
 from datetime import datetime
 
@@ -12,8 +12,9 @@ from storage.postgres.sql import queries
 
 
 class StageStops:
-    """A connection for each question: a stage asks
-    only when it stops and while it is stopped.
+    """Opens a connection for each query.
+
+    A stage queries only when it stops and while it is stopped.
     """
 
     def __init__(self, settings: Postgres, names: Names) -> None:
@@ -21,29 +22,32 @@ class StageStops:
         self._names = names
 
     async def quiet(self, stage: Stage) -> float:
-        """For how many seconds more nothing shall stop the stage:
-        what a person said to one of its processes holds for all.
+        """The seconds for which the stage must not stop itself.
+
+        A person who resumes one process of the stage sets this for all of them.
         """
         seconds: float = (await self._row("stage_quiet", stage))[0]
         return seconds
 
     async def tenants(self) -> int:
-        """How many there are: with one only, stopping a stage stops nobody else."""
+        """The number of tenants, counted up to 2.
+
+        With a single tenant, stopping a stage affects nobody else.
+        """
         count: int = (await self._row("count_tenants"))[0]
         return count
 
     async def stopped(self, stage: Stage, detail: str) -> datetime:
-        """Writes it down; returns the moment that names the stop."""
+        """Records a stop. Returns its time, which identifies it."""
         moment: datetime = (await self._row("stop_stage", stage, detail))[0]
         return moment
 
     async def resumed(self, stage: Stage, stop: object, detail: str) -> float | None:
-        """None: nobody resumed it yet. Else for how many
-        seconds from now on nothing shall stop the stage.
+        """None while nobody has resumed the stop, else the seconds without another stop.
 
-        One that was written while its stage was resumed shares the quiet
-        that was given then. A stop that is not there any more (a restore,
-        a clean-up) is written again, else nobody could resume it.
+        A stop that was recorded while its stage was being resumed gets the same quiet
+        time. A stop that is missing (a restore, a clean-up) is written again, because
+        otherwise nobody could resume it.
         """
         quiet: float | None = (await self._row("stop_resumed", stage, stop, detail))[0]
         return quiet

@@ -1,4 +1,9 @@
-"""What commands change of tenants and keys. Each change is recorded in audit_log, in the same transaction."""
+"""Changes of tenants and keys by commands.
+
+Each is recorded in audit_log.
+
+The record is written in the same transaction as the change.
+"""
 
 import secrets
 from datetime import timedelta
@@ -24,14 +29,18 @@ class Tenancy(EndpointChanges):
     # tenants
 
     async def add_tenant(self, name: str) -> TenantId:
-        """Adding one again succeeds and changes nothing.
+        """Adds a tenant.
 
-        The name of a removed tenant is free again after the horizon: until then records of the
-        removed one may still be on their way, and would be stored for the new one.
+        Adding an existing one succeeds and changes nothing.
+
+        The name of a removed tenant cannot be used before the horizon has passed: until
+        then, records of the removed tenant may still be in the pipeline and would be
+        stored for the new one.
         """
         if not TENANT_PATTERN.fullmatch(name):
             raise TenancyError(
-                f"{name!r} is not a tenant name: a letter or digit, then at most 62 letters, digits or hyphens, all lower case"
+                f"{name!r} is not a tenant name: a letter or digit, then at most 62 letters, digits"
+                " or hyphens, all lower case"
             )
         async with self._connection.transaction():
             sealed = self._vault.seal(msgspec.json.encode(TenantSettings()))
@@ -41,12 +50,13 @@ class Tenancy(EndpointChanges):
             if removed["removed_at"] is not None:
                 free = removed["removed_at"] + HORIZON
                 raise TenancyError(
-                    f"tenant {name!r} was removed; its name is free again on {free:%Y-%m-%d}: choose another name"
+                    f"tenant {name!r} was removed; its name is free again on {free:%Y-%m-%d}:"
+                    " choose another name"
                 )
         return TenantId(name)
 
     async def set_tenant(self, name: str, changes: dict[str, Any]) -> TenantSettings:
-        """Changes some settings; None takes one back to the default of the installation."""
+        """Changes some settings. None resets a setting to the default of the installation."""
         async with self._connection.transaction():
             sealed = await self._must_exist(name)
             now = msgspec.to_builtins(
@@ -65,7 +75,10 @@ class Tenancy(EndpointChanges):
         return settings
 
     async def tenant(self, name: str) -> dict[str, Any]:
-        """What is known of a tenant, removed or not, and how much is kept for it. Secret settings are not shown."""
+        """A tenant, removed or not, with its settings and the number of stored rows and files.
+
+        Secret settings are not shown.
+        """
         row = await self._row("tenant", name)
         return {
             "tenant_id": row["tenant_id"],
@@ -77,7 +90,7 @@ class Tenancy(EndpointChanges):
         }
 
     async def settings_of(self, name: str) -> dict[str, Any] | None:
-        """The settings alone, which counts nothing; None where they cannot be opened."""
+        """Only the settings, without counting; None if they cannot be decrypted."""
         return self._shown_settings((await self._row("tenant", name))["settings"])
 
     def _shown_settings(self, sealed: bytes) -> dict[str, Any] | None:
@@ -91,14 +104,16 @@ class Tenancy(EndpointChanges):
         return settings
 
     async def holdings(self, name: str) -> dict[str, int]:
-        """How many keys, endpoints, rows and files a tenant has."""
+        """The number of keys, endpoints, rows and files of a tenant."""
         return dict(await self._row("holdings", name))
 
     async def remove_tenant(self, name: str, *, keep_data: bool) -> dict[str, int]:
-        """Ends every credential of a tenant and marks it as removed. Returns how many keys and endpoints ended.
+        """Ends all credentials of a tenant and marks it as removed.
 
-        From here on no sink stores a record of the tenant, unless its data is kept. Called again it
-        succeeds; data that was kept the first time may be deleted the second time.
+        Returns counts of them.
+
+        From then on no sink stores a record of the tenant, unless its data is kept. A
+        second call succeeds; it may delete data that the first one kept.
         """
         async with self._connection.transaction():
             await self._connection.execute(self._sql["removal_lock"])
@@ -117,7 +132,7 @@ class Tenancy(EndpointChanges):
     # keys
 
     async def add_key(self, tenant: str, scope: Scope, name: str = "") -> str:
-        """A new key; it is shown once and stored as a digest only."""
+        """Creates a key. It is returned only here; only its digest is stored."""
         if len(name) > KEY_NAME_CHARS or not name.isprintable():
             raise TenancyError(
                 f"a key's name is printable text of at most {KEY_NAME_CHARS} characters"
@@ -132,12 +147,12 @@ class Tenancy(EndpointChanges):
         return key
 
     async def keys(self, tenant: str) -> list[dict[str, Any]]:
-        """The keys of a tenant by id and name. No key can be shown: only digests are stored."""
+        """The keys of a tenant by id and name. Only digests are stored, so no key can be shown."""
         await self._row("tenant", tenant)
         return [dict(row) for row in await self._connection.fetch(self._sql["list_keys"], tenant)]
 
     async def revoke_key(self, key_id: str) -> dict[str, str]:
-        """Ends a key."""
+        """Revokes a key."""
         async with self._connection.transaction():
             row = await self._connection.fetchrow(self._sql["revoke_key"], key_id)
             if row is None:
@@ -146,7 +161,11 @@ class Tenancy(EndpointChanges):
         return dict(row)
 
     async def next_generation(self, command: str, detail: str) -> int:
-        """For whatever redoes work: higher than all before, also than those that a restored database forgot."""
+        """A new generation for a repair run.
+
+        It is higher than all earlier ones, including those that a restored database
+        forgot.
+        """
         generation: int | None = None
         while generation is None:
             generation = await self._connection.fetchval(
@@ -155,12 +174,12 @@ class Tenancy(EndpointChanges):
         return generation
 
     async def note(self, tenant: str, action: str, detail: str) -> None:
-        """Records in audit_log what was done outside of these tables."""
+        """Records an action on other tables in audit_log."""
         await self._audit(tenant, action, detail)
 
 
 def _count(status: str) -> int:
-    """How many rows a statement touched, by the status that Postgres gives."""
+    """The number of rows that a statement affected, from its command tag."""
     return int(status.rpartition(" ")[2])
 
 

@@ -1,9 +1,9 @@
-"""Tenants, endpoints and keys in memory, found by
-whatever they are looked up by. Pure: rows are arguments.
+"""An in-memory index of tenants, endpoints and keys.
 
-Nothing is opened when it is read. A secret is opened when it is
-first used, and the result is kept until its row changes, so
-that a role with 20,000 endpoints pays for those that it serves.
+Pure: rows are arguments.
+
+Secrets are decrypted on first use, not on reading, and the result is kept until the row
+changes. So a role with 20,000 endpoints pays only for those that it serves.
 """
 
 import hashlib
@@ -25,26 +25,27 @@ T = TypeVar("T")
 
 UNREADABLE_RETRY_SECONDS = 30.0
 SAMPLE = 100
-"""Rows that are tried before a role calls its key wrong."""
+"""The number of rows that are tried before a role considers its key wrong."""
 
 
 class Row(Protocol):
-    """A row by its columns' names."""
+    """A row, by column name."""
 
     def __getitem__(self, column: str, /) -> Any: ...
 
 
 def digest(secret: str) -> bytes:
-    """Tokens and keys are stored and looked up
-    under their digest; the plain ones are nowhere.
+    """The digest under which a token or key is stored and looked up.
+
+    The plain value is stored nowhere.
     """
     return hashlib.sha256(secret.encode()).digest()
 
 
 class Sealed(Generic[T]):
-    """The sealed contents of one row, opened at most once.
+    """The encrypted contents of one row, decrypted at most once.
 
-    `open` returns None when that is impossible.
+    `open` returns None if they cannot be decrypted.
     """
 
     __slots__ = ("_kind", "_opened", "_tried", "_vault", "contents")
@@ -58,11 +59,11 @@ class Sealed(Generic[T]):
 
     @property
     def failed(self) -> bool:
-        """Whether somebody tried to open it, and it could not be opened."""
+        """True if decrypting was tried and failed."""
         return self._tried and self._opened is None
 
     def adopt(self, known: "Sealed[T]") -> None:
-        """Takes over what was opened of the same row before."""
+        """Takes over the decrypted contents of an earlier reading of the same row."""
         self._tried, self._opened = known._tried, known._opened
 
     def open(self) -> T | None:
@@ -112,7 +113,7 @@ class TenantRow(Sealed[TenantSettings]):
 class EndpointRow(Sealed[Endpoint]):
     """A row of `webhook_endpoints`.
 
-    Sealed contents that name another row are not taken.
+    Contents that belong to another row are rejected.
     """
 
     __slots__ = ("endpoint_id", "former_sha256", "former_until", "provider", "tenant", "token")
@@ -139,13 +140,13 @@ class EndpointRow(Sealed[Endpoint]):
 
 
 class TenantIndex:
-    """All rows of one reading, and the changes since.
+    """All rows of one reading, with later changes.
 
-    A tenant's rows are exchanged as a whole.
+    The rows of a tenant are replaced together.
     """
 
     def __init__(self, vault: Vault, former: "TenantIndex | None" = None) -> None:
-        """What `former` has opened need not be opened again."""
+        """Reuses what `former` has decrypted."""
         self._vault = vault
         self._former = former
         self._tenants: dict[str, TenantRow] = {}
@@ -160,11 +161,11 @@ class TenantIndex:
         self._removed = 0
 
     def __len__(self) -> int:
-        """Tenants that were not removed."""
+        """The number of tenants that were not removed."""
         return len(self._tenants) - self._removed
 
     def complete(self) -> "TenantIndex":
-        """Lets go of the index that this one replaces."""
+        """Releases the index that this one replaces."""
         self._former = None
         return self
 
@@ -172,12 +173,12 @@ class TenantIndex:
 
     def add_tenants(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            made = TenantRow(row, self._vault)
-            known = self._former._tenants.get(made.tenant) if self._former is not None else None
-            if known is not None and known.contents == made.contents:
-                made.adopt(known)
-            self._removed += made.is_removed
-            self._tenants[made.tenant] = made
+            new = TenantRow(row, self._vault)
+            known = self._former._tenants.get(new.tenant) if self._former is not None else None
+            if known is not None and known.contents == new.contents:
+                new.adopt(known)
+            self._removed += new.is_removed
+            self._tenants[new.tenant] = new
 
     def add_endpoints(self, rows: Iterable[Row]) -> None:
         for row in rows:
@@ -190,7 +191,7 @@ class TenantIndex:
             self._keys_of.setdefault(tenant, []).append(sha256)
 
     def add_ended(self, rows: Iterable[Row]) -> None:
-        """Tokens that ended and are remembered."""
+        """Adds tokens that have ended and are remembered."""
         for row in rows:
             tenant, sha256 = row["tenant_id"], row["token_sha256"]
             self._ended[sha256] = EndedToken(
@@ -209,9 +210,9 @@ class TenantIndex:
         keys: Iterable[Row],
         ended: Iterable[Row] = (),
     ) -> None:
-        """Replaces all that is known of these tenants by these rows.
+        """Replaces everything known about these tenants by these rows.
 
-        Nobody sees a state between.
+        It does not await, so no reader sees a partial state.
         """
         before = TenantIndex(self._vault)
         for name in names:
@@ -226,14 +227,14 @@ class TenantIndex:
     # look-ups
 
     def endpoint(self, token: str, now: datetime | None = None) -> Endpoint | None:
-        """The endpoint of a token, or of a former one that is still accepted.
+        """The endpoint of a current token, or of a former one within its grace period.
 
-        Raises Unavailable for an unreadable one.
+        Raises Unavailable if it cannot be decrypted.
         """
-        wanted = digest(token)
-        row = self._by_token.get(wanted)
+        token_digest = digest(token)
+        row = self._by_token.get(token_digest)
         if row is None:
-            row = self._by_former_token.get(wanted)
+            row = self._by_former_token.get(token_digest)
             if row is None or row.former_until is None:
                 return None
             if row.former_until <= (now or datetime.now(UTC)):
@@ -244,7 +245,7 @@ class TenantIndex:
         return opened
 
     def ended(self, token: str) -> EndedToken | None:
-        """Whose a token was that has ended, as far as it is remembered."""
+        """The former owner of an ended token, if it is still remembered."""
         return self._ended.get(digest(token))
 
     def endpoint_by_id(self, endpoint_id: str) -> Endpoint | None:
@@ -252,16 +253,16 @@ class TenantIndex:
         return None if row is None else row.open()
 
     def provider_key(self, tenant: str, provider: str) -> str | None:
-        """An API key of the provider that the tenant gave with one of its endpoints."""
+        """A provider API key from one of the tenant's endpoints, or None."""
         for row in self._endpoints_of.get(tenant, ()):
             if row.provider == provider and (opened := row.open()) and opened.api_key:
                 return opened.api_key
         return None
 
     def tenant(self, tenant: TenantId) -> Tenant | None:
-        """None for one that is unknown or removed.
+        """The tenant, or None if it is unknown or removed.
 
-        Raises Unavailable when its row cannot be opened.
+        Raises Unavailable if its row cannot be decrypted.
         """
         row = self._tenants.get(tenant)
         if row is None or row.is_removed:
@@ -281,9 +282,9 @@ class TenantIndex:
     # state
 
     def unreadable(self) -> dict[str, int]:
-        """How many rows of each table could not be opened when they were used.
+        """Table → number of rows that were used and could not be decrypted.
 
-        Walks all rows.
+        Walks through all rows.
         """
         rows: dict[str, Iterable[Sealed[Any]]] = {
             TenantRow.table: (row for row in self._tenants.values() if not row.is_removed),
@@ -292,30 +293,29 @@ class TenantIndex:
         return {table: sum(row.failed for row in found) for table, found in rows.items()}
 
     def opens_nothing(self) -> bool:
-        """Whether there are sealed rows and this process's
-        key opens none of the first ones of either table.
+        """True if there are encrypted rows and this process's key decrypts none of a sample.
+
+        The sample consists of the first rows of both tables.
         """
-        there = (row for row in self._tenants.values() if not row.is_removed)
+        tenants = (row for row in self._tenants.values() if not row.is_removed)
         sample: Iterator[Sealed[Any]] = chain(
-            islice(there, SAMPLE), islice(self._endpoints.values(), SAMPLE)
+            islice(tenants, SAMPLE), islice(self._endpoints.values(), SAMPLE)
         )
         first = next(sample, None)
         return first is not None and not any(row.open() for row in chain([first], sample))
 
-    def _add_endpoint(self, made: EndpointRow) -> None:
-        known = self._former._endpoints.get(made.endpoint_id) if self._former is not None else None
-        if known is not None and _same(known, made):
-            made.adopt(known)
-        self._endpoints[made.endpoint_id] = made
-        self._by_token[made.token] = made
-        self._endpoints_of.setdefault(made.tenant, []).append(made)
-        if made.former_sha256 is not None:
-            self._by_former_token[made.former_sha256] = made
+    def _add_endpoint(self, new: EndpointRow) -> None:
+        known = self._former._endpoints.get(new.endpoint_id) if self._former is not None else None
+        if known is not None and _same(known, new):
+            new.adopt(known)
+        self._endpoints[new.endpoint_id] = new
+        self._by_token[new.token] = new
+        self._endpoints_of.setdefault(new.tenant, []).append(new)
+        if new.former_sha256 is not None:
+            self._by_former_token[new.former_sha256] = new
 
     def _move(self, name: str, to: "TenantIndex") -> None:
-        """Takes a tenant's rows out; those that
-        hold something opened are kept in `to`.
-        """
+        """Removes a tenant's rows. Those that may hold decrypted contents are kept in `to`."""
         tenant = self._tenants.pop(name, None)
         if tenant is not None:
             self._removed -= tenant.is_removed
@@ -332,12 +332,12 @@ class TenantIndex:
             self._ended.pop(sha256, None)
 
 
-def _same(known: EndpointRow, made: EndpointRow) -> bool:
+def _same(known: EndpointRow, new: EndpointRow) -> bool:
     return (known.contents, known.token, known.tenant, known.provider) == (
-        made.contents,
-        made.token,
-        made.tenant,
-        made.provider,
+        new.contents,
+        new.token,
+        new.tenant,
+        new.provider,
     )
 
 

@@ -1,6 +1,7 @@
-"""Secrets at rest: sealed with SECRETS__KEY.
+"""Encrypts stored secrets with SECRETS__KEY.
 
-Several keys, comma-separated, for rotation; the first one seals.
+The setting may list several keys, separated by commas, for rotation. The first one
+encrypts, and each of them decrypts.
 """
 
 import hashlib
@@ -12,13 +13,13 @@ from storage.errors import StorageError
 
 
 class VaultError(StorageError):
-    """SECRETS__KEY is missing or wrong. The text says what to do."""
+    """SECRETS__KEY is missing or wrong. The message says what to do."""
 
 
 class Vault:
-    """Seals and opens; derives keys for other purposes.
+    """Encrypts (seals) and decrypts (opens) secrets, and derives keys for other purposes.
 
-    Raises VaultError for a key that is none.
+    Raises VaultError for an invalid key.
     """
 
     def __init__(self, keys: str) -> None:
@@ -32,7 +33,8 @@ class Vault:
             self._fernet = MultiFernet([Fernet(key) for key in self._keys])
         except ValueError as error:
             raise VaultError(
-                "SENSORIUM_SECRETS__KEY is not a key: 32 bytes in URL-safe base64, several separated by commas"
+                "SENSORIUM_SECRETS__KEY is not a key: 32 bytes in URL-safe base64, several separated"
+                " by commas"
             ) from error
 
     def seal(self, plain: bytes) -> bytes:
@@ -43,11 +45,12 @@ class Vault:
             return self._fernet.decrypt(sealed)
         except InvalidToken as error:
             raise VaultError(
-                "a secret in the database was sealed with a key that is not in SENSORIUM_SECRETS__KEY"
+                "a secret in the database was sealed with a key that is not in"
+                " SENSORIUM_SECRETS__KEY"
             ) from error
 
     def is_current(self, sealed: bytes) -> bool:
-        """Whether the first key, which seals, also sealed this."""
+        """True if the secret is encrypted with the first key."""
         try:
             self._first.decrypt(sealed)
         except InvalidToken:
@@ -55,7 +58,7 @@ class Vault:
         return True
 
     def derived_keys(self, purpose: str) -> list[bytes]:
-        """One key for each live one, for signing: the first signs, any verifies."""
+        """One derived key per live key, for signing: the first one signs, and each verifies."""
         return [
             hmac.digest(key.encode(), b"sensorium:" + purpose.encode(), hashlib.sha256)
             for key in self._keys

@@ -1,6 +1,7 @@
-"""Keeps the search for words fast.
+"""Keeps the full-text search fast.
 
-The sink adds new words to a list, which every search reads: it must stay short.
+New words go to the pending list of a GIN index. Every search reads that list, so it
+must stay short.
 """
 
 import asyncio
@@ -15,8 +16,9 @@ EVERY_SECONDS = 5.0
 
 
 class WordIndex:
-    """Merges the list into its index, many messages at a
-    time: this costs a fifth of doing it message by message.
+    """Merges the pending list into the index, many messages at once.
+
+    That takes a fifth of the time that merging message by message takes.
     """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
@@ -25,7 +27,8 @@ class WordIndex:
     async def run(self) -> None:
         """Never returns.
 
-        Without it the list has a bound, and whoever reaches it merges it himself.
+        The list is bounded: without this task, the insert that reaches the bound merges
+        it.
         """
         while True:
             await asyncio.sleep(EVERY_SECONDS)

@@ -8,7 +8,7 @@ from connectors.providers.catalogue import read
 from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
 from schemas.receipts import Line
 from schemas.settings import Settings
-from schemas.topics import HORIZON_MS, Names, claims_config
+from schemas.topics import CLAIMS_TABLE, HORIZON_MS, Names, claims_config
 from schemas.versions import UnknownVersion
 from storage import failpoints
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
@@ -31,7 +31,7 @@ def create_app(settings: Settings) -> LaneApp:
     encoding = Encoding(names, settings.kafka.partitions)
     app = lane_app("dedupe", settings)
     claimed = app.lane_table(
-        "claimed",
+        CLAIMS_TABLE,
         partitions=settings.kafka.partitions,
         new_state=ClaimedKeys,
         extra_topic_configs=claims_config(settings.kafka),

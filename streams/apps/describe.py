@@ -3,52 +3,51 @@
 from connectors.media.preparation import NotPrepared
 from connectors.models.answers import ModelAnswer
 from connectors.models.recipes import vision_recipes
-from connectors.models.servers import senses
+from connectors.models.servers import servers_of
 from connectors.models.vision import VisionModel
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward
 from schemas.records import VisionJob
 from schemas.settings import Settings
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, StageAttempt, job_app
-from streams.apps.models import ModelWorld, recipes_of, unfit
+from streams.apps.models import ModelWorld, unfit
 from streams.lanes.app import LaneApp
-from streams.stages.asking import Answer, Patience, Recipe, Unfit
+from streams.stages.asking import Patience, Unfit
 from streams.stages.describe import describe
 
 PLAIN_SIDE = 1_024
-"""The longest side of the plain JPEG that a
-server gets which did not take the first form.
-"""
+"""Longest side, in pixels, of the plain JPEG sent to a server that did not take the first form."""
 
 
-class RealEyes:
-    """Stored file → decoder → vision model."""
+class StoredImageDescriber:
+    """Describes a stored image: object store, then decoder, then vision model."""
 
     def __init__(self, world: ModelWorld, settings: Settings) -> None:
         self._world = world
-        self._senses = senses(settings.openai)
+        self._servers = servers_of(settings.openai)
         self._model = VisionModel(settings.openai)
 
-    async def look(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
+    async def describe(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
         async def ask(recipe: Recipe) -> ModelAnswer | Unfit:
             async with self._model.server.turn():
                 return await self._ask(job, recipe)
 
-        return await self._world.asked(job, recipes, ask)
+        return await self._world.ask(job, recipes, ask)
 
     async def _ask(self, job: VisionJob, recipe: Recipe) -> ModelAnswer | Unfit:
-        """A picture that the server does not take
-        is sent once more as a small plain JPEG.
+        """Asks the model once. An image that the server does not take is sent once more as a small
+        plain JPEG.
         """
-        wanted = self._senses
-        shown = await self._shown(job, recipe, wanted.image_side, wanted.image_formats)
-        if isinstance(shown, Unfit) or shown.failure != "unsupported_by_model":
-            return shown
-        side = min(PLAIN_SIDE, wanted.image_side)
-        plain = await self._shown(job, recipe, side, frozenset())
-        return plain if isinstance(plain, Unfit) else plain.after(shown)
+        servers = self._servers
+        first = await self._describe(job, recipe, servers.image_side, servers.image_formats)
+        if isinstance(first, Unfit) or first.failure != "unsupported_by_model":
+            return first
+        side = min(PLAIN_SIDE, servers.image_side)
+        plain = await self._describe(job, recipe, side, frozenset())
+        return plain if isinstance(plain, Unfit) else plain.after(first)
 
-    async def _shown(
+    async def _describe(
         self, job: VisionJob, recipe: Recipe, side: int, formats: frozenset[str]
     ) -> ModelAnswer | Unfit:
         image = await self._world.decoder.prepare_image(
@@ -66,21 +65,21 @@ class RealEyes:
 
 
 def create_app(settings: Settings) -> LaneApp:
-    """The app; its worker is started by the `stream` role."""
-    how = senses(settings.openai)
-    world = ModelWorld(settings, "describe", how.vision)
-    eyes = RealEyes(world, settings)
+    """Builds the app. The `stream` role starts its worker."""
+    servers = servers_of(settings.openai)
+    world = ModelWorld(settings, "describe", servers.vision)
+    describer = StoredImageDescriber(world, settings)
 
-    async def work(turn: StageAttempt[VisionJob]) -> Forward:
-        tenant = world.tenant(turn.job.tenant_id)
-        patience = Patience(turn.waited_seconds, settings.openai.retry_seconds)
+    async def work(attempt: StageAttempt[VisionJob]) -> Forward:
+        tenant = world.tenant(attempt.job.tenant_id)
+        patience = Patience(attempt.waited_seconds, settings.openai.retry_seconds)
         return await describe(
-            turn.job,
-            recipes=recipes_of(vision_recipes(tenant, how)),
-            eyes=eyes,
+            attempt.job,
+            recipes=vision_recipes(tenant, servers),
+            describer=describer,
             results=world,
             patience=patience,
-            source=turn.arrival.source,
+            source=attempt.arrival.source,
             now=utc_now,
         )
 

@@ -1,4 +1,6 @@
-"""A job stage as a Faust app: a table that is a durable queue, workers that call the stage, one settlement a job."""
+"""A job stage as a Faust app: a table as a durable queue, workers that call the stage, and one
+settlement per job.
+"""
 
 import asyncio
 import time
@@ -33,16 +35,18 @@ from streams.stages.arrival import Arrival
 
 log = structlog.get_logger()
 TRY_SECONDS = 1_800.0
-"""More than any try may take by its own limits: downloads, decoding and model calls each have theirs."""
-HOPE_SECONDS = 86_400.0
-"""A job whose tries do not return for a day is set aside: it would take a worker permanently, half an hour at a time."""
+"""The limit of one try. Downloads, decoding and model calls have shorter limits of their own."""
+LONGEST_WAIT_SECONDS = 86_400.0
+"""A job whose tries never return is quarantined after a day, because each try occupies a worker
+for half an hour.
+"""
 J = TypeVar("J", MediaJob, VisionJob, AudioJob)
 
 
 class World(Protocol):
-    """The clients a stage needs: opened before the first job, closed after the last.
+    """The clients that a stage needs: opened before the first job, closed after the last.
 
-    `healthy` false: the stage goes on working, but must not call itself ready.
+    If `healthy` is false, the stage continues, but must not report itself ready.
     """
 
     async def open(self) -> None: ...
@@ -52,7 +56,7 @@ class World(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StageAttempt(Generic[J]):
-    """One try of a job. `waited_seconds` since its first one, also over restarts."""
+    """One try of a job. `waited_seconds` counts from its first try, across restarts."""
 
     job: J
     arrival: Arrival
@@ -61,6 +65,10 @@ class StageAttempt(Generic[J]):
 
 @dataclass(frozen=True, slots=True)
 class JobStage(Generic[J]):
+    """What distinguishes one job stage from another: its name, the type of its jobs, the call of
+    the stage, and its clients.
+    """
+
     stage: Stage
     kind: type[J]
     work: Callable[[StageAttempt[J]], Awaitable[Forward]]
@@ -68,7 +76,7 @@ class JobStage(Generic[J]):
 
 
 def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
-    """The app; its worker is started by the `stream` role."""
+    """Builds the app. The `stream` role starts its worker."""
     names = Names(settings.namespace)
     app = lane_app(job_stage.stage, settings)
     attempts = JobAttempts(settings.postgres, names, job_stage.stage)
@@ -102,7 +110,7 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
 
 
 class _Calls(Generic[J]):
-    """Translates a record into a call of the stage, and what comes of it into the job's end."""
+    """Turns a record into a call of the stage, and the result into the job's end."""
 
     def __init__(self, job_stage: JobStage[J], encoding: Encoding, attempts: JobAttempts) -> None:
         self._stage: JobStage[J] = job_stage
@@ -111,7 +119,11 @@ class _Calls(Generic[J]):
         self._seconds = metrics.JOB_SECONDS.labels(job_stage.stage).observe
 
     def refuse(self, message: Message, is_killer: bool) -> Refusal | None:
-        """What is written instead of a record that is no job: it never enters the queue. Raises UnknownVersion."""
+        """Returns what is written instead of a job, for a record that cannot become one and never
+        enters the queue.
+
+        Raises UnknownVersion.
+        """
         try:
             if is_killer:
                 verdict = PROCESS_KILLER
@@ -126,7 +138,7 @@ class _Calls(Generic[J]):
         )
 
     async def call(self, job: Job, value: bytes | None) -> JobEnd:
-        """Calls the stage once. How that ended is settled by the lane."""
+        """Calls the stage once and returns how the job ended. The lane settles it."""
         arrival = self._arrival(job, value)
         try:
             record = decode(self._stage.kind, value)
@@ -146,7 +158,7 @@ class _Calls(Generic[J]):
         except TooLarge as error:
             verdict = Quarantine("record_too_large", str(error))
             return self._set_aside(arrival, verdict, record.index)
-        except Exception as error:  # whatever this one record did to the stage, the others go on; the breaker looks at how often
+        except Exception as error:  # one record must not stop the others; the breaker counts these
             log.exception(
                 "stage_error",
                 tenant=arrival.tenant_id,
@@ -160,20 +172,24 @@ class _Calls(Generic[J]):
         self._note_end(job, record, forward)
         return Done(writes, "forwarded", forward.failure or "")
 
-    async def _work(self, turn: StageAttempt[J]) -> Forward:
-        """One try. A call that never returns would take its worker permanently: it is ended, and tried again for a day like any
-        other trouble.
+    async def _work(self, attempt: StageAttempt[J]) -> Forward:
+        """Runs one try. A call that does not return would occupy its worker permanently, so it is
+        ended and tried again for a day, like other trouble.
         """
         try:
             async with asyncio.timeout(TRY_SECONDS) as deadline:
-                return await self._stage.work(turn)
+                return await self._stage.work(attempt)
         except TimeoutError:
-            if not deadline.expired() or turn.waited_seconds >= HOPE_SECONDS:
+            if not deadline.expired() or attempt.waited_seconds >= LONGEST_WAIT_SECONDS:
                 raise
             raise Unavailable("deadline", 5.0, detail=f"not within {TRY_SECONDS:g} s") from None
 
     def _later(self, job: Job, record: J, trouble: Unavailable) -> Later:
-        """Why it waits is noted for `trace`. The log has the first try: in an outage each job is tried again and again."""
+        """Postpones the job and notes the cause for `trace`.
+
+        Only the first try is logged at info level, because in an outage each job is tried many
+        times.
+        """
         metrics.JOB_RETRIES.labels(self._stage.stage, trouble.what).inc()
         attempts, first_at = job.entry.attempt + 1, job.entry.first_attempt_at
         is_first = attempts == 1 and not trouble.hold
@@ -204,7 +220,7 @@ class _Calls(Generic[J]):
         return Later(trouble, note)
 
     def _note_end(self, job: Job, record: J, forward: Forward) -> None:
-        """Of a failure stays what was said last; a job that ended well leaves nothing."""
+        """Notes the last cause of a failed job. Forgets the notes of a job that ended well."""
         attempts = job.entry.attempt
         if forward.failure is not None and (attempts or forward.cause):
             first_at = datetime.fromtimestamp(job.entry.first_attempt_at, UTC)
@@ -236,7 +252,9 @@ class _Calls(Generic[J]):
         )
 
     def _quarantine(self, arrival: Arrival, verdict: Quarantine, index: int | None) -> list[Write]:
-        """The record whole, and the word to the message that waits for it, in one transaction."""
+        """Writes, in one transaction, the quarantined record and the enrichment that tells its
+        message.
+        """
         stage = self._stage.stage
         key = MessageKey(arrival.key.decode(errors="replace"))
         failed = Enrichment(
@@ -251,7 +269,10 @@ class _Calls(Generic[J]):
             at=utc_now(),
             reason="quarantined",
         )
-        told = self._encoding.write(
+        enrichment = self._encoding.write(
             Output("enrichments", key, failed, arrival.generation), arrival.traceparent
         )
-        return [self._encoding.quarantined(arrival, stage, verdict), told._replace(key=arrival.key)]
+        return [
+            self._encoding.quarantined(arrival, stage, verdict),
+            enrichment._replace(key=arrival.key),
+        ]

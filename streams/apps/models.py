@@ -1,5 +1,5 @@
-"""What describe and transcribe share of the world:
-tenants, stored files, recorded answers, the decoder.
+"""The clients that describe and transcribe share: tenants, stored files, recorded answers, the
+decoder.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from connectors.models.errors import ModelUnavailable
 from connectors.models.labels import ModelLabels
 from connectors.models.model_choice import ModelChoice
 from connectors.models.prices import Prices
-from connectors.models.recipes import Asked
 from connectors.models.servers import Server
 from schemas import metrics
 from schemas.keys import MessageKey, TenantId
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Unavailable
 from schemas.records import StoredJob
 from schemas.settings import Settings
@@ -31,30 +31,26 @@ from storage.objects.store import (
     ObjectStoreMisconfigured,
     ObjectTooLarge,
 )
-from storage.postgres.ai_results import AiResults, RecordedAnswer
+from storage.postgres.ai_results import AiResults
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.apps.object_trouble import waiting_for_a_person
 from streams.errors import StreamsError
-from streams.stages.asking import Answer, Recipe, Unfit
+from streams.stages.asking import Unfit
 
 log = structlog.get_logger()
 
 MAX_OBJECT_BYTES = 64_000_000
 MOST_TIME_OUTS = 3
-"""So many calls in a row that timed out end
-a file: each of them may have been paid for.
-"""
+"""A file is given up after this many time-outs in a row, because each call may have been paid."""
 MOST_COUNTED = 10_000
 _HARMLESS = frozenset({"audio_too_short", "audio_silent"})
 T = TypeVar("T")
 
 
 class FileUnavailable(StreamsError):
-    """The file was erased on purpose, or is larger
-    than we handle: there is nothing to look at.
-    """
+    """The file was erased on purpose or is too large, so there is nothing to give to the model."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -62,15 +58,15 @@ class FileUnavailable(StreamsError):
 
 
 class _Trouble(NamedTuple):
-    """What a tenant's calls met last."""
+    """The last trouble of a tenant's calls."""
 
     name: str
     holds: bool
 
 
 class ModelWorld:
-    """Opened before the first job; the ports of
-    asking.py on real clients. `server` is the sense's.
+    """The ports of asking.py on real clients, opened before the first job. `server` serves this
+    stage's models.
     """
 
     def __init__(self, settings: Settings, stage: str, server: Server) -> None:
@@ -110,11 +106,10 @@ class ModelWorld:
         return tenant.settings if tenant is not None else TenantSettings()
 
     def load(self, job: StoredJob) -> Callable[[], Awaitable[bytes]]:
-        """Loads the file's bytes once a decoder is free to
-        take them. Raises FileUnavailable within the decoder.
+        """Returns a function that loads the file's bytes, called once a decoder is free. That
+        function raises FileUnavailable.
 
-        For a removed tenant no model is asked any
-        more, whether the file is still there or not.
+        For a removed tenant no model is asked any more, even if the file still exists.
         """
 
         async def stored() -> bytes:
@@ -137,7 +132,7 @@ class ModelWorld:
         assert self._results is not None
         recorded = await self._results.find(tenant_id, sha256, [recipe.id for recipe in recipes])
         metrics.AI_CACHE.labels(self._stage, "miss" if recorded is None else "hit").inc()
-        return None if recorded is None else _answer(recorded)
+        return recorded
 
     async def record(
         self,
@@ -147,56 +142,54 @@ class ModelWorld:
         prompt_version: str,
         answer: Answer,
     ) -> Answer:
-        """Tries until it is recorded: a paid answer is
-        not lost because Postgres is away for a moment.
+        """Tries until the answer is recorded, so that a short outage of Postgres does not lose a
+        paid answer.
         """
         results = self._results
         assert results is not None
-        given = _recorded(answer)
-        return _answer(
-            await _until_it_works(
-                lambda: results.record(tenant_id, sha256, self._stage, prompt_version, given)
-            )
+        return await _until_it_works(
+            lambda: results.record(tenant_id, sha256, self._stage, prompt_version, answer)
         )
 
     async def count(self, tenant_id: TenantId, answer: Answer) -> None:
-        """As `record`, of the usage alone."""
+        """Counts the usage of a call without recording its answer, and also tries until it
+        succeeds.
+        """
         results = self._results
         assert results is not None
-        given = _recorded(answer)
-        await _until_it_works(lambda: results.count(tenant_id, self._stage, given))
+        await _until_it_works(lambda: results.count(tenant_id, self._stage, answer))
 
-    async def asked(
+    async def ask(
         self,
         job: StoredJob,
         recipes: tuple[Recipe, ...],
-        ask: Callable[[Recipe], Awaitable[ModelAnswer | Unfit]],
+        call: Callable[[Recipe], Awaitable[ModelAnswer | Unfit]],
     ) -> Answer | Unfit:
-        """Asks the first model of the recipes that is served, counts what comes
-        of it, and gives up on a file whose calls time out again and again.
+        """Asks the first model of the recipes that is available and counts the call. Gives up on a
+        file whose calls time out again and again.
         """
         key = self._server.key_for(self.tenant(job.tenant_id).openai_key)
         item = (job.tenant_id, job.sha256, recipes[0].id)
         try:
-            given = await self._choice.first_served(recipes, key, ask)
+            answer = await self._choice.first_served(recipes, key, call)
         except FileUnavailable as gone:
             return Unfit(gone.reason)
         except ModelUnavailable as trouble:
             self._count_trouble(job, recipes, trouble)
-            if self._time_outs.is_over(item, timed_out=trouble.trouble == "model_timeout"):
+            if self._time_outs.is_exhausted(item, timed_out=trouble.trouble == "model_timeout"):
                 return Unfit("model_timeout")
             raise
         self._time_outs.forget(item)
-        if isinstance(given, Unfit):
-            return given
+        if isinstance(answer, Unfit):
+            return answer
         self._trouble_is_over(job.tenant_id)
-        return self._counted(given, recipes)
+        return self._counted(answer, recipes)
 
     def _count_trouble(
         self, job: StoredJob, recipes: tuple[Recipe, ...], trouble: ModelUnavailable
     ) -> None:
-        """Each call is counted; the log says it once for
-        each tenant, until it is another trouble or over.
+        """Counts each failed call. The log reports it once per tenant, until the trouble changes or
+        ends.
         """
         metrics.AI_TROUBLE.labels(self._stage, trouble.trouble).inc()
         label = self._labels.of(recipes[0].model)
@@ -223,12 +216,13 @@ class ModelWorld:
 
     def _count_held(self) -> None:
         held = sum(
-            one.holds and one.name != "model_rate_limited" for one in self._troubles.values()
+            trouble.holds and trouble.name != "model_rate_limited"
+            for trouble in self._troubles.values()
         )
         metrics.AI_HELD.labels(self._stage).set(held)
 
     def _counted(self, answer: ModelAnswer, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
-        """The connector's answer as the stage knows it."""
+        """Counts the connector's answer in the metrics and converts it to the stage's type."""
         model = self._labels.of(answer.asked, answer.model)
         result = answer.failure or "answered"
         metrics.AI_CALLS.labels(self._stage, model, result).inc()
@@ -254,15 +248,15 @@ class ModelWorld:
 
 
 class TimeOuts:
-    """Counts the calls in a row that timed out, for
-    each file. In memory: a restart counts from zero.
+    """Counts, per file, the calls in a row that timed out. The counts are in memory, so a restart
+    begins at zero.
     """
 
     def __init__(self) -> None:
         self._counts: OrderedDict[tuple[TenantId, str, str], int] = OrderedDict()
 
-    def is_over(self, item: tuple[TenantId, str, str], *, timed_out: bool) -> bool:
-        """Whether it was one time-out too many; any other trouble ends the row."""
+    def is_exhausted(self, item: tuple[TenantId, str, str], *, timed_out: bool) -> bool:
+        """Returns true if this was one time-out too many. Any other trouble resets the count."""
         if not timed_out:
             self.forget(item)
             return False
@@ -288,34 +282,3 @@ async def _until_it_works(attempt: Callable[[], Awaitable[T]]) -> T:
 
 def unfit(prepared: NotPrepared) -> Unfit:
     return Unfit(prepared.reason, skipped=prepared.reason in _HARMLESS)
-
-
-def recipes_of(asked: tuple[Asked, ...]) -> tuple[Recipe, ...]:
-    return tuple(
-        Recipe(one.id, one.model, one.prompt, one.prompt_version, one.language) for one in asked
-    )
-
-
-def _answer(recorded: RecordedAnswer) -> Answer:
-    return Answer(
-        recorded.text,
-        recorded.model,
-        recorded.recipe,
-        None,
-        recorded.input_tokens,
-        recorded.output_tokens,
-        recorded.cost_microusd,
-        recorded.latency_ms,
-    )
-
-
-def _recorded(answer: Answer) -> RecordedAnswer:
-    return RecordedAnswer(
-        answer.recipe,
-        answer.text,
-        answer.model,
-        answer.input_tokens,
-        answer.output_tokens,
-        answer.cost_microusd,
-        answer.latency_ms,
-    )

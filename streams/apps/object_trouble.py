@@ -1,6 +1,4 @@
-"""What the job stages make of an object store
-whose settings went wrong while they ran.
-"""
+"""How the job stages treat an object store whose settings became wrong while they run."""
 
 import structlog
 
@@ -11,8 +9,8 @@ log = structlog.get_logger()
 
 
 def waiting_for_a_person(wrong: ObjectStoreMisconfigured) -> Unavailable:
-    """Settings that went wrong while we ran say nothing
-    of the item: it waits, and the log says for what.
+    """Logs the wrong settings and returns the Unavailable to raise: wrong settings say nothing
+    about the item, so it waits.
     """
     log.error("object_store_misconfigured", detail=str(wrong))
     return Unavailable("object_store", 30.0, detail=str(wrong))

@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 
 class MediaWorld:
-    """The stage's ports on real clients."""
+    """The ports of store_media on real clients."""
 
     def __init__(self, settings: Settings) -> None:
         self._names = names = Names(settings.namespace)
@@ -72,7 +72,7 @@ class MediaWorld:
         self._pool.terminate()
         await self._store.close()
 
-    def ways(self, job: MediaJob) -> Sequence[DownloadCandidate]:
+    def candidates(self, job: MediaJob) -> Sequence[DownloadCandidate]:
         if self.directory.is_removed(job.tenant_id):
             raise FileGone("media_gone")
         try:
@@ -87,11 +87,11 @@ class MediaWorld:
             raise FileGone("media_refused_address") from None
 
     def held(self, job: MediaJob) -> Downloaded | None:
-        return self._held.take(_place(job))
+        return self._held.take(_held_key(job))
 
     def hold(self, job: MediaJob, fetched: stage.Fetched) -> None:
-        assert isinstance(fetched, Downloaded)  # the stage hands back what it was given
-        self._held.hold(_place(job), job.tenant_id, fetched)
+        assert isinstance(fetched, Downloaded)  # the stage returns what `fetch` gave it
+        self._held.hold(_held_key(job), job.tenant_id, fetched)
 
     async def stored_before(self, job: MediaJob) -> Downloaded | None:
         found = await self._objects.find(job.tenant_id, job.message_key, job.index, job.url)
@@ -101,23 +101,25 @@ class MediaWorld:
             return await self._downloader.spool(
                 self._store.stream(found.object_key), found.mime_type, found.bytes
             )
-        except (ObjectMissing, Refused):  # gone, or not what was stored: the provider may have it
+        except (ObjectMissing, Refused):  # gone or altered: the provider may still have it
             return None
         except ObjectStoreMisconfigured as wrong:
             raise waiting_for_a_person(wrong) from wrong
 
-    async def fetch(self, way: stage.CandidateRequest, max_bytes: int) -> Downloaded:
+    async def fetch(self, candidate: stage.CandidateRequest, max_bytes: int) -> Downloaded:
         try:
             return await self._downloader.fetch(
-                way.url,
-                headers=way.headers,
+                candidate.url,
+                headers=candidate.headers,
                 max_bytes=max_bytes,
                 deadline_seconds=self._settings.media.download_seconds,
             )
         except NotFound:
             raise FileNotThere from None
         except Refused as refused:
-            raise FileGone(refused.reason, try_next_way=refused.status in (401, 403)) from None
+            raise FileGone(
+                refused.reason, try_next_candidate=refused.status in (401, 403)
+            ) from None
 
     async def sniff(self, fetched: stage.Fetched, announced: str | None) -> Sniffed:
         try:
@@ -125,7 +127,7 @@ class MediaWorld:
         except OSError as error:  # the spool cannot be read: that says nothing about the file
             raise Unavailable("disk", 5.0, detail=type(error).__name__) from error
 
-    async def keep(self, job: MediaJob, fetched: stage.Fetched, kept: stage.ContentType) -> str:
+    async def keep(self, job: MediaJob, fetched: stage.Fetched, content: stage.ContentType) -> str:
         if job.declared_sha256 is not None and job.declared_sha256 != fetched.sha256:
             metrics.MEDIA_HASH_MISMATCH.labels(
                 job.provider if job.provider in PROVIDERS else DIRECT.name
@@ -137,10 +139,15 @@ class MediaWorld:
                 stage="store_media",
             )
         key = object_key(
-            self._prefix, job.tenant_id, job.message_key, job.index, fetched.sha256, kept.extension
+            self._prefix,
+            job.tenant_id,
+            job.message_key,
+            job.index,
+            fetched.sha256,
+            content.extension,
         )
         try:
-            await self._store.put_file(key, fetched.file, fetched.bytes, kept.mime)
+            await self._store.put_file(key, fetched.file, fetched.bytes, content.mime)
         except ObjectStoreMisconfigured as wrong:
             raise waiting_for_a_person(wrong) from wrong
         metrics.MEDIA_BYTES.labels(job.type).inc(fetched.bytes)
@@ -150,26 +157,24 @@ class MediaWorld:
         return public_path(self._prefix, object_key)
 
 
-def _place(job: MediaJob) -> Hashable:
-    """What a file is held under: the same for
-    every try of a job and for nothing else.
-    """
+def _held_key(job: MediaJob) -> Hashable:
+    """The key under which a file is held: the same for every try of one job, and for no other job."""
     return job.tenant_id, job.message_key, job.index, job.generation, job.url
 
 
 def create_app(settings: Settings) -> LaneApp:
-    """The app; its worker is started by the `stream` role."""
+    """Builds the app. The `stream` role starts its worker."""
     world = MediaWorld(settings)
 
-    async def work(turn: StageAttempt[MediaJob]) -> Forward:
-        tenant = world.directory.tenant(turn.job.tenant_id)
+    async def work(attempt: StageAttempt[MediaJob]) -> Forward:
+        tenant = world.directory.tenant(attempt.job.tenant_id)
         return await store_media(
-            turn.job,
+            attempt.job,
             ports=world,
             limits=settings.media,
             tenant=tenant.settings if tenant is not None else TenantSettings(),
-            source=turn.arrival.source,
-            waited_seconds=turn.waited_seconds,
+            source=attempt.arrival.source,
+            waited_seconds=attempt.waited_seconds,
             now=utc_now(),
         )
 

@@ -4,64 +4,67 @@ from connectors.media.preparation import NotPrepared, PreparedAudio
 from connectors.models.answers import ModelAnswer
 from connectors.models.errors import SoundTooLong
 from connectors.models.recipes import speech_recipes
-from connectors.models.servers import AudioFormat, senses
+from connectors.models.servers import AudioFormat, servers_of
 from connectors.models.speech import Sound, SpeechModel
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward
 from schemas.records import AudioJob
 from schemas.settings import Settings
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, StageAttempt, job_app
-from streams.apps.models import ModelWorld, recipes_of, unfit
+from streams.apps.models import ModelWorld, unfit
 from streams.lanes.app import LaneApp
-from streams.stages.asking import Answer, Patience, Recipe, Unfit
+from streams.stages.asking import Patience, Unfit
 from streams.stages.transcribe import transcribe
 
 MARGIN_SECONDS = 10.0
-"""A part stays so much below the limit: a codec adds a little silence to each."""
+"""How far a part stays below the model's limit, because codecs add a little silence."""
 WAV_SECONDS = 700.0
-"""Of sound at 16 kHz in 16 bits, which stay below the 25 MB of an upload."""
+"""The longest sound at 16 kHz and 16 bits that stays below the 25 MB of an upload."""
 MOST_CUTS = 4
 MOST_PARTS = 100
-"""A longer sound is not transcribed: one voice note must not be a bill of its own."""
+"""A sound of more parts is not transcribed, so that one voice note cannot cost too much."""
 SAFER: dict[AudioFormat, tuple[AudioFormat, ...]] = {
     "as-is": ("mp3", "wav"),
     "mp3": ("wav",),
     "wav": (),
 }
-"""In which formats a sound is sent again that a server did not take, in order."""
+"""By format, the formats to try next, in order, if the server did not take the sound."""
 
 
-class RealEars:
-    """Stored file → decoder → speech model."""
+class StoredAudioTranscriber:
+    """Transcribes a stored sound: object store, then decoder, then speech model."""
 
     def __init__(self, world: ModelWorld, settings: Settings) -> None:
         self._world = world
-        self._format = senses(settings.openai).audio_format
+        self._format = servers_of(settings.openai).audio_format
         self._model = SpeechModel(settings.openai)
 
-    async def listen(self, job: AudioJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
+    async def transcribe(self, job: AudioJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
         async def ask(recipe: Recipe) -> ModelAnswer | Unfit:
             async with self._model.server.turn():
                 return await self._ask(job, recipe)
 
-        return await self._world.asked(job, recipes, ask)
+        return await self._world.ask(job, recipes, ask)
 
     async def _ask(self, job: AudioJob, recipe: Recipe) -> ModelAnswer | Unfit:
-        """A sound that the server does not take is sent
-        again in the formats that every server reads.
+        """Asks the model. A sound that the server does not take is sent again in the formats that
+        every server reads.
         """
-        heard = await self._heard(job, recipe, self._format)
+        answer = await self._transcribe(job, recipe, self._format)
         for safer in SAFER[self._format]:
-            if isinstance(heard, Unfit) or heard.failure != "unsupported_by_model":
+            if isinstance(answer, Unfit) or answer.failure != "unsupported_by_model":
                 break
-            again = await self._heard(job, recipe, safer)
-            heard = again if isinstance(again, Unfit) else again.after(heard)
-        return heard
+            again = await self._transcribe(job, recipe, safer)
+            answer = again if isinstance(again, Unfit) else again.after(answer)
+        return answer
 
-    async def _heard(
+    async def _transcribe(
         self, job: AudioJob, recipe: Recipe, audio_format: AudioFormat
     ) -> ModelAnswer | Unfit:
-        """Cut into smaller parts as long as the model says that they are too long."""
+        """Sends the sound, cut into smaller parts for as long as the model answers that they are
+        too long.
+        """
         for _ in range(MOST_CUTS):
             limit = self._model.server.traits(recipe.model).sound_seconds
             sound = await self._prepared(job, audio_format, limit)
@@ -98,21 +101,21 @@ class RealEars:
 
 
 def create_app(settings: Settings) -> LaneApp:
-    """The app; its worker is started by the `stream` role."""
-    how = senses(settings.openai)
-    world = ModelWorld(settings, "transcribe", how.speech)
-    ears = RealEars(world, settings)
+    """Builds the app. The `stream` role starts its worker."""
+    servers = servers_of(settings.openai)
+    world = ModelWorld(settings, "transcribe", servers.speech)
+    transcriber = StoredAudioTranscriber(world, settings)
 
-    async def work(turn: StageAttempt[AudioJob]) -> Forward:
-        tenant = world.tenant(turn.job.tenant_id)
-        patience = Patience(turn.waited_seconds, settings.openai.retry_seconds)
+    async def work(attempt: StageAttempt[AudioJob]) -> Forward:
+        tenant = world.tenant(attempt.job.tenant_id)
+        patience = Patience(attempt.waited_seconds, settings.openai.retry_seconds)
         return await transcribe(
-            turn.job,
-            recipes=recipes_of(speech_recipes(tenant, how)),
-            ears=ears,
+            attempt.job,
+            recipes=speech_recipes(tenant, servers),
+            transcriber=transcriber,
             results=world,
             patience=patience,
-            source=turn.arrival.source,
+            source=attempt.arrival.source,
             now=utc_now,
         )
 

@@ -1,8 +1,8 @@
-"""What waits, by stage and tenant: read from Kafka,
-so it is right whether the stage runs or not.
+"""Counts what waits, by stage and tenant. It is read from Kafka, so it is right whether or not the
+stage runs.
 
-Unread are the records of a stage's source topic behind its committed
-offset. Jobs are the entries of its changelog: admitted and not finished.
+Unread records are those of a stage's source topic after its committed offset. Jobs are the entries
+of its changelog: admitted and not finished.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,9 +25,9 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class TenantBacklog:
-    """`tried`: jobs whose last try failed.
+    """What waits of one tenant in one stage. `tried` counts the jobs whose last try failed.
 
-    Times are Unix seconds; `next_at` is that of the next try.
+    Times are Unix seconds; `next_at` is the time of the next try.
     """
 
     unread: int = 0
@@ -42,7 +42,9 @@ class TenantBacklog:
 
 @dataclass(slots=True)
 class StageBacklog:
-    """`first`: the first unread record of each partition that has one."""
+    """What waits in one stage. `first` has the offset and time of the first unread record of each
+    partition.
+    """
 
     stage: str
     tenants: dict[str, TenantBacklog] = field(default_factory=dict)
@@ -66,8 +68,7 @@ class StageBacklog:
 
 
 class Backlogs:
-    """Reads at most `most_read` unread records of a
-    partition; of those behind only their number is known.
+    """Reads at most `most_read` unread records per partition and only counts those after them.
 
     Raises KafkaException and TimeoutError.
     """
@@ -78,7 +79,7 @@ class Backlogs:
         self._most_read = most_read
 
     def of_stage(self, stage: Stage) -> StageBacklog:
-        """The unread records of its source, and its jobs."""
+        """Reads the unread records of the stage's source, and its jobs."""
         found = StageBacklog(stage)
         reader = TopicReader(self._kafka, self._names.group(stage))
         try:
@@ -91,13 +92,15 @@ class Backlogs:
         return found
 
     def of_sink(self, positions: Mapping[Place, int]) -> StageBacklog:
-        """`positions` are those that the sink keeps in Postgres."""
+        """Reads the unread records of the sink. `positions` are those that it keeps in Postgres."""
         found = StageBacklog("sink")
         reader = TopicReader(self._kafka, self._names.group("sink"))
         try:
             for topic in READS_OF["sink"]:
-                stands = {p: offset for (name, p), offset in positions.items() if name == topic}
-                self._unread(reader, found, topic, stands)
+                positions_of_topic = {
+                    p: offset for (name, p), offset in positions.items() if name == topic
+                }
+                self._unread(reader, found, topic, positions_of_topic)
         finally:
             reader.close()
         return found
@@ -107,11 +110,11 @@ class Backlogs:
         reader: TopicReader,
         found: StageBacklog,
         topic: TopicName,
-        stands: Mapping[int, int],
+        positions: Mapping[int, int],
     ) -> None:
         name = self._names.topic(topic)
         bounds = reader.bounds(name)
-        begin = {p: max(first, stands.get(p, first)) for p, (first, _) in bounds.items()}
+        begin = {p: max(first, positions.get(p, first)) for p, (first, _) in bounds.items()}
         end = {p: min(last, begin[p] + self._most_read) for p, (_, last) in bounds.items()}
         for message in reader.read(name, begin, end):
             at = message.timestamp()[1] / 1000
@@ -153,5 +156,5 @@ def _count_jobs(found: StageBacklog, messages: Iterable[Message]) -> None:
 
 
 def _tenant_of(message: Message) -> str:
-    named = header(message.headers() or [], "tenant")  # type: ignore[arg-type]
-    return NO_TENANT if named is None else named.decode(errors="replace")
+    tenant = header(message.headers() or [], "tenant")  # type: ignore[arg-type]
+    return NO_TENANT if tenant is None else tenant.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Holds the facts against each other. Pure: nothing is read here."""
+"""Compares the facts with each other. Pure functions: nothing is read here."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from typing import Any
 from schemas.pipeline import SOURCE_OF
 from schemas.receipts import Line, lines_of
 from schemas.text import storable
-from streams.audit.facts import Facts, QuarantinePlace, Wanted
+from streams.audit.facts import AuditScope, Facts, QuarantinePlace
 from streams.audit.findings import Finding, Kind, Report, tenant_of, tenant_of_object
 from streams.audit.ledger import Book, Seen, StagePartition, balance
 from streams.audit.versions import Newest
@@ -15,13 +15,12 @@ from streams.stages.message import OPENING_STEPS
 
 
 class Audit:
-    """One balance.
+    """One comparison of all facts.
 
-    A record that waits longer than `stuck_seconds`
-    is stuck; before that it is in flight.
+    A record that waits longer than `stuck_seconds` is stuck; until then it is in flight.
     """
 
-    def __init__(self, facts: Facts, wanted: Wanted, now_ms: int, stuck_seconds: float) -> None:
+    def __init__(self, facts: Facts, wanted: AuditScope, now_ms: int, stuck_seconds: float) -> None:
         self._facts = facts
         self._wanted = wanted
         self._now_ms = now_ms
@@ -33,13 +32,15 @@ class Audit:
         self._young: dict[StagePartition, set[int]] = {}
 
     def report(self, accepted: Iterable[str] = ()) -> Report:
-        """1. Every stage's source against its receipts.
-        2. What the receiver accepted against the raw topic.
-        3. What dedupe forwarded against the enriched topic, and
-           what it took for known against what was ever forwarded.
-        4. What stages refused against the quarantine.
-        5. The enriched topic against the rows, and deliveries against their count.
-        6. The rows against the objects.
+        """Compares everything and returns the findings.
+
+        1. Every stage's source with its receipts.
+        2. What the receiver accepted with the raw topic.
+        3. What dedupe forwarded with the enriched topic, and what it judged to be duplicates
+           with what was ever forwarded.
+        4. What stages refused with the quarantine.
+        5. The enriched topic with the rows, and deliveries with their count.
+        6. The rows with the objects.
         """
         facts, report = self._facts, Report()
         for place, records in facts.sources.items():  # 1
@@ -114,7 +115,7 @@ class Audit:
                 hour.outcomes[line.outcome] += 1
 
     def _raw(self) -> Iterator[tuple[Seen, Line | None]]:
-        """Raw records with the line dedupe settled them by."""
+        """Yields raw records with the receipt line by which dedupe settled them."""
         for place, records in self._facts.sources.items():
             if place.stage == "dedupe":
                 for offset, seen in records.items():
@@ -143,11 +144,11 @@ class Audit:
                         yield self._of_line("lost" if not times else "twice", "dedupe", what, line)
         for partition, offset, generation in openings:
             place = StagePartition("dedupe", partition)
-            # An older raw record is not looked at here,
-            # and a repair opens messages by itself.
+            # Raw records from before the audited time are not read, and a repair opens messages
+            # without a raw record.
             seen = self._facts.sources.get(place, {}).get(offset) if generation == 0 else None
-            # Settled after the receipts were read, or its receipt
-            # stands behind an open transaction: in flight.
+            # An open record was settled after the receipts were read, or its receipt is behind an
+            # open transaction: it is in flight.
             if seen is not None and offset not in self._books[place].open:
                 what = f"raw-messages[{partition}]@{offset} opened a message and was not forwarded"
                 yield Finding(
@@ -160,9 +161,8 @@ class Audit:
                 )
 
     def _is_open(self, line: Line) -> bool:
-        """Whether assemble has yet to write what this one opened,
-        or wrote a still later opening, or one of a later repair, in
-        its stead; of a repair also whether assemble set it aside.
+        """Whether assemble need not have written this opening: it has not read it yet, has
+        quarantined it, or wrote a later opening or a later repair instead.
         """
         key = line.key.decode(errors="replace")
         last = self._facts.versions.last.get((key, line.generation), 0)
@@ -172,8 +172,8 @@ class Audit:
         return key in self._unfolded or last % 1000 > OPENING_STEPS or is_elsewhere
 
     def _swallowed(self) -> Iterator[Finding]:
-        """A key that is known was forwarded once: else
-        it was claimed, and its message never came out.
+        """Finds duplicates of keys that were never forwarded: their key was claimed, but their
+        message never came out.
         """
         for place, book in self._books.items():
             if place.stage != "dedupe" or self._is_sink_behind(place.partition):
@@ -188,7 +188,7 @@ class Audit:
                 row = self._facts.arrivals.get(storable(key.decode(errors="replace")))
                 if key not in forwarded and row is not None and row["outcome"] != "forwarded":
                     yield self._of_line(
-                        "lost", "dedupe", "taken for known, and never forwarded", line
+                        "lost", "dedupe", "judged a duplicate, and never forwarded", line
                     )
 
     def _quarantined(self) -> Iterator[Finding]:
@@ -197,8 +197,8 @@ class Audit:
                 if line.outcome != "quarantined":
                     continue
                 where = (place.stage, SOURCE_OF[place.stage], place.partition, offset)
-                stands = self._facts.quarantined.get(where)
-                if stands is None:
+                position = self._facts.quarantined.get(where)
+                if position is None:
                     if offset not in self._just_settled(place):
                         yield self._of_line(
                             "lost",
@@ -246,13 +246,13 @@ class Audit:
                     received_ms,
                 )
             elif newest_there is not None and _at_sink(newest_there) in self._facts.quarantined:
-                continue  # what would complete it was refused
+                continue  # the version that would complete it was refused
             elif (what := self._unfinished(row, newest_there)) and key not in self._waiting:
                 age = round((self._now_ms - enriched_ms) / 1000, 1)
                 yield Finding("stuck", "assemble", what, row["tenant_id"], key, received_ms, age)
 
     def _unfinished(self, row: Any, newest: Newest | None) -> str | None:
-        """What is still to come of a row that was written long ago."""
+        """Says what a row that was written long ago still waits for, or None."""
         if row["status"] == "pending":
             return "pending, and no stage has work for it"
         redoing = row["redoing_version"]
@@ -261,9 +261,9 @@ class Audit:
         return None
 
     def _deliveries(self) -> Iterator[Finding]:
-        """Live deliveries of each raw key against the row that counts them.
+        """Compares the live deliveries of each raw key with the row that counts them.
 
-        More may have come before the time looked at.
+        The row may count more, because some came before the audited time.
         """
         counted: Counter[bytes] = Counter()
         newest: dict[bytes, int] = {}
@@ -279,7 +279,7 @@ class Audit:
                 continue
             if self._old(newest[key]) and (row is None or row["deliveries"] < times):
                 kind: Kind = "stuck" if is_behind else "lost" if row is None else "unexplained"
-                what = f"{times} deliveries, arrivals says {'nothing' if row is None else row['deliveries']}"
+                what = f"{times} deliveries, arrivals has {'nothing' if row is None else row['deliveries']}"
                 yield Finding(kind, "sink", what, tenant_of(key), name, newest[key])
 
     def _objects(self) -> Iterator[Finding]:
@@ -297,7 +297,7 @@ class Audit:
                     at_ms,
                 )
             elif there.bytes != row["bytes"]:
-                what = f"{key} has {there.bytes} bytes, stored were {row['bytes']}"
+                what = f"{key} has {there.bytes} bytes, but {row['bytes']} were stored"
                 yield Finding(
                     "unexplained", "store_media", what, row["tenant_id"], row["message_key"], at_ms
                 )
@@ -317,19 +317,20 @@ class Audit:
                 )
 
     def _is_erased(self, key: bytes) -> bool:
-        """Whether the message was erased: then no row tells of it."""
+        """Whether the message was erased and therefore has no row."""
         return self._facts.erased.has(tenant_of(key), key)
 
     def _is_without_row(self, refused: QuarantinePlace) -> bool:
-        stands = self._facts.quarantined[refused]
+        position = self._facts.quarantined[refused]
         return refused not in self._facts.quarantine_rows and self._sink_passed(
-            "quarantine", *stands
+            "quarantine", *position
         )
 
     def _just_settled(self, place: StagePartition) -> set[int]:
-        """Offsets with a young receipt. The brokers end a transaction
-        partition by partition, and an open one hides what stands behind
-        it: what the receipt tells of may not be seen elsewhere yet.
+        """The offsets in recent receipts.
+
+        Brokers end a transaction partition by partition, and an open one hides the records behind
+        it, so other outputs of such a transaction may not be visible yet.
         """
         if place not in self._young:
             young = (
@@ -344,7 +345,7 @@ class Audit:
         return self._facts.positions.get((topic, partition), -1) > offset
 
     def _is_sink_behind(self, partition: int) -> bool:
-        """Whether receipts that were read are not yet counted."""
+        """Whether receipts that the audit read are not counted by the sink yet."""
         return self._facts.positions.get(
             ("receipts", partition), -1
         ) < self._facts.receipt_ends.get(partition, 0)
@@ -374,20 +375,22 @@ class Audit:
 
 
 def _at_sink(newest: Newest) -> QuarantinePlace:
-    """Where it is in quarantine if the sink could not store it."""
+    """The key in the quarantine if the sink could not store this version."""
     return "sink", "enriched-messages", newest.partition, newest.offset
 
 
 def _known_version(row: Any) -> int:
     """The highest version that the sink has seen.
 
-    A row shows none that is still to be finished by a repair.
+    A row does not show the version of a repair that is not finished.
     """
     shown, redoing = int(row["version"]), int(row["redoing_version"] or 0)
     return max(shown, redoing)
 
 
 def _is_after_horizon(row: object, newest: Newest) -> bool:
-    """A delivery after the horizon makes new versions, and changes no row."""
+    """Whether the difference comes from a delivery after the horizon, which makes new versions but
+    changes no row.
+    """
     received_ms = int(row["received_at"].timestamp() * 1000)  # type: ignore[index]
     return newest.version < OPENING_STEPS and received_ms != newest.received_ms

@@ -1,5 +1,6 @@
-"""Reads what there is, upstream first: whatever is downstream of what
-was read is read later, so a running system does not look broken.
+"""Reads everything that the audit compares, upstream first.
+
+What is downstream is read later, so a running system does not look broken.
 """
 
 from collections import defaultdict
@@ -31,23 +32,22 @@ from streams.audit.ledger import Seen, StagePartition, narrowed
 from streams.audit.versions import Versions, versions
 
 QuarantinePlace = tuple[str, str, int, int]
-"""Stage, topic, partition, offset of the record that was refused."""
+"""Stage, topic, partition and offset of the refused record."""
 CHUNK = 1_000
-"""Keys one statement is asked for."""
+"""Keys per SQL statement."""
 SLICE = timedelta(hours=1)
 RECORD_BYTES = 1_500
-"""What a record of a source takes while it is held against its
-receipts, versions and rows (measured: 662 of it for dedupe alone).
+"""Memory per source record with its receipts, versions and rows (measured: 662 of it for dedupe
+alone).
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is audited. `tenant` None: all but `removed`
-    ones, whose rows and files are gone on purpose.
+class AuditScope:
+    """What is audited. With `tenant` None these are all tenants but the `removed` ones, whose rows
+    and files are deleted on purpose.
 
-    Of many tenants, only those of one part of `parts` at
-    a time, so that what is held in memory is bounded.
+    Many tenants are audited in `parts`, one `part` at a time, to bound the memory.
     """
 
     since: datetime
@@ -58,6 +58,7 @@ class Wanted:
 
     @property
     def is_everybody(self) -> bool:
+        """Whether everything is audited at once."""
         return self.tenant is None and self.parts == 1
 
     def includes(self, tenant: str) -> bool:
@@ -68,7 +69,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Facts:
-    """Everything the balance is drawn from."""
+    """Everything that the audit compares."""
 
     sources: dict[StagePartition, dict[int, Seen]] = field(default_factory=dict)
     receipts: dict[StagePartition, list[Receipt]] = field(default_factory=dict)
@@ -86,16 +87,16 @@ class Facts:
 
 
 class Gathering:
-    """One audit's reads."""
+    """The reads of one audit."""
 
-    def __init__(self, settings: Settings, wanted: Wanted) -> None:
+    def __init__(self, settings: Settings, scope: AuditScope) -> None:
         self._names = Names(settings.namespace)
         self._reader = TopicReader(settings.kafka, f"{self._names.prefix}sensorium-audit")
         self._settings = settings
-        self._wanted = wanted
+        self._scope = scope
 
     def source_records(self) -> int:
-        """About how many records the sources of all stages hold of the time looked at.
+        """The approximate number of records in the sources of all stages since the audited time.
 
         Blocks.
         """
@@ -104,11 +105,11 @@ class Gathering:
             for name in {SOURCE_OF[stage] for stage in STAGES}
             for topic in [self._names.topic(name)]
             for ends in [self._reader.ends(topic)]
-            for partition, begin in self._reader.since(topic, self._wanted.since, ends).items()
+            for partition, begin in self._reader.since(topic, self._scope.since, ends).items()
         )
 
     def from_kafka(self) -> Facts:
-        """Source topics, then receipts, then what the stages wrote. Blocks."""
+        """Reads source topics, then receipts, then the outputs of the stages. Blocks."""
         facts = Facts()
         ends = {
             name: self._reader.ends(self._names.topic(name))
@@ -128,17 +129,17 @@ class Gathering:
     async def from_stores(
         self, facts: Facts, connection: "asyncpg.Connection[asyncpg.Record]", store: ObjectStore
     ) -> None:
-        """Rows, then objects.
+        """Reads rows, then objects.
 
-        What Kafka and the store showed is looked up by its
-        key: its row may be older than the time looked at.
+        Records of Kafka and files of the store are looked up by key, because their rows may be
+        older than the audited time.
         """
         statements = queries("audit")
         facts.positions = {
             (self._names.logical(row["topic"]), row["partition"]): row["next_offset"]
-            for row in await connection.fetch(statements["positions"])
+            for row in await connection.fetch(statements["positions"], self._names.topics)
         }
-        facts.erased = await all_erased(connection, self._wanted.tenant)
+        facts.erased = await all_erased(connection, self._scope.tenant)
         facts.rows = {
             row["message_key"]: row async for row in self._hourly(connection, statements["rows"])
         }
@@ -172,8 +173,8 @@ class Gathering:
             row["object_key"]: row async for row in self._hourly(connection, statements["objects"])
         }
         for prefix in await self._prefixes(connection):
-            async for stored in store.list(prefix):  # all of it passes by, and is not kept
-                if stored.modified >= self._wanted.since or stored.key in facts.object_rows:
+            async for stored in store.list(prefix):  # the whole listing is not held in memory
+                if stored.modified >= self._scope.since or stored.key in facts.object_rows:
                     facts.objects[stored.key] = stored
         suspects = [
             (tenant_of_object(key), key) for key in facts.objects if key not in facts.object_rows
@@ -186,42 +187,38 @@ class Gathering:
     async def _hourly(
         self, connection: "asyncpg.Connection[asyncpg.Record]", statement: str
     ) -> AsyncIterator[asyncpg.Record]:
-        """The rows of each hour looked at: each statement
-        is short, whatever the time looked at is.
-        """
-        end, now = self._wanted.since, datetime.now(UTC)
+        """Yields the rows of the audited time hour by hour, so that each statement is short."""
+        end, now = self._scope.since, datetime.now(UTC)
         while True:
             begin, end = end, end + SLICE
-            for row in await connection.fetch(statement, begin, end, self._wanted.tenant):
-                if self._wanted.includes(row["tenant_id"]):
+            for row in await connection.fetch(statement, begin, end, self._scope.tenant):
+                if self._scope.includes(row["tenant_id"]):
                     yield row
             if end > now:
                 return
 
     async def _prefixes(self, connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
-        """Where the files are that are looked at: in
-        the whole store, or of the tenants of this part.
-        """
+        """The prefixes of the files to read: the whole store, or those of this part's tenants."""
         media = f"{self._names.object_prefix}media/"
-        if self._wanted.is_everybody:
+        if self._scope.is_everybody:
             return [media]
-        if self._wanted.tenant is not None:
-            return [f"{media}{self._wanted.tenant}/"]
+        if self._scope.tenant is not None:
+            return [f"{media}{self._scope.tenant}/"]
         tenants = await connection.fetch(queries("tenancy")["list_tenants"])
         names = (row["tenant_id"] for row in tenants)
-        return [f"{media}{name}/" for name in names if self._wanted.includes(name)]
+        return [f"{media}{name}/" for name in names if self._scope.includes(name)]
 
     def _all(self, name: TopicName, ends: dict[int, int] | None = None) -> Iterator[Message]:
         topic = self._names.topic(name)
         ends = ends or self._reader.ends(topic)
-        return self._reader.read(topic, self._reader.since(topic, self._wanted.since, ends), ends)
+        return self._reader.read(topic, self._reader.since(topic, self._scope.since, ends), ends)
 
     def _source(self, facts: Facts, stage: Any, ends: dict[int, int]) -> None:
         for partition in ends:
             facts.sources[StagePartition(stage, partition)] = {}
         for message in self._all(SOURCE_OF[stage], ends):
             key, offset = message.key() or b"", message.offset() or 0
-            if self._wanted.includes(tenant_of(key)):
+            if self._scope.includes(tenant_of(key)):
                 seen = Seen(offset, key, message.timestamp()[1], generation_of(message.headers()))  # type: ignore[arg-type]
                 facts.sources[StagePartition(stage, message.partition() or 0)][offset] = seen
 
@@ -235,7 +232,7 @@ class Gathering:
                 place = StagePartition(receipt.stage, receipt.partition)  # type: ignore[arg-type]
                 found[place] += (
                     [receipt]
-                    if self._wanted.is_everybody
+                    if self._scope.is_everybody
                     else narrowed(receipt, facts.sources.get(place, {}))
                 )
             except (Undecodable, UnknownVersion) as error:
@@ -256,7 +253,7 @@ class Gathering:
                 message.offset() or 0,
                 message.value(),
             )
-            if not self._wanted.includes(tenant_of(key)):
+            if not self._scope.includes(tenant_of(key)):
                 continue
             if value is None:
                 yield partition, offset, key, None
@@ -291,20 +288,20 @@ class Gathering:
 async def _of(
     connection: "asyncpg.Connection[asyncpg.Record]",
     statement: str,
-    asked: Sequence[tuple[Any, ...]],
+    arguments: Sequence[tuple[Any, ...]],
 ) -> list[asyncpg.Record]:
-    """The rows a statement gives for these; an argument of it is a column."""
+    """Returns the rows of a statement for these arguments, which are passed as columns."""
     found: list[asyncpg.Record] = []
-    for at in range(0, len(asked), CHUNK):
+    for at in range(0, len(arguments), CHUNK):
         found += await connection.fetch(
-            statement, *(list(column) for column in zip(*asked[at : at + CHUNK], strict=True))
+            statement, *(list(column) for column in zip(*arguments[at : at + CHUNK], strict=True))
         )
     return found
 
 
 def _arrival(key: bytes) -> tuple[str, str, str]:
-    """Under which the sink counts a raw key's deliveries."""
+    """The columns under which the sink counts the deliveries of a raw key."""
     try:
         return split_message_key(MessageKey(storable(key.decode(errors="replace"))))
-    except ValueError:  # not one of the receiver's
+    except ValueError:  # not written by the receiver
         return "unknown", "unknown", body_id(key)

@@ -1,4 +1,4 @@
-"""What an audit finds, and how it is summed up."""
+"""The findings of an audit, and their totals."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,13 +10,15 @@ Kind = Literal["lost", "twice", "stuck", "unexplained"]
 KINDS: tuple[Kind, ...] = ("lost", "twice", "stuck", "unexplained")
 HOUR_MS = 3_600_000
 _OF_ALL = ("receipts", "quarantined")
-"""What each part of an audit reads of all tenants."""
+"""What each part of an audit reads of all tenants, so that its counts must not be added."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not balance. lost: it should be there. twice: it should be
-    there once. stuck: it waits too long. unexplained: it is there and nothing says why.
+    """One discrepancy.
+
+    lost: it should exist. twice: it should exist once. stuck: it waits too long. unexplained: it
+    exists without a cause.
     """
 
     kind: Kind
@@ -33,15 +35,15 @@ def tenant_of(key: bytes) -> str:
 
 
 def tenant_of_object(key: str) -> str:
-    """Of `[namespace/]media/<tenant>/<file>`; a tenant's
-    or a namespace's own name may end in `media`.
+    """The tenant in `[namespace/]media/<tenant>/<file>`. A tenant or a namespace may itself be
+    called `media`.
     """
     return key.rsplit("/", 2)[-2]
 
 
 @dataclass(slots=True)
 class Hour:
-    """What one tenant sent in one hour, and what became of it."""
+    """What one tenant sent in one hour, and its outcomes."""
 
     received: int = 0
     redone: int = 0
@@ -65,9 +67,9 @@ class Hour:
 
 @dataclass(slots=True)
 class Report:
-    """Everything an audit says.
+    """The result of an audit.
 
-    `balanced`: nothing is lost, twice, stuck or unexplained.
+    `balanced` means that nothing is lost, twice, stuck or unexplained.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -83,14 +85,14 @@ class Report:
             self.hour(one.tenant, one.at_ms).findings[one.kind] += 1
 
     def join(self, part: "Report") -> None:
-        """Adds what was found of other tenants.
+        """Adds the report of other tenants.
 
-        What belongs to no tenant is found in every part, and counts once.
+        A finding without a tenant is found in every part, and counts once.
         """
-        known = {one for one in self.findings if not one.tenant}
+        before_part = {one for one in self.findings if not one.tenant}
         self.hours.update({place: hour for place, hour in part.hours.items() if place[0]})
         self.findings += [one for one in part.findings if one.tenant]
-        self.add(one for one in part.findings if not one.tenant and one not in known)
+        self.add(one for one in part.findings if not one.tenant and one not in before_part)
         for name, count in part.checked.items():
             before = self.checked.get(name, 0)
             self.checked[name] = max(before, count) if name in _OF_ALL else before + count
@@ -100,7 +102,7 @@ class Report:
         return not self.findings
 
     def document(self, most: int = 1_000) -> dict[str, Any]:
-        """As `audit --json` prints it."""
+        """The document that `audit --json` prints, with `most` findings at most."""
         total = Hour()
         for hour in self.hours.values():
             total.received += hour.received

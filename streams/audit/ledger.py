@@ -1,5 +1,6 @@
-"""A stage's source partition against the stage's receipts:
-every record has one line, jobs one line more when they end.
+"""Compares a stage's source partition with the stage's receipts.
+
+Every record has one line; a job has another one when it ends.
 """
 
 from collections import Counter
@@ -28,9 +29,9 @@ class Seen:
 
 @dataclass(slots=True)
 class Book:
-    """What the receipts say of one source partition.
+    """What the receipts say about one source partition.
 
-    `settled`: the line a record ended with; `open`: records that still wait.
+    `settled` has the line with which a record ended; `open` has the records that still wait.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -40,7 +41,7 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class StagePartition:
-    """A stage at a partition of its source."""
+    """A stage and a partition of its source topic."""
 
     stage: Stage
     partition: int
@@ -52,8 +53,10 @@ class StagePartition:
 def balance(
     place: StagePartition, records: Mapping[int, Seen], receipts: Iterable[Receipt]
 ) -> Book:
-    """`records` are all that the partition holds of the time
-    looked at; receipts come in the order they were written.
+    """Compares a partition's records with its receipts.
+
+    `records` are all that the partition has of the audited time. Receipts are in the order in which
+    they were written.
     """
     book = Book()
     taken: Counter[int] = Counter()
@@ -66,7 +69,7 @@ def balance(
         for line in lines_of(receipt):
             record = records.get(line.offset)
             if record is None:
-                continue  # of another time, or deleted by its retention
+                continue  # outside the audited time, or deleted by retention
             if record.key != line.key:
                 book.findings.append(
                     _finding(
@@ -87,8 +90,9 @@ def balance(
 
 
 def narrowed(receipt: Receipt, records: Container[int]) -> list[Receipt]:
-    """The receipt with the lines of these records only; none if it tells nothing
-    then. Its range stays: ranges follow each other whoever the lines belong to.
+    """Returns the receipt with the lines of these records only, or nothing if none is left.
+
+    Its range does not change, because ranges must follow each other.
     """
     lines = [line for line in lines_of(receipt) if line.offset in records]
     ledger = Ledger(cast(Stage, receipt.stage), receipt.topic, receipt.partition)
@@ -115,7 +119,7 @@ def _judge(
     if ended > 1:
         return [_finding("twice", place, record, f"{where} was finished {ended} times")]
     if not taken and passed:
-        return [_finding("lost", place, record, f"{where} was passed over: no receipt names it")]
+        return [_finding("lost", place, record, f"{where} was skipped: no receipt has it")]
     return []
 
 

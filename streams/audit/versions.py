@@ -1,5 +1,6 @@
-"""The enriched topic as a read_committed reader sees it: each
-message's versions rise by generation, and each is there once.
+"""Reads the enriched topic as a read_committed reader does.
+
+The versions of each message must rise within a generation, and each must occur once.
 """
 
 from collections import Counter
@@ -11,14 +12,12 @@ from streams.audit.findings import Finding, tenant_of
 from streams.stages.message import OPENING_STEPS
 
 Opening = tuple[int, int, int]
-"""Partition and offset of a raw record, and
-the generation in which it opened its message.
-"""
+"""Partition and offset of a raw record, and the generation in which it opened its message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The highest version of a message in the topic, and where that stands."""
+    """The highest version of a message in the topic, with its position."""
 
     version: int
     received_ms: int
@@ -29,7 +28,9 @@ class Newest:
 
 @dataclass(slots=True)
 class Versions:
-    """By message key. `last`: the highest version of each message and generation."""
+    """The versions of messages by message key. `last` is the highest version per message and
+    generation.
+    """
 
     newest: dict[str, Newest] = field(default_factory=dict)
     last: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -38,9 +39,10 @@ class Versions:
 
 
 def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) -> Versions:
-    """`records`: partition, offset, key, message.
+    """Collects the versions and checks them.
 
-    Without a message it is a tombstone: no row is expected any more.
+    `records` are tuples of partition, offset, key and message. A record without a message is a
+    tombstone, after which no row is expected.
     """
     found = Versions()
     last = found.last
@@ -70,15 +72,15 @@ def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) 
         last[name, generation] = max(before, message.version)
         if message.version % OPENING_STEPS == 1:
             found.openings[message.source.partition, message.source.offset, generation] += 1
-        known = found.newest.get(name)
-        if known is not None and _is_overtaken(message, known):
-            what = f"{where}: version {message.version} stands behind {known.version}, and is what compaction keeps"
+        newest = found.newest.get(name)
+        if newest is not None and _is_overtaken(message, newest):
+            what = f"{where}: version {message.version} comes after {newest.version}, and is what compaction keeps"
             found.findings.append(
                 Finding(
                     "unexplained", "enriched-messages", what, message.tenant_id, name, received_ms
                 )
             )
-        if known is None or known.version < message.version:
+        if newest is None or newest.version < message.version:
             found.newest[name] = Newest(
                 message.version, received_ms, enriched_ms, partition, offset
             )
@@ -88,6 +90,6 @@ def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) 
 def _is_overtaken(message: EnrichedMessage, newest: Newest) -> bool:
     """Whether a repair wrote a higher version before.
 
-    A first delivery after the horizon begins at the lowest again.
+    A first delivery after the horizon begins with the lowest version again.
     """
     return message.version > OPENING_STEPS and message.version // 1000 < newest.version // 1000

@@ -1,4 +1,4 @@
-"""`sensorium audit`: what went in against what came out, per tenant and hour."""
+"""`sensorium audit`: compares what went in with what came out, per tenant and hour."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from schemas.settings import Settings
 from storage.objects.store import ObjectStore
 from storage.postgres.sql import queries
 from streams.audit.balance import Audit
-from streams.audit.facts import RECORD_BYTES, Facts, Gathering, Wanted
+from streams.audit.facts import RECORD_BYTES, AuditScope, Facts, Gathering
 from streams.audit.findings import KINDS, Report
 from streams.commands.environment import command_settings, database, moment, run_command
 from streams.commands.known import require_tenant
@@ -28,35 +28,36 @@ SHOWN = 20
 @click.command()
 @click.option("--tenant", help="Only this tenant.")
 @click.option(
-    "--since", help="From this time on, as 2026-01-31T12:00:00Z; by default the last 24 hours."
+    "--since",
+    help="Messages since this time, as 2026-01-31T12:00:00Z; by default the last 24 hours.",
 )
 @click.option(
     "--stuck-seconds",
     type=click.FloatRange(0),
     default=60.0,
     show_default=True,
-    help="What waits longer is stuck.",
+    help="A message that waits longer counts as stuck.",
 )
 @click.option(
     "--accepted",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file of message keys, a line each, that were answered 2xx.",
+    help="A file with the keys of messages that were answered 2xx, one per line.",
 )
 @click.option(
     "--memory-mib",
     type=click.IntRange(64),
     default=1024,
     show_default=True,
-    help="More is read in several parts, each of some tenants.",
+    help="Memory to use. If it is not enough, the tenants are read in several parts.",
 )
 @click.option(
-    "--parts", type=click.IntRange(1), help="In how many parts; by default as --memory-mib asks."
+    "--parts", type=click.IntRange(1), help="Number of parts; by default as --memory-mib requires."
 )
 @click.option(
     "--from-part",
     type=click.IntRange(1),
     default=1,
-    help="Begin with this one: to go on with an audit that broke off.",
+    help="Begin with this part, to continue an audit that was interrupted.",
 )
 @as_json_option
 @click.pass_context
@@ -71,31 +72,30 @@ def audit(
     from_part: int,
     as_json: bool,
 ) -> None:
-    """Holds receiver, raw topic, receipts, enriched topic,
-    rows and objects against each other. Runs on a live system.
+    """Compares receiver, raw topic, receipts, enriched topic, rows and objects.
 
-    Exit code 1 when something is lost, twice, stuck or unexplained.
+    Works on a live system. Exit code 1 if a message is lost, duplicated, stuck or unexplained.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
-    wanted = Wanted(moment(since) or datetime.now(UTC) - DAY, tenant)
+    scope = AuditScope(moment(since) or datetime.now(UTC) - DAY, tenant)
     keys = _keys(accepted) if accepted is not None else []
-    work = _Parts(settings, wanted, stuck_seconds, memory_mib, parts)
+    work = _Parts(settings, scope, stuck_seconds, memory_mib, parts)
     try:
         report = run_command(lambda: work.all(keys, from_part))
     except (KafkaException, TimeoutError, Unavailable) as error:
         raise click.ClickException(
             f"{error}: the audit needs Kafka, Postgres and the object store; sensorium doctor says which does not answer"
-            f"{work.how_to_go_on()}"
+            f"{work.how_to_continue()}"
         ) from None
-    document = {"since": wanted.since.isoformat(), "tenant": tenant, **report.document()}
+    document = {"since": scope.since.isoformat(), "tenant": tenant, **report.document()}
     emit(document, as_json, _lines(document))
     context.exit(0 if report.balanced else 1)
 
 
 def _keys(accepted: Path) -> list[str]:
-    """A key may hold spaces, and what `splitlines` splits at;
-    what is not text is replaced as in the keys of the log.
+    """The message keys in the file. A key may contain spaces and characters that `splitlines`
+    splits at. Invalid UTF-8 is replaced, as it is in the keys of the log.
     """
     return [
         key for key in accepted.read_text(encoding="utf-8", errors="replace").split("\n") if key
@@ -103,20 +103,20 @@ def _keys(accepted: Path) -> list[str]:
 
 
 class _Parts:
-    """An audit of as many parts as its memory asks
-    for; a part has all that there is of some tenants.
+    """An audit in as many parts as its memory requires. A part covers some of the tenants
+    completely.
     """
 
     def __init__(
         self,
         settings: Settings,
-        wanted: Wanted,
+        scope: AuditScope,
         stuck_seconds: float,
         memory_mib: int,
         parts: int | None,
     ) -> None:
         self._settings = settings
-        self._wanted = wanted
+        self._scope = scope
         self._stuck_seconds = stuck_seconds
         self._memory_bytes = memory_mib * 2**20
         self._parts = parts
@@ -124,48 +124,47 @@ class _Parts:
         self._report = Report()
 
     async def all(self, accepted: list[str], from_part: int) -> Report:
-        """The parts one after the other, and what they find together."""
+        """Audits one part after the other and returns their joint report."""
         async with database(self._settings) as connection:
             removed = await connection.fetch(queries("sink")["removed_tenants"])
-        wanted = replace(self._wanted, removed=frozenset(row["tenant_id"] for row in removed))
+        scope = replace(self._scope, removed=frozenset(row["tenant_id"] for row in removed))
         if self._parts is None:
-            self._parts = await self._parts_for(wanted)
+            self._parts = await self._parts_for(scope)
         report = self._report
         for part in range(from_part - 1, self._parts):
             self._part = part + 1
             if self._parts > 1:
                 click.echo(f"part {self._part} of {self._parts}", err=True)
-            # Of each part again: what came while the ones
-            # before were read must not be taken for stuck.
+            # Set for each part, so that what arrived while earlier parts were read is not stuck.
             began_ms = int(time.time() * 1000)
-            known = replace(wanted, part=part, parts=self._parts)
+            known = replace(scope, part=part, parts=self._parts)
             facts = await _gather(self._settings, known)
             report.join(Audit(facts, known, began_ms, self._stuck_seconds).report(accepted))
         return report
 
-    async def _parts_for(self, wanted: Wanted) -> int:
-        """A single tenant cannot be divided: for
-        one that is too large, look at less time.
+    async def _parts_for(self, scope: AuditScope) -> int:
+        """The number of parts. A single tenant cannot be divided: if it is too large, choose a
+        later --since.
         """
-        if wanted.tenant is not None:
+        if scope.tenant is not None:
             return 1
-        gathering = Gathering(self._settings, wanted)
+        gathering = Gathering(self._settings, scope)
         records = await asyncio.to_thread(gathering.source_records)
         return max(1, -(-records * RECORD_BYTES // self._memory_bytes))
 
-    def how_to_go_on(self) -> str:
-        """For an audit that broke off in a later part than its first."""
+    def how_to_continue(self) -> str:
+        """The hint for an audit that was interrupted after its first part, else an empty string."""
         if self._part <= 1:
             return ""
-        since = self._wanted.since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        since = self._scope.since.strftime("%Y-%m-%dT%H:%M:%SZ")
         return (
-            f". The parts before had {len(self._report.findings)} findings; go on with: sensorium audit "
+            f". The parts before had {len(self._report.findings)} findings; continue with: sensorium audit "
             f"--since {since} --parts {self._parts} --from-part {self._part}"
         )
 
 
-async def _gather(settings: Settings, wanted: Wanted) -> Facts:
-    gathering = Gathering(settings, wanted)
+async def _gather(settings: Settings, scope: AuditScope) -> Facts:
+    gathering = Gathering(settings, scope)
     facts = await asyncio.to_thread(gathering.from_kafka)
     store = ObjectStore(settings.objects, threads=1)
     try:

@@ -1,4 +1,4 @@
-"""What doctor says of one part."""
+"""The result of one of doctor's checks."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from streams.errors import StreamsError
 
 
 class CheckResult(NamedTuple):
-    """`warns`: it works today, and needs something to be done soon."""
+    """What doctor reports about one part. With `warns` it works today, but needs attention soon."""
 
     part: str
     ok: bool
@@ -19,8 +19,10 @@ class CheckResult(NamedTuple):
 
 
 class Wrong(StreamsError):
-    """The text says what is wrong and what to do."""
+    """Raised by a check of something that does not work. The text says what is wrong and what to
+    do.
+    """
 
 
 class Soon(StreamsError):
-    """The text says what works, what will end, and what to do."""
+    """Raised by a check of something that works but will end. The text says what to do."""

@@ -1,4 +1,4 @@
-"""`sensorium endpoints deliveries`: what became of what providers sent, and why."""
+"""`sensorium endpoints deliveries`: what became of the deliveries of providers, and why."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,23 +19,23 @@ from streams.commands.output import as_json_option, emit, note
 
 _WHAT_TO_DO: Mapping[DeliveryReason, str] = {
     "unknown_token": "if it is yours, the URL was pasted wrongly or cut at the provider: sensorium endpoints rotate-token ID prints a new one",
-    "endpoint_removed": "take the webhook out at the provider, or add an endpoint and paste its URL there",
+    "endpoint_removed": "remove the webhook at the provider, or add an endpoint and paste its URL there",
     "url_replaced": "the provider still has the old URL: paste the one that rotate-token printed",
     "wrong_provider": "the URL at the provider names another provider than the endpoint's: paste the whole URL",
-    "not_post": "nothing, if somebody opened the URL in a browser; providers send POST",
+    "not_post": "nothing, if a person opened the URL in a browser; providers send POST",
     "secret_awaited": "copy the secret from the provider: sensorium endpoints secret {id} --set SECRET",
-    "signature_missing": "nothing of the provider's signature came. An old Chatwoot signs nothing: add the endpoint with --unsigned. "
+    "signature_missing": "the provider's signature is missing. An old Chatwoot does not sign: add the endpoint with --unsigned. "
     "A proxy may drop the header",
-    "signature_malformed": "the signature is not of this provider's form: is the URL pasted at the right provider?",
+    "signature_malformed": "the signature does not have this provider's form: is the URL pasted at the right provider?",
     "signature_mismatch": "copy the secret of this webhook from the provider: sensorium endpoints secret {id} --set SECRET (--keep-old). "
-    "If it is right, something on the way changes the body",
-    "signature_expired": "set the clocks here and at the sender. For YCloud see SENSORIUM_RECEIVER__SIGNATURE_AGE_SECONDS",
-    "signature_from_the_future": "set the clocks here and at the sender",
+    "If it is right, something in between changes the body",
+    "signature_expired": "correct the clocks here and at the sender. For YCloud see SENSORIUM_RECEIVER__SIGNATURE_AGE_SECONDS",
+    "signature_from_the_future": "correct the clocks here and at the sender",
     "rate_exceeded": "raise the tenant's limit: sensorium tenants set TENANT rate=N",
-    "body_too_large": "raise SENSORIUM_RECEIVER__MAX_BODY_BYTES, if the provider really sends so much",
-    "body_encoded": "a proxy compresses what it passes on: switch that off",
-    "body_too_slow": "look at the network or proxy between the provider and the receiver",
-    "client_left": "the sender closed the connection early: look at the time limits of a proxy",
+    "body_too_large": "raise SENSORIUM_RECEIVER__MAX_BODY_BYTES if the provider really sends bodies of this size",
+    "body_encoded": "a proxy compresses the requests it forwards: switch that off",
+    "body_too_slow": "check the network or proxy between the provider and the receiver",
+    "client_left": "the sender closed the connection early: check the time limits of a proxy",
     "no_room": "start another receiver, or raise SENSORIUM_RECEIVER__MAX_PENDING_BYTES",
     "endpoint_unreadable": "SENSORIUM_SECRETS__KEY is not the one that sealed this endpoint: sensorium doctor",
     "not_stored": "Kafka did not acknowledge in time: sensorium doctor",
@@ -44,7 +44,7 @@ _WHAT_TO_DO: Mapping[DeliveryReason, str] = {
 
 
 class _Sought(NamedTuple):
-    """What the rows are looked up by; the endpoint itself, if it is or was there."""
+    """What the rows are looked up by, and the endpoint if it exists or existed."""
 
     name: str | None = None
     endpoint: dict[str, Any] | None = None
@@ -53,15 +53,13 @@ class _Sought(NamedTuple):
 @click.command("deliveries")
 @click.argument("which", metavar="[TOKEN|ID]", required=False)
 @click.option("--tenant", help="Only this tenant's.")
-@click.option(
-    "--since", help="Only what was delivered again after this time, 2026-01-31T12:00:00Z."
-)
+@click.option("--since", help="Only rows with a delivery after this time, as 2026-01-31T12:00:00Z.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
     default=100,
     show_default=True,
-    help="At most so many rows.",
+    help="The most rows to show.",
 )
 @as_json_option
 def deliveries(
@@ -69,10 +67,10 @@ def deliveries(
 ) -> None:
     """Shows what became of deliveries: accepted, or refused and why.
 
-    Of one endpoint (by its id, or the token of its URL), of a tenant, or of all.
-    Without an endpoint and a tenant, deliveries to tokens that no endpoint has are
-    shown too. A row counts the last 30 days; nothing that was sent is kept. The
-    receiver writes every second, and what repeats every ten seconds.
+    Shows one endpoint (by its id, or by the token of its URL), one tenant, or all. Without an
+    endpoint and a tenant, deliveries to unknown tokens are shown too. A row counts the last 30
+    days; no content of a delivery is stored. The receiver writes new rows every second, and
+    repetitions every ten seconds.
     """
     settings, after = command_settings(), moment(since)
     require_tenant(settings, tenant)
@@ -97,9 +95,9 @@ def deliveries(
 
 
 async def _sought(connection: "asyncpg.Connection[asyncpg.Record]", which: str | None) -> _Sought:
-    """A token is looked up by its digest.
+    """Looks up an endpoint by its id or the digest of its token.
 
-    Ends the command for an id that nothing has.
+    Ends the command if no endpoint has the id.
     """
     if which is None:
         return _Sought()
@@ -158,7 +156,7 @@ def _lines(row: dict[str, Any]) -> list[str]:
         if "message" in last
         else "",
     ]
-    facts = "; ".join(one for one in shown if one)
+    facts = "; ".join(filter(None, shown))
     lines = [first, f"    last: {facts}"] if facts else [first]
     return [*lines, f"    → {row['what_to_do']}"] if row["what_to_do"] else lines
 
@@ -168,8 +166,8 @@ def _nothing(settings: Settings, sought: _Sought, after: datetime | None) -> str
     when = f" after {after:%Y-%m-%d %H:%M:%S}Z" if after is not None else ""
     if sought.endpoint is None:
         return f"nothing was delivered{when}: does {base} lead to the receiver?"
-    told = (
+    text = (
         f"nothing was delivered to {sought.endpoint['endpoint_id']}{when}: is its URL pasted at the provider, "
         f"and does {base} lead to the receiver? Without an id, this command shows deliveries to unknown tokens too"
     )
-    return "this endpoint was removed; " + told if sought.endpoint["ended"] else told
+    return "this endpoint was removed; " + text if sought.endpoint["ended"] else text

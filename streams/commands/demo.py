@@ -1,5 +1,5 @@
-"""`sensorium demo`: signed sample traffic through everything
-`sensorium up` started, and what became of each message.
+"""`sensorium demo`: sends signed sample traffic through what `sensorium up` started, and shows what
+became of each message.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ from streams.settings import read_settings
 KEY_NAME = "demo"
 WAIT_SECONDS = 90.0
 MAX_SHOWN_CHARS = 400
-"""A receipt with its total: a person is to judge what was read and heard."""
+"""Enough to show a receipt with its total, so that a person can judge the models' answers."""
 _LOOK_SECONDS = 0.3
 _MESSAGES = """
 SELECT message_key, kind, content, status, version, content_attributes FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])
@@ -56,8 +56,8 @@ SLOW_SECONDS = 6.0
 
 
 def demo_files() -> dict[str, Path | Served]:
-    """What is served: photographs and voice notes, one
-    of them late, and a page in a photograph's place.
+    """The files to serve: photographs and voice notes, one that is slow, and a web page instead of
+    a photograph.
     """
     photo = MEDIA_DIR / "cat.jpg"
     return {
@@ -68,7 +68,7 @@ def demo_files() -> dict[str, Path | Served]:
 
 
 def samples(address: str) -> list[Sample]:
-    """What is sent, in order; each message once. Two deliveries hold no message."""
+    """The deliveries to send, in order, each message once. Two of them contain no message."""
 
     def image(name: str) -> SampleFile:
         return SampleFile("image", link(address, name), mime_of(MEDIA_DIR / name))
@@ -100,9 +100,7 @@ def samples(address: str) -> list[Sample]:
         ycloud("Otra foto", image(SLOW), what="photo, its server is slow", conversation=ANOTHER),
         chatwoot(None, image(BAD), what="a page, no photo", conversation=42),
         Sample("a body that is not JSON", "ycloud", b"this is not JSON {", ""),
-        Sample(
-            "an event nobody knows", "chatwoot", b'{"event": "moon_phase_changed", "id": 1}', ""
-        ),
+        Sample("an unknown event", "chatwoot", b'{"event": "moon_phase_changed", "id": 1}', ""),
     ]
 
 
@@ -112,14 +110,14 @@ def samples(address: str) -> list[Sample]:
     type=click.Path(path_type=Path, file_okay=False),
     default=home_folder,
     show_default="SENSORIUM_HOME, else var",
-    help="Where `sensorium up` put it.",
+    help="The folder of `sensorium up`.",
 )
 @as_json_option
 @click.pass_context
 def demo(context: click.Context, home: Path, as_json: bool) -> None:
-    """Sends sample traffic, each message twice, and shows what became of it.
+    """Sends sample traffic, each message twice, and shows the results.
 
-    Exit code 1 when something is not as it should be.
+    Exit code 1 if a result is not as expected.
     """
     at = home_at(home)
     if not at.environment_file.exists():
@@ -160,12 +158,12 @@ async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
                 note(
                     f"  {sample.provider:9} {sample.what:34} → {statuses[0]}, again → {statuses[1]}"
                 )
-            wanted = {
+            expected = {
                 sample.key(tenant["tenant_id"]): sample
                 for sample in sent
                 if sample.provider_message_id
             }
-            rows = await _watch(connection, tenant["tenant_id"], wanted)
+            rows = await _watch(connection, tenant["tenant_id"], expected)
         quarantined = [
             dict(row) for row in await _settled_quarantine(connection, tenant["tenant_id"], began)
         ]
@@ -175,35 +173,37 @@ async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
         "deliveries": 2 * len(sent),
         "answers": {str(status): count for status, count in answers.items()},
         "messages": [
-            {"what": wanted[key].what, "provider": wanted[key].provider, **_summary(row)}
+            {"what": expected[key].what, "provider": expected[key].provider, **_summary(row)}
             for key, row in rows.items()
         ],
         "rows": len(rows),
-        "duplicates_dropped": len(wanted),
+        "duplicates_dropped": len(expected),
         "quarantined": quarantined,
-        "unfinished": len(wanted) - finished,
+        "unfinished": len(expected) - finished,
     }
 
 
 async def _watch(
-    connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, wanted: dict[str, Sample]
+    connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, expected: dict[str, Sample]
 ) -> dict[str, Any]:
-    """The rows as they come, each told once when it is finished."""
+    """Polls the rows and prints each message once, when it is finished."""
     note("what becomes of them:")
-    began, told, rows = time.monotonic(), set[str](), dict[str, Any]()
-    while len(told) < len(wanted) and time.monotonic() - began < WAIT_SECONDS:
+    began, printed, rows = time.monotonic(), set[str](), dict[str, Any]()
+    while len(printed) < len(expected) and time.monotonic() - began < WAIT_SECONDS:
         rows = {
             row["message_key"]: row
-            for row in await connection.fetch(_MESSAGES, tenant, list(wanted))
+            for row in await connection.fetch(_MESSAGES, tenant, list(expected))
         }
         for key, row in rows.items():
-            if row["status"] != "pending" and key not in told:
-                told.add(key)
+            if row["status"] != "pending" and key not in printed:
+                printed.add(key)
                 summary = _summary(row)
-                heard = summary["description"] or summary["transcript"] or summary["content"]
-                heard = heard or ", ".join(summary["reasons"])
+                text = summary["description"] or summary["transcript"] or summary["content"]
+                text = text or ", ".join(summary["reasons"])
+                sample, age = expected[key], time.monotonic() - began
                 note(
-                    f"  {time.monotonic() - began:5.1f} s  {wanted[key].provider:9} {wanted[key].what:34} {row['status']:9} {heard[:MAX_SHOWN_CHARS]}"
+                    f"  {age:5.1f} s  {sample.provider:9} {sample.what:34} {row['status']:9}"
+                    f" {text[:MAX_SHOWN_CHARS]}"
                 )
         await asyncio.sleep(_LOOK_SECONDS)
     return rows
@@ -212,8 +212,8 @@ async def _watch(
 async def _settled_quarantine(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, began: Any
 ) -> list[Any]:
-    """Both deliveries of the body that is not
-    JSON end there: neither claims its key.
+    """Waits for the quarantined records. Both deliveries of the body that is not JSON end there,
+    because neither claims its key.
     """
     deadline = Deadline(10)
     while True:
@@ -238,11 +238,11 @@ def _summary(row: Any) -> dict[str, Any]:
 
 
 def demo_key(home: Home, settings: Settings, tenant: str) -> str:
-    """The one read key of the demo: made once, and again when it was revoked."""
+    """Returns the demo's read key. Creates it once, and again if it was revoked."""
     file = home.run / "demo-key.json"
     key: str = read(file, {}).get("key", "")
     listed = json.loads(sensorium(settings, "keys", "list", tenant, "--json"))["keys"]
-    ours = {one["key_id"] for one in listed if one["name"] == KEY_NAME}
+    ours = {entry["key_id"] for entry in listed if entry["name"] == KEY_NAME}
     if key and key_id(key) in ours:
         return key
     for former in ours:

@@ -1,6 +1,4 @@
-"""`sensorium doctor`: asks every part and
-says what is wrong with it, and what to do.
-"""
+"""`sensorium doctor`: checks every part and says what is wrong with it, and what to do."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,25 +39,25 @@ _SECONDS = 5.0
 
 
 @click.command()
-@click.option("--tenant", help="Ask the models with this tenant's key, models and language.")
+@click.option("--tenant", help="Check the models with this tenant's key, models and language.")
 @click.option(
     "--waiting-seconds",
     type=click.FloatRange(0),
     default=60.0,
     show_default=True,
-    help="A job that waits for longer is wrong.",
+    help="Report jobs that wait longer than this.",
 )
 @as_json_option
 @click.pass_context
 def doctor(
     context: click.Context, tenant: str | None, waiting_seconds: float, as_json: bool
 ) -> None:
-    """Checks Kafka, Postgres, the object store, the secrets, the
-    models, the decoder, the roles that serve HTTP, the processes
-    that `up` started here, and each stage with what waits in it.
+    """Checks every part and says what to do.
 
-    It shows each model a tiny picture or a second of sound, which is a paid
-    call: with --tenant in that tenant's name. Exit code 1 when a part is wrong.
+    The parts are Kafka, Postgres, the object store, the secrets, the models, the decoder, the roles
+    that serve HTTP, the processes that `up` started here, and each stage with its backlog. Each
+    model gets a tiny picture or a second of sound, which is a paid call; with --tenant that tenant
+    pays it. Exit code 1 if a part is wrong.
     """
     settings = command_settings()
     checks = _CHECKS | {"model": _model(tenant)}
@@ -104,7 +102,7 @@ async def _kafka(settings: Settings) -> str:
         )
     except KafkaException:
         raise Wrong(
-            f"nobody answers at {settings.kafka.bootstrap_servers}: is it up, is SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?"
+            f"no broker answers at {settings.kafka.bootstrap_servers}: is it up, is SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?"
         ) from None
     missing = [names.topic(name) for name in TOPICS if names.topic(name) not in there]
     if missing:
@@ -116,7 +114,7 @@ async def _kafka(settings: Settings) -> str:
     ]
     if wrong:
         raise Wrong(
-            f"{', '.join(wrong)} has not {settings.kafka.partitions} partitions: set SENSORIUM_KAFKA__PARTITIONS to what is there"
+            f"{', '.join(wrong)} should have {settings.kafka.partitions} partitions: set SENSORIUM_KAFKA__PARTITIONS to the number that exists"
         )
     return f"{len(TOPICS)} topics of {settings.kafka.partitions} partitions"
 
@@ -130,7 +128,7 @@ async def _reached(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyn
         raise Wrong("the database was never migrated: sensorium migrate") from None
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Wrong(
-            f"not reached ({type(error).__name__}): is it up, is SENSORIUM_POSTGRES__DSN right?"
+            f"cannot be reached ({type(error).__name__}): is it up, is SENSORIUM_POSTGRES__DSN right?"
         ) from None
 
 
@@ -146,11 +144,11 @@ async def _postgres(settings: Settings) -> str:
     if missing:
         raise Wrong(f"{len(missing)} migrations are missing: sensorium migrate")
     if stops:
-        told = (
+        stopped = (
             f"{stop['stage']} stopped itself ({stop['detail']}): fix the cause, then sensorium resume {stop['stage']}"
             for stop in stops
         )
-        raise Wrong("; ".join(told))
+        raise Wrong("; ".join(stopped))
     if left:
         return "reached, migrated; once no older program runs: sensorium migrate --finish"
     return "reached, migrated"
@@ -173,8 +171,8 @@ async def _objects(settings: Settings) -> str:
 
 
 async def _secrets(settings: Settings) -> str:
-    """Every sealed value is opened: after a rotation
-    some may still be under a key that was taken out.
+    """Opens every sealed value. After a rotation some may still be sealed with a key that was
+    removed.
     """
     try:
         vault = Vault(settings.secrets.key)
@@ -185,39 +183,39 @@ async def _secrets(settings: Settings) -> str:
             found = await reseal(connection, vault, dry=True)
     except Wrong as wrong:
         raise Wrong(
-            f"SENSORIUM_SECRETS__KEY is a key; whether it opens what is sealed only the database says: {wrong}"
+            f"SENSORIUM_SECRETS__KEY is a valid key, but checking that it opens the sealed values needs the database: {wrong}"
         ) from None
     total = found.current + found.resealed + len(found.unreadable)
     if found.unreadable:
         names = ", ".join(f"{table} {name}" for table, _, name in found.unreadable[:5])
         raise Wrong(
             f"{len(found.unreadable)} of {total} secrets were sealed with another key ({names}), and their owners are out of service: "
-            "put the old one behind the new one in SENSORIUM_SECRETS__KEY, or set these secrets again"
+            "add the old key after the new one in SENSORIUM_SECRETS__KEY, or set these secrets again"
         )
     if found.resealed:
         return (
             f"the keys open all {total} sealed values; {found.resealed} are still sealed with an older key: "
-            "sensorium secrets reseal, and only then take the older key out"
+            "sensorium secrets reseal, and only then remove the older key"
         )
     return f"the key opens all {total} sealed values"
 
 
 def _model(tenant_name: str | None) -> "Callable[[Settings], Awaitable[str]]":
-    """Asks both models, with the tenant's key and settings when one is named."""
+    """Returns the check of both models, with the tenant's key and settings if a tenant is named."""
 
     async def check(settings: Settings) -> str:
         from streams.commands.model_check import check_model
 
         tenant = TenantSettings() if tenant_name is None else await _tenant(settings, tenant_name)
         today = datetime.now(UTC).date()
-        eyes, ears = await asyncio.gather(
+        vision, speech = await asyncio.gather(
             check_model(settings, "vision", tenant, today),
             check_model(settings, "speech", tenant, today),
         )
-        says = f"vision: {eyes.says}; speech: {ears.says}"
-        if not (eyes.ok and ears.ok):
+        says = f"vision: {vision.says}; speech: {speech.says}"
+        if not (vision.ok and speech.ok):
             raise Wrong(says)
-        if eyes.warns or ears.warns:
+        if vision.warns or speech.warns:
             raise Soon(says)
         return says
 
@@ -237,7 +235,7 @@ async def _tenant(settings: Settings, name: str) -> TenantSettings:
 
 
 async def _decoder(settings: Settings) -> str:
-    """Has a decoder started as the stages start theirs try what hostile bytes would."""
+    """Starts a decoder as the stages do, and lets it try what a hostile file would try."""
     try:
         async with Decoder(workers=1) as decoder:
             found = await decoder.isolation()
@@ -247,23 +245,23 @@ async def _decoder(settings: Settings) -> str:
         ) from None
     if found.missing:
         raise Wrong(
-            f"hostile files are not held off by {', '.join(found.missing)}: this kernel or container"
+            f"{', '.join(found.missing)} cannot isolate hostile files: this kernel or container"
             " does not allow it, see docs/security.md"
         )
-    network = "an own network" if found.network_namespace else "no network of its own, so a filter"
-    return f"decodes without files, network, programs or rights ({network})"
+    network = "network namespace" if found.network_namespace else "network blocked by a filter"
+    return f"decodes without access to files, network, programs or privileges ({network})"
 
 
 def _role(name: str) -> Callable[[Settings], Awaitable[str]]:
-    """Of a role that serves HTTP: where it is,
-    only `up` and those who set the URL know.
+    """Returns the check of a role that serves HTTP. Only `up` and whoever set the URL know where it
+    is.
     """
 
     async def check(settings: Settings) -> str:
         variable = f"SENSORIUM_{name.upper()}__URL"
         url = command_environment().get(variable)
         if url is None:
-            return f"not looked at: {variable} does not say where it is"
+            return f"not checked: {variable} is not set"
         try:
             async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
                 answer = await client.get(f"{url}/readyz")
@@ -272,7 +270,7 @@ def _role(name: str) -> Callable[[Settings], Awaitable[str]]:
                 f"{url} does not answer: is it up (sensorium status), is {variable} right?"
             ) from None
         if answer.status_code != 200:
-            raise Wrong(f"{url} is not ready: look at the parts above, and at its log")
+            raise Wrong(f"{url} is not ready: check the parts above, and its log")
         return f"{url} is ready"
 
     return check

@@ -1,4 +1,4 @@
-"""`sensorium endpoints`: webhook URLs, their secrets, and their end."""
+"""`sensorium endpoints`: adds, changes, lists and removes webhook endpoints and their secrets."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -21,12 +21,12 @@ from streams.commands.output import as_json_option, emit, note
 
 T = TypeVar("T")
 _SAME_SERVER = (
-    "The tenant has a {title} endpoint already, and this one is taken for another webhook of the same server. "
-    "If it is for another server, add it with --instance NAME: its messages have the same numbers and would be lost as duplicates."
+    "The tenant already has a {title} endpoint, and this one counts as another webhook of the same server. "
+    "If it is for another server, add it with --instance NAME: otherwise its messages, which have the same numbers, are dropped as duplicates."
 )
 _NOT_PUBLIC = (
-    "A provider needs a public https address. Set SENSORIUM_RECEIVER__URL to the one that leads to the receiver, and the URL begins with it: "
-    "the token stays the same."
+    "A provider needs a public https address. Set SENSORIUM_RECEIVER__URL to the one that leads to the receiver; the URL then begins with it, and "
+    "the token does not change."
 )
 UNTIL_KNOWN = "every role knows within two seconds"
 
@@ -40,23 +40,26 @@ endpoints.add_command(deliveries)
 
 
 def next_steps(endpoint: Endpoint) -> list[str]:
-    """What a person does next, at the provider and here."""
+    """The next steps for a person, at the provider and here."""
     name, provider = endpoint.endpoint_id, traits_of(endpoint.provider)
     steps = [provider.webhook_page]
     if not endpoint.unsigned:
         steps.append(
-            f"{provider.title} signs with a secret of its own and takes none from here: copy it from there, then:"
+            f"{provider.title} creates the secret itself: copy it from there, then:"
             f" sensorium endpoints secret {name} --set SECRET"
         )
     if provider.files_need_key and endpoint.api_key is None:
         steps.append(
-            f"give it {provider.title}'s API key, or files can be fetched for minutes only: sensorium endpoints api-key {name} --set KEY"
+            f"give it {provider.title}'s API key, else files can be fetched for a few minutes only: sensorium endpoints api-key {name} --set KEY"
         )
-    return [*steps, f"see what arrives, and why not: sensorium endpoints deliveries {name}"]
+    return [
+        *steps,
+        f"see what arrives, and what is refused and why: sensorium endpoints deliveries {name}",
+    ]
 
 
 def _changed(change: Callable[[Tenancy], Awaitable[T]]) -> T:
-    """What the change gives, made on a connection of its own."""
+    """Runs the change on a connection of its own and returns its result."""
     settings = command_settings()
 
     async def work() -> T:
@@ -67,7 +70,7 @@ def _changed(change: Callable[[Tenancy], Awaitable[T]]) -> T:
 
 
 def _public(endpoint: Endpoint) -> dict[str, Any]:
-    """What names an endpoint and its live secrets without giving any of them away."""
+    """The endpoint and the ids of its live secrets, without the secrets themselves."""
     return {
         "tenant_id": endpoint.tenant_id,
         "endpoint_id": endpoint.endpoint_id,
@@ -83,15 +86,17 @@ def _public(endpoint: Endpoint) -> dict[str, Any]:
 @click.option(
     "--secret-later",
     is_flag=True,
-    help="The provider makes the secret once it has the URL: `endpoints secret ID --set SECRET`. Until then it is answered 503.",
+    help="The provider creates the secret after it has the URL: then run `endpoints secret ID --set SECRET`. Until then deliveries are answered 503.",
 )
 @click.option(
-    "--unsigned", is_flag=True, help="The provider sends no signature: the token in the URL is all."
+    "--unsigned",
+    is_flag=True,
+    help="The provider sends no signature: only the token in the URL authenticates it.",
 )
-@click.option("--api-key", help="The provider's API key, for media that need it.")
+@click.option("--api-key", help="The provider's API key, for files that need it.")
 @click.option(
     "--instance",
-    help="A label for the server that sends here: each further Chatwoot server has one.",
+    help="A label for the sending server. Each Chatwoot server after the first needs one.",
 )
 @as_json_option
 def add(
@@ -104,7 +109,7 @@ def add(
     instance: str | None,
     as_json: bool,
 ) -> None:
-    """Adds an endpoint: each call a new one."""
+    """Adds an endpoint. Each call adds another one."""
     if (secret is not None) + unsigned + secret_later > 1:
         raise click.UsageError("--secret, --secret-later and --unsigned exclude each other")
     if secret == "" or api_key == "":
@@ -161,10 +166,10 @@ def _lines(document: dict[str, Any], steps: list[str], *, unsigned: bool) -> lis
 
 @endpoints.command()
 @click.argument("which", metavar="TOKEN|ID")
-@click.option("--drop", metavar="SECRET|SECRET_ID", help="End this secret instead of adding one.")
+@click.option("--drop", metavar="SECRET|SECRET_ID", help="Drop this secret instead of adding one.")
 @as_json_option
 def rotate(which: str, drop: str | None, as_json: bool) -> None:
-    """Adds a live secret of our own making; the old ones stay live until dropped."""
+    """Adds a live secret that is generated here. The old ones stay live until dropped."""
     endpoint, new = _changed(lambda tenancy: tenancy.rotate(which, drop=drop))
     document = {"token": endpoint.token, "secret": new or endpoint.secrets[0]}
     emit(document, as_json, [f"secret  {new}" if new else "dropped"])
@@ -173,20 +178,21 @@ def rotate(which: str, drop: str | None, as_json: bool) -> None:
 @endpoints.command()
 @click.argument("which", metavar="TOKEN|ID")
 @click.option(
-    "--set", "secret", help="The secret that the provider has made; - reads it from standard input."
+    "--set", "secret", help="The secret that the provider created; - reads it from standard input."
 )
 @click.option("--keep-old", is_flag=True, help="Deliveries signed with an older secret stay valid.")
-@click.option("--drop", metavar="SECRET_ID", help="End this one of several secrets.")
+@click.option("--drop", metavar="SECRET_ID", help="Drop this one of several secrets.")
 @as_json_option
 def secret(which: str, secret: str | None, keep_old: bool, drop: str | None, as_json: bool) -> None:
-    """Sets the secret that the provider signs with, or ends one. The URL stays as it is.
+    """Sets the secret that the provider signs with, or drops one. The URL does not change.
 
-    While a provider changes its secret, use --keep-old, and end the old one later by its id, which
-    `endpoints list` shows. `endpoints deliveries` shows which of them deliveries are signed with.
+    While a provider changes its secret, use --keep-old, and drop the old secret later by its id,
+    which `endpoints list` shows. `endpoints deliveries` shows which secret deliveries are signed
+    with.
     """
     if (secret is None) == (drop is None) or (keep_old and drop is not None):
         raise click.UsageError(
-            "say --set SECRET (with --keep-old, if you like), or --drop SECRET_ID"
+            "give --set SECRET (with or without --keep-old), or --drop SECRET_ID"
         )
     if drop is not None:
         if not drop.startswith("sec_"):
@@ -195,7 +201,7 @@ def secret(which: str, secret: str | None, keep_old: bool, drop: str | None, as_
             )
         endpoint, _ = _changed(lambda tenancy: tenancy.rotate(which, drop=drop))
     else:
-        text = _given(secret or "")
+        text = _argument(secret or "")
         endpoint = _changed(lambda tenancy: tenancy.set_secret(which, text, keep_old=keep_old))
         traits = traits_of(endpoint.provider)
         if not endpoint.secrets[0].startswith(traits.secret_prefix):
@@ -211,8 +217,10 @@ def secret(which: str, secret: str | None, keep_old: bool, drop: str | None, as_
     )
 
 
-def _given(text: str) -> str:
-    """What was given on the command line, or, for `-`, the first line of standard input: that is in no history and no process list."""
+def _argument(text: str) -> str:
+    """Returns the argument, or for `-` the first line of standard input, which appears in no shell
+    history and no process list.
+    """
     return click.get_text_stream("stdin").readline().strip() if text == "-" else text
 
 
@@ -222,12 +230,12 @@ def _given(text: str) -> str:
     "--set",
     "api_key",
     required=True,
-    help="The provider's API key; empty: none; - reads it from standard input.",
+    help="The provider's API key. Empty removes it; - reads it from standard input.",
 )
 @as_json_option
 def api_key_(which: str, api_key: str, as_json: bool) -> None:
-    """Sets the provider's API key, for media that need it."""
-    text = _given(api_key).strip() or None
+    """Sets the provider's API key, for files that need it."""
+    text = _argument(api_key).strip() or None
     endpoint = _changed(lambda tenancy: tenancy.set_api_key(which, text))
     has = endpoint.api_key is not None
     emit(
@@ -244,11 +252,14 @@ def api_key_(which: str, api_key: str, as_json: bool) -> None:
     type=click.FloatRange(0, 30 * 86_400),
     default=0.0,
     show_default=True,
-    help="Accept the old URL for so long. 0 refuses it at once, as is right when it leaked.",
+    help="How long the old URL is still accepted. 0 refuses it at once: use that if it leaked.",
 )
 @as_json_option
 def rotate_token(which: str, grace_seconds: float, as_json: bool) -> None:
-    """Gives the endpoint a new URL; its id and its secrets stay. The provider has to be told the new URL."""
+    """Gives the endpoint a new URL.
+
+    Its id and secrets do not change. The provider must be given the new URL.
+    """
     endpoint, until = _changed(
         lambda tenancy: tenancy.rotate_token(which, grace_seconds=grace_seconds)
     )
@@ -271,14 +282,14 @@ def rotate_token(which: str, grace_seconds: float, as_json: bool) -> None:
 @click.argument("which", metavar="TOKEN|ID")
 @as_json_option
 def remove(which: str, as_json: bool) -> None:
-    """Ends an endpoint. What it has received stays."""
+    """Removes an endpoint. What it has received stays."""
     removed = _changed(lambda tenancy: tenancy.remove_endpoint(which))
     emit(
         {**removed, "removed": True},
         as_json,
         [
             f"{removed['endpoint_id']} ({removed['provider']}) of {removed['tenant_id']} is removed",
-            "later deliveries to its URL are answered 401: take the webhook out at the provider, which may else report or suspend it",
+            "later deliveries to its URL are answered 401: remove the webhook at the provider too, or it may report or suspend it",
             "messages that were accepted are finished; files not yet fetched that need this endpoint's API key will fail",
         ],
     )
@@ -288,9 +299,9 @@ def remove(which: str, as_json: bool) -> None:
 @click.option("--tenant", help="Only this tenant.")
 @as_json_option
 def list_(tenant: str | None, as_json: bool) -> None:
-    """All endpoints, without tokens and secrets. Secrets have ids, by which they can be dropped.
+    """Lists endpoints without their tokens and secrets.
 
-    Of each URL only the beginning of the token is shown.
+    Shows the ids of secrets, by which they can be dropped, and the first characters of each token.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
@@ -317,9 +328,9 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _last(row: dict[str, Any]) -> str:
-    """When a delivery was last accepted, and what was wrong since."""
+    """The time of the last accepted delivery, and the reason if one was refused since."""
     accepted, refused = row["accepted_at"], row["refused_at"]
-    told = f"accepted {accepted:%Y-%m-%d %H:%M:%S}Z" if accepted else "nothing accepted yet"
+    text = f"accepted {accepted:%Y-%m-%d %H:%M:%S}Z" if accepted else "nothing accepted yet"
     if refused and (accepted is None or refused > accepted):
-        told += f", refused {refused:%Y-%m-%d %H:%M:%S}Z: {row['refused_reason']}"
-    return told
+        text += f", refused {refused:%Y-%m-%d %H:%M:%S}Z: {row['refused_reason']}"
+    return text

@@ -1,6 +1,6 @@
-"""The program `sensorium`.
+"""The entry point of the program `sensorium`.
 
-Ctrl-C ends it with one line, also while its modules are still being read.
+Ctrl-C ends it with one line, even while its modules are still being imported.
 """
 
 import os
@@ -9,19 +9,19 @@ from types import FrameType
 
 
 def aborted(_number: int, _frame: FrameType | None) -> None:
-    """What click says of Ctrl-C, before click is there."""
+    """Ends the process on Ctrl-C as click does, before click is imported."""
     os.write(2, b"\nAborted!\n")
     os._exit(1)
 
 
 def run() -> None:
-    """Reads the commands, then gives Ctrl-C back to them: they have things to end."""
+    """Imports the commands, then restores Ctrl-C for them, because they have things to clean up."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, aborted)
         from streams.commands.main import main
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    else:  # ignored on purpose, as in the background of a shell
+    else:  # SIGINT is ignored on purpose, as for a shell's background job
         from streams.commands.main import main
     main()
 

@@ -1,4 +1,4 @@
-"""Where a command finds its settings and its database."""
+"""The settings, the database connection and the error messages that commands share."""
 
 import asyncio
 import getpass
@@ -26,15 +26,15 @@ from streams.settings import HOME_VARIABLE, SettingsError, read_settings
 
 T = TypeVar("T")
 HOME_KEY = "sensorium.home"
-"""Under which the option of the whole program stands in click's context."""
+"""The key of the option --home in click's context."""
 DEFAULT_HOME = Path("var")
 KAFKA_SECONDS = 8.0
 
 
 def command_environment() -> dict[str, str]:
-    """The process's environment over the file `sensorium up` wrote in the folder of `home_folder`.
+    """The process's environment over the file that `sensorium up` wrote to the home folder.
 
-    Ends the command when the folder was named and holds no such file.
+    Ends the command if a folder was named but does not contain that file.
     """
     from_file: dict[str, str] = {}
     if "SENSORIUM_POSTGRES__DSN" not in os.environ:
@@ -49,7 +49,9 @@ def command_environment() -> dict[str, str]:
 
 
 def home_folder() -> Path:
-    """The folder of the local installation: what `sensorium --home` or SENSORIUM_HOME names, else `var` here."""
+    """The folder of the local installation: from `sensorium --home` or SENSORIUM_HOME, else `var`
+    here.
+    """
     return Path(_named_home() or DEFAULT_HOME)
 
 
@@ -60,17 +62,17 @@ def _named_home() -> str | None:
 
 
 def where_settings_are() -> str:
-    """For a message about a server that is not reached; nothing where settings were found."""
+    """A hint for the message about an unreachable server, empty if settings were found."""
     if "SENSORIUM_POSTGRES__DSN" in os.environ or home_at(home_folder()).environment_file.exists():
         return ""
     return (
-        f". No settings were found: there is no {DEFAULT_HOME}/sensorium.env here; name the folder"
-        f" of `sensorium up` in {HOME_VARIABLE}, or by sensorium --home"
+        f". No settings were found, as there is no {DEFAULT_HOME}/sensorium.env here: give the folder"
+        f" of `sensorium up` in {HOME_VARIABLE} or with sensorium --home"
     )
 
 
 def command_settings() -> Settings:
-    """The settings a command works with. Ends the command with a clear message when one is wrong."""
+    """Reads the settings of a command. Ends the command with a clear message if one is wrong."""
     try:
         return read_settings(command_environment())
     except SettingsError as error:
@@ -79,7 +81,9 @@ def command_settings() -> Settings:
 
 @asynccontextmanager
 async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """A connection to the namespace's schema. What it changes is logged under the name of whoever runs the command."""
+    """Opens a connection to the namespace's schema. Its changes are logged under the name of
+    whoever runs the command.
+    """
     connection = await connect(settings.postgres, Names(settings.namespace))
     try:
         await keep_setting(connection, "sensorium.actor", actor())
@@ -89,16 +93,18 @@ async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyn
 
 
 def actor() -> str:
-    """Who runs this, as `user@host`; behind sudo the user who called it."""
+    """Who runs this, as `user@host`. Behind sudo it is the user who called it."""
     try:
         user = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has no name
+    except (KeyError, OSError):  # a user of a container often has no name
         user = f"uid {os.getuid()}"
     return f"{user}@{socket.gethostname()}"
 
 
 def run_command(work: Callable[[], Awaitable[T]]) -> T:
-    """Runs it; the trouble a person can fix becomes a message with exit code 1, the rest a traceback."""
+    """Runs `work`. Trouble that a person can fix becomes a message with exit code 1, anything else
+    a traceback.
+    """
 
     async def to_the_end() -> T:
         return await work()
@@ -119,25 +125,25 @@ def run_command(work: Callable[[], Awaitable[T]]) -> T:
         asyncpg.InvalidCatalogNameError,
     ) as error:
         raise click.ClickException(
-            f"Postgres is not reached ({error}): look at SENSORIUM_POSTGRES__DSN"
+            f"Postgres cannot be reached ({error}): check SENSORIUM_POSTGRES__DSN"
         ) from None
     except Exception as error:
         trouble = unavailable(error)
         if trouble is None:
             raise
         raise click.ClickException(
-            f"Postgres cannot be reached or is in trouble ({_first_line(error)}): look at"
+            f"Postgres cannot be reached or is in trouble ({_first_line(error)}): check"
             f" SENSORIUM_POSTGRES__DSN, or run sensorium doctor{where_settings_are()}"
         ) from None
 
 
 def moment(text: str | None) -> datetime | None:
-    """A time as a person gives it; without a zone it is this machine's."""
+    """Parses a time as a person writes it. Without a zone it is in this machine's zone."""
     if text is None:
         return None
     try:
-        given = datetime.fromisoformat(text.strip().upper())
-        utc = given.astimezone(UTC)
+        parsed = datetime.fromisoformat(text.strip().upper())
+        utc = parsed.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise click.UsageError(
             f"{text!r} is not a time: write it as 2026-01-31T12:00:00Z"
@@ -146,7 +152,7 @@ def moment(text: str | None) -> datetime | None:
 
 
 def kafka_answers(settings: Settings) -> None:
-    """Ends the command with a message when nobody answers there."""
+    """Ends the command with a message if no broker answers."""
     try:
         AdminClient(client_config(settings.kafka) | QUIET).list_topics(timeout=KAFKA_SECONDS)
     except KafkaException as error:
@@ -154,10 +160,10 @@ def kafka_answers(settings: Settings) -> None:
 
 
 def kafka_trouble(settings: Settings, error: KafkaException) -> str:
-    """One line for a person."""
-    said = error.args[0].str()
+    """One line that explains a Kafka error to a person."""
+    detail = error.args[0].str()
     return (
-        f"Kafka does not answer at {settings.kafka.bootstrap_servers} ({said}): is it up, is"
+        f"Kafka does not answer at {settings.kafka.bootstrap_servers} ({detail}): is it up, is"
         f" SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?{where_settings_are()}"
     )
 

@@ -1,6 +1,4 @@
-"""`sensorium erase message|conversation|contact`:
-deletes what was said, for a person who asks for it.
-"""
+"""`sensorium erase message|conversation|contact`: deletes messages for a person who asks for it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -36,13 +34,15 @@ from streams.repair.erasure import (
 
 Choose = Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[ErasureScope]]
 _yes = click.option(
-    "--yes", is_flag=True, help="Erase. Without it the command only says what it would erase."
+    "--yes", is_flag=True, help="Erase. Without it the command only shows what it would erase."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _ErasureRequest:
-    """`what` is for people; `logged` is what the audit log keeps, and names nobody."""
+    """What to erase. `what` describes it to people; `logged` describes it in the audit log and
+    names no person.
+    """
 
     tenant: TenantId
     what: str
@@ -52,10 +52,10 @@ class _ErasureRequest:
 
 @click.group()
 def erase() -> None:
-    """Erases messages permanently: rows, files, recorded model
-    answers, quarantined records and their versions on the topic.
+    """Erases messages permanently.
 
-    A whole tenant: `sensorium tenants remove`.
+    Deletes rows, files, recorded model answers, quarantined records, and the messages' versions on
+    the topic. For a whole tenant use `sensorium tenants remove`.
     """
 
 
@@ -64,7 +64,7 @@ def erase() -> None:
 @_yes
 @as_json_option
 def message(keys: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Erases messages by their keys, as `trace` takes them. All of one tenant."""
+    """Erases messages by their keys, as `trace` takes them. All must be of one tenant."""
     tenants = {_tenant_of(key) for key in keys}
     if len(tenants) > 1:
         raise click.UsageError(
@@ -86,9 +86,9 @@ def message(keys: tuple[str, ...], yes: bool, as_json: bool) -> None:
 @_yes
 @as_json_option
 def conversation(tenant: str, conversation_id: str, yes: bool, as_json: bool) -> None:
-    """Erases every message of a conversation so far, notes included.
+    """Erases every message of a conversation so far, including notes.
 
-    What is said there later is kept.
+    Later messages are kept.
     """
     name = TenantId(tenant)
     _erase(
@@ -109,10 +109,10 @@ def conversation(tenant: str, conversation_id: str, yes: bool, as_json: bool) ->
 @_yes
 @as_json_option
 def contact(tenant: str, contact: str, yes: bool, as_json: bool) -> None:
-    """Erases every message with a customer so far: CONTACT
-    is a phone number, or the id that `sender_id` shows.
+    """Erases every message with a customer so far.
 
-    Conversations in which other customers spoke too lose only what this customer sent.
+    CONTACT is a phone number, or the id that `sender_id` shows. In conversations with other
+    customers too, only this customer's messages are erased.
     """
     name = TenantId(tenant)
     _erase(
@@ -136,57 +136,57 @@ def _tenant_of(key: str) -> TenantId:
         ) from None
 
 
-def _erase(asked: _ErasureRequest, yes: bool, as_json: bool) -> None:
+def _erase(request: _ErasureRequest, yes: bool, as_json: bool) -> None:
     settings = command_settings()
-    require_tenant(settings, asked.tenant)
-    choice, held, before = run_command(lambda: _look(settings, asked))
+    require_tenant(settings, request.tenant)
+    choice, held, before = run_command(lambda: _look(settings, request))
     if not yes or not _anything(held, choice):
-        document = _document(settings, asked, choice, held, dry_run=not yes)
+        document = _document(settings, request, choice, held, dry_run=not yes)
         if before is not None:
             document["erased_at"] = before.isoformat()
-        emit(document, as_json, _plan_lines(asked, document))
+        emit(document, as_json, _plan_lines(request, document))
         return
-    done = run_command(lambda: _run(settings, asked, choice))
-    document = _document(settings, asked, choice, done, dry_run=False)
-    emit(document, as_json, _done_lines(asked, document))
+    done = run_command(lambda: _run(settings, request, choice))
+    document = _document(settings, request, choice, done, dry_run=False)
+    emit(document, as_json, _done_lines(request, document))
 
 
 def _anything(held: Account, choice: ErasureScope) -> bool:
-    """Keys are remembered even if nothing of
-    them is here yet: they may be on their way.
+    """Whether there is anything to erase. Keys count even without a row, because their messages may
+    be on their way.
     """
     return bool(choice.keys) or held.messages > 0
 
 
 async def _look(
-    settings: Settings, asked: _ErasureRequest
+    settings: Settings, request: _ErasureRequest
 ) -> tuple[ErasureScope, Account, datetime | None]:
-    """What is chosen, what is kept of it, and
-    since when a single message is erased already.
+    """The chosen messages, what is stored of them, and since when a single message is erased
+    already.
     """
     async with database(settings) as connection:
-        choice = await asked.choose(connection)
-        held = await holdings_of(connection, asked.tenant, choice)
+        choice = await request.choose(connection)
+        held = await holdings_of(connection, request.tenant, choice)
         before = None
         if len(choice.keys) == 1 and not held.messages:
             before = await connection.fetchval(
-                queries("erased")["erased_since"], asked.tenant, key_digest(choice.keys[0])
+                queries("erased")["erased_since"], request.tenant, key_digest(choice.keys[0])
             )
         return choice, held, before
 
 
-async def _run(settings: Settings, asked: _ErasureRequest, choice: ErasureScope) -> Account:
+async def _run(settings: Settings, request: _ErasureRequest, choice: ErasureScope) -> Account:
     store = ObjectStore(settings.objects, threads=1)
     try:
         async with database(settings) as connection:
-            done = await Erasure(settings, connection, store).run(asked.tenant, choice)
+            done = await Erasure(settings, connection, store).run(request.tenant, choice)
             counts = f"{done.messages} messages, {done.files} files"
             tenancy = Tenancy(connection, Vault(settings.secrets.key))
-            await tenancy.note(asked.tenant, "messages_erased", f"{asked.logged}: {counts}")
+            await tenancy.note(request.tenant, "messages_erased", f"{request.logged}: {counts}")
             return done
     except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
         raise click.ClickException(
-            f"{asked.what} is not all erased yet ({error}): sensorium doctor, then the same command again"
+            f"{request.what} is not completely erased yet ({error}): run sensorium doctor, then the same command again"
         ) from None
     finally:
         await store.close()
@@ -194,14 +194,14 @@ async def _run(settings: Settings, asked: _ErasureRequest, choice: ErasureScope)
 
 def _document(
     settings: Settings,
-    asked: _ErasureRequest,
+    request: _ErasureRequest,
     choice: ErasureScope,
     account: Account,
     *,
     dry_run: bool,
 ) -> dict[str, Any]:
     return {
-        "tenant_id": asked.tenant,
+        "tenant_id": request.tenant,
         "dry_run": dry_run,
         "erased": account.document(),
         "shared_conversations": list(choice.shared),
@@ -219,14 +219,16 @@ def _counts(account: dict[str, int]) -> str:
     )
 
 
-def _plan_lines(asked: _ErasureRequest, document: dict[str, Any]) -> list[str]:
+def _plan_lines(request: _ErasureRequest, document: dict[str, Any]) -> list[str]:
     held = document["erased"]
     if not any(held.values()):
         since = document.get("erased_at")
-        said = (
-            f"was erased on {since[:19]}" if since else f"nothing is kept of it in {asked.tenant}"
+        state = (
+            f"was erased on {since[:19]}"
+            if since
+            else f"nothing of it is stored for {request.tenant}"
         )
-        lines = [f"{asked.what}: {said}"]
+        lines = [f"{request.what}: {state}"]
         if document["dry_run"] and not since:
             note("a message that was accepted a moment ago may not be a row yet")
         return lines
@@ -234,10 +236,10 @@ def _plan_lines(asked: _ErasureRequest, document: dict[str, Any]) -> list[str]:
     return [*lines, "nothing was changed; to erase, the same command with --yes"]
 
 
-def _done_lines(asked: _ErasureRequest, document: dict[str, Any]) -> list[str]:
+def _done_lines(request: _ErasureRequest, document: dict[str, Any]) -> list[str]:
     done = document["erased"]
     lines = [
-        f"{asked.what}: erased {_counts(done)}",
+        f"{request.what}: erased {_counts(done)}",
         f"{done['tombstones']} tombstones on enriched-messages: readers forget the messages now, "
         f"compaction removes their versions after {HORIZON_MS // 86_400_000} days",
         *_remarks(document),
@@ -247,7 +249,7 @@ def _done_lines(asked: _ErasureRequest, document: dict[str, Any]) -> list[str]:
         for one in document["expires"]
     ]
     lines.append(
-        "nothing brings them back: a redelivery, a late result and a replay are left out by a list of digests"
+        "they cannot come back: a list of digests keeps out redeliveries, late results and replays"
     )
     lines.append("kept: the audit log, and what was spent on models per day (no content)")
     return lines
@@ -257,16 +259,16 @@ def _remarks(document: dict[str, Any]) -> list[str]:
     account, lines = document["erased"], []
     if account["unfinished"]:
         lines.append(
-            f"{account['unfinished']} of the messages are unfinished: what their jobs still bring is not stored, "
-            "and a file that one still puts goes with `sensorium sweep` after a day"
+            f"{account['unfinished']} of the messages are unfinished: results of their jobs are not stored, "
+            "and a file that a job still stores is deleted by `sensorium sweep` after a day"
         )
     if account["shared_answers"]:
         lines.append(
-            f"{account['shared_answers']} recorded model answers stay: other messages show the same file"
+            f"{account['shared_answers']} recorded model answers are kept, because other messages have the same file"
         )
     if document["shared_conversations"]:
         lines.append(
-            "other customers speak in these conversations, which lose only what this one sent: "
+            "in these conversations with other customers, only this customer's messages are erased: "
             + ", ".join(document["shared_conversations"][:10])
         )
     return lines

@@ -1,4 +1,4 @@
-"""`sensorium keys add|list|revoke`."""
+"""`sensorium keys add|list|revoke`: API keys."""
 
 from typing import Any, get_args
 
@@ -20,10 +20,10 @@ def keys() -> None:
 @keys.command()
 @click.argument("tenant")
 @click.option("--scope", type=click.Choice(get_args(Scope)), required=True)
-@click.option("--name", default="", help="What the key is for, to be seen in `keys list`.")
+@click.option("--name", default="", help="What the key is for, as `keys list` shows it.")
 @as_json_option
 def add(tenant: str, scope: Scope, name: str, as_json: bool) -> None:
-    """Adds a key. It is shown this once."""
+    """Adds a key and shows it. It cannot be shown again."""
     settings = command_settings()
 
     async def work() -> str:
@@ -41,9 +41,9 @@ def add(tenant: str, scope: Scope, name: str, as_json: bool) -> None:
 @click.argument("tenant")
 @as_json_option
 def list_(tenant: str, as_json: bool) -> None:
-    """The keys of TENANT: id, name, scope and date.
+    """Lists the keys of TENANT: id, name, scope and date.
 
-    The keys themselves are stored nowhere.
+    The keys themselves are not stored.
     """
     settings = command_settings()
 
@@ -63,7 +63,7 @@ def list_(tenant: str, as_json: bool) -> None:
 @click.argument("key_id", metavar="ID")
 @as_json_option
 def revoke(key_id: str, as_json: bool) -> None:
-    """Ends the key with this ID of `keys list`.
+    """Revokes the key with this ID of `keys list`.
 
     Every role refuses it within two seconds.
     """
@@ -79,6 +79,6 @@ def revoke(key_id: str, as_json: bool) -> None:
         as_json,
         [
             f"{revoked['key_id']} ({revoked['scope']}) of {revoked['tenant_id']} is revoked",
-            "who still uses it is answered 401; signed media links end by themselves within minutes",
+            "requests with it are answered 401; signed media links expire within minutes",
         ],
     )

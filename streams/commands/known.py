@@ -1,4 +1,4 @@
-"""Refuses names that nothing has, before a command looks for them and finds nothing."""
+"""Refuses the name of an unknown tenant, instead of finding nothing for it."""
 
 import click
 
@@ -8,7 +8,7 @@ from streams.commands.environment import database, run_command
 
 
 def require_tenant(settings: Settings, tenant: str | None) -> None:
-    """Ends the command if a tenant is named that does not exist."""
+    """Ends the command if the tenant does not exist. None means that no tenant was named."""
     if tenant is None:
         return
 

@@ -1,4 +1,4 @@
-"""`sensorium`: every command and role, each loaded only when it is called."""
+"""The `sensorium` command line. Each command's module is imported only when it is called."""
 
 from importlib import import_module
 from typing import Any
@@ -53,8 +53,8 @@ COMMANDS: dict[str, str] = {
 
 
 class LazyCommands(click.Group):
-    """Imports a command's module when it is named:
-    a role starts without the others' libraries.
+    """Imports a command's module when it is called, so that a role starts without the libraries of
+    others.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -72,8 +72,8 @@ class LazyCommands(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """A command that fails before it has printed
-        anything still gives its one JSON document.
+        """Prints the one JSON document of --json even if a command fails before it has printed
+        anything.
         """
         try:
             return super().invoke(ctx)

@@ -1,4 +1,4 @@
-"""`sensorium migrate`."""
+"""`sensorium migrate`: applies the migrations of the database."""
 
 import click
 
@@ -14,12 +14,13 @@ from streams.commands.output import as_json_option, emit
 @click.option(
     "--finish",
     is_flag=True,
-    help="After a roll-out, when no older program runs: also take away what only older ones used.",
+    help="After a roll-out, when no older program runs: also remove what only older programs used.",
 )
 @as_json_option
 def migrate(finish: bool, as_json: bool) -> None:
-    """Brings the database to this program's schema,
-    while programs of the version before go on working.
+    """Brings the database to this program's schema.
+
+    Programs of the previous version keep working meanwhile.
     """
     settings = command_settings()
     names = Names(settings.namespace)

@@ -1,5 +1,5 @@
-"""Asks each configured model with a tiny picture or
-a second of sound, and says which setting is wrong.
+"""Asks each configured model about a tiny picture or a second of sound, and says which setting is
+wrong.
 """
 
 import io
@@ -16,10 +16,11 @@ from connectors.models.capabilities import WARNING_DAYS, traits_of
 from connectors.models.client import CONNECT_SECONDS
 from connectors.models.errors import ModelUnavailable, SoundTooLong
 from connectors.models.model_choice import ModelChoice
-from connectors.models.recipes import Asked, speech_recipes, vision_recipes
-from connectors.models.servers import ModelServers, Server, senses
+from connectors.models.recipes import speech_recipes, vision_recipes
+from connectors.models.servers import ModelServers, Server, servers_of
 from connectors.models.speech import SpeechModel
 from connectors.models.vision import VisionModel
+from schemas.models import Recipe
 from schemas.settings import Settings
 from schemas.tenants import TenantSettings
 
@@ -29,7 +30,9 @@ RATE = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """`warns`: it works, and somebody has to do something before it ends to."""
+    """The result of a check. With `warns` the model works, but a person has to act before it is
+    shut down.
+    """
 
     ok: bool
     says: str
@@ -39,9 +42,9 @@ class Checked:
 async def check_model(
     settings: Settings, sense: Sense, tenant: TenantSettings, today: date
 ) -> Checked:
-    """One short paid call with the key, the models and the formats of the tenant."""
-    how = senses(settings.openai)
-    server = how.vision if sense == "vision" else how.speech
+    """Makes one short paid call with the tenant's key, models and formats."""
+    servers = servers_of(settings.openai)
+    server = servers.vision if sense == "vision" else servers.speech
     key = server.key_for(tenant.openai_key)
     if key == "none" and server.is_openai:
         return Checked(
@@ -49,23 +52,23 @@ async def check_model(
             f"{server.names['key']} is not set: images and voice notes of tenants without a key of"
             " their own will fail",
         )
-    recipes = (vision_recipes if sense == "vision" else speech_recipes)(tenant, how)
-    probe = _Vision(settings, how) if sense == "vision" else _Speech(settings, how)
+    recipes = (vision_recipes if sense == "vision" else speech_recipes)(tenant, servers)
+    probe = _Vision(settings, servers) if sense == "vision" else _Speech(settings, servers)
     try:
         answer = await ModelChoice().first_served(
             recipes, key, lambda recipe: probe.ask(recipe, tenant.openai_key)
         )
-        return await _judged(answer, server, recipes, probe, key, today)
+        return await _assess(answer, server, recipes, probe, key, today)
     except ModelUnavailable as trouble:
         return _advice(trouble, server, tenant)
     finally:
         await probe.close()
 
 
-async def _judged(
+async def _assess(
     answer: ModelAnswer,
     server: Server,
-    recipes: tuple[Asked, ...],
+    recipes: tuple[Recipe, ...],
     probe: "_Vision | _Speech",
     key: str,
     today: date,
@@ -76,41 +79,43 @@ async def _judged(
         return Checked(
             False, f"{server.base_url} does not take {probe.form} ({answer.detail}): {setting}"
         )
-    said = f"{server.base_url} answers as {answer.model}"
+    text = f"{server.base_url} answers as {answer.model}"
     ends = await _end_of(answer, server, key)
     if ends is None or (ends - today).days > WARNING_DAYS:
-        return Checked(True, said)
+        return Checked(True, text)
     later = [recipe.model for recipe in recipes]
     following = later[later.index(answer.asked) + 1 :]
     successor = traits_of(answer.asked).successor
     named = f" ({successor})" if successor else ""
     then = (
-        f"{following[0]} is asked after it"
+        f"{following[0]} is asked afterwards"
         if following
-        else f"put a successor{named} behind it in {server.names['model']}"
+        else f"add a successor{named} after it in {server.names['model']}"
     )
-    whose = "" if server.is_openai else " at OpenAI, should this server pass calls on to it"
+    whose = "" if server.is_openai else " at OpenAI, if this server forwards calls to it"
     days = (ends - today).days
     return Checked(
-        True, f"{said}; {answer.asked} ends on {ends} ({days} days){whose}: {then}", True
+        True, f"{text}; {answer.asked} ends on {ends} ({days} days){whose}: {then}", True
     )
 
 
 async def _end_of(answer: ModelAnswer, server: Server, key: str) -> date | None:
-    """As the API says it, else as the table of
-    capabilities knows it for the name that answered.
+    """The date on which the model that answered is shut down: from the API, else from the table of
+    capabilities.
     """
-    known = traits_of(answer.asked).ends
+    from_table = traits_of(answer.asked).ends
     if traits_of(answer.model).family != traits_of(answer.asked).family:
-        known = None
+        from_table = None
     async with openai.AsyncOpenAI(
         api_key=key, base_url=server.base_url, max_retries=0, timeout=CONNECT_SECONDS
     ) as client:
         try:
-            said: Any = getattr(await client.models.retrieve(answer.asked), "shutdown_date", None)
-            return date.fromisoformat(said) if isinstance(said, str) else known
+            date_text: Any = getattr(
+                await client.models.retrieve(answer.asked), "shutdown_date", None
+            )
+            return date.fromisoformat(date_text) if isinstance(date_text, str) else from_table
         except (openai.APIError, ValueError, TypeError, AttributeError):
-            return known
+            return from_table
 
 
 def _advice(trouble: ModelUnavailable, server: Server, tenant: TenantSettings) -> Checked:
@@ -132,29 +137,30 @@ def _advice(trouble: ModelUnavailable, server: Server, tenant: TenantSettings) -
     }
     if trouble.trouble == "model_rejects_request" and more.startswith(("404", "405")):
         return Checked(
-            False, f"{url} has no such route ({more}): {names['url']}, which often ends in /v1"
+            False,
+            f"{url} does not have this route ({more}): {names['url']}, which often ends in /v1",
         )
-    said = advice.get(trouble.trouble)
-    if said is None:
-        said = (
+    text = advice.get(trouble.trouble)
+    if text is None:
+        text = (
             f"{url}: {trouble.detail}; {names['extra']}, the tenant's language and"
             f" {names['model']} decide what is asked"
         )
-    return Checked(False, said)
+    return Checked(False, text)
 
 
 class _Vision:
-    """A picture in the least common of the formats that the settings allow."""
+    """Sends a picture in the least common of the formats that the settings allow."""
 
-    def __init__(self, settings: Settings, how: ModelServers) -> None:
+    def __init__(self, settings: Settings, servers: ModelServers) -> None:
         self._model = VisionModel(settings.openai)
         self.form = next(
             form
             for form in ("image/webp", "image/gif", "image/png", "image/jpeg")
-            if form in how.image_formats
+            if form in servers.image_formats
         )
 
-    async def ask(self, recipe: Asked, key: str | None) -> ModelAnswer:
+    async def ask(self, recipe: Recipe, key: str | None) -> ModelAnswer:
         return await self._describe(recipe.model, self.form, recipe.prompt or "", key)
 
     async def takes_a_plain_form(self, model: str) -> bool:
@@ -171,21 +177,21 @@ class _Vision:
 
 
 class _Speech:
-    """A second of a tone in the format in which voice notes are sent."""
+    """Sends a second of a tone in the format in which voice notes are sent."""
 
-    def __init__(self, settings: Settings, how: ModelServers) -> None:
+    def __init__(self, settings: Settings, servers: ModelServers) -> None:
         self._model = SpeechModel(settings.openai)
-        self.form = "ogg" if how.audio_format == "as-is" else how.audio_format
+        self.form = "ogg" if servers.audio_format == "as-is" else servers.audio_format
 
-    async def ask(self, recipe: Asked, key: str | None) -> ModelAnswer:
-        return await self._hear(recipe.model, self.form, recipe.language, key)
+    async def ask(self, recipe: Recipe, key: str | None) -> ModelAnswer:
+        return await self._transcribe(recipe.model, self.form, recipe.language, key)
 
     async def takes_a_plain_form(self, model: str) -> bool:
         forms = [form for form in ("mp3", "wav") if form != self.form]
-        answers = [await self._hear(model, form, None, None) for form in forms]
+        answers = [await self._transcribe(model, form, None, None) for form in forms]
         return any(answer.failure is None for answer in answers)
 
-    async def _hear(
+    async def _transcribe(
         self, model: str, form: str, language: str | None, key: str | None
     ) -> ModelAnswer:
         mime = {"ogg": "audio/ogg", "mp3": "audio/mpeg", "wav": "audio/wav"}[form]

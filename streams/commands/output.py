@@ -1,5 +1,5 @@
-"""What commands print: one JSON document on stdout
-with --json, else lines; all else on stderr.
+"""What commands print: with --json one JSON document on stdout, else lines; everything else goes to
+stderr.
 """
 
 import json
@@ -11,15 +11,15 @@ from typing import Any
 import click
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a terminal may obey: all but tab and line end.
+"""The control characters that a terminal may interpret, except tab and line end.
 
-Customers write what is shown here.
+The text that is shown comes from customers.
 """
 
 
 class Failure(click.ClickException):
-    """What went wrong, for a person; with --json the document,
-    which may say more than a sentence, has it as `error`.
+    """An error message for a person. With --json it is the `error` of the document, which may
+    contain more.
     """
 
     def __init__(self, message: str, document: dict[str, Any] | None = None) -> None:
@@ -28,18 +28,18 @@ class Failure(click.ClickException):
 
 
 def emit(document: Any, as_json: bool, lines: Iterable[str]) -> None:
-    """The result of a command."""
+    """Prints the result of a command."""
     if as_json:
         click.echo(json_text(document))
     else:
         for line in lines:
-            click.echo(obeyed_by_none(line))
+            click.echo(without_controls(line))
 
 
 def emit_error(error: click.ClickException) -> None:
-    """The one JSON document of a command that failed.
+    """Prints the one JSON document of a command that failed.
 
-    The message for a person goes to stderr as always.
+    The message for a person still goes to stderr.
     """
     more = error.document if isinstance(error, Failure) else {}
     click.echo(json_text({"error": error.format_message(), **more}))
@@ -50,10 +50,8 @@ def json_text(document: Any) -> str:
     return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def obeyed_by_none(text: str) -> str:
-    """The text, with a mark in place of each
-    character by which a terminal is told what to do.
-    """
+def without_controls(text: str) -> str:
+    """Replaces each character that a terminal would interpret by U+FFFD."""
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -62,8 +60,8 @@ def _plain(value: Any) -> str:
 
 
 def note(text: str) -> None:
-    """Progress and remarks, for a person."""
-    click.echo(obeyed_by_none(text), err=True)
+    """Prints progress and remarks for a person on stderr."""
+    click.echo(without_controls(text), err=True)
 
 
 as_json_option = click.option(

@@ -1,6 +1,4 @@
-"""`sensorium usage | log | attachments list`:
-what the tables say, for a person or a script.
-"""
+"""`sensorium usage | log | attachments list`: what the tables contain, for a person or a script."""
 
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -17,10 +15,14 @@ from streams.commands.output import as_json_option, emit, note
 from streams.commands.waiting import clock, counted, why
 
 _limit = click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Rows at most."
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="The most rows to show.",
 )
 _tenant = click.option("--tenant", help="Only this tenant's.")
-_since = click.option("--since", help="From this time on, as 2026-01-31T12:00:00Z.")
+_since = click.option("--since", help="Since this time, as 2026-01-31T12:00:00Z.")
 
 
 def _rows(settings: Settings, name: str, *arguments: Any) -> Sequence[Any]:
@@ -38,7 +40,7 @@ def _rows(settings: Settings, name: str, *arguments: Any) -> Sequence[Any]:
 @_since
 @as_json_option
 def usage(tenant: str | None, by: str, since: str | None, as_json: bool) -> None:
-    """Calls, tokens and cost of models, by tenant and day or model."""
+    """Shows calls, tokens and cost of models, by tenant and day or model."""
     settings, begin = command_settings(), moment(since)
     require_tenant(settings, tenant)
     rows = _rows(settings, "usage", tenant, by, begin.date() if begin else None)
@@ -75,9 +77,9 @@ def _usage_line(row: dict[str, Any], by: str) -> str:
 @_limit
 @as_json_option
 def log(tenant: str | None, since: str | None, limit: int, as_json: bool) -> None:
-    """What commands changed, and who ran them: tenants, endpoints, keys, quarantine.
+    """Shows what commands changed, and who ran them, newest first.
 
-    Newest first.
+    Covers tenants, endpoints, keys and the quarantine.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
@@ -97,7 +99,7 @@ def log(tenant: str | None, since: str | None, limit: int, as_json: bool) -> Non
 
 @click.group()
 def attachments() -> None:
-    """Files of messages, by what became of them."""
+    """Lists files of messages by their status."""
 
 
 @attachments.command("list")
@@ -108,7 +110,10 @@ def attachments() -> None:
     show_default=True,
 )
 @click.option(
-    "--reason", type=click.Choice(get_args(AttachmentReason)), metavar="REASON", help="Why."
+    "--reason",
+    type=click.Choice(get_args(AttachmentReason)),
+    metavar="REASON",
+    help="Only with this reason.",
 )
 @_tenant
 @_since
@@ -122,7 +127,7 @@ def list_(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Attachments that failed, wait, or were skipped, newest first."""
+    """Lists attachments that failed, wait, or were skipped, newest first."""
     settings = command_settings()
     require_tenant(settings, tenant)
     rows = _rows(settings, "attachments", status, reason, tenant, moment(since), limit)
@@ -142,8 +147,8 @@ def _attachment_line(one: dict[str, Any]) -> str:
     if one["cause"] is None:
         return line
     until = "" if one["next_at"] is None else f"; next try {clock(one['next_at'])}"
-    tried = f"tried {counted(one['attempts'], 'time')}"
-    return f"{line}  {one['stage']}, {tried}: {why(one)}{until}"
+    attempts = f"tried {counted(one['attempts'], 'time')}"
+    return f"{line}  {one['stage']}, {attempts}: {why(one)}{until}"
 
 
 def _attachment(row: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What doctor looks at of the processes that `sensorium up` started here."""
+"""Doctor's check of the processes that `sensorium up` started here."""
 
 from streams.commands.checks import CheckResult
 from streams.commands.environment import home_folder
@@ -8,13 +8,15 @@ from streams.local.lifecycle import status, supervisor_of
 
 
 def process_findings() -> list[CheckResult]:
-    """None, where nothing was started here: then other programs keep the roles."""
+    """Returns one result, or none if nothing was started here, because other programs then run the
+    roles.
+    """
     home = home_at(home_folder())
     return [finding_of(home)] if home.state_file.exists() else []
 
 
 def finding_of(home: Home) -> CheckResult:
-    """Wrong when one is frozen, does not run, or nobody starts it again."""
+    """Wrong if a process is frozen or does not run, or if no supervisor restarts them."""
     rows = status(home)
     wrong = [f"{name} (pid {pid}) is frozen: kill -CONT {pid}" for name, pid in frozen(home)]
     wrong += [
@@ -23,7 +25,7 @@ def finding_of(home: Home) -> CheckResult:
         if row.state not in ("running", "elsewhere")
     ]
     if supervisor_of(home) is None:
-        wrong.append("no supervisor keeps them alive: sensorium up")
+        wrong.append("no supervisor restarts them: sensorium up")
     if wrong:
         return CheckResult("processes", False, "; ".join(wrong))
     restarts = sum(max(0, row.starts - 1) for row in rows)

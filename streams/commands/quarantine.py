@@ -1,4 +1,4 @@
-"""`sensorium quarantine list | show | replay | dismiss`."""
+"""`sensorium quarantine list | show | replay | dismiss`: the records that stages refused."""
 
 import asyncio
 import base64
@@ -32,7 +32,7 @@ _POLL_SECONDS = 0.5
 
 @click.group()
 def quarantine() -> None:
-    """Records that a stage refused, kept whole."""
+    """Lists, replays and dismisses records that a stage refused."""
 
 
 def _filters(command: Any) -> Any:
@@ -46,7 +46,7 @@ def _filters(command: Any) -> Any:
 
 
 class RecordPosition(NamedTuple):
-    """Where a record was, as `quarantine list` shows it."""
+    """The position of a record, as `quarantine list` shows it."""
 
     topic: str
     partition: int
@@ -56,7 +56,7 @@ class RecordPosition(NamedTuple):
 _PLACE = re.compile(r"(.+)\[([0-9]{1,9})\]@([0-9]{1,18})")
 
 
-def _place(text: str | None) -> RecordPosition | None:
+def _position(text: str | None) -> RecordPosition | None:
     if text is None:
         return None
     match = _PLACE.fullmatch(text)
@@ -76,16 +76,16 @@ class _RecordFilter:
     place: RecordPosition | None = None
 
 
-async def _found(settings: Settings, wanted: _RecordFilter, limit: int | None) -> list[Any]:
-    place = wanted.place or (None, None, None)
+async def _found(settings: Settings, chosen: _RecordFilter, limit: int | None) -> list[Any]:
+    place = chosen.place or (None, None, None)
     async with database(settings) as connection:
         return list(
             await connection.fetch(
                 queries("repair")["quarantined"],
-                wanted.tenant,
-                wanted.stage,
-                wanted.reason,
-                wanted.state,
+                chosen.tenant,
+                chosen.stage,
+                chosen.reason,
+                chosen.state,
                 *place,
                 limit,
             )
@@ -93,20 +93,22 @@ async def _found(settings: Settings, wanted: _RecordFilter, limit: int | None) -
 
 
 async def _whole(settings: Settings, rows: list[Any]) -> list[Any]:
-    """With their bytes, which `_found` leaves where they are: there may be many, and large ones."""
+    """Reads the rows with their bytes, which `_found` leaves out because there may be many and
+    large ones.
+    """
     columns = [[row[name] for row in rows] for name in PLACE_COLUMNS]
     async with database(settings) as connection:
         return list(await connection.fetch(queries("repair")["quarantined_whole"], *columns))
 
 
-def _shown_place(row: Any) -> str:
+def _shown_position(row: Any) -> str:
     return f"{row['topic']}[{row['partition']}]@{row['offset']}"
 
 
 def _shown(row: Any) -> dict[str, Any]:
     names = ("tenant_id", "stage", "reason", "detail", "record_key", "state")
     return {
-        "place": _shown_place(row),
+        "place": _shown_position(row),
         **{name: row[name] for name in names},
         "created_at": row["created_at"].isoformat(),
     }
@@ -122,7 +124,7 @@ def _shown(row: Any) -> dict[str, Any]:
 def list_(
     tenant: str | None, stage: str | None, reason: str | None, state: str, limit: int, as_json: bool
 ) -> None:
-    """What is in quarantine."""
+    """Lists the records in quarantine."""
     settings = command_settings()
     require_tenant(settings, tenant)
     rows = run_command(lambda: _found(settings, _RecordFilter(tenant, stage, reason, state), limit))
@@ -144,8 +146,8 @@ def list_(
 @click.argument("place")
 @as_json_option
 def show(place: str, as_json: bool) -> None:
-    """One record whole. PLACE is TOPIC[PARTITION]@OFFSET."""
-    settings, at = command_settings(), _place(place)
+    """Shows one record completely. PLACE is TOPIC[PARTITION]@OFFSET."""
+    settings, at = command_settings(), _position(place)
     rows = run_command(lambda: _found(settings, _RecordFilter(place=at), None))
     if not rows:
         raise click.ClickException(f"nothing in quarantine came from {place}")
@@ -167,7 +169,9 @@ def show(place: str, as_json: bool) -> None:
 
 
 def _lines(document: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """A document for a person: nested fields are indented, and the bytes are left to --json."""
+    """The lines of a document for a person: nested fields are indented, and the bytes are left to
+    --json.
+    """
     for name, value in document.items():
         if isinstance(value, dict):
             yield f"{indent}{name}:"
@@ -179,7 +183,7 @@ def _lines(document: dict[str, Any], indent: str = "") -> Iterator[str]:
 @quarantine.command()
 @click.argument("place", required=False)
 @_filters
-@click.option("--all", "everything", is_flag=True, help="All that are new.")
+@click.option("--all", "everything", is_flag=True, help="All new records.")
 @as_json_option
 def dismiss(
     place: str | None,
@@ -189,9 +193,12 @@ def dismiss(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Takes records off the list for good reason: one PLACE, or what the options choose. Their bytes stay until they expire."""
-    _say_which(place, tenant, stage, reason, everything)
-    settings, at = command_settings(), _place(place) or (None, None, None)
+    """Takes records off the list: one PLACE, or those that the options choose.
+
+    Their bytes are kept until they expire.
+    """
+    _require_choice(place, tenant, stage, reason, everything)
+    settings, at = command_settings(), _position(place) or (None, None, None)
     require_tenant(settings, tenant)
 
     async def work() -> int:
@@ -213,35 +220,37 @@ def dismiss(
     emit({"dismissed": dismissed}, as_json, [f"{dismissed} records dismissed"])
 
 
-def _say_which(
+def _require_choice(
     place: str | None, tenant: str | None, stage: str | None, reason: str | None, everything: bool
 ) -> None:
     if not (place or tenant or stage or reason or everything):
-        raise click.UsageError("say which: a PLACE, --tenant, --stage, --reason, or --all")
+        raise click.UsageError("choose records: a PLACE, --tenant, --stage, --reason, or --all")
 
 
 @quarantine.command()
 @click.argument("place", required=False)
 @_filters
-@click.option("--all", "everything", is_flag=True, help="All that are new.")
+@click.option("--all", "everything", is_flag=True, help="All new records.")
 @click.option(
     "--wait-seconds",
     type=click.FloatRange(0, 600),
     default=10.0,
     show_default=True,
-    help="How long to wait for what becomes of them.",
+    help="How long to wait for the outcome of the records.",
 )
 @rate_option
 @yes_option
 @as_json_option
 def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen: Any) -> None:
-    """Sends quarantined records through again, after the fix: one PLACE, or what the options choose.
+    """Processes quarantined records again, after a fix: one PLACE, or those that the options
+    choose.
 
-    Prints the plan, and asks where a person can answer. What was tried three times is left out, unless its PLACE is named.
+    Prints the plan, and asks if it runs in a terminal. Records that were tried three times are left
+    out, unless their PLACE is given.
     """
     tenant, place = chosen["tenant"], chosen["place"]
-    _say_which(place, tenant, chosen["stage"], chosen["reason"], chosen["everything"])
-    settings, at = command_settings(), _place(place)
+    _require_choice(place, tenant, chosen["stage"], chosen["reason"], chosen["everything"])
+    settings, at = command_settings(), _position(place)
     require_tenant(settings, tenant)
     choice = RepairChoice(
         chosen["reason"] or "", chosen["stage"] or "", None if at is None else (*at, None)
@@ -266,14 +275,14 @@ def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen:
         )
         assert applied.held is not None
         if old := applied.held.looked - applied.held.redone - applied.held.set_aside:
-            note(f"{old} records are older than the row of their message: not written again")
+            note(f"{old} records are older than the row of their message and are not written again")
     done["left"] = stays.total() - stays["again"]
-    emit(done, as_json, [f"{done['records']} records replayed", *_told(done)])
+    emit(done, as_json, [f"{done['records']} records replayed", *_outcome_lines(done)])
     if stays["refused"]:
         note(_refusal(counted))
     if stays["set_aside"]:
         note(
-            f"{stays['set_aside']} were tried three times and are set aside: name one by its PLACE"
+            f"{stays['set_aside']} were tried three times and are set aside: give the PLACE of one to try it again"
         )
     if stays["job"]:
         note(
@@ -294,7 +303,7 @@ def _left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
     )
 
 
-def _told(done: dict[str, Any]) -> Iterator[str]:
+def _outcome_lines(done: dict[str, Any]) -> Iterator[str]:
     """What became of the records, and where to look for the rest."""
     meaning = {
         "written": "are rows now",
@@ -313,9 +322,10 @@ async def _outcomes(
     began: datetime,
     wait_seconds: float,
 ) -> dict[str, int]:
-    """Counts what became of each record, once all are settled or the time is over.
+    """Counts the outcomes, once every record has one or the time is over.
 
-    A record of assemble or of the sink goes back under its own generation: a row of any version counts as written.
+    A record of assemble or of the sink returns under its own generation, so a row of any version
+    counts as written.
     """
     tenants, keys = [one[0] for one in items], [one[1] for one in items]
     generations = [generation if one[3] == "dedupe" else None for one in items]
@@ -334,8 +344,10 @@ async def _outcomes(
 
 
 def _refusal(counted: Counted) -> str:
-    """The sink reads receipts too: one that it refused must not end up among messages."""
+    """The message about records that cannot be replayed. The sink also reads receipts, and a
+    refused receipt must not be written among messages.
+    """
     refused = [line for line in counted.lines if line.becomes == "refused"]
     others = sum(line.records for line in refused) - 1
     more = f" and {others} more" if others else ""
-    return f"{refused[0].place}{more} cannot be replayed: of what the sink refused only records of enriched-messages go back"
+    return f"{refused[0].place}{more} cannot be replayed: of the records that the sink refused, only those of enriched-messages can"

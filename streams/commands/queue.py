@@ -1,4 +1,4 @@
-"""`sensorium queue`: what waits in which stage, of whom, since when, and why."""
+"""`sensorium queue`: what waits, by stage and tenant, since when, and why."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -31,10 +31,10 @@ from streams.commands.waiting import counted, why
 @click.option("--stage", type=click.Choice([*SOURCE_OF, "sink"]), help="Only this stage's.")
 @as_json_option
 def queue(tenant: str | None, stage: str | None, as_json: bool) -> None:
-    """What waits: records that a stage has not read, and jobs that are not finished.
+    """Shows records that a stage has not read, and jobs that are not finished.
 
-    By stage and tenant, oldest first, with the cause of the last try that failed.
-    It is read from Kafka and Postgres, so it is right when a stage is down, too.
+    By stage and tenant, oldest first, with the cause of the last failed try. The figures come from
+    Kafka and Postgres, so they are right even if a stage is down.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
@@ -42,8 +42,8 @@ def queue(tenant: str | None, stage: str | None, as_json: bool) -> None:
     try:
         found = run_command(lambda: backlogs(settings, None if stage is None else [stage]))
     except (KafkaException, TimeoutError, UnknownVersion) as error:
-        said = kafka_trouble(settings, error) if isinstance(error, KafkaException) else str(error)
-        raise click.ClickException(said) from None
+        text = kafka_trouble(settings, error) if isinstance(error, KafkaException) else str(error)
+        raise click.ClickException(text) from None
     causes = run_command(lambda: causes_of(settings, tenant))
     rows = sorted(
         (row for row in _rows(found, causes) if tenant in (None, row["tenant_id"])),
@@ -57,7 +57,7 @@ def queue(tenant: str | None, stage: str | None, as_json: bool) -> None:
 async def backlogs(
     settings: Settings, stages: Sequence[str] | None = None, most_read: int = 100_000
 ) -> list[StageBacklog]:
-    """Of these stages, or of all and the sink.
+    """Reads the backlogs of these stages, or of all stages and the sink.
 
     Raises KafkaException and TimeoutError.
     """
@@ -71,7 +71,7 @@ async def backlogs(
 async def _positions(settings: Settings) -> dict[tuple[str, int], int]:
     names = Names(settings.namespace)
     async with database(settings) as connection:
-        rows = await connection.fetch(queries("audit")["positions"])
+        rows = await connection.fetch(queries("audit")["positions"], names.topics)
     return {
         (names.logical(row["topic"]), row["partition"]): row["next_offset"]
         for row in rows
@@ -80,7 +80,7 @@ async def _positions(settings: Settings) -> dict[tuple[str, int], int]:
 
 
 async def causes_of(settings: Settings, tenant: str | None) -> list[Any]:
-    """Why jobs wait, by tenant, stage and cause, most first."""
+    """The reasons why jobs wait, by tenant, stage and cause, most frequent first."""
     async with database(settings) as connection:
         return list(await connection.fetch(queries("job_attempts")["waiting"], tenant))
 

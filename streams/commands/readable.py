@@ -1,4 +1,4 @@
-"""Records of the topics as text that a person can read."""
+"""Shows records of the topics as text that a person can read."""
 
 import base64
 from datetime import datetime
@@ -15,11 +15,9 @@ _LONGEST_TEXT_CHARS = 20_000
 
 
 def readable(topic: TopicName, value: bytes | None) -> dict[str, Any]:
-    """The record's fields, with bytes shown as text
-    where they are text and as base64 elsewhere.
+    """Returns the record's fields. Bytes are shown as text if they are valid UTF-8, else as base64.
 
-    What is not a record of the topic is shown
-    under `undecodable`, as far as it is text.
+    Bytes that are not a record of the topic are shown under `undecodable`.
     """
     kind = RECORD_TYPES[TOPICS[topic].record]
     try:

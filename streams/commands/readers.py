@@ -1,4 +1,4 @@
-"""`sensorium readers add|list|remove`: roles of Postgres for data teams."""
+"""`sensorium readers add|list|remove`: Postgres roles for data teams."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -16,16 +16,16 @@ T = TypeVar("T")
 
 @click.group()
 def readers() -> None:
-    """Who may read the rows with SQL, and nothing else (docs/readers.md)."""
+    """Manages Postgres roles that may only read (docs/readers.md)."""
 
 
 @readers.command()
 @click.argument("name")
 @as_json_option
 def add(name: str, as_json: bool) -> None:
-    """Makes a role that may read the tables for readers, and prints its address.
+    """Creates a role that may read the tables for readers, and prints its DSN.
 
-    A reader that is there gets a new password, and the tables that are new since.
+    A reader that exists gets a new password, and access to tables that are new.
     """
     settings = command_settings()
 
@@ -40,7 +40,7 @@ def add(name: str, as_json: bool) -> None:
 @readers.command("list")
 @as_json_option
 def list_(as_json: bool) -> None:
-    """The readers of this namespace, with how many sessions each has now."""
+    """Lists the readers of this namespace and the number of their sessions."""
     found = _on_database(command_settings(), lambda readers: readers.all())
     lines = [f"{one['name']}  {one['sessions']} sessions" for one in found]
     emit({"readers": found}, as_json, lines or ["there are no readers"])
@@ -50,7 +50,7 @@ def list_(as_json: bool) -> None:
 @click.argument("name")
 @as_json_option
 def remove(name: str, as_json: bool) -> None:
-    """Ends a reader, and the sessions that it has."""
+    """Removes a reader and ends its sessions."""
     _on_database(command_settings(), lambda readers: readers.remove(name))
     emit({"name": name, "removed": True}, as_json, [f"{name} can read no more"])
 

@@ -1,5 +1,5 @@
-"""`sensorium recover kafka`: after it was lost
-and PostgreSQL was not (docs/operating.md).
+"""`sensorium recover kafka`: for the case that Kafka was lost and PostgreSQL was not
+(docs/operating.md).
 """
 
 from collections.abc import AsyncIterator
@@ -24,23 +24,25 @@ from streams.repair.recovery import Lost, Recovery
 from streams.repair.writing import Item, committed_portions
 
 BATCH = 2_000
-_yes = click.option("--yes", is_flag=True, help="Do it. Without it the command only says what.")
+_yes = click.option(
+    "--yes", is_flag=True, help="Do it. Without it the command only shows what it would do."
+)
 
 
 @click.group()
 def recover() -> None:
-    """Makes Kafka and PostgreSQL fit together again."""
+    """Makes Kafka and PostgreSQL consistent again."""
 
 
 @recover.command()
 @_yes
 @as_json_option
 def kafka(yes: bool, as_json: bool) -> None:
-    """After Kafka was lost and PostgreSQL was not, and `topics apply` made new topics.
+    """Restores the topics after Kafka was lost and PostgreSQL was not. Run `topics apply` first.
 
-    Writes every row to the new enriched-messages, opens unfinished messages
-    again, and lets the sink begin in the new topics. What Kafka alone held
-    is lost: raw records that were not read yet, and the history of versions.
+    Writes every row to the new enriched-messages, opens unfinished messages again, and lets the
+    sink begin in the new topics. What only Kafka had is lost: raw records that were not read yet,
+    and the history of versions.
     """
     settings = command_settings()
     kafka_answers(settings)
@@ -55,7 +57,7 @@ async def _kafka(settings: Settings, yes: bool) -> dict[str, Any]:
             lost = await recovery.lost()
             if not lost.topics:
                 raise click.ClickException(
-                    "Kafka has the topics in which PostgreSQL has its positions: there is nothing to recover"
+                    "Kafka still has the topics of PostgreSQL's positions: there is nothing to recover"
                 )
             document = _kafka_document(lost)
             if not yes:
@@ -86,7 +88,7 @@ def _kafka_document(lost: Lost) -> dict[str, Any]:
 
 
 async def _write(settings: Settings, items: AsyncIterator[Item[int]], what: str) -> int:
-    """In transactions of bounded size. Returns how many were written."""
+    """Writes in transactions of bounded size. Returns the number of written items."""
     names, written = Names(settings.namespace), 0
     waiting: list[Item[int]] = []
 

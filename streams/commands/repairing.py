@@ -1,8 +1,8 @@
-"""Repairs by plan from the command line: the plan is printed,
-asked about, applied here with progress, and reported.
+"""Runs a repair from the command line: prints the plan, asks, applies it here with progress, and
+reports.
 
-It is the same plan as in the console: others see it there, may
-stop it, and a console finishes what a killed command began.
+It is the same kind of plan as in the console: others see it there and may stop it, and a console
+finishes what a killed command began.
 """
 
 import sys
@@ -33,14 +33,14 @@ from streams.repair.redo import KafkaRedo
 
 _BECOMES = {
     "again": "",
-    "set_aside": "stay: they were tried three times before",
-    "without": "stay: they have neither a file nor an address",
-    "refused": "stay: they cannot be sent again",
-    "job": "stay: sensorium replay attachments --reason quarantined opens their messages again",
+    "set_aside": "left out: they were tried three times before",
+    "without": "left out: they have neither a file nor a URL",
+    "refused": "left out: they cannot be replayed",
+    "job": "left out: sensorium replay attachments --reason quarantined opens their messages again",
 }
 DOES = {
-    "attachments": "they are tried again from the stored file where there is one, else from the download on",
-    "quarantine": "they go back to the stage that refused them; what is refused again comes back",
+    "attachments": "they are tried again from the stored file if there is one, else from the download",
+    "quarantine": "they return to the stage that refused them, which may refuse them again",
     "raw": "they go through the pipeline again; rows get a higher version, no new rows appear",
 }
 
@@ -48,7 +48,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 class _Rate(click.FloatRange):
-    """0, or so many per second that a repair does not lose its hold in between."""
+    """0, or a rate high enough that a repair does not lose its hold between two portions."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -63,13 +63,13 @@ rate_option = click.option(
     "--rate",
     type=_Rate(0, 100_000),
     default=0.0,
-    help="At most so many per second; 0 is as fast as it goes.  [default: 0]",
+    help="The most per second; 0 means no limit.  [default: 0]",
 )
 
 
 @dataclass(slots=True)
 class AppliedRepair:
-    """What came of a repair, and where it stands when it breaks off."""
+    """The progress of a repair, also of one that was interrupted."""
 
     counted: Counted
     held: HeldRepair | None = None
@@ -85,7 +85,7 @@ def _is_terminal() -> bool:
 class RepairCommand:
     """One repair of a command.
 
-    `progress` says how far it is, `document` what a failure reports.
+    `progress` returns the line to print, `document` what to report if the repair fails.
     """
 
     def __init__(
@@ -101,9 +101,9 @@ class RepairCommand:
         self._document = document
 
     def counted(self, seconds: float | None = None) -> Counted:
-        """What there is; raw records are read for so long.
+        """Counts the records. Raw records are read for `seconds` at most.
 
-        Ends the command with a message when Kafka or Postgres is away.
+        Ends the command with a message if Kafka or Postgres is unavailable.
         """
 
         async def work(redo: KafkaRedo, repairs: Repairs) -> Counted:
@@ -116,9 +116,9 @@ class RepairCommand:
             return counted
 
     def applied(self, counted: Counted, *, asks: bool) -> AppliedRepair:
-        """Plans, asks, applies.
+        """Plans, asks and applies.
 
-        Ends the command with a message that says what is left when it breaks off.
+        If it is interrupted, it ends the command with a message that says what is left.
         """
         note_plan(self._request, counted)
         if asks and _is_terminal() and not click.confirm("Start?", err=True):
@@ -131,11 +131,11 @@ class RepairCommand:
             if applied.held is None:
                 _explain(error, {}, "Nothing was replayed")
             self._end(applied)
-            document, told = self._document(applied)
-            _explain(error, document, told)
+            document, summary = self._document(applied)
+            _explain(error, document, summary)
         if applied.held is not None and applied.held.state == "cancelled":
-            document, told = self._document(applied)
-            raise Failure(f"it was cancelled in the console. {told}", document)
+            document, summary = self._document(applied)
+            raise Failure(f"it was cancelled in the console. {summary}", document)
         return applied
 
     async def _work(self, redo: KafkaRedo, repairs: Repairs, applied: AppliedRepair) -> None:
@@ -152,11 +152,13 @@ class RepairCommand:
                     f"{other} is under way for these records: wait for it, or end it by"
                     f" sensorium repairs cancel {other}"
                 ) from None
-            note(f"continues {other}, which ended in the middle")
+            note(f"continues {other}, which was interrupted")
             repair_id = other
         applied.held = await repairs.hold(work.holder, repair_id)
         if applied.held is None:
-            raise click.ClickException(f"{repair_id} is in other hands: sensorium repairs list")
+            raise click.ClickException(
+                f"{repair_id} is being applied by another process: sensorium repairs list"
+            )
         await work.work(applied.held, lambda held, intent: self._note(applied, intent))
 
     def _note(self, applied: AppliedRepair, intent: Intent) -> None:
@@ -167,7 +169,7 @@ class RepairCommand:
             note(self._progress(applied))
 
     def _end(self, applied: AppliedRepair) -> None:
-        """A command that breaks off leaves nothing that continues without it."""
+        """Cancels the repair of an interrupted command, so that nothing continues without it."""
         held = applied.held
         assert held is not None
 
@@ -175,7 +177,7 @@ class RepairCommand:
             await repairs.cancel(held.tenant_id, held.repair_id, self._request.person)
             await repairs.let_go(held)
             left = await repairs.hold(held.holder, held.repair_id)
-            if left is not None:  # a portion that was on its way
+            if left is not None:  # a portion was in flight
                 applied.held = left
                 await RepairWork(repairs, redo).work(left, lambda _, one: self._note(applied, one))
 
@@ -197,11 +199,11 @@ class RepairCommand:
 
 
 class _KafkaAway(Exception):
-    """Kafka is away: what it said."""
+    """Kafka is unavailable. The text is its error."""
 
 
 async def _kafka_apart(work: Callable[[], Any]) -> Any:
-    """Keeps what Kafka said from being taken for Postgres's."""
+    """Keeps trouble of Kafka apart from trouble of Postgres."""
     try:
         return await work()
     except Unavailable as away:
@@ -210,27 +212,27 @@ async def _kafka_apart(work: Callable[[], Any]) -> Any:
         raise _KafkaAway(away.detail) from None
 
 
-def _explain(error: BaseException, document: dict[str, Any], told: str) -> None:
-    """Raises a message for what a person can fix; anything else as it is."""
+def _explain(error: BaseException, document: dict[str, Any], summary: str) -> None:
+    """Raises a message if a person can fix the error, else the error itself."""
     if isinstance(error, _KafkaAway):
-        raise Failure(f"Kafka: {error}. {told}", document) from None
+        raise Failure(f"Kafka: {error}. {summary}", document) from None
     if isinstance(error, KeyboardInterrupt):
-        raise Failure(f"interrupted. {told}", document) from None
+        raise Failure(f"interrupted. {summary}", document) from None
     if isinstance(error, click.ClickException):
-        raise Failure(f"{error.format_message()}. {told}", document) from None
+        raise Failure(f"{error.format_message()}. {summary}", document) from None
     raise error
 
 
 @contextmanager
-def _explained(document: dict[str, Any], told: str) -> Iterator[None]:
+def _explained(document: dict[str, Any], summary: str) -> Iterator[None]:
     try:
         yield
     except (_KafkaAway, KeyboardInterrupt, click.ClickException) as error:
-        _explain(error, document, told)
+        _explain(error, document, summary)
 
 
 def note_plan(request: RepairRequest, counted: Counted) -> None:
-    """The plan, for a person."""
+    """Prints the plan for a person."""
     for line in counted.lines:
         where = " ".join(filter(None, (line.tenant, line.what, line.reason)))
         stays = _BECOMES[line.becomes]

@@ -1,5 +1,5 @@
-"""`sensorium repairs list | cancel`: plans and
-repairs, also those that were begun in the console.
+"""`sensorium repairs list | cancel`: plans and repairs, including those that were begun in the
+console.
 """
 
 from typing import Any
@@ -26,15 +26,15 @@ _SHOWN = (
 
 @click.group()
 def repairs() -> None:
-    """Repairs by plan: failed files, quarantined records, raw records."""
+    """Lists and cancels repairs of failed files, quarantined records and raw records."""
 
 
 @repairs.command("list")
-@click.option("--tenant", help="Only this tenant's, and those of every tenant.")
+@click.option("--tenant", help="Only repairs of this tenant, and repairs of all tenants.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True)
 @as_json_option
 def list_(tenant: str | None, limit: int, as_json: bool) -> None:
-    """The latest plans and repairs, and how far they are."""
+    """Lists the latest plans and repairs, and their progress."""
     settings = command_settings()
     require_tenant(settings, tenant)
 
@@ -70,7 +70,7 @@ def _shown(row: Any) -> dict[str, Any]:
 @click.argument("repair_id")
 @as_json_option
 def cancel(repair_id: str, as_json: bool) -> None:
-    """Ends a plan, or what is left of a repair. What was sent again stays."""
+    """Cancels a plan, or the rest of a repair. What was replayed already is not undone."""
     settings = command_settings()
     state = run_command(lambda: _cancelled(settings, repair_id))
     emit({"repair_id": repair_id, "state": state}, as_json, [f"{repair_id} is cancelled"])

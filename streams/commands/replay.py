@@ -1,4 +1,4 @@
-"""`sensorium replay raw | attachments`."""
+"""`sensorium replay raw | attachments`: processes records or files again."""
 
 from collections import Counter
 from typing import Any, get_args
@@ -37,22 +37,22 @@ _WHOLE_RANGE_SECONDS = float("inf")
 
 @click.group()
 def replay() -> None:
-    """Does work again. Rows get a higher version; no new rows appear."""
+    """Processes messages again. Rows get a higher version; no new rows appear."""
 
 
 def request_of(kind: Kind, tenant: str | None, choice: RepairChoice, rate: float) -> RepairRequest:
-    """A repair of this command, at one tenant or at every one."""
+    """The request of this command's repair, for one tenant or for all."""
     return RepairRequest(TenantId(tenant or EVERY_TENANT), kind, choice, actor(), rate)
 
 
-def _spans(given: tuple[str, ...], partitions: int) -> list[OffsetRange]:
+def _spans(arguments: tuple[str, ...], partitions: int) -> list[OffsetRange]:
     spans = []
-    for text in given:
+    for text in arguments:
         try:
             spans.append(span_of(text))
         except ValueError:
             raise click.UsageError(
-                f"{text!r} is not a span: PARTITION:FIRST-LAST, both offsets included"
+                f"{text!r} is not a span: write PARTITION:FIRST-LAST, both offsets included"
             ) from None
         if spans[-1].partition >= partitions:
             raise click.UsageError(f"{text!r}: there are partitions 0 to {partitions - 1}")
@@ -61,28 +61,27 @@ def _spans(given: tuple[str, ...], partitions: int) -> list[OffsetRange]:
 
 @replay.command()
 @click.option("--offsets", multiple=True, help="PARTITION:FIRST-LAST, both included; repeatable.")
-@click.option("--since", help="From this time on, as 2026-01-31T12:00:00Z.")
-@click.option("--until", help="Up to this time.")
+@click.option("--since", help="Records since this time, as 2026-01-31T12:00:00Z.")
+@click.option("--until", help="Records before this time.")
 @click.option("--tenant", help="Only this tenant's records.")
 @click.option("--dry-run", is_flag=True, help="Count the records and write nothing.")
 @rate_option
 @yes_option
 @as_json_option
 def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> None:
-    """Sends raw records through the pipeline again:
-    after a new prompt, a new model, a fixed bug.
+    """Processes raw records again, for instance after a new prompt, a new model or a fixed bug.
 
-    Prints the plan, and asks where a person can answer.
+    Prints the plan, and asks if it runs in a terminal.
     """
     offsets, tenant = chosen["offsets"], chosen["tenant"]
     if bool(offsets) == bool(chosen["since"]) or (offsets and chosen["until"]):
-        raise click.UsageError("say which records: --offsets, or --since (and --until)")
+        raise click.UsageError("choose records: --offsets, or --since (and --until)")
     settings = command_settings()
-    asked = _spans(offsets, settings.kafka.partitions)
+    requested = _spans(offsets, settings.kafka.partitions)
     begin, end = moment(chosen["since"]), moment(chosen["until"])
     require_tenant(settings, tenant)
     kafka_answers(settings)
-    spans = _held_by_the_log(settings, asked) if begin is None else []
+    spans = _held_by_the_log(settings, requested) if begin is None else []
     choice = RepairChoice(spans=tuple(map(str, spans)), since=begin, until=end)
     request = request_of("raw", tenant, choice, rate)
     command = RepairCommand(settings, request, _raw_progress, lambda done: _raw_left(done, tenant))
@@ -95,7 +94,7 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
         _emit_raw_plan(counted, as_json)
         return
     if not counted.records:
-        emit({"generation": None, "records": 0}, as_json, ["the log holds nothing of that"])
+        emit({"generation": None, "records": 0}, as_json, ["the topic has none of these records"])
         return
     applied = command.applied(counted, asks=not (yes or as_json))
     assert applied.held is not None
@@ -107,19 +106,19 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
     )
 
 
-def _held_by_the_log(settings: Settings, asked: list[OffsetRange]) -> list[OffsetRange]:
-    """What the log holds of it; a person is told what it does not."""
+def _held_by_the_log(settings: Settings, requested: list[OffsetRange]) -> list[OffsetRange]:
+    """Returns the parts of the spans that the topic still has, and prints what it does not have."""
     spans = []
     reader = RawReader(settings.kafka, Names(settings.namespace))
     try:
-        held = reader.held() if asked else {}
-        for span in asked:
+        held = reader.held() if requested else {}
+        for span in requested:
             whole = held[span.partition]
             there = span.within(whole)
             holds = there.begin < there.end
             if there != span:
                 note(
-                    f"of {span} the log holds {there if holds else 'nothing'}:"
+                    f"of {span} the topic has {there if holds else 'nothing'}:"
                     f" partition {span.partition} is {whole}"
                 )
             if holds:
@@ -134,15 +133,15 @@ def _held_by_the_log(settings: Settings, asked: list[OffsetRange]) -> list[Offse
 
 
 def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
-    """Says how many records of which tenants a replay would
-    write, and what the models' answers about them have cost.
+    """Prints how many records of which tenants a replay would write, and what the models' answers
+    about them have cost.
     """
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
     cost = (
         f"{counted.answers} answers of models are recorded for them"
         f" ({counted.paid_microusd / 1_000_000:.6f} USD{unpriced});"
-        " they are paid for again only where prompt, model or language changed"
+        " they are paid again only if prompt, model or language changed"
     )
     emit(
         {
@@ -167,7 +166,7 @@ def _raw_progress(applied: AppliedRepair) -> str:
 
 
 def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any], str]:
-    """What was done, what is left, and how to continue."""
+    """The result so far, and how to continue."""
     held = applied.held
     assert held is not None
     spans = [span_of(text) for text in held.choice.spans]
@@ -192,7 +191,7 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
     required=True,
     type=click.Choice(get_args(AttachmentReason)),
     metavar="REASON",
-    help="Why they failed, such as model_unavailable.",
+    help="Only attachments that failed for this reason, such as model_unavailable.",
 )
 @click.option("--tenant", help="Only this tenant's.")
 @click.option("--dry-run", is_flag=True, help="Count the attachments and write nothing.")
@@ -201,17 +200,16 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
     type=click.IntRange(1, 10_000),
     default=1_000,
     show_default=True,
-    help="Messages at most.",
+    help="The most messages.",
 )
 @rate_option
 @yes_option
 @as_json_option
 def attachments(reason: str, tenant: str | None, dry_run: bool, as_json: bool, **how: Any) -> None:
-    """Tries failed attachments again: from the stored
-    file where there is one, else from the download on.
+    """Tries failed attachments again.
 
-    Prints the plan, and asks where a person can
-    answer. What was tried three times is left out.
+    Begins with the stored file if there is one, else with the download. Prints the plan, and asks
+    if it runs in a terminal. Attachments that were tried three times are left out.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
@@ -241,14 +239,12 @@ def _note_what_stays(
     settings: Settings, counted: Counted, request: RepairRequest, looked: int
 ) -> None:
     if looked == request.choice.limit:
-        note(f"there may be more than {looked}: run it again")
+        note(f"there may be more than {looked}: run the same command again")
     stays = Counter[str]()
     for line in counted.lines:
         stays[line.becomes] += line.messages
     if stays["without"]:
-        note(
-            f"{stays['without']} have neither a file nor an address: there is nothing to try again"
-        )
+        note(f"{stays['without']} have neither a file nor a URL: there is nothing to try again")
     if stays["set_aside"]:
         note(f"{stays['set_aside']} were tried three times and are set aside")
     if not counted.lines and (redone := run_command(lambda: _redone(settings, request))):
@@ -296,7 +292,7 @@ def _files_left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
 
 
 async def _redone(settings: Settings, request: RepairRequest) -> int:
-    """Messages left out because a repair has not finished them yet."""
+    """The number of messages left out because a repair has not finished them yet."""
     tenant = None if request.tenant_id == EVERY_TENANT else request.tenant_id
     async with database(settings) as connection:
         return int(

@@ -1,4 +1,4 @@
-"""`sensorium resume STAGE`: lets a stage go on that stopped itself."""
+"""`sensorium resume STAGE`: lets a stage continue that stopped itself."""
 
 from typing import Any
 
@@ -17,15 +17,15 @@ from streams.commands.output import as_json_option, emit
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
-    help="For so long the stage does not stop itself again.",
+    help="For this long the stage does not stop itself again.",
 )
 @as_json_option
 def resume(stage: str, quiet_minutes: float, as_json: bool) -> None:
-    """Lets STAGE go on, which stopped because too much of what it
-    read would have gone to quarantine. What it holds goes there now.
+    """Lets STAGE continue after it stopped itself.
 
-    After a fixed program the stage is restarted
-    instead: it reads the same records again.
+    A stage stops if too many of its records would have been quarantined. The records that it holds
+    are quarantined now. After a fix of the program, restart the stage instead: it then reads the
+    same records again.
     """
     settings = command_settings()
 
@@ -49,6 +49,6 @@ def resume(stage: str, quiet_minutes: float, as_json: bool) -> None:
     emit(
         document,
         as_json,
-        [f"{stage} goes on: {stop['detail']}" for stop in stops]
+        [f"{stage} continues: {stop['detail']}" for stop in stops]
         or [f"{stage} did not stop itself"],
     )

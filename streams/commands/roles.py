@@ -28,8 +28,8 @@ def _settings(role: str) -> Settings:
 
 
 def _run(role: str, module: str) -> None:
-    """Runs the role in uvloop; what it raises
-    ends the process with a line that says why.
+    """Runs the role on uvloop. An error that it raises ends the process with one line that says
+    why.
     """
     import uvloop
 
@@ -54,19 +54,19 @@ def _run(role: str, module: str) -> None:
 
 @click.command()
 def receive() -> None:
-    """Takes webhooks and writes them to raw-messages."""
+    """Accepts webhooks and writes them to raw-messages."""
     _run("receive", "receive_processes")
 
 
 @click.command()
 def sink() -> None:
-    """Writes enriched messages and quarantine to Postgres."""
+    """Writes enriched messages and quarantined records to Postgres."""
     _run("sink", "sink")
 
 
 @click.command()
 def console() -> None:
-    """Serves context, media, messages and schemas over HTTP."""
+    """Serves contexts, media, messages and schemas over HTTP, and the pages for people."""
     _run("console", "console")
 
 
@@ -75,10 +75,7 @@ def console() -> None:
 @click.option("--port", default=8082, show_default=True)
 @click.option("--controls", is_flag=True, help="Open the fault switches under /control. For tests.")
 def stand_in(host: str, port: int, controls: bool) -> None:
-    """A server that speaks OpenAI's API and says only what it can measure.
-
-    For trying out and tests.
-    """
+    """Plays a model for tests: speaks OpenAI's API and reports only what it can measure."""
     from streams.roles.stand_in import serve
 
     _settings("stand-in")
@@ -102,7 +99,7 @@ def local_models(host: str, port: int) -> None:
 @click.command()
 @click.argument("stages", nargs=-1, required=True, type=click.Choice(STAGES))
 def stream(stages: tuple[str, ...]) -> None:
-    """Works on one or more stages, a process each."""
+    """Runs one or more stages, each in a process of its own."""
     from streams.roles.stream import run
 
     sys.exit(run(_settings("stream"), stages))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`sensorium secrets reseal`."""
+"""`sensorium secrets reseal`: seals stored secrets with the current key."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from streams.commands.output import Failure, as_json_option, emit
 
 @click.group()
 def secrets() -> None:
-    """Secrets at rest."""
+    """Manages the stored secrets."""
 
 
 @secrets.command("reseal")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @as_json_option
 def reseal_(dry_run: bool, as_json: bool) -> None:
-    """Seals every stored secret with the first key of
-    SENSORIUM_SECRETS__KEY, so that the others can be taken out.
+    """Seals every stored secret with the first key of SENSORIUM_SECRETS__KEY.
 
-    Exit code 1 when a secret cannot be opened with any of the keys.
+    The other keys can then be removed. Exit code 1 if a secret cannot be opened with any of the
+    keys.
     """
     settings = command_settings()
 
@@ -44,7 +44,7 @@ def reseal_(dry_run: bool, as_json: bool) -> None:
         names = ", ".join(f"{table} {name}" for table, _, name in done.unreadable[:10])
         raise Failure(
             f"{done.resealed} resealed, {len(done.unreadable)} cannot be opened with any key of "
-            f"SENSORIUM_SECRETS__KEY and stay as they are ({names}): add the key they were sealed with behind the others, and repeat",
+            f"SENSORIUM_SECRETS__KEY and stay as they are ({names}): add the key they were sealed with after the others, and repeat",
             document,
         )
     verb = "would be resealed" if dry_run else "resealed"
@@ -53,7 +53,7 @@ def reseal_(dry_run: bool, as_json: bool) -> None:
         as_json,
         [
             f"{done.resealed} {verb}, {done.current} were under the first key already",
-            "the keys behind the first one in SENSORIUM_SECRETS__KEY may be taken out"
+            "the keys after the first one in SENSORIUM_SECRETS__KEY may be removed"
             if not dry_run
             else "nothing was changed",
         ],

@@ -1,4 +1,4 @@
-"""`sensorium send`: signed sample traffic of one's own."""
+"""`sensorium send`: sends one signed message as a provider would."""
 
 import threading
 import time
@@ -22,6 +22,7 @@ from schemas.tenants import Endpoint
 from storage.postgres.directory import key_id
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
+from storage.waiting import Deadline
 from streams.commands.environment import (
     command_environment,
     command_settings,
@@ -47,7 +48,7 @@ from streams.local.samples import (
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 KNOWN_WITHIN_SECONDS = 3.0
-"""A new endpoint or key is known to every role within 2 s."""
+"""Every role knows a new endpoint or key within 2 s."""
 KEY_NAME = "sensorium send"
 
 
@@ -79,25 +80,26 @@ class _SendOptions:
         return "audio" if self.audio else "image"
 
     def check(self) -> None:
-        """Raises UsageError for what cannot be sent."""
+        """Raises UsageError if the options do not make a message."""
         if self.image and self.audio:
             raise click.UsageError("a message has either --image or --audio")
         if not (self.text or self.file):
-            raise click.UsageError("say what to send: --text, --image or --audio")
+            raise click.UsageError("nothing to send: give --text, --image or --audio")
         if (self.slow or self.bad) and not self.file:
-            raise click.UsageError("--slow and --bad are about a file: add --image or --audio")
+            raise click.UsageError("--slow and --bad need a file: add --image or --audio")
         if self.conversation and not is_conversation_id(self.conversation):
             raise click.UsageError(
-                f"{self.conversation!r} is not a conversation id: letters, digits and . _ ~ -"
+                f"{self.conversation!r} is not a conversation id: use letters, digits and . _ ~ -"
             )
         traits = traits_of(self.provider)
         if traits.conversation_is_customer and self.customer and self.conversation:
             raise click.UsageError(
-                f"{traits.title}'s conversation is its customer: either --from or --conversation"
+                f"{traits.title} has one conversation per customer: give either --from or --conversation"
             )
         if self.file and not self.anyway and (other := _not_of(self.kind, self.file)):
             raise click.UsageError(
-                f"{self.file} is {other}, and no {self.kind}; --anyway sends it as one, to see what becomes of it"
+                f"{self.file} is {other}, and --{self.kind} needs another kind of file;"
+                " --anyway sends it all the same"
             )
 
     def sample(self, file: SampleFile | None) -> Sample:
@@ -124,33 +126,36 @@ class _SendOptions:
     help="The customer: a phone number (ycloud), a contact's number (chatwoot), any id (chat).",
 )
 @click.option(
-    "--conversation", help="The conversation; of YCloud BUSINESS~CUSTOMER, of Chatwoot its number."
+    "--conversation",
+    help="The conversation: BUSINESS~CUSTOMER for YCloud, its number for Chatwoot.",
 )
-@click.option("--outbound", is_flag=True, help="The business speaks, not the customer.")
+@click.option("--outbound", is_flag=True, help="A message of the business instead of the customer.")
 @click.option(
     "--slow",
     type=click.FloatRange(0, 600),
     default=0.0,
     metavar="SECONDS",
-    help="The file's server answers only after so long: the message stays pending.",
+    help="The file's server answers only after this time: the message stays pending.",
 )
 @click.option(
-    "--bad", type=click.Choice(list(BAD_FILES)), help="The file's server answers something else."
+    "--bad",
+    type=click.Choice(list(BAD_FILES)),
+    help="The file's server sends this instead of the file.",
 )
-@click.option("--anyway", is_flag=True, help="Send a file that is no image or audio as one.")
+@click.option("--anyway", is_flag=True, help="Send the file even if it is not an image or audio.")
 @click.option(
     "--times",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Deliver the same message so often.",
+    help="How often to deliver the same message.",
 )
 @click.option(
     "--serve-seconds",
     type=float,
     default=30.0,
     show_default=True,
-    help="Serve the file at most so long, for the download.",
+    help="How long to serve the file for its download.",
 )
 @click.option(
     "--home",
@@ -161,28 +166,28 @@ class _SendOptions:
 @as_json_option
 @click.pass_context
 def send(context: click.Context, /, as_json: bool, **options: Any) -> None:
-    """Sends a message as PROVIDER would: signed,
-    its file behind a link. `chat` posts to /chat.
+    """Sends a message as PROVIDER would: signed, with its file behind a link. `chat` posts to
+    /chat.
 
-    The message key is printed as soon as the message is
-    accepted; a file is then served until it was fetched.
+    The message key is printed as soon as the message is accepted. A file is then served until it
+    has been fetched.
     """
-    wanted = _SendOptions(**options)
-    wanted.check()
-    with _served(wanted) as (file, wait):
-        sample = wanted.sample(file)
-        key, statuses = _deliver(sample, wanted)
+    options_ = _SendOptions(**options)
+    options_.check()
+    with _served(options_) as (file, wait):
+        sample = options_.sample(file)
+        key, statuses = _deliver(sample, options_)
         accepted = any(status in (200, 202) for status in statuses)
-        _tell(key, statuses, sample, wanted.tenant, as_json)
+        _report(key, statuses, sample, options_.tenant, as_json)
         if accepted and not wait():
-            note(f"nobody fetched the file in time: sensorium trace '{key}'")
+            note(f"the file was not fetched in time: sensorium trace '{key}'")
     if any(status not in (200, 202) for status in statuses):
         note(f"the receiver answered {statuses}: sensorium doctor")
         context.exit(1)
 
 
-def _tell(key: str, statuses: list[int], sample: Sample, tenant: str, as_json: bool) -> None:
-    """The key on stdout, for scripts; the rest beside it."""
+def _report(key: str, statuses: list[int], sample: Sample, tenant: str, as_json: bool) -> None:
+    """Prints the key on stdout for scripts, and everything else on stderr."""
     console = command_environment().get("SENSORIUM_CONSOLE__URL", "").rstrip("/")
     path = f"/api/conversations/{quote(sample.conversation_id, safe='~')}/context"
     url = f"{console}{path}" if console else None
@@ -205,28 +210,28 @@ def _tell(key: str, statuses: list[int], sample: Sample, tenant: str, as_json: b
 
 
 def _not_of(kind: str, path: Path) -> str | None:
-    """What the file is instead; None when it is of the kind, by its first bytes."""
+    """The content type of a file that is not of the kind, judged by its first bytes, else None."""
     with path.open("rb") as file:
         found = sniff(file.read(65_536), mime_of(path))
     return None if found.family == kind else found.mime
 
 
 @contextmanager
-def _served(wanted: _SendOptions) -> Iterator[tuple[SampleFile | None, Callable[[], bool]]]:
-    """The file behind a link while the block
-    runs, and what waits until it was fetched.
+def _served(options: _SendOptions) -> Iterator[tuple[SampleFile | None, Callable[[], bool]]]:
+    """Serves the file while the block runs. Yields its link and a function that waits until it was
+    fetched.
     """
-    path = wanted.file
+    path = options.file
     if path is None:
         yield None, lambda: True
         return
     name, fetched = f"{uuid.uuid4().hex}{path.suffix.lower()}", threading.Event()
-    port = _media_port(wanted.home)
-    files = {name: Served(path, wanted.slow, wanted.bad)}
+    port = _media_port(options.home)
+    files = {name: Served(path, options.slow, options.bad)}
     try:
         with serving(files, port, fetched) as address:
-            file = SampleFile(wanted.kind, link(address, name), mime_of(path))
-            yield file, lambda: fetched.wait(wanted.serve_seconds + wanted.slow)
+            file = SampleFile(options.kind, link(address, name), mime_of(path))
+            yield file, lambda: fetched.wait(options.serve_seconds + options.slow)
     except OSError as error:
         raise click.ClickException(
             f"the file cannot be served from port {port} ({error}): is a demo or another send running?"
@@ -238,37 +243,37 @@ def _media_port(home: Path) -> int:
         return known_port(home_at(home), "demo_media")
     except (KeyError, FileNotFoundError):
         raise click.ClickException(
-            "files are served from the port that `sensorium up` chose: run it first, or say --home"
+            "files are served from the port that `sensorium up` chose: run it first, or give --home"
         ) from None
 
 
-def _deliver(sample: Sample, wanted: _SendOptions) -> tuple[str, list[int]]:
-    """The message's key and the receiver's answers."""
+def _deliver(sample: Sample, options: _SendOptions) -> tuple[str, list[int]]:
+    """Sends the message. Returns its key and the receiver's answers."""
     receiver = command_settings().receiver.url.rstrip("/")
     if not receiver:
         raise click.ClickException(
-            "SENSORIUM_RECEIVER__URL says where the receiver is; `sensorium up` writes it into var/sensorium.env"
+            "SENSORIUM_RECEIVER__URL must be the receiver's URL; `sensorium up` writes it to var/sensorium.env"
         )
     settings = command_settings()
     if sample.provider == "chat":
-        return run_command(lambda: _with_key(settings, sample, wanted, receiver))
-    endpoint = run_command(lambda: _endpoint(settings, wanted.tenant, sample.provider))
+        return run_command(lambda: _with_key(settings, sample, options, receiver))
+    endpoint = run_command(lambda: _endpoint(settings, options.tenant, sample.provider))
     if endpoint.awaits_secret:
         raise click.ClickException(
             f"{endpoint.endpoint_id} has no secret yet, so nothing can be signed for it: sensorium endpoints secret "
-            f"{endpoint.endpoint_id} --set SECRET (for a try, any will do)"
+            f"{endpoint.endpoint_id} --set SECRET (any secret will do for a test)"
         )
     url = f"{receiver}/webhooks/{sample.provider}/{endpoint.token}"
     secret = endpoint.secrets[0] if endpoint.secrets else None
-    statuses = _delivered(receiver, wanted.times, lambda: deliver(sample, url, secret))
-    return sample.key(wanted.tenant, endpoint.instance), statuses
+    statuses = _delivered(receiver, options.times, lambda: deliver(sample, url, secret))
+    return sample.key(options.tenant, endpoint.instance), statuses
 
 
 def _delivered(receiver: str, times: int, once: Callable[[], int]) -> list[int]:
     try:
         statuses = [once()]
-        until = time.monotonic() + KNOWN_WITHIN_SECONDS
-        while statuses == [401] and time.monotonic() < until:
+        deadline = Deadline(KNOWN_WITHIN_SECONDS)
+        while statuses == [401] and not deadline.has_passed:
             time.sleep(0.1)
             statuses = [once()]
         return statuses + [once() for _ in range(times - 1)]
@@ -279,28 +284,28 @@ def _delivered(receiver: str, times: int, once: Callable[[], int]) -> list[int]:
 
 
 async def _with_key(
-    settings: Settings, sample: Sample, wanted: _SendOptions, receiver: str
+    settings: Settings, sample: Sample, options: _SendOptions, receiver: str
 ) -> tuple[str, list[int]]:
-    """With a key for this one call: those of the
-    tenant's services are known to nobody else.
+    """Sends with a new key for this one call, because existing keys of the tenant cannot be read
+    back.
     """
     async with _tenancy(settings) as tenancy:
-        key = await tenancy.add_key(wanted.tenant, "chat", KEY_NAME)
+        key = await tenancy.add_key(options.tenant, "chat", KEY_NAME)
         try:
             url = f"{receiver}/chat"
             statuses = _delivered(
-                receiver, wanted.times, lambda: deliver(sample, url, None, key=key)
+                receiver, options.times, lambda: deliver(sample, url, None, key=key)
             )
         finally:
             await tenancy.revoke_key(key_id(key))
-    return sample.key(wanted.tenant), statuses
+    return sample.key(options.tenant), statuses
 
 
 async def _endpoint(settings: Settings, tenant: str, provider: str) -> Endpoint:
-    """The tenant's newest, or its first one."""
+    """Returns the tenant's newest endpoint at the provider. Adds one if there is none."""
     async with _tenancy(settings) as tenancy:
-        known = await tenancy.endpoint_of(tenant, provider)
-        return known or await tenancy.add_endpoint(
+        newest = await tenancy.endpoint_of(tenant, provider)
+        return newest or await tenancy.add_endpoint(
             tenant, provider, secret=None, unsigned=False, api_key=None
         )
 

@@ -1,6 +1,4 @@
-"""What doctor looks at of the stages and the sink:
-workers, what they have not read, and jobs that wait.
-"""
+"""Doctor's checks of the stages and the sink: workers, backlogs, and jobs that wait."""
 
 import asyncio
 import time
@@ -23,11 +21,11 @@ from streams.commands.queue import backlogs, causes_of
 from streams.commands.waiting import counted, why
 
 LOOK_SECONDS = 2.0
-"""Between two looks a worker that is well commits, or reads on."""
+"""The time between two readings, in which a healthy worker makes progress."""
 SLOW_SECONDS = 5.0
 MOST_READ = 50
-"""Enough of a partition to find its first
-unread record behind marks of transactions.
+"""Offsets to read of a partition: enough to find its first unread record after transaction
+markers.
 """
 MOST_NAMED = 3
 _SECONDS = 8.0
@@ -36,9 +34,10 @@ Causes = Mapping[str, Sequence[Any]]
 
 
 async def stage_findings(settings: Settings, waiting_seconds: float) -> list[CheckResult]:
-    """One finding for each stage and the sink.
+    """Returns one result per stage, and one for the sink.
 
-    Other parts say that Kafka is away, or Postgres, which the sink and the causes need.
+    Returns none if Kafka is unavailable, and leaves out the sink and the causes without Postgres:
+    other checks report that.
     """
     causes = await _causes(settings)
     stages = list(STAGES) if causes is None else [*STAGES, "sink"]
@@ -75,8 +74,8 @@ def finding_of(
     waiting_seconds: float,
     now: float,
 ) -> CheckResult:
-    """`before` is the same a moment ago: what was
-    unread then and is unread now does not move.
+    """Judges one stage. `before` is its backlog a moment ago: a record that was unread then and
+    still is shows that the stage does not progress.
     """
     stage = backlog.stage
     command = "sensorium sink" if stage == "sink" else f"sensorium stream {stage}"
@@ -85,40 +84,40 @@ def finding_of(
         return CheckResult(
             stage, False, f"no worker runs{waits}: is `{command}` up, what does its log say?"
         )
-    stands = [
+    stuck_since = [
         at
         for place, (offset, at) in backlog.first.items()
         if before.first.get(place, (None, 0))[0] == offset and now - at > SLOW_SECONDS
     ]
-    if stands:
-        age = now - min(stands)
+    if stuck_since:
+        age = now - min(stuck_since)
         return CheckResult(
             stage,
             False,
-            f"it does not read on: {counted(backlog.unread, 'unread record')}, the oldest for {age:.0f} s."
-            " Is its process frozen or stopped (sensorium status)? Its log says more",
+            f"it makes no progress: {counted(backlog.unread, 'unread record')}, the oldest for {age:.0f} s."
+            " Is its process frozen or stopped (sensorium status)? See its log",
         )
-    said = f"{counted(workers, 'worker')}, {_amount(backlog)}"
+    text = f"{counted(workers, 'worker')}, {_amount(backlog)}"
     age = 0.0 if backlog.oldest_at is None else now - backlog.oldest_at
     if backlog.jobs and age > waiting_seconds:
-        said += f", the oldest for {age:.0f} s"
+        text += f", the oldest for {age:.0f} s"
     rejected = [cause for cause in causes if cause["cause"] == "model_rejected_key"]
     is_wrong = bool(rejected) or (bool(backlog.jobs) and age > waiting_seconds)
     named = (rejected or list(causes))[:MOST_NAMED]
     if is_wrong and named:
-        said += ": " + "; ".join(_cause(cause) for cause in named)
+        text += ": " + "; ".join(_cause(cause) for cause in named)
     elif is_wrong:
-        said += f": sensorium queue --stage {stage}"
-    return CheckResult(stage, not is_wrong, said)
+        text += f": sensorium queue --stage {stage}"
+    return CheckResult(stage, not is_wrong, text)
 
 
 def _cause(cause: Any) -> str:
     """Whose jobs wait, why, and what to do."""
-    said = f"{cause['jobs']} of {cause['tenant_id']} wait since {cause['since']:%H:%M:%S}Z, {why(cause)}"
-    said += f", next try {cause['next_at']:%H:%M:%S}Z"
+    text = f"{cause['jobs']} of {cause['tenant_id']} wait since {cause['since']:%H:%M:%S}Z, {why(cause)}"
+    text += f", next try {cause['next_at']:%H:%M:%S}Z"
     if cause["cause"].startswith("model_"):
-        said += f" (sensorium doctor --tenant {cause['tenant_id']})"
-    return said
+        text += f" (sensorium doctor --tenant {cause['tenant_id']})"
+    return text
 
 
 def _amount(backlog: StageBacklog) -> str:
@@ -128,7 +127,7 @@ def _amount(backlog: StageBacklog) -> str:
 
 
 def _workers(settings: Settings) -> dict[str, int]:
-    """Members of each stage's group, as the brokers know them."""
+    """The number of members of each stage's consumer group, from the brokers."""
     names = Names(settings.namespace)
     groups = {names.group(stage): stage for stage in (*STAGES, "sink")}
     admin = AdminClient(client_config(settings.kafka) | QUIET)
@@ -142,7 +141,7 @@ def _workers(settings: Settings) -> dict[str, int]:
 
 
 async def _causes(settings: Settings) -> Causes | None:
-    """By stage; None while Postgres does not say."""
+    """The causes by stage, or None if Postgres is unavailable."""
     found: dict[str, list[Any]] = defaultdict(list)
     try:
         for cause in await causes_of(settings, None):

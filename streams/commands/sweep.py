@@ -1,4 +1,4 @@
-"""`sensorium sweep`: deletes stored files that no row shows."""
+"""`sensorium sweep`: deletes stored files that no row refers to."""
 
 from datetime import timedelta
 
@@ -20,13 +20,14 @@ from streams.repair.orphans import Behind, Sweep, Swept
     type=click.FloatRange(1),
     default=24.0,
     show_default=True,
-    help="Leave younger files: a row may still come.",
+    help="Keep younger files, because their rows may not be written yet.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @as_json_option
 def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: bool) -> None:
-    """Deletes files in the object store that no message shows: left behind
-    by a worker that died after it had put one. Meant to run once a day.
+    """Deletes files in the object store that no message has.
+
+    Such files are left by a worker that died after it had stored one. Run it once a day.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
@@ -45,7 +46,7 @@ def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: b
         swept = run_command(work)
     except Behind as error:
         raise click.ClickException(
-            f"nothing was deleted: {error}. Rows that show a file may yet come: start it, or wait, and try again"
+            f"nothing was deleted: {error}. Rows that refer to a file may still come: start it, or wait, and try again"
         ) from None
     except (KafkaException, TimeoutError, Unavailable) as error:
         raise click.ClickException(
@@ -58,10 +59,12 @@ def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: b
         "dry_run": dry_run,
         "undecided_tenants": undecided,
     }
-    lines = [f"{swept.objects} files, {swept.bytes} bytes {'would go' if dry_run else 'deleted'}"]
+    lines = [
+        f"{swept.objects} files, {swept.bytes} bytes {'would be deleted' if dry_run else 'deleted'}"
+    ]
     lines += (
         [
-            f"left alone, because a record in quarantine or an unfinished job may name a file: {', '.join(undecided)}"
+            f"kept, because a quarantined record or an unfinished job may refer to a file: {', '.join(undecided)}"
         ]
         if undecided
         else []

@@ -1,4 +1,4 @@
-"""`sensorium tail`: enriched messages as they appear."""
+"""`sensorium tail`: shows enriched messages as they appear."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -29,15 +29,15 @@ from streams.commands.output import emit, note
 @click.option("--tenant", help="Only this tenant's.")
 @click.option("--conversation", help="Only this conversation's.")
 @click.option(
-    "--from-beginning", is_flag=True, help="From the oldest record on, instead of the next one."
+    "--from-beginning", is_flag=True, help="Begin with the oldest record instead of the next one."
 )
 @click.option(
     "--until-end",
     is_flag=True,
-    help="From the oldest record to the last one that is there now, then end.",
+    help="Show the records from the oldest to the current last one, then end.",
 )
-@click.option("--count", type=click.IntRange(1), help="End after so many.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
+@click.option("--count", type=click.IntRange(1), help="End after this many messages.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document per line.")
 def tail(
     tenant: str | None,
     conversation: str | None,
@@ -48,16 +48,16 @@ def tail(
 ) -> None:
     """Shows enriched messages as a read_committed reader sees them. Ends with Ctrl-C.
 
-    A message is shown once per version. `degraded` comes
-    with the reasons of the attachments that failed.
+    A message is shown once per version. `degraded` is followed by the reasons of the attachments
+    that failed.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
-    wanted = _TailFilter(tenant, conversation)
+    chosen = _TailFilter(tenant, conversation)
     shown = 0
     try:
         for message in _messages(settings, from_beginning or until_end, until_end):
-            shown += _show(message, wanted, as_json)
+            shown += _show(message, chosen, as_json)
             if shown == count:
                 return
     except KafkaException as error:
@@ -67,12 +67,12 @@ def tail(
 
 
 class _TailFilter(NamedTuple):
-    """Whose messages are shown; None: everybody's."""
+    """Whose messages are shown. None means all."""
 
     tenant: str | None
     conversation: str | None
 
-    def holds(self, message: EnrichedMessage) -> bool:
+    def includes(self, message: EnrichedMessage) -> bool:
         return self.tenant in (None, message.tenant_id) and self.conversation in (
             None,
             message.conversation_id,
@@ -80,14 +80,13 @@ class _TailFilter(NamedTuple):
 
 
 def _messages(settings: Settings, from_beginning: bool, until_end: bool) -> Iterator[Message]:
-    """From where the partitions end now, or from their beginning.
+    """Reads from the current ends of the partitions, or from their beginning.
 
-    No group is joined: what comes from here on
-    is seen at once, and nothing is left behind.
+    It joins no consumer group, so new records are seen at once and no group is left behind.
 
-    With `until_end` it ends at what is there now. The end of a
-    partition is told by the broker too, because the last records of a
-    partition may be markers of transactions, which nobody is shown.
+    With `until_end` it ends at the current last records. The broker's end-of-partition event is
+    needed too, because the last offsets of a partition may be transaction markers, which no reader
+    sees.
     """
     topic = Names(settings.namespace).topic("enriched-messages")
     config = reader_config(settings.kafka, "sensorium-tail") | {"enable.partition.eof": until_end}
@@ -124,9 +123,9 @@ def _messages(settings: Settings, from_beginning: bool, until_end: bool) -> Iter
 
 
 def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
-    """Partition → the offset of the next record.
+    """Returns, by partition, the offset of the next record.
 
-    Ends the command where there is no such topic.
+    Ends the command if the topic does not exist.
     """
     partitions = consumer.list_topics(topic, timeout=KAFKA_SECONDS).topics[topic].partitions
     if not partitions:
@@ -139,7 +138,7 @@ def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
     }
 
 
-def _show(message: Message, wanted: _TailFilter, as_json: bool) -> int:
+def _show(message: Message, chosen: _TailFilter, as_json: bool) -> int:
     value = message.value()
     if value is None:
         return 0  # the message of this key was deleted
@@ -148,16 +147,14 @@ def _show(message: Message, wanted: _TailFilter, as_json: bool) -> int:
     except (Undecodable, UnknownVersion) as error:
         note(f"[{message.partition()}]@{message.offset()}: {error}")
         return 0
-    if not wanted.holds(enriched):
+    if not chosen.includes(enriched):
         return 0
     emit(msgspec.to_builtins(enriched), as_json, [_line(enriched)])
     return 1
 
 
 def _line(message: EnrichedMessage) -> str:
-    """One line, whatever the customer wrote: a
-    further one would look like another message.
-    """
+    """One line, whatever the customer wrote, because a second line would look like another message."""
     content = " ↵ ".join((message.content or "").splitlines())
     return (
         f"{message.received_at:%H:%M:%S} {message.message_key} v{message.version} "
@@ -166,7 +163,7 @@ def _line(message: EnrichedMessage) -> str:
 
 
 def _why(message: EnrichedMessage) -> str:
-    """Why the message is degraded: each attachment that failed, with its reason."""
+    """The reason for `degraded`: each failed attachment with its reason."""
     failed = [
         f"{attachment.type} {attachment.reason or 'failed'}"
         for attachment in message.attachments

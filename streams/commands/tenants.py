@@ -1,4 +1,4 @@
-"""`sensorium tenants add|set|show|list|remove`."""
+"""`sensorium tenants add|set|show|list|remove`: tenants and their settings."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from streams.commands.tenants_remove import holdings_text, remove
 
 @click.group()
 def tenants() -> None:
-    """Tenants and their settings."""
+    """Manages tenants and their settings."""
 
 
 @tenants.command()
@@ -48,28 +48,31 @@ def add(name: str, as_json: bool) -> None:
 @click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE…")
 @as_json_option
 def set_(name: str, changes: tuple[str, ...], as_json: bool) -> None:
-    """Changes settings of a tenant; NAME= takes one back to the default. Yes or no is yes, no, true, false, on or off."""
+    """Changes settings of a tenant.
+
+    NAME= resets a setting to its default. Switches take yes, no, true, false, on or off.
+    """
     settings = command_settings()
-    wanted = dict(_change(change) for change in changes)
+    updates = dict(_change(change) for change in changes)
 
     async def work() -> TenantSettings:
         async with database(settings) as connection:
-            return await Tenancy(connection, Vault(settings.secrets.key)).set_tenant(name, wanted)
+            return await Tenancy(connection, Vault(settings.secrets.key)).set_tenant(name, updates)
 
     run_command(work)
-    names = sorted(field.replace("_", "-") for field in wanted)
+    names = sorted(field.replace("_", "-") for field in updates)
     emit({"tenant_id": name, "set": names}, as_json, [f"{name}: {', '.join(names)}"])
-    for unknown in unknown_models(settings.openai, wanted):
+    for unknown in unknown_models(settings.openai, updates):
         note(
-            f"{unknown} is not a model that this version knows or the settings name: "
-            f"sensorium doctor --tenant {name} asks it"
+            f"{unknown} is neither known to this version nor named in the settings: "
+            f"sensorium doctor --tenant {name} tries it"
         )
 
 
 def _change(text: str) -> tuple[str, Any]:
     name, found, value = text.partition("=")
     if not found or name.strip().replace("_", "-") not in SETTING_NAMES:
-        raise click.UsageError(f"{text!r}: say NAME=VALUE with one of {', '.join(SETTING_NAMES)}")
+        raise click.UsageError(f"{text!r}: give NAME=VALUE with one of {', '.join(SETTING_NAMES)}")
     try:
         return read_change(name, value)
     except WrongChange as wrong:
@@ -80,7 +83,7 @@ def _change(text: str) -> tuple[str, Any]:
 @click.argument("name")
 @as_json_option
 def show(name: str, as_json: bool) -> None:
-    """A tenant: its settings, keys and endpoints, and how much is kept for it."""
+    """Shows a tenant: its settings, keys and endpoints, and how much is stored for it."""
     settings = command_settings()
 
     async def work() -> dict[str, Any]:
@@ -114,7 +117,7 @@ def show(name: str, as_json: bool) -> None:
 @tenants.command("list")
 @as_json_option
 def list_(as_json: bool) -> None:
-    """All tenants but removed ones."""
+    """Lists all tenants that were not removed."""
     settings = command_settings()
 
     async def work() -> list[str]:

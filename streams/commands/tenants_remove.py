@@ -1,6 +1,4 @@
-"""`sensorium tenants remove`: ends a tenant's
-credentials and says, and does, what becomes of its data.
-"""
+"""`sensorium tenants remove`: ends a tenant's credentials, and deletes or keeps its data."""
 
 from typing import Any
 
@@ -21,22 +19,22 @@ from streams.repair.removal import Deleted, Removal
 
 @click.command()
 @click.argument("name")
-@click.option("--keep-data", is_flag=True, help="End the credentials and keep rows and files.")
+@click.option("--keep-data", is_flag=True, help="Only end the credentials; keep rows and files.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json_option
 def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
-    """Removes a tenant: its keys and webhooks end at
-    once, and its data is deleted unless --keep-data.
+    """Removes a tenant: its keys and webhooks end at once, and its data is deleted unless
+    --keep-data.
 
-    May be called again: it then deletes what was
-    left, for example by a server that was away.
+    If it fails, call it again: it then deletes what was left, for instance because a server was
+    unavailable.
     """
     settings = command_settings()
     holds = run_command(lambda: _holds(settings, name))
     note(f"{name} has {holdings_text(holds)}")
     note("its keys and webhooks end at once: they are answered 401 within two seconds")
     note(
-        "its rows and files stay; nobody can read them over HTTP any more"
+        "its rows and files are kept, but cannot be read over HTTP any more"
         if keep_data
         else "its rows, files, recorded model answers and quarantined records are DELETED and cannot be restored"
     )
@@ -54,7 +52,7 @@ def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
 
 
 def holdings_text(holds: dict[str, int]) -> str:
-    """How much a tenant has, as a person reads it."""
+    """How much is stored for a tenant, as text for a person."""
     rows = sum(holds[table] for table in ("arrivals", "steps", "aliases"))
     return (
         f"{holds['keys']} keys, {holds['endpoints']} endpoints, {holds['messages']} messages "
@@ -64,7 +62,7 @@ def holdings_text(holds: dict[str, int]) -> str:
 
 
 def expiries(settings: Settings) -> list[dict[str, Any]]:
-    """What stays on topics for a while, and for how long."""
+    """The topics that still have records of a removed tenant, and for how many days."""
     timed = [
         {"topic": topic.name, "days": retention_ms(topic, settings.kafka) / DAY_MS}
         for topic in TOPICS.values()
@@ -101,8 +99,8 @@ async def _remove(
             return ended, deleted
     except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
         raise click.ClickException(
-            f"the credentials of {name} have ended, its data is not all deleted yet ({error}): "
-            f"sensorium doctor, then sensorium tenants remove {name} again"
+            f"the credentials of {name} have ended, but its data is not completely deleted yet ({error}): "
+            f"run sensorium doctor, then sensorium tenants remove {name} again"
         ) from None
     finally:
         await store.close()

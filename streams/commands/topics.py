@@ -1,23 +1,33 @@
-"""`sensorium topics apply`."""
+"""`sensorium topics`: creates and configures the topics, and moves to another set of them."""
 
 import click
 from confluent_kafka import KafkaException
 
+from schemas.settings import Settings
 from schemas.topics import Names
+from schemas.versions import UnknownVersion
 from storage.kafka.topics import TopicsWrong, apply_topics
-from streams.commands.environment import command_settings, kafka_answers, kafka_trouble
-from streams.commands.output import as_json_option, emit
+from storage.postgres.sql import queries
+from streams.commands.environment import (
+    command_settings,
+    database,
+    kafka_answers,
+    kafka_trouble,
+    run_command,
+)
+from streams.commands.output import as_json_option, emit, note
+from streams.repair.take_over import NotYet, TakeOver
 
 
 @click.group()
 def topics() -> None:
-    """The topics on the cluster."""
+    """Manages the topics on the cluster."""
 
 
 @topics.command()
 @as_json_option
 def apply(as_json: bool) -> None:
-    """Creates what is missing and sets the configuration of what is there."""
+    """Creates missing topics and sets the configuration of existing ones."""
     settings = command_settings()
     kafka_answers(settings)
     try:
@@ -28,3 +38,48 @@ def apply(as_json: bool) -> None:
         raise click.ClickException(kafka_trouble(settings, error)) from None
     document = {"topics": [{"topic": one.topic, "change": one.change} for one in applied]}
     emit(document, as_json, [f"{one.topic}: {one.change}" for one in applied])
+
+
+@topics.command("take-over")
+@click.option(
+    "--from",
+    "before",
+    required=True,
+    help="SENSORIUM_NAMESPACE of the set of topics before; '' or sensorium: the empty one.",
+)
+@as_json_option
+def take_over(before: str, as_json: bool) -> None:
+    """Lets dedupe of this set of topics know what was claimed in the set before.
+
+    A further set of topics is how the number of partitions is changed (docs/operating.md). End all
+    receivers and dedupe of the set before; the other roles of both sets may run. Copies the claims
+    of the last 8 days, so that a message that is delivered again is known for a duplicate, and lets
+    dedupe of this set begin.
+    """
+    settings = command_settings()
+    kafka_answers(settings)
+    if repairs := run_command(lambda: _running_repairs(settings)):
+        raise click.ClickException(
+            f"repairs are under way ({', '.join(repairs)}): wait for their end, or sensorium repairs cancel"
+        )
+    before = "" if before == Names().postgres_schema else before
+    try:
+        taking = TakeOver(settings, before)
+        taking.ready()
+        claims = 0
+        for taken in taking.take():
+            claims += taken.claims
+            note(f"partition {taken.partition}: {taken.claims} claims")
+    except (NotYet, UnknownVersion) as error:
+        raise click.ClickException(str(error)) from None
+    except KafkaException as error:
+        raise click.ClickException(
+            f"{kafka_trouble(settings, error)} Dedupe of this set must not run meanwhile. Then run the same command again"
+        ) from None
+    document = {"from": before, "partitions": settings.kafka.partitions, "claims": claims}
+    emit(document, as_json, [f"{claims} claims taken over: start dedupe of this set"])
+
+
+async def _running_repairs(settings: Settings) -> list[str]:
+    async with database(settings) as connection:
+        return [row["repair_id"] for row in await connection.fetch(queries("repairs")["under_way"])]

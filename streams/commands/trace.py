@@ -1,4 +1,4 @@
-"""`sensorium trace`: a message and every step it went through."""
+"""`sensorium trace`: shows a message and every step it went through."""
 
 import re
 from typing import Any
@@ -35,13 +35,14 @@ ROWS_AT_ONCE = 10_000
 def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
     """Shows what became of a message, step by step.
 
-    It is named by its key (tenant:provider:id), or as logs name it:
-    by the digest in the field `message`, together with --tenant. A
-    digest is looked for among all messages of the tenant.
+    The message is given by its key (tenant:provider:id), or as logs name it: by the digest in the
+    field `message`, together with --tenant. A digest is searched among all messages of the tenant.
     """
     digest = message_key if _DIGEST.fullmatch(message_key) else None
     if digest is not None and tenant is None:
-        raise click.UsageError(f"{digest} is a digest of a log line: add the line's --tenant")
+        raise click.UsageError(
+            f"{digest} is a digest from a log line: add --tenant with the line's tenant"
+        )
     owner = TenantId(tenant or "") if digest is not None else _tenant_of(message_key)
     settings = command_settings()
 
@@ -57,7 +58,7 @@ def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
     if found["message"] is None:
         require_tenant(settings, owner)
         raise click.ClickException(
-            "there is no row of this message: is the sink behind (sensorium status), or is it in quarantine (sensorium quarantine list)?"
+            "there is no row for this message: is the sink behind (sensorium status), or is it in quarantine (sensorium quarantine list)?"
         )
     emit(found, as_json, _lines(found))
 
@@ -65,9 +66,7 @@ def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
 async def _found(
     pool: "asyncpg.Pool[asyncpg.Record]", owner: TenantId, key: MessageKey
 ) -> dict[str, Any]:
-    """The message, its steps, what its jobs
-    wait for, and the version that redoes it.
-    """
+    """The message, its steps, what its jobs wait for, and the version of a repair in progress."""
     reading = ConsoleQueries(pool)
     message = await reading.message(owner, key)
     shown = [] if message is None else message["content_attributes"].get("attachments", [])
@@ -95,14 +94,14 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if found["redoing_version"] is not None:
         generation = found["redoing_version"] // 1000
         lines.append(
-            f"  is being redone (generation {generation}); until that is finished the row stays as it is"
+            f"  is being redone (generation {generation}); the row does not change until that is finished"
         )
     return lines + [f"  {line_of(wait)}" for wait in found["jobs"]]
 
 
 def _attachment_line(attachment: dict[str, Any]) -> str:
-    """What became of it, and which model answered:
-    what one of this machine says is worth less.
+    """What became of the attachment, and which model answered. A model of this machine is marked,
+    because its answers are worth less.
     """
     reason = f": {attachment['reason']}" if attachment.get("reason") else ""
     model = attachment.get("model")
@@ -126,8 +125,8 @@ def _tenant_of(message_key: str) -> TenantId:
 async def _named(
     pool: "asyncpg.Pool[asyncpg.Record]", tenant: TenantId, digest: str
 ) -> MessageKey | None:
-    """The key of the tenant's message with this
-    digest, which only this program can compute.
+    """The key of the tenant's message with this digest. The database cannot compute digests, so all
+    keys are read.
     """
     after = ""
     while rows := await pool.fetch(

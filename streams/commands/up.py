@@ -1,6 +1,6 @@
 """`sensorium up | down | status`: everything on this machine, without Docker.
 
-And `parts`, which fetches what it needs.
+Also `parts`, which fetches what `up` needs.
 """
 
 import json
@@ -34,7 +34,7 @@ _home = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=home_folder,
     show_default="SENSORIUM_HOME, else var",
-    help="Where all of it lies.",
+    help="The folder of this installation.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
@@ -53,27 +53,28 @@ _json = click.option("--json", "as_json", is_flag=True, help="One JSON document 
     help="File with SENSORIUM_* lines.  [default: .env, if there is one here]",
 )
 def up(home: Path, as_json: bool, only_servers: bool, settings: Path | None) -> None:
-    """Run everything on this machine.
+    """Starts everything on this machine.
 
-    Settings (SENSORIUM_*) come from the environment, from .env,
-    and from what an earlier `up` was given in its environment,
-    in this order. A second `up` restarts only what changed.
+    Settings (SENSORIUM_*) come from the environment, from .env, and from the environment of an
+    earlier `up`, in this order. A second `up` restarts only what changed.
     """
     say, at = _clock(), home_at(home)
     dotenv = Path(".env")
     try:
-        given = given_settings(at, os.environ, settings or (dotenv if dotenv.exists() else None))
-        say_sources(given, say)
-        result = bring_up(at, given.values, say=say, only_servers=only_servers)
-        keep_settings(at, given)
+        chosen = given_settings(at, os.environ, settings or (dotenv if dotenv.exists() else None))
+        say_sources(chosen, say)
+        result = bring_up(at, chosen.values, say=say, only_servers=only_servers)
+        keep_settings(at, chosen)
     except (LocalError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
     if result.models:
-        say("neither SENSORIUM_OPENAI__API_KEY nor SENSORIUM_OPENAI__BASE_URL is set; here answer")
+        say(
+            "neither SENSORIUM_OPENAI__API_KEY nor SENSORIUM_OPENAI__BASE_URL is set; instead these models answer:"
+        )
         for line in result.models:
             say(f"  {line}")
-        say("  none of them describes a scene: for that set a key or the URL of a server")
-    say(f"up; every setting in force is in {home / 'sensorium.env'}")
+        say("  none of them describes a scene: set a key or the URL of a server for that")
+    say(f"up; all settings in force are in {home / 'sensorium.env'}")
     if as_json:
         _print_json(result.processes, result.models)
 
@@ -82,7 +83,7 @@ def up(home: Path, as_json: bool, only_servers: bool, settings: Path | None) -> 
 @_home
 @_json
 def down(home: Path, as_json: bool) -> None:
-    """End what `up` started. The data stays."""
+    """Stops what `up` started. The data stays."""
     rows = bring_down(home_at(home), say=_clock())
     if as_json:
         _print_json(rows, [])
@@ -93,7 +94,7 @@ def down(home: Path, as_json: bool) -> None:
 @_json
 @click.pass_context
 def status(context: click.Context, home: Path, as_json: bool) -> None:
-    """Show what runs. Exit code 1 when something does not."""
+    """Shows what runs. Exit code 1 if something does not."""
     at = home_at(home)
     rows = _with_frozen(at, look(at))
     models = models_answering(at)
@@ -101,13 +102,13 @@ def status(context: click.Context, home: Path, as_json: bool) -> None:
     if not rows:
         click.echo("nothing was started here: run `sensorium up`", err=True)
     elif supervisor_of(at) is None:
-        click.echo("no supervisor keeps these alive: run `sensorium up`", err=True)
+        click.echo("no supervisor restarts these: run `sensorium up`", err=True)
     context.exit(0 if is_whole(rows) and supervisor_of(at) else 1)
 
 
 @click.command(hidden=True)
 def parts() -> None:
-    """Fetch and build what `up` and the tests start, and nothing else."""
+    """Fetches and builds the programs that `up` and the tests start, and nothing else."""
     say = _clock()
     try:
         named = read_settings().local.whisper_dir
@@ -127,7 +128,7 @@ def parts() -> None:
 
 
 def _clock() -> Callable[[str], None]:
-    """Progress on stderr, each line with the seconds since the start."""
+    """Returns a function that prints progress on stderr, with the seconds since the start."""
     began = time.monotonic()
 
     def say(line: str) -> None:
@@ -157,20 +158,20 @@ def _print_json(rows: list[Running], models: list[str]) -> None:
 def _print_table(rows: list[Running], models: list[str]) -> None:
     for row in rows:
         up, restarts = _uptime_seconds(row), max(0, row.starts - 1)
-        lived = "" if up is None else str(timedelta(seconds=up))
+        uptime = "" if up is None else str(timedelta(seconds=up))
         notes = [f"{restarts} restarts"] if restarts else []
         notes += waits_in_words(figures_of(row))
         click.echo(
-            f"{row.name:12} {row.state:10} {row.pid or '-':>8} {lived:>9}  {row.url or '':24}  {', '.join(notes)}".rstrip()
+            f"{row.name:12} {row.state:10} {row.pid or '-':>8} {uptime:>9}  {row.url or '':24}  {', '.join(notes)}".rstrip()
         )
     for line in models:
         click.echo(line)
 
 
 def _with_frozen(home: Home, rows: list[Running]) -> list[Running]:
-    """A process that a signal stopped is no running one, although it lives.
+    """Marks processes that a signal stopped as frozen, although they live.
 
-    A child's name is its parent's.
+    A child has the name of its parent.
     """
     names = {name for name, _ in frozen(home)}
     return [

@@ -1,6 +1,4 @@
-"""`sensorium users add|list|role|password|link|remove`
-and `sensorium portal`: people of the console.
-"""
+"""`sensorium users add|list|role|password|link|remove` and `sensorium portal`: the console's users."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -20,12 +18,12 @@ PORTAL_SECONDS = 24 * 3600.0
 DEMO_ADMIN = "admin"
 DEMO_SECONDS = 24 * 3600.0
 _role = click.argument("role", type=click.Choice(get_args(Role)))
-_tenant = click.option("--tenant", default=EVERY_TENANT, help="One tenant.  [default: every one]")
+_tenant = click.option("--tenant", default=EVERY_TENANT, help="One tenant.  [default: all]")
 
 
 @click.group()
 def users() -> None:
-    """People who use the console, and their roles."""
+    """Manages the people who use the console, and their roles."""
 
 
 @users.command()
@@ -37,7 +35,7 @@ def users() -> None:
 def add(name: str, role: Role, tenant: str, password_stdin: bool, as_json: bool) -> None:
     """Adds a person.
 
-    The password is made here and shown this once, unless you give one.
+    The password is generated and shown once, unless you give one.
     """
     settings = command_settings()
     require_tenant(settings, None if tenant == EVERY_TENANT else tenant)
@@ -60,13 +58,13 @@ def add(name: str, role: Role, tenant: str, password_stdin: bool, as_json: bool)
 @users.command("list")
 @as_json_option
 def list_(as_json: bool) -> None:
-    """Everybody, with their roles."""
+    """Lists all people with their roles."""
     found = _run(command_settings(), lambda people: people.list())
     lines = [
         f"{one['name']:24} {', '.join(f'{role} of {_of(at)}' for at, role in one['roles'].items())}"
         for one in found
     ]
-    emit({"people": found}, as_json, lines or ["there is nobody yet: sensorium users add NAME"])
+    emit({"people": found}, as_json, lines or ["there are no users yet: sensorium users add NAME"])
 
 
 @users.command()
@@ -75,7 +73,7 @@ def list_(as_json: bool) -> None:
 @_tenant
 @as_json_option
 def role(name: str, role: Role, tenant: str, as_json: bool) -> None:
-    """Gives NAME a ROLE, in place of the one before at the same tenant."""
+    """Gives NAME a ROLE. It replaces NAME's previous role at the same tenant."""
     settings = command_settings()
     require_tenant(settings, None if tenant == EVERY_TENANT else tenant)
 
@@ -96,9 +94,9 @@ def role(name: str, role: Role, tenant: str, as_json: bool) -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @as_json_option
 def password(name: str, password_stdin: bool, as_json: bool) -> None:
-    """Gives NAME a new password, shown this once.
+    """Gives NAME a new password and shows it once.
 
-    Every session and login link of theirs ends.
+    All of NAME's sessions and login links end.
     """
     chosen = _read_password() if password_stdin else secrets.token_urlsafe(18)
 
@@ -131,7 +129,7 @@ def link(name: str, as_json: bool) -> None:
 @click.argument("name")
 @as_json_option
 def remove(name: str, as_json: bool) -> None:
-    """Ends NAME: sessions, links and roles."""
+    """Removes NAME with all sessions, links and roles."""
 
     async def work(people: People) -> None:
         await people.remove(name)
@@ -145,8 +143,9 @@ def remove(name: str, as_json: bool) -> None:
 @click.argument("tenant")
 @as_json_option
 def portal(tenant: str, as_json: bool) -> None:
-    """Prints a link for the people of TENANT: it logs in
-    once, within a day, as reader of this tenant only.
+    """Prints a login link for the people of TENANT.
+
+    It works once, within a day, and gives the reader role for this tenant only.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
@@ -155,9 +154,9 @@ def portal(tenant: str, as_json: bool) -> None:
 
 
 async def portal_token(people: People, tenant: str) -> str:
-    """A login link's token for the tenant's own person, who has no password.
+    """Creates the token of a login link for the tenant's portal user, who has no password.
 
-    Whoever held the name for another purpose is logged out.
+    If the name was in use for another purpose, its sessions end.
     """
     name = f"{PORTAL}{tenant}"
     person = await people.named(name)
@@ -174,7 +173,7 @@ async def portal_token(people: People, tenant: str) -> str:
 
 
 def demo_link(settings: Settings) -> str:
-    """A link that logs the demo admin in once; the admin is made when there is none."""
+    """Creates a link that logs the demo admin in once. Adds the admin if there is none."""
 
     async def work(people: People) -> str:
         person = await people.named(DEMO_ADMIN)

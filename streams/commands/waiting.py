@@ -1,4 +1,4 @@
-"""Why attachments wait or failed, in words: from the notes of the job stages."""
+"""Explains in words why attachments wait or failed, from the notes of the job stages."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,11 +16,10 @@ class Fetches(Protocol):
 async def waits_of(
     connection: Fetches, tenant: str, message_key: str, attachments: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """One entry for each job of the message that
-    waits, or failed after more than one word.
+    """Returns one entry per job of the message that waits, or that failed with a noted cause.
 
-    An attachment that is pending without a note was not tried yet:
-    where its tenant's jobs are held, the reason is that of the others.
+    A pending attachment without a note was not tried yet. If its tenant's jobs are held, the reason
+    is that of the other jobs.
     """
     rows = await connection.fetch(queries("job_attempts")["of_message"], tenant, message_key)
     found = [dict(row) for row in rows]
@@ -37,9 +36,7 @@ async def waits_of(
 
 
 def stage_of(attachment: Mapping[str, Any]) -> str:
-    """The stage whose job a pending attachment is:
-    a file that is stored has an address of ours.
-    """
+    """The stage whose job a pending attachment waits for. A stored file has a URL of ours."""
     if attachment.get("url") is None:
         return "store_media"
     return "transcribe" if attachment.get("type") == "audio" else "describe"
@@ -58,12 +55,12 @@ def _untried(index: int, stage: str, held: Sequence[Any]) -> dict[str, Any]:
 
 
 def holds(cause: str) -> bool:
-    """Whether such trouble may hold all jobs of a tenant: that of its model or key."""
+    """Whether such trouble may hold all jobs of a tenant, because it concerns their model or key."""
     return cause.startswith("model_")
 
 
 def why(wait: Mapping[str, Any]) -> str:
-    """The cause with what was said, once."""
+    """The cause and the server's words, without repetition."""
     cause, detail = wait["cause"] or "", wait["detail"] or ""
     return detail if detail.startswith(cause) else f"{cause}: {detail}".strip(": ")
 
@@ -74,14 +71,14 @@ def line_of(wait: Mapping[str, Any]) -> str:
     if not wait["attempts"]:
         held = f"; jobs of its tenant are held: {why(wait)}" if wait["cause"] else ""
         return f"waits   {place}, not tried yet{held}{_next(wait['next_at'])}"
-    tried = f"tried {counted(wait['attempts'], 'time')} since {clock(wait['first_at'])}"
+    attempts = f"tried {counted(wait['attempts'], 'time')} since {clock(wait['first_at'])}"
     if wait["next_at"] is None:
-        return f"failed  {place}, {tried}: {why(wait)}"
-    return f"waits   {place}, {tried}: {why(wait)}{_next(wait['next_at'])}"
+        return f"failed  {place}, {attempts}: {why(wait)}"
+    return f"waits   {place}, {attempts}: {why(wait)}{_next(wait['next_at'])}"
 
 
 def counted(number: int, noun: str) -> str:
-    """As `1 job`, `2 jobs`."""
+    """Formats a number with its noun, as in `1 job` and `2 jobs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

@@ -113,7 +113,8 @@ class Lanes:
         """The complete assignment after a rebalance: lost lanes end, new ones open, kept ones are left alone."""
         self.app.membership.assigned()
         lane_topics = (self.app.source, self.table.changelog_topic_name)
-        # The one private access: Faust's consumer must not fetch what the lanes fetch, and forgets its pauses at each assignment.
+        # Private access to Faust; the other is in membership.py. Faust's consumer must not
+        # fetch what the lanes fetch, and forgets its pauses at each assignment.
         consumer: Any = app.consumer
         fetcher = consumer._thread._ensure_consumer()
         fetcher.pause(
@@ -161,6 +162,7 @@ class Lanes:
             self.app.receipts,
             partition,
             self.app.outputs,
+            self.app.names,
         )
 
     def _open(self, identity: LaneIdentity) -> None:
@@ -248,6 +250,7 @@ class LaneApp(faust.App):
     source: str
     receipts: str
     outputs: frozenset[str]
+    names: Names
     gate: Gate
     lanes: Lanes | None = None
     membership: Membership
@@ -388,6 +391,7 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
     )
     app.stage, app.kafka = stage, kafka
     app.membership = Membership(app, kafka)
+    app.names = names
     app.source, app.receipts = names.topic(SOURCE_OF[stage]), names.topic("receipts")
     app.outputs = frozenset(names.topic(topic) for topic in WRITES_OF[stage])
     app.counts = PartitionCounts(kafka, app.outputs)

@@ -5,18 +5,21 @@ A record of the changelog holds many claims of one day, in one of two kinds:
     tail    the claims of one batch. Its key is a number that counts from the last block.
     block   all claims of the tails since the last block, again, and those of its own batch.
             Its key is never used again.
+    copy    claims of another partition (`topics take-over`). Its key is a hash of its value.
 
 Whatever a tail holds is in the block that follows it. So the next tails take the keys of
 those before the block, the brokers' compaction removes what was taken over, and a lane
 that opens reads few large records. In whatever order and however late compaction works,
-blocks and the tails after the last of them are all claims.
+blocks, copies and the tails after the last block are all claims.
 """
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from itertools import groupby
 from operator import methodcaller
+from typing import NamedTuple
 
 from confluent_kafka import Message
 
@@ -32,8 +35,21 @@ LOAD_IDS = 1 << 20
 """So many are put into their places at once when a lane opens."""
 TAIL = b"tail "
 BLOCK = b"block "
+COPY = b"copy "
 _HEAD = struct.Struct(">BI")
 Records = list[tuple[bytes, bytes | None]]
+
+
+class Copy(NamedTuple):
+    """A record of claims that may be written into any partition. `at`: when its original was written, in ms."""
+
+    key: bytes
+    value: bytes
+    at: int
+
+    @property
+    def ids(self) -> int:
+        return len(self.value) // DIGEST_BYTES
 
 
 class ClaimedKeys:
@@ -139,21 +155,21 @@ class ClaimedKeys:
 
     def _load_single(self, day: int, keys: list[bytes]) -> None:
         """Claims as older programs wrote them: the key is a digest, the value its day in digits."""
-        if any(len(key) != DIGEST_BYTES for key in keys):
-            raise UnknownVersion("a claim's key is no digest")
-        self._wait(day, b"".join(keys))
+        self._wait(day, b"".join(map(_digest, keys)))
 
     def _load_record(self, key: bytes, value: bytes | None) -> None:
         day, digests = opened(value)
         if key.startswith(BLOCK):
             self._clear_open()
             self._wait(day, digests)
+        elif key.startswith(COPY):
+            self._wait(day, digests)
         elif key.startswith(TAIL):
             self._open.append((day, digests))
             self._open_ids += len(digests) // DIGEST_BYTES
             self._next_tail = max(self._next_tail, int(key[len(TAIL) :]) + 1)
         else:
-            raise UnknownVersion(f"the key of a claims record is of an unknown kind: {key[:8]!r}")
+            raise _unknown_kind(key)
 
     def _clear_open(self) -> None:
         self._open, self._open_ids, self._next_tail = [], 0, 0
@@ -197,3 +213,42 @@ def opened(value: bytes | None) -> tuple[int, bytes]:
     if len(value) % DIGEST_BYTES != _HEAD.size:
         raise ValueError(f"a claims record of {len(value)} bytes does not hold whole digests")
     return _HEAD.unpack_from(value)[1], value[_HEAD.size :]
+
+
+def copies(messages: Iterable[Message]) -> Iterator[Copy]:
+    """All claims of these partitions, each read in order to its end, as records for any other partition.
+
+    Keys of tails say something in their own partition only, and a block there replaces nothing here.
+    Raises UnknownVersion.
+    """
+    tails: dict[int | None, list[Copy]] = {}
+    for message in messages:
+        key, value, partition = message.key() or b"", message.value(), message.partition()
+        is_single = value is not None and value.isdigit()
+        day, digests = (int(value or b""), _digest(key)) if is_single else opened(value)
+        copied = with_day(day, digests)
+        copy = Copy(
+            COPY + blake2b(copied, digest_size=16).hexdigest().encode(),
+            copied,
+            message.timestamp()[1],
+        )
+        if not is_single and key.startswith(TAIL):
+            tails.setdefault(partition, []).append(copy)
+            continue
+        if not is_single and key.startswith(BLOCK):
+            tails.pop(partition, None)
+        elif not is_single and not key.startswith(COPY):
+            raise _unknown_kind(key)
+        yield copy
+    for left in tails.values():
+        yield from left
+
+
+def _digest(key: bytes) -> bytes:
+    if len(key) != DIGEST_BYTES:
+        raise UnknownVersion("a claim's key is no digest")
+    return key
+
+
+def _unknown_kind(key: bytes) -> UnknownVersion:
+    return UnknownVersion(f"the key of a claims record is of an unknown kind: {key[:8]!r}")

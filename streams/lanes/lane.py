@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.receipts import Line, Span
 from schemas.settings import Kafka
+from storage.kafka.contact import ConsumerContact
 from streams.lanes.pace import Pace, Rhythm
 from streams.lanes.parked import Parked, ParkedReason
 from streams.lanes.receipts import count
@@ -85,9 +86,11 @@ class Lane:
         self._end_seen = 0
         self._high = -1
         self.source: Consumer | None = None
+        self._contact: ConsumerContact | None = None
         self.commit_seconds: Callable[[float], None] = lambda seconds: None
         self.held: Callable[[], bool] = lambda: False
         """Whether nothing may be committed now, whatever was added."""
+        self._settings = settings
         self._transactions = PartitionTransactions(settings, identity)
         self._behind = RecordsBehind(settings, identity)
         self._ledger = identity.ledger
@@ -111,6 +114,7 @@ class Lane:
                 return
             self.position = start or 0
             self.source = await self._in_thread(self._transactions.source_consumer, start)
+            self._contact = ConsumerContact(self._settings, self.source, self.identity.source)
             log.info(
                 "lane_ready", source=self.identity.source, partition=self.partition, offset=start
             )
@@ -220,8 +224,12 @@ class Lane:
 
     def _take(self, count: int, seconds: float) -> list[Message]:
         """Up to `count` records; waits for the first, and not for the others."""
-        assert self.source is not None
+        assert self.source is not None and self._contact is not None
         found = self.source.consume(1, seconds)
+        if found:
+            self._contact.heard()
+        else:
+            self._contact.check()
         if found and count > 1:
             found += self.source.consume(count - 1, 0)
         good = []

@@ -65,6 +65,7 @@ class RecordsBehind:
             self._position = -1
             if ends > 1:
                 return None
+            self._consumer = None  # one that knows no broker any more would never connect again
             raise Unavailable("kafka", 1.0, detail="a record could not be read again")
 
     def close(self) -> None:

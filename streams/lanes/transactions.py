@@ -21,6 +21,7 @@ from schemas.headers import Headers
 from schemas.pipeline import Stage
 from schemas.receipts import Ledger, Line
 from schemas.settings import Kafka
+from schemas.topics import Names
 from storage import failpoints
 from storage.kafka.client import reader_config, transactional_producer_config
 from storage.kafka.counts import REMEDY
@@ -121,19 +122,20 @@ class LaneIdentity:
     partition: int
     outputs: frozenset[str]
     """The topics that the stage may write to, its receipts among them."""
+    names: Names
 
     @property
     def transactional_id(self) -> str:
-        return f"{self.group}-{self.source_without_prefix}-{self.partition}"
+        return f"{self.group}-{self.names.logical(self.source)}-{self.partition}"
+
+    @property
+    def begins_with_claims(self) -> bool:
+        """Whether this is dedupe of a further set of topics, which takes over what was claimed before."""
+        return self.stage == "dedupe" and self.names.is_further_set
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.stage, self.source_without_prefix, self.partition)
-
-    @property
-    def source_without_prefix(self) -> str:
-        prefix = self.group.rpartition("sensorium-")[0]
-        return self.source.removeprefix(prefix)
+        return Ledger(self.stage, self.names.logical(self.source), self.partition)
 
 
 def headers_of(message: Message) -> Headers:
@@ -176,6 +178,11 @@ class PartitionTransactions:
         position = self._retry(self._committed, OPEN_SECONDS)  # 3
         if position >= 0:
             return position
+        if self.identity.begins_with_claims:
+            raise OffsetMissing(
+                f"{self.identity.source}[{self.identity.partition}] begins with the claims of the topics before it, else their messages would be "
+                "forwarded again. Run sensorium topics take-over: docs/operating.md, 'Another number of partitions'"
+            )
         if loaded:
             raise OffsetMissing(
                 f"{self.identity.changelog}[{self.identity.partition}] holds {loaded} records but group {self.identity.group} has no committed "

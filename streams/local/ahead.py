@@ -1,8 +1,7 @@
-"""Builds the object store while the venv is still
-being made: `python -m streams.local.ahead`.
+"""Builds the object store while the virtual environment is still being created:
+`python -m streams.local.ahead`.
 
-It imports the standard library only. `sensorium
-up` tries again what fails here, and reports it.
+It imports only the standard library. `sensorium up` repeats what fails here, and reports it.
 """
 
 import sys

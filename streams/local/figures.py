@@ -1,6 +1,4 @@
-"""How a process of this installation fares: what
-its metrics say, and whether somebody froze it.
-"""
+"""Reads the figures of a local process from its metrics, and finds frozen processes."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +19,9 @@ _WITH_METRICS = ("stream ", "sink")
 
 
 class Figures(NamedTuple):
-    """None: the process has no such figure, or does not answer."""
+    """The backlog of a process. A figure is None if the process does not have it or does not
+    answer.
+    """
 
     lag_records: int | None = None
     jobs_waiting: int | None = None
@@ -29,7 +29,7 @@ class Figures(NamedTuple):
 
 
 def figures_of(row: Running) -> Figures:
-    """What a stage or the sink says of what waits there."""
+    """Reads the backlog of a stage or the sink from its metrics."""
     if row.state != "running" or not row.url or not row.role.startswith(_WITH_METRICS):
         return Figures()
     text = _metrics(row.url)
@@ -37,7 +37,7 @@ def figures_of(row: Running) -> Figures:
 
 
 def waits_in_words(figures: Figures) -> list[str]:
-    """Only what waits is worth a word."""
+    """Describes the backlog. The list is empty if nothing waits."""
     words = [f"lag {figures.lag_records}"] if figures.lag_records else []
     if figures.jobs_waiting:
         age = (
@@ -50,7 +50,7 @@ def waits_in_words(figures: Figures) -> list[str]:
 
 
 def figures_in(text: str) -> Figures:
-    """Of the text of /metrics."""
+    """Parses the text of /metrics."""
     samples = [(name, float(value)) for name, value in _SAMPLE.findall(text)]
     lag = [value for name, value in samples if name in _LAG]
     jobs = [value for name, value in samples if name == _JOBS]
@@ -63,9 +63,7 @@ def figures_in(text: str) -> Figures:
 
 
 def frozen(home: Home) -> Iterator[tuple[str, int]]:
-    """Name and pid of each process of this
-    installation that a signal or a debugger stopped.
-    """
+    """Yields name and pid of each process of this installation that a signal or a debugger stopped."""
     for process, name in marked(home.mark("")):
         if _state(process.pid) in ("T", "t"):
             yield name, process.pid

@@ -1,14 +1,13 @@
-"""The settings that people give to a local installation, and where they are kept.
+"""Finds the settings that people give to a local installation, and remembers them.
 
-Three places, the first one that names a setting decides:
+There are three places, and the first one that has a setting decides:
 
 1. the environment of `sensorium up`,
-2. the file `.env` in the folder where `up` is run (or the
-   file given with `--settings`), written by a person,
-3. `settings.env` in the home, where `up` keeps what it was given in its environment.
+2. the file `.env` in the folder where `up` is run (or the file given with `--settings`), written
+   by a person,
+3. `settings.env` in the home, where `up` keeps what its environment had.
 
-So a second `up` from a fresh shell changes
-nothing. An empty value takes a setting back.
+So a second `up` from a new shell changes nothing. An empty value resets a setting.
 """
 
 from collections.abc import Mapping
@@ -21,13 +20,13 @@ from streams.local.home import Home, write_text
 from streams.local.parts import Say
 from streams.settings import PREFIX, SettingsError, known_settings
 
-_HEADER = "# Kept by `sensorium up`: what its environment gave. Edit or remove lines as you like.\n"
+_HEADER = "# Kept by `sensorium up` from its environment. Edit or remove lines as you like.\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """`values` by full name; `kept` is what belongs into
-    `settings.env`; `sources` says where they came from.
+    """The settings. `values` are by full name; `kept` belongs into `settings.env`; `sources` says
+    where they came from.
     """
 
     values: Mapping[str, str]
@@ -38,24 +37,27 @@ class Given:
 def given_settings(home: Home, environment: Mapping[str, str], file: Path | None) -> Given:
     """Reads the three places. `file` is the person's own file, if there is one.
 
-    Raises SettingsError for a file that cannot be read. Whether
-    the settings are valid is for `read_settings` to say.
+    Raises SettingsError if a file cannot be read. `read_settings` checks the settings themselves.
     """
-    by_hand = _read(file) if file is not None else {}
+    from_file = _read(file) if file is not None else {}
     before = _read(home.settings_file) if home.settings_file.exists() else {}
-    typed = {name: value for name, value in environment.items() if _is_setting(name)}
-    new = {name: value for name, value in typed.items() if by_hand.get(name) != value}
+    from_environment = {name: value for name, value in environment.items() if _is_setting(name)}
+    new = {name: value for name, value in from_environment.items() if from_file.get(name) != value}
     kept = {name: value for name, value in (before | new).items() if value}
-    values = {name: value for name, value in (kept | by_hand | typed).items() if value}
-    shown = {str(file): by_hand, str(home.settings_file): before, "the environment": typed}
+    values = {name: value for name, value in (kept | from_file | from_environment).items() if value}
+    shown = {
+        str(file): from_file,
+        str(home.settings_file): before,
+        "the environment": from_environment,
+    }
     sources = tuple(f"{place} ({len(found)} set)" for place, found in shown.items() if found)
     return Given(values, kept, sources)
 
 
 def keep_settings(home: Home, given: Given) -> None:
-    """Writes what the next `up` is to know again.
+    """Writes the settings that the next `up` must know.
 
-    Called once everything runs with it.
+    Called after everything runs with them.
     """
     lines = (f"{name}='{_escaped(value)}'\n" for name, value in sorted(given.kept.items()))
     write_text(home.settings_file, _HEADER + "".join(lines))
@@ -67,8 +69,8 @@ def say_sources(given: Given, say: Say) -> None:
 
 
 def _read(file: Path) -> dict[str, str]:
-    """The settings of a file that differ from the
-    defaults: a copy of .env.example gives nothing.
+    """The settings of a file that differ from the defaults, so that a copy of .env.example gives
+    none.
     """
     try:
         lines = dotenv_values(file, interpolate=False, encoding="utf-8")

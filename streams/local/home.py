@@ -1,6 +1,4 @@
-"""The folder of one local installation (`./var`):
-what lies where, and how it is written.
-"""
+"""The folder of one local installation (`./var`): its layout, and how its files are written."""
 
 import json
 import os
@@ -12,8 +10,8 @@ from cryptography.fernet import Fernet
 
 
 class Home(NamedTuple):
-    """`data/` is what lasts, `log/` one file a process,
-    `run/` what is known about the processes and the secrets.
+    """The home folder. `data/` has what must survive, `log/` one file per process, `run/` the
+    secrets and what is known about the processes.
     """
 
     folder: Path
@@ -32,22 +30,22 @@ class Home(NamedTuple):
 
     @property
     def environment_file(self) -> Path:
-        """What is in force, for people and programs around the pipeline."""
+        """The settings in force, for people and for programs around the pipeline."""
         return self.folder / "sensorium.env"
 
     @property
     def settings_file(self) -> Path:
-        """What people gave to `up`: read again by the next one."""
+        """The settings that people gave to `up`, which the next `up` reads again."""
         return self.folder / "settings.env"
 
     @property
     def declared_file(self) -> Path:
-        """What should run: written by `up`, read by the supervisor."""
+        """What should run. Written by `up`, read by the supervisor."""
         return self.run / "declared.json"
 
     @property
     def state_file(self) -> Path:
-        """What runs: written by the supervisor."""
+        """What runs. Written by the supervisor."""
         return self.run / "state.json"
 
     @property
@@ -55,11 +53,11 @@ class Home(NamedTuple):
         return self.run / "supervisor.json"
 
     def make(self) -> None:
-        """Makes the folders, closed to other users:
-        they hold raw messages, media and secrets.
+        """Creates the folders, closed to other users because they contain raw messages, media and
+        secrets.
 
-        PostgreSQL runs as a user of its own where this runs as
-        root. So two folders may be passed through, but not read.
+        If this runs as root, PostgreSQL runs as a user of its own. So two folders may be traversed,
+        but not read.
         """
         for folder, mode in (
             (self.folder, 0o711),
@@ -74,14 +72,12 @@ class Home(NamedTuple):
             (self.data / server).chmod(0o700)
 
     def mark(self, name: str) -> str:
-        """What tells a process of this installation
-        from every other (processes.MARK).
-        """
+        """Distinguishes a process of this installation from all others (processes.MARK)."""
         return f"{self.folder}:{name}"
 
 
 class LocalSecrets(NamedTuple):
-    """Made once, so that a second start can read what the first one wrote."""
+    """Generated once, so that a second start can read what the first one wrote."""
 
     postgres_password: str
     objects_secret_key: str
@@ -90,15 +86,15 @@ class LocalSecrets(NamedTuple):
 
 def secrets_of(home: Home) -> LocalSecrets:
     file = home.run / "secrets.json"
-    known = read(file, {})
-    if not known:
-        known = {
+    stored = read(file, {})
+    if not stored:
+        stored = {
             "postgres_password": secrets.token_hex(16),
             "objects_secret_key": secrets.token_hex(16),
             "key": Fernet.generate_key().decode(),
         }
-        write(file, known)
-    return LocalSecrets(**known)
+        write(file, stored)
+    return LocalSecrets(**stored)
 
 
 def home_at(path: str | Path) -> Home:
@@ -110,8 +106,8 @@ def write(file: Path, value: Any) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Whole or not at all, and for its owner's
-    eyes: nearly every file here holds a secret.
+    """Writes the file atomically and only readable by its owner, because nearly every file here
+    contains a secret.
     """
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
@@ -120,7 +116,7 @@ def write_text(file: Path, text: str) -> None:
 
 
 def environment_in(file: Path) -> dict[str, str]:
-    """The `KEY=VALUE` lines of a file such as `environment_file`."""
+    """Reads the `KEY=VALUE` lines of a file such as `environment_file`."""
     pairs = (
         line.partition("=")
         for line in file.read_text().splitlines()

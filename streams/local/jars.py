@@ -1,4 +1,4 @@
-"""Jars that a lock file pins by their sha256, copied by Maven."""
+"""Fetches with Maven the jars that a lock file pins by sha256."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencie
 
 
 def pinned(lock: Path) -> dict[str, str]:
-    """`group:artifact:version` → sha256 of the jar."""
+    """Returns `group:artifact:version` → sha256 of the jar."""
     lines = (
         line.split() for line in lock.read_text().splitlines() if line and not line.startswith("#")
     )
@@ -18,9 +18,9 @@ def pinned(lock: Path) -> dict[str, str]:
 
 
 def copy_jars(folder: Path, lock: Path) -> None:
-    """Puts the jars of the lock into the folder.
+    """Copies the jars of the lock file into the folder.
 
-    Raises LocalError if Maven is missing or brings other jars.
+    Raises LocalError if Maven is missing or fetches other jars.
     """
     maven = program("mvn", install="Maven (Debian: `apt-get install maven`)")
     project = folder / "pom.xml"
@@ -30,8 +30,8 @@ def copy_jars(folder: Path, lock: Path) -> None:
 
 
 def _project(jars: dict[str, str]) -> str:
-    """A Maven project with exactly these dependencies and
-    none of theirs: Maven resolves nothing, it only copies.
+    """A Maven project with exactly these dependencies and none of their own, so that Maven only
+    copies them.
     """
     dependencies = "".join(
         f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
@@ -45,16 +45,16 @@ def _project(jars: dict[str, str]) -> str:
 
 
 def check(folder: Path, lock: Path) -> None:
-    """Raises LocalError when a jar is missing or is not
-    the one that was pinned, or when there is one more.
+    """Raises LocalError if a jar is missing, differs from the pinned one, or is not in the lock
+    file.
     """
-    wanted = {
+    expected = {
         f"{artifact}-{version}.jar": digest
         for (_, artifact, version), digest in ((c.split(":"), d) for c, d in pinned(lock).items())
     }
     found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in folder.glob("*.jar")}
     wrong = sorted(
-        name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+        name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
     )
     if wrong:
-        raise LocalError(f"Maven brought other jars than {lock.name} pins: {', '.join(wrong)}")
+        raise LocalError(f"Maven fetched other jars than {lock.name} pins: {', '.join(wrong)}")

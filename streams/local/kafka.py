@@ -1,4 +1,4 @@
-"""Apache Kafka: one KRaft process, from the jars that kafka.lock pins."""
+"""Apache Kafka as one KRaft process, from the jars that kafka.lock pins."""
 
 import base64
 import os
@@ -55,8 +55,8 @@ Configuration:
 
 
 def jars(say: Say) -> Path:
-    """The folder with the jars, fetched by Maven when
-    it is not there yet and checked against kafka.lock.
+    """Returns the folder with the jars. Maven fetches them if they are missing, and they are
+    checked against kafka.lock.
     """
 
     def fetch(folder: Path) -> None:
@@ -67,7 +67,7 @@ def jars(say: Say) -> Path:
 
 
 def java() -> str:
-    """A Java 17 or later: that of JAVA_HOME, else of PATH."""
+    """Finds Java 17 or later, from JAVA_HOME or else from PATH."""
     home = os.environ.get("JAVA_HOME")
     found = (
         f"{home}/bin/java"
@@ -78,12 +78,12 @@ def java() -> str:
         )
     )
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [found, "-version"], capture_output=True, text=True, check=False
         ).stderr
     except OSError as error:
-        raise LocalError(f"JAVA_HOME={home} holds no Java: {error.strerror}") from None
-    version = re.search(r'version "(\d+)', said)
+        raise LocalError(f"JAVA_HOME={home} has no Java: {error.strerror}") from None
+    version = re.search(r'version "(\d+)', output)
     if version is None or int(version[1]) < _LEAST_JAVA:
         raise LocalError(
             f"{found} is not Java {_LEAST_JAVA} or later: install one (Debian: `openjdk-17-jre-headless`) or set JAVA_HOME"
@@ -94,7 +94,7 @@ def java() -> str:
 def prepare(data: Path, *, port: int, controller_port: int, say: Say) -> list[str]:
     """Writes the broker's configuration and formats an empty `data` folder.
 
-    Returns the command line of the broker.
+    Returns the broker's command line.
     """
     libraries = jars(say)
     data.mkdir(parents=True, exist_ok=True)
@@ -127,8 +127,8 @@ def prepare(data: Path, *, port: int, controller_port: int, say: Say) -> list[st
 
 
 def _cluster_id() -> str:
-    """A random one.
+    """Returns a random cluster id.
 
-    It must not begin with a hyphen: the tool takes that for an option.
+    It must not begin with a hyphen, which the tool would read as an option.
     """
     return "s" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]

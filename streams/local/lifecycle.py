@@ -1,6 +1,4 @@
-"""`up`, `down` and `status`: what should run
-is written down, and a supervisor makes it so.
-"""
+"""`up`, `down` and `status`: declare what should run, and leave it to a supervisor to run it."""
 
 import json
 import os
@@ -41,15 +39,17 @@ from streams.settings import PREFIX, to_environment
 
 READY_SECONDS = 90.0
 _RESTARTS = 3
-"""A process that is started again this often while `up` waits will not come up."""
+"""`up` gives up on a process that was restarted this often while it waits."""
 _STOP_SECONDS = 120.0
 
 
 class Up(NamedTuple):
+    """The result of `up`."""
+
     settings: Settings
     processes: list[Running]
     models: list[str]
-    """Which model of this machine answers for what; empty where a model is given."""
+    """Which local model answers for what. Empty if the settings name a model."""
 
 
 def up(
@@ -61,11 +61,10 @@ def up(
     ports_anywhere: bool = False,
     owner: int | None = None,
 ) -> Up:
-    """Everything runs and is ready when this returns;
-    what already ran as it should was left alone.
+    """Returns when everything runs and is ready. What already runs as it should is not restarted.
 
-    With `owner`, the pid of a process, all of it ends when
-    that process does. Raises LocalError and SettingsError.
+    With `owner`, the pid of a process, everything ends when that process does. Raises LocalError
+    and SettingsError.
     """
     home.make()
     with locked(home.run / "up.lock"), ExitStack() as until_bound:
@@ -101,13 +100,13 @@ class _Bringing:
     before: set[tuple[str, int | None]]
     owner: int | None
     say: Say
-    wanted: list[Declared] = field(default_factory=list)
+    declared: list[Declared] = field(default_factory=list)
 
     def everything(
         self, making: Preparing[Declared], fetching: Preparing[None], wanted: list[Declared]
     ) -> None:
-        """Starts first what works without the object
-        store: to build that can take minutes.
+        """Starts what works without the object store first, because building the store can take
+        minutes.
         """
         early = [role for role in wanted if role.name in WITHOUT_OBJECTS]
         servers = [making.take("kafka"), making.take("postgres")]
@@ -120,15 +119,17 @@ class _Bringing:
             self.add(early)
             self.add([making.take("objects")])
         fetching.take_all()
-        self.add([role for role in wanted if role not in self.wanted])
-        _declare(self.home, self.wanted)
+        self.add([role for role in wanted if role not in self.declared])
+        _declare(self.home, self.declared)
 
     def add(self, more: list[Declared]) -> None:
-        """What runs from an earlier `up` and was not added yet stays as it is."""
-        self.wanted += more
-        added = {declared.name for declared in self.wanted}
-        others = [declared for declared in _living(self.home) if declared.name not in added]
-        _declare(self.home, [*self.wanted, *others])
+        """Declares and starts more processes. Processes of an earlier `up` that were not added yet
+        stay as they are.
+        """
+        self.declared += more
+        added = {one.name for one in self.declared}
+        others = [one for one in _living(self.home) if one.name not in added]
+        _declare(self.home, [*self.declared, *others])
         _ensure_supervisor(self.home, self.owner)
         _wait_until_running(self.home, more, self.before, self.owner, self.say)
 
@@ -142,8 +143,8 @@ def _weights(wanted: list[Declared], settings: Settings, say: Say) -> dict[str, 
 def _claimed_ports(
     home: Home, environment: Mapping[str, str], secrets: LocalSecrets, *, anywhere: bool
 ) -> Ports:
-    """The ports, claimed until the processes that listen on
-    them run, so that two `up` at the same time share none.
+    """Claims the ports until the processes that listen on them run, so that two `up` at the same
+    time share none.
     """
     given = {
         name: int(value)
@@ -165,7 +166,7 @@ def _claimed_ports(
 
 
 def _held_ports(home: Home) -> dict[str, int]:
-    """The ports that our own living processes listen on, by name."""
+    """The ports that our own running processes listen on, by name."""
     names = {"receive": "receiver", "stand-in": "stand_in", "local-models": "stand_in"}
     held = {
         names.get(row.name, row.name): row.port
@@ -194,9 +195,9 @@ def _declare(home: Home, wanted: list[Declared]) -> None:
 
 
 def supervisor_of(home: Home) -> Process | None:
-    """The living supervisor of this home."""
-    known = read(home.supervisor_file, None)
-    process = Process(**known) if known else None
+    """Returns the running supervisor of this home, or None."""
+    stored = read(home.supervisor_file, None)
+    process = Process(**stored) if stored else None
     return process if process and process.alive() else None
 
 
@@ -230,9 +231,9 @@ def _wait_until_running(
     owner: int | None,
     say: Say,
 ) -> None:
-    """Returns when all of them answer; says so of each.
+    """Waits until all of them answer, and reports each.
 
-    Raises LocalError when one keeps dying or the time is over.
+    Raises LocalError if one keeps dying or the time is over.
     """
     began, waiting = time.monotonic(), {declared.name: declared for declared in wanted}
     first: dict[str, int] = {}
@@ -273,9 +274,9 @@ def _tail(home: Home, name: str) -> str:
 
 
 def sensorium(settings: Settings, *words: str) -> str:
-    """Runs a command of our own with these settings.
+    """Runs a command of ours with these settings.
 
-    Returns what it wrote to stdout. Raises LocalError with what it wrote to stderr.
+    Returns its stdout. Raises LocalError with its stderr.
     """
     others = {
         name: value for name, value in os.environ.items() if not name.startswith("SENSORIUM_")
@@ -296,8 +297,8 @@ def sensorium(settings: Settings, *words: str) -> str:
 
 
 def _add_demo_tenant(home: Home, settings: Settings, say: Say) -> None:
-    """Once for each database: a tenant `demo` and an
-    endpoint a provider, remembered in run/demo.json.
+    """Adds, once per database, a tenant `demo` with an endpoint per provider, and remembers them in
+    run/demo.json.
     """
     where = f"{settings.postgres.dsn.rpartition('@')[2]} {settings.namespace}".strip()
     file = home.run / "demo.json"
@@ -310,13 +311,13 @@ def _add_demo_tenant(home: Home, settings: Settings, say: Say) -> None:
         for provider in PROVIDERS
     }
     write(file, known | {where: {**tenant, "endpoints": endpoints}})
-    say(f"tenant demo was added, with an endpoint for each of {', '.join(PROVIDERS)}")
+    say(f"tenant demo was added, with an endpoint each for {', '.join(PROVIDERS)}")
 
 
 def demo_tenant(home: Home, settings: Settings) -> dict[str, Any]:
-    """`{tenant_id, endpoints: {provider: what endpoints add printed}}`.
+    """Returns `{tenant_id, endpoints: {provider: output of endpoints add}}`.
 
-    Raises LocalError when `up` has not made it.
+    Raises LocalError if `up` has not added it.
     """
     where = f"{settings.postgres.dsn.rpartition('@')[2]} {settings.namespace}".strip()
     known: dict[str, Any] = read(home.run / "demo.json", {})
@@ -335,8 +336,9 @@ def _write_environment(home: Home, settings: Settings) -> None:
 
 
 def _outside_address(settings: Settings) -> str:
-    """The address that was given, unless it is this machine's own:
-    that of an earlier `up`, whose file was sourced, may be stale.
+    """The receiver's URL that was given, unless it is a loopback address.
+
+    That one may be stale, for instance from the sourced file of an earlier `up`.
     """
     url = settings.receiver.url
     return url if url and not _is_loopback(web_address(url).host) else receiver_address(settings)
@@ -347,7 +349,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def receiver_address(settings: Settings) -> str:
-    """Where the receiver listens, as seen from this machine."""
+    """The receiver's address, as seen from this machine."""
     return _url(settings.receiver.host, settings.receiver.port)
 
 
@@ -356,9 +358,7 @@ def _url(host: str, port: int) -> str:
 
 
 def status(home: Home) -> list[Running]:
-    """What runs, looked at now: what state.json says,
-    but never of a process that is gone that it lives.
-    """
+    """What runs now: the content of state.json, corrected for processes that have ended since."""
     return [
         msgspec.structs.replace(row, state="dead", pid=None)
         if row.state in ("starting", "running") and not _alive(row)
@@ -368,9 +368,7 @@ def status(home: Home) -> list[Running]:
 
 
 def models_answering(home: Home) -> list[str]:
-    """What the local models, or the stand-in, that
-    run here say of themselves, a line per sense.
-    """
+    """One line per kind of model, as the local models or the stand-in report them."""
     rows = [row for row in status(home) if row.name in OWN_MODELS]
     return [line for row in rows if row.state == "running" for line in models_at(row.url or "")]
 
@@ -380,9 +378,9 @@ def is_whole(rows: list[Running]) -> bool:
 
 
 def down(home: Home, *, say: Say) -> list[Running]:
-    """Ends all that `up` started: the roles, then the servers.
+    """Ends everything that `up` started: first the roles, then the servers.
 
-    Nothing that lasts is removed.
+    Deletes no data.
     """
     if not home.run.exists():
         return []

@@ -1,9 +1,8 @@
-"""The object store: MinIO, built from its last source;
-or Versity Gateway, with STACK__OBJECTS=versitygw.
+"""The object store: MinIO, built from its last source, or Versity Gateway with
+STACK__OBJECTS=versitygw.
 
-MinIO is published as source only. There is no checksum to pin
-beside the version: the Go module's sum, which the toolchain
-checks against its checksum database, is that checksum.
+MinIO is published as source only. The version is not pinned with a checksum of our own, because the
+Go toolchain checks the module against its checksum database.
 """
 
 import os
@@ -20,10 +19,7 @@ class _Source(NamedTuple):
     package: str
     version: str
     unused: tuple[str, ...] = ()
-    """Modules that do nothing here.
-
-    They are compiled without optimisation, which is quicker.
-    """
+    """Modules that are not used here. They are compiled without optimisation, which is quicker."""
 
 
 SOURCES: Mapping[str, _Source] = {
@@ -58,7 +54,7 @@ SOURCES: Mapping[str, _Source] = {
 
 
 class Store(NamedTuple):
-    """How to start it."""
+    """The command line and environment that start the store."""
 
     argv: list[str]
     environment: dict[str, str]
@@ -72,7 +68,7 @@ def chosen() -> str:
 
 
 def built(name: str, say: Say) -> Path:
-    """The program, built with Go when it is not there yet."""
+    """Returns the program. It is built with Go if it is missing."""
     source = SOURCES[name]
 
     def build(folder: Path) -> None:
@@ -88,18 +84,18 @@ def built(name: str, say: Say) -> Path:
 
 
 def _go() -> str:
-    """Go from 1.21 on fetches by itself the newer toolchain that a program asks for."""
+    """Finds Go. From 1.21 on, it fetches the newer toolchain that a program requires by itself."""
     where = "Go 1.21 or later (https://go.dev/dl)"
     go = program("go", install=where)
-    said = run([go, "version"])
-    version = re.search(r"go1\.(\d+)", said)
+    output = run([go, "version"])
+    version = re.search(r"go1\.(\d+)", output)
     if version is None or int(version[1]) < 21:
-        raise LocalError(f"{said.strip()} is too old to build the object store: install {where}")
+        raise LocalError(f"{output.strip()} is too old to build the object store: install {where}")
     return go
 
 
 def prepare(data: Path, *, port: int, access_key: str, secret_key: str, say: Say) -> Store:
-    """Makes the folders. Returns how to start the store on 127.0.0.1:port."""
+    """Creates the folders. Returns how to start the store on 127.0.0.1:port."""
     name = chosen()
     binary, address = str(built(name, say)), f"127.0.0.1:{port}"
     if name == "minio":

@@ -1,5 +1,5 @@
-"""Programs that are fetched or built once a machine, for
-every clone, under ${XDG_CACHE_HOME:-~/.cache}/sensorium.
+"""Programs that are fetched or built once per machine and shared by all clones, under
+${XDG_CACHE_HOME:-~/.cache}/sensorium.
 """
 
 import fcntl
@@ -14,7 +14,7 @@ from pathlib import Path
 from streams.local.processes import LocalError
 
 Say = Callable[[str], None]
-"""Takes a line of progress for the person who waits."""
+"""Prints a line of progress for the person who waits."""
 
 
 def cache() -> Path:
@@ -22,11 +22,10 @@ def cache() -> Path:
 
 
 def part(name: str, make: Callable[[Path], None]) -> Path:
-    """The folder `<cache>/<name>`, made by `make(folder)` if it is not there yet.
+    """Returns the folder `<cache>/<name>`, and creates it with `make(folder)` if it is missing.
 
-    It appears whole or not at all: it is made under another name,
-    checked by `make`, and renamed. Two clones that want the same
-    part do not make it twice: the second waits for the first.
+    It appears atomically: it is made under another name, checked by `make`, and renamed. If two
+    clones need the same part, the second one waits for the first.
     """
     folder = cache() / name
     if folder.exists():
@@ -34,7 +33,7 @@ def part(name: str, make: Callable[[Path], None]) -> Path:
     cache().mkdir(parents=True, exist_ok=True)
     with locked(cache() / f"{name}.lock"):
         if not folder.exists():
-            for left_behind in cache().glob(f"{name}.unfinished-*"):  # by one that was killed
+            for left_behind in cache().glob(f"{name}.unfinished-*"):  # by a killed process
                 shutil.rmtree(left_behind, ignore_errors=True)
             unfinished = Path(tempfile.mkdtemp(prefix=f"{name}.unfinished-", dir=cache()))
             try:
@@ -48,18 +47,16 @@ def part(name: str, make: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds a lock between processes; it is free
-    again when this process ends, however it ends.
-    """
+    """Holds a lock between processes. It is released when this process ends, in whatever way."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def program(name: str, *, install: str) -> str:
-    """The path of a program that must be on PATH.
+    """Returns the path of a program that must be on PATH.
 
-    Raises LocalError that says what to install.
+    Raises LocalError, which says what to install.
     """
     found = shutil.which(name)
     if found is None:
@@ -73,9 +70,9 @@ def run(
     environment: Mapping[str, str] | None = None,
     seconds: float | None = None,
 ) -> str:
-    """Runs to the end, at most so many seconds, and returns what was printed.
+    """Runs the command for at most `seconds` and returns its output.
 
-    Raises LocalError with the last lines of it when it fails, or when the time is over.
+    Raises LocalError with the last lines of the output if it fails or takes longer.
     """
     try:
         done = subprocess.run(

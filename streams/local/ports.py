@@ -1,5 +1,5 @@
-"""Ports on 127.0.0.1: the preferred ones where they
-are free, and the same ones again at the next start.
+"""Chooses ports on 127.0.0.1: the preferred ones if they are free, and the same ones at the next
+start.
 """
 
 import random
@@ -25,12 +25,12 @@ MUST_STAY: Mapping[str, str] = {
     "receiver": "SENSORIUM_RECEIVER__PORT",
     "console": "SENSORIUM_CONSOLE__PORT",
 }
-"""Ports that people outside know, with the setting
-that chooses them: they never move silently.
+"""Ports whose addresses others know → the setting that chooses the port. They never change
+silently.
 """
 _FREE = range(20_000, 32_000)
-"""Below the ports that the kernel gives to outgoing connections,
-so that none of those takes ours before its server is up.
+"""Below the ports that the kernel gives to outgoing connections, so that none of those takes a port
+before its server listens.
 """
 
 
@@ -45,32 +45,31 @@ def ports_of(
 ) -> "Ports":
     """Chooses and claims a port for every name.
 
-    `given` are ports that a setting names. `held` are the ports that our own processes
-    listen on: they are kept. `anywhere` ignores the preferred ports. Raises LocalError
-    if a given port, or one of MUST_STAY that was chosen before, is taken: others know
-    its address.
+    `given` are ports that a setting names. `held` are the ports that our own processes listen on,
+    which are kept. `anywhere` ignores the preferred ports. Raises LocalError if a given port, or
+    one of MUST_STAY that was chosen before, is taken, because others know its address.
     """
     file = home.run / "ports.json"
-    known: dict[str, int] = read(file, {})
+    chosen: dict[str, int] = read(file, {})
     ports = Ports({}, [])
     try:
         for name in names:
-            wanted = given.get(name) or known.get(name)
-            stays = name in given or (name in known and name in MUST_STAY)
-            if wanted is None and not anywhere:
-                wanted = PREFERRED.get(name)
-            others = {port for other, port in (known | ports.number).items() if other != name}
-            ours = wanted is not None and held.get(name) == wanted
-            if wanted is None or (wanted in others and not ours and not stays):
+            port = given.get(name) or chosen.get(name)
+            stays = name in given or (name in chosen and name in MUST_STAY)
+            if port is None and not anywhere:
+                port = PREFERRED.get(name)
+            others = {number for other, number in (chosen | ports.number).items() if other != name}
+            ours = port is not None and held.get(name) == port
+            if port is None or (port in others and not ours and not stays):
                 ports.add_free(name, installation, others)
                 continue
             try:
-                ports.add(name, wanted, installation, ours=ours)
+                ports.add(name, port, installation, ours=ours)
             except PortTaken as taken:
                 if stays:
                     raise LocalError(must_stay(name, taken)) from None
                 ports.add_free(name, installation, others)
-        write(file, known | ports.number)
+        write(file, chosen | ports.number)
     except BaseException:
         ports.release()
         raise
@@ -79,7 +78,7 @@ def ports_of(
 
 def must_stay(name: str, taken: PortTaken) -> str:
     return (
-        f"{name}: {taken}. Its address does not move by itself, because others know it: "
+        f"{name}: {taken}. Its address is not changed automatically, because others know it: "
         f"end what listens there, or set {MUST_STAY[name]} to another port"
     )
 
@@ -92,7 +91,7 @@ class Ports:
     claims: list[PortClaim]
 
     def add(self, name: str, port: int, installation: Installation, *, ours: bool = False) -> None:
-        """Raises PortTaken."""
+        """Claims the port. Raises PortTaken."""
         self.claims.append(claim_port(port, installation, ours=ours))
         self.number[name] = port
 
@@ -108,14 +107,14 @@ class Ports:
 
 
 def known_port(home: Home, name: str) -> int:
-    """The port that `up` gave to `name`, for example `demo_media`,
-    where the sample media of the demo may be served from.
+    """The port that `up` gave to `name`, for instance to `demo_media`, which serves the demo's
+    sample media.
     """
     return int(read(home.run / "ports.json", {})[name])
 
 
 def free_port(besides: set[int]) -> int:
-    """A port on which nobody listens and that is not one of `besides`."""
+    """Returns a port without a listener that is not one of `besides`."""
     while True:
         port = random.choice(_FREE)
         if port not in besides and is_free(port):

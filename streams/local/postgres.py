@@ -1,7 +1,7 @@
-"""PostgreSQL from the programs of this machine, as a user that it accepts.
+"""Runs the PostgreSQL of this machine as a user that it accepts.
 
-`python -m streams.local.postgres DATA PORT` becomes the server:
-whoever keeps it alive starts it again with the same words.
+`python -m streams.local.postgres DATA PORT` becomes the server, so the supervisor can start it
+again with the same command line.
 """
 
 import os
@@ -21,10 +21,10 @@ USER = DATABASE = "sensorium"
 
 
 class ServerAccount(NamedTuple):
-    """Who runs the server.
+    """The user that runs the server.
 
-    `prefix` goes before its commands; `uid` and
-    `gid` are taken on first, when they are not None.
+    `prefix` goes before its commands. If `uid` and `gid` are not None, the process switches to
+    them.
     """
 
     uid: int | None = None
@@ -33,9 +33,7 @@ class ServerAccount(NamedTuple):
 
 
 def programs() -> Path:
-    """The folder of `initdb` and `postgres`: the
-    newest under the usual places, else that of PATH.
-    """
+    """The folder of `initdb` and `postgres`: the newest in the usual places, else the one on PATH."""
     usual = [str(folder) for folder in Path("/usr").glob("lib/postgresql/*/bin")] + [
         str(folder) for folder in Path("/usr").glob("pgsql-*/bin")
     ]
@@ -56,10 +54,11 @@ def _version_in(path: str) -> list[int]:
 
 
 def account(data: Path) -> ServerAccount:
-    """PostgreSQL refuses uid 0. Root takes on a service user that can reach the
-    folders; or, where they lie under a folder closed to others, goes into a user
-    namespace in which it is `nobody`, so that the files stay root's. Anybody else runs
-    it as himself. A data folder that is already there stays with whom it was made for.
+    """Chooses the user, because PostgreSQL refuses uid 0.
+
+    Root switches to a service user that can reach the folders. If the folders are closed to others,
+    it uses a user namespace in which it is `nobody`, so that the files stay root's. Any other user
+    runs PostgreSQL directly. An existing data folder keeps its owner.
     """
     if os.geteuid() != 0:
         return ServerAccount()
@@ -96,8 +95,9 @@ def _can_reach(folder: Path, uid: int, gid: int) -> bool:
 
 
 def prepare(data: Path, *, port: int, password: str, say: Say) -> list[str]:
-    """Makes the cluster in an empty `data` folder, with a role and
-    a database `sensorium`. Returns the command line of the server.
+    """Creates the cluster in an empty `data` folder, with a role and a database `sensorium`.
+
+    Returns the server's command line.
     """
     binaries, owner = programs(), account(data)
     if (data / "PG_VERSION").exists():
@@ -109,28 +109,27 @@ def prepare(data: Path, *, port: int, password: str, say: Say) -> list[str]:
 
 
 def _refuse_another_version(binaries: Path, data: Path) -> None:
-    said = subprocess.run(
+    output = subprocess.run(
         [binaries / "postgres", "--version"], capture_output=True, text=True, check=False
     ).stdout
-    programs_are, data_is = re.search(r"(\d+)", said), (data / "PG_VERSION").read_text().strip()
+    programs_are, data_is = re.search(r"(\d+)", output), (data / "PG_VERSION").read_text().strip()
     if programs_are is None or programs_are[1] != data_is:
         raise LocalError(
-            f"{data} was made by PostgreSQL {data_is} and the programs are {said.strip()}: install that version, or remove {data}"
+            f"{data} was made by PostgreSQL {data_is} and the programs are {output.strip()}: install that version, or remove {data}"
         )
 
 
 def _initialize(binaries: Path, owner: ServerAccount, data: Path, password: str) -> None:
     shutil.rmtree(data, ignore_errors=True)  # what an interrupted first try left
     data.mkdir(parents=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=data.parent
-    ) as secret:  # mode 0600; a pipe cannot be opened again by another uid
+    # A file of mode 0600, because another uid could not open a pipe.
+    with tempfile.NamedTemporaryFile("w", dir=data.parent) as secret:
         secret.write(password + "\n")
         secret.flush()
         if owner.uid is not None and owner.gid is not None:
             os.chown(data, owner.uid, owner.gid)
             os.chown(secret.name, owner.uid, owner.gid)
-        how = [
+        options = [
             "-U",
             USER,
             "-A",
@@ -141,7 +140,7 @@ def _initialize(binaries: Path, owner: ServerAccount, data: Path, password: str)
             "--no-locale",
             "--no-sync",
         ]
-        _as(owner, [str(binaries / "initdb"), "-D", str(data), *how])
+        _as(owner, [str(binaries / "initdb"), "-D", str(data), *options])
     try:
         _as(
             owner,
@@ -153,10 +152,10 @@ def _initialize(binaries: Path, owner: ServerAccount, data: Path, password: str)
         raise
 
 
-def _as(owner: ServerAccount, command: list[str], typed: str = "") -> None:
+def _as(owner: ServerAccount, command: list[str], stdin: str = "") -> None:
     done = subprocess.run(
         [*owner.prefix, *command],
-        input=typed,
+        input=stdin,
         text=True,
         capture_output=True,
         cwd="/",
@@ -172,7 +171,7 @@ def _as(owner: ServerAccount, command: list[str], typed: str = "") -> None:
 def become(data: Path, port: int) -> None:
     """Replaces this process by the server.
 
-    Stop it with SIGINT: SIGTERM waits for every client to go.
+    Stop it with SIGINT, because on SIGTERM it waits until every client has disconnected.
     """
     binaries, owner = programs(), account(data)
     clear_stale_lock(data / "postmaster.pid")
@@ -196,9 +195,11 @@ def become(data: Path, port: int) -> None:
 
 
 def clear_stale_lock(lock: Path, seconds: float = 1.0) -> None:
-    """After SIGKILL the dead server may stay a zombie for as long as its parent
-    likes, and PostgreSQL takes a zombie for a living server and refuses to start.
-    So the lock of one that is still there, and dead, after `seconds` is removed.
+    """Removes the lock of a server that was killed, if its process is still a zombie after
+    `seconds`.
+
+    After SIGKILL a server stays a zombie until its parent reaps it. PostgreSQL takes that for a
+    running server and refuses to start.
     """
     try:
         pid = int(lock.read_text().split()[0])

@@ -1,6 +1,4 @@
-"""Fetches and builds several things at the
-same time, while what is ready already starts.
-"""
+"""Fetches and builds several things at the same time, while what is ready is already started."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,11 +14,9 @@ Made = TypeVar("Made")
 
 
 class Preparing(Generic[Made]):
-    """Calls every maker in a thread of its own.
-    The end of the block waits for all of them.
+    """Calls every maker in a thread of its own. The end of the block waits for all of them.
 
-    So what one maker fetched is in the cache for
-    the next try, although another one failed.
+    So what one maker fetched is in the cache for the next try even if another one failed.
     """
 
     def __init__(self, makers: Mapping[str, Callable[[], Made]], say: Say) -> None:
@@ -41,21 +37,21 @@ class Preparing(Generic[Made]):
         unfinished = [name for name, future in self._made.items() if not future.done()]
         if error is not None and unfinished:
             self._say(f"{error}")
-            self._say(f"before this ends, {', '.join(unfinished)} is finished, for the next try")
+            self._say(f"waiting for {', '.join(unfinished)}, so that the next try has it")
         self._threads.shutdown(wait=kind is not KeyboardInterrupt)
 
     def is_at_hand(self, name: str) -> bool:
-        """Whether it is made, or is within half a second."""
+        """Whether it is made now or within half a second."""
         return bool(wait([self._made[name]], timeout=_AT_ONCE_SECONDS).done)
 
     def take(self, name: str) -> Made:
-        """Waits for what is made, and reports that now and then.
+        """Waits for the result, and reports progress from time to time.
 
         Raises what the maker raised.
         """
         future = self._made[name]
         while not wait([future], timeout=PROGRESS_SECONDS).done:
-            self._say(f"{name}: still in the making, {time.monotonic() - self._began:.0f} s")
+            self._say(f"{name}: still being made, {time.monotonic() - self._began:.0f} s")
         return future.result()
 
     def take_all(self) -> list[Made]:

@@ -1,6 +1,5 @@
-"""Is it ready?
-
-A round trip in the protocol of the thing itself: an open port alone is no server.
+"""Checks whether a server is ready, by a round trip in its own protocol. An open port alone is not
+enough.
 """
 
 import json
@@ -13,8 +12,8 @@ _SECONDS = 2.0
 
 
 def answers(url: str) -> bool:
-    """True when what listens at `url` does its work: `kafka://`,
-    `postgres://`, `s3://` or `http://` (2xx) at host:port.
+    """Returns true if the server at `url` works: `kafka://`, `postgres://`, `s3://` or `http://`
+    (2xx) at host:port.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 0
@@ -35,9 +34,9 @@ def answers(url: str) -> bool:
 
 
 def models_at(url: str) -> list[str]:
-    """What a server of ours says of its models, a line per sense.
+    """What one of our model servers reports about its models, one line each.
 
-    Empty when it does not answer.
+    Empty if it does not answer.
     """
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)
@@ -52,9 +51,9 @@ def models_at(url: str) -> list[str]:
 
 
 def _brokers_of_kafka(host: str, port: int) -> int:
-    """Metadata v1 without topics.
+    """Sends a Metadata v1 request without topics and returns the number of brokers.
 
-    A broker that still waits to be unfenced answers, but is not in its own list.
+    A broker that is still fenced answers, but is not in its own list.
     """
     request = struct.pack(">hhih5si", 3, 1, 1, 5, b"probe", 0)
     with socket.create_connection((host, port), _SECONDS) as connection:
@@ -64,10 +63,10 @@ def _brokers_of_kafka(host: str, port: int) -> int:
 
 
 def _asks_for_a_password(host: str, port: int) -> bool:
-    """A start-up message.
+    """Sends a start-up message.
 
-    While it recovers, PostgreSQL answers an error (`E`); when
-    it takes connections, an authentication request (`R`).
+    PostgreSQL answers with an error (`E`) while it recovers, and with an authentication request
+    (`R`) when it accepts connections.
     """
     body = struct.pack(">i", 196608) + b"user\0probe\0database\0postgres\0\0"
     with socket.create_connection((host, port), _SECONDS) as connection:

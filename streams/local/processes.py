@@ -1,6 +1,4 @@
-"""Processes that are ours: started, recognised
-after a restart of whoever started them, and ended.
-"""
+"""Starts processes, recognises them after a restart of their parent, and ends them."""
 
 import os
 import signal
@@ -15,25 +13,21 @@ from storage.waiting import Deadline
 from streams.errors import StreamsError
 
 MARK = "STACK__PROCESS"
-"""Environment variable that every process of ours
-has, and its children inherit: `<home>:<name>`.
-"""
+"""The environment variable `<home>:<name>` of all our processes, which their children inherit."""
 
 _LOG_BYTES = 20_000_000
-"""A log that is larger is put aside at the next start, in place of the one before."""
+"""A larger log is renamed at the next start and replaces the previous renamed one."""
 
 
 class LocalError(StreamsError):
-    """Something on this machine stands in the way.
+    """Something on this machine prevents the work.
 
     The text says what a person can do about it.
     """
 
 
 class Process(NamedTuple):
-    """A pid alone may by now be another's; with the
-    kernel's start time it is this one or nobody.
-    """
+    """A process by pid and the kernel's start time, because a pid alone may have been reused."""
 
     pid: int
     started: str
@@ -43,11 +37,10 @@ class Process(NamedTuple):
 
 
 def started_at(pid: int) -> str | None:
-    """The kernel's start time of a living process,
-    in clock ticks since boot; None for a dead one.
+    """The kernel's start time of a running process, in clock ticks since boot, or None if it has
+    ended.
 
-    A zombie is dead: `kill(pid, 0)` takes it for
-    alive as long as its parent does not reap it.
+    A zombie has ended, although `kill(pid, 0)` succeeds until its parent reaps it.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -59,9 +52,9 @@ def started_at(pid: int) -> str | None:
 def start(
     argv: Sequence[str], *, log: Path, environment: Mapping[str, str], mark: str, folder: Path
 ) -> Process:
-    """Starts a process in a session of its own, its output appended to `log`.
+    """Starts a process in a session of its own and appends its output to `log`.
 
-    Its environment is exactly the one given, and the mark.
+    Its environment is exactly the given one plus the mark.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG_BYTES:
@@ -76,33 +69,31 @@ def start(
                 start_new_session=True,
                 env={**environment, MARK: mark},
                 cwd=folder,
-                umask=0o077,  # what it writes holds messages, media or secrets
+                umask=0o077,  # its files contain messages, media or secrets
             )
         except OSError as error:
             raise LocalError(f"cannot start {argv[0]}: {error.strerror}") from None
     started = started_at(child.pid)
-    child.returncode = (
-        0  # whoever waits for it does so by pid: Popen must not warn that it still runs
-    )
+    child.returncode = 0  # it is waited for by pid; Popen must not warn that it still runs
     return Process(child.pid, started or "ended at once")
 
 
 def reap() -> None:
-    """Takes the exit status of every ended child, so that none stays a zombie."""
+    """Reaps every ended child, so that none stays a zombie."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 
 def send(process: Process, number: signal.Signals) -> None:
-    """Signals a process if it is still the one that was started."""
+    """Sends a signal to a process if it is still the one that was started."""
     if process.alive():
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, *, every: float = 0.05) -> bool:
-    """True as soon as the condition holds, False when it does not within `seconds`."""
+    """Returns true as soon as the condition holds, or false if it does not within `seconds`."""
     deadline = Deadline(seconds)
     while not condition():
         if deadline.has_passed:
@@ -112,8 +103,8 @@ def wait_for(condition: Callable[[], bool], seconds: float, *, every: float = 0.
 
 
 def end(processes: Mapping[Process, signal.Signals], seconds: float) -> None:
-    """Ends all of them at the same time: each by its own
-    signal, and by SIGKILL what still lives after `seconds`.
+    """Ends all of them at the same time: each with its own signal, and with SIGKILL after
+    `seconds`.
     """
     for process, number in processes.items():
         send(process, number)
@@ -128,24 +119,24 @@ def none_alive(processes: Iterable[Process]) -> bool:
 
 
 def marked(prefix: str) -> Iterator[tuple[Process, str]]:
-    """Living processes whose mark begins with `prefix`,
-    children included, and the rest of the mark.
+    """Yields running processes whose mark begins with `prefix`, including children, with the rest
+    of the mark.
     """
-    wanted = f"{MARK}={prefix}".encode()
+    beginning = f"{MARK}={prefix}".encode()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
                 environment = (folder / "environ").read_bytes().split(b"\0")
             except OSError:
-                continue  # it has ended, or is not ours to look at
+                continue  # it has ended, or belongs to another user
             process = Process(int(folder.name), started_at(int(folder.name)) or "")
             for entry in environment:
-                if entry.startswith(wanted) and process.started:
-                    yield process, entry.removeprefix(wanted).decode(errors="replace")
+                if entry.startswith(beginning) and process.started:
+                    yield process, entry.removeprefix(beginning).decode(errors="replace")
 
 
 def descends_from(pid: int, ancestors: Set[int]) -> bool:
-    """True for one of the ancestors themselves, too."""
+    """Whether the process is one of the ancestors or a descendant of one."""
     while pid > 1:
         if pid in ancestors:
             return True

@@ -1,5 +1,5 @@
-"""Sample traffic: bodies as providers send them, signed as they
-sign, with real photographs and voice notes behind the links.
+"""Sample traffic: bodies as providers send and sign them, with real photographs and voice notes
+behind the links.
 """
 
 import json
@@ -54,11 +54,11 @@ def chat(
     customer: str = "demo-customer",
     outbound: bool = False,
 ) -> Sample:
-    """A message of a service of one's own, for `POST /chat`."""
-    found = uuid.uuid4().hex
+    """A message of a customer's own service, for `POST /chat`."""
+    message_id = uuid.uuid4().hex
     message: dict[str, Any] = {
         "provider": "chat",
-        "provider_message_id": found,
+        "provider_message_id": message_id,
         "conversation_id": conversation,
         "sender": {"id": "demo-agent" if outbound else customer, "name": "Demo"},
         "occurred_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -68,12 +68,12 @@ def chat(
         message["text"] = text
     if file is not None:
         message["media"] = [{"type": file.kind, "url": file.url, "mime_type": file.mime}]
-    said = direct_conversation_id(conversation, outbound=outbound)
-    return Sample(what, "chat", json.dumps(message).encode(), found, said)
+    conversation_id = direct_conversation_id(conversation, outbound=outbound)
+    return Sample(what, "chat", json.dumps(message).encode(), message_id, conversation_id)
 
 
 def chat_sample(message: SampleMessage) -> Sample:
-    """`message` for `POST /chat`."""
+    """The sample as a body for `POST /chat`."""
     named = {"conversation": message.conversation, "customer": message.customer}
     return chat(
         message.text,
@@ -85,9 +85,9 @@ def chat_sample(message: SampleMessage) -> Sample:
 
 
 def deliver(sample: Sample, url: str, secret: str | None, key: str | None = None) -> int:
-    """Posts it signed, or with a key; returns the status.
+    """Posts the sample, signed or with a key. Returns the status.
 
-    Raises OSError when nobody answers.
+    Raises OSError if no server answers.
     """
     headers = {"content-type": "application/json"}
     if secret:
@@ -109,15 +109,11 @@ BAD_FILES: dict[str, tuple[int, str, bytes]] = {
     "empty": (200, "image/jpeg", b""),
     "broken": (200, "image/jpeg", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(range(200))),
 }
-"""What a server of files may answer where a
-file was announced: status, type and body.
-"""
+"""Answers of a file server instead of the announced file: status, content type and body."""
 
 
 class Served(NamedTuple):
-    """How a file is served: the answer begins after
-    some seconds, and may be one of BAD_FILES.
-    """
+    """How a file is served: after some seconds, and perhaps as one of BAD_FILES."""
 
     path: Path
     after_seconds: float = 0.0
@@ -128,8 +124,9 @@ class Served(NamedTuple):
 def serving(
     files: Mapping[str, Path | Served], port: int, fetched: threading.Event | None = None
 ) -> Iterator[str]:
-    """Serves the files by name on 127.0.0.1 while the block runs; gives the
-    address they stand under. `fetched`: set when one was fetched whole.
+    """Serves the files by name on 127.0.0.1 while the block runs. Yields their address.
+
+    `fetched` is set when a file was fetched completely.
     """
     ends = threading.Event()
 
@@ -155,7 +152,7 @@ def serving(
                 fetched.set()
 
         def log_message(self, format: str, *args: object) -> None:
-            """The demo has its own progress to show."""
+            """Logs nothing, because the demo shows its own progress."""
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Files)
     server.daemon_threads = True
@@ -169,5 +166,5 @@ def serving(
 
 
 def link(address: str, name: str) -> str:
-    """A link of its own for each delivery, as providers make them."""
+    """Returns a new link per delivery, as providers do."""
     return f"{address}/{uuid.uuid4().hex}/{quote(name)}"

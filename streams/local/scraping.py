@@ -1,6 +1,4 @@
-"""Where the metrics of the processes that `up` starts
-are, in the form that Prometheus reads (file_sd).
-"""
+"""Writes the addresses of the local processes' metrics for Prometheus (file_sd)."""
 
 from collections.abc import Iterable
 
@@ -9,7 +7,7 @@ from streams.local.topology import OWN_MODELS, Declared
 
 
 def write_targets(home: Home, roles: Iterable[Declared]) -> None:
-    """Into `prometheus.json`, one target per role."""
+    """Writes `prometheus.json` with one target per role."""
     targets = [
         {"targets": [role.url.removeprefix("http://")], "labels": {"role": role.name}}
         for role in roles

@@ -1,9 +1,9 @@
-"""Keeps every declared process alive.
+"""Keeps every declared process running.
 
-`python -m streams.local.supervisor HOME [--owner PID]` runs until SIGTERM, or until its
-owner is gone. What should run is read from run/declared.json, again whenever that file
-changes; what runs is written to run/state.json. When the supervisor itself is killed,
-what it started runs on, and the next one takes it over.
+`python -m streams.local.supervisor HOME [--owner PID]` runs until SIGTERM, or until its owner has
+ended. It reads what should run from run/declared.json, again whenever that file changes, and writes
+what runs to run/state.json. If the supervisor itself is killed, its processes continue, and the
+next supervisor takes them over.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from storage.waiting import BackOff
 from streams.local.home import Home, home_at, write, write_text
 from streams.local.probes import answers
 from streams.local.processes import (
@@ -41,20 +42,18 @@ SUPERVISOR = "supervisor"
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 LONG_LIFE_SECONDS = 10.0
-"""What lived as long as this does not die in a
-loop: its next start waits for the first delay only.
-"""
+"""A process that lived this long is not crash-looping: it is restarted after the first delay."""
 _TICK_SECONDS = 0.2
 
 
 def say(event: str, **fields: object) -> None:
-    """One line of JSON on stdout, which is the supervisor's log."""
+    """Prints one line of JSON on stdout, which is the supervisor's log."""
     line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
     print(json.dumps(line), flush=True)
 
 
 class Running(msgspec.Struct, kw_only=True):
-    """A declared process as state.json tells of it."""
+    """A declared process as state.json describes it."""
 
     name: str
     role: str
@@ -63,8 +62,8 @@ class Running(msgspec.Struct, kw_only=True):
     port: int | None
     url: str | None
     state: str
-    """`starting`, `running`, `dead` (it will be started
-    again), `stopped`, `elsewhere` (not started from here).
+    """`starting`, `running`, `dead` (it will be restarted), `stopped` or `elsewhere` (not started
+    here).
     """
     starts: int
     fingerprint: str
@@ -72,9 +71,13 @@ class Running(msgspec.Struct, kw_only=True):
     """Unix seconds of the last start; 0 if it never started."""
 
 
+def _back_off() -> BackOff:
+    return BackOff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
+
+
 @dataclass
 class SupervisedProcess:
-    """One declared process and its history."""
+    """One declared process with its state and back-off."""
 
     declared: Declared
     process: Process | None = None
@@ -82,15 +85,14 @@ class SupervisedProcess:
     starts: int = 0
     since: float = 0.0
     wall_since: float = 0.0
-    delay: float = FIRST_DELAY_SECONDS
+    back_off: BackOff = field(default_factory=_back_off)
     not_before: float = 0.0
 
     def died(self, now: float) -> None:
         if now - self.since >= LONG_LIFE_SECONDS:
-            self.delay = FIRST_DELAY_SECONDS
+            self.back_off.reset()
         self.process, self.ready = None, False
-        self.not_before = now + self.delay
-        self.delay = min(self.delay * 2, LONGEST_DELAY_SECONDS)
+        self.not_before = now + self.back_off.pause()
 
     def running(self) -> Running:
         declared, process = self.declared, self.process
@@ -133,38 +135,42 @@ def running_in(home: Home) -> list[Running]:
 
 @dataclass
 class Supervisor:
+    """Starts, restarts and ends the declared processes of one home."""
+
     home: Home
-    kept: dict[str, SupervisedProcess] = field(default_factory=dict)
+    supervised: dict[str, SupervisedProcess] = field(default_factory=dict)
     _read_at: int = 0
     _written: list[Running] | None = None
 
     def take_over(self) -> None:
-        """Goes on with what an earlier supervisor started and what
-        still is as declared; ends all else that has this home's mark.
+        """Keeps the processes of an earlier supervisor that are still declared in the same way, and
+        ends all others with this home's mark.
         """
         self._read_at = self._declared_at()
         wanted = {declared.name: SupervisedProcess(declared) for declared in declared_in(self.home)}
         for was in running_in(self.home):
-            process, kept = Process(was.pid or 0, was.started), wanted.get(was.name)
+            process, supervised = Process(was.pid or 0, was.started), wanted.get(was.name)
             if (
                 was.pid
                 and process.alive()
-                and kept
-                and kept.declared.fingerprint == was.fingerprint
+                and supervised
+                and supervised.declared.fingerprint == was.fingerprint
             ):
-                kept.process, kept.since = process, time.monotonic()
-                kept.starts, kept.wall_since = was.starts, was.since
-        self.kept = wanted
+                supervised.process, supervised.since = process, time.monotonic()
+                supervised.starts, supervised.wall_since = was.starts, was.since
+        self.supervised = wanted
         self._end_leftovers()
-        if self.kept:
+        if self.supervised:
             self._write()
 
     def _end_leftovers(self, *names: str) -> None:
-        """Ends marked processes (of these names, or of any) that do not
-        descend from one that is kept: children that outlived their
-        parent, and what was started just before a supervisor was killed.
+        """Ends marked processes (with these names, or all) that do not descend from a supervised
+        one.
+
+        These are children that outlived their parent, and processes started just before a
+        supervisor was killed.
         """
-        keep = {kept.process.pid for kept in self.kept.values() if kept.process}
+        keep = {one.process.pid for one in self.supervised.values() if one.process}
         left = [
             process
             for process, name in marked(self.home.mark(""))
@@ -175,62 +181,68 @@ class Supervisor:
         )
 
     def reload(self) -> None:
-        """Ends what is no longer declared or declared otherwise.
+        """Ends processes that are no longer declared or are declared differently.
 
-        What is new starts at the next tick.
+        New ones are started at the next tick.
         """
         self._read_at = self._declared_at()
         wanted = {declared.name: declared for declared in declared_in(self.home)}
         gone = [
-            kept
-            for name, kept in self.kept.items()
-            if name not in wanted or wanted[name].fingerprint != kept.declared.fingerprint
+            supervised
+            for name, supervised in self.supervised.items()
+            if name not in wanted or wanted[name].fingerprint != supervised.declared.fingerprint
         ]
         self._stop(gone)
-        same = {kept.declared.name: kept for kept in self.kept.values() if kept not in gone}
-        self.kept = {
+        same = {one.declared.name: one for one in self.supervised.values() if one not in gone}
+        self.supervised = {
             name: same.get(name) or SupervisedProcess(declared) for name, declared in wanted.items()
         }
 
     def tick(self) -> None:
         if self._declared_at() not in (0, self._read_at):
             self.reload()
-        for kept in self.kept.values():
+        for supervised in self.supervised.values():
             now = time.monotonic()
-            if kept.process and not kept.process.alive():
-                pid, lived = kept.process.pid, now - kept.since
-                kept.died(now)
-                wait = max(0.0, kept.not_before - now)
+            if supervised.process and not supervised.process.alive():
+                pid, lived = supervised.process.pid, now - supervised.since
+                supervised.died(now)
+                wait = max(0.0, supervised.not_before - now)
                 say(
                     "process_died",
-                    name=kept.declared.name,
+                    name=supervised.declared.name,
                     pid=pid,
                     lived_seconds=round(lived, 1),
-                    starts=kept.starts,
+                    starts=supervised.starts,
                     starts_again_in_seconds=round(wait, 1),
                 )
-                self._end_leftovers(kept.declared.name)
-            elif kept.process and not kept.ready:
-                kept.ready = not kept.declared.probe or answers(kept.declared.probe)
-                if kept.ready:
-                    seconds = round(now - kept.since, 1)
-                    say("process_ready", name=kept.declared.name, after_seconds=seconds)
-            elif kept.process is None and kept.declared.argv and now >= kept.not_before:
-                self._start(kept)
+                self._end_leftovers(supervised.declared.name)
+            elif supervised.process and not supervised.ready:
+                supervised.ready = not supervised.declared.probe or answers(
+                    supervised.declared.probe
+                )
+                if supervised.ready:
+                    seconds = round(now - supervised.since, 1)
+                    say("process_ready", name=supervised.declared.name, after_seconds=seconds)
+            elif (
+                supervised.process is None
+                and supervised.declared.argv
+                and now >= supervised.not_before
+            ):
+                self._start(supervised)
         reap()
         self._write()
 
-    def _start(self, kept: SupervisedProcess) -> None:
-        declared = kept.declared
+    def _start(self, supervised: SupervisedProcess) -> None:
+        declared = supervised.declared
         inherited = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(PREFIX) and name != MARK
         }
-        kept.since, kept.starts = time.monotonic(), kept.starts + 1
-        kept.wall_since = time.time()
+        supervised.since, supervised.starts = time.monotonic(), supervised.starts + 1
+        supervised.wall_since = time.time()
         try:
-            kept.process = start(
+            supervised.process = start(
                 declared.argv,
                 log=self.home.logs / f"{declared.name}.log",
                 environment={**inherited, **declared.environment},
@@ -240,42 +252,54 @@ class Supervisor:
         except LocalError as error:
             with (self.home.logs / f"{declared.name}.log").open("a") as log:
                 log.write(f"{error}\n")
-            kept.died(kept.since)
+            supervised.died(supervised.since)
             say("process_not_started", name=declared.name, error=str(error))
         else:
-            say("process_started", name=declared.name, pid=kept.process.pid, starts=kept.starts)
+            say(
+                "process_started",
+                name=declared.name,
+                pid=supervised.process.pid,
+                starts=supervised.starts,
+            )
         self._write()
 
     def shut_down(self) -> None:
-        """Roles first, so that they can still
-        commit what they hold; then the servers.
-        """
-        self._stop([kept for kept in self.kept.values() if not kept.declared.is_server])
-        self._stop([kept for kept in self.kept.values() if kept.declared.is_server])
+        """Ends the roles first, so that they can still commit, and then the servers."""
+        self._stop(
+            [
+                supervised
+                for supervised in self.supervised.values()
+                if not supervised.declared.is_server
+            ]
+        )
+        self._stop(
+            [supervised for supervised in self.supervised.values() if supervised.declared.is_server]
+        )
         stopped = [
-            msgspec.structs.replace(kept.running(), state="stopped") for kept in self.kept.values()
+            msgspec.structs.replace(supervised.running(), state="stopped")
+            for supervised in self.supervised.values()
         ]
-        self.kept = {}
+        self.supervised = {}
         self._end_leftovers()
         if stopped:
             write_text(self.home.state_file, msgspec.json.encode(stopped).decode())
 
     def _stop(self, several: Iterable[SupervisedProcess]) -> None:
         several = list(several)
-        for kept in several:
-            if kept.process:
-                say("process_stopped", name=kept.declared.name, pid=kept.process.pid)
+        for supervised in several:
+            if supervised.process:
+                say("process_stopped", name=supervised.declared.name, pid=supervised.process.pid)
         processes = {
-            kept.process: signal.Signals[kept.declared.stop_signal]
-            for kept in several
-            if kept.process
+            supervised.process: signal.Signals[supervised.declared.stop_signal]
+            for supervised in several
+            if supervised.process
         }
-        end(processes, max((kept.declared.stop_seconds for kept in several), default=0))
-        for kept in several:
-            kept.process, kept.ready = None, False
+        end(processes, max((supervised.declared.stop_seconds for supervised in several), default=0))
+        for supervised in several:
+            supervised.process, supervised.ready = None, False
         if several:
             reap()
-            self._end_leftovers(*(kept.declared.name for kept in several))
+            self._end_leftovers(*(supervised.declared.name for supervised in several))
 
     def _declared_at(self) -> int:
         try:
@@ -284,24 +308,28 @@ class Supervisor:
             return 0
 
     def _write(self) -> None:
-        now = [kept.running() for kept in self.kept.values()]
+        now = [supervised.running() for supervised in self.supervised.values()]
         if now != self._written:
             write_text(self.home.state_file, msgspec.json.encode(now).decode())
             self._written = now
 
 
 def main() -> None:
-    words = argparse.ArgumentParser()
-    words.add_argument("home", type=Path)
-    words.add_argument("--owner", type=int)
-    asked = words.parse_args()
-    home = home_at(asked.home)
-    owner = None if asked.owner is None else Process(asked.owner, started_at(asked.owner) or "")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("home", type=Path)
+    parser.add_argument("--owner", type=int)
+    arguments = parser.parse_args()
+    home = home_at(arguments.home)
+    owner = (
+        None
+        if arguments.owner is None
+        else Process(arguments.owner, started_at(arguments.owner) or "")
+    )
     with (home.run / "supervisor.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SystemExit("another supervisor keeps this folder") from None
+            raise SystemExit("another supervisor runs for this folder") from None
         _supervise(Supervisor(home), owner)
 
 
@@ -313,8 +341,8 @@ def _supervise(supervisor: Supervisor, owner: Process | None) -> None:
         signal.signal(number, lambda number, _: stop.append(number))
     signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes the loop
     supervisor.take_over()
-    # only now, so that whoever finds a living supervisor
-    # finds its own state.json, not that of one before
+    # Written last, so that a process which finds this supervisor also finds its state.json, not
+    # that of an earlier one.
     write(
         supervisor.home.supervisor_file,
         Process(os.getpid(), started_at(os.getpid()) or "")._asdict(),

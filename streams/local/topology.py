@@ -1,6 +1,4 @@
-"""What `sensorium up` runs: the servers, the
-roles, and the settings that all of them share.
-"""
+"""What `sensorium up` runs: the servers, the roles, and the settings that they share."""
 
 import hashlib
 import sys
@@ -36,17 +34,17 @@ PORTS = (
 
 STAND_IN = "stand-in"
 OWN_MODELS = frozenset({"local-models", STAND_IN})
-"""Roles that answer in a model's place where none is given."""
+"""Roles that answer instead of a model if the settings name none."""
 _OWN_KEY = "local"
-"""Our own server asks for none; the client must have one."""
+"""The client needs a key, although our own server does not check it."""
 WITHOUT_OBJECTS = frozenset({"receive", "dedupe", "assemble", "sink"})
-"""Roles that work without the object store: they need not wait until it is built."""
+"""Roles that do not need the object store, so they do not wait until it is built."""
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
     """A process that should run.
 
-    Without `argv` it runs somewhere else, and is only named here.
+    Without `argv` it runs elsewhere and is only listed here.
     """
 
     name: str
@@ -56,13 +54,13 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None
     url: str | None
     probe: str = ""
-    """Asked until it answers (probes.py) before the process
-    counts as running; empty: it runs when it lives.
+    """Must answer (probes.py) before the process counts as running. If empty, it is enough that the
+    process lives.
     """
     stop_signal: str = "SIGTERM"
     stop_seconds: float = 15.0
     fingerprint: str = ""
-    """Two with the same one need no restart."""
+    """A process is restarted only if its fingerprint changes."""
 
     @property
     def is_server(self) -> bool:
@@ -72,7 +70,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 def local_settings(
     given: Mapping[str, str], ports: Mapping[str, int], secrets: LocalSecrets
 ) -> Settings:
-    """The local defaults, and over them what the environment gives under `SENSORIUM_*`.
+    """The local defaults, overridden by the `SENSORIUM_*` variables that are given.
 
     Raises SettingsError.
     """
@@ -102,15 +100,14 @@ def local_settings(
             chosen.pop(url, None)
     allowed = f"{PREFIX}MEDIA__ALLOWED_PRIVATE_HOSTS"
     hosts = [host for host in given.get(allowed, "").split(",") if host]
-    chosen[allowed] = ",".join(
-        hosts if media in hosts else [*hosts, media]
-    )  # the demo serves its sample media there
+    # The demo serves its sample media there.
+    chosen[allowed] = ",".join(hosts if media in hosts else [*hosts, media])
     return read_settings(chosen)
 
 
 def _own_model_names() -> dict[str, str]:
-    """Answers are recorded by the model that was
-    asked: ours must never pass for another's.
+    """The settings that name our own models. Answers are recorded under the model's name, so ours
+    must not be taken for another model's.
     """
     vision, speech = (EYES, EARS) if engines_installed() else (STAND_IN, STAND_IN)
     return {
@@ -126,8 +123,8 @@ def own_models_url(ports: Mapping[str, int]) -> str:
 def servers(
     home: Home, settings: Settings, ports: Mapping[str, int], secrets: LocalSecrets, say: Say
 ) -> dict[str, Callable[[], Declared]]:
-    """By name, what makes each server ready to
-    start: it fetches parts and makes folders.
+    """Returns, by name, the function that makes each server ready to start: it fetches parts and
+    creates folders.
 
     That may take minutes. A server that the settings place elsewhere is not run here.
     """
@@ -185,14 +182,14 @@ def _postgres(
 
 
 def _objects(home: Home, settings: Settings, ports: Mapping[str, int], say: Say) -> Declared:
-    port, wanted = ports["objects"], settings.objects
-    if wanted.endpoint != f"http://127.0.0.1:{port}":
-        return _elsewhere("objects", wanted.endpoint)
+    port, configured = ports["objects"], settings.objects
+    if configured.endpoint != f"http://127.0.0.1:{port}":
+        return _elsewhere("objects", configured.endpoint)
     store = objects.prepare(
         home.data / "objects",
         port=port,
-        access_key=wanted.access_key,
-        secret_key=str(wanted.secret_key),
+        access_key=configured.access_key,
+        secret_key=str(configured.secret_key),
         say=say,
     )
     return _fingerprinted(
@@ -202,7 +199,7 @@ def _objects(home: Home, settings: Settings, ports: Mapping[str, int], say: Say)
             argv=tuple(store.argv),
             environment=store.environment,
             port=port,
-            url=wanted.endpoint,
+            url=configured.endpoint,
             probe=f"s3://127.0.0.1:{port}",
         )
     )
@@ -213,10 +210,10 @@ def _elsewhere(name: str, url: str) -> Declared:
 
 
 def roles(settings: Settings, ports: Mapping[str, int]) -> Iterator[Declared]:
-    """One process per role. Where no model is given, one of OWN_MODELS answers."""
+    """Yields one process per role. If the settings name no model, one of OWN_MODELS answers."""
     release = _release()
-    asked = {settings.openai.base_url, settings.openai.transcription_base_url}
-    if own_models_url(ports) in asked:
+    model_urls = {settings.openai.base_url, settings.openai.transcription_base_url}
+    if own_models_url(ports) in model_urls:
         port, name = ports["stand_in"], "local-models" if engines_installed() else STAND_IN
         yield _role(name, (name, "--port", str(port)), settings, release, port=port)
     yield _role("receive", ("receive",), settings, release, port=settings.receiver.port)
@@ -244,7 +241,7 @@ def _role(
     port: int,
     metrics_port: int = 0,
 ) -> Declared:
-    """`metrics_port` 0: it answers probes at a port of its own."""
+    """Declares a role. If `metrics_port` is 0, it answers probes at its own HTTP port."""
     worker = msgspec.structs.replace(
         settings.worker, name=f"{name}-1", metrics_port=metrics_port, metrics_host="127.0.0.1"
     )
@@ -267,17 +264,15 @@ def _role(
 
 
 def _fingerprinted(declared: Declared, *more: str) -> Declared:
-    """A role holds only the settings that it reads, so
-    another value restarts just those that it concerns.
+    """Adds the fingerprint. A role has only the settings that it reads, so a changed value restarts
+    only the roles it concerns.
     """
     words = msgspec.json.encode([declared.argv, sorted(declared.environment.items()), *more])
     return msgspec.structs.replace(declared, fingerprint=hashlib.sha256(words).hexdigest()[:16])
 
 
 def _release() -> str:
-    """A hash of the program itself: after a change
-    of it, the next `up` restarts the roles.
-    """
+    """A hash of the program, so that the next `up` restarts the roles after a change of it."""
     root, digest = Path(__file__).parents[2], hashlib.sha256()
     for package in ("schemas", "storage", "connectors", "streams"):
         for file in sorted((root / package).rglob("*")):

@@ -1,6 +1,4 @@
-"""Tells which stage waits for what, by the
-stages' own metrics, and what to do about it.
-"""
+"""Explains which stage waits for what, and what to do, from the stages' metrics."""
 
 import json
 import os
@@ -30,9 +28,7 @@ _MEANS = {
 
 
 def waits(home: Home, settings: Settings) -> list[str]:
-    """A line per stage that does not run or puts
-    jobs back, and what `sensorium doctor` finds.
-    """
+    """Returns a line per stage that does not run or postpones jobs, and doctor's findings."""
     lines = list(_of_stages(home))
     return [*lines, *_of_doctor(settings)] or [
         "no stage reports trouble, so this machine is slow or busy: sensorium trace MESSAGE_KEY"
@@ -43,18 +39,18 @@ def _of_stages(home: Home) -> Iterator[str]:
     for row in status(home):
         if row.state not in ("running", "elsewhere"):
             log = home.logs / f"{row.name}.log"
-            yield f"{row.name} is {row.state}, not running: the end of {log} says why"
+            yield f"{row.name} is {row.state}, not running: see the end of {log}"
         elif row.role.startswith("stream") and row.url:
             retries, unfinished = _jobs_at(f"{row.url}/metrics")
             for what, times in retries.items():
                 yield (
                     f"{row.name} waits for {_MEANS.get(what, what)}: {unfinished} unfinished jobs, "
-                    f"{times} times put back"
+                    f"postponed {times} times"
                 )
 
 
 def _jobs_at(url: str) -> tuple[Counter[str], int]:
-    """Retries by what was in the way, and the number of unfinished jobs."""
+    """The number of retries by cause, and the number of unfinished jobs."""
     retries, unfinished = Counter[str](), 0
     try:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:

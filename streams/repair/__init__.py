@@ -1,3 +1,1 @@
-"""Redoing work: raw records again, failed attachments
-again, quarantined records after their fix.
-"""
+"""Redoes work: raw records, failed attachments, and quarantined records after a fix."""

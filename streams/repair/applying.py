@@ -1,11 +1,10 @@
-"""Repairs by plan: counted, confirmed, applied a portion
-at a time. One implementation for pages, API and commands.
+"""Repairs by plan: counted, confirmed, and applied in portions. Pages, API and commands share this
+implementation.
 
-A portion is written down in Postgres (its intent), written to Kafka in one transaction
-together with its number, and settled in Postgres. Whoever continues after a crash asks
-Kafka for the number of the last portion that was committed under the repair's
-transactional id, which also stops whoever worked on it before: no portion is written
-twice, and none is left out.
+A portion is recorded in Postgres as an intent, written to Kafka in one transaction together with
+its number, and settled in Postgres. Whoever continues after a crash asks Kafka for the number of
+the last portion committed under the repair's transactional id, and thereby fences the former
+worker. So no portion is written twice, and none is left out.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from typing import Protocol
 import structlog
 
 from schemas.outcomes import Unavailable
-from storage.background import again_and_again
+from storage.background import retry_forever
 from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairLost, RepairRequest
 from storage.postgres.repairs import Repairs
 from streams.lanes.transactions import Write
@@ -29,9 +28,9 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 2.0
 AWAY_SECONDS = 5.0
-"""So long a repair that found Kafka or Postgres away is left alone."""
+"""How long a repair is left alone after Kafka or Postgres was unavailable."""
 MOST_AT_ONCE = 4
-"""Repairs that one process works on at a time; others wait for their turn."""
+"""Repairs that one process applies at a time. Others wait."""
 MOST_RECORDS = 500
 PORTIONS_PER_SECOND = 2.0
 
@@ -40,7 +39,7 @@ PORTIONS_PER_SECOND = 2.0
 class Prepared:
     """A portion that is ready to be written.
 
-    `intent` with what its preparation counted.
+    `intent` includes the counts of its preparation.
     """
 
     intent: Intent
@@ -48,46 +47,46 @@ class Prepared:
 
 
 class Opened(Protocol):
-    """The side of Kafka for one repair in this
-    process's hands; whoever had it before is fenced.
-    """
+    """The Kafka side of one repair in this process. Its former worker is fenced."""
 
     async def committed(self) -> int:
-        """The number of the last portion that was committed; 0: none."""
+        """The number of the last committed portion, or 0."""
 
     async def following(self, most: int) -> Intent | None:
-        """The next portion; None: nothing is left. Raises Unavailable."""
+        """Returns the next portion, or None if nothing is left. Raises Unavailable."""
 
     async def prepared(self, intent: Intent) -> Prepared:
-        """Reads what is to be written. Raises Unavailable."""
+        """Reads what the portion will write. Raises Unavailable."""
 
     async def write(self, portion: Prepared) -> None:
-        """All of it, with its number, in one transaction.
+        """Writes the whole portion and its number in one transaction.
 
-        Raises Unavailable when nobody can say whether it is there.
+        Raises Unavailable if it is unknown whether the transaction was committed.
         """
 
 
 class Redo(Protocol):
-    """What does work again."""
+    """Counts and reads the work that is to be done again."""
 
     async def next_generation(self, detail: str) -> int:
-        """Higher than all before. Raises Unavailable."""
+        """Returns a generation higher than all before. Raises Unavailable."""
 
     async def count(self, asked: RepairRequest) -> Counted:
-        """What a plan says. Raises Unavailable."""
+        """Returns the counts that a plan shows. Raises Unavailable."""
 
     def opened(self, held: HeldRepair) -> AbstractAsyncContextManager[Opened]:
-        """Raises Unavailable."""
+        """Opens the repair on Kafka. Raises Unavailable."""
 
 
 def portion_of(rate: float) -> int:
-    """How many records a portion has at this rate, so that several come per second."""
+    """Returns how many records a portion has at this rate, so that there are several portions per
+    second.
+    """
     return max(1, min(MOST_RECORDS, int(rate / PORTIONS_PER_SECOND))) if rate else MOST_RECORDS
 
 
 Progress = Callable[[HeldRepair, Intent], None]
-"""Is told each portion once it is settled."""
+"""Called with each portion after it is settled."""
 
 
 def _say_nothing(held: HeldRepair, intent: Intent) -> None:
@@ -95,9 +94,9 @@ def _say_nothing(held: HeldRepair, intent: Intent) -> None:
 
 
 class RepairWork:
-    """Plans and applies.
+    """Plans and applies repairs.
 
-    As a loop beside a console; several consoles share the work by taking turns.
+    `run` is a loop beside a console; several consoles share the work by taking turns.
     """
 
     def __init__(self, repairs: Repairs, redo: Redo) -> None:
@@ -105,21 +104,21 @@ class RepairWork:
         self._redo = redo
         self.holder = secrets.token_hex(8)
         self._worked_at = 0.0
-        self._wanted = asyncio.Event()
+        self._has_work = asyncio.Event()
 
     async def plan(self, asked: RepairRequest) -> str:
-        """Counts, and keeps the plan.
+        """Counts, and stores the plan.
 
-        Raises RepairError for nothing to do, Unavailable.
+        Raises RepairError if there is nothing to do, and Unavailable.
         """
         return await self._repairs.add(asked, await self._redo.count(asked))
 
     async def begin(
         self, asked: RepairRequest, repair_id: str, rate: float | None = None, *, here: bool = False
     ) -> None:
-        """Applies a plan; with `here`, this process is the one that works on it.
+        """Starts to apply a plan. With `here`, this process will apply it.
 
-        Raises RepairError, Unavailable.
+        Raises RepairError and Unavailable.
         """
         detail = " ".join(filter(None, (asked.tenant_id, asked.choice.stage, asked.choice.reason)))
         generation = await self._redo.next_generation(f"{asked.kind}: {detail}")
@@ -127,13 +126,11 @@ class RepairWork:
         await self._repairs.apply(
             asked.tenant_id, repair_id, generation, asked.person, rate, holder
         )
-        self._wanted.set()
+        self._has_work.set()
 
     async def run(self) -> None:
-        """Runs until it is cancelled; whatever
-        goes wrong is logged, and tried again.
-        """
-        await again_and_again(self._look, self._failed, lambda: self._worked_at)
+        """Runs until it is cancelled. Every error is logged, and the loop continues."""
+        await retry_forever(self._look, self._failed, lambda: self._worked_at)
 
     async def _look(self) -> None:
         at_work: set[asyncio.Task[None]] = set()
@@ -147,9 +144,9 @@ class RepairWork:
                 if held is not None:
                     at_work.add(asyncio.create_task(self._whole(held), name="repair"))
                     continue
-                self._wanted.clear()
+                self._has_work.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), LOOK_SECONDS)
+                    await asyncio.wait_for(self._has_work.wait(), LOOK_SECONDS)
         finally:
             for task in at_work:
                 task.cancel()
@@ -170,9 +167,9 @@ class RepairWork:
         held: HeldRepair,
         progress: Progress = _say_nothing,
     ) -> None:
-        """Works on it until it is done or cancelled.
+        """Applies the repair until it is done or cancelled.
 
-        Raises Unavailable and RepairLost: another may continue.
+        Raises Unavailable and RepairLost; then another process may continue.
         """
         try:
             async with self._redo.opened(held) as opened:
@@ -189,18 +186,18 @@ class RepairWork:
             with contextlib.suppress(Unavailable):
                 await self._repairs.let_go(held, away.what, AWAY_SECONDS)
             raise
-        except asyncio.CancelledError:  # a restart: others need not wait until the hold is over
+        except asyncio.CancelledError:  # a restart: others need not wait for the hold to expire
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._repairs.let_go(held), AWAY_SECONDS)
             raise
 
     async def _portion(self, held: HeldRepair, opened: Opened) -> Intent | None:
-        """The next portion, settled; None: there was none.
+        """Applies the next portion and returns it, or None if nothing is left.
 
         1. Choose the records, and read what is to be written.
-        2. Write down in Postgres that this portion is at hand.
-           It fails where the repair was cancelled or is lost.
-        3. Write it to Kafka, its number in the same transaction.
+        2. Record the portion in Postgres as begun. This fails if the repair was cancelled or
+           another process has taken it over.
+        3. Write it to Kafka, with its number in the same transaction.
         4. Settle it in Postgres.
         """
         following = await opened.following(portion_of(held.rate))  # 1
@@ -216,8 +213,8 @@ class RepairWork:
         return prepared.intent
 
     async def _settle_left(self, held: HeldRepair, intent: Intent, opened: Opened) -> Intent:
-        """A portion that was at hand when its worker ended:
-        written, unless it is in Kafka or was cancelled.
+        """Settles a portion that was begun when its worker ended: writes it unless Kafka has it or
+        the repair was cancelled.
         """
         if await opened.committed() < intent.number:
             if held.state == "cancelled":
@@ -225,7 +222,7 @@ class RepairWork:
             else:
                 prepared = await opened.prepared(intent)
                 await opened.write(prepared)
-                intent = prepared.intent  # it counts what is written now
+                intent = prepared.intent  # its counts are those of this write
         await self._repairs.settle(held, intent)
         return intent
 
@@ -234,7 +231,7 @@ class RepairWork:
 
 
 async def _pace(held: HeldRepair, began: float) -> None:
-    """Waits as long as the rate demands of a portion."""
+    """Waits until the portion has taken as long as the rate demands."""
     if held.rate and held.state == "running":
-        wanted = portion_of(held.rate) / held.rate
-        await asyncio.sleep(max(0.0, began + wanted - time.monotonic()))
+        seconds = portion_of(held.rate) / held.rate
+        await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))

@@ -1,5 +1,5 @@
-"""Failed attachments again: the message is opened again from
-its row, under a new generation, and only what failed is redone.
+"""Redoes failed attachments: opens the message again from its row, under a new generation, with
+jobs only for what failed.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from schemas.keys import split_message_key
 from schemas.origins import DIRECT, origin_of
 from schemas.outcomes import Output
 from schemas.records import Attachment, EnrichedMessage, MediaJob, Source, Step
-from storage.objects.keys import kept_at
+from storage.objects.keys import key_of_path
 from storage.postgres.sql import queries
 from streams.apps.encoding import Encoding, utc_now
 from streams.repair.writing import Item
@@ -27,7 +27,7 @@ from streams.stages.message import (
 from streams.stages.store_media import model_job
 
 Redo = Callable[[Attachment], Attachment]
-"""Makes an attachment pending that is to be redone, and leaves the others."""
+"""Returns an attachment as pending if it is to be redone, else unchanged."""
 
 
 async def item_for(
@@ -37,9 +37,10 @@ async def item_for(
     generation: int,
     encoding: Encoding,
 ) -> Item[int]:
-    """What opens the message again; its mark is how many attachments are redone.
+    """Returns the records that open the message again. Their mark is the number of attachments that
+    are redone.
 
-    Nothing, where none of them has an address or a file.
+    The item is empty if no attachment has a file or a URL.
     """
     steps, aliases = await context_of(connection, row)
     message = snapshot(row, encoding.names.object_prefix, steps, aliases, redo, generation)
@@ -67,7 +68,7 @@ async def item_for(
 async def context_of(
     connection: "asyncpg.Connection[asyncpg.Record]", row: Any
 ) -> tuple[list[Step], list[str]]:
-    """The steps of a message, and the other names of its conversation."""
+    """The steps of a message, and the aliases of its conversation."""
     steps = await connection.fetch(
         queries("console")["steps"], row["tenant_id"], row["message_key"]
     )
@@ -85,9 +86,7 @@ def snapshot(
     redo: Redo,
     generation: int,
 ) -> EnrichedMessage:
-    """The message as its row has it, the
-    attachments that are to be redone pending again.
-    """
+    """The message from its row, with the attachments that are to be redone pending again."""
     document = msgspec.json.decode(row["content_attributes"])
     attachments = tuple(
         redo(_attachment(shown, object_prefix)) for shown in document.get("attachments", [])
@@ -123,9 +122,7 @@ def snapshot(
 
 
 def failed_for(reason: str) -> Redo:
-    """Redoes what failed for the reason and
-    can be redone: it has a file or an address.
-    """
+    """Redoes attachments that failed for this reason and have a file or a URL."""
 
     def redo(attachment: Attachment) -> Attachment:
         may_be_redone = attachment.url is not None or attachment.original_url is not None
@@ -137,16 +134,16 @@ def failed_for(reason: str) -> Redo:
 
 
 def _attachment(shown: dict[str, Any], object_prefix: str) -> Attachment:
-    known = {name: value for name, value in shown.items() if name in Attachment.__struct_fields__}
+    fields = {name: value for name, value in shown.items() if name in Attachment.__struct_fields__}
     url = shown.get("url")
-    kept = None if url is None else kept_at(object_prefix, url)
-    return msgspec.convert(known | {"object_key": kept}, Attachment)
+    object_key = None if url is None else key_of_path(object_prefix, url)
+    return msgspec.convert(fields | {"object_key": object_key}, Attachment)
 
 
 def _job(
     message: EnrichedMessage, attachment: Attachment, generation: int, endpoint_id: str
 ) -> Output:
-    """From the file on where it is kept, else from its download."""
+    """The job that begins with the stored file if there is one, else with the download."""
     if attachment.object_key is not None:
         following: Literal["vision", "audio"] = "audio" if attachment.type == "audio" else "vision"
         return model_job(

@@ -1,5 +1,5 @@
-"""Erases messages of a tenant: rows, files, recorded answers,
-quarantined records, and their versions on the topic.
+"""Erases messages of a tenant: rows, files, recorded answers, quarantined records, and their
+versions on the topic.
 """
 
 import asyncio
@@ -23,17 +23,15 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
-    """Which messages: these keys, all of these
-    conversations, and whatever these customers sent.
+    """The messages to erase: those with these keys, those of these conversations, and those that
+    these customers sent.
     """
 
     keys: tuple[str, ...] = ()
     conversations: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
     shared: tuple[str, ...] = field(default=(), compare=False)
-    """Conversations with other customers, of which
-    only the contact's own messages are chosen.
-    """
+    """Conversations with other customers, of which only the contact's own messages are erased."""
 
     def columns(self) -> tuple[list[str], list[str], list[str]]:
         return list(self.keys), list(self.conversations), list(self.senders)
@@ -41,7 +39,7 @@ class ErasureScope:
 
 @dataclass(slots=True)
 class Account:
-    """What is kept of the chosen messages, or what was removed."""
+    """How much is stored of the chosen messages, or was erased."""
 
     messages: int = 0
     unfinished: int = 0
@@ -63,7 +61,7 @@ class Account:
 async def choose_conversation(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, conversation_id: str
 ) -> ErasureScope:
-    """A conversation under all of its ids, as a context shows it."""
+    """Chooses a conversation under all of its ids, as a context shows it."""
     rows = await connection.fetch(queries("console")["conversation_ids"], tenant, [conversation_id])
     return ErasureScope(conversations=tuple(row["id"] for row in rows))
 
@@ -71,8 +69,8 @@ async def choose_conversation(
 async def choose_contact(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, contact: str
 ) -> ErasureScope:
-    """Every conversation of which the contact is the
-    customer; where others are too, what the contact sent.
+    """Chooses every conversation in which the contact is the only customer, and in others the
+    contact's messages.
 
     `contact` is a phone number, with or without `+`, or the id that `sender_id` shows.
     """
@@ -93,13 +91,13 @@ async def choose_contact(
 async def holdings_of(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, choice: ErasureScope
 ) -> Account:
-    """What `Erasure.run` would remove. Changes nothing."""
+    """Counts what `Erasure.run` would erase. Changes nothing."""
     row = await connection.fetchrow(queries("erased")["holdings_of"], tenant, *choice.columns())
     return Account(**dict(row or {}))
 
 
 class Erasure:
-    """Raises Unavailable; called again it continues where it was."""
+    """Erases the chosen messages. Raises Unavailable; called again, it continues."""
 
     def __init__(
         self,
@@ -113,9 +111,9 @@ class Erasure:
         self._sql = queries("erased")
 
     async def run(self, tenant: TenantId, choice: ErasureScope) -> Account:
-        """A portion at a time, until no row is left.
+        """Erases portion by portion until no row is left.
 
-        Keys without a row are remembered too: their row may be on its way.
+        Keys without a row are remembered too, because their rows may be on their way.
         """
         total = await holdings_of(self._connection, tenant, choice)
         done = Account(unfinished=total.unfinished, conversations=total.conversations)
@@ -134,13 +132,14 @@ class Erasure:
     async def _portion(
         self, tenant: TenantId, messages: dict[str, str], keys: set[str], done: Account
     ) -> None:
-        """Rows go last, because a second run finds by them what the first one left.
+        """Erases one portion. Rows are deleted last, because a second run finds by them what the
+        first one left.
 
-        1. Remember the messages as erased: from
-           here on no sink stores anything of them.
+        1. Remember the messages as erased: from now on no sink stores anything about them.
         2. Delete the files.
-        3. Write the tombstones, outside of any transaction: who dies here writes them again.
-        4. Delete the rows. A sink that has read a tombstone may have done so already, so they were counted before.
+        3. Write the tombstones, outside of a transaction. After a crash they are written again.
+        4. Delete the rows. They were counted before, because a sink that has read a tombstone may
+           have deleted them already.
         """
         named = [(str(tenant), key) for key in sorted(keys)]
         held = await holdings_of(self._connection, tenant, ErasureScope(keys=tuple(sorted(keys))))

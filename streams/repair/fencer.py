@@ -1,9 +1,8 @@
-"""Ends the transaction of a command that died in the
-middle of it, so that readers of live topics go on at once.
+"""Ends the transaction of a command that died, so that readers of live topics continue at once.
 
-`python -m streams.repair.fencer` is started by the command and told on its
-standard input which transactional id to watch. When that input ends, the command
-is dead. Without this its transaction would stand until the broker's time-out.
+A command starts `python -m streams.repair.fencer` and writes to its standard input which
+transactional id to watch. When that input ends, the command is dead. Without the fencer, the
+transaction would stay open until the broker's time-out.
 """
 
 import signal
@@ -28,9 +27,9 @@ class _Watched(msgspec.Struct):
 
 @contextmanager
 def fenced_on_death(kafka: Kafka, transactional_id: str) -> Iterator[None]:
-    """While the block runs, another process looks whether this one is alive.
+    """Watches from another process, while the block runs, whether this process lives.
 
-    A session of its own keeps Ctrl-C away from it.
+    The watcher has a session of its own, so Ctrl-C does not reach it.
     """
     watcher = subprocess.Popen(
         _PROGRAM,
@@ -45,14 +44,14 @@ def fenced_on_death(kafka: Kafka, transactional_id: str) -> Iterator[None]:
     watcher.stdin.flush()
     try:
         yield
-    finally:  # an exception is no death: what was open is aborted by who opened it
+    finally:  # after an exception this process lives and aborts its transaction itself
         watcher.kill()
         watcher.stdin.close()
         watcher.wait()
 
 
 def main() -> None:
-    """Returns when the command is dead and its transaction ended.
+    """Returns after the command is dead and its transaction has ended.
 
     A command that is done kills this process.
     """

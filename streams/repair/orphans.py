@@ -1,5 +1,7 @@
-"""Objects that no row shows: the file was put, and its worker died
-before it could say so. The next try puts it again, or elsewhere.
+"""Deletes objects that no row refers to.
+
+They were stored by a worker that died before it could report it. The next try stored the file
+again, perhaps under another key.
 """
 
 import asyncio
@@ -24,28 +26,31 @@ from streams.errors import StreamsError
 from streams.repair.unfinished import tenants_at_work
 
 log = structlog.get_logger()
-Stands = Callable[[TopicReader, str], Awaitable[Mapping[int, int]]]
-"""Where a reader stands in a topic: partition → next offset."""
+PositionsOf = Callable[[TopicReader, str], Awaitable[Mapping[int, int]]]
+"""Returns the position of a reader in a topic: partition → next offset."""
 CATCH_UP_SECONDS = 60.0
 CHUNK = 1_000
 PORTION = 10_000
-"""Suspects that are held at a time.
+"""Suspects in memory at a time.
 
-A sweep that breaks off has deleted those before, and the next one begins with the rest.
+An interrupted sweep has deleted those of earlier portions, and the next sweep begins with the
+rest.
 """
 
 
 class Behind(StreamsError):
-    """Rows may yet come that show an object: nothing can be said about orphans now.
+    """Rows that refer to an object may still come, so orphans cannot be recognised now.
 
-    The text says who is behind.
+    The text says which reader is behind.
     """
 
 
 @dataclass(slots=True)
 class Swept:
-    """`undecided`: tenants left alone, because a record in
-    quarantine, or a job that is not finished, may name a file.
+    """The result of a sweep.
+
+    `undecided` are tenants whose files were kept, because a quarantined record or an unfinished job
+    may refer to one.
     """
 
     objects: int = 0
@@ -54,7 +59,7 @@ class Swept:
 
 
 class Sweep:
-    """One look at the whole store."""
+    """One pass over the whole store."""
 
     def __init__(
         self,
@@ -69,15 +74,15 @@ class Sweep:
         self._statements = queries("orphans")
 
     async def run(self, older: timedelta, tenant: str | None = None, *, dry: bool = False) -> Swept:
-        """Deletes what is older and shown by no row;
-        `dry`: only counts it. Raises Behind, Unavailable.
+        """Deletes objects older than `older` that no row refers to. With `dry` it only counts them.
 
-        1. Which old objects does no row show, and whose
-           jobs are so old that they may have put one?
-        2. Whatever was said of them by now has become a row: assemble
-           has read what was in `enrichments`, and the sink what
-           was in `enriched-messages` after that.
-        3. Those that still no row shows, and that nobody put again meanwhile, go.
+        Raises Behind and Unavailable.
+
+        1. Find the old objects without a row, and the tenants with jobs so old that they may have
+           stored one.
+        2. Wait until every enrichment about them has become a row: until assemble has read what
+           `enrichments` has now, and the sink what `enriched-messages` has after that.
+        3. Delete those that still have no row and were not stored again meanwhile.
         """
         before = datetime.now(UTC) - older
         swept = Swept()
@@ -95,8 +100,8 @@ class Sweep:
         self, suspects: list[Stored], before: datetime, swept: Swept, *, dry: bool
     ) -> None:
         at_work = await self._at_work(before)
-        await self._wait_for("assemble", "enrichments", self._assemble_stands)  # 2
-        await self._wait_for("sink", "enriched-messages", self._sink_stands)
+        await self._wait_for("assemble", "enrichments", self._positions_of_assemble)  # 2
+        await self._wait_for("sink", "enriched-messages", self._positions_of_sink)
         owners = sorted({tenant_of_object(one.key) for one in suspects})
         undecided = at_work | {
             row["tenant_id"]
@@ -117,7 +122,9 @@ class Sweep:
         log.info("sweep_progress", objects=swept.objects, bytes=swept.bytes, last=suspects[-1].key)
 
     async def _at_work(self, before: datetime) -> set[str]:
-        """Asked before the waits: what is finished by now is a row after them."""
+        """Tenants with old unfinished jobs. Read before the waits, so that a job finished by now
+        has its row after them.
+        """
         try:
             return await asyncio.to_thread(
                 tenants_at_work, self._settings.kafka, self._names, before
@@ -156,9 +163,10 @@ class Sweep:
         }
         return [one for one in chunk if one.key not in shown]
 
-    async def _wait_for(self, who: str, name: TopicName, stands: Stands) -> None:
-        """Until nothing is left between where the reader stands and where
-        the topic ends now. A position is no proof: markers take offsets too.
+    async def _wait_for(self, who: str, name: TopicName, positions_of: PositionsOf) -> None:
+        """Waits until the reader has no record left before the current end of the topic.
+
+        Comparing positions is not enough, because transaction markers take offsets too.
         """
         topic = self._names.topic(name)
         reader = TopicReader(self._settings.kafka, self._names.group("assemble"))
@@ -167,7 +175,7 @@ class Sweep:
             ends = {partition: end for partition, (_, end) in bounds.items()}
             deadline = Deadline(CATCH_UP_SECONDS)
             while True:
-                at = await stands(reader, topic)
+                at = await positions_of(reader, topic)
                 begin = {p: max(low, at.get(p, low)) for p, (low, _) in bounds.items()}
                 first = await asyncio.to_thread(_first_record, reader, topic, begin, ends)
                 if first is None:
@@ -180,12 +188,12 @@ class Sweep:
         finally:
             reader.close()
 
-    async def _assemble_stands(self, reader: TopicReader, topic: str) -> Mapping[int, int]:
+    async def _positions_of_assemble(self, reader: TopicReader, topic: str) -> Mapping[int, int]:
         return await asyncio.to_thread(reader.committed, topic)
 
-    async def _sink_stands(self, reader: TopicReader, topic: str) -> Mapping[int, int]:
-        rows = await self._connection.fetch(queries("audit")["positions"])
-        return {row["partition"]: row["next_offset"] for row in rows if row["topic"] == topic}
+    async def _positions_of_sink(self, reader: TopicReader, topic: str) -> Mapping[int, int]:
+        rows = await self._connection.fetch(queries("audit")["positions"], [topic])
+        return {row["partition"]: row["next_offset"] for row in rows}
 
 
 def _first_record(

@@ -1,4 +1,4 @@
-"""Records of the quarantine, written to the topics they came from."""
+"""Writes quarantined records to the topics from which they came."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,26 +14,29 @@ from streams.lanes.transactions import Write
 from streams.repair.superseded import parted
 
 PLACE_COLUMNS = ("stage", "topic", "partition", "offset", "topic_id")
-"""What names one quarantined record: a topic that
-was made again has the same offsets under another id.
+"""Identifies a quarantined record. A topic that was created again has the same offsets under
+another id.
 """
 REPLAYABLE: dict[str, TopicName] = {
     "dedupe": "raw-messages",
     "assemble": "enrichments",
     "sink": "enriched-messages",
 }
-"""Stage → the topic its records go back to.
+"""Stage → the topic to which its records return.
 
-A job's message was closed with failed(quarantined): `replay attachments` opens it
-again. The sink reads receipts too: one that it refused must not end up among messages.
+Jobs are left out because their message was closed with failed(quarantined), and `replay
+attachments` opens it again. The sink also reads receipts, and a refused receipt must not be
+written among messages.
 """
 
 
 async def read_whole(
     connection: "asyncpg.Connection[asyncpg.Record]", places: Sequence[Sequence[str | int]]
 ) -> tuple[list[Any], list[Any]]:
-    """Rows with their bytes, and those whose message has a
-    newer version as its row: they are not written again.
+    """Reads the rows with their bytes, and separately those whose message has a newer version as
+    its row.
+
+    The latter are not written again.
     """
     columns = [list(column) for column in zip(*places, strict=True)]
     rows = await connection.fetch(queries("repair")["quarantined_whole"], *columns)
@@ -41,8 +44,10 @@ async def read_whole(
 
 
 def write_again(row: Any, names: Names, generation: int) -> Write:
-    """A raw record goes under a new generation: whether another delivery
-    came through meanwhile or not, its row is written once more.
+    """The write of a quarantined record.
+
+    A raw record gets a new generation: its row is written once more, whether or not another
+    delivery was forwarded meanwhile.
     """
     headers = [
         (name, value.encode("latin-1"))
@@ -57,5 +62,5 @@ def write_again(row: Any, names: Names, generation: int) -> Write:
 
 
 def place_of(row: Any) -> tuple[str | int, ...]:
-    """The columns that name it."""
+    """The columns that identify the row."""
     return tuple(row[name] for name in PLACE_COLUMNS)

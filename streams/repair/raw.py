@@ -1,5 +1,6 @@
-"""Raw records again, under a new generation: dedupe forwards
-each message once more, as a higher version of the same row.
+"""Writes raw records again under a new generation.
+
+dedupe then forwards each message once more, as a higher version of the same row.
 """
 
 import re
@@ -22,9 +23,9 @@ NOTHING_ERASED = Erased()
 
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
-    """Offsets `begin` to `end` (not included) of a partition.
+    """Offsets `begin` to `end` (exclusive) of a partition.
 
-    As text `PARTITION:FIRST-LAST`, both included.
+    Its text form is `PARTITION:FIRST-LAST`, both inclusive.
     """
 
     partition: int
@@ -35,12 +36,14 @@ class OffsetRange:
         return f"{self.partition}:{self.begin}-{self.end - 1}"
 
     def within(self, there: "OffsetRange") -> "OffsetRange":
-        """The part of it that lies in another of its partition; perhaps empty."""
+        """The intersection with another range of the same partition, which may be empty."""
         return OffsetRange(self.partition, max(self.begin, there.begin), min(self.end, there.end))
 
 
 def merged(spans: Iterable[OffsetRange]) -> list[OffsetRange]:
-    """In order, without empty ones, and each offset once: no record is sent twice."""
+    """Returns the ranges in order, without empty ones and overlaps, so that no record is sent
+    twice.
+    """
     found: list[OffsetRange] = []
     for span in sorted(spans, key=lambda one: (one.partition, one.begin)):
         if span.begin >= span.end:
@@ -57,7 +60,7 @@ _SPAN = re.compile(r"([0-9]{1,6}):([0-9]{1,18})-([0-9]{1,18})")
 
 
 def span_of(text: str) -> OffsetRange:
-    """`PARTITION:FIRST-LAST` as a span. Raises ValueError."""
+    """Parses `PARTITION:FIRST-LAST`. Raises ValueError."""
     match = _SPAN.fullmatch(text)
     if match is None or int(match[3]) < int(match[2]):
         raise ValueError(text)
@@ -66,20 +69,20 @@ def span_of(text: str) -> OffsetRange:
 
 @dataclass(frozen=True, slots=True)
 class RawRecordPosition:
-    """A record of a span."""
+    """The position of a raw record."""
 
     partition: int
     offset: int
 
 
 def position_of(text: str) -> RawRecordPosition | None:
-    """`PARTITION:OFFSET`; None for an empty text."""
+    """Parses `PARTITION:OFFSET`. Returns None for an empty text."""
     partition, _, offset = text.partition(":")
     return RawRecordPosition(int(partition), int(offset)) if offset else None
 
 
 def left_of(spans: list[OffsetRange], done: RawRecordPosition | None) -> list[OffsetRange]:
-    """What remains of spans that were read in this order up to and with `done`."""
+    """The rest of the ranges after those up to and including `done` were read, in this order."""
     if done is None:
         return spans
     for number, span in enumerate(spans):
@@ -90,9 +93,7 @@ def left_of(spans: list[OffsetRange], done: RawRecordPosition | None) -> list[Of
 
 
 class RawReader:
-    """Reads spans of raw-messages as they stand now;
-    what is written meanwhile is not among them.
-    """
+    """Reads ranges of raw-messages. Records that are written meanwhile are not included."""
 
     def __init__(self, settings: Kafka, names: Names, erased: Erased = NOTHING_ERASED) -> None:
         self._erased = erased
@@ -105,12 +106,14 @@ class RawReader:
         return self._partitions
 
     def held(self) -> dict[int, OffsetRange]:
-        """Partition → all that the log holds of it. Asks the brokers once per partition."""
+        """Returns, by partition, the range that the topic still has. Asks the brokers once per
+        partition.
+        """
         bounds = self._reader.bounds(self._topic)
         return {partition: OffsetRange(partition, *pair) for partition, pair in bounds.items()}
 
     def between(self, since: datetime, until: datetime | None) -> list[OffsetRange]:
-        """The spans whose Kafka timestamps lie in the range."""
+        """The ranges whose Kafka timestamps are in the interval."""
         ends = self._reader.ends(self._topic)
         begins = self._reader.since(self._topic, since, ends)
         if until is not None:
@@ -124,10 +127,10 @@ class RawReader:
     def again(
         self, spans: list[OffsetRange], tenant: str | None, generation: int
     ) -> Generator[Item[RawRecordPosition], None, None]:
-        """Each record of the spans once more, its generation in the header.
+        """Yields each record of the ranges with the new generation in its header.
 
-        Of another tenant's record, and of a message that
-        was erased, only the place is given: it was passed.
+        A record of another tenant, or of an erased message, is yielded without a write, only with
+        its position.
         """
         for span in spans:
             for message in self._read(span):

@@ -1,4 +1,6 @@
-"""What a plan says of raw records: how many of each tenant, and what the models' answers about them have cost."""
+"""Counts raw records for a plan: how many per tenant, and what the models' answers about them have
+cost.
+"""
 
 import contextlib
 from collections import Counter
@@ -24,7 +26,9 @@ from storage.waiting import Deadline
 from streams.repair.raw import OffsetRange, RawReader, merged, span_of
 
 COUNTING_SECONDS = 20.0
-"""A longer range is not read to its end before the plan is shown: its offsets say how many records there are at most."""
+"""The limit of the reading before the plan is shown. Of a longer range the offsets give the largest
+possible number of records.
+"""
 KEYS_AT_ONCE = 5_000
 
 
@@ -35,7 +39,7 @@ async def count_raw(
     erased: Erased,
     seconds: float = COUNTING_SECONDS,
 ) -> Counted:
-    """Reads the spans, for so long at most. Raises Unavailable."""
+    """Reads the ranges for at most `seconds` and counts their records. Raises Unavailable."""
     try:
         counted, keys = await read_in_thread(_read, settings, request, erased, seconds)
     except KafkaException as error:
@@ -57,7 +61,9 @@ async def count_raw(
 
 
 def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
-    """What the log holds of it, each record once. Raises RepairError."""
+    """The parts of the chosen ranges that the topic still has, each record once. Raises
+    RepairError.
+    """
     if choice.since is not None and not choice.spans:
         return reader.between(choice.since, choice.until)
     try:

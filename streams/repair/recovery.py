@@ -1,6 +1,4 @@
-"""After Kafka was lost and PostgreSQL was
-not: what makes the two fit together again.
-"""
+"""Makes Kafka and PostgreSQL consistent again after Kafka was lost and PostgreSQL was not."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -29,8 +27,8 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Topics in which the sink has a position that cannot
-    be true: another topic of the name, or beyond its end.
+    """Topics in which the sink's position is impossible: the topic was created again, or ends
+    before it.
     """
 
     topics: tuple[str, ...]
@@ -39,10 +37,9 @@ class Lost:
 
 
 class Recovery:
-    """On one connection.
+    """The recovery, on one connection.
 
-    Run again after it broke off, it does the same
-    once more; nothing is counted twice by that.
+    Run again after an interruption it repeats its writes; nothing is counted twice because of that.
     """
 
     def __init__(
@@ -55,11 +52,11 @@ class Recovery:
         self._sql = queries("recovery")
 
     async def lost(self) -> Lost:
-        """What there is to do after Kafka was lost.
+        """Finds out what there is to do.
 
-        Raises KafkaException, also for a topic that is not there.
+        Raises KafkaException, also if a topic is missing.
         """
-        positions = await self._connection.fetch(self._sql["positions"])
+        positions = await self._connection.fetch(self._sql["positions"], self._names.topics)
         ids, ends = self._topics({row["topic"] for row in positions})
         topics = {
             row["topic"]
@@ -72,35 +69,35 @@ class Recovery:
         return Lost(tuple(sorted(topics)), counted["messages"], counted["unfinished"])
 
     async def published(self) -> AsyncIterator[Item[int]]:
-        """Every row as the record that the enriched
-        topic had of it, under its version.
-        """
+        """Yields every row as a record of the enriched topic, with its version."""
         count = 0
         async for row in self._rows(None):
             count += 1
             steps, aliases = await context_of(self._connection, row)
-            message = snapshot(row, self._names.object_prefix, steps, aliases, _as_it_is, 0)
+            message = snapshot(row, self._names.object_prefix, steps, aliases, _unchanged, 0)
             again = msgspec.structs.replace(
                 message,
                 status=row["status"],
                 version=row["version"],
                 enriched_at=row["enriched_at"],
-                # The raw record is gone, and another one may stand at its place.
+                # The raw record is gone, and its offset may belong to another one.
                 source=msgspec.structs.replace(message.source, offset=-1),
             )
             yield Item([self._written(again)], count)
 
     async def reopened(self, generation: int) -> AsyncIterator[Item[int]]:
-        """Every unfinished message opened again, with jobs for what is pending."""
+        """Yields records that open every unfinished message again, with jobs for its pending
+        attachments.
+        """
         count = 0
         async for row in self._rows("pending"):
-            item = await item_for(self._connection, row, _as_it_is, generation, self._encoding)
+            item = await item_for(self._connection, row, _unchanged, generation, self._encoding)
             if item.writes:
                 count += 1
                 yield Item(item.writes, count)
 
     async def begin_again(self, lost: Lost) -> None:
-        """Last: from here on the sink reads the new topics."""
+        """Lets the sink read the new topics. Must be the last step."""
         async with self._connection.transaction():
             await self._connection.execute(self._sql["forget_redoing"])
             await self._connection.execute(self._sql["forget_positions"], list(lost.topics))
@@ -123,7 +120,7 @@ class Recovery:
             at = (rows[-1]["tenant_id"], rows[-1]["message_key"])
 
     def _topics(self, names: set[str]) -> tuple[dict[str, str], dict[str, dict[int, int]]]:
-        """Ids and ends of topics."""
+        """The ids of the topics, and the end offsets of their partitions."""
         admin = AdminClient(client_config(self._settings.kafka) | QUIET)
         described = (
             admin.describe_topics(TopicCollection(sorted(names)), request_timeout=ADMIN_SECONDS)
@@ -138,5 +135,5 @@ class Recovery:
             reader.close()
 
 
-def _as_it_is(attachment: Attachment) -> Attachment:
+def _unchanged(attachment: Attachment) -> Attachment:
     return attachment

@@ -1,6 +1,4 @@
-"""Does work again: what a plan counts, and
-how each kind of repair is read and written.
-"""
+"""Counts, reads and writes the records of each kind of repair."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -39,7 +37,7 @@ T = TypeVar("T")
 
 
 class KafkaRedo:
-    """On the brokers, and a pool."""
+    """Implements Redo on the brokers and a connection pool."""
 
     def __init__(self, settings: Settings, pool: "asyncpg.Pool[Any]") -> None:
         self._settings = settings
@@ -48,19 +46,17 @@ class KafkaRedo:
         self._repairs = Repairs(pool)
 
     async def next_generation(self, detail: str) -> int:
-        """Higher than all before. Raises Unavailable."""
+        """Returns a generation higher than all before. Raises Unavailable."""
         generation: int | None = None
         with as_unavailable():
-            while generation is None:  # somebody else took that number in the same moment
+            while generation is None:  # another process took that number at the same moment
                 generation = await self._pool.fetchval(
                     queries("tenancy")["next_generation"], "repair", detail
                 )
         return generation
 
     async def count(self, asked: RepairRequest) -> Counted:
-        """Failed files and quarantined records
-        from Postgres, raw records from the log.
-        """
+        """Counts failed files and quarantined records in Postgres, and raw records in the topic."""
         match asked.kind:
             case "attachments":
                 return await self._repairs.count_failed(asked)
@@ -74,7 +70,7 @@ class KafkaRedo:
 
     @asynccontextmanager
     async def opened(self, held: HeldRepair) -> AsyncIterator[Opened]:
-        """Fences whoever wrote for this repair before."""
+        """Opens the repair on Kafka and fences whoever wrote for it before."""
         names = Names(self._settings.namespace)
         portions = NumberedPortions(self._settings.kafka, names, held.repair_id)
         source: _RawSource | None = None
@@ -91,7 +87,7 @@ class KafkaRedo:
 
 
 class KafkaOpened:
-    """The portions of one repair, by its kind."""
+    """Reads and writes the portions of one repair, according to its kind."""
 
     def __init__(
         self,
@@ -132,7 +128,9 @@ class KafkaOpened:
     async def _files(
         self, connection: "asyncpg.Connection[asyncpg.Record]", intent: Intent
     ) -> Prepared:
-        """What has neither a file nor an address is passed, and is no try."""
+        """Prepares the messages. One without a file or a URL to try is passed over and does not
+        count as tried.
+        """
         tenants, keys = [one[0] for one in intent.items], [one[1] for one in intent.items]
         rows = await connection.fetch(
             queries("repairs")["failed_messages_of"], tenants, keys, self._held.reason
@@ -168,8 +166,8 @@ class KafkaOpened:
 
 
 class _RawSource:
-    """Reads the spans of a repair from where it is, in portions
-    that are bounded in records, bytes and time. Blocks.
+    """Reads the ranges of a repair from its position, in portions bounded in records, bytes and
+    time. Blocks.
     """
 
     def __init__(self, settings: Settings, held: HeldRepair, erased: Erased) -> None:
@@ -192,8 +190,8 @@ class _RawSource:
         return Intent(held.portion + 1, (), count, held.done_at, after, redone=count)
 
     def writes_up_to(self, intent: Intent) -> list[Write]:
-        """Those of the portion at hand; of one
-        that another process left, read again.
+        """The writes of the portion that was just read, or reads the portion that another process
+        left.
         """
         if not self._collected:
             done, last = position_of(self._held.done_key), position_of(intent.after_key)
@@ -213,7 +211,7 @@ class _RawSource:
 
     def close(self) -> None:
         if self._waiting is not None:
-            self._waiting.close()  # it lets go of its assignment, for which the consumer must be open
+            self._waiting.close()  # it gives up its assignment, which needs an open consumer
         self._reader.close()
 
     def _items(self, spans: list[OffsetRange]) -> Generator[Item[RawRecordPosition], None, None]:
@@ -221,7 +219,7 @@ class _RawSource:
 
 
 async def erased_of(pool: "asyncpg.Pool[Any]", tenant_id: str) -> Erased:
-    """Messages that stay away from a replay. Raises Unavailable."""
+    """The erased messages, which a replay must leave out. Raises Unavailable."""
     with as_unavailable():
         async with pool.acquire() as connection:
             one = cast("asyncpg.Connection[asyncpg.Record]", connection)
@@ -229,7 +227,8 @@ async def erased_of(pool: "asyncpg.Pool[Any]", tenant_id: str) -> Erased:
 
 
 async def in_kafka(call: Callable[[], T]) -> T:
-    """In a thread, and to its end: a cancelled task leaves no transaction behind it.
+    """Runs the call in a thread and waits for its end, so that a cancelled task leaves no open
+    transaction.
 
     Raises Unavailable.
     """

@@ -1,5 +1,5 @@
-"""Deletes what is kept for a tenant that was removed: rows,
-files, recorded answers, and its messages on the topic.
+"""Deletes what is stored for a removed tenant: rows, files, recorded answers, and its messages on
+the topic.
 """
 
 from dataclasses import asdict, dataclass
@@ -21,8 +21,8 @@ KEPT = (
     "audit_log",
     "ai_usage",
 )
-"""What stays of a tenant that was removed: that there
-was one, what was done, what was spent. No content.
+"""Tables whose rows stay after a tenant was removed: that it existed, what was done, what was
+spent. They have no content of messages.
 """
 TABLES = (
     "arrival_records",
@@ -44,8 +44,8 @@ TABLES = (
 
 @dataclass(slots=True)
 class Deleted:
-    """What went. `tombstones`: messages that the
-    enriched topic forgets at its next compaction.
+    """What was deleted. `tombstones` counts messages that compaction will remove from the enriched
+    topic.
     """
 
     messages: int = 0
@@ -61,7 +61,7 @@ class Deleted:
 class Removal:
     """Deletes the data of one tenant.
 
-    Raises Unavailable; called again it continues where it was.
+    Raises Unavailable; called again, it continues.
     """
 
     def __init__(
@@ -77,15 +77,13 @@ class Removal:
         self._sql = queries("removal")
 
     async def run(self, tenant: TenantId) -> Deleted:
-        """The tenant must have been removed: then nothing
-        is stored for it any more while this runs.
+        """Deletes everything. The tenant must have been removed before, so that nothing is stored
+        for it while this runs.
 
-        1. Messages, a portion at a time: a tombstone
-           for each on the enriched topic, acknowledged;
-           only then the rows, which name the keys that a second run would need.
-        2. The other rows of the tenant, and what the audit
-           log says of conversations that were looked at.
-        3. The files, also those that no row names.
+        1. Messages, in portions: first an acknowledged tombstone per message on the enriched topic,
+           then the rows, whose keys a second run would need.
+        2. The other rows of the tenant, and the audit log's entries about viewed conversations.
+        3. The files, including those that no row refers to.
         """
         deleted = Deleted()
         while rows := await self._connection.fetch(self._sql["some_messages"], tenant, CHUNK):  # 1

@@ -1,4 +1,4 @@
-"""Versions that the sink refused, and that newer ones have overtaken since."""
+"""Finds versions that the sink refused and that newer ones have overtaken since."""
 
 from typing import Any
 
@@ -13,11 +13,10 @@ from storage.postgres.sql import queries
 async def parted(
     connection: "asyncpg.Connection[asyncpg.Record]", rows: list[Any]
 ) -> tuple[list[Any], list[Any]]:
-    """Quarantined rows that may be written again, and
-    those whose message has a newer version as its row.
+    """Splits quarantined rows into those that may be written again, and those whose message has a
+    newer version as its row.
 
-    Written to the end of the compacted topic, an old
-    version would be what is left of its message there.
+    At the end of the compacted topic, an old version would be the one that compaction keeps.
     """
     messages = [(at, message) for at, row in enumerate(rows) if (message := _version_in(row))]
     found = await connection.fetch(

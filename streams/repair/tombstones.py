@@ -1,5 +1,5 @@
-"""Tombstones on the enriched topic: every reader forgets
-the message, and compaction removes its versions.
+"""Writes tombstones to the enriched topic: readers forget the message, and compaction removes its
+versions.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ ACKNOWLEDGED_SECONDS = 30.0
 
 
 class Tombstones:
-    """Writes to the partition of a message's conversation, where its versions are."""
+    """Writes each tombstone to the partition of the message's conversation, where its versions are."""
 
     def __init__(self, settings: Settings) -> None:
         self._topic = Names(settings.namespace).topic("enriched-messages")
@@ -24,9 +24,9 @@ class Tombstones:
         self._producer = Producer(plain_producer_config(settings.kafka) | QUIET)
 
     def write(self, tenant: TenantId, messages: Iterable[tuple[str, str]]) -> None:
-        """One for each (message key, conversation id).
+        """Writes one tombstone per (message key, conversation id).
 
-        Returns when Kafka has all of them, or raises Unavailable.
+        Returns when Kafka has acknowledged all, or raises Unavailable.
         """
         failures: list[KafkaError] = []
         for message_key, conversation_id in messages:

@@ -1,8 +1,8 @@
-"""Jobs of store_media that are not finished: each
-may have put a file that nothing durable names yet.
+"""Finds unfinished jobs of store_media, each of which may have stored a file that no record refers
+to yet.
 
-It waits at the gate of a stopped stage, in a worker's hands, or for a retry;
-also when no worker runs, its entry stands in the changelog of the stage.
+A job may wait at the gate of a stopped stage, be in flight, or wait for a retry. Its entry is in
+the stage's changelog even if no worker runs.
 """
 
 from datetime import datetime
@@ -14,10 +14,10 @@ from streams.lanes.entries import changelog_of, decode_entry
 
 
 def tenants_at_work(settings: Kafka, names: Names, before: datetime) -> set[str]:
-    """Tenants with such a job that was admitted before the
-    moment: a later one has put no file before it. Blocks.
+    """The tenants with an unfinished job that was admitted before the moment. A later job has
+    stored no file before it. Blocks.
 
-    Raises UnknownVersion when a newer program admitted one.
+    Raises UnknownVersion if a newer program admitted one.
     """
     topic = changelog_of(names, "store_media")
     reader = TopicReader(settings, names.group("sweep"))

@@ -1,8 +1,8 @@
-"""Records of a repair, written in Kafka transactions that last milliseconds.
+"""Writes the records of a repair in Kafka transactions that last milliseconds.
 
-Live readers of a topic see nothing behind an open transaction. So a portion is read,
-and waited for, before its transaction begins; the transaction itself only writes and
-commits, and if the process dies in it, another one ends it (streams/repair/fencer.py).
+Live readers of a topic see nothing after an open transaction. So a portion is read, and waited for,
+before its transaction begins, and the transaction only writes and commits. If the process dies in
+it, another process ends it (streams/repair/fencer.py).
 """
 
 import contextlib
@@ -24,25 +24,21 @@ from streams.repair.fencer import fenced_on_death
 M = TypeVar("M")
 CALL_SECONDS = 10.0
 TRANSACTION_SECONDS = 5.0
-"""The broker ends a transaction that is open for
-longer, also where nobody is left to fence it.
-"""
+"""The broker ends a longer transaction by itself, even if no process is left to fence it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item(Generic[M]):
-    """What is seen whole or not at all, and
-    where that leaves the one who asked for it.
-    """
+    """Writes that are committed together, and the position of the reader after them."""
 
     writes: Sequence[Write]
     mark: M
 
 
 class PortionLimits(NamedTuple):
-    """A portion ends with the item that reaches one of them.
+    """A portion ends with the item that reaches one of these limits.
 
-    `seconds` is the time it takes to collect: nothing is open meanwhile.
+    `seconds` limits the time of collecting, while no transaction is open.
     """
 
     records: int = 500
@@ -64,11 +60,11 @@ class Portion(Generic[M]):
 def committed_portions(
     settings: Kafka, names: Names, items: Iterable[Item[M]], limits: PortionLimits = LIMITS
 ) -> Iterator[Portion[M]]:
-    """Writes the items in their order, one transaction
-    after another; gives each portion once it is committed.
+    """Writes the items in order, in one transaction after another, and yields each portion after
+    its commit.
 
-    Raises KafkaException, or what `items` raises: what was not
-    given was not committed, or nobody could say so any more.
+    Raises KafkaException, or what `items` raises. A portion that was not yielded was not committed,
+    or its outcome is unknown.
     """
     waiting = iter(items)
     collected = collect(waiting, limits)
@@ -86,11 +82,11 @@ def committed_portions(
 
 
 class NumberedPortions:
-    """The portions of one repair. Each is committed together with
-    its number, as the offset of a group of the repair's own.
+    """The portions of one repair. Each is committed together with its number, as the offset of a
+    consumer group of the repair's own.
 
-    Opening it fences whoever wrote the repair's portions before: what that
-    one had open is aborted. Every call blocks, and raises KafkaException.
+    Opening it fences whoever wrote the repair's portions before, and aborts their open transaction.
+    Every call blocks, and raises KafkaException.
     """
 
     def __init__(self, settings: Kafka, names: Names, repair_id: str) -> None:
@@ -105,14 +101,14 @@ class NumberedPortions:
         self._closing.enter_context(fenced_on_death(self._settings, self._id))
 
     def committed(self) -> int:
-        """The number of the last portion; 0: none."""
+        """The number of the last committed portion, or 0."""
         (found,) = self._group.committed([TopicPartition(*self._place)], CALL_SECONDS)
         if found.error is not None:
             raise KafkaException(found.error)
         return max(0, found.offset)
 
     def write(self, number: int, writes: Sequence[Write]) -> None:
-        """In one transaction, which only writes and commits."""
+        """Writes the portion in one transaction that does nothing else."""
         position = [TopicPartition(*self._place, number)]
         metadata = self._group.consumer_group_metadata()
 
@@ -143,7 +139,7 @@ def _producer(settings: Kafka, transactional_id: str) -> Producer:
 
 
 def collect(waiting: Iterator[Item[M]], limits: PortionLimits) -> list[Item[M]]:
-    """The items of the next portion; none: there are no more."""
+    """Collects the items of the next portion. Returns none if there are no more."""
     began, records, size = time.monotonic(), 0, 0
     collected: list[Item[M]] = []
     for item in waiting:
@@ -170,9 +166,9 @@ def _commit(
         failpoints.reached("replay_before_commit", producer.flush)
         producer.commit_transaction(CALL_SECONDS)
     except BaseException:
-        with contextlib.suppress(
-            KafkaException
-        ):  # it ends by itself within seconds; until then it hides what follows it from readers
+        # If this fails, the broker ends the transaction within seconds. Until then readers do not
+        # see what follows it.
+        with contextlib.suppress(KafkaException):
             producer.abort_transaction(CALL_SECONDS)
         raise
 

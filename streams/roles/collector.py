@@ -1,14 +1,14 @@
-"""Python's garbage collector in a process that works record by record."""
+"""Tunes Python's garbage collector for a process that works record by record."""
 
 import gc
 
 
 def collect_rarely(young: int, middle: int, old: int) -> None:
-    """Keeps what was imported out of the collector, and lets it look less often at what records make.
+    """Excludes imported objects from garbage collection and makes collections less frequent.
 
-    Else each full collection looks at all modules again, and the process stands still for
-    it: 40 ms in a stage, measured. What is made for a record or a request is freed
-    without the collector, which only looks for cycles. The thresholds are `gc.set_threshold`'s.
+    Otherwise each full collection visits all modules again and stops the process for that time, 40
+    ms in a stage as measured. What is allocated for a record or a request is freed by reference
+    counting; the collector only finds cycles. The thresholds are those of `gc.set_threshold`.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The role `console`."""
+"""The role `console`: HTTP for bots, and pages for people."""
 
 import asyncio
 from functools import partial
@@ -40,7 +40,7 @@ DRAIN_SECONDS = 10.0
 
 
 async def run(settings: Settings) -> None:
-    """Runs until SIGTERM; waiting requests are then answered with what there is."""
+    """Runs until SIGTERM. Waiting requests are then answered with the messages that exist."""
     names, vault = Names(settings.namespace), Vault(settings.secrets.key)
     pool = await create_pool(settings.postgres, names, "console")
     directory = Directory(settings.postgres, names, vault)
@@ -87,12 +87,12 @@ def _parts(
     directory: Directory,
     downloader: Downloader,
 ) -> Parts:
-    """What the console needs; nothing of it has begun."""
-    wanted, reading = settings.console, ConsoleQueries(pool)
+    """Builds what the console needs. Nothing is started yet."""
+    console, reading = settings.console, ConsoleQueries(pool)
 
     async def fetch(tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
-        found = original_ways(directory, settings, tenant_id, announced, url)
-        return await _first(downloader, found, settings, tenant_id)
+        candidates = original_candidates(directory, settings, tenant_id, announced, url)
+        return await _first_file(downloader, candidates, settings, tenant_id)
 
     around = other_roles_of(settings)
     repairs = RepairWork(Repairs(pool), KafkaRedo(settings, pool))
@@ -106,18 +106,18 @@ def _parts(
         links=Links(vault.derived_keys("media-links"), settings.media.link_seconds),
         fetch=fetch,
         allowed_origins=tuple(
-            origin.strip() for origin in wanted.allowed_origins.split(",") if origin.strip()
+            origin.strip() for origin in console.allowed_origins.split(",") if origin.strip()
         ),
-        public_url=wanted.public_url.rstrip("/"),
-        bounds=ContextBounds(total_bytes=wanted.context_bytes),
-        pages=page_parts(pool, vault, repairs, wanted.public_url, around),
+        public_url=console.public_url.rstrip("/"),
+        bounds=ContextBounds(total_bytes=console.context_bytes),
+        pages=page_parts(pool, vault, repairs, console.public_url, around),
     )
 
 
 def bounded(header_seconds: float) -> "partial[BoundedProtocol]":
-    """The console's protocol.
+    """The console's protocol with its bounds.
 
-    One address may have half of the connections: it may be a proxy's.
+    One address may use half of the connections, because it may be a proxy.
     """
     most = connections_allowed()
     return partial(
@@ -128,37 +128,37 @@ def bounded(header_seconds: float) -> "partial[BoundedProtocol]":
     )
 
 
-def original_ways(
+def original_candidates(
     endpoints: Endpoints, settings: Settings, tenant_id: TenantId, announced: Announced, url: str
 ) -> tuple[DownloadCandidate, ...]:
-    """The requests for an original file, in the
-    name of the endpoint that received its message.
+    """The candidate requests for an original file, with the credentials of the endpoint that
+    received its message.
     """
-    given = authority(endpoints, tenant_id, announced.provider, announced.origin)
+    endpoint_authority = authority(endpoints, tenant_id, announced.provider, announced.origin)
     exempt = allowed_hosts(settings.media.allowed_private_hosts)
     try:
-        return download_candidates(url, None, given, settings.providers, exempt)
+        return download_candidates(url, None, endpoint_authority, settings.providers, exempt)
     except ForeignHost:
         raise Refused("media_refused_address") from None
 
 
-async def _first(
+async def _first_file(
     downloader: Downloader,
-    found: tuple[DownloadCandidate, ...],
+    candidates: tuple[DownloadCandidate, ...],
     settings: Settings,
     tenant_id: TenantId,
 ) -> Downloaded:
-    """The first way that gives the file; what the last one said, when none does."""
-    said: Exception = Refused("media_refused_address")
-    for way in found:
+    """Returns the file of the first request that gives it, or raises the error of the last one."""
+    last: Exception = Refused("media_refused_address")
+    for candidate in candidates:
         try:
             return await downloader.fetch(
-                way.url,
-                headers=way.headers,
+                candidate.url,
+                headers=candidate.headers,
                 max_bytes=settings.media.max_bytes,
                 deadline_seconds=settings.media.download_seconds,
                 owner=tenant_id,
             )
         except (NotFound, Refused) as error:
-            said = error
-    raise said
+            last = error
+    raise last

@@ -1,4 +1,4 @@
-"""How a role serves HTTP: its own socket, its own end."""
+"""How a role serves HTTP: its listening socket, and how it stops without refusing requests."""
 
 import asyncio
 import ctypes
@@ -23,16 +23,14 @@ from streams.roles.port_claims import Installation, PortTaken, claim_port
 log = structlog.get_logger()
 
 DRAIN_NOTICE_SECONDS = 0.5
-"""Between "not ready" and turning new
-connections away: a load balancer takes notice.
-"""
+"""The time between "not ready" and refusing new connections, for a load balancer to notice."""
 SETTLE_SECONDS = 0.5
-"""Between turning new connections away and closing
-the door: those whose handshake is under way get in.
+"""The time between refusing new connections and closing the socket, so that handshakes in progress
+complete.
 """
 MAX_OPEN_FILES = 16_384
 RESERVED_FILES = 128 + MOST_PER_TURN
-"""For Kafka and Postgres, and for the connections of one turn, which are refused with 503."""
+"""Files for Kafka and Postgres, and for connections accepted in one turn and refused with 503."""
 
 _SO_ATTACH_FILTER = 26
 _FLAGS_OFFSET, _SYN_AND_ACK, _SYN = 13, 0x12, 0x02
@@ -46,22 +44,21 @@ _NO_SYN = (  # classic BPF over the TCP header: drop a segment with SYN and with
 
 
 class Serving(Protocol):
-    """A server, as its role ends it."""
+    """A server that its role can end."""
 
     should_exit: bool
 
     async def serve(self, sockets: list[socket.socket]) -> None: ...
     def say_goodbye(self) -> None:
-        """From here on every answer closes its connection:
-        clients go elsewhere before this server hangs up on them.
+        """Makes every answer from now on close its connection.
+
+        Clients then connect elsewhere before this server closes their connections.
         """
         ...
 
 
 class RoleServer(uvicorn.Server):
-    """A server that leaves signals to its role,
-    and takes new connections as fast as they come.
-    """
+    """A uvicorn server that leaves signals to its role and accepts connections in batches."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -88,11 +85,11 @@ class RoleServer(uvicorn.Server):
 
 
 def connections_allowed() -> int:
-    """What the process's limit of open files
-    leaves, after it was raised as far as it may be.
+    """The number of connections that the limit of open files allows, after raising the limit as far
+    as possible.
 
-    At that limit itself no connection could be
-    answered, and neither Kafka nor Postgres be reached.
+    Some files are reserved, because at the limit neither a connection nor Kafka nor Postgres could
+    be served.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
@@ -101,11 +98,10 @@ def connections_allowed() -> int:
 
 
 def listening_socket(host: str, port: int, installation: Installation) -> socket.socket:
-    """A socket that the other processes of this installation may share
-    (SO_REUSEPORT), so that one of them can be replaced while another
-    answers. Raises PortTaken if the port is not this installation's.
+    """Opens a socket that the other processes of this installation may share (SO_REUSEPORT).
 
-    The claim is never released: it ends with the process, as the socket does.
+    So one of them can be replaced while another answers. Raises PortTaken if the port is not this
+    installation's. The claim is not released: it ends with the process, as the socket does.
     """
     claim_port(port, installation, host=host)
     listening = socket.socket(
@@ -124,12 +120,12 @@ def listening_socket(host: str, port: int, installation: Installation) -> socket
 
 
 def turn_new_connections_away(listening: socket.socket) -> None:
-    """New handshakes go unanswered; those under way and those not accepted yet go on.
+    """Drops new handshakes. Those in progress, and connections not accepted yet, complete.
 
-    Under SO_REUSEPORT each socket has an accept queue of its own, and closing it resets
-    what stands there. So the door is closed to newcomers first: a client sends its SYN
-    again after a second, and then the kernel gives it to another receiver on this port.
-    Where there is no such filter (not Linux), closing may reset a connection.
+    Under SO_REUSEPORT each socket has an accept queue of its own, and closing the socket resets the
+    connections in it. So new ones are dropped first: a client repeats its SYN after a second, and
+    the kernel then gives it to another receiver on this port. Without such a filter (not on Linux),
+    closing may reset a connection.
     """
     if sys.platform != "linux":
         return
@@ -173,11 +169,11 @@ async def serve_until_told(
 async def until_told(
     server: Serving, listening: socket.socket, draining: Callable[[], None]
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then ends without refusing what is under way.
+    """Serves until SIGTERM or SIGINT, then ends without refusing a connection in progress.
 
-    1. Call `draining` (not ready), and let every answer say `Connection: close`.
-    2. Leave new connections unanswered, and take those that are half made.
-    3. Close; answer what is in flight, as long as the server allows for it.
+    1. Call `draining` (not ready), and send `Connection: close` with every answer.
+    2. Drop new connections, and accept those whose handshake is in progress.
+    3. Close the socket, and answer the requests in flight within the server's time limit.
     """
     host, port, *_ = listening.getsockname()
     log.info("http_listens", host=host, port=port)
@@ -185,9 +181,9 @@ async def until_told(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     serving = asyncio.create_task(server.serve([listening]))
-    told = asyncio.create_task(ending.wait())
-    await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+    stopping = asyncio.create_task(ending.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
     log.info("http_drains")
     draining()  # 1
     server.say_goodbye()

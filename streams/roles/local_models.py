@@ -1,7 +1,7 @@
-"""Eyes and ears on this machine: real where the
-engines and the weights are, else the stand-in's.
+"""Serves the local vision and speech models, or for each the stand-in if its engine or weights are
+missing.
 
-The engines are imported here and in no other process. Each sense falls back on its own.
+The engines are imported here and in no other process.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from connectors.engines.outcomes import Heard, RequestRefused
 from schemas.settings import Local
 from streams.errors import StreamsError
 from streams.local.weights import naming_model, whisper_at
-from streams.roles.stand_in import EARS_DO, EYES_DO, NAME, listen_to, look_at
+from streams.roles.stand_in import NAME, SPEECH_DOES, VISION_DOES, listen_to, look_at
 
 log = structlog.get_logger()
 
 MEMORY_BYTES = 4 * 1024**3
-"""Of addresses, not of memory: the engines map
-their files and reserve more than they touch.
+"""Limit of the address space, not of resident memory: the engines map their files and reserve more
+than they use.
 """
 DRAIN_SECONDS = 10
 
@@ -34,9 +34,11 @@ class WeightsMissing(StreamsError):
     """The published weights are not on this machine: `sensorium parts` fetches them."""
 
 
-class StandInEyes:
+class StandInVision:
+    """The stand-in's answers about pictures."""
+
     name = NAME
-    does = EYES_DO
+    does = VISION_DOES
 
     def look(self, picture: bytes, *, spanish: bool) -> str:
         try:
@@ -45,9 +47,11 @@ class StandInEyes:
             raise RequestRefused(error.status_code, error.detail) from error
 
 
-class StandInEars:
+class StandInSpeech:
+    """The stand-in's answers about sounds."""
+
     name = NAME
-    does = EARS_DO
+    does = SPEECH_DOES
 
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
@@ -59,16 +63,18 @@ class StandInEars:
 
 
 def load_eyes(settings: Local) -> LocalPictureModel:
+    """Loads the vision model, or the stand-in if its engine is not installed."""
     try:
         from connectors.engines.picture_engine import PictureEngine
 
         return PictureEngine(naming_model=naming_model(), threads=settings.threads)
     except ImportError as error:
         log.warning("stand_in_sees", error=f"{type(error).__name__}: {error}")
-        return StandInEyes()
+        return StandInVision()
 
 
 def load_ears(settings: Local) -> LocalSpeechModel:
+    """Loads the speech model, or the stand-in if its engine or weights are missing."""
     try:
         from connectors.engines.speech_engine import SpeechEngine
 
@@ -78,11 +84,13 @@ def load_ears(settings: Local) -> LocalSpeechModel:
         return SpeechEngine(weights, settings.threads)
     except (ImportError, WeightsMissing) as error:
         log.warning("stand_in_hears", error=f"{type(error).__name__}: {error}")
-        return StandInEars()
+        return StandInSpeech()
 
 
 def bound_this_process(threads: int) -> None:
-    """Before the engines are imported: they read these variables once."""
+    """Limits threads and memory. Must run before the engines are imported, because they read these
+    variables once.
+    """
     os.environ |= {
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
@@ -96,7 +104,7 @@ def bound_this_process(threads: int) -> None:
 async def serve(host: str, port: int, settings: Local) -> None:
     """Runs until SIGTERM.
 
-    It answers at once, and is ready when both senses are loaded.
+    It answers at once, and is ready after both models are loaded.
     """
     bound_this_process(settings.threads)
     senses = Engines()

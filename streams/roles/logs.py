@@ -1,6 +1,6 @@
 """Structured logs on stderr: fixed event words with fields.
 
-Every line, whoever writes it, leaves through one handler.
+Every line leaves through one handler, whatever code or library wrote it.
 """
 
 import logging
@@ -31,10 +31,10 @@ _NOISY = (
 
 
 def configure_logs(settings: LogSettings, role: str) -> None:
-    """Sends structlog, the standard library's loggers,
-    warnings and uncaught exceptions through one handler.
+    """Sends structlog, the standard library's loggers, warnings and uncaught exceptions through one
+    handler.
 
-    Message keys are shown only at level debug; see streams/roles/redaction.py.
+    Message keys are shown only at level debug (streams/roles/redaction.py).
     """
     show_keys = settings.level.lower() == "debug"
 
@@ -73,7 +73,7 @@ def configure_logs(settings: LogSettings, role: str) -> None:
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
     for logger in list(logging.Logger.manager.loggerDict.values()):
-        if isinstance(logger, logging.Logger):  # one that a library gave a handler of its own
+        if isinstance(logger, logging.Logger):  # a library may have given it a handler
             logger.handlers, logger.propagate = [], True
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -82,7 +82,7 @@ def configure_logs(settings: LogSettings, role: str) -> None:
 
 
 def _take_over_what_python_prints() -> None:
-    """Warnings and exceptions that nobody caught would go to stderr as they are."""
+    """Logs warnings and uncaught exceptions, which Python would print to stderr unredacted."""
     logging.captureWarnings(True)
 
     def uncaught(

@@ -1,8 +1,7 @@
-"""Each process of the pipeline writes down what
-it did in each minute, from its own metrics.
+"""Each process of the pipeline records what it did in each minute, from its own metrics.
 
-It does so in a thread with a connection of its own: no record waits for it, and
-while Postgres is away nothing but a part of the console's picture is missing.
+A thread with a connection of its own does this, so no record waits for it. While Postgres is
+unavailable, only a part of the console's pipeline page is missing.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from schemas import metrics
 from schemas.pipeline import JOB_STAGES
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.background import again_and_again
+from storage.background import retry_forever
 from storage.postgres.minutes import StageMinute, StageMinutes
 from storage.postgres.pool import connect
 
@@ -35,7 +34,9 @@ _BY_STATUS = {"2": "accepted", "4": "refused", "5": "unavailable"}
 
 @dataclass(frozen=True, slots=True)
 class ProcessFigures:
-    """What a process did since it began, and what waits for it now."""
+    """What a process did since its start, and its current backlog. `took` is a histogram of
+    durations.
+    """
 
     outcomes: Counter[str]
     took: tuple[int, ...]
@@ -45,7 +46,7 @@ class ProcessFigures:
 
 
 def figures_of(stage: str) -> ProcessFigures:
-    """From the metrics of this process."""
+    """Reads the figures from the metrics of this process."""
     match stage:
         case "receive":
             return ProcessFigures(_answers(), _took(metrics.RECEIVER_ACK))
@@ -85,7 +86,7 @@ def _answers() -> Counter[str]:
 
 
 def _took(metric: MetricWrapperBase, **labels: str) -> tuple[int, ...]:
-    """How many ended within each bound and not within the one before."""
+    """The number of observations per bucket, without those of smaller buckets."""
     bounds = Counter[float]()
     for one in _samples(metric, **labels):
         if one.name.endswith("_bucket"):
@@ -95,7 +96,7 @@ def _took(metric: MetricWrapperBase, **labels: str) -> tuple[int, ...]:
 
 
 class MinuteOfProcess:
-    """Makes the row of the running minute out of one look after another."""
+    """Computes the row of the current minute from successive figures."""
 
     def __init__(self, stage: str, began: ProcessFigures, at: float) -> None:
         self._stage, self._member = stage, secrets.token_hex(4)
@@ -103,8 +104,8 @@ class MinuteOfProcess:
         self._minute, self._base = math.floor(at / 60), began
 
     def look(self, now: ProcessFigures, at: float) -> StageMinute:
-        """The row as it is at this moment (Unix seconds);
-        what came since the last look is of its minute.
+        """Returns the row at this moment (Unix seconds). What happened since the previous call
+        counts for this minute.
         """
         if math.floor(at / 60) != self._minute:
             self._minute, self._base = math.floor(at / 60), self._before
@@ -130,9 +131,9 @@ class MinuteOfProcess:
 def start_minutes(
     settings: Settings, stage: str, refresh: Callable[[], None] = lambda: None
 ) -> None:
-    """Writes until the process ends.
+    """Writes the rows until the process ends.
 
-    `refresh` sets gauges that are computed when read.
+    `refresh` sets gauges that are computed when they are read.
     """
     writing = MinuteWriter(settings, stage, refresh)
     run = threading.Thread(target=lambda: asyncio.run(writing.run()), name="minutes", daemon=True)
@@ -140,7 +141,7 @@ def start_minutes(
 
 
 class MinuteWriter:
-    """Looks at the metrics and writes, for as long as it runs."""
+    """Reads the metrics and writes the rows."""
 
     def __init__(self, settings: Settings, stage: str, refresh: Callable[[], None]) -> None:
         self._settings, self._stage, self._refresh = settings, stage, refresh
@@ -149,8 +150,8 @@ class MinuteWriter:
         self._is_away = False
 
     async def run(self) -> None:
-        """Runs until it is cancelled; whatever goes wrong is logged, and tried again."""
-        await again_and_again(self._write, self._failed, lambda: self._wrote_at)
+        """Runs until it is cancelled. Errors are logged, and the loop continues."""
+        await retry_forever(self._write, self._failed, lambda: self._wrote_at)
 
     async def _write(self) -> None:
         names = Names(self._settings.namespace)
@@ -166,7 +167,7 @@ class MinuteWriter:
             connection.terminate()
 
     def _failed(self, error: Exception) -> None:
-        """Says it once: what else Postgres is needed for says more."""
+        """Logs an outage once, because other parts that need Postgres report it too."""
         if not self._is_away:
             log.warning("minutes_not_written", error=f"{type(error).__name__}: {error}")
         self._is_away = True

@@ -1,6 +1,6 @@
-"""Which settings each role reads.
+"""Declares which settings each role reads.
 
-A role is given these and no others, so that it holds no secret that it does not use.
+A role is given only these, so that it holds no secret that it does not use.
 """
 
 from collections.abc import Mapping
@@ -30,13 +30,13 @@ PARTS_OF_ROLE: Mapping[str, frozenset[str]] = {
 }
 """Role → parts of `schemas.settings.Settings`.
 
-`secrets` opens what tenants entrust: endpoint secrets and model keys.
+`secrets` is the key that opens the tenants' secrets: those of endpoints, and model keys.
 """
 
 
 def environment_of(role: str, settings: Settings) -> dict[str, str]:
     """The settings that the role reads, under their environment names.
 
-    Raises KeyError for a role that is not listed.
+    Raises KeyError for an unlisted role.
     """
     return to_environment(settings, PARTS_OF_ROLE[role])

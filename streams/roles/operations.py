@@ -1,6 +1,4 @@
-"""/livez, /readyz, /status and /metrics of a role
-that has no HTTP of its own, served from a thread.
-"""
+"""Serves /livez, /readyz, /status and /metrics from a thread, for roles without other HTTP."""
 
 import errno
 import json
@@ -17,7 +15,7 @@ PORTS_TRIED = 32
 
 
 class _Server(ThreadingHTTPServer):
-    """Logs what a probe's connection raised instead of printing it past the log."""
+    """Logs an error of a probe's connection, instead of printing it to stderr."""
 
     daemon_threads = True
 
@@ -26,8 +24,8 @@ class _Server(ThreadingHTTPServer):
 
 
 def _bound(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> _Server:
-    """At the port, or at one of the next where another process has
-    it: two of one environment on one machine are no reason to die.
+    """Binds the port, or one of the next if it is in use, because two processes with one
+    environment on one machine must both run.
     """
     for candidate in range(port, port + PORTS_TRIED):
         try:
@@ -43,7 +41,7 @@ def _bound(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> _Serv
 
 
 class _Operations(BaseHTTPRequestHandler):
-    """The routes. A subclass for the server has what they ask."""
+    """The routes. A subclass per server provides the functions they call."""
 
     ready: Callable[[], bool]
     refresh: Callable[[], None]
@@ -73,7 +71,7 @@ class _Operations(BaseHTTPRequestHandler):
     def _metrics(self) -> None:
         try:
             type(self).refresh()
-        except Exception:  # what cannot be computed now must not hide the other metrics
+        except Exception:  # one failing gauge must not hide the other metrics
             log.exception("metrics_refresh_failed")
         self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
 
@@ -87,7 +85,7 @@ class _Operations(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Probes are not worth a line each."""
+        """Does not log probes."""
 
 
 def start_operations(
@@ -97,20 +95,19 @@ def start_operations(
     refresh: Callable[[], None] = lambda: None,
     status: Callable[[], dict[str, Any]] = dict,
 ) -> ThreadingHTTPServer | None:
-    """Serves until the process ends; port 0 means not at
-    all. `refresh` sets gauges that are computed when read.
+    """Serves until the process ends. With port 0 nothing is served.
 
-    `status` is what /status shows as JSON; its `troubles` are
-    lines for a person, and stand in the answer "not ready" too.
+    `refresh` sets gauges that are computed when they are read. `status` returns what /status shows
+    as JSON; its `troubles` are lines for a person, which the answer "not ready" repeats.
     """
     if port == 0:
         return None
 
-    asked = {
+    functions = {
         "ready": staticmethod(ready),
         "refresh": staticmethod(refresh),
         "status": staticmethod(status),
     }
-    server = _bound(host, port, type("Operations", (_Operations,), asked))
+    server = _bound(host, port, type("Operations", (_Operations,), functions))
     threading.Thread(target=server.serve_forever, name="operations", daemon=True).start()
     return server

@@ -1,34 +1,42 @@
-"""What the console's pages know of receiver, providers and
-models, and a sample message through the real receiver.
-"""
+"""What the console's pages know of the other roles, and a sample through the real receiver."""
 
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Message
 
-from connectors.console.pages.other_roles import OtherRoles, SampleSent, ShownRecord
+from connectors.console.pages.other_roles import (
+    OtherRoles,
+    SampleSent,
+    ShownRecord,
+    VersionsFound,
+)
 from connectors.models.unknown import unknown_models
 from connectors.providers.catalogue import PROVIDERS
 from connectors.providers.signature_check import CheckedStep, checked, pasted
 from connectors.webhooks.urls import webhook_url
+from schemas.keys import TenantId, conversation_partition
 from schemas.outcomes import Unavailable
-from schemas.pipeline import TOPIC_NAMES
+from schemas.pipeline import TOPIC_NAMES, TopicName
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from schemas.topics import Names
-from storage.kafka.one_record import record_at
+from storage.kafka.one_record import Span, record_at, records_of_key
 from storage.kafka.read_threads import read_in_thread
 from streams.commands.readable import readable
 from streams.local.samples import SampleMessage, deliver
 
 TEXT = "This is a test of Sensorium."
+BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=30)
+"""A version is written within this of the moment of its last step."""
+MOST_LOOKED = 50_000
+"""So many records of a partition are looked at for the versions of one message."""
 
 
 def other_roles_of(settings: Settings) -> OtherRoles:
-    """By the settings of this installation."""
+    """Builds the functions from the settings of this installation."""
     receiver, openai = settings.receiver, settings.openai
 
     def url_of(endpoint: Endpoint) -> str:
@@ -51,6 +59,14 @@ def other_roles_of(settings: Settings) -> OtherRoles:
         except (KafkaException, TimeoutError) as error:
             raise Unavailable("Kafka") from error
 
+    async def read_versions(
+        tenant: str, conversation: str, key: str, moments: Sequence[datetime]
+    ) -> VersionsFound:
+        try:
+            return await read_in_thread(_versions, settings, tenant, conversation, key, moments)
+        except (KafkaException, TimeoutError) as error:
+            raise Unavailable("Kafka") from error
+
     async def send_test(endpoint: Endpoint) -> SampleSent:
         sample = PROVIDERS[endpoint.provider].sample(SampleMessage(text=TEXT, what="test"))
         if sample is None:
@@ -70,6 +86,7 @@ def other_roles_of(settings: Settings) -> OtherRoles:
         check=check,
         unknown_models=unknown,
         read_record=read_record,
+        read_versions=read_versions,
         send_test=send_test,
     )
 
@@ -79,8 +96,43 @@ def _record(settings: Settings, topic: str, partition: int, offset: int) -> Show
     if topic not in TOPIC_NAMES:
         return None
     found = record_at(settings.kafka, names.group("console"), names.topic(topic), partition, offset)
-    if found is None:
-        return None
+    return None if found is None else _shown(topic, found)
+
+
+def _versions(
+    settings: Settings, tenant: str, conversation: str, key: str, moments: Sequence[datetime]
+) -> VersionsFound:
+    """Those of the partition of the conversation, whose records are of this tenant."""
+    topic: TopicName = "enriched-messages"
+    names = Names(settings.namespace)
+    partition = conversation_partition(TenantId(tenant), conversation, settings.kafka.partitions)
+    place = (names.topic(topic), partition)
+    found, is_whole = records_of_key(
+        settings.kafka, names.group("console"), place, key.encode(), spans_of(moments), MOST_LOOKED
+    )
+    return VersionsFound(
+        [
+            (f"{topic}[{partition}]@{one.offset()}", _shown(topic, one))
+            for one in found
+            if one.value() is not None  # a tombstone: the message was erased
+        ],
+        is_whole,
+    )
+
+
+def spans_of(moments: Sequence[datetime]) -> list[Span]:
+    """The times around the moments, in order; those that overlap are one."""
+    spans: list[Span] = []
+    for moment in sorted(moments):
+        begin, until = (int(one.timestamp() * 1000) for one in (moment - BEFORE, moment + AFTER))
+        if spans and begin <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], until)
+        else:
+            spans.append((begin, until))
+    return spans
+
+
+def _shown(topic: TopicName, found: Message) -> ShownRecord:
     headers = {
         name: (value or b"").decode(errors="replace")
         for name, value in cast("list[tuple[str, bytes | None]]", found.headers() or [])

@@ -1,4 +1,4 @@
-"""A child process that does not outlive its parent."""
+"""Makes a child process end with its parent."""
 
 import ctypes
 import os
@@ -9,11 +9,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """A child without its parent would be one too many as soon as the parent is started again.
+    """Ends this process when its parent ends, so that a restarted parent does not get a second
+    child.
 
-    The kernel sends the signal when the parent's *thread* that started us ends: its main thread, which ends with it.
+    The kernel sends the signal when the parent's *thread* that started us ends. That is its main
+    thread, which ends with it.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we could ask for the signal
+    if os.getppid() != parent:  # the parent died before the signal was requested
         os._exit(1)

@@ -1,11 +1,10 @@
 """Keeps a TCP port for the processes of one installation.
 
-HTTP roles bind with SO_REUSEPORT, so that one process can replace another without
-refusing a request. The kernel lets any two processes of one user share a port in that
-way, also those of two installations, and then each gets a part of the other's requests.
-So a process claims a port before it binds: it holds a shared lock on a small file that
-names the installation. Processes of the same installation share the claim; every other
-process is refused.
+HTTP roles bind with SO_REUSEPORT, so that one process can replace another without refusing a
+request. But the kernel lets any two processes of one user share a port in this way, even those of
+two installations, and then each gets some of the other's requests. So a process claims a port
+before it binds it: it holds a shared lock on a small file that names the installation. Processes of
+the same installation share the claim; every other process is refused.
 """
 
 import errno
@@ -18,14 +17,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from schemas.topics import Names
 from storage.waiting import Deadline
 from streams.errors import StreamsError
 
 Installation = frozenset[str]
-"""One digest per live secrets key.
-
-Two processes belong together if they have one in common.
-"""
+"""One digest per live secrets key. Two processes belong together if they share a digest."""
 
 _WAIT_SECONDS = 2.0
 _POLL_SECONDS = 0.02
@@ -37,17 +34,18 @@ class PortTaken(StreamsError):
 
 
 def installation_of(namespace: str, secrets_key: str) -> Installation:
-    """What two processes of one pipeline have in
-    common, also while the secrets key is rotated.
+    """The digests that all processes of one installation share, even while the secrets key is
+    rotated or the topics are replaced.
     """
+    pipeline = Names(namespace).pipeline
     keys = filter(None, (key.strip() for key in secrets_key.split(",")))
     return frozenset(
-        hashlib.sha256(f"port-claim\0{namespace}\0{key}".encode()).hexdigest()[:32] for key in keys
+        hashlib.sha256(f"port-claim\0{pipeline}\0{key}".encode()).hexdigest()[:32] for key in keys
     )
 
 
 class PortClaim:
-    """Held until `release` or the end of the process."""
+    """Holds the port until `release` or the end of the process."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
@@ -61,26 +59,24 @@ class PortClaim:
 def claim_port(
     port: int, installation: Iterable[str], *, host: str = "127.0.0.1", ours: bool = False
 ) -> PortClaim:
-    """Claims the port for the installation. `ours`
-    says that what listens there is known to be ours.
+    """Claims the port for the installation. With `ours` the program that listens there is known to
+    be ours.
 
-    Raises PortTaken if another installation claims
-    the port or another program listens on it.
+    Raises PortTaken if another installation claims the port or another program listens on it.
 
-    1. Take the lock alone, if no process holds it: note our
-       installation, and look for programs that know no claims.
-    2. Share the lock. Between 1 and 2 another
-       process may have noted its own installation.
-    3. Read the note: it must name our installation.
+    1. Try to take the lock exclusively. If that works, no process has a claim: write our
+       installation to the file, and check for programs that do not use claims.
+    2. Take the lock shared. Between 1 and 2 another process may have written its installation.
+    3. Read the file, which must name our installation.
     """
-    wanted = frozenset(installation)
+    digests = frozenset(installation)
     descriptor = os.open(
         _file_of(port), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
     )
     try:
         if _locked(descriptor, fcntl.LOCK_EX):  # 1
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, "\n".join(sorted(wanted)).encode(), 0)
+            os.pwrite(descriptor, "\n".join(sorted(digests)).encode(), 0)
             if not ours and not is_free(port, host):
                 raise PortTaken(f"another program listens on port {port}")
         deadline = Deadline(_WAIT_SECONDS)
@@ -89,7 +85,7 @@ def claim_port(
                 raise PortTaken(f"another process is claiming port {port}")
             time.sleep(_POLL_SECONDS)
         noted = os.pread(descriptor, _LARGEST_NOTE_BYTES, 0).decode(errors="replace").split("\n")
-        if wanted.isdisjoint(noted):  # 3
+        if digests.isdisjoint(noted):  # 3
             raise PortTaken(f"port {port} belongs to another installation of Sensorium")
     except BaseException:
         os.close(descriptor)
@@ -98,7 +94,7 @@ def claim_port(
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """True if no program listens on the port, whether it would share it or not."""
+    """True if no program listens on the port, even one that would share it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As servers do: a connection in TIME_WAIT does not keep a port.
@@ -121,11 +117,10 @@ def _locked(descriptor: int, how: int) -> bool:
 
 
 def _file_of(port: int) -> Path:
-    """One file per port and network namespace,
-    in a folder that only this user can write to.
+    """The lock file: one per port and network namespace, in a folder that only this user can write
+    to.
 
-    Another user cannot share our port at all:
-    the kernel refuses SO_REUSEPORT across users.
+    Another user cannot share our port, because the kernel refuses SO_REUSEPORT across users.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     parent = Path(runtime) if runtime and Path(runtime).is_dir() else Path(tempfile.gettempdir())
@@ -138,7 +133,7 @@ def _file_of(port: int) -> Path:
 
 
 def _network() -> int:
-    """The network namespace: the same port of two containers is not the same port."""
+    """The inode of the network namespace. Equal ports of two containers are different ports."""
     try:
         return Path("/proc/self/ns/net").stat().st_ino
     except OSError:  # not Linux

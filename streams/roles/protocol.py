@@ -1,10 +1,10 @@
-"""uvicorn's HTTP protocol within bounds that it does not have itself:
-of time, of header bytes, of requests sent ahead, of connections.
+"""uvicorn's HTTP protocol with bounds that it does not have: on time, header bytes, pipelined
+requests and connections.
 
-A connection is always in one of five states, and each ends by itself: a head is awaited
-(`head_seconds`, then 408); a request is being answered (the application's deadlines);
-the client does not take the answer (`head_seconds`); the rest of a body that was
-answered early is thrown away (`head_seconds`); it is idle (uvicorn's keep-alive).
+A connection is always in one of five states, each of which ends by itself: it waits for a request
+head (`head_seconds`, then 408); a request is being answered (the application's deadlines); the
+client does not read the answer (`head_seconds`); the rest of a body that was answered early is
+discarded (`head_seconds`); it is idle (uvicorn's keep-alive).
 """
 
 import asyncio
@@ -15,33 +15,26 @@ from typing import Any, Literal
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_FIELD_BYTES = 16 * 1024
-"""Of one request: its target, header and trailer fields.
-
-The parser below has no limit and would keep what comes.
-"""
+"""Limit per request for its target, header and trailer fields. The parser itself has none."""
 MAX_PIPELINED = 64
-"""Requests sent ahead of an answer on one connection:
-each costs some kilobytes, and a read may hold thousands.
+"""Limit of requests sent ahead of an answer on one connection. Each takes some kilobytes, and one
+read may contain thousands.
 """
 FRESH_SECONDS = 1.0
-"""When the server ends: how long who has
-connected and said nothing yet may still begin.
-"""
+"""While the server stops: how long a client that has connected but sent nothing may still begin."""
 
 
 class AddressLimit:
-    """How many connections one remote address may
-    hold at a time, over all connections of a server.
-    """
+    """Limits the connections per remote address, over all connections of a server."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._held: Counter[str] = Counter()
 
     def take(self, address: str) -> bool:
-        """Counts one connection more, and says whether the address may have it.
+        """Counts one more connection, and returns whether the address may have it.
 
-        Each is given back.
+        Every `take` needs a `give_back`.
         """
         self._held[address] += 1
         return self._held[address] <= self._most
@@ -53,7 +46,7 @@ class AddressLimit:
 
 
 class _TooMuch(Exception):
-    """Raised through the parser, which stops there."""
+    """Raised inside the parser, which then stops."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -61,6 +54,8 @@ class _TooMuch(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
+    """The protocol of one connection."""
+
     def __init__(
         self,
         *args: Any,
@@ -81,9 +76,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unparsed = 0
         self._has_spoken = False
         self._too_much: int | None = None
-        self._deaf = False
+        self._ignores_input = False
 
-    # --- what the transport says
+    # --- called by the transport
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -105,11 +100,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
+        if self._ignores_input:
             return
         self._unparsed += len(data)
         super().data_received(data)
-        if self._unparsed > MAX_FIELD_BYTES and not self._deaf:
+        if self._unparsed > MAX_FIELD_BYTES and not self._ignores_input:
             self._refuse(431)
         elif self._deadline is None and (
             self._phase == "head" or (self.timeout_keep_alive_task is None and self._is_answered())
@@ -126,7 +121,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._untaken.cancel()
             self._untaken = None
 
-    # --- what the parser says
+    # --- called by the parser
 
     def on_message_begin(self) -> None:
         self._unset_keepalive_if_required()
@@ -140,9 +135,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value))
-        if (
-            self._phase == "head"
-        ):  # a trailer is no header: it comes when the request is being answered
+        # A trailer arrives while the request is being answered, and is not a header.
+        if self._phase == "head":
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -165,10 +159,10 @@ class BoundedProtocol(HttpToolsProtocol):
             )
         super().on_message_complete()
 
-    # --- what the application and the server say
+    # --- called by the application and the server
 
     def on_response_complete(self) -> None:
-        if self._deaf and not self.pipeline:
+        if self._ignores_input and not self.pipeline:
             self.transport.close()
         elif (
             self._phase == "body"
@@ -183,10 +177,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(self._too_much or 400)
 
     def shutdown(self) -> None:
-        """Idle connections end.
+        """Closes an idle connection.
 
-        Who has begun a request, or has only just connected, is still answered, and then
-        ends.
+        A client that has begun a request, or has just connected, still gets its answer.
         """
         if not self._has_spoken:
             self._disarm()
@@ -222,7 +215,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _too_late(self) -> None:
         self._deadline = None
         if not self._is_answered():
-            self._arm()  # sent ahead, and not read on because of us: its time begins when it is its turn
+            self._arm()  # a pipelined request: its time begins when the one before is answered
         else:
             self._refuse(408)
 
@@ -234,17 +227,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: int) -> None:
-        """Reads nothing more, answers what stands before, and ends the connection."""
-        self._deaf = True
+        """Stops reading, answers the requests that came before, and closes the connection."""
+        self._ignores_input = True
         self._disarm()
-        at_hand = self._phase == "body"
-        if at_hand and self.pipeline and self.pipeline[0][0] is self.cycle:
-            self.pipeline.popleft()  # it will never be whole; those before it are still to be answered
+        in_body = self._phase == "body"
+        if in_body and self.pipeline and self.pipeline[0][0] is self.cycle:
+            self.pipeline.popleft()  # it stays incomplete; those before it are still answered
             return
-        if not at_hand and not self._is_answered():
+        if not in_body and not self._is_answered():
             return
         if not self.transport.is_closing():
-            if not (at_hand and self.cycle.response_complete):
+            if not (in_body and self.cycle.response_complete):
                 self.transport.write(_answer(status))
             self.transport.close()
 

@@ -1,4 +1,4 @@
-"""The role `receive`."""
+"""The role `receive`: accepts webhooks and writes them to raw-messages."""
 
 import asyncio
 import time
@@ -28,22 +28,25 @@ from streams.roles.port_claims import installation_of
 
 LOOK_SECONDS = 0.25
 START_SECONDS = 3.0
-"""How long the door stays shut until tenants and Kafka are known. Another receiver may stand at the same port: who opens before that
-takes requests from it only to answer 503. Longer is no use: then 503 is the answer."""
+"""How long to wait for tenants and Kafka before listening.
+
+Another receiver may share the port, and listening earlier would take requests from it only to
+answer 503. After this time 503 is the right answer.
+"""
 
 
 async def run(settings: Settings, siblings: Siblings | None = None) -> None:
-    """Runs until SIGTERM and answers what is in flight before it returns.
+    """Runs until SIGTERM, and answers the requests in flight before it returns.
 
-    `siblings`: other processes at the same port, for which it answers probes too.
-    Raises what ended the producer's background work: without it no request could be answered.
+    `siblings` are other processes at the same port, for which it answers probes too. Raises what
+    ended the producer's background work, because without it no request can be answered.
     """
-    names, wanted = Names(settings.namespace), settings.receiver
+    names, receiver = Names(settings.namespace), settings.receiver
     topic = names.topic("raw-messages")
     directory = Directory(settings.postgres, names, Vault(settings.secrets.key))
-    producer = AcknowledgedProducer(settings.kafka, topic, ack_seconds=wanted.ack_seconds)
+    producer = AcknowledgedProducer(settings.kafka, topic, ack_seconds=receiver.ack_seconds)
     understanding = Understanding(identify, DIRECT.accept, check_signature)
-    app = Receiver(wanted, topic, producer, directory, understanding, siblings)
+    app = Receiver(receiver, topic, producer, directory, understanding, siblings)
     pool = await create_pool(settings.postgres, names, "deliveries", size=1)
     deliveries = DeliveryLog(pool, app.deliveries)
     await directory.start()
@@ -58,23 +61,25 @@ async def run(settings: Settings, siblings: Siblings | None = None) -> None:
             await _until_ready(app)
             server = ReceiverServer(
                 app,
-                head_seconds=wanted.header_seconds,
+                head_seconds=receiver.header_seconds,
                 max_connections=connections_allowed(),
-                drain_seconds=wanted.drain_seconds,
+                drain_seconds=receiver.drain_seconds,
             )
             installation = installation_of(settings.namespace, settings.secrets.key)
-            door = listening_socket(wanted.host, wanted.port, installation)
-            collect_rarely(20_000, 20, 100)  # a request makes some 20 objects, without cycles
-            await until_told(server, door, app.drain)
+            listening = listening_socket(receiver.host, receiver.port, installation)
+            collect_rarely(20_000, 20, 100)  # a request allocates some 20 objects, without cycles
+            await until_told(server, listening, app.drain)
     finally:
-        await producer.drain(wanted.ack_seconds)
+        await producer.drain(receiver.ack_seconds)
         await deliveries.finish()
         pool.terminate()
         await directory.stop()
 
 
 async def _watch_bulk(app: Receiver, settings: Settings, names: Names) -> None:
-    """Looks how far behind dedupe is, while enough comes in that somebody may have to slow down."""
+    """Measures how far behind dedupe is, while enough deliveries arrive that some may have to be
+    slowed down.
+    """
     if not settings.receiver.bulk_behind_seconds:
         await asyncio.Event().wait()
     behind = GroupBehind(settings.kafka, names.group("dedupe"), names.topic("raw-messages"))
@@ -84,7 +89,7 @@ async def _watch_bulk(app: Receiver, settings: Settings, names: Names) -> None:
             try:
                 seconds = await asyncio.to_thread(behind.seconds)
             except (KafkaException, TimeoutError):
-                continue  # the producer's look says that the brokers are away
+                continue  # the producer's check reports that the brokers are unavailable
             app.bulk.look(seconds, time.monotonic())
 
 

@@ -1,10 +1,12 @@
-"""Several receivers at one port, as one role: a parent that keeps them alive, and the program of one of them.
+"""Several receivers at one port as one role: a parent that restarts them, and the program of a
+child.
 
-The kernel gives each new connection to one of the children (SO_REUSEPORT), so they share the load of a machine with several cores.
-A child is a whole receiver, with bounds, tenants and a producer of its own. A child that dies is started again; meanwhile the others
-serve, and say that they are not ready.
+The kernel gives each new connection to one of the children (SO_REUSEPORT), so they share the load
+of a machine with several cores. A child is a complete receiver with bounds, tenants and a producer
+of its own. A child that dies is started again. Meanwhile the others serve, and report that they are
+not ready.
 
-The program of a child: `python -m streams.roles.receive_processes FOLDER INDEX PARENT_PID`.
+The program of a child is `python -m streams.roles.receive_processes FOLDER INDEX PARENT_PID`.
 """
 
 import asyncio
@@ -35,20 +37,20 @@ FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 30.0
 STEADY_SECONDS = 30.0
 STOP_SECONDS = 15.0
-"""Beside the time that a child may need for what is in flight."""
+"""Time for a child to stop, in addition to the time for its requests in flight."""
 
 
 async def run(settings: Settings) -> None:
-    """Runs until SIGTERM or SIGINT, and returns when what was in flight has been answered. One receiver needs no parent.
+    """Runs until SIGTERM or SIGINT, and returns after the requests in flight are answered.
 
-    Raises PortTaken before it starts a child.
+    A single receiver runs without a parent. Raises PortTaken before it starts a child.
     """
-    wanted = settings.receiver
-    if wanted.processes == 1:
+    receiver = settings.receiver
+    if receiver.processes == 1:
         await receive.run(settings)
         return
     claim_port(
-        wanted.port, installation_of(settings.namespace, settings.secrets.key), host=wanted.host
+        receiver.port, installation_of(settings.namespace, settings.secrets.key), host=receiver.host
     )
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,7 +58,7 @@ async def run(settings: Settings) -> None:
     folder = Path(tempfile.mkdtemp(prefix="sensorium-receive-"))
     try:
         async with asyncio.TaskGroup() as children:
-            for index in range(wanted.processes):
+            for index in range(receiver.processes):
                 keeper = _Keeper(settings, folder, index, ending)
                 children.create_task(keeper.run(), name=f"receiver-{index}")
     finally:
@@ -64,7 +66,7 @@ async def run(settings: Settings) -> None:
 
 
 class _Keeper:
-    """Keeps one child alive until it is told to end."""
+    """Restarts one child until the role ends."""
 
     def __init__(self, settings: Settings, folder: Path, index: int, ending: asyncio.Event) -> None:
         self._stop_seconds = settings.receiver.drain_seconds + STOP_SECONDS
@@ -80,7 +82,7 @@ class _Keeper:
                 child = await asyncio.create_subprocess_exec(
                     *self._command, env={**os.environ, **failpoints.inherited()}
                 )
-            except OSError as error:  # no process, memory or file left for now: the others go on
+            except OSError as error:  # no processes, memory or files left: the others continue
                 log.error("receiver_not_started", index=self._index, error=str(error))
             else:
                 log.info("receiver_started", index=self._index, pid=child.pid)
@@ -92,11 +94,11 @@ class _Keeper:
             await self._pause(back_off.pause())
 
     async def _ended(self, child: asyncio.subprocess.Process) -> bool:
-        """Waits for the child's end. True: because it was told to end."""
+        """Waits for the child's end. Returns true if the role is ending."""
         died = asyncio.create_task(child.wait())
-        told = asyncio.create_task(self._ending.wait())
-        await asyncio.wait({died, told}, return_when=asyncio.FIRST_COMPLETED)
-        told.cancel()
+        stopping = asyncio.create_task(self._ending.wait())
+        await asyncio.wait({died, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
         if not self._ending.is_set():
             return False
         if child.returncode is None:
@@ -119,7 +121,7 @@ class _Keeper:
 
 
 def main() -> None:
-    """The program of a child. Its parent's death is its own."""
+    """The program of a child. It ends with its parent."""
     folder, index, parent = sys.argv[1:]
     die_with_parent(int(parent))
     settings = read_settings()

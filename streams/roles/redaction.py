@@ -1,10 +1,8 @@
-"""Keeps out of the logs who customers are and what
-they said, in whatever form it reaches a line.
+"""Keeps out of the logs who customers are and what they wrote, in whatever form it reaches a line.
 
-A WhatsApp message id is the customer's number in base64, and other ids may hold
-anything. So a line names a message by a digest of its key (`message`), which `sensorium
-trace` takes, and the text of every field is searched for numbers in the forms they come
-in: plain, percent-encoded, base64, hex.
+A WhatsApp message id is the customer's number in base64, and other ids may contain anything. So a
+line names a message by a digest of its key (`message`), which `sensorium trace` accepts, and the
+text of every field is searched for numbers, in plain, percent-encoded, base64 and hexadecimal form.
 """
 
 import base64
@@ -50,11 +48,9 @@ DIGESTED = {
     "provider_message_id": "message",
     "conversation_id": "conversation",
 }
-"""Fields that name a message or a conversation,
-and the field that gets their digest.
-"""
+"""Fields that identify a message or a conversation → the field that gets their digest."""
 _PLAIN = frozenset({"timestamp", "level", "role", "stage", "tenant", "logger"})
-"""Fields that the program fills from closed sets, or that are checked names."""
+"""Fields whose values are from closed sets or are validated names."""
 _COUNTS = frozenset({"offset", "position", "first", "bytes", "records", "generation"})
 _DEEPEST = 6
 _LONGEST_CHARS = 20_000
@@ -76,9 +72,9 @@ _DIGITS = re.compile(rb"[0-9]{8,}")
 
 
 def redact(event: MutableMapping[str, Any], *, show_keys: bool = False) -> MutableMapping[str, Any]:
-    """The event with nothing in it that identifies a customer.
+    """Removes from the event everything that identifies a customer.
 
-    `show_keys` leaves ids in place, for debugging.
+    `show_keys` keeps ids, for debugging.
     """
     for name in NEVER & event.keys():
         del event[name]
@@ -96,8 +92,8 @@ def redact(event: MutableMapping[str, Any], *, show_keys: bool = False) -> Mutab
 
 
 def clean(value: Any, depth: int = 0) -> Any:
-    """A value of any type without customers' data;
-    what is no plain value becomes its cleaned text.
+    """Returns a value of any type without customers' data. An object that is not a plain value
+    becomes its cleaned text.
     """
     match value:
         case None | bool():
@@ -121,9 +117,9 @@ def _text(value: Any) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Text with links, ids of messages, addresses and long numbers replaced.
+    """Replaces links, ids of messages, e-mail addresses and long numbers.
 
-    Percent-encoding is taken off first where something is found under it.
+    Percent-encoding is decoded if something is found under it.
     """
     text = text if len(text) <= _LONGEST_CHARS else f"{text[:_LONGEST_CHARS]}…"
     cleaned = _without_patterns(text)
@@ -150,8 +146,8 @@ def _without_patterns(text: str) -> str:
 
 
 def _encodes_number(token: str) -> bool:
-    """Whether base64, in either alphabet and from any
-    of its first characters on, holds a long number.
+    """Whether the token, decoded as base64 from one of its first characters on, contains a long
+    number. Both alphabets are tried.
     """
     plain = token.rstrip("=").translate(_TO_STANDARD)
     for start in range(4):

@@ -1,4 +1,4 @@
-"""The role `sink`."""
+"""The role `sink`: writes enriched messages, receipts and quarantined records to Postgres."""
 
 import asyncio
 import signal
@@ -19,19 +19,19 @@ from streams.roles.minutes import start_minutes
 from streams.roles.operations import start_operations
 
 POOL_SIZE = 4
-"""Connections of a sink at most: one writes, one answers
-the watch, one merges words, the others are for take-overs.
+"""The most connections of a sink: one writes, one is for the check of Postgres, one merges the word
+index, and the rest is for take-overs of partitions.
 """
 
 
 async def run(settings: Settings) -> None:
     """Runs until SIGTERM.
 
-    Raises what ended the sink, or the task that watches its servers.
+    Raises what ended the sink or one of its background tasks.
     """
     names = Names(settings.namespace)
     pool = await create_pool(settings.postgres, names, "sink", size=POOL_SIZE)
-    stage = cast(Stage, "sink")  # it stops itself, and is resumed, like a stage
+    stage = cast(Stage, "sink")  # it stops itself and is resumed as a stage is
     gate = Gate(stage, Breaker(settings.breaker), StageStops(settings.postgres, names))
     sink = Sink(settings, pool, gate)
     worker = settings.worker

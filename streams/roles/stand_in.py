@@ -1,8 +1,8 @@
-"""A server that speaks OpenAI's API and says only what it can
-measure: sizes, colours, lengths. It is no model and says so.
+"""The stand-in: speaks OpenAI's API and reports only what it can measure, such as sizes, colours
+and lengths.
 
-For trying out without a key, and for tests,
-which can make it misbehave (`controls=True`).
+It is not a model and says so. It serves trials without a key, and tests, which can make it
+misbehave (`controls=True`).
 """
 
 import asyncio
@@ -22,9 +22,11 @@ from fastapi import FastAPI, File, Form, HTTPException, Request, Response, Uploa
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from storage.waiting import Deadline
+
 NAME = "stand-in"
-EYES_DO = "tells size, shape and colours only: it is no model"
-EARS_DO = "tells length and loudness only: it is no model"
+VISION_DOES = "tells size, shape and colours only: it is not a model"
+SPEECH_DOES = "tells length and loudness only: it is not a model"
 MAX_BYTES = 30_000_000
 Fault = Literal[
     "rate_limited",
@@ -41,8 +43,8 @@ Fault = Literal[
 
 
 class Control(msgspec.Struct, kw_only=True):
-    """A fault for calls whose key begins with `key`
-    (None: all), `times` times (None: until deleted).
+    """A fault for calls whose key begins with `key` (None: all calls), `times` times (None: until
+    deleted).
     """
 
     fault: Fault
@@ -54,8 +56,8 @@ class Control(msgspec.Struct, kw_only=True):
 
 @dataclass
 class Call:
-    """One call. Times are Unix seconds; `paid`: it was
-    given a real answer, whether anybody heard it or not.
+    """One call. Times are Unix seconds. `paid` means that it got a real answer, whether or not the
+    client received it.
     """
 
     key: str
@@ -67,9 +69,9 @@ class Call:
 
 @dataclass
 class Calls:
-    """What was asked: started and finished, by key and kind, and how many at once.
+    """The calls by key and kind: started, finished, and the most at once.
 
-    `log` is kept for tests only.
+    `log` is set only for tests.
     """
 
     started: Counter[str] = field(default_factory=Counter)
@@ -103,7 +105,7 @@ class Calls:
 
 
 def create_app(*, controls: bool = False) -> FastAPI:
-    """The server's routes; with `controls` also /control."""
+    """Builds the server's routes, and with `controls` also /control."""
     app = FastAPI(title="stand-in", docs_url=None, redoc_url=None)
     calls = Calls(log=[] if controls else None)
 
@@ -129,10 +131,10 @@ def _add_operations(app: FastAPI) -> None:
         return {
             "object": "list",
             "data": [
-                {"id": NAME, "object": "model", "created": 0, "owned_by": NAME, **said}
-                for said in (
-                    {"sense": "pictures", "does": EYES_DO},
-                    {"sense": "voice notes", "does": EARS_DO},
+                {"id": NAME, "object": "model", "created": 0, "owned_by": NAME, **sense}
+                for sense in (
+                    {"sense": "pictures", "does": VISION_DOES},
+                    {"sense": "voice notes", "does": SPEECH_DOES},
                 )
             ],
         }
@@ -225,8 +227,8 @@ async def _misbehave(control: Control | None) -> Response | None:
 
 
 async def _drip(seconds: float) -> AsyncIterator[bytes]:
-    end = time.monotonic() + max(seconds, 60)
-    while time.monotonic() < end:
+    deadline = Deadline(max(seconds, 60))
+    while not deadline.has_passed:
         yield b" "
         await asyncio.sleep(0.2)
 
@@ -262,7 +264,7 @@ def _completion(text: str) -> dict[str, Any]:
 
 
 def look_at(data: bytes) -> str:
-    """Size, shape and main colours: all this server can see."""
+    """Describes size, shape and main colours of a picture, which is all that this server can see."""
     from connectors.media.pictures import open_picture, warm_up
 
     warm_up()
@@ -304,7 +306,7 @@ def _colour(red: int, green: int, blue: int) -> str:
 
 
 def listen_to(data: bytes) -> str:
-    """Length and loudness: all this server can hear."""
+    """Describes length and loudness of a sound, which is all that this server can hear."""
     import av
 
     from connectors.media.sounds import demuxer_of, open_sound
@@ -317,8 +319,8 @@ def listen_to(data: bytes) -> str:
         with open_sound(data, demuxer) as container:
             resampler = av.AudioResampler(format="s16", layout="mono", rate=8_000)
             for frame in container.decode(audio=0):
-                for heard in resampler.resample(frame):
-                    wave = array("h", bytes(heard.planes[0])[: heard.samples * 2])
+                for piece in resampler.resample(frame):
+                    wave = array("h", bytes(piece.planes[0])[: piece.samples * 2])
                     samples += len(wave)
                     loudest = max(loudest, max(wave, default=0), -min(wave, default=0))
     except Exception as error:
@@ -328,13 +330,13 @@ def listen_to(data: bytes) -> str:
 
 
 async def serve(host: str, port: int, *, controls: bool = False) -> None:
-    """Until SIGTERM."""
+    """Runs until SIGTERM."""
     await uvicorn.Server(
         uvicorn.Config(
             create_app(controls=controls),
             host=host,
             port=port,
-            log_config=None,  # through our own handler, which keeps customers out of the log
+            log_config=None,  # our own handler redacts customers' data
             log_level="warning",
             access_log=False,
         )

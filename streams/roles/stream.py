@@ -1,13 +1,12 @@
-"""The role `stream`: for each stage a small parent and a child that works.
+"""The role `stream`: for each stage a small parent process and a child that does the work.
 
-When a child dies in mid-transaction, read_committed readers of every partition it
-touched wait. The parent knows the child's transactional ids (the child writes them to a
-pipe at every assignment) and fences them at once: readers are free after 0.5 to 0.7 s
-instead of a session time-out. Then it starts the child again.
+If a child dies during a transaction, read_committed readers of every partition in it must wait. The
+parent knows the child's transactional ids (the child writes them to a pipe at every assignment) and
+fences them at once, so readers continue after 0.5 to 0.7 s instead of after a session time-out.
+Then it starts the child again.
 
-A record that was in the child's hand each time it died
-(streams/lanes/in_flight.py) is not read a fourth time: it goes to quarantine
-as a process killer. Strikes are counted here and end with the parent.
+A record that was in flight each time the child died (streams/lanes/in_flight.py) is not read a
+fourth time: it is quarantined as a process killer. The strikes are counted here, in memory.
 """
 
 import json
@@ -33,27 +32,27 @@ from streams.lanes.transactions import fence
 log = structlog.get_logger()
 
 FENCE_WITHIN_SECONDS = 4.0
-"""While the dead child's session runs nobody else can own
-its partitions; later, fencing would hit a rightful owner.
+"""While the dead child's session lasts, no other process can own its partitions. Later, fencing
+would hit their new owner.
 """
 FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 30.0
 STEADY_SECONDS = 30.0
 STRIKES = 3
-"""Deaths with the same record in hand after which it is not read again."""
+"""A record is not read again after this many deaths with it in flight."""
 CHILD_STOP_SECONDS = 25.0
 FENCE_THREADS = 32
 METRICS_PORT = "SENSORIUM_WORKER__METRICS_PORT"
 WORKER = (sys.executable, "-m", "streams.roles.worker")
-"""The program of a child; its arguments are the stage, the pipe to
-write to, the parent's process id, its hand and what not to read.
+"""The program of a child. Its arguments are the stage, the pipe to write to, the parent's process
+id, the shared memory for the record in flight, and the records that must not be read.
 """
 
 
 @dataclass
 class Child:
-    """A worker process and what the parent must remember
-    of it: its last assignment and how it was alive since.
+    """A worker process and what the parent knows about it: its last assignment and its heartbeats
+    since then.
     """
 
     stage: Stage
@@ -65,39 +64,37 @@ class Child:
     transactional_ids: list[str] = field(default_factory=list)
     last_beat: float = 0.0
     ready_at: float | None = None
-    stood_still: bool = False
+    missed_beats: bool = False
 
     def tell(self, line: bytes) -> None:
-        """One line of the pipe.
+        """Handles one line from the pipe.
 
-        A beat that comes late says that the group
-        may have given the partitions away meanwhile.
+        A late heartbeat means that the group may have reassigned the partitions meanwhile.
         """
-        said = json.loads(line)
-        late = said["at"] - self.last_beat > FENCE_WITHIN_SECONDS
-        if "transactional_ids" in said:
-            self.transactional_ids, self.stood_still = said["transactional_ids"], False
+        report = json.loads(line)
+        late = report["at"] - self.last_beat > FENCE_WITHIN_SECONDS
+        if "transactional_ids" in report:
+            self.transactional_ids, self.missed_beats = report["transactional_ids"], False
         elif late:
-            self.stood_still = True
-        if said.get("ready") and self.ready_at is None:
-            self.ready_at = said["at"]
-        self.last_beat = said["at"]
+            self.missed_beats = True
+        if report.get("ready") and self.ready_at is None:
+            self.ready_at = report["at"]
+        self.last_beat = report["at"]
 
     def was_steady(self, died: float) -> bool:
-        """Whether it did its work for a while.
+        """Whether the child worked for a while.
 
-        The time it needed to get there says
-        nothing: it grows when the brokers are slow.
+        The time until it was ready does not count, because it grows when the brokers are slow.
         """
         return self.ready_at is not None and died - self.ready_at > STEADY_SECONDS
 
     def surely_owned(self, died: float) -> bool:
-        """Whether nobody else can own the child's partitions yet."""
-        return not self.stood_still and died - self.last_beat < FENCE_WITHIN_SECONDS
+        """Whether no other process can own the child's partitions yet."""
+        return not self.missed_beats and died - self.last_beat < FENCE_WITHIN_SECONDS
 
 
 class Parent:
-    """Keeps one child a stage alive until told to stop."""
+    """Keeps one child per stage running until it is told to stop."""
 
     def __init__(self, settings: Settings, stages: tuple[Stage, ...]) -> None:
         self._settings = settings
@@ -113,7 +110,7 @@ class Parent:
         self._stop_by: float | None = None
 
     def run(self) -> int:
-        """Until SIGTERM or SIGINT; returns the exit code."""
+        """Runs until SIGTERM or SIGINT. Returns the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         while self._children or not self._stopping:
@@ -135,8 +132,8 @@ class Parent:
         return 0
 
     def _stop(self, *_: object) -> None:
-        """Only says so: a signal may arrive between
-        the start of a child and its entry in the list.
+        """Only sets a flag, because a signal may arrive between the start of a child and its entry
+        in the list.
         """
         self._stopping = True
 
@@ -171,8 +168,8 @@ class Parent:
         log.info("worker_started", stage=stage, pid=process.pid)
 
     def _port_of(self, stage: Stage) -> dict[str, str]:
-        """Each stage of a process answers probes at a port of its own:
-        the first at the configured one, the next at the one after.
+        """The port at which the stage answers probes: the configured one for the first stage, the
+        following ones for the others.
         """
         first = self._settings.worker.metrics_port
         return (
@@ -182,9 +179,9 @@ class Parent:
         )
 
     def _read(self, child: Child) -> None:
-        """All that is in the pipe.
+        """Reads everything in the pipe.
 
-        Never waits: a grandchild may hold the other end open.
+        Never waits for its end, because a grandchild may hold the other end open.
         """
         try:
             while data := os.read(child.pipe, 65536):
@@ -220,7 +217,7 @@ class Parent:
         self._start_at[child.stage] = time.monotonic() + self._back_off[child.stage].pause()
 
     def _strike(self, child: Child) -> None:
-        """Whatever the child had in hand may have killed it."""
+        """Counts a strike for the record that was in flight, because it may have killed the child."""
         place = left_in(child.hand)
         if place is None:
             return
@@ -235,7 +232,7 @@ class Parent:
         )
 
     def _killers(self, stage: Stage) -> dict[int, list[int]]:
-        """Partition → offsets the stage's next child must not read."""
+        """Partition → offsets that the stage's next child must not read."""
         found: dict[int, list[int]] = {}
         for (of, partition, offset), strikes in self._strikes.items():
             if of == stage and strikes >= STRIKES:
@@ -243,7 +240,7 @@ class Parent:
         return found
 
     def _fence(self, child: Child, died: float) -> None:
-        """Ends the dead child's open transactions: at once, or not at all."""
+        """Ends the dead child's open transactions, at once or not at all."""
         if not child.surely_owned(died):
             log.warning(
                 "worker_not_fenced",
@@ -266,12 +263,10 @@ class Parent:
                 transactions=len(child.transactional_ids),
                 seconds=round(time.monotonic() - died, 2),
             )
-        except (
-            Exception
-        ) as error:  # a help for readers, not a condition: the next owner fences anyway
+        except Exception as error:  # only readers wait longer: the next owner fences anyway
             log.warning("fence_failed", stage=child.stage, error=str(error))
 
 
 def run(settings: Settings, stages: tuple[Stage, ...]) -> int:
-    """Parent of one child a stage. Returns the exit code."""
+    """Runs the parent of one child per stage. Returns the exit code."""
     return Parent(settings, stages).run()

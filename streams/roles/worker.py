@@ -1,6 +1,6 @@
 """The child of the role `stream`: one Faust app, one stage.
 
-`python -m streams.roles.worker STAGE PIPE_FD PARENT_PID HAND_FD KILLERS`.
+Started as `python -m streams.roles.worker STAGE PIPE_FD PARENT_PID HAND_FD KILLERS`.
 """
 
 import json
@@ -29,8 +29,8 @@ BEAT_SECONDS = 1.0
 
 
 class ToParent:
-    """The pipe: which transactional ids we have, and every
-    second that we are alive and whether we are ready.
+    """The pipe to the parent. It carries our transactional ids, and every second a heartbeat with
+    our readiness.
     """
 
     def __init__(self, pipe: int) -> None:
@@ -40,34 +40,33 @@ class ToParent:
         self.is_ready: Callable[[], bool] = lambda: False
 
     def owned(self, transactional_ids: list[str]) -> None:
-        self._say({"at": time.monotonic(), "transactional_ids": transactional_ids})
+        self._send({"at": time.monotonic(), "transactional_ids": transactional_ids})
 
     def beat(self) -> None:
-        """Runs until the process ends. Ends it when the parent
-        cannot be reached, also where there is no death signal.
+        """Sends heartbeats until the process ends. Ends the process if the parent cannot be
+        reached, as the system may have no death signal.
 
-        A parent that hears nothing fences nobody,
-        so a beat that stops must not go unnoticed.
+        A parent without heartbeats fences nothing, so a stopped heartbeat must not go unnoticed.
         """
         while True:
             try:
-                self._say({"at": time.monotonic(), "ready": self._is_ready_now()})
+                self._send({"at": time.monotonic(), "ready": self._is_ready_now()})
             except OSError:
                 os._exit(1)
             time.sleep(BEAT_SECONDS)
 
     def _is_ready_now(self) -> bool:
-        """What is looked at changes meanwhile, in another
-        thread: a look that fails must not end the beat.
+        """Whether we are ready. The state changes in another thread meanwhile, and an error must
+        not end the heartbeat.
         """
         try:
             return self.is_ready()
         except Exception:
             return False
 
-    def _say(self, what: dict[str, object]) -> None:
+    def _send(self, report: dict[str, object]) -> None:
         with self._lock:  # a long line is not written in one piece
-            os.write(self._pipe, json.dumps(what).encode() + b"\n")
+            os.write(self._pipe, json.dumps(report).encode() + b"\n")
 
 
 def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[int]]) -> None:
@@ -75,12 +74,12 @@ def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[
     to_parent = ToParent(pipe)
     threading.Thread(target=to_parent.beat, name="beat", daemon=True).start()
     if stage not in STAGES:
-        raise SystemExit(f"{stage} is no stage; stages are {', '.join(STAGES)}")
+        raise SystemExit(f"{stage} is not a stage; the stages are {', '.join(STAGES)}")
     settings = read_settings()
     configure_logs(settings.log, stage)
     uvloop.install()
-    # Only this stage's module: the others' clients would make
-    # every start slower, and starts are what a failover waits for.
+    # Import only this stage's module: the clients of others would make every start slower, and a
+    # failover waits for a start.
     create_app: Callable[[Settings], LaneApp] = import_module(f"streams.apps.{stage}").create_app
     app = create_app(settings)
     lanes = app.lanes
@@ -108,7 +107,7 @@ def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[
         override_logging=False,
         workdir=str(Path.cwd()),
     )
-    worker.spinner = None  # it writes a terminal's codes between the lines of a log
+    worker.spinner = None  # it would write terminal codes into the log
     collect_rarely(10_000, 20, 20)
     worker.execute_from_commandline()
 

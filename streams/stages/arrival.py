@@ -1,4 +1,4 @@
-"""A record as a stage meets it, and the quarantine record of one it cannot process."""
+"""The record that a stage receives, and the quarantine record for one it cannot process."""
 
 from datetime import datetime
 
@@ -12,9 +12,7 @@ _DETAIL_CHARS = 500
 
 
 class Arrival(Value, frozen=True):
-    """Key, value, headers and place of one
-    Kafka record; `topic` without the namespace.
-    """
+    """Key, value, headers and position of one Kafka record. `topic` is without the namespace."""
 
     topic: str
     partition: int
@@ -33,7 +31,7 @@ class Arrival(Value, frozen=True):
 
     @property
     def tenant_id(self) -> TenantId:
-        """From the header, else from the key; `unknown` when neither names one."""
+        """The tenant from the header, else from the key, or `unknown` if neither names one."""
         named = (header(self.headers, "tenant") or self.key.partition(b":")[0]).decode(
             errors="replace"
         )
@@ -49,16 +47,15 @@ class Arrival(Value, frozen=True):
 
 
 def quarantine(arrival: Arrival, stage: str, verdict: Quarantine, now: datetime) -> Quarantined:
-    """The record whole, with why: what `quarantine
-    replay` needs to try again after a fix.
+    """Returns the whole record with the reason: what `quarantine replay` needs to process it again
+    after a fix.
     """
     return Quarantined(
         tenant_id=arrival.tenant_id,
         stage=stage,
         reason=verdict.reason,
-        detail=verdict.detail[:_DETAIL_CHARS]
-        .encode(errors="replace")
-        .decode(),  # a field's name may hold half a surrogate
+        # A field name may contain a lone surrogate.
+        detail=verdict.detail[:_DETAIL_CHARS].encode(errors="replace").decode(),
         topic=arrival.topic,
         partition=arrival.partition,
         offset=arrival.offset,

@@ -1,5 +1,5 @@
-"""What describe and transcribe share: a stored file,
-recipes, a recorded or paid answer, one enrichment.
+"""Shared by describe and transcribe: answers one job about a stored file by a recorded or a new
+model answer, as one enrichment.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from schemas.keys import MessageKey, TenantId
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward, Output, Unavailable
 from schemas.reasons import AttachmentReason
 from schemas.records import Enrichment, Source, StoredJob
@@ -21,41 +22,9 @@ ResultKind = Literal["described", "transcribed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """What is asked of which model. `id` hashes all of
-    it: an answer to another recipe is another answer.
-    """
-
-    id: str
-    model: str
-    prompt: str | None
-    prompt_version: str
-    language: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model said to the recipe with the id `recipe`.
-
-    `failure` set: it said nothing that may be kept, and why
-    (schemas.reasons.AttachmentReason). Tokens as the server
-    counted them; `cost_microusd` is None where no price is known.
-    """
-
-    text: str
-    model: str
-    recipe: str = ""
-    failure: str | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_microusd: int | None = None
-    latency_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Unfit:
-    """The file cannot be shown to a model. `skipped`:
-    nothing is wrong with it (too short to hold words).
+    """The file cannot be response to a model. With `skipped` nothing is wrong with it (for instance a
+    sound too short to contain words).
     """
 
     reason: str
@@ -63,11 +32,11 @@ class Unfit:
 
 
 class Results(Protocol):
-    """Recorded answers by (tenant, content, recipe).
+    """Recorded answers by tenant, content hash and recipe.
 
-    `find` tries the recipes in order. `record` also counts the usage, and an
-    answer that is there already wins. `count` counts the usage of a call
-    without an answer to keep: it must record none, so that a replay asks again.
+    `find` tries the recipes in order. `record` stores the answer and counts its usage; if an answer
+    is stored already, it returns that one. `count` counts the usage of a call whose answer is not
+    stored. It must not store one, so that a replay asks again.
     """
 
     async def find(
@@ -86,8 +55,8 @@ class Results(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """`waited_seconds` since the job's first try; after
-    `retry_seconds` a model that is away ends the job.
+    """How long a job still waits for a model: `waited_seconds` have passed since its first try, and
+    after `retry_seconds` an unavailable model ends the job.
     """
 
     waited_seconds: float
@@ -104,9 +73,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One file to be asked about: by which stage, in what
-    words, to whom. Recipes are in order of preference.
-    """
+    """One question about one file, for one stage. Recipes are in order of preference."""
 
     stage: str
     kind: ResultKind
@@ -127,22 +94,24 @@ async def answer(
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """One job in, one enrichment out. Raises Unavailable to
-    be asked again; a model's trouble only within `patience`.
+    """Turns one job into one enrichment.
+
+    Raises Unavailable if the job must be tried again. An unavailable model raises it only until the
+    patience is over.
     """
-    known = await results.find(job.tenant_id, job.sha256, question.recipes)
-    if known is not None:
-        return _forward(job, _answered(job, question, known, source, now(), cached=True))
+    recorded = await results.find(job.tenant_id, job.sha256, question.recipes)
+    if recorded is not None:
+        return _forward(job, _with_answer(job, question, recorded, source, now(), cached=True))
     try:
-        given = await question.ask()
+        response = await question.ask()
     except Unavailable as trouble:
         if trouble.what != "model":
             raise
         if not patience.is_over:
             trouble.at_most = patience.left_seconds
             raise
-        return _given_up(job, question, trouble, source, now())
-    match given:
+        return _model_unavailable(job, question, trouble, source, now())
+    match response:
         case Unfit(reason, skipped):
             log.info(
                 "file_unfit",
@@ -153,17 +122,21 @@ async def answer(
             )
             return _forward(
                 job,
-                _failed(job, question, reason, source, now(), "skipped" if skipped else "failed"),
+                _without_answer(
+                    job, question, reason, source, now(), "skipped" if skipped else "failed"
+                ),
             )
         case Answer():
-            kept = await _kept(job, question, given, results)
-            return _forward(job, _answered(job, question, kept, source, now(), cached=False))
+            final = await _recorded(job, question, response, results)
+            return _forward(job, _with_answer(job, question, final, source, now(), cached=False))
 
 
-def _given_up(
+def _model_unavailable(
     job: StoredJob, question: Question, trouble: Unavailable, source: Source, at: datetime
 ) -> Forward:
-    """A key that is wrong is another thing to fix than a model that is away."""
+    """Ends a job whose model stayed unavailable. A rejected key has a reason of its own, because
+    its fix differs.
+    """
     log.warning(
         "model_given_up",
         tenant=job.tenant_id,
@@ -173,50 +146,57 @@ def _given_up(
     )
     is_the_key = trouble.cause == "model_rejected_key"
     reason: AttachmentReason = "model_rejected_key" if is_the_key else "model_unavailable"
-    return _forward(job, _failed(job, question, reason, source, at), trouble.detail)
+    return _forward(job, _without_answer(job, question, reason, source, at), trouble.detail)
 
 
-async def _kept(job: StoredJob, question: Question, given: Answer, results: Results) -> Answer:
-    """The answer to go by.
-
-    Only a text is recorded for the file; everything else is only counted.
+async def _recorded(
+    job: StoredJob, question: Question, response: Answer, results: Results
+) -> Answer:
+    """Returns the answer to use: a text is recorded for the file, anything else only has its usage
+    counted.
     """
-    if given.failure is None and given.text:
+    if response.failure is None and response.text:
         return await results.record(
-            job.tenant_id, job.message_key, job.sha256, question.prompt_version, given
+            job.tenant_id, job.message_key, job.sha256, question.prompt_version, response
         )
-    await results.count(job.tenant_id, given)
-    return given
+    await results.count(job.tenant_id, response)
+    return response
 
 
-def _answered(
-    job: StoredJob, question: Question, given: Answer, source: Source, at: datetime, *, cached: bool
+def _with_answer(
+    job: StoredJob,
+    question: Question,
+    response: Answer,
+    source: Source,
+    at: datetime,
+    *,
+    cached: bool,
 ) -> Enrichment:
     log.info(
         "model_answered",
         tenant=job.tenant_id,
         message_key=job.message_key,
         stage=question.stage,
-        model=given.model,
+        model=response.model,
         cached=cached,
-        failure=given.failure,
+        failure=response.failure,
     )
-    plain = _failed(job, question, given.failure, source, at)
+    plain = _without_answer(job, question, response.failure, source, at)
     return msgspec.structs.replace(
         plain,
-        kind=question.kind if given.failure is None else "failed",
-        text=(given.text or None) if given.failure is None else None,
-        model=given.model,
-        recipe=given.recipe or question.recipes[0].id,
-        input_tokens=given.input_tokens,
-        output_tokens=given.output_tokens,
-        price_microusd=given.cost_microusd,
-        latency_ms=given.latency_ms,
+        kind=question.kind if response.failure is None else "failed",
+        text=(response.text or None) if response.failure is None else None,
+        model=response.model,
+        recipe=response.recipe or question.recipes[0].id,
+        input_tokens=response.input_tokens,
+        output_tokens=response.output_tokens,
+        price_microusd=response.cost_microusd,
+        latency_ms=response.latency_ms,
         cached=cached,
     )
 
 
-def _failed(
+def _without_answer(
     job: StoredJob,
     question: Question,
     reason: str | None,

@@ -1,7 +1,7 @@
-"""assemble: folds what became known of a message into its next version.
+"""assemble: folds each fact that becomes known about a message into its next version.
 
-The message is computed from the opened snapshot and a set of facts,
-one a slot: the order in which they came, and how often, cannot matter.
+A version is computed from the opening snapshot and a set of facts, one per slot, so neither the
+order nor the number of deliveries matters.
 """
 
 from collections.abc import Iterable
@@ -25,20 +25,20 @@ from streams.stages.message import (
 
 LARGEST_VERSION_BYTES = MAX_RECORD_BYTES - 128 * 1024
 _FACTS_BYTES = 1_500_000
-"""The texts of all attachments, at most. Less where the snapshot leaves less."""
+"""The most that the texts of all attachments may take. A large snapshot leaves less."""
 _FRAME_BYTES = 64 * 1024
 _FACT_BYTES = 4 * 1024
-"""What the facts of one attachment take beside their text: places, types, hashes."""
+"""The size of one attachment's facts without their text: object keys, types, hashes."""
 _SHORTER_CHARS = (50_000, 10_000, 2_000, 400, 0)
 _OF_FILES: tuple[Kind, ...] = ("image", "audio", "video", "document", "sticker", "mixed")
 Slot = tuple[int, Literal["media", "result"]]
 
 
 class OpenMessage(msgspec.Struct, kw_only=True):
-    """A message some of whose attachments are still on their way.
+    """A message of which some attachments are not finished.
 
-    `last_version` is the one emitted last. `snapshot_bytes` is the snapshot in wire format, kept
-    as it came.
+    `last_version` is the version emitted last. `snapshot_bytes` is the snapshot in wire format, as
+    it arrived.
     """
 
     generation: int
@@ -49,8 +49,8 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
     @property
     def is_first_written(self) -> bool:
-        """Whether the opened version stands in the topic
-        already: only dedupe's of the living generation does.
+        """Whether the topic has the opening version already. Only dedupe writes it, and only for
+        the first opening of live traffic.
         """
         return not self.generation and not opening_of(self.snapshot.version)
 
@@ -68,7 +68,7 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
     @classmethod
     def from_bytes(cls, value: bytes) -> "OpenMessage":
-        """Raises UnknownVersion, of the state or of a record in it."""
+        """Decodes a table value. Raises UnknownVersion for the state or for a record in it."""
         generation, last_version, snapshot, facts = _decoder.decode(body_of(value, "OpenMessage"))
         opened = cls(
             generation=generation,
@@ -83,10 +83,10 @@ class OpenMessage(msgspec.Struct, kw_only=True):
         return opened
 
     def slots_of(self, enrichment: Enrichment) -> list[Slot]:
-        """Where the enrichment belongs.
+        """Returns the slots that the enrichment fills.
 
-        Without an index (its job could not even be
-        read) it stands for all that is still open.
+        Without an index (its job could not be read) it fills every slot of the pending attachments
+        that is still empty.
         """
         slot_name: Literal["media", "result"] = (
             "media" if enrichment.stage == "store_media" else "result"
@@ -101,8 +101,8 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
 
 class ClosedMessage(msgspec.Struct, frozen=True):
-    """What is remembered of a message that a repair finished: nothing
-    of a lower version may follow in the topic. `day` since 1970.
+    """What is kept of a message that a repair finished, so that no lower version follows in the
+    topic. `day` counts from 1970-01-01.
     """
 
     last_version: int
@@ -113,12 +113,14 @@ class ClosedMessage(msgspec.Struct, frozen=True):
 
 
 def kept_message(value: bytes) -> OpenMessage | ClosedMessage:
-    """What the table holds of a message. Raises UnknownVersion."""
+    """Decodes the table's value of a message. Raises UnknownVersion."""
     return closed_message(value) or OpenMessage.from_bytes(value)
 
 
 def closed_message(value: bytes) -> ClosedMessage | None:
-    """The closed message; None: it is open. Cheap enough to be asked of each."""
+    """Returns the closed message, or None if it is open. Does not decode open messages, so it may
+    be called for every entry.
+    """
     body = body_of(value, "OpenMessage")
     return ClosedMessage(*_closed_decoder.decode(body)) if body[:1] == _ARRAY_OF_TWO else None
 
@@ -130,9 +132,9 @@ _decoder = msgspec.msgpack.Decoder(tuple[int, int, bytes, list[bytes]])
 
 
 def open_message(enrichment: Enrichment) -> OpenMessage:
-    """The state an `opened` enrichment begins.
+    """Returns the state that an `opened` enrichment begins.
 
-    Raises Undecodable for a hostile snapshot.
+    Raises Undecodable if the snapshot is not valid.
     """
     snapshot = decode(EnrichedMessage, enrichment.snapshot)
     opened = OpenMessage(
@@ -149,11 +151,11 @@ def open_message(enrichment: Enrichment) -> OpenMessage:
 def fold(
     state: OpenMessage | ClosedMessage | None, enrichment: Enrichment
 ) -> OpenMessage | Duplicate | Skip:
-    """The state with the enrichment in it. Changes `state` in place.
+    """Adds the enrichment to the state, which is changed in place, and returns it.
 
-    An `opened` of a higher generation replaces the state, a later one of the
-    same generation adds to it; what is of a lower generation, or of a key that
-    is not open, is late. So is an opening below what a repair wrote last.
+    An `opened` of a higher generation replaces the state, and a later opening of the same
+    generation extends it. An enrichment is late (Skip) if its generation is lower, if its key is
+    not open, or if it opens below the version that a repair wrote last.
     """
     if isinstance(state, ClosedMessage):
         opened = open_message(enrichment) if enrichment.kind == "opened" else None
@@ -172,14 +174,16 @@ def fold(
     ]
     if not free:
         return Duplicate()
-    kept = _fitting(enrichment, state)
+    fitting = _fitting(enrichment, state)
     for slot in free:
-        state.facts[slot] = kept
+        state.facts[slot] = fitting
     return state
 
 
 def _opened_again(state: OpenMessage, newer: OpenMessage) -> OpenMessage | Duplicate:
-    """The later opening, with what is known already of the files that both have."""
+    """Returns the later opening with the facts already known about the files that both openings
+    have.
+    """
     if newer.snapshot.version <= state.snapshot.version:
         return Duplicate()
     before = {attachment.index: attachment for attachment in state.snapshot.attachments}
@@ -199,7 +203,7 @@ def _opened_again(state: OpenMessage, newer: OpenMessage) -> OpenMessage | Dupli
 
 
 def _is_same_file(before: Attachment, after: Attachment) -> bool:
-    """By their addresses; the signature in the query of one may be new."""
+    """Compares URLs without their query, because the signature in it may have been renewed."""
     first, second = before.original_url, after.original_url
     return (
         first is not None
@@ -209,8 +213,10 @@ def _is_same_file(before: Attachment, after: Attachment) -> bool:
 
 
 def _fitting(enrichment: Enrichment, state: OpenMessage) -> Enrichment:
-    """With a text so short that those of all attachments fit the table's
-    record beside the snapshot: by that alone, so that no order matters.
+    """Cuts the text so that those of all attachments fit into the table's record beside the
+    snapshot.
+
+    The limit depends on the snapshot only, so the order of arrival does not matter.
     """
     if enrichment.text is None:
         return enrichment
@@ -225,19 +231,17 @@ def _fitting(enrichment: Enrichment, state: OpenMessage) -> Enrichment:
 
 
 def assemble(state: OpenMessage, now: datetime) -> EnrichedMessage:
-    """The next version: snapshot and facts, nothing else.
+    """Computes the next version from the snapshot and the facts alone.
 
-    Texts that together would not fit a Kafka record are cut, each to the same length.
+    Texts that together do not fit a Kafka record are cut, each to the same length.
     """
-    if (
-        state.snapshot.status != "pending"
-    ):  # a repaired message without files: it only needs its place
+    if state.snapshot.status != "pending":
+        # A repaired message without files needs nothing but its version number.
         version = state.last_version + 1
         return msgspec.structs.replace(state.snapshot, version=version, enriched_at=now)
     for most_chars in (None, *_SHORTER_CHARS):
         message = _version(state, now, most_chars)
-        # Characters take at most 4 bytes; cheap to ask, and
-        # enough to know that nearly every message is far below.
+        # A character takes at most 4 bytes, so this avoids encoding nearly every message.
         if (
             len(message.content_attributes) + 2 * len(message.content or "")
         ) * 4 < LARGEST_VERSION_BYTES:
@@ -253,11 +257,11 @@ def _version(state: OpenMessage, now: datetime, most_chars: int | None) -> Enric
         _cut(_attachment(attachment, state), most_chars) for attachment in opened.attachments
     )
     transcript = "\n".join(a.transcript for a in attachments if a.transcript)
-    said_before = opened.content if opened.content != _transcript(opened.attachments) else None
+    text_of_sender = opened.content if opened.content != _transcript(opened.attachments) else None
     return msgspec.structs.replace(
         opened,
         kind=_kind(opened, attachments),
-        content=said_before or transcript or None,
+        content=text_of_sender or transcript or None,
         content_attributes=attributes_json(attachments, provider_attributes(opened)),
         status=status_of(attachments),
         version=state.last_version + 1,
@@ -268,7 +272,9 @@ def _version(state: OpenMessage, now: datetime, most_chars: int | None) -> Enric
 
 
 def _kind(opened: EnrichedMessage, attachments: Iterable[Attachment]) -> Kind:
-    """A message that is its files is of the kind they turned out to be."""
+    """The kind of a message. One that consists of its files has the kind that they turned out to
+    be.
+    """
     if opened.kind not in _OF_FILES:
         return opened.kind
     types = {attachment.type for attachment in attachments}
@@ -292,10 +298,7 @@ def _transcript(attachments: Iterable[Attachment]) -> str:
 
 
 def _attachment(attachment: Attachment, state: OpenMessage) -> Attachment:
-    """What is known of one attachment.
-
-    It stays pending until its whole way is known.
-    """
+    """Returns the attachment with what is known. It stays pending until its last fact is known."""
     media, result = (
         state.facts.get((attachment.index, "media")),
         state.facts.get((attachment.index, "result")),
@@ -303,8 +306,8 @@ def _attachment(attachment: Attachment, state: OpenMessage) -> Attachment:
     if attachment.status != "pending":
         return attachment
     if media is None:
-        # Redone from the model on: the file is known from
-        # a former generation, only the result is awaited.
+        # A repair that only asks the model again: the file is known from an earlier
+        # generation.
         return (
             _with_result(attachment, result)
             if result is not None and attachment.object_key is not None
@@ -350,12 +353,12 @@ def _with_result(attachment: Attachment, result: Enrichment) -> Attachment:
 
 
 def _type_by_content(announced: AttachmentType, mime_type: str | None) -> AttachmentType:
-    """Whatever is audio by content is audio, so that a frontend renders a player."""
+    """Returns `audio` for everything that is audio by content, so that a frontend renders a player."""
     return "audio" if is_sound(mime_type) else announced
 
 
 def _steps(state: OpenMessage) -> list[Step]:
-    """In slot order, which does not depend on the order of arrival."""
+    """Returns the steps in slot order, which does not depend on the order of arrival."""
     return [
         Step(
             stage=fact.stage,

@@ -1,8 +1,8 @@
-"""dedupe: the first delivery that forwards claims its key; every later one is a duplicate,
-whatever the order.
+"""dedupe: the first delivery that is forwarded claims its key, and every later one is a duplicate,
+in whatever order they come.
 
-A later delivery that brings a file which no earlier one had (the provider sent the message before
-it had the file) opens the message again: docs/decisions/0009.
+A later delivery with a file that no earlier one had (the provider sent the message before it had
+the file) opens the message again: docs/decisions/0009.
 """
 
 from collections.abc import Callable
@@ -19,23 +19,25 @@ from streams.stages.arrival import Arrival
 from streams.stages.message import OPENINGS, first_version, unpaid_reason
 
 Read = Callable[[RawMessage], ChatMessage | Skip | Quarantine]
-"""A provider adapter: what a raw record says. It never raises."""
+"""A provider adapter: reads a raw record. It never raises."""
 
 _LARGEST_MESSAGE_BYTES = MAX_RECORD_BYTES - 1024 * 1024
-"""Above it the later versions, with descriptions and steps, might not fit a record."""
+"""Leaves room in a record for later versions, which add descriptions and steps."""
 
 
 class Claimed(Protocol):
-    """Digests claimed so far, within this batch too. Must not forget one within the horizon."""
+    """The digests claimed so far, including those of this batch. Must keep a digest for the whole
+    horizon.
+    """
 
     def __contains__(self, digest: bytes) -> bool: ...
 
 
 def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> Outcome:
-    """What becomes of one raw record. On Forward the caller claims its `claims`; nothing else
-    claims.
+    """Decides the outcome of one raw record. The caller claims the `claims` of a Forward.
 
-    So a quarantined or skipped delivery leaves the way open for the next one, or for a replay after a fix.
+    No other outcome claims anything, so after a quarantined or skipped delivery the next one, or a
+    replay after a fix, can still be forwarded.
     """
     own = digest(arrival)
     known = own in claimed
@@ -51,7 +53,7 @@ def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> 
         case Quarantine() as verdict:
             return Duplicate() if known else verdict
         case ChatMessage() as chat if known:
-            # The name of a provider in a body of POST /chat makes its sender no such provider.
+            # A body of POST /chat may name a provider, but does not come from it.
             by_provider = bool(raw.endpoint_id)
             again = _opened_again(arrival, raw, chat, claimed, now) if by_provider else None
             return again or (Skip("update") if chat.is_update else Duplicate())
@@ -61,18 +63,18 @@ def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> 
 
 
 def digest(arrival: Arrival) -> bytes:
-    """Under which the arrival's message is claimed, once a generation."""
+    """The digest that claims the arrival's message, one per generation."""
     return claim_digest(arrival.key, arrival.generation)
 
 
 def _part_digest(arrival: Arrival, part: str) -> bytes:
-    """Under which something that belongs to the message is claimed. A message key holds no NUL."""
+    """The digest that claims a part of the message. A message key contains no NUL."""
     return claim_digest(arrival.key + b"\0" + part.encode(), arrival.generation)
 
 
 def _claims_of_first(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
-    """What the first delivery says of later ones, where the provider sends a message more than
-    once.
+    """The further claims of a first delivery, if the provider sends updates of a message: they tell
+    a later delivery what this one contained.
     """
     if not traits_of(arrival.provider).sends_updates:
         return []
@@ -84,7 +86,7 @@ def _claims_of_first(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
 
 
 def _claims_of_files(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
-    """One digest for each file."""
+    """Returns one digest per file."""
     return [
         _part_digest(arrival, f"file {found.attachment_id or f'at {index}'}")
         for index, found in enumerate(chat.attachments)
@@ -95,23 +97,23 @@ def _claims_of_files(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
 def _opened_again(
     arrival: Arrival, raw: RawMessage, chat: ChatMessage, claimed: Claimed, now: datetime
 ) -> Forward | Quarantine | None:
-    """The known message with a file that no delivery before had, or with the words of one that
-    began empty.
+    """Forwards a later delivery that brings a file no earlier one had, or the text of a message
+    that began empty.
 
-    None where this delivery brings nothing of the kind, or comes after the deletion.
+    Returns None if it brings nothing of the kind, or comes after the deletion.
     """
     if chat.is_deleted or _part_digest(arrival, "deleted") in claimed:
         return None
     brought = _claims_of_files(arrival, chat)
     if chat.content is not None and _part_digest(arrival, "empty") in claimed:
         brought.append(_part_digest(arrival, "words"))
-    late = [one for one in brought if one not in claimed]
-    if not late:
+    new = [claim for claim in brought if claim not in claimed]
+    if not new:
         return None
     for opening in range(1, OPENINGS):
         claim = _part_digest(arrival, f"opening {opening}")
         if claim not in claimed:
-            return _forward(arrival, raw, chat, now, (claim, *late), opening)
+            return _forward(arrival, raw, chat, now, (claim, *new), opening)
     return None
 
 
@@ -123,17 +125,18 @@ def _forward(
     claims: tuple[bytes, ...],
     number: int = 0,
 ) -> Forward | Quarantine:
-    """`number` counts the openings. Of a later one with files, and of a repair's, assemble writes the
-    first version: it alone knows what the topic has of the message, so versions rise there.
+    """Forwards the message; `number` counts its openings.
+
+    assemble writes the first version of a later opening and of a repair: it alone knows which
+    versions the topic has, so they rise there.
     """
     generation = arrival.generation
     message = first_version(
         chat, raw, generation=generation, source=arrival.source, now=now, opening=number
     )
     size = len(message.content_attributes) + len(message.content or "")
-    if (
-        size > _LARGEST_MESSAGE_BYTES // 4
-    ):  # characters; cheap to ask, and enough to know that the encoded record is far below
+    # `size` counts characters of at most 4 bytes, so most messages need not be encoded.
+    if size > _LARGEST_MESSAGE_BYTES // 4:
         size = len(encode(message))
         if size > _LARGEST_MESSAGE_BYTES:
             return Quarantine("record_too_large", f"{size} bytes")
@@ -153,9 +156,10 @@ def _forward(
 
 
 def _version(message: EnrichedMessage, value: bytes | None = None) -> Output:
-    """The first version of live traffic, which dedupe writes to the enriched topic itself.
+    """The first version of a message of live traffic, which dedupe itself writes to
+    `enriched-messages`.
 
-    `value`: the message in wire format, if it is known.
+    `value` is the message in wire format, if it is encoded already.
     """
     return Output(
         "enriched-messages", message.message_key, message, 0, message.conversation_id, value
@@ -163,7 +167,7 @@ def _version(message: EnrichedMessage, value: bytes | None = None) -> Output:
 
 
 def opening(message: EnrichedMessage, generation: int, stage: str, now: datetime) -> Enrichment:
-    """The enrichment that stands before all others of its key and generation."""
+    """The enrichment that precedes all others of its message key and generation."""
     return Enrichment(
         tenant_id=message.tenant_id,
         message_key=message.message_key,
@@ -180,7 +184,7 @@ def opening(message: EnrichedMessage, generation: int, stage: str, now: datetime
 def media_jobs(
     message: EnrichedMessage, chat: ChatMessage, raw: RawMessage, generation: int
 ) -> list[MediaJob]:
-    """One job for each attachment that is to be fetched."""
+    """Returns one job per attachment that is to be fetched."""
     unpaid = unpaid_reason(message, is_history=chat.is_history)
     return [
         MediaJob(

@@ -1,36 +1,37 @@
-"""describe: what a vision model sees in a stored image."""
+"""describe: asks a vision model what a stored image shows."""
 
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward
 from schemas.records import Source, VisionJob
-from streams.stages.asking import Answer, Patience, Question, Recipe, Results, Unfit, answer
+from streams.stages.asking import Patience, Question, Results, Unfit, answer
 
 
 class ImageDescriber(Protocol):
-    """Fetches the stored image, makes it fit for a
-    model, and asks the first model that is served.
+    """Loads the stored image, converts it to what the model accepts, and asks the first available
+    model.
 
-    Raises Unavailable for what may get better.
+    Raises Unavailable if a later try may succeed.
     """
 
-    async def look(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit: ...
+    async def describe(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit: ...
 
 
 async def describe(
     job: VisionJob,
     *,
     recipes: tuple[Recipe, ...],
-    eyes: ImageDescriber,
+    describer: ImageDescriber,
     results: Results,
     patience: Patience,
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """One image in, one `described` (or failed, skipped)
-    out; the answer is recorded before it is forwarded.
+    """Turns one image job into one `described`, `failed` or `skipped` enrichment. The answer is
+    recorded before it is forwarded.
     """
-    question = Question("describe", "described", recipes, lambda: eyes.look(job, recipes))
+    question = Question("describe", "described", recipes, lambda: describer.describe(job, recipes))
     return await answer(job, question, results=results, patience=patience, source=source, now=now)

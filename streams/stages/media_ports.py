@@ -1,4 +1,4 @@
-"""What store_media needs of the world, and how a fetch ends without a file."""
+"""What store_media needs from outside, as protocols, and the errors of a fetch that gives no file."""
 
 import builtins
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from streams.errors import StreamsError
 
 
 class Fetched(Protocol):
-    """A file in the spool. The caller discards it."""
+    """A file in the spool, which the caller discards."""
 
     @property
     def file(self) -> BinaryIO: ...
@@ -26,10 +26,10 @@ class Fetched(Protocol):
 
 
 class ContentType(Protocol):
-    """What the content is, not what its name says.
+    """The type of the content, whatever its name says.
 
-    `family` web_page is an error page where a file was announced;
-    office_page is a page that an office program opens as its document.
+    The family `web_page` is an error page instead of the announced file; `office_page` is an HTML
+    page that an office program opens as its document.
     """
 
     @property
@@ -41,9 +41,9 @@ class ContentType(Protocol):
 
 
 class CandidateRequest(Protocol):
-    """One request that may give the file.
+    """One request that may return the file.
 
-    Headers may hold credentials of the provider.
+    Its headers may contain credentials of the provider.
     """
 
     @property
@@ -55,62 +55,63 @@ class CandidateRequest(Protocol):
 
 
 class FileGone(StreamsError):
-    """Will not get better: `reason` says why, `cause` what the server said last.
+    """The file will not become available: `reason` says why, and `cause` is the server's last
+    answer.
 
-    `try_next_way`: another request may still give it (401, 403).
+    With `try_next_candidate` another candidate request may still return it (after 401 or 403).
     """
 
     def __init__(
-        self, reason: AttachmentReason, try_next_way: bool = False, cause: str = ""
+        self, reason: AttachmentReason, try_next_candidate: bool = False, cause: str = ""
     ) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.try_next_way = try_next_way
+        self.try_next_candidate = try_next_candidate
         self.cause = cause
 
 
 class FileNotThere(StreamsError):
-    """404: it may not be there yet."""
+    """The server answered 404: the file may appear later."""
 
 
 class MediaPorts(Protocol):
-    """What the stage needs of the world. Trouble of the world is Unavailable."""
+    """Everything store_media needs from outside. Implementations raise Unavailable if a server or
+    the disk is in trouble.
+    """
 
-    def ways(self, job: MediaJob) -> Sequence[CandidateRequest]:
-        """The requests to try, in order. Raises FileGone where none may be made."""
+    def candidates(self, job: MediaJob) -> Sequence[CandidateRequest]:
+        """Returns the candidate requests in order. Raises FileGone if none may be made."""
         ...
 
     def held(self, job: MediaJob) -> Fetched | None:
-        """The file of this job, if an earlier
-        try fetched it and handed it to `hold`.
-        """
+        """Returns the file of this job if an earlier try fetched it and handed it to `hold`."""
         ...
 
     def hold(self, job: MediaJob, fetched: Fetched) -> None:
-        """Takes over a file that could not be kept, for the next try.
+        """Takes over a file that could not be stored, for the next try.
 
         May discard it instead.
         """
         ...
 
     async def stored_before(self, job: MediaJob) -> Fetched | None:
-        """The file of this attachment, if an earlier generation stored
-        it and the store has it still. Must not give another tenant's.
+        """Returns the file of this attachment if an earlier generation stored it and the store
+        still has it. Must not return another tenant's.
         """
         ...
 
-    async def fetch(self, way: CandidateRequest, max_bytes: int) -> Fetched:
-        """Raises FileGone, FileNotThere, Unavailable.
+    async def fetch(self, candidate: CandidateRequest, max_bytes: int) -> Fetched:
+        """Fetches the file. Raises FileGone, FileNotThere or Unavailable.
 
-        Must never reach inside the network.
+        Must never connect to an address inside the network.
         """
         ...
 
     async def sniff(self, fetched: Fetched, announced: str | None) -> ContentType: ...
 
-    async def keep(self, job: MediaJob, fetched: Fetched, kept: ContentType) -> str:
-        """Puts the file into the store and returns its object
-        key: the same for the same bytes of the same attachment.
+    async def keep(self, job: MediaJob, fetched: Fetched, content: ContentType) -> str:
+        """Stores the file and returns its object key, which is the same for the same bytes of the
+        same attachment.
         """
         ...
 

@@ -1,6 +1,6 @@
-"""How an EnrichedMessage is put together from what is known.
+"""Builds an EnrichedMessage from what is known.
 
-Pure; shared by dedupe (first version) and assemble (the next ones).
+Pure functions, shared by dedupe (first version) and assemble (later ones).
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,13 +23,14 @@ from schemas.records import (
 )
 
 OLD_AFTER = timedelta(days=1)
-"""A message this much older than its arrival is an import: kept, not paid for.
+"""A message this much older than its arrival is an import: its files are stored, but no paid
+model sees them.
 
-Compares two recorded times, so a backlog ages nothing.
+Compares two recorded times, so waiting in a backlog does not make a message old.
 """
 AHEAD_AT_MOST = timedelta(days=1)
-"""A message that says it was sent later than this after
-its arrival has a wrong clock: it occurred when it arrived.
+"""If the provider's time is further than this after the arrival, its clock is wrong, and the
+time of arrival is used.
 """
 
 _IN_ROW = (
@@ -60,7 +61,7 @@ def first_version(
     now: datetime,
     opening: int = 0,
 ) -> EnrichedMessage:
-    """What can be said of a message before any of its files was fetched."""
+    """The version of a message before any of its files was fetched."""
     attachments = tuple(_announced(index, found) for index, found in enumerate(chat.attachments))
     degraded = bool(chat.attributes.get("degraded_reason"))
     return EnrichedMessage(
@@ -99,9 +100,7 @@ def first_version(
 
 
 def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
-    """The provider's time; that of the arrival where
-    the provider gives none, or one that cannot be true.
-    """
+    """The provider's time, or the time of arrival if the provider gives none or an impossible one."""
     given = chat.occurred_at
     if given is None or given - raw.received_at > AHEAD_AT_MOST:
         return raw.received_at
@@ -110,26 +109,24 @@ def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
 
 OPENINGS = 5
 OPENING_STEPS = GENERATION_STEPS // OPENINGS
-"""Versions of one opening: more than a message
-of 50 attachments can have, two facts each.
-"""
+"""Version numbers per opening: more than 50 attachments with two facts each can use."""
 
 
 def opening_version(generation: int, opening: int = 0) -> int:
-    """The first version of an opening: 0 is the first delivery's,
-    each later one brought a file that was missing before.
+    """The first version number of an opening. Opening 0 is the first delivery; each later one
+    brought a file that was missing before.
     """
     return generation * GENERATION_STEPS + opening * OPENING_STEPS + 1
 
 
 def opening_of(version: int) -> int:
-    """The opening that a version belongs to, within its generation."""
+    """The opening to which a version belongs, within its generation."""
     return (version - 1) % GENERATION_STEPS // OPENING_STEPS
 
 
 def unpaid_reason(message: EnrichedMessage, *, is_history: bool = False) -> str | None:
-    """Why no paid model may see the files of this
-    message unless the tenant asks; None: it may.
+    """The reason why paid models do not see this message's files unless the tenant's settings ask
+    for it, or None if they may.
     """
     if message.kind == "note":
         return "private"
@@ -141,7 +138,7 @@ def unpaid_reason(message: EnrichedMessage, *, is_history: bool = False) -> str 
 
 
 def status_of(attachments: Iterable[Attachment]) -> Status:
-    """pending while one is, degraded when one failed, else complete."""
+    """Returns `pending` while any attachment is, else `degraded` if one failed, else `complete`."""
     statuses = {attachment.status for attachment in attachments}
     if "pending" in statuses:
         return "pending"
@@ -149,8 +146,8 @@ def status_of(attachments: Iterable[Attachment]) -> Status:
 
 
 def attributes_json(attachments: Iterable[Attachment], provider: Mapping[str, Any]) -> str:
-    """The `content_attributes` document: attachments, their
-    joined description and transcript, the provider's own fields.
+    """The `content_attributes` document: the attachments, their joined descriptions and
+    transcripts, and the provider's own fields.
     """
     document: dict[str, Any] = {}
     shown = [

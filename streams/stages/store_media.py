@@ -1,4 +1,4 @@
-"""store_media: fetches one file, keeps it, and says which job follows."""
+"""store_media: fetches one file, stores it, and decides which job follows."""
 
 import math
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ KIND_BYTES: Mapping[AttachmentType, int] = {
     "sticker": 5_000_000,
     "audio": 25_000_000,
 }
-"""Caps below the general one, where the models that would see the file refuse more."""
+"""Limits below the general one, for files of kinds whose models refuse larger ones."""
 _VISION_TYPES = frozenset({"image", "sticker", "document", "other"})
 _NEVER_TEXT = frozenset({"image", "sticker", "audio", "video"})
 _FAMILY_OF: Mapping[AttachmentType, str] = {
@@ -50,8 +50,8 @@ _FAMILY_OF: Mapping[AttachmentType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """One try of a job: `waited_seconds` since the
-    first one, `age_seconds` since the message came.
+    """One try of a job: `waited_seconds` have passed since its first try, `age_seconds` since the
+    message arrived.
     """
 
     job: MediaJob
@@ -72,15 +72,15 @@ async def store_media(
     waited_seconds: float,
     now: datetime,
 ) -> Forward:
-    """One job in; one enrichment out, with the vision or audio
-    job where one follows. Raises Unavailable to be asked again.
+    """Turns one job into one enrichment, and the vision or audio job if one follows.
 
-    `waited_seconds` since the job's first try decides when to give up.
+    Raises Unavailable if the job must be tried again. `waited_seconds`, the time since the job's
+    first try, decides when to give up.
     """
     age_seconds = max(waited_seconds, (now - job.received_at).total_seconds())
     this = _Try(job, ports, limits, tenant, waited_seconds, age_seconds)
     try:
-        fetched, content = await _found(this)
+        fetched, content = await _obtain(this)
     except FileGone as gone:
         log.info(
             "media_failed",
@@ -91,7 +91,7 @@ async def store_media(
         )
         failed = _enrichment(job, source, now, kind="failed", reason=gone.reason)
         return _forward(job, failed, gone)
-    object_key = await _kept(job, ports, fetched, content)
+    object_key = await _store(job, ports, fetched, content)
     stored = _stored(this, fetched, content, object_key, source, now)
     return _forward(job, stored)
 
@@ -104,7 +104,7 @@ def _stored(
     source: Source,
     now: datetime,
 ) -> Enrichment:
-    """The enrichment that says where the file is and which model is to see it."""
+    """The enrichment with the file's object key and the model that is to see it."""
     job, (following, reason) = this.job, _next(this.job, content, this.tenant)
     log.info(
         "media_stored",
@@ -130,10 +130,11 @@ def _stored(
     )
 
 
-async def _kept(job: MediaJob, ports: MediaPorts, fetched: Fetched, content: ContentType) -> str:
-    """The object key.
+async def _store(job: MediaJob, ports: MediaPorts, fetched: Fetched, content: ContentType) -> str:
+    """Stores the file and returns its object key.
 
-    While the store is away the file is held: its link may not live that long.
+    If the store is unavailable, the file is held for the next try, because its link may have
+    expired by then.
     """
     try:
         object_key = await ports.keep(job, fetched, content)
@@ -147,12 +148,12 @@ async def _kept(job: MediaJob, ports: MediaPorts, fetched: Fetched, content: Con
     return object_key
 
 
-async def _found(this: _Try) -> tuple[Fetched, ContentType]:
-    """The file, and what it is.
+async def _obtain(this: _Try) -> tuple[Fetched, ContentType]:
+    """Returns the file and its content type.
 
-    A replay first looks for what is stored: links expire, and what is stored never
-    changes. A later delivery of a message looks there when its link gives nothing:
-    the row shows the file already, and must not lose it. Other live traffic asks nobody.
+    A replay first looks in the store, because links expire and stored files never change. A later
+    delivery of a message looks there if its link fails: its row shows the file already and must
+    keep it. Other live traffic only downloads.
     """
     job, ports = this.job, this.ports
     held = await _seen(job, ports, ports.held(job))
@@ -176,7 +177,9 @@ async def _from_the_store(job: MediaJob, ports: MediaPorts) -> tuple[Fetched, Co
 async def _seen(
     job: MediaJob, ports: MediaPorts, before: Fetched | None
 ) -> tuple[Fetched, ContentType] | None:
-    """A file of an earlier try or generation; what it is, is looked at again."""
+    """Returns a file of an earlier try or generation with its content type, which is determined
+    again.
+    """
     content = await _accepted(job, ports, before) if before is not None else None
     return (before, content) if before is not None and content is not None else None
 
@@ -190,10 +193,9 @@ async def _downloaded(this: _Try) -> tuple[Fetched, ContentType]:
 
 
 async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> ContentType | None:
-    """What the file is; None, and it is discarded, for an error body.
+    """Returns the content type, or discards the file and returns None if it is an error body.
 
-    Bytes of the digest that was announced are
-    what the sender sent, whatever they look like.
+    A file with the announced digest is what the sender sent, so it is always accepted.
     """
     try:
         content = await ports.sniff(fetched, _announced(job))
@@ -207,8 +209,8 @@ async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> Conte
 
 
 def _announced(job: MediaJob) -> str | None:
-    """The declared type; where it does not fit what the provider
-    calls the attachment, that: voice notes are declared as film.
+    """The declared content type, or the attachment's family if the two disagree: voice notes are
+    often declared as video.
     """
     family = _FAMILY_OF.get(job.type)
     return (
@@ -219,10 +221,11 @@ def _announced(job: MediaJob) -> str | None:
 
 
 def _is_error_body(job: MediaJob, content: ContentType) -> bool:
-    """A page, a JSON body or a line of text where a file was announced.
+    """Whether the content is a web page, a JSON body or a line of text instead of the announced
+    file.
 
-    Servers say "expired" and "log in" with 200. Banks
-    and accounting systems send tables as pages.
+    Servers answer "expired" and "log in" with status 200. But banks and accounting systems send
+    tables as HTML pages.
     """
     is_page = content.family in ("web_page", "office_page")
     if is_page and job.type == "document":
@@ -234,39 +237,39 @@ def _is_error_body(job: MediaJob, content: ContentType) -> bool:
 
 
 async def _fetch(this: _Try) -> Fetched:
-    """The file from the first candidate that gives it.
+    """Returns the file from the first candidate request that gives it.
 
-    Gives up (FileGone) when waiting longer cannot
-    help: a link's life counts from its message.
+    Raises FileGone if waiting longer cannot help. A link's lifetime counts from its message.
     """
     job, limits = this.job, this.limits
     cap = KIND_BYTES.get(job.type, limits.max_bytes)
     max_bytes = min(this.tenant.max_bytes or limits.max_bytes, cap)
-    candidates = this.ports.ways(job)
+    candidates = this.ports.candidates(job)
     last: Exception = FileGone("media_unavailable")
     for candidate in candidates:
         try:
             return await this.ports.fetch(candidate, max_bytes)
         except FileGone as gone:
-            # refused with the key and without it: no
-            # third form of the request is anything else
-            if not gone.try_next_way or (isinstance(last, FileGone) and last.try_next_way):
+            # Refused with the key and without it: further candidates differ in nothing else.
+            if not gone.try_next_candidate or (
+                isinstance(last, FileGone) and last.try_next_candidate
+            ):
                 raise
             last = gone
         except FileNotThere as missing:
             last = missing
         except Unavailable as trouble:
             if trouble.what != "media":
-                raise  # our disk, not their server: it waits as long as it takes
+                raise  # our disk, not their server: wait as long as it takes
             last = trouble
             break
-    lifetimes = (way.lifetime_seconds for way in candidates if way.lifetime_seconds is not None)
+    lifetimes = (one.lifetime_seconds for one in candidates if one.lifetime_seconds is not None)
     raise _no_file(this, last, min(lifetimes, default=math.inf))
 
 
 def _no_file(this: _Try, last: Exception, lifetime: float) -> Exception:
-    """What to raise when no candidate gave
-    the file: whether waiting for it can help.
+    """Returns the exception to raise when no candidate gave the file: Unavailable if waiting can
+    help, else FileGone.
     """
     waited, limits = this.waited_seconds, this.limits
     match last:
@@ -285,8 +288,8 @@ def _no_file(this: _Try, last: Exception, lifetime: float) -> Exception:
 
 
 def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[Next, str | None]:
-    """Which model sees the file, or none; the
-    reason stands only where one would have.
+    """Returns the model that is to see the file, and the reason if one would have seen it but must
+    not.
     """
     following: Next = "none"
     if job.type == "audio" or content.family == "audio":
@@ -302,8 +305,8 @@ def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[
 
 
 def _is_image(job: MediaJob, content: ContentType) -> bool:
-    """Says whether the content is an image. Unrecognised bytes announced
-    as an image are left to the decoder, which knows more formats.
+    """Whether the content is an image. Unrecognised bytes announced as an image are left to the
+    decoder, which knows more formats.
     """
     announced = _FAMILY_OF.get(job.type) == "image" or plain_type(job.mime_type).startswith(
         "image/"
@@ -338,7 +341,7 @@ def model_job(
     index: int,
     filename: str | None,
 ) -> Output:
-    """The job that shows a stored file of a message to a model."""
+    """The job that gives a message's stored file to a model."""
     kind = VisionJob if following == "vision" else AudioJob
     job = kind(
         tenant_id=of.tenant_id,

@@ -1,36 +1,39 @@
-"""transcribe: what a speech model hears in a stored voice note."""
+"""transcribe: asks a speech model what is said in a stored voice note."""
 
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward
 from schemas.records import AudioJob, Source
-from streams.stages.asking import Answer, Patience, Question, Recipe, Results, Unfit, answer
+from streams.stages.asking import Patience, Question, Results, Unfit, answer
 
 
 class Transcriber(Protocol):
-    """Fetches the stored sound, makes it fit for a
-    model, and asks the first model that is served.
+    """Loads the stored sound, converts it to what the model accepts, and asks the first available
+    model.
 
-    Raises Unavailable for what may get better.
+    Raises Unavailable if a later try may succeed.
     """
 
-    async def listen(self, job: AudioJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit: ...
+    async def transcribe(self, job: AudioJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit: ...
 
 
 async def transcribe(
     job: AudioJob,
     *,
     recipes: tuple[Recipe, ...],
-    ears: Transcriber,
+    transcriber: Transcriber,
     results: Results,
     patience: Patience,
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """One sound in, one `transcribed` (or failed, skipped)
-    out; the answer is recorded before it is forwarded.
+    """Turns one audio job into one `transcribed`, `failed` or `skipped` enrichment. The answer is
+    recorded before it is forwarded.
     """
-    question = Question("transcribe", "transcribed", recipes, lambda: ears.listen(job, recipes))
+    question = Question(
+        "transcribe", "transcribed", recipes, lambda: transcriber.transcribe(job, recipes)
+    )
     return await answer(job, question, results=results, patience=patience, source=source, now=now)

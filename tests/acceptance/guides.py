@@ -12,28 +12,36 @@ import urllib.request
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 from connectors.providers.catalogue import sign
 
 DOCS = Path(__file__).parents[2] / "docs"
-_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^(?P<indent> *)```sh\n(.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 
 
 class Guide:
     """The commands of a page, block by block, in one environment that `export` changes.
 
     `instead` replaces addresses of the page by those of the test. Everything else runs as it is printed.
+    `section`: only the blocks under this heading.
     """
 
     def __init__(
-        self, page: str, environment: Mapping[str, str], instead: Mapping[str, str]
+        self,
+        page: str,
+        environment: Mapping[str, str],
+        instead: Mapping[str, str],
+        section: str = "",
     ) -> None:
         text = (DOCS / page).read_text()
+        if section:
+            text = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
         for there, here in instead.items():
             assert there in text, f"{page} does not name {there}"
             text = text.replace(there, here)
-        self.left = _BLOCK.findall(text)
+        self.left = [dedent(block) for _, block in _BLOCK.findall(text)]
         assert self.left, f"{page} has no commands"
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = {**environment, "PATH": path}

@@ -81,9 +81,9 @@ async def shoot(folder: Path) -> None:
             await pictures(scene, browser, folder)
             await browser.close()
     for picture in folder.glob("*.png"):
-        if picture.stem in KEPT or os.environ.get("EVERY"):
+        if picture.stem in KEPT:
             small(picture)
-        else:
+        elif not os.environ.get("EVERY"):
             picture.unlink()
 
 
@@ -107,6 +107,13 @@ async def pictures(scene: Scene, browser: Browser, folder: Path) -> None:
         await page.click(".bubble:has-text('Mi recibo') .when >> nth=0")
         await page.wait_for_selector(".steps")
         await page.screenshot(path=folder / f"message-{look}.png")
+        if place := await page.get_attribute(".steps .place", "href"):
+            await page.goto(scene.url + place)
+            await page.screenshot(path=folder / f"record-{look}.png")
+        await page.goto(f"{scene.url}/t/acme/conversations")
+        await first_chat(page, "Mariana")
+        await page.click("a.button[href$=context]")
+        await page.screenshot(path=folder / f"context-{look}.png")
         await page.goto(f"{scene.url}/t/acme/trouble")
         await page.screenshot(path=folder / f"trouble-{look}.png")
         await page.click(".causes button")
@@ -119,14 +126,21 @@ async def pictures(scene: Scene, browser: Browser, folder: Path) -> None:
         await page.goto(f"{scene.url}/t/acme/tenants")
         await page.screenshot(path=folder / f"settings-{look}.png")
         for name, path in {
-            "endpoint": f"endpoints/{scene.endpoints['acme']}",
-            "preferences": "preferences",
-            "people": "people",
+            "endpoint": f"/t/acme/endpoints/{scene.endpoints['acme']}",
+            "preferences": "/t/acme/preferences",
+            "people": "/t/acme/people",
+            "deliveries": "/t/acme/deliveries",
+            "failed": "/t/acme/trouble/files?reason=media_gone",
+            "records": "/t/acme/trouble/records?stage=dedupe&reason=not_json",
+            "everywhere": "/trouble",
+            "audit": "/t/acme/audit",
+            "nothing": "/t/other/conversations",
+            "nothing-failed": "/t/other/trouble",
+            "nothing-flows": "/t/other/pipeline",
+            "nobody": "/t/acme/none",
         }.items():
-            await page.goto(f"{scene.url}/t/acme/{path}")
-            await page.screenshot(path=folder / f"{name}-{look}.png")
-        await page.goto(f"{scene.url}/t/acme/audit")
-        await page.screenshot(path=folder / f"audit-{look}.png")
+            await page.goto(f"{scene.url}{path}")
+            await page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
         await page.context.close()
     page = await logged_in(scene, browser, "vera", viewport=DESKTOP, color_scheme="light")
     await page.click(".head >> nth=2")

@@ -17,7 +17,7 @@ from schemas.topics import Names
 from storage.kafka.client import plain_producer_config
 from storage.objects.store import ObjectStore
 from streams.audit.balance import Audit
-from streams.audit.facts import Facts, Gathering, Wanted
+from streams.audit.facts import AuditScope, Facts, Gathering
 from streams.audit.findings import Finding
 from streams.audit.ledger import Seen, StagePartition
 from streams.audit.versions import versions
@@ -77,7 +77,7 @@ class Installation:
 
     async def gathered(self, since: datetime = SINCE) -> Facts:
         objects = ObjectStore(self.settings.objects, threads=1)
-        await Gathering(self.settings, Wanted(since, None)).from_stores(
+        await Gathering(self.settings, AuditScope(since, None)).from_stores(
             self.facts, self.connection, objects
         )
         await objects.close()
@@ -85,7 +85,7 @@ class Installation:
 
     async def findings(self) -> list[Finding]:
         later_ms = int((NOW + timedelta(hours=1)).timestamp() * 1000)
-        return Audit(await self.gathered(), Wanted(SINCE, None), later_ms, 60).report().findings
+        return Audit(await self.gathered(), AuditScope(SINCE, None), later_ms, 60).report().findings
 
 
 @pytest.fixture

@@ -223,7 +223,10 @@ def test_a_conversation_goes_with_the_other_names_it_has(filled: Commands) -> No
         filled.json("erase", "conversation", "acme", CONVERSATION, "--yes")["erased"]["messages"]
         == 0
     )
-    assert "nothing is kept" in filled.run("erase", "conversation", "acme", CONVERSATION).stdout
+    assert (
+        "nothing of it is stored"
+        in filled.run("erase", "conversation", "acme", CONVERSATION).stdout
+    )
 
 
 @pytest.mark.parametrize("contact", ["+15550100001", "15550100001"])
@@ -259,7 +262,7 @@ def test_a_contact_of_another_provider_is_known_by_its_id(filled: Commands) -> N
 
 def test_a_key_without_a_row_is_remembered_and_a_second_time_is_told(filled: Commands) -> None:
     key = key_of("on-its-way")
-    assert "nothing is kept of it" in filled.run("erase", "message", key).stdout
+    assert "nothing of it is stored" in filled.run("erase", "message", key).stdout
     assert filled.json("erase", "message", key, "--yes")["erased"]["messages"] == 0
     assert f"{key}: was erased on 20" in filled.run("erase", "message", key).stdout
 
@@ -330,7 +333,7 @@ def test_nothing_is_erased_while_kafka_does_not_take_the_tombstones(
 ) -> None:
     monkeypatch.setattr(writing, "ACKNOWLEDGED_SECONDS", 0.5)
     filled.more["SENSORIUM_KAFKA__BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
-    assert "is not all erased yet" in filled.fails("erase", "message", key_of("2"), "--yes")
+    assert "is not completely erased yet" in filled.fails("erase", "message", key_of("2"), "--yes")
     assert key_of("2") in keys(filled, "acme")
     filled.more.clear()
     assert filled.json("erase", "message", key_of("2"), "--yes")["erased"]["messages"] == 1

@@ -265,12 +265,12 @@ def test_what_the_log_does_not_hold_is_told(commands: Commands) -> None:
     result = commands.run("replay", "raw", "--offsets", "0:1-99", "--offsets", "2:0-5", "--json")
     assert json.loads(result.stdout)["records"] == 2
     assert (
-        "of 0:1-99 the log holds 0:1-2" in result.stderr
-        and "of 2:0-5 the log holds nothing" in result.stderr
+        "of 0:1-99 the topic has 0:1-2" in result.stderr
+        and "of 2:0-5 the topic has nothing" in result.stderr
     )
     assert (
         commands.run("replay", "raw", "--offsets", "2:0-5").stdout
-        == "the log holds nothing of that\n"
+        == "the topic has none of these records\n"
     )
 
 
@@ -557,7 +557,7 @@ def test_an_attachment_without_file_and_address_stays_failed(commands: Commands)
     result = commands.run("replay", "attachments", "--reason", "media_unavailable", "--json")
     assert (
         json.loads(result.stdout)["messages"],
-        "1 have neither a file nor an address" in result.stderr,
+        "1 have neither a file nor a URL" in result.stderr,
     ) == (0, True)
     assert written(commands, "enriched-messages") == []
 
@@ -729,7 +729,7 @@ def test_records_of_later_stages_go_back_where_they_came_from(commands: Commands
 
 def test_a_quarantined_receipt_is_refused_and_holds_up_nothing_else(commands: Commands) -> None:
     set_aside(commands, 1, stage="sink", topic="receipts")
-    refused = "receipts[0]@1 cannot be replayed: of what the sink refused only records of enriched-messages go back"
+    refused = "receipts[0]@1 cannot be replayed: of the records that the sink refused, only those of enriched-messages can"
     assert commands.fails("quarantine", "replay", "receipts[0]@1") == refused
     assert commands.fails("quarantine", "replay", "--wait-seconds", "0", "--all") == refused
     set_aside(commands, 3, stage="store_media", topic="media")
@@ -790,7 +790,7 @@ def test_dismissed_records_leave_the_list_and_are_not_replayed(commands: Command
     assert "nothing new in quarantine" in commands.fails(
         "quarantine", "dismiss", "raw-messages[0]@1"
     )
-    assert "say which" in commands.fails("quarantine", "dismiss")
+    assert "choose records" in commands.fails("quarantine", "dismiss")
     assert commands.json("quarantine", "dismiss", "--stage", "assemble") == {"dismissed": 0}
     assert commands.json("quarantine", "dismiss", "--reason", "not_json") == {"dismissed": 2}
     assert commands.json("quarantine", "list") == {"quarantined": []}

@@ -121,7 +121,7 @@ def test_send_refuses_a_file_that_is_no_picture_unless_asked(
 ) -> None:
     words = ("send", "ycloud", "--tenant", "acme", "--image", str(README))
     refused = acme.fails(*words)
-    assert "README.md is text/plain, and no image" in refused and "--anyway" in refused
+    assert "README.md is text/plain, and --image needs" in refused and "--anyway" in refused
     assert "and no audio" in acme.fails(
         "send", "ycloud", "--tenant", "acme", "--audio", str(MEDIA_DIR / "cat.jpg")
     )
@@ -132,14 +132,14 @@ def test_send_refuses_a_file_that_is_no_picture_unless_asked(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--slow", "3", "--text", "x"), "--slow and --bad are about a file"),
-        (("--bad", "page", "--text", "x"), "--slow and --bad are about a file"),
+        (("--slow", "3", "--text", "x"), "--slow and --bad need a file"),
+        (("--bad", "page", "--text", "x"), "--slow and --bad need a file"),
         (("--text", "x", "--conversation", "a b"), "is not a conversation id"),
         (
             ("--text", "x", "--conversation", "1~2", "--from", "3"),
             "either --from or --conversation",
         ),
-        ((), "say what to send"),
+        ((), "nothing to send"),
     ],
 )
 def test_send_says_what_does_not_go_together(

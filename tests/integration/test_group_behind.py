@@ -40,7 +40,6 @@ def test_what_a_group_has_not_read_is_measured_in_its_own_pace(
         done(50, 50)
         assert (behind.records(), behind.seconds()) == ((100, 0), 0.0)
     finally:
-        behind.close()
         member.close()
 
 

@@ -185,6 +185,7 @@ async def test_an_index_outlasts_an_older_transaction_and_is_built_once(
                 migration = asyncio.create_task(migrate(connection, names))
 
                 async def has_waited() -> bool:
+                    await backup.fetchval("SELECT 1")  # an idle transaction would be ended
                     found: bool = await pool.fetchval(waits, pid, 3 * LOCK_SECONDS)
                     return found or migration.done()
 

@@ -27,7 +27,8 @@ PLANTED = (
 )
 """A name, a number, a text, a description, a file name and an id: in each tenant with its name behind."""
 ROLES: tuple[Role, ...] = ("viewer", "reader", "operator", "admin")
-ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout", "/t/{rest:path}"}
+ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout", "/t/{rest:path}", "/trouble"}
+"""`/trouble` is of all tenants of a person: test_pages_everywhere looks at it."""
 RANKED = (*ROLES, "nobody of one tenant")
 NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
@@ -74,6 +75,12 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
                 said(identifier, 1, text, shown, lost, tenant_id=tenant, message_key=key_of(identifier, tenant),
                      conversation_id=f"1555~{number}", sender_name=name, sender_id=number, status="degraded")
             )  # fmt: skip
+            await made.console.connection.execute(
+                "INSERT INTO arrival_records VALUES"
+                " ($1, 'ycloud', $2, NULL, 'raw-messages', 0, 0, now(), 'forwarded', '', 1)",
+                tenant,
+                identifier,
+            )
         for role in ROLES:
             await made.person(role, role)
         pages = made.console.parts.pages

@@ -10,12 +10,13 @@ import pytest
 from cryptography.fernet import Fernet
 
 from schemas.keys import TenantId
+from schemas.models import Answer
 from schemas.outcomes import Unavailable
 from schemas.settings import Postgres, Secret, Settings
 from schemas.tenants import ApiKey, TenantSettings
 from schemas.topics import Names
 from storage.postgres import migrate as migrating
-from storage.postgres.ai_results import AiResults, RecordedAnswer
+from storage.postgres.ai_results import AiResults
 from storage.postgres.directory import Directory
 from storage.postgres.migrate import DatabaseAhead, migrate, migrations, pending
 from storage.postgres.pool import as_unavailable, connect, unavailable
@@ -490,8 +491,8 @@ async def test_generations_that_are_taken_at_once_differ(
 
 # --- answers of models
 
-ANSWER = RecordedAnswer("recipe", "A cat.", "gpt-4o", 85, 3, 242, 900)
-SECOND = RecordedAnswer("recipe", "A dog.", "gpt-4o", 85, 4, 252, 800)
+ANSWER = Answer("A cat.", "gpt-4o", "recipe", None, 85, 3, 242, 900)
+SECOND = Answer("A dog.", "gpt-4o", "recipe", None, 85, 4, 252, 800)
 FILE = "ab" * 32
 RECIPES = ["recipe"]
 

@@ -222,5 +222,5 @@ def test_restarts_are_still_counted_after_the_supervisor_was_replaced(home: Home
     first = supervising(home)
     tick_until_running(first)
     second = supervising(home)
-    assert (second.kept["sink"].starts, second.kept["sink"].wall_since > 0) == (1, True)
+    assert (second.supervised["sink"].starts, second.supervised["sink"].wall_since > 0) == (1, True)
     second.shut_down()

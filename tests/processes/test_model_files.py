@@ -17,15 +17,16 @@ from prometheus_client import REGISTRY
 
 from connectors.models.capabilities import traits_of
 from connectors.models.recipes import speech_recipes, vision_recipes
-from connectors.models.servers import senses
+from connectors.models.servers import servers_of
 from schemas.keys import TenantId
+from schemas.models import Answer
 from schemas.outcomes import Unavailable
 from schemas.settings import Openai, Secret, SecretSettings, Settings
 from schemas.tenants import TenantSettings
-from streams.apps.describe import RealEyes
-from streams.apps.models import MOST_TIME_OUTS, ModelWorld, TimeOuts, recipes_of
-from streams.apps.transcribe import RealEars
-from streams.stages.asking import Answer, Unfit
+from streams.apps.describe import StoredImageDescriber
+from streams.apps.models import MOST_TIME_OUTS, ModelWorld, TimeOuts
+from streams.apps.transcribe import StoredAudioTranscriber
+from streams.stages.asking import Unfit
 from tests.unit.model_servers import Asked, Said, Scripted, complaint, completion, served
 from tests.unit.records import audio_job, vision_job
 
@@ -39,26 +40,26 @@ class Senses:
 
     def __init__(self, server: Scripted, data: bytes, settings: Settings) -> None:
         self.server, self.data = server, data
-        how = senses(settings.openai)
-        self.recipes = recipes_of(vision_recipes(NOTHING, how))
-        self.speech_recipes = recipes_of(speech_recipes(TenantSettings(language="es"), how))
+        how = servers_of(settings.openai)
+        self.recipes = vision_recipes(NOTHING, how)
+        self.speech_recipes = speech_recipes(TenantSettings(language="es"), how)
         self.worlds = (
             ModelWorld(settings, "describe", how.vision),
             ModelWorld(settings, "transcribe", how.speech),
         )
         for world in self.worlds:
             world._store = self  # type: ignore[assignment]
-        self.eyes = RealEyes(self.worlds[0], settings)
-        self.ears = RealEars(self.worlds[1], settings)
+        self.eyes = StoredImageDescriber(self.worlds[0], settings)
+        self.ears = StoredAudioTranscriber(self.worlds[1], settings)
 
     async def get(self, key: str, *, max_bytes: int) -> bytes:
         return self.data
 
     async def see(self) -> Answer | Unfit:
-        return await self.eyes.look(vision_job(), self.recipes)
+        return await self.eyes.describe(vision_job(), self.recipes)
 
     async def hear(self) -> Answer | Unfit:
-        return await self.ears.listen(audio_job(), self.speech_recipes)
+        return await self.ears.transcribe(audio_job(), self.speech_recipes)
 
 
 @asynccontextmanager
@@ -289,5 +290,7 @@ async def test_trouble_that_holds_is_counted_by_kind_and_tenant_until_an_answer_
 
 def test_only_time_outs_in_a_row_count() -> None:
     item, counted = (TenantId("acme"), "ab", "r1"), TimeOuts()
-    said = [counted.is_over(item, timed_out=late) for late in (True, True, False, True, True, True)]
+    said = [
+        counted.is_exhausted(item, timed_out=late) for late in (True, True, False, True, True, True)
+    ]
     assert said == [False, False, False, False, False, True]

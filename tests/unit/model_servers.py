@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from connectors.models.answers import ModelAnswer
 from connectors.models.speech import SpeechModel
 from connectors.models.vision import VisionModel
 from schemas.settings import Openai, Secret
+from tests.quick_server import QuickServer
 
 Said = tuple[int, object]
 
@@ -23,7 +24,7 @@ Said = tuple[int, object]
 @asynccontextmanager
 async def served(app: Callable[..., Any]) -> AsyncIterator[str]:
     """The app on a port of its own; its address."""
-    server = uvicorn.Server(
+    server = QuickServer(
         uvicorn.Config(
             app,
             host="127.0.0.1",
@@ -33,8 +34,6 @@ async def served(app: Callable[..., Any]) -> AsyncIterator[str]:
             timeout_graceful_shutdown=1,
         )
     )
-    with_no_signals: Callable[[], AbstractContextManager[None]] = nullcontext
-    server.capture_signals = with_no_signals  # type: ignore[method-assign]
     task = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(10):

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 DEADLINE = 20.0
 QUIET = 0.6
 """So long nothing comes where nothing should come."""
@@ -66,3 +68,9 @@ async def connected(port: int) -> AsyncIterator[Client]:
         yield Client(reader, writer)
     finally:
         writer.transport.abort()
+
+
+@pytest.fixture(autouse=True)
+def receivers_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that imports it need not wait until its servers look whether they are to end."""
+    monkeypatch.setattr("connectors.webhooks.server._LOOK_SECONDS", 0.01)

@@ -7,9 +7,10 @@ from datetime import datetime
 import pytest
 
 from schemas.keys import MessageKey, TenantId
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward, Unavailable
 from schemas.records import AudioJob, Enrichment, VisionJob
-from streams.stages.asking import Answer, Patience, Recipe, Unfit
+from streams.stages.asking import Patience, Unfit
 from streams.stages.describe import describe
 from streams.stages.transcribe import transcribe
 from tests.unit.records import NOW, SOURCE, audio_job, vision_job
@@ -53,10 +54,10 @@ class World:
     async def count(self, tenant_id: TenantId, answer: Answer) -> None:
         self.steps.append("count")
 
-    async def look(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
+    async def describe(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
         return self._ask()
 
-    async def listen(self, job: AudioJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
+    async def transcribe(self, job: AudioJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
         return self._ask()
 
     def _ask(self) -> Answer | Unfit:
@@ -75,7 +76,7 @@ async def described(world: World, patience: Patience = FRESH, **fields: object) 
         await describe(
             vision_job(**fields),
             recipes=(RECIPE, NEXT),
-            eyes=world,
+            describer=world,
             results=world,
             patience=patience,
             source=SOURCE,
@@ -89,7 +90,7 @@ async def transcribed(world: World, patience: Patience = FRESH, **fields: object
         await transcribe(
             audio_job(**fields),
             recipes=(RECIPE, NEXT),
-            ears=world,
+            transcriber=world,
             results=world,
             patience=patience,
             source=SOURCE,

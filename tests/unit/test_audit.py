@@ -13,7 +13,7 @@ from schemas.receipts import Ledger, Line, Span
 from schemas.records import EnrichedMessage, Receipt
 from storage.objects.store import Stored
 from streams.audit.balance import Audit
-from streams.audit.facts import Facts, Wanted
+from streams.audit.facts import AuditScope, Facts
 from streams.audit.findings import Report, tenant_of_object
 from streams.audit.ledger import Seen, StagePartition, balance, narrowed
 from streams.audit.versions import versions
@@ -127,7 +127,7 @@ def stored(key: str, size: int = 9) -> Stored:
 def audited(
     facts: Facts, accepted: tuple[str, ...] = (TEXT, IMAGE, POISON), now_ms: int = LATER_MS
 ) -> Report:
-    return Audit(facts, Wanted(NOW - timedelta(days=1), None), now_ms, 60).report(accepted)
+    return Audit(facts, AuditScope(NOW - timedelta(days=1), None), now_ms, 60).report(accepted)
 
 
 def found(facts: Facts, **options: Any) -> list[tuple[str, str, str]]:
@@ -481,7 +481,7 @@ def test_of_another_tenant_nothing_is_told() -> None:
     facts = installation()
     a_row_dropped(facts)
     kept = Facts(receipts=facts.receipts)
-    assert Audit(kept, Wanted(NOW, "other"), LATER_MS, 60).report().findings == []
+    assert Audit(kept, AuditScope(NOW, "other"), LATER_MS, 60).report().findings == []
 
 
 def test_a_replayed_generation_is_redone_work_and_no_delivery() -> None:

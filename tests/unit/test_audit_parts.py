@@ -1,6 +1,6 @@
 from datetime import UTC, datetime
 
-from streams.audit.facts import Wanted
+from streams.audit.facts import AuditScope
 from streams.audit.findings import Finding, Report
 
 SINCE = datetime(2026, 11, 24, tzinfo=UTC)
@@ -8,14 +8,14 @@ TENANTS = [f"tenant-{number}" for number in range(300)]
 
 
 def test_every_tenant_belongs_to_one_part() -> None:
-    parts = [Wanted(SINCE, None, frozenset(("tenant-7",)), part, 5) for part in range(5)]
+    parts = [AuditScope(SINCE, None, frozenset(("tenant-7",)), part, 5) for part in range(5)]
     counts = [sum(part.includes(tenant) for part in parts) for tenant in TENANTS]
     assert counts == [0 if tenant == "tenant-7" else 1 for tenant in TENANTS]
     assert all(30 < sum(map(part.includes, TENANTS)) < 90 for part in parts)
 
 
 def test_one_tenant_is_looked_at_whole() -> None:
-    wanted = Wanted(SINCE, "acme")
+    wanted = AuditScope(SINCE, "acme")
     assert wanted.includes("acme") and not wanted.includes("other") and not wanted.is_everybody
 
 

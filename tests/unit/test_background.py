@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from storage.background import TaskEnded, again_and_again, alongside
+from storage.background import TaskEnded, alongside, retry_forever
 from tests.integration.waiting import until
 
 
@@ -68,7 +68,7 @@ async def test_an_attempt_is_made_again_whatever_it_raises(
             raise errors[len(seen)]
         await forever()
 
-    task = asyncio.create_task(again_and_again(attempt, seen.append, lambda: 0.0))
+    task = asyncio.create_task(retry_forever(attempt, seen.append, lambda: 0.0))
     await until(lambda: seen == errors)
     assert not task.done()
     task.cancel()

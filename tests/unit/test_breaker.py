@@ -146,7 +146,9 @@ def test_what_refuses_everybody_stops_promptly_however_many_they_are(tenants: in
     assert records_until_it_stops(tenants, lambda n: True, 2_000) <= REAL.consecutive + tenants / 2
 
 
-@pytest.mark.parametrize("tenants", [2, 20, 300, 1_100, 5_000])
+@pytest.mark.parametrize(
+    "tenants", [2, 20, 300, 1_100, pytest.param(5_000, marks=pytest.mark.thorough)]
+)
 def test_what_refuses_most_records_of_everybody_stops_however_many_they_are(tenants: int) -> None:
     assert records_until_it_stops(tenants, lambda n: n % 4 != 0, 20_000) < 15_000
 

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.settings import Settings
-from schemas.topics import Names
+from schemas.topics import Names, claims_changelog
 from schemas.versions import UnknownVersion
 from streams.apps.dedupe import create_app
 from streams.lanes import claims, digests
 from streams.lanes.claims import CLAIMS_VERSION, ClaimedKeys, opened
+from tests.depth import by_depth
 
 HORIZON = 8
 
@@ -62,21 +63,22 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_many_claims_of_several_days_are_all_remembered_and_nothing_else_is() -> None:
-    claimed = [os.urandom(16) for _ in range(150_000)]
+    daily = by_depth(50_000, 10_000)
+    claimed = [os.urandom(16) for _ in range(3 * daily)]
     live, log = ClaimedKeys(), []
     for begin in range(0, len(claimed), 1_000):
         for place in range(begin, begin + 1_000):
-            live.claim(claimed[place], 10 + place // 50_000)
+            live.claim(claimed[place], 10 + place // daily)
         log += live.changelog()
     again = loaded(log)
     strangers = [os.urandom(16) for _ in range(20_000)]
     neighbours = [digest[:15] + bytes([digest[15] ^ 1]) for digest in claimed[:20_000]]
     for keys in (live, again):
-        assert len(keys) == 150_000
+        assert len(keys) == 3 * daily
         assert all(digest in keys for digest in claimed)
         assert not any(digest in keys for digest in strangers + neighbours)
     again.forget_before(11)
-    assert [digest in again for digest in (claimed[0], claimed[49_999], claimed[50_000])] == [
+    assert [digest in again for digest in (claimed[0], claimed[daily - 1], claimed[daily])] == [
         False,
         False,
         True,
@@ -220,7 +222,49 @@ def test_the_changelog_is_the_one_that_topics_apply_configures() -> None:
     names = Names("x")
     app = create_app(Settings(namespace="x"))
     assert app.lanes is not None
-    assert app.lanes.table.changelog_topic_name == names.claims_changelog
+    assert app.lanes.table.changelog_topic_name == claims_changelog(names)
+
+
+def in_partition(partition: int, records: list[Any]) -> list[Any]:
+    made = []
+    for place, record in enumerate(records):
+        one: Any = Record(*record)
+        one.partition, one.timestamp = (lambda: partition), (lambda place=place: (1, 1_000 + place))
+        made.append(one)
+    return made
+
+
+@pytest.mark.usefixtures("few")
+def test_claims_of_several_partitions_come_together_in_one_of_another_set_of_topics() -> None:
+    lanes, logs = [ClaimedKeys(), ClaimedKeys()], [[single(digest_of(90 + n), 4)] for n in (0, 1)]
+    for number in range(17):
+        lanes[number % 2].claim(digest_of(number), 5)
+        logs[number % 2] += lanes[number % 2].changelog()  # type: ignore[arg-type]
+    read = in_partition(0, logs[0]) + in_partition(1, logs[1])  # tails that have the same keys
+    found = list(claims.copies(read))
+    assert list(claims.copies(read)) == found  # so that a copy that is run again adds nothing
+    assert len({copy.key for copy in found}) == len(found)
+    assert sum(copy.ids for copy in found) == 19 and all(copy.at >= 1_000 for copy in found)
+    again = [(copy.key, copy.value) for copy in found]
+    keys = loaded(again)
+    for number in range(20, 29):  # what the new lane claims does not replace them, nor they that
+        keys.claim(digest_of(number), 6)
+        again += keys.changelog()  # type: ignore[arg-type]
+    keys = loaded(again + [(copy.key, copy.value) for copy in found])
+    expected = {*range(17), *range(20, 29), 90, 91}
+    assert {n for n in range(100) if digest_of(n) in keys} == expected
+    keys.forget_before(5)
+    assert digest_of(90) not in keys and digest_of(16) in keys
+    # and of a set that has copies itself
+    onward = loaded([copy[:2] for copy in claims.copies(in_partition(0, again))])
+    assert {n for n in range(100) if digest_of(n) in onward} == expected
+
+
+def test_what_cannot_be_read_is_not_copied_either() -> None:
+    value = claims.with_day(5, b"x" * 16)
+    for record in ((b"tail 0", b"\x02" + value[1:]), (b"other 0", value), (b"x", b"5")):
+        with pytest.raises(UnknownVersion):
+            list(claims.copies(in_partition(0, [record])))
 
 
 @dataclass
@@ -274,8 +318,8 @@ class World:
         ]
 
     def retain(self) -> None:
-        """Removes what is older than the horizon, up to the first record that is not."""
-        while self.log and self.log[0][2] < self.today - HORIZON:
+        """Removes what is older than the horizon, also by the clock that is a day ahead, up to the first record that is not."""
+        while self.log and self.log[0][2] + 1 < self.today - HORIZON:
             del self.log[0]
 
     def check(self) -> None:
@@ -301,7 +345,7 @@ STEPS = st.one_of(
 
 
 @pytest.mark.usefixtures("few")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=by_depth(500, 100))
 @given(st.lists(STEPS, max_size=60))
 def test_claims_are_what_a_plain_dict_would_say_whatever_happens_between(
     steps: list[tuple[Any, ...]],

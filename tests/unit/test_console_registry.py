@@ -20,6 +20,7 @@ from connectors.console.problems import answer_problems
 from connectors.console.registry import RegistryRefused, not_the_registry, registry
 from schemas.codec import pinned_schemas
 from schemas.topics import TOPICS, Names
+from tests.quick_server import QuickServer
 
 NAMES = Names("blue")
 SUBJECT = "blue-enriched-messages-value"
@@ -48,7 +49,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     sock = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application(), log_level="error", lifespan="off"))
+    server = QuickServer(uvicorn.Config(application(), log_level="error", lifespan="off"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[sock])), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{sock.getsockname()[1]}"

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
 from storage.kafka import delivery
+from storage.kafka.contact import Renewed
 from storage.kafka.delivery import AcknowledgedProducer, ProducerFatal
 from tests.integration.waiting import until
 
@@ -54,10 +55,9 @@ class Scripted:
 def made(monkeypatch: pytest.MonkeyPatch) -> tuple[AcknowledgedProducer, Scripted]:
     monkeypatch.setattr(delivery, "Producer", Scripted)
     monkeypatch.setattr(delivery, "CHECK_SECONDS", 0.01)
-    monkeypatch.setattr(delivery, "AdminClient", lambda config: None)
     kafka = Kafka(bootstrap_servers="nowhere:1", min_insync_replicas=2, partitions=1)
     producer: Any = AcknowledgedProducer(kafka, TOPIC, ack_seconds=1)
-    producer._looker = producer._producer
+    producer._looker = Renewed(lambda: producer._producer)
     return producer, producer._producer
 
 

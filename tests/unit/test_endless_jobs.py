@@ -9,13 +9,17 @@ import pytest
 from schemas.outcomes import Unavailable
 from schemas.records import VisionJob
 from streams.apps import jobs as jobs_app
-from streams.apps.jobs import HOPE_SECONDS, JobStage, StageAttempt, _Calls
+from streams.apps.jobs import LONGEST_WAIT_SECONDS, JobStage, StageAttempt, _Calls
 from tests.unit.records import vision_job
 
 
 @pytest.mark.parametrize(
     ("waited", "ends"),
-    [(0.0, Unavailable), (HOPE_SECONDS - 60, Unavailable), (HOPE_SECONDS, TimeoutError)],
+    [
+        (0.0, Unavailable),
+        (LONGEST_WAIT_SECONDS - 60, Unavailable),
+        (LONGEST_WAIT_SECONDS, TimeoutError),
+    ],
 )
 async def test_a_try_that_never_returns_is_made_again_for_a_day_and_then_set_aside(
     waited: float, ends: type[Exception], monkeypatch: pytest.MonkeyPatch

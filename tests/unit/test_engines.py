@@ -147,5 +147,5 @@ def test_weights_that_would_run_a_program_are_refused(tmp_path: Path) -> None:
 
     weights = tmp_path / "weights.pth"
     weights.write_bytes(pickle.dumps(Program()))
-    with pytest.raises(pickle.UnpicklingError, match=r"builtins\.print has no place in weights"):
+    with pytest.raises(pickle.UnpicklingError, match=r"builtins\.print is not allowed in weights"):
         convert(weights, tmp_path / "model.onnx")

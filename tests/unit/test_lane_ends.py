@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from schemas.receipts import Line
 from schemas.settings import BreakerSettings as Limits
 from schemas.settings import Kafka, Settings
+from schemas.topics import Names
 from streams.apps.assemble import create_app
 from streams.lanes import app as lane_app_module
 from streams.lanes import membership as membership_module
@@ -108,7 +109,9 @@ async def test_a_lane_that_is_stopped_while_nothing_may_be_committed_ends() -> N
         def dropped(self, lane: Lane) -> None:
             pass
 
-    identity = LaneIdentity("dedupe", "group", "raw-messages", "log", "receipts", 0, frozenset())
+    identity = LaneIdentity(
+        "dedupe", "group", "raw-messages", "log", "receipts", 0, frozenset(), Names()
+    )
     lane = Lane(Kafka(), identity, KeptValues(), Adding(), Pace(gap_seconds=0.0))
     fake: Any = SimpleNamespace(
         open=lambda state: 0,

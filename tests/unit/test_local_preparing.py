@@ -35,7 +35,7 @@ def test_what_takes_long_is_said_from_time_to_time(monkeypatch: pytest.MonkeyPat
     with Preparing({"objects": lambda: go_on.wait(10)}, say) as making:
         assert not making.is_at_hand("objects")
         assert making.take("objects")
-    assert said[0].startswith("objects: still in the making")
+    assert said[0].startswith("objects: still being made")
 
 
 def test_when_one_fails_it_is_said_at_once_and_the_others_are_finished() -> None:
@@ -60,4 +60,4 @@ def test_when_one_fails_it_is_said_at_once_and_the_others_are_finished() -> None
         making.take("kafka")
     assert finished == ["built"]
     assert said[0] == "`mvn` is not on PATH"
-    assert "objects is finished" in said[1]
+    assert "waiting for objects" in said[1]

@@ -76,7 +76,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             3,
             [
                 "describe waits for the model (SENSORIUM_OPENAI__BASE_URL, SENSORIUM_OPENAI__API_KEY): "
-                "3 unfinished jobs, 12 times put back",
+                "3 unfinished jobs, postponed 12 times",
                 "sensorium doctor: model: refuses the key: SENSORIUM_OPENAI__API_KEY",
             ],
         ),
@@ -102,7 +102,7 @@ def test_a_stage_that_does_not_run_is_named(
     doctor(RIGHT)
     monkeypatch.setattr(waiting, "status", lambda home: [stage("http://127.0.0.1:1", "dead")])
     (line,) = waits(home_at(tmp_path), Settings())
-    assert line.startswith("describe is dead, not running: the end of ")
+    assert line.startswith("describe is dead, not running: see the end of ")
 
 
 def test_where_nothing_is_wrong_that_is_said(

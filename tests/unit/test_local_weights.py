@@ -87,7 +87,7 @@ def test_the_hub_is_asked_first_and_nobody_else_when_it_answers(sources: Sources
     said_of()
     assert sources.asked == ["the model hub"]
     assert whisper_at("") == cache() / FIRST.folder
-    assert said_of() == "efficientnet-lite0: no source gives its weights"
+    assert said_of() == "efficientnet-lite0: its weights are not available from any source"
     assert sources.asked == ["the model hub"]
 
 
@@ -106,7 +106,7 @@ def test_files_that_are_not_the_pinned_ones_are_refused_and_the_next_source_is_a
     said = said_of()
     assert "the model hub: not the pinned files: model.bin" in said
     assert "a-package: not the pinned files: config.json" in said
-    assert "whisper-base: no source gives its weights" in said
+    assert "whisper-base: its weights are not available from any source" in said
     assert whisper_at("") is None
     assert list(cache().glob("whisper-base*/")) == []
 
@@ -136,7 +136,7 @@ def test_a_named_folder_with_other_files_is_said_not_to_be_used(
 ) -> None:
     sources.gives["the model hub"] = {"model.bin": WHOLE, "config.json": b"{}"}
     (tmp_path / "model.bin").write_bytes(b"a model of mine")
-    assert f"{tmp_path} does not hold the published files" in said_of(str(tmp_path))
+    assert f"{tmp_path} does not have the published files" in said_of(str(tmp_path))
     assert whisper_at(str(tmp_path)) == cache() / FIRST.folder
 
 

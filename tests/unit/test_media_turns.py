@@ -25,7 +25,7 @@ class Crowd:
         self._tasks[name] = asyncio.create_task(self._item(name, slow))
 
     async def _item(self, name: str, slow: bool) -> None:
-        async with self.turns.one(name.partition("-")[0], slow=slow) as turn:
+        async with self.turns.hold(name.partition("-")[0], slow=slow) as turn:
             self.turns.started(turn)
             self.held.append((name, turn))
             self.order.append(name)
@@ -158,7 +158,7 @@ async def test_a_slow_item_gets_its_worker_although_others_keep_coming() -> None
 
 async def test_an_item_becomes_slow_by_the_clock_that_starts_with_its_bytes() -> None:
     turns = WorkerShares(1, soft_seconds=0.01)
-    async with turns.one("acme") as turn:
+    async with turns.hold("acme") as turn:
         turns.started(turn)
         async with asyncio.timeout(10):
             while not turn.slow:

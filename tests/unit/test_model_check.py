@@ -118,11 +118,11 @@ def ending(when: str) -> Any:
 @pytest.mark.parametrize(
     ("models", "when", "warns", "says"),
     [
-        ("gpt-4o,gpt-6-luna", "2027-01-14", True, "gpt-6-luna is asked after it"),
-        ("gpt-4o", "2027-01-14", True, "put a successor (gpt-6-luna) behind it in SENSORIUM_OPENAI__VISION_MODEL"),
-        ("mine", "2027-02-25", True, "put a successor behind it"),
+        ("gpt-4o,gpt-6-luna", "2027-01-14", True, "gpt-6-luna is asked afterwards"),
+        ("gpt-4o", "2027-01-14", True, "add a successor (gpt-6-luna) after it in SENSORIUM_OPENAI__VISION_MODEL"),
+        ("mine", "2027-02-25", True, "add a successor after it"),
         ("gpt-4o", "2027-02-26", False, ""),
-        ("gpt-4o", "soon", True, "ends on 2027-01-14 (48 days) at OpenAI, should"),
+        ("gpt-4o", "soon", True, "ends on 2027-01-14 (48 days) at OpenAI, if"),
         ("mine", "soon", False, ""),
     ],
 )  # fmt: skip
@@ -155,4 +155,4 @@ async def test_the_default_models_are_said_to_end_from_90_days_before(
     sense: Sense, today: date, warns: bool
 ) -> None:
     found, _ = await checked(fine, sense, today=today)
-    assert (found.warns, "is asked after it" in found.says) == (warns, warns)
+    assert (found.warns, "is asked afterwards" in found.says) == (warns, warns)

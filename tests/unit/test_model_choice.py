@@ -7,7 +7,7 @@ import pytest
 
 from connectors.models.errors import ModelNotServed, ModelUnavailable
 from connectors.models.model_choice import FORGOTTEN_AFTER_SECONDS, ModelChoice
-from connectors.models.servers import ModelSettingsError, senses
+from connectors.models.servers import ModelSettingsError, servers_of
 from schemas.settings import Openai, Secret
 
 
@@ -95,13 +95,13 @@ async def test_trouble_that_is_not_the_models_does_not_go_on_to_the_next() -> No
 )
 def test_a_setting_that_cannot_be_used_is_named(settings: dict[str, Any], name: str) -> None:
     with pytest.raises(ModelSettingsError, match=f"SENSORIUM_OPENAI__{name} "):
-        senses(Openai(**settings))
+        servers_of(Openai(**settings))
 
 
 def test_one_server_for_both_senses_unless_the_ears_have_their_own() -> None:
-    one = senses(Openai(api_key=Secret("sk")))
+    one = servers_of(Openai(api_key=Secret("sk")))
     assert (one.speech.base_url, one.speech.api_key) == (one.vision.base_url, "sk")
-    two = senses(
+    two = servers_of(
         Openai(
             api_key=Secret("sk"),
             base_url="http://127.0.0.1:11434/v1",
@@ -118,9 +118,9 @@ def test_one_server_for_both_senses_unless_the_ears_have_their_own() -> None:
 
 
 def test_openai_is_sent_files_as_they_are_and_others_what_every_server_reads() -> None:
-    openai, local = senses(Openai()), senses(Openai(base_url="http://127.0.0.1:11434/v1"))
+    openai, local = servers_of(Openai()), servers_of(Openai(base_url="http://127.0.0.1:11434/v1"))
     assert (len(openai.image_formats), openai.audio_format) == (4, "as-is")
     assert (local.image_formats, local.audio_format) == ({"image/jpeg", "image/png"}, "mp3")
-    set_by_hand = senses(Openai(image_formats="JPG, image/webp", audio_format="wav"))
+    set_by_hand = servers_of(Openai(image_formats="JPG, image/webp", audio_format="wav"))
     assert set_by_hand.image_formats == {"image/jpeg", "image/webp"}
     assert set_by_hand.audio_format == "wav"

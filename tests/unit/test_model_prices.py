@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.models.prices import Prices, Used
-from connectors.models.servers import ModelSettingsError, senses
+from connectors.models.servers import ModelSettingsError, servers_of
 from schemas.settings import Openai
 
 TOKENS = Used(1000, 100)
@@ -15,7 +15,7 @@ TOKENS = Used(1000, 100)
 
 def cost(model: str, used: Used, **settings: Any) -> int | None:
     openai = Openai(**settings)
-    return Prices(openai).cost(senses(openai).vision, model, used)
+    return Prices(openai).cost(servers_of(openai).vision, model, used)
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,21 @@ from typing import Any
 
 import pytest
 
-from connectors.models.recipes import DEFAULT_VERSION, Asked, speech_recipes, vision_recipes
-from connectors.models.servers import senses
+from connectors.models.recipes import DEFAULT_VERSION, speech_recipes, vision_recipes
+from connectors.models.servers import servers_of
+from schemas.models import Recipe
 from schemas.settings import Openai, Secret
 from schemas.tenants import TenantSettings
 
 NOBODY = TenantSettings()
 
 
-def seen(tenant: TenantSettings = NOBODY, **settings: Any) -> Asked:
-    return vision_recipes(tenant, senses(Openai(**settings)))[0]
+def seen(tenant: TenantSettings = NOBODY, **settings: Any) -> Recipe:
+    return vision_recipes(tenant, servers_of(Openai(**settings)))[0]
 
 
-def heard(tenant: TenantSettings = NOBODY, **settings: Any) -> Asked:
-    return speech_recipes(tenant, senses(Openai(**settings)))[0]
+def heard(tenant: TenantSettings = NOBODY, **settings: Any) -> Recipe:
+    return speech_recipes(tenant, servers_of(Openai(**settings)))[0]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_what_the_stand_in_said_is_not_what_the_real_model_said() -> None:
 
 
 def test_there_is_one_recipe_for_each_model_of_a_list_in_its_order() -> None:
-    how = senses(Openai())
+    how = servers_of(Openai())
     assert [one.model for one in vision_recipes(NOBODY, how)] == ["gpt-4o", "gpt-6-luna"]
     assert [one.model for one in speech_recipes(NOBODY, how)] == ["whisper-1", "gpt-transcribe"]
     own = TenantSettings(vision_model=" mine , theirs,mine,")

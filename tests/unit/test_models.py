@@ -35,6 +35,7 @@ class Models:
     vision: VisionModel
     speech: SpeechModel
     control: httpx.AsyncClient
+    sound_seconds: float = 8.0
 
     async def describe(
         self, api_key: str | None = None, image: bytes = (MEDIA / "cat.jpg").read_bytes()
@@ -55,7 +56,7 @@ class Models:
             language="es",
             model="whisper-1",
             api_key=api_key,
-            seconds=8.0,
+            seconds=self.sound_seconds,
         )
 
     async def ask(self, kind: str, api_key: str | None = None) -> ModelAnswer:
@@ -154,8 +155,9 @@ async def test_a_fault_that_may_pass_says_when_to_ask_again_and_whether_it_is_th
 async def test_a_server_that_does_not_finish_is_left_at_the_deadline(kind: str, fault: str) -> None:
     async with (
         served(create_app(controls=True)) as url,
-        models_at(url, timeout_seconds=0.5) as models,
+        models_at(url, timeout_seconds=0.2) as models,
     ):
+        models.sound_seconds = 0.2  # a longer sound is waited for longer
         await models.misbehave(fault=fault)
         with pytest.raises(Unavailable) as caught:
             async with asyncio.timeout(5):

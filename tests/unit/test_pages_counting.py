@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.console.pages import counting
-from connectors.console.pages.counting import FailureCounter
+from connectors.console.pages.counting import failure_counter
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 
@@ -33,7 +33,7 @@ class Reading:
 async def test_what_is_counted_at_once_is_exact_each_time() -> None:
     reading: Any = Reading()
     reading.slow.set()
-    counter = FailureCounter(reading)
+    counter = failure_counter(reading)
     for number in (1, 2):
         counts = await counter.of(ACME)
         assert counts.rows == [f"all_failed_files {number}"] and counts.counted_at is not None
@@ -44,7 +44,7 @@ async def test_while_all_are_counted_the_newest_are_shown_and_then_all(
 ) -> None:
     monkeypatch.setattr(counting, "WAIT_SECONDS", 0.01)
     reading: Any = Reading()
-    counter = FailureCounter(reading)
+    counter = failure_counter(reading)
     for _ in range(2):
         first = await counter.of(ACME)
         assert first.rows[0].startswith("failed_files") and first.counted_at is None
@@ -65,7 +65,7 @@ async def test_while_all_are_counted_the_newest_are_shown_and_then_all(
 async def test_a_count_that_fails_is_begun_again() -> None:
     reading: Any = Reading()
     reading.away = True
-    counter = FailureCounter(reading)
+    counter = failure_counter(reading)
     with pytest.raises(Unavailable):
         await counter.of(ACME)
     reading.away = False

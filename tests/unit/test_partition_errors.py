@@ -7,6 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.settings import Kafka
 from storage.kafka import reading
+from storage.kafka.contact import Renewed
 from storage.kafka.lag import GroupBehind
 from storage.kafka.reading import TopicReader
 
@@ -40,11 +41,10 @@ def test_the_error_of_one_partition_is_not_taken_for_nothing_there() -> None:
 
 def test_the_error_of_one_partition_does_not_make_a_group_look_quick() -> None:
     behind = GroupBehind(Kafka(bootstrap_servers="127.0.0.1:9", partitions=2), "group", "topic")
-    consumer = behind._consumer
-    behind._consumer = SimpleNamespace(committed=lambda *_: [*FOUND, WRONG])  # type: ignore[assignment]
+    consumer = SimpleNamespace(committed=lambda *_: [*FOUND, WRONG])
+    behind._consumer = Renewed(lambda: consumer)  # type: ignore[arg-type]
     with pytest.raises(KafkaException):
         behind.seconds()
-    consumer.close()
 
 
 def test_who_is_long_about_the_records_does_not_make_the_brokers_look_silent(

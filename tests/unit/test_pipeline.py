@@ -18,6 +18,7 @@ from schemas.pipeline import (
     writers_of,
 )
 from schemas.settings import Kafka
+from schemas.topics import Names
 from streams.lanes.transactions import (
     LaneIdentity,
     PartitionTransactions,
@@ -66,7 +67,7 @@ def test_the_sink_decodes_what_it_is_declared_to_read() -> None:
 
 def test_a_lane_refuses_a_topic_that_its_stage_does_not_declare() -> None:
     outputs = frozenset({"enrichments", "receipts"})
-    identity = LaneIdentity("describe", "group", "vision", "log", "receipts", 0, outputs)
+    identity = LaneIdentity("describe", "group", "vision", "log", "receipts", 0, outputs, Names())
     transactions = PartitionTransactions(Kafka(), identity)
     stray = Transaction(writes=[Write("media", b"k", b"v", -1, [])])
     with pytest.raises(UndeclaredOutput, match="describe does not declare media"):

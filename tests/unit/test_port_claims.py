@@ -81,6 +81,8 @@ def test_a_released_claim_is_free_for_others() -> None:
         ("", "new, key", True),  # while the key is rotated
         ("", "new", False),
         ("other", "key", False),
+        ("sensorium.2", "key", True),  # the same pipeline, with other topics
+        ("other.2", "key", False),
     ],
 )
 def test_an_installation_is_known_by_its_namespace_and_any_of_its_keys(

@@ -16,7 +16,7 @@ from schemas.records import EnrichedMessage, Enrichment, MediaJob, RawMessage
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from streams.apps.store_media import MediaWorld
-from streams.roles.console import original_ways
+from streams.roles.console import original_candidates
 from streams.settings import read_settings
 from streams.stages.dedupe import dedupe
 from tests.unit.receiving import ACME, TOKENS, Application
@@ -116,7 +116,7 @@ async def test_a_chat_that_names_ycloud_is_fetched_without_the_tenants_key(
     raw = await received(media=[{"type": "document", "url": url}])
     found, (job,) = forwarded(raw, generation)
     assert (found.endpoint_id, found.provider, job.endpoint_id) == (DIRECT, "ycloud", "")
-    assert list(world.ways(job)) == [DownloadCandidate(url)]
+    assert list(world.candidates(job)) == [DownloadCandidate(url)]
 
 
 @pytest.mark.parametrize("generation", [0, 3], ids=["live", "replay raw"])
@@ -125,7 +125,7 @@ async def test_a_ycloud_delivery_is_fetched_with_the_key_of_its_endpoint(
 ) -> None:
     found, (job,) = forwarded(await delivered(), generation)
     assert (found.endpoint_id, job.endpoint_id) == ("ep_ycloud", "ep_ycloud")
-    ways = world.ways(job)
+    ways = world.candidates(job)
     assert (ways[0].url, ways[0].headers) == (MEDIA, KEY)
 
 
@@ -144,23 +144,23 @@ async def test_a_ycloud_delivery_is_fetched_with_the_key_of_its_endpoint(
 def test_the_consoles_proxy_asks_in_the_name_of_the_recorded_endpoint(
     origin: str, url: str, headers: dict[str, str], settings: Settings
 ) -> None:
-    ways = original_ways(Directory(), settings, ACME, Announced("ycloud", origin), url)
+    ways = original_candidates(Directory(), settings, ACME, Announced("ycloud", origin), url)
     assert (ways[0].url, ways[0].headers) == (url, headers)
 
 
 def test_the_proxy_gives_no_key_of_another_tenant(settings: Settings) -> None:
     announced = Announced("ycloud", "ep_ycloud")
-    (way,) = original_ways(Directory(), settings, TenantId("other"), announced, MEDIA)
+    (way,) = original_candidates(Directory(), settings, TenantId("other"), announced, MEDIA)
     assert way == DownloadCandidate(MEDIA)
 
 
 def test_honest_files_of_a_chat_that_names_a_provider_may_lie_anywhere(settings: Settings) -> None:
     url = "https://files.example.com/1.jpg"
-    assert original_ways(Directory(), settings, ACME, Announced("ycloud", DIRECT), url) == (
+    assert original_candidates(Directory(), settings, ACME, Announced("ycloud", DIRECT), url) == (
         DownloadCandidate(url),
     )
     with pytest.raises(Refused, match="media_refused_address"):
-        original_ways(Directory(), settings, ACME, Announced("ycloud", "ep_ycloud"), url)
+        original_candidates(Directory(), settings, ACME, Announced("ycloud", "ep_ycloud"), url)
 
 
 async def test_a_chat_with_a_known_wamid_does_not_claim_the_providers_message() -> None:

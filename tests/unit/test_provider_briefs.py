@@ -11,6 +11,7 @@ from connectors.providers.adapter import Unreadable, identified, parse
 from connectors.providers.briefs import MOST_BYTES, brief_event
 from connectors.providers.catalogue import PROVIDERS
 from schemas.keys import body_id
+from tests.depth import examples
 from tests.unit.records import PAYLOADS
 
 BODIES = {
@@ -83,13 +84,13 @@ events = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500))
 @given(changed(), st.sampled_from(sorted(PROVIDERS)))
 def test_a_changed_body_has_the_same_id_by_both_readings(body: bytes, provider: str) -> None:
     assert PROVIDERS[provider].identify(body) == full(provider, body)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500))
 @given(events, st.sampled_from(sorted(PROVIDERS)))
 def test_repeated_and_strangely_typed_fields_give_the_same_id_by_both_readings(
     pairs: list[tuple[str, object]], provider: str

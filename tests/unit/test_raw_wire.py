@@ -11,11 +11,12 @@ from schemas.codec import decode, encode
 from schemas.keys import MessageKey, TenantId
 from schemas.raw_wire import encode_raw_message, long
 from schemas.records import RawMessage
+from tests.depth import examples
 
 text = st.text(st.characters(codec="utf-8"), max_size=80)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(
     names=st.tuples(text, text, text),
     key=text,

@@ -8,6 +8,7 @@ from connectors.webhooks.answers import Problem
 from connectors.webhooks.body import Body, Budget
 from connectors.webhooks.rate import Rates
 from streams.settings import SettingsError, read_settings
+from tests.depth import by_depth
 
 LIMIT = 100
 
@@ -99,7 +100,7 @@ def test_the_exact_bytes_in_whatever_pieces() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_a_body_of_tiny_chunks_costs_little_more_than_its_bytes(size: int) -> None:
-    total = 400_000
+    total = by_depth(400_000, 50_000)
     body = Body(Budget(2 * total), "acme", total)
     whole = b"ab" * (total // 2)
     tracemalloc.start()

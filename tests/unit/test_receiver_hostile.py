@@ -21,8 +21,9 @@ from connectors.webhooks.server import ReceiverServer
 from connectors.webhooks.wheel import NEVER
 from streams.roles.http import listening_socket
 from tests.unit.receiving import SECRETS, TOKENS, Application
-from tests.unit.speaking import DEADLINE, connected
+from tests.unit.speaking import DEADLINE, connected, receivers_end_at_once
 
+__all__ = ["receivers_end_at_once"]
 EVENT = b'{"type":"x","id":"e1"}'
 
 

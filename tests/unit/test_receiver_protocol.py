@@ -21,8 +21,9 @@ from streams.roles.protocol import (
     AddressLimit,
     BoundedProtocol,
 )
-from tests.unit.speaking import DEADLINE, connected
+from tests.unit.speaking import DEADLINE, connected, receivers_end_at_once
 
+__all__ = ["receivers_end_at_once"]
 SOON = 0.2
 LATE = 3600.0
 INSTALLATION = frozenset({"test"})

@@ -8,13 +8,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from schemas.settings import Kafka
+from schemas.topics import Names
 from storage import waiting
 from streams.lanes import transactions
 from streams.lanes.transactions import Abandoned, LaneIdentity, PartitionTransactions
 from streams.roles.stream import STEADY_SECONDS, Child
 
 IDENTITY = LaneIdentity(
-    "dedupe", "sensorium-dedupe", "raw-messages", "log", "receipts", 0, frozenset()
+    "dedupe", "sensorium-dedupe", "raw-messages", "log", "receipts", 0, frozenset(), Names()
 )
 
 

@@ -61,7 +61,7 @@ CASES: list[tuple[str, StageBacklog, StageBacklog, int, list[Any], bool, str]] =
         1,
         [],
         False,
-        "does not read on: 3 unread records, the oldest for 40 s",
+        "makes no progress: 3 unread records, the oldest for 40 s",
     ),
     ("just come", backlog(unread=1, age=3), backlog(unread=1, age=3), 1, [], True, "1 unread"),
     (

@@ -16,7 +16,7 @@ from tests.unit.records import NOW, SOURCE, media_job
 
 DEFAULTS = TenantSettings()
 LIMITS = Media(max_bytes=25_000_000, not_found_seconds=60.0, retry_seconds=600.0)
-FORBIDDEN = FileGone("media_forbidden", try_next_way=True)
+FORBIDDEN = FileGone("media_forbidden", try_next_candidate=True)
 AWAY = Unavailable("media", retry_after=3.0, detail="503")
 
 
@@ -68,7 +68,7 @@ class World:
         self.before: File | None = None
         self.looked_up = 0
 
-    def ways(self, job: MediaJob) -> list[OneWay]:
+    def candidates(self, job: MediaJob) -> list[OneWay]:
         return [
             OneWay(str(number), lifetime_seconds=lifetime)
             for number, lifetime in enumerate(self.lifetimes)
@@ -96,11 +96,11 @@ class World:
         self.announced = announced
         return self.content
 
-    async def keep(self, job: MediaJob, fetched: Any, kept: Any) -> str:
+    async def keep(self, job: MediaJob, fetched: Any, content: Any) -> str:
         if self.full_disk:
             raise Unavailable("objects")
         self.kept.append(fetched.sha256)
-        return f"media/acme/{job.index}.{kept.extension}"
+        return f"media/acme/{job.index}.{content.extension}"
 
     def public_path(self, object_key: str) -> str:
         return f"/{object_key}"
@@ -513,7 +513,7 @@ async def test_what_only_the_decoder_may_know_as_a_picture_goes_to_it(
 
 async def test_a_link_that_leads_elsewhere_is_refused_before_anything_is_asked() -> None:
     world = World(File())
-    world.ways = Mock(side_effect=FileGone("media_refused_address"))  # type: ignore[method-assign]
+    world.candidates = Mock(side_effect=FileGone("media_refused_address"))  # type: ignore[method-assign]
     assert (said(await stored(world)).reason, world.asked) == ("media_refused_address", [])
 
 

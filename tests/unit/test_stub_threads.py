@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError
 
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
+from schemas.topics import Names
 from storage import waiting
 from streams.lanes import rereads as rereads_module
 from streams.lanes.rereads import RecordsBehind
@@ -15,7 +16,9 @@ from streams.lanes.transactions import LaneIdentity
 
 
 async def test_stubs_that_are_slow_to_read_leave_the_threads_of_others_free() -> None:
-    identity = LaneIdentity("describe", "group", "vision", "log", "receipts", 0, frozenset())
+    identity = LaneIdentity(
+        "describe", "group", "vision", "log", "receipts", 0, frozenset(), Names()
+    )
     behind, released = (
         RecordsBehind(Kafka(bootstrap_servers="127.0.0.1:9"), identity),
         threading.Event(),
@@ -53,7 +56,9 @@ def at(offset: int, code: int | None = None) -> Any:
 
 
 def reading(source: Source, monkeypatch: pytest.MonkeyPatch) -> RecordsBehind:
-    identity = LaneIdentity("describe", "group", "vision", "log", "receipts", 0, frozenset())
+    identity = LaneIdentity(
+        "describe", "group", "vision", "log", "receipts", 0, frozenset(), Names()
+    )
     monkeypatch.setattr(rereads_module, "Consumer", source)
     monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: source.clock))
     return RecordsBehind(Kafka(), identity)

@@ -122,5 +122,5 @@ def test_audit_names_a_version_that_compaction_would_keep_in_a_newer_ones_place(
     assert versions(rising).findings == []
     (finding,) = versions([*rising, record(4, 1002)]).findings
     assert (finding.kind, finding.message_key) == ("unexplained", KEY.decode())
-    assert "version 1002 stands behind 2001" in finding.what
+    assert "version 1002 comes after 2001" in finding.what
     assert versions([*rising, record(4, 1)]).findings[0].kind == "twice"

@@ -31,11 +31,6 @@ PLAIN, BESIDE = Names(), Names("blue-2")
             BESIDE.group("store_media"),
             ("sensorium-store-media", "blue-2-sensorium-store-media"),
         ),
-        (
-            PLAIN.transactional_id("dedupe", 3),
-            BESIDE.transactional_id("dedupe", 3),
-            ("sensorium-dedupe-raw-messages-3", "blue-2-sensorium-dedupe-raw-messages-3"),
-        ),
         (PLAIN.postgres_schema, BESIDE.postgres_schema, ("sensorium", "blue_2")),
         (PLAIN.object_prefix, BESIDE.object_prefix, ("", "blue-2/")),
     ],
@@ -46,7 +41,18 @@ def test_a_namespace_stands_once_before_every_name(
     assert (plain, beside) == expected
 
 
-@pytest.mark.parametrize("names", [PLAIN, BESIDE])
+def test_a_further_set_has_topics_and_groups_of_its_own_and_the_rows_and_files_of_its_pipeline() -> (
+    None
+):
+    for further, names in ((Names("sensorium.2"), PLAIN), (Names("blue-2.b"), BESIDE)):
+        assert further.postgres_schema == names.postgres_schema
+        assert further.object_prefix == names.object_prefix
+        assert set(further.topics).isdisjoint(names.topics)
+        assert further.group("dedupe") != names.group("dedupe")
+        assert not further.group("dedupe").startswith(names.prefix or "sensorium-")
+
+
+@pytest.mark.parametrize("names", [PLAIN, BESIDE, Names("sensorium.2")])
 def test_a_topic_is_known_again_without_its_namespace(names: Names) -> None:
     assert [names.logical(names.topic(name)) for name in TOPIC_NAMES] == list(TOPIC_NAMES)
 

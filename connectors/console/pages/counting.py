@@ -1,10 +1,11 @@
-"""Counts failed files by cause: all of them where that is quick, else all as of a moment ago, else the newest."""
+"""Counts that a page must not wait for: all where that is quick, else all as of a moment ago, else the newest."""
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from connectors.console.pages.reading import PageReading
 from connectors.console.tenant_queue import Busy
@@ -12,64 +13,104 @@ from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 
 MOST_COUNTED = 20_000
-"""So many of the newest failed messages are counted where all take too long and were not counted before."""
+"""So many of the newest records are counted where all take too long and were not counted before."""
+FEWEST_COUNTED = 20
+"""At least so many of each tenant, where MOST_COUNTED is shared by several."""
+MOST_CAUSES = 2_000
+"""So many causes of several tenants are kept, those with most files."""
 WAIT_SECONDS = 0.12
 AGAIN_SECONDS = 30.0
 """A count that took longer than a page may is not begun again before."""
 COUNTS_AT_ONCE = 2
 MOST_KEPT = 1_000
+K = TypeVar("K", bound=Hashable)
+Count = Callable[[K], Awaitable[list[Any]]]
+Tenants = tuple[TenantId, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FailureCounts:
-    """Rows of `failed_files`. `counted_at`: all failed files as of then; None: the newest only."""
+    """What was counted. `counted_at`: all of it as of then; None: the newest only."""
 
     rows: list[Any]
     counted_at: datetime | None
     began: float = 0.0
 
 
-class FailureCounter:
-    """For the pages of one console. A count that outlasts its page is kept for the next one."""
+class PatientCounter(Generic[K]):
+    """For the pages of one console. A count that outlasts its page is kept for the next one.
 
-    def __init__(self, reading: PageReading) -> None:
-        self._reading = reading
-        self._kept: dict[TenantId, FailureCounts] = {}
-        self._running: dict[TenantId, asyncio.Task[FailureCounts]] = {}
+    `every` counts all for a key, which may take long, and `newest` a part that is quick.
+    """
+
+    def __init__(self, every: Count[K], newest: Count[K]) -> None:
+        self._every, self._newest = every, newest
+        self._kept: dict[K, FailureCounts] = {}
+        self._running: dict[K, asyncio.Task[FailureCounts]] = {}
         self._turns = asyncio.Semaphore(COUNTS_AT_ONCE)
 
-    async def of(self, tenant_id: TenantId) -> FailureCounts:
+    async def of(self, key: K) -> FailureCounts:
         """Raises Unavailable and Busy."""
-        kept = self._kept.get(tenant_id)
+        kept = self._kept.get(key)
         if kept is not None and time.monotonic() - kept.began < AGAIN_SECONDS:
             return kept
-        counting = self._running.get(tenant_id)
+        counting = self._running.get(key)
         if counting is None:
-            counting = asyncio.create_task(self._all(tenant_id), name="count of failures")
-            self._running[tenant_id] = counting
-            counting.add_done_callback(lambda task: self._ended(tenant_id, task))
+            counting = asyncio.create_task(self._all(key), name="count of failures")
+            self._running[key] = counting
+            counting.add_done_callback(lambda task: self._ended(key, task))
         done, _ = await asyncio.wait({counting}, timeout=WAIT_SECONDS)
         if done:
             return counting.result()
         if kept is not None:
             return kept
-        newest = await self._reading.fetch("failed_files", tenant_id, MOST_COUNTED)
-        return FailureCounts(newest, None)
+        return FailureCounts(await self._newest(key), None)
 
-    async def _all(self, tenant_id: TenantId) -> FailureCounts:
+    async def _all(self, key: K) -> FailureCounts:
         async with self._turns:
             began, counted_at = time.monotonic(), datetime.now(UTC)
-            rows = await self._reading.fetch("all_failed_files", tenant_id)
+            rows = await self._every(key)
         counts = FailureCounts(rows, counted_at, time.monotonic())
-        self._kept.pop(tenant_id, None)
+        self._kept.pop(key, None)
         if time.monotonic() - began > WAIT_SECONDS:
-            self._kept[tenant_id] = counts
+            self._kept[key] = counts
             if len(self._kept) > MOST_KEPT:
                 self._kept.pop(next(iter(self._kept)))
         return counts
 
-    def _ended(self, tenant_id: TenantId, task: "asyncio.Task[FailureCounts]") -> None:
+    def _ended(self, key: K, task: "asyncio.Task[FailureCounts]") -> None:
         """A request that still waits gets the error. Otherwise the next page counts again."""
-        self._running.pop(tenant_id, None)
+        self._running.pop(key, None)
         if not task.cancelled() and isinstance(task.exception(), Unavailable | Busy):
-            self._kept.pop(tenant_id, None)
+            self._kept.pop(key, None)
+
+
+def failure_counter(reading: PageReading) -> PatientCounter[TenantId]:
+    """Counts the failed files of a tenant."""
+
+    async def every(tenant_id: TenantId) -> list[Any]:
+        return await reading.fetch("all_failed_files", tenant_id)
+
+    async def newest(tenant_id: TenantId) -> list[Any]:
+        return await reading.fetch("failed_files", tenant_id, MOST_COUNTED)
+
+    return PatientCounter(every, newest)
+
+
+def failures_of_tenants(reading: PageReading) -> PatientCounter[Tenants]:
+    """Counts the failed files of several tenants, with the tenant of each."""
+
+    async def every(tenants: Tenants) -> list[Any]:
+        return await reading.fetch_of_tenants("all_failed_files_of_tenants", tenants, MOST_CAUSES)
+
+    async def newest(tenants: Tenants) -> list[Any]:
+        return await reading.fetch_of_tenants(
+            "failed_files_of_tenants", tenants, MOST_CAUSES, share_of(tenants)
+        )
+
+    return PatientCounter(every, newest)
+
+
+def share_of(tenants: Tenants) -> int:
+    """How many of the newest records of each tenant are counted."""
+    return max(FEWEST_COUNTED, MOST_COUNTED // max(1, len(tenants)))

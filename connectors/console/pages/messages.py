@@ -17,18 +17,21 @@ from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.parts import Parts
 from connectors.console.problems import ConsoleProblem
 from schemas.keys import TenantId
-from storage.objects.keys import kept_at
+from storage.objects.keys import key_of_path
 from storage.postgres.people import sha256
 
 VERSIONS = 1_000
 """Of one generation: a version is the generation times this, and a step."""
 MOST_NOTED = 10_000
+MOST_DELIVERIES = 200
+"""So many deliveries of a message are listed, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepShown:
-    """A step, and the seconds since the one
-    before; None for the first of its generation. `reason`: why it failed or was skipped.
+    """A step, and the seconds since the one before; None for the first of its generation.
+
+    `reason`: why it failed or was skipped.
     """
 
     stage: str
@@ -41,6 +44,20 @@ class StepShown:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryShown:
+    """One delivery of the message, or one time that a repair read it again.
+
+    `state`: a key in the catalogue behind `delivered.`.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    at: datetime
+    state: str
+
+
 def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
     """Adds the routes."""
     reading = pages.reading
@@ -50,7 +67,7 @@ def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
     async def message(request: Request, tenant: str, ref: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "viewer")
-        row = await _row(reading, pages, tenant_id, ref)
+        row = await message_row(reading, pages, tenant_id, ref)
         values = await _values(reading, pages, visit, tenant_id, row)
         return visit.page(
             "message.html", tenant=tenant_id, section="conversations", ref=ref, **values
@@ -60,12 +77,12 @@ def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
     async def file(request: Request, tenant: str, ref: str, index: int) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "viewer")
-        row = await _row(reading, pages, tenant_id, ref)
+        row = await message_row(reading, pages, tenant_id, ref)
         if not await may_see(pages, visit, tenant_id, row["conversation_id"]):
             raise PageProblem(403, "problem.masked")
         prefix = parts.names.object_prefix
         path = _path_of(row["attributes"], index)
-        stored = await parts.store.stat(kept_at(prefix, path)) if path else None
+        stored = await parts.store.stat(key_of_path(prefix, path)) if path else None
         if stored is None or not stored.key.startswith(f"{prefix}media/{tenant_id}/"):
             raise PageProblem(404, "problem.404")
         if noted.is_new(visit, ref, index):
@@ -80,17 +97,13 @@ def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
 
 
 class _Noted:
-    """What was written into the audit log already:
-    a player asks for a file in many pieces.
-    """
+    """Remembers what is in the audit log already: a player asks for a file in many pieces."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[bytes, str, int], None] = {}
 
     def is_new(self, visit: Visit, ref: str, index: int) -> bool:
-        """Whether this session looks at the file
-        for the first time, as far as is remembered.
-        """
+        """Whether this session looks at the file for the first time, as far as is remembered."""
         look = (sha256(visit.person.token), ref, index)
         if look in self._seen:
             return False
@@ -100,9 +113,10 @@ class _Noted:
         return True
 
 
-async def _row(
+async def message_row(
     reading: PageReading, pages: PageParts, tenant_id: TenantId, ref: str
 ) -> dict[str, Any]:
+    """The message behind a reference. Raises PageProblem 404."""
     row = await reading.message(tenant_id, opened(pages, tenant_id, "m", ref))
     if row is None:
         raise PageProblem(404, "problem.404")
@@ -115,6 +129,7 @@ async def _values(
     sees = await may_see(pages, visit, tenant_id, row["conversation_id"])
     key = row["message_key"]
     steps = shown_steps(await reading.fetch("steps_of", tenant_id, key))
+    arrived = await deliveries_of(reading, tenant_id, row)
     digests = _digests(row["attributes"])
     calls = await reading.fetch("model_calls", tenant_id, digests)
     texts = await reading.fetch("texts_of", tenant_id, digests) if sees else []
@@ -136,7 +151,8 @@ async def _values(
         "bubble": one,
         "whys": [(file, why_key(file, steps)) for file in one.files],
         "steps": steps,
-        "total_seconds": (steps[-1].at - steps[0].at).total_seconds() if len(steps) > 1 else None,
+        "total_seconds": total_seconds(steps),
+        "deliveries": shown_deliveries(arrived, steps),
         "calls": calls,
         "attempts": await reading.fetch("attempts_of", tenant_id, key),
         "readings": several(texts),
@@ -150,9 +166,7 @@ async def _values(
 
 
 def several(texts: list[Any]) -> list[list[Any]]:
-    """Per file what models said about it, where that
-    is more than one thing: by recipe, oldest first.
-    """
+    """What models said about each file with more than one text: by recipe, oldest first."""
     by_file: dict[str, list[Any]] = {}
     for one in texts:
         by_file.setdefault(one["sha256"], []).append(one)
@@ -171,15 +185,49 @@ def shown_steps(rows: list[Any]) -> list[StepShown]:
     return shown
 
 
-def why_key(file: AttachedFile, steps: list[StepShown]) -> str:
-    """The catalogue's key of the sentence that
-    says why a file has no text, or that it has.
+def total_seconds(steps: list[StepShown]) -> float | None:
+    """How long the latest generation took; None for one of a single step."""
+    latest = steps[_latest_opening(steps) :]
+    return (latest[-1].at - latest[0].at).total_seconds() if len(latest) > 1 else None
+
+
+def _latest_opening(steps: list[StepShown]) -> int:
+    return max((number for number, one in enumerate(steps) if one.stage == "dedupe"), default=0)
+
+
+async def deliveries_of(
+    reading: PageReading, tenant_id: TenantId, row: Mapping[str, Any]
+) -> list[Any]:
+    """The latest deliveries of a message, newest first."""
+    identifier = row["message_key"].split(":", 2)[2]
+    return await reading.fetch(
+        "deliveries_of_message", tenant_id, row["provider"], identifier, MOST_DELIVERIES
+    )
+
+
+def shown_deliveries(rows: list[Any], steps: list[StepShown]) -> list[DeliveryShown]:
+    """Each delivery with what became of it.
+
+    Those that count are the ones which opened the message; every other one is a duplicate.
     """
+    opened_by = {
+        (step.topic, step.partition, step.offset) for step in steps if step.stage == "dedupe"
+    }
+    shown = []
+    for row in rows:
+        place = (row["topic"], row["partition"], row["offset"])
+        state = "repair" if not row["deliveries"] else "counts" if place in opened_by else "again"
+        shown.append(DeliveryShown(*place, row["received_at"], state))
+    return shown
+
+
+def why_key(file: AttachedFile, steps: list[StepShown]) -> str:
+    """The catalogue's key of the sentence that says why a file has no text, or that it has."""
     if file.status in ("described", "transcribed"):
         return f"why.{file.status}"
     if file.status == "pending":
-        latest = max((n for n, one in enumerate(steps) if one.stage == "dedupe"), default=0)
-        is_stored = file.is_kept or any(s.stage == "store_media" for s in steps[latest:])
+        latest = steps[_latest_opening(steps) :]
+        is_stored = file.is_kept or any(step.stage == "store_media" for step in latest)
         return "why.waits_model" if is_stored else "why.waits_download"
     if file.reason:
         return f"reason.{file.reason}"

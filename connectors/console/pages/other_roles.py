@@ -12,9 +12,7 @@ from schemas.tenants import Endpoint
 
 
 class SampleSent(NamedTuple):
-    """A sample message that was sent through the
-    receiver: what it answered, and the message's key.
-    """
+    """What the receiver answered to a sample message, and the message's key."""
 
     status: int
     message_key: str
@@ -34,6 +32,16 @@ class ShownRecord(NamedTuple):
     value: dict[str, Any]
 
 
+class VersionsFound(NamedTuple):
+    """Versions of a message on the topic, oldest first, with the place of each.
+
+    `is_whole`: nothing was left out for want of time.
+    """
+
+    versions: list[tuple[str, ShownRecord]]
+    is_whole: bool
+
+
 class ShownStep(Protocol):
     """A step of the check of a signature: `word` is its key in the catalogue."""
 
@@ -47,12 +55,12 @@ class ShownStep(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OtherRoles:
-    """`is_public`: providers can reach the URLs.
-    `models` are those of the installation, by field.
+    """`is_public`: providers can reach the URLs. `models` are those of the installation, by field.
 
     `check` follows pasted headers and a body. `read_record` reads by topic (without the
     namespace), partition and offset; None for what is not there any more; it raises
-    Unavailable. `send_test` raises OSError when the receiver does not answer; None: the
+    Unavailable. `read_versions` looks for versions of a message of a conversation around some
+    moments; it raises Unavailable. `send_test` raises OSError when the receiver does not answer; None: the
     page has no button for it.
     """
 
@@ -63,4 +71,5 @@ class OtherRoles:
     check: Callable[[Endpoint, str, str], Sequence[ShownStep]]
     unknown_models: Callable[[Mapping[str, Any]], list[str]]
     read_record: Callable[[str, int, int], Awaitable[ShownRecord | None]]
+    read_versions: Callable[[str, str, str, Sequence[datetime]], Awaitable[VersionsFound]]
     send_test: Callable[[Endpoint], Awaitable[SampleSent]] | None = None

@@ -4,15 +4,16 @@ Secrets are masked.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from connectors.console.pages.conversations import customer_of, may_see, opened
+from connectors.console.pages.conversations import customer_of, may_see
+from connectors.console.pages.messages import deliveries_of, message_row
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.visits import PageProblem, visit_of
+from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
 
 MOST_FIELDS = 400
@@ -31,52 +32,71 @@ MASK = "•••"
 def add_raw_records(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes.
 
-    A place is the number of a step as the page of the message counts them.
+    A step is known by its number on the page of the message, a delivery by its offset.
     """
     reading = pages.reading
 
     @router.get("/t/{tenant}/m/{ref}/record/{index}", name="record")
     async def record(request: Request, tenant: str, ref: str, index: int) -> Response:
-        visit = visit_of(request)
-        tenant_id = visit.at(tenant, "viewer")
-        key = opened(pages, tenant_id, "m", ref)
-        row = await reading.message(tenant_id, key)
-        steps = await reading.fetch("steps_of", tenant_id, key)
-        if row is None or not 0 <= index < len(steps):
+        visit, tenant_id, row = await _asked(pages, request, tenant, ref)
+        steps = await reading.fetch("steps_of", tenant_id, row["message_key"])
+        if not 0 <= index < len(steps):
             raise PageProblem(404, "problem.404")
-        step = steps[index]
-        async with pages.kafka.turn(tenant_id):
-            found = await pages.other_roles.read_record(
-                step["topic"], step["partition"], step["offset"]
-            )
-        is_ours = found is not None and found.tenant == tenant_id
-        sees = await may_see(pages, visit, tenant_id, row["conversation_id"])
-        if is_ours and sees:
-            place = f"{step['topic']}[{step['partition']}]@{step['offset']}"
-            await pages.people.note(tenant_id, visit.person.name, "record_seen", f"{key} {place}")
-        return visit.page(
-            "record.html",
-            tenant=tenant_id,
-            section="conversations",
-            ref=ref,
-            step=step,
-            record=found if is_ours else None,
-            headers=list(fields_of(found.headers)) if is_ours and found is not None else [],
-            fields=list(fields_of(found.value)) if is_ours and sees and found is not None else [],
-            sees=sees,
-            key=found.key if is_ours and sees and found is not None else "",
-            customer=_name(pages, tenant_id, row, sees=sees),
-        )
+        return await _page(pages, visit, tenant_id, row, steps[index], steps[index]["stage"])
+
+    @router.get("/t/{tenant}/m/{ref}/delivery/{index}", name="delivery")
+    async def delivery(request: Request, tenant: str, ref: str, index: int) -> Response:
+        visit, tenant_id, row = await _asked(pages, request, tenant, ref)
+        arrived = await deliveries_of(reading, tenant_id, row)
+        found = [one for one in arrived if one["offset"] == index]
+        if not found:
+            raise PageProblem(404, "problem.404")
+        return await _page(pages, visit, tenant_id, row, found[0], "dedupe")
 
 
-def _name(pages: PageParts, tenant_id: TenantId, row: dict[str, Any], *, sees: bool) -> str:
-    return customer_of(row["conversation_id"]) if sees else ""
+async def _asked(
+    pages: PageParts, request: Request, tenant: str, ref: str
+) -> tuple[Visit, TenantId, dict[str, Any]]:
+    visit = visit_of(request)
+    tenant_id = visit.at(tenant, "viewer")
+    return visit, tenant_id, await message_row(pages.reading, pages, tenant_id, ref)
+
+
+async def _page(
+    pages: PageParts,
+    visit: Visit,
+    tenant_id: TenantId,
+    row: dict[str, Any],
+    place: Mapping[str, Any],
+    stage: str,
+) -> Response:
+    """The record at a place; a look at its content is noted."""
+    at = (place["topic"], place["partition"], place["offset"])
+    async with pages.kafka.turn(tenant_id):
+        found = await pages.other_roles.read_record(*at)
+    is_ours = found is not None and found.tenant == tenant_id
+    sees = await may_see(pages, visit, tenant_id, row["conversation_id"])
+    if is_ours and sees:
+        what = f"{row['message_key']} {at[0]}[{at[1]}]@{at[2]}"
+        await pages.people.note(tenant_id, visit.person.name, "record_seen", what)
+    return visit.page(
+        "record.html",
+        tenant=tenant_id,
+        section="conversations",
+        ref=pages.refs.of(tenant_id, "m", row["message_key"]),
+        place=place,
+        stage=stage,
+        record=found if is_ours else None,
+        headers=list(fields_of(found.headers)) if is_ours and found is not None else [],
+        fields=list(fields_of(found.value)) if is_ours and sees and found is not None else [],
+        sees=sees,
+        key=found.key if is_ours and sees and found is not None else "",
+        customer=customer_of(row["conversation_id"]) if sees else "",
+    )
 
 
 def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Each field with its path; what a field's name
-    says is secret, and queries of links, are masked.
-    """
+    """Each field with its path; secrets by their name, and queries of links, are masked."""
     for count, (name, inner) in enumerate(_flat(value, path)):
         if count >= MOST_FIELDS:
             yield "…", "…"
@@ -97,7 +117,5 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def masked(text: str) -> str:
-    """A link keeps its address and loses its query, because providers
-    sign links there; a field that its name calls secret loses its value.
-    """
+    """Masks the queries of links, because providers sign links there, and fields named secret."""
     return _PAIR.sub(rf'\1"{MASK}"', _QUERY.sub(rf"\1?{MASK}", text))

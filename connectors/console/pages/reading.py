@@ -1,6 +1,4 @@
-"""What the pages read from Postgres, each question
-of one tenant, which has a share of the pool.
-"""
+"""What the pages read from Postgres. Each tenant has a share of the pool for its questions."""
 
 import re
 from collections.abc import Sequence
@@ -28,6 +26,8 @@ MOST_SEARCHED = 300
 MOST_BY_INDEX = 20_000
 """Words that more messages hold are frequent: they are among the newest messages, too."""
 POOL_SHARE = 2
+EVERY = TenantId("*")
+"""The line of questions about several tenants."""
 MOST_IN_LINE = 100
 _WORD = re.compile(r"\w+")
 MOST_WORDS = 8
@@ -81,9 +81,7 @@ class ListPage:
 
 
 def tsquery(text: str) -> str:
-    """Words that must all be there, the last one
-    perhaps unfinished; empty where there is none.
-    """
+    """Words that must all be there, the last one perhaps unfinished; empty where there is none."""
     words = _WORD.findall(storable(text)[:500])[:MOST_WORDS]
     return " & ".join([*words[:-1], f"{words[-1]}:*"]) if words else ""
 
@@ -94,7 +92,11 @@ class PageReading:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._turns = TenantQueue(POOL_SHARE, MOST_IN_LINE)
-        self._sql = {**queries("pages"), **queries("pages_tenant")}
+        self._sql = {
+            name: text
+            for file in ("pages", "pages_tenant", "pages_tenants")
+            for name, text in queries(file).items()
+        }
 
     async def conversations(
         self, tenant_id: TenantId, wanted: Filters, before: PageCursor
@@ -168,12 +170,18 @@ class PageReading:
         return _decoded(rows[0]) if rows else None
 
     async def fetch(self, name: str, tenant_id: TenantId, *arguments: Any) -> list[Any]:
-        """The rows of a statement of `pages.sql` or
-        `pages_tenant.sql`, in the tenant's turn.
-        """
+        """The rows of a statement of `pages.sql` or `pages_tenant.sql`, in the tenant's turn."""
         with as_unavailable():
             async with self.turn(tenant_id):
                 return list(await self._pool.fetch(self._sql[name], tenant_id, *arguments))
+
+    async def fetch_of_tenants(
+        self, name: str, tenants: Sequence[TenantId], *arguments: Any
+    ) -> list[Any]:
+        """The rows of a statement of `pages_tenants.sql`; all such questions share one line."""
+        with as_unavailable():
+            async with self.turn(EVERY):
+                return list(await self._pool.fetch(self._sql[name], list(tenants), *arguments))
 
     def turn(self, tenant_id: TenantId) -> AbstractAsyncContextManager[None]:
         """A place in the tenant's line.

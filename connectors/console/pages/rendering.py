@@ -10,14 +10,20 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-SECTIONS = (
+from schemas.keys import TenantId
+from storage.postgres.people import Role, Session
+
+SECTIONS: tuple[tuple[str, Role], ...] = (
     ("conversations", "viewer"),
     ("trouble", "viewer"),
     ("pipeline", "viewer"),
+    ("deliveries", "viewer"),
     ("tenants", "admin"),
     ("audit", "admin"),
 )
 """The sections of the navigation, and who sees them."""
+REPLACED = {"deliveries": "tenants"}
+"""Sections that whoever sees another one needs not: settings show deliveries as well."""
 _KINDS_WITH_ICONS = frozenset(
     {"image", "audio", "video", "document", "location", "contact", "interactive", "other"}
 )
@@ -107,9 +113,10 @@ _TEMPLATES.filters.update(
 )  # fmt: skip
 
 
-def _nav(tenant: str) -> list[tuple[str, str, str]]:
-    """Section, path, and the role that it takes."""
-    return [(key, f"/t/{tenant}/{key}", role) for key, role in SECTIONS]
+def _nav(session: Session, tenant: TenantId) -> list[tuple[str, str]]:
+    """The sections that the person sees, and their paths."""
+    seen = [key for key, role in SECTIONS if session.may(tenant, role)]
+    return [(key, f"/t/{tenant}/{key}") for key in seen if REPLACED.get(key) not in seen]
 
 
 def _list_query(filters: Any, chosen: str) -> str:

@@ -7,6 +7,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from connectors.console.pages.audit import add_audit
 from connectors.console.pages.conversations import add_conversations, desk_of
+from connectors.console.pages.deliveries import add_deliveries
 from connectors.console.pages.endpoints import add_endpoints
 from connectors.console.pages.login import add_login
 from connectors.console.pages.messages import add_messages
@@ -20,6 +21,8 @@ from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.settings import add_settings
 from connectors.console.pages.team import add_team
 from connectors.console.pages.trouble import add_trouble
+from connectors.console.pages.trouble_everywhere import add_trouble_everywhere
+from connectors.console.pages.versions import add_versions
 from connectors.console.pages.visits import PageProblem, page_route, visit_of
 from connectors.console.parts import Parts
 from connectors.console.problems import ConsoleProblem
@@ -38,12 +41,15 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     add_conversations(router, desk)
     add_messages(router, parts, pages)
     add_raw_records(router, pages)
+    add_versions(router, pages)
     add_trouble(router, pages)
+    add_trouble_everywhere(router, pages)
     add_records(router, pages)
     add_repairs(router, desk)
     add_pipeline(router, desk)
     add_settings(router, pages)
     add_endpoints(router, pages)
+    add_deliveries(router, pages)
     add_preferences(router, pages)
     add_team(router, pages)
     add_audit(router, pages)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from connectors.console.pages.conversations import customer_of
-from connectors.console.pages.counting import MOST_COUNTED, FailureCounter
+from connectors.console.pages.counting import MOST_COUNTED, failure_counter
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import NOW, PageCursor, cursor, place_of
 from connectors.console.pages.visits import visit_of
@@ -91,14 +91,14 @@ def classes_of(rows: list[Any], today: date) -> list[Refusals]:
             min(row["first_at"] for row in found),
             max(row["last_at"] for row in found),
             any(row["is_sendable"] for row in found),
-            _bars({row["day"]: row["records"] for row in found}, today),
+            bars_of({row["day"]: row["records"] for row in found}, today),
         )
         for (stage, reason), found in groups.items()
     ]
     return sorted(classes, key=lambda one: (-one.records, one.stage, one.reason))
 
 
-def _bars(per_day: Mapping[date | None, int], today: date) -> tuple[int, ...]:
+def bars_of(per_day: Mapping[date | None, int], today: date) -> tuple[int, ...]:
     """One number per day, oldest first."""
     days = (today - timedelta(days=DAYS - 1 - back) for back in range(DAYS))
     return tuple(per_day.get(day, 0) for day in days)
@@ -116,14 +116,14 @@ def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
         min(row["first_at"] for row in rows),
         max(row["last_at"] for row in rows),
         max(rows, key=lambda row: row["last_at"])["message_key"],
-        _bars(per_day, today),
+        bars_of(per_day, today),
     )
 
 
 def add_trouble(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
     reading = pages.reading
-    counter = FailureCounter(reading)
+    counter = failure_counter(reading)
 
     @router.get("/t/{tenant}/trouble", name="trouble")
     async def trouble(request: Request, tenant: str) -> Response:

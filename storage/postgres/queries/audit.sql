@@ -33,5 +33,5 @@ FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[]) AS asked (stage
 JOIN quarantined_messages USING (stage, topic, partition, "offset");
 
 -- name: positions
--- Where the sink stands.
-SELECT topic, partition, next_offset FROM sink_offsets;
+-- Where the sink stands in these topics. A pipeline may have positions in several sets of topics.
+SELECT topic, partition, next_offset FROM sink_offsets WHERE topic = ANY($1::text[]);

@@ -122,6 +122,20 @@ LEFT JOIN LATERAL (
 ) AS i ON true
 WHERE m.tenant_id = $1 AND m.message_key = $2;
 
+-- name: deliveries_of_message
+-- Every delivery of a message whose time is known, newest first: of a provider ($2) and its id ($3), at most $4 of them. `deliveries` 0: a repair.
+SELECT topic, partition, "offset", received_at, deliveries FROM (
+    SELECT topic, partition, "offset", received_at, deliveries FROM inbound_messages
+    WHERE tenant_id = $1 AND provider = $2 AND provider_message_id COLLATE "C" = $3
+    UNION ALL
+    SELECT topic, partition, "offset", received_at, deliveries FROM arrival_records
+    WHERE tenant_id = $1 AND provider = $2 AND provider_message_id = $3
+    UNION ALL
+    SELECT a.topic, a.partition, later."offset", later.at, 1 FROM arrival_records a, unnest(a.again_at, a.again_offsets) AS later (at, "offset")
+    WHERE a.tenant_id = $1 AND a.provider = $2 AND a.provider_message_id = $3
+) AS every
+ORDER BY received_at DESC, "offset" DESC LIMIT $4;
+
 -- name: steps_of
 -- What a message went through, oldest first.
 SELECT stage, outcome, topic, partition, "offset", at FROM steps

@@ -39,6 +39,17 @@ FROM webhook_deliveries
 WHERE tenant_id = $1 AND ($2::text IS NULL OR endpoint_id = $2) AND day > current_date - $3::integer
 GROUP BY reason, secret_id ORDER BY max(last_at) DESC LIMIT 50;
 
+-- name: endpoints_of
+-- The endpoints of a tenant, oldest first, with nothing of what is sealed; at most $2.
+SELECT endpoint_id, provider, created_at FROM webhook_endpoints WHERE tenant_id = $1 ORDER BY created_at, endpoint_id LIMIT $2;
+
+-- name: verdicts_by_endpoint
+-- What became of the deliveries to the endpoints of a tenant in the last days, latest first; the days of one reason are one row.
+SELECT endpoint_id, reason, sum(deliveries)::bigint AS deliveries, min(first_at) AS first_at, max(last_at) AS last_at,
+       (array_agg(last_status ORDER BY last_at DESC))[1] AS last_status, (array_agg(last_facts ORDER BY last_at DESC))[1]::text AS last_facts
+FROM webhook_deliveries WHERE tenant_id = $1 AND day > current_date - $2::integer
+GROUP BY endpoint_id, reason ORDER BY max(last_at) DESC LIMIT 1000;
+
 -- name: attempts_of
 -- What the jobs of a message wait for, or failed with.
 SELECT stage, attachment_index, generation, attempts, cause, first_at, last_at, next_at

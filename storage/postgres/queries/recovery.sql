@@ -17,8 +17,8 @@ SELECT count(*) AS messages, count(*) FILTER (WHERE status = 'pending') AS unfin
 WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = m.tenant_id AND t.removed_at IS NOT NULL);
 
 -- name: positions
--- Where the sink stands, in which topic of that name.
-SELECT topic, partition, topic_id, next_offset FROM sink_offsets;
+-- Where the sink stands in these topics, and which topic of that name it is.
+SELECT topic, partition, topic_id, next_offset FROM sink_offsets WHERE topic = ANY($1::text[]);
 
 -- name: forget_positions
 -- Lets the sink begin again in these topics.

@@ -17,7 +17,7 @@ from schemas.pipeline import Stage
 from schemas.receipts import Line
 from schemas.settings import BreakerSettings as Limits
 from schemas.settings import Kafka
-from schemas.topics import MAX_RECORD_BYTES
+from schemas.topics import MAX_RECORD_BYTES, Names
 from storage.kafka.client import client_config, plain_producer_config, reader_config
 from streams.lanes.app import LaneApp, Lanes
 from streams.lanes.breaker import Breaker
@@ -184,6 +184,7 @@ class World:
             self.topic("receipts"),
             partition,
             frozenset(self.topic(name) for name in ("out", "receipts")),
+            Names(self.name),
         )
 
     def transactions(self, partition: int = 0) -> PartitionTransactions:

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from lane_world import World
 
 from schemas.settings import Settings
-from schemas.topics import Names, claims_config
+from schemas.topics import Names, claims_changelog, claims_config
 from storage.kafka.client import client_config, transactional_producer_config
 from storage.kafka.topics import apply_topics
 from streams.lanes import claims
@@ -90,17 +90,17 @@ def test_a_newer_programs_claims_park_the_partition(world: World) -> None:
 def test_the_changelog_of_an_older_program_gets_the_new_clean_up(
     pipeline_topics: Names, stack: Settings, namespace: str
 ) -> None:
-    name = pipeline_topics.claims_changelog.removeprefix(f"{namespace}-")
+    name = claims_changelog(pipeline_topics).removeprefix(f"{namespace}-")
     World(stack.kafka, namespace).make(name, **{"cleanup.policy": "delete"})
     waited_for(
         lambda: (
-            (pipeline_topics.claims_changelog, "configured")
+            (claims_changelog(pipeline_topics), "configured")
             in [(one.topic, one.change) for one in apply_topics(stack.kafka, pipeline_topics)]
         ),
         "the brokers know of the topic",
     )
     admin = AdminClient(client_config(stack.kafka))
-    resource = ConfigResource(ResourceType.TOPIC, pipeline_topics.claims_changelog)
+    resource = ConfigResource(ResourceType.TOPIC, claims_changelog(pipeline_topics))
     (described,) = admin.describe_configs([resource]).values()
     found = {key: entry.value for key, entry in described.result(30).items()}
     assert {key: found[key] for key in claims_config(stack.kafka)} == claims_config(stack.kafka)

@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from typing import cast
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from lane_world import SECONDS, Still, World, at_work, lines, until, write
 
 from schemas.settings import Kafka
+from schemas.topics import Names
 from storage.kafka.client import reader_config, transactional_producer_config
+from storage.kafka.contact import ConsumerContact
 from streams.lanes.lane import Lane
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import (
@@ -316,16 +319,23 @@ class Given:
         return self._error
 
 
+def reads_from(lane: Lane, world: World, *given: Given) -> None:
+    lane.source = cast(Consumer, Source(*given))
+    lane._contact = ConsumerContact(world.kafka, lane.source, world.topic("in"))
+
+
 async def test_an_error_between_records_loses_none_of_those_behind_it(world: World) -> None:
     lane = world.lane(Still())
-    lane.source = Source(
+    reads_from(
+        lane,
+        world,
         Given(0),
         Given(1),
         Given(code=KafkaError._TRANSPORT),
         Given(2),
         Given(9, KafkaError._PARTITION_EOF),
         Given(3),
-    )  # type: ignore[assignment]
+    )
     assert [message.offset() for message in await lane.fetch()] == [0, 1, 2, 3]
 
 
@@ -340,7 +350,7 @@ async def test_an_error_between_records_loses_none_of_those_behind_it(world: Wor
 )
 async def test_an_error_that_does_not_pass_by_itself_ends_the_lane(world: World, code: int) -> None:
     lane = world.lane(Still())
-    lane.source = Source(Given(code=code))  # type: ignore[assignment]
+    reads_from(lane, world, Given(code=code))
     with pytest.raises(KafkaException):
         await lane.fetch()
 
@@ -368,24 +378,21 @@ async def test_transaction_markers_are_not_counted_as_lag(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "source", "transactional_id"),
+    ("namespace", "transactional_id"),
     [
-        ("sensorium-dedupe", "raw-messages", "sensorium-dedupe-raw-messages-3"),
-        ("x-sensorium-dedupe", "x-raw-messages", "x-sensorium-dedupe-raw-messages-3"),
-        (
-            "my-sensorium-x-sensorium-dedupe",
-            "my-sensorium-x-raw-messages",
-            "my-sensorium-x-sensorium-dedupe-raw-messages-3",
-        ),
+        ("", "sensorium-dedupe-raw-messages-3"),
+        ("x", "x-sensorium-dedupe-raw-messages-3"),
+        ("my-sensorium-x", "my-sensorium-x-sensorium-dedupe-raw-messages-3"),
     ],
 )
 def test_the_transactional_id_names_the_partition_and_the_namespace_once(
-    group: str, source: str, transactional_id: str
+    namespace: str, transactional_id: str
 ) -> None:
-    assert (
-        LaneIdentity("dedupe", group, source, "log", "receipts", 3, frozenset()).transactional_id
-        == transactional_id
-    )
+    names = Names(namespace)
+    group, source = names.group("dedupe"), names.topic("raw-messages")
+    identity = LaneIdentity("dedupe", group, source, "log", "receipts", 3, frozenset(), names)
+    assert identity.transactional_id == transactional_id
+    assert identity.ledger.topic == "raw-messages"
 
 
 async def test_a_lane_that_cannot_open_ends_with_what_hinders_it(world: World) -> None:

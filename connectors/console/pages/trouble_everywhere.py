@@ -1,0 +1,150 @@
+"""The route of trouble at every tenant that a person may see: reason by stage by tenant."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from connectors.console.pages.counting import (
+    MOST_CAUSES,
+    MOST_COUNTED,
+    failures_of_tenants,
+    share_of,
+)
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.trouble import Cause, Refusals, bars_of, stage_of
+from connectors.console.pages.visits import Visit, visit_of
+from schemas.keys import TenantId
+
+MOST_SHOWN = 200
+"""So many causes are shown, those with most files."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtTenant:
+    """A cause, or a class of refused records, at one tenant."""
+
+    tenant: TenantId
+    what: Cause | Refusals
+    may_repair: bool
+    example: str = ""
+
+
+def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
+    """Adds the route."""
+    counter = failures_of_tenants(pages.reading)
+
+    @router.get("/trouble", name="trouble-everywhere")
+    async def everywhere(request: Request) -> Response:
+        visit = visit_of(request)
+        tenants = tuple(one for one in visit.person.roles if visit.person.may(one, "viewer"))
+        today = datetime.now(UTC).date()
+        wanted = {
+            name: request.query_params.get(name, "")[:60] for name in ("tenant", "reason", "stage")
+        }
+        counts = await counter.of(tenants)
+        causes = causes_at_tenants(counts.rows, today)
+        refused = await pages.reading.fetch_of_tenants(
+            "quarantined_of_tenants", tenants, MOST_CAUSES, share_of(tenants)
+        )
+        classes = refusals_at_tenants(refused, today)
+        return visit.page(
+            "trouble_everywhere.html",
+            section="trouble",
+            is_everywhere=True,
+            tenants=tenants,
+            wanted=wanted,
+            choices=choices_of([*causes, *classes]),
+            causes=_shown(pages, visit, causes, wanted),
+            quarantined=_shown(pages, visit, classes, wanted),
+            files=sum(one.files for _, one in causes),
+            most=MOST_COUNTED,
+            most_shown=MOST_SHOWN,
+            counted_at=counts.counted_at,
+        )
+
+
+def causes_at_tenants(rows: Iterable[Any], today: date) -> list[tuple[TenantId, Cause]]:
+    """Why files failed, by tenant and stage; most files first."""
+    groups: dict[tuple[str, str, str], list[Any]] = defaultdict(list)
+    for row in rows:
+        reason = row["reason"] or "unknown"
+        groups[row["tenant_id"], reason, stage_of(reason, row["type"] or "")].append(row)
+    found = [
+        (TenantId(tenant), _cause(reason, stage, members, today))
+        for (tenant, reason, stage), members in groups.items()
+    ]
+    return sorted(found, key=lambda one: (-one[1].files, one[1].reason, one[0], one[1].stage))
+
+
+def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
+    per_day: dict[date | None, int] = defaultdict(int)
+    for row in rows:
+        for day, files in zip(row["days"] or (), row["counts"] or (), strict=True):
+            per_day[day] += files
+    newest = max(rows, key=lambda row: row["last_at"])
+    return Cause(
+        reason,
+        stage,
+        sum(row["files"] for row in rows),
+        sum(row["redoing"] for row in rows),
+        min(row["first_at"] for row in rows),
+        newest["last_at"],
+        newest["message_key"],
+        bars_of(per_day, today),
+    )
+
+
+def refusals_at_tenants(rows: Iterable[Any], today: date) -> list[tuple[TenantId, Refusals]]:
+    """Records in quarantine, by tenant, stage and reason; most records first."""
+    return [
+        (
+            TenantId(row["tenant_id"]),
+            Refusals(
+                row["stage"], row["reason"], row["records"], row["first_at"], row["last_at"],
+                row["is_sendable"], bars_of(dict(zip(row["days"], row["counts"], strict=True)), today),
+            ),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def choices_of(
+    found: Iterable[tuple[TenantId, Cause | Refusals]],
+) -> dict[str, list[str]]:
+    """What the page can be narrowed to: tenants, reasons and stages that are there."""
+    rows = list(found)
+    return {
+        "tenant": sorted({tenant for tenant, _ in rows}),
+        "reason": sorted({one.reason for _, one in rows}),
+        "stage": sorted({one.stage for _, one in rows if one.stage}),
+    }
+
+
+def _shown(
+    pages: PageParts,
+    visit: Visit,
+    found: Iterable[tuple[TenantId, Cause | Refusals]],
+    wanted: Mapping[str, str],
+) -> list[AtTenant]:
+    """Those that fit, each with whether the person may repair it."""
+    fitting = [
+        (tenant, one)
+        for tenant, one in found
+        if wanted["tenant"] in ("", tenant)
+        and wanted["reason"] in ("", one.reason)
+        and wanted["stage"] in ("", one.stage)
+    ]
+    return [
+        AtTenant(
+            tenant,
+            one,
+            visit.person.may(tenant, "operator"),
+            pages.refs.of(tenant, "m", one.example) if isinstance(one, Cause) else "",
+        )
+        for tenant, one in fitting[:MOST_SHOWN]
+    ]

@@ -1,0 +1,96 @@
+"""The route of a message's versions: those that the topic still has, side by side."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from connectors.console.pages.bubbles import AttachedFile, files_of
+from connectors.console.pages.conversations import may_see
+from connectors.console.pages.messages import VERSIONS, message_row
+from connectors.console.pages.other_roles import ShownRecord
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.visits import visit_of
+
+KEPT_DAYS = 8
+"""The topic keeps every version for so long, and afterwards the newest of each message."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionShown:
+    """One version; its content is empty where it is masked."""
+
+    version: int
+    status: str
+    at: datetime
+    place: str
+    text: str
+    files: tuple[AttachedFile, ...]
+
+    @property
+    def generation(self) -> int:
+        """0 for the first run, higher for what a repair made."""
+        return self.version // VERSIONS
+
+
+def add_versions(router: APIRouter, pages: PageParts) -> None:
+    """Adds the route."""
+    reading = pages.reading
+
+    @router.get("/t/{tenant}/m/{ref}/versions", name="versions")
+    async def versions(request: Request, tenant: str, ref: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        row = await message_row(reading, pages, tenant_id, ref)
+        key, conversation = row["message_key"], row["conversation_id"]
+        sees = await may_see(pages, visit, tenant_id, conversation)
+        steps = await reading.fetch("steps_of", tenant_id, key)
+        moments = [*(step["at"] for step in steps), row["enriched_at"]]
+        async with pages.kafka.turn(tenant_id):
+            found = await pages.other_roles.read_versions(tenant_id, conversation, key, moments)
+        shown = [
+            version_shown(place, record, is_masked=not sees)
+            for place, record in found.versions
+            if record.tenant == tenant_id
+        ]
+        if shown and sees:
+            await pages.people.note(tenant_id, visit.person.name, "record_seen", f"{key} versions")
+        return visit.page(
+            "versions.html",
+            tenant=tenant_id,
+            section="conversations",
+            ref=ref,
+            versions=shown,
+            newest=row["version"],
+            is_whole=found.is_whole,
+            sees=sees,
+            days=KEPT_DAYS,
+        )
+
+
+def version_shown(place: str, record: ShownRecord, *, is_masked: bool) -> VersionShown:
+    """The version that a record of `enriched-messages` holds."""
+    value = record.value
+    version = value.get("version")
+    attributes = _attributes(value)
+    return VersionShown(
+        version=version if isinstance(version, int) else 0,
+        status=str(value.get("status") or ""),
+        at=record.at,
+        place=place,
+        text="" if is_masked else str(value.get("content") or ""),
+        files=files_of(attributes, is_masked=is_masked),
+    )
+
+
+def _attributes(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attributes of the message; nothing where they cannot be read, or were cut."""
+    try:
+        found = msgspec.json.decode(value.get("content_attributes") or "{}")
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,231 @@
+"""A further set of topics takes over what the set before it claimed.
+
+The partition of a key is its hash modulo the number of partitions. The claims know the digests of
+keys and not their hashes, but whatever was in partition p of n is, among m partitions, in one that
+leaves the same remainder as p when divided by the greatest common divisor of n and m. So each
+partition takes the claims of all that it may have keys of.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import NewTopic as _NewTopic
+
+from schemas.settings import Kafka, Settings
+from schemas.topics import Names, claims_changelog, claims_config
+from storage.kafka.client import QUIET, client_config, reader_config, transactional_producer_config
+from storage.kafka.reading import TopicReader
+from storage.waiting import Deadline
+from streams.audit.backlog import Backlogs
+from streams.errors import StreamsError
+from streams.lanes.claims import Copy, copies
+from streams.lanes.transactions import CALL_SECONDS, LaneIdentity, fence
+
+ADMIN_SECONDS = 20.0
+PORTION = 10_000
+PORTION_BYTES = 8 * 1024 * 1024
+MEMBERS_SECONDS = 5.0
+"""Beyond the session of a member that just ended."""
+
+
+class NotYet(StreamsError):
+    """Something must be done first. The text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One partition of the new set: how many claims it has of those before."""
+
+    partition: int
+    claims: int
+
+
+def partitions_with_its_keys(partition: int, before: int, now: int) -> list[int]:
+    """Which of `before` partitions may have had a key that is in `partition` of `now`."""
+    divisor = math.gcd(before, now)
+    return [one for one in range(before) if one % divisor == partition % divisor]
+
+
+def _lane_of(names: Names, partition: int) -> LaneIdentity:
+    """The lane of dedupe that owns the partition."""
+    return LaneIdentity(
+        "dedupe",
+        names.group("dedupe"),
+        names.topic("raw-messages"),
+        claims_changelog(names),
+        names.topic("receipts"),
+        partition,
+        frozenset(),
+        names,
+    )
+
+
+class TakeOver:
+    """`settings` are those of the new set. Run again after it broke off, it does all of it once
+    more: a claim that is there twice is one. Every call blocks, and raises KafkaException.
+    """
+
+    def __init__(self, settings: Settings, before: str) -> None:
+        self._now, self._before = Names(settings.namespace), Names(before)
+        self._kafka = settings.kafka
+        self._admin = AdminClient(client_config(settings.kafka) | QUIET)
+        self._there = self._admin.list_topics(timeout=ADMIN_SECONDS).topics
+        self._kafka_before = self._settings_before()
+        self._settings_of_before = msgspec.structs.replace(
+            settings, namespace=before, kafka=self._kafka_before
+        )
+
+    def _settings_before(self) -> Kafka:
+        if self._before.pipeline != self._now.pipeline or self._before == self._now:
+            raise NotYet(
+                f"{self._before.namespace or 'the empty namespace'} is not another set of topics of the pipeline of "
+                f"SENSORIUM_NAMESPACE ({self._now.namespace or 'empty'})"
+            )
+        found = self._there.get(self._before.topic("raw-messages"))
+        if found is None:
+            raise NotYet(f"there is no topic {self._before.topic('raw-messages')}")
+        if missing := [name for name in self._now.topics if name not in self._there]:
+            raise NotYet(f"topics are missing ({', '.join(missing)}): sensorium topics apply")
+        return msgspec.structs.replace(self._kafka, partitions=len(found.partitions))
+
+    def ready(self) -> None:
+        """Makes sure that dedupe of the set before has read everything and writes nothing more.
+
+        Raises NotYet.
+        """
+        for names in (self._before, self._now):
+            self._wait_for_no_members(names.group("dedupe"))
+        for partition in range(self._kafka_before.partitions):
+            fence(self._kafka, _lane_of(self._before, partition).transactional_id)
+        unread = Backlogs(self._settings_of_before, most_read=1).of_stage("dedupe").unread
+        if unread:
+            raise NotYet(
+                f"{unread} records of {self._before.topic('raw-messages')} are not read yet: end all receivers of "
+                "that set, start its dedupe until its lag is 0, end it, and run this again"
+            )
+
+    def _wait_for_no_members(self, group: str) -> None:
+        deadline = Deadline(self._kafka.session_timeout_seconds + MEMBERS_SECONDS)
+        while members := self._members(group):
+            if deadline.has_passed:
+                raise NotYet(f"{group} has {members} members: end all processes of this dedupe")
+            time.sleep(0.5)
+
+    def _members(self, group: str) -> int:
+        future = self._admin.describe_consumer_groups([group], request_timeout=ADMIN_SECONDS)[group]
+        try:
+            return len(future.result(ADMIN_SECONDS).members)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return 0
+            raise
+
+    def take(self) -> Iterator[Taken]:
+        """Each partition of the new set, once dedupe may begin in it."""
+        self._make_changelog()
+        for partition in range(self._kafka.partitions):
+            yield Taken(partition, self._take(partition))
+
+    def _make_changelog(self) -> None:
+        """As Faust would make it when dedupe starts."""
+        topic = _NewTopic(
+            claims_changelog(self._now),
+            num_partitions=self._kafka.partitions,
+            replication_factor=self._kafka.replication_factor,
+            config=claims_config(self._kafka),
+        )
+        try:
+            self._admin.create_topics([topic])[topic.topic].result(ADMIN_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+    def _take(self, partition: int) -> int:
+        """Copies claims as dedupe itself would write them, then lets it begin.
+
+        1. Fence: a dedupe that opened the partition before this moment can commit nothing more,
+           and one that opens it later ends this with an error.
+        2. Copy the claims, in transactions of bounded size.
+        3. Commit the offset from which dedupe reads. Before that it holds the partition.
+        """
+        producer = Producer(
+            transactional_producer_config(
+                self._kafka, _lane_of(self._now, partition).transactional_id
+            )
+            | QUIET
+        )
+        producer.init_transactions(CALL_SECONDS)  # 1
+        count = 0
+        for portion in self._portions(partition):  # 2
+            producer.begin_transaction()
+            for copy in portion:
+                self._produce(producer, partition, copy)
+            producer.commit_transaction(CALL_SECONDS)
+            count += sum(copy.ids for copy in portion)
+        self._let_begin(producer, partition)  # 3
+        return count
+
+    def _portions(self, partition: int) -> Iterator[list[Copy]]:
+        """The claims of every partition that may have had a key of this one."""
+        topic = claims_changelog(self._before)
+        if topic not in self._there:
+            return
+        reader = TopicReader(self._kafka_before, f"{self._now.prefix}sensorium-take-over")
+        try:
+            bounds = reader.bounds(topic)
+            wanted = partitions_with_its_keys(
+                partition, self._kafka_before.partitions, self._kafka.partitions
+            )
+            begin, end = ({p: bounds[p][at] for p in wanted} for at in (0, 1))
+            portion: list[Copy] = []
+            size = 0
+            for copy in copies(reader.read(topic, begin, end)):
+                portion.append(copy)
+                size += len(copy.value)
+                if len(portion) == PORTION or size >= PORTION_BYTES:
+                    yield portion
+                    portion, size = [], 0
+            if portion:
+                yield portion
+        finally:
+            reader.close()
+
+    def _produce(self, producer: Producer, partition: int, copy: Copy) -> None:
+        """With its own time, so that it goes when the one that it is a copy of goes."""
+        while True:
+            try:
+                return producer.produce(
+                    claims_changelog(self._now),
+                    copy.value,
+                    copy.key,
+                    partition,
+                    timestamp=copy.at,
+                )
+            except BufferError:
+                producer.poll(0.05)
+
+    def _let_begin(self, producer: Producer, partition: int) -> None:
+        source, group = self._now.topic("raw-messages"), self._now.group("dedupe")
+        consumer = Consumer(reader_config(self._kafka, group) | QUIET)
+        try:
+            place = TopicPartition(source, partition)
+            (committed,) = consumer.committed([place], CALL_SECONDS)
+            if committed.error is not None:
+                raise KafkaException(committed.error)
+            if committed.offset >= 0:  # it ran before, and continues where it was
+                return
+            first, _ = consumer.get_watermark_offsets(place, timeout=CALL_SECONDS)
+            producer.begin_transaction()
+            producer.send_offsets_to_transaction(
+                [TopicPartition(source, partition, first)],
+                consumer.consumer_group_metadata(),
+                CALL_SECONDS,
+            )
+            producer.commit_transaction(CALL_SECONDS)
+        finally:
+            consumer.close()

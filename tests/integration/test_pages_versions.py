@@ -1,0 +1,146 @@
+"""The versions of a message that the topic still has."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from schemas.codec import encode
+from schemas.records import Attachment
+from schemas.settings import Settings
+from schemas.topics import Names
+from storage.kafka import one_record
+from storage.kafka.client import client_config
+from storage.kafka.one_record import records_of_key
+from streams.roles.other_roles import spans_of
+from streams.stages.message import attributes_json
+from tests.browser.scene import PASSWORD, Scene, said, staged
+from tests.integration.console import key_of
+from tests.integration.people import Visitor
+
+NOW = datetime.now(UTC)
+
+
+def of_version(version: int, status: str, description: str | None = None, **fields: Any) -> Any:
+    file = Attachment(
+        index=0,
+        type="image",
+        status="described" if description else "pending",
+        description=description,
+        original_url="https://x/1",
+    )
+    return msgspec.structs.replace(
+        said("1", 1, "palabra-clave", file),
+        version=version,
+        status=status,
+        content_attributes=attributes_json((file,), {}),
+        **fields,
+    )
+
+
+@pytest.fixture
+def topic(stack: Settings, namespace: str) -> Iterator[str]:
+    """enriched-messages with three versions of a message, one of another tenant and other keys."""
+    admin, name = (
+        AdminClient(client_config(stack.kafka)),
+        Names(namespace).topic("enriched-messages"),
+    )
+    admin.create_topics([NewTopic(name, stack.kafka.partitions, 1)])[name].result(20)
+    producer = Producer(client_config(stack.kafka))
+    records = [
+        ("acme", key_of("1"), of_version(1, "pending")),
+        ("acme", key_of("2"), of_version(1, "pending", "ajena")),
+        ("acme", key_of("1"), of_version(2, "complete", "un gato")),
+        ("other", key_of("1"), of_version(3, "complete", "de otro negocio")),
+        ("acme", key_of("1"), of_version(7_001, "complete", "un gato atigrado")),
+    ]
+    for tenant, key, record in records:
+        for partition in range(stack.kafka.partitions):
+            producer.produce(name, encode(record), key, partition, headers={"tenant": tenant})
+    assert producer.flush(20) == 0
+    yield name
+    admin.delete_topics([name])[name].result(20)
+
+
+@pytest.fixture
+async def scene(stack: Settings, namespace: str, topic: str) -> AsyncIterator[Scene]:
+    async with staged(stack, Names(namespace)) as made:
+        await made.console.write(of_version(7_001, "complete", "un gato atigrado"))
+        await made.person("rita", "reader")
+        await made.person("vera", "viewer")
+        yield made
+
+
+async def versions_page(scene: Scene, name: str) -> str:
+    pages = scene.console.parts.pages
+    assert pages is not None
+    visitor = Visitor(scene.url)
+    await visitor.log_in(name, PASSWORD)
+    ref = pages.refs.of("acme", "m", key_of("1"))  # type: ignore[arg-type]
+    assert f"{ref}/versions" in (await visitor.get(f"/t/acme/m/{ref}")).text
+    text = (await visitor.get(f"/t/acme/m/{ref}/versions")).text
+    await visitor.client.aclose()
+    return re.sub(r"\s+", " ", text)
+
+
+async def test_versions_stand_side_by_side_with_their_generations(scene: Scene) -> None:
+    text = await versions_page(scene, "rita")
+    shown = re.findall(r"<h2>Version (\d+)</h2><span class=\"tag\">[^<]*?(\d+)</span>", text)
+    assert shown == [("1", "0"), ("2", "0"), ("7001", "7")]
+    assert "un gato</p>" in re.sub(r" </p>", "</p>", text) and "un gato atigrado" in text
+    assert "de otro negocio" not in text and "ajena" not in text
+    log = scene.console.connection
+    assert await log.fetchval("SELECT actor FROM audit_log WHERE action = 'record_seen'") == "rita"
+
+
+async def test_a_viewer_sees_which_versions_there_are_and_nothing_of_their_content(
+    scene: Scene,
+) -> None:
+    text = await versions_page(scene, "vera")
+    assert "Version 7001" in text and "described" in text
+    assert "gato" not in text and "palabra-clave" not in text
+    assert (
+        await scene.console.connection.fetchval(
+            "SELECT count(*) FROM audit_log WHERE action = 'record_seen'"
+        )
+        == 0
+    )
+
+
+async def test_a_message_whose_versions_are_gone_says_why(scene: Scene) -> None:
+    await scene.console.connection.execute(
+        "UPDATE chat_messages SET message_key = message_key || '-x', steps = NULL"
+    )
+    pages = scene.console.parts.pages
+    assert pages is not None
+    visitor = Visitor(scene.url)
+    await visitor.log_in("rita", PASSWORD)
+    ref = pages.refs.of("acme", "m", f"{key_of('1')}-x")  # type: ignore[arg-type]
+    assert "kept there for 8 days" in (await visitor.get(f"/t/acme/m/{ref}/versions")).text
+    await visitor.client.aclose()
+
+
+def test_a_search_that_would_take_too_long_ends_and_says_so(
+    stack: Settings, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = spans_of([NOW, NOW + timedelta(minutes=5)])
+    place = (topic, 0)
+    found, is_whole = records_of_key(
+        stack.kafka, "versions", place, key_of("1").encode(), spans, 99
+    )
+    assert (len(found), is_whole) == (4, True)
+    monkeypatch.setattr(one_record, "_BATCH", 1)
+    found, is_whole = records_of_key(stack.kafka, "versions", place, key_of("1").encode(), spans, 2)
+    assert (len(found), is_whole) == (1, False)
+
+
+def test_moments_that_are_close_are_one_span() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    ms = int(at.timestamp() * 1000)
+    later = [at + timedelta(seconds=20), at, at + timedelta(hours=1)]
+    assert spans_of(later) == [(ms - 5_000, ms + 50_000), (ms + 3_595_000, ms + 3_630_000)]
