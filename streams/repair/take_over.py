@@ -51,7 +51,7 @@ def partitions_with_its_keys(partition: int, before: int, now: int) -> list[int]
     return [one for one in range(before) if one % divisor == partition % divisor]
 
 
-def _lane_of(names: Names, partition: int) -> LaneIdentity:
+def lane_of(names: Names, partition: int) -> LaneIdentity:
     """The lane of dedupe that owns the partition."""
     return LaneIdentity(
         "dedupe",
@@ -101,7 +101,7 @@ class TakeOver:
         for names in (self._before, self._now):
             self._wait_for_no_members(names.group("dedupe"))
         for partition in range(self._kafka_before.partitions):
-            fence(self._kafka, _lane_of(self._before, partition).transactional_id)
+            fence(self._kafka, lane_of(self._before, partition).transactional_id)
         unread = Backlogs(self._settings_of_before, most_read=1).of_stage("dedupe").unread
         if unread:
             raise NotYet(
@@ -155,7 +155,7 @@ class TakeOver:
         """
         producer = Producer(
             transactional_producer_config(
-                self._kafka, _lane_of(self._now, partition).transactional_id
+                self._kafka, lane_of(self._now, partition).transactional_id
             )
             | QUIET
         )

@@ -4,10 +4,11 @@ import random
 import time
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
-from lane_world import World
+from lane_world import World, unless_stalled
 
 from schemas.settings import Settings
 from schemas.topics import Names, claims_changelog, claims_config
@@ -16,7 +17,8 @@ from storage.kafka.topics import apply_topics
 from streams.lanes import claims
 from streams.lanes.claims import ClaimedKeys
 from streams.lanes.parked import parked_reason
-from streams.lanes.transactions import Transaction
+from streams.lanes.transactions import PartitionTransactions, Transaction
+from streams.repair.take_over import TakeOver, lane_of
 
 SECONDS = 90.0
 """The broker's cleaner rests 15 s after it found nothing."""
@@ -104,3 +106,43 @@ def test_the_changelog_of_an_older_program_gets_the_new_clean_up(
     (described,) = admin.describe_configs([resource]).values()
     found = {key: entry.value for key, entry in described.result(30).items()}
     assert {key: found[key] for key in claims_config(stack.kafka)} == claims_config(stack.kafka)
+
+
+def test_a_further_set_of_topics_takes_over_all_claims(
+    stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "BLOCK_IDS", 20)
+    before = msgspec.structs.replace(stack, namespace=namespace)
+    kafka = msgspec.structs.replace(stack.kafka, partitions=2 * stack.kafka.partitions)
+    now = msgspec.structs.replace(stack, namespace=f"{namespace}.2", kafka=kafka)
+    for one in (before, now):
+        unless_stalled(lambda one=one: apply_topics(one.kafka, Names(one.namespace)))
+    name = claims_changelog(Names(namespace)).removeprefix(f"{namespace}-")
+    log = World(stack.kafka, namespace, stack.kafka.partitions)
+    log.make(name, **claims_config(stack.kafka))
+    generator = random.Random(9)
+    known: dict[int, list[bytes]] = {}
+    for partition in range(stack.kafka.partitions):
+        state = ClaimedKeys()
+        known[partition] = [generator.randbytes(16) for _ in range(47)]
+        for digest in known[partition]:
+            state.claim(digest, 20_000)
+            for key, value in state.changelog():
+                log.produce(name, value or b"", key=key, partition=partition)
+    waited_for(lambda: _known_to_brokers(now, namespace), "the brokers know of the topics")
+    for _ in range(2):  # whoever runs it again gets no more of them
+        taking = TakeOver(now, namespace)
+        taken = {one.partition: one.claims for one in taking.take()}
+        assert taken == dict.fromkeys(range(kafka.partitions), 47)
+    for partition in range(kafka.partitions):
+        opening = PartitionTransactions(kafka, lane_of(Names(now.namespace), partition))
+        state = ClaimedKeys()
+        assert opening.open(state) == 0
+        assert all(digest in state for digest in known[partition % stack.kafka.partitions])
+        opening.close()
+
+
+def _known_to_brokers(now: Settings, before: str) -> bool:
+    there = AdminClient(client_config(now.kafka)).list_topics(timeout=20).topics
+    names = [*Names(now.namespace).topics, claims_changelog(Names(before))]
+    return all(name in there for name in names)
