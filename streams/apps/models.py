@@ -288,9 +288,10 @@ def unfit(prepared: NotPrepared) -> Unfit:
     return Unfit(prepared.reason, skipped=prepared.reason in _HARMLESS)
 
 
-def recipes_of(asked: tuple[Asked, ...]) -> tuple[Recipe, ...]:
+def recipes_of(configured: tuple[Asked, ...]) -> tuple[Recipe, ...]:
     return tuple(
-        Recipe(one.id, one.model, one.prompt, one.prompt_version, one.language) for one in asked
+        Recipe(one.id, one.model, one.prompt, one.prompt_version, one.language)
+        for one in configured
     )
 
 

@@ -102,10 +102,10 @@ class NumberedPortions:
 
     def committed(self) -> int:
         """The number of the last committed portion, or 0."""
-        (found,) = self._group.committed([TopicPartition(*self._place)], CALL_SECONDS)
-        if found.error is not None:
-            raise KafkaException(found.error)
-        return max(0, found.offset)
+        (position,) = self._group.committed([TopicPartition(*self._place)], CALL_SECONDS)
+        if position.error is not None:
+            raise KafkaException(position.error)
+        return max(0, position.offset)
 
     def write(self, number: int, writes: Sequence[Write]) -> None:
         """Writes the portion in one transaction that does nothing else."""
