@@ -16,6 +16,7 @@ import msgspec
 from schemas.providers import PROVIDERS
 from schemas.settings import Settings
 from schemas.web_address import web_address
+from storage.waiting import Deadline
 from streams.local.home import Home, LocalSecrets, read, secrets_of, write, write_text
 from streams.local.parts import Say, locked
 from streams.local.ports import MUST_STAY, Ports, ports_of
@@ -239,6 +240,7 @@ def _wait_until_running(
     """
     began, waiting = time.monotonic(), {declared.name: declared for declared in starting}
     first: dict[str, int] = {}
+    deadline = Deadline(READY_SECONDS)
     while waiting:
         for row in status(home):
             declared = waiting.get(row.name)
@@ -260,7 +262,7 @@ def _wait_until_running(
                     f"{row.name} does not stay up; the end of {home.logs / row.name}.log:\n{_tail(home, row.name)}"
                 )
         _ensure_supervisor(home, owner)
-        if waiting and time.monotonic() - began > READY_SECONDS:
+        if waiting and deadline.has_passed:
             name = next(iter(waiting))
             raise LocalError(
                 f"{', '.join(waiting)}: not ready after {READY_SECONDS:.0f} s; the end of {home.logs / name}.log:\n{_tail(home, name)}"
