@@ -213,6 +213,11 @@ SINK_OUT_OF_STEP = Counter(
     "The sink then reads again from the position in Postgres.",
 )
 
+RETENTION_BOUNDED = Counter(
+    "sensorium_retention_bounded_rows",
+    "Rows deleted because one tenant had too many, by table. The log names the tenant (`tenant_rows_dropped`).",
+    ["table"],
+)
 RETENTION_ROWS = Counter(
     "sensorium_retention_rows", "Rows deleted because they expired, by table.", ["table"]
 )

@@ -136,8 +136,10 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     arrivals_days: float = 90.0
+    arrivals_tenant_rows: int = 200_000_000
     steps_days: float = 90.0
     quarantine_tenant_bytes: int = 1_073_741_824
+    quarantine_tenant_rows: int = 1_000_000
     results_days: float = 365.0
     usage_days: float = 800.0
     log_days: float = 800.0

@@ -5,13 +5,13 @@ Pure.
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from connectors.models.capabilities import traits_of
 from connectors.models.requests import speech_parameters, vision_messages, vision_parameters
 from connectors.models.servers import ModelServers, Server, names_of
 from schemas.languages import NAMES
+from schemas.models import Recipe
 from schemas.tenants import TenantSettings
 
 DEFAULT_VERSION = "default-2"
@@ -30,18 +30,7 @@ The reason is that the sender of a picture controls the text in it.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Model, prompt and label of one question. `id` is the recipe."""
-
-    id: str
-    model: str
-    prompt: str | None
-    prompt_version: str
-    language: str | None
-
-
-def vision_recipes(tenant: TenantSettings, servers: ModelServers) -> tuple[Asked, ...]:
+def vision_recipes(tenant: TenantSettings, servers: ModelServers) -> tuple[Recipe, ...]:
     """How pictures are described for the tenant: one recipe per model of its list, in order.
 
     The default prompt describes them for an assistant in the tenant's trade and
@@ -65,15 +54,13 @@ def vision_recipes(tenant: TenantSettings, servers: ModelServers) -> tuple[Asked
             "language": tenant.language,
         }
         recipe = _hash("vision", server, model, request)
-        recipes.append(Asked(recipe, model, prompt, version, tenant.language))
+        recipes.append(Recipe(recipe, model, prompt, version, tenant.language))
     return tuple(recipes)
 
 
-def speech_recipes(tenant: TenantSettings, servers: ModelServers) -> tuple[Asked, ...]:
-    """How the tenant wants voice notes transcribed,
-    for each model of its list in order.
-
-    The prompt is a hint of vocabulary, not an instruction.
+def speech_recipes(tenant: TenantSettings, servers: ModelServers) -> tuple[Recipe, ...]:
+    """How voice notes are transcribed for the tenant: one recipe per model of its list, in
+    order.
     """
     prompt, language = tenant.transcription_prompt, _code(tenant.language)
     version = f"tenant-{_short(prompt)}" if prompt else DEFAULT_VERSION
@@ -82,7 +69,7 @@ def speech_recipes(tenant: TenantSettings, servers: ModelServers) -> tuple[Asked
     for model in _models(tenant.transcription_model, server):
         parameters = speech_parameters(traits_of(model), language, prompt, server.extra)
         recipe = _hash("speech", server, model, {"parameters": parameters})
-        recipes.append(Asked(recipe, model, prompt, version, language))
+        recipes.append(Recipe(recipe, model, prompt, version, language))
     return tuple(recipes)
 
 

@@ -1,26 +1,13 @@
 """Model answers by tenant, content and recipe, so that each is asked and paid for once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import asyncpg
 
 from schemas.keys import TenantId
+from schemas.models import Answer
 from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedAnswer:
-    """`cost_microusd` is None if no price is known."""
-
-    recipe: str
-    text: str
-    model: str
-    input_tokens: int
-    output_tokens: int
-    cost_microusd: int | None
-    latency_ms: int
 
 
 class AiResults:
@@ -30,13 +17,11 @@ class AiResults:
         self._pool = pool
         self._sql = queries("ai_results")
 
-    async def find(
-        self, tenant_id: TenantId, sha256: str, recipes: Sequence[str]
-    ) -> RecordedAnswer | None:
+    async def find(self, tenant_id: TenantId, sha256: str, recipes: Sequence[str]) -> Answer | None:
         """The answer to the first of the recipes that has one. Never a refusal or an empty text."""
         with as_unavailable():
             row = await self._pool.fetchrow(self._sql["find"], tenant_id, sha256, list(recipes))
-        return None if row is None else RecordedAnswer(**dict(row))
+        return None if row is None else Answer(**dict(row))
 
     async def record(
         self,
@@ -44,8 +29,8 @@ class AiResults:
         sha256: str,
         kind: str,
         prompt_version: str,
-        answer: RecordedAnswer,
-    ) -> RecordedAnswer:
+        answer: Answer,
+    ) -> Answer:
         """Stores the answer and its usage in one transaction.
 
         Returns the recorded answer.
@@ -68,9 +53,9 @@ class AiResults:
                 row = await connection.fetchrow(
                     self._sql["find"], tenant_id, sha256, [answer.recipe]
                 )
-        return answer if row is None else RecordedAnswer(**dict(row))
+        return answer if row is None else Answer(**dict(row))
 
-    async def count(self, tenant_id: TenantId, kind: str, answer: RecordedAnswer) -> None:
+    async def count(self, tenant_id: TenantId, kind: str, answer: Answer) -> None:
         """Records the usage of a call that produced no answer to keep."""
         usage = (answer.input_tokens, answer.output_tokens, answer.cost_microusd)
         with as_unavailable():

@@ -18,6 +18,7 @@ from schemas.settings import RetentionSettings as Ages
 from schemas.topics import Names
 from storage.postgres.pool import connect_directly
 from storage.postgres.sql import queries
+from storage.postgres.tenant_bounds import TenantBounds
 
 log = structlog.get_logger()
 SLICE_BLOCKS = 512
@@ -76,6 +77,7 @@ class Retention:
         self._names = names
         self._ages = ages
         self._quarantine_days = quarantine_days
+        self._bounds = TenantBounds(ages)
         self._sql = queries("retention")
 
     async def run(self) -> None:
@@ -130,6 +132,8 @@ class Retention:
                     gone[table] = gone.get(table, 0) + expired
                     metrics.RETENTION_ROWS.labels(table).inc(expired)
             if walks:
+                for table, rows in (await self._bounds.keep(connection)).items():
+                    gone[table] = gone.get(table, 0) + rows
                 gone["repair_tries"] = await self._walk(connection, "repair_tries", "forget_tries")
             return gone
         finally:

@@ -5,14 +5,15 @@ from connectors.models.answers import ModelAnswer
 from connectors.models.recipes import vision_recipes
 from connectors.models.servers import servers_of
 from connectors.models.vision import VisionModel
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward
 from schemas.records import VisionJob
 from schemas.settings import Settings
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, StageAttempt, job_app
-from streams.apps.models import ModelWorld, recipes_of, unfit
+from streams.apps.models import ModelWorld, unfit
 from streams.lanes.app import LaneApp
-from streams.stages.asking import Answer, Patience, Recipe, Unfit
+from streams.stages.asking import Patience, Unfit
 from streams.stages.describe import describe
 
 PLAIN_SIDE = 1_024
@@ -74,7 +75,7 @@ def create_app(settings: Settings) -> LaneApp:
         patience = Patience(attempt.waited_seconds, settings.openai.retry_seconds)
         return await describe(
             attempt.job,
-            recipes=recipes_of(vision_recipes(tenant, servers)),
+            recipes=vision_recipes(tenant, servers),
             describer=describer,
             results=world,
             patience=patience,

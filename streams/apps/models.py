@@ -16,10 +16,10 @@ from connectors.models.errors import ModelUnavailable
 from connectors.models.labels import ModelLabels
 from connectors.models.model_choice import ModelChoice
 from connectors.models.prices import Prices
-from connectors.models.recipes import Asked
 from connectors.models.servers import Server
 from schemas import metrics
 from schemas.keys import MessageKey, TenantId
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Unavailable
 from schemas.records import StoredJob
 from schemas.settings import Settings
@@ -31,13 +31,13 @@ from storage.objects.store import (
     ObjectStoreMisconfigured,
     ObjectTooLarge,
 )
-from storage.postgres.ai_results import AiResults, RecordedAnswer
+from storage.postgres.ai_results import AiResults
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.apps.object_trouble import waiting_for_a_person
 from streams.errors import StreamsError
-from streams.stages.asking import Answer, Recipe, Unfit
+from streams.stages.asking import Unfit
 
 log = structlog.get_logger()
 
@@ -132,7 +132,7 @@ class ModelWorld:
         assert self._results is not None
         recorded = await self._results.find(tenant_id, sha256, [recipe.id for recipe in recipes])
         metrics.AI_CACHE.labels(self._stage, "miss" if recorded is None else "hit").inc()
-        return None if recorded is None else _answer(recorded)
+        return recorded
 
     async def record(
         self,
@@ -147,11 +147,8 @@ class ModelWorld:
         """
         results = self._results
         assert results is not None
-        recordable = _recorded(answer)
-        return _answer(
-            await _until_it_works(
-                lambda: results.record(tenant_id, sha256, self._stage, prompt_version, recordable)
-            )
+        return await _until_it_works(
+            lambda: results.record(tenant_id, sha256, self._stage, prompt_version, answer)
         )
 
     async def count(self, tenant_id: TenantId, answer: Answer) -> None:
@@ -160,8 +157,7 @@ class ModelWorld:
         """
         results = self._results
         assert results is not None
-        usage = _recorded(answer)
-        await _until_it_works(lambda: results.count(tenant_id, self._stage, usage))
+        await _until_it_works(lambda: results.count(tenant_id, self._stage, answer))
 
     async def ask(
         self,
@@ -286,35 +282,3 @@ async def _until_it_works(attempt: Callable[[], Awaitable[T]]) -> T:
 
 def unfit(prepared: NotPrepared) -> Unfit:
     return Unfit(prepared.reason, skipped=prepared.reason in _HARMLESS)
-
-
-def recipes_of(configured: tuple[Asked, ...]) -> tuple[Recipe, ...]:
-    return tuple(
-        Recipe(one.id, one.model, one.prompt, one.prompt_version, one.language)
-        for one in configured
-    )
-
-
-def _answer(recorded: RecordedAnswer) -> Answer:
-    return Answer(
-        recorded.text,
-        recorded.model,
-        recorded.recipe,
-        None,
-        recorded.input_tokens,
-        recorded.output_tokens,
-        recorded.cost_microusd,
-        recorded.latency_ms,
-    )
-
-
-def _recorded(answer: Answer) -> RecordedAnswer:
-    return RecordedAnswer(
-        answer.recipe,
-        answer.text,
-        answer.model,
-        answer.input_tokens,
-        answer.output_tokens,
-        answer.cost_microusd,
-        answer.latency_ms,
-    )

@@ -6,14 +6,15 @@ from connectors.models.errors import SoundTooLong
 from connectors.models.recipes import speech_recipes
 from connectors.models.servers import AudioFormat, servers_of
 from connectors.models.speech import Sound, SpeechModel
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward
 from schemas.records import AudioJob
 from schemas.settings import Settings
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, StageAttempt, job_app
-from streams.apps.models import ModelWorld, recipes_of, unfit
+from streams.apps.models import ModelWorld, unfit
 from streams.lanes.app import LaneApp
-from streams.stages.asking import Answer, Patience, Recipe, Unfit
+from streams.stages.asking import Patience, Unfit
 from streams.stages.transcribe import transcribe
 
 MARGIN_SECONDS = 10.0
@@ -110,7 +111,7 @@ def create_app(settings: Settings) -> LaneApp:
         patience = Patience(attempt.waited_seconds, settings.openai.retry_seconds)
         return await transcribe(
             attempt.job,
-            recipes=recipes_of(speech_recipes(tenant, servers)),
+            recipes=speech_recipes(tenant, servers),
             transcriber=transcriber,
             results=world,
             patience=patience,

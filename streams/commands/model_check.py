@@ -16,10 +16,11 @@ from connectors.models.capabilities import WARNING_DAYS, traits_of
 from connectors.models.client import CONNECT_SECONDS
 from connectors.models.errors import ModelUnavailable, SoundTooLong
 from connectors.models.model_choice import ModelChoice
-from connectors.models.recipes import Asked, speech_recipes, vision_recipes
+from connectors.models.recipes import speech_recipes, vision_recipes
 from connectors.models.servers import ModelServers, Server, servers_of
 from connectors.models.speech import SpeechModel
 from connectors.models.vision import VisionModel
+from schemas.models import Recipe
 from schemas.settings import Settings
 from schemas.tenants import TenantSettings
 
@@ -67,7 +68,7 @@ async def check_model(
 async def _assess(
     answer: ModelAnswer,
     server: Server,
-    recipes: tuple[Asked, ...],
+    recipes: tuple[Recipe, ...],
     probe: "_Vision | _Speech",
     key: str,
     today: date,
@@ -159,7 +160,7 @@ class _Vision:
             if form in servers.image_formats
         )
 
-    async def ask(self, recipe: Asked, key: str | None) -> ModelAnswer:
+    async def ask(self, recipe: Recipe, key: str | None) -> ModelAnswer:
         return await self._describe(recipe.model, self.form, recipe.prompt or "", key)
 
     async def takes_a_plain_form(self, model: str) -> bool:
@@ -182,7 +183,7 @@ class _Speech:
         self._model = SpeechModel(settings.openai)
         self.form = "ogg" if servers.audio_format == "as-is" else servers.audio_format
 
-    async def ask(self, recipe: Asked, key: str | None) -> ModelAnswer:
+    async def ask(self, recipe: Recipe, key: str | None) -> ModelAnswer:
         return await self._transcribe(recipe.model, self.form, recipe.language, key)
 
     async def takes_a_plain_form(self, model: str) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from schemas.keys import MessageKey, TenantId
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward, Output, Unavailable
 from schemas.reasons import AttachmentReason
 from schemas.records import Enrichment, Source, StoredJob
@@ -18,37 +19,6 @@ from schemas.records import Enrichment, Source, StoredJob
 log = structlog.get_logger()
 
 ResultKind = Literal["described", "transcribed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """The model and how it is asked. `id` hashes all fields, so another recipe has an answer of its
-    own.
-    """
-
-    id: str
-    model: str
-    prompt: str | None
-    prompt_version: str
-    language: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model answered to the recipe whose id is `recipe`.
-
-    `failure` is an AttachmentReason if there is no answer that may be stored. Token counts are the
-    server's; `cost_microusd` is None if no price is known.
-    """
-
-    text: str
-    model: str
-    recipe: str = ""
-    failure: str | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_microusd: int | None = None
-    latency_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward
 from schemas.records import Source, VisionJob
-from streams.stages.asking import Answer, Patience, Question, Recipe, Results, Unfit, answer
+from streams.stages.asking import Patience, Question, Results, Unfit, answer
 
 
 class ImageDescriber(Protocol):

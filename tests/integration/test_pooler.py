@@ -13,9 +13,10 @@ import asyncpg
 import pytest
 
 from schemas.keys import TenantId
+from schemas.models import Answer
 from schemas.settings import Postgres, Secret, Settings
 from schemas.topics import Names
-from storage.postgres.ai_results import AiResults, RecordedAnswer
+from storage.postgres.ai_results import AiResults
 from storage.postgres.pool import REQUESTS, connect, connect_directly, keep_setting
 from streams.local.postgres import account
 from streams.local.processes import wait_for
@@ -26,7 +27,7 @@ from tests.unit.records import message
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 SERVERS = 2
-ANSWER = RecordedAnswer("recipe", "A cat.", "gpt-4o", 85, 3, 242, 900)
+ANSWER = Answer("A cat.", "gpt-4o", "recipe", None, 85, 3, 242, 900)
 
 if PROGRAM is None:
     pytest.skip("PgBouncer is not installed", allow_module_level=True)

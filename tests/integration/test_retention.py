@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 
 from schemas.settings import RetentionSettings as Ages
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres import retention
+from storage.postgres import retention, tenant_bounds
 from storage.postgres.pool import connect_directly
 from storage.postgres.retention import Retention, days_of
 from storage.postgres.sql import queries
@@ -196,6 +197,53 @@ async def test_a_tenant_that_fills_quarantine_loses_its_oldest_bodies_and_no_oth
     places = (["dedupe"] * 2, ["raw-messages"] * 2, [0] * 2, [0, 9], [""] * 2)
     whole = await database.fetch(queries("repair")["quarantined_whole"], *places)
     assert [row["offset"] for row in whole] == [9]
+
+
+async def test_a_tenant_with_too_many_arrivals_loses_its_oldest_and_no_other_does(
+    stack: Settings, namespace: str, database: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenant_bounds, "SLICE_BLOCKS", 1)
+    for age in (10, 3):
+        day = (NOW - timedelta(days=age)).date()
+        await database.execute("SELECT make_arrival_weeks($1, $1)", day)
+        for tenant, count in (("noisy", 3_000), ("acme", 1_000)):
+            await database.execute(
+                'INSERT INTO arrival_records (tenant_id, provider, provider_message_id, topic, partition, "offset", received_at, outcome, reason, deliveries) '
+                "SELECT $1, 'p', $2 || n, 't', 0, n, $3, 'forwarded', '', 1 FROM generate_series(1, $4) AS n",
+                tenant,
+                f"{age}-",
+                NOW - timedelta(days=age),
+                count,
+            )
+    await database.execute("ANALYZE arrival_records")
+    keeper = Retention(stack.postgres, Names(namespace), Ages(arrivals_tenant_rows=4_000), 30)
+    with structlog.testing.capture_logs() as logged:
+        gone = await keeper.work()
+    kept = await database.fetch(
+        "SELECT tenant_id, split_part(provider_message_id, '-', 1) AS age, count(*) AS rows FROM arrival_records GROUP BY 1, 2"
+    )
+    rows = {(row["tenant_id"], row["age"]): row["rows"] for row in kept}
+    assert (rows["acme", "10"], rows["acme", "3"], rows["noisy", "3"]) == (1_000, 1_000, 3_000)
+    assert 1_000 - 100 <= rows["noisy", "10"] <= 1_000, "to the block"
+    assert gone["arrival_records"] == 3_000 - rows["noisy", "10"]
+    dropped = [one for one in logged if one["event"] == "tenant_rows_dropped"]
+    assert [(one["tenant"], one["table"]) for one in dropped] == [("noisy", "arrival_records")]
+    assert not any((await keeper.work()).values()), "the statistics were renewed"
+    unbound = Retention(stack.postgres, Names(namespace), Ages(arrivals_tenant_rows=0), 30)
+    assert not any((await unbound.work()).values())
+
+
+async def test_a_tenant_with_too_many_rows_in_quarantine_loses_its_oldest_and_no_other_does(
+    stack: Settings, namespace: str, database: Connection
+) -> None:
+    for offset in range(10):
+        await quarantined(database, "hostile", offset)
+    await quarantined(database, "acme", 99, age_days=20)
+    ages = Ages(quarantine_tenant_rows=4)
+    gone = await Retention(stack.postgres, Names(namespace), ages, 30).work()
+    assert gone["quarantined_messages"] == 6
+    kept = await database.fetch('SELECT "offset" FROM quarantined_messages ORDER BY 1')
+    assert [row["offset"] for row in kept] == [6, 7, 8, 9, 99]
 
 
 async def test_one_process_works_at_a_time(

@@ -19,13 +19,14 @@ from connectors.models.capabilities import traits_of
 from connectors.models.recipes import speech_recipes, vision_recipes
 from connectors.models.servers import servers_of
 from schemas.keys import TenantId
+from schemas.models import Answer
 from schemas.outcomes import Unavailable
 from schemas.settings import Openai, Secret, SecretSettings, Settings
 from schemas.tenants import TenantSettings
 from streams.apps.describe import StoredImageDescriber
-from streams.apps.models import MOST_TIME_OUTS, ModelWorld, TimeOuts, recipes_of
+from streams.apps.models import MOST_TIME_OUTS, ModelWorld, TimeOuts
 from streams.apps.transcribe import StoredAudioTranscriber
-from streams.stages.asking import Answer, Unfit
+from streams.stages.asking import Unfit
 from tests.unit.model_servers import Asked, Said, Scripted, complaint, completion, served
 from tests.unit.records import audio_job, vision_job
 
@@ -40,8 +41,8 @@ class Senses:
     def __init__(self, server: Scripted, data: bytes, settings: Settings) -> None:
         self.server, self.data = server, data
         how = servers_of(settings.openai)
-        self.recipes = recipes_of(vision_recipes(NOTHING, how))
-        self.speech_recipes = recipes_of(speech_recipes(TenantSettings(language="es"), how))
+        self.recipes = vision_recipes(NOTHING, how)
+        self.speech_recipes = speech_recipes(TenantSettings(language="es"), how)
         self.worlds = (
             ModelWorld(settings, "describe", how.vision),
             ModelWorld(settings, "transcribe", how.speech),

@@ -7,9 +7,10 @@ from datetime import datetime
 import pytest
 
 from schemas.keys import MessageKey, TenantId
+from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward, Unavailable
 from schemas.records import AudioJob, Enrichment, VisionJob
-from streams.stages.asking import Answer, Patience, Recipe, Unfit
+from streams.stages.asking import Patience, Unfit
 from streams.stages.describe import describe
 from streams.stages.transcribe import transcribe
 from tests.unit.records import NOW, SOURCE, audio_job, vision_job

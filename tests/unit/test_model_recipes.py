@@ -5,19 +5,20 @@ from typing import Any
 
 import pytest
 
-from connectors.models.recipes import DEFAULT_VERSION, Asked, speech_recipes, vision_recipes
+from connectors.models.recipes import DEFAULT_VERSION, speech_recipes, vision_recipes
 from connectors.models.servers import servers_of
+from schemas.models import Recipe
 from schemas.settings import Openai, Secret
 from schemas.tenants import TenantSettings
 
 NOBODY = TenantSettings()
 
 
-def seen(tenant: TenantSettings = NOBODY, **settings: Any) -> Asked:
+def seen(tenant: TenantSettings = NOBODY, **settings: Any) -> Recipe:
     return vision_recipes(tenant, servers_of(Openai(**settings)))[0]
 
 
-def heard(tenant: TenantSettings = NOBODY, **settings: Any) -> Asked:
+def heard(tenant: TenantSettings = NOBODY, **settings: Any) -> Recipe:
     return speech_recipes(tenant, servers_of(Openai(**settings)))[0]
 
 

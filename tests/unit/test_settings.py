@@ -84,7 +84,7 @@ def test_raw_records_may_not_live_longer_than_their_keys_are_remembered(days: st
 @pytest.mark.parametrize("value", ["-1", "nan", "inf"])
 def test_an_age_that_would_delete_every_row_is_refused(value: str) -> None:
     for name in RetentionSettings.__struct_fields__:
-        if name == "quarantine_tenant_bytes" and value != "-1":
+        if "_tenant_" in name and value != "-1":
             continue  # a whole number is neither
         full = f"SENSORIUM_RETENTION__{name.upper()}"
         with pytest.raises(SettingsError, match=f"{full} must be at least 0"):

@@ -1,0 +1,113 @@
+"""No tenant fills the disk with notes on its deliveries: beyond a number of rows its oldest go.
+
+Messages and files are never deleted here.
+"""
+
+import asyncio
+import re
+
+import asyncpg
+import structlog
+
+from schemas import metrics
+from schemas.settings import RetentionSettings as Ages
+from storage.postgres.sql import queries
+
+log = structlog.get_logger()
+SLICE_BLOCKS = 512
+PAUSE_SECONDS = 0.05
+_ARRIVALS = re.compile(r"arrival_records_(\d{8}|other)")
+
+
+class TenantBounds:
+    """Deletes the oldest arrivals and quarantined records of tenants that have too many."""
+
+    def __init__(self, ages: Ages) -> None:
+        self._ages = ages
+        self._sql = queries("tenant_bounds")
+
+    async def keep(self, connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, int]:
+        """The number of deleted rows by table."""
+        return {
+            "arrival_records": await self._arrivals(connection),
+            "quarantined_messages": await self._quarantined(connection),
+        }
+
+    async def _arrivals(self, connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+        """By the statistics of each week, since to count all arrivals would be to read them all.
+
+        Rows of a week stand in the order in which they came, so the first blocks hold the oldest.
+        """
+        bound, gone = self._ages.arrivals_tenant_rows, 0
+        if not bound:
+            return 0
+        for row in await connection.fetch(self._sql["crowded_arrivals"], bound):
+            tenant, excess = row["tenant_id"], row["rows"] - bound
+            deleted = await self._oldest_arrivals(connection, tenant, excess)
+            self._report("arrival_records", tenant, deleted, bound)
+            gone += deleted
+        return gone
+
+    async def _oldest_arrivals(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, excess: int
+    ) -> int:
+        gone = 0
+        for week in await connection.fetch(self._sql["weeks"]):
+            if gone >= excess:
+                break
+            name = week["name"]
+            assert _ARRIVALS.fullmatch(name), name
+            gone += await self._walk(
+                connection,
+                name,
+                self._sql["drop_arrivals"].format(week=name),
+                excess - gone,
+                tenant,
+            )
+            # Without new statistics the next round would delete as many again.
+            await connection.execute(self._sql["count_again"].format(week=name))
+        return gone
+
+    async def _quarantined(self, connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+        bound, gone = self._ages.quarantine_tenant_rows, 0
+        if not bound:
+            return 0
+        for row in await connection.fetch(self._sql["crowded_quarantine"], bound):
+            tenant = row["tenant_id"]
+            newest = await connection.fetchval(self._sql["first_beyond"], tenant, bound)
+            deleted = await self._walk(
+                connection,
+                "quarantined_messages",
+                self._sql["drop_quarantined"],
+                row["rows"],
+                tenant,
+                newest,
+            )
+            self._report("quarantined_messages", tenant, deleted, bound)
+            gone += deleted
+        return gone
+
+    async def _walk(
+        self,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        table: str,
+        statement: str,
+        most: int,
+        *arguments: object,
+    ) -> int:
+        """Block by block, until about `most` rows are gone."""
+        gone, first = 0, 0
+        blocks = await connection.fetchval(self._sql["blocks"], table)
+        while first < blocks and gone < most:
+            status = await connection.execute(
+                statement, (first, 0), (first + SLICE_BLOCKS, 0), *arguments
+            )
+            gone += int(status.rpartition(" ")[2])
+            first += SLICE_BLOCKS
+            await asyncio.sleep(PAUSE_SECONDS)
+        return gone
+
+    @staticmethod
+    def _report(table: str, tenant: str, rows: int, bound: int) -> None:
+        log.warning("tenant_rows_dropped", table=table, tenant=tenant, rows=rows, bound=bound)
+        metrics.RETENTION_BOUNDED.labels(table).inc(rows)
