@@ -84,6 +84,14 @@ class Count:
         return _facts(self.last)
 
 
+@lru_cache(8192)
+def _bucket(
+    tenant_id: str, endpoint_id: str, day: int, reason: DeliveryReason, secret: str | None
+) -> DeliveryBucket:
+    by = secret_id(endpoint_id, secret) if secret else ""
+    return DeliveryBucket(tenant_id, endpoint_id, day, reason, by)
+
+
 class Deliveries:
     """The counts that are not written yet."""
 
@@ -156,8 +164,8 @@ class Deliveries:
         day, endpoint = int(now // 86_400), attempt.endpoint
         if endpoint is not None:
             fits = attempt.examined.secret if attempt.examined is not None else None
-            by = _id_of_secret(endpoint.endpoint_id, fits) if fits and reason == "accepted" else ""
-            return DeliveryBucket(endpoint.tenant_id, endpoint.endpoint_id, day, reason, by)
+            secret = fits if reason == "accepted" else None
+            return _bucket(endpoint.tenant_id, endpoint.endpoint_id, day, reason, secret)
         if (ended := attempt.ended) is not None:
             return DeliveryBucket(ended.tenant_id, ended.endpoint_id, day, reason, "")
         return DeliveryBucket("", self._stranger(attempt.token, now), day, reason, "")

@@ -169,7 +169,10 @@ class ClientConnection(TimedConnection):
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
+        self._unparsed = 0  # counted here, not by a call: there are several of them per request
+        self._field_bytes += len(name) + len(value)
+        if self._field_bytes > MAX_FIELD_BYTES:
+            self._count(0)
         if self._phase != "head":
             return  # told anew, or a trailer is no header: it comes when the request is being answered
         known = NAMES.get(name)
@@ -192,12 +195,13 @@ class ClientConnection(TimedConnection):
         method = parser.get_method().decode("ascii")
         request = Incoming(self, method, path_of(self._url), headers)
         self._upgrades = parser.should_upgrade()
+        is_old = parser.get_http_version() == "1.0"
         request.closes = (
-            not parser.should_keep_alive()
-            or parser.get_http_version() == "1.0"
+            is_old
+            or not parser.should_keep_alive()
             or (self._upgrades and headers.get("upgrade", "").lower() != "h2c")
         )
-        if "expect" in headers and parser.get_http_version() != "1.0":
+        if "expect" in headers and not is_old:
             request.expects_continue = headers["expect"].lower() == "100-continue"
         self._parsing, self._phase, self._unparsed = request, "body", 0
         if self._current is None and not self._queue and self._untaken_until == NEVER:

@@ -29,8 +29,8 @@ from streams.commands.readable import readable
 from streams.local.samples import SampleMessage, deliver
 
 TEXT = "This is a test of Sensorium."
-BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=30)
-"""A version is written within this of the moment of its last step."""
+BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=60)
+"""A version is written within this of the moment of its last step, unless assemble is behind."""
 MOST_LOOKED = 50_000
 """So many records of a partition are looked at for the versions of one message."""
 
