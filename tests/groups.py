@@ -39,7 +39,7 @@ INTEGRATION = Group(
 )
 """A file's tests share fixtures, so they stay in one process."""
 ACCEPTANCE = Group("acceptance", ("tests/acceptance",))
-CHAOS = Group("chaos", ("tests/chaos",))
+CHAOS = Group("chaos", ("tests/chaos",), ("-n", "2", "--dist", "worksteal"))
 GROUPS = (UNIT, PROCESSES, LANES, INTEGRATION, ACCEPTANCE, CHAOS)
 PYTEST_INTERRUPTED = 2
 ENDING_SECONDS = 60
