@@ -1,5 +1,4 @@
-"""HTTP/1.1 on one connection of the receiver, within
-bounds of time, of header bytes and of requests sent ahead.
+"""HTTP/1.1 on one connection, with bounds on time, header bytes and requests sent ahead.
 
 A connection is always in one of five states, and each ends by itself: a head is awaited
 (`head_seconds`, then 408); a request is being answered (its own deadline); the client
@@ -29,14 +28,13 @@ MAX_FIELD_BYTES = 16 * 1024
 The parser has no limit of its own and would keep what comes.
 """
 MAX_PIPELINED = 64
-"""Requests sent ahead of an answer on one connection:
-each costs some kilobytes, and a read may hold thousands.
+"""How many requests may be sent ahead of an answer on one connection.
+
+Each costs some kilobytes, and a read may hold thousands.
 """
 KEEP_ALIVE_SECONDS = 65.0
 FRESH_SECONDS = 1.0
-"""When the server ends: how long who has
-connected and said nothing yet may still begin.
-"""
+"""How long a silent new connection may still begin a request when the server ends."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_HEAD = b"\r\n:"
 """Breaks the parser, which ends the connection with 400."""

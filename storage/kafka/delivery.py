@@ -22,17 +22,11 @@ log = structlog.get_logger()
 POLL_SECONDS = 0.001
 CHECK_SECONDS = 2.0
 AWAY_AFTER_SECONDS = 5.0
-"""Sends that fail for so long, without one that
-succeeds, mean that Kafka takes no records.
-"""
+"""When sends have failed this long and none succeeded, Kafka accepts no records."""
 TRIAL_AFTER_SECONDS = 15.0
-"""Without a failing send for so long, and with a topic
-that could take one, the next send may try again.
-"""
+"""After this long without a failing send, the next send may try again if the topic allows it."""
 STUCK_AFTER_SECONDS = 120.0
-"""Sends that failed for so long, none between them good,
-although the topic could take them: a new client may do better.
-"""
+"""When all sends have failed this long although the topic could accept them, the role ends."""
 
 
 Done = Callable[[str | None], None]
@@ -40,8 +34,9 @@ Done = Callable[[str | None], None]
 
 
 class ProducerFatal(StorageError):
-    """The producer will not send again: librdkafka says so,
-    or nothing came through for long. The role has to end.
+    """The producer will not send again, so the role has to end.
+
+    librdkafka says so, or no record was acknowledged for a long time.
     """
 
 
@@ -112,9 +107,7 @@ class AcknowledgedProducer:
         )
 
     async def run(self) -> None:
-        """Looks at the topic every CHECK_SECONDS, so that
-        readiness knows of an outage before a request does.
-        """
+        """Checks the topic every CHECK_SECONDS, so that readiness shows an outage early."""
         while self._fatal is None:
             await self.check()
             try:
@@ -125,9 +118,7 @@ class AcknowledgedProducer:
         raise ProducerFatal(f"the Kafka producer is of no more use: {self._fatal}")
 
     async def check(self) -> None:
-        """One round trip to the brokers: whether a partition
-        of the topic has a leader and enough replicas in sync.
-        """
+        """Asks the brokers if a partition of the topic has a leader and enough replicas in sync."""
         try:
             found = await asyncio.to_thread(self._looker.call, _cluster)
         except KafkaException:
@@ -152,12 +143,11 @@ class AcknowledgedProducer:
             self._failing_since, self._on_trial = None, True
 
     def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
-        """Hands a record over. `done` is called once, on the event loop
-        and after `send` returned: with None when Kafka has the record,
-        else with what went wrong; then it may still be written.
+        """Sends a record, and calls `done` once, on the event loop, after `send` has returned.
 
-        Raises Unavailable when the record cannot be taken at all; then `done` is not
-        called. Whoever does not want to wait for `done` any longer calls `overdue`.
+        `done` gets None when Kafka has the record, else what went wrong. In that case the
+        record may still be written. Raises Unavailable if the record cannot be accepted at
+        all, and then `done` is not called. A caller that stops waiting calls `overdue`.
         """
         if self._wrong_count:
             raise Unavailable("kafka", 5.0, detail="the topic has another number of partitions")
@@ -170,9 +160,7 @@ class AcknowledgedProducer:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def overdue(self) -> Unavailable:
-        """Notes that somebody waited too long for
-        `done`, and gives the trouble to report.
-        """
+        """Notes that a caller waited too long for `done`, and returns the error to report."""
         self._failed()
         return Unavailable("kafka", 1.0, detail="no acknowledgement in time")
 
@@ -232,8 +220,9 @@ class AcknowledgedProducer:
                 self._outstanding += 1
 
     def _compare_count(self, there: int) -> None:
-        """A partition beyond the settings' count has no reader: nothing
-        is accepted until they agree. No topic yet is no wrong count.
+        """Accepts nothing while the topic and the settings have different partition counts.
+
+        A partition beyond the settings' count has no reader. A missing topic is not wrong.
         """
         found = wrong_counts({self._topic: there} if there else {}, [self._topic], self._settings)
         wrong = "; ".join(map(str, found))
