@@ -1,102 +1,38 @@
 """Avro writers and readers as Python functions, compiled from the schemas.
 
-They go from a struct to bytes and back without a dictionary between.
-
-A general library asks at each field what its type is. Here that is asked once, when the source of the two functions of a schema
-is written; what runs per record is a straight line of expressions. tests/unit/test_compiled.py holds every function against
-fastavro, which is also where the format is easiest to look up. `Compiled.source` is what runs.
+They convert between structs and bytes without an intermediate dictionary. A general
+library looks up the type of each field for every record. Here that is done once, when
+the source of a schema's two functions is generated; per record only a straight sequence
+of expressions runs. tests/unit/test_compiled.py compares every function with fastavro,
+which is also the easiest place to look up the format. `Compiled.source` is the code
+that runs.
 """
 
 import linecache
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from schemas.errors import SchemasError
+from schemas.numbers import (
+    SHORT,
+    SHORTS,
+    Malformed,
+    block_at,
+    instant,
+    instant_at,
+    long,
+    long_at,
+    size_at,
+)
 
 Type = Any
 """An Avro type as JSON."""
 Writer = Callable[[Any], bytes]
 Reader = Callable[[bytes, int], tuple[Any, int]]
-"""Bytes and a place in them → the value and the place behind it."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SHORT = 1 << 13
-"""Numbers from 0 up to it take one or two bytes, and are looked up."""
-_MICROS_OF_8_BYTES = range(1 << 48, 1 << 55)
-"""1978 to 3111: instants that take eight bytes."""
-_MICROS_WITHIN_FLOAT = range(1 << 52)
-"""1970 to 2112: as seconds in a float they are exact to less than half a microsecond."""
-_LONGEST = 10
-"""Bytes of a 64-bit number."""
-_LAST_OF_8_BYTES = 0x8080_8080_8080_8080
-"""The high bits of eight bytes; the lowest byte comes first."""
-_MORE_THAN_7_BYTES = 0x0080_8080_8080_8080
-"""Those that are set in a number of exactly eight bytes."""
-
-
-class Malformed(SchemasError, ValueError):
-    """The bytes are not what the schema says."""
-
-
-# numbers: zigzag, then seven bits per byte, the lowest first, with the high bit where more follow
-
-
-def _varint(value: int) -> bytes:
-    written = bytearray()
-    while value > 127:
-        written.append(value & 127 | 128)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
-
-
-_SHORTS = tuple(_varint(number << 1) for number in range(_SHORT))
-_PAIRS = tuple(bytes((pair & 127 | 128, pair >> 7 | 128)) for pair in range(1 << 14))
-"""Fourteen bits of a number that goes on."""
-
-
-def long(value: int) -> bytes:
-    """Any number. The functions of a schema look up the short ones themselves."""
-    if 0 <= value < _SHORT:
-        return _SHORTS[value]
-    zigzag = value << 1 if value >= 0 else ~value << 1 | 1
-    if zigzag >> 64:
-        raise OverflowError(f"{value} has more than 64 bits")
-    written = b""
-    while zigzag >> 14:
-        written += _PAIRS[zigzag & 16383]
-        zigzag >>= 14
-    return written + _varint(zigzag)
-
-
-_last_instant: tuple[datetime | None, bytes] = (None, b"")
-"""The instant that was written last: a stage gives one `now` to all records of a batch."""
-
-
-def _instant(at: datetime) -> bytes:
-    global _last_instant
-    last, written = _last_instant  # read at once: other threads write instants too
-    if at is not last:
-        written = _new_instant(at)
-        _last_instant = at, written
-    return written
-
-
-def _new_instant(at: datetime) -> bytes:
-    since = at - _EPOCH
-    micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    if micros not in _MICROS_OF_8_BYTES:
-        return long(micros)
-    bits = micros << 1
-    return (
-        _PAIRS[bits & 16383] + _PAIRS[bits >> 14 & 16383] + _PAIRS[bits >> 28 & 16383]
-        + bytes((bits >> 42 & 127 | 128, bits >> 49))
-    )  # fmt: skip
+"""Bytes and a position in them → the value and the position after it."""
 
 
 def _array(write: Writer, values: Collection[Any]) -> bytes:
-    """One block of items and the empty one that ends them."""
+    """One block of items, and the empty block that ends the array."""
     return long(len(values)) + b"".join([write(value) for value in values]) + b"\0"
 
 
@@ -107,79 +43,6 @@ def _map(write: Writer, values: Mapping[str, Any]) -> bytes:
 def _text(value: str) -> bytes:
     written = value.encode()
     return long(len(written)) + written
-
-
-def _long_at(data: bytes, at: int) -> tuple[int, int]:
-    first, second = data[at], data[at + 1] if at + 1 < len(data) else 0
-    if first > 127 > second:  # two bytes: nearly all sizes that do not fit one
-        bits, at = first & 127 | second << 7, at + 2
-    else:
-        bits, at = _long_of_any_size(data, at)
-    return bits >> 1 ^ -(bits & 1), at
-
-
-def _long_of_any_size(data: bytes, at: int) -> tuple[int, int]:
-    """The zigzag of a number, and the place behind it."""
-    bits = shift = 0
-    for place in range(at, at + _LONGEST):
-        byte = data[place]
-        bits |= (byte & 127) << shift
-        if byte < 128:
-            if bits >> 64:
-                break
-            return bits, place + 1
-        shift += 7
-    raise Malformed("a number of more than 64 bits")
-
-
-def _size_at(data: bytes, at: int) -> tuple[int, int]:
-    """A length. None is negative: it would lead back to what was read before."""
-    size, at = _long_at(data, at)
-    if size < 0:
-        raise Malformed("a negative length")
-    return size, at
-
-
-_INSTANTS_KNOWN = 4_096
-_instants: dict[bytes, datetime] = {}
-"""Instants by the eight bytes they take. The records of a batch share most of theirs."""
-
-
-def _instant_at(data: bytes, at: int) -> tuple[datetime, int]:
-    eight = data[at : at + 8]
-    known = _instants.get(eight)
-    if known is not None:
-        return known, at + 8
-    bits = int.from_bytes(eight, "little")
-    if len(eight) < 8 or bits & _LAST_OF_8_BYTES != _MORE_THAN_7_BYTES:
-        micros, at = _long_at(data, at)
-        return _datetime(micros), at
-    # Sevens become fourteens, fourteens 28s, and those one number: three steps, not one per byte.
-    bits = bits & 0x007F_007F_007F_007F | (bits & 0x7F00_7F00_7F00_7F00) >> 1
-    bits = bits & 0x0000_3FFF_0000_3FFF | (bits & 0x3FFF_0000_3FFF_0000) >> 2
-    bits = bits & 0x0000_0000_0FFF_FFFF | (bits & 0x0FFF_FFFF_0000_0000) >> 4
-    found = _datetime(bits >> 1 ^ -(bits & 1))
-    if len(_instants) >= _INSTANTS_KNOWN:
-        _instants.clear()
-    _instants[eight] = found
-    return found, at + 8
-
-
-def _datetime(micros: int) -> datetime:
-    if micros in _MICROS_WITHIN_FLOAT:
-        return datetime.fromtimestamp(micros / 1e6, UTC)
-    return _EPOCH + timedelta(microseconds=micros)
-
-
-def _block_at(data: bytes, at: int) -> tuple[int, int]:
-    """How many items follow. A negative number says that the block's size comes before them."""
-    bits = data[at]
-    if not bits & 129:  # one byte, not negative
-        return bits >> 1, at + 1
-    count, at = _long_at(data, at)
-    if count < 0:
-        _, at = _size_at(data, at)
-    return abs(count), at
 
 
 # functions of a schema
@@ -196,8 +59,9 @@ class Compiled(NamedTuple):
 def compiled(schema: Type, structs: Mapping[str, Any], head: bytes = b"") -> Compiled:
     """Makes the functions of a schema.
 
-    `structs` are by the names of the schema's records; a field that a schema lacks gets its struct's
-    default. `head` goes before each record that is written. Raises TypeError for a type that is not handled here.
+    `structs` are the structs by the names of the schema's records; a field that a
+    schema lacks gets its struct's default. `head` precedes each record that is written.
+    Raises TypeError for an unsupported type.
     """
     code = _Code(structs, head)
     name = code.record(schema, is_whole=True)
@@ -209,24 +73,24 @@ def compiled(schema: Type, structs: Mapping[str, Any], head: bytes = b"") -> Com
 
 
 class _Code:
-    """The lines of the functions so far, and the values that they name."""
+    """The lines of the functions so far, and the values that they refer to."""
 
     def __init__(self, structs: Mapping[str, Any], head: bytes) -> None:
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {
             "HEAD": head,
-            "SHORT": _SHORT,
-            "SHORTS": _SHORTS,
+            "SHORT": SHORT,
+            "SHORTS": SHORTS,
             "Malformed": Malformed,
             "array": _array,
-            "block_at": _block_at,
-            "instant": _instant,
-            "instant_at": _instant_at,
+            "block_at": block_at,
+            "instant": instant,
+            "instant_at": instant_at,
             "join": b"".join,
             "long": long,
-            "long_at": _long_at,
+            "long_at": long_at,
             "map": _map,
-            "size_at": _size_at,
+            "size_at": size_at,
         }
         self._structs = structs
         self._named: dict[str, Type] = {}
@@ -356,10 +220,10 @@ def _joined(parts: list[str]) -> list[str]:
 
 
 def _sized(to: str, decoded: str) -> list[str]:
-    """Reads a length, and so many bytes."""
+    """Reads a length, and that many bytes."""
     return [
         "n = data[at]",
-        "if n & 129:",  # goes on, or is negative
+        "if n & 129:",  # continues, or is negative
         "    n, at = size_at(data, at)",
         "else:",
         "    n >>= 1; at += 1",
@@ -378,9 +242,9 @@ def _number(to: str) -> list[str]:
 
 
 def _items(to: str, item: list[str], empty: str = "()") -> list[str]:
-    """Reads blocks of items: a tuple of them, or a dictionary of items by their name.
+    """Reads blocks of items into a tuple, or into a dictionary by the items' names.
 
-    Each item takes a byte at least, so no count leads further than the data.
+    Each item takes at least one byte, so no count leads past the data.
     """
     is_map = empty == "{}"
     return [

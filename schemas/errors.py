@@ -4,7 +4,7 @@ Drawn by `make docs`:
 
 SchemasError
 ├── Undecodable                  schemas/codec.py
-├── Malformed                    schemas/compiled.py
+├── Malformed                    schemas/numbers.py
 ├── Unavailable                  schemas/outcomes.py
 ├── WrongChange                  schemas/tenant_changes.py
 ├── UnknownVersion               schemas/versions.py

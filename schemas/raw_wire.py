@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from schemas.codec import newest
-from schemas.compiled import long
+from schemas.numbers import long
 
 
 @lru_cache(8192)

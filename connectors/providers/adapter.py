@@ -1,6 +1,4 @@
-"""How adapters read foreign JSON: leniently,
-and without ever raising past `Unreadable`.
-"""
+"""How adapters read foreign JSON: leniently, and without ever raising past `Unreadable`."""
 
 import json
 import re
@@ -148,6 +146,8 @@ def texts(document: Document, limit: int, *names: str) -> dict[str, str]:
 def name_of(document: Document, name: str) -> str | None:
     """A short string: a name, an id, a code."""
     value = document.get(name)
+    if isinstance(value, str):  # nearly always: without another call
+        return storable(value)[:_NAME_CHARS] or None
     return None if value is None else _as_text(value, _NAME_CHARS)
 
 
@@ -166,7 +166,8 @@ def link(document: Document, name: str) -> str | None:
 
 def who(document: Document, name: str) -> str | None:
     """What names a person, an account or a group: a short string or a whole number."""
-    return None if isinstance(document.get(name), float) else name_of(document, name)
+    found = name_of(document, name)
+    return None if found is None or isinstance(document[name], float) else found
 
 
 def whole(document: Document, name: str) -> str | None:
@@ -246,7 +247,7 @@ def conversation(*of: str | None) -> str:
     """
     if not all(of):
         raise Unreadable(Quarantine("conversation_missing", "neither a phone number nor a user id"))
-    return "~".join(conversation_part(str(one)) for one in of)
+    return "~".join([conversation_part(str(one)) for one in of])
 
 
 def must_be_keyed(raw: RawMessage, found: str) -> None:

@@ -20,6 +20,7 @@ from connectors.providers.adapter import (
     text,
     texts,
 )
+from schemas.text import storable_deep
 
 MOST_CONTACTS = 50
 MOST_ITEMS = 200
@@ -110,7 +111,9 @@ def answers(of: object) -> dict[str, Any]:
     if not isinstance(of, dict):
         return {}
     shown = ((str(name)[:200], _answer(value)) for name, value in list(of.items())[:_MOST_ANSWERS])
-    return {name: value for name, value in shown if value is not None and value != []}
+    safe = storable_deep({name: one for name, one in shown if one is not None and one != []})
+    assert isinstance(safe, dict)
+    return safe
 
 
 def _answer(value: object) -> str | list[str] | None:

@@ -1,12 +1,10 @@
-"""Reads the few fields of a body that its id
-needs, without making values of all others.
+"""Reads those fields of a body that its id or its message needs, without values of all others.
 
 The answer is that of the full reading (`adapter.parse`), or none. msgspec checks the
 form of what it skips, with two exceptions, which are checked here: that strings are
 UTF-8, and that integers have at most 4,300 digits. What it refuses although `json`
 takes it (NaN, lone surrogates) is left to the full reading, as is everything that is
-long or nested. tests/unit/test_provider_briefs.py compares both readings over changed
-bodies.
+nested. tests/unit/test_provider_briefs.py compares both readings over changed bodies.
 """
 
 from typing import Any
@@ -15,8 +13,11 @@ import msgspec
 
 from connectors.providers.adapter import Document
 
-MOST_BYTES = 4_300
-"""Python takes no integer with more digits, so in a shorter body there is none."""
+MOST_DIGITS = 4_300
+"""Python takes no integer with more digits."""
+_LOOKED_AT_EVERY = 4_096
+_LOOKED_AT = 16
+"""Bytes. A number with too many digits covers one of these places whole, wherever it begins."""
 MOST_BRACKETS = 60
 """A body with so few nests no deeper than `adapter.parse` allows."""
 Brief = msgspec.json.Decoder[Any]
@@ -30,7 +31,7 @@ def brief_event(brief: Brief, body: bytes) -> Document | None:
 
     None: read it in full.
     """
-    if len(body) > MOST_BYTES or body.count(b"{") + body.count(b"[") > MOST_BRACKETS:
+    if body.count(b"{") + body.count(b"[") > MOST_BRACKETS or _may_hold_a_long_number(body):
         return None
     try:
         if not body.isascii():
@@ -39,3 +40,9 @@ def brief_event(brief: Brief, body: bytes) -> Document | None:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return event
+
+
+def _may_hold_a_long_number(body: bytes) -> bool:
+    return len(body) > MOST_DIGITS and any(
+        body[at : at + _LOOKED_AT].isdigit() for at in range(0, len(body), _LOOKED_AT_EVERY)
+    )

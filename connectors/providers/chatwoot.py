@@ -26,6 +26,7 @@ from connectors.providers.adapter import (
     text,
 )
 from connectors.providers.attributes import is_set
+from connectors.providers.briefs import brief_event
 from connectors.providers.chatwoot_attributes import WEB_PAGES, attributes_of, is_private
 from connectors.providers.chatwoot_forms import submission, submission_suffix
 from connectors.providers.chatwoot_sample import CHATWOOT_CONVERSATION, CHATWOOT_CUSTOMER, chatwoot
@@ -94,6 +95,54 @@ class _ChatwootBrief(TypedDict, total=False):
     account: _BriefAccount
 
 
+class _ContactInbox(TypedDict, total=False):
+    source_id: Any
+
+
+class _Conversation(TypedDict, total=False):
+    id: Any
+    channel: Any
+    status: Any
+    contact_inbox: _ContactInbox
+
+
+class _Inbox(TypedDict, total=False):
+    id: Any
+    name: Any
+
+
+class _Sender(TypedDict, total=False):
+    id: Any
+    name: Any
+    type: Any
+
+
+class _ChatwootMessage(TypedDict, total=False):
+    """Every field that is read of a new message: Chatwoot sends about four times as many.
+
+    An update, of which more is read, is always read in full.
+    """
+
+    account: _BriefAccount
+    additional_attributes: Any
+    attachments: Any
+    content: Any
+    content_attributes: Any
+    content_type: Any
+    conversation: _Conversation
+    created_at: Any
+    event: Any
+    id: Any
+    inbox: _Inbox
+    message_type: Any
+    private: Any
+    sender: _Sender | None
+    source_id: Any
+
+
+MESSAGE = msgspec.json.Decoder(_ChatwootMessage)
+
+
 class Chatwoot(Provider):
     name = "chatwoot"
     brief = msgspec.json.Decoder(_ChatwootBrief)
@@ -105,7 +154,10 @@ class Chatwoot(Provider):
         return _event_key(event)
 
     def read_event(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
-        return _read(raw)
+        event = brief_event(MESSAGE, raw.body)
+        if event is None or event.get("event") == "message_updated":
+            event = parse(raw.body)
+        return read_document(raw, event)
 
     def check_signature(
         self, claim: Claim, secrets: tuple[str, ...], *, age_seconds: float = FRESH_SECONDS
@@ -155,13 +207,14 @@ def _event_key(event: Document) -> str | None:
     if not isinstance(kind, str) or kind not in MESSAGE_EVENTS:
         return None
     account, message = own_id(part(event, "account").get("id")), own_id(event.get("id"))
-    if account is None or message is None or "/" in account + message:
+    if account is None or message is None or "/" in account or "/" in message:
         return None
-    return message_id(f"{account}/{message}{submission_suffix(event)}")
+    suffix = submission_suffix(event) if kind == "message_updated" else ""
+    return message_id(f"{account}/{message}{suffix}")
 
 
-def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
-    event = parse(raw.body)
+def read_document(raw: RawMessage, event: Document) -> ChatMessage | Skip | Quarantine:
+    """What the event says. Raises Unreadable."""
     kind = event.get("event")
     if not isinstance(kind, str) or not kind:
         return Quarantine("event_missing", "no event")
@@ -181,7 +234,9 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
     )
     id_ = f"{instance}/{found}" if instance else found
     match spoken:
-        case "incoming" | "outgoing" | "template" if submission_suffix(event):
+        case "incoming" | "outgoing" | "template" if (
+            kind == "message_updated" and submission_suffix(event)
+        ):
             return submission(id_, event, _conversation(event, instance))
         case "incoming" | "outgoing" | "template":
             return _message(id_, event, kind, spoken, instance)
@@ -201,13 +256,13 @@ def _message(
     conversation_id = _conversation(event, instance)
     private = is_private(event)
     direction: Direction = "inbound" if spoken == "incoming" and not private else "outbound"
-    files = _files(event)
-    attachments = _attachments(event, files)
+    files = _files(event) if "attachments" in event else []
+    attachments = _attachments(event, files) if files else ()
     content = text(event, "content")
     sender = part(event, "sender")
     attributes = attributes_of(event, part(event, "conversation"), files)
-    is_empty = content is None and not attachments
-    if is_empty and not private and not attributes.keys() & {"deleted", "reaction", "call"}:
+    is_empty = content is None and not attachments and not private
+    if is_empty and not attributes.keys() & {"deleted", "reaction", "call"}:
         attributes["degraded_reason"] = "media_unavailable"
     return ChatMessage(
         provider_message_id=found,

@@ -23,7 +23,6 @@ from connectors.providers.attributes import (
     reaction,
     referral,
 )
-from schemas.text import storable_deep
 
 WEB_PAGES = frozenset({"fallback", "embed"})
 """Attachments that are links to pages."""
@@ -39,8 +38,9 @@ def is_private(event: Document) -> bool:
 
 
 def attributes_of(event: Document, talk: Document, files: list[Document]) -> dict[str, Any]:
-    """A white list. Tokens, addresses of people and provider
-    configuration that Chatwoot sends along stay behind.
+    """A white list: tokens, addresses of people and configuration that Chatwoot sends stay behind.
+
+    All text here can be stored: each function that it comes from sees to that.
     """
     content, additional = part(event, "content_attributes"), part(event, "additional_attributes")
     attributes = around(event, talk)
@@ -58,9 +58,7 @@ def attributes_of(event: Document, talk: Document, files: list[Document]) -> dic
         attributes["reaction"] = reaction(_replied(content), text(event, "content", 64))
     if files:
         attributes |= _of_files(files)
-    safe = storable_deep(attributes)
-    assert isinstance(safe, dict)
-    return safe
+    return attributes
 
 
 def _replied(content: Document) -> str | None:

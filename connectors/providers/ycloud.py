@@ -181,7 +181,9 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
     message, outbound = _message_of(event, kind)
     if not message:
         return Quarantine("payload_missing", "the event names a message that is not there")
-    found = _event_key(event)
+    is_update = _is_mere_update(kind, message)
+    named = None if is_update else _message_key(kind, message)
+    found = named or message_id(event.get("id"))  # what `_event_key` finds
     if found is None:
         return Quarantine("identifier_missing", "neither the event nor its message has an id")
     must_be_keyed(raw, found)
@@ -190,9 +192,9 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
         return Skip("system_event")
     if said == "request_welcome":
         return Skip("welcome_request")
-    if _is_mere_update(kind, message):
+    if is_update:
         return Skip("echo_without_content")
-    if _message_key(kind, message) is None:
+    if named is None:
         return Quarantine("identifier_missing", "the message has no wamid")
     return _message(found, event, message, said, outbound=outbound)
 
@@ -200,12 +202,10 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
 def _message(
     found: str, event: Document, message: Document, said: str, *, outbound: bool
 ) -> ChatMessage:
+    ids = users(message, outbound=outbound)
     conversation_id, aliases = _conversation(message, outbound=outbound)
     attachments = _attachments(message, said)
-    profile = part(message, "customerProfile")
-    sender = phone(message, "from") or next(
-        iter([] if outbound else users(message, outbound=False)), None
-    )
+    sender = phone(message, "from") or (ids[0] if ids and not outbound else None)
     return ChatMessage(
         provider_message_id=found,
         conversation_id=conversation_id,
@@ -218,9 +218,9 @@ def _message(
         or moment(message.get("createTime"))
         or moment(event.get("createTime")),
         sender_id=sender or who(message, "from"),
-        sender_name=None if outbound else name_of(profile, "name"),
+        sender_name=None if outbound else name_of(part(message, "customerProfile"), "name"),
         attachments=attachments,
-        attributes=attributes_of(event, message, said, outbound=outbound),
+        attributes=attributes_of(event, message, said, ids),
         is_history=name_of(event, "type") in HISTORY,
     )
 
@@ -236,10 +236,13 @@ def _conversation(message: Document, *, outbound: bool) -> tuple[str, tuple[str,
         return conversation("group", group), ()
     business, customer = ("from", "to") if outbound else ("to", "from")
     ours = _names(message, business) or [whole(message, "wabaId")]
-    ids = [found for name in user_fields(outbound=outbound) if (found := whole(message, name))]
+    fields = user_fields(outbound=outbound)
+    ids = [found for name in fields if name in message and (found := whole(message, name))]
     number = phone(message, customer)
     theirs: list[str | None] = [*(forms_of(number) if number else ()), *ids]
     theirs = theirs or [whole(message, customer)]
+    if len(ours) == len(theirs) == 1:  # nearly always
+        return conversation(ours[0], theirs[0]), ()
     main, *others = dict.fromkeys(conversation(our, name) for our in ours for name in theirs)
     return main, tuple(others)
 

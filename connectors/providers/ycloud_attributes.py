@@ -26,7 +26,7 @@ from connectors.providers.attributes import (
     reaction,
     referral,
 )
-from schemas.text import storable_deep
+from schemas.text import storable
 
 _REPLIES = ("button_reply", "list_reply", "nfm_reply", "call_permission_reply")
 _REPLY_TEXTS = (
@@ -47,14 +47,18 @@ _USER_FIELDS = {
 
 
 def attributes_of(
-    event: Document, message: Document, said: str, *, outbound: bool
+    event: Document, message: Document, said: str, user_ids: list[str]
 ) -> dict[str, Any]:
-    """A white list: what a bot may need and the columns do not hold."""
+    """A white list: what a bot may need and the columns do not hold.
+
+    `user_ids`: the customer's business-scoped ids. All text here can be stored: each function that it
+    comes from sees to that.
+    """
     attributes = present(
         event_id=name_of(event, "id"),
         event_type=name_of(event, "type"),
         group_id=name_of(message, "groupId"),
-        user_id=next(iter(users(message, outbound=outbound)), None),
+        user_id=user_ids[0] if user_ids else None,
     )
     if context := part(message, "context"):
         attributes |= _of_context(context)
@@ -64,9 +68,7 @@ def attributes_of(
         attributes["referral"] = ad
     if said not in _PLAIN:
         attributes |= _of_kind(message, said)
-    safe = storable_deep(attributes)
-    assert isinstance(safe, dict)
-    return safe
+    return attributes
 
 
 def _of_context(context: Document) -> dict[str, Any]:
@@ -140,7 +142,8 @@ def _reply_attributes(reply: Document) -> dict[str, Any]:
         is_permanent=reply.get("is_permanent") is True or None,
     )
     if isinstance(reply.get("response_json"), dict | list):
-        found["response_json"] = json.dumps(reply["response_json"], ensure_ascii=False)[:20_000]
+        written = json.dumps(reply["response_json"], ensure_ascii=False)[:20_000]
+        found["response_json"] = storable(written)
     return found
 
 
@@ -162,4 +165,5 @@ def user_fields(*, outbound: bool) -> tuple[str, ...]:
 
 def users(message: Document, *, outbound: bool) -> list[str]:
     """The customer's business-scoped ids."""
-    return [found for name in _USER_FIELDS[outbound] if (found := who(message, name))]
+    fields = _USER_FIELDS[outbound]
+    return [found for name in fields if name in message and (found := who(message, name))]

@@ -1,18 +1,22 @@
-"""The short reading of a body for its id never gives another id than the full one."""
+"""The short reading of a body never gives another id, or another message, than the full one."""
 
 import json
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.providers.adapter import Unreadable, identified, parse
-from connectors.providers.briefs import MOST_BYTES, brief_event
-from connectors.providers.catalogue import PROVIDERS
+from connectors.providers.briefs import brief_event
+from connectors.providers.catalogue import PROVIDERS, read
+from connectors.providers.chatwoot import MESSAGE, read_document
 from schemas.keys import body_id
+from schemas.outcomes import Quarantine, Skip
+from schemas.records import ChatMessage, RawMessage
 from tests.depth import examples
-from tests.unit.records import PAYLOADS
+from tests.unit.records import PAYLOADS, raw
 
 BODIES = {
     path: path.read_bytes()
@@ -66,6 +70,78 @@ values = st.recursive(
     ),
     max_leaves=6,
 )
+
+
+def record_of(body: bytes) -> RawMessage:
+    return raw("chatwoot", PROVIDERS["chatwoot"].identify(body)[0], body, endpoint_id="ep-1")
+
+
+def fully_read(record: RawMessage) -> ChatMessage | Skip | Quarantine:
+    """The plain twin: a message is made of every field."""
+    try:
+        return read_document(record, parse(record.body))
+    except Unreadable as unreadable:
+        return unreadable.verdict
+
+
+@pytest.mark.parametrize("path", BODIES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_captured_body_says_the_same_by_both_readings(path: Path) -> None:
+    record = record_of(BODIES[path])
+    assert read(record) == fully_read(record)
+
+
+@settings(max_examples=examples(1500))
+@given(changed())
+def test_a_changed_body_says_the_same_by_both_readings(body: bytes) -> None:
+    record = record_of(body)
+    assert read(record) == fully_read(record)
+
+
+@given(st.data())
+def test_a_message_with_a_field_of_another_kind_says_the_same_by_both_readings(
+    data: st.DataObject,
+) -> None:
+    path = data.draw(st.sampled_from([one for one in BODIES if one.parent.name == "chatwoot"]))
+    inner = document = json.loads(BODIES[path])
+    for _ in range(data.draw(st.integers(0, 2))):
+        objects = [one for one in inner.values() if isinstance(one, dict) and one]
+        inner = data.draw(st.sampled_from(objects)) if objects else inner
+    inner[data.draw(st.sampled_from(sorted(inner)))] = data.draw(values)
+    record = record_of(json.dumps(document).encode())
+    assert read(record) == fully_read(record)
+
+
+class Watched(dict[str, object]):
+    """A field that notes by which names it was asked."""
+
+    asked: set[str]
+
+    def __init__(self, of: dict[str, object]) -> None:
+        super().__init__(of)
+        self.asked = set()
+
+    def get(self, key: str, default: object = None) -> object:
+        self.asked.add(key)
+        return super().get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        self.asked.add(str(key))
+        return super().__contains__(key)
+
+
+def test_the_short_reading_of_a_message_has_every_field_that_is_asked_for() -> None:
+    for path in BODIES:
+        document = json.loads(BODIES[path])
+        if path.parent.name != "chatwoot" or document.get("event") != "message_created":
+            continue
+        event, talk = Watched(document), Watched(document["conversation"])
+        event["conversation"] = talk
+        read_document(record_of(BODIES[path]), event)
+        fields = get_type_hints(MESSAGE.type)
+        assert event.asked <= fields.keys()
+        assert talk.asked <= get_type_hints(fields["conversation"]).keys()
+
+
 EVENT_TYPES = (
     "whatsapp.inbound_message.received", "messenger.inbound_message.received", "whatsapp.smb.history", "whatsapp.echo_message.updated",
     "whatsapp.echo_message.created", "whatsapp.message.updated", "message_created", "message_updated", "conversation_created",
@@ -107,8 +183,12 @@ def test_repeated_and_strangely_typed_fields_give_the_same_id_by_both_readings(
         b'{"event":"message_created","id":1,"account":{"id":2},"x":"\xed\xa0\x80"}',
         b'{"event":"message_created","id":1,"account":{"id":2},"x":' + b"9" * 4_301 + b"}",
         b'{"event":"message_created","id":1,"account":{"id":2},"x":' + b"[" * 61 + b"]" * 61 + b"}",
+        *(
+            b'{"event":"message_created","y":"' + b"z" * before + b'","x":' + b"9" * 4_301 + b"}"
+            for before in (0, 4_000, 4_064, 8_160, 9_000)
+        ),
     ],
-    ids=["not UTF-8", "a surrogate", "a long number", "nested"],
+    ids=["not UTF-8", "a surrogate", "a long number", "nested", *map(str, range(5))],
 )
 def test_what_the_short_reading_would_skip_over_is_read_in_full(body: bytes) -> None:
     brief = PROVIDERS["chatwoot"].brief
@@ -122,6 +202,6 @@ def test_ordinary_messages_are_read_briefly() -> None:
         document = json.loads((PAYLOADS / provider / f"{name}.json").read_bytes())
         body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
         brief = PROVIDERS[provider].brief
-        assert brief is not None and len(body) < MOST_BYTES
+        assert brief is not None
         event = brief_event(brief, body)
         assert event is not None and PROVIDERS[provider].is_key_brief(event)
