@@ -47,10 +47,10 @@ def run(rig: Rig) -> list[Table]:
         paced("stock Faust, at-least-once", stock),
     )
     title = f"lanes alone: dedup of {_VALUE_BYTES} B values by key, 10 % duplicates, 1.2 outputs"
-    wanted = ratio("lanes : stock", ours, reference, at_least=10)
+    goal = ratio("lanes : stock", ours, reference, at_least=10)
     return [
         Table(
-            bench="lanes", title=title, unit="records/s", figures=[ours, reference], ratios=[wanted]
+            bench="lanes", title=title, unit="records/s", figures=[ours, reference], ratios=[goal]
         )
     ]
 

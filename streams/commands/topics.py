@@ -81,4 +81,5 @@ def take_over(before: str, as_json: bool) -> None:
 
 async def _running_repairs(settings: Settings) -> list[str]:
     async with database(settings) as connection:
-        return [row["repair_id"] for row in await connection.fetch(queries("repairs")["under_way"])]
+        rows = await connection.fetch(queries("repairs")["all_under_way"])
+        return [row["repair_id"] for row in rows]
