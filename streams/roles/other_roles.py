@@ -95,8 +95,10 @@ def _record(settings: Settings, topic: str, partition: int, offset: int) -> Show
     names = Names(settings.namespace)
     if topic not in TOPIC_NAMES:
         return None
-    found = record_at(settings.kafka, names.group("console"), names.topic(topic), partition, offset)
-    return None if found is None else _shown(topic, found)
+    message = record_at(
+        settings.kafka, names.group("console"), names.topic(topic), partition, offset
+    )
+    return None if message is None else _shown(topic, message)
 
 
 def _versions(

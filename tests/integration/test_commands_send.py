@@ -120,7 +120,7 @@ def test_send_refuses_a_file_that_is_no_picture_unless_asked(
     words = ("send", "ycloud", "--tenant", "acme", "--image", str(README))
     refused = acme.fails(*words)
     assert "README.md is text/plain, and --image needs" in refused and "--anyway" in refused
-    assert "and no audio" in acme.fails(
+    assert "--audio needs another kind" in acme.fails(
         "send", "ycloud", "--tenant", "acme", "--audio", str(MEDIA_DIR / "cat.jpg")
     )
     assert "run it first" in acme.fails(*words, "--anyway", "--home", str(tmp_path))

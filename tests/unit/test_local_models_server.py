@@ -20,7 +20,7 @@ from connectors.engines.outcomes import Heard, JobAbandoned, RequestRefused
 from connectors.engines.queue import Full, JobQueue
 from schemas.settings import Local
 from streams.roles import local_models
-from streams.roles.local_models import load_ears, load_eyes
+from streams.roles.local_models import load_picture_model, load_speech_model
 from streams.roles.stand_in import create_app as create_stand_in
 
 ROOT = Path(__file__).parents[2]
@@ -248,7 +248,7 @@ async def test_a_sense_without_its_weights_falls_back_to_the_stand_in(
 ) -> None:
     monkeypatch.setattr(local_models, "whisper_at", lambda named: None)
     monkeypatch.setitem(sys.modules, "connectors.engines.picture_engine", None)
-    senses = Engines(load_eyes(Local()), load_ears(Local()))
+    senses = Engines(load_picture_model(Local()), load_speech_model(Local()))
     async with (
         client_of(create_app(senses, places=2)) as fallback,
         client_of(create_stand_in()) as stand_in,
