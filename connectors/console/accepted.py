@@ -1,5 +1,4 @@
-"""Whether everything that Kafka had accepted of
-a tenant is a row in Postgres. Asked of Kafka.
+"""Whether everything that Kafka had accepted of a tenant is a row in Postgres. Asked of Kafka.
 
 A request that asks for order needs it: of two messages the one
 that was accepted later can be a row first (docs/decisions/0016).
@@ -50,8 +49,7 @@ class Accepted:
         self._ended = False
 
     async def is_stored(self, tenant_id: TenantId, deadline: Deadline) -> bool:
-        """True as soon as all of the tenant's messages
-        that were accepted before the call are rows.
+        """True as soon as all of the tenant's messages that were accepted before the call are rows.
 
         False if that is not known by then, or Kafka does not answer.
         1. Where the raw topic ends: what was accepted is before.
@@ -111,8 +109,9 @@ class Accepted:
 
 
 class _Reader:
-    """Two consumers that commit nothing and join no
-    group: one sees what is written, one what is decided.
+    """Two consumers that commit nothing and join no group.
+
+    One sees what is written, the other what is decided.
     """
 
     def __init__(self, settings: Kafka, group: str) -> None:
@@ -140,9 +139,7 @@ class _Reader:
         return {one.partition: future.result().offset for one, future in found.items()}
 
     def committed(self, topic: str, ends: Mapping[int, int]) -> Offsets:
-        """Partition → where the group stands,
-        of those that do not stand at their end.
-        """
+        """Partition → where the group stands, of those that do not stand at their end."""
         asked = [TopicPartition(topic, partition) for partition in ends]
         found = self._consumer(True).committed(asked, timeout=ANSWER_SECONDS)
         return {one.partition: one.offset for one in found if one.offset < ends[one.partition]}

@@ -155,9 +155,7 @@ def _add_operations(app: FastAPI, parts: Parts) -> None:
 
 
 class _MetricsText:
-    """The metrics as text, made in a thread and
-    at most once per second: anyone may ask.
-    """
+    """The metrics as text, made in a thread and at most once per second: anyone may ask."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()

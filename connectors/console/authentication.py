@@ -64,9 +64,7 @@ def _unauthorized(why: str) -> ConsoleProblem:
 
 
 def caller_of(directory: KeyDirectory) -> Callable[[Request, Any], Awaitable[ApiKey]]:
-    """The dependency of a route that wants a
-    key, and no query parameter but its own.
-    """
+    """The dependency of a route that wants a key, and no query parameter but its own."""
 
     async def caller(request: Request, _: Annotated[Any, SHOWS_KEY]) -> ApiKey:
         key = authorized(directory, request)

@@ -1,6 +1,4 @@
-"""The routes for bots: what changed, conversations,
-a context, a message and its timeline.
-"""
+"""The routes for bots: what changed, conversations, a context, a message and its timeline."""
 
 from datetime import datetime
 from typing import Annotated

@@ -39,8 +39,7 @@ BEGINNING = ChangePosition(-1, 0, _EPOCH, "")
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Every change before (`era`, `xid`) is
-    committed, and none is written there any more.
+    """Every change before (`era`, `xid`) is committed, and none is written there any more.
 
     (`next_era`, `next_xid`) is what the next transaction has at least.
     """

@@ -22,19 +22,13 @@ log = structlog.get_logger()
 MAX_WAITERS = 2_000
 """Of which one tenant may have half."""
 POLL_SECONDS = 5.0
-"""A waiter looks again at the latest after
-this, should a notification have been missed.
-"""
+"""A waiter looks again at the latest after this, should a notification have been missed."""
 UNHEARD_POLL_SECONDS = 2.0
 """The same while there is no connection that notifications could come by."""
 STIR_SECONDS = 2.0
-"""So soon a waiter looks again after news of
-its tenant that do not name its conversation.
-"""
+"""So soon a waiter looks again after news of its tenant that do not name its conversation."""
 DEAF_SECONDS = 60.0
-"""Without a connection for so long, the console
-is not ready: it cannot read rows either.
-"""
+"""Without a connection for so long, the console is not ready: it cannot read rows either."""
 FIRST_BACK_OFF_SECONDS = 0.5
 LONGEST_BACK_OFF_SECONDS = 10.0
 
@@ -202,9 +196,7 @@ class Waiter:
             self._stirred = asyncio.get_running_loop().call_later(STIR_SECONDS, self.wake)
 
     async def wait(self, seconds: float) -> None:
-        """Until something was written, or `seconds`
-        are over, or it is time to look again.
-        """
+        """Until something was written, or `seconds` are over, or it is time to look again."""
         try:
             async with asyncio.timeout(min(seconds, self._changes.poll_seconds)):
                 await self._event.wait()

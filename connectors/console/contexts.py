@@ -1,5 +1,6 @@
-"""Contexts from Postgres: what did not change since
-it was last shown is neither read nor shown again.
+"""Contexts from Postgres.
+
+What did not change since it was last shown is neither read nor shown again.
 """
 
 import asyncio
@@ -25,9 +26,7 @@ from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId
 
 PATIENCE_SECONDS = 30.0
-"""So long after its arrival a pending message
-holds an answer back that does not name it.
-"""
+"""So long after its arrival a pending message holds an answer back that does not name it."""
 INLINE_BYTES = 8_192
 """So much is shown on the event loop, within a millisecond; more in a thread."""
 INLINE_MESSAGES = 50
@@ -41,9 +40,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class ContextQuery:
-    """What a request wants to know of a
-    conversation, and which messages it waits for.
-    """
+    """What a request wants to know of a conversation, and which messages it waits for."""
 
     window: Window
     wait_for: Sequence[str] = ()
@@ -52,8 +49,7 @@ class ContextQuery:
 
 @dataclass(frozen=True, slots=True)
 class ContextSnapshot:
-    """A conversation at one moment: its messages,
-    newest first, and what is not finished.
+    """A conversation at one moment: its messages, newest first, and what is not finished.
 
     `waits`: what the request asked to wait for is not
     there yet. `is_whole`: there are no older messages.
@@ -155,9 +151,7 @@ class Contexts:
     def _around(
         self, tenant_id: TenantId, look: ContextSnapshot, chosen: Sequence[tuple[ContextKey, Shown]]
     ) -> dict[str, str]:
-        """By what the client goes on: later than
-        this answer, or older than its messages.
-        """
+        """By what the client goes on: later than this answer, or older than its messages."""
         shown = [key for key, _ in chosen if key.is_within]
         is_whole = look.is_whole and len(shown) == len(look.keys)
         oldest = (
@@ -177,9 +171,7 @@ class Contexts:
 
 
 def _limited(keys: Sequence[ContextKey], limit: int | None) -> list[ContextKey]:
-    """The latest `limit`; of the older ones those
-    whose images belong into the visual context.
-    """
+    """The latest `limit`; of the older ones those whose images belong into the visual context."""
     if limit is None:
         return list(keys)
     return [
@@ -192,9 +184,7 @@ _Rows = OrderedDict[str, tuple[tuple[str, str], Shown]]
 
 
 class ShownRows:
-    """The rows that were shown last, per tenant
-    within its bytes, and the tenants within theirs.
-    """
+    """The rows that were shown last, per tenant within its bytes, and the tenants within theirs."""
 
     def __init__(self, most_bytes: int, tenant_bytes: int) -> None:
         self._most_bytes = most_bytes
@@ -210,9 +200,7 @@ class ShownRows:
         stamp: tuple[int, datetime],
         form: tuple[str, str],
     ) -> Shown | None:
-        """The row as it was shown, if neither it
-        nor the `form` (frame and language) changed.
-        """
+        """The row as it was shown, if neither it nor the `form` (frame and language) changed."""
         kept = self._rows.get(tenant_id, _Rows()).get(message_key)
         return kept[1] if kept is not None and kept[0] == form and kept[1].stamp == stamp else None
 

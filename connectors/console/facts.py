@@ -1,5 +1,4 @@
-"""What a message says without words: places, contact
-cards, orders, choices, quoted messages. Pure.
+"""What a message says without words: places, contact cards, orders, choices, quoted messages. Pure.
 
 The adapters keep it in `content_attributes.provider`, in a form per
 provider. A context shows it in one form for all of them
@@ -56,9 +55,7 @@ _FAILED = {
 
 
 def failure_text(attachment: dict[str, Any], language: str) -> str | None:
-    """What a bot reads in the place of a failed
-    file; None for one that did not fail.
-    """
+    """What a bot reads in the place of a failed file; None for one that did not fail."""
     if attachment.get("status") != "failed":
         return None
     words = _FAILED[spoken(language)]
@@ -90,8 +87,9 @@ def message_data(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
 
 
 def short_text(data: dict[str, Any], language: str) -> str | None:
-    """The data in a line per thing, without brackets
-    in front; None where a bot has nothing to read.
+    """The data in a line per thing, without brackets in front.
+
+    None where a bot has nothing to read.
     """
     words = _WORDS[spoken(language)]
     lines = [
@@ -111,9 +109,7 @@ def short_text(data: dict[str, Any], language: str) -> str | None:
 
 
 def spoken(language: str) -> str:
-    """Of the languages that the console has
-    words in, the one for a tenant's setting.
-    """
+    """Of the languages that the console has words in, the one for a tenant's setting."""
     return "en" if language.lower().startswith("en") else "es"
 
 
@@ -191,9 +187,7 @@ def _choice(provider: dict[str, Any]) -> dict[str, Any]:
 
 
 def _form(found: Any) -> dict[str, Any] | str | None:
-    """The answers of a form by the name of their
-    field; as text where they cannot be read.
-    """
+    """The answers of a form by the name of their field; as text where they cannot be read."""
     if isinstance(found, str):
         try:
             read = json.loads(found)
@@ -217,9 +211,7 @@ def _named(values: Any) -> dict[str, Any]:
 
 
 def _quoted(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
-    """The message that is answered, by the id its
-    provider gave it and, where that is known, by its key.
-    """
+    """The message that is answered: the id that its provider gave it and, where known, its key."""
     text = _text(_dict(provider.get("quoted")).get("text"))
     inner = _text(provider.get("in_reply_to"))
     if inner is not None:
@@ -247,8 +239,7 @@ def _of_provider(message_key: str, identifier: str) -> str:
 
 
 def _sibling(message_key: str, identifier: str) -> str:
-    """The key of another message of the same
-    account: only what follows the last `/` differs.
+    """The key of another message of the same account: only what follows the last `/` differs.
 
     An answer to a form has the key of its question, and more after it.
     """

@@ -1,5 +1,4 @@
-"""The feed: a tenant's new and changed messages
-in an order in which nothing is ever skipped.
+"""The feed: a tenant's new and changed messages in an order in which nothing is ever skipped.
 
 A change is served once it is complete: every transaction that could still write before
 it has ended (`Edge`). A reader that goes on behind the last place it saw therefore
@@ -29,14 +28,10 @@ from storage.waiting import BackOff
 
 LATEST = "latest"
 SCANNED = 2_000
-"""So many changes are looked through for what a
-filter asks for, before an answer says `more`.
-"""
+"""So many changes are looked through for what a filter asks for, before an answer says `more`."""
 FIRST_AGAIN_SECONDS = 0.02
 LONGEST_AGAIN_SECONDS = 1.0
-"""How soon a waiting request looks again
-while a change is to be seen and not complete.
-"""
+"""How soon a waiting request looks again while a change is to be seen and not complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +110,7 @@ class FeedReader:
         return Page((), self._at, False, await self._until_complete(edge))
 
     async def _until_complete(self, edge: Edge) -> float | None:
-        """How soon to look again, if something is
-        written that this look could not serve.
+        """How soon to look again, if something is written that this look could not serve.
 
         `edge` is the look's own: by a later one a change
         that is complete since would be waited for.
@@ -144,8 +138,7 @@ class FeedReader:
 async def feed_answer(
     reading: ConsoleQueries, contexts: Contexts, tenant_id: TenantId, page: Page, form: Form
 ) -> bytes:
-    """The page as JSON. What does not fit into the
-    bytes of an answer is left for the next one.
+    """The page as JSON. What does not fit into the bytes of an answer is left for the next one.
 
     A message that was deleted meanwhile is left out; one that
     changed is shown as it is now, and comes again at its new place.

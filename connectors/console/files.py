@@ -38,8 +38,9 @@ class _File(NamedTuple):
 
 
 def safe_headers(mime: str) -> dict[str, str]:
-    """Headers of any file a stranger sent: images, sound
-    and film may show themselves, the rest is to be saved.
+    """Headers of a file that a stranger sent.
+
+    Browsers may show images, sound and film; the rest is to be saved.
     """
     inline = _SHOWN_INLINE.fullmatch(mime) is not None
     return {**_SAFE, "content-disposition": "inline" if inline else "attachment"}

@@ -1,5 +1,4 @@
-"""Finds what a reader could take for the beginning
-of a marker, in time linear in the text. Pure.
+"""Finds what a reader could take for the beginning of a marker, in time linear in the text. Pure.
 
 The search walks an automaton: state n is "an opening, and n letters of the marker
 behind it", and a set of states is the bits of one integer. Every character moves all of
@@ -20,9 +19,7 @@ _FOREIGN_OPENS = (
     "[\u0f3a\u0f3c\u169b]"
     "|[^\x00-\x7f\u00c0-\u024f\u0370-\u1fff\u3040-\u31ff\u3400-\u9fff\uac00-\ud7ff]"
 )
-"""All that looks like an opening bracket, and
-little else (a test holds both to all of Unicode).
-"""
+"""All that looks like an opening bracket, and little else (a test holds both to all of Unicode)."""
 _SIGNS = (
     r"(?:[^A-Za-z0-9\x80-\U0010ffff]"
     r"|[\u2010-\u205f\u2190-\u245f\u2500-\u2bff\U0001f300-\U0001faff])*"
@@ -38,9 +35,7 @@ _WRITTEN = re.compile(
     r"|(?P<bytes>(?:%[0-9a-fA-F]{2})+)"
     r"|\\(?:u(?P<u>[0-9a-fA-F]{4})|x(?P<x>[0-9a-fA-F]{2}))"
 )
-"""Markup, and characters that are written as
-escapes of HTML, of addresses or of strings.
-"""
+"""Markup, and characters that are written as escapes of HTML, of addresses or of strings."""
 _COLONS = frozenset(":꞉∶ː։׃⁚︓")
 
 
@@ -55,8 +50,7 @@ class Unescaped(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """What one look of a character does. `moves`
-    has bit n for each letter n that it can be.
+    """What one look of a character does. `moves` has bit n for each letter n that it can be.
 
     `is_sure`: it is more than a possibility that it is one of the letters.
     """
@@ -149,8 +143,7 @@ class Prefix:
         return result
 
     def resume(self, text: str, state: int) -> tuple[int | None, int]:
-        """Where a marker that began in another text
-        ends in this one, and what its end leaves open.
+        """Where a marker that began in another text ends in this one, and what its end leaves open.
 
         Signs are not taken for letters here: a text
         of signs alone could be any part of a marker.
@@ -171,9 +164,7 @@ class Prefix:
         return None, state
 
     def _mark(self, result: Scan, text: str, opening: int, first: int) -> None:
-        """The bracket and a dot behind the first
-        letter; with another sign, a dot behind that.
-        """
+        """The bracket and a dot behind the first letter; with another sign, a dot behind that."""
         if _is_alike(text[opening], self._sign):
             while opening and _is_alike(text[opening - 1], self._sign):
                 opening -= 1
@@ -187,9 +178,7 @@ class Prefix:
         result.dots.add(after)
 
     def _start_pattern(self) -> str:
-        """Finds where a walk may begin; most that
-        die within a few letters are left out.
-        """
+        """Finds where a walk may begin; most that die within a few letters are left out."""
         possible = [
             {one for one in _ASCII if one.isalnum() and self._steps[one][0].moves >> index & 1}
             for index in range(min(self._end, _LETTERS_LOOKED_AHEAD))
@@ -250,9 +239,7 @@ def unescaped(text: str) -> Unescaped | None:
 
 
 def _meant(match: re.Match[str]) -> list[tuple[str, int]]:
-    """The characters that a match of `_WRITTEN`
-    shows, each with its width in the text.
-    """
+    """The characters that a match of `_WRITTEN` shows, each with its width in the text."""
     if match["tag"]:
         return []
     if match["entity"]:
@@ -267,9 +254,7 @@ def _meant(match: re.Match[str]) -> list[tuple[str, int]]:
 
 
 class _Steps(dict[str, tuple[Transition, ...]]):
-    """Character → steps, of the characters met
-    so far, as long as those are not too many.
-    """
+    """Character → steps, of the characters met so far, as long as those are not too many."""
 
     def __init__(self, prefix: Prefix) -> None:
         super().__init__()
@@ -285,9 +270,7 @@ class _Steps(dict[str, tuple[Transition, ...]]):
 def _follow(
     begins: list[tuple[int, int]], before: int, moved: int, kept: int, here: tuple[int, int]
 ) -> None:
-    """Keeps for each state where its latest walk
-    began: its opening and its first letter.
-    """
+    """Keeps for each state where its latest walk began: its opening and its first letter."""
     below = before | 1
     if below & (below + 1) == 0 and moved == (before << 1):
         # every state moves, and the fewer letters a walk has, the later it began
@@ -309,9 +292,7 @@ def _end_of_run(text: str, position: int) -> int:
 
 
 def _pairs(possible: list[set[str]]) -> list[tuple[set[str], set[str]]]:
-    """Each letter's characters with those of
-    the letter before, which may be repeated.
-    """
+    """Each letter's characters with those of the letter before, which may be repeated."""
     return list(zip(possible, [set[str](), *possible], strict=False))
 
 

@@ -10,9 +10,7 @@ def signature(key: bytes, path: str, expires: int) -> str:
 
 
 class Links:
-    """Signs with the first key, verifies with
-    any: keys can be rotated while links live.
-    """
+    """Signs with the first key, verifies with any: keys can be rotated while links live."""
 
     def __init__(self, keys: Sequence[bytes], seconds: int) -> None:
         self._keys = keys

@@ -44,9 +44,7 @@ _WRITTEN_SCRIPTS = frozenset(
         "THAI", "LAO", "KHMER", "MYANMAR", "GEORGIAN", "ETHIOPIC",
     }
 )  # fmt: skip
-"""A sentence in these alone imitates nothing,
-though each letter may look like some Latin one.
-"""
+"""A sentence in these alone imitates nothing, though each letter may look like some Latin one."""
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
 """Letters by their category that are invisible."""
 _TAGS = range(0xE0020, 0xE007F)

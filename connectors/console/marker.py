@@ -31,9 +31,7 @@ _TURNS = {0x202D: "\ufffd", 0x202E: "\ufffd"}
 _OPENS_QUOTE = re.compile(
     r"""[«“„‟「『＂〝❝‹❮❛‚﹁﹃｢]|(?<!\d)"|(?<!\w)[‘‛”»]|(?<![\w'.,;:!?)\]])['’＇`](?=\S)"""
 )
-"""A straight quotation mark behind a digit is
-a sign for inches, and an apostrophe is none.
-"""
+"""A straight quotation mark behind a digit is a sign for inches, and an apostrophe is none."""
 _CLOSES_QUOTE = {
     opening: re.compile(closing)
     for openings, closing in {
@@ -125,8 +123,9 @@ class Marker:
         return Defused(done, tuple(states))
 
     def joined(self, *parts: Defused) -> list[Any]:
-        """The parts as one answer: a marker that is spread
-        over several of its strings is broken up too.
+        """The parts as one answer.
+
+        A marker that is spread over several of its strings is broken up too.
         """
         documents = [part.document for part in parts]
         for index, prefix in enumerate(self._prefixes):
@@ -216,8 +215,7 @@ def _is_bracket(character: str, category: str) -> bool:
 
 @lru_cache(4096)
 def _rounded(character: str, openings: frozenset[str]) -> str:
-    """The character, or a round bracket for what
-    resembles the opening of a frame without words.
+    """The character, or a round bracket for what resembles the opening of a frame without words.
 
     Quotation marks become round only if the
     frame opens with one. An apostrophe is kept.
@@ -256,8 +254,9 @@ def _edited(text: str, brackets: set[int], dots: set[int]) -> str:
 
 
 def _can_be_round(opening: str) -> bool:
-    """Whether a round bracket says the same: not for
-    quotation marks, nor where it takes a letter.
+    """Whether a round bracket says the same.
+
+    It does not for quotation marks, nor where it takes a letter.
     """
     is_one = len(unicodedata.normalize("NFKD", opening)) == 1
     return is_one and unicodedata.category(opening) != "Pi"
@@ -286,9 +285,7 @@ def _mapped(document: Any, change: Any) -> Any:
 
 
 def _closure(prefix: Prefix, documents: list[Any], state: int) -> int:
-    """What can be open at the beginning of a
-    string after whole strings are passed too.
-    """
+    """What can be open at the beginning of a string after whole strings are passed too."""
     for _ in range(_MOST_PIECES):
         before = state
         for text in _strings(documents):

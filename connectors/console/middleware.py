@@ -1,6 +1,4 @@
-"""Middleware of the application: CORS where
-browsers may call, bounds on bodies, and metrics.
-"""
+"""Middleware of the application: CORS where browsers may call, bounds on bodies, and metrics."""
 
 import re
 import time
@@ -71,9 +69,7 @@ class WithoutBodies:
 
 
 class Measured:
-    """Counts requests by route and status; the time
-    a caller asked to wait is not the console's.
-    """
+    """Counts requests by route and status; the time a caller asked to wait is not the console's."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,6 +1,4 @@
-"""The query parameters of the routes for bots: what
-each means, within which bounds, and none else.
-"""
+"""The query parameters of the routes for bots: what each means, and within which bounds."""
 
 import difflib
 from typing import Annotated
@@ -113,9 +111,7 @@ PageLimit = Annotated[
 
 
 def refuse_unknown(request: Request) -> None:
-    """Raises ConsoleProblem 422 for a query parameter
-    that the route does not have: it is not ignored.
-    """
+    """Raises ConsoleProblem 422 for a query parameter that the route does not have."""
     known = sorted(_query_parameters(request.scope["route"].dependant))
     wrong = [one for one in dict.fromkeys(request.query_params) if one not in known]
     if wrong:

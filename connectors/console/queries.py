@@ -16,17 +16,14 @@ from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 
 POOL_SHARE = 3
-"""Statements of one tenant that run at once,
-of the eight connections of the console's pool.
-"""
+"""Statements of one tenant that run at once, of the eight connections of the console's pool."""
 MOST_IN_LINE = 2_000
 ANY_AGE_SECONDS = 100 * 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class ContextKey:
-    """A message of a conversation, without its
-    text. `stamp` changes whenever the row does.
+    """A message of a conversation, without its text. `stamp` changes whenever the row does.
 
     `fits`: it is within the bytes of a context, counted from the newest on.
     `is_within`: it arrived in the time that was asked for. `is_recent`: its images
@@ -62,9 +59,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a message: where it is among
-    all of the tenant's, and what filters ask.
-    """
+    """A change of a message: where it is among all of the tenant's, and what filters ask."""
 
     place: ChangePosition
     conversation_id: str
@@ -74,9 +69,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The provider that a message with an attachment
-    names, and the way by which the message came in.
-    """
+    """The provider that a message with an attachment names, and the way the message came in."""
 
     provider: str
     origin: str
@@ -111,9 +104,7 @@ class ContextRow:
 
 @dataclass(frozen=True, slots=True)
 class ContextBounds:
-    """How much of a conversation is read: messages,
-    bytes of all, and of one content and attributes.
-    """
+    """How much of a conversation is read: messages, bytes of all, and bytes of one message."""
 
     messages: int = 500
     total_bytes: int = 262_144
@@ -185,8 +176,9 @@ class ConsoleQueries:
     async def context_rows(
         self, tenant_id: TenantId, keys: Sequence[str], bounds: ContextBounds
     ) -> list[ContextRow]:
-        """The rows of these keys, in this order, as far
-        as they fit into the bounds; one always does.
+        """The rows of these keys, in this order, as far as they fit into the bounds.
+
+        One always does.
         """
         rows = await self._fetch(
             "context_rows",

@@ -87,8 +87,9 @@ class Subjects:
         return next(name for name, versions in self._by_name.items() if pinned in versions.values())
 
     def same(self, subject: str, text: str) -> PinnedSchema:
-        """The version with this schema: written in the same
-        way, or else with other docs. Raises RegistryRefused.
+        """The version with this schema: written in the same way, or else with other docs.
+
+        Raises RegistryRefused.
         """
         versions = sorted(self.versions(subject).values(), key=lambda one: -one.version)
         try:
@@ -133,9 +134,7 @@ def registry(names: Names) -> APIRouter:
 
 
 def not_the_registry() -> APIRouter:
-    """Answers clients that were given the
-    console's address instead of the registry's.
-    """
+    """Answers clients that were given the console's address instead of the registry's."""
     router = APIRouter(include_in_schema=False)
 
     @router.api_route("/subjects", methods=_METHODS)

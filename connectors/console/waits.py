@@ -1,6 +1,4 @@
-"""A request that waits: it looks again when
-something was written, until it has what it wants.
-"""
+"""A request that waits: it looks again when something was written, until it has what it wants."""
 
 import asyncio
 import time
@@ -34,8 +32,7 @@ async def until_found(
     look: Callable[[], Awaitable[Found]],
     seconds: float,
 ) -> Found | None:
-    """The last look: one that waits no more, or
-    what there is when the time or the role ends.
+    """The last look: one that waits no more, or what there is when the time or the role ends.
 
     None when the client left. Raises Unavailable and Busy where too many wait.
     """

@@ -87,9 +87,7 @@ def bubble(row: Mapping[str, Any], refer: Refer, *, is_masked: bool) -> Bubble:
 
 
 def chat(rows: list[Mapping[str, Any]], refer: Refer, *, is_masked: bool) -> list[Bubble]:
-    """The messages of a page, oldest first, each
-    reaction on the message that it is about.
-    """
+    """The messages of a page, oldest first, each reaction on the message that it is about."""
     reactions: dict[str, dict[str, str]] = {}
     shown: list[tuple[str, Bubble]] = []
     there = {row["message_key"] for row in rows}

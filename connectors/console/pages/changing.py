@@ -1,5 +1,6 @@
-"""Changes of a tenant by a person: with the functions of
-the commands, and with the person's name in the audit log.
+"""Changes of a tenant by a person, with the functions of the commands.
+
+The audit log has the person's name.
 """
 
 from collections.abc import Awaitable, Callable
@@ -60,8 +61,9 @@ async def _in_transaction(
 
 
 async def own_endpoint(tenancy: Tenancy, tenant_id: TenantId, endpoint_id: str) -> Endpoint:
-    """The endpoint. Raises PageProblem 404 for one of another
-    tenant, and 409 for one whose contents cannot be opened.
+    """The endpoint.
+
+    Raises PageProblem 404 for one of another tenant, and 409 for one that cannot be opened.
     """
     if not await is_readable(tenancy, tenant_id, endpoint_id):
         raise PageProblem(409, "delivery_do.endpoint_unreadable")

@@ -1,6 +1,4 @@
-"""Routes of conversations: the live list, a
-conversation as a chat, what the bot reads, unmasking.
-"""
+"""Routes of conversations: live list, chat, what the bot reads, unmasking."""
 
 import json
 import time
@@ -32,9 +30,7 @@ from schemas.outcomes import Unavailable
 from storage.postgres.people import Session
 
 STREAM_SECONDS = 300.0
-"""A stream ends after this, and the browser
-opens it again: rights are looked at again.
-"""
+"""A stream ends after this, and the browser opens it again: rights are looked at again."""
 STREAMS_PER_PERSON = 12
 BUSY_SECONDS = 15
 """After this a browser opens a stream again for which there was no room."""
@@ -242,9 +238,7 @@ def opened(pages: PageParts, tenant_id: TenantId, kind: str, ref: str) -> str:
 async def may_see(
     pages: PageParts, visit: Visit, tenant_id: TenantId, conversation_id: str
 ) -> bool:
-    """Whether the person sees the content: by role,
-    or because it was unmasked for this session.
-    """
+    """Whether the person sees the content: by role, or because it was unmasked for this session."""
     if visit.person.may(tenant_id, "reader"):
         return True
     return await pages.people.is_unmasked(visit.person, tenant_id, conversation_id)

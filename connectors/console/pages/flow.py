@@ -1,6 +1,4 @@
-"""The pipeline as the console shows it: what
-its processes wrote down, put together by stage.
-"""
+"""The pipeline as the console shows it: what its processes wrote down, put together by stage."""
 
 import asyncio
 import time
@@ -26,8 +24,7 @@ HISTORY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A stage now. `state` is running, stopped,
-    silent (its processes write no more) or unseen.
+    """A stage now. `state` is running, stopped, silent (its processes write no more) or unseen.
 
     `outcomes` and `p99_seconds` are of the last quarter of an hour.
     """
@@ -45,9 +42,7 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """A day in spans, oldest first: per station a
-    value for each span, None where nothing is known.
-    """
+    """A day in spans, oldest first: per station a value per span, None where nothing is known."""
 
     spans: tuple[datetime, ...]
     values: Mapping[str, tuple[float | None, ...]]

@@ -119,8 +119,7 @@ async def _throttle(parts: PageParts, buckets: dict[bytes, int]) -> None:
 
 
 async def _count_ahead(parts: PageParts, buckets: dict[bytes, int]) -> None:
-    """Counts a try before it is made, and refuses it
-    if others at the same time have spent the bound.
+    """Counts a try before it is made; refuses it if others at the same time spent the bound.
 
     The account comes last: an address that has spent
     its own bound does not spend the account's.

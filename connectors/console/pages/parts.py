@@ -16,8 +16,7 @@ from storage.postgres.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """`public_url` is where people reach the
-    console; with https its cookies are Secure.
+    """`public_url` is where people reach the console; with https its cookies are Secure.
 
     `reading` and `kafka` hold the lines of the tenants: one of each for all pages.
     """

@@ -1,6 +1,4 @@
-"""Routes of the pipeline: the flow now and over a
-day, and what a tenant sends, spends and waits for.
-"""
+"""Routes of the pipeline: the flow now and over a day, and a tenant's volume, cost and queue."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,6 +1,4 @@
-"""The route of records in quarantine: those
-of a cause, and what can be done about each.
-"""
+"""The route of records in quarantine: those of a cause, and what can be done about each."""
 
 import re
 from datetime import UTC, datetime, timedelta

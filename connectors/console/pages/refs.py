@@ -19,9 +19,7 @@ LONGEST_REF = 1_600
 
 
 class Refs:
-    """Encrypts with the first key, reads with
-    any: keys can be rotated while links live.
-    """
+    """Encrypts with the first key, reads with any: keys can be rotated while links live."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ciphers = [AESSIV(hashlib.sha512(key).digest()) for key in keys]

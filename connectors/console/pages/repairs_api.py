@@ -1,6 +1,4 @@
-"""The same repairs for programs: plan, apply,
-look, cancel, with a key of scope admin.
-"""
+"""The same repairs for programs: plan, apply, look, cancel, with a key of scope admin."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -37,8 +35,7 @@ class RepairLine(BaseModel):
 
 
 class Repair(BaseModel):
-    """A plan, or how far it is. `messages`: how
-    many messages or records it writes again.
+    """A plan, or how far it is. `messages`: how many messages or records it writes again.
 
     `seconds`: how long that takes at its rate; what comes of it may take
     longer. `cost_microusd`: for raw records what the recorded answers have
@@ -250,7 +247,5 @@ async def _shown(pages: PageParts, tenant_id: TenantId, repair_id: str) -> Repai
 
 
 def seconds_of(records: int, rate: float) -> float:
-    """How long so many take at a rate; without
-    one, what Kafka is known to take at least.
-    """
+    """How long so many take at a rate; without one, what Kafka is known to take at least."""
     return records / (rate or 5_000.0)

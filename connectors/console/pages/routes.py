@@ -67,9 +67,7 @@ def _add_entrance(router: APIRouter) -> None:
 
 
 def _add_nowhere(router: APIRouter) -> None:
-    """Comes last: a wrong address, or a form
-    opened by its address, shows a page too.
-    """
+    """Comes last: a wrong address, or a form opened by its address, shows a page too."""
 
     @router.get("/t/{rest:path}")
     async def nowhere(request: Request, rest: str) -> Response:

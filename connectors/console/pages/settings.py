@@ -1,6 +1,4 @@
-"""Routes of a tenant's settings: its endpoints
-and API keys, and what the models cost.
-"""
+"""Routes of a tenant's settings: its endpoints and API keys, and what the models cost."""
 
 from typing import Any, cast, get_args
 

@@ -75,9 +75,7 @@ class Visit:
 
     @property
     def csrf(self) -> str:
-        """The token of every form of this session,
-        or of this browser before the login.
-        """
+        """The token of every form of this session, or of this browser before the login."""
         seed = self.session.token if self.session is not None else self.form_seed
         digest = hmac.digest(seed.encode(), b"sensorium form", "sha256")
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
@@ -107,9 +105,7 @@ def visit_of(request: Request) -> Visit:
 
 
 def session_cookie(is_secure: bool) -> str:
-    """A `__Host-` cookie cannot be planted from
-    another host; browsers take it over https only.
-    """
+    """A `__Host-` cookie cannot be planted from another host; browsers take it over https only."""
     return "__Host-sensorium" if is_secure else "sensorium"
 
 

@@ -16,9 +16,7 @@ def catalogue(language: str) -> MappingProxyType[str, str]:
 
 
 def language_of(accept_language: str) -> str:
-    """The first language of the browser that there
-    is a catalogue of; English if there is none.
-    """
+    """The first language of the browser that there is a catalogue of; English if there is none."""
     weighed: list[tuple[float, str]] = []
     for entry in accept_language[:500].split(","):
         name, _, weight = entry.strip().partition(";q=")
