@@ -7,7 +7,7 @@ import pytest
 from schemas.codec import encode
 from streams.apps.dedupe import DAY_SECONDS, HORIZON_DAYS
 from streams.apps.dedupe import decide as dedupe_batch
-from streams.lanes.state import ClaimedKeys
+from streams.lanes.claims import ClaimedKeys
 from tests.unit.records import chat, raw
 from tests.unit.test_sizes import ENCODING, Kafka, batch, saying
 
