@@ -25,7 +25,8 @@ from schemas.records import Enrichment, MediaJob, Source
 from schemas.topics import Names
 from streams.apps import assemble, dedupe
 from streams.apps.encoding import Encoding
-from streams.lanes.state import ClaimedKeys, KeptValues
+from streams.lanes.claims import ClaimedKeys
+from streams.lanes.state import KeptValues
 from streams.lanes.transactions import Write
 
 RECORDS = 5_000

@@ -98,9 +98,9 @@ def _pictures(rig: Rig) -> Table:
         )
         for workers in (1, cores)
     ]
-    wanted = ratio(f"{cores} : 1", figures[1], figures[0], at_least=0.8 * cores)
+    goal = ratio(f"{cores} : 1", figures[1], figures[0], at_least=0.8 * cores)
     title = f"jobs: photographs made fit for a model, in child processes, on {cores} cores"
-    return Table(bench="jobs", title=title, unit="pictures/s", figures=figures, ratios=[wanted])
+    return Table(bench="jobs", title=title, unit="pictures/s", figures=figures, ratios=[goal])
 
 
 async def pictures(workers: int) -> dict[str, float]:

@@ -62,16 +62,16 @@ def _figure(table: Table, one: Figure) -> str:
 def written(text: str, reports: dict[str, Report]) -> str:
     """Returns the page with the figures of these reports in their places."""
 
-    def place(found: "re.Match[str]") -> str:
-        report = reports.get(found[2])
-        return found[0] if report is None else f"{found[1]}\n{markdown(report)}\n{found[3]}"
+    def place(match: "re.Match[str]") -> str:
+        report = reports.get(match[2])
+        return match[0] if report is None else f"{match[1]}\n{markdown(report)}\n{match[3]}"
 
     return _PLACE.sub(place, text)
 
 
 def named(text: str) -> list[str]:
     """The benches that have a place in the page."""
-    return [found[2] for found in _PLACE.finditer(text)]
+    return [match[2] for match in _PLACE.finditer(text)]
 
 
 def main(words: list[str]) -> None:

@@ -51,13 +51,13 @@ def _table(
         paces_with.append(_pace(rig, job, "with", count, records))
         paces_without.append(_pace(rig, job, "without", count, records))
     with_receipts, without = paced("with receipts", paces_with), paced("without", paces_without)
-    wanted = ratio("with : without", with_receipts, without, at_least=at_least)
+    goal = ratio("with : without", with_receipts, without, at_least=at_least)
     return Table(
         bench="receipts",
         title=f"receipts, {job}",
         unit="records/s",
         figures=[with_receipts, without],
-        ratios=[wanted],
+        ratios=[goal],
     )
 
 

@@ -189,13 +189,13 @@ class Worker:
         """Resident memory of the process and its children: the peak (VmHWM) or the current value
         (VmRSS).
         """
-        found = (
+        kibibytes = (
             line.split()[1]
             for text in self._read("status")
             for line in text.splitlines()
             if line.startswith(which)
         )
-        return sum(map(int, found)) / 1024
+        return sum(map(int, kibibytes)) / 1024
 
     def cpu_seconds(self) -> float:
         """CPU time so far of the process and its children, including ended children that were

@@ -1,8 +1,8 @@
 """Measures the cost of the ids that dedupe remembers: memory per id, and the time of a lane's
 `open` to load them.
 
-`python -m bench.table COUNT` opens all partitions at once, as a worker does at start, and prints
-the figures.
+`IDS="1000000 100000000"` names other numbers of ids. `python -m bench.table COUNT` opens all
+partitions at once, as a worker does at start, and prints the figures.
 """
 
 import json
@@ -21,58 +21,40 @@ from bench.rig import PARTITIONS, Record, Rig, fill
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import client_config, reader_config
-from streams.lanes.state import ClaimedKeys
+from streams.lanes.claims import BLOCK, BLOCK_IDS, TAIL, ClaimedKeys, with_day
+from streams.lanes.digests import DIGEST_BYTES
 from streams.lanes.transactions import LaneIdentity, PartitionTransactions
 from streams.settings import read_settings
 
-COUNTS = (1_000_000, 5_000_000)
+COUNTS = tuple(map(int, os.environ.get("IDS", "1000000 5000000").split()))
 ROUNDS = 3
 DAYS = 8
-"""The horizon. The ids are spread over as many sets."""
+"""The horizon: the ids are spread over so many days."""
+TAILS = 50_000
+"""Records of one claim each per partition that compaction has not removed yet: 10 MB of small transactions."""
 
 
 def run(rig: Rig) -> list[Table]:
-    seconds, sizes = [], []
-    grown: dict[int, list[int]] = {}
+    seconds, cpu, sizes = [], [], []
     for count in COUNTS:
         settings = rig.fresh()
         remember(settings, count)
         runs = [rig.result(settings, "bench.table", str(count)) for _ in range(ROUNDS)]
         name = f"{count:,} ids"
-        seconds.append(
-            Figure(
-                name=name,
-                runs=[run["seconds"] for run in runs],
-                memory_mib=max(run["peak_mib"] for run in runs),
-            )
+        peak = max(run["peak_mib"] for run in runs)
+        seconds.append(Figure(name=name, runs=[run["seconds"] for run in runs], memory_mib=peak))
+        cpu.append(Figure(name=name, runs=[run["cpu"] for run in runs]))
+        sizes.append(Figure(name=name, runs=[run["bytes"] / count for run in runs]))
+        # No memory is returned: what a load needs besides is in the peak.
+        sizes.append(
+            Figure(name=f"{name}, at the peak", runs=[run["peak_bytes"] / count for run in runs])
         )
-        grown[count] = [run["bytes"] for run in runs]
-        sizes.append(Figure(name=name, runs=[size / count for size in grown[count]]))
-    fewest, most = min(COUNTS), max(COUNTS)
-    further = [
-        (much - little) / (most - fewest)
-        for little, much in zip(grown[fewest], grown[most], strict=True)
-    ]
-    sizes.append(
-        Figure(
-            name="each further id",
-            runs=further,
-            note="the rest is what loading leaves behind, once",
-        )
-    )
+    of_load = f"dedupe's table: a cold load through `open`, {PARTITIONS} partitions at once"
+    grown = "dedupe's table: growth of resident memory for each id"
     return [
-        Table(
-            bench="table",
-            title=f"dedupe's table: a cold load through `open`, {PARTITIONS} partitions at once",
-            unit="s",
-            figures=seconds,
-        ),
-        Table(
-            bench="table",
-            title="dedupe's table: growth of resident memory for each id",
-            unit="bytes",
-            figures=sizes,
-        ),
+        Table(bench="table", title=of_load, unit="s", figures=seconds),
+        Table(bench="table", title=f"{of_load}: CPU of the process", unit="s", figures=cpu),
+        Table(bench="table", title=grown, unit="bytes", figures=sizes),
     ]
 
 
@@ -85,7 +67,9 @@ def remember(settings: Settings, count: int) -> None:
     # Bound to a name, because the client must outlive its call.
     admin = AdminClient(client_config(settings.kafka))
     admin.create_topics([topic])[identity.changelog].result(30)
-    fill(settings.kafka, identity.changelog, _claims(count))
+    today = int(time.time()) // 86_400
+    for day in range(today - DAYS + 1, today + 1):  # all at once would not fit the producer's queue
+        fill(settings.kafka, identity.changelog, _claims(count, day, is_last=day == today))
     group = Consumer(reader_config(settings.kafka, identity.group))
     group.commit(
         offsets=[TopicPartition(identity.source, partition, 0) for partition in range(PARTITIONS)],
@@ -94,15 +78,22 @@ def remember(settings: Settings, count: int) -> None:
     group.close()
 
 
-def _claims(count: int) -> Iterator[Record]:
-    today = int(time.time()) // 86_400
-    for number in range(count):
-        yield Record(
-            os.urandom(16),
-            b"%d" % (today - DAYS + 1 + number * DAYS // count),
-            [],
-            number % PARTITIONS,
-        )
+def _claims(count: int, day: int, *, is_last: bool) -> Iterator[Record]:
+    """The claims of one day as lanes leave them: blocks, and on the last day the tails of the time since compaction."""
+    tails = min(TAILS, count // DAYS // PARTITIONS // 2) if is_last else 0
+    for partition in range(PARTITIONS):
+        left = count // DAYS // PARTITIONS - tails
+        while left > 0:
+            yield _record(
+                BLOCK + os.urandom(16).hex().encode(), day, min(left, BLOCK_IDS), partition
+            )
+            left -= BLOCK_IDS
+        for number in range(tails):
+            yield _record(TAIL + b"%d" % (number % BLOCK_IDS), day, 1, partition)
+
+
+def _record(key: bytes, day: int, ids: int, partition: int) -> Record:
+    return Record(key, with_day(day, os.urandom(DIGEST_BYTES * ids)), [], partition)
 
 
 def _identity(settings: Settings, partition: int) -> LaneIdentity:
@@ -121,20 +112,23 @@ def _identity(settings: Settings, partition: int) -> LaneIdentity:
 
 
 def load(settings: Settings, count: int) -> dict[str, float]:
-    """Returns the seconds, the growth of resident memory in bytes, and its peak in MiB."""
+    """Returns seconds, seconds of CPU, the growth of resident memory in bytes, and its peaks."""
     lanes = [
         (PartitionTransactions(settings.kafka, _identity(settings, partition)), ClaimedKeys())
         for partition in range(PARTITIONS)
     ]
-    before, began = _resident("VmRSS"), time.monotonic()
+    before, began, worked = _resident("VmRSS"), time.monotonic(), time.process_time()
     with ThreadPoolExecutor(PARTITIONS) as threads:
         for opening in [threads.submit(transactions.open, held) for transactions, held in lanes]:
             opening.result()
     seconds = time.monotonic() - began
+    cpu = time.process_time() - worked
     assert sum(len(held) for _, held in lanes) == count
     return {
         "seconds": seconds,
+        "cpu": cpu,
         "bytes": _resident("VmRSS") - before,
+        "peak_bytes": _resident("VmHWM") - before,
         "peak_mib": _resident("VmHWM") / 2**20,
     }
 

@@ -152,7 +152,7 @@ async def role(settings: Settings) -> dict[str, float]:
     memory, began, cpu = _resident_mib(), time.monotonic(), time.process_time()
     await directory.start()
     await directory.wait_loaded()
-    found = {
+    figures = {
         "start": time.monotonic() - began,
         "start_cpu": (time.process_time() - cpu) * 1e3,
         "start_stall": stalls.longest() * 1e3,
@@ -161,10 +161,10 @@ async def role(settings: Settings) -> dict[str, float]:
     await stalls.stop()  # its own polling would be most of an idle role's work
     cpu = time.process_time()
     await asyncio.sleep(IDLE_SECONDS)
-    found["idle_cpu"] = (time.process_time() - cpu) * 1e3 * 60 / IDLE_SECONDS
-    found |= await _changes(directory)
+    figures["idle_cpu"] = (time.process_time() - cpu) * 1e3 * 60 / IDLE_SECONDS
+    figures |= await _changes(directory)
     await directory.stop()
-    return found
+    return figures
 
 
 async def _changes(directory: Directory) -> dict[str, float]:
@@ -188,14 +188,14 @@ async def _changes(directory: Directory) -> dict[str, float]:
     async with asyncio.timeout(30):
         while len(delays) < CHANGES:
             await asyncio.sleep(0.01)
-    found = {
+    figures = {
         "change_cpu": (time.process_time() - cpu) * 1e3 / CHANGES,
         "change_p50": percentile(delays, 0.5) * 1e3,
         "change_max": max(delays) * 1e3,
         "change_stall": stalls.longest() * 1e3,
     }
     await stalls.stop()
-    return found
+    return figures
 
 
 async def change(settings: Settings) -> None:

@@ -55,22 +55,26 @@ def webhook(number: int) -> tuple[str, str, bytes]:
     document = _DOCUMENTS[name]
     if provider == "ycloud":
         message = document["whatsappInboundMessage"]
-        found = message["wamid"] = f"wamid.HBgLMTIwMjU1NTAxNDcVAgASGCBBQzc0{number:020d}QQA="
+        message_id = message["wamid"] = f"wamid.HBgLMTIwMjU1NTAxNDcVAgASGCBBQzc0{number:020d}QQA="
         message["from"] = f"+1202555{number % CONVERSATIONS:04d}"
     else:
         document["id"] = number
-        found = f"{document['account']['id']}/{number}"
+        message_id = f"{document['account']['id']}/{number}"
         document["conversation"]["id"] = number % CONVERSATIONS
-    return provider, found, json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return (
+        provider,
+        message_id,
+        json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(),
+    )
 
 
 def raw(number: int, tenant: TenantId = TENANT) -> RawMessage:
     """The raw message that the receiver makes of it."""
-    provider, found, body = webhook(number)
+    provider, message_id, body = webhook(number)
     return RawMessage(
         tenant_id=tenant,
         provider=provider,
-        message_key=message_key(tenant, provider, found),
+        message_key=message_key(tenant, provider, message_id),
         endpoint_id="bench-endpoint",
         received_at=datetime.now(UTC),
         headers={"content-type": "application/json", "user-agent": "provider/1.0"},

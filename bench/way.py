@@ -170,7 +170,7 @@ def _tables(scenario: Scenario, rounds: list[Round]) -> list[Table]:
         Figure(name="to the answer 200, p50", runs=over(0.5, "answer_ms")),
         Figure(name="to the answer 200, p99", runs=over(0.99, "answer_ms")),
     ]
-    wanted = Ratio(name="p99 to the row, ms", value=whole[1].median, at_most=scenario.goal_ms)
+    goal = Ratio(name="p99 to the row, ms", value=whole[1].median, at_most=scenario.goal_ms)
     names = list(rounds[0].journeys[0].parts_ms)
     parts = [
         Figure(
@@ -187,7 +187,7 @@ def _tables(scenario: Scenario, rounds: list[Round]) -> list[Table]:
             title=f"{title}: from the webhook",
             unit="ms",
             figures=whole,
-            ratios=[wanted],
+            ratios=[goal],
         ),
         Table(bench="way", title=f"{title}: where the time goes, mean", unit="ms", figures=parts),
         Table(bench="way", title=f"{title}: CPU of each role", unit="µs/message", figures=cpu),
@@ -221,11 +221,11 @@ def _jvm_rival(role: str) -> Figure | None:
     """
     report = read("rivals")
     prefix = {"sink": "Kafka Connect", "receive": "-", "console": "-"}.get(role, "Kafka Streams")
-    found = [
+    rivals = [
         figure
         for table in (report.tables if report else [])
         if table.unit == "MiB"
         for figure in table.figures
         if figure.name.startswith(prefix)
     ]
-    return min(found, key=lambda one: one.median, default=None)
+    return min(rivals, key=lambda one: one.median, default=None)

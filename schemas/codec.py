@@ -1,5 +1,7 @@
-"""Records to bytes and back: Confluent wire format (magic
-byte 0, 4-byte schema id, Avro), ids pinned in avro/ids.json.
+"""Encodes and decodes records in the Confluent wire format.
+
+A value is the magic byte 0, a 4-byte schema id, and Avro. The ids are pinned in
+avro/ids.json.
 """
 
 import json
@@ -23,22 +25,18 @@ R = TypeVar("R", bound=Record)
 
 
 OUR_IDS = 10_000
-"""Schema ids below it are given out by this project alone.
+"""Schema ids below this number are assigned by this project only.
 
-One of them that is not pinned is a newer program's.
+One of them that is not pinned comes from a newer program.
 """
 
 
 class Undecodable(SchemasError):
-    """The bytes are not wire format, name the schema of
-    another record, or do not hold what the schema says.
-    """
+    """The value is not in the wire format, is another type of record, or is damaged."""
 
 
 class PinnedSchema(msgspec.Struct, frozen=True):
-    """One entry of ids.json: schema `id`, the topic whose
-    values it describes, its version under that subject.
-    """
+    """One entry of ids.json: schema `id`, the topic it describes, and the subject's version."""
 
     id: int
     record: str
@@ -52,7 +50,7 @@ class PinnedSchema(msgspec.Struct, frozen=True):
 
     @property
     def head(self) -> bytes:
-        """What stands before the Avro of each value."""
+        """The bytes before the Avro of each value."""
         return _HEAD.pack(0, self.id)
 
 
@@ -67,7 +65,7 @@ def _pinned_of(record_name: str) -> list[PinnedSchema]:
 
 
 def newest(record_name: str) -> PinnedSchema:
-    """The schema under which records of this type are written."""
+    """The schema that records of this type are written with."""
     return max(_pinned_of(record_name), key=lambda pinned: pinned.version)
 
 
@@ -79,22 +77,21 @@ def _compiled(schema_id: int) -> Compiled:
 
 @cache
 def encoder(kind: type[R]) -> Callable[[R], bytes]:
-    """The function that writes records of this
-    type in wire format, under its newest schema.
+    """The function that encodes records of this type under its newest schema.
 
-    It raises whatever it runs into at a value that the schema does not hold.
+    If a value does not match the schema, it raises whatever that leads to.
     """
     return _compiled(newest(kind.__name__).id).write
 
 
 @cache
 def _readers(record_name: str) -> dict[bytes, Reader]:
-    """By the head of a value."""
+    """The readers by the head of a value."""
     return {pinned.head: _compiled(pinned.id).read for pinned in _pinned_of(record_name)}
 
 
 def encode(record: Record) -> bytes:
-    """Wire format of the record under the newest schema of its type."""
+    """The record in wire format, under the newest schema of its type."""
     write: Callable[[Any], bytes] = encoder(type(record))
     return write(record)
 
@@ -102,26 +99,26 @@ def encode(record: Record) -> bytes:
 def decode(kind: type[R], value: bytes | None) -> R:
     """The record in `value`, read with the schema it was written with.
 
-    Raises UnknownVersion when a newer program
-    wrote it, else Undecodable, whatever the bytes.
+    Raises UnknownVersion if a newer program wrote it, else Undecodable, whatever the
+    bytes.
     """
     read = None if value is None else _readers(kind.__name__).get(value[: _HEAD.size])
     if value is None or read is None:
         raise _of_nobody(kind, value)
     try:
         record, end = read(value, _HEAD.size)
-    except Exception as error:  # on hostile bytes, whatever the reading runs into
+    except Exception as error:  # on hostile bytes a reader may raise anything
         raise Undecodable(f"{type(error).__name__} while reading {kind.__name__}") from error
     if end != len(value):
         raise Undecodable(
             "bytes follow the record" if end < len(value) else "the record is cut short"
         )
-    found: R = record
-    return found
+    decoded: R = record
+    return decoded
 
 
 def _of_nobody(kind: type[R], value: bytes | None) -> UnknownVersion | Undecodable:
-    """Why a value does not begin as one of this type does."""
+    """Why `value` does not begin like a record of this type."""
     if value is None or len(value) < _HEAD.size:
         return Undecodable(f"{0 if value is None else len(value)} bytes are no wire format")
     magic, schema_id = _HEAD.unpack_from(value)

@@ -1,10 +1,11 @@
 """Avro writers and readers as Python functions, compiled from the schemas.
 
-They go from a struct to bytes and back without a dictionary between.
-
-A general library asks at each field what its type is. Here that is asked once, when the source of the two functions of a schema
-is written; what runs per record is a straight line of expressions. tests/unit/test_compiled.py holds every function against
-fastavro, which is also where the format is easiest to look up. `Compiled.source` is what runs.
+They convert between structs and bytes without an intermediate dictionary. A general
+library looks up the type of each field for every record. Here that is done once, when
+the source of a schema's two functions is generated; per record only a straight sequence
+of expressions runs. tests/unit/test_compiled.py compares every function with fastavro,
+which is also the easiest place to look up the format. `Compiled.source` is the code
+that runs.
 """
 
 import linecache
@@ -27,11 +28,11 @@ Type = Any
 """An Avro type as JSON."""
 Writer = Callable[[Any], bytes]
 Reader = Callable[[bytes, int], tuple[Any, int]]
-"""Bytes and a place in them → the value and the place behind it."""
+"""Bytes and a position in them → the value and the position after it."""
 
 
 def _array(write: Writer, values: Collection[Any]) -> bytes:
-    """One block of items and the empty one that ends them."""
+    """One block of items, and the empty block that ends the array."""
     return long(len(values)) + b"".join([write(value) for value in values]) + b"\0"
 
 
@@ -58,8 +59,9 @@ class Compiled(NamedTuple):
 def compiled(schema: Type, structs: Mapping[str, Any], head: bytes = b"") -> Compiled:
     """Makes the functions of a schema.
 
-    `structs` are by the names of the schema's records; a field that a schema lacks gets its struct's
-    default. `head` goes before each record that is written. Raises TypeError for a type that is not handled here.
+    `structs` are the structs by the names of the schema's records; a field that a
+    schema lacks gets its struct's default. `head` precedes each record that is written.
+    Raises TypeError for an unsupported type.
     """
     code = _Code(structs, head)
     name = code.record(schema, is_whole=True)
@@ -71,7 +73,7 @@ def compiled(schema: Type, structs: Mapping[str, Any], head: bytes = b"") -> Com
 
 
 class _Code:
-    """The lines of the functions so far, and the values that they name."""
+    """The lines of the functions so far, and the values that they refer to."""
 
     def __init__(self, structs: Mapping[str, Any], head: bytes) -> None:
         self.lines: list[str] = []
@@ -218,10 +220,10 @@ def _joined(parts: list[str]) -> list[str]:
 
 
 def _sized(to: str, decoded: str) -> list[str]:
-    """Reads a length, and so many bytes."""
+    """Reads a length, and that many bytes."""
     return [
         "n = data[at]",
-        "if n & 129:",  # goes on, or is negative
+        "if n & 129:",  # continues, or is negative
         "    n, at = size_at(data, at)",
         "else:",
         "    n >>= 1; at += 1",
@@ -240,9 +242,9 @@ def _number(to: str) -> list[str]:
 
 
 def _items(to: str, item: list[str], empty: str = "()") -> list[str]:
-    """Reads blocks of items: a tuple of them, or a dictionary of items by their name.
+    """Reads blocks of items into a tuple, or into a dictionary by the items' names.
 
-    Each item takes a byte at least, so no count leads further than the data.
+    Each item takes at least one byte, so no count leads past the data.
     """
     is_map = empty == "{}"
     return [

@@ -31,6 +31,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 _random = random.Random()
 """The operating system seeds it once per process.
 
@@ -40,9 +41,12 @@ os.register_at_fork(after_in_child=_random.seed)
 
 
 def new_traceparent() -> str:
-    """A new W3C traceparent with the sampled flag. Neither of its ids is zero."""
-    trace, span = _random.getrandbits(128) or 1, _random.getrandbits(64) or 1
-    return f"00-{trace:032x}-{span:016x}-01"
+    """A fresh W3C traceparent, sampled. Neither of its ids is zero."""
+    digits = _random.randbytes(24).hex()
+    trace, span = digits[:32], digits[32:]
+    if trace == _NO_TRACE or span == _NO_SPAN:
+        return new_traceparent()
+    return f"00-{trace}-{span}-01"
 
 
 def is_traceparent(value: str) -> bool:

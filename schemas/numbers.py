@@ -1,7 +1,7 @@
-"""Numbers, sizes and instants as Avro writes them, and back.
+"""Numbers, sizes and timestamps in Avro's binary form, in both directions.
 
-A number is zigzag, then seven bits per byte, the lowest first, with the high bit where more follow.
-An instant is a number of microseconds since 1970.
+A number is zigzag-encoded and written seven bits per byte, lowest first; the high bit
+says that more bytes follow. A timestamp is a number of microseconds since 1970.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -10,21 +10,21 @@ from schemas.errors import SchemasError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHORT = 1 << 13
-"""Numbers from 0 up to it take one or two bytes, and are looked up."""
+"""Numbers from 0 up to this one take one or two bytes, and are looked up."""
 _MICROS_OF_8_BYTES = range(1 << 48, 1 << 55)
-"""1978 to 3111: instants that take eight bytes."""
+"""1978 to 3111: timestamps of eight bytes."""
 _MICROS_WITHIN_FLOAT = range(1 << 52)
-"""1970 to 2112: as seconds in a float they are exact to less than half a microsecond."""
+"""1970 to 2112: as float seconds these are exact to less than half a microsecond."""
 _LONGEST = 10
-"""Bytes of a 64-bit number."""
+"""The largest number of bytes of a 64-bit number."""
 _LAST_OF_8_BYTES = 0x8080_8080_8080_8080
 """The high bits of eight bytes; the lowest byte comes first."""
 _MORE_THAN_7_BYTES = 0x0080_8080_8080_8080
-"""Those that are set in a number of exactly eight bytes."""
+"""The high bits that are set in a number of exactly eight bytes."""
 
 
 class Malformed(SchemasError, ValueError):
-    """The bytes are not what the schema says."""
+    """The bytes do not match the schema."""
 
 
 def _varint(value: int) -> bytes:
@@ -38,11 +38,11 @@ def _varint(value: int) -> bytes:
 
 SHORTS = tuple(_varint(number << 1) for number in range(SHORT))
 _PAIRS = tuple(bytes((pair & 127 | 128, pair >> 7 | 128)) for pair in range(1 << 14))
-"""Fourteen bits of a number that goes on."""
+"""Fourteen bits of a number that continues."""
 
 
 def long(value: int) -> bytes:
-    """Any number. The functions of a schema look up the short ones themselves."""
+    """Encodes any number. The generated functions look up the short ones themselves."""
     if 0 <= value < SHORT:
         return SHORTS[value]
     zigzag = value << 1 if value >= 0 else ~value << 1 | 1
@@ -65,7 +65,7 @@ def long_at(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _long_of_any_size(data: bytes, at: int) -> tuple[int, int]:
-    """The zigzag of a number, and the place behind it."""
+    """The zigzag form of a number, and the position after it."""
     bits = shift = 0
     for place in range(at, at + _LONGEST):
         byte = data[place]
@@ -79,7 +79,11 @@ def _long_of_any_size(data: bytes, at: int) -> tuple[int, int]:
 
 
 def size_at(data: bytes, at: int) -> tuple[int, int]:
-    """A length. None is negative: it would lead back to what was read before."""
+    """A length and the position after it.
+
+    Raises Malformed if it is negative: it would lead back to bytes that were read
+    before.
+    """
     size, at = long_at(data, at)
     if size < 0:
         raise Malformed("a negative length")
@@ -87,7 +91,10 @@ def size_at(data: bytes, at: int) -> tuple[int, int]:
 
 
 def block_at(data: bytes, at: int) -> tuple[int, int]:
-    """How many items follow. A negative number says that the block's size comes before them."""
+    """The number of items in a block, and the position after it.
+
+    A negative number means that the block's size precedes the items.
+    """
     bits = data[at]
     if not bits & 129:  # one byte, not negative
         return bits >> 1, at + 1
@@ -101,10 +108,10 @@ def block_at(data: bytes, at: int) -> tuple[int, int]:
 
 _INSTANTS_KNOWN = 1_024
 _written: dict[int, tuple[datetime, bytes]] = {}
-"""Instants that were written or read, by `id`, with their bytes.
+"""Timestamps that were written or read, by `id`, with their bytes.
 
-A stage writes what it has just read, and one `now` for all records of a batch. An instant stays here
-with its `id`, so no other has that.
+A stage writes timestamps that it has just read, and one `now` for all records of a
+batch. A timestamp that is held here keeps its `id`, so no other object has it.
 """
 
 
@@ -135,7 +142,7 @@ def _new_instant(at: datetime) -> bytes:
 
 
 _instants: dict[bytes, datetime] = {}
-"""Instants by the eight bytes they take. The records of a batch share most of theirs."""
+"""Timestamps by their eight bytes. The records of a batch share most of them."""
 
 
 def instant_at(data: bytes, at: int) -> tuple[datetime, int]:

@@ -136,6 +136,24 @@ def topic_config(topic: Topic, settings: Kafka) -> dict[str, str]:
     return config
 
 
+def claims_config(settings: Kafka) -> dict[str, str]:
+    """Configuration of the changelog of dedupe's claims (docs/decisions/0041).
+
+    Compaction removes what a block holds again, so small segments keep a load short. The age
+    of a segment is that of its newest record, so small ones also end soon after the horizon.
+    """
+    return {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str(HORIZON_MS),
+        "segment.bytes": str(16 * 1024 * 1024),
+        "segment.ms": "300000",
+        "min.cleanable.dirty.ratio": "0.1",
+        "delete.retention.ms": "600000",
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+        "min.insync.replicas": str(settings.min_insync_replicas),
+    }
+
+
 UNNAMED = "sensorium"
 """What the pipeline with the empty namespace is called where it needs a name."""
 
@@ -189,3 +207,11 @@ class Names:
     @property
     def object_prefix(self) -> str:
         return f"{self.pipeline}/" if self.pipeline else ""
+
+
+CLAIMS_TABLE = "claimed"
+
+
+def claims_changelog(names: Names) -> str:
+    """The changelog of dedupe's table, as Faust names it."""
+    return f"{names.group('dedupe')}-{CLAIMS_TABLE}-changelog"

@@ -1,4 +1,4 @@
-"""The exceptions of this layer. Each says in its docstring when it is raised and what to do.
+"""The exceptions of this layer. The docstring of each says when it is raised and what to do.
 
 Drawn by `make docs`:
 
@@ -21,4 +21,4 @@ StorageError
 
 
 class StorageError(Exception):
-    """The root of the layer's exceptions. It is never raised itself."""
+    """The root of this layer's exceptions. It is never raised itself."""

@@ -61,13 +61,13 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     Raises SettingsError, which names the wrong variable and the right one.
     """
     environment = os.environ if environment is None else environment
-    known = known_settings()
+    defaults = known_settings()
     tree: dict[str, Any] = {}
     for name, text in environment.items():
         if not name.startswith(PREFIX) or name in WRITTEN_BY_UP or name == HOME_VARIABLE:
             continue
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        if name not in defaults:
+            near = difflib.get_close_matches(name, defaults, n=1, cutoff=0.0)
             raise SettingsError(
                 f"{name} is not a setting; did you mean {near[0]}? All are listed in .env.example"
             )

@@ -1,7 +1,8 @@
 """`python -m tests.groups [unit]`: all tests, in groups that share one set of servers and run side by side where they mostly wait.
 
 Unit tests use every core, so they run first, beside the tests of processes, which wait for their children. The groups that
-wait for servers run beside each other. Chaos measures stalls, so it has the machine to itself, and servers of its own to kill.
+wait for servers run beside each other, and most of them in several processes, because a test there waits three quarters of its
+time. Chaos has the machine to itself, and in each of its processes servers of its own to kill.
 `unit` alone is quick: it leaves out tests with the marker `thorough` and most examples of properties (tests/depth.py).
 """
 
@@ -29,13 +30,16 @@ class Group:
     options: tuple[str, ...] = ()
 
 
-UNIT = Group("unit", ("tests/unit", "tests/layout"), ("-n", str(os.cpu_count() or 2)))
+CORES = os.cpu_count() or 2
+UNIT = Group("unit", ("tests/unit", "tests/layout"), ("-n", str(CORES), "--dist", "worksteal"))
 PROCESSES = Group("processes", ("tests/processes",))
-LANES = Group("lanes", ("tests/contract", "tests/browser"))
-INTEGRATION = Group("integration", ("tests/integration",), ("-n", "2", "--dist", "loadfile"))
+LANES = Group("lanes", ("tests/contract", "tests/browser"), ("-n", "2", "--dist", "worksteal"))
+INTEGRATION = Group(
+    "integration", ("tests/integration",), ("-n", str(CORES + 1), "--dist", "loadfile")
+)
 """A file's tests share fixtures, so they stay in one process."""
 ACCEPTANCE = Group("acceptance", ("tests/acceptance",))
-CHAOS = Group("chaos", ("tests/chaos",))
+CHAOS = Group("chaos", ("tests/chaos",), ("-n", "2", "--dist", "worksteal"))
 GROUPS = (UNIT, PROCESSES, LANES, INTEGRATION, ACCEPTANCE, CHAOS)
 PYTEST_INTERRUPTED = 2
 ENDING_SECONDS = 60

@@ -2,7 +2,7 @@
 the whole of dedupe beside the bare rivals.
 
 All get the same records. The bare ones (lanes, Kafka Streams, Quix Streams) look up a key and pass
-480 B on undecoded, with 1.2 outputs and a changelog record each. The whole ones
+480 B on undecoded, with 1.2 outputs, and remember it in a changelog. The whole ones
 (`sensorium stream dedupe`, stock Faust with the same function) decode webhooks and write messages.
 """
 

@@ -48,24 +48,24 @@ def cut(pieces: Iterable[Samples], part_seconds: float | None) -> Iterator[tuple
     most 15 s before it.
     """
     held: Samples = array("h")
-    given = 0
+    yielded = 0
     most = int(part_seconds * RATE) if part_seconds else 0
     search = int(min(_MOST_SEARCH_SECONDS * RATE, most / 4))
     for piece in pieces:
         held.extend(piece)
-        while most and given + len(held) > most:
-            at = _quietest(held, max(0, most - search - given), most - given)
+        while most and yielded + len(held) > most:
+            at = _quietest(held, max(0, most - search - yielded), most - yielded)
             yield held[:at], True
             del held[:at]
-            given = 0
-        ready = min(len(held), most - search - given) if most else len(held)
+            yielded = 0
+        ready = min(len(held), most - search - yielded) if most else len(held)
         if ready > 0:
             yield held[:ready], False
             del held[:ready]
-            given += ready
-    if 0 < given + len(held) < _SHORTEST_PART:  # a model refuses shorter sounds
-        held.extend(array("h", bytes(2 * (_SHORTEST_PART - given - len(held)))))
-    if held or given:
+            yielded += ready
+    if 0 < yielded + len(held) < _SHORTEST_PART:  # a model refuses shorter sounds
+        held.extend(array("h", bytes(2 * (_SHORTEST_PART - yielded - len(held)))))
+    if held or yielded:
         yield held, True
 
 

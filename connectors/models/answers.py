@@ -55,12 +55,12 @@ def sum_of_costs(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else one + other
 
 
-def text_of(said: str) -> str:
+def text_of(output: str) -> str:
     """The answer without the model's reasoning, storable and of bounded length.
 
     It is empty if only punctuation, marks and invisible characters are left.
     """
-    text = storable(without_thinking(said[:MAX_TEXT_CHARS])).strip()
+    text = storable(without_thinking(output[:MAX_TEXT_CHARS])).strip()
     return text if any(unicodedata.category(char)[0] in "LNS" for char in text) else ""
 
 
@@ -121,7 +121,7 @@ _DEEPEST = 20
 _QUOTES = "`\"'“”‘’«»"
 
 
-def without_thinking(said: str) -> str:
+def without_thinking(output: str) -> str:
     """Removes a model's reasoning, in every notation that chat templates use.
 
     An unclosed block extends to the answer or to the end of the text, if it begins
@@ -129,41 +129,41 @@ def without_thinking(said: str) -> str:
     block without an opening tag begins with the text, because some templates put that
     tag into the prompt.
     """
-    if "<|channel|>" in said:
-        return _final_channel(said)
-    said = _WHOLE_BLOCKS.sub("", _BARE_CHANNELS.sub("", said))
+    if "<|channel|>" in output:
+        return _final_channel(output)
+    output = _WHOLE_BLOCKS.sub("", _BARE_CHANNELS.sub("", output))
     parts: list[str] = []
     end = 0
-    for begin, until in sorted(_blocks(said)):
+    for begin, until in sorted(_blocks(output)):
         if begin > end:
-            parts.append(said[end:begin])
+            parts.append(output[end:begin])
         end = max(end, until)
-    parts.append(said[end:])
+    parts.append(output[end:])
     text = _LEFT_OVER.sub("", "".join(parts))
     wrapped = _WRAPPED.match(text)
     return text if wrapped is None else wrapped["text"]
 
 
-def _blocks(said: str) -> list[tuple[int, int]]:
+def _blocks(output: str) -> list[tuple[int, int]]:
     """The positions of blocks of reasoning as (begin, end). They may overlap."""
     found: list[tuple[int, int]] = []
     opened: list[re.Match[str]] = []
     after_a_tag = 0
     starts: set[int] = set()
-    for tag in _TAG.finditer(said):
-        if _is_quoted(said, tag):
+    for tag in _TAG.finditer(output):
+        if _is_quoted(output, tag):
             continue
         if tag["opens"] is None:
             found.append((_opening(opened, tag), tag.end()))
         else:
             opened.append(tag)
-            if _may_begin(said, tag.start(), after_a_tag):
+            if _may_begin(output, tag.start(), after_a_tag):
                 starts.add(tag.start())
         after_a_tag = tag.end()
     unclosed = next((tag for tag in opened if tag.start() in starts), None)
     if unclosed is not None:
-        answer = _ANSWER.search(said, unclosed.end())
-        found.append((unclosed.start(), answer.start() if answer else len(said)))
+        answer = _ANSWER.search(output, unclosed.end())
+        found.append((unclosed.start(), answer.start() if answer else len(output)))
     return found
 
 
@@ -184,25 +184,25 @@ def _name(tag: re.Match[str]) -> str:
     return found[0].lower() if found else ""
 
 
-def _may_begin(said: str, at: int, after_a_tag: int) -> bool:
+def _may_begin(output: str, at: int, after_a_tag: int) -> bool:
     """True at the beginning of the text or a line, after another tag, or after a sentence."""
-    before = said[max(after_a_tag, at - 200) : at]
+    before = output[max(after_a_tag, at - 200) : at]
     line = before.rstrip(" \t")
     is_first = not line and at - after_a_tag < 200
     return is_first or line.endswith("\n") or before.endswith((".", "!", "?", "…", "。"))
 
 
-def _is_quoted(said: str, tag: re.Match[str]) -> bool:
-    before, after = said[max(0, tag.start() - 1) : tag.start()], said[tag.end() : tag.end() + 1]
+def _is_quoted(output: str, tag: re.Match[str]) -> bool:
+    before, after = output[max(0, tag.start() - 1) : tag.start()], output[tag.end() : tag.end() + 1]
     return bool(before and after) and before in _QUOTES and after in _QUOTES
 
 
-def _final_channel(said: str) -> str:
+def _final_channel(output: str) -> str:
     """The last `final` channel of the harmony format, or nothing if there is none."""
     text = ""
-    for channel in _CHANNEL.finditer(said):
+    for channel in _CHANNEL.finditer(output):
         if channel["name"] == "final":
-            text = _CHANNEL_END.split(said[channel.end() :], maxsplit=1)[0]
+            text = _CHANNEL_END.split(output[channel.end() :], maxsplit=1)[0]
     return text
 
 

@@ -261,23 +261,23 @@ def _in_seconds(found: re.Match[str]) -> float:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """The seconds that the server asked for, as a number or a date, within limits."""
+    """The seconds that the server seconds for, as a number or a date, within limits."""
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        asked = _seconds(headers.get(name, ""))
-        if asked is not None:
-            return min(max(asked / scale, 0.1), LONGEST_RETRY_AFTER_SECONDS)
+        seconds = _seconds(headers.get(name, ""))
+        if seconds is not None:
+            return min(max(seconds / scale, 0.1), LONGEST_RETRY_AFTER_SECONDS)
     return 2.0
 
 
 def _seconds(value: str) -> float | None:
     try:
-        asked = float(value)
+        seconds = float(value)
     except ValueError:
         try:
-            asked = parsedate_to_datetime(value).timestamp() - time.time()
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except (ValueError, OverflowError):
             return None
-    return None if math.isnan(asked) else asked
+    return None if math.isnan(seconds) else seconds
 
 
 MALFORMED = (

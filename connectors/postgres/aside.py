@@ -1,5 +1,6 @@
-"""What the sink itself writes to Kafka: records that
-Postgres refuses, and tombstones of removed tenants.
+"""What the sink itself writes to Kafka.
+
+These are records that Postgres refuses, and tombstones of deleted messages.
 """
 
 import asyncio
@@ -22,18 +23,18 @@ from storage.kafka.client import plain_producer_config
 
 log = structlog.get_logger()
 ACKNOWLEDGED_SECONDS = 5.0
-"""Less than Postgres lets a transaction of ours wait for its next statement."""
+"""Less than the time for which Postgres lets a transaction of ours be idle."""
 
 
 class SinkStopped(ConnectorsError):
-    """Going on would lose or repeat something: a person must look.
+    """Continuing would lose or repeat records, so a person has to act.
 
-    The text says what is wrong and what to do.
+    The message says what is wrong and what to do.
     """
 
 
 class Aside:
-    """Writes and returns when Kafka has acknowledged all of it.
+    """Writes records and returns once Kafka has acknowledged them.
 
     Raises Unavailable, and KafkaException in a fatal state.
     """
@@ -44,9 +45,10 @@ class Aside:
         self._producer = Producer(plain_producer_config(settings))
 
     async def quarantine(self, refused: Sequence[tuple[Placed, str]]) -> None:
-        """Into quarantine, acknowledged.
+        """Writes records to quarantine.
 
-        Never a record that comes from there: the writer keeps what it can of it.
+        None of them comes from quarantine itself; the writer stores what it can of
+        those.
         """
         failures: list[KafkaError] = []
         for placed, why in refused:
@@ -88,9 +90,7 @@ class Aside:
         await self._acknowledged(failures, "quarantine")
 
     async def bury(self, placed: Sequence[Placed]) -> None:
-        """A tombstone behind each message of a removed
-        tenant, in its own partition, acknowledged.
-        """
+        """Writes a tombstone for each message, to the message's own partition."""
         failures: list[KafkaError] = []
         for one in placed:
             self._producer.produce(
@@ -103,7 +103,12 @@ class Aside:
         await self._acknowledged(failures, "tombstones")
 
     async def _acknowledged(self, failures: list[KafkaError], what: str) -> None:
-        """Waits for what was produced. A producer that did not get it through is made anew: see storage/kafka/contact.py."""
+        """Waits for acknowledgements.
+
+        If any is missing, replaces the producer and raises.
+
+        See storage/kafka/contact.py.
+        """
         left = await asyncio.to_thread(self._producer.flush, ACKNOWLEDGED_SECONDS)
         if left or failures:
             self._producer = Producer(plain_producer_config(self._settings))

@@ -1,4 +1,4 @@
-"""From Kafka messages to what the sink stores. Pure."""
+"""Decodes Kafka messages into what the sink stores. Pure."""
 
 from collections.abc import Iterable
 
@@ -19,14 +19,20 @@ SINK_TOPICS: dict[TopicName, type[Stored]] = {
     "receipts": Receipt,
 }
 _OTHER_STAGES = frozenset(stage.encode() for stage in STAGES if stage != "dedupe")
-"""Whose receipts the sink has no use for. The key of a receipt names its stage, so they need not be decoded."""
+"""Stages whose receipts the sink ignores.
+
+The key of a receipt names its stage, so these need not be decoded.
+"""
 
 
 def decode_batch(
     messages: Iterable[Message], names: Names, held: HeldPartitions
 ) -> tuple[list[tuple[Placed, str]], list[Work]]:
-    """What is not ours, and the work: receipts apart. Readers of changes wait for a transaction that holds messages, so it holds
-    nothing else. What stands behind a record of a newer program is left out.
+    """The undecodable records, and the work to store.
+
+    Receipts are separate work: readers of changes wait for a transaction that contains
+    messages, so it contains nothing else. Records after one of a newer program are left
+    out.
     """
     messages_work, receipts_work, undecodable = Work(), Work(), []
     logical_names: dict[str, str] = {}

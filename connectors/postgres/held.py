@@ -1,5 +1,6 @@
-"""Partitions of the sink in which a record stands that a newer
-program wrote: nothing after it is read before the upgrade.
+"""Partitions of the sink with a record that a newer program wrote.
+
+Nothing after it is read before this program is upgraded.
 """
 
 import structlog
@@ -11,9 +12,9 @@ Partition = tuple[str, int]
 
 
 class HeldPartitions:
-    """Of one assignment.
+    """The held partitions of one assignment.
 
-    Each is held from one offset on, where its position in Postgres stays.
+    Each is held from one offset, at which its position in Postgres stays.
     """
 
     def __init__(self) -> None:
@@ -33,14 +34,14 @@ class HeldPartitions:
         )
 
     def holds(self, partition: Partition) -> bool:
-        """Whether nothing more of it is to be stored.
+        """True if no further record of the partition may be stored.
 
-        Records come in order, so none from before its offset is left.
+        Records come in order, so none from before the held offset is missing.
         """
         return partition in self._from
 
     def troubles(self) -> list[str]:
-        """One line for a person for each."""
+        """One line for a person per partition."""
         return [
             f"partition {topic}[{number}] is parked, version_unknown: offset {self._from[topic, number]}: {detail}"
             for (topic, number), detail in sorted(self._detail.items())

@@ -1,5 +1,6 @@
-"""What the sink may set aside: a program that refuses nearly
-every record is wrong itself, and must not empty a topic.
+"""Decides what the sink may quarantine.
+
+A program that refuses nearly every record is wrong itself and must not empty a topic.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,24 +11,23 @@ from schemas.receipts import Line
 
 
 class QuarantineGate(Protocol):
-    """Shut when too much of what comes would
-    go to quarantine, until a person opens it.
-    """
+    """Closed when too many records would be quarantined, until a person opens it."""
 
     @property
     def is_shut(self) -> bool: ...
 
     async def judge(self, lines: Sequence[Line], given_up: Callable[[], bool]) -> bool:
-        """Whether what the lines say may happen.
+        """True if the outcomes in the lines are allowed.
 
-        It waits while the gate is shut and not `given_up`.
+        Waits while the gate is closed, unless `given_up`.
         """
         ...
 
 
 class Judging:
-    """Asks the gate and never waits at it: the sink has
-    a transaction open, and is the member of a group.
+    """Asks the gate without ever waiting at it.
+
+    The sink has an open transaction and is a member of a group.
     """
 
     def __init__(self, gate: QuarantineGate | None) -> None:
@@ -38,7 +38,7 @@ class Judging:
         return self._gate is not None and self._gate.is_shut
 
     async def may_set_aside(self, placed: Sequence[Placed], refused: Refused) -> bool:
-        """Whether the refused ones of these records may go to quarantine."""
+        """True if the refused ones of these records may be quarantined."""
         gate = self._gate
         if gate is None:
             return True
@@ -50,9 +50,9 @@ class Judging:
         return await gate.judge(lines, lambda: gate.is_shut)
 
     async def stored(self, placed: Sequence[Placed]) -> None:
-        """All of these records were.
+        """Reports to the gate that all of these records were stored.
 
-        One of each tenant tells the gate as much as all.
+        One record per tenant tells it as much as all.
         """
         if self._gate is not None:
             one_each = {tenant_of(one.record): one for one in placed}

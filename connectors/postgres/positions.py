@@ -1,6 +1,6 @@
-"""Where a sink continues in each of its partitions.
+"""The positions from which a sink continues in its partitions.
 
-Postgres has the truth, this is the copy that each write proves.
+Postgres has the truth; this is a copy, which each write checks.
 """
 
 import asyncio
@@ -30,18 +30,17 @@ ADMIN_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """`next_offset` is -1 for a partition that nobody has read from yet."""
+    """A partition that this sink owns. `next_offset` is -1 if nobody has read from it yet."""
 
     next_offset: int
     epoch: int
 
 
 class Positions:
-    """`wanted` are partitions that the group gave
-    us and that we do not own in Postgres yet.
+    """`wanted` are partitions that the group assigned and that are not owned in Postgres yet.
 
-    A partition is taken alone: one whose position a transaction
-    of another sink still holds waits, the others begin.
+    Each partition is taken separately: one whose position is still locked by a
+    transaction of another sink has to wait, and the others begin.
     """
 
     def __init__(
@@ -66,20 +65,18 @@ class Positions:
         self.wanted |= set(places)
 
     def lose(self, places: Iterable[Place]) -> None:
-        """The group gave them to somebody else."""
+        """Removes partitions that the group has assigned to another member."""
         for place in places:
             self.owned.pop(place, None)
             self.wanted.discard(place)
 
     def doubt(self) -> None:
-        """All of them have to be taken again: what
-        we know and what Postgres says disagree.
-        """
+        """Marks all partitions to be taken again, because Postgres and this copy disagree."""
         self.wanted |= set(self.owned)
         self.owned.clear()
 
     def begins(self) -> list[TopicPartition]:
-        """The partitions that are owned, each with the offset to read from."""
+        """The owned partitions, each with the offset to read from."""
         return [
             TopicPartition(
                 topic, partition, at.next_offset if at.next_offset >= 0 else OFFSET_BEGINNING
@@ -88,21 +85,19 @@ class Positions:
         ]
 
     def continued(self, ends: dict[Place, int]) -> list[Position]:
-        """The positions of a batch that ends there:
-        from where, to where, and under which epoch.
-        """
+        """The positions of a batch with these ends: from where, to where, and under which epoch."""
         return [
             Position(*place, next_offset, self.owned[place].epoch, self.owned[place].next_offset)
             for place, next_offset in ends.items()
         ]
 
     def moved(self, positions: Iterable[Position]) -> None:
-        """They are committed."""
+        """Notes that these positions are committed."""
         for one in positions:
             self.owned[one.topic, one.partition] = Owned(one.next_offset, one.epoch)
 
     async def take(self) -> None:
-        """Takes over what is wanted and free.
+        """Takes over the wanted partitions that are free.
 
         Raises SinkStopped, and what Postgres and Kafka raise.
         """
@@ -153,8 +148,9 @@ class Positions:
             )
 
     def _bounds(self, places: list[Place], admin: AdminClient) -> dict[Place, tuple[int, int]]:
-        """First and end offsets, by the admin client: the
-        consumer may be inside its callback and must not be asked.
+        """First and end offsets, from the admin client.
+
+        The consumer may be inside its callback and must not be called.
         """
         wanted = {place: TopicPartition(*place) for place in places}
         specs: Any = OffsetSpec
@@ -178,7 +174,7 @@ class Positions:
         return self._topic_ids
 
     def check_counts(self, counts: Mapping[str, int]) -> None:
-        """Raises SinkStopped if one of these topics has another number of partitions than all roles were set to."""
+        """Raises SinkStopped if a topic has another number of partitions than the setting."""
         for topic in self._topics:
             count = counts.get(topic, self._partitions)
             if count != self._partitions:
@@ -188,7 +184,10 @@ class Positions:
                 )
 
     def check_ids(self, ids: Mapping[str, str]) -> None:
-        """Raises SinkStopped if one of the topics is another than the one that the positions are in. `ids`: by name without the namespace."""
+        """Raises SinkStopped if a topic is not the one that the positions belong to.
+
+        `ids` are by name without the namespace.
+        """
         for topic, known in self._topic_ids.items():
             there = ids.get(self._names.logical(topic), known)
             if there != known:
@@ -207,10 +206,7 @@ class Positions:
 
 
 def ids_of_all_topics(admin: AdminClient, names: Names) -> dict[str, str]:
-    """Id of each of the topics that there are, by its name without the namespace.
-
-    Blocks.
-    """
+    """The ids of the existing topics, by name without the namespace. Blocks."""
     wanted = TopicCollection([names.topic(name) for name in TOPICS])
     found = {}
     for name, future in admin.describe_topics(wanted, request_timeout=ADMIN_SECONDS).items():

@@ -1,4 +1,4 @@
-"""From records to columns. Pure."""
+"""Converts records to columns. Pure."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ STAGED_COLUMNS = (
     "tenant_id", "message_key", "provider", "conversation_id", "role", "direction", "kind", "content", "content_attributes", "status", "version",
     "occurred_at", "received_at", "enriched_at", "sender_id", "sender_name", "endpoint_id", "steps",
 )  # fmt: skip
-"""Of the rows of messages."""
+"""The columns of the staged rows of messages."""
 _KEY = itemgetter(0, 1)
 _JSON = msgspec.json.Encoder()
 _JSON_IN = msgspec.json.Decoder(dict[str, Any])
@@ -27,14 +27,15 @@ VERSIONS_OF_AN_OPENING = 200
 FIRST_OPENINGS = 1_000
 """No version of generation 0 is higher."""
 MOST_AGAIN = 100
-"""The times of so many repeated deliveries are kept per key and batch."""
+"""The times of this many repeated deliveries are kept per key and batch."""
 NOTIFY_BYTES = 7_900
 """Postgres refuses a payload of 8000 bytes."""
 
 
 def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
-    """The version of each message that the row shows: one statement
-    must not touch a row twice. A message keeps its first arrival.
+    """The version of each message to show in the row, with the time of its first arrival.
+
+    A statement must not touch a row twice.
     """
     best: dict[tuple[str, str], EnrichedMessage] = {}
     for message in messages:
@@ -53,7 +54,10 @@ def newest(messages: Iterable[EnrichedMessage]) -> list[EnrichedMessage]:
 
 
 def _keeping_files(new: EnrichedMessage, old: EnrichedMessage) -> EnrichedMessage:
-    """`new` with the stored files of `old` that it does not know of; `lost_files` and `with_files` of `merge_messages` in Python."""
+    """`new` with those stored files of `old` that it lacks.
+
+    This is `lost_files` and `with_files` of `merge_messages` in Python.
+    """
     known = {one.index for one in new.attachments}
     indexes = {one.index for one in old.attachments if one.url is not None} - known
     if not indexes:
@@ -75,17 +79,16 @@ def _keeping_files(new: EnrichedMessage, old: EnrichedMessage) -> EnrichedMessag
 
 
 def is_redone(message: EnrichedMessage) -> bool:
-    """Whether a repair (a generation above 0) has still to finish it."""
+    """True if a repair (a generation above 0) still has to finish the message."""
     return message.status == "pending" and message.version > FIRST_OPENINGS
 
 
 def replaces(new: EnrichedMessage, old: EnrichedMessage) -> bool:
-    """Whether, of two versions that meet in a batch, `new` is
-    the one for the row; the guard of `merge_messages` in Python.
+    """True if `new` replaces `old` in the row; the guard of `merge_messages` in Python.
 
-    A finished message stays as it is until the version that redoes it is finished, too.
-    So an older version that is finished takes the place of one that a repair has still
-    to finish: the row, if it is finished, refuses that one and would get neither.
+    A finished message stays as it is until the version of a repair is finished too. So
+    an older version that is finished replaces one that a repair still has to finish: if
+    the row is finished, it refuses the latter and would get neither.
     """
     if new.version > old.version:
         return old.status == "pending" or not is_redone(new)
@@ -94,8 +97,10 @@ def replaces(new: EnrichedMessage, old: EnrichedMessage) -> bool:
 
 @dataclass(slots=True)
 class MessageRows:
-    """What a batch of messages writes: rows of `chat_messages`
-    to be staged, and columns for other statements by their name.
+    """What a batch of messages writes.
+
+    These are rows of `chat_messages` to be staged, and columns for other statements by
+    their name.
     """
 
     staged: list[tuple[Any, ...]]
@@ -127,19 +132,17 @@ def message_rows(messages: Sequence[EnrichedMessage]) -> MessageRows:
 
 
 def in_lock_order(rows: Iterable[tuple[Any, ...]]) -> Columns:
-    """The columns of the rows, sorted as every writer sorts
-    them: by the first three, which hold or begin their key.
+    """The columns of the rows, sorted in the order that every writer uses.
 
-    Two sinks that touch the same rows, by whichever of their
-    statements, wait for each other, and never in a ring.
+    The order is by the first three columns, which are or begin their key. So two sinks
+    that touch the same rows, with any of their statements, may wait for each other but
+    never deadlock.
     """
     return [list(column) for column in zip(*sorted(rows, key=lambda row: row[:3]), strict=True)]
 
 
 def _redoing(messages: Iterable[EnrichedMessage]) -> list[tuple[Any, ...]]:
-    """Key, highest version and steps of each
-    message that a repair has still to finish.
-    """
+    """Key, highest version and steps of each message that a repair still has to finish."""
     redone: dict[tuple[str, str], list[EnrichedMessage]] = {}
     for m in messages:
         if is_redone(m):
@@ -148,7 +151,7 @@ def _redoing(messages: Iterable[EnrichedMessage]) -> list[tuple[Any, ...]]:
 
 
 def _histories(messages: Iterable[EnrichedMessage]) -> dict[tuple[str, str], str | None]:
-    """The history of each message of which several versions meet."""
+    """The history of each message with several versions in the batch."""
     versions: dict[tuple[str, str], list[EnrichedMessage]] = {}
     for m in messages:
         versions.setdefault((m.tenant_id, m.message_key), []).append(m)
@@ -156,9 +159,9 @@ def _histories(messages: Iterable[EnrichedMessage]) -> dict[tuple[str, str], str
 
 
 def _history(versions: Iterable[EnrichedMessage]) -> str | None:
-    """The steps of a message as a document: a line per step, by opening.
+    """The steps of a message as a document with one line per step, by opening.
 
-    A later version of an opening has the steps of those before it.
+    A later version of an opening contains the steps of the earlier ones.
     """
     openings: dict[int, EnrichedMessage] = {}
     for m in versions:
@@ -170,7 +173,7 @@ def _history(versions: Iterable[EnrichedMessage]) -> str | None:
 
 
 def _single_history(m: EnrichedMessage) -> str | None:
-    """The same of one version, as nearly every message of a batch is."""
+    """The history of one version, for nearly every message of a batch."""
     if not m.steps:
         return None
     lines = "\n".join(map(_step, m.steps))
@@ -178,7 +181,7 @@ def _single_history(m: EnrichedMessage) -> str | None:
 
 
 def _step(s: Step) -> str:
-    """The outcome comes last: it is the only one that may hold any character."""
+    """One line. The outcome comes last, because only it may contain any character."""
     outcome = s.outcome
     if not outcome.isprintable():
         outcome = "".join(one if one.isprintable() else " " for one in outcome)
@@ -211,9 +214,7 @@ def _objects(m: EnrichedMessage) -> list[tuple[Any, ...]]:
 
 
 def ended_by(tombstone: bytes) -> set[tuple[str, str]]:
-    """Tenant and key of the message that a tombstone
-    ends; nothing for a key that is no message's.
-    """
+    """Tenant and key of the message that a tombstone ends, or an empty set."""
     text = storable(tombstone.decode(errors="replace"))
     return {(text.partition(":")[0], text)} if text.count(":") >= 2 else set()
 
@@ -245,7 +246,7 @@ class _Delivered:
 class ArrivalRow(NamedTuple):
     """A row of `arrival_records`.
 
-    `odd_key` is the key of a record whose key is not one of the receiver's. `again_at` and
+    `odd_key` is set if the record's key is not one of the receiver's. `again_at` and
     `again_offsets` are the deliveries after the first, at most the last MOST_AGAIN.
     """
 
@@ -271,9 +272,9 @@ class ArrivalRow(NamedTuple):
 def arrivals(
     receipts: Iterable[Receipt], removed: frozenset[str] = frozenset()
 ) -> list[ArrivalRow]:
-    """A row for each key that dedupe settled, without those of removed tenants.
+    """A row per key that dedupe settled, without those of removed tenants.
 
-    Work that is redone (a generation) is no delivery.
+    Repair work (a generation) is not a delivery.
     """
     gone = {tenant.encode() for tenant in removed}
     keys: dict[bytes, _Delivered] = {}
@@ -310,7 +311,7 @@ def _arrived_at(line: Line) -> datetime:
 
 
 def quarantine_columns(records: Sequence[Quarantined], topic_ids: Mapping[str, str]) -> Columns:
-    """`topic_ids`: name → id of the topics that there are now."""
+    """`topic_ids` are the ids of the current topics, by name."""
     return in_lock_order(
         (
             storable(q.stage), storable(q.topic), q.partition, storable(q.tenant_id), storable(q.reason), storable(q.detail),
@@ -323,8 +324,9 @@ def quarantine_columns(records: Sequence[Quarantined], topic_ids: Mapping[str, s
 
 
 def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Quarantined:
-    """The record of which Postgres refused something: its
-    place and its bytes, or (`is_empty`) its place alone.
+    """The record reduced to its place and bytes, or (`is_empty`) to its place.
+
+    It replaces one of which Postgres refused a value.
     """
     return msgspec.structs.replace(
         q,
@@ -338,8 +340,9 @@ def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Qua
 
 
 def notifications(touched: Iterable[tuple[str, str]]) -> list[str]:
-    """`[[tenant, conversation], …]`, as many as
-    it takes; `*` for a name that fits into none.
+    """`[[tenant, conversation], …]`, in as many payloads as needed.
+
+    It is `*` if a name does not fit into a payload.
     """
     payloads: list[str] = []
     entries: list[str] = []

@@ -1,4 +1,4 @@
-"""The sink connector: enriched-messages and quarantine into Postgres, positions in the same transaction."""
+"""The sink connector: stores topics in Postgres, with positions in the same transaction."""
 
 import asyncio
 import time
@@ -33,12 +33,12 @@ T = TypeVar("T")
 
 BATCH_RECORDS = 2_000
 SMALLEST_SHARE = 64
-"""Of a batch that Postgres does not write in time, so small a part is tried in the end."""
+"""The smallest part of a batch that is tried if Postgres does not write one in time."""
 BATCHES_TAKEN = 4
-"""At most this many at once, so that there is one to decode while Postgres writes another."""
+"""The most batches taken at once, so that one is decoded while another is written."""
 FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS = 0.2, 10.0
 TAKE_AGAIN_SECONDS = 0.5
-"""Between two tries to take over the partitions that are not owned yet."""
+"""The interval between two tries to take over partitions that are not owned yet."""
 TAKEN_SECONDS = 60.0
 WATCH_SECONDS = 2.0
 TOPICS_SECONDS = 30.0
@@ -49,7 +49,10 @@ def _cluster(admin: AdminClient) -> ClusterMetadata:
 
 
 class Sink:
-    """A group consumer whose commit is a Postgres transaction. `run` returns when stopped; Fenced and SinkStopped end the role."""
+    """A group consumer whose commit is a Postgres transaction.
+
+    Fenced and SinkStopped end its role.
+    """
 
     def __init__(
         self,
@@ -107,10 +110,11 @@ class Sink:
         """The commit loop.
 
         1. Take what is there: the first record, then whatever is prefetched.
-        2. Decode; what is not ours goes to quarantine like a row that does not fit.
+        2. Decode. Undecodable records are quarantined like rows that Postgres refuses.
         3. One Postgres transaction: rows and positions (connectors/postgres/writer.py).
-        4. Mirror the positions to Kafka, for lag monitoring only: Postgres is the truth.
-        5. Take over what another sink held until now; where Postgres stands elsewhere than this sink, read from there.
+        4. Copy the positions to Kafka, only for lag monitoring: Postgres has the truth.
+        5. Take over partitions that another sink held until now. If a position in Postgres
+           differs from this sink's, read from there.
         """
         self._loop = asyncio.get_running_loop()
         topics = [self._names.topic(name) for name in SINK_TOPICS]
@@ -136,7 +140,7 @@ class Sink:
 
     @property
     def ready(self) -> bool:
-        """Whether the sink does its work: it has its partitions, Kafka lets it read, and Postgres answers."""
+        """True if the sink has its partitions, may read them, and reaches Postgres and Kafka."""
         trouble = (
             self._waiting
             or self._refused_topics
@@ -148,13 +152,13 @@ class Sink:
         return self.assigned and not trouble
 
     def status(self) -> dict[str, list[str]]:
-        """What the operations port says beside "ready": lines for a person."""
+        """What the operations port reports besides "ready": lines for a person."""
         parts = [f"{part} does not answer" for part in sorted(self._unreachable)]
         topics = [f"{topic}: {error}" for topic, error in sorted(self._refused_topics.items())]
         return {"troubles": parts + topics + self._held.troubles()}
 
     async def watch(self) -> None:
-        """Asks Postgres and Kafka every WATCH_SECONDS: readiness must know of trouble also while there is nothing to write."""
+        """Checks Postgres and Kafka every WATCH_SECONDS, so that readiness needs no records."""
 
         async def topics_are_there() -> None:
             there = (await asyncio.to_thread(self._admin.call, _cluster)).topics
@@ -176,20 +180,23 @@ class Sink:
                 try:
                     await answers()
                     self._unreachable.discard(part)
-                except Exception as error:  # whatever it is, the part does not work now
+                except Exception as error:  # any error: the part does not work now
                     if part not in self._unreachable:
                         log.warning("sink_part_away", part=part, what=type(error).__name__)
                     self._unreachable.add(part)
             await asyncio.sleep(WATCH_SECONDS)
 
     def stop(self) -> None:
-        """After the batch in hand."""
+        """Stops after the current batch."""
         self._stopping = True
 
     async def _settle_all(self, messages: list[Message]) -> None:
-        """Batch after batch. While Postgres writes one, a thread decodes the next; nothing else happens at the same time.
+        """Stores batch after batch.
 
-        What is given up, because it was told to stop or the assignment changed, is read again: its positions have not moved.
+        While Postgres writes one, a thread decodes the next.
+
+        Batches that are dropped because of a stop or a new assignment are read again:
+        their positions have not moved.
         """
         assignment = self._assignments
         size = max(1, BATCH_RECORDS // self._share)
@@ -206,7 +213,7 @@ class Sink:
         await self._settle(*decoded)
 
     async def _settle(self, undecodable: list[tuple[Placed, str]], works: list[Work]) -> None:
-        """One batch to its end: again and again while Postgres is away, given up when the assignment changed under it or when told to stop."""
+        """Stores one batch, with retries; drops it on a stop or a new assignment."""
         assignment = self._assignments
         back_off = BackOff(FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS)
         while (undecodable or works) and assignment == self._assignments:
@@ -229,7 +236,10 @@ class Sink:
                     return
 
     async def _wait_out(self, error: Exception, records: int, seconds: float) -> None:
-        """Waits when waiting may help, else raises. A batch that took too long is read again in smaller ones."""
+        """Waits if that may help, else raises.
+
+        A batch that took too long is read again in parts.
+        """
         is_refusal = isinstance(error, Refusing)
         trouble = Unavailable("refusals", detail=str(error)) if is_refusal else unavailable(error)
         if trouble is None:
@@ -245,13 +255,13 @@ class Sink:
             self._give_up_batches()
 
     def _give_up_batches(self) -> None:
-        """What is in hand is read again from the positions in Postgres: what we know of them may lack a commit."""
+        """Drops the current batches and doubts all positions, so that they are read again."""
         self._positions.doubt()
         self._assignments += 1
         self._begins_again = True
 
     async def _begin_again(self) -> None:
-        """Takes over what is wanted and free by now, and reads every partition from its position."""
+        """Takes over partitions that are free by now, and reads all from their positions."""
         if not self._begins_again and time.monotonic() < self._take_at:
             return
         before = len(self._positions.owned)
@@ -259,7 +269,7 @@ class Sink:
         if not self._begins_again and len(self._positions.owned) == before:
             return
         self._begins_again = False
-        self._held = HeldPartitions()  # it is seen again
+        self._held = HeldPartitions()  # the records of newer programs are read again
         begins = self._positions.begins()
 
         def assign() -> None:
@@ -270,7 +280,7 @@ class Sink:
         log.info("sink_begins_again", partitions=len(begins))
 
     async def _take_over(self) -> None:
-        """Tries once; what is not free, or cannot be asked for, is tried again. Raises SinkStopped."""
+        """Tries once; the rest is tried again later. Raises SinkStopped."""
         self._take_at = time.monotonic() + TAKE_AGAIN_SECONDS
         try:
             if self._positions.wanted:
@@ -283,7 +293,7 @@ class Sink:
             log.warning("sink_waits", what=trouble.what, detail=trouble.detail)
 
     async def _know_topics(self) -> None:
-        """Looks which topics there are now: one that is made again has another id."""
+        """Looks up the current topics: one that was deleted and recreated has another id."""
         self._topics_at = time.monotonic() + TOPICS_SECONDS
         ids = await asyncio.to_thread(
             self._admin.call, lambda admin: ids_of_all_topics(admin, self._names)
@@ -319,7 +329,7 @@ class Sink:
 
     def _take(self) -> list[Message]:
         messages: list[Message] = []
-        for topic, partition in self._ended:  # and what came before is stored by now
+        for topic, partition in self._ended:  # everything before the end is stored by now
             if not self._held.holds((topic, partition)):
                 metrics.SINK_LAG.labels(self._names.logical(topic), partition).set(0)
         self._ended.clear()
@@ -330,13 +340,13 @@ class Sink:
                 self._contact.check()
                 break
             self._contact.heard()
-            if count > 1 and assignment != self._assignments:  # some are of before, some of after
+            if count > 1 and assignment != self._assignments:  # records of both assignments
                 self._begins_again = True
                 return []
         return messages
 
     def _is_record(self, message: Message) -> bool:
-        """Whether it is one. Notes the end of a partition; raises for trouble that does not pass."""
+        """True for a record. Notes the end of a partition; raises errors that do not pass."""
         error, topic = message.error(), message.topic() or ""
         if error is None or error.code() == KafkaError._PARTITION_EOF:
             self._refused_topics.pop(topic, None)
@@ -346,16 +356,16 @@ class Sink:
             self._ended.add((message.topic() or "", message.partition() or 0))
         elif (
             error.fatal() or error.code() == KafkaError._FATAL
-        ):  # of a message only the code says so
+        ):  # a message's error shows it only by its code
             raise KafkaException(error)
         elif topic and not error.retriable() and error.name() != self._refused_topics.get(topic):
-            # No such topic, or no right to read it: logged once, and not ready until it gives again.
+            # No such topic, or no right to read it: logged once; not ready until it works.
             log.error("sink_cannot_read", topic=topic, error=error.name())
             self._refused_topics[topic] = error.name()
         return False
 
     async def _wait_as_member(self, seconds: float) -> None:
-        """Waits, but goes on polling with everything paused: the group must not take us for dead, and may give partitions and take them away."""
+        """Waits while polling with all partitions paused, so that the group keeps this member."""
         deadline = Deadline(seconds)
 
         def poll_paused() -> None:
@@ -364,7 +374,7 @@ class Sink:
             while not deadline.has_passed and not self._stopping:
                 message = self._consumer.poll(min(0.2, deadline.left))
                 if message is not None and self._is_record(message):
-                    self._give_up_batches()  # else this record would be passed over
+                    self._give_up_batches()  # otherwise this record would be lost
             self._waiting = False
             self._consumer.resume(self._consumer.assignment())
 
@@ -379,13 +389,17 @@ class Sink:
             high = self._consumer.get_watermark_offsets(
                 TopicPartition(position.topic, position.partition), cached=True
             )[1]
-            # Until the end-of-partition event: transaction markers take offsets too and are never delivered.
+            # Corrected by the end-of-partition event, because transaction markers take offsets
+            # too and are never delivered.
             metrics.SINK_LAG.labels(self._names.logical(position.topic), position.partition).set(
                 max(0, high - position.next_offset)
             )
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """In the consumer's thread, inside `consume`: each partition begins where Postgres says, those that are not free yet later."""
+        """Called inside `consume`.
+
+        Partitions begin at their position in Postgres, as they get free.
+        """
         self._assignments += 1
         self._held = HeldPartitions()
         try:
@@ -394,7 +408,7 @@ class Sink:
             taking.result(TAKEN_SECONDS)
             begins = self._positions.begins()
             consumer.assign(begins)
-            # A pause outlives an assignment: a partition that comes back would stand still.
+            # A pause outlives an assignment: a returning partition would stay paused.
             (consumer.pause if self._waiting else consumer.resume)(begins)
             self.assigned, self._refused_topics = True, {}
             log.info("sink_partitions_assigned", partitions=len(partitions), begun=len(begins))
@@ -405,7 +419,7 @@ class Sink:
         self._assignments += 1
         self._held = HeldPartitions()
         self._positions.lose((one.topic, one.partition) for one in partitions)
-        for one in partitions:  # what a partition lacks that is another sink's now is no alarm
+        for one in partitions:  # the lag of another sink's partition is not this one's
             with suppress(KeyError):
                 metrics.SINK_LAG.remove(self._names.logical(one.topic), str(one.partition))
         self.assigned = False  # until the group gives this sink its next assignment

@@ -1,5 +1,6 @@
-"""Rows of a batch into their tables, by COPY: it costs
-this program a third of what arrays as parameters do.
+"""Writes the rows of a batch by COPY.
+
+That costs this program a third of what arrays as parameters cost.
 """
 
 from collections.abc import Sequence
@@ -16,30 +17,30 @@ Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 )
 STAGED = "staged_messages_1"
-"""The table that `stage_messages` makes."""
+"""The table that `stage_messages` creates."""
 _ARRIVAL_COLUMNS = ArrivalRow._fields
 
 
 async def prepare_staging(connection: Connection) -> None:
-    """Makes the table in which messages wait, once per session.
+    """Creates the staging table of messages, once per session.
 
-    Behind a pooler the session is another one in each transaction.
+    Behind a pooler, each transaction has another session.
     """
     await connection.execute(queries("sink")["stage_messages"])
 
 
 async def clear_staged(connection: Connection) -> None:
-    """For a transaction that stores more than one portion of messages."""
+    """Empties the staging table, for a transaction that stores several portions of messages."""
     await connection.execute(queries("sink")["clear_staged"])
 
 
 async def store_messages(
     connection: Connection, messages: Sequence[EnrichedMessage]
 ) -> tuple[int, int, set[tuple[str, str]]]:
-    """Merges versions into their rows, with their files and names of
-    conversations. The caller has opened a transaction and prepared staging.
+    """Merges versions into their rows, with their files and the aliases of conversations.
 
-    Returns how many rows changed, of how many, and the conversations that are touched.
+    The caller has opened a transaction and called `prepare_staging`. Returns the number
+    of changed rows, the number of all rows, and the conversations concerned.
     """
     statements, rows = queries("sink"), message_rows(messages)
     await _copy(connection, STAGED, "pg_temp", STAGED_COLUMNS, rows.staged)
@@ -50,12 +51,11 @@ async def store_messages(
 
 
 async def add_arrivals(connection: Connection, arrived: Sequence[ArrivalRow]) -> None:
-    """Adds what became of raw records.
+    """Adds the outcomes of raw records.
 
-    Nothing is looked up: the positions of the
-    batch say that they were not added before. Raises Unavailable
-    where the partition of a week was made while this waited: its
-    arrivals fit, but not where they were about to go.
+    It looks nothing up, because the positions of the batch show that they were not
+    added before. Raises Unavailable if a week's partition was created while this
+    waited: the arrivals fit, but not where they were about to go.
     """
     if not arrived:
         return
@@ -80,5 +80,5 @@ async def _copy(
         TypeError,
         ValueError,
         OverflowError,
-    ) as error:  # of the client: a value has no binary form
+    ) as error:  # raised by the client: a value has no binary form
         raise asyncpg.DataError(f"{type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""One batch, one Postgres transaction: rows and positions together."""
+"""Stores one batch in one Postgres transaction: rows and positions together."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,22 +36,32 @@ InTransaction: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
 class Fenced(ConnectorsError):
-    """Another sink has taken the partition over: this one must not write for it any more."""
+    """Another sink has taken over the partition: this one must not write for it any more."""
 
 
 class OutOfStep(ConnectorsError):
-    """Postgres does not stand where this sink continues from: another server took over that had not heard the last
-    commits, or a backup was restored. What lies between would be missing for ever: read again from where it stands.
+    """The position in Postgres is not the one from which this sink continues.
+
+    Another server without the last commits took over, or a backup was restored. The
+    records in between would be missing permanently, so they are read again from that
+    position.
     """
 
 
 class Refusing(ConnectorsError):
-    """So much of what comes is refused that the program is at fault, not the records: a person must look."""
+    """So many records are refused that the program is at fault, not the records.
+
+    A person has to look.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A partition after the batch. `epoch` is the one this sink owns it by, `after` the position the batch continues from."""
+    """A partition's position after the batch.
+
+    `epoch` is the one under which this sink owns the partition; `after` is the position
+    from which the batch continues.
+    """
 
     topic: str
     partition: int
@@ -64,7 +74,12 @@ Stored = EnrichedMessage | Quarantined | Receipt
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """A decoded record and where it was. `headers` gives its Kafka headers: only a record that is set aside is asked for them."""
+    """A decoded record with its place.
+
+    `headers` returns its Kafka headers.
+
+    They are only needed for a record that is quarantined.
+    """
 
     source: Source
     record: Stored
@@ -75,7 +90,7 @@ class Placed(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Work:
-    """A batch: what to store, where that leaves each partition, and messages that a tombstone ends."""
+    """A batch: what to store, the resulting ends, and the messages that tombstones end."""
 
     placed: list[Placed] = field(default_factory=list)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -92,26 +107,29 @@ class Written:
 
 
 def tenant_of(record: Stored) -> str:
-    """Whose record it is; a receipt has lines of many tenants and belongs to none."""
+    """The record's tenant; empty for a receipt, whose lines belong to many tenants."""
     return "" if isinstance(record, Receipt) else record.tenant_id
 
 
 Refused = Sequence[tuple[Placed, str]]
 SetAside = Callable[[Refused], Awaitable[None]]
-"""Puts unstorable records into quarantine and returns when Kafka has them."""
+"""Quarantines unstorable records, and returns when Kafka has them."""
 Judge = Callable[[Sequence[Placed], Refused], Awaitable[bool]]
-"""Whether, of these records, those may be set aside: a program that refuses nearly all of them is wrong itself."""
+"""Decides whether these refused records may be quarantined.
+
+A program that refuses nearly all records is wrong itself.
+"""
 Bury = Callable[[Sequence[Placed]], Awaitable[None]]
-"""Writes a tombstone behind each of these records and returns when Kafka has them."""
+"""Writes a tombstone for each of these records, and returns when Kafka has them."""
 
 
 async def every(placed: Sequence[Placed], refused: Refused) -> bool:
-    """A judge who lets every record be set aside."""
+    """A judge that lets every record be quarantined."""
     return True
 
 
 class Writer:
-    """Writes batches through a pool. Errors of Postgres come out as they are; the caller tells them apart."""
+    """Writes batches through a pool. Errors of Postgres are not converted."""
 
     def __init__(
         self,
@@ -130,14 +148,20 @@ class Writer:
         self.topic_ids: Mapping[str, str] = {}
 
     async def write(self, work: Work, positions: Sequence[Position]) -> Written:
-        """Rows and positions, all or nothing. Called again after an error that left open whether it committed, it does so once.
+        """Writes rows and positions, all or nothing.
 
-        1. Say that messages will be written. Move the positions on, if this sink still owns them and they are those it continues from.
-           Where all stand at the end of the batch already, the try before did commit. Where only some do, it was another batch.
-        2. Delete what a tombstone ends, and leave out the records of tenants that were removed and of messages that were
-           erased, with tombstones behind those messages.
-        3. Store the rows; where one of them is refused, halve until only the refused ones are left out.
-        4. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost; once more, should the commit fail.
+        A repeated call, after an error that left open whether it committed, writes them
+        once.
+
+        1. Announce that messages will be written. Move the positions, if this sink still owns
+           them and they are those from which it continues. If all are at the end of the batch
+           already, the earlier try has committed. If only some are, it was another batch.
+        2. Delete what tombstones end. Leave out the records of removed tenants and of erased
+           messages, with tombstones for those messages.
+        3. Store the rows. If one of them is refused, halve the batch until only refused ones
+           are left out.
+        4. Quarantine those, acknowledged by Kafka: before the commit, so that none is lost;
+           again if the commit fails.
         5. Commit.
         """
         written = Written()
@@ -167,7 +191,10 @@ class Writer:
         return written
 
     async def _removed(self, connection: InTransaction) -> frozenset[str]:
-        """Tenants of whom nothing is stored any more. None is removed before this transaction ends."""
+        """The tenants of whom nothing is stored any more.
+
+        None is removed before this transaction ends.
+        """
         await connection.execute(self._sql["removal_lock"])
         return frozenset(
             row["tenant_id"] for row in await connection.fetch(self._sql["removed_tenants"])
@@ -176,7 +203,10 @@ class Writer:
     async def _wanted(
         self, connection: InTransaction, placed: list[Placed], removed: frozenset[str]
     ) -> list[Placed]:
-        """The records that may be stored. Buries the messages among the others, with what models said of their files."""
+        """The records that may be stored.
+
+        For the other messages it writes tombstones and deletes recorded model answers.
+        """
         tenants = {tenant_of(one.record) for one in placed}
         erasing = await erasing_among(connection, tenants)
         named = (_named(one) for one in placed if tenant_of(one.record) in erasing)
@@ -197,7 +227,7 @@ class Writer:
         return [one for one in placed if id(one) not in left_out]
 
     async def _move(self, connection: InTransaction, position: Position) -> bool:
-        """False: it stands there already. Raises Fenced and OutOfStep."""
+        """Moves a position. Returns False if it is there already. Raises Fenced and OutOfStep."""
         place = (position.topic, position.partition)
         moved = await connection.execute(
             self._sql["move_offset"], *place, position.next_offset, position.epoch, position.after
@@ -249,7 +279,11 @@ class Writer:
     async def _refuse(
         self, connection: InTransaction, placed: Placed, why: str, refused: list[tuple[Placed, str]]
     ) -> None:
-        """A record that was in quarantine already cannot go there again: a row names its place, with its bytes if they fit."""
+        """Records a refused record, to be quarantined.
+
+        One from quarantine cannot go there again: its row gets its place, and its bytes
+        if they fit.
+        """
         record = placed.record
         if not isinstance(record, Quarantined):
             refused.append((placed, why))
@@ -290,7 +324,7 @@ class Writer:
     async def _without_erased(
         self, connection: InTransaction, arrived: list[ArrivalRow]
     ) -> list[ArrivalRow]:
-        """An arrival of an erased message is not written down again."""
+        """The arrivals without those of erased messages, which are not recorded again."""
         if not arrived:
             return arrived
         erasing = await erasing_among(connection, {a.tenant_id for a in arrived})
@@ -302,7 +336,7 @@ class Writer:
 
 
 def _named(placed: Placed) -> Named | None:
-    """The message that a record is about; a receipt is about many."""
+    """The message that a record is about, or None for a receipt, which is about many."""
     record = placed.record
     if isinstance(record, Receipt):
         return None
@@ -312,7 +346,7 @@ def _named(placed: Placed) -> Named | None:
 
 
 def _contents(placed: Placed) -> list[tuple[str, str]]:
-    """The files that a version shows, as a recorded answer names them."""
+    """The files that a version shows, as (tenant, sha256)."""
     record = placed.record
     assert isinstance(record, EnrichedMessage)
     return [(record.tenant_id, one.sha256) for one in record.attachments if one.sha256]

@@ -17,8 +17,7 @@ CLOSE = b"connection: close\r\n"
 
 
 class HttpReply:
-    """An answer, ready for the wire but for the lines
-    that depend on the moment and the connection.
+    """An answer without the lines that depend on the moment and the connection.
 
     `ends_connection`: the connection cannot be used after it.
     """
@@ -100,11 +99,10 @@ def because(reason: DeliveryReason, problem: Problem) -> Problem:
 
 
 class Stranger(Problem):
-    """The answer to whoever cannot show that the delivery
-    is the provider's. `reason` is for the operator only.
+    """The answer to a client that cannot show that the delivery comes from the provider.
 
-    It is the same for an unknown token, a wrong signature
-    and a time outside the window: nobody learns which.
+    It is the same for an unknown token, a wrong signature and a time outside the window, so
+    nobody learns which. `reason` is for the operator only.
     """
 
     def __init__(self, reason: DeliveryReason, headers: Mapping[str, str] = {}) -> None:

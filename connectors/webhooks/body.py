@@ -10,11 +10,10 @@ _LENGTH_DIGITS = 20
 
 
 class Budget:
-    """Body bytes of all requests that are read
-    and not yet answered. Beyond the bound: 503.
+    """Bounds the body bytes of all requests that are read and not yet answered.
 
-    One owner (a tenant) gets at most half, so that
-    no one of them takes the room of all others.
+    Beyond the bound the answer is 503. One owner (a tenant) gets at most half, so that none
+    of them takes the room of all others.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -62,9 +61,7 @@ class Body:
         self._size = 0
 
     def announced(self, headers: Mapping[str, str]) -> None:
-        """Raises Problem 415 or 413 for a body
-        that cannot be taken by what its head says.
-        """
+        """Raises Problem 415 or 413 if the head announces a body that cannot be accepted."""
         if "content-encoding" in headers or "transfer-encoding" in headers:
             _must_be_plain(headers)
         declared = headers.get("content-length", "")

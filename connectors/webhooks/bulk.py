@@ -1,9 +1,8 @@
-"""Who has to slow down while dedupe is behind, so that one
-tenant's import does not keep the others' messages waiting.
+"""Decides which tenant has to slow down while dedupe is behind.
 
-Records of a partition are taken one after another, whoever
-sent them, so the only place where a tenant can be held back
-is before its records are accepted. Pure: time is an argument.
+One tenant's import must not keep the messages of the others waiting. Records
+of a partition are processed one after another, whoever sent them, so a tenant can only be
+held back before its records are accepted. Pure: time is an argument.
 """
 
 from collections import Counter
@@ -20,8 +19,9 @@ From there on its rate rises as it uses it.
 WATCH_PER_SECOND = 50.0
 """With less than that in all, nobody looks how far behind dedupe is."""
 BURST = 200.0
-"""What a tenant that was not slowed down may send at
-once: a greeting to each of its customers is no import.
+"""What a tenant that was not slowed down may send at once.
+
+A greeting to each of its customers is not an import.
 """
 SLOWER, FASTER = 0.6, 1.1
 DEEP_SECONDS = 0.25
@@ -30,8 +30,7 @@ BULK_PART = 0.5
 
 
 class BulkLimits:
-    """A rate for each tenant: raised at each look while
-    it is used, and lowered while dedupe is behind.
+    """Holds a rate per tenant, raised while it is used and lowered while dedupe is behind.
 
     It has to rise step by step: a tenant that could begin with any rate
     would have put a minute of work before the others' messages until anybody
@@ -65,9 +64,7 @@ class BulkLimits:
         return bool(self.limits) or self._wanted.total() / seconds >= WATCH_PER_SECOND
 
     def look(self, behind_seconds: float, now: float) -> None:
-        """Sets the rates again, by how long
-        dedupe needs for what it has not read yet.
-        """
+        """Adjusts the rates to the time that dedupe needs for what it has not read yet."""
         seconds = max(0.01, now - (self._looked_at if self._looked_at is not None else now - 1.0))
         taken = {tenant: count / seconds for tenant, count in self._taken.items()}
         wanted = {tenant: count / seconds for tenant, count in self._wanted.items()}

@@ -20,7 +20,7 @@ _NO_REFUSALS = frozenset({"accepted", "not_stored", "client_left", "program_erro
 
 
 class ChatPost(Taking):
-    """The same steps as a delivery's; a key of the tenant takes the place of token and signature."""
+    """Takes the same steps as a delivery, with a key of the tenant instead of token and signature."""
 
     __slots__ = ("_key", "_message")
 

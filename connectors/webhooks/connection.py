@@ -9,8 +9,9 @@ from connectors.webhooks.incoming import Application, Incoming
 from connectors.webhooks.wheel import NEVER, DeadlineWheel
 
 MAX_EARLY_BYTES = 16 * 1024 * 1024
-"""Of bodies that were sent ahead of an answer, on all connections
-of a server together: nobody pays for them before they are begun.
+"""Bounds the bodies that were sent ahead of an answer, on all connections of a server together.
+
+No tenant pays for them before their requests begin.
 """
 CHUNK_COST = 64
 """What a chunk takes beside its bytes."""
@@ -52,9 +53,7 @@ class TimedConnection(asyncio.Protocol):
         raise NotImplementedError
 
     def watch(self) -> None:
-        """Has to follow whenever a deadline may have changed: the
-        connection's, or that of the request that is being answered.
-        """
+        """Must be called whenever the deadline of the connection or its current request changed."""
         if self._current is not None:
             self.deadline = self._current.deadline
         if self._untaken_until < self.deadline:
@@ -65,9 +64,7 @@ class TimedConnection(asyncio.Protocol):
         self._transport.abort()
 
     def _close(self) -> None:
-        """Ends the connection when what was written
-        has been taken, or has not been for too long.
-        """
+        """Ends the connection once the client has read the answer, or too much time has passed."""
         self._deaf = True
         self._drop_queue()
         self._transport.close()

@@ -1,8 +1,7 @@
-"""Counts what became of deliveries, per endpoint and
-reason, in memory. `delivery_log` writes the counts down.
+"""Counts in memory what became of deliveries, per endpoint and reason.
 
-Nothing here waits, and everything is bounded: a key per known
-endpoint, reason and live secret, and few for tokens that nobody has.
+`delivery_log` writes the counts into Postgres. Nothing here waits, and everything is bounded:
+a key per known endpoint, reason and live secret, and few keys for unknown tokens.
 """
 
 import hashlib
@@ -19,13 +18,9 @@ from schemas.signatures import Examined
 from schemas.tenants import EndedToken, Endpoint, secret_id
 
 NEW_STRANGERS_PER_MINUTE = 20
-"""Unknown tokens that get a count of their own;
-the others of the minute are counted together.
-"""
+"""How many unknown tokens get a count of their own; the others are counted together."""
 MOST_STRANGERS = 500
-"""Counts of unknown tokens that wait to be
-written: while Postgres is away no more get one.
-"""
+"""How many counts of unknown tokens may wait while Postgres is away."""
 OTHER_STRANGERS = "token_others"
 REPEAT_SECONDS = 10.0
 """A count that was written is written again after this time at the earliest."""
@@ -84,6 +79,14 @@ class Count:
         return _facts(self.last)
 
 
+@lru_cache(8192)
+def _bucket(
+    tenant_id: str, endpoint_id: str, day: int, reason: DeliveryReason, secret: str | None
+) -> DeliveryBucket:
+    by = secret_id(endpoint_id, secret) if secret else ""
+    return DeliveryBucket(tenant_id, endpoint_id, day, reason, by)
+
+
 class Deliveries:
     """The counts that are not written yet."""
 
@@ -130,9 +133,7 @@ class Deliveries:
         return found
 
     def written(self, counts: Iterable[tuple[DeliveryBucket, Count]]) -> None:
-        """Remembers that these were written, so
-        that they are not written again soon.
-        """
+        """Remembers that these were written, so that they are not written again soon."""
         now = time.monotonic()
         if len(self._written_at) > _MAX_WRITTEN:
             self._written_at.clear()
@@ -156,8 +157,8 @@ class Deliveries:
         day, endpoint = int(now // 86_400), attempt.endpoint
         if endpoint is not None:
             fits = attempt.examined.secret if attempt.examined is not None else None
-            by = _id_of_secret(endpoint.endpoint_id, fits) if fits and reason == "accepted" else ""
-            return DeliveryBucket(endpoint.tenant_id, endpoint.endpoint_id, day, reason, by)
+            secret = fits if reason == "accepted" else None
+            return _bucket(endpoint.tenant_id, endpoint.endpoint_id, day, reason, secret)
         if (ended := attempt.ended) is not None:
             return DeliveryBucket(ended.tenant_id, ended.endpoint_id, day, reason, "")
         return DeliveryBucket("", self._stranger(attempt.token, now), day, reason, "")
@@ -177,9 +178,7 @@ class Deliveries:
 
 
 def stranger_name(token: str) -> str:
-    """The name under which deliveries to an unknown
-    token are counted: a part of its digest.
-    """
+    """The name under which deliveries to an unknown token are counted: a part of its digest."""
     digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
     return f"token_{digest[:12]}"
 

@@ -36,11 +36,15 @@ _OF_VERDICT: Mapping[Verdict, DeliveryReason] = {
 
 
 class Delivery(Taking):
-    """1. Who: the token names tenant, provider and secrets.
-    2. Read the body within bounds, the limit before the signature. A stranger's is read alike, and not kept.
+    """Accepts a delivery in four steps.
+
+    1. Find tenant, provider and secrets by the token.
+    2. Read the body within bounds, and check the limit before the signature. The body of an
+       unknown sender is read alike, and not kept.
     3. Check the signature on the raw bytes.
-    4. Write, and answer only when it is durable. The events of one body are written one after the other, so that it is
-       never in memory many times over; there is one deadline for all.
+    4. Write, and answer only when the record is durable. The events of one body are written
+       one after the other, so that the body is never in memory many times over. There is one
+       deadline for all.
     """
 
     __slots__ = (
@@ -167,7 +171,7 @@ def only_post(request: Incoming) -> None:
 
 
 def _no_secret(endpoint: Endpoint) -> Unavailable:
-    """Without one nothing can be checked yet: 503 lets the provider try again, and the log says why."""
+    """Without a secret nothing can be checked: 503 lets the provider retry, and the log says why."""
     return Unavailable(
         "secret",
         detail=f"{endpoint.endpoint_id} has none yet: sensorium endpoints secret ID --set SECRET",

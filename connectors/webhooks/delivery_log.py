@@ -1,6 +1,4 @@
-"""Writes the counts of deliveries into Postgres,
-beside the receiver's work and never in its way.
-"""
+"""Writes the counts of deliveries into Postgres without delaying the receiver."""
 
 import asyncio
 import math
@@ -20,9 +18,7 @@ from storage.postgres.sql import queries
 log = structlog.get_logger()
 TICK_SECONDS = 1.0
 MAX_ROWS = 500
-"""Rows of one tick: however many endpoints
-receive deliveries, Postgres sees no more of it.
-"""
+"""Rows written per tick, however many endpoints receive deliveries."""
 KEPT_DAYS = 30
 KEPT_STRANGERS = 200
 TIDY_SECONDS = 600.0
@@ -54,9 +50,7 @@ class DeliveryLog:
         await retry_forever(self._write_for_ever, self._failed, lambda: self._worked_at)
 
     async def finish(self) -> None:
-        """Writes what is left, in a short time or not
-        at all: a role that ends does not wait for it.
-        """
+        """Writes what is left, and gives up after LAST_SECONDS, because the role is ending."""
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 while await self.write(at_once=True):
@@ -102,9 +96,7 @@ class DeliveryLog:
 
 
 def _columns(counts: Sequence[tuple[DeliveryBucket, Count]]) -> tuple[list[object], ...]:
-    """In one order at every receiver, so that
-    two of them do not wait for each other.
-    """
+    """The same order at every receiver, so that two of them do not wait for each other."""
     ordered = sorted(counts, key=lambda one: one[0])
     return (
         [place.tenant_id for place, _ in ordered],

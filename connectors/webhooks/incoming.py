@@ -1,6 +1,4 @@
-"""One request, between the connection that it
-came by and the application that answers it.
-"""
+"""One request, between its connection and the application that answers it."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -71,9 +69,7 @@ class Taker(Protocol):
         ...
 
     def gone(self, status: int = CLIENT_LEFT) -> None:
-        """The client left before the answer, or broke
-        off and was answered `status` by its connection.
-        """
+        """The client left before the answer, or its connection answered it `status`."""
         ...
 
 

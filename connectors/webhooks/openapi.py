@@ -1,6 +1,4 @@
-"""What the receiver says of itself at `/openapi.json`: a
-description only, to which tests hold the real answers.
-"""
+"""The receiver's description at `/openapi.json`, which tests compare with the real answers."""
 
 import json
 from functools import cache

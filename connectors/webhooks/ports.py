@@ -1,6 +1,4 @@
-"""What the receiver needs of the rest: tenants, a
-log that keeps records, and some knowledge of bodies.
-"""
+"""What the receiver needs from other packages: tenants, a log, and knowledge of bodies."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +13,11 @@ from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 
 
 class EndpointDirectory(Protocol):
-    """Tenants, endpoints and keys. While `loaded` is
-    false nothing is known, so no request may be refused.
+    """Tenants, endpoints and keys.
 
-    `healthy` false: what is known may be out of date for longer
-    than an outage of Postgres excuses. `endpoint` and `tenant`
-    raise Unavailable for an entry that is there and cannot be read.
+    While `loaded` is false nothing is known, so no request may be refused. `healthy` is
+    false when what is known may be out of date for longer than an outage of Postgres
+    excuses. `endpoint` and `tenant` raise Unavailable for an entry that cannot be read.
     """
 
     loaded: bool
@@ -46,8 +43,9 @@ class RawTopic(Protocol):
         headers: Headers,
         done: Callable[[str | None], None],
     ) -> None:
-        """Calls `done` once: with None when the record is durable, else with
-        what went wrong. Raises Unavailable for one that cannot be taken.
+        """Calls `done` once, with None when the record is durable, else with what went wrong.
+
+        Raises Unavailable for a record that cannot be accepted.
         """
         ...
 
@@ -58,9 +56,10 @@ class RawTopic(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Understanding:
-    """What the receiver must know of providers: the ids of a body's
-    events, whether a `POST /chat` will be read as a message, and
-    what a signature is worth (None: the provider has none).
+    """What the receiver must know about providers.
+
+    It needs the ids of the events in a body, whether a `POST /chat` will be read as a
+    message, and whether a signature is valid (None: the provider has none).
     """
 
     identify: Callable[[str, bytes], tuple[str, ...]]

@@ -1,5 +1,4 @@
-"""HTTP/1.1 on one connection of the receiver, within
-bounds of time, of header bytes and of requests sent ahead.
+"""HTTP/1.1 on one connection, with bounds on time, header bytes and requests sent ahead.
 
 A connection is always in one of five states, and each ends by itself: a head is awaited
 (`head_seconds`, then 408); a request is being answered (its own deadline); the client
@@ -29,14 +28,13 @@ MAX_FIELD_BYTES = 16 * 1024
 The parser has no limit of its own and would keep what comes.
 """
 MAX_PIPELINED = 64
-"""Requests sent ahead of an answer on one connection:
-each costs some kilobytes, and a read may hold thousands.
+"""How many requests may be sent ahead of an answer on one connection.
+
+Each costs some kilobytes, and a read may hold thousands.
 """
 KEEP_ALIVE_SECONDS = 65.0
 FRESH_SECONDS = 1.0
-"""When the server ends: how long who has
-connected and said nothing yet may still begin.
-"""
+"""How long a silent new connection may still begin a request when the server ends."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_HEAD = b"\r\n:"
 """Breaks the parser, which ends the connection with 400."""
@@ -169,7 +167,10 @@ class ClientConnection(TimedConnection):
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
+        self._unparsed = 0  # counted here, not by a call: there are several of them per request
+        self._field_bytes += len(name) + len(value)
+        if self._field_bytes > MAX_FIELD_BYTES:
+            self._count(0)
         if self._phase != "head":
             return  # told anew, or a trailer is no header: it comes when the request is being answered
         known = NAMES.get(name)
@@ -192,12 +193,13 @@ class ClientConnection(TimedConnection):
         method = parser.get_method().decode("ascii")
         request = Incoming(self, method, path_of(self._url), headers)
         self._upgrades = parser.should_upgrade()
+        is_old = parser.get_http_version() == "1.0"
         request.closes = (
-            not parser.should_keep_alive()
-            or parser.get_http_version() == "1.0"
+            is_old
+            or not parser.should_keep_alive()
             or (self._upgrades and headers.get("upgrade", "").lower() != "h2c")
         )
-        if "expect" in headers and parser.get_http_version() != "1.0":
+        if "expect" in headers and not is_old:
             request.expects_continue = headers["expect"].lower() == "100-continue"
         self._parsing, self._phase, self._unparsed = request, "body", 0
         if self._current is None and not self._queue and self._untaken_until == NEVER:

@@ -1,4 +1,7 @@
-"""The webhook source connector: bytes in, durable, then 200. No framework, and no coroutine, on this path."""
+"""The webhook source connector: bytes in, durable, then 200.
+
+There is no framework and no coroutine on this path.
+"""
 
 import asyncio
 import math
@@ -24,7 +27,7 @@ _WEBHOOKS = "/webhooks/"
 ASK_ALL_SECONDS = 5.0
 """More than the others get to answer."""
 METRICS_SECONDS = 0.25
-"""So long the text of the metrics is kept: it takes a millisecond to make, and who asks is not known."""
+"""How long the text of the metrics is kept, because it takes a millisecond to make."""
 
 
 class Probe:

@@ -1,6 +1,4 @@
-"""The receiver's HTTP server: one socket, its
-connections, their deadlines and their end.
-"""
+"""The receiver's HTTP server: one socket, its connections, their deadlines and their end."""
 
 import asyncio
 import socket
@@ -16,9 +14,7 @@ _LOOK_SECONDS = 0.1
 
 
 class ReceiverServer:
-    """Serves until `should_exit`, then answers what
-    is in flight, at most `drain_seconds` long.
-    """
+    """Serves until `should_exit`, then answers what is in flight for up to `drain_seconds`."""
 
     def __init__(
         self,
@@ -40,9 +36,7 @@ class ReceiverServer:
         self._drain_seconds = drain_seconds
 
     def say_goodbye(self) -> None:
-        """From here on every answer closes its connection:
-        clients go elsewhere before this server hangs up on them.
-        """
+        """Makes every answer close its connection, so that clients leave before the server does."""
         self.ending = True
 
     async def serve(self, sockets: list[socket.socket]) -> None:

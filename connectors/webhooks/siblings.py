@@ -1,7 +1,8 @@
 """Receivers that one parent started at one port answer probes for each other.
 
-A connection reaches one of them, whichever the kernel chooses. So `/readyz` has to speak for all, and `/metrics` to show all: each
-process listens at a Unix socket of the parent's folder, where the others ask it.
+A connection reaches whichever process the kernel chooses, so `/readyz` has to speak for all and
+`/metrics` has to show all. Each process listens at a Unix socket in the parent's folder, where
+the others ask it.
 """
 
 import asyncio
@@ -72,7 +73,10 @@ class Siblings:
 
 
 def merged(texts: Iterable[tuple[int, bytes]]) -> bytes:
-    """One text of several processes' metrics: each family once, each sample with the number of its process."""
+    """Merges the metrics of several processes into one text.
+
+    Each family appears once, and each sample has the number of its process.
+    """
     heads: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
     for index, text in texts:

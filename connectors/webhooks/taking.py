@@ -1,9 +1,10 @@
-"""What happens to one request that may be stored: its body is read, a record is written, and it is answered.
+"""The steps of a request that may be stored: read its body, write a record, answer.
 
     begin ─▶ more … ─▶ whole ─▶ written ─▶ answered
        └────────┴────────┴────────┴─▶ refused, late, or gone
 
-Nothing waits here. The connection calls the steps, and the producer calls `written`; whatever a step raises becomes the answer.
+Nothing waits here. The connection calls the steps, and the producer calls `written`. Whatever a
+step raises becomes the answer.
 """
 
 import math
@@ -87,7 +88,7 @@ class ReceiverParts:
         return self.settings.tenant_rate_per_second if own is None else own
 
     def say(self, trouble: Unavailable) -> None:
-        """Once a second at most: an outage under load is one piece of news, and the metrics count the requests."""
+        """Logs an outage at most once per second; the metrics count the requests."""
         now = time.monotonic()
         if now - self._said_at >= 1.0:
             self._said_at = now
@@ -95,7 +96,10 @@ class ReceiverParts:
 
 
 class Taking:
-    """One request. Subclasses say who may send it, what its body means, and how the outcome is counted."""
+    """One request.
+
+    Subclasses decide who may send it, what its body means, and how the outcome is counted.
+    """
 
     __slots__ = ("_began", "_is_over", "_is_written", "body", "label", "parts", "request")
 
@@ -111,7 +115,10 @@ class Taking:
     # --- for subclasses
 
     def owner(self) -> str | None:
-        """Checks the head, and names the tenant that pays for the body: None to throw the body away. Raises for a refusal."""
+        """Checks the head and returns the tenant that pays for the body.
+
+        None: the body is thrown away. Raises for a refusal.
+        """
         raise NotImplementedError
 
     def store(self, body: bytes) -> None:
@@ -241,7 +248,10 @@ def _routing(tenant_id: str, provider: str) -> tuple[tuple[str, bytes], tuple[st
 
 
 def record_headers(tenant_id: str, provider: str, given: Mapping[str, str]) -> Headers:
-    """The Kafka headers of a record, as `schemas.headers.Routing` writes them, with the client's trace if it sent one."""
+    """The Kafka headers of a record, with the client's trace if it sent one.
+
+    They are those that `schemas.headers.Routing` writes.
+    """
     tenant, source = _routing(tenant_id, provider)
     trace = given.get("traceparent", "")
     if not trace or not is_traceparent(trace):

@@ -36,9 +36,7 @@ class Timed(Protocol):
 
 
 class DeadlineWheel:
-    """Calls `expired` of what is watched after
-    its deadline, on the clock of time.monotonic.
-    """
+    """Calls `expired` of each watched object after its deadline, by time.monotonic."""
 
     def __init__(self) -> None:
         self._slots: dict[int, set[Timed]] = {}

@@ -1,11 +1,12 @@
-"""Clients that live as long as their role, and brokers that lose and find each other.
+"""Keeps the clients of a role working when brokers disappear and return.
 
-A librdkafka client (2.13 to 2.16 at least) never connects again once a broker told it that the
-cluster has no broker, as brokers do for a moment while they are fenced or restarted: the client
-drops every address it knows, also the bootstrap servers
-(https://github.com/confluentinc/librdkafka/issues/5301). Therefore whatever asks the brokers again
-and again stands in a `Renewed`, or its owner makes it anew after a failure. A consumer that reads
-all the time would only hear nothing more: a `ConsumerContact` looks after it.
+A librdkafka client (at least 2.13 to 2.16) never connects again once a broker has told
+it that the cluster has no brokers, as brokers do for a moment while they are fenced or
+restarted. It then drops every address it knows, including the bootstrap servers
+(https://github.com/confluentinc/librdkafka/issues/5301). Therefore a client that asks
+the brokers repeatedly is held in a `Renewed`, or its owner replaces it after a failure.
+A consumer that reads all the time would only receive nothing more; a `ConsumerContact`
+detects that.
 """
 
 from collections.abc import Callable
@@ -31,14 +32,14 @@ class CutOff(StorageError):
 
 
 class Renewed(Generic[C]):
-    """A client that is made when it is first needed, and made anew after a call that failed."""
+    """A client that is created on first use, and replaced after a call that failed."""
 
     def __init__(self, make: Callable[[], C]) -> None:
         self._make = make
         self._client: C | None = None
 
     def call(self, question: Callable[[C], T]) -> T:
-        """What `question` returns for the client. Raises what it raises."""
+        """Calls `question` with the client. Returns its result, and raises what it raises."""
         client, self._client = self._client or self._make(), None
         answer = question(client)
         self._client = client
@@ -50,7 +51,7 @@ def renewed_admin(settings: Kafka) -> Renewed[AdminClient]:
 
 
 class ConsumerContact:
-    """Finds out whether a consumer that hears nothing is cut off from brokers that are there."""
+    """Detects a consumer that is cut off from brokers that are running."""
 
     def __init__(self, settings: Kafka, consumer: Consumer, topic: str) -> None:
         self._settings = settings
@@ -59,14 +60,16 @@ class ConsumerContact:
         self._silence = Deadline(SILENT_SECONDS)
 
     def heard(self) -> None:
-        """The consumer gave something."""
+        """Notes that the consumer received something."""
         self._silence = Deadline(SILENT_SECONDS)
 
     def check(self) -> None:
-        """To be called in the consumer's thread while it gives nothing. Mostly does nothing.
+        """Call this in the consumer's thread while it receives nothing.
 
-        After SILENT_SECONDS it asks the brokers, and blocks for at most 2 * ANSWER_SECONDS.
-        Raises CutOff.
+        Usually it does nothing.
+
+        After SILENT_SECONDS it asks the brokers, and blocks for at most 2 *
+        ANSWER_SECONDS. Raises CutOff.
         """
         if not self._silence.has_passed:
             return

@@ -1,6 +1,7 @@
-"""Partition counts as they are on the cluster, against the one the settings
-name. A count that was changed in place breaks promises: keys move to other
-partitions, and a partition beyond the count has neither state nor a reader.
+"""Compares the partition counts on the cluster with the configured one.
+
+A count that is changed in place breaks promises: keys move to other partitions, and a
+partition beyond the count has neither state nor a reader.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,28 +11,31 @@ from schemas.settings import Kafka
 from storage.kafka.contact import renewed_admin
 
 LOOK_SECONDS = 5.0
-"""Between two looks.
+"""The interval between two checks.
 
-Less than `topic.metadata.refresh.interval.ms` (300
-s), after which a producer learns of a new partition.
+It is shorter than `topic.metadata.refresh.interval.ms` (300 s), after which a producer
+learns of a new partition.
 """
 _TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class WrongCount:
-    """A topic that has `there` partitions where the settings say `wanted`."""
+    """A topic that has `there` partitions although the settings say `wanted`."""
 
     topic: str
     there: int
     wanted: int
 
     def __str__(self) -> str:
-        return f"{self.topic} has {self.there} partitions, SENSORIUM_KAFKA__PARTITIONS is {self.wanted}"
+        return (
+            f"{self.topic} has {self.there} partitions, SENSORIUM_KAFKA__PARTITIONS is"
+            f" {self.wanted}"
+        )
 
 
 REMEDY = (
-    "Give this role the right setting; if the count was changed in place, nothing more is written: "
+    "Correct the setting of this role. If the count was changed in place, nothing more is written: "
     "docs/operating.md, 'Another number of partitions'"
 )
 
@@ -39,10 +43,7 @@ REMEDY = (
 def wrong_counts(
     there: Mapping[str, int], topics: Iterable[str], settings: Kafka
 ) -> list[WrongCount]:
-    """Those of the topics that exist with another count.
-
-    One that does not exist is not wrong.
-    """
+    """The topics that exist with another partition count than the settings say."""
     return [
         WrongCount(topic, there[topic], settings.partitions)
         for topic in topics
@@ -51,8 +52,11 @@ def wrong_counts(
 
 
 class CountReader:
-    """Asks with a client of its own: a producer must not learn
-    of new partitions because somebody looked. Calls block.
+    """Reads the counts with a client of its own.
+
+    Calls block.
+
+    Otherwise the check would tell a producer about new partitions.
     """
 
     def __init__(self, settings: Kafka) -> None:
@@ -60,7 +64,7 @@ class CountReader:
         self._admin = renewed_admin(settings)
 
     def wrong(self, topics: Iterable[str]) -> list[WrongCount]:
-        """Raises KafkaException when the brokers do not answer."""
+        """Raises KafkaException if the brokers do not answer."""
         found = self._admin.call(lambda admin: admin.list_topics(timeout=_TIMEOUT_SECONDS)).topics
         there = {name: len(topic.partitions) for name, topic in found.items() if topic.partitions}
         return wrong_counts(there, topics, self._settings)

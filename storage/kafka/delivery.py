@@ -16,22 +16,17 @@ from storage.errors import StorageError
 from storage.kafka.client import plain_producer_config
 from storage.kafka.contact import renewed_admin
 from storage.kafka.counts import REMEDY, wrong_counts
+from storage.kafka.gathering import SendGate
 
 log = structlog.get_logger()
 POLL_SECONDS = 0.001
 CHECK_SECONDS = 2.0
 AWAY_AFTER_SECONDS = 5.0
-"""Sends that fail for so long, without one that
-succeeds, mean that Kafka takes no records.
-"""
+"""When sends have failed this long and none succeeded, Kafka accepts no records."""
 TRIAL_AFTER_SECONDS = 15.0
-"""Without a failing send for so long, and with a topic
-that could take one, the next send may try again.
-"""
+"""After this long without a failing send, the next send may try again if the topic allows it."""
 STUCK_AFTER_SECONDS = 120.0
-"""Sends that failed for so long, none between them good,
-although the topic could take them: a new client may do better.
-"""
+"""When all sends have failed this long although the topic could accept them, the role ends."""
 
 
 Done = Callable[[str | None], None]
@@ -39,8 +34,9 @@ Done = Callable[[str | None], None]
 
 
 class ProducerFatal(StorageError):
-    """The producer will not send again: librdkafka says so,
-    or nothing came through for long. The role has to end.
+    """The producer will not send again, so the role has to end.
+
+    librdkafka says so, or no record was acknowledged for a long time.
     """
 
 
@@ -49,12 +45,11 @@ def _cluster(admin: AdminClient) -> ClusterMetadata:
 
 
 class AcknowledgedProducer:
-    """Concurrent sends share librdkafka's batches; a lone
-    one waits at most the linger (1 ms) and a poll (1 ms).
+    """Concurrent sends share batches; a lone one waits at most the linger (1 ms) and a poll (1 ms).
 
-    Delivery reports are polled on the event loop, and only while
-    something is outstanding. `run` is the producer's background
-    work and belongs beside the role: it raises ProducerFatal.
+    Records are handed to librdkafka and delivery reports are polled in one place, on the
+    event loop, and only while something is outstanding: see `gathering`. `run` is the
+    producer's background work and belongs beside the role: it raises ProducerFatal.
     """
 
     def __init__(
@@ -81,8 +76,11 @@ class AcknowledgedProducer:
         self._looker = renewed_admin(settings)
         self._wrong_count = ""
         self._fruitless_since: float | None = None
-        self._outstanding = 0
-        self._is_polling = False
+        self._max_queued = max_queued
+        self._gathered: list[tuple[str, bytes, bytes, Headers, Done]] = []
+        self._gate = SendGate()
+        self._outstanding = 0  # at librdkafka
+        self._is_turning = False
         self._reached = False
         self._failing_since: float | None = None
         self._failed_at = 0.0
@@ -109,9 +107,7 @@ class AcknowledgedProducer:
         )
 
     async def run(self) -> None:
-        """Looks at the topic every CHECK_SECONDS, so that
-        readiness knows of an outage before a request does.
-        """
+        """Checks the topic every CHECK_SECONDS, so that readiness shows an outage early."""
         while self._fatal is None:
             await self.check()
             try:
@@ -122,9 +118,7 @@ class AcknowledgedProducer:
         raise ProducerFatal(f"the Kafka producer is of no more use: {self._fatal}")
 
     async def check(self) -> None:
-        """One round trip to the brokers: whether a partition
-        of the topic has a leader and enough replicas in sync.
-        """
+        """Asks the brokers if a partition of the topic has a leader and enough replicas in sync."""
         try:
             found = await asyncio.to_thread(self._looker.call, _cluster)
         except KafkaException:
@@ -149,44 +143,30 @@ class AcknowledgedProducer:
             self._failing_since, self._on_trial = None, True
 
     def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
-        """Hands a record over. `done` is called once, on the event loop
-        and after `send` returned: with None when Kafka has the record,
-        else with what went wrong; then it may still be written.
+        """Sends a record, and calls `done` once, on the event loop, after `send` has returned.
 
-        Raises Unavailable when the record cannot be taken at all; then `done` is not
-        called. Whoever does not want to wait for `done` any longer calls `overdue`.
+        `done` gets None when Kafka has the record, else what went wrong. In that case the
+        record may still be written. Raises Unavailable if the record cannot be accepted at
+        all, and then `done` is not called. A caller that stops waiting calls `overdue`.
         """
         if self._wrong_count:
             raise Unavailable("kafka", 5.0, detail="the topic has another number of partitions")
-        try:
-            self._producer.produce(
-                topic,
-                value,
-                key,
-                headers=headers,  # type: ignore[arg-type]  # a list is invariant
-                on_delivery=partial(self._report, done),
-            )
-        except BufferError:
+        if self._outstanding + len(self._gathered) >= self._max_queued:
             self._failed()
-            raise Unavailable("kafka", 1.0, detail="producer queue full") from None
-        except KafkaException as error:
-            self._note(error.args[0])
-            self._failed()
-            raise Unavailable("kafka", 1.0, detail=str(error.args[0].name())) from error
-        self._outstanding += 1
-        if not self._is_polling:
-            self._is_polling = True
-            asyncio.get_running_loop().call_later(POLL_SECONDS, self._poll)
+            raise Unavailable("kafka", 1.0, detail="producer queue full")
+        self._gathered.append((topic, key, value, headers, done))
+        if not self._is_turning:
+            self._is_turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
 
     def overdue(self) -> Unavailable:
-        """Notes that somebody waited too long for
-        `done`, and gives the trouble to report.
-        """
+        """Notes that a caller waited too long for `done`, and returns the error to report."""
         self._failed()
         return Unavailable("kafka", 1.0, detail="no acknowledgement in time")
 
     async def drain(self, seconds: float) -> int:
         """Waits for what is outstanding; returns how many are not acknowledged."""
+        self._hand_over()
         return int(await asyncio.to_thread(self._producer.flush, seconds))
 
     def _report(self, done: Done, error: KafkaError | None, _message: Message) -> None:
@@ -200,24 +180,49 @@ class AcknowledgedProducer:
             self._failed()
             done(str(error.name()))
 
-    def _poll(self) -> None:
-        """Serves delivery reports.
+    def _turn(self) -> None:
+        """Serves delivery reports, then hands over what was gathered if the gate is open.
 
         Should that raise, nobody would be answered any more: the producer is given up.
         """
         try:
             self._producer.poll(0)
+            if self._gathered and self._gate.opens(self._outstanding, time.monotonic()):
+                self._hand_over()
         except Exception as error:
             log.exception("delivery_reports_failed")
             self._give_up(f"its delivery reports failed with {type(error).__name__}")
             return
-        self._is_polling = self._outstanding > 0
-        if self._is_polling:
-            asyncio.get_running_loop().call_later(POLL_SECONDS, self._poll)
+        self._is_turning = self._outstanding > 0 or bool(self._gathered)
+        if self._is_turning:
+            asyncio.get_running_loop().call_later(POLL_SECONDS, self._turn)
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        produce, report = self._producer.produce, self._report
+        for topic, key, value, headers, done in gathered:
+            try:
+                produce(
+                    topic,
+                    value,
+                    key,
+                    headers=headers,  # type: ignore[arg-type]  # a list is invariant
+                    on_delivery=partial(report, done),
+                )
+            except BufferError:
+                self._failed()
+                done("_QUEUE_FULL")
+            except KafkaException as error:
+                self._note(error.args[0])
+                self._failed()
+                done(str(error.args[0].name()))
+            else:
+                self._outstanding += 1
 
     def _compare_count(self, there: int) -> None:
-        """A partition beyond the settings' count has no reader: nothing
-        is accepted until they agree. No topic yet is no wrong count.
+        """Accepts nothing while the topic and the settings have different partition counts.
+
+        A partition beyond the settings' count has no reader. A missing topic is not wrong.
         """
         found = wrong_counts({self._topic: there} if there else {}, [self._topic], self._settings)
         wrong = "; ".join(map(str, found))

@@ -1,4 +1,4 @@
-"""How long a group needs for what it has not read of a topic yet."""
+"""Estimates how long a consumer group needs for the records it has not read yet."""
 
 import time
 from collections import deque
@@ -12,11 +12,16 @@ from storage.kafka.contact import Renewed, renewed_admin
 
 _SECONDS = 5.0
 _PACES = 4
-"""The pace is the best of so many looks: a group commits in portions."""
+"""The number of recent measurements whose best pace counts: a group commits in batches."""
 
 
 class GroupBehind:
-    """Asks the brokers; each look takes two calls. Not for several threads at once."""
+    """Measures the lag of one group in one topic.
+
+    Each measurement takes two broker calls.
+
+    Not thread-safe.
+    """
 
     def __init__(self, settings: Kafka, group: str, topic: str) -> None:
         self._places = [TopicPartition(topic, p) for p in range(settings.partitions)]
@@ -26,18 +31,16 @@ class GroupBehind:
         self._paces: deque[float] = deque(maxlen=_PACES)
 
     def seconds(self) -> float:
-        """0 for a group that stands still: it is not
-        slow, and nobody's sending less would help.
+        """The seconds that the group needs for its lag, at its best recent pace.
 
-        Blocks. Raises KafkaException, TimeoutError.
+        Returns 0 if the group makes no progress: it is then not slow, and sending less
+        would not help. Blocks. Raises KafkaException and TimeoutError.
         """
         done, left = self.records()
         return self.judge(done, left, time.monotonic())
 
     def records(self) -> tuple[int, int]:
-        """How many the group has read, and how many are
-        left for it, in the partitions that it has begun.
-        """
+        """(records read, records left), over the partitions in which the group has committed."""
         committed = self._consumer.call(self._committed)
         done = {place.partition: place.offset for place in committed if place.offset >= 0}
         ends = self._admin.call(self._ends)
@@ -45,7 +48,7 @@ class GroupBehind:
         return sum(done.values()), left
 
     def judge(self, done: int, left: int, now: float) -> float:
-        """By how many records were done since the look before."""
+        """The seconds for `left` records, from the progress since the previous measurement."""
         if self._before is not None:
             at, before = self._before
             self._paces.append(max(0.0, (done - before) / max(0.01, now - at)))
@@ -61,7 +64,7 @@ class GroupBehind:
         return committed
 
     def _ends(self, admin: AdminClient) -> dict[int, int]:
-        """Partition → where it ends."""
+        """Partition → its end offset."""
         latest = {place: OffsetSpec.latest() for place in self._places}  # type: ignore[no-untyped-call]
         found = admin.list_offsets(latest, request_timeout=_SECONDS)
         return {place.partition: end.result(_SECONDS).offset for place, end in found.items()}

@@ -1,4 +1,4 @@
-"""Reads one record by its place, or those of one key by when they were written."""
+"""Reads one record by its position, or the records of one key by their time."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from storage.kafka.client import QUIET, reader_config
 _SECONDS = 5.0
 _BATCH = 1_000
 Span = tuple[int, int]
-"""From and until, in milliseconds."""
+"""From and until, in milliseconds since 1970."""
 
 
 def record_at(
@@ -55,8 +55,8 @@ def records_of_key(
 ) -> tuple[list[Message], bool]:
     """The records of a key in a partition that were written within some spans, oldest first.
 
-    Looks at no more than `most` records and takes no longer than a read may; False: there may be
-    others. Blocks; raises KafkaException.
+    Reads at most `most` records and takes at most _SECONDS. False: there may be others.
+    Blocks. Raises KafkaException.
     """
     found: list[Message] = []
     deadline, looked = time.monotonic() + _SECONDS, 0

@@ -13,7 +13,7 @@ from confluent_kafka.admin import (
 from confluent_kafka.admin import NewTopic as _NewTopic
 
 from schemas.settings import Kafka
-from schemas.topics import TOPICS, Names, topic_config
+from schemas.topics import TOPICS, Names, claims_changelog, claims_config, topic_config
 from storage.errors import StorageError
 from storage.kafka.client import client_config
 
@@ -79,17 +79,20 @@ def _create(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) 
 
 
 def _configure(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) -> list[Applied]:
+    """Also dedupe's changelog, which the stage creates: one of an older program is cleaned in another way."""
+    wanted = {names.topic(name): topic_config(topic, settings) for name, topic in TOPICS.items()}
+    wanted[claims_changelog(names)] = claims_config(settings)
     resources = [
         ConfigResource(
             ResourceType.TOPIC,
-            names.topic(name),
+            name,
             incremental_configs=[
                 ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-                for key, value in topic_config(topic, settings).items()
+                for key, value in config.items()
             ],
         )
-        for name, topic in TOPICS.items()
-        if names.topic(name) in there
+        for name, config in wanted.items()
+        if name in there
     ]
     for future in admin.incremental_alter_configs(resources).values() if resources else ():
         future.result(_TIMEOUT_SECONDS)

@@ -207,15 +207,20 @@ async def keep_setting(
 
 
 async def create_pool(
-    settings: Postgres, names: Names, application: str, *, size: int = 8
+    settings: Postgres,
+    names: Names,
+    application: str,
+    *,
+    size: int = 8,
+    limits: SessionLimits = REQUESTS,
 ) -> "asyncpg.Pool[asyncpg.Record]":
     """A pool that connects on first use, so that a role starts while Postgres is down."""
 
     async def begin_with(connection: Any) -> None:
-        connection.begin_with = _begin_with(names, REQUESTS)
+        connection.begin_with = _begin_with(names, limits)
 
     is_pooled = settings.pooler == "transaction"
-    options = _options(settings, names, application, REQUESTS, is_pooled=is_pooled)
+    options = _options(settings, names, application, limits, is_pooled=is_pooled)
     pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(
         dsn=str(settings.dsn),
         min_size=0,

@@ -122,11 +122,11 @@ class Tenancy(EndpointChanges):
             endpoints = await self._connection.execute(self._sql["end_endpoints"], name)
             await self._connection.execute(self._sql["end_roles"], name)
             nothing = self._vault.seal(msgspec.json.encode(TenantSettings()))
-            kept = keep_data and (before["removed_at"] is None or before["data_kept"])
-            await self._connection.execute(self._sql["remove_tenant"], name, nothing, kept)
+            data_kept = keep_data and (before["removed_at"] is None or before["data_kept"])
+            await self._connection.execute(self._sql["remove_tenant"], name, nothing, data_kept)
             ended = {"keys": _count(keys), "endpoints": _count(endpoints)}
             what = ", ".join(f"{count} {noun}" for noun, count in ended.items())
-            await self._audit(name, "tenant_removed", f"{what} ended, data {_fate(kept)}")
+            await self._audit(name, "tenant_removed", f"{what} ended, data {_fate(data_kept)}")
         return ended
 
     # keys

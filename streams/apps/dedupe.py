@@ -8,16 +8,15 @@ from connectors.providers.catalogue import read
 from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
 from schemas.receipts import Line
 from schemas.settings import Settings
-from schemas.topics import HORIZON_MS, Names
+from schemas.topics import CLAIMS_TABLE, HORIZON_MS, Names, claims_config
 from schemas.versions import UnknownVersion
 from storage import failpoints
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
 from streams.lanes.agents import run_batches
 from streams.lanes.app import LaneApp, lane_app
 from streams.lanes.batches import Batch
-from streams.lanes.changelogs import CLAIMS_TABLE, claims_config
+from streams.lanes.claims import ClaimedKeys
 from streams.lanes.receipts import line
-from streams.lanes.state import ClaimedKeys
 from streams.lanes.transactions import Write
 from streams.stages.arrival import Arrival
 from streams.stages.dedupe import Claimed, dedupe
@@ -52,7 +51,6 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
     day = max(day, recorded)
     now = utc_now()
     writes: list[Write] = []
-    claims: list[tuple[bytes, bytes | None]] = []
     lines: list[Line] = []
     newer: UnknownVersion | None = None
     for message, is_killer in batch.each():
@@ -66,8 +64,9 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
         lines.append(line(message, *outcome_label(outcome), arrival.generation))
         writes += written
         if isinstance(outcome, Forward):
-            claims += [batch.state.claim(one, day) for one in outcome.claims]
-    batch.settle(writes, claims, lines, newer)
+            for digest in outcome.claims:
+                batch.state.claim(digest, day)
+    batch.settle(writes, batch.state.changelog(), lines, newer)
 
 
 def _day_of(batch: Batch[ClaimedKeys]) -> int:

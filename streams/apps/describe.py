@@ -1,5 +1,7 @@
 """The describe stage as a Faust app."""
 
+from functools import partial
+
 from connectors.media.preparation import NotPrepared
 from connectors.models.answers import ModelAnswer
 from connectors.models.recipes import vision_recipes
@@ -29,11 +31,8 @@ class StoredImageDescriber:
         self._model = VisionModel(settings.openai)
 
     async def describe(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
-        async def ask(recipe: Recipe) -> ModelAnswer | Unfit:
-            async with self._model.server.turn():
-                return await self._ask(job, recipe)
-
-        return await self._world.ask(job, recipes, ask)
+        turn = self._model.server.turn
+        return await self._world.ask(job, recipes, turn, partial(self._ask, job))
 
     async def _ask(self, job: VisionJob, recipe: Recipe) -> ModelAnswer | Unfit:
         """Asks the model once. An image that the server does not take is sent once more as a small

@@ -5,6 +5,7 @@ decoder.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, TypeVar
 
 import asyncpg
@@ -163,15 +164,21 @@ class ModelWorld:
         self,
         job: StoredJob,
         recipes: tuple[Recipe, ...],
+        turn: Callable[[], AbstractAsyncContextManager[None]],
         call: Callable[[Recipe], Awaitable[ModelAnswer | Unfit]],
     ) -> Answer | Unfit:
-        """Asks the first model of the recipes that is available and counts the call. Gives up on a
-        file whose calls time out again and again.
+        """Asks the first model of the recipes that is available, in a turn of its server, and counts
+        the call. Gives up on a file whose calls time out again and again.
         """
+
+        async def call_in_turn(recipe: Recipe) -> ModelAnswer | Unfit:
+            async with turn():
+                return await call(recipe)
+
         key = self._server.key_for(self.tenant(job.tenant_id).openai_key)
         item = (job.tenant_id, job.sha256, recipes[0].id)
         try:
-            answer = await self._choice.first_served(recipes, key, call)
+            answer = await self._choice.first_served(recipes, key, call_in_turn)
         except FileUnavailable as gone:
             return Unfit(gone.reason)
         except ModelUnavailable as trouble:

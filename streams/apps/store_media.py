@@ -94,12 +94,12 @@ class MediaWorld:
         self._held.hold(_held_key(job), job.tenant_id, fetched)
 
     async def stored_before(self, job: MediaJob) -> Downloaded | None:
-        found = await self._objects.find(job.tenant_id, job.message_key, job.index, job.url)
-        if found is None:
+        stored = await self._objects.find(job.tenant_id, job.message_key, job.index, job.url)
+        if stored is None:
             return None
         try:
             return await self._downloader.spool(
-                self._store.stream(found.object_key), found.mime_type, found.bytes
+                self._store.stream(stored.object_key), stored.mime_type, stored.bytes
             )
         except (ObjectMissing, Refused):  # gone or altered: the provider may still have it
             return None

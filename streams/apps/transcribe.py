@@ -1,5 +1,7 @@
 """The transcribe stage as a Faust app."""
 
+from functools import partial
+
 from connectors.media.preparation import NotPrepared, PreparedAudio
 from connectors.models.answers import ModelAnswer
 from connectors.models.errors import SoundTooLong
@@ -41,11 +43,8 @@ class StoredAudioTranscriber:
         self._model = SpeechModel(settings.openai)
 
     async def transcribe(self, job: AudioJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
-        async def ask(recipe: Recipe) -> ModelAnswer | Unfit:
-            async with self._model.server.turn():
-                return await self._ask(job, recipe)
-
-        return await self._world.ask(job, recipes, ask)
+        turn = self._model.server.turn
+        return await self._world.ask(job, recipes, turn, partial(self._ask, job))
 
     async def _ask(self, job: AudioJob, recipe: Recipe) -> ModelAnswer | Unfit:
         """Asks the model. A sound that the server does not take is sent again in the formats that

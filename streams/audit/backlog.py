@@ -80,35 +80,35 @@ class Backlogs:
 
     def of_stage(self, stage: Stage) -> StageBacklog:
         """Reads the unread records of the stage's source, and its jobs."""
-        found = StageBacklog(stage)
+        backlog = StageBacklog(stage)
         reader = TopicReader(self._kafka, self._names.group(stage))
         try:
             source = SOURCE_OF[stage]
-            self._unread(reader, found, source, reader.committed(self._names.topic(source)))
+            self._unread(reader, backlog, source, reader.committed(self._names.topic(source)))
             if stage in JOB_STAGES:
-                self._jobs(reader, found, stage)
+                self._jobs(reader, backlog, stage)
         finally:
             reader.close()
-        return found
+        return backlog
 
     def of_sink(self, positions: Mapping[Place, int]) -> StageBacklog:
         """Reads the unread records of the sink. `positions` are those that it keeps in Postgres."""
-        found = StageBacklog("sink")
+        backlog = StageBacklog("sink")
         reader = TopicReader(self._kafka, self._names.group("sink"))
         try:
             for topic in READS_OF["sink"]:
                 positions_of_topic = {
                     p: offset for (name, p), offset in positions.items() if name == topic
                 }
-                self._unread(reader, found, topic, positions_of_topic)
+                self._unread(reader, backlog, topic, positions_of_topic)
         finally:
             reader.close()
-        return found
+        return backlog
 
     def _unread(
         self,
         reader: TopicReader,
-        found: StageBacklog,
+        backlog: StageBacklog,
         topic: TopicName,
         positions: Mapping[int, int],
     ) -> None:
@@ -118,16 +118,16 @@ class Backlogs:
         end = {p: min(last, begin[p] + self._most_read) for p, (_, last) in bounds.items()}
         for message in reader.read(name, begin, end):
             at = message.timestamp()[1] / 1000
-            waits = found.of(_tenant_of(message))
+            waits = backlog.of(_tenant_of(message))
             waits.unread += 1
             waits.waits_since(at)
             place = (topic, message.partition() or 0)
-            found.first.setdefault(place, (message.offset() or 0, at))
+            backlog.first.setdefault(place, (message.offset() or 0, at))
         behind = sum(max(0, last - end[p]) for p, (_, last) in bounds.items())
         if behind:
-            found.of(NOT_READ).unread += behind
+            backlog.of(NOT_READ).unread += behind
 
-    def _jobs(self, reader: TopicReader, found: StageBacklog, stage: Stage) -> None:
+    def _jobs(self, reader: TopicReader, backlog: StageBacklog, stage: Stage) -> None:
         topic = changelog_of(self._names, stage)
         if not reader.has(topic):
             return
@@ -138,16 +138,16 @@ class Backlogs:
         for message in reader.read(topic, begin, end):
             by_partition[message.partition() or 0].append(message)
         for messages in by_partition.values():
-            _count_jobs(found, messages)
+            _count_jobs(backlog, messages)
 
 
-def _count_jobs(found: StageBacklog, messages: Iterable[Message]) -> None:
+def _count_jobs(backlog: StageBacklog, messages: Iterable[Message]) -> None:
     newest = {message.key(): message.value() for message in messages}
     for value in newest.values():
         if value is None:
             continue
         entry = decode_entry(value)
-        waits = found.of(entry.tenant)
+        waits = backlog.of(entry.tenant)
         waits.jobs += 1
         waits.waits_since(entry.admitted_at)
         if entry.attempt:

@@ -20,9 +20,9 @@ class Audit:
     A record that waits longer than `stuck_seconds` is stuck; until then it is in flight.
     """
 
-    def __init__(self, facts: Facts, wanted: AuditScope, now_ms: int, stuck_seconds: float) -> None:
+    def __init__(self, facts: Facts, scope: AuditScope, now_ms: int, stuck_seconds: float) -> None:
         self._facts = facts
-        self._wanted = wanted
+        self._scope = scope
         self._now_ms = now_ms
         self._stuck_ms = stuck_seconds * 1000
         self._books: dict[StagePartition, Book] = {}
@@ -47,7 +47,7 @@ class Audit:
             book = self._books[place] = balance(place, records, facts.receipts.get(place, []))
             self._note_open(place, book, report)
             report.add(
-                one for one in book.findings if self._wanted.includes(one.tenant) or not one.tenant
+                one for one in book.findings if self._scope.includes(one.tenant) or not one.tenant
             )
         report.add(facts.findings)
         self._sum_up(report)
@@ -66,7 +66,7 @@ class Audit:
                 )
                 for stage in SOURCE_OF
             },
-            "receipts": sum(len(found) for found in facts.receipts.values()),
+            "receipts": sum(len(receipts) for receipts in facts.receipts.values()),
             "messages": len(facts.versions.newest),
             "rows": len(facts.rows),
             "quarantined": len(facts.quarantined),
@@ -125,7 +125,7 @@ class Audit:
         there = {seen.key.decode(errors="replace") for seen, _ in self._raw()}
         for key in accepted:
             tenant = tenant_of(key.encode())
-            if key not in there and self._wanted.includes(tenant):
+            if key not in there and self._scope.includes(tenant):
                 yield Finding("lost", "receive", "accepted, and not in raw-messages", tenant, key)
 
     def _forwarded(self) -> Iterator[Finding]:
@@ -178,13 +178,13 @@ class Audit:
         for place, book in self._books.items():
             if place.stage != "dedupe" or self._is_sink_behind(place.partition):
                 continue
-            known = {
+            duplicates = {
                 line.key: line
                 for line in book.settled.values()
                 if line.outcome == "duplicate" or line.reason == "update"
             }
             forwarded = {line.key for line in book.settled.values() if line.outcome == "forwarded"}
-            for key, line in known.items():
+            for key, line in duplicates.items():
                 row = self._facts.arrivals.get(storable(key.decode(errors="replace")))
                 if key not in forwarded and row is not None and row["outcome"] != "forwarded":
                     yield self._of_line(
@@ -236,7 +236,7 @@ class Audit:
                 continue
             received_ms = int(row["received_at"].timestamp() * 1000)
             newest_there = self._facts.versions.newest.get(key)
-            if newest_there is None and received_ms >= self._wanted.since.timestamp() * 1000:
+            if newest_there is None and received_ms >= self._scope.since.timestamp() * 1000:
                 yield Finding(
                     "unexplained",
                     "sink",
@@ -305,7 +305,7 @@ class Audit:
             at_ms = int(stored.modified.timestamp() * 1000)
             if (
                 key not in facts.object_rows
-                and stored.modified >= self._wanted.since
+                and stored.modified >= self._scope.since
                 and self._old(at_ms)
             ):
                 yield Finding(

@@ -223,14 +223,14 @@ class Gathering:
                 facts.sources[StagePartition(stage, message.partition() or 0)][offset] = seen
 
     def _receipts(self, facts: Facts) -> None:
-        found: dict[StagePartition, list[Receipt]] = defaultdict(list)
+        receipts: dict[StagePartition, list[Receipt]] = defaultdict(list)
         for message in self._all("receipts"):
             facts.receipt_ends[message.partition() or 0] = (message.offset() or 0) + 1
             try:
                 receipt = decode(Receipt, message.value())
                 check_columns(receipt)
                 place = StagePartition(receipt.stage, receipt.partition)  # type: ignore[arg-type]
-                found[place] += (
+                receipts[place] += (
                     [receipt]
                     if self._scope.is_everybody
                     else narrowed(receipt, facts.sources.get(place, {}))
@@ -243,7 +243,7 @@ class Gathering:
                         f"receipts[{message.partition()}]@{message.offset()}: {error}",
                     )
                 )
-        facts.receipts = dict(found)
+        facts.receipts = dict(receipts)
 
     def _enriched(self, facts: Facts) -> Iterator[tuple[int, int, bytes, EnrichedMessage | None]]:
         for message in self._all("enriched-messages"):
@@ -291,12 +291,12 @@ async def _of(
     arguments: Sequence[tuple[Any, ...]],
 ) -> list[asyncpg.Record]:
     """Returns the rows of a statement for these arguments, which are passed as columns."""
-    found: list[asyncpg.Record] = []
+    rows: list[asyncpg.Record] = []
     for at in range(0, len(arguments), CHUNK):
-        found += await connection.fetch(
+        rows += await connection.fetch(
             statement, *(list(column) for column in zip(*arguments[at : at + CHUNK], strict=True))
         )
-    return found
+    return rows
 
 
 def _arrival(key: bytes) -> tuple[str, str, str]:

@@ -44,11 +44,11 @@ def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) 
     `records` are tuples of partition, offset, key and message. A record without a message is a
     tombstone, after which no row is expected.
     """
-    found = Versions()
-    last = found.last
+    collected = Versions()
+    last = collected.last
     for partition, offset, key, message in records:
         if message is None:
-            found.newest.pop(key.decode(errors="replace"), None)
+            collected.newest.pop(key.decode(errors="replace"), None)
             continue
         name, generation = message.message_key, message.version // 1000
         received_ms, enriched_ms = (
@@ -58,7 +58,7 @@ def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) 
         where = f"enriched-messages[{partition}]@{offset}"
         if key != name.encode() or tenant_of(key) != message.tenant_id:
             what = f"{where}: key, message key and tenant do not belong together"
-            found.findings.append(
+            collected.findings.append(
                 Finding(
                     "unexplained", "enriched-messages", what, message.tenant_id, name, received_ms
                 )
@@ -66,25 +66,25 @@ def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) 
         before = last.get((name, generation), 0)
         if message.version <= before:
             what = f"{where}: version {message.version} follows {before}"
-            found.findings.append(
+            collected.findings.append(
                 Finding("twice", "enriched-messages", what, message.tenant_id, name, received_ms)
             )
         last[name, generation] = max(before, message.version)
         if message.version % OPENING_STEPS == 1:
-            found.openings[message.source.partition, message.source.offset, generation] += 1
-        newest = found.newest.get(name)
+            collected.openings[message.source.partition, message.source.offset, generation] += 1
+        newest = collected.newest.get(name)
         if newest is not None and _is_overtaken(message, newest):
             what = f"{where}: version {message.version} comes after {newest.version}, and is what compaction keeps"
-            found.findings.append(
+            collected.findings.append(
                 Finding(
                     "unexplained", "enriched-messages", what, message.tenant_id, name, received_ms
                 )
             )
         if newest is None or newest.version < message.version:
-            found.newest[name] = Newest(
+            collected.newest[name] = Newest(
                 message.version, received_ms, enriched_ms, partition, offset
             )
-    return found
+    return collected
 
 
 def _is_overtaken(message: EnrichedMessage, newest: Newest) -> bool:

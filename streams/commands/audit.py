@@ -137,9 +137,9 @@ class _Parts:
                 click.echo(f"part {self._part} of {self._parts}", err=True)
             # Set for each part, so that what arrived while earlier parts were read is not stuck.
             began_ms = int(time.time() * 1000)
-            known = replace(scope, part=part, parts=self._parts)
-            facts = await _gather(self._settings, known)
-            report.join(Audit(facts, known, began_ms, self._stuck_seconds).report(accepted))
+            of_part = replace(scope, part=part, parts=self._parts)
+            facts = await _gather(self._settings, of_part)
+            report.join(Audit(facts, of_part, began_ms, self._stuck_seconds).report(accepted))
         return report
 
     async def _parts_for(self, scope: AuditScope) -> int:

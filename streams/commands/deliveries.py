@@ -78,10 +78,10 @@ def deliveries(
     async def work() -> tuple[_Sought, list[dict[str, Any]]]:
         async with database(settings) as connection:
             sought = await _sought(connection, which)
-            found = await connection.fetch(
+            records = await connection.fetch(
                 queries("deliveries")["deliveries"], tenant, sought.name, after, limit
             )
-            return sought, [_document(row) for row in found]
+            return sought, [_document(row) for row in records]
 
     sought, rows = run_command(work)
     document: dict[str, Any] = {"deliveries": rows}

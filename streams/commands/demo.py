@@ -189,7 +189,8 @@ async def _watch(
     """Polls the rows and prints each message once, when it is finished."""
     note("what becomes of them:")
     began, printed, rows = time.monotonic(), set[str](), dict[str, Any]()
-    while len(printed) < len(expected) and time.monotonic() - began < WAIT_SECONDS:
+    deadline = Deadline(WAIT_SECONDS)
+    while len(printed) < len(expected) and not deadline.has_passed:
         rows = {
             row["message_key"]: row
             for row in await connection.fetch(_MESSAGES, tenant, list(expected))

@@ -63,10 +63,10 @@ def doctor(
     checks = _CHECKS | {"model": _model(tenant)}
 
     async def work() -> list[CheckResult]:
-        found = [await _guarded(part, check, settings) for part, check in checks.items()]
-        found += process_findings()
-        has_kafka = any(part.part == "kafka" and part.ok for part in found)
-        return found + (await stage_findings(settings, waiting_seconds) if has_kafka else [])
+        results = [await _guarded(part, check, settings) for part, check in checks.items()]
+        results += process_findings()
+        has_kafka = any(part.part == "kafka" and part.ok for part in results)
+        return results + (await stage_findings(settings, waiting_seconds) if has_kafka else [])
 
     findings = run_command(work)
     document: dict[str, Any] = {
@@ -90,7 +90,7 @@ async def _guarded(
         return CheckResult(part, True, str(soon), warns=True)
     except Wrong as error:
         return CheckResult(part, False, str(error))
-    except Exception as error:  # a check that fails is a finding, whatever it met
+    except Exception as error:  # an error in a check is a finding, of whatever type
         return CheckResult(part, False, f"{type(error).__name__}: {error}")
 
 
@@ -180,21 +180,21 @@ async def _secrets(settings: Settings) -> str:
         raise Wrong(str(error)) from None
     try:
         async with _reached(settings) as connection:
-            found = await reseal(connection, vault, dry=True)
+            result = await reseal(connection, vault, dry=True)
     except Wrong as wrong:
         raise Wrong(
             f"SENSORIUM_SECRETS__KEY is a valid key, but checking that it opens the sealed values needs the database: {wrong}"
         ) from None
-    total = found.current + found.resealed + len(found.unreadable)
-    if found.unreadable:
-        names = ", ".join(f"{table} {name}" for table, _, name in found.unreadable[:5])
+    total = result.current + result.resealed + len(result.unreadable)
+    if result.unreadable:
+        names = ", ".join(f"{table} {name}" for table, _, name in result.unreadable[:5])
         raise Wrong(
-            f"{len(found.unreadable)} of {total} secrets were sealed with another key ({names}), and their owners are out of service: "
+            f"{len(result.unreadable)} of {total} secrets were sealed with another key ({names}), and their owners are out of service: "
             "add the old key after the new one in SENSORIUM_SECRETS__KEY, or set these secrets again"
         )
-    if found.resealed:
+    if result.resealed:
         return (
-            f"the keys open all {total} sealed values; {found.resealed} are still sealed with an older key: "
+            f"the keys open all {total} sealed values; {result.resealed} are still sealed with an older key: "
             "sensorium secrets reseal, and only then remove the older key"
         )
     return f"the key opens all {total} sealed values"
@@ -238,17 +238,17 @@ async def _decoder(settings: Settings) -> str:
     """Starts a decoder as the stages do, and lets it try what a hostile file would try."""
     try:
         async with Decoder(workers=1) as decoder:
-            found = await decoder.isolation()
+            isolation = await decoder.isolation()
     except Unavailable as error:
         raise Wrong(
             f"no decoder starts here ({error.detail}): see docs/security.md for what it needs"
         ) from None
-    if found.missing:
+    if isolation.missing:
         raise Wrong(
-            f"{', '.join(found.missing)} cannot isolate hostile files: this kernel or container"
+            f"{', '.join(isolation.missing)} cannot isolate hostile files: this kernel or container"
             " does not allow it, see docs/security.md"
         )
-    network = "network namespace" if found.network_namespace else "network blocked by a filter"
+    network = "network namespace" if isolation.network_namespace else "network blocked by a filter"
     return f"decodes without access to files, network, programs or privileges ({network})"
 
 

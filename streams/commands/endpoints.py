@@ -33,7 +33,7 @@ UNTIL_KNOWN = "every role knows within two seconds"
 
 @click.group()
 def endpoints() -> None:
-    """Webhook endpoints and their secrets."""
+    """Manages webhook endpoints and their secrets."""
 
 
 endpoints.add_command(deliveries)

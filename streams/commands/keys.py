@@ -14,7 +14,7 @@ from streams.commands.output import as_json_option, emit
 
 @click.group()
 def keys() -> None:
-    """Keys of bots, people and operators."""
+    """Manages the API keys of tenants."""
 
 
 @keys.command()
@@ -51,12 +51,12 @@ def list_(tenant: str, as_json: bool) -> None:
         async with database(settings) as connection:
             return await Tenancy(connection, Vault(settings.secrets.key)).keys(tenant)
 
-    found = run_command(work)
+    keys_ = run_command(work)
     lines = [
         f"{key['key_id']}  {key['scope']:5}  {key['created_at']:%Y-%m-%d %H:%M}  {key['name']}"
-        for key in found
+        for key in keys_
     ]
-    emit({"tenant_id": tenant, "keys": found}, as_json, lines or [f"{tenant} has no keys"])
+    emit({"tenant_id": tenant, "keys": keys_}, as_json, lines or [f"{tenant} has no keys"])
 
 
 @keys.command()

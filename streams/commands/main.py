@@ -93,7 +93,7 @@ class LazyCommands(click.Group):
 )
 @click.pass_context
 def main(context: click.Context, home: str | None) -> None:
-    """Eyes and ears for chat agents: webhooks in, enriched messages out, once."""
+    """Turns the webhooks of chat providers into enriched messages, each once."""
     context.meta["sensorium.home"] = home
 
 

@@ -332,12 +332,12 @@ async def _outcomes(
     deadline = Deadline(wait_seconds)
     while True:
         async with database(settings) as connection:
-            found = await connection.fetch(
+            outcomes = await connection.fetch(
                 queries("repair")["became_of"], tenants, keys, generations, began
             )
-        written = sum(row["written"] for row in found)
-        quarantined = sum(row["quarantined"] and not row["written"] for row in found)
-        unsettled = len(found) - written - quarantined
+        written = sum(row["written"] for row in outcomes)
+        quarantined = sum(row["quarantined"] and not row["written"] for row in outcomes)
+        unsettled = len(outcomes) - written - quarantined
         if not unsettled or deadline.has_passed:
             return {"written": written, "quarantined": quarantined, "unsettled": unsettled}
         await asyncio.sleep(_POLL_SECONDS)

@@ -40,13 +40,13 @@ def queue(tenant: str | None, stage: str | None, as_json: bool) -> None:
     require_tenant(settings, tenant)
     kafka_answers(settings)
     try:
-        found = run_command(lambda: backlogs(settings, None if stage is None else [stage]))
+        waiting = run_command(lambda: backlogs(settings, None if stage is None else [stage]))
     except (KafkaException, TimeoutError, UnknownVersion) as error:
         text = kafka_trouble(settings, error) if isinstance(error, KafkaException) else str(error)
         raise click.ClickException(text) from None
     causes = run_command(lambda: causes_of(settings, tenant))
     rows = sorted(
-        (row for row in _rows(found, causes) if tenant in (None, row["tenant_id"])),
+        (row for row in _rows(waiting, causes) if tenant in (None, row["tenant_id"])),
         key=lambda row: -(row["oldest_seconds"] or 0),
     )
     emit({"waiting": rows}, as_json, map(_line, rows))
@@ -62,10 +62,10 @@ async def backlogs(
     Raises KafkaException and TimeoutError.
     """
     reading = Backlogs(settings, most_read)
-    found = [reading.of_stage(stage) for stage in SOURCE_OF if stages is None or stage in stages]
+    waiting = [reading.of_stage(stage) for stage in SOURCE_OF if stages is None or stage in stages]
     if stages is None or "sink" in stages:
-        found.append(reading.of_sink(await _positions(settings)))
-    return found
+        waiting.append(reading.of_sink(await _positions(settings)))
+    return waiting
 
 
 async def _positions(settings: Settings) -> dict[tuple[str, int], int]:
@@ -85,9 +85,9 @@ async def causes_of(settings: Settings, tenant: str | None) -> list[Any]:
         return list(await connection.fetch(queries("job_attempts")["waiting"], tenant))
 
 
-def _rows(found: Sequence[StageBacklog], causes: Sequence[Any]) -> Iterator[dict[str, Any]]:
+def _rows(waiting: Sequence[StageBacklog], causes: Sequence[Any]) -> Iterator[dict[str, Any]]:
     now = time.time()
-    for backlog in found:
+    for backlog in waiting:
         for tenant, waits in backlog.tenants.items():
             cause = next(
                 (

@@ -29,8 +29,8 @@ def add(name: str, as_json: bool) -> None:
     """
     settings = command_settings()
 
-    async def work(found: Readers) -> tuple[str, list[str]]:
-        return await found.add(name), await found.tables()
+    async def work(readers_: Readers) -> tuple[str, list[str]]:
+        return await readers_.add(name), await readers_.tables()
 
     password, tables = _on_database(settings, work)
     dsn = dsn_of(str(settings.postgres.dsn), name, password)
@@ -41,9 +41,9 @@ def add(name: str, as_json: bool) -> None:
 @as_json_option
 def list_(as_json: bool) -> None:
     """Lists the readers of this namespace and the number of their sessions."""
-    found = _on_database(command_settings(), lambda readers: readers.all())
-    lines = [f"{one['name']}  {one['sessions']} sessions" for one in found]
-    emit({"readers": found}, as_json, lines or ["there are no readers"])
+    readers_ = _on_database(command_settings(), lambda readers: readers.all())
+    lines = [f"{one['name']}  {one['sessions']} sessions" for one in readers_]
+    emit({"readers": readers_}, as_json, lines or ["there are no readers"])
 
 
 @readers.command()

@@ -79,12 +79,12 @@ def cancel(repair_id: str, as_json: bool) -> None:
 async def _cancelled(settings: Settings, repair_id: str) -> str:
     pool: Any = await create_pool(settings.postgres, Names(settings.namespace), "command", size=1)
     try:
-        found = await pool.fetchrow(queries("repairs")["repair_named"], repair_id)
-        if found is None:
+        repair = await pool.fetchrow(queries("repairs")["repair_named"], repair_id)
+        if repair is None:
             raise click.ClickException(f"there is no repair {repair_id!r}: sensorium repairs list")
-        await Repairs(pool).cancel(TenantId(found["tenant_id"]), repair_id, actor())
+        await Repairs(pool).cancel(TenantId(repair["tenant_id"]), repair_id, actor())
     except RepairError:
-        raise click.ClickException(f"{repair_id} has ended: it is {found['state']}") from None
+        raise click.ClickException(f"{repair_id} has ended: it is {repair['state']}") from None
     finally:
         pool.terminate()
     return "cancelled"

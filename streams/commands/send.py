@@ -212,8 +212,8 @@ def _report(key: str, statuses: list[int], sample: Sample, tenant: str, as_json:
 def _not_of(kind: str, path: Path) -> str | None:
     """The content type of a file that is not of the kind, judged by its first bytes, else None."""
     with path.open("rb") as file:
-        found = sniff(file.read(65_536), mime_of(path))
-    return None if found.family == kind else found.mime
+        content = sniff(file.read(65_536), mime_of(path))
+    return None if content.family == kind else content.mime
 
 
 @contextmanager

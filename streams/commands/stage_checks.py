@@ -131,21 +131,21 @@ def _workers(settings: Settings) -> dict[str, int]:
     names = Names(settings.namespace)
     groups = {names.group(stage): stage for stage in (*STAGES, "sink")}
     admin = AdminClient(client_config(settings.kafka) | QUIET)
-    asked = admin.describe_consumer_groups(list(groups), request_timeout=_SECONDS)
-    found = {}
-    for group, answer in asked.items():
+    futures = admin.describe_consumer_groups(list(groups), request_timeout=_SECONDS)
+    workers = {}
+    for group, answer in futures.items():
         described = answer.result()
         is_dead = described.state in (ConsumerGroupState.DEAD, ConsumerGroupState.EMPTY)
-        found[groups[group]] = 0 if is_dead else len(described.members)
-    return found
+        workers[groups[group]] = 0 if is_dead else len(described.members)
+    return workers
 
 
 async def _causes(settings: Settings) -> Causes | None:
     """The causes by stage, or None if Postgres is unavailable."""
-    found: dict[str, list[Any]] = defaultdict(list)
+    by_stage: dict[str, list[Any]] = defaultdict(list)
     try:
         for cause in await causes_of(settings, None):
-            found[cause["stage"]].append(cause)
+            by_stage[cause["stage"]].append(cause)
     except _AWAY:
         return None
-    return found
+    return by_stage

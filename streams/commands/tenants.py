@@ -70,8 +70,8 @@ def set_(name: str, changes: tuple[str, ...], as_json: bool) -> None:
 
 
 def _change(text: str) -> tuple[str, Any]:
-    name, found, value = text.partition("=")
-    if not found or name.strip().replace("_", "-") not in SETTING_NAMES:
+    name, equals, value = text.partition("=")
+    if not equals or name.strip().replace("_", "-") not in SETTING_NAMES:
         raise click.UsageError(f"{text!r}: give NAME=VALUE with one of {', '.join(SETTING_NAMES)}")
     try:
         return read_change(name, value)
@@ -89,29 +89,31 @@ def show(name: str, as_json: bool) -> None:
     async def work() -> dict[str, Any]:
         async with database(settings) as connection:
             tenancy = Tenancy(connection, Vault(settings.secrets.key))
-            found = await tenancy.tenant(name)
-            shown = found["settings"]
+            tenant = await tenancy.tenant(name)
+            shown = tenant["settings"]
             hyphens = shown and {key.replace("_", "-"): value for key, value in shown.items()}
-            return found | {
+            return tenant | {
                 "settings": hyphens,
                 "keys": await tenancy.keys(name),
                 "endpoints": await tenancy.endpoints(name),
             }
 
-    found = run_command(work)
-    state = "" if found["removed_at"] is None else f", removed {found['removed_at']:%Y-%m-%d %H:%M}"
-    lines = [f"{name}, added {found['created_at']:%Y-%m-%d %H:%M}{state}"]
+    tenant = run_command(work)
+    state = (
+        "" if tenant["removed_at"] is None else f", removed {tenant['removed_at']:%Y-%m-%d %H:%M}"
+    )
+    lines = [f"{name}, added {tenant['created_at']:%Y-%m-%d %H:%M}{state}"]
     lines += (
         ["  its settings cannot be opened: sensorium doctor"]
-        if found["settings"] is None
-        else [f"  {key}={value}" for key, value in found["settings"].items() if value]
+        if tenant["settings"] is None
+        else [f"  {key}={value}" for key, value in tenant["settings"].items() if value]
     )
     lines += [
-        f"  key       {key['key_id']}  {key['scope']}  {key['name']}" for key in found["keys"]
+        f"  key       {key['key_id']}  {key['scope']}  {key['name']}" for key in tenant["keys"]
     ]
-    lines += [f"  endpoint  {one['endpoint_id']}  {one['provider']}" for one in found["endpoints"]]
-    lines.append(f"  {holdings_text(found['holds'])}")
-    emit(found, as_json, lines)
+    lines += [f"  endpoint  {one['endpoint_id']}  {one['provider']}" for one in tenant["endpoints"]]
+    lines.append(f"  {holdings_text(tenant['holds'])}")
+    emit(tenant, as_json, lines)
 
 
 @tenants.command("list")

@@ -5,6 +5,7 @@ from confluent_kafka import KafkaException
 
 from schemas.settings import Settings
 from schemas.topics import Names
+from schemas.versions import UnknownVersion
 from storage.kafka.topics import TopicsWrong, apply_topics
 from storage.postgres.sql import queries
 from streams.commands.environment import (
@@ -69,7 +70,7 @@ def take_over(before: str, as_json: bool) -> None:
         for taken in taking.take():
             claims += taken.claims
             note(f"partition {taken.partition}: {taken.claims} claims")
-    except NotYet as error:
+    except (NotYet, UnknownVersion) as error:
         raise click.ClickException(str(error)) from None
     except KafkaException as error:
         raise click.ClickException(
@@ -81,4 +82,5 @@ def take_over(before: str, as_json: bool) -> None:
 
 async def _running_repairs(settings: Settings) -> list[str]:
     async with database(settings) as connection:
-        return [row["repair_id"] for row in await connection.fetch(queries("repairs")["under_way"])]
+        rows = await connection.fetch(queries("repairs")["all_under_way"])
+        return [row["repair_id"] for row in rows]

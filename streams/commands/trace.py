@@ -54,13 +54,13 @@ def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
         finally:
             await pool.close()
 
-    found = run_command(work)
-    if found["message"] is None:
+    traced = run_command(work)
+    if traced["message"] is None:
         require_tenant(settings, owner)
         raise click.ClickException(
             "there is no row for this message: is the sink behind (sensorium status), or is it in quarantine (sensorium quarantine list)?"
         )
-    emit(found, as_json, _lines(found))
+    emit(traced, as_json, _lines(traced))
 
 
 async def _found(
@@ -78,25 +78,25 @@ async def _found(
     }
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
-    message = found["message"]
+def _lines(traced: dict[str, Any]) -> list[str]:
+    message = traced["message"]
     lines = [
         f"{message['kind']} in {message['conversation_id']}: {message['status']}, version {message['version']}",
         f"  {message['message_key']}, in logs {log_digest(message['message_key'])}",
     ]
     lines += [
         f"  {s['at'].isoformat()}  {s['stage']:12} {s['outcome']:28} {s['topic']}[{s['partition']}]@{s['offset']}"
-        for s in found["steps"]
+        for s in traced["steps"]
     ]
     lines += [
         f"  {_attachment_line(one)}" for one in message["content_attributes"].get("attachments", [])
     ]
-    if found["redoing_version"] is not None:
-        generation = found["redoing_version"] // 1000
+    if traced["redoing_version"] is not None:
+        generation = traced["redoing_version"] // 1000
         lines.append(
             f"  is being redone (generation {generation}); the row does not change until that is finished"
         )
-    return lines + [f"  {line_of(wait)}" for wait in found["jobs"]]
+    return lines + [f"  {line_of(wait)}" for wait in traced["jobs"]]
 
 
 def _attachment_line(attachment: dict[str, Any]) -> str:

@@ -22,17 +22,17 @@ async def waits_of(
     is that of the other jobs.
     """
     rows = await connection.fetch(queries("job_attempts")["of_message"], tenant, message_key)
-    found = [dict(row) for row in rows]
-    noted = {row["attachment_index"] for row in rows if row["next_at"] is not None}
+    waits = [dict(row) for row in rows]
+    tried = {row["attachment_index"] for row in rows if row["next_at"] is not None}
     untried = [
         (attachment["index"], stage_of(attachment))
         for attachment in attachments
-        if attachment.get("status") == "pending" and attachment["index"] not in noted
+        if attachment.get("status") == "pending" and attachment["index"] not in tried
     ]
     if untried:
         held = await connection.fetch(queries("job_attempts")["waiting"], tenant)
-        found += [_untried(index, stage, held) for index, stage in untried]
-    return found
+        waits += [_untried(index, stage, held) for index, stage in untried]
+    return waits
 
 
 def stage_of(attachment: Mapping[str, Any]) -> str:

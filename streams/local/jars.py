@@ -52,9 +52,11 @@ def check(folder: Path, lock: Path) -> None:
         f"{artifact}-{version}.jar": digest
         for (_, artifact, version), digest in ((c.split(":"), d) for c, d in pinned(lock).items())
     }
-    found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in folder.glob("*.jar")}
+    present = {
+        jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in folder.glob("*.jar")
+    }
     wrong = sorted(
-        name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+        name for name in expected.keys() | present.keys() if expected.get(name) != present.get(name)
     )
     if wrong:
         raise LocalError(f"Maven fetched other jars than {lock.name} pins: {', '.join(wrong)}")

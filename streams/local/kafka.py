@@ -69,7 +69,7 @@ def jars(say: Say) -> Path:
 def java() -> str:
     """Finds Java 17 or later, from JAVA_HOME or else from PATH."""
     home = os.environ.get("JAVA_HOME")
-    found = (
+    path = (
         f"{home}/bin/java"
         if home
         else program(
@@ -79,16 +79,16 @@ def java() -> str:
     )
     try:
         output = subprocess.run(
-            [found, "-version"], capture_output=True, text=True, check=False
+            [path, "-version"], capture_output=True, text=True, check=False
         ).stderr
     except OSError as error:
         raise LocalError(f"JAVA_HOME={home} has no Java: {error.strerror}") from None
     version = re.search(r'version "(\d+)', output)
     if version is None or int(version[1]) < _LEAST_JAVA:
         raise LocalError(
-            f"{found} is not Java {_LEAST_JAVA} or later: install one (Debian: `openjdk-17-jre-headless`) or set JAVA_HOME"
+            f"{path} is not Java {_LEAST_JAVA} or later: install one (Debian: `openjdk-17-jre-headless`) or set JAVA_HOME"
         )
-    return found
+    return path
 
 
 def prepare(data: Path, *, port: int, controller_port: int, say: Say) -> list[str]:

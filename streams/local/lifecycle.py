@@ -16,6 +16,7 @@ import msgspec
 from schemas.providers import PROVIDERS
 from schemas.settings import Settings
 from schemas.web_address import web_address
+from storage.waiting import Deadline
 from streams.local.home import Home, LocalSecrets, read, secrets_of, write, write_text
 from streams.local.parts import Say, locked
 from streams.local.ports import MUST_STAY, Ports, ports_of
@@ -75,19 +76,19 @@ def up(
         settings = local_settings(environment, ports, secrets)
         before = {(row.name, row.pid) for row in status(home)}
         bringing = _Bringing(home, settings, before, owner, say)
-        wanted = [] if only_servers else list(roles(settings, ports))
+        declared = [] if only_servers else list(roles(settings, ports))
         with (
             Preparing(servers(home, settings, ports, secrets, say), say) as making,
-            Preparing(_weights(wanted, settings, say), say) as fetching,
+            Preparing(_weights(declared, settings, say), say) as fetching,
         ):
             if only_servers:
                 bringing.add(making.take_all())
             else:
-                bringing.everything(making, fetching, wanted)
+                bringing.everything(making, fetching, declared)
                 _add_demo_tenant(home, settings, say)
         _write_environment(home, settings)
-        write_targets(home, wanted)
-        own = any(role.name in OWN_MODELS for role in wanted)
+        write_targets(home, declared)
+        own = any(role.name in OWN_MODELS for role in declared)
         return Up(settings, status(home), models_answering(home) if own else [])
 
 
@@ -103,12 +104,12 @@ class _Bringing:
     declared: list[Declared] = field(default_factory=list)
 
     def everything(
-        self, making: Preparing[Declared], fetching: Preparing[None], wanted: list[Declared]
+        self, making: Preparing[Declared], fetching: Preparing[None], declared: list[Declared]
     ) -> None:
         """Starts what works without the object store first, because building the store can take
         minutes.
         """
-        early = [role for role in wanted if role.name in WITHOUT_OBJECTS]
+        early = [role for role in declared if role.name in WITHOUT_OBJECTS]
         servers = [making.take("kafka"), making.take("postgres")]
         at_hand = making.is_at_hand("objects")
         self.add([*servers, making.take("objects")] if at_hand else servers)
@@ -119,7 +120,7 @@ class _Bringing:
             self.add(early)
             self.add([making.take("objects")])
         fetching.take_all()
-        self.add([role for role in wanted if role not in self.declared])
+        self.add([role for role in declared if role not in self.declared])
         _declare(self.home, self.declared)
 
     def add(self, more: list[Declared]) -> None:
@@ -134,8 +135,10 @@ class _Bringing:
         _wait_until_running(self.home, more, self.before, self.owner, self.say)
 
 
-def _weights(wanted: list[Declared], settings: Settings, say: Say) -> dict[str, Callable[[], None]]:
-    if not any(role.name == "local-models" for role in wanted):
+def _weights(
+    declared: list[Declared], settings: Settings, say: Say
+) -> dict[str, Callable[[], None]]:
+    if not any(role.name == "local-models" for role in declared):
         return {}
     return {"weights": lambda: fetch_all(settings.local.whisper_dir, say)}
 
@@ -189,9 +192,9 @@ def _alive(row: Running) -> bool:
     return row.pid is not None and Process(row.pid, row.started).alive()
 
 
-def _declare(home: Home, wanted: list[Declared]) -> None:
-    if wanted != declared_in(home):
-        write_text(home.declared_file, msgspec.json.encode(wanted).decode())
+def _declare(home: Home, declared: list[Declared]) -> None:
+    if declared != declared_in(home):
+        write_text(home.declared_file, msgspec.json.encode(declared).decode())
 
 
 def supervisor_of(home: Home) -> Process | None:
@@ -226,7 +229,7 @@ def _ensure_supervisor(home: Home, owner: int | None) -> None:
 
 def _wait_until_running(
     home: Home,
-    wanted: list[Declared],
+    starting: list[Declared],
     before: set[tuple[str, int | None]],
     owner: int | None,
     say: Say,
@@ -235,8 +238,9 @@ def _wait_until_running(
 
     Raises LocalError if one keeps dying or the time is over.
     """
-    began, waiting = time.monotonic(), {declared.name: declared for declared in wanted}
+    began, waiting = time.monotonic(), {declared.name: declared for declared in starting}
     first: dict[str, int] = {}
+    deadline = Deadline(READY_SECONDS)
     while waiting:
         for row in status(home):
             declared = waiting.get(row.name)
@@ -258,7 +262,7 @@ def _wait_until_running(
                     f"{row.name} does not stay up; the end of {home.logs / row.name}.log:\n{_tail(home, row.name)}"
                 )
         _ensure_supervisor(home, owner)
-        if waiting and time.monotonic() - began > READY_SECONDS:
+        if waiting and deadline.has_passed:
             name = next(iter(waiting))
             raise LocalError(
                 f"{', '.join(waiting)}: not ready after {READY_SECONDS:.0f} s; the end of {home.logs / name}.log:\n{_tail(home, name)}"
@@ -270,7 +274,7 @@ def _tail(home: Home, name: str) -> str:
     try:
         return (home.logs / f"{name}.log").read_bytes()[-1500:].decode(errors="replace")
     except FileNotFoundError:
-        return "(there is none)"
+        return "(there is no log)"
 
 
 def sensorium(settings: Settings, *words: str) -> str:
@@ -302,15 +306,15 @@ def _add_demo_tenant(home: Home, settings: Settings, say: Say) -> None:
     """
     where = f"{settings.postgres.dsn.rpartition('@')[2]} {settings.namespace}".strip()
     file = home.run / "demo.json"
-    known: dict[str, Any] = read(file, {})
-    if where in known:
+    demos: dict[str, Any] = read(file, {})
+    if where in demos:
         return
     tenant = json.loads(sensorium(settings, "tenants", "add", "demo", "--json"))
     endpoints = {
         provider: json.loads(sensorium(settings, "endpoints", "add", "demo", provider, "--json"))
         for provider in PROVIDERS
     }
-    write(file, known | {where: {**tenant, "endpoints": endpoints}})
+    write(file, demos | {where: {**tenant, "endpoints": endpoints}})
     say(f"tenant demo was added, with an endpoint each for {', '.join(PROVIDERS)}")
 
 
@@ -320,11 +324,11 @@ def demo_tenant(home: Home, settings: Settings) -> dict[str, Any]:
     Raises LocalError if `up` has not added it.
     """
     where = f"{settings.postgres.dsn.rpartition('@')[2]} {settings.namespace}".strip()
-    known: dict[str, Any] = read(home.run / "demo.json", {})
-    if where not in known:
+    demos: dict[str, Any] = read(home.run / "demo.json", {})
+    if where not in demos:
         raise LocalError("there is no demo tenant: run `sensorium up` first")
-    found: dict[str, Any] = known[where]
-    return found
+    demo: dict[str, Any] = demos[where]
+    return demo
 
 
 def _write_environment(home: Home, settings: Settings) -> None:

@@ -58,10 +58,10 @@ def program(name: str, *, install: str) -> str:
 
     Raises LocalError, which says what to install.
     """
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise LocalError(f"`{name}` is not on PATH: install {install}")
-    return found
+    return path
 
 
 def run(

@@ -132,11 +132,11 @@ def serving(
 
     class Files(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = files.get(unquote(self.path.partition("?")[0].rpartition("/")[2]))
-            if found is None:
+            served = files.get(unquote(self.path.partition("?")[0].rpartition("/")[2]))
+            if served is None:
                 self.send_error(404)
                 return
-            file = found if isinstance(found, Served) else Served(found)
+            file = served if isinstance(served, Served) else Served(served)
             ends.wait(file.after_seconds)
             status, mime, data = (
                 (200, mime_of(file.path), file.path.read_bytes())

@@ -147,9 +147,14 @@ class Supervisor:
         ends all others with this home's mark.
         """
         self._read_at = self._declared_at()
-        wanted = {declared.name: SupervisedProcess(declared) for declared in declared_in(self.home)}
+        declared_processes = {
+            declared.name: SupervisedProcess(declared) for declared in declared_in(self.home)
+        }
         for was in running_in(self.home):
-            process, supervised = Process(was.pid or 0, was.started), wanted.get(was.name)
+            process, supervised = (
+                Process(was.pid or 0, was.started),
+                declared_processes.get(was.name),
+            )
             if (
                 was.pid
                 and process.alive()
@@ -158,7 +163,7 @@ class Supervisor:
             ):
                 supervised.process, supervised.since = process, time.monotonic()
                 supervised.starts, supervised.wall_since = was.starts, was.since
-        self.supervised = wanted
+        self.supervised = declared_processes
         self._end_leftovers()
         if self.supervised:
             self._write()
@@ -186,16 +191,17 @@ class Supervisor:
         New ones are started at the next tick.
         """
         self._read_at = self._declared_at()
-        wanted = {declared.name: declared for declared in declared_in(self.home)}
+        by_name = {declared.name: declared for declared in declared_in(self.home)}
         gone = [
             supervised
             for name, supervised in self.supervised.items()
-            if name not in wanted or wanted[name].fingerprint != supervised.declared.fingerprint
+            if name not in by_name or by_name[name].fingerprint != supervised.declared.fingerprint
         ]
         self._stop(gone)
         same = {one.declared.name: one for one in self.supervised.values() if one not in gone}
         self.supervised = {
-            name: same.get(name) or SupervisedProcess(declared) for name, declared in wanted.items()
+            name: same.get(name) or SupervisedProcess(declared)
+            for name, declared in by_name.items()
         }
 
     def tick(self) -> None:

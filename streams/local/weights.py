@@ -185,7 +185,7 @@ def fetch_all(named: str, say: Say) -> None:
     """
     if not engines_installed():
         return
-    if named and all(wrong_in(Path(named), known) for known in (WHISPER, WHISPER_ALIKE)):
+    if named and all(wrong_in(Path(named), weights) for weights in (WHISPER, WHISPER_ALIKE)):
         say(
             f"whisper-base: {named} does not have the published files of Whisper base and is not used"
         )

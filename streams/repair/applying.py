@@ -71,7 +71,7 @@ class Redo(Protocol):
     async def next_generation(self, detail: str) -> int:
         """Returns a generation higher than all before. Raises Unavailable."""
 
-    async def count(self, asked: RepairRequest) -> Counted:
+    async def count(self, request: RepairRequest) -> Counted:
         """Returns the counts that a plan shows. Raises Unavailable."""
 
     def opened(self, held: HeldRepair) -> AbstractAsyncContextManager[Opened]:
@@ -106,25 +106,32 @@ class RepairWork:
         self._worked_at = 0.0
         self._has_work = asyncio.Event()
 
-    async def plan(self, asked: RepairRequest) -> str:
+    async def plan(self, request: RepairRequest) -> str:
         """Counts, and stores the plan.
 
         Raises RepairError if there is nothing to do, and Unavailable.
         """
-        return await self._repairs.add(asked, await self._redo.count(asked))
+        return await self._repairs.add(request, await self._redo.count(request))
 
     async def begin(
-        self, asked: RepairRequest, repair_id: str, rate: float | None = None, *, here: bool = False
+        self,
+        request: RepairRequest,
+        repair_id: str,
+        rate: float | None = None,
+        *,
+        here: bool = False,
     ) -> None:
         """Starts to apply a plan. With `here`, this process will apply it.
 
         Raises RepairError and Unavailable.
         """
-        detail = " ".join(filter(None, (asked.tenant_id, asked.choice.stage, asked.choice.reason)))
-        generation = await self._redo.next_generation(f"{asked.kind}: {detail}")
+        detail = " ".join(
+            filter(None, (request.tenant_id, request.choice.stage, request.choice.reason))
+        )
+        generation = await self._redo.next_generation(f"{request.kind}: {detail}")
         holder = self.holder if here else ""
         await self._repairs.apply(
-            asked.tenant_id, repair_id, generation, asked.person, rate, holder
+            request.tenant_id, repair_id, generation, request.person, rate, holder
         )
         self._has_work.set()
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import msgspec
 import structlog
 from confluent_kafka import Message
 
 from schemas.pipeline import TopicName
-from schemas.settings import Settings
+from schemas.settings import Kafka, Settings
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 PositionsOf = Callable[[TopicReader, str], Awaitable[Mapping[int, int]]]
 """Returns the position of a reader in a topic: partition → next offset."""
 CATCH_UP_SECONDS = 60.0
+_ENDS: TopicName = "enriched-messages"
 CHUNK = 1_000
 PORTION = 10_000
 """Suspects in memory at a time.
@@ -58,6 +60,14 @@ class Swept:
     undecided: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class _SetOfTopics:
+    """`kafka` has the number of its partitions."""
+
+    names: Names
+    kafka: Kafka
+
+
 class Sweep:
     """One pass over the whole store."""
 
@@ -81,7 +91,8 @@ class Sweep:
         1. Find the old objects without a row, and the tenants with jobs so old that they may have
            stored one.
         2. Wait until every enrichment about them has become a row: until assemble has read what
-           `enrichments` has now, and the sink what `enriched-messages` has after that.
+           `enrichments` has now, and the sink what `enriched-messages` and `quarantine` have after
+           that; in every set of topics that the pipeline has.
         3. Delete those that still have no row and were not stored again meanwhile.
         """
         before = datetime.now(UTC) - older
@@ -99,9 +110,14 @@ class Sweep:
     async def _settle(
         self, suspects: list[Stored], before: datetime, swept: Swept, *, dry: bool
     ) -> None:
-        at_work = await self._at_work(before)
-        await self._wait_for("assemble", "enrichments", self._positions_of_assemble)  # 2
-        await self._wait_for("sink", "enriched-messages", self._positions_of_sink)
+        at_work: set[str] = set()
+        for one_set in await self._sets_of_topics():
+            at_work |= await self._at_work(one_set, before)
+            await self._wait_for(
+                "assemble", one_set, "enrichments", self._positions_of_assemble
+            )  # 2
+            for topic in ("enriched-messages", "quarantine"):
+                await self._wait_for("sink", one_set, topic, self._positions_of_sink)
         owners = sorted({tenant_of_object(one.key) for one in suspects})
         undecided = at_work | {
             row["tenant_id"]
@@ -121,14 +137,31 @@ class Sweep:
             swept.bytes += now.bytes
         log.info("sweep_progress", objects=swept.objects, bytes=swept.bytes, last=suspects[-1].key)
 
-    async def _at_work(self, before: datetime) -> set[str]:
+    async def _sets_of_topics(self) -> list[_SetOfTopics]:
+        """Those in which the pipeline's sinks have positions, and this one. A set whose topics were
+        deleted has nobody who may yet name a file.
+        """
+        rows = await self._connection.fetch(self._statements["sets_of_topics"])
+        namespaces = {row["topic"].removesuffix(_ENDS).removesuffix("-") for row in rows}
+        namespaces.discard(self._names.namespace)
+        reader = TopicReader(self._settings.kafka, self._names.group("sweep"))
+        found = [_SetOfTopics(self._names, self._settings.kafka)]
+        try:
+            for names in map(Names, sorted(namespaces)):
+                count = await asyncio.to_thread(reader.partitions, names.topic(_ENDS))
+                if count:
+                    kafka = msgspec.structs.replace(self._settings.kafka, partitions=count)
+                    found.append(_SetOfTopics(names, kafka))
+        finally:
+            reader.close()
+        return found
+
+    async def _at_work(self, one_set: _SetOfTopics, before: datetime) -> set[str]:
         """Tenants with old unfinished jobs. Read before the waits, so that a job finished by now
         has its row after them.
         """
         try:
-            return await asyncio.to_thread(
-                tenants_at_work, self._settings.kafka, self._names, before
-            )
+            return await asyncio.to_thread(tenants_at_work, one_set.kafka, one_set.names, before)
         except UnknownVersion as newer:
             raise Behind(f"store_media has jobs of a newer program ({newer})") from None
 
@@ -163,13 +196,15 @@ class Sweep:
         }
         return [one for one in chunk if one.key not in shown]
 
-    async def _wait_for(self, who: str, name: TopicName, positions_of: PositionsOf) -> None:
+    async def _wait_for(
+        self, who: str, one_set: _SetOfTopics, name: TopicName, positions_of: PositionsOf
+    ) -> None:
         """Waits until the reader has no record left before the current end of the topic.
 
         Comparing positions is not enough, because transaction markers take offsets too.
         """
-        topic = self._names.topic(name)
-        reader = TopicReader(self._settings.kafka, self._names.group("assemble"))
+        topic = one_set.names.topic(name)
+        reader = TopicReader(one_set.kafka, one_set.names.group("assemble"))
         try:
             bounds = await asyncio.to_thread(reader.bounds, topic)
             ends = {partition: end for partition, (_, end) in bounds.items()}

@@ -44,16 +44,16 @@ def merged(spans: Iterable[OffsetRange]) -> list[OffsetRange]:
     """Returns the ranges in order, without empty ones and overlaps, so that no record is sent
     twice.
     """
-    found: list[OffsetRange] = []
+    merged_spans: list[OffsetRange] = []
     for span in sorted(spans, key=lambda one: (one.partition, one.begin)):
         if span.begin >= span.end:
             continue
-        last = found[-1] if found else None
+        last = merged_spans[-1] if merged_spans else None
         if last is not None and last.partition == span.partition and span.begin <= last.end:
-            found[-1] = OffsetRange(span.partition, last.begin, max(last.end, span.end))
+            merged_spans[-1] = OffsetRange(span.partition, last.begin, max(last.end, span.end))
         else:
-            found.append(span)
-    return found
+            merged_spans.append(span)
+    return merged_spans
 
 
 _SPAN = re.compile(r"([0-9]{1,6}):([0-9]{1,18})-([0-9]{1,18})")

@@ -49,8 +49,8 @@ async def count_raw(
     answers, unpriced, microusd = 0, 0, 0
     for begin in range(0, len(keys), KEYS_AT_ONCE):
         portion = keys[begin : begin + KEYS_AT_ONCE]
-        found = await repairs.cost_of([t for t, _ in portion], [k for _, k in portion])
-        answers, unpriced, microusd = answers + found[0], unpriced + found[1], microusd + found[2]
+        cost = await repairs.cost_of([t for t, _ in portion], [k for _, k in portion])
+        answers, unpriced, microusd = answers + cost[0], unpriced + cost[1], microusd + cost[2]
     return msgspec.structs.replace(
         counted,
         microusd=microusd if counted.is_whole and not unpriced else None,
@@ -77,15 +77,15 @@ def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
 
 
 def _read(
-    settings: Settings, asked: RepairRequest, erased: Erased, seconds: float
+    settings: Settings, request: RepairRequest, erased: Erased, seconds: float
 ) -> tuple[Counted, list[tuple[str, str]]]:
     reader = RawReader(settings.kafka, Names(settings.namespace), erased)
-    tenant = None if asked.tenant_id == "*" else str(asked.tenant_id)
+    tenant = None if request.tenant_id == "*" else str(request.tenant_id)
     tenants: Counter[str] = Counter()
     keys: dict[tuple[str, str], None] = {}
     deadline, is_whole = Deadline(seconds), True
     try:
-        spans = _chosen(reader, asked.choice)
+        spans = _chosen(reader, request.choice)
         with contextlib.closing(reader.again(spans, tenant, 0)) as items:
             for item in items:
                 for write in item.writes:
@@ -99,5 +99,5 @@ def _read(
         reader.close()
     records = tenants.total() if is_whole else sum(span.end - span.begin for span in spans)
     lines = tuple(PlanLine(name, "", "raw", count) for name, count in tenants.most_common())
-    choice = msgspec.structs.replace(asked.choice, spans=tuple(map(str, spans)))
+    choice = msgspec.structs.replace(request.choice, spans=tuple(map(str, spans)))
     return Counted(records, lines, choice, is_whole=is_whole), list(keys)

@@ -55,17 +55,17 @@ class KafkaRedo:
                 )
         return generation
 
-    async def count(self, asked: RepairRequest) -> Counted:
+    async def count(self, request: RepairRequest) -> Counted:
         """Counts failed files and quarantined records in Postgres, and raw records in the topic."""
-        match asked.kind:
+        match request.kind:
             case "attachments":
-                return await self._repairs.count_failed(asked)
+                return await self._repairs.count_failed(request)
             case "quarantine":
-                return await self._repairs.count_quarantined(asked)
+                return await self._repairs.count_quarantined(request)
             case "raw":
-                erased = await erased_of(self._pool, asked.tenant_id)
+                erased = await erased_of(self._pool, request.tenant_id)
                 return await count_raw(
-                    self._settings, self._repairs, asked, erased, self.counting_seconds
+                    self._settings, self._repairs, request, erased, self.counting_seconds
                 )
 
     @asynccontextmanager

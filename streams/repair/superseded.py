@@ -19,13 +19,13 @@ async def parted(
     At the end of the compacted topic, an old version would be the one that compaction keeps.
     """
     messages = [(at, message) for at, row in enumerate(rows) if (message := _version_in(row))]
-    found = await connection.fetch(
+    overtaken = await connection.fetch(
         queries("repair")["superseded"],
         [message.tenant_id for _, message in messages],
         [message.message_key for _, message in messages],
         [message.version for _, message in messages],
     )
-    old = {messages[one["nth"] - 1][0] for one in found}
+    old = {messages[one["nth"] - 1][0] for one in overtaken}
     return (
         [row for at, row in enumerate(rows) if at not in old],
         [row for at, row in enumerate(rows) if at in old],

@@ -12,22 +12,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin import NewTopic as _NewTopic
 
 from schemas.settings import Kafka, Settings
-from schemas.topics import Names
+from schemas.topics import Names, claims_changelog, claims_config
 from storage.kafka.client import QUIET, client_config, reader_config, transactional_producer_config
 from storage.kafka.reading import TopicReader
 from storage.waiting import Deadline
 from streams.audit.backlog import Backlogs
 from streams.errors import StreamsError
-from streams.lanes.changelogs import claims_changelog, claims_config
+from streams.lanes.claims import Copy, copies
 from streams.lanes.transactions import CALL_SECONDS, LaneIdentity, fence
 
 ADMIN_SECONDS = 20.0
 PORTION = 10_000
+PORTION_BYTES = 8 * 1024 * 1024
 MEMBERS_SECONDS = 5.0
 """Beyond the session of a member that just ended."""
 
@@ -50,7 +51,7 @@ def partitions_with_its_keys(partition: int, before: int, now: int) -> list[int]
     return [one for one in range(before) if one % divisor == partition % divisor]
 
 
-def _lane_of(names: Names, partition: int) -> LaneIdentity:
+def lane_of(names: Names, partition: int) -> LaneIdentity:
     """The lane of dedupe that owns the partition."""
     return LaneIdentity(
         "dedupe",
@@ -100,7 +101,7 @@ class TakeOver:
         for names in (self._before, self._now):
             self._wait_for_no_members(names.group("dedupe"))
         for partition in range(self._kafka_before.partitions):
-            fence(self._kafka, _lane_of(self._before, partition).transactional_id)
+            fence(self._kafka, lane_of(self._before, partition).transactional_id)
         unread = Backlogs(self._settings_of_before, most_read=1).of_stage("dedupe").unread
         if unread:
             raise NotYet(
@@ -154,7 +155,7 @@ class TakeOver:
         """
         producer = Producer(
             transactional_producer_config(
-                self._kafka, _lane_of(self._now, partition).transactional_id
+                self._kafka, lane_of(self._now, partition).transactional_id
             )
             | QUIET
         )
@@ -162,14 +163,14 @@ class TakeOver:
         count = 0
         for portion in self._portions(partition):  # 2
             producer.begin_transaction()
-            for message in portion:
-                self._produce(producer, partition, message)
+            for copy in portion:
+                self._produce(producer, partition, copy)
             producer.commit_transaction(CALL_SECONDS)
-            count += len(portion)
+            count += sum(copy.ids for copy in portion)
         self._let_begin(producer, partition)  # 3
         return count
 
-    def _portions(self, partition: int) -> Iterator[list[Message]]:
+    def _portions(self, partition: int) -> Iterator[list[Copy]]:
         """The claims of every partition that may have had a key of this one."""
         topic = claims_changelog(self._before)
         if topic not in self._there:
@@ -181,27 +182,29 @@ class TakeOver:
                 partition, self._kafka_before.partitions, self._kafka.partitions
             )
             begin, end = ({p: bounds[p][at] for p in wanted} for at in (0, 1))
-            portion: list[Message] = []
-            for message in reader.read(topic, begin, end):
-                portion.append(message)
-                if len(portion) == PORTION:
+            portion: list[Copy] = []
+            size = 0
+            for copy in copies(reader.read(topic, begin, end)):
+                portion.append(copy)
+                size += len(copy.value)
+                if len(portion) == PORTION or size >= PORTION_BYTES:
                     yield portion
-                    portion = []
+                    portion, size = [], 0
             if portion:
                 yield portion
         finally:
             reader.close()
 
-    def _produce(self, producer: Producer, partition: int, message: Message) -> None:
+    def _produce(self, producer: Producer, partition: int, copy: Copy) -> None:
         """With its own time, so that it goes when the one that it is a copy of goes."""
         while True:
             try:
                 return producer.produce(
                     claims_changelog(self._now),
-                    message.value(),
-                    message.key(),
+                    copy.value,
+                    copy.key,
                     partition,
-                    timestamp=message.timestamp()[1],
+                    timestamp=copy.at,
                 )
             except BufferError:
                 producer.poll(0.05)

@@ -6,7 +6,6 @@ it, another process ends it (streams/repair/fencer.py).
 """
 
 import contextlib
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from schemas.settings import Kafka
 from schemas.topics import Names
 from storage import failpoints
 from storage.kafka.client import QUIET, reader_config, transactional_producer_config
+from storage.waiting import Deadline
 from streams.lanes.transactions import Write
 from streams.repair.fencer import fenced_on_death
 
@@ -102,10 +102,10 @@ class NumberedPortions:
 
     def committed(self) -> int:
         """The number of the last committed portion, or 0."""
-        (found,) = self._group.committed([TopicPartition(*self._place)], CALL_SECONDS)
-        if found.error is not None:
-            raise KafkaException(found.error)
-        return max(0, found.offset)
+        (position,) = self._group.committed([TopicPartition(*self._place)], CALL_SECONDS)
+        if position.error is not None:
+            raise KafkaException(position.error)
+        return max(0, position.offset)
 
     def write(self, number: int, writes: Sequence[Write]) -> None:
         """Writes the portion in one transaction that does nothing else."""
@@ -140,17 +140,13 @@ def _producer(settings: Kafka, transactional_id: str) -> Producer:
 
 def collect(waiting: Iterator[Item[M]], limits: PortionLimits) -> list[Item[M]]:
     """Collects the items of the next portion. Returns none if there are no more."""
-    began, records, size = time.monotonic(), 0, 0
+    deadline, records, size = Deadline(limits.seconds), 0, 0
     collected: list[Item[M]] = []
     for item in waiting:
         collected.append(item)
         records += len(item.writes)
         size += sum(len(write.key) + len(write.value or b"") for write in item.writes)
-        if (
-            records >= limits.records
-            or size >= limits.bytes
-            or time.monotonic() - began >= limits.seconds
-        ):
+        if records >= limits.records or size >= limits.bytes or deadline.has_passed:
             break
     return collected
 

@@ -62,18 +62,18 @@ class StandInSpeech:
             raise RequestRefused(error.status_code, error.detail) from error
 
 
-def load_eyes(settings: Local) -> LocalPictureModel:
+def load_picture_model(settings: Local) -> LocalPictureModel:
     """Loads the vision model, or the stand-in if its engine is not installed."""
     try:
         from connectors.engines.picture_engine import PictureEngine
 
         return PictureEngine(naming_model=naming_model(), threads=settings.threads)
     except ImportError as error:
-        log.warning("stand_in_sees", error=f"{type(error).__name__}: {error}")
+        log.warning("picture_model_replaced", error=f"{type(error).__name__}: {error}")
         return StandInVision()
 
 
-def load_ears(settings: Local) -> LocalSpeechModel:
+def load_speech_model(settings: Local) -> LocalSpeechModel:
     """Loads the speech model, or the stand-in if its engine or weights are missing."""
     try:
         from connectors.engines.speech_engine import SpeechEngine
@@ -83,7 +83,7 @@ def load_ears(settings: Local) -> LocalSpeechModel:
             raise WeightsMissing("whisper-base")
         return SpeechEngine(weights, settings.threads)
     except (ImportError, WeightsMissing) as error:
-        log.warning("stand_in_hears", error=f"{type(error).__name__}: {error}")
+        log.warning("speech_model_replaced", error=f"{type(error).__name__}: {error}")
         return StandInSpeech()
 
 
@@ -121,8 +121,8 @@ async def serve(host: str, port: int, settings: Local) -> None:
 
     async def load() -> None:
         try:
-            senses.eyes = await asyncio.to_thread(load_eyes, settings)
-            senses.ears = await asyncio.to_thread(load_ears, settings)
+            senses.eyes = await asyncio.to_thread(load_picture_model, settings)
+            senses.ears = await asyncio.to_thread(load_speech_model, settings)
         except BaseException:
             server.should_exit = True
             raise

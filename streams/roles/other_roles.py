@@ -29,8 +29,8 @@ from streams.commands.readable import readable
 from streams.local.samples import SampleMessage, deliver
 
 TEXT = "This is a test of Sensorium."
-BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=30)
-"""A version is written within this of the moment of its last step."""
+BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=60)
+"""A version is written within this of the moment of its last step, unless assemble is behind."""
 MOST_LOOKED = 50_000
 """So many records of a partition are looked at for the versions of one message."""
 
@@ -95,8 +95,10 @@ def _record(settings: Settings, topic: str, partition: int, offset: int) -> Show
     names = Names(settings.namespace)
     if topic not in TOPIC_NAMES:
         return None
-    found = record_at(settings.kafka, names.group("console"), names.topic(topic), partition, offset)
-    return None if found is None else _shown(topic, found)
+    message = record_at(
+        settings.kafka, names.group("console"), names.topic(topic), partition, offset
+    )
+    return None if message is None else _shown(topic, message)
 
 
 def _versions(

@@ -84,8 +84,10 @@ def claim_port(
             if deadline.has_passed:
                 raise PortTaken(f"another process is claiming port {port}")
             time.sleep(_POLL_SECONDS)
-        noted = os.pread(descriptor, _LARGEST_NOTE_BYTES, 0).decode(errors="replace").split("\n")
-        if digests.isdisjoint(noted):  # 3
+        noted_digests = (
+            os.pread(descriptor, _LARGEST_NOTE_BYTES, 0).decode(errors="replace").split("\n")
+        )
+        if digests.isdisjoint(noted_digests):  # 3
             raise PortTaken(f"port {port} belongs to another installation of Sensorium")
     except BaseException:
         os.close(descriptor)

@@ -138,10 +138,10 @@ def clean_text(text: str) -> str:
 def _without_patterns(text: str) -> str:
     text = _LINK.sub("<link>", text)
     text = _WAMID.sub("<wamid>", text)
-    text = _MESSAGE_KEY.sub(lambda found: f"<message {log_digest(found[0])}>", text)
+    text = _MESSAGE_KEY.sub(lambda match: f"<message {log_digest(match[0])}>", text)
     text = _MAIL.sub("<address>", text)
-    text = _BASE64.sub(lambda found: "<encoded>" if _encodes_number(found[0]) else found[0], text)
-    text = _NUMBER.sub(lambda found: found["ours"] or "<number>", text)
+    text = _BASE64.sub(lambda match: "<encoded>" if _encodes_number(match[0]) else match[0], text)
+    text = _NUMBER.sub(lambda match: match["ours"] or "<number>", text)
     return _HEX_DIGITS.sub("<number>", text)
 
 

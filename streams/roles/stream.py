@@ -233,11 +233,11 @@ class Parent:
 
     def _killers(self, stage: Stage) -> dict[int, list[int]]:
         """Partition → offsets that the stage's next child must not read."""
-        found: dict[int, list[int]] = {}
+        offsets: dict[int, list[int]] = {}
         for (of, partition, offset), strikes in self._strikes.items():
             if of == stage and strikes >= STRIKES:
-                found.setdefault(partition, []).append(offset)
-        return found
+                offsets.setdefault(partition, []).append(offset)
+        return offsets
 
     def _fence(self, child: Child, died: float) -> None:
         """Ends the dead child's open transactions, at once or not at all."""

@@ -168,9 +168,11 @@ def fold(
         return _opened_again(state, open_message(enrichment))
     if state is None or enrichment.generation != state.generation:
         return Skip("late")
-    known = {attachment.index for attachment in state.snapshot.attachments}
+    indexes = {attachment.index for attachment in state.snapshot.attachments}
     free = [
-        slot for slot in state.slots_of(enrichment) if slot not in state.facts and slot[0] in known
+        slot
+        for slot in state.slots_of(enrichment)
+        if slot not in state.facts and slot[0] in indexes
     ]
     if not free:
         return Duplicate()

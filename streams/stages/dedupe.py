@@ -40,19 +40,19 @@ def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> 
     replay after a fix, can still be forwarded.
     """
     own = digest(arrival)
-    known = own in claimed
-    if known and not traits_of(arrival.provider).sends_updates:
+    is_claimed = own in claimed
+    if is_claimed and not traits_of(arrival.provider).sends_updates:
         return Duplicate()
     try:
         raw = decode(RawMessage, arrival.value)
     except Undecodable as error:
-        return Duplicate() if known else Quarantine("record_undecodable", str(error))
+        return Duplicate() if is_claimed else Quarantine("record_undecodable", str(error))
     match read(raw):
         case Skip() as skip:
             return skip
         case Quarantine() as verdict:
-            return Duplicate() if known else verdict
-        case ChatMessage() as chat if known:
+            return Duplicate() if is_claimed else verdict
+        case ChatMessage() as chat if is_claimed:
             # A body of POST /chat may name a provider, but does not come from it.
             by_provider = bool(raw.endpoint_id)
             again = _opened_again(arrival, raw, chat, claimed, now) if by_provider else None
@@ -88,9 +88,9 @@ def _claims_of_first(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
 def _claims_of_files(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
     """Returns one digest per file."""
     return [
-        _part_digest(arrival, f"file {found.attachment_id or f'at {index}'}")
-        for index, found in enumerate(chat.attachments)
-        if found.has_file
+        _part_digest(arrival, f"file {attachment.attachment_id or f'at {index}'}")
+        for index, attachment in enumerate(chat.attachments)
+        if attachment.has_file
     ]
 
 

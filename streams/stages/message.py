@@ -101,10 +101,10 @@ def first_version(
 
 def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
     """The provider's time, or the time of arrival if the provider gives none or an impossible one."""
-    given = chat.occurred_at
-    if given is None or given - raw.received_at > AHEAD_AT_MOST:
+    by_provider = chat.occurred_at
+    if by_provider is None or by_provider - raw.received_at > AHEAD_AT_MOST:
         return raw.received_at
-    return given
+    return by_provider
 
 
 OPENINGS = 5

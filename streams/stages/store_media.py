@@ -298,10 +298,10 @@ def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[
         following = "vision"
     if following == "none" or job.unpaid_reason is None:
         return following, None
-    asked = (job.unpaid_reason == "outgoing" and tenant.describe_outgoing) or (
+    tenant_asks = (job.unpaid_reason == "outgoing" and tenant.describe_outgoing) or (
         job.unpaid_reason in ("old", "history") and tenant.describe_old
     )
-    return (following, None) if asked else ("none", job.unpaid_reason)
+    return (following, None) if tenant_asks else ("none", job.unpaid_reason)
 
 
 def _is_image(job: MediaJob, content: ContentType) -> bool:

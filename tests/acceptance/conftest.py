@@ -10,6 +10,7 @@ import pytest
 from schemas.settings import Settings
 from storage.postgres.pool import connect
 from streams.local.samples import MEDIA_DIR, serving
+from tests.integration.databases import PATIENT
 from tests.pipeline import Pipeline
 
 
@@ -48,7 +49,7 @@ def media(pipeline: Pipeline, media_files: dict[str, Path]) -> Iterator[str]:
 
 @pytest.fixture
 async def connection(pipeline: Pipeline) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    opened = await connect(pipeline.settings.postgres, pipeline.names, "test")
+    opened = await connect(pipeline.settings.postgres, pipeline.names, "test", PATIENT)
     try:
         yield opened
     finally:

@@ -72,11 +72,11 @@ async def rows(old: Pipeline) -> dict[str, str]:
         await connection.close()
 
 
-async def shows(old: Pipeline, statuses: dict[str, str]) -> None:
+async def shows(old: Pipeline, statuses: dict[str, str], seconds: float = 60.0) -> None:
     async def so() -> bool:
         return await rows(old) == statuses
 
-    await wait_for(so, f"the rows of {len(statuses)} messages and no others")
+    await wait_for(so, f"the rows of {len(statuses)} messages and no others", seconds)
 
 
 def enriched(pipeline: Pipeline) -> Counter[bytes]:
@@ -164,7 +164,7 @@ async def test_messages_of_before_meanwhile_and_after_come_out_once(
     await shows(old, keys)
     old.control(None)
     keys[waits.key(TENANT)] = "complete"
-    await shows(old, keys)
+    await shows(old, keys, seconds=240.0)  # by now its tries are a minute apart
     await until_nothing_waits(guide)  # 6
     assert guide.left == []
     for name in [name for name in ROLES if name in old.processes]:

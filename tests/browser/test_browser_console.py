@@ -116,6 +116,9 @@ async def test_a_failed_picture_is_repaired_from_the_page_of_trouble(
 
         redo.then = described
         page = await entered(scene, browser, complaints)
+        await page.click(".head")
+        await page.click(".failure a:has-text('Repair')")
+        await expect(page.locator("main button.primary")).to_contain_text("Repair")
         await page.click("nav a:has-text('Trouble')")
         await page.click(".causes button")
         await page.click("button:has-text('Start this repair')")

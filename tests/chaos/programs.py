@@ -52,7 +52,7 @@ def slow() -> None:
 def no_claims() -> None:
     """A dedupe that has seen no message before."""
     from streams.apps import dedupe
-    from streams.lanes.state import ClaimedKeys
+    from streams.lanes.claims import ClaimedKeys
 
     class Forgetful(ClaimedKeys):
         def __contains__(self, digest: bytes) -> bool:

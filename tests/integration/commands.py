@@ -13,7 +13,7 @@ from schemas.topics import Names
 from storage.postgres.pool import connect
 from streams.commands.main import main
 from streams.settings import to_environment
-from tests.integration.databases import Connection
+from tests.integration.databases import Connection, drop_schema, make_schema
 
 T = TypeVar("T")
 
@@ -52,6 +52,13 @@ class Commands:
         message = result.stderr.rpartition("Error: ")[2].strip()
         assert json.loads(result.stdout)["error"] == message and "\n" not in message
         return message
+
+    def make_tables(self) -> None:
+        """As `sensorium migrate` does, without its comments on tables and columns."""
+        self.database(lambda connection: make_schema(connection, self.names))
+
+    def drop_tables(self) -> None:
+        self.database(lambda connection: drop_schema(connection, self.names))
 
     def database(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         async def connected() -> T:

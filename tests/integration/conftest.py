@@ -13,9 +13,7 @@ from tests.integration.commands import Commands
 def commands(stack: Settings, namespace: str) -> Iterator[Commands]:
     """A namespace with tables and topics."""
     made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
-    made.json("migrate")
+    made.make_tables()
     made.json("topics", "apply")
     yield made
-    made.database(
-        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
-    )
+    made.drop_tables()

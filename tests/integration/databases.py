@@ -1,7 +1,8 @@
-"""A schema of its own for each test, migrated, and dropped afterwards."""
+"""A schema of its own for each test, and dropped afterwards."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypeAlias
 
 import asyncpg
@@ -10,16 +11,19 @@ from connectors.postgres.staging import clear_staged, prepare_staging, store_mes
 from schemas.records import EnrichedMessage
 from schemas.settings import Postgres
 from schemas.topics import Names
-from storage.postgres.migrate import migrate
-from storage.postgres.pool import connect, create_pool
+from storage.postgres.migrate import MIGRATIONS_DIR, migrate, migrations
+from storage.postgres.pool import REQUESTS, SessionLimits, connect, create_pool
 
+SCHEMA_SQL = MIGRATIONS_DIR.with_name("schema.sql").read_text()
+PATIENT = replace(REQUESTS, idle_in_transaction_seconds=0)
+"""For a test that holds a transaction while it waits for something else: on a slow machine that takes longer than a role may pause."""
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
 @asynccontextmanager
 async def connected(settings: Postgres, names: Names) -> AsyncIterator[Connection]:
-    connection = await connect(settings, names, "test")
+    connection = await connect(settings, names, "test", PATIENT)
     try:
         yield connection
     finally:
@@ -28,18 +32,55 @@ async def connected(settings: Postgres, names: Names) -> AsyncIterator[Connectio
 
 @asynccontextmanager
 async def schema(settings: Postgres, names: Names) -> AsyncIterator[Connection]:
-    """A connection to the migrated schema, which lives until the block is left."""
+    """A connection to a schema with all tables, which lives until the block is left."""
+    async with connected(settings, names) as connection:
+        await make_schema(connection, names)
+        try:
+            yield connection
+        finally:
+            await drop_schema(connection, names)
+
+
+@asynccontextmanager
+async def migrated_schema(settings: Postgres, names: Names) -> AsyncIterator[Connection]:
+    """The same, made by the migrations one after another."""
     async with connected(settings, names) as connection:
         await migrate(connection, names)
         try:
             yield connection
         finally:
-            await connection.execute(f'DROP SCHEMA "{names.postgres_schema}" CASCADE')
+            await drop_schema(connection, names)
+
+
+async def make_schema(connection: Connection, names: Names) -> None:
+    """What `migrate` makes of a new database, in one transaction; test_postgres.py compares the two.
+
+    The migrations build their indexes CONCURRENTLY, which waits for every transaction of the tests beside this one.
+    """
+    async with connection.transaction():
+        await connection.execute(f'CREATE SCHEMA "{names.postgres_schema}"')
+        await connection.execute(SCHEMA_SQL)
+        await connection.execute(
+            "CREATE TABLE schema_migrations (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        await connection.execute(
+            "SELECT feed_era()"
+        )  # a migration that adds it as a default notes the era
+        await connection.executemany(
+            "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)",
+            [(one.name, one.sha256) for one in migrations()],
+        )
+
+
+async def drop_schema(connection: Connection, names: Names) -> None:
+    await connection.execute(f'DROP SCHEMA "{names.postgres_schema}" CASCADE')
 
 
 @asynccontextmanager
-async def pooled(settings: Postgres, names: Names, size: int = 4) -> AsyncIterator[Pool]:
-    pool = await create_pool(settings, names, "test", size=size)
+async def pooled(
+    settings: Postgres, names: Names, size: int = 4, limits: SessionLimits = PATIENT
+) -> AsyncIterator[Pool]:
+    pool = await create_pool(settings, names, "test", size=size, limits=limits)
     try:
         yield pool
     finally:

@@ -56,7 +56,7 @@ class Pair:
 
     def kill_primary(self) -> None:
         self._servers[0].kill()
-        self._servers[0].wait(10)
+        self._servers[0].wait(60)
 
     def end(self) -> None:
         for server in self._servers:

@@ -91,7 +91,7 @@ async def world(stack: Settings, namespace: str) -> AsyncIterator[World]:
 
 
 async def test_where_nothing_was_accepted_everything_is_stored(world: World) -> None:
-    assert await world.is_stored(seconds=5)
+    assert await world.is_stored(seconds=60)
 
 
 async def test_a_message_is_waited_for_from_its_acceptance_until_its_row(world: World) -> None:
@@ -100,10 +100,10 @@ async def test_a_message_is_waited_for_from_its_acceptance_until_its_row(world: 
     await world.dedupe(1, "acme:ycloud:1")
     assert not await world.is_stored()
     await world.sink(1)  # behind the record; the marker of its transaction is nobody's
-    assert await world.is_stored(seconds=5)
+    assert await world.is_stored(seconds=60)
     assert not await world.is_stored(OTHER)  # dedupe has not seen it
     await world.dedupe(2)  # a duplicate: nothing comes of it
-    assert await world.is_stored(OTHER, seconds=5)
+    assert await world.is_stored(OTHER, seconds=60)
 
 
 async def test_an_answer_comes_as_soon_as_the_sink_has_stored(world: World) -> None:
@@ -122,7 +122,7 @@ async def test_an_open_transaction_is_waited_for_and_an_aborted_one_is_not(world
     producer = await world.dedupe(2, "acme:ycloud:1", ends="stay open")
     assert not await world.is_stored()
     await asyncio.to_thread(producer.abort_transaction, 30)
-    assert await world.is_stored(seconds=5)
+    assert await world.is_stored(seconds=60)
 
 
 async def test_a_role_that_drains_waits_no_more(world: World) -> None:

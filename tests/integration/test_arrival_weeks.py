@@ -40,7 +40,7 @@ async def test_a_receipt_that_waited_for_the_partition_of_its_week_is_stored_and
                 )
             )
 
-        await until(waits, 10)
+        await until(waits)
     with pytest.raises(Unavailable):
         await writing
     assert (sink.set_aside, await position(database)) == ([], -1)

@@ -191,7 +191,7 @@ def test_a_receipt_that_does_not_hold_together_is_a_finding(
     assert producer.flush(30) == 0
     (finding,) = commands.json("audit", *tenant, exit_code=1)["findings"]
     assert (finding["kind"], finding["stage"]) == ("unexplained", "receipts")
-    assert "receipts[0]@0: the columns of a receipt do not fit together" in finding["what"]
+    assert "receipts[0]@0: the columns of a receipt do not match" in finding["what"]
 
 
 def test_an_audit_in_parts_finds_what_one_in_a_piece_finds(

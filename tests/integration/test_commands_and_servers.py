@@ -36,11 +36,9 @@ from tests.unit.records import NOW
 def commands(stack: Settings, namespace: str) -> Iterator[Commands]:
     """Migrated, without topics."""
     made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
-    made.json("migrate")
+    made.make_tables()
     yield made
-    made.database(
-        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
-    )
+    made.drop_tables()
 
 
 @pytest.fixture
@@ -80,11 +78,7 @@ def test_migrate_says_what_it_applied_and_then_nothing(stack: Settings, namespac
         assert commands.json("migrate") == {"applied": []}
         assert commands.run("migrate").stdout == "nothing to do\n"
     finally:
-        commands.database(
-            lambda connection: connection.execute(
-                f'DROP SCHEMA "{commands.names.postgres_schema}" CASCADE'
-            )
-        )
+        commands.drop_tables()
 
 
 def test_a_database_that_is_ahead_is_left_alone(commands: Commands) -> None:

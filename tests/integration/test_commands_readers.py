@@ -25,9 +25,7 @@ def installed(stack: Settings, namespace: str) -> Iterator[Commands]:
     made.json("migrate")
     made.json("tenants", "add", "acme")
     yield made
-    made.database(
-        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
-    )
+    made.drop_tables()
 
 
 @pytest.fixture
@@ -82,11 +80,7 @@ def test_a_reader_of_one_namespace_sees_no_other(installed: Commands, name: str)
         assert "that this command did not make" in other.fails("readers", "add", name)
         assert other.json("readers", "list") == {"readers": []}
     finally:
-        other.database(
-            lambda connection: connection.execute(
-                f'DROP SCHEMA "{other.names.postgres_schema}" CASCADE'
-            )
-        )
+        other.drop_tables()
 
 
 def test_a_reader_that_is_added_again_gets_a_new_password_and_one_that_is_removed_none(

@@ -299,8 +299,8 @@ def test_a_range_longer_than_a_portion_is_replayed_whole(
             "Kafka: 3/3 brokers are down. ",
         ),
         (
-            TimeoutError("raw-messages[3] gave nothing for 30 s"),
-            "Kafka: raw-messages[3] gave nothing for 30 s. ",
+            TimeoutError("no record of raw-messages[3] arrived within 30 s"),
+            "Kafka: no record of raw-messages[3] arrived within 30 s. ",
         ),
         (KeyboardInterrupt(), "interrupted. "),
     ],

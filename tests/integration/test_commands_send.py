@@ -54,13 +54,11 @@ class Receiver:
 @pytest.fixture
 def acme(stack: Settings, namespace: str) -> Iterator[Commands]:
     made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
-    made.json("migrate")
+    made.make_tables()
     made.json("tenants", "add", "acme")
     made.more["SENSORIUM_CONSOLE__URL"] = "http://127.0.0.1:8081"
     yield made
-    made.database(
-        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
-    )
+    made.drop_tables()
 
 
 @pytest.fixture
@@ -122,7 +120,7 @@ def test_send_refuses_a_file_that_is_no_picture_unless_asked(
     words = ("send", "ycloud", "--tenant", "acme", "--image", str(README))
     refused = acme.fails(*words)
     assert "README.md is text/plain, and --image needs" in refused and "--anyway" in refused
-    assert "and no audio" in acme.fails(
+    assert "--audio needs another kind" in acme.fails(
         "send", "ycloud", "--tenant", "acme", "--audio", str(MEDIA_DIR / "cat.jpg")
     )
     assert "run it first" in acme.fails(*words, "--anyway", "--home", str(tmp_path))

@@ -5,13 +5,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.pipeline import TopicName
 from schemas.records import Attachment
+from schemas.topics import Names
 from storage.kafka.client import client_config, plain_producer_config, reader_config
+from storage.kafka.topics import apply_topics
 from storage.objects.store import ObjectStore
 from streams.lanes.entries import Entry, encode_entry
 from streams.repair import orphans
@@ -113,15 +116,19 @@ def assemble_has_read(commands: Commands) -> None:
     consumer.close()
 
 
-def sink_has_read(commands: Commands) -> None:
+def sink_has_read(commands: Commands, name: TopicName = "enriched-messages") -> None:
     async def moved(connection: Connection) -> None:
         await connection.execute(
             "INSERT INTO sink_offsets (topic, partition, next_offset, epoch, topic_id) VALUES ($1, 2, 1, 1, 'x')",
             topic,
         )
 
-    topic = commands.names.topic("enriched-messages")
+    topic = commands.names.topic(name)
     commands.database(moved)
+
+
+def sink_has_read_quarantine(commands: Commands) -> None:
+    sink_has_read(commands, "quarantine")
 
 
 def test_an_old_file_without_a_row_goes_and_nothing_else(commands: Commands) -> None:
@@ -143,7 +150,11 @@ def test_an_old_file_without_a_row_goes_and_nothing_else(commands: Commands) -> 
 
 @pytest.mark.parametrize(
     ("who", "topic", "catch_up"),
-    [("assemble", "enrichments", assemble_has_read), ("sink", "enriched-messages", sink_has_read)],
+    [
+        ("assemble", "enrichments", assemble_has_read),
+        ("sink", "enriched-messages", sink_has_read),
+        ("sink", "quarantine", sink_has_read_quarantine),
+    ],
 )
 def test_nothing_goes_while_somebody_is_behind(
     commands: Commands,
@@ -161,6 +172,35 @@ def test_nothing_goes_while_somebody_is_behind(
         sweep(commands)
     assert left(commands) == ["acme/orphan.jpg"]
     catch_up(commands)
+    assert sweep(commands) == Swept(1, 5)
+
+
+def test_nothing_goes_while_another_set_of_topics_of_the_pipeline_is_behind(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "CATCH_UP_SECONDS", 1.0)
+    further = f"{commands.settings.namespace}.2"
+    kafka = msgspec.structs.replace(commands.settings.kafka, partitions=3)
+    apply_topics(kafka, Names(further))
+    put(commands, "acme/orphan.jpg")
+    topic = Names(further).topic("enriched-messages")
+    producer = Producer(plain_producer_config(kafka))
+    producer.produce(topic, b"", b"acme:ycloud:9", 2)
+    assert producer.flush(30) == 0
+
+    async def begun(connection: Connection) -> None:
+        await connection.execute(
+            "INSERT INTO sink_offsets (topic, partition, next_offset, epoch, topic_id) VALUES ($1, 1, 1, 1, 'x')",
+            topic,
+        )
+
+    commands.database(begun)
+    with pytest.raises(Behind, match=rf"^sink has not read {topic}\[2\] from offset 0 on"):
+        sweep(commands)
+    assert left(commands) == ["acme/orphan.jpg"]
+    admin = AdminClient(client_config(kafka))
+    for deleted in admin.delete_topics([topic]).values():
+        deleted.result(30)
     assert sweep(commands) == Swept(1, 5)
 
 

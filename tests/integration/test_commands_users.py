@@ -12,11 +12,9 @@ from tests.integration.commands import Commands
 def people(stack: Settings, namespace: str) -> Iterator[Commands]:
     """A namespace with tables; people need no topics."""
     made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
-    made.json("migrate")
+    made.make_tables()
     yield made
-    made.database(
-        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
-    )
+    made.drop_tables()
 
 
 def test_a_person_is_added_with_a_password_that_is_shown_once(people: Commands) -> None:

@@ -183,7 +183,7 @@ async def test_a_wait_ends_when_the_client_leaves(console: Console) -> None:
             await until(lambda: bool(console.parts.changes._waiters))
         began = time.monotonic()
         await until(lambda: not console.parts.changes._waiters)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25, "long before the wait is over"
 
 
 async def test_one_tenant_can_have_half_of_the_waiting_requests(

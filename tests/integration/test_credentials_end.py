@@ -22,7 +22,7 @@ from streams.settings import to_environment
 from tests.integration.commands import Commands
 from tests.integration.receivers import Receiver, event, receiving, unused_port
 
-KNOWN_WITHIN_SECONDS = 2.0
+KNOWN_WITHIN_SECONDS = 10.0
 CHAT = {
     "provider": "own",
     "provider_message_id": "1",

@@ -26,18 +26,16 @@ from tests.integration.databases import Connection, Pool, pooled, schema
 from tests.integration.receivers import Receiver, event, receiving
 from tests.integration.waiting import until as until_async
 
-SEEN_WITHIN_SECONDS = 8.0
+SEEN_WITHIN_SECONDS = 60.0
 
 
 @pytest.fixture
 def commands(stack: Settings, namespace: str) -> Iterator[Commands]:
     made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
-    made.json("migrate")
+    made.make_tables()
     made.json("tenants", "add", "acme")
     yield made
-    made.database(
-        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
-    )
+    made.drop_tables()
 
 
 @pytest.fixture
@@ -79,7 +77,7 @@ def test_an_operator_sees_why_a_delivery_was_refused_and_what_to_do(
     name, path = added["endpoint_id"], f"/webhooks/ycloud/{added['token']}"
     began = time.monotonic()
     while post(receiver, path, "whsec_a") != 503:
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < SEEN_WITHIN_SECONDS
     until(commands, {"secret_awaited": 1}, name)
     said = commands.run("endpoints", "deliveries", name).stdout
     assert f"sensorium endpoints secret {name} --set SECRET" in said
@@ -87,7 +85,7 @@ def test_an_operator_sees_why_a_delivery_was_refused_and_what_to_do(
     secret = commands.json("endpoints", "secret", name, "--set", "whsec_right")["secret_ids"][0]
     began = time.monotonic()
     while post(receiver, path, "whsec_right") != 200:
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < SEEN_WITHIN_SECONDS
     assert post(receiver, path, "whsec_wrong") == 401
     assert post(receiver, path.replace("ycloud", "chatwoot"), "whsec_right") == 401
     assert post(receiver, path, "whsec_right", at=-90_000) == 401
@@ -135,7 +133,7 @@ def test_a_token_that_nobody_has_or_that_has_ended_is_explained(
     fresh = commands.json("endpoints", "add", "acme", "ycloud")
     began = time.monotonic()
     while post(receiver, f"/webhooks/ycloud/{fresh['token']}", fresh["secret"]) != 200:
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < SEEN_WITHIN_SECONDS
     for token in (old["token"], gone["token"], "mistyped"):
         assert post(receiver, f"/webhooks/ycloud/{token}", "whsec_x") == 401
     until(commands, {"url_replaced": 1}, old["endpoint_id"])
@@ -233,7 +231,9 @@ async def test_a_role_that_ends_writes_what_it_has_and_does_not_wait_for_postgre
         await world.connection.execute("LOCK TABLE webhook_deliveries")
         began = time.monotonic()
         await world.log.finish()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 8, (
+            "it does not wait for the lock as long as a session may"
+        )
     monkeypatch.setattr("connectors.webhooks.delivery_log.LAST_SECONDS", 20)
     await world.log.finish()
     assert sum((await world.rows()).values()) == 700

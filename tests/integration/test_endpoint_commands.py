@@ -18,12 +18,10 @@ from tests.integration.databases import Connection
 @pytest.fixture
 def acme(stack: Settings, namespace: str) -> Iterator[Commands]:
     made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
-    made.json("migrate")
+    made.make_tables()
     made.json("tenants", "add", "acme")
     yield made
-    made.database(
-        lambda connection: connection.execute(f'DROP SCHEMA "{made.names.postgres_schema}" CASCADE')
-    )
+    made.drop_tables()
 
 
 def live(acme: Commands) -> tuple[str, ...]:

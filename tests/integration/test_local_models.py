@@ -256,8 +256,8 @@ def test_both_senses_work_without_any_network() -> None:
         "    if event in ('socket.connect', 'socket.getaddrinfo'): raise OSError('no network')\n"
         "sys.addaudithook(hook); bound_this_process(1)\n"
         f"media = Path({str(MEDIA)!r})\n"
-        "print(load_eyes(Local()).look((media / 'cat.jpg').read_bytes(), spanish=True))\n"
-        "ears, sound = load_ears(Local()), (media / 'voice-human-es.ogg').read_bytes()\n"
+        "print(load_picture_model(Local()).look((media / 'cat.jpg').read_bytes(), spanish=True))\n"
+        "ears, sound = load_speech_model(Local()), (media / 'voice-human-es.ogg').read_bytes()\n"
         "print(ears.hear(sound, language='es', prompt=None, stop=lambda: False).text)\n"
     )
     alone = ["unshare", "--net", "--map-root-user"]

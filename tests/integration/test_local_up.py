@@ -43,7 +43,7 @@ def test_a_second_up_leaves_everything_as_it_runs(home: Home) -> None:
 def test_a_killed_server_is_back(home: Home, name: str) -> None:
     before = bring_up(home)
     os.kill(before[name], signal.SIGKILL)
-    assert wait_for(lambda: not is_whole(status(home)), 10)
+    assert wait_for(lambda: not is_whole(status(home)), 60)
     assert wait_for(lambda: is_whole(status(home)), 60)
     after = {row.name: row.pid for row in status(home)}
     assert after[name] != before[name]
@@ -57,7 +57,7 @@ def test_after_the_supervisor_was_killed_the_next_up_takes_over_what_runs(home: 
     supervisor = supervisor_of(home)
     assert supervisor
     os.kill(supervisor.pid, signal.SIGKILL)
-    assert wait_for(lambda: supervisor_of(home) is None, 10)
+    assert wait_for(lambda: supervisor_of(home) is None, 60)
     assert bring_up(home) == before
     assert supervisor_of(home)
 
@@ -76,7 +76,7 @@ def test_down_ends_everything_even_without_a_supervisor(home: Home) -> None:
     supervisor = supervisor_of(home)
     assert supervisor
     os.kill(supervisor.pid, signal.SIGKILL)
-    assert wait_for(lambda: supervisor_of(home) is None, 10)
+    assert wait_for(lambda: supervisor_of(home) is None, 60)
     rows = down(home, say=print)
     assert {row.state for row in rows} == {"stopped"}
     assert list(marked(home.mark(""))) == []

@@ -15,7 +15,7 @@ from schemas.topics import Names
 from storage.postgres import migrate as migrating
 from storage.postgres.migrate import Migration, migrate, migrations, pending
 from storage.postgres.pool import SessionLimits, connect_directly
-from tests.integration.databases import Connection, pooled, schema
+from tests.integration.databases import Connection, migrated_schema, pooled, schema
 from tests.integration.waiting import until
 
 LARGE = ("chat_messages", "inbound_messages", "message_steps", "media_objects")
@@ -113,7 +113,7 @@ async def before(
     with monkeypatch.context() as patched:
         patched.setattr(migrating, "MIGRATIONS_DIR", folder)
         patched.setattr(migrating, "COMMENTS_FILE", folder / "none.txt")
-        async with schema(settings.postgres, names):
+        async with migrated_schema(settings.postgres, names):
             patched.undo()
             limits = SessionLimits(statement_seconds=0, lock_seconds=LOCK_SECONDS)
             connection = await connect_directly(settings.postgres, names, "test", limits)

@@ -52,7 +52,7 @@ async def visitor_of(scene: Scene, name: str) -> Visitor:
 def rows(text: str) -> list[Row]:
     pattern = (
         r'<tr><td><a class="cause"[^>]*>[^<]*</a><code>(\w+)</code></td>\s*<td>([^<]*)</td>'
-        r'\s*<td><a href="/t/\w+/trouble">(\w+)</a></td>\s*<td class="num"><strong>(\d+)</strong>'
+        r'\s*<td><a href="/t/\w+/trouble">(\w+)</a></td>\s*<td class="num"[^>]*><strong>(\d+)</strong>'
     )
     return re.findall(pattern, text)
 

@@ -290,7 +290,7 @@ async def test_a_record_that_comes_back_three_times_is_set_aside_and_listed(
     with pytest.raises(RepairError):
         await applied(scene, "quarantine")
     listed = (await visitor.get("/t/acme/trouble/records")).text
-    assert "set aside" in listed and f'<td class="num">{MOST_TRIES}<br>' in listed
+    assert "set aside" in listed and f">{MOST_TRIES}<br>" in listed
     assert len(redo.asked) == MOST_TRIES
     by_place = await applied(scene, "quarantine", place="raw-messages[0]@9")  # a person insists
     await until_done(scene, by_place)

@@ -23,7 +23,7 @@ from tests.browser.scene import PASSWORD, Scene, said, staged
 from tests.integration.console import key_of
 from tests.integration.people import Visitor
 
-NOW = datetime.now(UTC)
+ALL_TIMES = [(0, 2**42)]
 
 
 def of_version(version: int, status: str, description: str | None = None, **fields: Any) -> Any:
@@ -44,8 +44,8 @@ def of_version(version: int, status: str, description: str | None = None, **fiel
 
 
 @pytest.fixture
-def topic(stack: Settings, namespace: str) -> Iterator[str]:
-    """enriched-messages with three versions of a message, one of another tenant and other keys."""
+def topic(stack: Settings, namespace: str) -> Iterator[tuple[str, datetime]]:
+    """enriched-messages with three versions of a message, one of another tenant and other keys; and when it was written."""
     admin, name = (
         AdminClient(client_config(stack.kafka)),
         Names(namespace).topic("enriched-messages"),
@@ -63,14 +63,17 @@ def topic(stack: Settings, namespace: str) -> Iterator[str]:
         for partition in range(stack.kafka.partitions):
             producer.produce(name, encode(record), key, partition, headers={"tenant": tenant})
     assert producer.flush(20) == 0
-    yield name
+    yield name, datetime.now(UTC)
     admin.delete_topics([name])[name].result(20)
 
 
 @pytest.fixture
-async def scene(stack: Settings, namespace: str, topic: str) -> AsyncIterator[Scene]:
+async def scene(
+    stack: Settings, namespace: str, topic: tuple[str, datetime]
+) -> AsyncIterator[Scene]:
     async with staged(stack, Names(namespace)) as made:
-        await made.console.write(of_version(7_001, "complete", "un gato atigrado"))
+        newest = of_version(7_001, "complete", "un gato atigrado", enriched_at=topic[1])
+        await made.console.write(newest)
         await made.person("rita", "reader")
         await made.person("vera", "viewer")
         yield made
@@ -126,21 +129,26 @@ async def test_a_message_whose_versions_are_gone_says_why(scene: Scene) -> None:
 
 
 def test_a_search_that_would_take_too_long_ends_and_says_so(
-    stack: Settings, topic: str, monkeypatch: pytest.MonkeyPatch
+    stack: Settings, topic: tuple[str, datetime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spans = spans_of([NOW, NOW + timedelta(minutes=5)])
-    place = (topic, 0)
-    found, is_whole = records_of_key(
-        stack.kafka, "versions", place, key_of("1").encode(), spans, 99
-    )
+    place, key = (topic[0], 0), key_of("1").encode()
+    found, is_whole = records_of_key(stack.kafka, "versions", place, key, ALL_TIMES, 99)
     assert (len(found), is_whole) == (4, True)
     monkeypatch.setattr(one_record, "_BATCH", 1)
-    found, is_whole = records_of_key(stack.kafka, "versions", place, key_of("1").encode(), spans, 2)
+    found, is_whole = records_of_key(stack.kafka, "versions", place, key, ALL_TIMES, 2)
     assert (len(found), is_whole) == (1, False)
+
+
+async def test_where_the_newest_version_was_not_found_the_page_says_that_some_may_be_missing(
+    scene: Scene,
+) -> None:
+    assert "there may be other versions" not in await versions_page(scene, "rita")
+    await scene.console.connection.execute("UPDATE chat_messages SET version = 9001")
+    assert "there may be other versions" in await versions_page(scene, "rita")
 
 
 def test_moments_that_are_close_are_one_span() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     ms = int(at.timestamp() * 1000)
     later = [at + timedelta(seconds=20), at, at + timedelta(hours=1)]
-    assert spans_of(later) == [(ms - 5_000, ms + 50_000), (ms + 3_595_000, ms + 3_630_000)]
+    assert spans_of(later) == [(ms - 5_000, ms + 80_000), (ms + 3_595_000, ms + 3_660_000)]

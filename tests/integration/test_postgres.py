@@ -22,10 +22,17 @@ from storage.postgres.migrate import DatabaseAhead, migrate, migrations, pending
 from storage.postgres.pool import as_unavailable, connect, unavailable
 from storage.postgres.tenancy import Tenancy, TenancyError
 from storage.postgres.vault import Vault, VaultError
-from tests.integration.databases import Connection, connected, pooled, schema
+from tests.integration.databases import (
+    SCHEMA_SQL,
+    Connection,
+    connected,
+    migrated_schema,
+    pooled,
+    schema,
+)
 from tests.integration.waiting import until
 
-KNOWN_WITHIN_SECONDS = 2.0
+KNOWN_WITHIN_SECONDS = 10.0
 ACME = TenantId("acme")
 
 
@@ -37,6 +44,12 @@ def names(namespace: str) -> Names:
 @pytest.fixture
 async def database(stack: Settings, names: Names) -> AsyncIterator[Connection]:
     async with schema(stack.postgres, names) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def migrated(stack: Settings, names: Names) -> AsyncIterator[Connection]:
+    async with migrated_schema(stack.postgres, names) as connection:
         yield connection
 
 
@@ -57,6 +70,8 @@ async def shape(connection: Connection, of: str) -> dict[str, set[str]]:
         "constraints": "SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE connamespace = $1::regnamespace",
         "triggers": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal AND tgrelid IN "
         "(SELECT oid FROM pg_class WHERE relnamespace = $1::regnamespace)",
+        "views": "SELECT concat_ws(' ', viewname, definition) FROM pg_views WHERE schemaname = $1",
+        "options": "SELECT concat_ws(' ', relname, relkind, reloptions::text) FROM pg_class WHERE relnamespace = $1::regnamespace",
         "functions": "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = $1::regnamespace",
     }
     found = {
@@ -79,15 +94,39 @@ async def shape_of_schema_sql(settings: Postgres, names: Names, text: str) -> di
             await connection.execute(f'DROP SCHEMA "{written.postgres_schema}" CASCADE')
 
 
-SCHEMA_SQL = (Path(migrating.__file__).parent / "schema.sql").read_text()
-
-
 async def test_the_migrations_make_what_schema_sql_says(
-    stack: Settings, names: Names, database: Connection
+    stack: Settings, names: Names, migrated: Connection
 ) -> None:
-    migrated = await shape(database, names.postgres_schema)
-    assert migrated == await shape_of_schema_sql(stack.postgres, names, SCHEMA_SQL)
-    assert all(migrated.values())
+    made = await shape(migrated, names.postgres_schema)
+    assert made == await shape_of_schema_sql(stack.postgres, names, SCHEMA_SQL)
+    assert all(made.values())
+
+
+async def rows_of(connection: Connection, of: str) -> dict[str, list[str]]:
+    """Table → its rows as text, without their times."""
+    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", of)
+    return {
+        table: sorted(
+            row[0]
+            for row in await connection.fetch(
+                f"SELECT (to_jsonb(each) - 'applied_at')::text FROM \"{table}\" AS each"
+            )
+        )
+        for (table,) in tables
+    }
+
+
+async def test_the_quick_schema_of_tests_is_that_of_the_migrations(
+    stack: Settings, names: Names, migrated: Connection
+) -> None:
+    quick = Names(f"{names.namespace}-quick")
+    async with schema(stack.postgres, quick) as connection:
+        assert await shape(connection, quick.postgres_schema) == await shape(
+            migrated, names.postgres_schema
+        )
+        found = await rows_of(connection, quick.postgres_schema)
+        assert found == await rows_of(migrated, names.postgres_schema)
+    assert len(found["feed_eras"]) == 1 and len(found["schema_migrations"]) == len(migrations())
 
 
 @pytest.mark.parametrize(
@@ -102,22 +141,24 @@ async def test_the_migrations_make_what_schema_sql_says(
         ),
         ("triggers", SCHEMA_SQL + "DROP TRIGGER tenants_changed ON tenants;"),
         ("functions", SCHEMA_SQL.replace("RETURN NULL", "RETURN OLD")),
+        ("views", SCHEMA_SQL + "CREATE VIEW more AS SELECT 1 AS one;"),
+        ("options", SCHEMA_SQL + "ALTER TABLE tenants SET (fillfactor = 50);"),
     ],
 )
 async def test_a_difference_between_migrations_and_schema_sql_is_seen(
-    what: str, changed: str, stack: Settings, names: Names, database: Connection
+    what: str, changed: str, stack: Settings, names: Names, migrated: Connection
 ) -> None:
-    migrated, other = (
-        await shape(database, names.postgres_schema),
+    made, other = (
+        await shape(migrated, names.postgres_schema),
         await shape_of_schema_sql(stack.postgres, names, changed),
     )
-    assert migrated[what] != other[what]
+    assert made[what] != other[what]
 
 
 async def test_every_table_but_those_of_the_installation_begins_its_key_with_the_tenant(
-    names: Names, database: Connection
+    names: Names, migrated: Connection
 ) -> None:
-    keys = await database.fetch(
+    keys = await migrated.fetch(
         "SELECT conrelid::regclass::text AS of, pg_get_constraintdef(oid) AS is FROM pg_constraint WHERE contype = 'p' AND connamespace = $1::regnamespace",
         names.postgres_schema,
     )
@@ -137,11 +178,11 @@ async def test_every_table_but_those_of_the_installation_begins_its_key_with_the
     }
 
 
-async def test_migrating_again_changes_nothing(names: Names, database: Connection) -> None:
-    before = await shape(database, names.postgres_schema)
-    assert await migrate(database, names) == []
-    assert await shape(database, names.postgres_schema) == before
-    assert await pending(database) == []
+async def test_migrating_again_changes_nothing(names: Names, migrated: Connection) -> None:
+    before = await shape(migrated, names.postgres_schema)
+    assert await migrate(migrated, names) == []
+    assert await shape(migrated, names.postgres_schema) == before
+    assert await pending(migrated) == []
 
 
 async def test_two_that_migrate_at_once_apply_each_migration_once(
@@ -158,36 +199,36 @@ async def test_two_that_migrate_at_once_apply_each_migration_once(
 
 
 async def test_a_database_from_which_a_newer_program_took_something_away_is_left_alone(
-    names: Names, database: Connection
+    names: Names, migrated: Connection
 ) -> None:
-    await database.execute(
+    await migrated.execute(
         "INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later.post', 'x')"
     )
     with pytest.raises(DatabaseAhead, match=r"9999_later\.post"):
-        await migrate(database, names)
+        await migrate(migrated, names)
 
 
 async def test_a_program_works_with_a_database_that_a_newer_one_expanded(
-    names: Names, database: Connection
+    names: Names, migrated: Connection
 ) -> None:
-    await database.execute(
+    await migrated.execute(
         "INSERT INTO schema_migrations (name, sha256) VALUES ('9999_later', 'x')"
     )
-    assert await migrate(database, names) == []
+    assert await migrate(migrated, names) == []
 
 
 async def test_a_migration_that_was_changed_after_it_was_applied_is_refused(
-    names: Names, database: Connection
+    names: Names, migrated: Connection
 ) -> None:
-    await database.execute(
+    await migrated.execute(
         "UPDATE schema_migrations SET sha256 = 'x' WHERE name = $1", migrations()[0].name
     )
     with pytest.raises(DatabaseAhead, match=migrations()[0].name):
-        await migrate(database, names)
+        await migrate(migrated, names)
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(
-    names: Names, database: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    names: Names, migrated: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for migration in migrations():
         (tmp_path / f"{migration.name}.sql").write_text(migration.sql)
@@ -196,9 +237,9 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
     )
     monkeypatch.setattr(migrating, "MIGRATIONS_DIR", tmp_path)
     with pytest.raises(asyncpg.UndefinedColumnError):
-        await migrate(database, names)
-    assert await database.fetchval("SELECT to_regclass('half_done')") is None
-    assert [migration.name for migration in await pending(database)] == ["9999_broken"]
+        await migrate(migrated, names)
+    assert await migrated.fetchval("SELECT to_regclass('half_done')") is None
+    assert [migration.name for migration in await pending(migrated)] == ["9999_broken"]
 
 
 # --- the directory
@@ -211,7 +252,7 @@ async def directory(
     opened = Directory(stack.postgres, names, vault)
     await opened.start()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await opened.wait_loaded()
         yield opened
     finally:
@@ -308,7 +349,7 @@ async def test_a_directory_whose_connection_is_cut_goes_on_and_catches_up(
             assert await database.fetchval("SELECT pg_terminate_backend($1)", pids[-1])
             assert directory.loaded and directory.key(before) is not None
             while_away = await tenancy.add_key("acme", "read")
-            await until(lambda key=while_away: directory.key(key) is not None, 5)  # type: ignore[misc]
+            await until(lambda key=while_away: directory.key(key) is not None)  # type: ignore[misc]
             assert directory.key(before) is not None
             later = await tenancy.add_key("acme", "read")
             assert (
@@ -339,7 +380,7 @@ async def test_a_directory_whose_key_opens_nothing_is_loaded_and_not_healthy(
     other = Directory(stack.postgres, names, Vault(Fernet.generate_key().decode()))
     await other.start()
     try:
-        await asyncio.wait_for(other.wait_loaded(), 10)
+        await asyncio.wait_for(other.wait_loaded(), 60)
         assert not other.healthy
         with pytest.raises(Unavailable, match="SENSORIUM_SECRETS__KEY"):
             other.tenant(ACME)

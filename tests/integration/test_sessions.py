@@ -45,7 +45,7 @@ async def test_the_server_limits_what_a_connection_may_hold(
 async def test_the_server_limits_what_a_connection_of_a_pool_may_hold(
     stack: Settings, namespace: str
 ) -> None:
-    async with pooled(stack.postgres, Names(namespace)) as pool:
+    async with pooled(stack.postgres, Names(namespace), limits=REQUESTS) as pool:
         for _ in range(2):  # the second time after the pool has reset it
             async with pool.acquire() as connection:
                 expected = {name: int(value) for name, value in REQUESTS.settings().items()}
@@ -72,10 +72,14 @@ async def test_a_partition_that_a_silent_transaction_holds_waits_alone_and_not_l
     topic, statements = names.topic("enriched-messages"), queries("sink")
     await asyncio.to_thread(apply_topics, settings.kafka, names)
     await asyncio.to_thread(produce, settings, 0, 40)
-    async with schema(stack.postgres, names) as database, pooled(stack.postgres, names) as pool:
+    async with (
+        schema(stack.postgres, names) as database,
+        pooled(stack.postgres, names, limits=REQUESTS) as pool,
+    ):
         others = [n for n in range(40) if n % settings.kafka.partitions]
         sink = Sink(settings, pool)
-        ids = await asyncio.to_thread(sink._positions._look)
+        positions = sink._positions
+        ids = await asyncio.to_thread(positions._admin.call, positions._look)
         await database.execute(statements["know_partitions"], [topic], [0], [ids[topic]])
         patient = dataclasses.replace(REQUESTS, idle_in_transaction_seconds=0)
         silent = await connect(stack.postgres, names, "test", patient)

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 
 async def until(
     condition: Callable[[], bool] | Callable[[], Awaitable[bool]],
-    seconds: float = 20.0,
+    seconds: float = 60.0,
     what: str = "",
 ) -> float:
-    """Returns after how many seconds it held. Fails when it does not in time."""
+    """Returns after how many seconds it held. Fails when it does not in time: long after a slow machine would have it."""
     began = time.monotonic()
     while True:
         held = condition()

@@ -41,7 +41,7 @@ def test_a_started_process_is_alive_until_it_is_ended(started: Process) -> None:
 
 def test_a_zombie_is_dead(started: Process) -> None:
     os.kill(started.pid, signal.SIGKILL)
-    assert wait_for(lambda: not started.alive(), 5)
+    assert wait_for(lambda: not started.alive(), 60)
     os.kill(started.pid, 0)  # it is still there for the kernel: nobody has reaped it
 
 
@@ -76,7 +76,7 @@ def test_a_marked_process_is_found_with_its_children(tmp_path: Path) -> None:
         folder=tmp_path,
     )
     try:
-        assert wait_for(lambda: len(list(marked(f"{tmp_path}:"))) == 2, 5)
+        assert wait_for(lambda: len(list(marked(f"{tmp_path}:"))) == 2, 60)
         found = dict(marked(f"{tmp_path}:"))
         assert set(found.values()) == {"parent"}
         assert all(descends_from(process.pid, {parent.pid}) for process in found)
@@ -108,7 +108,7 @@ def test_a_log_that_grew_large_is_put_aside_at_the_next_start(
     log = tmp_path / "a.log"
     for expected in (None, "one\n"):
         process = start(("echo", "one"), log=log, environment=PATH, mark="", folder=tmp_path)
-        assert wait_for(lambda: not process.alive(), 5)  # noqa: B023 — called before the next turn
+        assert wait_for(lambda: not process.alive(), 60)  # noqa: B023 — called before the next turn
         aside = tmp_path / "a.log.1"
         assert (aside.read_text() if aside.exists() else None) == expected
         assert log.read_text() == "one\n"

@@ -78,7 +78,7 @@ def test_a_dead_process_is_started_again(home: Home) -> None:
     supervisor = supervising(home)
     before = tick_until_running(supervisor)
     os.kill(before["a"], signal.SIGKILL)
-    assert wait_for(lambda: not started_at(before["a"]), 5)
+    assert wait_for(lambda: not started_at(before["a"]), 60)
     supervisor.tick()
     assert [row.state for row in running_in(home)] == ["dead", "running"]
     after = tick_until_running(supervisor)
@@ -129,10 +129,10 @@ def test_a_child_that_outlived_its_parent_is_ended_before_the_parent_starts_agai
     declare(home, parent)
     supervisor = supervising(home)
     before = tick_until_running(supervisor)
-    assert wait_for(lambda: len(list(marked(home.mark("a")))) == 2, 5)
+    assert wait_for(lambda: len(list(marked(home.mark("a")))) == 2, 60)
     family = {process for process, _ in marked(home.mark("a"))}
     os.kill(before["a"], signal.SIGKILL)
-    assert wait_for(lambda: not started_at(before["a"]), 5)
+    assert wait_for(lambda: not started_at(before["a"]), 60)
     tick_until_running(supervisor)
     assert not any(process.alive() for process in family)
 
@@ -151,7 +151,7 @@ def test_roles_end_before_servers(home: Home) -> None:
     )
     supervisor = supervising(home)
     running = tick_until_running(supervisor)
-    assert wait_for(lambda: all((home.folder / f"{name}.ready").exists() for name in "kr"), 5)
+    assert wait_for(lambda: all((home.folder / f"{name}.ready").exists() for name in "kr"), 60)
     supervisor.shut_down()
     assert (home.folder / "r.ended").read_text() < (home.folder / "k.ended").read_text()
     assert not any(started_at(pid) for pid in running.values())
@@ -198,7 +198,7 @@ def test_what_happens_to_processes_stands_in_the_supervisors_log_and_in_its_stat
     supervisor = supervising(home)
     first = tick_until_running(supervisor)["sink"]
     os.kill(first, signal.SIGKILL)
-    assert wait_for(lambda: (supervisor.tick(), is_running(home, "sink", besides=first))[1], 10)
+    assert wait_for(lambda: (supervisor.tick(), is_running(home, "sink", besides=first))[1], 60)
     supervisor.shut_down()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["event"] for line in lines] == [

@@ -364,7 +364,7 @@ def pids(decoder: Decoder) -> list[int]:
 
 
 async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.001)
 
@@ -418,7 +418,7 @@ async def test_a_worker_that_dies_idle_is_replaced(decoder: Decoder) -> None:
     await decoder.prepare_image(media("cat.jpg"), "acme")
     worker = next(iter(decoder._alive))
     os.kill(worker.process.pid, signal.SIGKILL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await worker.process.wait()
     assert isinstance(await decoder.prepare_image(media("cat.jpg"), "acme"), PreparedImage)
     assert worker.process.pid not in pids(decoder)

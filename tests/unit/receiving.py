@@ -170,7 +170,7 @@ class Application:
                 request.taker.more(chunk)
         if request.taker is not None and not request.is_answered:
             request.taker.whole()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await line.heard.wait()
         assert line.reply is not None
         return Answer(line.reply.status, line.reply.fields, line.reply.body)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 QUIET = 0.6
 """So long nothing comes where nothing should come."""
 

@@ -13,6 +13,7 @@ from schemas.settings import Kafka
 from storage.kafka import delivery
 from storage.kafka.contact import Renewed
 from storage.kafka.delivery import AcknowledgedProducer, ProducerFatal
+from storage.kafka.gathering import SendGate
 from tests.integration.waiting import until
 
 FATAL = KafkaError(KafkaError._FATAL, "out of order sequence", fatal=True)
@@ -21,7 +22,10 @@ TOPIC = "raw-messages"
 
 
 class Scripted:
-    """`answer` is given to each record that is sent; `fails` is raised by `produce`; `isrs` by metadata."""
+    """`answer` is given to each record that is sent; `fails` is raised by `produce`; `isrs` by metadata.
+
+    While `silent` no record is answered.
+    """
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.error_cb: Callable[[KafkaError], None] = config["error_cb"]
@@ -30,6 +34,7 @@ class Scripted:
         self.isrs, self.away, self.topic = [1, 2], False, TOPIC
         self.count = 1
         self.poll_fails: Exception | None = None
+        self.silent = False
         self.waiting: list[Callable[..., None]] = []
 
     def produce(self, *_: Any, on_delivery: Callable[..., None], **__: Any) -> None:
@@ -40,8 +45,12 @@ class Scripted:
     def poll(self, _seconds: float) -> None:
         if self.poll_fails is not None:
             raise self.poll_fails
-        while self.waiting:
+        while self.waiting and not self.silent:
             self.waiting.pop()(self.answer, None)
+
+    def flush(self, seconds: float) -> int:
+        self.poll(seconds)
+        return len(self.waiting)
 
     def list_topics(self, timeout: float) -> Any:
         if self.away:
@@ -95,7 +104,7 @@ async def test_a_fatal_producer_is_not_healthy_and_ends_its_role(
                 await send(producer)
     assert not producer.healthy
     with pytest.raises(ProducerFatal):
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 30)
 
 
 async def test_a_broken_poller_of_delivery_reports_ends_its_role(
@@ -108,7 +117,7 @@ async def test_a_broken_poller_of_delivery_reports_ends_its_role(
         await send(producer, 0.05)
     client.poll_fails = None
     with pytest.raises(ProducerFatal):
-        await asyncio.wait_for(producer.run(), 5)
+        await asyncio.wait_for(producer.run(), 30)
 
 
 async def test_metadata_that_answers_does_not_hide_sends_that_fail(
@@ -239,3 +248,96 @@ async def test_sends_that_fail_now_and_then_or_in_an_outage_end_no_role(
     await send(producer)
     await producer.check()
     assert producer.healthy
+
+
+async def test_what_is_sent_while_records_are_on_their_way_is_handed_over_together(
+    made: tuple[AcknowledgedProducer, Scripted],
+) -> None:
+    producer, client = made
+    await producer.check()
+    told: list[str | None] = []
+
+    def send_some(count: int) -> None:
+        for _ in range(count):
+            producer.send(TOPIC, b"k", b"v", [], told.append)
+
+    client.silent = True
+    send_some(2)
+    await until(lambda: len(client.waiting) == 2)
+    send_some(3)
+    await asyncio.sleep(0)
+    assert len(client.waiting) == 2, "two are on their way"
+    client.silent = False
+    await until(lambda: told == [None] * 5)
+
+
+async def test_records_that_are_never_acknowledged_do_not_hold_back_others(
+    made: tuple[AcknowledgedProducer, Scripted],
+) -> None:
+    producer, client = made
+    await producer.check()
+    client.silent = True
+    for count in range(1, 4):
+        producer.send(TOPIC, b"k", b"v", [], lambda _trouble: None)
+        await until(lambda count=count: len(client.waiting) == count)
+
+
+async def test_what_librdkafka_does_not_take_is_said_of_that_record_alone(
+    made: tuple[AcknowledgedProducer, Scripted],
+) -> None:
+    producer, client = made
+    await producer.check()
+    client.fails = BufferError()
+    with pytest.raises(Unavailable, match="_QUEUE_FULL"):
+        await send(producer)
+    client.fails = None
+    await send(producer)
+
+
+async def test_more_records_than_may_wait_are_refused_at_once(
+    made: tuple[AcknowledgedProducer, Scripted],
+) -> None:
+    producer, client = made
+    producer._max_queued = 2
+    client.silent = True
+    for _ in range(2):
+        producer.send(TOPIC, b"k", b"v", [], lambda _trouble: None)
+    with pytest.raises(Unavailable, match="queue full"):
+        producer.send(TOPIC, b"k", b"v", [], lambda _trouble: None)
+    await until(lambda: len(client.waiting) == 2)
+    with pytest.raises(Unavailable, match="queue full"):
+        producer.send(TOPIC, b"k", b"v", [], lambda _trouble: None)
+
+
+async def test_what_was_gathered_is_handed_over_before_the_producer_drains(
+    made: tuple[AcknowledgedProducer, Scripted],
+) -> None:
+    producer, _ = made
+    told: list[str | None] = []
+    producer.send(TOPIC, b"k", b"v", [], told.append)
+    assert await producer.drain(1.0) == 0
+    assert told == [None]
+
+
+def test_the_gate_waits_longer_for_records_that_do_not_arrive() -> None:
+    gate = SendGate()
+    times = [
+        (0, 100.000, True),
+        (1, 100.001, False),
+        (0, 100.002, True),
+        (1, 100.021, False),
+        (1, 100.023, True),
+        (1, 100.050, False),  # now 40 ms instead of 20
+        (1, 100.064, True),
+        (1, 100.140, False),  # 80 ms
+        (1, 100.145, True),
+        (1, 100.244, False),  # 100 ms, and never more
+        (1, 100.246, True),
+        (1, 100.345, False),
+        (1, 100.347, True),
+        (0, 100.348, True),
+        (1, 100.369, True),  # 20 ms again
+    ]
+    assert [gate.opens(outstanding, now) for outstanding, now, _ in times] == [
+        opens for *_, opens in times
+    ]

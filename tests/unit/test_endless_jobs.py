@@ -34,4 +34,4 @@ async def test_a_try_that_never_returns_is_made_again_for_a_day_and_then_set_asi
     began = time.monotonic()
     with pytest.raises(ends):
         await settlement._work(StageAttempt(vision_job(), nothing, waited))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60

@@ -76,7 +76,7 @@ def never() -> bool:
 
 
 async def until(condition: object) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # type: ignore[operator]
             await asyncio.sleep(0.001)
 
@@ -93,7 +93,7 @@ async def test_a_batch_that_trips_it_waits_until_a_person_resumes_and_then_goes_
     await until(lambda: desk.told)
     assert gate.is_shut and not waiting.done()
     desk.quiet_seconds = 0.0
-    assert await asyncio.wait_for(waiting, 5)
+    assert await asyncio.wait_for(waiting, 30)
     assert not gate.is_shut
 
 
@@ -104,7 +104,7 @@ async def test_whatever_comes_while_it_is_shut_waits_too(gate: Gate, desk: Desk)
     await asyncio.sleep(0)
     assert not second.done()
     desk.quiet_seconds = 0.0
-    assert await asyncio.wait_for(asyncio.gather(first, second), 5) == [True, True]
+    assert await asyncio.wait_for(asyncio.gather(first, second), 30) == [True, True]
 
 
 async def test_a_lane_that_is_lost_while_it_waits_commits_nothing(gate: Gate, desk: Desk) -> None:
@@ -112,7 +112,7 @@ async def test_a_lane_that_is_lost_while_it_waits_commits_nothing(gate: Gate, de
     waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), lambda: lost))
     await until(lambda: desk.told)
     lost = True
-    assert not await asyncio.wait_for(waiting, 5)
+    assert not await asyncio.wait_for(waiting, 30)
     desk.quiet_seconds = 0.0
     await until(lambda: not gate.is_shut)
 
@@ -121,8 +121,8 @@ async def test_after_resuming_it_keeps_quiet_as_long_as_was_said(gate: Gate, des
     waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
     await until(lambda: desk.told)
     desk.quiet_seconds = 600.0
-    await asyncio.wait_for(waiting, 5)
-    assert await asyncio.wait_for(gate.judge(lines("quarantined", 50), never), 5)
+    await asyncio.wait_for(waiting, 30)
+    assert await asyncio.wait_for(gate.judge(lines("quarantined", 50), never), 30)
     assert len(desk.told) == 1
 
 
@@ -144,7 +144,7 @@ async def test_whatever_postgres_says_it_stays_shut_and_tells_later(
         ("stage_stop_not_told", f"{type(trouble).__name__}: {trouble}")
     ] * 3
     desk.quiet_seconds = 0.0
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
 
 
 async def test_whatever_postgres_says_while_it_waits_the_answer_is_heard(
@@ -154,7 +154,7 @@ async def test_whatever_postgres_says_while_it_waits_the_answer_is_heard(
     await until(lambda: desk.told)
     desk.troubles = [LookupError("no such table"), PermissionError()]
     desk.quiet_seconds = 0.0
-    assert await asyncio.wait_for(waiting, 5)
+    assert await asyncio.wait_for(waiting, 30)
     assert not desk.troubles
 
 
@@ -163,20 +163,20 @@ async def test_a_quiet_that_another_process_of_the_stage_was_given_holds_here_to
 ) -> None:
     desk.resumed_elsewhere = 600.0
     with capture_logs() as said:
-        assert await asyncio.wait_for(gate.judge(lines("quarantined", 3), never), 5)
+        assert await asyncio.wait_for(gate.judge(lines("quarantined", 3), never), 30)
         desk.resumed_elsewhere = 0.0
-        assert await asyncio.wait_for(gate.judge(lines("quarantined", 50), never), 5)
+        assert await asyncio.wait_for(gate.judge(lines("quarantined", 50), never), 30)
     assert (desk.told, said) == ([], [])
 
 
 async def test_after_a_quiet_that_is_over_it_stops_again(gate: Gate, desk: Desk) -> None:
     desk.resumed_elsewhere = 1e-9
-    assert await asyncio.wait_for(gate.judge(lines("quarantined", 3), never), 5)
+    assert await asyncio.wait_for(gate.judge(lines("quarantined", 3), never), 30)
     desk.resumed_elsewhere = 0.0
     waiting = asyncio.create_task(gate.judge(lines("quarantined", 3), never))
     await until(lambda: desk.told)
     desk.quiet_seconds = 0.0
-    assert await asyncio.wait_for(waiting, 5)
+    assert await asyncio.wait_for(waiting, 30)
 
 
 @pytest.mark.parametrize("reason", sorted(EARNED_BY_THE_BODY))
@@ -197,11 +197,11 @@ async def test_a_tenant_that_fails_alone_is_held_and_the_others_pass(
     desk.tenant_count = count
     with capture_logs() as said:
         for _ in range(20):
-            assert await asyncio.wait_for(gate.judge(lines("quarantined", 5, "hostile"), never), 5)
-        assert await asyncio.wait_for(gate.judge(lines("forwarded", 1, "quiet"), never), 5)
+            assert await asyncio.wait_for(gate.judge(lines("quarantined", 5, "hostile"), never), 30)
+        assert await asyncio.wait_for(gate.judge(lines("forwarded", 1, "quiet"), never), 30)
     assert [line["tenant"] for line in said if line["event"] == "tenant_held"] == ["hostile"]
     assert (desk.told, held()) == ([], 1)
-    assert await asyncio.wait_for(gate.judge(lines("forwarded", 10, "hostile"), never), 5)
+    assert await asyncio.wait_for(gate.judge(lines("forwarded", 10, "hostile"), never), 30)
     assert held() == 0
 
 
@@ -209,12 +209,12 @@ async def test_a_faulty_release_stops_the_stage_with_the_second_tenant_it_refuse
     gate: Gate, desk: Desk
 ) -> None:
     desk.tenant_count = 2
-    assert await asyncio.wait_for(gate.judge(lines("quarantined", 5), never), 5)
+    assert await asyncio.wait_for(gate.judge(lines("quarantined", 5), never), 30)
     waiting = asyncio.create_task(gate.judge(lines("quarantined", 1, "other"), never))
     await until(lambda: desk.told)
     assert not waiting.done()
     desk.quiet_seconds = 0.0
-    assert await asyncio.wait_for(waiting, 5)
+    assert await asyncio.wait_for(waiting, 30)
 
 
 async def test_while_postgres_hangs_the_others_wait_a_moment_only(
@@ -227,7 +227,7 @@ async def test_while_postgres_hangs_the_others_wait_a_moment_only(
         raise AssertionError
 
     monkeypatch.setattr(desk, "tenants", hangs)
-    assert await asyncio.wait_for(gate.judge(lines("quarantined", 5), never), 5)
+    assert await asyncio.wait_for(gate.judge(lines("quarantined", 5), never), 30)
     assert desk.told == []
 
 

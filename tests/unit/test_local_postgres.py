@@ -11,7 +11,7 @@ from streams.local.processes import LocalError, started_at, wait_for
 def test_the_lock_of_a_zombie_is_removed(tmp_path: Path) -> None:
     lock = tmp_path / "postmaster.pid"
     with subprocess.Popen(["true"]) as dead:
-        assert wait_for(lambda: started_at(dead.pid) is None, 5)
+        assert wait_for(lambda: started_at(dead.pid) is None, 60)
         lock.write_text(f"{dead.pid}\n{tmp_path}\n")
         postgres.clear_stale_lock(lock, seconds=0.01)
         assert not lock.exists()

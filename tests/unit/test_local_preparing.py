@@ -8,7 +8,7 @@ from streams.local.processes import LocalError
 
 
 def test_things_are_made_at_the_same_time_and_taken_by_name() -> None:
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
 
     def make(name: str) -> str:
         both.wait()
@@ -32,7 +32,7 @@ def test_what_takes_long_is_said_from_time_to_time(monkeypatch: pytest.MonkeyPat
         if len(said) == 2:
             go_on.set()
 
-    with Preparing({"objects": lambda: go_on.wait(10)}, say) as making:
+    with Preparing({"objects": lambda: go_on.wait(60)}, say) as making:
         assert not making.is_at_hand("objects")
         assert making.take("objects")
     assert said[0].startswith("objects: still being made")
@@ -46,7 +46,7 @@ def test_when_one_fails_it_is_said_at_once_and_the_others_are_finished() -> None
         raise LocalError("`mvn` is not on PATH")
 
     def build() -> None:
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         finished.append("built")
 
     def say(line: str) -> None:

@@ -24,7 +24,7 @@ class Waiting:
 
     async def failures(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:
         known = {one: (self.counts[one], 60.0) for one in buckets}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self._barrier.wait()
         return known
 

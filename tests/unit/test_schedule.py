@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from streams.lanes import schedule as schedule_module
 from streams.lanes.schedule import Schedule
-from streams.lanes.state import ClaimedKeys, KeptValues
+from streams.lanes.state import KeptValues
 
 
 @dataclass(frozen=True)
@@ -204,27 +204,7 @@ class Record:
         return self._value
 
 
-# claims
-
-
-def test_a_claim_is_remembered_and_comes_back_from_the_changelog() -> None:
-    live = ClaimedKeys()
-    changelog = [live.claim(b"a", 10), live.claim(b"b", 11), live.claim(b"c", 10)]
-    again = ClaimedKeys()
-    assert again.load([[Record(*record) for record in changelog]]) == 3  # type: ignore[misc]
-    for keys in (live, again):
-        assert [digest in keys for digest in (b"a", b"b", b"c", b"d")] == [True, True, True, False]
-        assert len(keys) == 3
-
-
-def test_only_days_beyond_the_horizon_are_forgotten() -> None:
-    keys = ClaimedKeys()
-    for day in (9, 10, 11):
-        keys.claim(b"%d" % day, day)
-    keys.forget_before(10)
-    assert [digest in keys for digest in (b"9", b"10", b"11")] == [False, True, True]
-    keys.claim(b"9", 11)
-    assert b"9" in keys
+# values
 
 
 def test_kept_values_are_the_newest_and_a_tombstone_removes() -> None:

@@ -18,7 +18,8 @@ from streams.apps.assemble import decide as fold_batch
 from streams.apps.assemble import weight
 from streams.apps.dedupe import decide as dedupe_batch
 from streams.apps.encoding import MAX_WRITE_BYTES, Encoding, TooLarge
-from streams.lanes.state import ClaimedKeys, KeptValues
+from streams.lanes.claims import ClaimedKeys
+from streams.lanes.state import KeptValues
 from streams.stages.arrival import Arrival
 from streams.stages.assemble import OpenMessage, assemble, fold, open_message
 from tests.depth import THOROUGH

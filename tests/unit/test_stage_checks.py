@@ -187,16 +187,16 @@ def test_a_frozen_process_is_seen(
     monkeypatch.setattr(process_checks, "supervisor_of", lambda home: process)
     rows = [running("assemble", process)]
     home.state_file.write_bytes(msgspec.json.encode(rows))
-    assert wait_for(lambda: process_checks.finding_of(home).ok, 10)
+    assert wait_for(lambda: process_checks.finding_of(home).ok, 60)
     os.kill(process.pid, signal.SIGSTOP)
-    assert wait_for(lambda: bool(list(frozen(home))), 10)
+    assert wait_for(lambda: bool(list(frozen(home))), 60)
     assert process_checks.finding_of(home) == CheckResult(
         "processes",
         False,
         f"assemble (pid {process.pid}) is frozen: kill -CONT {process.pid}",
     )
     os.kill(process.pid, signal.SIGCONT)
-    assert wait_for(lambda: process_checks.finding_of(home).ok, 10)
+    assert wait_for(lambda: process_checks.finding_of(home).ok, 60)
 
 
 def test_a_dead_process_and_a_missing_supervisor_are_seen(home: Home, process: Process) -> None:

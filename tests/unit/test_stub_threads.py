@@ -26,7 +26,7 @@ async def test_stubs_that_are_slow_to_read_leave_the_threads_of_others_free() ->
     behind.value_at = lambda offset: b"x" if released.wait(30) else None  # type: ignore[method-assign]
     stubs = [asyncio.create_task(behind.read(offset)) for offset in range(200)]
     await asyncio.sleep(0)
-    await asyncio.wait_for(asyncio.to_thread(lambda: None), 10)
+    await asyncio.wait_for(asyncio.to_thread(lambda: None), 60)
     released.set()
     assert await asyncio.gather(*stubs) == [b"x"] * 200
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
+from connectors.console.pages.refs import Refs
 from connectors.console.pages.visits import Visit, visit_of
 from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
@@ -22,14 +24,14 @@ PORTION = 1_000
 """So many rows of an export are in memory at a time."""
 _LAST = 2**62
 _COMMAND_IN_A_SHEET = ("=", "+", "-", "@", "\t", "\r")
+_FILE = re.compile(r"(.+) file ([0-9]{1,6})")
+_RECORD = re.compile(r"(.+) (versions|[a-z-]+\[[0-9]+\]@[0-9]+)")
 _COLUMNS = ("at", "actor", "action", "detail", "tenant")
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries: of these tenants, before an
-    entry, by a person or of an action where named.
-    """
+    """Which entries: of these tenants, before an entry, by a person or of an action where named."""
 
     tenants: tuple[str, ...]
     before: int
@@ -52,7 +54,7 @@ def add_audit(router: APIRouter, pages: PageParts) -> None:
             "audit.html",
             tenant=tenant_id,
             section="audit",
-            rows=rows[:PAGE],
+            rows=[shown_entry(row, pages.refs, tenant_id) for row in rows[:PAGE]],
             older=rows[PAGE - 1]["id"] if len(rows) > PAGE else None,
             actions=sorted({row["action"] for row in choices}),
             actors=sorted({row["actor"] for row in choices if row["actor"]}),
@@ -73,6 +75,39 @@ def add_audit(router: APIRouter, pages: PageParts) -> None:
             media_type="text/csv; charset=utf-8",
             headers={"content-disposition": f'attachment; filename="audit-{tenant_id}.csv"'},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class EntryShown:
+    """An entry as a person reads it: `href` leads to what was looked at, where it is a page.
+
+    `file`: the number of a file of the message, from 1; 0 for none.
+    """
+
+    at: Any
+    actor: str
+    action: str
+    tenant_id: str
+    detail: str
+    href: str = ""
+    file: int = 0
+
+
+def shown_entry(row: Any, refs: Refs, tenant_id: TenantId) -> EntryShown:
+    """The entry, with references in the place of keys where a page shows what it is about."""
+    detail, href, file = row["detail"], "", 0
+    match row["action"]:
+        case "media_seen" if found := _FILE.fullmatch(detail):
+            detail, file = "", int(found[2]) + 1
+            href = f"/t/{tenant_id}/m/{refs.of(tenant_id, 'm', found[1])}"
+        case "record_seen" if found := _RECORD.fullmatch(detail):
+            detail, href = found[2], f"/t/{tenant_id}/m/{refs.of(tenant_id, 'm', found[1])}"
+        case "context_seen" if refs.open(tenant_id, "c", detail) is not None:
+            detail, href = "", f"/t/{tenant_id}/c/{detail}"
+        case "conversation_unmasked" if ": " in detail:
+            ref = refs.of(tenant_id, "c", detail.partition(": ")[0])
+            href = f"/t/{tenant_id}/c/{ref}"
+    return EntryShown(row["at"], row["actor"], row["action"], row["tenant_id"], detail, href, file)
 
 
 async def whole_table(

@@ -160,9 +160,15 @@ async def _values(
         "sees": sees,
         "may_repair": visit.person.may(tenant_id, "operator"),
         "message_key": key if sees else "",
-        "customer": customer_of(row["conversation_id"]) if sees else "",
+        "customer": _customer(row) if sees else "",
         "conversation_ref": pages.refs.of(tenant_id, "c", row["conversation_id"]),
     }  # fmt: skip
+
+
+def _customer(row: Mapping[str, Any]) -> str:
+    """The customer's name, where the message is theirs and has it; else their number."""
+    name = row["sender_name"] if row["role"] == "user" else None
+    return name or customer_of(row["conversation_id"])
 
 
 def several(texts: list[Any]) -> list[list[Any]]:

@@ -107,8 +107,13 @@ def _age(seconds: float) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
+def _headline(sentence: str) -> str:
+    """A sentence of the catalogue where a title or a link is wanted: without its full stop."""
+    return sentence.removesuffix(".")
+
+
 _TEMPLATES.filters.update(
-    clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money, count=_count, took=_took,
+    headline=_headline, clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money, count=_count, took=_took,
     pace=_pace, age=_age,
 )  # fmt: skip
 

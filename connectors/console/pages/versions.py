@@ -66,7 +66,7 @@ def add_versions(router: APIRouter, pages: PageParts) -> None:
             ref=ref,
             versions=shown,
             newest=row["version"],
-            is_whole=found.is_whole,
+            is_whole=found.is_whole and (not shown or row["version"] in {v.version for v in shown}),
             sees=sees,
             days=KEPT_DAYS,
         )

@@ -306,6 +306,6 @@ FROM repairs WHERE $1::text IS NULL OR tenant_id IN ($1, '*') ORDER BY created_a
 -- A repair by its id alone, for whoever runs commands.
 SELECT tenant_id, repair_id, state FROM repairs WHERE repair_id = $1;
 
--- name: under_way
+-- name: all_under_way
 -- Repairs that write to the topics now, or whose last portion is not certain.
 SELECT repair_id FROM repairs WHERE state = 'running' OR intent IS NOT NULL ORDER BY created_at;

@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 from faust.types import TP
 from lane_world import PACE, SECONDS, Still, World, open_gate, until, write
 
+from schemas.topics import Names
 from storage.kafka.client import transactional_producer_config
 from streams.lanes import app as lane_app_module
 from streams.lanes.app import Lanes
@@ -25,6 +26,7 @@ class Faust:
         consumer = SimpleNamespace(pause=lambda *tps: self.paused.extend(tps))
         self.consumer = SimpleNamespace(_thread=SimpleNamespace(_ensure_consumer=lambda: consumer))
         self.conf = SimpleNamespace(id=world.group)
+        self.names = Names(world.name)
         self.source, self.kafka, self.stage = world.topic("in"), world.kafka, "dedupe"
         self.membership = SimpleNamespace(is_current=False, assigned=self.join)
         self.receipts, self.gate = world.topic("receipts"), open_gate()

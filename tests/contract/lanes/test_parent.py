@@ -159,10 +159,10 @@ def test_readers_go_on_about_a_second_after_a_child_died_in_mid_transaction(
     assert world.values("out") == []
     began = time.monotonic()
     os.kill(child, signal.SIGKILL)
-    wait(lambda: world.values("out") == [b"a neighbour's"], "readers go on", 20)
+    wait(lambda: world.values("out") == [b"a neighbour's"], "readers go on", 40)
     took = time.monotonic() - began
     wait(lambda: "worker_fenced" in one.log.read_text(), "the parent says so")
-    assert took < 10, (
+    assert took < 40, (
         took
     )  # 0.5 to 0.7 s on a quiet machine, and nothing else would end it within 60 s
     wait(lambda: one.noted("started"), "another child is started")

@@ -186,7 +186,7 @@ async def test_no_attribute_of_an_instance_shadows_one_of_faust() -> None:
             app,
             bare_app,
             {"stage", "kafka", "source", "receipts", "lanes", "gate", "hand", "opening", "closing"}
-            | {"healthy", "membership", "counts", "outputs"},
+            | {"healthy", "membership", "counts", "outputs", "names"},
         ),
         (table, bare_table, {"new_state", "partitions_held", "__orig_class__"}),
     ):
