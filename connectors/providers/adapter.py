@@ -76,8 +76,8 @@ def parse(body: bytes) -> Document:
 
 
 def _loaded(body: bytes) -> object:
-    """The JSON value. msgspec is several times faster; what it
-    refuses (NaN, lone surrogates, UTF-16) json may still take.
+    """The JSON value. msgspec is several times faster; what it refuses (NaN, lone surrogates,
+    UTF-16) json may still take.
     """
     try:
         return msgspec.json.decode(body)
@@ -114,9 +114,7 @@ def parts(document: Document, name: str) -> list[Document]:
 
 
 def text(document: Document, name: str, limit: int | None = None) -> str | None:
-    """The string (or number) under `name`, made
-    storable; None for anything else and for nothing.
-    """
+    """The string (or number) under `name`, made storable; None for anything else and for nothing."""
     value = document.get(name)
     return None if value is None else _as_text(value, limit)
 
@@ -154,8 +152,7 @@ def name_of(document: Document, name: str) -> str | None:
 def link(document: Document, name: str) -> str | None:
     """A web address of a sane length, or None.
 
-    It stays as it was written, because it is shown;
-    a request for it reads it with web_address.
+    It stays as it was written, because it is shown; a request for it reads it with web_address.
     """
     value = text(document, name)
     if value is None:
@@ -171,9 +168,7 @@ def who(document: Document, name: str) -> str | None:
 
 
 def whole(document: Document, name: str) -> str | None:
-    """What `who` gives, but neither cut nor
-    changed: what a conversation is told apart by.
-    """
+    """What `who` gives, but neither cut nor changed: what a conversation is told apart by."""
     value = document.get(name)
     if isinstance(value, str):
         return value or None
@@ -181,9 +176,7 @@ def whole(document: Document, name: str) -> str | None:
 
 
 def phone(document: Document, name: str) -> str | None:
-    """A phone number as digits; None for a text
-    that is not one: a user id holds digits too.
-    """
+    """A phone number as digits; None for a text that is not one: a user id holds digits too."""
     value = whole(document, name)
     if value is None or len(value) > _NAME_CHARS:
         return None
@@ -218,8 +211,7 @@ def identifier(value: object) -> str | None:
 
 
 def own_id(value: object) -> str | None:
-    """What `identifier` gives; None for what stands
-    where a system has no id, such as 0 or "null".
+    """What `identifier` gives; None for what stands where a system has no id, such as 0 or "null".
 
     Everything under such an id would be taken for one thing.
     """
@@ -251,16 +243,15 @@ def conversation(*of: str | None) -> str:
 
 
 def must_be_keyed(raw: RawMessage, found: str) -> None:
-    """The id in the body and the one in the key must be the
-    same, or a forged key could claim another's message.
+    """The id in the body and the one in the key must be the same, or a forged key could claim
+    another's message.
     """
     if raw.message_key.split(":", 2)[2:] != [found]:
         raise Unreadable(Quarantine("identifier_mismatch", "the body's id is not the key's"))
 
 
 def instance_in_key(raw: RawMessage, found: str) -> str | None:
-    """The label of the server in the key, if it has
-    one. Raises Unreadable like `must_be_keyed`.
+    """The label of the server in the key, if it has one. Raises Unreadable like `must_be_keyed`.
 
     The receiver puts the label of a labelled endpoint before the id: `<label>/<id>`.
     """
@@ -272,9 +263,7 @@ def instance_in_key(raw: RawMessage, found: str) -> str | None:
 
 
 def kind_of(attachments: tuple[FoundAttachment, ...], without: Kind = "text") -> Kind:
-    """The kind of a message that is its attachments:
-    `mixed` when they are of several types.
-    """
+    """The kind of a message that is its attachments: `mixed` when they are of several types."""
     types = {attachment.type for attachment in attachments}
     if len(types) > 1:
         return "mixed"

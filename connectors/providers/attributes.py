@@ -1,8 +1,8 @@
-"""The fields of a message's attributes that mean the same for
-every provider: their contract is docs/message-attributes.md.
+"""The fields of a message's attributes that mean the same for every provider: their contract is
+docs/message-attributes.md.
 
-Each function gives one field as that page describes it, from
-the provider's own object. What does not hold is left out.
+Each function gives one field as that page describes it, from the provider's own object. What does
+not hold is left out.
 """
 
 from collections.abc import Iterable
@@ -88,9 +88,7 @@ def reaction(message_id: str | None, emoji: str | None) -> dict[str, Any]:
 
 
 def quoted(id: str | None, **more: str | None) -> dict[str, Any]:
-    """The message that this one answers: its id,
-    and what the provider tells of it beside that.
-    """
+    """The message that this one answers: its id, and what the provider tells of it beside that."""
     return present(id=id, **more)
 
 
@@ -100,9 +98,7 @@ def referral(of: Document) -> dict[str, str]:
 
 
 def answers(of: object) -> dict[str, Any]:
-    """The top level of a form's answers, from JSON
-    text or an object: text, or lists of text.
-    """
+    """The top level of a form's answers, from JSON text or an object: text, or lists of text."""
     if isinstance(of, str):
         try:
             of = msgspec.json.decode(of)

@@ -162,9 +162,7 @@ class Chatwoot(Provider):
     def check_signature(
         self, claim: Claim, secrets: tuple[str, ...], *, age_seconds: float = FRESH_SECONDS
     ) -> Examined:
-        """The time is fresh at each attempt, so the
-        window is short whatever `age_seconds` says.
-        """
+        """The time is fresh at each attempt, so the window is short whatever `age_seconds` says."""
         return judge_timed(claim, _claimed_signature(claim), secrets, FRESH_SECONDS)
 
     def sign(self, secret: str, body: bytes, now: int) -> dict[str, str]:
@@ -172,9 +170,7 @@ class Chatwoot(Provider):
         return {"X-Chatwoot-Timestamp": str(now), "X-Chatwoot-Signature": f"sha256={signature}"}
 
     def sample(self, message: SampleMessage) -> Sample:
-        """The conversation is its number, or
-        `account~number`; the customer is the contact's id.
-        """
+        """The conversation is its number, or `account~number`; the customer is the contact's id."""
         return chatwoot(
             message.text,
             message.file,
@@ -198,8 +194,8 @@ def _claimed_signature(claim: Claim) -> ClaimedSignature:
 
 
 def _event_key(event: Document) -> str | None:
-    """`<account id>/<message id>`, and more for an answer
-    to a form; other events carry no id of their own.
+    """`<account id>/<message id>`, and more for an answer to a form; other events carry no id of
+    their own.
 
     The receiver puts the label of the server before it, if the endpoint has one.
     """
@@ -291,8 +287,8 @@ def _conversation(event: Document, instance: str | None) -> str:
 def _role(sender: Document, spoken: str, event: Document) -> Role:
     """Who speaks.
 
-    Without a sender it is a template, a campaign or an
-    automation, or a send from the channel's own app.
+    Without a sender it is a template, a campaign or an automation, or a send from the channel's own
+    app.
     """
     if spoken == "incoming":
         return "user"
@@ -334,8 +330,8 @@ def _kind(
 
 
 def _files(event: Document) -> list[Document]:
-    """The attachments, of a post that was shared only one:
-    Instagram announces it as `share` and again as `ig_post`.
+    """The attachments, of a post that was shared only one: Instagram announces it as `share` and
+    again as `ig_post`.
     """
     kept: list[Document] = []
     shared: set[str] = set()
@@ -349,8 +345,8 @@ def _files(event: Document) -> list[Document]:
 
 
 def _number(attachment: Document) -> int:
-    """Its id. In this order an attachment has the same place
-    in every delivery: one that comes later has a higher id.
+    """Its id. In this order an attachment has the same place in every delivery: one that comes
+    later has a higher id.
     """
     number = attachment.get("id")
     return number if isinstance(number, int) else 0

@@ -1,6 +1,4 @@
-"""What a Chatwoot message tells beside its words,
-as docs/message-attributes.md describes it.
-"""
+"""What a Chatwoot message tells beside its words, as docs/message-attributes.md describes it."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
-"""Answers to Chatwoot's forms: choices, fields, surveys. They
-come as updates of the question and are the customer's words.
+"""Answers to Chatwoot's forms: choices, fields, surveys. They come as updates of the question and
+are the customer's words.
 """
 
 import hashlib
@@ -34,9 +34,7 @@ _OF_ONE_ANSWER = frozenset({"name", "title", "value", "id", "label", "type", "de
 
 
 def _submitted(event: Document) -> dict[str, Any]:
-    """What a customer chose or filled in;
-    nothing when the event says nothing of that.
-    """
+    """What a customer chose or filled in; nothing when the event says nothing of that."""
     if event.get("event") != "message_updated" or is_private(event):
         return {}
     content = part(event, "content_attributes")
@@ -84,9 +82,7 @@ def _value(one: object) -> dict[str, str]:
 
 
 def _said(answer: object, depth: int = _DEEPEST_ANSWER) -> str | None:
-    """An answer in words: of an object its
-    title or its value, else all that it holds.
-    """
+    """An answer in words: of an object its title or its value, else all that it holds."""
     if isinstance(answer, bool):
         return "true" if answer else "false"
     if not isinstance(answer, dict | list):
@@ -109,8 +105,8 @@ def _first(of: Iterable[T]) -> Iterator[T]:
 
 
 def submission_suffix(event: Document) -> str:
-    """Makes an answer a message of its own: each other answer to
-    a question gets another key, each delivery of one the same.
+    """Makes an answer a message of its own: each other answer to a question gets another key, each
+    delivery of one the same.
     """
     submitted = _submitted(event)
     if not submitted:
@@ -120,8 +116,8 @@ def submission_suffix(event: Document) -> str:
 
 
 def submission(found: str, event: Document, conversation_id: str) -> ChatMessage:
-    """An answer to a form, as the customer's words. The event
-    is about the question; who answered is in its conversation.
+    """An answer to a form, as the customer's words. The event is about the question; who answered
+    is in its conversation.
     """
     talk, question = part(event, "conversation"), identifier(event.get("id"))
     submitted = _submitted(event)
@@ -161,8 +157,8 @@ def _answer_line(value: Document) -> str:
 
 
 def _changed_at(talk: Document, message_id: str | None) -> datetime | None:
-    """When the message was changed last, if the
-    conversation says so; its own time is the question's.
+    """When the message was changed last, if the conversation says so; its own time is the
+    question's.
     """
     for one in parts(talk, "messages"):
         if identifier(one.get("id")) == message_id:

@@ -66,7 +66,5 @@ def _attachment(file: SampleFile, message: int, account: str) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | str:
-    """Ids of Chatwoot are numbers; another one
-    is sent as it is, to see what becomes of it.
-    """
+    """Ids of Chatwoot are numbers; another one is sent as it is, to see what becomes of it."""
     return int(text) if text.isascii() and text.isdigit() else text

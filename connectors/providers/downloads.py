@@ -15,9 +15,7 @@ _META_CDN = (".fbsbx.com", ".fbcdn.net", ".cdninstagram.com")
 
 
 class ForeignHost(ConnectorsError):
-    """The link leads to a host that is not its
-    provider's: it is not asked for anything.
-    """
+    """The link leads to a host that is not its provider's: it is not asked for anything."""
 
 
 class Endpoints(Protocol):
@@ -29,11 +27,9 @@ class Endpoints(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """In whose name a file is fetched: a provider's,
-    with the tenant's key for it, or the sender's.
+    """In whose name a file is fetched: a provider's, with the tenant's key for it, or the sender's.
 
-    `provider` is None for the sender's. Then links
-    are fetched as they are and no key is sent.
+    `provider` is None for the sender's. Then links are fetched as they are and no key is sent.
     """
 
     provider: str | None = None
@@ -48,9 +44,8 @@ def authority(
 ) -> Authority:
     """The authority over the files of a message that came in by `endpoint_id`.
 
-    `provider` alone gives none, because `POST /chat` lets its sender
-    choose that name. The key of a removed endpoint is replaced by
-    another key that the tenant has for the same provider.
+    `provider` alone gives none, because `POST /chat` lets its sender choose that name. The key of a
+    removed endpoint is replaced by another key that the tenant has for the same provider.
     """
     if endpoint_id in ("", DIRECT):
         return SENDER
@@ -66,8 +61,7 @@ def authority(
 class DownloadCandidate:
     """One request.
 
-    `lifetime_seconds`: how long the link is known to
-    work after the message; None: no end is known.
+    `lifetime_seconds`: how long the link is known to work after the message; None: no end is known.
     """
 
     url: str
@@ -79,9 +73,9 @@ class DownloadCandidate:
 class FileLink:
     """Where a message says its file is, and what may be used to fetch it.
 
-    `url` is the text as the sender wrote it, `address` its canonical form
-    ("" without a link). `api_base` is the address of the provider's API.
-    `exempt` are (host, port) pairs that a person allowed, whosever they are.
+    `url` is the text as the sender wrote it, `address` its canonical form ("" without a link).
+    `api_base` is the address of the provider's API. `exempt` are (host, port) pairs that a person
+    allowed, whosever they are.
     """
 
     url: str
@@ -98,11 +92,10 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def plain_link(link: FileLink) -> tuple[DownloadCandidate, ...]:
-    """The link as it is, to whatever host it leads,
-    with the lifetime where that host's is known.
+    """The link as it is, to whatever host it leads, with the lifetime where that host's is known.
 
-    A Chatwoot server has a host of the tenant's own and hands on links of others, and
-    what comes by `POST /chat` may come from anywhere: neither has a list of hosts.
+    A Chatwoot server has a host of the tenant's own and hands on links of others, and what comes by
+    `POST /chat` may come from anywhere: neither has a list of hosts.
     """
     if not link.address:
         return ()

@@ -1,6 +1,4 @@
-"""What a provider's file holds: everything
-about how the provider speaks, as one class.
-"""
+"""What a provider's file holds: everything about how the provider speaks, as one class."""
 
 from typing import ClassVar, Protocol
 
@@ -32,8 +30,8 @@ class Adapter(Protocol):
 
 
 class Provider:
-    """A provider's behaviour. A subclass says how one
-    event is identified and read; the rest has defaults.
+    """A provider's behaviour. A subclass says how one event is identified and read; the rest has
+    defaults.
 
     `event_key` and `read_event` may raise Unreadable and nothing else.
     """
@@ -43,9 +41,7 @@ class Provider:
     """Reads only those fields of an event that its key needs: see `brief_event`."""
 
     def is_key_brief(self, event: Document) -> bool:
-        """Whether `event_key` finds the same in
-        what `brief` read as in the whole event.
-        """
+        """Whether `event_key` finds the same in what `brief` read as in the whole event."""
         return True
 
     def event_key(self, event: Document) -> str | None:

@@ -1,6 +1,4 @@
-"""Follows a pasted delivery through the checks
-of the receiver and says at which it fails. Pure.
-"""
+"""Follows a pasted delivery through the checks of the receiver and says at which it fails. Pure."""
 
 import json
 import re
@@ -34,9 +32,7 @@ class Pasted:
     body: str
 
     def bodies(self) -> Iterator[tuple[str, bytes]]:
-        """What the body may have been before it
-        was pasted, by a word for the difference.
-        """
+        """What the body may have been before it was pasted, by a word for the difference."""
         plain = self.body.replace("\r\n", "\n")
         yield "as_pasted", plain.encode()
         yield "without_last_line_end", plain.rstrip("\n").encode()
@@ -57,9 +53,7 @@ def pasted(headers: str, body: str) -> Pasted:
 def checked(
     endpoint: Endpoint, delivery: Pasted, *, now: float, age_seconds: float
 ) -> list[CheckedStep]:
-    """Each step in the receiver's order; after one
-    that fails, those that need it are left out.
-    """
+    """Each step in the receiver's order; after one that fails, those that need it are left out."""
     steps = list(_headers(endpoint.provider, delivery))
     if not endpoint.secrets:
         steps.append(CheckedStep(False, "check.no_secret", {}))
@@ -123,8 +117,8 @@ def _mismatches(endpoint: Endpoint, delivery: Pasted) -> Iterator[CheckedStep]:
 
 
 def _claimed(provider: str, delivery: Pasted) -> tuple[int, str]:
-    """The time and the digest of a signature of the right
-    form, read by the form in which the provider writes them.
+    """The time and the digest of a signature of the right form, read by the form in which the
+    provider writes them.
     """
     stamp, digest = 0, ""
     for name, form in sign(provider, "", b"", _ANY_TIME).items():

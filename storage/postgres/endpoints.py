@@ -52,14 +52,7 @@ class EndpointChanges:
         """
         if not PROVIDER_PATTERN.fullmatch(provider):
             raise TenancyError(f"{provider!r} is not a provider name: [a-z0-9_]+")
-        if instance is not None and not (
-            is_instance(instance) and traits_of(provider).numbers_per_server
-        ):
-            raise TenancyError(
-                f"{instance!r} cannot label a server of {provider}: only Chatwoot servers number"
-                " their messages alike, and a label has at most 32 lower-case letters, digits or"
-                " hyphens and is not `direct`"
-            )
+        _check_label(provider, instance)
         if secret is None and not unsigned and not secret_later:
             secret = _new_secret(provider)
         endpoint = Endpoint(
@@ -266,6 +259,18 @@ class EndpointChanges:
 
     async def _audit(self, tenant: str, action: str, detail: str) -> None:
         await self._connection.execute(self._sql["write_audit"], tenant, action, detail)
+
+
+def _check_label(provider: str, instance: str | None) -> None:
+    """Raises TenancyError if this label cannot be given to a server of the provider."""
+    if instance is not None and not (
+        is_instance(instance) and traits_of(provider).numbers_per_server
+    ):
+        raise TenancyError(
+            f"{instance!r} cannot label a server of {provider}: only Chatwoot servers number"
+            " their messages alike, and a label has at most 32 lower-case letters, digits or"
+            " hyphens and is not `direct`"
+        )
 
 
 def _new_secret(provider: str) -> str:
