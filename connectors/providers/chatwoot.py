@@ -5,7 +5,6 @@ Contract: chatwoot/chatwoot v4.15.1, WebhookListener and Message#webhook_data.
 
 import re
 from typing import Any, TypedDict
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -15,27 +14,24 @@ from connectors.providers.adapter import (
     identifier,
     instance_in_key,
     kind_of,
-    link,
     message_id,
     moment,
     name_of,
     own_id,
     parse,
     part,
-    parts,
     text,
 )
 from connectors.providers.attributes import is_set
 from connectors.providers.briefs import brief_event
-from connectors.providers.chatwoot_attributes import WEB_PAGES, attributes_of, is_private
+from connectors.providers.chatwoot_attributes import attributes_of, is_private
+from connectors.providers.chatwoot_files import chatwoot_attachments, chatwoot_files
 from connectors.providers.chatwoot_forms import submission, submission_suffix
 from connectors.providers.chatwoot_sample import CHATWOOT_CONVERSATION, CHATWOOT_CUSTOMER, chatwoot
 from connectors.providers.provider import Provider
 from connectors.providers.samples import Sample, SampleMessage
-from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
 from schemas.records import (
-    AttachmentType,
     ChatMessage,
     Direction,
     FoundAttachment,
@@ -51,7 +47,6 @@ from schemas.signatures import (
     judge_timed,
     timed_signature,
 )
-from schemas.text import storable
 
 MESSAGE_EVENTS = frozenset({"message_created", "message_updated"})
 OTHER_EVENTS = frozenset(
@@ -72,14 +67,9 @@ _MESSAGE_TYPES = {
     "3": "template",
 }
 _BOT_SENDERS = frozenset({"agent_bot", "captain_assistant", "agentbot", "captain::assistant"})
-_SHARES = frozenset(
-    {"share", "story_mention", "reel", "ig_reel", "ig_post", "ig_story", "ig_story_reply"}
-)
-_META_PAGES = frozenset({"facebook.com", "instagram.com", "fb.watch", "fb.com"})
 _FORMS = frozenset(
     {"input_select", "cards", "form", "input_csat", "input_email", "input_text", "input_textarea"}
 )
-_MAX_ATTACHMENTS = 50
 _SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})")
 
 
@@ -252,8 +242,8 @@ def _message(
     conversation_id = _conversation(event, instance)
     private = is_private(event)
     direction: Direction = "inbound" if spoken == "incoming" and not private else "outbound"
-    files = _files(event) if "attachments" in event else []
-    attachments = _attachments(event, files) if files else ()
+    files = chatwoot_files(event) if "attachments" in event else []
+    attachments = chatwoot_attachments(event, files) if files else ()
     content = text(event, "content")
     sender = part(event, "sender")
     attributes = attributes_of(event, part(event, "conversation"), files)
@@ -327,97 +317,3 @@ def _kind(
     if content is None:
         return "unsupported"
     return "interactive" if form in _FORMS else "text"
-
-
-def _files(event: Document) -> list[Document]:
-    """The attachments, of a post that was shared only one: Instagram announces it as `share` and
-    again as `ig_post`.
-    """
-    kept: list[Document] = []
-    shared: set[str] = set()
-    for one in sorted(parts(event, "attachments"), key=_number):
-        url = link(one, "data_url") if name_of(one, "file_type") in _SHARES else None
-        if url is None or url not in shared:
-            kept.append(one)
-        if url is not None:
-            shared.add(url)
-    return kept[:_MAX_ATTACHMENTS]
-
-
-def _number(attachment: Document) -> int:
-    """Its id. In this order an attachment has the same place in every delivery: one that comes
-    later has a higher id.
-    """
-    number = attachment.get("id")
-    return number if isinstance(number, int) else 0
-
-
-def _attachments(event: Document, files: list[Document]) -> tuple[FoundAttachment, ...]:
-    sticker = name_of(event, "content_type") == "sticker"
-    return tuple(_attachment(one, sticker) for one in files)
-
-
-def _attachment(one: Document, sticker: bool) -> FoundAttachment:
-    form = name_of(one, "file_type") or "file"
-    url = link(one, "data_url")
-    if form == "location":
-        return FoundAttachment(type="location", reason="no_file")
-    if form == "contact":
-        return FoundAttachment(type="contact", reason="no_file")
-    if form in WEB_PAGES or (form in _SHARES and _is_page_of_meta(url)):
-        return FoundAttachment(type="other", url=url, reason="web_page")
-    mime_type = name_of(one, "content_type")
-    return FoundAttachment(
-        type=_type(form, mime_type, sticker),
-        url=url,
-        mime_type=mime_type,
-        filename=_filename(url),
-        reason=None if url else "media_unavailable",
-        attachment_id=identifier(one.get("id")),
-    )
-
-
-def _type(form: str, mime_type: str | None, sticker: bool) -> AttachmentType:
-    """Whatever is sound is audio: Chatwoot's own `audio`, or a sound sent as a file."""
-    if form == "audio" or is_sound(mime_type):
-        return "audio"
-    if form == "image":
-        return "sticker" if sticker else "image"
-    if form == "video":
-        return "video"
-    if form == "file":
-        return "document"
-    if form in _SHARES:
-        family = (mime_type or "").partition("/")[0]
-        return (
-            "video"
-            if family == "video" or form in ("reel", "ig_reel")
-            else "image"
-            if family == "image" or form == "story_mention"
-            else "other"
-        )
-    return "other"
-
-
-def _is_page_of_meta(url: str | None) -> bool:
-    """A shared post or reel may be given as the page that shows it.
-
-    Files come from Meta's CDN, under other names.
-    """
-    try:
-        host = (urlsplit(url or "").hostname or "").lower()
-    except ValueError:
-        return False
-    return host in _META_PAGES or host.removeprefix("www.").removeprefix("m.") in _META_PAGES
-
-
-def _filename(url: str | None) -> str | None:
-    """The percent-encoded last part of a blob's address."""
-    if url is None:
-        return None
-    try:
-        path = urlsplit(url).path
-    except ValueError:
-        return None
-    name = storable(unquote(path.rpartition("/")[2], errors="replace"))
-    return name[:256] if "/active_storage/" in path and name else None
