@@ -10,21 +10,20 @@ from typing import Any, TypeVar
 import asyncpg
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from connectors.postgres.aside import Aside, SinkStopped
 from connectors.postgres.decoding import SINK_TOPICS, decode_batch
 from connectors.postgres.held import HeldPartitions
 from connectors.postgres.judging import Judging, QuarantineGate
 from connectors.postgres.positions import Place, Positions, ids_of_all_topics
+from connectors.postgres.reachable import Reachable
+from connectors.postgres.sink_consumer import sink_consumer
 from connectors.postgres.writer import OutOfStep, Placed, Position, Refusing, Work, Writer
 from schemas import metrics
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.kafka.client import reader_config
-from storage.kafka.contact import ConsumerContact, renewed_admin
-from storage.kafka.member_names import static_member
+from storage.kafka.contact import ConsumerContact, metadata_within, renewed_admin
 from storage.postgres.pool import refused, unavailable
 from storage.waiting import BackOff, Deadline
 
@@ -42,10 +41,6 @@ TAKE_AGAIN_SECONDS = 0.5
 TAKEN_SECONDS = 60.0
 WATCH_SECONDS = 2.0
 TOPICS_SECONDS = 30.0
-
-
-def _cluster(admin: AdminClient) -> ClusterMetadata:
-    return admin.list_topics(timeout=5)
 
 
 class Sink:
@@ -75,20 +70,7 @@ class Sink:
         self._positions = Positions(
             pool, self._admin, self._names, SINK_TOPICS, settings.kafka.partitions
         )
-        member = static_member(self._names.group("sink"), settings.worker.name)
-        instance = {} if member is None else {"group.instance.id": member}
-        self._consumer = Consumer(
-            reader_config(settings.kafka, self._names.group("sink"))
-            | instance
-            | {
-                "session.timeout.ms": int(settings.kafka.session_timeout_seconds * 1000),
-                "enable.partition.eof": True,
-                "fetch.wait.max.ms": 50,
-                "fetch.queue.backoff.ms": 2,
-                "queued.max.messages.kbytes": 32_768,
-                "check.crcs": False,
-            }
-        )
+        self._consumer = sink_consumer(settings, self._names)
         self._contact = ConsumerContact(
             settings.kafka, self._consumer, self._names.topic("enriched-messages")
         )
@@ -102,7 +84,7 @@ class Sink:
         self._trouble: BaseException | None = None
         self._stopping = False
         self._waiting = False
-        self._unreachable = {"postgres", "kafka"}
+        self._reachable = Reachable({"postgres": self._check_postgres, "kafka": self._check_topics})
         self._refused_topics: dict[str, str] = {}
         self.assigned = False
 
@@ -144,7 +126,7 @@ class Sink:
         trouble = (
             self._waiting
             or self._refused_topics
-            or self._unreachable
+            or self._reachable.missing
             or self._positions.wanted
             or self._judging.is_shut
             or len(self._held)
@@ -153,38 +135,28 @@ class Sink:
 
     def status(self) -> dict[str, list[str]]:
         """What the operations port reports besides "ready": lines for a person."""
-        parts = [f"{part} does not answer" for part in sorted(self._unreachable)]
+        parts = [f"{part} does not answer" for part in sorted(self._reachable.missing)]
         topics = [f"{topic}: {error}" for topic, error in sorted(self._refused_topics.items())]
         return {"troubles": parts + topics + self._held.troubles()}
 
     async def watch(self) -> None:
         """Checks Postgres and Kafka every WATCH_SECONDS, so that readiness needs no records."""
+        await self._reachable.watch(WATCH_SECONDS)
 
-        async def topics_are_there() -> None:
-            there = (await asyncio.to_thread(self._admin.call, _cluster)).topics
-            missing = [name for name in SINK_TOPICS if self._names.topic(name) not in there]
-            if missing:
-                raise LookupError(f"no topic {', '.join(missing)}")
-            try:
-                self._positions.check_counts({name: len(t.partitions) for name, t in there.items()})
-                if time.monotonic() > self._topics_at:
-                    await self._know_topics()
-            except SinkStopped as error:
-                self._trouble = error  # the role ends with it
+    async def _check_postgres(self) -> None:
+        await self._pool.fetchval("SELECT 1", timeout=5)
 
-        async def pool_answers() -> None:
-            await self._pool.fetchval("SELECT 1", timeout=5)
-
-        while True:
-            for part, answers in (("postgres", pool_answers), ("kafka", topics_are_there)):
-                try:
-                    await answers()
-                    self._unreachable.discard(part)
-                except Exception as error:  # any error: the part does not work now
-                    if part not in self._unreachable:
-                        log.warning("sink_part_away", part=part, what=type(error).__name__)
-                    self._unreachable.add(part)
-            await asyncio.sleep(WATCH_SECONDS)
+    async def _check_topics(self) -> None:
+        there = (await asyncio.to_thread(self._admin.call, metadata_within(5))).topics
+        missing = [name for name in SINK_TOPICS if self._names.topic(name) not in there]
+        if missing:
+            raise LookupError(f"no topic {', '.join(missing)}")
+        try:
+            self._positions.check_counts({name: len(t.partitions) for name, t in there.items()})
+            if time.monotonic() > self._topics_at:
+                await self._know_topics()
+        except SinkStopped as error:
+            self._trouble = error  # the role ends with it
 
     def stop(self) -> None:
         """Stops after the current batch."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from confluent_kafka import Consumer, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from schemas.settings import Kafka
 from storage.errors import StorageError
@@ -28,7 +28,10 @@ T = TypeVar("T")
 
 
 class CutOff(StorageError):
-    """A consumer gets no answer from brokers that answer a new client. Its role has to end."""
+    """A consumer gets no answer from brokers that answer a new client.
+
+    Its role has to end.
+    """
 
 
 class Renewed(Generic[C]):
@@ -39,7 +42,10 @@ class Renewed(Generic[C]):
         self._client: C | None = None
 
     def call(self, question: Callable[[C], T]) -> T:
-        """Calls `question` with the client. Returns its result, and raises what it raises."""
+        """Calls `question` with the client.
+
+        Returns its result, and raises what it raises.
+        """
         client, self._client = self._client or self._make(), None
         answer = question(client)
         self._client = client
@@ -48,6 +54,11 @@ class Renewed(Generic[C]):
 
 def renewed_admin(settings: Kafka) -> Renewed[AdminClient]:
     return Renewed(lambda: AdminClient(client_config(settings) | QUIET))
+
+
+def metadata_within(seconds: float) -> Callable[[AdminClient], ClusterMetadata]:
+    """A question for a client: the brokers and all topics."""
+    return lambda admin: admin.list_topics(timeout=seconds)
 
 
 class ConsumerContact:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from schemas.settings import Kafka
-from storage.kafka.contact import renewed_admin
+from storage.kafka.contact import metadata_within, renewed_admin
 
 LOOK_SECONDS = 5.0
 """The interval between two checks.
@@ -65,6 +65,6 @@ class CountReader:
 
     def wrong(self, topics: Iterable[str]) -> list[WrongCount]:
         """Raises KafkaException if the brokers do not answer."""
-        found = self._admin.call(lambda admin: admin.list_topics(timeout=_TIMEOUT_SECONDS)).topics
+        found = self._admin.call(metadata_within(_TIMEOUT_SECONDS)).topics
         there = {name: len(topic.partitions) for name, topic in found.items() if topic.partitions}
         return wrong_counts(there, topics, self._settings)

@@ -7,14 +7,13 @@ from functools import partial
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from schemas.headers import Headers
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
 from storage.errors import StorageError
 from storage.kafka.client import plain_producer_config
-from storage.kafka.contact import renewed_admin
+from storage.kafka.contact import metadata_within, renewed_admin
 from storage.kafka.counts import REMEDY, wrong_counts
 from storage.kafka.gathering import SendGate
 
@@ -40,16 +39,12 @@ class ProducerFatal(StorageError):
     """
 
 
-def _cluster(admin: AdminClient) -> ClusterMetadata:
-    return admin.list_topics(timeout=2.0)
-
-
 class AcknowledgedProducer:
     """Concurrent sends share batches; a lone one waits at most the linger (1 ms) and a poll (1 ms).
 
-    Records are handed to librdkafka and delivery reports are polled in one place, on the
-    event loop, and only while something is outstanding: see `gathering`. `run` is the
-    producer's background work and belongs beside the role: it raises ProducerFatal.
+    Records are handed to librdkafka and delivery reports are polled in one place, on
+    the event loop, and only while something is outstanding: see `gathering`. `run` is
+    the producer's background work and belongs beside the role: it raises ProducerFatal.
     """
 
     def __init__(
@@ -120,7 +115,7 @@ class AcknowledgedProducer:
     async def check(self) -> None:
         """Asks the brokers if a partition of the topic has a leader and enough replicas in sync."""
         try:
-            found = await asyncio.to_thread(self._looker.call, _cluster)
+            found = await asyncio.to_thread(self._looker.call, metadata_within(2.0))
         except KafkaException:
             self._reached = False
             return
@@ -145,9 +140,10 @@ class AcknowledgedProducer:
     def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
         """Sends a record, and calls `done` once, on the event loop, after `send` has returned.
 
-        `done` gets None when Kafka has the record, else what went wrong. In that case the
-        record may still be written. Raises Unavailable if the record cannot be accepted at
-        all, and then `done` is not called. A caller that stops waiting calls `overdue`.
+        `done` gets None when Kafka has the record, else what went wrong. In that case
+        the record may still be written. Raises Unavailable if the record cannot be
+        accepted at all, and then `done` is not called. A caller that stops waiting
+        calls `overdue`.
         """
         if self._wrong_count:
             raise Unavailable("kafka", 5.0, detail="the topic has another number of partitions")
