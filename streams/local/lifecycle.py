@@ -62,10 +62,9 @@ def up(
     ports_anywhere: bool = False,
     owner: int | None = None,
 ) -> Up:
-    """Returns when everything runs and is ready. What already runs as it should is not restarted.
+    """Returns when everything runs and is ready; what already runs as it should goes on.
 
-    With `owner`, the pid of a process, everything ends when that process does. Raises LocalError
-    and SettingsError.
+    With `owner`, a pid, everything ends with that process. Raises LocalError, SettingsError.
     """
     home.make()
     with locked(home.run / "up.lock"), ExitStack() as until_bound:

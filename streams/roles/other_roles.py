@@ -1,9 +1,10 @@
 """What the console's pages know of the other roles, and a sample through the real receiver."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from confluent_kafka import KafkaException, Message
 
@@ -28,6 +29,7 @@ from storage.kafka.read_threads import read_in_thread
 from streams.commands.readable import readable
 from streams.local.samples import SampleMessage, deliver
 
+T = TypeVar("T")
 TEXT = "This is a test of Sensorium."
 BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=60)
 """A version is written within this of the moment of its last step, unless assemble is behind."""
@@ -53,20 +55,6 @@ def other_roles_of(settings: Settings) -> OtherRoles:
     def unknown(changes: Mapping[str, Any]) -> list[str]:
         return unknown_models(openai, changes)
 
-    async def read_record(topic: str, partition: int, offset: int) -> ShownRecord | None:
-        try:
-            return await read_in_thread(_record, settings, topic, partition, offset)
-        except (KafkaException, TimeoutError) as error:
-            raise Unavailable("Kafka") from error
-
-    async def read_versions(
-        tenant: str, conversation: str, key: str, moments: Sequence[datetime]
-    ) -> VersionsFound:
-        try:
-            return await read_in_thread(_versions, settings, tenant, conversation, key, moments)
-        except (KafkaException, TimeoutError) as error:
-            raise Unavailable("Kafka") from error
-
     async def send_test(endpoint: Endpoint) -> SampleSent:
         sample = PROVIDERS[endpoint.provider].sample(SampleMessage(text=TEXT, what="test"))
         if sample is None:
@@ -85,10 +73,18 @@ def other_roles_of(settings: Settings) -> OtherRoles:
         url_of=url_of,
         check=check,
         unknown_models=unknown,
-        read_record=read_record,
-        read_versions=read_versions,
+        read_record=partial(_read, _record, settings),
+        read_versions=partial(_read, _versions, settings),
         send_test=send_test,
     )
+
+
+async def _read(reading: Callable[..., T], *arguments: object) -> T:
+    """What `reading` returns, in a thread. Raises Unavailable if Kafka does not answer."""
+    try:
+        return await read_in_thread(reading, *arguments)
+    except (KafkaException, TimeoutError) as error:
+        raise Unavailable("Kafka") from error
 
 
 def _record(settings: Settings, topic: str, partition: int, offset: int) -> ShownRecord | None:
