@@ -1,9 +1,10 @@
 """Measures what a batch costs the sink when its tables are large and its indexes are not in memory.
 
-The server fills `chat_messages` and `arrival_records` in steps with rows like the sink's. After
-each step, batches of new messages and of second versions are stored as the sink stores them. Keys
-are random, as providers' are. ROWS sets the largest number of rows. Postgres has the settings of
-the local installation, so the indexes soon outgrow its memory.
+The server fills `chat_messages` and `arrival_records` in steps with rows like the
+sink's. After each step, batches of new messages and of second versions are stored as
+the sink stores them. Keys are random, as providers' are. ROWS sets the largest number
+of rows. Postgres has the settings of the local installation, so the indexes soon
+outgrow its memory.
 """
 
 import asyncio
@@ -101,8 +102,8 @@ def _spread(number: int) -> EnrichedMessage:
 async def _paced(
     connection: "asyncpg.Connection[asyncpg.Record]", note: str, messages: list[EnrichedMessage]
 ) -> Figure:
-    """Returns the microseconds per message of each batch, with the CPU time of the server process
-    as a note.
+    """Returns the microseconds per message of each batch, with the CPU time of the
+    server process as a note.
     """
     batches = [messages[begin : begin + BATCH] for begin in range(0, len(messages), BATCH)]
     is_first = messages[0].version == 1

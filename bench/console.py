@@ -1,8 +1,9 @@
 """The pages that must stay quick however much there is: p50 and p95 of the trouble page, the list, the search.
 
-One tenant has all rows: messages of many conversations, and among them messages with a failed file. The figures are
-those of the role itself, `sensorium console`, asked over HTTP by one person at a time. `CONVERSATIONS=… MESSAGES=…
-FAILED=… make bench BENCH=console` sets how many; the defaults fit a small machine.
+One tenant has all rows: messages of many conversations, and among them messages with a
+failed file. The figures are those of the role itself, `sensorium console`, asked over
+HTTP by one person at a time. `CONVERSATIONS=… MESSAGES=… FAILED=… make bench
+BENCH=console` sets how many; the defaults fit a small machine.
 """
 
 import asyncio

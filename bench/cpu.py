@@ -1,9 +1,10 @@
 """Measures the CPU time of a record in dedupe and assemble, without servers:
 `python -m bench.cpu [profile]`.
 
-The stages' own `decide` runs on real bodies, so decoding, the adapter, encoding, keys and headers
-are included. What a lane adds (fetching, producing, receipts) is not. `process_time` counts only
-this process, so other work on the machine has little influence.
+The stages' own `decide` runs on real bodies, so decoding, the adapter, encoding, keys
+and headers are included. What a lane adds (fetching, producing, receipts) is not.
+`process_time` counts only this process, so other work on the machine has little
+influence.
 """
 
 import cProfile
@@ -56,8 +57,8 @@ def raw_messages(count: int) -> list[Message]:
 
 
 def enrichments(written: Iterable[Write]) -> list[Message]:
-    """Returns source records of assemble: what dedupe wrote, and two enrichments per file, stored
-    and described.
+    """Returns source records of assemble: what dedupe wrote, and two enrichments per
+    file, stored and described.
     """
     facts: list[tuple[bytes, bytes, Headers]] = []
     for write in written:

@@ -1,10 +1,11 @@
-"""Measures a job stage whose jobs wait for a server: jobs per second, cost per job, and what a
-hanging server does to other tenants.
+"""Measures a job stage whose jobs wait for a server: jobs per second, cost per job, and
+what a hanging server does to other tenants.
 
-The stage is the product's (`job_app`: queue, schedule, settlement, receipts, one transaction for
-many jobs). Its `work` only asks a server over one connection and waits 50 ms for the answer, so the
-cost of an HTTP client is not included. `python -m bench.jobs server` is the server, `stage PORT`
-the stage, and `pictures WORKERS` prepares pictures without a stage.
+The stage is the product's (`job_app`: queue, schedule, settlement, receipts, one
+transaction for many jobs). Its `work` only asks a server over one connection and waits
+50 ms for the answer, so the cost of an HTTP client is not included. `python -m
+bench.jobs server` is the server, `stage PORT` the stage, and `pictures WORKERS`
+prepares pictures without a stage.
 """
 
 import asyncio
@@ -84,8 +85,8 @@ def run(rig: Rig) -> list[Table]:
 
 
 def _pictures(rig: Rig) -> Table:
-    """Measures whether twice the cores prepare twice the pictures, which needs an otherwise idle
-    machine.
+    """Measures whether twice the cores prepare twice the pictures, which needs an
+    otherwise idle machine.
     """
     cores = len(os.sched_getaffinity(0))
     figures = [
@@ -144,8 +145,8 @@ def _throughput(rig: Rig, port: int) -> Pace:
 
 
 def _latency(rig: Rig, port: int, stuck: int) -> list[float]:
-    """Returns the milliseconds of each other tenant's job, while `stuck` jobs of one tenant wait
-    for an answer that never comes.
+    """Returns the milliseconds of each other tenant's job, while `stuck` jobs of one
+    tenant wait for an answer that never comes.
     """
     settings = _fresh(rig)
     names = Names(settings.namespace)
@@ -209,8 +210,8 @@ def _job(tenant: TenantId, number: int) -> Record:
 
 
 class _Answers(asyncio.Protocol):
-    """The server. It repeats each line after 50 ms, but never answers a line that begins with a
-    minus sign.
+    """The server. It repeats each line after 50 ms, but never answers a line that
+    begins with a minus sign.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""`make figures`: writes the last runs of the benches into docs/benchmarks.md, between the marks
-that name them, and the picture.
+"""`make figures`: writes the last runs of the benches into docs/benchmarks.md, between
+the marks that name them, and the picture.
 
-The place of a bench without a run in var/bench is not changed. `python -m bench.page print` only
-prints the text.
+The place of a bench without a run in var/bench is not changed. `python -m bench.page
+print` only prints the text.
 """
 
 import re

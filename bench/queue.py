@@ -1,8 +1,8 @@
-"""Measures the queue of a job stage without Kafka: memory per entry, opening a lane, and one
-decision while tenants are held.
+"""Measures the queue of a job stage without Kafka: memory per entry, opening a lane,
+and one decision while tenants are held.
 
-`python -m bench.queue open COUNT` and `python -m bench.queue decide TENANTS` do one run each and
-print its figures.
+`python -m bench.queue open COUNT` and `python -m bench.queue decide TENANTS` do one run
+each and print its figures.
 """
 
 import asyncio

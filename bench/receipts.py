@@ -1,7 +1,7 @@
 """Measures the cost of receipts: the same workers with them and without.
 
-`python -m bench.receipts lanes|dedupe with|without` is a worker: one process with the app of
-bench/lanes or of the real role.
+`python -m bench.receipts lanes|dedupe with|without` is a worker: one process with the
+app of bench/lanes or of the real role.
 """
 
 import sys

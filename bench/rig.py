@@ -1,5 +1,5 @@
-"""What the benches share: servers of their own, topics and processes with a namespace per run, and
-progress that is read from outside.
+"""What the benches share: servers of their own, topics and processes with a namespace
+per run, and progress that is read from outside.
 """
 
 import json
@@ -74,8 +74,8 @@ class Rig:
     folder: Path
 
     def fresh(self) -> Settings:
-        """Returns settings with a new namespace whose topics exist, so that each run begins with
-        empty topics.
+        """Returns settings with a new namespace whose topics exist, so that each run
+        begins with empty topics.
         """
         settings = msgspec.structs.replace(self.settings, namespace=f"b{secrets.token_hex(3)}")
         apply_topics(settings.kafka, Names(settings.namespace))
@@ -92,7 +92,10 @@ class Rig:
     def program(
         self, name: str, argv: Sequence[str], environment: Mapping[str, str]
     ) -> Iterator["Worker"]:
-        """Runs any program until the end of the block. `name` is the name of its log."""
+        """Runs any program until the end of the block.
+
+        `name` is the name of its log.
+        """
         log = self.folder / f"{name}.log"
         with log.open("ab") as output:
             started = subprocess.Popen(
@@ -148,8 +151,8 @@ class Worker:
     ) -> Pace:
         """Waits until `count` returns `total`, which represents `records` records.
 
-        Start-up is not measured: the clock starts at the first progress beyond the share `warming`,
-        and what was done by then is not counted.
+        Start-up is not measured: the clock starts at the first progress beyond the
+        share `warming`, and what was done by then is not counted.
         """
         deadline = Deadline(PATIENCE_SECONDS)
         first = 0
@@ -186,8 +189,8 @@ class Worker:
         self.wait(answers)
 
     def memory_mib(self, which: Literal["VmHWM", "VmRSS"] = "VmHWM") -> float:
-        """Resident memory of the process and its children: the peak (VmHWM) or the current value
-        (VmRSS).
+        """Resident memory of the process and its children: the peak (VmHWM) or the
+        current value (VmRSS).
         """
         kibibytes = (
             line.split()[1]
@@ -198,8 +201,8 @@ class Worker:
         return sum(map(int, kibibytes)) / 1024
 
     def cpu_seconds(self) -> float:
-        """CPU time so far of the process and its children, including ended children that were
-        waited for.
+        """CPU time so far of the process and its children, including ended children
+        that were waited for.
         """
         ticks = (text.rpartition(")")[2].split()[11:15] for text in self._read("stat"))
         return sum(sum(map(int, four)) for four in ticks) / os.sysconf("SC_CLK_TCK")
@@ -237,8 +240,8 @@ class Worker:
 
 @contextmanager
 def servers() -> Iterator[Rig]:
-    """Starts Kafka, PostgreSQL and the store on free ports, with the code behind `sensorium up`,
-    until the end of the block.
+    """Starts Kafka, PostgreSQL and the store on free ports, with the code behind
+    `sensorium up`, until the end of the block.
     """
     folder = Path(tempfile.mkdtemp(prefix="sensorium-bench-"))
     folder.chmod(0o711)  # PostgreSQL's user must be able to traverse it

@@ -1,8 +1,8 @@
-"""Measures the sink, from Kafka to Postgres with positions in the same transaction, beside a simple
-implementation and beside the limit.
+"""Measures the sink, from Kafka to Postgres with positions in the same transaction,
+beside a simple implementation and beside the limit.
 
-The product's side is the role itself, `sensorium sink`, on loaded topics: new messages with the
-receipts that make their arrivals, then a second version of each.
+The product's side is the role itself, `sensorium sink`, on loaded topics: new messages
+with the receipts that make their arrivals, then a second version of each.
 """
 
 import asyncio
@@ -114,8 +114,8 @@ def receipts_of(messages: list[EnrichedMessage]) -> list[bytes]:
 async def _one_by_one(settings: Settings, messages: list[EnrichedMessage]) -> float:
     """Measures messages per second with one transaction per message.
 
-    Writes the rows that the sink writes with the same statements, but without Kafka, decoding and
-    positions.
+    Writes the rows that the sink writes with the same statements, but without Kafka,
+    decoding and positions.
     """
     async with _connected(settings) as connection:
         began = time.monotonic()
@@ -127,8 +127,8 @@ async def _one_by_one(settings: Settings, messages: list[EnrichedMessage]) -> fl
 
 
 async def _copy(settings: Settings, messages: list[EnrichedMessage]) -> float:
-    """Measures rows of chat_messages per second into an empty table with the same indexes, without
-    any checks.
+    """Measures rows of chat_messages per second into an empty table with the same
+    indexes, without any checks.
     """
     rows = _rows(messages)
     async with _connected(settings) as connection:

@@ -1,8 +1,8 @@
-"""Measures the cost of the ids that dedupe remembers: memory per id, and the time of a lane's
-`open` to load them.
+"""Measures the cost of the ids that dedupe remembers: memory per id, and the time of a
+lane's `open` to load them.
 
-`IDS="1000000 100000000"` names other numbers of ids. `python -m bench.table COUNT` opens all
-partitions at once, as a worker does at start, and prints the figures.
+`IDS="1000000 100000000"` names other numbers of ids. `python -m bench.table COUNT`
+opens all partitions at once, as a worker does at start, and prints the figures.
 """
 
 import json
@@ -59,8 +59,8 @@ def run(rig: Rig) -> list[Table]:
 
 
 def remember(settings: Settings, count: int) -> None:
-    """Writes the changelog as claims leave it, and commits the offsets without which a lane with
-    ids does not open.
+    """Writes the changelog as claims leave it, and commits the offsets without which a
+    lane with ids does not open.
     """
     identity = _identity(settings, 0)
     topic = NewTopic(identity.changelog, PARTITIONS, 1, config={"cleanup.policy": "delete"})

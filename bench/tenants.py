@@ -1,8 +1,8 @@
-"""Measures what tenants cost a role that does nothing else: at start, when one of them changes, and
-while none does.
+"""Measures what tenants cost a role that does nothing else: at start, when one of them
+changes, and while none does.
 
-`python -m bench.tenants role` is the role, `python -m bench.tenants change` changes settings from
-outside.
+`python -m bench.tenants role` is the role, `python -m bench.tenants change` changes
+settings from outside.
 """
 
 import asyncio
@@ -144,8 +144,8 @@ class _Stalls:
 
 
 async def role(settings: Settings) -> dict[str, float]:
-    """Starts a directory, leaves it idle, has settings changed from outside, and returns the cost
-    of each.
+    """Starts a directory, leaves it idle, has settings changed from outside, and
+    returns the cost of each.
     """
     directory = Directory(settings.postgres, Names(settings.namespace), Vault(settings.secrets.key))
     stalls = _Stalls()
@@ -199,8 +199,8 @@ async def _changes(directory: Directory) -> dict[str, float]:
 
 
 async def change(settings: Settings) -> None:
-    """Sets the language of one tenant after another to the current time, which tells when the
-    change was made.
+    """Sets the language of one tenant after another to the current time, which tells
+    when the change was made.
     """
     names = Names(settings.namespace)
     connection = await connect(settings.postgres, names, "bench")

@@ -1,5 +1,5 @@
-"""Records as they arrive: bodies of tests/payloads with ids of their own, every tenth a repeated
-delivery.
+"""Records as they arrive: bodies of tests/payloads with ids of their own, every tenth a
+repeated delivery.
 """
 
 import json
@@ -29,8 +29,8 @@ _MIX = (*_TEXT, *_TEXT, *_TEXT, *_TEXT, *_IMAGE)
 def with_duplicates(count: int, share: float = 0.1) -> Iterator[int]:
     """Yields numbers from 0 on.
 
-    A `share` of them repeats an earlier one: half of those one of the last 50, half any earlier
-    one.
+    A `share` of them repeats an earlier one: half of those one of the last 50, half any
+    earlier one.
     """
     dice = random.Random(7)
     fresh = 0

@@ -1,9 +1,9 @@
-"""Measures the whole way from a webhook to its row, with every role as a process and a model that
-takes 300 ms, and where the time goes.
+"""Measures the whole way from a webhook to its row, with every role as a process and a
+model that takes 300 ms, and where the time goes.
 
-The roles run as `sensorium up` runs them, one process each. Webhooks are sent at an even pace,
-whether or not earlier ones are answered. Each picture has unique trailing bytes, so that neither
-the store nor the model has seen it before.
+The roles run as `sensorium up` runs them, one process each. Webhooks are sent at an
+even pace, whether or not earlier ones are answered. Each picture has unique trailing
+bytes, so that neither the store nor the model has seen it before.
 """
 
 import json
@@ -195,8 +195,8 @@ def _tables(scenario: Scenario, rounds: list[Round]) -> list[Table]:
 
 
 def _memory(peaks: dict[str, float]) -> Table:
-    """The peak of each role, divided by that of the JVM rival in the last run of `rivals`, if there
-    was one.
+    """The peak of each role, divided by that of the JVM rival in the last run of
+    `rivals`, if there was one.
     """
     figures = [Figure(name=role, runs=[mib]) for role, mib in peaks.items()]
     ratios = []
@@ -216,8 +216,8 @@ def _memory(peaks: dict[str, float]) -> Table:
 
 
 def _jvm_rival(role: str) -> Figure | None:
-    """Kafka Connect for the sink, the smaller Kafka Streams for a stage, and None for the other
-    roles.
+    """Kafka Connect for the sink, the smaller Kafka Streams for a stage, and None for
+    the other roles.
     """
     report = read("rivals")
     prefix = {"sink": "Kafka Connect", "receive": "-", "console": "-"}.get(role, "Kafka Streams")

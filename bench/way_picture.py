@@ -1,7 +1,7 @@
 """Draws where the time goes on the whole way: a bar per scenario with its parts named below.
 
-A pure function of the bench's report. The colours are those of the console's pages, in light and in
-dark.
+A pure function of the bench's report. The colours are those of the console's pages, in
+light and in dark.
 """
 
 from html import escape
@@ -35,8 +35,8 @@ _PARTS = (
 
 
 def picture(report: Report) -> str:
-    """Returns the SVG. Parts are means over all messages; the line above shows median and 99th
-    percentile of the whole.
+    """Returns the SVG. Parts are means over all messages; the line above shows median
+    and 99th percentile of the whole.
     """
     tables = {table.title: table for table in report.tables}
     every = [
@@ -78,8 +78,8 @@ def picture(report: Report) -> str:
 
 
 def _colour(number: int, name: str, names: list[str]) -> int:
-    """Returns the same colour for a part in every panel: that of the part with this name in the
-    longest panel.
+    """Returns the same colour for a part in every panel: that of the part with this
+    name in the longest panel.
     """
     same = (place for place, other in enumerate(names) if other.startswith(name))
     return next(same, number) % len(_PARTS)

@@ -1,8 +1,8 @@
-"""Follows messages through the pipeline from outside: on the topic that data teams read, in the
-table of rows, and by the times in records.
+"""Follows messages through the pipeline from outside: on the topic that data teams
+read, in the table of rows, and by the times in records.
 
-All processes are on one machine and share its clock. After a message was seen on the topic, its row
-is looked up every few milliseconds.
+All processes are on one machine and share its clock. After a message was seen on the
+topic, its row is looked up every few milliseconds.
 """
 
 import asyncio
@@ -180,8 +180,8 @@ class Watch:
                     self._waiting.add(key)
 
     def _is_finished(self, value: bytes) -> bool:
-        """Raises BenchFailed for a message whose picture could not be described, because it took
-        another way.
+        """Raises BenchFailed for a message whose picture could not be described,
+        because it took another way.
         """
         message = decode(EnrichedMessage, value)
         if message.status == "degraded":

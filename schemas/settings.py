@@ -161,7 +161,10 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings. `namespace` is the prefix of topics, groups and transactional ids."""
+    """All settings.
+
+    `namespace` is the prefix of topics, groups and transactional ids.
+    """
 
     namespace: str = ""
     kafka: Kafka = Kafka()

@@ -139,8 +139,9 @@ def topic_config(topic: Topic, settings: Kafka) -> dict[str, str]:
 def claims_config(settings: Kafka) -> dict[str, str]:
     """Configuration of the changelog of dedupe's claims (docs/decisions/0041).
 
-    Compaction removes what a block holds again, so small segments keep a load short. The age
-    of a segment is that of its newest record, so small ones also end soon after the horizon.
+    Compaction removes what a block holds again, so small segments keep a load short.
+    The age of a segment is that of its newest record, so small ones also end soon after
+    the horizon.
     """
     return {
         "cleanup.policy": "compact,delete",
@@ -162,10 +163,10 @@ UNNAMED = "sensorium"
 class Names:
     """The names of topics, groups, schemas and prefixes in a namespace.
 
-    Two installations with different namespaces can share the same servers. `name.set` is a further
-    set of topics of the pipeline `name`, and `sensorium.set` one of the pipeline without a name:
-    topics, groups and transactional ids are the set's own, but rows, tenants and files are the
-    pipeline's.
+    Two installations with different namespaces can share the same servers. `name.set`
+    is a further set of topics of the pipeline `name`, and `sensorium.set` one of the
+    pipeline without a name: topics, groups and transactional ids are the set's own, but
+    rows, tenants and files are the pipeline's.
     """
 
     namespace: str = ""

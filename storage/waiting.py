@@ -31,7 +31,10 @@ class BackOff:
     _next: float = 0.0
 
     def pause(self) -> float:
-        """The seconds to wait before the next try. Each call makes the next pause longer."""
+        """The seconds to wait before the next try.
+
+        Each call makes the next pause longer.
+        """
         pause = self._next or self.first
         self._next = min(self.longest, 2 * pause)
         return pause

@@ -28,4 +28,7 @@ class StreamsError(Exception):
 
 
 EXIT_TROUBLE = 70
-"""The exit code of a process that cannot continue. Whoever started it starts it again."""
+"""The exit code of a process that cannot continue.
+
+Whoever started it starts it again.
+"""

@@ -19,17 +19,20 @@ from streams.errors import StreamsError
 PREFIX = "SENSORIUM_"
 _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40}(\.[a-z0-9][a-z0-9-]{0,15})?)?")
 MOST_PROCESSES = 64
-"""The most processes of a receiver. More processes than cores only take memory and connections to
-Postgres.
+"""The most processes of a receiver. More processes than cores only take memory and
+connections to Postgres.
 """
 HOME_VARIABLE = "SENSORIUM_HOME"
 """Tells commands the folder of `sensorium up`. It is not a setting of a role."""
 RESERVED_NAMESPACES = frozenset({"sensorium", "media", "public", "information-schema"})
-"""Postgres schemas and folders of the object store that exist already. Those of the empty
-namespace are `sensorium` and `media`.
+"""Postgres schemas and folders of the object store that exist already. Those of the
+empty namespace are `sensorium` and `media`.
 """
 WRITTEN_BY_UP = frozenset({"SENSORIUM_CONSOLE__URL"})
-"""Names that `sensorium up` writes for people and other programs. No role reads them."""
+"""Names that `sensorium up` writes for people and other programs.
+
+No role reads them.
+"""
 
 
 class SettingsError(StreamsError):
@@ -183,8 +186,8 @@ def _is_base_address(text: str) -> bool:
 
 
 def to_environment(settings: Settings, parts: Container[str] | None = None) -> dict[str, str]:
-    """Returns every setting in force under its full name, or only those of some parts (`kafka`,
-    `namespace`, …).
+    """Returns every setting in force under its full name, or only those of some parts
+    (`kafka`, `namespace`, …).
     """
     return {
         f"{PREFIX}{'__'.join(path).upper()}": str(value).lower()

@@ -1,9 +1,10 @@
-"""Measures deduplication: lanes alone beside other systems that forget no key within a horizon, and
-the whole of dedupe beside the bare rivals.
+"""Measures deduplication: lanes alone beside other systems that forget no key within a
+horizon, and the whole of dedupe beside the bare rivals.
 
-All get the same records. The bare ones (lanes, Kafka Streams, Quix Streams) look up a key and pass
-480 B on undecoded, with 1.2 outputs, and remember it in a changelog. The whole ones
-(`sensorium stream dedupe`, stock Faust with the same function) decode webhooks and write messages.
+All get the same records. The bare ones (lanes, Kafka Streams, Quix Streams) look up a
+key and pass 480 B on undecoded, with 1.2 outputs, and remember it in a changelog. The
+whole ones (`sensorium stream dedupe`, stock Faust with the same function) decode
+webhooks and write messages.
 """
 
 import os
@@ -61,8 +62,8 @@ def run(rig: Rig) -> list[Table]:
 
 
 def latency(rig: Rig) -> list[Table]:
-    """Measures the time from giving a record to its producer until a read_committed reader has the
-    result.
+    """Measures the time from giving a record to its producer until a read_committed
+    reader has the result.
     """
     sides: dict[str, dedupe.Started] = {
         DEDUPE: dedupe.ours_started,

@@ -1,5 +1,5 @@
-"""Measures the receiver beside a gateway in Go with the same requests and load: signature checked,
-acks=all, then 200.
+"""Measures the receiver beside a gateway in Go with the same requests and load:
+signature checked, acks=all, then 200.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""Collects what product and rivals did in one run, and builds a table per measurement with its
-goals.
+"""Collects what product and rivals did in one run, and builds a table per measurement
+with its goals.
 """
 
 import os
@@ -11,7 +11,10 @@ from bench.figures import Figure, Pace, Table, ratio
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SHARE = float(os.environ.get("SHARE", "1"))
-"""The share of the usual number of records. Less than 1 only to check that a bench works."""
+"""The share of the usual number of records.
+
+Less than 1 only to check that a bench works.
+"""
 WARMING = 0.25
 """The share of a run that is not counted, because a JVM is slower until its code is compiled."""
 MEMORY_GOAL = 0.4

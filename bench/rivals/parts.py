@@ -1,5 +1,5 @@
-"""The rivals' programs, fetched and built once per machine like the servers, from sources and lock
-files in this folder.
+"""The rivals' programs, fetched and built once per machine like the servers, from
+sources and lock files in this folder.
 """
 
 import hashlib
@@ -76,8 +76,8 @@ def _jars(name: str, say: Say) -> Path:
 
 
 def quix(say: Say) -> Path:
-    """The Python of an environment with the packages that quix/requirements.lock pins. They are
-    independent of the product's.
+    """The Python of an environment with the packages that quix/requirements.lock pins.
+    They are independent of the product's.
     """
     lock = QUIX / "requirements.lock"
 

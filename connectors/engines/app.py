@@ -93,7 +93,10 @@ class _Chat(msgspec.Struct):
 
 
 def create_app(senses: Engines, *, places: int) -> FastAPI:
-    """The server's routes. Up to `places` requests per model may wait or be processed."""
+    """The server's routes.
+
+    Up to `places` requests per model may wait or be processed.
+    """
     app = FastAPI(title="local-models", docs_url=None, redoc_url=None, openapi_url=None)
     give_back = memory_returner()
     looking, hearing = (JobQueue(sense, places, give_back) for sense in ("vision", "speech"))

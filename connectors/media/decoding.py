@@ -89,7 +89,10 @@ def _all_of(answer: int) -> bytes | None:
 
 
 def _decode_and_end(request: Request, answer: int) -> None:
-    """Decodes in the child. Never returns, because the stack above belongs to the worker."""
+    """Decodes in the child.
+
+    Never returns, because the stack above belongs to the worker.
+    """
     try:
         give_up_the_rest(answer, request.cpu_seconds)
         unwritten = memoryview(msgspec.msgpack.encode(_decoded(request)))

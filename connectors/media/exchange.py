@@ -114,7 +114,10 @@ class _Effort:
 
 
 class _Reading:
-    """Feeds the parser and collects its results. The `on_…` methods are its callbacks."""
+    """Feeds the parser and collects its results.
+
+    The `on_…` methods are its callbacks.
+    """
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
@@ -206,7 +209,10 @@ class _Reading:
         return True
 
     def _has_length(self) -> bool:
-        """True if the answer states its length. Otherwise it ends with the connection."""
+        """True if the answer states its length.
+
+        Otherwise it ends with the connection.
+        """
         named = [(name.lower(), value.lower()) for name, value in self.headers]
         transfer = [value for name, value in named if name == b"transfer-encoding"]
         if transfer:

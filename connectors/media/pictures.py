@@ -77,7 +77,10 @@ _LEAST_DECODED = 0.125
 
 
 def warm_up() -> None:
-    """Loads every decoder, because no files can be read later. Each decodes in one thread."""
+    """Loads every decoder, because no files can be read later.
+
+    Each decodes in one thread.
+    """
     register_heif_opener()
     Image.init()
     teach_samples()

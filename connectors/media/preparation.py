@@ -128,7 +128,10 @@ class Decoder:
         return isolation
 
     async def isolation(self) -> Isolation:
-        """Lets a child of a worker try what hostile code would try. Raises Unavailable."""
+        """Lets a child of a worker try what hostile code would try.
+
+        Raises Unavailable.
+        """
         async with self._turns.hold("") as turn:
             worker = await self._worker()
             try:

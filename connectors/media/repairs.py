@@ -128,7 +128,10 @@ def _plain_webp(data: bytes, with_alpha: bool) -> bytes:
 
 
 def _webp_chunks(data: bytes, at: int) -> dict[bytes, bytes]:
-    """The first chunk of each kind. A truncated chunk of pixels is padded with zeros."""
+    """The first chunk of each kind.
+
+    A truncated chunk of pixels is padded with zeros.
+    """
     chunks: dict[bytes, bytes] = {}
     while len(head := data[at : at + 8]) == 8:
         kind, size = struct.unpack("<4sI", head)

@@ -67,7 +67,10 @@ _WITH_CONDITION = frozenset({"mmap", "mprotect", "clone", "clone3", "tgkill", "p
 
 
 def available() -> bool:
-    """True if this module knows the machine. Only trying shows whether the kernel agrees."""
+    """True if this module knows the machine.
+
+    Only trying shows whether the kernel agrees.
+    """
     return sys.platform == "linux" and platform.machine() in _MACHINES
 
 

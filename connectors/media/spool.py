@@ -55,7 +55,10 @@ class Spool:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """`folder` is created if missing. The default is the system's temporary folder."""
+        """`folder` is created if missing.
+
+        The default is the system's temporary folder.
+        """
         self._folder = folder
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="spool")
 
@@ -107,7 +110,10 @@ class Spool:
             raise _disk_trouble(error) from error
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        """Runs disk access in a thread. An error of the disk says nothing about the file."""
+        """Runs disk access in a thread.
+
+        An error of the disk says nothing about the file.
+        """
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except OSError as error:

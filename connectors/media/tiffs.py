@@ -12,7 +12,10 @@ _ALPHAS = (1, 2)
 
 
 def teach_samples() -> None:
-    """Registers the formats with Pillow. `put_samples_right` completes them after decoding."""
+    """Registers the formats with Pillow.
+
+    `put_samples_right` completes them after decoding.
+    """
     known = TiffImagePlugin.OPEN_INFO
     for order, letter in _ORDERS.items():
         for grey in (_WHITE_IS_ZERO, _BLACK_IS_ZERO):

@@ -5,7 +5,10 @@ from connectors.media.frames import UnfitReason
 
 
 class NotFit(ConnectorsError):
-    """The file cannot be prepared, because of `reason`. `detail` is for the operator's log."""
+    """The file cannot be prepared, because of `reason`.
+
+    `detail` is for the operator's log.
+    """
 
     def __init__(self, reason: UnfitReason, detail: str = "") -> None:
         super().__init__(reason)

@@ -77,7 +77,10 @@ class ModelServer:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Waits until another call may be made. Files are prepared within the turn, not before."""
+        """Waits until another call may be made.
+
+        Files are prepared within the turn, not before.
+        """
         async with self._turns or nullcontext():
             yield
 

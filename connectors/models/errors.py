@@ -55,7 +55,10 @@ class ModelUnavailable(Unavailable):
 
 
 class ModelNotServed(ModelUnavailable):
-    """The server does not serve this model. The next model of a list may still be served."""
+    """The server does not serve this model.
+
+    The next model of a list may still be served.
+    """
 
     def __init__(self, more: str) -> None:
         super().__init__("model_not_served", BAD_KEY_SECONDS, hold=True, more=more)

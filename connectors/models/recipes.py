@@ -59,8 +59,8 @@ def vision_recipes(tenant: TenantSettings, servers: ModelServers) -> tuple[Recip
 
 
 def speech_recipes(tenant: TenantSettings, servers: ModelServers) -> tuple[Recipe, ...]:
-    """How voice notes are transcribed for the tenant: one recipe per model of its list, in
-    order.
+    """How voice notes are transcribed for the tenant: one recipe per model of its list,
+    in order.
     """
     prompt, language = tenant.transcription_prompt, _code(tenant.language)
     version = f"tenant-{_short(prompt)}" if prompt else DEFAULT_VERSION

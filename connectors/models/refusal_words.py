@@ -1,11 +1,12 @@
 """The vocabulary of refusals in each language. Data only, without accents and in lower case.
 
-One of the patterns in `cores` must occur: the model says that it cannot or will not. "To see" and
-"to receive" count only if their object is the picture itself, because a text about what a picture
-does not show is a description. `about_the_picture` must not occur: there the model says what it
-cannot recognise. `offer` is what the model would describe instead. `words` are all words of which a
-refusal may consist; `*` stands for any ending, and an article with an apostrophe may precede each.
-They must not include a word about what a picture shows.
+One of the patterns in `cores` must occur: the model says that it cannot or will not.
+"To see" and "to receive" count only if their object is the picture itself, because a
+text about what a picture does not show is a description. `about_the_picture` must not
+occur: there the model says what it cannot recognise. `offer` is what the model would
+describe instead. `words` are all words of which a refusal may consist; `*` stands for
+any ending, and an article with an apostrophe may precede each. They must not include a
+word about what a picture shows.
 """
 
 from dataclasses import dataclass

@@ -30,7 +30,10 @@ ADMIN_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """A partition that this sink owns. `next_offset` is -1 if nobody has read from it yet."""
+    """A partition that this sink owns.
+
+    `next_offset` is -1 if nobody has read from it yet.
+    """
 
     next_offset: int
     epoch: int
@@ -166,7 +169,10 @@ class Positions:
         }
 
     def _look(self, admin: AdminClient) -> dict[str, str]:
-        """The ids of the topics. Raises SinkStopped if one has another number of partitions."""
+        """The ids of the topics.
+
+        Raises SinkStopped if one has another number of partitions.
+        """
         futures = admin.describe_topics(TopicCollection(self._topics), request_timeout=20)
         described = {name: future.result(20) for name, future in futures.items()}
         self.check_counts({name: len(one.partitions) for name, one in described.items()})

@@ -227,7 +227,10 @@ class Writer:
         return [one for one in placed if id(one) not in left_out]
 
     async def _move(self, connection: InTransaction, position: Position) -> bool:
-        """Moves a position. Returns False if it is there already. Raises Fenced and OutOfStep."""
+        """Moves a position.
+
+        Returns False if it is there already. Raises Fenced and OutOfStep.
+        """
         place = (position.topic, position.partition)
         moved = await connection.execute(
             self._sql["move_offset"], *place, position.next_offset, position.epoch, position.after

@@ -76,8 +76,8 @@ def parse(body: bytes) -> Document:
 
 
 def _loaded(body: bytes) -> object:
-    """The JSON value. msgspec is several times faster; what it refuses (NaN, lone surrogates,
-    UTF-16) json may still take.
+    """The JSON value. msgspec is several times faster; what it refuses (NaN, lone
+    surrogates, UTF-16) json may still take.
     """
     try:
         return msgspec.json.decode(body)
@@ -243,8 +243,8 @@ def conversation(*of: str | None) -> str:
 
 
 def must_be_keyed(raw: RawMessage, found: str) -> None:
-    """The id in the body and the one in the key must be the same, or a forged key could claim
-    another's message.
+    """The id in the body and the one in the key must be the same, or a forged key could
+    claim another's message.
     """
     if raw.message_key.split(":", 2)[2:] != [found]:
         raise Unreadable(Quarantine("identifier_mismatch", "the body's id is not the key's"))

@@ -1,8 +1,8 @@
-"""The fields of a message's attributes that mean the same for every provider: their contract is
-docs/message-attributes.md.
+"""The fields of a message's attributes that mean the same for every provider: their
+contract is docs/message-attributes.md.
 
-Each function gives one field as that page describes it, from the provider's own object. What does
-not hold is left out.
+Each function gives one field as that page describes it, from the provider's own object.
+What does not hold is left out.
 """
 
 from collections.abc import Iterable

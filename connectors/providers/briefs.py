@@ -1,10 +1,10 @@
 """Reads those fields of a body that its id or its message needs, without values of all others.
 
-The answer is that of the full reading (`adapter.parse`), or none. msgspec checks the form of what
-it skips, with two exceptions, which are checked here: that strings are UTF-8, and that integers
-have at most 4,300 digits. What it refuses although `json` takes it (NaN, lone surrogates) is left
-to the full reading, as is everything that is nested. tests/unit/test_provider_briefs.py compares
-both readings over changed bodies.
+The answer is that of the full reading (`adapter.parse`), or none. msgspec checks the
+form of what it skips, with two exceptions, which are checked here: that strings are
+UTF-8, and that integers have at most 4,300 digits. What it refuses although `json`
+takes it (NaN, lone surrogates) is left to the full reading, as is everything that is
+nested. tests/unit/test_provider_briefs.py compares both readings over changed bodies.
 """
 
 from typing import Any
@@ -17,12 +17,15 @@ MOST_DIGITS = 4_300
 """Python takes no integer with more digits."""
 _LOOKED_AT_EVERY = 4_096
 _LOOKED_AT = 16
-"""Bytes. A number with too many digits covers one of these places whole, wherever it begins."""
+"""Bytes.
+
+A number with too many digits covers one of these places whole, wherever it begins.
+"""
 MOST_BRACKETS = 60
 """A body with so few nests no deeper than `adapter.parse` allows."""
 Brief = msgspec.json.Decoder[Any]
-"""Of a TypedDict without required fields, whose other fields are Any: values are the same as in a
-full reading.
+"""Of a TypedDict without required fields, whose other fields are Any: values are the
+same as in a full reading.
 """
 
 

@@ -1,5 +1,5 @@
-"""Answers to Chatwoot's forms: choices, fields, surveys. They come as updates of the question and
-are the customer's words.
+"""Answers to Chatwoot's forms: choices, fields, surveys. They come as updates of the
+question and are the customer's words.
 """
 
 import hashlib
@@ -105,8 +105,8 @@ def _first(of: Iterable[T]) -> Iterator[T]:
 
 
 def submission_suffix(event: Document) -> str:
-    """Makes an answer a message of its own: each other answer to a question gets another key, each
-    delivery of one the same.
+    """Makes an answer a message of its own: each other answer to a question gets
+    another key, each delivery of one the same.
     """
     submitted = _submitted(event)
     if not submitted:
@@ -116,8 +116,8 @@ def submission_suffix(event: Document) -> str:
 
 
 def submission(found: str, event: Document, conversation_id: str) -> ChatMessage:
-    """An answer to a form, as the customer's words. The event is about the question; who answered
-    is in its conversation.
+    """An answer to a form, as the customer's words. The event is about the question;
+    who answered is in its conversation.
     """
     talk, question = part(event, "conversation"), identifier(event.get("id"))
     submitted = _submitted(event)
@@ -157,8 +157,8 @@ def _answer_line(value: Document) -> str:
 
 
 def _changed_at(talk: Document, message_id: str | None) -> datetime | None:
-    """When the message was changed last, if the conversation says so; its own time is the
-    question's.
+    """When the message was changed last, if the conversation says so; its own time is
+    the question's.
     """
     for one in parts(talk, "messages"):
         if identifier(one.get("id")) == message_id:

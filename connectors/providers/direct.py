@@ -59,8 +59,9 @@ _FIELDS = frozenset(
 class Direct:
     """`reserved`: names of providers whose webhooks come in elsewhere.
 
-    A message may name such a provider, because services forward what they got from one. Its key
-    gets an id of its own form, so that no key for `POST /chat` can claim a message of the provider.
+    A message may name such a provider, because services forward what they got from one.
+    Its key gets an id of its own form, so that no key for `POST /chat` can claim a
+    message of the provider.
     """
 
     name = "direct"
@@ -154,8 +155,8 @@ def _attachment(one: Document) -> FoundAttachment:
 
 
 def validate(document: object) -> list[str]:
-    """What is wrong with a body of `POST /chat`, for the person who sends it; empty when nothing
-    is.
+    """What is wrong with a body of `POST /chat`, for the person who sends it; empty
+    when nothing is.
     """
     if not isinstance(document, dict):
         return ["the body must be a JSON object"]

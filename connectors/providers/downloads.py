@@ -44,8 +44,9 @@ def authority(
 ) -> Authority:
     """The authority over the files of a message that came in by `endpoint_id`.
 
-    `provider` alone gives none, because `POST /chat` lets its sender choose that name. The key of a
-    removed endpoint is replaced by another key that the tenant has for the same provider.
+    `provider` alone gives none, because `POST /chat` lets its sender choose that name.
+    The key of a removed endpoint is replaced by another key that the tenant has for the
+    same provider.
     """
     if endpoint_id in ("", DIRECT):
         return SENDER
@@ -73,9 +74,9 @@ class DownloadCandidate:
 class FileLink:
     """Where a message says its file is, and what may be used to fetch it.
 
-    `url` is the text as the sender wrote it, `address` its canonical form ("" without a link).
-    `api_base` is the address of the provider's API. `exempt` are (host, port) pairs that a person
-    allowed, whosever they are.
+    `url` is the text as the sender wrote it, `address` its canonical form ("" without a
+    link). `api_base` is the address of the provider's API. `exempt` are (host, port)
+    pairs that a person allowed, whosever they are.
     """
 
     url: str
@@ -94,8 +95,8 @@ def origin(url: str) -> tuple[str, str, int]:
 def plain_link(link: FileLink) -> tuple[DownloadCandidate, ...]:
     """The link as it is, to whatever host it leads, with the lifetime where that host's is known.
 
-    A Chatwoot server has a host of the tenant's own and hands on links of others, and what comes by
-    `POST /chat` may come from anywhere: neither has a list of hosts.
+    A Chatwoot server has a host of the tenant's own and hands on links of others, and
+    what comes by `POST /chat` may come from anywhere: neither has a list of hosts.
     """
     if not link.address:
         return ()

@@ -23,8 +23,9 @@ _COUNTRIES = ("52", "54", "55")
 def forms_of(digits: str) -> tuple[str, ...]:
     """The number as given, and its other form if it has one.
 
-    Only forms of one subscriber's number: Brazilian landlines (8 digits that begin with 2 to 5)
-    have no ninth digit, and an Argentine number is either a mobile or a landline.
+    Only forms of one subscriber's number: Brazilian landlines (8 digits that begin with
+    2 to 5) have no ninth digit, and an Argentine number is either a mobile or a
+    landline.
     """
     if not digits.startswith(_COUNTRIES):
         return (digits,)

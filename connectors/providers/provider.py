@@ -30,8 +30,8 @@ class Adapter(Protocol):
 
 
 class Provider:
-    """A provider's behaviour. A subclass says how one event is identified and read; the rest has
-    defaults.
+    """A provider's behaviour. A subclass says how one event is identified and read; the
+    rest has defaults.
 
     `event_key` and `read_event` may raise Unreadable and nothing else.
     """

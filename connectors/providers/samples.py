@@ -9,8 +9,8 @@ from schemas.keys import message_key
 
 
 class Sample(NamedTuple):
-    """One delivery: what it shows, the body, the id of its message (empty: none), and of its
-    conversation.
+    """One delivery: what it shows, the body, the id of its message (empty: none), and
+    of its conversation.
     """
 
     what: str

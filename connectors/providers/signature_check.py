@@ -1,4 +1,7 @@
-"""Follows a pasted delivery through the checks of the receiver and says at which it fails. Pure."""
+"""Follows a pasted delivery through the checks of the receiver and says at which it fails.
+
+Pure.
+"""
 
 import json
 import re
@@ -117,8 +120,8 @@ def _mismatches(endpoint: Endpoint, delivery: Pasted) -> Iterator[CheckedStep]:
 
 
 def _claimed(provider: str, delivery: Pasted) -> tuple[int, str]:
-    """The time and the digest of a signature of the right form, read by the form in which the
-    provider writes them.
+    """The time and the digest of a signature of the right form, read by the form in
+    which the provider writes them.
     """
     stamp, digest = 0, ""
     for name, form in sign(provider, "", b"", _ANY_TIME).items():

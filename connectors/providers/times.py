@@ -14,8 +14,8 @@ _UNIX_UNITS = (1, 10**3, 10**6, 10**9)
 """Seconds, milliseconds, microseconds, nanoseconds."""
 _LEAST_UNIX_SECONDS = 10**9
 _MOST_UNIX_SECONDS = 4_102_444_800
-"""September 2001 to the end of 2099: 10 digits, so that 13, 16 and 19 digits are the finer units
-and no other length is a time.
+"""September 2001 to the end of 2099: 10 digits, so that 13, 16 and 19 digits are the
+finer units and no other length is a time.
 """
 _LONGEST_NUMBER = 40
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
@@ -25,8 +25,8 @@ _FULL = re.compile(
     r" *(?:([Zz]|UTC|GMT)|([+-])([0-9]{2}):?([0-9]{2})?(?::[0-9]{2})?(?: [A-Z]{3})?)?"
 )
 _USUAL = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{3})?Z")
-"""What providers write nearly always. Python reads it in a tenth of the time that `_FULL` takes, to
-the same instant.
+"""What providers write nearly always. Python reads it in a tenth of the time that
+`_FULL` takes, to the same instant.
 """
 _OTHER_ISO = re.compile(r"[0-9-]*W?[0-9-]+T[0-9:.,]+(?:Z|[+-][0-9:]+)?")
 _ZERO_DATE = re.compile(r"0000-00-00(?:[Tt ].*)?|[01][0-9]{3}-[01][0-9]-[0-3][0-9]")
@@ -46,15 +46,15 @@ def moment(value: object) -> datetime | None:
 
 
 def may_be_moment(value: object) -> bool:
-    """Whether the value may stand where a time is expected: it is a time, or a zero that says "no
-    time given".
+    """Whether the value may stand where a time is expected: it is a time, or a zero
+    that says "no time given".
     """
     return _reading(value) is not None
 
 
 def _reading(value: object) -> datetime | Unset | None:
-    """RFC 3339 (also in lower case, with a space, without an offset for UTC), or Unix time in one
-    of four units.
+    """RFC 3339 (also in lower case, with a space, without an offset for UTC), or Unix
+    time in one of four units.
     """
     try:
         if isinstance(value, bool):

@@ -93,8 +93,8 @@ class YCloud(Provider):
     def check_signature(
         self, claim: Claim, secrets: tuple[str, ...], *, age_seconds: float
     ) -> Examined:
-        """Whether a retry has a fresh time is not documented, so the window reaches back
-        `age_seconds`.
+        """Whether a retry has a fresh time is not documented, so the window reaches
+        back `age_seconds`.
         """
         return judge_timed(claim, _claimed_signature(claim), secrets, age_seconds)
 
@@ -117,8 +117,8 @@ class YCloud(Provider):
 
 
 def _claimed_signature(claim: Claim) -> ClaimedSignature:
-    """`YCloud-Signature: t=<unix>,s=<hex>` over `t.body`, keyed with the secret as it is, `whsec_`
-    included.
+    """`YCloud-Signature: t=<unix>,s=<hex>` over `t.body`, keyed with the secret as it
+    is, `whsec_` included.
     """
     header = claim.headers.get("ycloud-signature")
     if header is None:
@@ -130,9 +130,10 @@ def _claimed_signature(claim: Claim) -> ClaimedSignature:
 def _event_key(event: Document) -> str | None:
     """wamid of a WhatsApp message, `id` of a Messenger message, which has no wamid.
 
-    Every other event has its own id, so that a status can never claim its message's key. So has a
-    WhatsApp message without a wamid: YCloud's `id` of a message differs between the events about
-    it, and a row under that id would stand beside the one of a later event.
+    Every other event has its own id, so that a status can never claim its message's
+    key. So has a WhatsApp message without a wamid: YCloud's `id` of a message differs
+    between the events about it, and a row under that id would stand beside the one of a
+    later event.
     """
     kind = event.get("type")
     if isinstance(kind, str) and kind in MESSAGES:

@@ -49,8 +49,8 @@ def attributes_of(
 ) -> dict[str, Any]:
     """A white list: what a bot may need and the columns do not hold.
 
-    `user_ids`: the customer's business-scoped ids. All text here can be stored: each function that
-    it comes from sees to that.
+    `user_ids`: the customer's business-scoped ids. All text here can be stored: each
+    function that it comes from sees to that.
     """
     attributes = present(
         event_id=name_of(event, "id"),

@@ -22,8 +22,9 @@ _SIGNATURE_PARAMETERS = frozenset({"sig", "payload"})
 def candidates(link: FileLink) -> tuple[DownloadCandidate, ...]:
     """The requests to try, in order. Raises ForeignHost.
 
-    The link with the key, once without it (a keyed request was seen refused where a plain one
-    passed), then the durable form by media id, which outlives the link and serves without one.
+    The link with the key, once without it (a keyed request was seen refused where a
+    plain one passed), then the durable form by media id, which outlives the link and
+    serves without one.
     """
     found, is_media_link = _media_link(link.url, link.api_base)
     durable = _durable(link.media_id or found, link.api_key, link.api_base)
@@ -51,8 +52,9 @@ def candidates(link: FileLink) -> tuple[DownloadCandidate, ...]:
 def _media_link(url: str, api_base: str) -> tuple[str | None, bool]:
     """The file's id in a link to the media path, and whether the link may be given the key.
 
-    The text is matched as the sender wrote it: dot segments, encoded slashes, user names, control
-    characters and parameters that no media link has must not reach the API in the tenant's name.
+    The text is matched as the sender wrote it: dot segments, encoded slashes, user
+    names, control characters and parameters that no media link has must not reach the
+    API in the tenant's name.
     """
     address = _ADDRESS.fullmatch(url)
     if address is None or origin(url) != origin(api_base):

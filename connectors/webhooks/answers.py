@@ -101,8 +101,8 @@ def because(reason: DeliveryReason, problem: Problem) -> Problem:
 class Stranger(Problem):
     """The answer to a client that cannot show that the delivery comes from the provider.
 
-    It is the same for an unknown token, a wrong signature and a time outside the window, so
-    nobody learns which. `reason` is for the operator only.
+    It is the same for an unknown token, a wrong signature and a time outside the
+    window, so nobody learns which. `reason` is for the operator only.
     """
 
     def __init__(self, reason: DeliveryReason, headers: Mapping[str, str] = {}) -> None:

@@ -12,8 +12,8 @@ _LENGTH_DIGITS = 20
 class Budget:
     """Bounds the body bytes of all requests that are read and not yet answered.
 
-    Beyond the bound the answer is 503. One owner (a tenant) gets at most half, so that none
-    of them takes the room of all others.
+    Beyond the bound the answer is 503. One owner (a tenant) gets at most half, so that
+    none of them takes the room of all others.
     """
 
     def __init__(self, max_bytes: int) -> None:

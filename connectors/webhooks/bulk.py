@@ -1,7 +1,7 @@
 """Decides which tenant has to slow down while dedupe is behind.
 
-One tenant's import must not keep the messages of the others waiting. Records
-of a partition are processed one after another, whoever sent them, so a tenant can only be
+One tenant's import must not keep the messages of the others waiting. Records of a
+partition are processed one after another, whoever sent them, so a tenant can only be
 held back before its records are accepted. Pure: time is an argument.
 """
 

@@ -1,7 +1,8 @@
 """Counts in memory what became of deliveries, per endpoint and reason.
 
-`delivery_log` writes the counts into Postgres. Nothing here waits, and everything is bounded:
-a key per known endpoint, reason and live secret, and few keys for unknown tokens.
+`delivery_log` writes the counts into Postgres. Nothing here waits, and everything is
+bounded: a key per known endpoint, reason and live secret, and few keys for unknown
+tokens.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Receivers that one parent started at one port answer probes for each other.
 
-A connection reaches whichever process the kernel chooses, so `/readyz` has to speak for all and
-`/metrics` has to show all. Each process listens at a Unix socket in the parent's folder, where
-the others ask it.
+A connection reaches whichever process the kernel chooses, so `/readyz` has to speak for
+all and `/metrics` has to show all. Each process listens at a Unix socket in the
+parent's folder, where the others ask it.
 """
 
 import asyncio

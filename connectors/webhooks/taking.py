@@ -3,8 +3,8 @@
     begin ─▶ more … ─▶ whole ─▶ written ─▶ answered
        └────────┴────────┴────────┴─▶ refused, late, or gone
 
-Nothing waits here. The connection calls the steps, and the producer calls `written`. Whatever a
-step raises becomes the answer.
+Nothing waits here. The connection calls the steps, and the producer calls `written`.
+Whatever a step raises becomes the answer.
 """
 
 import math
@@ -173,7 +173,10 @@ class Taking:
             self._refuse(error)
 
     def written(self, trouble: str | None) -> None:
-        """The producer says what became of a record. It is not told of what goes wrong here."""
+        """The producer says what became of a record.
+
+        It is not told of what goes wrong here.
+        """
         if self._is_over:
             return
         try:

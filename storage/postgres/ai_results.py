@@ -18,7 +18,10 @@ class AiResults:
         self._sql = queries("ai_results")
 
     async def find(self, tenant_id: TenantId, sha256: str, recipes: Sequence[str]) -> Answer | None:
-        """The answer to the first of the recipes that has one. Never a refusal or an empty text."""
+        """The answer to the first of the recipes that has one.
+
+        Never a refusal or an empty text.
+        """
         with as_unavailable():
             row = await self._pool.fetchrow(self._sql["find"], tenant_id, sha256, list(recipes))
         return None if row is None else Answer(**dict(row))

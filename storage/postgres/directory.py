@@ -186,7 +186,10 @@ class Directory:
         self._wake.set()
 
     async def _read_all(self, connection: "asyncpg.Connection[asyncpg.Record]") -> str:
-        """Reads every row into a new index. Returns the mark for the next query of changes."""
+        """Reads every row into a new index.
+
+        Returns the mark for the next query of changes.
+        """
         statements = queries("directory")
         index = TenantIndex(self._vault, former=self._index)
         async with connection.transaction(isolation="repeatable_read", readonly=True):

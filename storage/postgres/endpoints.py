@@ -26,7 +26,10 @@ class TenancyError(StorageError):
 
 
 class EndpointChanges:
-    """The changes of endpoints, on one connection. `Tenancy` adds those of tenants and keys."""
+    """The changes of endpoints, on one connection.
+
+    `Tenancy` adds those of tenants and keys.
+    """
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", vault: Vault) -> None:
         self._connection = connection
@@ -134,7 +137,10 @@ class EndpointChanges:
         return endpoint, new
 
     async def set_secret(self, which: str, secret: str, *, keep_old: bool) -> Endpoint:
-        """Makes the provider's secret live. With `keep_old` the earlier ones stay live too."""
+        """Makes the provider's secret live.
+
+        With `keep_old` the earlier ones stay live too.
+        """
         secret = secret.strip()  # pasted from a page
         if not secret:
             raise TenancyError("an empty secret is not a secret")
@@ -196,7 +202,10 @@ class EndpointChanges:
         return row
 
     async def _must_exist(self, tenant: str) -> bytes:
-        """Locks an existing tenant and returns its encrypted settings. Raises TenancyError."""
+        """Locks an existing tenant and returns its encrypted settings.
+
+        Raises TenancyError.
+        """
         sealed: bytes | None = await self._connection.fetchval(self._sql["tenant_settings"], tenant)
         if sealed is None:
             raise TenancyError(f"there is no tenant {tenant!r}: sensorium tenants add {tenant}")
@@ -278,8 +287,8 @@ def _new_secret(provider: str) -> str:
 
 
 def _random() -> str:
-    """256 random bits as text without a leading hyphen, which a command would take for an
-    option.
+    """256 random bits as text without a leading hyphen, which a command would take for
+    an option.
     """
     while (text := secrets.token_urlsafe(32)).startswith("-"):
         pass

@@ -1,4 +1,7 @@
-"""Records for people why jobs wait. The pipeline itself does not depend on this table."""
+"""Records for people why jobs wait.
+
+The pipeline itself does not depend on this table.
+"""
 
 import asyncio
 import contextlib
@@ -39,7 +42,10 @@ class JobPlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobAttempt:
-    """The last try of a job. `next_at` is None if the job failed and will not be retried."""
+    """The last try of a job.
+
+    `next_at` is None if the job failed and will not be retried.
+    """
 
     place: JobPlace
     generation: int
@@ -121,7 +127,10 @@ class JobAttempts:
                 del self._noted[place]
 
     async def _run(self) -> None:
-        """Never returns. Logs whatever a batch raises and continues with the next one."""
+        """Never returns.
+
+        Logs whatever a batch raises and continues with the next one.
+        """
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             try:

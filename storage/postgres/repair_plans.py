@@ -15,7 +15,10 @@ BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 MESSAGES_PER_SECOND = 50.0
 """The default rate. It is low because live traffic comes first."""
 LOWEST_RATE = 0.1
-"""The lowest rate. Slower, the hold of a repair would end between two of its records."""
+"""The lowest rate.
+
+Slower, the hold of a repair would end between two of its records.
+"""
 
 
 class RepairError(StorageError):

@@ -56,7 +56,10 @@ class Tenancy(EndpointChanges):
         return TenantId(name)
 
     async def set_tenant(self, name: str, changes: dict[str, Any]) -> TenantSettings:
-        """Changes some settings. None resets a setting to the default of the installation."""
+        """Changes some settings.
+
+        None resets a setting to the default of the installation.
+        """
         async with self._connection.transaction():
             sealed = await self._must_exist(name)
             now = msgspec.to_builtins(
@@ -147,7 +150,10 @@ class Tenancy(EndpointChanges):
         return key
 
     async def keys(self, tenant: str) -> list[dict[str, Any]]:
-        """The keys of a tenant by id and name. Only digests are stored, so no key can be shown."""
+        """The keys of a tenant by id and name.
+
+        Only digests are stored, so no key can be shown.
+        """
         await self._row("tenant", tenant)
         return [dict(row) for row in await self._connection.fetch(self._sql["list_keys"], tenant)]
 

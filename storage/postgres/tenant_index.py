@@ -315,7 +315,10 @@ class TenantIndex:
             self._by_former_token[new.former_sha256] = new
 
     def _move(self, name: str, to: "TenantIndex") -> None:
-        """Removes a tenant's rows. Those that may hold decrypted contents are kept in `to`."""
+        """Removes a tenant's rows.
+
+        Those that may hold decrypted contents are kept in `to`.
+        """
         tenant = self._tenants.pop(name, None)
         if tenant is not None:
             self._removed -= tenant.is_removed

@@ -142,8 +142,8 @@ class _Decided:
     def emit(self, state: OpenMessage, last: Arrival, now: datetime) -> bool:
         """Writes the next version. True: it was the last one.
 
-        A message redone so often that its steps alone fill a record ends here: a person looks, the
-        others continue.
+        A message redone so often that its steps alone fill a record ends here: a person
+        looks, the others continue.
         """
         version = assemble(state, now)
         state.last_version = version.version

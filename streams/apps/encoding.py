@@ -20,12 +20,18 @@ PROCESS_KILLER = Quarantine(
     "process_killer", "it was in hand three times when its process died, and was not read again"
 )
 MAX_WRITE_BYTES = MAX_RECORD_BYTES - 16 * 1024
-"""Value, key and headers of one write. The rest is for what Kafka's own framing adds: a broker refuses the whole batch."""
+"""Value, key and headers of one write.
+
+The rest is for what Kafka's own framing adds: a broker refuses the whole batch.
+"""
 _LARGEST_QUARANTINED_BYTES = MAX_WRITE_BYTES - 16 * 1024
 
 
 class TooLarge(StreamsError):
-    """The record does not fit a Kafka record. Producing it would end the lane, and every later one that tries again."""
+    """The record does not fit a Kafka record.
+
+    Producing it would end the lane, and every later one that tries again.
+    """
 
 
 def utc_now() -> datetime:
@@ -76,7 +82,10 @@ class Encoding:
         return write
 
     def quarantined(self, arrival: Arrival, stage: Stage, verdict: Quarantine) -> Write:
-        """Under the key of the record that failed, which need not be text. One too large to be kept whole is kept by its place."""
+        """Under the key of the record that failed, which need not be text.
+
+        One too large to be kept whole is kept by its place.
+        """
         size = (
             len(arrival.key)
             + len(arrival.value or b"")

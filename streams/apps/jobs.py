@@ -1,5 +1,5 @@
-"""A job stage as a Faust app: a table as a durable queue, workers that call the stage, and one
-settlement per job.
+"""A job stage as a Faust app: a table as a durable queue, workers that call the stage,
+and one settlement per job.
 """
 
 import asyncio
@@ -35,10 +35,13 @@ from streams.stages.arrival import Arrival
 
 log = structlog.get_logger()
 TRY_SECONDS = 1_800.0
-"""The limit of one try. Downloads, decoding and model calls have shorter limits of their own."""
+"""The limit of one try.
+
+Downloads, decoding and model calls have shorter limits of their own.
+"""
 LONGEST_WAIT_SECONDS = 86_400.0
-"""A job whose tries never return is quarantined after a day, because each try occupies a worker
-for half an hour.
+"""A job whose tries never return is quarantined after a day, because each try occupies
+a worker for half an hour.
 """
 J = TypeVar("J", MediaJob, VisionJob, AudioJob)
 
@@ -65,8 +68,8 @@ class StageAttempt(Generic[J]):
 
 @dataclass(frozen=True, slots=True)
 class JobStage(Generic[J]):
-    """What distinguishes one job stage from another: its name, the type of its jobs, the call of
-    the stage, and its clients.
+    """What distinguishes one job stage from another: its name, the type of its jobs,
+    the call of the stage, and its clients.
     """
 
     stage: Stage
@@ -119,8 +122,8 @@ class _Calls(Generic[J]):
         self._seconds = metrics.JOB_SECONDS.labels(job_stage.stage).observe
 
     def refuse(self, message: Message, is_killer: bool) -> Refusal | None:
-        """Returns what is written instead of a job, for a record that cannot become one and never
-        enters the queue.
+        """Returns what is written instead of a job, for a record that cannot become one
+        and never enters the queue.
 
         Raises UnknownVersion.
         """
@@ -173,8 +176,8 @@ class _Calls(Generic[J]):
         return Done(writes, "forwarded", forward.failure or "")
 
     async def _work(self, attempt: StageAttempt[J]) -> Forward:
-        """Runs one try. A call that does not return would occupy its worker permanently, so it is
-        ended and tried again for a day, like other trouble.
+        """Runs one try. A call that does not return would occupy its worker
+        permanently, so it is ended and tried again for a day, like other trouble.
         """
         try:
             async with asyncio.timeout(TRY_SECONDS) as deadline:
@@ -187,8 +190,8 @@ class _Calls(Generic[J]):
     def _later(self, job: Job, record: J, trouble: Unavailable) -> Later:
         """Postpones the job and notes the cause for `trace`.
 
-        Only the first try is logged at info level, because in an outage each job is tried many
-        times.
+        Only the first try is logged at info level, because in an outage each job is
+        tried many times.
         """
         metrics.JOB_RETRIES.labels(self._stage.stage, trouble.what).inc()
         attempts, first_at = job.entry.attempt + 1, job.entry.first_attempt_at
@@ -220,7 +223,10 @@ class _Calls(Generic[J]):
         return Later(trouble, note)
 
     def _note_end(self, job: Job, record: J, forward: Forward) -> None:
-        """Notes the last cause of a failed job. Forgets the notes of a job that ended well."""
+        """Notes the last cause of a failed job.
+
+        Forgets the notes of a job that ended well.
+        """
         attempts = job.entry.attempt
         if forward.failure is not None and (attempts or forward.cause):
             first_at = datetime.fromtimestamp(job.entry.first_attempt_at, UTC)
@@ -252,8 +258,8 @@ class _Calls(Generic[J]):
         )
 
     def _quarantine(self, arrival: Arrival, verdict: Quarantine, index: int | None) -> list[Write]:
-        """Writes, in one transaction, the quarantined record and the enrichment that tells its
-        message.
+        """Writes, in one transaction, the quarantined record and the enrichment that
+        tells its message.
         """
         stage = self._stage.stage
         key = MessageKey(arrival.key.decode(errors="replace"))

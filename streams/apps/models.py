@@ -1,5 +1,5 @@
-"""The clients that describe and transcribe share: tenants, stored files, recorded answers, the
-decoder.
+"""The clients that describe and transcribe share: tenants, stored files, recorded
+answers, the decoder.
 """
 
 import asyncio
@@ -66,8 +66,8 @@ class _Trouble(NamedTuple):
 
 
 class ModelWorld:
-    """The ports of asking.py on real clients, opened before the first job. `server` serves this
-    stage's models.
+    """The ports of asking.py on real clients, opened before the first job. `server`
+    serves this stage's models.
     """
 
     def __init__(self, settings: Settings, stage: str, server: Server) -> None:
@@ -107,8 +107,8 @@ class ModelWorld:
         return tenant.settings if tenant is not None else TenantSettings()
 
     def load(self, job: StoredJob) -> Callable[[], Awaitable[bytes]]:
-        """Returns a function that loads the file's bytes, called once a decoder is free. That
-        function raises FileUnavailable.
+        """Returns a function that loads the file's bytes, called once a decoder is
+        free. That function raises FileUnavailable.
 
         For a removed tenant no model is asked any more, even if the file still exists.
         """
@@ -143,8 +143,8 @@ class ModelWorld:
         prompt_version: str,
         answer: Answer,
     ) -> Answer:
-        """Tries until the answer is recorded, so that a short outage of Postgres does not lose a
-        paid answer.
+        """Tries until the answer is recorded, so that a short outage of Postgres does
+        not lose a paid answer.
         """
         results = self._results
         assert results is not None
@@ -153,8 +153,8 @@ class ModelWorld:
         )
 
     async def count(self, tenant_id: TenantId, answer: Answer) -> None:
-        """Counts the usage of a call without recording its answer, and also tries until it
-        succeeds.
+        """Counts the usage of a call without recording its answer, and also tries until
+        it succeeds.
         """
         results = self._results
         assert results is not None
@@ -167,8 +167,9 @@ class ModelWorld:
         turn: Callable[[], AbstractAsyncContextManager[None]],
         call: Callable[[Recipe], Awaitable[ModelAnswer | Unfit]],
     ) -> Answer | Unfit:
-        """Asks the first model of the recipes that is available, in a turn of its server, and counts
-        the call. Gives up on a file whose calls time out again and again.
+        """Asks the first model of the recipes that is available, in a turn of its
+        server, and counts the call. Gives up on a file whose calls time out again and
+        again.
         """
 
         async def call_in_turn(recipe: Recipe) -> ModelAnswer | Unfit:
@@ -195,8 +196,8 @@ class ModelWorld:
     def _count_trouble(
         self, job: StoredJob, recipes: tuple[Recipe, ...], trouble: ModelUnavailable
     ) -> None:
-        """Counts each failed call. The log reports it once per tenant, until the trouble changes or
-        ends.
+        """Counts each failed call. The log reports it once per tenant, until the
+        trouble changes or ends.
         """
         metrics.AI_TROUBLE.labels(self._stage, trouble.trouble).inc()
         label = self._labels.of(recipes[0].model)
@@ -255,15 +256,18 @@ class ModelWorld:
 
 
 class TimeOuts:
-    """Counts, per file, the calls in a row that timed out. The counts are in memory, so a restart
-    begins at zero.
+    """Counts, per file, the calls in a row that timed out. The counts are in memory, so
+    a restart begins at zero.
     """
 
     def __init__(self) -> None:
         self._counts: OrderedDict[tuple[TenantId, str, str], int] = OrderedDict()
 
     def is_exhausted(self, item: tuple[TenantId, str, str], *, timed_out: bool) -> bool:
-        """Returns true if this was one time-out too many. Any other trouble resets the count."""
+        """Returns true if this was one time-out too many.
+
+        Any other trouble resets the count.
+        """
         if not timed_out:
             self.forget(item)
             return False

@@ -1,8 +1,8 @@
-"""Counts what waits, by stage and tenant. It is read from Kafka, so it is right whether or not the
-stage runs.
+"""Counts what waits, by stage and tenant. It is read from Kafka, so it is right whether
+or not the stage runs.
 
-Unread records are those of a stage's source topic after its committed offset. Jobs are the entries
-of its changelog: admitted and not finished.
+Unread records are those of a stage's source topic after its committed offset. Jobs are
+the entries of its changelog: admitted and not finished.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,8 +42,8 @@ class TenantBacklog:
 
 @dataclass(slots=True)
 class StageBacklog:
-    """What waits in one stage. `first` has the offset and time of the first unread record of each
-    partition.
+    """What waits in one stage. `first` has the offset and time of the first unread
+    record of each partition.
     """
 
     stage: str
@@ -92,7 +92,10 @@ class Backlogs:
         return backlog
 
     def of_sink(self, positions: Mapping[Place, int]) -> StageBacklog:
-        """Reads the unread records of the sink. `positions` are those that it keeps in Postgres."""
+        """Reads the unread records of the sink.
+
+        `positions` are those that it keeps in Postgres.
+        """
         backlog = StageBacklog("sink")
         reader = TopicReader(self._kafka, self._names.group("sink"))
         try:

@@ -37,15 +37,15 @@ CHUNK = 1_000
 """Keys per SQL statement."""
 SLICE = timedelta(hours=1)
 RECORD_BYTES = 1_500
-"""Memory per source record with its receipts, versions and rows (measured: 662 of it for dedupe
-alone).
+"""Memory per source record with its receipts, versions and rows (measured: 662 of it
+for dedupe alone).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class AuditScope:
-    """What is audited. With `tenant` None these are all tenants but the `removed` ones, whose rows
-    and files are deleted on purpose.
+    """What is audited. With `tenant` None these are all tenants but the `removed` ones,
+    whose rows and files are deleted on purpose.
 
     Many tenants are audited in `parts`, one `part` at a time, to bound the memory.
     """
@@ -109,7 +109,10 @@ class Gathering:
         )
 
     def from_kafka(self) -> Facts:
-        """Reads source topics, then receipts, then the outputs of the stages. Blocks."""
+        """Reads source topics, then receipts, then the outputs of the stages.
+
+        Blocks.
+        """
         facts = Facts()
         ends = {
             name: self._reader.ends(self._names.topic(name))
@@ -131,8 +134,8 @@ class Gathering:
     ) -> None:
         """Reads rows, then objects.
 
-        Records of Kafka and files of the store are looked up by key, because their rows may be
-        older than the audited time.
+        Records of Kafka and files of the store are looked up by key, because their rows
+        may be older than the audited time.
         """
         statements = queries("audit")
         facts.positions = {

@@ -17,8 +17,8 @@ _OF_ALL = ("receipts", "quarantined")
 class Finding:
     """One discrepancy.
 
-    lost: it should exist. twice: it should exist once. stuck: it waits too long. unexplained: it
-    exists without a cause.
+    lost: it should exist. twice: it should exist once. stuck: it waits too long.
+    unexplained: it exists without a cause.
     """
 
     kind: Kind
@@ -35,8 +35,8 @@ def tenant_of(key: bytes) -> str:
 
 
 def tenant_of_object(key: str) -> str:
-    """The tenant in `[namespace/]media/<tenant>/<file>`. A tenant or a namespace may itself be
-    called `media`.
+    """The tenant in `[namespace/]media/<tenant>/<file>`. A tenant or a namespace may
+    itself be called `media`.
     """
     return key.rsplit("/", 2)[-2]
 

@@ -55,8 +55,8 @@ def balance(
 ) -> Book:
     """Compares a partition's records with its receipts.
 
-    `records` are all that the partition has of the audited time. Receipts are in the order in which
-    they were written.
+    `records` are all that the partition has of the audited time. Receipts are in the
+    order in which they were written.
     """
     book = Book()
     taken: Counter[int] = Counter()

@@ -28,8 +28,8 @@ class Newest:
 
 @dataclass(slots=True)
 class Versions:
-    """The versions of messages by message key. `last` is the highest version per message and
-    generation.
+    """The versions of messages by message key. `last` is the highest version per
+    message and generation.
     """
 
     newest: dict[str, Newest] = field(default_factory=dict)
@@ -41,8 +41,8 @@ class Versions:
 def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) -> Versions:
     """Collects the versions and checks them.
 
-    `records` are tuples of partition, offset, key and message. A record without a message is a
-    tombstone, after which no row is expected.
+    `records` are tuples of partition, offset, key and message. A record without a
+    message is a tombstone, after which no row is expected.
     """
     collected = Versions()
     last = collected.last

@@ -94,8 +94,8 @@ def audit(
 
 
 def _keys(accepted: Path) -> list[str]:
-    """The message keys in the file. A key may contain spaces and characters that `splitlines`
-    splits at. Invalid UTF-8 is replaced, as it is in the keys of the log.
+    """The message keys in the file. A key may contain spaces and characters that
+    `splitlines` splits at. Invalid UTF-8 is replaced, as it is in the keys of the log.
     """
     return [
         key for key in accepted.read_text(encoding="utf-8", errors="replace").split("\n") if key
@@ -103,8 +103,8 @@ def _keys(accepted: Path) -> list[str]:
 
 
 class _Parts:
-    """An audit in as many parts as its memory requires. A part covers some of the tenants
-    completely.
+    """An audit in as many parts as its memory requires. A part covers some of the
+    tenants completely.
     """
 
     def __init__(
@@ -143,8 +143,8 @@ class _Parts:
         return report
 
     async def _parts_for(self, scope: AuditScope) -> int:
-        """The number of parts. A single tenant cannot be divided: if it is too large, choose a
-        later --since.
+        """The number of parts. A single tenant cannot be divided: if it is too large,
+        choose a later --since.
         """
         if scope.tenant is not None:
             return 1

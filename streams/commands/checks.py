@@ -6,7 +6,10 @@ from streams.errors import StreamsError
 
 
 class CheckResult(NamedTuple):
-    """What doctor reports about one part. With `warns` it works today, but needs attention soon."""
+    """What doctor reports about one part.
+
+    With `warns` it works today, but needs attention soon.
+    """
 
     part: str
     ok: bool
@@ -19,10 +22,13 @@ class CheckResult(NamedTuple):
 
 
 class Wrong(StreamsError):
-    """Raised by a check of something that does not work. The text says what is wrong and what to
-    do.
+    """Raised by a check of something that does not work. The text says what is wrong
+    and what to do.
     """
 
 
 class Soon(StreamsError):
-    """Raised by a check of something that works but will end. The text says what to do."""
+    """Raised by a check of something that works but will end.
+
+    The text says what to do.
+    """

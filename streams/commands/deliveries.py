@@ -67,10 +67,10 @@ def deliveries(
 ) -> None:
     """Shows what became of deliveries: accepted, or refused and why.
 
-    Shows one endpoint (by its id, or by the token of its URL), one tenant, or all. Without an
-    endpoint and a tenant, deliveries to unknown tokens are shown too. A row counts the last 30
-    days; no content of a delivery is stored. The receiver writes new rows every second, and
-    repetitions every ten seconds.
+    Shows one endpoint (by its id, or by the token of its URL), one tenant, or all.
+    Without an endpoint and a tenant, deliveries to unknown tokens are shown too. A row
+    counts the last 30 days; no content of a delivery is stored. The receiver writes new
+    rows every second, and repetitions every ten seconds.
     """
     settings, after = command_settings(), moment(since)
     require_tenant(settings, tenant)

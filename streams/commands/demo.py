@@ -1,5 +1,5 @@
-"""`sensorium demo`: sends signed sample traffic through what `sensorium up` started, and shows what
-became of each message.
+"""`sensorium demo`: sends signed sample traffic through what `sensorium up` started,
+and shows what became of each message.
 """
 
 import asyncio
@@ -56,8 +56,8 @@ SLOW_SECONDS = 6.0
 
 
 def demo_files() -> dict[str, Path | Served]:
-    """The files to serve: photographs and voice notes, one that is slow, and a web page instead of
-    a photograph.
+    """The files to serve: photographs and voice notes, one that is slow, and a web page
+    instead of a photograph.
     """
     photo = MEDIA_DIR / "cat.jpg"
     return {
@@ -68,7 +68,10 @@ def demo_files() -> dict[str, Path | Served]:
 
 
 def samples(address: str) -> list[Sample]:
-    """The deliveries to send, in order, each message once. Two of them contain no message."""
+    """The deliveries to send, in order, each message once.
+
+    Two of them contain no message.
+    """
 
     def image(name: str) -> SampleFile:
         return SampleFile("image", link(address, name), mime_of(MEDIA_DIR / name))
@@ -213,8 +216,8 @@ async def _watch(
 async def _settled_quarantine(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, began: Any
 ) -> list[Any]:
-    """Waits for the quarantined records. Both deliveries of the body that is not JSON end there,
-    because neither claims its key.
+    """Waits for the quarantined records. Both deliveries of the body that is not JSON
+    end there, because neither claims its key.
     """
     deadline = Deadline(10)
     while True:

@@ -54,10 +54,10 @@ def doctor(
 ) -> None:
     """Checks every part and says what to do.
 
-    The parts are Kafka, Postgres, the object store, the secrets, the models, the decoder, the roles
-    that serve HTTP, the processes that `up` started here, and each stage with its backlog. Each
-    model gets a tiny picture or a second of sound, which is a paid call; with --tenant that tenant
-    pays it. Exit code 1 if a part is wrong.
+    The parts are Kafka, Postgres, the object store, the secrets, the models, the
+    decoder, the roles that serve HTTP, the processes that `up` started here, and each
+    stage with its backlog. Each model gets a tiny picture or a second of sound, which
+    is a paid call; with --tenant that tenant pays it. Exit code 1 if a part is wrong.
     """
     settings = command_settings()
     checks = _CHECKS | {"model": _model(tenant)}
@@ -171,8 +171,8 @@ async def _objects(settings: Settings) -> str:
 
 
 async def _secrets(settings: Settings) -> str:
-    """Opens every sealed value. After a rotation some may still be sealed with a key that was
-    removed.
+    """Opens every sealed value. After a rotation some may still be sealed with a key
+    that was removed.
     """
     try:
         vault = Vault(settings.secrets.key)
@@ -253,8 +253,8 @@ async def _decoder(settings: Settings) -> str:
 
 
 def _role(name: str) -> Callable[[Settings], Awaitable[str]]:
-    """Returns the check of a role that serves HTTP. Only `up` and whoever set the URL know where it
-    is.
+    """Returns the check of a role that serves HTTP. Only `up` and whoever set the URL
+    know where it is.
     """
 
     async def check(settings: Settings) -> str:

@@ -169,7 +169,10 @@ def _lines(document: dict[str, Any], steps: list[str], *, unsigned: bool) -> lis
 @click.option("--drop", metavar="SECRET|SECRET_ID", help="Drop this secret instead of adding one.")
 @as_json_option
 def rotate(which: str, drop: str | None, as_json: bool) -> None:
-    """Adds a live secret that is generated here. The old ones stay live until dropped."""
+    """Adds a live secret that is generated here.
+
+    The old ones stay live until dropped.
+    """
     endpoint, new = _changed(lambda tenancy: tenancy.rotate(which, drop=drop))
     document = {"token": endpoint.token, "secret": new or endpoint.secrets[0]}
     emit(document, as_json, [f"secret  {new}" if new else "dropped"])
@@ -186,9 +189,9 @@ def rotate(which: str, drop: str | None, as_json: bool) -> None:
 def secret(which: str, secret: str | None, keep_old: bool, drop: str | None, as_json: bool) -> None:
     """Sets the secret that the provider signs with, or drops one. The URL does not change.
 
-    While a provider changes its secret, use --keep-old, and drop the old secret later by its id,
-    which `endpoints list` shows. `endpoints deliveries` shows which secret deliveries are signed
-    with.
+    While a provider changes its secret, use --keep-old, and drop the old secret later
+    by its id, which `endpoints list` shows. `endpoints deliveries` shows which secret
+    deliveries are signed with.
     """
     if (secret is None) == (drop is None) or (keep_old and drop is not None):
         raise click.UsageError(
@@ -218,8 +221,8 @@ def secret(which: str, secret: str | None, keep_old: bool, drop: str | None, as_
 
 
 def _argument(text: str) -> str:
-    """Returns the argument, or for `-` the first line of standard input, which appears in no shell
-    history and no process list.
+    """Returns the argument, or for `-` the first line of standard input, which appears
+    in no shell history and no process list.
     """
     return click.get_text_stream("stdin").readline().strip() if text == "-" else text
 

@@ -49,8 +49,8 @@ def command_environment() -> dict[str, str]:
 
 
 def home_folder() -> Path:
-    """The folder of the local installation: from `sensorium --home` or SENSORIUM_HOME, else `var`
-    here.
+    """The folder of the local installation: from `sensorium --home` or SENSORIUM_HOME,
+    else `var` here.
     """
     return Path(_named_home() or DEFAULT_HOME)
 
@@ -72,7 +72,10 @@ def where_settings_are() -> str:
 
 
 def command_settings() -> Settings:
-    """Reads the settings of a command. Ends the command with a clear message if one is wrong."""
+    """Reads the settings of a command.
+
+    Ends the command with a clear message if one is wrong.
+    """
     try:
         return read_settings(command_environment())
     except SettingsError as error:
@@ -81,8 +84,8 @@ def command_settings() -> Settings:
 
 @asynccontextmanager
 async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """Opens a connection to the namespace's schema. Its changes are logged under the name of
-    whoever runs the command.
+    """Opens a connection to the namespace's schema. Its changes are logged under the
+    name of whoever runs the command.
     """
     connection = await connect(settings.postgres, Names(settings.namespace))
     try:
@@ -102,8 +105,8 @@ def actor() -> str:
 
 
 def run_command(work: Callable[[], Awaitable[T]]) -> T:
-    """Runs `work`. Trouble that a person can fix becomes a message with exit code 1, anything else
-    a traceback.
+    """Runs `work`. Trouble that a person can fix becomes a message with exit code 1,
+    anything else a traceback.
     """
 
     async def to_the_end() -> T:
@@ -138,7 +141,10 @@ def run_command(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def moment(text: str | None) -> datetime | None:
-    """Parses a time as a person writes it. Without a zone it is in this machine's zone."""
+    """Parses a time as a person writes it.
+
+    Without a zone it is in this machine's zone.
+    """
     if text is None:
         return None
     try:

@@ -40,8 +40,8 @@ _yes = click.option(
 
 @dataclass(frozen=True, slots=True)
 class _ErasureRequest:
-    """What to erase. `what` describes it to people; `logged` describes it in the audit log and
-    names no person.
+    """What to erase. `what` describes it to people; `logged` describes it in the audit
+    log and names no person.
     """
 
     tenant: TenantId
@@ -54,8 +54,8 @@ class _ErasureRequest:
 def erase() -> None:
     """Erases messages permanently.
 
-    Deletes rows, files, recorded model answers, quarantined records, and the messages' versions on
-    the topic. For a whole tenant use `sensorium tenants remove`.
+    Deletes rows, files, recorded model answers, quarantined records, and the messages'
+    versions on the topic. For a whole tenant use `sensorium tenants remove`.
     """
 
 
@@ -64,7 +64,10 @@ def erase() -> None:
 @_yes
 @as_json_option
 def message(keys: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Erases messages by their keys, as `trace` takes them. All must be of one tenant."""
+    """Erases messages by their keys, as `trace` takes them.
+
+    All must be of one tenant.
+    """
     tenants = {_tenant_of(key) for key in keys}
     if len(tenants) > 1:
         raise click.UsageError(
@@ -111,8 +114,8 @@ def conversation(tenant: str, conversation_id: str, yes: bool, as_json: bool) ->
 def contact(tenant: str, contact: str, yes: bool, as_json: bool) -> None:
     """Erases every message with a customer so far.
 
-    CONTACT is a phone number, or the id that `sender_id` shows. In conversations with other
-    customers too, only this customer's messages are erased.
+    CONTACT is a phone number, or the id that `sender_id` shows. In conversations with
+    other customers too, only this customer's messages are erased.
     """
     name = TenantId(tenant)
     _erase(
@@ -152,8 +155,8 @@ def _erase(request: _ErasureRequest, yes: bool, as_json: bool) -> None:
 
 
 def _anything(held: Account, choice: ErasureScope) -> bool:
-    """Whether there is anything to erase. Keys count even without a row, because their messages may
-    be on their way.
+    """Whether there is anything to erase. Keys count even without a row, because their
+    messages may be on their way.
     """
     return bool(choice.keys) or held.messages > 0
 
@@ -161,8 +164,8 @@ def _anything(held: Account, choice: ErasureScope) -> bool:
 async def _look(
     settings: Settings, request: _ErasureRequest
 ) -> tuple[ErasureScope, Account, datetime | None]:
-    """The chosen messages, what is stored of them, and since when a single message is erased
-    already.
+    """The chosen messages, what is stored of them, and since when a single message is
+    erased already.
     """
     async with database(settings) as connection:
         choice = await request.choose(connection)

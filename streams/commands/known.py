@@ -8,7 +8,10 @@ from streams.commands.environment import database, run_command
 
 
 def require_tenant(settings: Settings, tenant: str | None) -> None:
-    """Ends the command if the tenant does not exist. None means that no tenant was named."""
+    """Ends the command if the tenant does not exist.
+
+    None means that no tenant was named.
+    """
     if tenant is None:
         return
 

@@ -1,4 +1,7 @@
-"""The `sensorium` command line. Each command's module is imported only when it is called."""
+"""The `sensorium` command line.
+
+Each command's module is imported only when it is called.
+"""
 
 from importlib import import_module
 from typing import Any
@@ -53,8 +56,8 @@ COMMANDS: dict[str, str] = {
 
 
 class LazyCommands(click.Group):
-    """Imports a command's module when it is called, so that a role starts without the libraries of
-    others.
+    """Imports a command's module when it is called, so that a role starts without the
+    libraries of others.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -72,8 +75,8 @@ class LazyCommands(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Prints the one JSON document of --json even if a command fails before it has printed
-        anything.
+        """Prints the one JSON document of --json even if a command fails before it has
+        printed anything.
         """
         try:
             return super().invoke(ctx)

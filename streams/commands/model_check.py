@@ -1,5 +1,5 @@
-"""Asks each configured model about a tiny picture or a second of sound, and says which setting is
-wrong.
+"""Asks each configured model about a tiny picture or a second of sound, and says which
+setting is wrong.
 """
 
 import io
@@ -30,8 +30,8 @@ RATE = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result of a check. With `warns` the model works, but a person has to act before it is
-    shut down.
+    """The result of a check. With `warns` the model works, but a person has to act
+    before it is shut down.
     """
 
     ok: bool
@@ -100,8 +100,8 @@ async def _assess(
 
 
 async def _end_of(answer: ModelAnswer, server: Server, key: str) -> date | None:
-    """The date on which the model that answered is shut down: from the API, else from the table of
-    capabilities.
+    """The date on which the model that answered is shut down: from the API, else from
+    the table of capabilities.
     """
     from_table = traits_of(answer.asked).ends
     if traits_of(answer.model).family != traits_of(answer.asked).family:

@@ -93,8 +93,8 @@ async def _found(settings: Settings, chosen: _RecordFilter, limit: int | None) -
 
 
 async def _whole(settings: Settings, rows: list[Any]) -> list[Any]:
-    """Reads the rows with their bytes, which `_found` leaves out because there may be many and
-    large ones.
+    """Reads the rows with their bytes, which `_found` leaves out because there may be
+    many and large ones.
     """
     columns = [[row[name] for row in rows] for name in PLACE_COLUMNS]
     async with database(settings) as connection:
@@ -242,11 +242,11 @@ def _require_choice(
 @yes_option
 @as_json_option
 def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen: Any) -> None:
-    """Processes quarantined records again, after a fix: one PLACE, or those that the options
-    choose.
+    """Processes quarantined records again, after a fix: one PLACE, or those that the
+    options choose.
 
-    Prints the plan, and asks if it runs in a terminal. Records that were tried three times are left
-    out, unless their PLACE is given.
+    Prints the plan, and asks if it runs in a terminal. Records that were tried three
+    times are left out, unless their PLACE is given.
     """
     tenant, place = chosen["tenant"], chosen["place"]
     _require_choice(place, tenant, chosen["stage"], chosen["reason"], chosen["everything"])
@@ -324,8 +324,8 @@ async def _outcomes(
 ) -> dict[str, int]:
     """Counts the outcomes, once every record has one or the time is over.
 
-    A record of assemble or of the sink returns under its own generation, so a row of any version
-    counts as written.
+    A record of assemble or of the sink returns under its own generation, so a row of
+    any version counts as written.
     """
     tenants, keys = [one[0] for one in items], [one[1] for one in items]
     generations = [generation if one[3] == "dedupe" else None for one in items]
@@ -344,8 +344,8 @@ async def _outcomes(
 
 
 def _refusal(counted: Counted) -> str:
-    """The message about records that cannot be replayed. The sink also reads receipts, and a
-    refused receipt must not be written among messages.
+    """The message about records that cannot be replayed. The sink also reads receipts,
+    and a refused receipt must not be written among messages.
     """
     refused = [line for line in counted.lines if line.becomes == "refused"]
     others = sum(line.records for line in refused) - 1

@@ -33,8 +33,8 @@ from streams.commands.waiting import counted, why
 def queue(tenant: str | None, stage: str | None, as_json: bool) -> None:
     """Shows records that a stage has not read, and jobs that are not finished.
 
-    By stage and tenant, oldest first, with the cause of the last failed try. The figures come from
-    Kafka and Postgres, so they are right even if a stage is down.
+    By stage and tenant, oldest first, with the cause of the last failed try. The
+    figures come from Kafka and Postgres, so they are right even if a stage is down.
     """
     settings = command_settings()
     require_tenant(settings, tenant)

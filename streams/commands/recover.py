@@ -40,9 +40,9 @@ def recover() -> None:
 def kafka(yes: bool, as_json: bool) -> None:
     """Restores the topics after Kafka was lost and PostgreSQL was not. Run `topics apply` first.
 
-    Writes every row to the new enriched-messages, opens unfinished messages again, and lets the
-    sink begin in the new topics. What only Kafka had is lost: raw records that were not read yet,
-    and the history of versions.
+    Writes every row to the new enriched-messages, opens unfinished messages again, and
+    lets the sink begin in the new topics. What only Kafka had is lost: raw records that
+    were not read yet, and the history of versions.
     """
     settings = command_settings()
     kafka_answers(settings)

@@ -1,8 +1,8 @@
-"""Runs a repair from the command line: prints the plan, asks, applies it here with progress, and
-reports.
+"""Runs a repair from the command line: prints the plan, asks, applies it here with
+progress, and reports.
 
-It is the same kind of plan as in the console: others see it there and may stop it, and a console
-finishes what a killed command began.
+It is the same kind of plan as in the console: others see it there and may stop it, and
+a console finishes what a killed command began.
 """
 
 import sys

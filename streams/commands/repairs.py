@@ -1,5 +1,5 @@
-"""`sensorium repairs list | cancel`: plans and repairs, including those that were begun in the
-console.
+"""`sensorium repairs list | cancel`: plans and repairs, including those that were begun
+in the console.
 """
 
 from typing import Any
@@ -70,7 +70,10 @@ def _shown(row: Any) -> dict[str, Any]:
 @click.argument("repair_id")
 @as_json_option
 def cancel(repair_id: str, as_json: bool) -> None:
-    """Cancels a plan, or the rest of a repair. What was replayed already is not undone."""
+    """Cancels a plan, or the rest of a repair.
+
+    What was replayed already is not undone.
+    """
     settings = command_settings()
     state = run_command(lambda: _cancelled(settings, repair_id))
     emit({"repair_id": repair_id, "state": state}, as_json, [f"{repair_id} is cancelled"])

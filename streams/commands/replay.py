@@ -133,8 +133,8 @@ def _held_by_the_log(settings: Settings, requested: list[OffsetRange]) -> list[O
 
 
 def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
-    """Prints how many records of which tenants a replay would write, and what the models' answers
-    about them have cost.
+    """Prints how many records of which tenants a replay would write, and what the
+    models' answers about them have cost.
     """
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
@@ -208,8 +208,9 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
 def attachments(reason: str, tenant: str | None, dry_run: bool, as_json: bool, **how: Any) -> None:
     """Tries failed attachments again.
 
-    Begins with the stored file if there is one, else with the download. Prints the plan, and asks
-    if it runs in a terminal. Attachments that were tried three times are left out.
+    Begins with the stored file if there is one, else with the download. Prints the
+    plan, and asks if it runs in a terminal. Attachments that were tried three times are
+    left out.
     """
     settings = command_settings()
     require_tenant(settings, tenant)

@@ -23,9 +23,9 @@ from streams.commands.output import as_json_option, emit
 def resume(stage: str, quiet_minutes: float, as_json: bool) -> None:
     """Lets STAGE continue after it stopped itself.
 
-    A stage stops if too many of its records would have been quarantined. The records that it holds
-    are quarantined now. After a fix of the program, restart the stage instead: it then reads the
-    same records again.
+    A stage stops if too many of its records would have been quarantined. The records
+    that it holds are quarantined now. After a fix of the program, restart the stage
+    instead: it then reads the same records again.
     """
     settings = command_settings()
 

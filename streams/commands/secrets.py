@@ -21,8 +21,8 @@ def secrets() -> None:
 def reseal_(dry_run: bool, as_json: bool) -> None:
     """Seals every stored secret with the first key of SENSORIUM_SECRETS__KEY.
 
-    The other keys can then be removed. Exit code 1 if a secret cannot be opened with any of the
-    keys.
+    The other keys can then be removed. Exit code 1 if a secret cannot be opened with
+    any of the keys.
     """
     settings = command_settings()
 

@@ -166,11 +166,11 @@ class _SendOptions:
 @as_json_option
 @click.pass_context
 def send(context: click.Context, /, as_json: bool, **options: Any) -> None:
-    """Sends a message as PROVIDER would: signed, with its file behind a link. `chat` posts to
-    /chat.
+    """Sends a message as PROVIDER would: signed, with its file behind a link. `chat`
+    posts to /chat.
 
-    The message key is printed as soon as the message is accepted. A file is then served until it
-    has been fetched.
+    The message key is printed as soon as the message is accepted. A file is then served
+    until it has been fetched.
     """
     options_ = _SendOptions(**options)
     options_.check()
@@ -218,8 +218,8 @@ def _not_of(kind: str, path: Path) -> str | None:
 
 @contextmanager
 def _served(options: _SendOptions) -> Iterator[tuple[SampleFile | None, Callable[[], bool]]]:
-    """Serves the file while the block runs. Yields its link and a function that waits until it was
-    fetched.
+    """Serves the file while the block runs. Yields its link and a function that waits
+    until it was fetched.
     """
     path = options.file
     if path is None:
@@ -286,8 +286,8 @@ def _delivered(receiver: str, times: int, once: Callable[[], int]) -> list[int]:
 async def _with_key(
     settings: Settings, sample: Sample, options: _SendOptions, receiver: str
 ) -> tuple[str, list[int]]:
-    """Sends with a new key for this one call, because existing keys of the tenant cannot be read
-    back.
+    """Sends with a new key for this one call, because existing keys of the tenant
+    cannot be read back.
     """
     async with _tenancy(settings) as tenancy:
         key = await tenancy.add_key(options.tenant, "chat", KEY_NAME)
@@ -302,7 +302,10 @@ async def _with_key(
 
 
 async def _endpoint(settings: Settings, tenant: str, provider: str) -> Endpoint:
-    """Returns the tenant's newest endpoint at the provider. Adds one if there is none."""
+    """Returns the tenant's newest endpoint at the provider.
+
+    Adds one if there is none.
+    """
     async with _tenancy(settings) as tenancy:
         newest = await tenancy.endpoint_of(tenant, provider)
         return newest or await tenancy.add_endpoint(

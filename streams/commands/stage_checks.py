@@ -24,8 +24,8 @@ LOOK_SECONDS = 2.0
 """The time between two readings, in which a healthy worker makes progress."""
 SLOW_SECONDS = 5.0
 MOST_READ = 50
-"""Offsets to read of a partition: enough to find its first unread record after transaction
-markers.
+"""Offsets to read of a partition: enough to find its first unread record after
+transaction markers.
 """
 MOST_NAMED = 3
 _SECONDS = 8.0
@@ -36,8 +36,8 @@ Causes = Mapping[str, Sequence[Any]]
 async def stage_findings(settings: Settings, waiting_seconds: float) -> list[CheckResult]:
     """Returns one result per stage, and one for the sink.
 
-    Returns none if Kafka is unavailable, and leaves out the sink and the causes without Postgres:
-    other checks report that.
+    Returns none if Kafka is unavailable, and leaves out the sink and the causes without
+    Postgres: other checks report that.
     """
     causes = await _causes(settings)
     stages = list(STAGES) if causes is None else [*STAGES, "sink"]
@@ -74,8 +74,8 @@ def finding_of(
     waiting_seconds: float,
     now: float,
 ) -> CheckResult:
-    """Judges one stage. `before` is its backlog a moment ago: a record that was unread then and
-    still is shows that the stage does not progress.
+    """Judges one stage. `before` is its backlog a moment ago: a record that was unread
+    then and still is shows that the stage does not progress.
     """
     stage = backlog.stage
     command = "sensorium sink" if stage == "sink" else f"sensorium stream {stage}"

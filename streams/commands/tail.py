@@ -48,8 +48,8 @@ def tail(
 ) -> None:
     """Shows enriched messages as a read_committed reader sees them. Ends with Ctrl-C.
 
-    A message is shown once per version. `degraded` is followed by the reasons of the attachments
-    that failed.
+    A message is shown once per version. `degraded` is followed by the reasons of the
+    attachments that failed.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
@@ -84,9 +84,9 @@ def _messages(settings: Settings, from_beginning: bool, until_end: bool) -> Iter
 
     It joins no consumer group, so new records are seen at once and no group is left behind.
 
-    With `until_end` it ends at the current last records. The broker's end-of-partition event is
-    needed too, because the last offsets of a partition may be transaction markers, which no reader
-    sees.
+    With `until_end` it ends at the current last records. The broker's end-of-partition
+    event is needed too, because the last offsets of a partition may be transaction
+    markers, which no reader sees.
     """
     topic = Names(settings.namespace).topic("enriched-messages")
     config = reader_config(settings.kafka, "sensorium-tail") | {"enable.partition.eof": until_end}

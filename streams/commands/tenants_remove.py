@@ -26,8 +26,8 @@ def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
     """Removes a tenant: its keys and webhooks end at once, and its data is deleted unless
     --keep-data.
 
-    If it fails, call it again: it then deletes what was left, for instance because a server was
-    unavailable.
+    If it fails, call it again: it then deletes what was left, for instance because a
+    server was unavailable.
     """
     settings = command_settings()
     holds = run_command(lambda: _holds(settings, name))

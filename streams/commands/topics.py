@@ -51,10 +51,10 @@ def apply(as_json: bool) -> None:
 def take_over(before: str, as_json: bool) -> None:
     """Lets dedupe of this set of topics know what was claimed in the set before.
 
-    A further set of topics is how the number of partitions is changed (docs/operating.md). End all
-    receivers and dedupe of the set before; the other roles of both sets may run. Copies the claims
-    of the last 8 days, so that a message that is delivered again is known for a duplicate, and lets
-    dedupe of this set begin.
+    A further set of topics is how the number of partitions is changed
+    (docs/operating.md). End all receivers and dedupe of the set before; the other roles
+    of both sets may run. Copies the claims of the last 8 days, so that a message that
+    is delivered again is known for a duplicate, and lets dedupe of this set begin.
     """
     settings = command_settings()
     kafka_answers(settings)

@@ -35,8 +35,9 @@ ROWS_AT_ONCE = 10_000
 def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
     """Shows what became of a message, step by step.
 
-    The message is given by its key (tenant:provider:id), or as logs name it: by the digest in the
-    field `message`, together with --tenant. A digest is searched among all messages of the tenant.
+    The message is given by its key (tenant:provider:id), or as logs name it: by the
+    digest in the field `message`, together with --tenant. A digest is searched among
+    all messages of the tenant.
     """
     digest = message_key if _DIGEST.fullmatch(message_key) else None
     if digest is not None and tenant is None:
@@ -100,8 +101,8 @@ def _lines(traced: dict[str, Any]) -> list[str]:
 
 
 def _attachment_line(attachment: dict[str, Any]) -> str:
-    """What became of the attachment, and which model answered. A model of this machine is marked,
-    because its answers are worth less.
+    """What became of the attachment, and which model answered. A model of this machine
+    is marked, because its answers are worth less.
     """
     reason = f": {attachment['reason']}" if attachment.get("reason") else ""
     model = attachment.get("model")
@@ -125,8 +126,8 @@ def _tenant_of(message_key: str) -> TenantId:
 async def _named(
     pool: "asyncpg.Pool[asyncpg.Record]", tenant: TenantId, digest: str
 ) -> MessageKey | None:
-    """The key of the tenant's message with this digest. The database cannot compute digests, so all
-    keys are read.
+    """The key of the tenant's message with this digest. The database cannot compute
+    digests, so all keys are read.
     """
     after = ""
     while rows := await pool.fetch(

@@ -55,8 +55,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 def up(home: Path, as_json: bool, only_servers: bool, settings: Path | None) -> None:
     """Starts everything on this machine.
 
-    Settings (SENSORIUM_*) come from the environment, from .env, and from the environment of an
-    earlier `up`, in this order. A second `up` restarts only what changed.
+    Settings (SENSORIUM_*) come from the environment, from .env, and from the
+    environment of an earlier `up`, in this order. A second `up` restarts only what
+    changed.
     """
     say, at = _clock(), home_at(home)
     dotenv = Path(".env")

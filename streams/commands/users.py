@@ -173,7 +173,10 @@ async def portal_token(people: People, tenant: str) -> str:
 
 
 def demo_link(settings: Settings) -> str:
-    """Creates a link that logs the demo admin in once. Adds the admin if there is none."""
+    """Creates a link that logs the demo admin in once.
+
+    Adds the admin if there is none.
+    """
 
     async def work(people: People) -> str:
         person = await people.named(DEMO_ADMIN)

@@ -18,8 +18,8 @@ async def waits_of(
 ) -> list[dict[str, Any]]:
     """Returns one entry per job of the message that waits, or that failed with a noted cause.
 
-    A pending attachment without a note was not tried yet. If its tenant's jobs are held, the reason
-    is that of the other jobs.
+    A pending attachment without a note was not tried yet. If its tenant's jobs are
+    held, the reason is that of the other jobs.
     """
     rows = await connection.fetch(queries("job_attempts")["of_message"], tenant, message_key)
     waits = [dict(row) for row in rows]
@@ -36,7 +36,10 @@ async def waits_of(
 
 
 def stage_of(attachment: Mapping[str, Any]) -> str:
-    """The stage whose job a pending attachment waits for. A stored file has a URL of ours."""
+    """The stage whose job a pending attachment waits for.
+
+    A stored file has a URL of ours.
+    """
     if attachment.get("url") is None:
         return "store_media"
     return "transcribe" if attachment.get("type") == "audio" else "describe"

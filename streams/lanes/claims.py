@@ -7,10 +7,10 @@ A record of the changelog holds many claims of one day, in one of two kinds:
             Its key is never used again.
     copy    claims of another partition (`topics take-over`). Its key is a hash of its value.
 
-Whatever a tail holds is in the block that follows it. So the next tails take the keys of
-those before the block, the brokers' compaction removes what was taken over, and a lane
-that opens reads few large records. In whatever order and however late compaction works,
-blocks, copies and the tails after the last block are all claims.
+Whatever a tail holds is in the block that follows it. So the next tails take the keys
+of those before the block, the brokers' compaction removes what was taken over, and a
+lane that opens reads few large records. In whatever order and however late compaction
+works, blocks, copies and the tails after the last block are all claims.
 """
 
 import os
@@ -27,7 +27,10 @@ from schemas.versions import UnknownVersion
 from streams.lanes.digests import DIGEST_BYTES, DayDigests, holds
 
 CLAIMS_VERSION = 1
-"""Of the records of this file. Below the digits, with which the records of older programs begin."""
+"""Of the records of this file.
+
+Below the digits, with which the records of older programs begin.
+"""
 BLOCK_IDS = 4_096
 """With so many claims, or tails, since the last block the next one is written."""
 LARGEST_BLOCK_IDS = 16_384
@@ -41,7 +44,10 @@ Records = list[tuple[bytes, bytes | None]]
 
 
 class Copy(NamedTuple):
-    """A record of claims that may be written into any partition. `at`: when its original was written, in ms."""
+    """A record of claims that may be written into any partition.
+
+    `at`: when its original was written, in ms.
+    """
 
     key: bytes
     value: bytes
@@ -70,7 +76,10 @@ class ClaimedKeys:
         self._loading_bytes = 0
 
     def load(self, batches: Iterable[list[Message]]) -> int:
-        """As PartitionState says. Raises UnknownVersion for a record that this program cannot read."""
+        """As PartitionState says.
+
+        Raises UnknownVersion for a record that this program cannot read.
+        """
         count = 0
         for messages in batches:
             count += len(messages)
@@ -113,7 +122,10 @@ class ClaimedKeys:
             new.append(digest)
 
     def changelog(self) -> Records:
-        """The records of what was claimed since the last call. They belong into one transaction, in this order."""
+        """The records of what was claimed since the last call.
+
+        They belong into one transaction, in this order.
+        """
         new = [(day, b"".join(digests)) for day, digests in self._new.items()]
         if not new:
             return []
@@ -218,8 +230,8 @@ def opened(value: bytes | None) -> tuple[int, bytes]:
 def copies(messages: Iterable[Message]) -> Iterator[Copy]:
     """All claims of these partitions, each read in order to its end, as records for any other partition.
 
-    Keys of tails say something in their own partition only, and a block there replaces nothing here.
-    Raises UnknownVersion.
+    Keys of tails say something in their own partition only, and a block there replaces
+    nothing here. Raises UnknownVersion.
     """
     tails: dict[int | None, list[Copy]] = {}
     for message in messages:

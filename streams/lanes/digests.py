@@ -9,9 +9,15 @@ SET_IDS = 32_768
 """So many are held in a set. More of them take a fifth of the room in buckets."""
 USUAL_IDS = 24
 FULL_IDS = 64
-"""Digests per bucket: when buckets are made, and when they become more. A search takes longer in longer ones."""
+"""Digests per bucket: when buckets are made, and when they become more.
+
+A search takes longer in longer ones.
+"""
 MOST_BITS = 16
-"""Up to 65,536 buckets, by the first two bytes of a digest. With so many keys NumPy sorts in linear time."""
+"""Up to 65,536 buckets, by the first two bytes of a digest.
+
+With so many keys NumPy sorts in linear time.
+"""
 
 
 def holds(bucket: bytearray, digest: bytes) -> bool:
@@ -41,13 +47,19 @@ class DayDigests:
         self.shift = MOST_BITS
         """The bucket of a digest is its first two bytes as a number, shifted to the right by this."""
         self.count = 0
-        """How many the buckets hold. One that was added twice by `add_all` counts twice."""
+        """How many the buckets hold.
+
+        One that was added twice by `add_all` counts twice.
+        """
 
     def __len__(self) -> int:
         return len(self.few) + self.count
 
     def add(self, digest: bytes) -> None:
-        """Adds one, whether it is there or not. Done for each record that is forwarded: it makes no list."""
+        """Adds one, whether it is there or not.
+
+        Done for each record that is forwarded: it makes no list.
+        """
         if not self.buckets:
             self.few.add(digest)
             if len(self.few) > SET_IDS:
@@ -82,7 +94,10 @@ class DayDigests:
 
 
 def _parted(digests: bytes, bits: int) -> Iterable[memoryview]:
-    """The digests by their first bits, for each value of these. No loop in Python goes over the digests."""
+    """The digests by their first bits, for each value of these.
+
+    No loop in Python goes over the digests.
+    """
     firsts = np.frombuffer(digests, ">u2")[:: DIGEST_BYTES // 2].astype(np.uint16)
     firsts >>= MOST_BITS - bits
     order = np.argsort(firsts, kind="stable")

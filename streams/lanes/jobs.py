@@ -1,7 +1,8 @@
 """Intake 2: records become entries of a durable queue, worked on out of order by an agent's workers.
 
-A batch admits its jobs (entries and source offset) in one transaction; a finished job's outputs and its entry's
-tombstone go into the lane's next one. A crash runs only unfinished jobs again; a slow call holds back nobody.
+A batch admits its jobs (entries and source offset) in one transaction; a finished job's
+outputs and its entry's tombstone go into the lane's next one. A crash runs only
+unfinished jobs again; a slow call holds back nobody.
 """
 
 import asyncio
@@ -35,7 +36,10 @@ log = structlog.get_logger()
 LARGEST_KEPT_BYTES = 256 * 1024
 """A larger body is always read again: with key and headers it would not fit a changelog record."""
 TENANT_PART = 4
-"""A quarter of what bodies may take is for those of one tenant. Beyond that an entry is a stub without body."""
+"""A quarter of what bodies may take is for those of one tenant.
+
+Beyond that an entry is a stub without body.
+"""
 ADMITTED_AT_ONCE = 500
 """Entries of a lane that opens, between two turns of the event loop."""
 PAUSE_SECONDS = 0.25
@@ -50,7 +54,11 @@ LONGEST_WAIT_SECONDS = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An entry in its lane. `due_at` by the monotonic clock: a wall clock that is set back must not park the queue."""
+    """An entry in its lane.
+
+    `due_at` by the monotonic clock: a wall clock that is set back must not park the
+    queue.
+    """
 
     lane: Lane
     offset: int
@@ -59,7 +67,11 @@ class Waiting:
 
 
 class Job:
-    """What a worker gets. Exactly one of `finish` and `postpone`; after the lane was lost both only free the worker."""
+    """What a worker gets.
+
+    Exactly one of `finish` and `postpone`; after the lane was lost both only free the
+    worker.
+    """
 
     __slots__ = ("_jobs", "_settled", "_value", "entry", "waiting")
 
@@ -114,7 +126,10 @@ class Job:
         self._jobs.release(self.waiting)
 
     def hold(self, newer: UnknownVersion) -> None:
-        """Back into the queue, and the partition says that it waits for a newer program. The other jobs go on."""
+        """Back into the queue, and the partition says that it waits for a newer program.
+
+        The other jobs go on.
+        """
         lane = self.waiting.lane
         if not lane.stopping:
             lane.park("version_unknown", f"the job of offset {self.offset}: {newer}")
@@ -126,8 +141,9 @@ class Job:
         self._jobs.release(self.waiting)
 
     def postpone(self, trouble: Unavailable) -> float:
-        """Back into the queue, due later: at least what the trouble asks for, and longer with each attempt, but never
-        longer than it leaves time for. Returns when it is due, in Unix seconds.
+        """Back into the queue, due later: at least what the trouble asks for, and
+        longer with each attempt, but never longer than it leaves time for. Returns when
+        it is due, in Unix seconds.
         """
         self._settle()
         lane, entry = self.waiting.lane, self.entry
@@ -206,7 +222,10 @@ class Jobs:
         self.schedule.drop(lambda waiting: waiting.lane is lane)
 
     async def drain(self, seconds: float) -> None:
-        """No new job; waits for running ones. Those that take longer run again after the restart."""
+        """No new job; waits for running ones.
+
+        Those that take longer run again after the restart.
+        """
         self.draining = True
         deadline = Deadline(seconds)
         while self.running and not deadline.has_passed:
@@ -240,14 +259,18 @@ class Refusal:
 
 
 Refuse = Callable[[Message, bool], Refusal | None]
-"""None: the record may become a job. True with a message that is not to be read, because it killed who read it."""
+"""None: the record may become a job.
+
+True with a message that is not to be read, because it killed who read it.
+"""
 
 
 class JobIntake:
     """Room? → fetch → entries → add → await the commit → schedule. Nothing runs before its admission is committed.
 
-    `queue_bytes` bounds what the entries of all lanes of the process take in memory. When they take that much,
-    intake pauses. What was admitted before is kept, also when a lane that opens brings more.
+    `queue_bytes` bounds what the entries of all lanes of the process take in memory.
+    When they take that much, intake pauses. What was admitted before is kept, also when
+    a lane that opens brings more.
     """
 
     def __init__(
@@ -293,7 +316,10 @@ class JobIntake:
         self._jobs.drop(lane)
 
     def has_room_for_body(self, tenant: str, size: int) -> bool:
-        """Whether the tenant's next entry may carry its body of `size` bytes. What it may not is bounded memory, not service."""
+        """Whether the tenant's next entry may carry its body of `size` bytes.
+
+        What it may not is bounded memory, not service.
+        """
         if size > LARGEST_KEPT_BYTES:
             return False
         bodies = self._queue_bytes // BODIES_PART
@@ -306,8 +332,8 @@ class JobIntake:
     async def _admit_loaded(self, lane: Lane, state: JobEntries) -> None:
         """Schedules what the changelog held, a portion at a time: other lanes and running jobs go on meanwhile.
 
-        Each entry is scheduled once. A job that is postponed while this runs schedules itself, and its
-        offset is behind this loop already.
+        Each entry is scheduled once. A job that is postponed while this runs schedules
+        itself, and its offset is behind this loop already.
         """
         now, clock = time.monotonic(), time.time()
         offsets = list(state.packed)

@@ -10,8 +10,8 @@ from cryptography.fernet import Fernet
 
 
 class Home(NamedTuple):
-    """The home folder. `data/` has what must survive, `log/` one file per process, `run/` the
-    secrets and what is known about the processes.
+    """The home folder. `data/` has what must survive, `log/` one file per process,
+    `run/` the secrets and what is known about the processes.
     """
 
     folder: Path
@@ -53,11 +53,11 @@ class Home(NamedTuple):
         return self.run / "supervisor.json"
 
     def make(self) -> None:
-        """Creates the folders, closed to other users because they contain raw messages, media and
-        secrets.
+        """Creates the folders, closed to other users because they contain raw messages,
+        media and secrets.
 
-        If this runs as root, PostgreSQL runs as a user of its own. So two folders may be traversed,
-        but not read.
+        If this runs as root, PostgreSQL runs as a user of its own. So two folders may
+        be traversed, but not read.
         """
         for folder, mode in (
             (self.folder, 0o711),
@@ -106,8 +106,8 @@ def write(file: Path, value: Any) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes the file atomically and only readable by its owner, because nearly every file here
-    contains a secret.
+    """Writes the file atomically and only readable by its owner, because nearly every
+    file here contains a secret.
     """
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:

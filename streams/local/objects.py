@@ -1,8 +1,8 @@
 """The object store: MinIO, built from its last source, or Versity Gateway with
 STACK__OBJECTS=versitygw.
 
-MinIO is published as source only. The version is not pinned with a checksum of our own, because the
-Go toolchain checks the module against its checksum database.
+MinIO is published as source only. The version is not pinned with a checksum of our own,
+because the Go toolchain checks the module against its checksum database.
 """
 
 import os
@@ -19,7 +19,10 @@ class _Source(NamedTuple):
     package: str
     version: str
     unused: tuple[str, ...] = ()
-    """Modules that are not used here. They are compiled without optimisation, which is quicker."""
+    """Modules that are not used here.
+
+    They are compiled without optimisation, which is quicker.
+    """
 
 
 SOURCES: Mapping[str, _Source] = {
@@ -84,7 +87,10 @@ def built(name: str, say: Say) -> Path:
 
 
 def _go() -> str:
-    """Finds Go. From 1.21 on, it fetches the newer toolchain that a program requires by itself."""
+    """Finds Go.
+
+    From 1.21 on, it fetches the newer toolchain that a program requires by itself.
+    """
     where = "Go 1.21 or later (https://go.dev/dl)"
     go = program("go", install=where)
     output = run([go, "version"])

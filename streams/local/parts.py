@@ -24,8 +24,8 @@ def cache() -> Path:
 def part(name: str, make: Callable[[Path], None]) -> Path:
     """Returns the folder `<cache>/<name>`, and creates it with `make(folder)` if it is missing.
 
-    It appears atomically: it is made under another name, checked by `make`, and renamed. If two
-    clones need the same part, the second one waits for the first.
+    It appears atomically: it is made under another name, checked by `make`, and
+    renamed. If two clones need the same part, the second one waits for the first.
     """
     folder = cache() / name
     if folder.exists():
@@ -47,7 +47,10 @@ def part(name: str, make: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds a lock between processes. It is released when this process ends, in whatever way."""
+    """Holds a lock between processes.
+
+    It is released when this process ends, in whatever way.
+    """
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

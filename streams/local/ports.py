@@ -1,5 +1,5 @@
-"""Chooses ports on 127.0.0.1: the preferred ones if they are free, and the same ones at the next
-start.
+"""Chooses ports on 127.0.0.1: the preferred ones if they are free, and the same ones at
+the next start.
 """
 
 import random
@@ -25,12 +25,12 @@ MUST_STAY: Mapping[str, str] = {
     "receiver": "SENSORIUM_RECEIVER__PORT",
     "console": "SENSORIUM_CONSOLE__PORT",
 }
-"""Ports whose addresses others know → the setting that chooses the port. They never change
-silently.
+"""Ports whose addresses others know → the setting that chooses the port. They never
+change silently.
 """
 _FREE = range(20_000, 32_000)
-"""Below the ports that the kernel gives to outgoing connections, so that none of those takes a port
-before its server listens.
+"""Below the ports that the kernel gives to outgoing connections, so that none of those
+takes a port before its server listens.
 """
 
 
@@ -45,9 +45,10 @@ def ports_of(
 ) -> "Ports":
     """Chooses and claims a port for every name.
 
-    `given` are ports that a setting names. `held` are the ports that our own processes listen on,
-    which are kept. `anywhere` ignores the preferred ports. Raises LocalError if a given port, or
-    one of MUST_STAY that was chosen before, is taken, because others know its address.
+    `given` are ports that a setting names. `held` are the ports that our own processes
+    listen on, which are kept. `anywhere` ignores the preferred ports. Raises LocalError
+    if a given port, or one of MUST_STAY that was chosen before, is taken, because
+    others know its address.
     """
     file = home.run / "ports.json"
     chosen: dict[str, int] = read(file, {})
@@ -107,8 +108,8 @@ class Ports:
 
 
 def known_port(home: Home, name: str) -> int:
-    """The port that `up` gave to `name`, for instance to `demo_media`, which serves the demo's
-    sample media.
+    """The port that `up` gave to `name`, for instance to `demo_media`, which serves the
+    demo's sample media.
     """
     return int(read(home.run / "ports.json", {})[name])
 

@@ -1,7 +1,7 @@
 """Runs the PostgreSQL of this machine as a user that it accepts.
 
-`python -m streams.local.postgres DATA PORT` becomes the server, so the supervisor can start it
-again with the same command line.
+`python -m streams.local.postgres DATA PORT` becomes the server, so the supervisor can
+start it again with the same command line.
 """
 
 import os
@@ -23,8 +23,8 @@ USER = DATABASE = "sensorium"
 class ServerAccount(NamedTuple):
     """The user that runs the server.
 
-    `prefix` goes before its commands. If `uid` and `gid` are not None, the process switches to
-    them.
+    `prefix` goes before its commands. If `uid` and `gid` are not None, the process
+    switches to them.
     """
 
     uid: int | None = None
@@ -56,9 +56,10 @@ def _version_in(path: str) -> list[int]:
 def account(data: Path) -> ServerAccount:
     """Chooses the user, because PostgreSQL refuses uid 0.
 
-    Root switches to a service user that can reach the folders. If the folders are closed to others,
-    it uses a user namespace in which it is `nobody`, so that the files stay root's. Any other user
-    runs PostgreSQL directly. An existing data folder keeps its owner.
+    Root switches to a service user that can reach the folders. If the folders are
+    closed to others, it uses a user namespace in which it is `nobody`, so that the
+    files stay root's. Any other user runs PostgreSQL directly. An existing data folder
+    keeps its owner.
     """
     if os.geteuid() != 0:
         return ServerAccount()
@@ -195,11 +196,11 @@ def become(data: Path, port: int) -> None:
 
 
 def clear_stale_lock(lock: Path, seconds: float = 1.0) -> None:
-    """Removes the lock of a server that was killed, if its process is still a zombie after
-    `seconds`.
+    """Removes the lock of a server that was killed, if its process is still a zombie
+    after `seconds`.
 
-    After SIGKILL a server stays a zombie until its parent reaps it. PostgreSQL takes that for a
-    running server and refuses to start.
+    After SIGKILL a server stays a zombie until its parent reaps it. PostgreSQL takes
+    that for a running server and refuses to start.
     """
     try:
         pid = int(lock.read_text().split()[0])

@@ -1,5 +1,5 @@
-"""Checks whether a server is ready, by a round trip in its own protocol. An open port alone is not
-enough.
+"""Checks whether a server is ready, by a round trip in its own protocol. An open port
+alone is not enough.
 """
 
 import json
@@ -12,8 +12,8 @@ _SECONDS = 2.0
 
 
 def answers(url: str) -> bool:
-    """Returns true if the server at `url` works: `kafka://`, `postgres://`, `s3://` or `http://`
-    (2xx) at host:port.
+    """Returns true if the server at `url` works: `kafka://`, `postgres://`, `s3://` or
+    `http://` (2xx) at host:port.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 0
@@ -65,8 +65,8 @@ def _brokers_of_kafka(host: str, port: int) -> int:
 def _asks_for_a_password(host: str, port: int) -> bool:
     """Sends a start-up message.
 
-    PostgreSQL answers with an error (`E`) while it recovers, and with an authentication request
-    (`R`) when it accepts connections.
+    PostgreSQL answers with an error (`E`) while it recovers, and with an authentication
+    request (`R`) when it accepts connections.
     """
     body = struct.pack(">i", 196608) + b"user\0probe\0database\0postgres\0\0"
     with socket.create_connection((host, port), _SECONDS) as connection:

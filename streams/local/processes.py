@@ -37,8 +37,8 @@ class Process(NamedTuple):
 
 
 def started_at(pid: int) -> str | None:
-    """The kernel's start time of a running process, in clock ticks since boot, or None if it has
-    ended.
+    """The kernel's start time of a running process, in clock ticks since boot, or None
+    if it has ended.
 
     A zombie has ended, although `kill(pid, 0)` succeeds until its parent reaps it.
     """
@@ -103,8 +103,8 @@ def wait_for(condition: Callable[[], bool], seconds: float, *, every: float = 0.
 
 
 def end(processes: Mapping[Process, signal.Signals], seconds: float) -> None:
-    """Ends all of them at the same time: each with its own signal, and with SIGKILL after
-    `seconds`.
+    """Ends all of them at the same time: each with its own signal, and with SIGKILL
+    after `seconds`.
     """
     for process, number in processes.items():
         send(process, number)
@@ -119,8 +119,8 @@ def none_alive(processes: Iterable[Process]) -> bool:
 
 
 def marked(prefix: str) -> Iterator[tuple[Process, str]]:
-    """Yields running processes whose mark begins with `prefix`, including children, with the rest
-    of the mark.
+    """Yields running processes whose mark begins with `prefix`, including children,
+    with the rest of the mark.
     """
     beginning = f"{MARK}={prefix}".encode()
     for folder in Path("/proc").iterdir():

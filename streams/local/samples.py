@@ -1,5 +1,5 @@
-"""Sample traffic: bodies as providers send and sign them, with real photographs and voice notes
-behind the links.
+"""Sample traffic: bodies as providers send and sign them, with real photographs and
+voice notes behind the links.
 """
 
 import json

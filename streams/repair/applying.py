@@ -1,10 +1,11 @@
-"""Repairs by plan: counted, confirmed, and applied in portions. Pages, API and commands share this
-implementation.
+"""Repairs by plan: counted, confirmed, and applied in portions. Pages, API and commands
+share this implementation.
 
-A portion is recorded in Postgres as an intent, written to Kafka in one transaction together with
-its number, and settled in Postgres. Whoever continues after a crash asks Kafka for the number of
-the last portion committed under the repair's transactional id, and thereby fences the former
-worker. So no portion is written twice, and none is left out.
+A portion is recorded in Postgres as an intent, written to Kafka in one transaction
+together with its number, and settled in Postgres. Whoever continues after a crash asks
+Kafka for the number of the last portion committed under the repair's transactional id,
+and thereby fences the former worker. So no portion is written twice, and none is left
+out.
 """
 
 import asyncio
@@ -79,8 +80,8 @@ class Redo(Protocol):
 
 
 def portion_of(rate: float) -> int:
-    """Returns how many records a portion has at this rate, so that there are several portions per
-    second.
+    """Returns how many records a portion has at this rate, so that there are several
+    portions per second.
     """
     return max(1, min(MOST_RECORDS, int(rate / PORTIONS_PER_SECOND))) if rate else MOST_RECORDS
 
@@ -220,8 +221,8 @@ class RepairWork:
         return prepared.intent
 
     async def _settle_left(self, held: HeldRepair, intent: Intent, opened: Opened) -> Intent:
-        """Settles a portion that was begun when its worker ended: writes it unless Kafka has it or
-        the repair was cancelled.
+        """Settles a portion that was begun when its worker ended: writes it unless
+        Kafka has it or the repair was cancelled.
         """
         if await opened.committed() < intent.number:
             if held.state == "cancelled":

@@ -1,5 +1,5 @@
-"""Erases messages of a tenant: rows, files, recorded answers, quarantined records, and their
-versions on the topic.
+"""Erases messages of a tenant: rows, files, recorded answers, quarantined records, and
+their versions on the topic.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
-    """The messages to erase: those with these keys, those of these conversations, and those that
-    these customers sent.
+    """The messages to erase: those with these keys, those of these conversations, and
+    those that these customers sent.
     """
 
     keys: tuple[str, ...] = ()
@@ -69,8 +69,8 @@ async def choose_conversation(
 async def choose_contact(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, contact: str
 ) -> ErasureScope:
-    """Chooses every conversation in which the contact is the only customer, and in others the
-    contact's messages.
+    """Chooses every conversation in which the contact is the only customer, and in
+    others the contact's messages.
 
     `contact` is a phone number, with or without `+`, or the id that `sender_id` shows.
     """
@@ -132,8 +132,8 @@ class Erasure:
     async def _portion(
         self, tenant: TenantId, messages: dict[str, str], keys: set[str], done: Account
     ) -> None:
-        """Erases one portion. Rows are deleted last, because a second run finds by them what the
-        first one left.
+        """Erases one portion. Rows are deleted last, because a second run finds by them
+        what the first one left.
 
         1. Remember the messages as erased: from now on no sink stores anything about them.
         2. Delete the files.

@@ -1,8 +1,8 @@
 """Ends the transaction of a command that died, so that readers of live topics continue at once.
 
-A command starts `python -m streams.repair.fencer` and writes to its standard input which
-transactional id to watch. When that input ends, the command is dead. Without the fencer, the
-transaction would stay open until the broker's time-out.
+A command starts `python -m streams.repair.fencer` and writes to its standard input
+which transactional id to watch. When that input ends, the command is dead. Without the
+fencer, the transaction would stay open until the broker's time-out.
 """
 
 import signal

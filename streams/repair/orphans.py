@@ -1,7 +1,7 @@
 """Deletes objects that no row refers to.
 
-They were stored by a worker that died before it could report it. The next try stored the file
-again, perhaps under another key.
+They were stored by a worker that died before it could report it. The next try stored
+the file again, perhaps under another key.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ CHUNK = 1_000
 PORTION = 10_000
 """Suspects in memory at a time.
 
-An interrupted sweep has deleted those of earlier portions, and the next sweep begins with the
-rest.
+An interrupted sweep has deleted those of earlier portions, and the next sweep begins
+with the rest.
 """
 
 
@@ -51,8 +51,8 @@ class Behind(StreamsError):
 class Swept:
     """The result of a sweep.
 
-    `undecided` are tenants whose files were kept, because a quarantined record or an unfinished job
-    may refer to one.
+    `undecided` are tenants whose files were kept, because a quarantined record or an
+    unfinished job may refer to one.
     """
 
     objects: int = 0
@@ -138,8 +138,8 @@ class Sweep:
         log.info("sweep_progress", objects=swept.objects, bytes=swept.bytes, last=suspects[-1].key)
 
     async def _sets_of_topics(self) -> list[_SetOfTopics]:
-        """Those in which the pipeline's sinks have positions, and this one. A set whose topics were
-        deleted has nobody who may yet name a file.
+        """Those in which the pipeline's sinks have positions, and this one. A set whose
+        topics were deleted has nobody who may yet name a file.
         """
         rows = await self._connection.fetch(self._statements["sets_of_topics"])
         namespaces = {row["topic"].removesuffix(_ENDS).removesuffix("-") for row in rows}
@@ -157,8 +157,8 @@ class Sweep:
         return found
 
     async def _at_work(self, one_set: _SetOfTopics, before: datetime) -> set[str]:
-        """Tenants with old unfinished jobs. Read before the waits, so that a job finished by now
-        has its row after them.
+        """Tenants with old unfinished jobs. Read before the waits, so that a job
+        finished by now has its row after them.
         """
         try:
             return await asyncio.to_thread(tenants_at_work, one_set.kafka, one_set.names, before)

@@ -14,8 +14,8 @@ from streams.lanes.transactions import Write
 from streams.repair.superseded import parted
 
 PLACE_COLUMNS = ("stage", "topic", "partition", "offset", "topic_id")
-"""Identifies a quarantined record. A topic that was created again has the same offsets under
-another id.
+"""Identifies a quarantined record. A topic that was created again has the same offsets
+under another id.
 """
 REPLAYABLE: dict[str, TopicName] = {
     "dedupe": "raw-messages",
@@ -25,16 +25,16 @@ REPLAYABLE: dict[str, TopicName] = {
 """Stage → the topic to which its records return.
 
 Jobs are left out because their message was closed with failed(quarantined), and `replay
-attachments` opens it again. The sink also reads receipts, and a refused receipt must not be
-written among messages.
+attachments` opens it again. The sink also reads receipts, and a refused receipt must
+not be written among messages.
 """
 
 
 async def read_whole(
     connection: "asyncpg.Connection[asyncpg.Record]", places: Sequence[Sequence[str | int]]
 ) -> tuple[list[Any], list[Any]]:
-    """Reads the rows with their bytes, and separately those whose message has a newer version as
-    its row.
+    """Reads the rows with their bytes, and separately those whose message has a newer
+    version as its row.
 
     The latter are not written again.
     """
@@ -46,8 +46,8 @@ async def read_whole(
 def write_again(row: Any, names: Names, generation: int) -> Write:
     """The write of a quarantined record.
 
-    A raw record gets a new generation: its row is written once more, whether or not another
-    delivery was forwarded meanwhile.
+    A raw record gets a new generation: its row is written once more, whether or not
+    another delivery was forwarded meanwhile.
     """
     headers = [
         (name, value.encode("latin-1"))

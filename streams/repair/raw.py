@@ -41,8 +41,8 @@ class OffsetRange:
 
 
 def merged(spans: Iterable[OffsetRange]) -> list[OffsetRange]:
-    """Returns the ranges in order, without empty ones and overlaps, so that no record is sent
-    twice.
+    """Returns the ranges in order, without empty ones and overlaps, so that no record
+    is sent twice.
     """
     merged_spans: list[OffsetRange] = []
     for span in sorted(spans, key=lambda one: (one.partition, one.begin)):
@@ -93,7 +93,10 @@ def left_of(spans: list[OffsetRange], done: RawRecordPosition | None) -> list[Of
 
 
 class RawReader:
-    """Reads ranges of raw-messages. Records that are written meanwhile are not included."""
+    """Reads ranges of raw-messages.
+
+    Records that are written meanwhile are not included.
+    """
 
     def __init__(self, settings: Kafka, names: Names, erased: Erased = NOTHING_ERASED) -> None:
         self._erased = erased
@@ -106,8 +109,8 @@ class RawReader:
         return self._partitions
 
     def held(self) -> dict[int, OffsetRange]:
-        """Returns, by partition, the range that the topic still has. Asks the brokers once per
-        partition.
+        """Returns, by partition, the range that the topic still has. Asks the brokers
+        once per partition.
         """
         bounds = self._reader.bounds(self._topic)
         return {partition: OffsetRange(partition, *pair) for partition, pair in bounds.items()}
@@ -129,8 +132,8 @@ class RawReader:
     ) -> Generator[Item[RawRecordPosition], None, None]:
         """Yields each record of the ranges with the new generation in its header.
 
-        A record of another tenant, or of an erased message, is yielded without a write, only with
-        its position.
+        A record of another tenant, or of an erased message, is yielded without a write,
+        only with its position.
         """
         for span in spans:
             for message in self._read(span):

@@ -1,5 +1,5 @@
-"""Counts raw records for a plan: how many per tenant, and what the models' answers about them have
-cost.
+"""Counts raw records for a plan: how many per tenant, and what the models' answers
+about them have cost.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ from storage.waiting import Deadline
 from streams.repair.raw import OffsetRange, RawReader, merged, span_of
 
 COUNTING_SECONDS = 20.0
-"""The limit of the reading before the plan is shown. Of a longer range the offsets give the largest
-possible number of records.
+"""The limit of the reading before the plan is shown. Of a longer range the offsets give
+the largest possible number of records.
 """
 KEYS_AT_ONCE = 5_000
 
@@ -39,7 +39,10 @@ async def count_raw(
     erased: Erased,
     seconds: float = COUNTING_SECONDS,
 ) -> Counted:
-    """Reads the ranges for at most `seconds` and counts their records. Raises Unavailable."""
+    """Reads the ranges for at most `seconds` and counts their records.
+
+    Raises Unavailable.
+    """
     try:
         counted, keys = await read_in_thread(_read, settings, request, erased, seconds)
     except KafkaException as error:

@@ -1,5 +1,5 @@
-"""Deletes what is stored for a removed tenant: rows, files, recorded answers, and its messages on
-the topic.
+"""Deletes what is stored for a removed tenant: rows, files, recorded answers, and its
+messages on the topic.
 """
 
 from dataclasses import asdict, dataclass
@@ -21,8 +21,8 @@ KEPT = (
     "audit_log",
     "ai_usage",
 )
-"""Tables whose rows stay after a tenant was removed: that it existed, what was done, what was
-spent. They have no content of messages.
+"""Tables whose rows stay after a tenant was removed: that it existed, what was done,
+what was spent. They have no content of messages.
 """
 TABLES = (
     "arrival_records",
@@ -44,8 +44,8 @@ TABLES = (
 
 @dataclass(slots=True)
 class Deleted:
-    """What was deleted. `tombstones` counts messages that compaction will remove from the enriched
-    topic.
+    """What was deleted. `tombstones` counts messages that compaction will remove from
+    the enriched topic.
     """
 
     messages: int = 0
@@ -77,8 +77,8 @@ class Removal:
         self._sql = queries("removal")
 
     async def run(self, tenant: TenantId) -> Deleted:
-        """Deletes everything. The tenant must have been removed before, so that nothing is stored
-        for it while this runs.
+        """Deletes everything. The tenant must have been removed before, so that nothing
+        is stored for it while this runs.
 
         1. Messages, in portions: first an acknowledged tombstone per message on the enriched topic,
            then the rows, whose keys a second run would need.

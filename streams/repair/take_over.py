@@ -1,9 +1,10 @@
 """A further set of topics takes over what the set before it claimed.
 
-The partition of a key is its hash modulo the number of partitions. The claims know the digests of
-keys and not their hashes, but whatever was in partition p of n is, among m partitions, in one that
-leaves the same remainder as p when divided by the greatest common divisor of n and m. So each
-partition takes the claims of all that it may have keys of.
+The partition of a key is its hash modulo the number of partitions. The claims know the
+digests of keys and not their hashes, but whatever was in partition p of n is, among m
+partitions, in one that leaves the same remainder as p when divided by the greatest
+common divisor of n and m. So each partition takes the claims of all that it may have
+keys of.
 """
 
 import math
@@ -66,8 +67,9 @@ def lane_of(names: Names, partition: int) -> LaneIdentity:
 
 
 class TakeOver:
-    """`settings` are those of the new set. Run again after it broke off, it does all of it once
-    more: a claim that is there twice is one. Every call blocks, and raises KafkaException.
+    """`settings` are those of the new set. Run again after it broke off, it does all of
+    it once more: a claim that is there twice is one. Every call blocks, and raises
+    KafkaException.
     """
 
     def __init__(self, settings: Settings, before: str) -> None:

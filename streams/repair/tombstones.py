@@ -1,5 +1,5 @@
-"""Writes tombstones to the enriched topic: readers forget the message, and compaction removes its
-versions.
+"""Writes tombstones to the enriched topic: readers forget the message, and compaction
+removes its versions.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """Writes the records of a repair in Kafka transactions that last milliseconds.
 
-Live readers of a topic see nothing after an open transaction. So a portion is read, and waited for,
-before its transaction begins, and the transaction only writes and commits. If the process dies in
-it, another process ends it (streams/repair/fencer.py).
+Live readers of a topic see nothing after an open transaction. So a portion is read, and
+waited for, before its transaction begins, and the transaction only writes and commits.
+If the process dies in it, another process ends it (streams/repair/fencer.py).
 """
 
 import contextlib
@@ -60,11 +60,11 @@ class Portion(Generic[M]):
 def committed_portions(
     settings: Kafka, names: Names, items: Iterable[Item[M]], limits: PortionLimits = LIMITS
 ) -> Iterator[Portion[M]]:
-    """Writes the items in order, in one transaction after another, and yields each portion after
-    its commit.
+    """Writes the items in order, in one transaction after another, and yields each
+    portion after its commit.
 
-    Raises KafkaException, or what `items` raises. A portion that was not yielded was not committed,
-    or its outcome is unknown.
+    Raises KafkaException, or what `items` raises. A portion that was not yielded was
+    not committed, or its outcome is unknown.
     """
     waiting = iter(items)
     collected = collect(waiting, limits)
@@ -82,11 +82,11 @@ def committed_portions(
 
 
 class NumberedPortions:
-    """The portions of one repair. Each is committed together with its number, as the offset of a
-    consumer group of the repair's own.
+    """The portions of one repair. Each is committed together with its number, as the
+    offset of a consumer group of the repair's own.
 
-    Opening it fences whoever wrote the repair's portions before, and aborts their open transaction.
-    Every call blocks, and raises KafkaException.
+    Opening it fences whoever wrote the repair's portions before, and aborts their open
+    transaction. Every call blocks, and raises KafkaException.
     """
 
     def __init__(self, settings: Kafka, names: Names, repair_id: str) -> None:

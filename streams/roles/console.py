@@ -40,7 +40,10 @@ DRAIN_SECONDS = 10.0
 
 
 async def run(settings: Settings) -> None:
-    """Runs until SIGTERM. Waiting requests are then answered with the messages that exist."""
+    """Runs until SIGTERM.
+
+    Waiting requests are then answered with the messages that exist.
+    """
     names, vault = Names(settings.namespace), Vault(settings.secrets.key)
     pool = await create_pool(settings.postgres, names, "console")
     directory = Directory(settings.postgres, names, vault)
@@ -131,8 +134,8 @@ def bounded(header_seconds: float) -> "partial[BoundedProtocol]":
 def original_candidates(
     endpoints: Endpoints, settings: Settings, tenant_id: TenantId, announced: Announced, url: str
 ) -> tuple[DownloadCandidate, ...]:
-    """The candidate requests for an original file, with the credentials of the endpoint that
-    received its message.
+    """The candidate requests for an original file, with the credentials of the endpoint
+    that received its message.
     """
     endpoint_authority = authority(endpoints, tenant_id, announced.provider, announced.origin)
     exempt = allowed_hosts(settings.media.allowed_private_hosts)

@@ -25,8 +25,8 @@ log = structlog.get_logger()
 DRAIN_NOTICE_SECONDS = 0.5
 """The time between "not ready" and refusing new connections, for a load balancer to notice."""
 SETTLE_SECONDS = 0.5
-"""The time between refusing new connections and closing the socket, so that handshakes in progress
-complete.
+"""The time between refusing new connections and closing the socket, so that handshakes
+in progress complete.
 """
 MAX_OPEN_FILES = 16_384
 RESERVED_FILES = 128 + MOST_PER_TURN
@@ -85,11 +85,11 @@ class RoleServer(uvicorn.Server):
 
 
 def connections_allowed() -> int:
-    """The number of connections that the limit of open files allows, after raising the limit as far
-    as possible.
+    """The number of connections that the limit of open files allows, after raising the
+    limit as far as possible.
 
-    Some files are reserved, because at the limit neither a connection nor Kafka nor Postgres could
-    be served.
+    Some files are reserved, because at the limit neither a connection nor Kafka nor
+    Postgres could be served.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
@@ -100,8 +100,9 @@ def connections_allowed() -> int:
 def listening_socket(host: str, port: int, installation: Installation) -> socket.socket:
     """Opens a socket that the other processes of this installation may share (SO_REUSEPORT).
 
-    So one of them can be replaced while another answers. Raises PortTaken if the port is not this
-    installation's. The claim is not released: it ends with the process, as the socket does.
+    So one of them can be replaced while another answers. Raises PortTaken if the port
+    is not this installation's. The claim is not released: it ends with the process, as
+    the socket does.
     """
     claim_port(port, installation, host=host)
     listening = socket.socket(
@@ -122,10 +123,10 @@ def listening_socket(host: str, port: int, installation: Installation) -> socket
 def turn_new_connections_away(listening: socket.socket) -> None:
     """Drops new handshakes. Those in progress, and connections not accepted yet, complete.
 
-    Under SO_REUSEPORT each socket has an accept queue of its own, and closing the socket resets the
-    connections in it. So new ones are dropped first: a client repeats its SYN after a second, and
-    the kernel then gives it to another receiver on this port. Without such a filter (not on Linux),
-    closing may reset a connection.
+    Under SO_REUSEPORT each socket has an accept queue of its own, and closing the
+    socket resets the connections in it. So new ones are dropped first: a client repeats
+    its SYN after a second, and the kernel then gives it to another receiver on this
+    port. Without such a filter (not on Linux), closing may reset a connection.
     """
     if sys.platform != "linux":
         return

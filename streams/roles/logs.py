@@ -31,8 +31,8 @@ _NOISY = (
 
 
 def configure_logs(settings: LogSettings, role: str) -> None:
-    """Sends structlog, the standard library's loggers, warnings and uncaught exceptions through one
-    handler.
+    """Sends structlog, the standard library's loggers, warnings and uncaught exceptions
+    through one handler.
 
     Message keys are shown only at level debug (streams/roles/redaction.py).
     """

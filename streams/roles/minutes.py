@@ -1,7 +1,7 @@
 """Each process of the pipeline records what it did in each minute, from its own metrics.
 
-A thread with a connection of its own does this, so no record waits for it. While Postgres is
-unavailable, only a part of the console's pipeline page is missing.
+A thread with a connection of its own does this, so no record waits for it. While
+Postgres is unavailable, only a part of the console's pipeline page is missing.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ _BY_STATUS = {"2": "accepted", "4": "refused", "5": "unavailable"}
 
 @dataclass(frozen=True, slots=True)
 class ProcessFigures:
-    """What a process did since its start, and its current backlog. `took` is a histogram of
-    durations.
+    """What a process did since its start, and its current backlog. `took` is a
+    histogram of durations.
     """
 
     outcomes: Counter[str]
@@ -104,8 +104,8 @@ class MinuteOfProcess:
         self._minute, self._base = math.floor(at / 60), began
 
     def look(self, now: ProcessFigures, at: float) -> StageMinute:
-        """Returns the row at this moment (Unix seconds). What happened since the previous call
-        counts for this minute.
+        """Returns the row at this moment (Unix seconds). What happened since the
+        previous call counts for this minute.
         """
         if math.floor(at / 60) != self._minute:
             self._minute, self._base = math.floor(at / 60), self._before

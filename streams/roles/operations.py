@@ -24,8 +24,8 @@ class _Server(ThreadingHTTPServer):
 
 
 def _bound(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> _Server:
-    """Binds the port, or one of the next if it is in use, because two processes with one
-    environment on one machine must both run.
+    """Binds the port, or one of the next if it is in use, because two processes with
+    one environment on one machine must both run.
     """
     for candidate in range(port, port + PORTS_TRIED):
         try:
@@ -97,8 +97,9 @@ def start_operations(
 ) -> ThreadingHTTPServer | None:
     """Serves until the process ends. With port 0 nothing is served.
 
-    `refresh` sets gauges that are computed when they are read. `status` returns what /status shows
-    as JSON; its `troubles` are lines for a person, which the answer "not ready" repeats.
+    `refresh` sets gauges that are computed when they are read. `status` returns what
+    /status shows as JSON; its `troubles` are lines for a person, which the answer "not
+    ready" repeats.
     """
     if port == 0:
         return None

@@ -1,10 +1,11 @@
 """Keeps a TCP port for the processes of one installation.
 
-HTTP roles bind with SO_REUSEPORT, so that one process can replace another without refusing a
-request. But the kernel lets any two processes of one user share a port in this way, even those of
-two installations, and then each gets some of the other's requests. So a process claims a port
-before it binds it: it holds a shared lock on a small file that names the installation. Processes of
-the same installation share the claim; every other process is refused.
+HTTP roles bind with SO_REUSEPORT, so that one process can replace another without
+refusing a request. But the kernel lets any two processes of one user share a port in
+this way, even those of two installations, and then each gets some of the other's
+requests. So a process claims a port before it binds it: it holds a shared lock on a
+small file that names the installation. Processes of the same installation share the
+claim; every other process is refused.
 """
 
 import errno
@@ -22,7 +23,10 @@ from storage.waiting import Deadline
 from streams.errors import StreamsError
 
 Installation = frozenset[str]
-"""One digest per live secrets key. Two processes belong together if they share a digest."""
+"""One digest per live secrets key.
+
+Two processes belong together if they share a digest.
+"""
 
 _WAIT_SECONDS = 2.0
 _POLL_SECONDS = 0.02
@@ -34,8 +38,8 @@ class PortTaken(StreamsError):
 
 
 def installation_of(namespace: str, secrets_key: str) -> Installation:
-    """The digests that all processes of one installation share, even while the secrets key is
-    rotated or the topics are replaced.
+    """The digests that all processes of one installation share, even while the secrets
+    key is rotated or the topics are replaced.
     """
     pipeline = Names(namespace).pipeline
     keys = filter(None, (key.strip() for key in secrets_key.split(",")))
@@ -59,8 +63,8 @@ class PortClaim:
 def claim_port(
     port: int, installation: Iterable[str], *, host: str = "127.0.0.1", ours: bool = False
 ) -> PortClaim:
-    """Claims the port for the installation. With `ours` the program that listens there is known to
-    be ours.
+    """Claims the port for the installation. With `ours` the program that listens there
+    is known to be ours.
 
     Raises PortTaken if another installation claims the port or another program listens on it.
 
@@ -119,8 +123,8 @@ def _locked(descriptor: int, how: int) -> bool:
 
 
 def _file_of(port: int) -> Path:
-    """The lock file: one per port and network namespace, in a folder that only this user can write
-    to.
+    """The lock file: one per port and network namespace, in a folder that only this
+    user can write to.
 
     Another user cannot share our port, because the kernel refuses SO_REUSEPORT across users.
     """
@@ -135,7 +139,10 @@ def _file_of(port: int) -> Path:
 
 
 def _network() -> int:
-    """The inode of the network namespace. Equal ports of two containers are different ports."""
+    """The inode of the network namespace.
+
+    Equal ports of two containers are different ports.
+    """
     try:
         return Path("/proc/self/ns/net").stat().st_ino
     except OSError:  # not Linux

@@ -1,10 +1,11 @@
-"""uvicorn's HTTP protocol with bounds that it does not have: on time, header bytes, pipelined
-requests and connections.
+"""uvicorn's HTTP protocol with bounds that it does not have: on time, header bytes,
+pipelined requests and connections.
 
-A connection is always in one of five states, each of which ends by itself: it waits for a request
-head (`head_seconds`, then 408); a request is being answered (the application's deadlines); the
-client does not read the answer (`head_seconds`); the rest of a body that was answered early is
-discarded (`head_seconds`); it is idle (uvicorn's keep-alive).
+A connection is always in one of five states, each of which ends by itself: it waits for
+a request head (`head_seconds`, then 408); a request is being answered (the
+application's deadlines); the client does not read the answer (`head_seconds`); the rest
+of a body that was answered early is discarded (`head_seconds`); it is idle (uvicorn's
+keep-alive).
 """
 
 import asyncio
@@ -15,10 +16,13 @@ from typing import Any, Literal
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_FIELD_BYTES = 16 * 1024
-"""Limit per request for its target, header and trailer fields. The parser itself has none."""
+"""Limit per request for its target, header and trailer fields.
+
+The parser itself has none.
+"""
 MAX_PIPELINED = 64
-"""Limit of requests sent ahead of an answer on one connection. Each takes some kilobytes, and one
-read may contain thousands.
+"""Limit of requests sent ahead of an answer on one connection. Each takes some
+kilobytes, and one read may contain thousands.
 """
 FRESH_SECONDS = 1.0
 """While the server stops: how long a client that has connected but sent nothing may still begin."""

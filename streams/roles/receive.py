@@ -30,16 +30,17 @@ LOOK_SECONDS = 0.25
 START_SECONDS = 3.0
 """How long to wait for tenants and Kafka before listening.
 
-Another receiver may share the port, and listening earlier would take requests from it only to
-answer 503. After this time 503 is the right answer.
+Another receiver may share the port, and listening earlier would take requests from it
+only to answer 503. After this time 503 is the right answer.
 """
 
 
 async def run(settings: Settings, siblings: Siblings | None = None) -> None:
     """Runs until SIGTERM, and answers the requests in flight before it returns.
 
-    `siblings` are other processes at the same port, for which it answers probes too. Raises what
-    ended the producer's background work, because without it no request can be answered.
+    `siblings` are other processes at the same port, for which it answers probes too.
+    Raises what ended the producer's background work, because without it no request can
+    be answered.
     """
     names, receiver = Names(settings.namespace), settings.receiver
     topic = names.topic("raw-messages")
@@ -77,8 +78,8 @@ async def run(settings: Settings, siblings: Siblings | None = None) -> None:
 
 
 async def _watch_bulk(app: Receiver, settings: Settings, names: Names) -> None:
-    """Measures how far behind dedupe is, while enough deliveries arrive that some may have to be
-    slowed down.
+    """Measures how far behind dedupe is, while enough deliveries arrive that some may
+    have to be slowed down.
     """
     if not settings.receiver.bulk_behind_seconds:
         await asyncio.Event().wait()

@@ -1,10 +1,10 @@
-"""Several receivers at one port as one role: a parent that restarts them, and the program of a
-child.
+"""Several receivers at one port as one role: a parent that restarts them, and the
+program of a child.
 
-The kernel gives each new connection to one of the children (SO_REUSEPORT), so they share the load
-of a machine with several cores. A child is a complete receiver with bounds, tenants and a producer
-of its own. A child that dies is started again. Meanwhile the others serve, and report that they are
-not ready.
+The kernel gives each new connection to one of the children (SO_REUSEPORT), so they
+share the load of a machine with several cores. A child is a complete receiver with
+bounds, tenants and a producer of its own. A child that dies is started again. Meanwhile
+the others serve, and report that they are not ready.
 
 The program of a child is `python -m streams.roles.receive_processes FOLDER INDEX PARENT_PID`.
 """

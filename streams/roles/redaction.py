@@ -1,8 +1,9 @@
 """Keeps out of the logs who customers are and what they wrote, in whatever form it reaches a line.
 
-A WhatsApp message id is the customer's number in base64, and other ids may contain anything. So a
-line names a message by a digest of its key (`message`), which `sensorium trace` accepts, and the
-text of every field is searched for numbers, in plain, percent-encoded, base64 and hexadecimal form.
+A WhatsApp message id is the customer's number in base64, and other ids may contain
+anything. So a line names a message by a digest of its key (`message`), which `sensorium
+trace` accepts, and the text of every field is searched for numbers, in plain,
+percent-encoded, base64 and hexadecimal form.
 """
 
 import base64
@@ -92,8 +93,8 @@ def redact(event: MutableMapping[str, Any], *, show_keys: bool = False) -> Mutab
 
 
 def clean(value: Any, depth: int = 0) -> Any:
-    """Returns a value of any type without customers' data. An object that is not a plain value
-    becomes its cleaned text.
+    """Returns a value of any type without customers' data. An object that is not a
+    plain value becomes its cleaned text.
     """
     match value:
         case None | bool():
@@ -146,8 +147,8 @@ def _without_patterns(text: str) -> str:
 
 
 def _encodes_number(token: str) -> bool:
-    """Whether the token, decoded as base64 from one of its first characters on, contains a long
-    number. Both alphabets are tried.
+    """Whether the token, decoded as base64 from one of its first characters on,
+    contains a long number. Both alphabets are tried.
     """
     plain = token.rstrip("=").translate(_TO_STANDARD)
     for start in range(4):

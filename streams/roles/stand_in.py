@@ -1,8 +1,8 @@
-"""The stand-in: speaks OpenAI's API and reports only what it can measure, such as sizes, colours
-and lengths.
+"""The stand-in: speaks OpenAI's API and reports only what it can measure, such as
+sizes, colours and lengths.
 
-It is not a model and says so. It serves trials without a key, and tests, which can make it
-misbehave (`controls=True`).
+It is not a model and says so. It serves trials without a key, and tests, which can make
+it misbehave (`controls=True`).
 """
 
 import asyncio
@@ -43,8 +43,8 @@ Fault = Literal[
 
 
 class Control(msgspec.Struct, kw_only=True):
-    """A fault for calls whose key begins with `key` (None: all calls), `times` times (None: until
-    deleted).
+    """A fault for calls whose key begins with `key` (None: all calls), `times` times
+    (None: until deleted).
     """
 
     fault: Fault
@@ -56,8 +56,8 @@ class Control(msgspec.Struct, kw_only=True):
 
 @dataclass
 class Call:
-    """One call. Times are Unix seconds. `paid` means that it got a real answer, whether or not the
-    client received it.
+    """One call. Times are Unix seconds. `paid` means that it got a real answer, whether
+    or not the client received it.
     """
 
     key: str

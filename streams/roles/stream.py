@@ -1,12 +1,13 @@
 """The role `stream`: for each stage a small parent process and a child that does the work.
 
-If a child dies during a transaction, read_committed readers of every partition in it must wait. The
-parent knows the child's transactional ids (the child writes them to a pipe at every assignment) and
-fences them at once, so readers continue after 0.5 to 0.7 s instead of after a session time-out.
-Then it starts the child again.
+If a child dies during a transaction, read_committed readers of every partition in it
+must wait. The parent knows the child's transactional ids (the child writes them to a
+pipe at every assignment) and fences them at once, so readers continue after 0.5 to 0.7
+s instead of after a session time-out. Then it starts the child again.
 
-A record that was in flight each time the child died (streams/lanes/in_flight.py) is not read a
-fourth time: it is quarantined as a process killer. The strikes are counted here, in memory.
+A record that was in flight each time the child died (streams/lanes/in_flight.py) is not
+read a fourth time: it is quarantined as a process killer. The strikes are counted here,
+in memory.
 """
 
 import json
@@ -32,8 +33,8 @@ from streams.lanes.transactions import fence
 log = structlog.get_logger()
 
 FENCE_WITHIN_SECONDS = 4.0
-"""While the dead child's session lasts, no other process can own its partitions. Later, fencing
-would hit their new owner.
+"""While the dead child's session lasts, no other process can own its partitions. Later,
+fencing would hit their new owner.
 """
 FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 30.0
@@ -44,15 +45,16 @@ CHILD_STOP_SECONDS = 25.0
 FENCE_THREADS = 32
 METRICS_PORT = "SENSORIUM_WORKER__METRICS_PORT"
 WORKER = (sys.executable, "-m", "streams.roles.worker")
-"""The program of a child. Its arguments are the stage, the pipe to write to, the parent's process
-id, the shared memory for the record in flight, and the records that must not be read.
+"""The program of a child. Its arguments are the stage, the pipe to write to, the
+parent's process id, the shared memory for the record in flight, and the records that
+must not be read.
 """
 
 
 @dataclass
 class Child:
-    """A worker process and what the parent knows about it: its last assignment and its heartbeats
-    since then.
+    """A worker process and what the parent knows about it: its last assignment and its
+    heartbeats since then.
     """
 
     stage: Stage
@@ -132,8 +134,8 @@ class Parent:
         return 0
 
     def _stop(self, *_: object) -> None:
-        """Only sets a flag, because a signal may arrive between the start of a child and its entry
-        in the list.
+        """Only sets a flag, because a signal may arrive between the start of a child
+        and its entry in the list.
         """
         self._stopping = True
 
@@ -168,8 +170,8 @@ class Parent:
         log.info("worker_started", stage=stage, pid=process.pid)
 
     def _port_of(self, stage: Stage) -> dict[str, str]:
-        """The port at which the stage answers probes: the configured one for the first stage, the
-        following ones for the others.
+        """The port at which the stage answers probes: the configured one for the first
+        stage, the following ones for the others.
         """
         first = self._settings.worker.metrics_port
         return (

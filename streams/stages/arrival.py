@@ -12,7 +12,10 @@ _DETAIL_CHARS = 500
 
 
 class Arrival(Value, frozen=True):
-    """Key, value, headers and position of one Kafka record. `topic` is without the namespace."""
+    """Key, value, headers and position of one Kafka record.
+
+    `topic` is without the namespace.
+    """
 
     topic: str
     partition: int
@@ -47,8 +50,8 @@ class Arrival(Value, frozen=True):
 
 
 def quarantine(arrival: Arrival, stage: str, verdict: Quarantine, now: datetime) -> Quarantined:
-    """Returns the whole record with the reason: what `quarantine replay` needs to process it again
-    after a fix.
+    """Returns the whole record with the reason: what `quarantine replay` needs to
+    process it again after a fix.
     """
     return Quarantined(
         tenant_id=arrival.tenant_id,

@@ -1,5 +1,5 @@
-"""Shared by describe and transcribe: answers one job about a stored file by a recorded or a new
-model answer, as one enrichment.
+"""Shared by describe and transcribe: answers one job about a stored file by a recorded
+or a new model answer, as one enrichment.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,8 +23,8 @@ ResultKind = Literal["described", "transcribed"]
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """The file cannot be response to a model. With `skipped` nothing is wrong with it (for instance a
-    sound too short to contain words).
+    """The file cannot be response to a model. With `skipped` nothing is wrong with it
+    (for instance a sound too short to contain words).
     """
 
     reason: str
@@ -34,9 +34,9 @@ class Unfit:
 class Results(Protocol):
     """Recorded answers by tenant, content hash and recipe.
 
-    `find` tries the recipes in order. `record` stores the answer and counts its usage; if an answer
-    is stored already, it returns that one. `count` counts the usage of a call whose answer is not
-    stored. It must not store one, so that a replay asks again.
+    `find` tries the recipes in order. `record` stores the answer and counts its usage;
+    if an answer is stored already, it returns that one. `count` counts the usage of a
+    call whose answer is not stored. It must not store one, so that a replay asks again.
     """
 
     async def find(
@@ -55,8 +55,8 @@ class Results(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a job still waits for a model: `waited_seconds` have passed since its first try, and
-    after `retry_seconds` an unavailable model ends the job.
+    """How long a job still waits for a model: `waited_seconds` have passed since its
+    first try, and after `retry_seconds` an unavailable model ends the job.
     """
 
     waited_seconds: float
@@ -73,7 +73,10 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question about one file, for one stage. Recipes are in order of preference."""
+    """One question about one file, for one stage.
+
+    Recipes are in order of preference.
+    """
 
     stage: str
     kind: ResultKind
@@ -96,8 +99,8 @@ async def answer(
 ) -> Forward:
     """Turns one job into one enrichment.
 
-    Raises Unavailable if the job must be tried again. An unavailable model raises it only until the
-    patience is over.
+    Raises Unavailable if the job must be tried again. An unavailable model raises it
+    only until the patience is over.
     """
     recorded = await results.find(job.tenant_id, job.sha256, question.recipes)
     if recorded is not None:
@@ -134,8 +137,8 @@ async def answer(
 def _model_unavailable(
     job: StoredJob, question: Question, trouble: Unavailable, source: Source, at: datetime
 ) -> Forward:
-    """Ends a job whose model stayed unavailable. A rejected key has a reason of its own, because
-    its fix differs.
+    """Ends a job whose model stayed unavailable. A rejected key has a reason of its
+    own, because its fix differs.
     """
     log.warning(
         "model_given_up",
@@ -152,8 +155,8 @@ def _model_unavailable(
 async def _recorded(
     job: StoredJob, question: Question, response: Answer, results: Results
 ) -> Answer:
-    """Returns the answer to use: a text is recorded for the file, anything else only has its usage
-    counted.
+    """Returns the answer to use: a text is recorded for the file, anything else only
+    has its usage counted.
     """
     if response.failure is None and response.text:
         return await results.record(

@@ -1,7 +1,7 @@
 """assemble: folds each fact that becomes known about a message into its next version.
 
-A version is computed from the opening snapshot and a set of facts, one per slot, so neither the
-order nor the number of deliveries matters.
+A version is computed from the opening snapshot and a set of facts, one per slot, so
+neither the order nor the number of deliveries matters.
 """
 
 from collections.abc import Iterable
@@ -37,8 +37,8 @@ Slot = tuple[int, Literal["media", "result"]]
 class OpenMessage(msgspec.Struct, kw_only=True):
     """A message of which some attachments are not finished.
 
-    `last_version` is the version emitted last. `snapshot_bytes` is the snapshot in wire format, as
-    it arrived.
+    `last_version` is the version emitted last. `snapshot_bytes` is the snapshot in wire
+    format, as it arrived.
     """
 
     generation: int
@@ -49,8 +49,8 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
     @property
     def is_first_written(self) -> bool:
-        """Whether the topic has the opening version already. Only dedupe writes it, and only for
-        the first opening of live traffic.
+        """Whether the topic has the opening version already. Only dedupe writes it, and
+        only for the first opening of live traffic.
         """
         return not self.generation and not opening_of(self.snapshot.version)
 
@@ -68,7 +68,10 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
     @classmethod
     def from_bytes(cls, value: bytes) -> "OpenMessage":
-        """Decodes a table value. Raises UnknownVersion for the state or for a record in it."""
+        """Decodes a table value.
+
+        Raises UnknownVersion for the state or for a record in it.
+        """
         generation, last_version, snapshot, facts = _decoder.decode(body_of(value, "OpenMessage"))
         opened = cls(
             generation=generation,
@@ -85,8 +88,8 @@ class OpenMessage(msgspec.Struct, kw_only=True):
     def slots_of(self, enrichment: Enrichment) -> list[Slot]:
         """Returns the slots that the enrichment fills.
 
-        Without an index (its job could not be read) it fills every slot of the pending attachments
-        that is still empty.
+        Without an index (its job could not be read) it fills every slot of the pending
+        attachments that is still empty.
         """
         slot_name: Literal["media", "result"] = (
             "media" if enrichment.stage == "store_media" else "result"
@@ -101,8 +104,8 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
 
 class ClosedMessage(msgspec.Struct, frozen=True):
-    """What is kept of a message that a repair finished, so that no lower version follows in the
-    topic. `day` counts from 1970-01-01.
+    """What is kept of a message that a repair finished, so that no lower version
+    follows in the topic. `day` counts from 1970-01-01.
     """
 
     last_version: int
@@ -118,8 +121,8 @@ def kept_message(value: bytes) -> OpenMessage | ClosedMessage:
 
 
 def closed_message(value: bytes) -> ClosedMessage | None:
-    """Returns the closed message, or None if it is open. Does not decode open messages, so it may
-    be called for every entry.
+    """Returns the closed message, or None if it is open. Does not decode open messages,
+    so it may be called for every entry.
     """
     body = body_of(value, "OpenMessage")
     return ClosedMessage(*_closed_decoder.decode(body)) if body[:1] == _ARRAY_OF_TWO else None
@@ -153,9 +156,9 @@ def fold(
 ) -> OpenMessage | Duplicate | Skip:
     """Adds the enrichment to the state, which is changed in place, and returns it.
 
-    An `opened` of a higher generation replaces the state, and a later opening of the same
-    generation extends it. An enrichment is late (Skip) if its generation is lower, if its key is
-    not open, or if it opens below the version that a repair wrote last.
+    An `opened` of a higher generation replaces the state, and a later opening of the
+    same generation extends it. An enrichment is late (Skip) if its generation is lower,
+    if its key is not open, or if it opens below the version that a repair wrote last.
     """
     if isinstance(state, ClosedMessage):
         opened = open_message(enrichment) if enrichment.kind == "opened" else None
@@ -183,8 +186,8 @@ def fold(
 
 
 def _opened_again(state: OpenMessage, newer: OpenMessage) -> OpenMessage | Duplicate:
-    """Returns the later opening with the facts already known about the files that both openings
-    have.
+    """Returns the later opening with the facts already known about the files that both
+    openings have.
     """
     if newer.snapshot.version <= state.snapshot.version:
         return Duplicate()
@@ -215,8 +218,8 @@ def _is_same_file(before: Attachment, after: Attachment) -> bool:
 
 
 def _fitting(enrichment: Enrichment, state: OpenMessage) -> Enrichment:
-    """Cuts the text so that those of all attachments fit into the table's record beside the
-    snapshot.
+    """Cuts the text so that those of all attachments fit into the table's record beside
+    the snapshot.
 
     The limit depends on the snapshot only, so the order of arrival does not matter.
     """
@@ -274,8 +277,8 @@ def _version(state: OpenMessage, now: datetime, most_chars: int | None) -> Enric
 
 
 def _kind(opened: EnrichedMessage, attachments: Iterable[Attachment]) -> Kind:
-    """The kind of a message. One that consists of its files has the kind that they turned out to
-    be.
+    """The kind of a message. One that consists of its files has the kind that they
+    turned out to be.
     """
     if opened.kind not in _OF_FILES:
         return opened.kind
@@ -300,7 +303,10 @@ def _transcript(attachments: Iterable[Attachment]) -> str:
 
 
 def _attachment(attachment: Attachment, state: OpenMessage) -> Attachment:
-    """Returns the attachment with what is known. It stays pending until its last fact is known."""
+    """Returns the attachment with what is known.
+
+    It stays pending until its last fact is known.
+    """
     media, result = (
         state.facts.get((attachment.index, "media")),
         state.facts.get((attachment.index, "result")),

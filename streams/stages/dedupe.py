@@ -1,8 +1,8 @@
-"""dedupe: the first delivery that is forwarded claims its key, and every later one is a duplicate,
-in whatever order they come.
+"""dedupe: the first delivery that is forwarded claims its key, and every later one is a
+duplicate, in whatever order they come.
 
-A later delivery with a file that no earlier one had (the provider sent the message before it had
-the file) opens the message again: docs/decisions/0009.
+A later delivery with a file that no earlier one had (the provider sent the message
+before it had the file) opens the message again: docs/decisions/0009.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ _LARGEST_MESSAGE_BYTES = MAX_RECORD_BYTES - 1024 * 1024
 
 
 class Claimed(Protocol):
-    """The digests claimed so far, including those of this batch. Must keep a digest for the whole
-    horizon.
+    """The digests claimed so far, including those of this batch. Must keep a digest for
+    the whole horizon.
     """
 
     def __contains__(self, digest: bytes) -> bool: ...
@@ -36,8 +36,8 @@ class Claimed(Protocol):
 def dedupe(arrival: Arrival, *, claimed: Claimed, read: Read, now: datetime) -> Outcome:
     """Decides the outcome of one raw record. The caller claims the `claims` of a Forward.
 
-    No other outcome claims anything, so after a quarantined or skipped delivery the next one, or a
-    replay after a fix, can still be forwarded.
+    No other outcome claims anything, so after a quarantined or skipped delivery the
+    next one, or a replay after a fix, can still be forwarded.
     """
     own = digest(arrival)
     is_claimed = own in claimed
@@ -73,8 +73,8 @@ def _part_digest(arrival: Arrival, part: str) -> bytes:
 
 
 def _claims_of_first(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
-    """The further claims of a first delivery, if the provider sends updates of a message: they tell
-    a later delivery what this one contained.
+    """The further claims of a first delivery, if the provider sends updates of a
+    message: they tell a later delivery what this one contained.
     """
     if not traits_of(arrival.provider).sends_updates:
         return []
@@ -97,8 +97,8 @@ def _claims_of_files(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
 def _opened_again(
     arrival: Arrival, raw: RawMessage, chat: ChatMessage, claimed: Claimed, now: datetime
 ) -> Forward | Quarantine | None:
-    """Forwards a later delivery that brings a file no earlier one had, or the text of a message
-    that began empty.
+    """Forwards a later delivery that brings a file no earlier one had, or the text of a
+    message that began empty.
 
     Returns None if it brings nothing of the kind, or comes after the deletion.
     """
@@ -127,8 +127,8 @@ def _forward(
 ) -> Forward | Quarantine:
     """Forwards the message; `number` counts its openings.
 
-    assemble writes the first version of a later opening and of a repair: it alone knows which
-    versions the topic has, so they rise there.
+    assemble writes the first version of a later opening and of a repair: it alone knows
+    which versions the topic has, so they rise there.
     """
     generation = arrival.generation
     message = first_version(

@@ -28,8 +28,8 @@ class Fetched(Protocol):
 class ContentType(Protocol):
     """The type of the content, whatever its name says.
 
-    The family `web_page` is an error page instead of the announced file; `office_page` is an HTML
-    page that an office program opens as its document.
+    The family `web_page` is an error page instead of the announced file; `office_page`
+    is an HTML page that an office program opens as its document.
     """
 
     @property
@@ -55,8 +55,8 @@ class CandidateRequest(Protocol):
 
 
 class FileGone(StreamsError):
-    """The file will not become available: `reason` says why, and `cause` is the server's last
-    answer.
+    """The file will not become available: `reason` says why, and `cause` is the
+    server's last answer.
 
     With `try_next_candidate` another candidate request may still return it (after 401 or 403).
     """
@@ -75,12 +75,15 @@ class FileNotThere(StreamsError):
 
 
 class MediaPorts(Protocol):
-    """Everything store_media needs from outside. Implementations raise Unavailable if a server or
-    the disk is in trouble.
+    """Everything store_media needs from outside. Implementations raise Unavailable if a
+    server or the disk is in trouble.
     """
 
     def candidates(self, job: MediaJob) -> Sequence[CandidateRequest]:
-        """Returns the candidate requests in order. Raises FileGone if none may be made."""
+        """Returns the candidate requests in order.
+
+        Raises FileGone if none may be made.
+        """
         ...
 
     def held(self, job: MediaJob) -> Fetched | None:
@@ -95,8 +98,8 @@ class MediaPorts(Protocol):
         ...
 
     async def stored_before(self, job: MediaJob) -> Fetched | None:
-        """Returns the file of this attachment if an earlier generation stored it and the store
-        still has it. Must not return another tenant's.
+        """Returns the file of this attachment if an earlier generation stored it and
+        the store still has it. Must not return another tenant's.
         """
         ...
 
@@ -110,8 +113,8 @@ class MediaPorts(Protocol):
     async def sniff(self, fetched: Fetched, announced: str | None) -> ContentType: ...
 
     async def keep(self, job: MediaJob, fetched: Fetched, content: ContentType) -> str:
-        """Stores the file and returns its object key, which is the same for the same bytes of the
-        same attachment.
+        """Stores the file and returns its object key, which is the same for the same
+        bytes of the same attachment.
         """
         ...
 

@@ -50,8 +50,8 @@ _FAMILY_OF: Mapping[AttachmentType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """One try of a job: `waited_seconds` have passed since its first try, `age_seconds` since the
-    message arrived.
+    """One try of a job: `waited_seconds` have passed since its first try, `age_seconds`
+    since the message arrived.
     """
 
     job: MediaJob
@@ -74,8 +74,8 @@ async def store_media(
 ) -> Forward:
     """Turns one job into one enrichment, and the vision or audio job if one follows.
 
-    Raises Unavailable if the job must be tried again. `waited_seconds`, the time since the job's
-    first try, decides when to give up.
+    Raises Unavailable if the job must be tried again. `waited_seconds`, the time since
+    the job's first try, decides when to give up.
     """
     age_seconds = max(waited_seconds, (now - job.received_at).total_seconds())
     this = _Try(job, ports, limits, tenant, waited_seconds, age_seconds)
@@ -133,8 +133,8 @@ def _stored(
 async def _store(job: MediaJob, ports: MediaPorts, fetched: Fetched, content: ContentType) -> str:
     """Stores the file and returns its object key.
 
-    If the store is unavailable, the file is held for the next try, because its link may have
-    expired by then.
+    If the store is unavailable, the file is held for the next try, because its link may
+    have expired by then.
     """
     try:
         object_key = await ports.keep(job, fetched, content)
@@ -151,9 +151,9 @@ async def _store(job: MediaJob, ports: MediaPorts, fetched: Fetched, content: Co
 async def _obtain(this: _Try) -> tuple[Fetched, ContentType]:
     """Returns the file and its content type.
 
-    A replay first looks in the store, because links expire and stored files never change. A later
-    delivery of a message looks there if its link fails: its row shows the file already and must
-    keep it. Other live traffic only downloads.
+    A replay first looks in the store, because links expire and stored files never
+    change. A later delivery of a message looks there if its link fails: its row shows
+    the file already and must keep it. Other live traffic only downloads.
     """
     job, ports = this.job, this.ports
     held = await _seen(job, ports, ports.held(job))
@@ -177,8 +177,8 @@ async def _from_the_store(job: MediaJob, ports: MediaPorts) -> tuple[Fetched, Co
 async def _seen(
     job: MediaJob, ports: MediaPorts, before: Fetched | None
 ) -> tuple[Fetched, ContentType] | None:
-    """Returns a file of an earlier try or generation with its content type, which is determined
-    again.
+    """Returns a file of an earlier try or generation with its content type, which is
+    determined again.
     """
     content = await _accepted(job, ports, before) if before is not None else None
     return (before, content) if before is not None and content is not None else None
@@ -209,8 +209,8 @@ async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> Conte
 
 
 def _announced(job: MediaJob) -> str | None:
-    """The declared content type, or the attachment's family if the two disagree: voice notes are
-    often declared as video.
+    """The declared content type, or the attachment's family if the two disagree: voice
+    notes are often declared as video.
     """
     family = _FAMILY_OF.get(job.type)
     return (
@@ -221,11 +221,11 @@ def _announced(job: MediaJob) -> str | None:
 
 
 def _is_error_body(job: MediaJob, content: ContentType) -> bool:
-    """Whether the content is a web page, a JSON body or a line of text instead of the announced
-    file.
+    """Whether the content is a web page, a JSON body or a line of text instead of the
+    announced file.
 
-    Servers answer "expired" and "log in" with status 200. But banks and accounting systems send
-    tables as HTML pages.
+    Servers answer "expired" and "log in" with status 200. But banks and accounting
+    systems send tables as HTML pages.
     """
     is_page = content.family in ("web_page", "office_page")
     if is_page and job.type == "document":
@@ -268,8 +268,8 @@ async def _fetch(this: _Try) -> Fetched:
 
 
 def _no_file(this: _Try, last: Exception, lifetime: float) -> Exception:
-    """Returns the exception to raise when no candidate gave the file: Unavailable if waiting can
-    help, else FileGone.
+    """Returns the exception to raise when no candidate gave the file: Unavailable if
+    waiting can help, else FileGone.
     """
     waited, limits = this.waited_seconds, this.limits
     match last:
@@ -288,8 +288,8 @@ def _no_file(this: _Try, last: Exception, lifetime: float) -> Exception:
 
 
 def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[Next, str | None]:
-    """Returns the model that is to see the file, and the reason if one would have seen it but must
-    not.
+    """Returns the model that is to see the file, and the reason if one would have seen
+    it but must not.
     """
     following: Next = "none"
     if job.type == "audio" or content.family == "audio":
@@ -305,8 +305,8 @@ def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[
 
 
 def _is_image(job: MediaJob, content: ContentType) -> bool:
-    """Whether the content is an image. Unrecognised bytes announced as an image are left to the
-    decoder, which knows more formats.
+    """Whether the content is an image. Unrecognised bytes announced as an image are
+    left to the decoder, which knows more formats.
     """
     announced = _FAMILY_OF.get(job.type) == "image" or plain_type(job.mime_type).startswith(
         "image/"

@@ -79,7 +79,10 @@ class PatientCounter(Generic[K]):
         return counts
 
     def _ended(self, key: K, task: "asyncio.Task[FailureCounts]") -> None:
-        """A request that still waits gets the error. Otherwise the next page counts again."""
+        """A request that still waits gets the error.
+
+        Otherwise the next page counts again.
+        """
         self._running.pop(key, None)
         if not task.cancelled() and isinstance(task.exception(), Unavailable | Busy):
             self._kept.pop(key, None)

@@ -15,7 +15,10 @@ MOST_ENDPOINTS = 100
 
 
 def add_deliveries(router: APIRouter, pages: PageParts) -> None:
-    """Adds the route. Nothing that is sealed is opened for it, so it can show no secret."""
+    """Adds the route.
+
+    Nothing that is sealed is opened for it, so it can show no secret.
+    """
 
     @router.get("/t/{tenant}/deliveries", name="deliveries")
     async def deliveries(request: Request, tenant: str) -> Response:

@@ -59,9 +59,9 @@ class OtherRoles:
 
     `check` follows pasted headers and a body. `read_record` reads by topic (without the
     namespace), partition and offset; None for what is not there any more; it raises
-    Unavailable. `read_versions` looks for versions of a message of a conversation around some
-    moments; it raises Unavailable. `send_test` raises OSError when the receiver does not answer; None: the
-    page has no button for it.
+    Unavailable. `read_versions` looks for versions of a message of a conversation
+    around some moments; it raises Unavailable. `send_test` raises OSError when the
+    receiver does not answer; None: the page has no button for it.
     """
 
     providers: tuple[str, ...]

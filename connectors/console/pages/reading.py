@@ -1,4 +1,7 @@
-"""What the pages read from Postgres. Each tenant has a share of the pool for its questions."""
+"""What the pages read from Postgres.
+
+Each tenant has a share of the pool for its questions.
+"""
 
 import re
 from collections.abc import Sequence

@@ -65,7 +65,10 @@ def _may_link(visit: Visit, row: Any) -> bool:
 def _add_invitation(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/people")
     async def invite(request: Request, tenant: str) -> Response:
-        """A new person gets a login link. An account that exists already gets the role only."""
+        """A new person gets a login link.
+
+        An account that exists already gets the role only.
+        """
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         name, role = visit.form.get("name", "").strip().lower(), _role(visit)
