@@ -535,12 +535,13 @@ async def test_a_change_that_was_not_committed_at_an_answer_is_newer_than_it(
 async def test_a_request_can_wait_until_the_customer_has_sent_nothing_for_a_while(
     console: Console,
 ) -> None:
-    await console.write(row("2", content="dos", **ago(0.2)))
+    earlier, later = ago(0.4), ago(0.2)
+    await console.write(row("2", content="dos", **later))
     waiting = asyncio.create_task(
         context(console, f"wait_for={key_of('2')}&quiet_seconds=1&wait_seconds={WAIT_SECONDS}")
     )
     await until(lambda: bool(console.parts.changes._waiters))
-    await console.write(row("1", content="uno", **ago(0.4)))
+    await console.write(row("1", content="uno", **earlier))
     await console.write(row("bot", content="!", direction="outbound", role="assistant"))
     began = time.monotonic()
     contents = [one["content"] for one in (await waiting)["messages"]]

@@ -17,6 +17,7 @@ from schemas.settings import Postgres, Secret, Settings
 from schemas.topics import Names
 from storage.background import alongside
 from storage.kafka.client import client_config
+from storage.kafka.contact import Renewed
 from storage.kafka.topics import apply_topics
 from tests.integration.databases import pooled, schema
 from tests.integration.receivers import Proxy, proxied
@@ -93,7 +94,9 @@ async def test_a_sink_stops_when_a_topic_gets_partitions_in_place(
             await asyncio.wait_for(Sink(settings, pool).run(), 40)
         fewer = msgspec.structs.replace(stack.kafka, partitions=more)
         await database.execute("UPDATE sink_offsets SET partition = 99 WHERE partition = 0")
-        positions = Positions(pool, admin, names, ["enriched-messages"], fewer.partitions)
+        positions = Positions(
+            pool, Renewed(lambda: admin), names, ["enriched-messages"], fewer.partitions
+        )
         positions.want([(topic, 1)])
         with pytest.raises(SinkStopped, match=r"positions in .*\[99\]"):
             await positions.take()
@@ -106,7 +109,7 @@ async def test_a_topic_that_was_made_again_stops_a_sink_that_runs(
     await asyncio.to_thread(apply_topics, stack.kafka, names)
     async with schema(stack.postgres, names), pooled(stack.postgres, names) as pool:
         admin, partitions = AdminClient(client_config(stack.kafka)), stack.kafka.partitions
-        positions = Positions(pool, admin, names, ["receipts"], partitions)
+        positions = Positions(pool, Renewed(lambda: admin), names, ["receipts"], partitions)
         positions.want([(names.topic("receipts"), 0)])
         await positions.take()
         ids = ids_of_all_topics(admin, names)
