@@ -179,7 +179,7 @@ class ClaimedKeys:
         elif key.startswith(TAIL):
             self._open.append((day, digests))
             self._open_ids += len(digests) // DIGEST_BYTES
-            self._next_tail = max(self._next_tail, int(key[len(TAIL) :]) + 1)
+            self._next_tail = max(self._next_tail, _number_of(key) + 1)
         else:
             raise _unknown_kind(key)
 
@@ -223,7 +223,7 @@ def opened(value: bytes | None) -> tuple[int, bytes]:
             f"claims have version {value[0]}, this program knows versions up to {CLAIMS_VERSION}"
         )
     if len(value) % DIGEST_BYTES != _HEAD.size:
-        raise ValueError(f"a claims record of {len(value)} bytes does not hold whole digests")
+        raise UnknownVersion(f"a claims record of {len(value)} bytes does not hold whole digests")
     return _HEAD.unpack_from(value)[1], value[_HEAD.size :]
 
 
@@ -245,6 +245,7 @@ def copies(messages: Iterable[Message]) -> Iterator[Copy]:
             message.timestamp()[1],
         )
         if not is_single and key.startswith(TAIL):
+            _number_of(key)
             tails.setdefault(partition, []).append(copy)
             continue
         if not is_single and key.startswith(BLOCK):
@@ -260,6 +261,13 @@ def _digest(key: bytes) -> bytes:
     if len(key) != DIGEST_BYTES:
         raise UnknownVersion("a claim's key is no digest")
     return key
+
+
+def _number_of(tail: bytes) -> int:
+    number = tail[len(TAIL) :]
+    if not number.isdigit():
+        raise _unknown_kind(tail)
+    return int(number)
 
 
 def _unknown_kind(key: bytes) -> UnknownVersion:

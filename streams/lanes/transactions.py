@@ -323,7 +323,10 @@ class PartitionTransactions:
                     raise
 
     def _changelog(self) -> Iterator[list[Message]]:
-        """Batches of changelog records up to the last stable offset (the end-of-partition event of a read_committed consumer)."""
+        """Batches of changelog records up to the last stable offset.
+
+        The end is asked for first. A leader that was just elected may say "end of partition" earlier: its high watermark lags for a moment.
+        """
         consumer = Consumer(
             reader_config(self._settings, self.identity.group)
             | {
@@ -339,9 +342,10 @@ class PartitionTransactions:
         )
         try:
             self._retry(lambda: self._look_for_changelog(consumer), OPEN_SECONDS)
-            consumer.assign(
-                [TopicPartition(self.identity.changelog, self.identity.partition, OFFSET_BEGINNING)]
-            )
+            place = TopicPartition(self.identity.changelog, self.identity.partition)
+            end = self._retry(lambda: _end_of(consumer, place), OPEN_SECONDS)
+            place.offset = OFFSET_BEGINNING
+            consumer.assign([place])
             deadline = Deadline(OPEN_SECONDS)
             at_end = False
             while not at_end:
@@ -351,7 +355,7 @@ class PartitionTransactions:
                     if error is None:
                         messages.append(message)
                     elif error.code() == KafkaError._PARTITION_EOF:
-                        at_end = True
+                        at_end = (message.offset() or 0) >= end
                     elif not is_passing(error):
                         raise KafkaException(error)
                 if messages:
@@ -359,7 +363,7 @@ class PartitionTransactions:
                     deadline = Deadline(OPEN_SECONDS)
                 if deadline.has_passed:
                     raise TimeoutError(
-                        f"{self.identity.changelog}[{self.identity.partition}] gave nothing for {OPEN_SECONDS:g} s"
+                        f"{self.identity.changelog}[{self.identity.partition}] gave nothing for {OPEN_SECONDS:g} s and ends at {end}"
                     )
         finally:
             consumer.close()
@@ -390,6 +394,12 @@ class PartitionTransactions:
                 ):
                     raise
                 time.sleep(0.1)
+
+
+def _end_of(consumer: Consumer, place: TopicPartition) -> int:
+    """The last stable offset, for a read_committed consumer. To be asked before `assign`."""
+    _, end = consumer.get_watermark_offsets(place, timeout=CALL_SECONDS)
+    return int(end)
 
 
 def fence(settings: Kafka, transactional_id: str, seconds: float = CALL_SECONDS) -> None:

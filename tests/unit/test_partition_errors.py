@@ -10,6 +10,8 @@ from storage.kafka import reading
 from storage.kafka.contact import Renewed
 from storage.kafka.lag import GroupBehind
 from storage.kafka.reading import TopicReader
+from streams.lanes import transactions
+from streams.lanes.transactions import PartitionTransactions
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 FOUND = [
@@ -45,6 +47,50 @@ def test_the_error_of_one_partition_does_not_make_a_group_look_quick() -> None:
     behind._consumer = Renewed(lambda: consumer)  # type: ignore[arg-type]
     with pytest.raises(KafkaException):
         behind.seconds()
+
+
+def ends_early(records: int, early: int, end: int) -> list[list[Any]]:
+    """What a consumer gives whose leader says "end" at `early` before it shows the rest."""
+
+    def message(offset: int, error: KafkaError | None = None) -> Any:
+        return SimpleNamespace(error=lambda: error, partition=lambda: 0, offset=lambda: offset)
+
+    eof = KafkaError(KafkaError._PARTITION_EOF)
+    return [
+        [message(offset) for offset in range(early)],
+        [message(early, eof)],
+        [message(offset) for offset in range(early, records)],
+        [message(end, eof)],
+    ]
+
+
+def test_an_end_that_comes_too_early_ends_no_read() -> None:
+    """A leader that was just elected shows less than was acknowledged, for a moment."""
+    made, answers = reader(), ends_early(5, 2, 6)
+    made._consumer = SimpleNamespace(  # type: ignore[assignment]
+        assign=lambda _: None, unassign=lambda: None, consume=lambda *_: answers.pop(0)
+    )
+    assert [one.offset() for one in made.read("topic", {0: 0}, {0: 6})] == [0, 1, 2, 3, 4]
+
+
+def test_a_lane_loads_its_changelog_up_to_the_end_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = ends_early(5, 2, 6)
+    consumer = SimpleNamespace(
+        list_topics=lambda name, timeout: SimpleNamespace(
+            topics={name: SimpleNamespace(partitions={})}
+        ),
+        get_watermark_offsets=lambda place, timeout: (0, 6),
+        assign=lambda _: None,
+        consume=lambda *_: answers.pop(0),
+        close=lambda: None,
+    )
+    monkeypatch.setattr(transactions, "Consumer", lambda _: consumer)
+    identity: Any = SimpleNamespace(group="g", changelog="changelog", partition=0)
+    lane = PartitionTransactions(Kafka(bootstrap_servers="127.0.0.1:9"), identity)
+    loaded = [one.offset() for batch in lane._changelog() for one in batch]
+    assert loaded == [0, 1, 2, 3, 4]
 
 
 def test_who_is_long_about_the_records_does_not_make_the_brokers_look_silent(
