@@ -32,6 +32,7 @@ from streams.lanes.gate import Gate
 from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import JobIntake, Jobs, Refuse
+from streams.lanes.kafka_errors import is_fenced
 from streams.lanes.lane import Intake, Lane
 from streams.lanes.membership import POLL_INTERVAL_SECONDS, Membership
 from streams.lanes.pace import Pace
@@ -39,7 +40,7 @@ from streams.lanes.parked import Parked, parked_reason
 from streams.lanes.readiness import troubles
 from streams.lanes.state import PartitionState
 from streams.lanes.table import LaneTable, LaneTableManager
-from streams.lanes.transactions import LaneIdentity, is_fenced
+from streams.lanes.transactions import LaneIdentity
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=PartitionState)

@@ -12,7 +12,8 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
 from storage.kafka.client import reader_config
 from storage.waiting import Deadline
-from streams.lanes.transactions import LaneIdentity, is_passing
+from streams.lanes.kafka_errors import is_passing
+from streams.lanes.transactions import LaneIdentity
 
 READ_SECONDS = 10.0
 

@@ -27,6 +27,7 @@ from storage.kafka.client import reader_config, transactional_producer_config
 from storage.kafka.counts import REMEDY
 from storage.waiting import BackOff, Deadline
 from streams.errors import StreamsError
+from streams.lanes.kafka_errors import is_fenced, is_passing
 from streams.lanes.state import PartitionState
 
 CALL_SECONDS = 10.0
@@ -37,27 +38,6 @@ FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 300.0
 """Brokers that are slow for longer are always so: a lane that waits for better ones would never open."""
-_FENCED_CODES = frozenset(
-    {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
-)
-_PASSING_CODES = frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._RESOLVE,
-        KafkaError._TIMED_OUT,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.REPLICA_NOT_AVAILABLE,
-        KafkaError.NETWORK_EXCEPTION,
-        KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.KAFKA_STORAGE_ERROR,
-        KafkaError.OFFSET_NOT_AVAILABLE,
-        KafkaError.FENCED_LEADER_EPOCH,
-        KafkaError.UNKNOWN_LEADER_EPOCH,
-    }
-)
 log = structlog.get_logger()
 T = TypeVar("T")
 
@@ -142,16 +122,6 @@ def headers_of(message: Message) -> Headers:
     """The record's headers; one without a value counts as empty."""
     found: Any = message.headers() or ()
     return [(name, value or b"") for name, value in found]
-
-
-def is_fenced(error: BaseException) -> bool:
-    """Whether a later owner of the partition took the transactional id over."""
-    return isinstance(error, KafkaException) and error.args[0].code() in _FENCED_CODES
-
-
-def is_passing(error: KafkaError) -> bool:
-    """Whether a consumer's error is the brokers' trouble, which ends by itself. Any other (no such topic, no right to read) does not."""
-    return error.retriable() or error.code() in _PASSING_CODES
 
 
 class PartitionTransactions:
@@ -343,7 +313,8 @@ class PartitionTransactions:
         try:
             self._retry(lambda: self._look_for_changelog(consumer), OPEN_SECONDS)
             place = TopicPartition(self.identity.changelog, self.identity.partition)
-            end = self._retry(lambda: _end_of(consumer, place), OPEN_SECONDS)
+            ask = partial(consumer.get_watermark_offsets, place, timeout=CALL_SECONDS)
+            _, end = self._retry(ask, OPEN_SECONDS)  # before `assign`: after it, this waits
             place.offset = OFFSET_BEGINNING
             consumer.assign([place])
             deadline = Deadline(OPEN_SECONDS)
@@ -394,12 +365,6 @@ class PartitionTransactions:
                 ):
                     raise
                 time.sleep(0.1)
-
-
-def _end_of(consumer: Consumer, place: TopicPartition) -> int:
-    """The last stable offset, for a read_committed consumer. To be asked before `assign`."""
-    _, end = consumer.get_watermark_offsets(place, timeout=CALL_SECONDS)
-    return int(end)
 
 
 def fence(settings: Kafka, transactional_id: str, seconds: float = CALL_SECONDS) -> None:

@@ -11,10 +11,10 @@ from schemas.receipts import lines_of
 from schemas.records import Receipt
 from streams.lanes.batches import Batch, BatchIntake
 from streams.lanes.in_flight import InFlightRecord
+from streams.lanes.kafka_errors import is_fenced
 from streams.lanes.lane import Lane
 from streams.lanes.pace import Pace
 from streams.lanes.state import KeptValues
-from streams.lanes.transactions import is_fenced
 
 
 def batching(world: World, desk: Desk, pace: Pace = PACE) -> Lane:

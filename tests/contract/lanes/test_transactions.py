@@ -12,6 +12,7 @@ from schemas.settings import Kafka
 from schemas.topics import Names
 from storage.kafka.client import reader_config, transactional_producer_config
 from storage.kafka.contact import ConsumerContact
+from streams.lanes.kafka_errors import is_fenced
 from streams.lanes.lane import Lane
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import (
@@ -22,7 +23,6 @@ from streams.lanes.transactions import (
     PartitionTransactions,
     Transaction,
     fence,
-    is_fenced,
 )
 
 
