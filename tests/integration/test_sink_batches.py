@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from connectors.postgres import sink as connector
+from connectors.postgres import sink_consumer
 from connectors.postgres.decoding import SINK_TOPICS
 from connectors.postgres.positions import Positions
 from connectors.postgres.sink import Sink
@@ -268,7 +269,7 @@ async def test_a_sink_whose_place_in_the_group_another_one_took_ends(
     )
     names = Names(settings.namespace)
     group = names.group("sink")
-    monkeypatch.setattr(connector, "static_member", lambda group, name: f"{group}-{name}")
+    monkeypatch.setattr(sink_consumer, "static_member", lambda group, name: f"{group}-{name}")
     other = Consumer(reader_config(settings.kafka, group) | {"group.instance.id": f"{group}-one"})
 
     async def whole() -> bool:
