@@ -162,7 +162,8 @@ def instant_at(data: bytes, at: int) -> tuple[datetime, int]:
     if len(_instants) >= _INSTANTS_KNOWN:
         _instants.clear()
     _instants[eight] = found
-    _remembered(found, eight)
+    if eight[7]:  # else another writer took more bytes than it needs
+        _remembered(found, eight)
     return found, at + 8
 
 

@@ -101,7 +101,7 @@ def answers(of: object) -> dict[str, Any]:
     """The top level of a form's answers, from JSON text or an object: text, or lists of text."""
     if isinstance(of, str):
         try:
-            of = msgspec.json.decode(of)
+            of = msgspec.json.decode(of.encode(errors="replace"))  # it may hold half a pair
         except (msgspec.DecodeError, RecursionError):
             return {}
     if not isinstance(of, dict):

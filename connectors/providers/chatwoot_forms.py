@@ -54,8 +54,8 @@ def _loaded(given: object) -> object:
     if not isinstance(given, str):
         return given
     try:
-        return msgspec.json.decode(given)
-    except (msgspec.DecodeError, ValueError, RecursionError):
+        return msgspec.json.decode(given.encode(errors="replace"))  # it may hold half a pair
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

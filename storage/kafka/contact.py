@@ -23,6 +23,8 @@ from storage.waiting import Deadline
 
 SILENT_SECONDS = 20.0
 ANSWER_SECONDS = 5.0
+AGAIN_SECONDS = 15.0
+"""More than librdkafka waits between two tries to connect: 10 s, and a part of it by chance."""
 C = TypeVar("C")
 T = TypeVar("T")
 
@@ -68,11 +70,12 @@ class ConsumerContact:
         self._settings = settings
         self._consumer = consumer
         self._topic = topic
-        self._silence = Deadline(SILENT_SECONDS)
+        self.heard()
 
     def heard(self) -> None:
         """Notes that the consumer received something."""
         self._silence = Deadline(SILENT_SECONDS)
+        self._is_suspect = False
 
     def check(self) -> None:
         """Call this in the consumer's thread while it receives nothing.
@@ -80,18 +83,24 @@ class ConsumerContact:
         Usually it does nothing.
 
         After SILENT_SECONDS it asks the brokers, and blocks for at most 2 *
-        ANSWER_SECONDS. Raises CutOff.
+        ANSWER_SECONDS. Raises CutOff if they answer a new client and not this one, twice
+        in a row: after an outage a client that is sound connects again within
+        AGAIN_SECONDS.
         """
         if not self._silence.has_passed:
             return
-        self._silence = Deadline(SILENT_SECONDS)
+        was_suspect = self._is_suspect
+        self.heard()
         try:
             self._consumer.list_topics(self._topic, timeout=ANSWER_SECONDS)
         except KafkaException:
-            if self._is_anybody_there():
+            if not self._is_anybody_there():
+                return
+            if was_suspect:
                 raise CutOff(
                     f"the consumer of {self._topic} lost all brokers, which answer a new client"
                 ) from None
+            self._silence, self._is_suspect = Deadline(AGAIN_SECONDS), True
 
     def _is_anybody_there(self) -> bool:
         admin = AdminClient(client_config(self._settings) | QUIET)

@@ -212,6 +212,9 @@ class AcknowledgedProducer:
                 self._note(error.args[0])
                 self._failed()
                 done(str(error.args[0].name()))
+            except Exception as error:  # of one record: those beside it are still handed over
+                log.exception("record_not_handed_over")
+                done(type(error).__name__)
             else:
                 self._outstanding += 1
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from schemas import records as record_module
 from schemas.codec import RECORD_TYPES, Undecodable, decode, encode, encoder, pinned_schemas
 from schemas.compiled import compiled
+from schemas.numbers import instant, instant_at
 from schemas.records import RawMessage, Record
 from tests.unit.records import NOW, message, raw
 
@@ -148,6 +149,11 @@ def test_an_instant_keeps_its_microsecond(at: datetime) -> None:
 
 
 # bytes that are not a record
+
+
+def test_an_instant_in_more_bytes_than_it_needs_is_written_in_few() -> None:
+    at, _ = instant_at(b"\x82" + b"\x80" * 6 + b"\x00", 0)
+    assert instant(at) == b"\x02"
 
 
 @st.composite

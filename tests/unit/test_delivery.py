@@ -282,13 +282,16 @@ async def test_records_that_are_never_acknowledged_do_not_hold_back_others(
         await until(lambda count=count: len(client.waiting) == count)
 
 
+@pytest.mark.parametrize(
+    ("raised", "told"), [(BufferError(), "_QUEUE_FULL"), (TypeError("no bytes"), "TypeError")]
+)
 async def test_what_librdkafka_does_not_take_is_said_of_that_record_alone(
-    made: tuple[AcknowledgedProducer, Scripted],
+    made: tuple[AcknowledgedProducer, Scripted], raised: Exception, told: str
 ) -> None:
     producer, client = made
     await producer.check()
-    client.fails = BufferError()
-    with pytest.raises(Unavailable, match="_QUEUE_FULL"):
+    client.fails = raised
+    with pytest.raises(Unavailable, match=told):
         await send(producer)
     client.fails = None
     await send(producer)

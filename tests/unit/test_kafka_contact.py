@@ -65,8 +65,26 @@ def test_a_consumer_without_brokers_is_cut_off_when_a_new_client_finds_them(
     reading.check()
     assert not asked.questions, "it was silent for no time yet"
     clock.seconds = contact.SILENT_SECONDS
+    reading.check()
+    reading.check()
+    assert asked.questions == 1, "it may be about to connect again"
+    clock.seconds += contact.AGAIN_SECONDS
     with pytest.raises(CutOff, match="topic"):
         reading.check()
+
+
+def test_a_consumer_that_connects_later_than_a_new_client_goes_on(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, asked = watched(monkeypatch, consumer=False, new_client=True)
+    for _ in range(5):
+        asked.answers = False
+        clock.seconds += contact.SILENT_SECONDS
+        reading.check()
+        asked.answers = True
+        clock.seconds += contact.AGAIN_SECONDS
+        reading.check()
+    assert asked.questions == 10
 
 
 def test_a_consumer_whose_brokers_are_away_waits_for_them(

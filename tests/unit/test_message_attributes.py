@@ -332,3 +332,8 @@ def test_a_hostile_shape_is_read_without_failing(name: str, hostile: object) -> 
         )
         assert isinstance(verdict(event), ChatMessage)
         assert isinstance(verdict({**event, "event": "message_updated"}), ChatMessage)
+
+
+def test_half_a_surrogate_pair_in_an_answer_costs_no_message() -> None:
+    """Such as an emoji that a program cut in two."""
+    assert answers('{"name": "Ana \ud83d"}') == {"name": "Ana ?"}
