@@ -1,6 +1,4 @@
-"""The assemble stage as a Faust app: batches
-of enrichments, a table of open messages.
-"""
+"""The assemble stage as a Faust app: batches of enrichments, a table of open messages."""
 
 from datetime import datetime
 from functools import partial
@@ -55,14 +53,16 @@ def create_app(settings: Settings) -> LaneApp:
 
 
 def weight(kept: KeptValues, message: Message) -> int:
-    """A small fact of a large message makes a large
-    version: bounded by what the message holds already.
+    """A bound, in bytes, for what one enrichment makes the stage hold and write.
+
+    It includes the message as kept so far, because even a small enrichment of a large
+    message makes a large version.
     """
     return 4 * (len(message.value() or b"") + len(kept.get(message.key() or b"") or b""))
 
 
 class _Folding:
-    """The messages one batch touches. At most one version a message a batch."""
+    """The messages that one batch changes. Each gets at most one version per batch."""
 
     def __init__(self, kept: KeptValues) -> None:
         self._kept = kept
@@ -71,9 +71,9 @@ class _Folding:
         self.grown: set[bytes] = set()
 
     def fold(self, arrival: Arrival) -> tuple[str, str] | Quarantine:
-        """(outcome, reason) of one enrichment.
+        """Folds one enrichment and returns (outcome, reason), or a Quarantine.
 
-        Raises UnknownVersion before anything of it is folded.
+        Raises UnknownVersion before any part of it is folded.
         """
         try:
             failpoints.reading(arrival.value)
@@ -103,8 +103,9 @@ class _Folding:
 
 
 def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
-    """Folds every enrichment in order, then emits one version of
-    each message that grew and closes those that are complete.
+    """Folds all enrichments in order, then emits one version of each message that grew.
+
+    Messages whose version is their last one are closed.
     """
     folding = _Folding(batch.state)
     decided = _Decided(encoding)
@@ -124,7 +125,7 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
 
 
 class _Decided:
-    """What a batch writes, and what became of each of its records."""
+    """The writes of a batch and the outcome of each of its records."""
 
     def __init__(self, encoding: Encoding) -> None:
         self._encoding = encoding
@@ -140,10 +141,10 @@ class _Decided:
         self.lines.append(line(message, *became, arrival.generation))
 
     def emit(self, state: OpenMessage, last: Arrival, now: datetime) -> bool:
-        """Writes the next version. True: it was the last one.
+        """Writes the next version and returns True if it is the last one.
 
-        A message redone so often that its steps alone fill a record ends here: a person
-        looks, the others continue.
+        A message that was redone so often that its steps alone fill a record is
+        quarantined and ends here. A person must look at it, while other messages continue.
         """
         version = assemble(state, now)
         state.last_version = version.version
@@ -162,7 +163,7 @@ class _Decided:
         return version.status != "pending"
 
     def _refuse(self, last: Arrival, verdict: Quarantine) -> None:
-        """Sets the record aside that was folded last."""
+        """Quarantines the record that was folded last."""
         self.writes.append(self._encoding.quarantined(last, "assemble", verdict))
         self.lines = [
             one._replace(outcome="quarantined", reason=verdict.reason)
@@ -175,7 +176,7 @@ class _Decided:
 def _fold_each(
     batch: Batch[KeptValues], folding: _Folding, decided: _Decided, encoding: Encoding
 ) -> UnknownVersion | None:
-    """Folds the records in order, up to one that a newer program wrote: that is returned."""
+    """Folds the records in order. Stops at one of a newer program and returns its error."""
     for message, is_killer in batch.each():
         arrival = encoding.arrival(message)
         try:

@@ -1,6 +1,4 @@
-"""What assemble remembers of messages that
-repairs finished, and when it forgets them.
-"""
+"""What assemble keeps of messages that repairs finished, and when it forgets them."""
 
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -16,7 +14,7 @@ HORIZON_DAYS = HORIZON_MS // 86_400_000
 
 @dataclass(slots=True)
 class _Old:
-    """Keys of a partition that may be forgotten, looked for once a day."""
+    """The keys of a partition that may be forgotten, searched for once per day."""
 
     day: int
     keys: list[bytes]
@@ -26,15 +24,17 @@ _found: "WeakKeyDictionary[KeptValues, _Old]" = WeakKeyDictionary()
 
 
 def kept_of_closed(state: OpenMessage, today: int) -> bytes | None:
-    """Of a repaired message its version, by which a lower repair
-    that comes late is known for that. Of any other nothing.
+    """The value to keep of a closed message: its version if repaired, else None.
+
+    The version identifies enrichments of a lower repair that arrive late.
     """
     return ClosedMessage(state.last_version, today).to_bytes() if state.generation else None
 
 
 def forgotten(kept: KeptValues, today: int) -> list[tuple[bytes, bytes | None]]:
-    """Tombstones of some that are older than the horizon: what
-    could still come late is gone from every topic by then.
+    """Tombstones for up to FORGOTTEN_AT_ONCE messages older than the horizon.
+
+    By then, anything that could still arrive late is gone from every topic.
     """
     old = _found.get(kept)
     if old is None or old.day != today:
@@ -47,6 +47,6 @@ def forgotten(kept: KeptValues, today: int) -> list[tuple[bytes, bytes | None]]:
 def _is_old(value: bytes | None, today: int) -> bool:
     try:
         closed = None if value is None else closed_message(value)
-    except UnknownVersion:  # a newer program's, and its to forget
+    except UnknownVersion:  # written by a newer program, which forgets it itself
         return False
     return closed is not None and closed.day < today - HORIZON_DAYS

@@ -41,12 +41,13 @@ def create_app(settings: Settings) -> LaneApp:
 
 
 def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
-    """One verdict a record, in order; what forwards claims
-    at once, so that the batch itself holds no duplicate.
+    """Decides one outcome per record, in order.
+
+    A forwarded record is claimed immediately, so duplicates within the batch are found.
     """
     day, recorded = int(time.time()) // DAY_SECONDS, _day_of(batch)
-    # A clock that is behind must not claim under a day that the
-    # next owner forgets; one that is ahead must not forget.
+    # With a slow clock, this process must not claim under a day that the next owner
+    # forgets. With a fast one, it must not forget claims too early.
     batch.state.forget_before(min(day, recorded) - HORIZON_DAYS)
     day = max(day, recorded)
     now = utc_now()
@@ -70,8 +71,9 @@ def decide(batch: Batch[ClaimedKeys], encoding: Encoding) -> None:
 
 
 def _day_of(batch: Batch[ClaimedKeys]) -> int:
-    """The day of the newest record, by the clocks of those who
-    wrote them, which the brokers hold within an hour of their own.
+    """The day of the newest record, by the producers' clocks.
+
+    The brokers accept these only within an hour of their own clocks.
     """
     return max((one.timestamp()[1] for one in batch.messages), default=0) // 1000 // DAY_SECONDS
 
@@ -82,14 +84,14 @@ def _outcome(arrival: Arrival, claimed: Claimed, now: datetime) -> Outcome:
         return dedupe(arrival, claimed=claimed, read=read, now=now)
     except UnknownVersion:
         raise
-    except Exception as error:  # foreign bytes through a provider's adapter: whatever it was, this record is set aside whole
+    except Exception as error:  # foreign bytes in an adapter: quarantine the whole record
         return Quarantine("stage_error", type(error).__name__)
 
 
 def _written(outcome: Outcome, arrival: Arrival, encoding: Encoding) -> tuple[Outcome, list[Write]]:
-    """What the outcome writes.
+    """The outcome and its writes.
 
-    A message that cannot be written down is set aside like one that cannot be read.
+    A message that cannot be encoded is quarantined, like one that cannot be read.
     """
     if isinstance(outcome, Forward):
         try:
@@ -98,9 +100,7 @@ def _written(outcome: Outcome, arrival: Arrival, encoding: Encoding) -> tuple[Ou
             ]
         except TooLarge as error:
             outcome = Quarantine("record_too_large", str(error))
-        except (
-            Exception
-        ) as error:  # a value that the schema does not hold; the codec raises whatever it runs into
+        except Exception as error:  # unfit for the schema: the codec may raise anything
             outcome = Quarantine("stage_error", type(error).__name__)
     if isinstance(outcome, Quarantine):
         return outcome, [encoding.quarantined(arrival, "dedupe", outcome)]

@@ -1,4 +1,4 @@
-"""From a stage's outputs to what a lane writes: names, partitions and headers, in one place."""
+"""Turns a stage's outputs into a lane's writes, with their names, partitions and headers."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,17 +20,17 @@ PROCESS_KILLER = Quarantine(
     "process_killer", "it was in hand three times when its process died, and was not read again"
 )
 MAX_WRITE_BYTES = MAX_RECORD_BYTES - 16 * 1024
-"""Value, key and headers of one write.
+"""The limit for value, key and headers of one write.
 
-The rest is for what Kafka's own framing adds: a broker refuses the whole batch.
+The remaining bytes are for Kafka's own framing, as a broker refuses the whole batch.
 """
 _LARGEST_QUARANTINED_BYTES = MAX_WRITE_BYTES - 16 * 1024
 
 
 class TooLarge(StreamsError):
-    """The record does not fit a Kafka record.
+    """The record does not fit into a Kafka record.
 
-    Producing it would end the lane, and every later one that tries again.
+    Producing it would end the lane, and every later lane that tries again.
     """
 
 
@@ -40,13 +40,13 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How one installation writes: its names, and the partition count all topics share."""
+    """Encodes records for one installation: its names and its common partition count."""
 
     names: Names
     partitions: int
 
     def arrival(self, message: Message) -> Arrival:
-        """A Kafka record as stages know it."""
+        """Converts a Kafka record to the type that stages take."""
         headers = headers_of(message)
         return Arrival(
             self.names.logical(message.topic() or ""),
@@ -82,9 +82,10 @@ class Encoding:
         return write
 
     def quarantined(self, arrival: Arrival, stage: Stage, verdict: Quarantine) -> Write:
-        """Under the key of the record that failed, which need not be text.
+        """The quarantine record of an arrival, under the same key, which need not be text.
 
-        One too large to be kept whole is kept by its place.
+        If the arrival is too large to be included, only its source position is kept, with
+        headers of at most 256 bytes each.
         """
         size = (
             len(arrival.key)

@@ -1,4 +1,4 @@
-"""A Faust app whose agents read lanes: Faust decides who owns which partition, lanes fetch and commit."""
+"""A Faust app whose agents read from lanes. Faust assigns partitions, lanes fetch and commit."""
 
 import asyncio
 import os
@@ -46,10 +46,10 @@ log = structlog.get_logger()
 S = TypeVar("S", bound=PartitionState)
 
 FENCE_GRACE_SECONDS = 12.0
-"""A fenced lane whose partition is still assigned: either an assignment follows, or somebody has our id by mistake."""
+"""How long a fenced lane may stay assigned. Later, another process uses its id by mistake."""
 WATCH_SECONDS = 1.0
 PARKED_SECONDS = 60.0
-"""Until a partition whose lane ended by its own trouble is tried again."""
+"""The wait before a parked partition, whose lane ended with an error, is tried again."""
 ALIVE_SECONDS = 15.0
 EXIT_WATCHDOG_SECONDS = 10.0
 BATCH_PACE = Pace(gap_seconds=0.02)
@@ -62,7 +62,7 @@ async def _nothing() -> None:
 
 
 def die(why: BaseException | str) -> None:
-    """Ends the process: the supervisor starts it again, the lanes fence, state is read again. The only way out of trouble."""
+    """Ends the process, the only recovery: after its restart, lanes fence and reload state."""
     log.error(
         "worker_ends",
         error=f"{type(why).__name__}: {why}" if isinstance(why, BaseException) else why,
@@ -72,9 +72,9 @@ def die(why: BaseException | str) -> None:
 
 
 class Lanes:
-    """Maps the partitions Faust assigns to this process to lanes.
+    """Maps the partitions that Faust assigns to this process to lanes.
 
-    Kept partitions go on through a rebalance untouched: a valid epoch proves that nobody wrote in between.
+    Partitions kept in a rebalance continue: a valid epoch proves that no one else wrote.
     """
 
     def __init__(
@@ -101,21 +101,21 @@ class Lanes:
 
     @property
     def ready(self) -> bool:
-        """Whether every assigned partition has been taken over and nothing has stopped the stage. Faust's own "ready" says nothing of lanes."""
+        """True if all assigned partitions are open and the stage runs. Faust knows no lanes."""
         return not troubles(self.app, self)
 
     @property
     def parked(self) -> dict[int, Parked]:
-        """The assigned partitions that stand still because of themselves."""
+        """The assigned partitions that are parked, with their reasons."""
         lanes = {p: lane.parked for p, lane in list(self.open.items()) if lane.parked is not None}
         return self._beyond | lanes
 
     async def on_assigned(self, app: faust.App, assigned: set[TP], **_: Any) -> None:
-        """The complete assignment after a rebalance: lost lanes end, new ones open, kept ones are left alone."""
+        """Closes lost lanes and opens new ones after a rebalance. `assigned` is complete."""
         self.app.membership.assigned()
         lane_topics = (self.app.source, self.table.changelog_topic_name)
-        # Private access to Faust; the other is in membership.py. Faust's consumer must not
-        # fetch what the lanes fetch, and forgets its pauses at each assignment.
+        # One of two private accesses to Faust (the other: membership.py). Its consumer must
+        # not fetch what lanes fetch, and loses its pauses at each assignment.
         consumer: Any = app.consumer
         fetcher = consumer._thread._ensure_consumer()
         fetcher.pause(
@@ -138,7 +138,7 @@ class Lanes:
                 self._open(identity)
 
     async def stop(self) -> None:
-        """Running jobs may finish, running transactions end; then nothing is left to save."""
+        """Lets running jobs and transactions end, with a deadline, so nothing is left to save."""
         self._stopping = True
         if self.jobs is not None:
             await self.jobs.drain(JOB_DRAIN_SECONDS)
@@ -148,7 +148,7 @@ class Lanes:
             await asyncio.wait(self._tasks.values(), timeout=5)
 
     def refresh_metrics(self) -> None:
-        """Gauges that are computed when read."""
+        """Updates the gauges that are computed when they are read."""
         lanes = list(self.open.values())
         gauges.of_lanes(self.app.stage, lanes, self.parked.values())
         if self.jobs is not None:
@@ -174,12 +174,12 @@ class Lanes:
         self.open[identity.partition] = lane
         task = asyncio.ensure_future(lane.run())
         self._tasks[lane] = (
-            task  # a strong reference: a lane's tasks are otherwise referenced only by each other
+            task  # a strong reference: otherwise only a lane's tasks refer to each other
         )
         task.add_done_callback(lambda done: self._ended(lane, done))
 
     def _park_beyond(self) -> None:
-        """Partitions that the settings know nothing of have no state to work with, and never will."""
+        """Parks partitions beyond those of the settings, which never have state to work with."""
         wanted = self.app.kafka.partitions
         for partition in sorted(self.assigned - set(range(wanted)) - self._beyond.keys()):
             log.error(
@@ -220,7 +220,7 @@ class Lanes:
             error=f"{type(error).__name__}: {error}",
         )
         if self.open.get(lane.partition) is not lane:
-            return  # given away already; the new owner fenced it, as intended
+            return  # already revoked: the new owner fenced it, as intended
         reason = parked_reason(error)
         if reason is not None:
             lane.park(reason, str(error))
@@ -228,11 +228,11 @@ class Lanes:
             return
         if not fenced:
             die(error)
-        # Never reopened at once: that would fence the rightful owner.
+        # Not reopened at once, because that would fence the rightful owner.
         asyncio.get_running_loop().call_later(FENCE_GRACE_SECONDS, self._still_fenced, lane)
 
     def _try_again(self, lane: Lane) -> None:
-        """A person may have helped meanwhile."""
+        """Opens a parked partition again, in case a person fixed the cause."""
         if self.open.get(lane.partition) is lane and not self._stopping:
             self._open(self._identity(lane.partition))
 
@@ -244,7 +244,7 @@ class Lanes:
 
 
 class LaneApp(faust.App):
-    """One stage: its source topic, one table, one agent. See `streams/apps`."""
+    """The Faust app of one stage: a source topic, a table and an agent. See `streams/apps`."""
 
     stage: Stage
     kafka: Kafka
@@ -257,7 +257,7 @@ class LaneApp(faust.App):
     membership: Membership
     counts: PartitionCounts
     healthy: Callable[[], bool]
-    """Whether what the stage needs besides its lanes works, for its readiness."""
+    """Part of readiness: returns True if what the stage needs besides its lanes works."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -269,14 +269,14 @@ class LaneApp(faust.App):
 
     @property
     def is_alive(self) -> bool:
-        """Whether the event loop runs and membership of the group is being watched."""
+        """True while the event loop runs and the group membership is watched."""
         return time.monotonic() - self._seen_at < ALIVE_SECONDS
 
     async def on_first_start(self) -> None:
-        """Faust would make its folders here, one a process that nobody removes. Lanes write to no disk."""
+        """Creates no folders: Faust's are per process, never removed. Lanes use no disk."""
 
     async def on_start(self) -> None:
-        """What the stage needs of the world is there before the first partition is."""
+        """Opens what the stage needs from outside before the first partition arrives."""
         await self.opening()
         await self.counts.look()
         await super().on_start()
@@ -291,7 +291,7 @@ class LaneApp(faust.App):
         new_state: Callable[[], S],
         extra_topic_configs: dict[str, str],
     ) -> LaneTable[S]:
-        """A table of bytes whose contents belong to lanes: see LaneTable."""
+        """Creates a table of bytes whose contents belong to lanes. See LaneTable."""
         table: Any = self.Table(
             name,
             partitions=partitions,
@@ -309,7 +309,7 @@ class LaneApp(faust.App):
         pace: Pace = BATCH_PACE,
         weigh: Callable[[S, Message], int] | None = None,
     ) -> LaneChannel:
-        """The channel of batches the stage's agent reads. `weigh`: see BatchIntake."""
+        """The channel of batches that the stage's agent reads. For `weigh` see BatchIntake."""
         channel = LaneChannel(self, maxsize=0)
         self.lanes = Lanes(self, table, BatchIntake(channel, self.gate, self.hand, weigh), pace)
         self._own_source()
@@ -318,7 +318,7 @@ class LaneApp(faust.App):
     def job_lanes(
         self, table: LaneTable[JobEntries], settings: WorkerSettings, refuse: Refuse
     ) -> LaneChannel:
-        """The channel of jobs the stage's agent reads with `concurrency=settings.jobs`."""
+        """The channel of jobs that the agent reads with `concurrency=settings.jobs`."""
         channel = LaneChannel(self, maxsize=0)
         jobs = Jobs(channel, settings.jobs, settings.jobs_per_tenant)
         intake = JobIntake(jobs, refuse, self.gate, self.hand, settings.queue_bytes)
@@ -327,19 +327,19 @@ class LaneApp(faust.App):
         return channel
 
     async def on_stop(self) -> None:
-        """Finishes the running transactions while still a member of the group, then leaves it."""
+        """Finishes running transactions as a member of the group, then leaves the group."""
         if self.lanes is not None:
             await self.lanes.stop()
         await self.closing()
-        # Faust's consumer thread can hang 60 s when SIGTERM meets a rebalance; nothing is left to save by now.
+        # Faust's consumer thread can hang 60 s if SIGTERM meets a rebalance. All is saved now.
         watchdog = threading.Timer(EXIT_WATCHDOG_SECONDS, os._exit, (0,))
         watchdog.daemon = True
         watchdog.start()
         await super().on_stop()
 
     async def _watch_membership(self) -> None:
-        """aiokafka leaves a group, or ends its coordination, and Faust does not notice: nothing would be assigned to this worker any
-        more, and nothing taken away.
+        """Ends the process if aiokafka left the group or stopped coordinating, unseen by Faust.
+        Otherwise nothing would be assigned to this worker or revoked from it any more.
         """
         self.membership.expect()
         while (trouble := await self.membership.trouble()) is None:
@@ -351,7 +351,7 @@ class LaneApp(faust.App):
         die(trouble)
 
     def _own_source(self) -> None:
-        """Subscribes the group to the source without a stream, which also keeps its committed offsets from expiring."""
+        """Subscribes to the source without a stream. This also keeps its offsets unexpired."""
         self.topics.add(
             self.topic(
                 self.source,
@@ -365,7 +365,7 @@ class LaneApp(faust.App):
 
 
 def lane_app(stage: Stage, settings: Settings) -> LaneApp:
-    """A Faust app configured for lanes. Faust's own processing guarantee is not used: docs/decisions/0001."""
+    """A Faust app for lanes, without Faust's own processing guarantee (docs/decisions/0001)."""
     kafka, names = settings.kafka, Names(settings.namespace)
     group = names.group(stage)
     app = LaneApp(
@@ -388,7 +388,7 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=static_member(group, settings.worker.name),
         stream_recovery_delay=0.0,
-        stream_processing_timeout=1e9,  # silences "no fetch since start" for the paused partitions
+        stream_processing_timeout=1e9,  # silences "no fetch since start" of paused partitions
     )
     app.stage, app.kafka = stage, kafka
     app.membership = Membership(app, kafka)

@@ -1,4 +1,4 @@
-"""Intake 1: a batch of records, decided at once by an agent, is one transaction."""
+"""Batch intake: an agent decides a batch of records at once, in one transaction."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ S = TypeVar("S", bound=PartitionState)
 class Batch(Generic[S]):
     """Records of one partition in order, with the state of that partition.
 
-    Exactly one of `settle` and `discard`.
+    The agent calls exactly one of `settle` and `discard`.
     """
 
     __slots__ = (
@@ -42,10 +42,10 @@ class Batch(Generic[S]):
 
     @property
     def current(self) -> bool:
-        """Whether the lane is still ours.
+        """True while this process still has the lane.
 
-        A batch of a lost lane must be discarded:
-        settling it empty would move its offset.
+        A batch of a lost lane must be discarded, because settling it empty would move its
+        offset.
         """
         return not self._lane.stopping
 
@@ -54,8 +54,9 @@ class Batch(Generic[S]):
         return self._lane.partition
 
     def each(self) -> Iterator[tuple[Message, bool]]:
-        """The messages in order; True with one that is
-        not to be read, because it killed who read it.
+        """Yields the messages in order, each with a process killer flag.
+
+        If the flag is True, the message has crashed its readers and must not be read.
         """
         return self._hand.each(self.partition, self.messages)
 
@@ -66,11 +67,11 @@ class Batch(Generic[S]):
         lines: list[Line],
         newer: UnknownVersion | None = None,
     ) -> None:
-        """The agent's verdict: one line for each of the messages,
-        or a record would have neither output nor reason.
+        """Sets the outcome of the batch, with one line per message.
 
-        `newer`: the record after those with a line cannot be
-        read by this program. The partition is held there.
+        Without its line, a record would have neither an output nor a reason. `newer` is
+        set if this program cannot read the record after those with a line. The partition
+        is parked at that record.
         """
         assert newer is not None or len(lines) == len(self.messages)
         if newer is not None:
@@ -80,7 +81,7 @@ class Batch(Generic[S]):
         self._decided.set_result(True)
 
     def discard(self) -> None:
-        """Nothing of this batch may be committed."""
+        """Discards the batch: nothing of it is committed."""
         self._decided.set_result(False)
 
     def decided(self) -> "asyncio.Future[bool]":
@@ -88,11 +89,13 @@ class Batch(Generic[S]):
 
 
 class BatchIntake(Generic[S]):
-    """One batch of a lane at a time: fetch, hand
-    out, await the verdict, add, await the commit.
+    """Processes one batch of a lane at a time.
 
-    `weigh` says how many bytes one record may make the stage hold and write; without
-    it a record weighs what it is, and what the consumer's queue lets through fits.
+    Fetches, hands the batch out, awaits its outcome, adds it to the lane and awaits the
+    commit.
+
+    `weigh` returns how many bytes one record may make the stage hold and write. Without
+    it, a record counts with its own size, and the bound of the consumer's queue suffices.
     """
 
     def __init__(
@@ -130,9 +133,7 @@ class BatchIntake(Generic[S]):
     def _within_bounds(
         self, lane: Lane, messages: list[Message]
     ) -> tuple[list[Message], list[Message]]:
-        """What makes the next batch, one record at
-        least, and what waits for the one after.
-        """
+        """Splits the messages into the next batch, of at least one record, and the rest."""
         if self._weigh is None:
             return messages, []
         weight = 0
@@ -143,4 +144,4 @@ class BatchIntake(Generic[S]):
         return messages, []
 
     def dropped(self, lane: Lane) -> None:
-        """A batch in the agent's hands is discarded there, its lane being over."""
+        """Does nothing: the agent discards a batch whose lane has ended."""

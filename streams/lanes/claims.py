@@ -1,16 +1,16 @@
-"""What dedupe has claimed in one partition, in memory and in the changelog (docs/decisions/0041).
+"""The claims of dedupe in one partition, in memory and changelog (docs/decisions/0041).
 
-A record of the changelog holds many claims of one day, in one of two kinds:
+A changelog record holds many claims of one day and has one of three kinds:
 
     tail    the claims of one batch. Its key is a number that counts from the last block.
-    block   all claims of the tails since the last block, again, and those of its own batch.
-            Its key is never used again.
+    block   the claims of all tails since the last block, repeated, and those of its own
+            batch. Its key is never used again.
     copy    claims of another partition (`topics take-over`). Its key is a hash of its value.
 
-Whatever a tail holds is in the block that follows it. So the next tails take the keys
-of those before the block, the brokers' compaction removes what was taken over, and a
-lane that opens reads few large records. In whatever order and however late compaction
-works, blocks, copies and the tails after the last block are all claims.
+A block repeats all claims of the tails before it. So the next tails reuse the keys of
+those tails, compaction removes the repeated claims, and an opening lane reads few large
+records. No matter in which order and how late compaction runs, the blocks, the
+copies, and the tails after the last block together hold all claims.
 """
 
 import os
@@ -27,15 +27,15 @@ from schemas.versions import UnknownVersion
 from streams.lanes.digests import DIGEST_BYTES, DayDigests, holds
 
 CLAIMS_VERSION = 1
-"""Of the records of this file.
+"""The version of the records of this file.
 
-Below the digits, with which the records of older programs begin.
+It is below the ASCII digits, with which the values of older programs' records begin.
 """
 BLOCK_IDS = 4_096
-"""With so many claims, or tails, since the last block the next one is written."""
+"""A block is written once there are this many claims, or tails, since the last block."""
 LARGEST_BLOCK_IDS = 16_384
 LOAD_IDS = 1 << 20
-"""So many are put into their places at once when a lane opens."""
+"""The number of claims that an opening lane collects before it sorts them in."""
 TAIL = b"tail "
 BLOCK = b"block "
 COPY = b"copy "
@@ -46,7 +46,7 @@ Records = list[tuple[bytes, bytes | None]]
 class Copy(NamedTuple):
     """A record of claims that may be written into any partition.
 
-    `at`: when its original was written, in ms.
+    `at` is the time in ms at which its original was written.
     """
 
     key: bytes
@@ -59,9 +59,9 @@ class Copy(NamedTuple):
 
 
 class ClaimedKeys:
-    """Digests claimed within the horizon, by day: dropping a day is one del.
+    """The digests claimed within the horizon, by day, so that dropping a day is one `del`.
 
-    A digest is claimed if all of its bytes are there: none is taken for another.
+    All bytes of a digest are compared, so none is mistaken for another.
     """
 
     def __init__(self) -> None:
@@ -69,14 +69,14 @@ class ClaimedKeys:
         self._newest_first: list[DayDigests] = []
         self._new: dict[int, list[bytes]] = {}
         self._open: list[tuple[int, bytes]] = []
-        """What the tails since the last block hold."""
+        """The days and joined digests of the tails since the last block."""
         self._open_ids = 0
         self._next_tail = 0
         self._loading: dict[int, list[bytes]] = {}
         self._loading_bytes = 0
 
     def load(self, batches: Iterable[list[Message]]) -> int:
-        """As PartitionState says.
+        """Loads the changelog, as PartitionState describes.
 
         Raises UnknownVersion for a record that this program cannot read.
         """
@@ -97,7 +97,7 @@ class ClaimedKeys:
         return count
 
     def __contains__(self, digest: bytes) -> bool:
-        # Written out, for it is done for each record and day: calls would take most of the time.
+        # Inlined, because it runs for each record and day: calls would take most of the time.
         first = digest[0] << 8 | digest[1]
         for day in self._newest_first:
             if day.buckets:
@@ -112,7 +112,7 @@ class ClaimedKeys:
         return sum(map(len, self._newest_first))
 
     def claim(self, digest: bytes, day: int) -> None:
-        """Remembers it. `changelog` says what is to be written of it."""
+        """Claims the digest in memory. `changelog` returns the records to write for it."""
         held = self._days.get(day)
         (self._day(day) if held is None else held).add(digest)
         new = self._new.get(day)
@@ -122,9 +122,9 @@ class ClaimedKeys:
             new.append(digest)
 
     def changelog(self) -> Records:
-        """The records of what was claimed since the last call.
+        """The records of all claims since the last call.
 
-        They belong into one transaction, in this order.
+        They must be written in one transaction, in this order.
         """
         new = [(day, b"".join(digests)) for day, digests in self._new.items()]
         if not new:
@@ -142,7 +142,7 @@ class ClaimedKeys:
         ]
 
     def forget_before(self, day: int) -> None:
-        """Forgets what was claimed before that day, in memory: what the changelog keeps is the brokers' matter."""
+        """Forgets, in memory, the claims of earlier days. Brokers clean up the changelog."""
         old = [known for known in self._days if known < day]
         for known in old:
             del self._days[known]
@@ -150,7 +150,7 @@ class ClaimedKeys:
             self._sort()
 
     def _blocks(self) -> Records:
-        """What is open, in as few records as may be, and nothing is open any more."""
+        """Returns the open claims in as few records as possible, and clears them."""
         of_day: dict[int, list[bytes]] = {}
         for day, digests in self._open:
             of_day.setdefault(day, []).append(digests)
@@ -166,7 +166,7 @@ class ClaimedKeys:
         ]
 
     def _load_single(self, day: int, keys: list[bytes]) -> None:
-        """Claims as older programs wrote them: the key is a digest, the value its day in digits."""
+        """Loads claims of older programs: the key is a digest, the value its day in digits."""
         self._wait(day, b"".join(map(_digest, keys)))
 
     def _load_record(self, key: bytes, value: bytes | None) -> None:
@@ -187,7 +187,7 @@ class ClaimedKeys:
         self._open, self._open_ids, self._next_tail = [], 0, 0
 
     def _wait(self, day: int, digests: bytes) -> None:
-        """Places them once there are enough of them."""
+        """Collects loaded digests, and sorts them in once there are LOAD_IDS of them."""
         self._loading.setdefault(day, []).append(digests)
         self._loading_bytes += len(digests)
         if self._loading_bytes >= LOAD_IDS * DIGEST_BYTES:
@@ -228,10 +228,11 @@ def opened(value: bytes | None) -> tuple[int, bytes]:
 
 
 def copies(messages: Iterable[Message]) -> Iterator[Copy]:
-    """All claims of these partitions, each read in order to its end, as records for any other partition.
+    """Yields all claims of some partitions as records for any other partition.
 
-    Keys of tails say something in their own partition only, and a block there replaces
-    nothing here. Raises UnknownVersion.
+    `messages` are all records of these partitions, in order per partition. Copies need
+    keys of their own, because a tail's key has a meaning in its own partition only, and a
+    block replaces no tails of another partition. Raises UnknownVersion.
     """
     tails: dict[int | None, list[Copy]] = {}
     for message in messages:

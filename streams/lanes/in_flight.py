@@ -1,9 +1,8 @@
-"""Which record a process has in hand while it
-decides, told to its parent through shared memory.
+"""The in-flight record of a process, shared with its parent process through memory.
 
-A record that kills the process that reads it would be read again by the
-next one, for ever. The parent looks here when its child is dead; when the
-same record was in hand three times, the next child sets it aside unread.
+A record that kills the process that reads it would kill every later process too. When
+its child is dead, the parent reads the in-flight record here. A record that was in
+flight three times at such a death is quarantined by the next child without being read.
 """
 
 import mmap
@@ -18,13 +17,14 @@ _PLACE = struct.Struct("<qq")
 _NOTHING = (-1, -1)
 
 Killers = Mapping[int, frozenset[int]]
-"""Partition → offsets of records not to be read."""
+"""Maps a partition to the offsets of records that must not be read."""
 
 
 class InFlightRecord:
-    """One a process: a batch is decided in one go, in one thread.
+    """Notes the in-flight record. One instance per process.
 
-    Until `share` nobody looks.
+    One is enough because a batch is decided without interruption in one thread. Before
+    `share`, the record is visible in this process only.
     """
 
     def __init__(self) -> None:
@@ -33,14 +33,15 @@ class InFlightRecord:
         _PLACE.pack_into(self._memory, 0, *_NOTHING)
 
     def share(self, descriptor: int, killers: Killers) -> None:
-        """The parent's memory, and what the parent knows."""
+        """Uses the parent's memory from now on, and the killers that the parent found."""
         self._memory = mmap.mmap(descriptor, BYTES)
         self._killers = killers
         _PLACE.pack_into(self._memory, 0, *_NOTHING)
 
     def each(self, partition: int, messages: Iterable[Message]) -> Iterator[tuple[Message, bool]]:
-        """The messages one by one, each in hand until the next
-        is asked for; with each whether it is one not to be read.
+        """Yields the messages, each with a flag that is True if it must not be read.
+
+        Each message is in flight until the next one is requested.
         """
         killers = self._killers.get(partition, frozenset())
         for message in messages:
@@ -50,18 +51,18 @@ class InFlightRecord:
         self.lay_down()
 
     def lay_down(self) -> None:
-        """Nothing is in hand. For who stops between two records."""
+        """Notes that no record is in flight. Needed if iteration stops between two records."""
         _PLACE.pack_into(self._memory, 0, *_NOTHING)
 
 
 def shared_memory() -> int:
-    """A descriptor of memory that outlives the child that writes to it."""
+    """The descriptor of new memory that outlives the child that writes to it."""
     descriptor = os.memfd_create("sensorium-hand")
     os.write(descriptor, _PLACE.pack(*_NOTHING))
     return descriptor
 
 
 def left_in(descriptor: int) -> tuple[int, int] | None:
-    """Partition and offset of the record that was in hand last; None: none was."""
+    """The partition and offset of the record left in flight, or None."""
     place = _PLACE.unpack(os.pread(descriptor, BYTES, 0))
     return None if place == _NOTHING else (place[0], place[1])

@@ -1,8 +1,8 @@
-"""Intake 2: records become entries of a durable queue, worked on out of order by an agent's workers.
+"""Job intake: records become entries of a durable queue that workers process out of order.
 
-A batch admits its jobs (entries and source offset) in one transaction; a finished job's
-outputs and its entry's tombstone go into the lane's next one. A crash runs only
-unfinished jobs again; a slow call holds back nobody.
+A batch admits its jobs (entries and source offset) in one transaction. A finished job's
+outputs and its entry's tombstone join the lane's next transaction. After a crash only
+unfinished jobs run again, and a slow call does not delay other jobs.
 """
 
 import asyncio
@@ -34,29 +34,29 @@ from streams.lanes.transactions import Write, headers_of
 log = structlog.get_logger()
 
 LARGEST_KEPT_BYTES = 256 * 1024
-"""A larger body is always read again: with key and headers it would not fit a changelog record."""
+"""Larger bodies are always re-read: key and headers would not fit a changelog record too."""
 TENANT_PART = 4
-"""A quarter of what bodies may take is for those of one tenant.
+"""One tenant's bodies may take a quarter of the memory for bodies.
 
-Beyond that an entry is a stub without body.
+Beyond that, an entry is a stub without a body.
 """
 ADMITTED_AT_ONCE = 500
-"""Entries of a lane that opens, between two turns of the event loop."""
+"""Loaded entries that an opening lane schedules before it yields to the event loop."""
 PAUSE_SECONDS = 0.25
 UNKNOWN_TENANT = "unknown"
 HELD_SECONDS = 60.0
-"""Between two looks at a job that a newer program admitted: no look helps, but a clock or a hand-over must not need one."""
+"""The wait between two tries of a job that only a newer program can read."""
 LONGEST_BACK_OFF_SECONDS = 60.0
 SHORTEST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 3_600.0
-"""No job waits longer for its next try, whatever a server asked for or a clock that was set back makes of its due time."""
+"""The limit of a job's wait, also if a server asks for more or a clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An entry in its lane.
+    """A queued entry of a lane.
 
-    `due_at` by the monotonic clock: a wall clock that is set back must not park the
+    `due_at` is monotonic time, because a wall clock that is set back must not stall the
     queue.
     """
 
@@ -67,10 +67,10 @@ class Waiting:
 
 
 class Job:
-    """What a worker gets.
+    """One run of an entry, as a worker gets it.
 
-    Exactly one of `finish` and `postpone`; after the lane was lost both only free the
-    worker.
+    The worker settles it exactly once, by `finish`, `postpone`, `hold` or `give_back`.
+    After the lane is lost, all of them only free the worker.
     """
 
     __slots__ = ("_jobs", "_settled", "_value", "entry", "waiting")
@@ -93,11 +93,11 @@ class Job:
 
     @property
     def is_lost(self) -> bool:
-        """Whether its lane is over: what becomes of the job is the next owner's."""
+        """True if the lane has ended. The next owner of the partition then runs the job."""
         return self.waiting.lane.stopping
 
     def line(self, outcome: str, reason: str = "") -> Line:
-        """What the job's receipt says when it ends so."""
+        """The receipt line of a job that ends with this outcome."""
         entry = self.entry
         return Line(
             self.offset,
@@ -109,16 +109,16 @@ class Job:
         )
 
     async def value(self) -> bytes | None:
-        """The record's value; of a stub read again from the source. None: the source does not hold it any more.
+        """The record's value, or None if it is no longer in the source.
 
-        Raises Unavailable when the brokers do not give it in time.
+        For a stub it is re-read, which raises Unavailable if the brokers are too slow.
         """
         if self._value is None:
             self._value = await self.waiting.lane.read_again(self.offset)
         return self._value
 
     def finish(self, writes: list[Write], line: Line) -> None:
-        """Its outputs, its tombstone and its line join the lane's next transaction."""
+        """Adds outputs, tombstone and receipt line to the lane's next transaction."""
         self._settle()
         lane = self.waiting.lane
         if not lane.stopping:
@@ -126,9 +126,9 @@ class Job:
         self._jobs.release(self.waiting)
 
     def hold(self, newer: UnknownVersion) -> None:
-        """Back into the queue, and the partition says that it waits for a newer program.
+        """Requeues the job and marks the partition as waiting for a newer program.
 
-        The other jobs go on.
+        Other jobs continue.
         """
         lane = self.waiting.lane
         if not lane.stopping:
@@ -136,14 +136,15 @@ class Job:
         self.postpone(Unavailable("version", HELD_SECONDS))
 
     def give_back(self) -> None:
-        """Frees the worker, nothing done: the job's lane is over, or will be."""
+        """Frees the worker without a result, because the job's lane has ended or will end."""
         self._settle()
         self._jobs.release(self.waiting)
 
     def postpone(self, trouble: Unavailable) -> float:
-        """Back into the queue, due later: at least what the trouble asks for, and
-        longer with each attempt, but never longer than it leaves time for. Returns when
-        it is due, in Unix seconds.
+        """Requeues the job for later and returns its due time in Unix seconds.
+
+        The delay is at least `trouble.retry_after`, grows with each attempt, and is
+        limited by `trouble.at_most`.
         """
         self._settle()
         lane, entry = self.waiting.lane, self.entry
@@ -181,9 +182,9 @@ class Job:
 
 
 class Jobs:
-    """One a process: the due jobs of all its lanes, and how many workers are free.
+    """The due jobs of all lanes of the process, and the number of free workers.
 
-    A job goes before the agent only when a worker is free, so that "who is next" is decided at the last moment.
+    A job is handed out only when a worker is free, so the choice is made at the last moment.
     """
 
     def __init__(self, channel: LaneChannel, workers: int, per_tenant: int) -> None:
@@ -204,7 +205,7 @@ class Jobs:
         self.pump()
 
     def pump(self) -> None:
-        """Hands out what is due while workers are free."""
+        """Hands out due jobs while workers are free."""
         if self.draining:
             return
         now = time.monotonic()
@@ -222,9 +223,9 @@ class Jobs:
         self.schedule.drop(lambda waiting: waiting.lane is lane)
 
     async def drain(self, seconds: float) -> None:
-        """No new job; waits for running ones.
+        """Starts no new jobs and waits up to `seconds` for running ones.
 
-        Those that take longer run again after the restart.
+        Jobs that take longer run again after the restart.
         """
         self.draining = True
         deadline = Deadline(seconds)
@@ -233,7 +234,7 @@ class Jobs:
 
     def _arm(self, now: float) -> None:
         if not self._free:
-            return  # the next worker that comes free looks again
+            return  # the next release of a worker calls this again
         wake = self.schedule.next_wake(now)
         if wake is None or (self._timer is not None and now < self._timer[0] <= wake):
             return
@@ -245,32 +246,32 @@ class Jobs:
         )
 
     def _woken(self) -> None:
-        """A loop's timer may fire a moment too early: one that is spent must not be taken for one that is still to come."""
+        """Clears the timer, which may fire early: a spent one must not count as pending."""
         self._timer = None
         self.pump()
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a record never becomes a job, and what is written in its stead, in the same transaction as the offset."""
+    """Why a record never becomes a job, with the writes to commit together with its offset."""
 
     reason: str
     writes: list[Write]
 
 
 Refuse = Callable[[Message, bool], Refusal | None]
-"""None: the record may become a job.
+"""Returns None if the record may become a job.
 
-True with a message that is not to be read, because it killed who read it.
+The flag marks a record that has crashed its readers and must not be parsed.
 """
 
 
 class JobIntake:
-    """Room? → fetch → entries → add → await the commit → schedule. Nothing runs before its admission is committed.
+    """Check room → fetch → make entries → add → await the commit → schedule.
 
-    `queue_bytes` bounds what the entries of all lanes of the process take in memory.
-    When they take that much, intake pauses. What was admitted before is kept, also when
-    a lane that opens brings more.
+    No job runs before its admission is committed. `queue_bytes` bounds the memory of all
+    entries of the process. At that bound intake pauses, but keeps admitted entries, even
+    if a lane that opens loads more.
     """
 
     def __init__(
@@ -291,7 +292,7 @@ class JobIntake:
 
     @property
     def held_bytes(self) -> int:
-        """What the entries of all lanes take in memory."""
+        """The memory that the entries of all lanes take."""
         return sum(state.bytes for state in self._states.values())
 
     async def run(self, lane: Lane) -> None:
@@ -301,7 +302,8 @@ class JobIntake:
         await self._admit_loaded(lane, state)
         while not lane.stopping:
             if self.held_bytes >= self._queue_bytes or self._jobs.draining:
-                # Not reading is enough: librdkafka's queue fills up, and an assigned, unsubscribed consumer has no poll deadline.
+                # Not reading is enough: librdkafka's queue fills, and without a
+                # subscription there is no poll deadline.
                 self.paused.add(lane.partition)
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
@@ -316,24 +318,24 @@ class JobIntake:
         self._jobs.drop(lane)
 
     def has_room_for_body(self, tenant: str, size: int) -> bool:
-        """Whether the tenant's next entry may carry its body of `size` bytes.
+        """True if the tenant's next entry may contain its body of `size` bytes.
 
-        What it may not is bounded memory, not service.
+        This bounds memory, not service: other entries become stubs.
         """
         if size > LARGEST_KEPT_BYTES:
             return False
         bodies = self._queue_bytes // BODIES_PART
         of_all = of_tenant = size
-        for state in self._states.values():  # a loop, for this is done for each record
+        for state in self._states.values():  # a loop, because this runs for each record
             of_all += state.body_bytes
             of_tenant += state.body_bytes_of(tenant)
         return of_all <= bodies and of_tenant <= bodies // TENANT_PART
 
     async def _admit_loaded(self, lane: Lane, state: JobEntries) -> None:
-        """Schedules what the changelog held, a portion at a time: other lanes and running jobs go on meanwhile.
+        """Schedules the loaded entries in portions, so that other lanes and jobs continue.
 
         Each entry is scheduled once. A job that is postponed while this runs schedules
-        itself, and its offset is behind this loop already.
+        itself, and this loop has already passed its offset.
         """
         now, clock = time.monotonic(), time.time()
         offsets = list(state.packed)
@@ -376,7 +378,7 @@ class JobIntake:
             return
         if lines:
             await lane.add(writes, changelog, lines, lines[-1].offset + 1)
-        if not lane.stopping:  # given away while it committed: the new owner has the entries
+        if not lane.stopping:  # else revoked during the commit: the new owner has the entries
             self._jobs.admit(admitted)
         if newer is not None:
             lane.park("version_unknown", f"offset {lane.position}: {newer}")

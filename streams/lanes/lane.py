@@ -1,5 +1,6 @@
-"""One source partition at work: a pending transaction
-that anybody may add to, and one task that flushes it.
+"""A lane processes one source partition with one pending transaction.
+
+Any coroutine of the stage may add to it, and one task flushes it.
 """
 
 import asyncio
@@ -34,37 +35,39 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 STUCK_SECONDS = 15.0
-"""A commit that takes longer will not come back: librdkafka's
-send_offsets can ignore its own time-out, of 10 s.
+"""A commit that takes longer never returns, and ends the lane.
 
-So it does in the first transaction after a broker was away, in
-one stage after the other: what is waited here is waited by each.
+librdkafka's send_offsets can ignore its own timeout of 10 s. This happens in the first
+transaction after a broker was away, in one stage after the other, so each stage waits
+this long.
 """
-
 
 PARKED_LOOK_SECONDS = 0.2
 LOOK_SECONDS = 0.25
 QUIET_LOOK_SECONDS = 1.0
 QUIET_SECONDS = 5.0
-"""Without a record for so long, a lane is idle."""
+"""A lane that received no record for this long is idle."""
 
 
 class Intake(Protocol):
-    """How records of the source become work. One a lane."""
+    """Turns source records into work. `run` is called once per lane."""
 
     async def run(self, lane: "Lane") -> None:
-        """Reads and adds until `lane.stopping`. Raising ends the lane."""
+        """Reads records and adds to the lane until `lane.stopping`.
+
+        An exception ends the lane.
+        """
         ...
 
     def dropped(self, lane: "Lane") -> None:
-        """The lane is over: what it has waiting must not be worked on any more."""
+        """Discards all work of a lane that has ended. None of it may start any more."""
         ...
 
 
 class Lane:
-    """Open (fence, load, position), add, flush, close.
+    """Opens a partition (fence, load, position), commits what is added, and closes it.
 
-    Everything asynchronous runs in the worker's event loop.
+    All coroutines run in the worker's event loop.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class Lane:
         self._contact: ConsumerContact | None = None
         self.commit_seconds: Callable[[float], None] = lambda seconds: None
         self.held: Callable[[], bool] = lambda: False
-        """Whether nothing may be committed now, whatever was added."""
+        """Returns True while the lane must not commit, whatever was added."""
         self._settings = settings
         self._transactions = PartitionTransactions(settings, identity)
         self._behind = RecordsBehind(settings, identity)
@@ -104,9 +107,9 @@ class Lane:
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
-        """From taking the partition over to letting it go.
+        """Takes the partition over, processes it, and releases it at the end.
 
-        Returns when stopped; raises what ended it.
+        Returns when the lane is stopped. Raises the error that ended it otherwise.
         """
         try:
             start = await self._in_thread(self._transactions.open, self.state)
@@ -138,11 +141,13 @@ class Lane:
         lines: list[Line],
         next_offset: int | None = None,
     ) -> "asyncio.Future[None]":
-        """Joins the lane's next transaction. The future resolves
-        when that is committed; with a lost lane it never does.
+        """Adds to the lane's next transaction.
 
-        `lines` say what became of which records of the source:
-        they are written as receipts and counted after the commit.
+        The returned future resolves when that transaction is committed. It never
+        resolves if the lane is lost.
+
+        `lines` state the outcome of each source record. They are written as receipts,
+        and counted after the commit.
         """
         self._pending.writes += writes
         self._pending.changelog += changelog
@@ -153,16 +158,19 @@ class Lane:
         return self._settled
 
     def stop(self) -> None:
-        """No further intake; what was added is
-        still committed, or fenced: both are right.
+        """Stops intake.
+
+        Whatever was added is still committed, unless the next owner fences the lane
+        first. Both are correct.
         """
         self.stopping = True
         self._transactions.abandon()
         self._wake.set()
 
     def park(self, reason: ParkedReason, detail: str) -> None:
-        """Says that the partition is held: this program cannot
-        go on in it, and a restart of it would not help.
+        """Marks the partition as parked and logs it, once.
+
+        This program cannot continue in the partition, and a restart would not help.
         """
         if self.parked is None:
             self.parked = Parked(reason, detail)
@@ -176,16 +184,16 @@ class Lane:
             )
 
     async def stopped(self) -> None:
-        """Returns once the lane is to end."""
+        """Returns once the lane is stopping."""
         while not self.stopping:
             await asyncio.sleep(PARKED_LOOK_SECONDS)
 
     async def fetch(self) -> list[Message]:
-        """The next records: waits a moment for the first, and takes what is there.
+        """Returns the next records, or an empty list if none arrives within a short wait.
 
-        Unless that makes a whole batch, lets more arrive until
-        the next transaction may begin: so a lane that was idle
-        is quick, and one that is busy writes few transactions.
+        Takes all records that are already fetched, up to a batch. If they do not fill a
+        batch, more may arrive until the next transaction may begin. This way an idle
+        lane reacts quickly, and a busy lane writes few transactions.
         """
         messages = await self._in_thread(self._take, self.pace.batch_records, self._patience())
         if messages and not self.stopping:
@@ -197,33 +205,37 @@ class Lane:
         return messages
 
     def _patience(self) -> float:
-        """How long the lane's thread waits for a record. Each
-        look costs a little, so a lane that is idle looks seldom.
+        """The seconds that the lane's thread waits for a record.
 
-        Meanwhile the lane cannot be stopped: one that has work waits less.
+        Each poll costs a little, so an idle lane polls rarely. A lane cannot be stopped
+        during the wait, so a lane with work waits less.
         """
         is_quiet = time.monotonic() - self._quiet_since > QUIET_SECONDS
         return QUIET_LOOK_SECONDS if is_quiet else LOOK_SECONDS
 
     async def read_again(self, offset: int) -> bytes | None:
-        """The value at an offset behind us, or None when the
-        source does not hold it any more. Raises Unavailable.
+        """The value at an offset that was already read, or None if it is no longer there.
+
+        Raises Unavailable.
         """
         return await self._behind.read(offset)
 
     def lag(self) -> int | None:
-        """Records up to the last stable offset that are
-        not committed, as librdkafka last heard of it.
+        """The number of records up to the last stable offset that are not committed.
 
-        Transaction markers take offsets too and are never delivered:
-        the end-of-partition event says what is behind us.
+        Uses the last stable offset that librdkafka last received. None if it is not
+        known or the lane is not ready. Transaction markers also take offsets but are
+        never delivered, so the offset of the end-of-partition event counts as well.
         """
         if not self.ready or self._high < 0:
             return None
         return max(0, self._high - max(self.position, self._end_seen))
 
     def _take(self, count: int, seconds: float) -> list[Message]:
-        """Up to `count` records; waits for the first, and not for the others."""
+        """Takes up to `count` records. Waits up to `seconds` for the first record only.
+
+        Raises OffsetLost if the source no longer holds the lane's position.
+        """
         assert self.source is not None and self._contact is not None
         found = self.source.consume(1, seconds)
         if found:
@@ -246,37 +258,39 @@ class Lane:
                 )
             elif not is_passing(error):
                 raise KafkaException(error)
-        # Here and not where the lag is read: from another thread even the
-        # cached watermark waits for a consume() to return, for seconds.
+        # Read here and not in `lag`: from another thread, even reading the cached
+        # watermark blocks until a running consume() returns, which can take seconds.
         self._high = self.source.get_watermark_offsets(
             TopicPartition(self.identity.source, self.partition), cached=True
         )[1]
         return good
 
     async def _keep_gap(self) -> bool:
-        """Returns when the next transaction may begin; True if that took a while."""
+        """Waits until the next transaction may begin. True if it had to wait."""
         gap = self._rhythm.left(time.monotonic())
         if gap > 0 and not self.stopping:
             await asyncio.sleep(gap)
         return gap > 0
 
     async def _flush(self) -> None:
-        """Commits what was added, at most one
-        transaction a gap, until stopped and empty.
+        """Commits what was added until the lane is stopped and has nothing pending.
+
+        Commits at most one transaction per gap.
         """
         while True:
-            if (
-                not self.stopping
-            ):  # a stop that came since the last look must not be waited for again
+            # After a stop nothing needs to wake this task: it must not wait again.
+            if not self.stopping:
                 await self._wake.wait()
             await self._keep_gap()
             while self.held():
-                if self.stopping:  # nothing of it is committed: it is read again
-                    self._settled.cancel()  # else who added it would wait for ever, and the lane with it
+                if self.stopping:
+                    # Nothing of this is committed: the next owner reads it again. Without
+                    # the cancel, the code that added it, and so the lane, would wait forever.
+                    self._settled.cancel()
                     return
                 await asyncio.sleep(PARKED_LOOK_SECONDS)
             self._wake.clear()
-            # Swapped without an await between: a future belongs to one transaction.
+            # No await in between: each future belongs to exactly one transaction.
             transaction, settled = self._pending, self._settled
             self._pending, self._settled = Transaction(), asyncio.get_running_loop().create_future()
             if not transaction:
@@ -294,7 +308,10 @@ class Lane:
             settled.set_result(None)
 
     def _commit(self, transaction: Transaction) -> float:
-        """With its receipts. Runs in the lane's thread."""
+        """Commits the transaction with its receipts and returns seconds.
+
+        Runs in the lane's thread.
+        """
         moved = self.position if transaction.next_offset is None else transaction.next_offset
         for receipt in self._ledger.receipts(Span(self.position, moved), transaction.lines):
             transaction.writes.append(
@@ -306,8 +323,9 @@ class Lane:
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
     def _close(self) -> None:
-        """In a thread of its own: closing a consumer
-        can take a second and nobody waits for it.
+        """Closes all clients in a separate thread.
+
+        Closing a consumer can take a second, and nothing needs to wait for it.
         """
 
         def close() -> None:

@@ -1,4 +1,4 @@
-"""Which job is next. Pure: time and the number of free workers are arguments."""
+"""Decides which job is next. Pure: time and the number of free workers are arguments."""
 
 import heapq
 import itertools
@@ -17,19 +17,19 @@ class Schedulable(Protocol):
 E = TypeVar("E", bound=Schedulable)
 
 MOVES_AT_ONCE = 64
-"""Jobs that became due, and holds that ended, which one decision looks at.
+"""The most due jobs, and the most ended holds, that one decision processes.
 
-The rest is for the next one, which follows at once.
+The next decision, which follows immediately, continues with the rest.
 """
 
 
 class Schedule(Generic[E]):
-    """Due jobs first come first served within a tenant, round robin over tenants.
+    """Orders due jobs first come, first served within a tenant and round robin over tenants.
 
-    A tenant may start a job while it runs fewer than `min(per_tenant, free workers)`: m
-    stuck tenants hold at most m/(m+1) of the workers, and one is always left for a
-    tenant that runs nothing. A decision looks at tenants that run something, and at no
-    tenant that is held: those are parked until their hold ends.
+    A tenant may start a job while it runs fewer than `min(per_tenant, free workers)`. So
+    m stuck tenants hold at most m/(m+1) of the workers, and one worker is always left for
+    a tenant that runs nothing. A decision skips tenants at their limit, and does not
+    visit held tenants, which are parked until their hold ends.
     """
 
     def __init__(self, per_tenant: int) -> None:
@@ -54,13 +54,14 @@ class Schedule(Generic[E]):
         queue.append(entry)
 
     def hold(self, tenant: str, until: float) -> None:
-        """No job of the tenant starts before `until`:
-        its model or key is in trouble, not one job.
+        """Starts no job of the tenant before `until`.
+
+        For trouble with the tenant's model or key, which affects all of its jobs.
         """
         self._held_until[tenant] = max(until, self._held_until.get(tenant, 0.0))
 
     def take(self, now: float, free: int) -> E | None:
-        """The next job to run, or None. Counts it as running until `done`."""
+        """Takes the next job to run, or None. It counts as running until `done`."""
         self._move(now)
         limit = min(self._per_tenant, free)
         for _ in range(len(self._turn)):
@@ -82,13 +83,13 @@ class Schedule(Generic[E]):
         return None
 
     def done(self, tenant: str) -> None:
-        """A job of the tenant is no longer running."""
+        """Counts one running job of the tenant less."""
         self._running[tenant] -= 1
         if not self._running[tenant]:
             del self._running[tenant]
 
     def drop(self, belongs: Callable[[E], bool]) -> None:
-        """Forgets the waiting jobs for which `belongs` says so."""
+        """Removes the waiting jobs for which `belongs` returns True."""
         self._later = [item for item in self._later if not belongs(item[2])]
         heapq.heapify(self._later)
         kept = {
@@ -102,16 +103,18 @@ class Schedule(Generic[E]):
         heapq.heapify(self._parked_until)
 
     def next_wake(self, now: float) -> float | None:
-        """When to look again, if nothing else happens:
-        the next due job or the next end of a hold.
+        """When to call `take` again if nothing else happens, or None.
+
+        This is when the next job is due or the next hold ends.
         """
         times = [self._later[0][0]] if self._later else []
         times += [self._parked_until[0][0]] if self._parked_until else []
         return min(times, default=None)
 
     def _move(self, now: float) -> None:
-        """Gives what became due, and tenants whose hold
-        ended, their turn: some of them, if there are many.
+        """Moves due jobs and tenants whose hold ended into the rotation.
+
+        Moves at most MOVES_AT_ONCE of each.
         """
         for _ in range(MOVES_AT_ONCE):
             if not self._later or self._later[0][0] > now:
@@ -122,7 +125,7 @@ class Schedule(Generic[E]):
                 break
             tenant = heapq.heappop(self._parked_until)[1]
             self._parked.discard(tenant)
-            self._take_turn(tenant, now)  # parks it again if it was held for longer meanwhile
+            self._take_turn(tenant, now)  # parks it again if its hold was extended
 
     def _take_turn(self, tenant: str, now: float) -> None:
         if self._is_held(tenant, now):

@@ -1,4 +1,4 @@
-"""The transactional side of one source partition. Every call blocks: use it from the lane's own thread."""
+"""The transactional side of one source partition. Calls block: use the lane's own thread."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -33,37 +33,37 @@ from streams.lanes.state import PartitionState
 CALL_SECONDS = 10.0
 OPEN_SECONDS = 60.0
 SLOW_SECONDS = 5.0
-"""A fence takes 0.5 to 2.3 s, also right after a broker's restart."""
+"""Brokers are slow if a fence takes longer: it takes 0.5 to 2.3 s, even after a broker restart."""
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 300.0
-"""Brokers that are slow for longer are always so: a lane that waits for better ones would never open."""
+"""Brokers that are slow for longer are always slow. Waiting on would never end."""
 log = structlog.get_logger()
 T = TypeVar("T")
 
 
 class OffsetMissing(StreamsError):
-    """The table has contents, its source partition has no committed offset. Beginning at 0 would forward everything again."""
+    """A table with contents has no source offset: starting at 0 would forward all again."""
 
 
 class OffsetLost(StreamsError):
-    """The committed offset is not in the log any more (retention passed, or the topic is another one)."""
+    """The log no longer holds the committed offset (retention, or another topic)."""
 
 
 class PartitionMissing(StreamsError):
-    """The table has no such partition: the source was given more partitions in place."""
+    """The table lacks a partition of its source, to which partitions were added."""
 
 
 class UndeclaredOutput(StreamsError):
-    """The stage writes to a topic that schemas/pipeline.py does not declare for it: a fault of the program."""
+    """The stage writes to a topic not declared in schemas/pipeline.py, which is a bug."""
 
 
 class Abandoned(StreamsError):
-    """The partition was given away before it was fenced. Fencing it now would hit the rightful owner."""
+    """The partition was revoked before the fence, which would now hit the rightful owner."""
 
 
 class Write(NamedTuple):
-    """One encoded record. `partition` -1: the key decides (murmur2)."""
+    """One encoded record. With `partition` -1, the key selects it (murmur2)."""
 
     topic: str
     key: bytes
@@ -73,13 +73,16 @@ class Write(NamedTuple):
 
 
 _Record = tuple[str, bytes, bytes | None, int, Headers]
-"""What a `Write` is, as a plain tuple: changelog records are many, and a NamedTuple takes a call to make."""
+"""A `Write` as a plain tuple: changelog records are many, and a NamedTuple costs a call."""
 _NO_HEADERS: Headers = []
 
 
 @dataclass(slots=True)
 class Transaction:
-    """What commits together. `next_offset` None: the source position does not move. `lines` become the receipts among the writes."""
+    """Everything that is committed together.
+
+    If `next_offset` is None, the source position does not move. `lines` become receipts.
+    """
 
     writes: list[Write] = field(default_factory=list)
     changelog: list[tuple[bytes, bytes | None]] = field(default_factory=list)
@@ -92,7 +95,10 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class LaneIdentity:
-    """Which partition of what: names with the namespace. The transactional id must not name a worker: it is the fence."""
+    """The partition of a lane and the full names (with namespace) of its topics and group.
+
+    The transactional id must not name a worker: owners fence each other by sharing it.
+    """
 
     stage: Stage
     group: str
@@ -101,7 +107,7 @@ class LaneIdentity:
     receipts: str
     partition: int
     outputs: frozenset[str]
-    """The topics that the stage may write to, its receipts among them."""
+    """The topics that the stage may write to, including its receipts."""
     names: Names
 
     @property
@@ -110,7 +116,7 @@ class LaneIdentity:
 
     @property
     def begins_with_claims(self) -> bool:
-        """Whether this is dedupe of a further set of topics, which takes over what was claimed before."""
+        """True for dedupe of a further set of topics, which takes over earlier claims."""
         return self.stage == "dedupe" and self.names.is_further_set
 
     @property
@@ -119,13 +125,13 @@ class LaneIdentity:
 
 
 def headers_of(message: Message) -> Headers:
-    """The record's headers; one without a value counts as empty."""
+    """The record's headers. A header without a value gets an empty one."""
     found: Any = message.headers() or ()
     return [(name, value or b"") for name, value in found]
 
 
 class PartitionTransactions:
-    """Fence, load, and one transaction after another for one source partition."""
+    """Fences, loads and commits one transaction after another for a source partition."""
 
     def __init__(self, settings: Kafka, identity: LaneIdentity) -> None:
         self.identity = identity
@@ -134,15 +140,21 @@ class PartitionTransactions:
         self._abandoned = False
 
     def open(self, state: PartitionState) -> int | None:
-        """Takes the partition over and returns where to read on; None: from the beginning, the table being empty.
+        """Takes the partition over and returns the offset at which to continue.
 
-        1. Fence: `init_transactions` aborts or completes what a former owner left open, and stops it permanently.
-        2. Load the changelog up to the last stable offset: nobody else writes to it any more.
-        3. Read the committed offset. Only now: a transaction of the former owner may have moved it in step 1.
+        Returns None if the table is empty and the source is read from the beginning.
+
+        1. Fence: `init_transactions` aborts or completes the former owner's open
+           transaction and stops that owner permanently.
+        2. Load the changelog up to the last stable offset. No other process writes to
+           it any more.
+        3. Read the committed offset, not earlier, because step 1 may have moved it by
+           completing a transaction of the former owner.
         """
         self._fence_once_brokers_are_quick()  # 1
         loaded = state.load(self._changelog())  # 2
-        # Never subscribed: it only carries the group's name. The broker checks membership of members; the fence is the transactional id.
+        # Never subscribed: it only carries the group's name. The broker checks group
+        # membership for members only; the transactional id is what fences.
         self._group = Consumer(reader_config(self._settings, self.identity.group))
         self._group_metadata = self._group.consumer_group_metadata()
         position = self._retry(self._committed, OPEN_SECONDS)  # 3
@@ -161,15 +173,15 @@ class PartitionTransactions:
         return None
 
     def abandon(self) -> None:
-        """The partition was given away. One that is still being opened is not fenced any more."""
+        """Notes that the partition was revoked: if it is still opening, it is not fenced."""
         self._abandoned = True
 
     def source_consumer(self, position: int | None) -> Consumer:
-        """A consumer that stands at `position` of the source partition and fetches ahead within bounds.
+        """A consumer of the source partition at `position` that prefetches within bounds.
 
-        The bound of its queue (8 MiB, a fetch more while one is on its way) also bounds what one transaction takes in.
-        A fetch that finds nothing waits at the broker, which answers it as soon as there is a record: asking again more often
-        would only cost both.
+        The bound of its queue (8 MiB, plus one fetch in flight) also bounds the input of
+        one transaction. An empty fetch waits at the broker, which answers as soon as
+        there is a record. Fetching more often would only cost client and broker more.
         """
         consumer = Consumer(
             reader_config(self._settings, self.identity.group)
@@ -188,12 +200,16 @@ class PartitionTransactions:
         return consumer
 
     def commit(self, transaction: Transaction) -> float:
-        """Commits it all or nothing; returns seconds. After any error the lane is over: nothing is rolled back here.
+        """Commits the transaction atomically and returns how many seconds that took.
+
+        Any error ends the lane, and nothing is rolled back here. Raises UndeclaredOutput
+        for a topic that the stage does not declare.
 
         1. Begin.
         2. Produce the outputs, then the table's changelog.
         3. Add the source offset, if the transaction moves it.
-        4. Commit. From here on a read_committed reader sees all of it, and the next owner of the partition goes on after it.
+        4. Commit. From here on a read_committed reader sees all of it, and the next
+           owner of the partition continues after it.
         """
         began, identity = time.monotonic(), self.identity
         if undeclared := {write.topic for write in transaction.writes} - identity.outputs:
@@ -225,14 +241,18 @@ class PartitionTransactions:
         return time.monotonic() - began
 
     def close(self) -> None:
-        """Lets go of the clients. An open transaction stays open until the next owner fences it."""
+        """Closes the clients. An open transaction stays open until the next owner fences it."""
         if self._group is not None:
             self._group.close()
-        # The last reference: what waits for the garbage collector would keep its threads and connections, and end in the event loop.
+        # Drops the last reference: otherwise the producer keeps threads and connections
+        # until it is garbage-collected, and is then closed in the event loop.
         vars(self).pop("_producer", None)
 
     def _fence_once_brokers_are_quick(self) -> None:
-        """Loading reads much from the brokers. From slow ones it would end in a commit that takes too long, a restart, and the same again."""
+        """Fences, and repeats that with pauses until the brokers answer quickly.
+
+        Loading reads much: slow brokers would lead to a late commit and a restart, in a loop.
+        """
         pauses = BackOff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         patience = Deadline(PATIENCE_SECONDS)
         while True:
@@ -262,7 +282,10 @@ class PartitionTransactions:
         self._producer.init_transactions(CALL_SECONDS)
 
     def _committed(self) -> int:
-        """Negative: none. An error that is not looked at would read as none, and a lane with an empty table would begin at 0."""
+        """The committed offset, or a negative number if nothing is committed.
+
+        An ignored error looks the same, and would make an empty table start at 0.
+        """
         assert self._group is not None
         (found,) = self._group.committed(
             [TopicPartition(self.identity.source, self.identity.partition)], CALL_SECONDS
@@ -272,8 +295,8 @@ class PartitionTransactions:
         return found.offset
 
     def _produce(self, records: Iterable[_Record]) -> None:
-        """Queues the records; while librdkafka's queue is full, waits for the brokers to take some of it."""
-        produce: Any = self._producer.produce  # done several times for each record of the source
+        """Queues the records. While librdkafka's queue is full, waits for room in it."""
+        produce: Any = self._producer.produce  # looked up once: called several times per record
         for topic, key, value, partition, headers in records:
             try:
                 produce(topic, value, key, partition, headers=headers)
@@ -281,7 +304,7 @@ class PartitionTransactions:
                 self._wait_for_room(partial(produce, topic, value, key, partition, headers=headers))
 
     def _wait_for_room(self, produce: Callable[[], object]) -> None:
-        """Queues the record once there is room."""
+        """Queues the record once there is room. Raises BufferError after CALL_SECONDS."""
         deadline = Deadline(CALL_SECONDS)
         while True:
             self._producer.poll(0.05)
@@ -293,9 +316,10 @@ class PartitionTransactions:
                     raise
 
     def _changelog(self) -> Iterator[list[Message]]:
-        """Batches of changelog records up to the last stable offset.
+        """Yields batches of changelog records up to the last stable offset.
 
-        The end is asked for first. A leader that was just elected may say "end of partition" earlier: its high watermark lags for a moment.
+        Asks for the end first: a newly elected leader may report "end of partition" too
+        early, because its high watermark lags for a moment.
         """
         consumer = Consumer(
             reader_config(self._settings, self.identity.group)
@@ -303,8 +327,9 @@ class PartitionTransactions:
                 "enable.partition.eof": True,
                 "check.crcs": False,
                 "fetch.wait.max.ms": 20,
-                # A record of 20 B takes 300 B in the queue, and the memory of a full one stays with the process. A short queue is as
-                # fast as long as the fetcher looks again soon: by default it pauses for a second once the queue was full.
+                # A record of 20 B takes 300 B in the queue, whose memory the process keeps.
+                # A short one is as fast if the fetcher does not pause for a second (the
+                # default) after the queue was full.
                 "queued.min.messages": 20_000,
                 "queued.max.messages.kbytes": 65_536,
                 "fetch.queue.backoff.ms": 5,
@@ -314,7 +339,7 @@ class PartitionTransactions:
             self._retry(lambda: self._look_for_changelog(consumer), OPEN_SECONDS)
             place = TopicPartition(self.identity.changelog, self.identity.partition)
             ask = partial(consumer.get_watermark_offsets, place, timeout=CALL_SECONDS)
-            _, end = self._retry(ask, OPEN_SECONDS)  # before `assign`: after it, this waits
+            _, end = self._retry(ask, OPEN_SECONDS)  # after `assign` this call would wait
             place.offset = OFFSET_BEGINNING
             consumer.assign([place])
             deadline = Deadline(OPEN_SECONDS)
@@ -340,7 +365,7 @@ class PartitionTransactions:
             consumer.close()
 
     def _look_for_changelog(self, consumer: Consumer) -> None:
-        """librdkafka says nothing of a partition that does not exist: it would be waited for."""
+        """Raises PartitionMissing, as librdkafka does not report it and loading would wait."""
         name, partition = self.identity.changelog, self.identity.partition
         there = consumer.list_topics(name, timeout=CALL_SECONDS).topics[name].partitions
         if there and partition not in there:
@@ -350,7 +375,7 @@ class PartitionTransactions:
 
     @staticmethod
     def _retry(call: Callable[[], T], seconds: float) -> T:
-        """`call`, again while its error is retriable, for at most `seconds`."""
+        """Repeats `call` while its error is retriable, for at most `seconds`."""
         deadline = Deadline(seconds)
         while True:
             try:
@@ -368,5 +393,8 @@ class PartitionTransactions:
 
 
 def fence(settings: Kafka, transactional_id: str, seconds: float = CALL_SECONDS) -> None:
-    """Ends whatever transaction is open under the id, so that readers go on: 0.5 to 0.7 s after a death. Gives up after `seconds`."""
+    """Ends any open transaction of the id, so that readers can continue.
+
+    This takes 0.5 to 0.7 s after the owner died. Gives up after `seconds`.
+    """
     Producer(transactional_producer_config(settings, transactional_id)).init_transactions(seconds)
