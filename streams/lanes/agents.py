@@ -1,7 +1,7 @@
-"""The Faust agents of a stage: they hand each batch or job
-to the stage's function and end the process if it raises.
+"""The Faust agents of a stage, which pass each batch or job to the stage's function.
 
-An agent that raises would lose its batch silently; a process that ends reads it again.
+If it raises, they end the process, which reads the batch again after its restart. An
+agent that raises would lose its batch silently.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,7 @@ S = TypeVar("S", bound=PartitionState)
 
 
 def run_batches(app: LaneApp, channel: LaneChannel, decide: Callable[[Batch[S]], None]) -> None:
-    """Decides each batch of the channel; one whose
-    partition was given away meanwhile is dropped.
-    """
+    """Decides each batch of the channel. Drops a batch whose partition was revoked."""
 
     @app.agent(channel, name=app.stage)
     async def batches(stream: StreamT[Batch[S]]) -> None:

@@ -1,5 +1,6 @@
-"""When too much of what a stage reads would go to quarantine,
-the stage is wrong, not the records. Pure: time is an argument.
+"""Detects that a stage itself is wrong, because it would quarantine too many records.
+
+Pure: time is an argument.
 """
 
 from collections import deque
@@ -21,24 +22,24 @@ EARNED_BY_THE_BODY: frozenset[QuarantineReason] = frozenset(
         "record_too_large",
     }
 )
-"""What a sender can bring about with any body, at any rate. It says nothing about
-the program and counts for nothing. Not among them are `identifier_mismatch` and
-`provider_unknown`: there, two releases of the program disagree.
+"""The reasons that a sender can cause with a body of its choice, at any rate.
+
+They say nothing about the program and are not counted. `identifier_mismatch` and
+`provider_unknown` are counted: with them, two releases of the program disagree.
 """
 
 HEARD_SECONDS = 600.0
 OWN_TENANTS = 256
 SHARED = 64
-"""Tenants beyond the first OWN_TENANTS share so many places: few, so that
-a place fills soon, and none makes room for another. An evicted tenant
-would begin again each time, and with many tenants nobody would ever fail.
+"""The number of places that tenants beyond the first OWN_TENANTS share.
+
+There are few, so that a place fills soon. No tenant is evicted for another: it would
+start from zero each time, and with many tenants none would ever fail.
 """
 
 
 class _Recent:
-    """The last records of a tenant, or of those
-    who share a place: True for a quarantined one.
-    """
+    """The last records of a tenant or shared place, True for each quarantined one."""
 
     __slots__ = ("at", "bad", "in_a_row", "last")
 
@@ -59,9 +60,9 @@ class _Recent:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`detail` is for a person.
+    """Why the breaker trips. `detail` is text for a person.
 
-    `tenant` is set when only its records speak against the stage, and nobody's for it.
+    `tenant` is set if only its records are refused and no other tenant's are good.
     """
 
     detail: str
@@ -69,15 +70,16 @@ class Trouble:
 
 
 class Breaker:
-    """Judges tenant by tenant: a faulty release refuses
-    the records of all, hostile records come from one.
+    """Judges per tenant whether a stage is wrong.
 
-    A tenant fails when `consecutive` of its records in a row were refused, or `ratio`
-    of its last ones. The stage is wrong if a tenant fails, or `consecutive` records in
-    a row were refused whoever sent them (of many tenants each has few), and if the
-    tenants that fail, or whose last record was refused, outnumber those whose last
-    record was good, even without one of them. So one tenant alone never speaks for the
-    stage.
+    A faulty release refuses the records of all tenants, while hostile records come from
+    one. A tenant fails if `consecutive` of its records in a row were refused, or the
+    share `ratio` of its last records. The stage is wrong if both of these hold:
+
+    1. A tenant fails, or `consecutive` records in a row were refused, from any tenants
+       (with many tenants, each has few records).
+    2. The tenants that fail or whose last record was refused, minus one, outnumber those
+       whose last record was good. So one tenant alone never condemns the stage.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -94,7 +96,7 @@ class Breaker:
         self._in_a_row = self._in_a_row + 1 if is_quarantined else 0
 
     def trouble(self, now: float) -> Trouble | None:
-        """Why the stage should not go on as it does; None: it should."""
+        """Why the stage should not continue, or None if it should."""
         heard = [recent for recent in self._tenants.values() if now - recent.at <= HEARD_SECONDS]
         failing = sum(self._fails(recent) for recent in heard)
         suspicious = sum(recent.in_a_row > 0 and not self._fails(recent) for recent in heard)
@@ -117,12 +119,12 @@ class Breaker:
         return Trouble(f"{failing} of {len(heard)} tenants: {says}")
 
     def fails(self, tenant: bytes | int) -> bool:
-        """Whether the records of the tenant that `trouble` named still fail."""
+        """True if the records of the tenant that `trouble` named still fail."""
         recent = self._tenants.get(tenant)
         return recent is not None and self._fails(recent)
 
     def forget(self) -> None:
-        """From here on only what comes counts."""
+        """Forgets all records, so that only later ones count."""
         self._tenants.clear()
         self._in_a_row = 0
 

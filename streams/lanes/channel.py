@@ -7,11 +7,11 @@ from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
 
 class LaneChannel(faust.Channel[Any]):
-    """Carries batches or jobs, which are no Events: Stream
-    passes them through without ack or generation check.
+    """Carries batches or jobs.
 
-    Its queue is not under `app.flow_control`, which is suspended and *cleared*
-    at every rebalance: that would lose what a kept lane has handed out.
+    They are not Faust Events, so Stream passes them without ack or generation check. The
+    queue is not under `app.flow_control`, which is suspended and *cleared* at every
+    rebalance: that would lose what a kept lane has handed out.
     """
 
     @property
@@ -23,10 +23,10 @@ class LaneChannel(faust.Channel[Any]):
         return self._queue
 
     def hand_out(self, item: object) -> None:
-        """Puts the item before the agent without waiting.
+        """Passes the item to the agent without waiting.
 
-        An agent reads a clone of the channel: what is put
-        into the channel's own queue is never read, silently.
+        An agent reads a clone of the channel. Items in the channel's own queue are never
+        read, without any error.
         """
         (subscriber,) = self._subscribers
         subscriber.queue.put_nowait(item)

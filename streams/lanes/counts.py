@@ -1,5 +1,6 @@
-"""Whether the topics of a stage have the partitions that the
-settings name, looked at from the start and while it runs.
+"""Checks that the topics of a stage have as many partitions as the settings name.
+
+Checks at the start and while the stage runs.
 """
 
 import asyncio
@@ -15,8 +16,9 @@ log = structlog.get_logger()
 
 
 class PartitionCounts:
-    """Nothing is committed before the first look, or
-    while a topic that the stage writes has another count.
+    """Checks the partition counts of the topics that a stage writes.
+
+    Nothing is committed before the first check, or while a topic has another count.
     """
 
     def __init__(self, settings: Kafka, written: Iterable[str]) -> None:
@@ -27,20 +29,20 @@ class PartitionCounts:
 
     @property
     def trouble(self) -> str:
-        """Why nothing may be committed now; empty: it may."""
+        """Why nothing may be committed now, or an empty string."""
         if not self._known:
             return "the partition counts of the topics were not read yet"
         return self.wrong and f"{self.wrong}. {REMEDY}"
 
     def also(self, topic: str) -> None:
-        """One more topic that the stage writes: its changelog."""
+        """Adds a topic that the stage writes: its changelog."""
         self._topics.add(topic)
 
     async def look(self) -> None:
-        """Once. What the brokers do not say now stays as it was.
+        """Checks once. If the brokers do not answer, the last result stays.
 
-        A source with too many is not among the trouble: its
-        partitions beyond the count are parked, each by itself.
+        Too many partitions of the source are not reported here, because each partition
+        beyond the count is parked separately.
         """
         try:
             found = await asyncio.to_thread(self._reader.wrong, sorted(self._topics))
@@ -52,7 +54,7 @@ class PartitionCounts:
         self.wrong, self._known = wrong, True
 
     async def watch(self) -> None:
-        """Looks until it is cancelled."""
+        """Checks repeatedly until it is cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_SECONDS)

@@ -1,6 +1,4 @@
-"""How Faust's own clients authenticate: the
-same settings as librdkafka's, in Faust's words.
-"""
+"""Authentication of Faust's own clients, from the same settings as librdkafka's."""
 
 from typing import Any
 
@@ -11,7 +9,7 @@ from storage.kafka.client import ssl_context
 
 
 def credentials(kafka: Kafka) -> Any:
-    """None without any."""
+    """Faust's credentials, or None if none are set."""
     context = ssl_context(kafka)
     if kafka.sasl_mechanism:
         return faust.SASLCredentials(

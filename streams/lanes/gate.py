@@ -1,9 +1,8 @@
-"""The gate before a commit: shut when the breaker says
-that the stage is wrong, opened again by a person.
+"""The gate before a commit, shut when the breaker trips and reopened by a person.
 
-If only one of several tenants speaks against the stage, that
-tenant is held instead: its refused records go to quarantine,
-whole, and no longer count. The other tenants' records pass.
+If only one of several tenants has failing records, that tenant is held instead: its
+refused records go to quarantine, whole, and no longer count. The other tenants' records
+pass.
 """
 
 import asyncio
@@ -22,58 +21,57 @@ from streams.lanes.breaker import EARNED_BY_THE_BODY, Breaker, Trouble
 log = structlog.get_logger()
 ASK_SECONDS = 1.0
 ASK_SECONDS_AT_MOST = 10.0
-"""Between two questions that nobody answers.
+"""The longest pause between two polls while Postgres does not answer.
 
-Less than the 30 s after which `standing_stops` takes an asking process for dead.
+It is below the 30 s after which `standing_stops` considers a polling process dead.
 """
 LOOK_SECONDS = 0.1
 TENANTS_SECONDS = 2.0
-"""How long the other tenants wait, at most, for
-the answer to whether there are other tenants.
-"""
+"""The limit for asking how many tenants there are, while all tenants wait."""
 
 
 class Stops(Protocol):
-    """Where a stop is told to people, and their answer read.
+    """Stores a stop for people to see, and reads their answer.
 
-    May raise anything: the gate asks again.
+    The methods may raise anything, because the gate retries.
     """
 
     async def quiet(self, stage: Stage) -> float:
-        """For how many seconds more nothing shall stop the
-        stage, since somebody resumed it; 0: it may stop.
+        """The seconds for which the stage must not stop again, because it was resumed.
+
+        0 if it may stop.
         """
         ...
 
     async def tenants(self) -> int:
-        """How many tenants the installation has."""
+        """The number of tenants of the installation."""
         ...
 
     async def stopped(self, stage: Stage, detail: str) -> object:
-        """Writes the stop down and returns what `resumed` is asked with."""
+        """Stores the stop and returns the value to pass to `resumed`."""
         ...
 
     async def resumed(self, stage: Stage, stop: object, detail: str) -> float | None:
-        """None: not yet.
+        """The seconds for which the stage must not stop again, or None if not resumed yet.
 
-        Else for how many seconds nothing shall stop the
-        stage again. Writes a stop that got lost down again.
+        Stores the stop again if it was lost.
         """
         ...
 
 
 def _log_failure(asking: "asyncio.Task[None]") -> None:
-    """The gate stays shut, which is safe and not
-    ready; without a word nobody would know why.
+    """Logs why the gate stays shut after an unexpected error.
+
+    A shut gate is safe, and the stage is not ready, but only this log says why.
     """
     if not asking.cancelled() and (error := asking.exception()) is not None:
         log.error("stage_gate_failed", error=type(error).__name__, exc_info=error)
 
 
 class Gate:
-    """`judge` lets lines through, or waits with all that come after them.
+    """Lets receipt lines pass, or makes them and all later ones wait.
 
-    Nothing of what waits is committed: the records stay.
+    Waiting lines are not committed, so their records stay in the source.
     """
 
     def __init__(self, stage: Stage, breaker: Breaker, stops: Stops) -> None:
@@ -91,8 +89,9 @@ class Gate:
         return self._asking is not None
 
     async def judge(self, lines: Sequence[Line], given_up: Callable[[], bool]) -> bool:
-        """Whether the lines may be committed: False
-        when `given_up` says so while they wait.
+        """Waits until the lines may be committed, and returns True.
+
+        Returns False if `given_up` returns True while they wait.
         """
         await self.wait(given_up)
         now = time.monotonic()
@@ -112,7 +111,7 @@ class Gate:
         return await self.wait(given_up)
 
     async def wait(self, given_up: Callable[[], bool]) -> bool:
-        """Returns when the gate is open (True) or the wait is given up (False)."""
+        """Waits until the gate is open (True) or `given_up` returns True (False)."""
         while self.is_shut:
             if given_up():
                 return False
@@ -141,10 +140,10 @@ class Gate:
         self._asking = None
 
     async def _are_other_tenants(self) -> bool:
-        """Whether a stop would hit anybody else.
+        """True if a stop would also affect other tenants.
 
-        It is supposed while Postgres cannot say:
-        quarantine can be replayed, waiting cannot.
+        Assumes so while Postgres does not answer, because quarantined records can be
+        replayed, while a wait cannot be undone.
         """
         try:
             async with asyncio.timeout(TENANTS_SECONDS):
@@ -165,15 +164,17 @@ class Gate:
         )
 
     def _release(self) -> None:
-        """A tenant whose records pass again is judged like everybody."""
+        """Ends the hold of tenants whose records pass again."""
         passing = {tenant for tenant in self._held if not self._breaker.fails(tenant)}
         if passing:
             self._held -= passing
             metrics.STAGE_TENANTS_HELD.labels(self._stage).set(len(self._held))
 
     async def _quiet(self) -> float:
-        """What is left of a quiet that another process of the stage, or
-        this one before it was restarted, was given; 0 if nobody can say.
+        """The seconds left in which the stage must not stop, or 0 if Postgres fails.
+
+        They may have been granted to another process of the stage, or to this one before
+        its restart.
         """
         try:
             return await self._stops.quiet(self._stage)
@@ -182,9 +183,9 @@ class Gate:
             return 0.0
 
     async def _answer(self, trouble: str) -> float:
-        """Tells the stop and asks until somebody resumed it.
+        """Stores the stop and polls until a person has resumed the stage.
 
-        Nobody awaits this: whatever else ended it would shut the gate permanently.
+        No code awaits this, so any other end of it would shut the gate permanently.
         """
         stop: object = None
         pauses = BackOff(ASK_SECONDS, ASK_SECONDS_AT_MOST)

@@ -14,7 +14,7 @@ from streams.lanes.parked import PARKED_REASONS, Parked
 
 
 def of_lanes(stage: Stage, lanes: Iterable[Lane], parked: Iterable[Parked]) -> None:
-    """Sets what every stage has."""
+    """Sets the gauges that every stage has."""
     lanes = list(lanes)
     metrics.STAGE_LANES.labels(stage).set(sum(lane.ready for lane in lanes))
     for lane in lanes:
@@ -27,7 +27,7 @@ def of_lanes(stage: Stage, lanes: Iterable[Lane], parked: Iterable[Parked]) -> N
 
 
 def of_jobs(stage: Stage, lanes: Iterable[Lane], jobs: Jobs, intake: Intake) -> None:
-    """Sets what only job stages have."""
+    """Sets the gauges that only job stages have."""
     lanes = list(lanes)
     queues = [one.state for one in lanes if one.ready and isinstance(one.state, JobEntries)]
     metrics.JOBS_WAITING.labels(stage).set(sum(map(len, queues)))
@@ -44,8 +44,9 @@ def of_jobs(stage: Stage, lanes: Iterable[Lane], jobs: Jobs, intake: Intake) -> 
 
 
 def forget(stage: Stage, partition: int) -> None:
-    """Takes away what was said of a partition that is another
-    worker's now: a last value that stays would be a false alarm.
+    """Removes the gauges of a partition that another worker owns now.
+
+    Their last values would otherwise stay and cause false alarms.
     """
     for gauge in (metrics.STAGE_LAG, metrics.JOBS_INTAKE_PAUSED):
         with suppress(KeyError):

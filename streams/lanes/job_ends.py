@@ -1,4 +1,4 @@
-"""How one run of a job ends: a value, and the one place where it is settled."""
+"""The ways in which one run of a job ends, and the one place where it is settled."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ def _say_nothing(due_at: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The job is over: what it writes, and what its receipt says."""
+    """The job is finished, with its writes and the outcome for its receipt."""
 
     writes: list[Write]
     outcome: Literal["forwarded", "quarantined"]
@@ -26,9 +26,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The world is in trouble: the job is tried again.
+    """The environment is in trouble, so the job is tried again.
 
-    `tell` is told when, in Unix seconds.
+    `tell` is called with the time of the next try in Unix seconds.
     """
 
     trouble: Unavailable
@@ -37,23 +37,23 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Only a newer program can read the job: its partition says so, and it waits."""
+    """Only a newer program can read the job. It waits, and its partition is parked."""
 
     newer: UnknownVersion
 
 
 @dataclass(frozen=True, slots=True)
 class LaneLost:
-    """The lane is over: what becomes of the job is the next owner's, and nothing speaks against anybody."""
+    """The lane has ended. The next owner runs the job, and no failure is counted."""
 
 
 JobEnd = Done | Later | Held | LaneLost
 JobCall = Callable[[Job, bytes | None], Awaitable[JobEnd]]
-"""From a job and its record's value to how it ends; None: the source does not hold the value any more."""
+"""Runs a job with its record's value, which is None if the source no longer has it."""
 
 
 async def run_job(job: Job, call: JobCall, gate: Gate) -> None:
-    """Runs the job once and settles it, whatever comes of it."""
+    """Runs the job once and settles it according to how it ends."""
     await _settle(job, await _ended(job, call, gate), gate)
 
 
@@ -64,7 +64,7 @@ async def _ended(job: Job, call: JobCall, gate: Gate) -> JobEnd:
         value = await job.value()
     except Unavailable as trouble:
         return Later(trouble)
-    # What its lane did not read before it closed is not bad: it must not be called.
+    # A value that the lane could not read before it closed is no failure: do not call.
     return LaneLost() if job.is_lost else await call(job, value)
 
 

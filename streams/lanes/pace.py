@@ -1,25 +1,27 @@
-"""How often a lane begins a transaction: soon when they are
-quick, seldom when they are slow. Pure: time is an argument.
+"""How often a lane begins a transaction: often if they are fast, rarely if slow.
+
+Pure: time is an argument.
 """
 
 from dataclasses import dataclass
 
 REST = 3.0
-"""A lane rests so many times as long as its transactions
-take, so that one is open at most a quarter of the time.
+"""A lane rests this many times as long as its transactions take.
 
-A transaction costs the brokers the same for one record as for a thousand:
-a busy broker that is asked for more of them only becomes slower, and each
-of them hides what other lanes wrote to the same partitions until it ends.
+So a transaction is open at most a quarter of the time. It costs the brokers the same for
+one record as for a thousand, so more transactions only make a busy broker slower. Until
+it ends, each also hides what other lanes wrote to the same partitions.
 """
 _LATELY = 8
-"""The usual length of a transaction follows about so many of the last ones."""
+"""About how many of the last transactions count for the usual duration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds from the beginning of one transaction to that of
-    the next, at least and at most; what one batch may hold.
+    """The limits of a lane's transactions and batches.
+
+    The gaps are the least and most seconds from the start of one transaction to the
+    start of the next.
     """
 
     gap_seconds: float
@@ -29,7 +31,7 @@ class Pace:
 
 
 class Rhythm:
-    """When the next transaction of one lane may begin."""
+    """Computes when the next transaction of one lane may begin."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
@@ -38,22 +40,25 @@ class Rhythm:
 
     @property
     def gap_seconds(self) -> float:
-        """From one beginning to the next, as things are."""
+        """The current seconds from the start of one transaction to the next start."""
         longest = max(self._pace.gap_seconds, self._pace.longest_gap_seconds)
         return min(max(self._pace.gap_seconds, (1 + REST) * self._usual), longest)
 
     def begins(self, now: float) -> None:
-        """A transaction begins."""
+        """Notes that a transaction begins."""
         self._began = now
 
     def took(self, seconds: float) -> None:
-        """It ended. One that took very long counts as the
-        longest gap, or the lane would be slow long after it.
+        """Notes the duration of a transaction that ended.
+
+        It counts as the longest gap at most. Otherwise the lane would stay slow long after
+        a very slow transaction.
         """
         self._usual += (min(seconds, self._pace.longest_gap_seconds) - self._usual) / _LATELY
 
     def left(self, now: float) -> float:
-        """Seconds until the next may begin; 0 for a
-        lane that had nothing to do for that long.
+        """The seconds until the next transaction may begin.
+
+        0 for a lane that was idle for that long.
         """
         return 0.0 if self._began is None else max(0.0, self._began + self.gap_seconds - now)

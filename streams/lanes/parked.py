@@ -1,5 +1,6 @@
-"""A partition that stands still because of itself: a restart
-would not help it, and its trouble is not the others'.
+"""Partitions that are parked for a reason of their own.
+
+A restart would not help, and the other partitions do not have the same trouble.
 """
 
 import time
@@ -22,15 +23,16 @@ _OF_ONE_PARTITION: dict[type[BaseException], ParkedReason] = {
 
 
 def parked_reason(error: BaseException) -> ParkedReason | None:
-    """What is the trouble of one partition: another process, or
-    this one after a restart, would meet it again. None: it is not.
+    """The reason to park a partition after this error, or None if it is no such error.
+
+    Another process, or this one after a restart, would get the same error again.
     """
     return _OF_ONE_PARTITION.get(type(error))
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """Why a partition is not worked on. `detail` tells a person what to do."""
+    """Why a partition is not processed. `detail` tells a person what to do."""
 
     reason: ParkedReason
     detail: str

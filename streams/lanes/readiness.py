@@ -1,4 +1,4 @@
-"""What a stage says of itself: whether it is ready, and if not, why."""
+"""The readiness of a stage, with the reasons if it is not ready."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,9 +7,9 @@ if TYPE_CHECKING:
 
 
 def troubles(app: "LaneApp", lanes: "Lanes") -> list[str]:
-    """Why the stage is not ready, each in a line for a person; nothing: it is."""
+    """Why the stage is not ready, one line of text per reason. Empty if it is ready."""
     parked = lanes.parked
-    opened = dict(lanes.open)  # who asks is another thread than the one that opens
+    opened = dict(lanes.open)  # a copy: another thread opens lanes
     opening = [
         partition
         for partition in sorted(lanes.assigned - parked.keys())
@@ -29,9 +29,7 @@ def troubles(app: "LaneApp", lanes: "Lanes") -> list[str]:
 
 
 def status(app: "LaneApp", lanes: "Lanes") -> dict[str, Any]:
-    """What the process says on its operations
-    port, for `sensorium doctor` and people.
-    """
+    """The status on the operations port, for `sensorium doctor` and people."""
     return {
         "stage": app.stage,
         "troubles": troubles(app, lanes),

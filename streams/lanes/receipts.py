@@ -1,4 +1,4 @@
-"""Lines of a receipt: one a record of the source, and how they are counted."""
+"""Makes receipt lines, one per source record, and counts them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from schemas.receipts import Line
 
 _VERDICT = attrgetter("outcome", "reason")
 _line: Callable[[tuple[int, bytes, int, str, str, int]], Line] = partial(tuple.__new__, Line)
-"""Half the time of calling Line, which is Python: there is one line for each record."""
+"""Takes half the time of calling Line, which runs Python code for each record."""
 
 
 def line(message: Message, outcome: str, reason: str = "", generation: int = 0) -> Line:
@@ -30,10 +30,10 @@ def line(message: Message, outcome: str, reason: str = "", generation: int = 0) 
 
 
 def count(stage: Stage, lines: Sequence[Line]) -> None:
-    """Into the metrics, after the transaction committed.
-    A job is counted when it ends, not when it is taken.
+    """Counts the lines in the metrics, after their transaction committed.
 
-    A line `forwarded` with a reason is a job that ended with an attachment that failed.
+    A job is counted when it ends, not when it is admitted. A line `forwarded` with a
+    reason is a job whose attachment failed.
     """
     for (outcome, reason), number in Counter(map(_VERDICT, lines)).items():
         if outcome == "forwarded" and reason:

@@ -1,4 +1,4 @@
-"""What a lane's table holds for one partition."""
+"""The contents of a lane's table for one partition."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -7,12 +7,13 @@ from confluent_kafka import Message
 
 
 class PartitionState(Protocol):
-    """Rebuilt from the partition's changelog
-    when the lane opens; dropped with the lane.
+    """The state of one partition, dropped with its lane.
+
+    It is rebuilt from the partition's changelog when a lane opens.
     """
 
     def load(self, batches: Iterable[list[Message]]) -> int:
-        """Takes all records of the changelog in order and returns how many there were.
+        """Loads all changelog records in order and returns their number.
 
         Runs in the lane's thread.
         """
@@ -40,7 +41,7 @@ class KeptValues:
         return self._values.get(key)
 
     def put(self, key: bytes, value: bytes | None) -> tuple[bytes, bytes | None]:
-        """Keeps or removes it; returns its changelog record."""
+        """Stores or removes the value and returns its changelog record."""
         if value is None:
             self._values.pop(key, None)
         else:

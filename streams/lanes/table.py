@@ -1,9 +1,9 @@
-"""The Faust side of a lane's table: its name, its changelog
-topic and who owns which partition of it are Faust's.
+"""The Faust side of a lane's table.
 
-What it holds is the lane's: loaded by the lane, written in the lane's
-transaction. Stock recovery never ends on a transactional changelog (its last
-offset is a marker that is never delivered), so it is kept away from these tables.
+Faust manages its name, its changelog topic and the ownership of its partitions. The lane
+loads the contents and writes them in its transactions. Faust's own recovery never ends on
+a transactional changelog (its last offset is a marker that is never delivered), so it is
+disabled for these tables.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,9 @@ S = TypeVar("S", bound=PartitionState)
 
 
 class LaneTable(faust.Table[Any, Any], Generic[S]):
-    """`partitions_held[p]` is the state of partition
-    p while a lane of this process owns it.
+    """A Faust table whose contents belong to lanes.
+
+    `partitions_held[p]` is the state of partition p while a lane of this process owns it.
     """
 
     def __init__(self, app: faust.App, *, new_state: Callable[[], S], **options: Any) -> None:
