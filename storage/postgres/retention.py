@@ -16,14 +16,12 @@ from schemas import metrics
 from schemas.settings import Postgres
 from schemas.settings import RetentionSettings as Ages
 from schemas.topics import Names
+from storage.postgres.block_walk import changed_rows, walk_blocks
 from storage.postgres.pool import connect_directly
 from storage.postgres.sql import queries
 from storage.postgres.tenant_bounds import TenantBounds
 
 log = structlog.get_logger()
-SLICE_BLOCKS = 512
-"""4 MiB per statement, so that it takes milliseconds and holds few locks."""
-PAUSE_SECONDS = 0.05
 MINUTES_DAYS = 2.0
 """The console shows one day of these rows."""
 WALK_EVERY_SECONDS = 3600.0
@@ -152,16 +150,9 @@ class Retention:
         statement: str,
         *arguments: Any,
     ) -> int:
-        gone, first = 0, 0
-        blocks = await connection.fetchval(self._sql["blocks"], WALKED.get(table, table))
-        while first < blocks:
-            status = await connection.execute(
-                self._sql[statement], (first, 0), (first + SLICE_BLOCKS, 0), *arguments
-            )
-            gone += _count(status)
-            first += SLICE_BLOCKS
-            await asyncio.sleep(PAUSE_SECONDS)
-        return gone
+        return await walk_blocks(
+            connection, WALKED.get(table, table), self._sql[statement], *arguments
+        )
 
     async def _turn_weeks(self, connection: "asyncpg.Connection[asyncpg.Record]") -> int:
         """Creates the partitions of the next weeks and drops expired ones.
@@ -206,13 +197,9 @@ class Retention:
             return 0
         gone = 0
         for row in await connection.fetch(self._sql["heavy_tenants"], bound):
-            dropped = _count(
+            dropped = changed_rows(
                 await connection.execute(self._sql["drop_bodies"], row["tenant_id"], bound)
             )
             log.warning("quarantine_bodies_dropped", tenant=row["tenant_id"], records=dropped)
             gone += dropped
         return gone
-
-
-def _count(status: str) -> int:
-    return int(status.rpartition(" ")[2])

@@ -3,7 +3,6 @@
 Messages and files are never deleted here.
 """
 
-import asyncio
 import re
 
 import asyncpg
@@ -11,11 +10,10 @@ import structlog
 
 from schemas import metrics
 from schemas.settings import RetentionSettings as Ages
+from storage.postgres.block_walk import walk_blocks
 from storage.postgres.sql import queries
 
 log = structlog.get_logger()
-SLICE_BLOCKS = 512
-PAUSE_SECONDS = 0.05
 _ARRIVALS = re.compile(r"arrival_records_(\d{8}|other)")
 
 
@@ -57,13 +55,8 @@ class TenantBounds:
                 break
             name = week["name"]
             assert _ARRIVALS.fullmatch(name), name
-            gone += await self._walk(
-                connection,
-                name,
-                self._sql["drop_arrivals"].format(week=name),
-                excess - gone,
-                tenant,
-            )
+            statement = self._sql["drop_arrivals"].format(week=name)
+            gone += await walk_blocks(connection, name, statement, tenant, most=excess - gone)
             # Without new statistics the next round would delete as many again.
             await connection.execute(self._sql["count_again"].format(week=name))
         return gone
@@ -75,36 +68,11 @@ class TenantBounds:
         for row in await connection.fetch(self._sql["crowded_quarantine"], bound):
             tenant = row["tenant_id"]
             newest = await connection.fetchval(self._sql["first_beyond"], tenant, bound)
-            deleted = await self._walk(
-                connection,
-                "quarantined_messages",
-                self._sql["drop_quarantined"],
-                row["rows"],
-                tenant,
-                newest,
+            deleted = await walk_blocks(
+                connection, "quarantined_messages", self._sql["drop_quarantined"], tenant, newest
             )
             self._report("quarantined_messages", tenant, deleted, bound)
             gone += deleted
-        return gone
-
-    async def _walk(
-        self,
-        connection: "asyncpg.Connection[asyncpg.Record]",
-        table: str,
-        statement: str,
-        most: int,
-        *arguments: object,
-    ) -> int:
-        """Block by block, until about `most` rows are gone."""
-        gone, first = 0, 0
-        blocks = await connection.fetchval(self._sql["blocks"], table)
-        while first < blocks and gone < most:
-            status = await connection.execute(
-                statement, (first, 0), (first + SLICE_BLOCKS, 0), *arguments
-            )
-            gone += int(status.rpartition(" ")[2])
-            first += SLICE_BLOCKS
-            await asyncio.sleep(PAUSE_SECONDS)
         return gone
 
     @staticmethod

@@ -10,7 +10,7 @@ import structlog
 from schemas.settings import RetentionSettings as Ages
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres import retention, tenant_bounds
+from storage.postgres import block_walk, retention
 from storage.postgres.pool import connect_directly
 from storage.postgres.retention import Retention, days_of
 from storage.postgres.sql import queries
@@ -78,8 +78,8 @@ async def quarantined(database: Connection, tenant: str, offset: int, **fields: 
 async def test_rows_go_when_their_age_is_over_and_no_earlier(
     stack: Settings, namespace: str, database: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "SLICE_BLOCKS", 1)
-    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(block_walk, "SLICE_BLOCKS", 1)
+    monkeypatch.setattr(block_walk, "PAUSE_SECONDS", 0.0)
     for number in range(300):
         await arrival(database, number, 91 if number % 3 else 89)
     await quarantined(database, "acme", 1, age_days=31)
@@ -202,7 +202,7 @@ async def test_a_tenant_that_fills_quarantine_loses_its_oldest_bodies_and_no_oth
 async def test_a_tenant_with_too_many_arrivals_loses_its_oldest_and_no_other_does(
     stack: Settings, namespace: str, database: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenant_bounds, "SLICE_BLOCKS", 1)
+    monkeypatch.setattr(block_walk, "SLICE_BLOCKS", 1)
     for age in (10, 3):
         day = (NOW - timedelta(days=age)).date()
         await database.execute("SELECT make_arrival_weeks($1, $1)", day)

@@ -1,7 +1,3 @@
--- name: blocks
--- How many blocks a table has.
-SELECT pg_relation_size(to_regclass($1)) / current_setting('block_size')::bigint;
-
 -- name: weeks
 -- The partitions of arrivals, oldest first.
 SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
