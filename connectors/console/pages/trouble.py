@@ -108,15 +108,21 @@ def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
     per_day: dict[date | None, int] = defaultdict(int)
     for row in rows:
         per_day[row["day"]] += row["files"]
+    return cause_of(reason, stage, rows, bars_of(per_day, today))
+
+
+def cause_of(reason: str, stage: str, rows: list[Any], bars: tuple[int, ...]) -> Cause:
+    """A cause over several rows of counts."""
+    newest = max(rows, key=lambda row: row["last_at"])
     return Cause(
         reason,
         stage,
         sum(row["files"] for row in rows),
         sum(row["redoing"] for row in rows),
         min(row["first_at"] for row in rows),
-        max(row["last_at"] for row in rows),
-        max(rows, key=lambda row: row["last_at"])["message_key"],
-        bars_of(per_day, today),
+        newest["last_at"],
+        newest["message_key"],
+        bars,
     )
 
 

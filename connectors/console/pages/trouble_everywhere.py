@@ -16,7 +16,7 @@ from connectors.console.pages.counting import (
     share_of,
 )
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.trouble import Cause, Refusals, bars_of, stage_of
+from connectors.console.pages.trouble import Cause, Refusals, bars_of, cause_of, stage_of
 from connectors.console.pages.visits import Visit, visit_of
 from schemas.keys import TenantId
 
@@ -86,17 +86,7 @@ def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
     for row in rows:
         for day, files in zip(row["days"] or (), row["counts"] or (), strict=True):
             per_day[day] += files
-    newest = max(rows, key=lambda row: row["last_at"])
-    return Cause(
-        reason,
-        stage,
-        sum(row["files"] for row in rows),
-        sum(row["redoing"] for row in rows),
-        min(row["first_at"] for row in rows),
-        newest["last_at"],
-        newest["message_key"],
-        bars_of(per_day, today),
-    )
+    return cause_of(reason, stage, rows, bars_of(per_day, today))
 
 
 def refusals_at_tenants(rows: Iterable[Any], today: date) -> list[tuple[TenantId, Refusals]]:
