@@ -23,7 +23,8 @@ from schemas.topics import Names
 from storage.kafka.client import client_config, reader_config
 from streams.lanes.claims import BLOCK, BLOCK_IDS, TAIL, ClaimedKeys, with_day
 from streams.lanes.digests import DIGEST_BYTES
-from streams.lanes.transactions import LaneIdentity, PartitionTransactions
+from streams.lanes.transactions import PartitionTransactions
+from streams.repair.take_over import lane_of
 from streams.settings import read_settings
 
 COUNTS = tuple(map(int, os.environ.get("IDS", "1000000 5000000").split()))
@@ -62,7 +63,7 @@ def remember(settings: Settings, count: int) -> None:
     """Writes the changelog as claims leave it, and commits the offsets without which a
     lane with ids does not open.
     """
-    identity = _identity(settings, 0)
+    identity = lane_of(Names(settings.namespace), 0)
     topic = NewTopic(identity.changelog, PARTITIONS, 1, config={"cleanup.policy": "delete"})
     # Bound to a name, because the client must outlive its call.
     admin = AdminClient(client_config(settings.kafka))
@@ -96,25 +97,13 @@ def _record(key: bytes, day: int, ids: int, partition: int) -> Record:
     return Record(key, with_day(day, os.urandom(DIGEST_BYTES * ids)), [], partition)
 
 
-def _identity(settings: Settings, partition: int) -> LaneIdentity:
-    names = Names(settings.namespace)
-    group = names.group("dedupe")
-    return LaneIdentity(
-        "dedupe",
-        group,
-        names.topic("raw-messages"),
-        f"{group}-claimed-changelog",
-        names.topic("receipts"),
-        partition,
-        frozenset(),
-        names,
-    )
-
-
 def load(settings: Settings, count: int) -> dict[str, float]:
     """Returns seconds, seconds of CPU, the growth of resident memory in bytes, and its peaks."""
     lanes = [
-        (PartitionTransactions(settings.kafka, _identity(settings, partition)), ClaimedKeys())
+        (
+            PartitionTransactions(settings.kafka, lane_of(Names(settings.namespace), partition)),
+            ClaimedKeys(),
+        )
         for partition in range(PARTITIONS)
     ]
     before, began, worked = _resident("VmRSS"), time.monotonic(), time.process_time()

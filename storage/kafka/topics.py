@@ -67,6 +67,12 @@ def _create(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) 
         for name, topic in TOPICS.items()
         if names.topic(name) not in there
     ]
+    create_topics(admin, missing)
+    return [Applied(new.topic, "created") for new in missing]
+
+
+def create_topics(admin: AdminClient, missing: list[_NewTopic]) -> None:
+    """Creates the topics. One that another process has just created is left as it is."""
     for future in (
         admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS).values() if missing else ()
     ):
@@ -75,7 +81,6 @@ def _create(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) 
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
-    return [Applied(new.topic, "created") for new in missing]
 
 
 def _configure(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) -> list[Applied]:

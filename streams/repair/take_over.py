@@ -21,6 +21,7 @@ from schemas.settings import Kafka, Settings
 from schemas.topics import Names, claims_changelog, claims_config
 from storage.kafka.client import QUIET, client_config, reader_config, transactional_producer_config
 from storage.kafka.reading import TopicReader
+from storage.kafka.topics import create_topics
 from storage.waiting import Deadline
 from streams.audit.backlog import Backlogs
 from streams.errors import StreamsError
@@ -141,11 +142,7 @@ class TakeOver:
             replication_factor=self._kafka.replication_factor,
             config=claims_config(self._kafka),
         )
-        try:
-            self._admin.create_topics([topic])[topic.topic].result(ADMIN_SECONDS)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
+        create_topics(self._admin, [topic])
 
     def _take(self, partition: int) -> int:
         """Copies claims as dedupe itself would write them, then lets it begin.
