@@ -1,6 +1,5 @@
 """Reads one record by its position, or the records of one key by their time."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -8,6 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.settings import Kafka
 from storage.kafka.client import QUIET, reader_config
+from storage.waiting import Deadline
 
 _SECONDS = 5.0
 _BATCH = 1_000
@@ -31,8 +31,8 @@ def record_at(
         if not first <= offset < end:
             return None
         consumer.assign([TopicPartition(topic, partition, offset)])
-        deadline = time.monotonic() + _SECONDS
-        while (left := deadline - time.monotonic()) > 0:
+        deadline = Deadline(_SECONDS)
+        while (left := deadline.left) > 0:
             message = consumer.poll(left)
             if message is None:
                 break
@@ -59,7 +59,7 @@ def records_of_key(
     Blocks. Raises KafkaException.
     """
     found: list[Message] = []
-    deadline, looked = time.monotonic() + _SECONDS, 0
+    deadline, looked = Deadline(_SECONDS), 0
     with _reading(settings, group) as consumer:
         there = consumer.list_topics(place[0], timeout=_SECONDS).topics[place[0]]
         if there.error is not None or place[1] not in there.partitions:
@@ -73,7 +73,7 @@ def records_of_key(
             consumer.assign([start])
             is_over = False
             while not is_over:
-                if looked >= most or time.monotonic() > deadline:
+                if looked >= most or deadline.has_passed:
                     return found, False
                 batch = consumer.consume(_BATCH, 0.2)
                 looked += len(batch)

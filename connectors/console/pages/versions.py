@@ -15,8 +15,9 @@ from connectors.console.pages.messages import VERSIONS, message_row
 from connectors.console.pages.other_roles import ShownRecord
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import visit_of
+from schemas.topics import DAY_MS, HORIZON_MS
 
-KEPT_DAYS = 8
+KEPT_DAYS = HORIZON_MS // DAY_MS
 """The topic keeps every version for so long, and afterwards the newest of each message."""
 
 
