@@ -23,7 +23,7 @@ SECTIONS: tuple[tuple[str, Role], ...] = (
 )
 """The sections of the navigation, and who sees them."""
 REPLACED = {"deliveries": "tenants"}
-"""Sections that whoever sees another one needs not: settings show deliveries as well."""
+"""Section → the section that contains it. A person who sees that one needs no link to this one."""
 _KINDS_WITH_ICONS = frozenset(
     {"image", "audio", "video", "document", "location", "contact", "interactive", "other"}
 )
