@@ -4,7 +4,7 @@ from confluent_kafka import Consumer
 
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.kafka.client import reader_config
+from storage.kafka.client import METADATA_SECONDS, reader_config
 from storage.kafka.member_names import static_member
 
 
@@ -21,6 +21,7 @@ def sink_consumer(settings: Settings, names: Names) -> Consumer:
         | instance
         | {
             "session.timeout.ms": int(settings.kafka.session_timeout_seconds * 1000),
+            "topic.metadata.refresh.interval.ms": int(METADATA_SECONDS * 1000),
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
             "fetch.queue.backoff.ms": 2,

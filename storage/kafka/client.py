@@ -11,6 +11,14 @@ ClientConfig = dict[str, Any]
 QUIET: ClientConfig = {"log_level": 2}
 """Silences librdkafka in commands, which report their own errors in one line."""
 
+METADATA_SECONDS = 10.0
+"""The age at which a member of a consumer group asks again for the topics and their partitions.
+
+A member that joins just after a topic was created may not see it yet. The group then assigns
+no partition of it, and nobody reads it until the next such request. The clients' default
+is 300 s.
+"""
+
 
 def client_config(settings: Kafka) -> ClientConfig:
     """The settings that every librdkafka client needs to reach the brokers."""

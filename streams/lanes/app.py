@@ -18,6 +18,7 @@ from schemas import metrics
 from schemas.pipeline import SOURCE_OF, WRITES_OF, Stage
 from schemas.settings import Kafka, Settings, WorkerSettings
 from schemas.topics import Names
+from storage.kafka.client import METADATA_SECONDS
 from storage.kafka.counts import REMEDY
 from storage.kafka.member_names import static_member
 from storage.postgres.stops import StageStops
@@ -386,6 +387,7 @@ def lane_app(stage: Stage, settings: Settings) -> LaneApp:
         broker_max_poll_interval=POLL_INTERVAL_SECONDS,
         broker_request_timeout=20.0,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=int(METADATA_SECONDS * 1000),
         consumer_group_instance_id=static_member(group, settings.worker.name),
         stream_recovery_delay=0.0,
         stream_processing_timeout=1e9,  # silences "no fetch since start" of paused partitions

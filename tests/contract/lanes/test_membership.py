@@ -76,6 +76,19 @@ async def test_a_spare_worker_stays_a_member_and_takes_over_long_after_its_poll_
     assert deaths == []
 
 
+async def test_a_worker_that_joins_before_its_topic_exists_is_given_it_soon_after(
+    stack: Settings, namespace: str, deaths: list[str]
+) -> None:
+    kafka, names = msgspec.structs.replace(stack.kafka, partitions=1), Names(namespace)
+    app, *_ = staged(kafka, names)
+    async with app_at_work(app) as lanes:
+        await until(lambda: app.membership.is_current, "it is a member")
+        assert lanes.assigned == set()
+        await asyncio.to_thread(unless_stalled, lambda: apply_topics(kafka, names))
+        await until(lambda: lanes.assigned == {0} and lanes.ready, "it reads the new topic", 90)
+    assert deaths == []
+
+
 async def test_a_worker_that_is_no_member_any_more_is_not_ready_and_ends_while_the_brokers_answer(
     narrow: tuple[Kafka, Names], deaths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
