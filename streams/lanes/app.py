@@ -174,9 +174,8 @@ class Lanes:
         lane.commit_seconds = metrics.STAGE_COMMIT.labels(self.app.stage).observe
         self.open[identity.partition] = lane
         task = asyncio.ensure_future(lane.run())
-        self._tasks[lane] = (
-            task  # a strong reference: otherwise only a lane's tasks refer to each other
-        )
+        # A strong reference: otherwise only the lane's own tasks would refer to each other.
+        self._tasks[lane] = task
         task.add_done_callback(lambda done: self._ended(lane, done))
 
     def _park_beyond(self) -> None:
@@ -339,9 +338,7 @@ class LaneApp(faust.App):
         await super().on_stop()
 
     async def _watch_membership(self) -> None:
-        """Ends the process if aiokafka left the group or stopped coordinating, unseen by Faust.
-        Otherwise nothing would be assigned to this worker or revoked from it any more.
-        """
+        """Ends a worker to which the group would assign no partitions any more. Faust would not."""
         self.membership.expect()
         while (trouble := await self.membership.trouble()) is None:
             self._seen_at = time.monotonic()

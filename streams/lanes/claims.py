@@ -29,13 +29,13 @@ from streams.lanes.digests import DIGEST_BYTES, DayDigests, holds
 CLAIMS_VERSION = 1
 """The version of the records of this file.
 
-It is below the ASCII digits, with which the values of older programs' records begin.
+It is smaller than any ASCII digit, because records of older programs begin with a digit.
 """
 BLOCK_IDS = 4_096
 """A block is written once there are this many claims, or tails, since the last block."""
 LARGEST_BLOCK_IDS = 16_384
 LOAD_IDS = 1 << 20
-"""The number of claims that an opening lane collects before it sorts them in."""
+"""The number of claims that an opening lane collects before it adds them to the days."""
 TAIL = b"tail "
 BLOCK = b"block "
 COPY = b"copy "
@@ -187,7 +187,7 @@ class ClaimedKeys:
         self._open, self._open_ids, self._next_tail = [], 0, 0
 
     def _wait(self, day: int, digests: bytes) -> None:
-        """Collects loaded digests, and sorts them in once there are LOAD_IDS of them."""
+        """Collects loaded digests, and adds them to their days once there are LOAD_IDS of them."""
         self._loading.setdefault(day, []).append(digests)
         self._loading_bytes += len(digests)
         if self._loading_bytes >= LOAD_IDS * DIGEST_BYTES:
