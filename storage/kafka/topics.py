@@ -84,7 +84,11 @@ def create_topics(admin: AdminClient, missing: list[_NewTopic]) -> None:
 
 
 def _configure(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) -> list[Applied]:
-    """Also dedupe's changelog, which the stage creates: one of an older program is cleaned in another way."""
+    """Sets the configuration of existing topics, and of dedupe's changelog if it exists.
+
+    The stage creates that changelog, and one created by an older program has another
+    cleanup policy.
+    """
     wanted = {names.topic(name): topic_config(topic, settings) for name, topic in TOPICS.items()}
     wanted[claims_changelog(names)] = claims_config(settings)
     resources = [

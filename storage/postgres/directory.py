@@ -24,17 +24,14 @@ from storage.postgres.vault import Vault
 log = structlog.get_logger()
 
 CHECK_SECONDS = 30.0
-"""The time without a notification after which changes are queried.
-
-A notification may have been missed.
-"""
+"""The time without a notification after which changes are queried, in case one was missed."""
 REFUSED_SECONDS = 5.0
 """A role is not ready once Postgres has refused the copy for this long.
 
-A single refusal may be temporary.
+A refusal may be temporary.
 """
 ROWS_AT_ONCE = 200
-"""Rows of the first reading, or tenants of a later one, per turn of the event loop."""
+"""The rows (first reading) or tenants (later ones) processed per turn of the event loop."""
 
 
 def key_id(key: str) -> str:
@@ -43,9 +40,9 @@ def key_id(key: str) -> str:
 
 
 class Directory:
-    """The copy.
+    """A copy of all tenants, endpoints and keys in memory, kept up to date by a task.
 
-    `start` returns at once; `loaded` becomes and stays true with the first reading.
+    `start` returns at once. `loaded` is True from the first complete reading on.
 
     Each connection begins by reading everything, in portions, because a promoted
     standby may have lost changes. After that a notification names the tenant whose rows
@@ -186,10 +183,7 @@ class Directory:
         self._wake.set()
 
     async def _read_all(self, connection: "asyncpg.Connection[asyncpg.Record]") -> str:
-        """Reads every row into a new index.
-
-        Returns the mark for the next query of changes.
-        """
+        """Reads every row into a new index. Returns the mark for the next query of changes."""
         statements = queries("directory")
         index = TenantIndex(self._vault, former=self._index)
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -210,10 +204,7 @@ class Directory:
     async def _look_for_missed_changes(
         self, connection: "asyncpg.Connection[asyncpg.Record]", mark: str
     ) -> str:
-        """Queues the tenants that changed since the mark, notified or not.
-
-        Returns the next mark.
-        """
+        """Queues the tenants that changed since the mark, notified or not. Returns the next mark."""
         statements = queries("directory")
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             next_mark: str = await connection.fetchval(statements["mark"])
@@ -223,14 +214,11 @@ class Directory:
         return next_mark
 
     async def _read_changes(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Reads all rows of the changed tenants.
-
-        Those that it fails to read are read by the next connection.
-        """
+        """Reads all rows of the queued tenants. The next connection reads those that fail here."""
         statements = queries("directory")
         while self._changed_tenants:
             names = sorted(self._changed_tenants)[:ROWS_AT_ONCE]
-            # Before the reading, so that a later change is not lost.
+            # Emptied before the reading, so that a change during it is not lost.
             self._changed_tenants.difference_update(names)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 tenants = await connection.fetch(statements["tenants_of"], names)

@@ -34,7 +34,7 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """The number of deleted rows."""
+    """The numbers of deleted rows."""
 
     messages: int
     steps: int
@@ -84,9 +84,7 @@ async def remember_erased(connection: Connection, messages: Iterable[Named]) -> 
 
 
 async def forget(connection: Connection, messages: Sequence[Named]) -> Forgotten:
-    """Deletes every row about these messages.
-
-    The caller opens the transaction.
+    """Deletes every row about these messages. The caller opens the transaction.
 
     A recorded answer is deleted if no other message of the tenant has the same content.
     The aliases of a conversation are deleted with its last message. The audit log keeps

@@ -32,7 +32,7 @@ _ASK_AGAIN_SECONDS = 0.2
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
 LOCK_TRIES = 60
 CONCURRENTLY_SECONDS = 1_800
-"""How long a CONCURRENTLY statement waits for others.
+"""The longest time that a CONCURRENTLY statement waits for older transactions.
 
 It has to outlast every older transaction, such as a backup, and it does not block
 readers or writers. If it gave up, it would have to build its index from the beginning.

@@ -22,9 +22,9 @@ COMMAND_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 _TOO_LONG_FOR_AN_INDEX = "54000"
 _WRONG_SETTING = "22023"
-"""Its SQLSTATE class is that of values, but the value comes from the program.
+"""A SQLSTATE in the class of values, but the wrong value comes from the program.
 
-It is the payload of a NOTIFY or a setting.
+It is the payload of a NOTIFY or the value of a setting.
 """
 
 
@@ -160,11 +160,10 @@ def _options(
 
 
 def _begin_with(names: Names, limits: SessionLimits) -> str:
-    """The statements for these settings.
+    """The statements that apply these settings in a transaction.
 
-    All values are our own and need no quoting.
-
-    They are numbers, words and a checked schema name.
+    The values need no quoting: they are numbers, words of this program and a checked
+    schema name.
     """
     return "".join(
         f"SET LOCAL {name} = '{value}';" for name, value in _settings(names, limits).items()

@@ -49,9 +49,7 @@ class Readers:
         self._sql = queries("readers")
 
     async def add(self, name: str) -> str:
-        """Creates the role, or gives an existing reader a new password.
-
-        Returns the password.
+        """Creates the role, or gives an existing reader a new password. Returns the password.
 
         The role only has SELECT on READABLE. Its statements, and its idle time within a
         transaction, are limited to STATEMENT_SECONDS, and its connections to
@@ -129,7 +127,7 @@ class Readers:
 
 
 def verifier_of(password: str, salt: bytes, rounds: int = 4096) -> str:
-    """What Postgres stores for an ASCII password (SCRAM-SHA-256, RFC 5803).
+    """The verifier that Postgres stores for an ASCII password (SCRAM-SHA-256, RFC 5803).
 
     The text contains no quote.
     """

@@ -32,7 +32,7 @@ MOST_COUNTED = 1_000_000
 MOST_TRIES = 3
 """A record that was tried this often is set aside, because another try would fail too."""
 HOLD_SECONDS = 60.0
-"""How long a process holds a repair without renewing it.
+"""A process that has not renewed its hold of a repair for this long loses it.
 
 It is longer than the watcher of a dead process takes to end its transaction, so that
 the watcher cannot fence the process that continues.
@@ -284,12 +284,10 @@ class Repairs:
         return bool(rows)
 
     async def settle(self, held: HeldRepair, intent: Intent) -> None:
-        """Records that the portion is in Kafka.
+        """Records that the portion is in Kafka. Raises RepairLost.
 
-        Raises RepairLost.
-
-        It moves the position, marks the records that were sent again, and counts the
-        tries.
+        It moves the position of the repair, marks the records that were sent again, and
+        counts their tries.
         """
         with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -330,7 +328,7 @@ class Repairs:
         held.state = "done"
 
     async def let_go(self, held: HeldRepair, trouble: str = "", seconds: float = 0.0) -> None:
-        """Releases the repair. Another process may take it after so many seconds."""
+        """Releases the repair. Another process may hold it after `seconds`."""
         await self._fetch(
             "let_go", held.tenant_id, held.repair_id, held.holder, trouble[:200], seconds
         )
