@@ -1,4 +1,4 @@
-"""What a declared media type promises about a file.
+"""Interprets the media type that was declared for a file.
 
 A declaration is only a hint: the bytes decide what a file is.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Recipe:
     """How a model is asked. `id` is a hash of everything that decides the answer.
 
-    An answer to another recipe is therefore another answer.
+    So an answer under one recipe is never used for another.
     """
 
     id: str

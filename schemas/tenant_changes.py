@@ -1,7 +1,4 @@
-"""Reads one setting of a tenant as a person writes it, for the command and the console.
-
-Pure.
-"""
+"""Reads one setting of a tenant as a person writes it, for the command and the console. Pure."""
 
 from typing import Any
 
@@ -21,11 +18,9 @@ class WrongChange(SchemasError):
 
 
 def read_change(name: str, text: str) -> tuple[str, Any]:
-    """The field and its new value.
+    """The field and its new value. Raises WrongChange.
 
     An empty text resets the field to its default.
-
-    Raises WrongChange.
     """
     field, text = name.strip().replace("-", "_"), text.strip()
     if field not in TenantSettings.__struct_fields__:
