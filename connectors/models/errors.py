@@ -264,7 +264,7 @@ def _in_seconds(found: re.Match[str]) -> float:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """The seconds that the server seconds for, as a number or a date, within limits."""
+    """The seconds to wait that the server asked for, as a number or a date, within limits."""
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         seconds = _seconds(headers.get(name, ""))
         if seconds is not None:
