@@ -91,7 +91,7 @@ class Spool:
             return await self._in_thread(lambda: filling.finished(b"".join(waiting), content_type))
         except BaseException:
             with suppress(RuntimeError):  # the spool was closed: the file ends with the process
-                # In a thread, because another one may be in the middle of a write.
+                # In a thread, because another thread may be writing to it.
                 self._threads.submit(file.close)
             raise
 
