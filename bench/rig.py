@@ -165,7 +165,8 @@ class Worker:
         seconds = time.monotonic() - began
         if total - first < total / 4:
             raise BenchFailed(
-                f"{first} of {total} were done when the first progress was seen: the run is too short to measure"
+                f"{first} of {total} were done when the first progress was seen: the "
+                "run is too short to measure"
             )
         done = records * (1 - first / total)
         return Pace(done / seconds, self.memory_mib(), (self.cpu_seconds() - cpu) / done * 1e6)

@@ -58,8 +58,8 @@ def picture(report: Report) -> str:
         _text(
             _MARGIN,
             62,
-            f"Mean of each part over all messages; {report.cores} cores for everything, "
-            f"{report.date[:10]}. Each bar has its own scale.",
+            f"Mean of each part over all messages; {report.cores} cores for "
+            f"everything, {report.date[:10]}. Each bar has its own scale.",
             "muted",
         ),
     ]

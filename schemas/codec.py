@@ -125,7 +125,8 @@ def _of_nobody(kind: type[R], value: bytes | None) -> UnknownVersion | Undecodab
     known = pinned_schemas()
     if magic == 0 and schema_id not in known and 0 < schema_id < OUR_IDS:
         return UnknownVersion(
-            f"{kind.__name__} under schema id {schema_id}, this program knows ids up to {max(known)}"
+            f"{kind.__name__} under schema id {schema_id}, this program knows ids up "
+            f"to {max(known)}"
         )
     return Undecodable(f"magic {magic}, schema id {schema_id} is not a {kind.__name__}")
 

@@ -38,8 +38,8 @@ def read_change(name: str, text: str) -> tuple[str, Any]:
         raise WrongChange("context-text must contain {description}, where the description goes")
     if field == "language" and not is_language(text):
         raise WrongChange(
-            f"{text!r} is not a language: give a code such as es, pt-BR or en, or a name such as"
-            " Spanish"
+            f"{text!r} is not a language: give a code such as es, pt-BR or en, or a "
+            "name such as Spanish"
         )
     return field, text
 

@@ -44,8 +44,8 @@ class Sides:
     def add(self, name: str, pace: Pace) -> None:
         self.paces.setdefault(name, []).append(pace)
         print(
-            f"  {name}: {pace.per_second:,.0f}/s, {pace.cpu_microseconds:.0f} µs of CPU each, "
-            f"{pace.memory_mib:.0f} MiB",
+            f"  {name}: {pace.per_second:,.0f}/s, {pace.cpu_microseconds:.0f} µs of "
+            f"CPU each, {pace.memory_mib:.0f} MiB",
             flush=True,
         )
 

@@ -35,8 +35,8 @@ class WrongCount:
 
 
 REMEDY = (
-    "Correct the setting of this role. If the count was changed in place, nothing more is written: "
-    "docs/operating.md, 'Another number of partitions'"
+    "Correct the setting of this role. If the count was changed in place, nothing more "
+    "is written: docs/operating.md, 'Another number of partitions'"
 )
 
 

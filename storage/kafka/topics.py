@@ -41,8 +41,8 @@ def apply_topics(settings: Kafka, names: Names) -> list[Applied]:
     admin = AdminClient(client_config(settings))
     there = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
     wrong = [
-        f"{names.topic(name)} has {len(there[names.topic(name)].partitions)} partitions,"
-        f" the settings say {settings.partitions}"
+        f"{names.topic(name)} has {len(there[names.topic(name)].partitions)} "
+        f"partitions, the settings say {settings.partitions}"
         for name in TOPICS
         if names.topic(name) in there
         and len(there[names.topic(name)].partitions) != settings.partitions

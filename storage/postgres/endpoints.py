@@ -276,9 +276,9 @@ def _check_label(provider: str, instance: str | None) -> None:
         is_instance(instance) and traits_of(provider).numbers_per_server
     ):
         raise TenancyError(
-            f"{instance!r} cannot label a server of {provider}: only Chatwoot servers number"
-            " their messages alike, and a label has at most 32 lower-case letters, digits or"
-            " hyphens and is not `direct`"
+            f"{instance!r} cannot label a server of {provider}: only Chatwoot servers "
+            "number their messages alike, and a label has at most 32 lower-case "
+            "letters, digits or hyphens and is not `direct`"
         )
 
 

@@ -158,8 +158,8 @@ async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migr
     for name, sha256 in there.items():
         if name not in known and is_post(name):
             raise DatabaseAhead(
-                f"the database has migration {name}, which this program does not know and cannot"
-                " work with: run the newer program"
+                f"the database has migration {name}, which this program does not know "
+                "and cannot work with: run the newer program"
             )
         if name in known and known[name].sha256 != sha256:
             raise DatabaseAhead(

@@ -76,7 +76,8 @@ class Readers:
             await self._run(f"ALTER ROLE \"{role}\" SET statement_timeout = '{STATEMENT_SECONDS}s'")
             # An open transaction prevents vacuum from removing dead rows of all tables.
             await self._run(
-                f"ALTER ROLE \"{role}\" SET idle_in_transaction_session_timeout = '{STATEMENT_SECONDS}s'"
+                f'ALTER ROLE "{role}" SET idle_in_transaction_session_timeout = '
+                f"'{STATEMENT_SECONDS}s'"
             )
             await self._run(f'GRANT USAGE ON SCHEMA "{self._schema}" TO "{role}"')
             for table in await self.tables():
@@ -111,8 +112,8 @@ class Readers:
     def _role(self, name: str) -> str:
         if not _NAME.fullmatch(name):
             raise ReaderRefused(
-                f"{name!r} is not a name for a reader: a lower-case letter, then letters, digits or"
-                " underscores"
+                f"{name!r} is not a name for a reader: a lower-case letter, then "
+                "letters, digits or underscores"
             )
         return name
 
@@ -121,8 +122,8 @@ class Readers:
             await self._connection.execute(statement)
         except asyncpg.InsufficientPrivilegeError as error:
             raise ReaderRefused(
-                f"the product's own role may not do this ({error}): ask the database's owner for"
-                " CREATEROLE, or to run it"
+                f"the product's own role may not do this ({error}): ask the database's "
+                "owner for CREATEROLE, or to run it"
             ) from None
 
 

@@ -35,8 +35,8 @@ class Tenancy(EndpointChanges):
         """
         if not TENANT_PATTERN.fullmatch(name):
             raise TenancyError(
-                f"{name!r} is not a tenant name: a letter or digit, then at most 62 letters, digits"
-                " or hyphens, all lower case"
+                f"{name!r} is not a tenant name: a letter or digit, then at most 62 "
+                "letters, digits or hyphens, all lower case"
             )
         async with self._connection.transaction():
             sealed = self._vault.seal(msgspec.json.encode(TenantSettings()))
@@ -46,8 +46,8 @@ class Tenancy(EndpointChanges):
             if removed["removed_at"] is not None:
                 free = removed["removed_at"] + HORIZON
                 raise TenancyError(
-                    f"tenant {name!r} was removed; its name is free again on {free:%Y-%m-%d}:"
-                    " choose another name"
+                    f"tenant {name!r} was removed; its name is free again on "
+                    f"{free:%Y-%m-%d}: choose another name"
                 )
         return TenantId(name)
 

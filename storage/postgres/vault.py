@@ -33,8 +33,8 @@ class Vault:
             self._fernet = MultiFernet([Fernet(key) for key in self._keys])
         except ValueError as error:
             raise VaultError(
-                "SENSORIUM_SECRETS__KEY is not a key: 32 bytes in URL-safe base64, several separated"
-                " by commas"
+                "SENSORIUM_SECRETS__KEY is not a key: 32 bytes in URL-safe base64, "
+                "several separated by commas"
             ) from error
 
     def seal(self, plain: bytes) -> bytes:

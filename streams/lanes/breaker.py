@@ -116,7 +116,8 @@ class Breaker:
             return None
         if not failing:
             return Trouble(
-                f"the last {self._in_a_row} records would be quarantined, whichever tenant sent them"
+                f"the last {self._in_a_row} records would be quarantined, whichever "
+                "tenant sent them"
             )
         return Trouble(f"{failing} of {len(heard)} tenants: {says}")
 

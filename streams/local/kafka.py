@@ -86,7 +86,8 @@ def java() -> str:
     version = re.search(r'version "(\d+)', output)
     if version is None or int(version[1]) < _LEAST_JAVA:
         raise LocalError(
-            f"{path} is not Java {_LEAST_JAVA} or later: install one (Debian: `openjdk-17-jre-headless`) or set JAVA_HOME"
+            f"{path} is not Java {_LEAST_JAVA} or later: install one (Debian: "
+            "`openjdk-17-jre-headless`) or set JAVA_HOME"
         )
     return path
 

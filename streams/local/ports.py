@@ -79,8 +79,8 @@ def ports_of(
 
 def must_stay(name: str, taken: PortTaken) -> str:
     return (
-        f"{name}: {taken}. Its address is not changed automatically, because others know it: "
-        f"end what listens there, or set {MUST_STAY[name]} to another port"
+        f"{name}: {taken}. Its address is not changed automatically, because others "
+        f"know it: end what listens there, or set {MUST_STAY[name]} to another port"
     )
 
 

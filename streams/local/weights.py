@@ -190,7 +190,8 @@ def fetch_all(named: str, say: Say) -> None:
         return
     if named and all(wrong_in(Path(named), weights) for weights in (WHISPER, WHISPER_ALIKE)):
         say(
-            f"whisper-base: {named} does not have the published files of Whisper base and is not used"
+            f"whisper-base: {named} does not have the published files of Whisper base "
+            "and is not used"
         )
     if whisper_at(named) is None:
         _fetch("whisper-base", WHISPER_SOURCES, _unpacked, say)
