@@ -192,7 +192,10 @@ class _Code:
         return name
 
     def item(self, type_: Type) -> str:
-        """A name for the items of an array or a map. Adds functions of this name to the source."""
+        """A name for the items of an array or a map.
+
+        Adds functions of this name to the source.
+        """
         if isinstance(type_, dict) and type_["type"] == "record":
             return self.record(type_)
         self._items += 1

@@ -1,4 +1,7 @@
-"""Reads one setting of a tenant as a person writes it, for the command and the console. Pure."""
+"""Reads one setting of a tenant as a person writes it, for the command and the console.
+
+Pure.
+"""
 
 from typing import Any
 

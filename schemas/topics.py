@@ -112,7 +112,10 @@ A reader or a restored database that is further behind misses deletions.
 
 
 def retention_ms(topic: Topic, settings: Kafka) -> int:
-    """The retention of a topic in milliseconds. For two topics the settings decide it."""
+    """The retention of a topic in milliseconds.
+
+    For two topics the settings decide it.
+    """
     days = {
         "raw-messages": settings.raw_retention_days,
         "quarantine": settings.quarantine_retention_days,

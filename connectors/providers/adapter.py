@@ -1,4 +1,7 @@
-"""Functions with which adapters read foreign JSON. They raise nothing but `Unreadable`."""
+"""Functions with which adapters read foreign JSON.
+
+They raise nothing but `Unreadable`.
+"""
 
 import json
 import re
@@ -116,7 +119,10 @@ def parts(document: Document, name: str) -> list[Document]:
 
 
 def text(document: Document, name: str, limit: int | None = None) -> str | None:
-    """The string or number under `name` as storable text. None if it is empty or anything else."""
+    """The string or number under `name` as storable text.
+
+    None if it is empty or anything else.
+    """
     value = document.get(name)
     return None if value is None else _as_text(value, limit)
 

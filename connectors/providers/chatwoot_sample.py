@@ -66,5 +66,8 @@ def _attachment(file: SampleFile, message: int, account: str) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | str:
-    """An id as a number, as Chatwoot sends it. Another text is sent unchanged, as a test."""
+    """An id as a number, as Chatwoot sends it.
+
+    Another text is sent unchanged, as a test.
+    """
     return int(text) if text.isascii() and text.isdigit() else text

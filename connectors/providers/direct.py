@@ -70,7 +70,10 @@ class Direct:
         self._reserved = reserved
 
     def accept(self, body: bytes) -> ChatAccepted | ChatRefused:
-        """Checks a body for the receiver. `read` makes a message of each body accepted here."""
+        """Checks a body for the receiver.
+
+        `read` makes a message of each body accepted here.
+        """
         try:
             document = parse(body)
         except Unreadable as unreadable:
@@ -152,7 +155,10 @@ def _attachment(one: Document) -> FoundAttachment:
 
 
 def validate(document: object) -> list[str]:
-    """The errors in a body of `POST /chat`, as sentences for its sender. Empty if it is valid."""
+    """The errors in a body of `POST /chat`, as sentences for its sender.
+
+    Empty if it is valid.
+    """
     if not isinstance(document, dict):
         return ["the body must be a JSON object"]
     errors = [

@@ -13,7 +13,10 @@ from schemas.signatures import Claim, Examined
 
 
 class Adapter(Protocol):
-    """Interprets the bodies of one provider. Both methods accept any bytes and never raise."""
+    """Interprets the bodies of one provider.
+
+    Both methods accept any bytes and never raise.
+    """
 
     @property
     def name(self) -> str: ...
@@ -76,7 +79,10 @@ class Provider:
         return None
 
     def identify(self, body: bytes) -> tuple[str, ...]:
-        """The id part of the raw key of each event in the body, in order. Never raises."""
+        """The id part of the raw key of each event in the body, in order.
+
+        Never raises.
+        """
         try:
             event = brief_event(self.brief, body) if self.brief is not None else None
             if event is None or not self.is_key_brief(event):

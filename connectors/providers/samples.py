@@ -18,7 +18,10 @@ class Sample(NamedTuple):
     conversation_id: str = ""
 
     def key(self, tenant: str, instance: str | None = None) -> str:
-        """The message key that the sample gets. `instance` is the label of its endpoint."""
+        """The message key that the sample gets.
+
+        `instance` is the label of its endpoint.
+        """
         found = self.provider_message_id
         labelled = f"{instance}/{found}" if instance else found
         return message_key(tenant, self.provider, labelled)  # type: ignore[arg-type]

@@ -1,4 +1,7 @@
-"""Runs a pasted delivery through the receiver's checks and says which one fails. Pure."""
+"""Runs a pasted delivery through the receiver's checks and says which one fails.
+
+Pure.
+"""
 
 import json
 import re
@@ -12,7 +15,10 @@ from schemas.tenants import Endpoint, secret_id
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ANY_TIME = 1_234_567_890
 SHOWN_DIGITS = 8
-"""The digits of a digest that are shown. They show a difference, but do not allow signing."""
+"""The digits of a digest that are shown.
+
+They show a difference, but do not allow signing.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,7 +284,10 @@ def _attachments(message: Document, said: str) -> tuple[FoundAttachment, ...]:
 
 
 def _hex_digest(declared: str | None) -> str | None:
-    """The declared SHA-256 in hexadecimal. YCloud sends base64; hexadecimal is accepted too."""
+    """The declared SHA-256 in hexadecimal.
+
+    YCloud sends base64; hexadecimal is accepted too.
+    """
     if declared is None:
         return None
     if _HEX_SHA256.fullmatch(declared):

@@ -23,7 +23,10 @@ class Budget:
         metrics.RECEIVER_PENDING_BYTES.set_function(lambda: self.held)
 
     def take(self, owner: str, size: int) -> None:
-        """Counts `size` bytes of the owner. Raises Problem 503 if there is no room for them."""
+        """Counts `size` bytes of the owner.
+
+        Raises Problem 503 if there is no room for them.
+        """
         mine = self._held_by[owner] + size
         if self.held + size > self._max_bytes or mine > self._max_bytes // 2:
             problem = Problem(

@@ -12,7 +12,10 @@ from connectors.webhooks.rate import Rates
 FREE_PER_SECOND = 20.0
 """A tenant that sends less is never slowed down."""
 START_PER_SECOND = 100.0
-"""The rate limit, in records per second, with which a tenant starts. It rises while it is used."""
+"""The rate limit, in records per second, with which a tenant starts.
+
+It rises while it is used.
+"""
 WATCH_PER_SECOND = 50.0
 """The lag of dedupe is only measured if all tenants together send at least this much."""
 BURST = 200.0

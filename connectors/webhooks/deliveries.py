@@ -19,7 +19,10 @@ from schemas.signatures import Examined
 from schemas.tenants import EndedToken, Endpoint, secret_id
 
 NEW_STRANGERS_PER_MINUTE = 20
-"""The unknown tokens per minute that get separate counts. Others are counted together."""
+"""The unknown tokens per minute that get separate counts.
+
+Others are counted together.
+"""
 MOST_STRANGERS = 500
 """The most counts of unknown tokens that wait while Postgres cannot be reached."""
 OTHER_STRANGERS = "token_others"
@@ -63,7 +66,10 @@ class DeliveryBucket(NamedTuple):
 
 @dataclass(slots=True)
 class Count:
-    """The deliveries of one bucket, and the last one of them. Times are Unix seconds."""
+    """The deliveries of one bucket, and the last one of them.
+
+    Times are Unix seconds.
+    """
 
     deliveries: int
     first_at: float

@@ -59,7 +59,10 @@ class DeliveryLog:
             self._failed(error)
 
     async def write(self, *, at_once: bool = False) -> int:
-        """Writes the counts that are due, and returns the number of rows. Keeps them on an error."""
+        """Writes the counts that are due, and returns the number of rows.
+
+        Keeps them on an error.
+        """
         counts = self._deliveries.due(self._max_rows, at_once=at_once)
         if not counts:
             return 0

@@ -25,7 +25,10 @@ from schemas.settings import ReceiverSettings
 log = structlog.get_logger()
 _WEBHOOKS = "/webhooks/"
 ASK_ALL_SECONDS = 5.0
-"""The time limit for asking all siblings. It is longer than the limit for one of them."""
+"""The time limit for asking all siblings.
+
+It is longer than the limit for one of them.
+"""
 METRICS_SECONDS = 0.25
 """The text of the metrics is reused for this long, because creating it takes a millisecond."""
 

@@ -123,7 +123,10 @@ class Taking:
         raise NotImplementedError
 
     def store(self, body: bytes) -> None:
-        """Checks the body and calls `write`. Raises a Problem or Unavailable to refuse it."""
+        """Checks the body and calls `write`.
+
+        Raises a Problem or Unavailable to refuse it.
+        """
         raise NotImplementedError
 
     def reply(self) -> HttpReply | None:

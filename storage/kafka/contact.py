@@ -44,7 +44,10 @@ class Renewed(Generic[C]):
         self._client: C | None = None
 
     def call(self, question: Callable[[C], T]) -> T:
-        """Calls `question` with the client. Returns its result, and raises what it raises."""
+        """Calls `question` with the client.
+
+        Returns its result, and raises what it raises.
+        """
         client, self._client = self._client or self._make(), None
         answer = question(client)
         self._client = client

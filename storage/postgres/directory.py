@@ -183,7 +183,10 @@ class Directory:
         self._wake.set()
 
     async def _read_all(self, connection: "asyncpg.Connection[asyncpg.Record]") -> str:
-        """Reads every row into a new index. Returns the mark for the next query of changes."""
+        """Reads every row into a new index.
+
+        Returns the mark for the next query of changes.
+        """
         statements = queries("directory")
         index = TenantIndex(self._vault, former=self._index)
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -204,7 +207,10 @@ class Directory:
     async def _look_for_missed_changes(
         self, connection: "asyncpg.Connection[asyncpg.Record]", mark: str
     ) -> str:
-        """Queues the tenants that changed since the mark, notified or not. Returns the next mark."""
+        """Queues the tenants that changed since the mark, notified or not.
+
+        Returns the next mark.
+        """
         statements = queries("directory")
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             next_mark: str = await connection.fetchval(statements["mark"])
@@ -214,7 +220,10 @@ class Directory:
         return next_mark
 
     async def _read_changes(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Reads all rows of the queued tenants. The next connection reads those that fail here."""
+        """Reads all rows of the queued tenants.
+
+        The next connection reads those that fail here.
+        """
         statements = queries("directory")
         while self._changed_tenants:
             names = sorted(self._changed_tenants)[:ROWS_AT_ONCE]

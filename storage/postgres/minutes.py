@@ -35,7 +35,10 @@ class StageMinute:
 
 
 class StageMinutes:
-    """Uses a pool or a connection. Raises Unavailable while Postgres cannot be reached."""
+    """Uses a pool or a connection.
+
+    Raises Unavailable while Postgres cannot be reached.
+    """
 
     def __init__(self, database: "asyncpg.Pool[Any] | asyncpg.Connection[Any]") -> None:
         self._database = database

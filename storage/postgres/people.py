@@ -65,14 +65,20 @@ def sha256(token: str) -> bytes:
 
 
 class People:
-    """Uses a pool or a connection. Raises Unavailable while Postgres cannot be reached."""
+    """Uses a pool or a connection.
+
+    Raises Unavailable while Postgres cannot be reached.
+    """
 
     def __init__(self, database: "asyncpg.Pool[Any] | asyncpg.Connection[Any]") -> None:
         self._database = database
         self._sql = queries("people")
 
     async def add(self, name: str, password_hash: str | None) -> str:
-        """Adds a person and returns the id. Raises PeopleError for a taken or invalid name."""
+        """Adds a person and returns the id.
+
+        Raises PeopleError for a taken or invalid name.
+        """
         if not NAME_PATTERN.fullmatch(name):
             raise PeopleError(
                 f"{name!r} is not a name: lower-case letters, digits and . _ @ + -, at most 100"
@@ -134,7 +140,10 @@ class People:
             await self.end_sessions(person_id)
 
     async def begin(self, person_id: str) -> str:
-        """Starts a session and returns its token. The person's oldest sessions beyond the limit end."""
+        """Starts a session and returns its token.
+
+        The person's oldest sessions beyond the limit end.
+        """
         token = secrets.token_urlsafe(32)
         await self._fetch("begin_session", sha256(token), person_id)
         await self._fetch(
@@ -192,7 +201,10 @@ class People:
         return _by_bucket(await self._fetch("failures", list(buckets), FAILURE_SECONDS))
 
     async def count_failure(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:
-        """Adds one failure to each bucket and returns what `failures` would. Bounds the table."""
+        """Adds one failure to each bucket and returns what `failures` would.
+
+        Bounds the table.
+        """
         rows = await self._fetch("count_failure", list(buckets), FAILURE_SECONDS)
         await self._fetch("sweep_failures", FAILURE_SECONDS, MOST_BUCKETS)
         return _by_bucket(rows)

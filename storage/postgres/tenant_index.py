@@ -35,7 +35,10 @@ class Row(Protocol):
 
 
 def digest(secret: str) -> bytes:
-    """The digest under which a token or key is stored and looked up. The plain value is not stored."""
+    """The digest under which a token or key is stored and looked up.
+
+    The plain value is not stored.
+    """
     return hashlib.sha256(secret.encode()).digest()
 
 
@@ -108,7 +111,10 @@ class TenantRow(Sealed[TenantSettings]):
 
 
 class EndpointRow(Sealed[Endpoint]):
-    """A row of `webhook_endpoints`. Contents that belong to another row are rejected."""
+    """A row of `webhook_endpoints`.
+
+    Contents that belong to another row are rejected.
+    """
 
     __slots__ = ("endpoint_id", "former_sha256", "former_until", "provider", "tenant", "token")
     table = "webhook_endpoints"

@@ -112,7 +112,10 @@ class ClaimedKeys:
         return sum(map(len, self._newest_first))
 
     def claim(self, digest: bytes, day: int) -> None:
-        """Claims the digest in memory. `changelog` returns the records to write for it."""
+        """Claims the digest in memory.
+
+        `changelog` returns the records to write for it.
+        """
         held = self._days.get(day)
         (self._day(day) if held is None else held).add(digest)
         new = self._new.get(day)
@@ -142,7 +145,10 @@ class ClaimedKeys:
         ]
 
     def forget_before(self, day: int) -> None:
-        """Forgets, in memory, the claims of earlier days. Brokers clean up the changelog."""
+        """Forgets, in memory, the claims of earlier days.
+
+        Brokers clean up the changelog.
+        """
         old = [known for known in self._days if known < day]
         for known in old:
             del self._days[known]

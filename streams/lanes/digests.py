@@ -6,7 +6,10 @@ import numpy as np
 
 DIGEST_BYTES = 16
 SET_IDS = 32_768
-"""Up to this many digests are kept in a Python set. Buckets take a fifth of its memory."""
+"""Up to this many digests are kept in a Python set.
+
+Buckets take a fifth of its memory.
+"""
 USUAL_IDS = 24
 FULL_IDS = 64
 """The average number of digests per bucket.
@@ -53,7 +56,10 @@ class DayDigests:
         self.shift = MOST_BITS
         """A digest's bucket index is its first two bytes as a number, shifted right by this."""
         self.count = 0
-        """The number of digests in the buckets. A digest that `add_all` added twice counts twice."""
+        """The number of digests in the buckets.
+
+        A digest that `add_all` added twice counts twice.
+        """
 
     def __len__(self) -> int:
         return len(self.few) + self.count

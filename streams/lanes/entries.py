@@ -26,7 +26,10 @@ class Entry(msgspec.Struct, array_like=True):
 
 
 class Glance(msgspec.Struct, array_like=True):
-    """The fields of a packed entry that the queue needs. The other fields stay packed."""
+    """The fields of a packed entry that the queue needs.
+
+    The other fields stay packed.
+    """
 
     tenant: str
     key: msgspec.Raw

@@ -51,7 +51,10 @@ class InFlightRecord:
         self.lay_down()
 
     def lay_down(self) -> None:
-        """Notes that no record is in flight. Needed if iteration stops between two records."""
+        """Notes that no record is in flight.
+
+        Needed if iteration stops between two records.
+        """
         _PLACE.pack_into(self._memory, 0, *_NOTHING)
 
 

@@ -1,4 +1,7 @@
-"""The transactional side of one source partition. Calls block: use the lane's own thread."""
+"""The transactional side of one source partition.
+
+Calls block: use the lane's own thread.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -308,7 +311,10 @@ class PartitionTransactions:
                 self._wait_for_room(partial(produce, topic, value, key, partition, headers=headers))
 
     def _wait_for_room(self, produce: Callable[[], object]) -> None:
-        """Queues the record once there is room. Raises BufferError after CALL_SECONDS."""
+        """Queues the record once there is room.
+
+        Raises BufferError after CALL_SECONDS.
+        """
         deadline = Deadline(CALL_SECONDS)
         while True:
             self._producer.poll(0.05)
