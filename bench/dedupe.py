@@ -44,7 +44,8 @@ def run(rig: Rig) -> list[Table]:
 
 def _throughput(rig: Rig) -> Table:
     product, stock = [], []
-    ours_run(rig, RECORDS)  # not counted: the broker is faster once its own code is compiled
+    # Not counted: the broker is faster once its own code is compiled.
+    ours_run(rig, RECORDS)
     for _ in range(ROUNDS):
         product.append(ours_run(rig, RECORDS))
         stock.append(stock_run(rig, STOCK_RECORDS))

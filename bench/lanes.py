@@ -39,7 +39,8 @@ _DAY_SECONDS = 86_400
 
 def run(rig: Rig) -> list[Table]:
     lanes, stock = [], []
-    ours_run(rig, RECORDS)  # not counted: the broker is faster once its own code is compiled
+    # Not counted: the broker is faster once its own code is compiled.
+    ours_run(rig, RECORDS)
     for _ in range(ROUNDS):
         lanes.append(ours_run(rig, RECORDS))
         stock.append(_stock(rig))

@@ -69,7 +69,8 @@ def remember(settings: Settings, count: int) -> None:
     admin = AdminClient(client_config(settings.kafka))
     admin.create_topics([topic])[identity.changelog].result(30)
     today = int(time.time()) // 86_400
-    for day in range(today - DAYS + 1, today + 1):  # all at once would not fit the producer's queue
+    # All at once would not fit the producer's queue.
+    for day in range(today - DAYS + 1, today + 1):
         fill(settings.kafka, identity.changelog, _claims(count, day, is_last=day == today))
     group = Consumer(reader_config(settings.kafka, identity.group))
     group.commit(

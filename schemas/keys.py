@@ -88,7 +88,8 @@ def conversation_part(value: str, max_chars: int = CONVERSATION_PART_CHARS) -> s
     ends with a digest of the original, so that different ids stay different. Any other
     part is returned unchanged.
     """
-    if value.isalnum() and value.isascii() and len(value) <= max_chars:  # the usual case
+    # The usual case.
+    if value.isalnum() and value.isascii() and len(value) <= max_chars:
         return value
     written = _FOREIGN_IN_PART.sub("-", value)
     if written == value and len(value) <= max_chars:

@@ -117,7 +117,8 @@ batch. A timestamp that is held here keeps its `id`, so no other object has it.
 
 def instant(at: datetime) -> bytes:
     known = _written.get(id(at))
-    if known is not None and known[0] is at:  # another thread may have cleared it meanwhile
+    # Another thread may have cleared it meanwhile.
+    if known is not None and known[0] is at:
         return known[1]
     return _remembered(at, _new_instant(at))
 

@@ -46,7 +46,8 @@ _FULL_GOALS = (Goal(DEDUPE, QUIX, 1.0), Goal(DEDUPE, STOCK, 8.0))
 def run(rig: Rig) -> list[Table]:
     """Measures the rates, in turns."""
     bare, full = Sides(), Sides()
-    lanes.ours_run(rig, count(RECORDS))  # not counted: the broker is faster once compiled
+    # Not counted: the broker is faster once compiled.
+    lanes.ours_run(rig, count(RECORDS))
     for _ in range(ROUNDS):
         bare.add(LANES, lanes.ours_run(rig, count(RECORDS), WARMING))
         bare.add(MEMORY, _bare(rig, _memory, RECORDS))

@@ -102,7 +102,8 @@ def _sink(rig: Rig, settings: Settings, messages: list[EnrichedMessage], already
 
 
 def _connect(rig: Rig, settings: Settings, messages: list[EnrichedMessage], already: int) -> Pace:
-    topic = Names(settings.namespace).topic("audio")  # an existing topic that is not used otherwise
+    # An existing topic that is not used otherwise.
+    topic = Names(settings.namespace).topic("audio")
     fill(settings.kafka, topic, (connect_record(one) for one in messages))
     done = committed(settings.kafka, f"connect-{_name(settings)}", topic)
     with _worker(rig, settings, topic) as worker:

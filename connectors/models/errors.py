@@ -26,7 +26,8 @@ A misread error must not lead to thousands of calls.
 Trouble = Literal[
     "model_rejected_key",  # 401, or a code that says so
     "model_not_served",  # the account does not have the model, or it has ended
-    "model_rejects_request",  # a parameter, a language or a route that cannot be adapted
+    # A parameter, a language or a route that cannot be adapted.
+    "model_rejects_request",
     "model_cannot_see",  # a text model was asked about a picture
     "model_account",  # billing, permission, region
     "model_out_of_quota",

@@ -103,7 +103,8 @@ def answers(of: object) -> dict[str, Any]:
     """
     if isinstance(of, str):
         try:
-            of = msgspec.json.decode(of.encode(errors="replace"))  # may have a lone surrogate
+            # The text may have a lone surrogate.
+            of = msgspec.json.decode(of.encode(errors="replace"))
         except (msgspec.DecodeError, RecursionError):
             return {}
     if not isinstance(of, dict):

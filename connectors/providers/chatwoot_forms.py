@@ -55,7 +55,8 @@ def _loaded(given: object) -> object:
     if not isinstance(given, str):
         return given
     try:
-        return msgspec.json.decode(given.encode(errors="replace"))  # may have a lone surrogate
+        # The text may have a lone surrogate.
+        return msgspec.json.decode(given.encode(errors="replace"))
     except (msgspec.DecodeError, RecursionError):
         return None
 

@@ -102,7 +102,8 @@ def _of_fields(match: re.Match[str]) -> datetime | Unset | None:
     is_near = EARLIEST_YEAR - 1 <= year <= LATEST_YEAR
     is_leap = second == 60
     local = datetime(
-        year if is_near else EARLIEST_YEAR,  # the other fields must be valid in any year
+        # The other fields must be valid in any year.
+        year if is_near else EARLIEST_YEAR,
         month,
         day,
         hour,
@@ -126,6 +127,7 @@ def _in_utc(local: datetime, match: re.Match[str]) -> datetime:
 
 def _within_reason(instant: datetime) -> datetime | Unset:
     if not EARLIEST_YEAR - 1 <= instant.year <= LATEST_YEAR:
-        return "unset"  # a conversion would leave the calendar in its first and last year
+        # A conversion would leave the calendar in its first and last year.
+        return "unset"
     utc = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     return utc if EARLIEST_YEAR <= utc.year < LATEST_YEAR else "unset"

@@ -97,7 +97,8 @@ class Delivery(Taking):
         self._must_be_within_rate(endpoint)
         provider = self._provider
         ids = self.parts.understanding.identify(provider, body)
-        if endpoint.instance:  # distinguishes the ids of the tenant's servers of this provider
+        # The label distinguishes the ids of the tenant's servers of this provider.
+        if endpoint.instance:
             ids = tuple(f"{endpoint.instance}/{found}" for found in ids)
         self._ids, self._content = ids, body
         self._received_us = time.time_ns() // 1000

@@ -173,7 +173,8 @@ class ClientConnection(TimedConnection):
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._unparsed = 0  # counted here, not by a call: there are several of them per request
+        # Counted here and not by a call, because there are several per request.
+        self._unparsed = 0
         self._field_bytes += len(name) + len(value)
         if self._field_bytes > MAX_FIELD_BYTES:
             self._count(0)
@@ -182,7 +183,8 @@ class ClientConnection(TimedConnection):
         known = NAMES.get(name)
         if known is None:
             known = learn(name)
-        if known not in self._headers:  # so that a second signature cannot replace the first
+        # The first value counts, so that a second signature cannot replace it.
+        if known not in self._headers:
             self._headers[known] = value.decode("latin-1")
         elif known == "transfer-encoding":
             self._headers[known] += ", " + value.decode("latin-1")
@@ -212,7 +214,8 @@ class ClientConnection(TimedConnection):
             self._begin(request)
             return
         if self._current is None:
-            self.deadline = NEVER  # it waits until the client reads, which has its own limit
+            # It waits until the client reads, which has its own limit.
+            self.deadline = NEVER
         self._queue.append(request)
         self._pause()
 

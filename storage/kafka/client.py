@@ -23,7 +23,8 @@ is 300 s.
 def client_config(settings: Kafka) -> ClientConfig:
     """The settings that every librdkafka client needs to reach the brokers."""
     config: ClientConfig = {
-        "logger": logging.getLogger("librdkafka"),  # its default is stderr, outside of our log
+        # Its default is stderr, outside of our log.
+        "logger": logging.getLogger("librdkafka"),
         "bootstrap.servers": settings.bootstrap_servers,
         "security.protocol": settings.security_protocol,
     }

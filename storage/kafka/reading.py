@@ -90,7 +90,8 @@ class TopicReader:
                     raise TimeoutError(f"no record of {topic} arrived within {_SECONDS:g} s")
                 for message in messages:
                     yield from self._one(message, left)
-                if messages:  # only now, because the caller may have taken long over them
+                # Only now, because the caller may have taken long over them.
+                if messages:
                     deadline = Deadline(_SECONDS)
         finally:
             # With an assignment, get_watermark_offsets answers only after its whole time-out.

@@ -183,8 +183,10 @@ class Retention:
         except (
             asyncpg.LockNotAvailableError,
             asyncpg.DeadlockDetectedError,
-            asyncpg.CheckViolationError,  # rows of that week are in the default partition
-            asyncpg.QueryCanceledError,  # there are too many of them to move while writers wait
+            # Rows of that week are in the default partition.
+            asyncpg.CheckViolationError,
+            # There are too many of them to move while writers wait.
+            asyncpg.QueryCanceledError,
             TimeoutError,
         ) as error:
             log.warning("arrivals_week_waits", why=type(error).__name__, detail=str(error)[:300])

@@ -176,7 +176,8 @@ class Gathering:
             row["object_key"]: row async for row in self._hourly(connection, statements["objects"])
         }
         for prefix in await self._prefixes(connection):
-            async for stored in store.list(prefix):  # the whole listing is not held in memory
+            # The whole listing is not held in memory.
+            async for stored in store.list(prefix):
                 if stored.modified >= self._scope.since or stored.key in facts.object_rows:
                     facts.objects[stored.key] = stored
         suspects = [

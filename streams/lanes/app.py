@@ -1,7 +1,4 @@
-"""A Faust app whose agents read from lanes.
-
-Faust assigns partitions, lanes fetch and commit.
-"""
+"""A Faust app whose agents read from lanes. Faust assigns partitions, lanes fetch and commit."""
 
 import asyncio
 import os
@@ -50,10 +47,7 @@ log = structlog.get_logger()
 S = TypeVar("S", bound=PartitionState)
 
 FENCE_GRACE_SECONDS = 12.0
-"""How long a fenced lane may stay assigned.
-
-Later, another process uses its id by mistake.
-"""
+"""How long a fenced lane may stay assigned. Later, another process uses its id by mistake."""
 WATCH_SECONDS = 1.0
 PARKED_SECONDS = 60.0
 """The wait before a parked partition, whose lane ended with an error, is tried again."""
@@ -108,10 +102,7 @@ class Lanes:
 
     @property
     def ready(self) -> bool:
-        """True if all assigned partitions are open and the stage runs.
-
-        Faust knows no lanes.
-        """
+        """True if all assigned partitions are open and the stage runs. Faust knows no lanes."""
         return not troubles(self.app, self)
 
     @property
@@ -121,10 +112,7 @@ class Lanes:
         return self._beyond | lanes
 
     async def on_assigned(self, app: faust.App, assigned: set[TP], **_: Any) -> None:
-        """Closes lost lanes and opens new ones after a rebalance.
-
-        `assigned` is complete.
-        """
+        """Closes lost lanes and opens new ones after a rebalance. `assigned` is complete."""
         self.app.membership.assigned()
         lane_topics = (self.app.source, self.table.changelog_topic_name)
         # One of two private accesses to Faust (the other: membership.py). Its consumer must
@@ -251,16 +239,12 @@ class Lanes:
     def _still_fenced(self, lane: Lane) -> None:
         if self.open.get(lane.partition) is lane and lane.partition in self.assigned:
             die(
-                f"partition {lane.partition} is assigned to this worker, but another "
-                "one has its transactional id"
+                f"partition {lane.partition} is assigned to this worker, but another one has its transactional id"
             )
 
 
 class LaneApp(faust.App):
-    """The Faust app of one stage: a source topic, a table and an agent.
-
-    See `streams/apps`.
-    """
+    """The Faust app of one stage: a source topic, a table and an agent. See `streams/apps`."""
 
     stage: Stage
     kafka: Kafka
@@ -289,10 +273,7 @@ class LaneApp(faust.App):
         return time.monotonic() - self._seen_at < ALIVE_SECONDS
 
     async def on_first_start(self) -> None:
-        """Creates no folders: Faust's are per process, never removed.
-
-        Lanes use no disk.
-        """
+        """Creates no folders: Faust's are per process, never removed. Lanes use no disk."""
 
     async def on_start(self) -> None:
         """Opens what the stage needs from outside before the first partition arrives."""
@@ -328,10 +309,7 @@ class LaneApp(faust.App):
         pace: Pace = BATCH_PACE,
         weigh: Callable[[S, Message], int] | None = None,
     ) -> LaneChannel:
-        """The channel of batches that the stage's agent reads.
-
-        For `weigh` see BatchIntake.
-        """
+        """The channel of batches that the stage's agent reads. For `weigh` see BatchIntake."""
         channel = LaneChannel(self, maxsize=0)
         self.lanes = Lanes(self, table, BatchIntake(channel, self.gate, self.hand, weigh), pace)
         self._own_source()
@@ -360,10 +338,7 @@ class LaneApp(faust.App):
         await super().on_stop()
 
     async def _watch_membership(self) -> None:
-        """Ends a worker to which the group would assign no partitions any more.
-
-        Faust would not.
-        """
+        """Ends a worker to which the group would assign no partitions any more. Faust would not."""
         self.membership.expect()
         while (trouble := await self.membership.trouble()) is None:
             self._seen_at = time.monotonic()
@@ -374,10 +349,7 @@ class LaneApp(faust.App):
         die(trouble)
 
     def _own_source(self) -> None:
-        """Subscribes to the source without a stream.
-
-        This also keeps its offsets unexpired.
-        """
+        """Subscribes to the source without a stream. This also keeps its offsets unexpired."""
         self.topics.add(
             self.topic(
                 self.source,

@@ -378,7 +378,8 @@ class JobIntake:
             return
         if lines:
             await lane.add(writes, changelog, lines, lines[-1].offset + 1)
-        if not lane.stopping:  # else revoked during the commit: the new owner has the entries
+        # Otherwise the lane was revoked during the commit, and the new owner has the entries.
+        if not lane.stopping:
             self._jobs.admit(admitted)
         if newer is not None:
             lane.park("version_unknown", f"offset {lane.position}: {newer}")

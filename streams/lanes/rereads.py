@@ -64,7 +64,8 @@ class RecordsBehind:
             self._position = -1
             if ends > 1:
                 return None
-            self._consumer = None  # if it no longer knows any broker, it never reconnects
+            # If it no longer knows any broker, it never reconnects.
+            self._consumer = None
             raise Unavailable("kafka", 1.0, detail="a record could not be read again")
 
     def close(self) -> None:

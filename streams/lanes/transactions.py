@@ -1,7 +1,4 @@
-"""The transactional side of one source partition.
-
-Calls block: use the lane's own thread.
-"""
+"""The transactional side of one source partition. Calls block: use the lane's own thread."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -165,17 +162,13 @@ class PartitionTransactions:
             return position
         if self.identity.begins_with_claims:
             raise OffsetMissing(
-                f"{self.identity.source}[{self.identity.partition}] begins with the "
-                "claims of the topics before it, else their messages would be "
-                "forwarded again. Run sensorium topics take-over: docs/operating.md, "
-                "'Another number of partitions'"
+                f"{self.identity.source}[{self.identity.partition}] begins with the claims of the topics before it, else their messages would be "
+                "forwarded again. Run sensorium topics take-over: docs/operating.md, 'Another number of partitions'"
             )
         if loaded:
             raise OffsetMissing(
-                f"{self.identity.changelog}[{self.identity.partition}] holds {loaded} "
-                f"records but group {self.identity.group} has no committed offset for "
-                f"{self.identity.source}[{self.identity.partition}]. Restore the "
-                "offset, or delete the changelog topic to begin again"
+                f"{self.identity.changelog}[{self.identity.partition}] holds {loaded} records but group {self.identity.group} has no committed "
+                f"offset for {self.identity.source}[{self.identity.partition}]. Restore the offset, or delete the changelog topic to begin again"
             )
         return None
 
@@ -311,10 +304,7 @@ class PartitionTransactions:
                 self._wait_for_room(partial(produce, topic, value, key, partition, headers=headers))
 
     def _wait_for_room(self, produce: Callable[[], object]) -> None:
-        """Queues the record once there is room.
-
-        Raises BufferError after CALL_SECONDS.
-        """
+        """Queues the record once there is room. Raises BufferError after CALL_SECONDS."""
         deadline = Deadline(CALL_SECONDS)
         while True:
             self._producer.poll(0.05)
@@ -369,8 +359,7 @@ class PartitionTransactions:
                     deadline = Deadline(OPEN_SECONDS)
                 if deadline.has_passed:
                     raise TimeoutError(
-                        f"{self.identity.changelog}[{self.identity.partition}] gave "
-                        f"nothing for {OPEN_SECONDS:g} s and ends at {end}"
+                        f"{self.identity.changelog}[{self.identity.partition}] gave nothing for {OPEN_SECONDS:g} s and ends at {end}"
                     )
         finally:
             consumer.close()
@@ -381,8 +370,7 @@ class PartitionTransactions:
         there = consumer.list_topics(name, timeout=CALL_SECONDS).topics[name].partitions
         if there and partition not in there:
             raise PartitionMissing(
-                f"{name} has {len(there)} partitions, {self.identity.source} has "
-                f"partition {partition}. {REMEDY}"
+                f"{name} has {len(there)} partitions, {self.identity.source} has partition {partition}. {REMEDY}"
             )
 
     @staticmethod

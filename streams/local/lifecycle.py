@@ -254,21 +254,17 @@ def _wait_until_running(
                     else f"runs after {time.monotonic() - began:.1f} s"
                 )
                 say(
-                    f"{row.name}: "
-                    f"{'runs elsewhere' if row.state == 'elsewhere' else how}, "
-                    f"{row.url}"
+                    f"{row.name}: {'runs elsewhere' if row.state == 'elsewhere' else how}, {row.url}"
                 )
             elif row.starts - first[row.name] >= _RESTARTS:
                 raise LocalError(
-                    f"{row.name} does not stay up; the end of "
-                    f"{home.logs / row.name}.log:\n{_tail(home, row.name)}"
+                    f"{row.name} does not stay up; the end of {home.logs / row.name}.log:\n{_tail(home, row.name)}"
                 )
         _ensure_supervisor(home, owner)
         if waiting and deadline.has_passed:
             name = next(iter(waiting))
             raise LocalError(
-                f"{', '.join(waiting)}: not ready after {READY_SECONDS:.0f} s; the end "
-                f"of {home.logs / name}.log:\n{_tail(home, name)}"
+                f"{', '.join(waiting)}: not ready after {READY_SECONDS:.0f} s; the end of {home.logs / name}.log:\n{_tail(home, name)}"
             )
         time.sleep(0.05 if waiting else 0)
 

@@ -33,7 +33,8 @@ def part(name: str, make: Callable[[Path], None]) -> Path:
     cache().mkdir(parents=True, exist_ok=True)
     with locked(cache() / f"{name}.lock"):
         if not folder.exists():
-            for left_behind in cache().glob(f"{name}.unfinished-*"):  # by a killed process
+            # By a killed process.
+            for left_behind in cache().glob(f"{name}.unfinished-*"):
                 shutil.rmtree(left_behind, ignore_errors=True)
             unfinished = Path(tempfile.mkdtemp(prefix=f"{name}.unfinished-", dir=cache()))
             try:

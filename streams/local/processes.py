@@ -74,7 +74,8 @@ def start(
         except OSError as error:
             raise LocalError(f"cannot start {argv[0]}: {error.strerror}") from None
     started = started_at(child.pid)
-    child.returncode = 0  # it is waited for by pid; Popen must not warn that it still runs
+    # It is waited for by pid; Popen must not warn that it still runs.
+    child.returncode = 0
     return Process(child.pid, started or "ended at once")
 
 

@@ -219,7 +219,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _too_late(self) -> None:
         self._deadline = None
         if not self._is_answered():
-            self._arm()  # a pipelined request: its time begins when the one before is answered
+            # A pipelined request: its time begins when the one before is answered.
+            self._arm()
         else:
             self._refuse(408)
 
@@ -236,7 +237,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._disarm()
         in_body = self._phase == "body"
         if in_body and self.pipeline and self.pipeline[0][0] is self.cycle:
-            self.pipeline.popleft()  # it stays incomplete; those before it are still answered
+            # It stays incomplete; those before it are still answered.
+            self.pipeline.popleft()
             return
         if not in_body and not self._is_answered():
             return
