@@ -36,7 +36,7 @@ class Undecodable(SchemasError):
 
 
 class PinnedSchema(msgspec.Struct, frozen=True):
-    """One entry of ids.json: schema `id`, the topic it describes, and the subject's version."""
+    """One entry of ids.json: a schema's id, its topic, and the subject's version."""
 
     id: int
     record: str

@@ -99,7 +99,7 @@ class _Code:
     # writing: each type becomes expressions whose values are bytes
 
     def parts(self, type_: Type, of: str) -> list[str]:
-        """The expressions whose joined values are the encoded value of the expression `of`."""
+        """The expressions that give the encoded value of `of` if they are joined."""
         match self._named.get(type_, type_) if isinstance(type_, str) else type_:
             case "string":
                 return [f"SHORTS[n] if (n := len(x := {of}.encode())) < SHORT else long(n)", "x"]
@@ -128,7 +128,7 @@ class _Code:
     # reading: each type becomes statements that set a variable and advance the position
 
     def statements(self, type_: Type, to: str) -> list[str]:
-        """The statements that read a value at position `at` into `to`, and set `at` to its end."""
+        """The statements that read a value at `at` into `to` and move `at` to its end."""
         match self._named.get(type_, type_) if isinstance(type_, str) else type_:
             case "string" | "bytes" as primitive:
                 return _sized(to, ".decode()" if primitive == "string" else "")
@@ -173,7 +173,7 @@ class _Code:
         return name
 
     def record(self, record: Type, *, is_whole: bool = False) -> str:
-        """The name of the record. Adds its functions to the source if they are missing."""
+        """The name of the record. Adds its functions to the source once."""
         name: str = record["name"]
         if name in self._named:
             return name
@@ -216,7 +216,7 @@ class _Code:
 
 
 def _joined(parts: list[str]) -> list[str]:
-    """The source that concatenates byte values: by `+` for one or two, by `join` for more."""
+    """The source that concatenates bytes: by `+` up to two values, else by `join`."""
     if len(parts) <= 2:
         return ["    return " + " + ".join(f"({part})" for part in parts)]
     return ["    return join((", *(f"        {part}," for part in parts), "    ))"]

@@ -9,7 +9,7 @@ OTHER = "other"
 
 
 class BoundedNames:
-    """Uses the first `most` names that a process sees as labels, and "other" for the rest."""
+    """Uses the first `most` names of a process as labels, and "other" for the rest."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -1,4 +1,4 @@
-"""A question to a model and its answer, as connectors, storage and stages share them."""
+"""A question to a model and its answer, for connectors, storage and stages."""
 
 from dataclasses import dataclass
 

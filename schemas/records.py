@@ -76,7 +76,7 @@ class MediaJob(Value, frozen=True, kw_only=True):
 
 
 class StoredJob(Value, frozen=True, kw_only=True):
-    """The common fields of VisionJob and AudioJob: one stored file to describe or transcribe."""
+    """The fields of VisionJob and AudioJob: a stored file to describe or transcribe."""
 
     tenant_id: TenantId
     message_key: MessageKey

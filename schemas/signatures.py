@@ -22,7 +22,7 @@ the future.
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A request to be judged: headers with lower-case names, the raw body, and the time now."""
+    """A request to check: headers with lower-case names, raw body, current time."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -45,7 +45,7 @@ ClaimedSignature = tuple[str, str] | Verdict
 
 
 def timed_signature(secret: str, body: bytes, stamp: str) -> str:
-    """HMAC-SHA256 over `<unix time>.<body>` in hexadecimal, as several providers use it."""
+    """HMAC-SHA256 over `<unix time>.<body>` in hexadecimal, as some providers use."""
     return hmac.digest(secret.encode(), stamp.encode() + b"." + body, "sha256").hex()
 
 

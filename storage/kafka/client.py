@@ -80,7 +80,7 @@ def reader_config(settings: Kafka, group: str) -> ClientConfig:
 
 
 def plain_producer_config(settings: Kafka) -> ClientConfig:
-    """An idempotent producer with acks=all, for tools and for the sink's quarantine records."""
+    """An idempotent producer with acks=all, for tools, the sink and the receiver."""
     return client_config(settings) | {
         "acks": "all",
         "enable.idempotence": True,

@@ -24,7 +24,7 @@ from storage.waiting import Deadline
 SILENT_SECONDS = 20.0
 ANSWER_SECONDS = 5.0
 AGAIN_SECONDS = 15.0
-"""Longer than librdkafka waits between two tries to connect: 10 s plus a random part."""
+"""Longer than librdkafka's pause between two tries to connect (10 s plus jitter)."""
 C = TypeVar("C")
 T = TypeVar("T")
 

@@ -21,18 +21,18 @@ log = structlog.get_logger()
 POLL_SECONDS = 0.001
 CHECK_SECONDS = 2.0
 AWAY_AFTER_SECONDS = 5.0
-"""The producer is not healthy once sends have failed for this long and none succeeded."""
+"""The producer is unhealthy once sends have failed for this long without a success."""
 TRIAL_AFTER_SECONDS = 15.0
 """After this long without a failed send the producer is healthy again, if the topic is available.
 
 The next failed send then makes it unhealthy at once.
 """
 STUCK_AFTER_SECONDS = 120.0
-"""The role ends if all sends have failed for this long although the topic is available."""
+"""The role ends if all sends fail for this long although the topic is available."""
 
 
 Done = Callable[[str | None], None]
-"""Receives the result of a send: None if the record was acknowledged, otherwise the error."""
+"""Receives the result of a send: None if acknowledged, otherwise the error."""
 
 
 class ProducerFatal(StorageError):
@@ -106,7 +106,7 @@ class AcknowledgedProducer:
         )
 
     async def run(self) -> None:
-        """Checks the topic every CHECK_SECONDS, so that readiness shows an outage early."""
+        """Checks the topic every CHECK_SECONDS, so that an outage shows early."""
         while self._fatal is None:
             await self.check()
             try:
@@ -162,12 +162,12 @@ class AcknowledgedProducer:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def overdue(self) -> Unavailable:
-        """Notes that a caller waited too long for `done`, and returns the error to report."""
+        """Notes that a caller waited too long. Returns the error to report."""
         self._failed()
         return Unavailable("kafka", 1.0, detail="no acknowledgement in time")
 
     async def drain(self, seconds: float) -> int:
-        """Waits up to `seconds` and returns the number of records still not acknowledged."""
+        """Waits up to `seconds`. Returns the number of unacknowledged records."""
         self._hand_over()
         return int(await asyncio.to_thread(self._producer.flush, seconds))
 

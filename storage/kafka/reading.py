@@ -77,7 +77,7 @@ class TopicReader:
     def read(
         self, topic: str, begin: Mapping[int, int], end: Mapping[int, int]
     ) -> Iterator[Message]:
-        """Yields every record from `begin` to `end` (exclusive), in order within a partition."""
+        """Yields the records from `begin` to before `end`, in order per partition."""
         left = {p: end[p] for p in begin if begin[p] < end[p]}
         self._consumer.assign([TopicPartition(topic, p, begin[p]) for p in left])
         deadline = Deadline(_SECONDS)

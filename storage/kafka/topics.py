@@ -72,7 +72,7 @@ def _create(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) 
 
 
 def create_topics(admin: AdminClient, missing: list[_NewTopic]) -> None:
-    """Creates the topics. One that another process has just created is left as it is."""
+    """Creates the topics, except those that another process has just created."""
     for future in (
         admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS).values() if missing else ()
     ):

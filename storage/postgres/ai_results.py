@@ -1,4 +1,4 @@
-"""Model answers by tenant, content and recipe, so that each is asked and paid for once."""
+"""Model answers by tenant, content and recipe, so that each is paid for once."""
 
 from collections.abc import Sequence
 

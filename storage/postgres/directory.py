@@ -24,14 +24,14 @@ from storage.postgres.vault import Vault
 log = structlog.get_logger()
 
 CHECK_SECONDS = 30.0
-"""The time without a notification after which changes are queried, in case one was missed."""
+"""The time without a notification after which the role queries for changes."""
 REFUSED_SECONDS = 5.0
 """A role is not ready once Postgres has refused the copy for this long.
 
 A refusal may be temporary.
 """
 ROWS_AT_ONCE = 200
-"""The rows (first reading) or tenants (later ones) processed per turn of the event loop."""
+"""The rows, or later tenants, that are read per turn of the event loop."""
 
 
 def key_id(key: str) -> str:
@@ -132,7 +132,7 @@ class Directory:
         return self._index.tenant(tenant_id)
 
     def is_removed(self, tenant_id: TenantId) -> bool:
-        """True if the tenant was removed: its files and model answers are no longer requested."""
+        """True if the tenant was removed, so that nothing is requested for it."""
         return self._index.is_removed(tenant_id)
 
     def key(self, plain: str) -> ApiKey | None:
@@ -142,7 +142,7 @@ class Directory:
         return time.monotonic() - self._read_at
 
     def _failed(self, error: Exception) -> None:
-        """Logs why the copy could not be read, and remembers since when Postgres refuses it."""
+        """Logs why the copy was not read, and notes since when Postgres refuses it."""
         away = unavailable(error) is not None and not refused(error)
         if away:
             self._refused_since = None

@@ -192,12 +192,12 @@ class People:
         return token
 
     async def use_link(self, token: str) -> str | None:
-        """The person's id on first use; None after that or once the link has expired."""
+        """The person's id on first use. None later, or once the link has expired."""
         rows = await self._fetch("use_link", sha256(token))
         return str(rows[0]["person_id"]) if rows else None
 
     async def failures(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:
-        """Bucket → number of failed logins, and the seconds until they are forgotten."""
+        """Bucket → number of failed logins, and seconds until they are forgotten."""
         return _by_bucket(await self._fetch("failures", list(buckets), FAILURE_SECONDS))
 
     async def count_failure(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:

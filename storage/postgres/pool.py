@@ -1,4 +1,4 @@
-"""Connections to Postgres, the limits of their sessions, and the meaning of their errors."""
+"""Connections to Postgres, limits of their sessions, meaning of their errors."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -197,7 +197,7 @@ async def connect_directly(
 async def keep_setting(
     connection: "asyncpg.Connection[asyncpg.Record]", name: str, value: str
 ) -> None:
-    """Applies a setting to everything this connection does from now on, even with a pooler."""
+    """Applies a setting to all later work of this connection, even with a pooler."""
     if type(connection) is PooledSession:  # asyncpg's isinstance accepts any connection
         literal = value.replace("'", "''")
         connection.begin_with += f"SET LOCAL {name} = '{literal}';"
@@ -213,7 +213,7 @@ async def create_pool(
     size: int = 8,
     limits: SessionLimits = REQUESTS,
 ) -> "asyncpg.Pool[asyncpg.Record]":
-    """A pool that connects on first use, so that a role starts while Postgres is down."""
+    """A pool that connects on first use, so a role can start without Postgres."""
 
     async def begin_with(connection: Any) -> None:
         connection.begin_with = _begin_with(names, limits)

@@ -1,4 +1,4 @@
-"""The values of repairs: the chosen records, the counts of a plan, the current portion."""
+"""The values of repairs: chosen records, a plan's counts, the current portion."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 MESSAGES_PER_SECOND = 50.0
 """The default rate. It is low because live traffic comes first."""
 LOWEST_RATE = 0.1
-"""The lowest rate. With a lower one, the hold of a repair would end between two records."""
+"""With a lower rate, the hold of a repair would end between two records."""
 
 
 class RepairError(StorageError):

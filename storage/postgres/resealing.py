@@ -1,4 +1,4 @@
-"""Encrypts every stored secret with the first key, so that older keys can be removed."""
+"""Encrypts stored secrets with the first key, so that others can be removed."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -52,7 +52,7 @@ class Tenancy(EndpointChanges):
         return TenantId(name)
 
     async def set_tenant(self, name: str, changes: dict[str, Any]) -> TenantSettings:
-        """Changes some settings. None resets a setting to the default of the installation."""
+        """Changes settings. None resets one to the default of the installation."""
         async with self._connection.transaction():
             sealed = await self._must_exist(name)
             now = msgspec.to_builtins(

@@ -18,7 +18,7 @@ _ARRIVALS = re.compile(r"arrival_records_(\d{8}|other)")
 
 
 class TenantBounds:
-    """Deletes the oldest arrivals and quarantined records of tenants that have too many."""
+    """Deletes the oldest arrivals and quarantined records beyond the limits."""
 
     def __init__(self, ages: Ages) -> None:
         self._ages = ages

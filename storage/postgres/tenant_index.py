@@ -315,7 +315,7 @@ class TenantIndex:
             self._by_former_token[new.former_sha256] = new
 
     def _move(self, name: str, to: "TenantIndex") -> None:
-        """Removes a tenant's rows, and stores in `to` those that may hold decrypted contents."""
+        """Moves a tenant's rows with decrypted contents to `to`. Removes the others."""
         tenant = self._tenants.pop(name, None)
         if tenant is not None:
             self._removed -= tenant.is_removed

@@ -58,7 +58,7 @@ class Vault:
         return True
 
     def derived_keys(self, purpose: str) -> list[bytes]:
-        """One derived key per live key, for signing: the first one signs, and each verifies."""
+        """A derived key per live key. The first one signs, and each verifies."""
         return [
             hmac.digest(key.encode(), b"sensorium:" + purpose.encode(), hashlib.sha256)
             for key in self._keys

@@ -134,7 +134,7 @@ class BatchIntake(Generic[S]):
     def _within_bounds(
         self, lane: Lane, messages: list[Message]
     ) -> tuple[list[Message], list[Message]]:
-        """Splits the messages into the next batch, of at least one record, and the rest."""
+        """Splits the messages into the next batch (at least one) and the rest."""
         if self._weigh is None:
             return messages, []
         weight = 0

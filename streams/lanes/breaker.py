@@ -40,7 +40,7 @@ ever fail.
 
 
 class _Recent:
-    """The last records of one tenant or shared place, with True for each quarantined record."""
+    """The last records of a tenant or shared place. True means quarantined."""
 
     __slots__ = ("at", "bad", "in_a_row", "last")
 

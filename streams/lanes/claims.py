@@ -32,10 +32,10 @@ CLAIMS_VERSION = 1
 It is smaller than any ASCII digit, because records of older programs begin with a digit.
 """
 BLOCK_IDS = 4_096
-"""A block is written once there are this many claims, or tails, since the last block."""
+"""A block is written after this many claims, or tails, since the last block."""
 LARGEST_BLOCK_IDS = 16_384
 LOAD_IDS = 1 << 20
-"""The number of claims that an opening lane collects before it adds them to the days."""
+"""An opening lane collects this many claims before it adds them to the days."""
 TAIL = b"tail "
 BLOCK = b"block "
 COPY = b"copy "
@@ -172,7 +172,7 @@ class ClaimedKeys:
         ]
 
     def _load_single(self, day: int, keys: list[bytes]) -> None:
-        """Loads claims of older programs: the key is a digest, the value its day in digits."""
+        """Loads claims of older programs. The key is a digest, the value its day."""
         self._wait(day, b"".join(map(_digest, keys)))
 
     def _load_record(self, key: bytes, value: bytes | None) -> None:
@@ -193,7 +193,7 @@ class ClaimedKeys:
         self._open, self._open_ids, self._next_tail = [], 0, 0
 
     def _wait(self, day: int, digests: bytes) -> None:
-        """Collects loaded digests, and adds them to their days once there are LOAD_IDS of them."""
+        """Collects loaded digests, and adds each LOAD_IDS of them to their days."""
         self._loading.setdefault(day, []).append(digests)
         self._loading_bytes += len(digests)
         if self._loading_bytes >= LOAD_IDS * DIGEST_BYTES:

@@ -1,4 +1,4 @@
-"""Makes the credentials of Faust's clients from the settings that librdkafka's clients use."""
+"""The credentials of Faust's clients, from the settings of librdkafka's clients."""
 
 from typing import Any
 

@@ -54,7 +54,7 @@ class DayDigests:
         self.few: set[bytes] = set()
         self.buckets: list[bytearray] = []
         self.shift = MOST_BITS
-        """A digest's bucket index is its first two bytes as a number, shifted right by this."""
+        """A bucket's index is a digest's first two bytes, shifted right by this."""
         self.count = 0
         """The number of digests in the buckets.
 
@@ -82,7 +82,7 @@ class DayDigests:
                 self.add_all(b"")
 
     def add_all(self, digests: bytes) -> None:
-        """Adds joined digests. In buckets, a digest that is already there takes memory again."""
+        """Adds joined digests. A digest that is in a bucket already is stored again."""
         total = len(self) + len(digests) // DIGEST_BYTES
         if not self.buckets and total <= SET_IDS:
             self.few.update(each(digests))

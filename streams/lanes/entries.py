@@ -1,4 +1,4 @@
-"""The changelog records of a job stage: one per unfinished job, with the source offset as key."""
+"""The changelog of a job stage: one record per job, keyed by source offset."""
 
 import msgspec
 
@@ -42,7 +42,7 @@ class Glance(msgspec.Struct, array_like=True):
 
     @property
     def body_bytes(self) -> int:
-        """The size of the packed body, or 0 for a stub, whose value is one byte (nil)."""
+        """The size of the packed body, or 0 for a stub, whose value is nil."""
         return len(self.value) if len(self.value) > 1 else 0
 
 

@@ -33,7 +33,7 @@ class InFlightRecord:
         _PLACE.pack_into(self._memory, 0, *_NOTHING)
 
     def share(self, descriptor: int, killers: Killers) -> None:
-        """Uses the parent's memory from now on, and the process killers that the parent found."""
+        """Uses the parent's memory from now on, and the killers that it found."""
         self._memory = mmap.mmap(descriptor, BYTES)
         self._killers = killers
         _PLACE.pack_into(self._memory, 0, *_NOTHING)

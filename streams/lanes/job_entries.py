@@ -11,7 +11,7 @@ from streams.lanes.entries import Entry, Glance, decode_entry, encode_entry, gla
 
 _KEY = struct.Struct(">q")
 ENTRY_BYTES = 320
-"""The memory of an entry besides its packed bytes, in the table and the schedule (measured)."""
+"""The memory of an entry besides its bytes, in table and schedule (measured)."""
 BODIES_PART = 2
 """Bodies may take half of the memory for a queue."""
 

@@ -84,7 +84,7 @@ class Membership:
         thread.thread_loop.call_soon_threadsafe(_count_as_fetch, coordinator._subscription)
 
     async def trouble(self) -> str | None:
-        """Why this worker would never be given partitions again, or None if it may be."""
+        """Why this worker would never get partitions again, or None if it may."""
         task = self.coordination_task()
         if task is not None and task.done():
             return "the coordination of the consumer group has ended"
@@ -98,7 +98,7 @@ class Membership:
         return None
 
     def coordination_task(self) -> "asyncio.Task[None] | None":
-        """aiokafka's task that coordinates the group, or None if it has not started yet."""
+        """aiokafka's task that coordinates the group, or None before it starts."""
         return cast(
             "asyncio.Task[None] | None", getattr(self._coordinator(), "_coordination_task", None)
         )
@@ -141,6 +141,6 @@ class Membership:
 
 
 def _count_as_fetch(subscription: Any) -> None:
-    """Begins and ends a fetch. Runs in the consumer's thread, which counts running fetches."""
+    """Begins and ends a fetch. Runs in the consumer's thread, which counts them."""
     with subscription.fetch_context():
         pass

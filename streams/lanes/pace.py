@@ -58,5 +58,5 @@ class Rhythm:
         self._usual += (min(seconds, self._pace.longest_gap_seconds) - self._usual) / _LATELY
 
     def left(self, now: float) -> float:
-        """The seconds until the next transaction may begin, or 0 if it may begin now."""
+        """The seconds until the next transaction may begin. 0 means now."""
         return 0.0 if self._began is None else max(0.0, self._began + self.gap_seconds - now)
