@@ -39,8 +39,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure divided by another (`of` : `to`), and its goal. A goal of 0 means that
-    there is none.
+    """One figure divided by another (`of` : `to`), and its goal.
+
+    A goal of 0 means that there is none.
     """
 
     name: str

@@ -210,8 +210,10 @@ def _job(tenant: TenantId, number: int) -> Record:
 
 
 class _Answers(asyncio.Protocol):
-    """The server. It repeats each line after 50 ms, but never answers a line that
-    begins with a minus sign.
+    """The server.
+
+    It repeats each line after 50 ms, but never answers a line that begins with a minus
+    sign.
     """
 
     def __init__(self) -> None:

@@ -146,8 +146,9 @@ class Load:
 
 
 def _body() -> bytes:
-    """A text as YCloud delivers it, with BODY_BYTES bytes. The load generator puts a
-    new id into each copy.
+    """A text as YCloud delivers it, with BODY_BYTES bytes.
+
+    The load generator puts a new id into each copy.
     """
     _, _, body = webhook(0)
     event = json.loads(body)

@@ -273,8 +273,9 @@ def fill(kafka: Kafka, topic: str, records: Iterable[Record]) -> None:
 
 
 def committed(kafka: Kafka, group: str, topic: str) -> Callable[[], int]:
-    """Returns a function that counts the source records that a group has committed. For
-    exactly-once work these are done.
+    """Returns a function that counts the source records that a group has committed.
+
+    For exactly-once work these are done.
     """
     # With read_committed the answer would wait for open transactions, and one nearly always is.
     asking = Consumer(

@@ -35,8 +35,10 @@ _PARTS = (
 
 
 def picture(report: Report) -> str:
-    """Returns the SVG. Parts are means over all messages; the line above shows median
-    and 99th percentile of the whole.
+    """Returns the SVG.
+
+    Parts are means over all messages; the line above shows median and 99th percentile
+    of the whole.
     """
     tables = {table.title: table for table in report.tables}
     every = [

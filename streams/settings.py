@@ -19,14 +19,16 @@ from streams.errors import StreamsError
 PREFIX = "SENSORIUM_"
 _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40}(\.[a-z0-9][a-z0-9-]{0,15})?)?")
 MOST_PROCESSES = 64
-"""The most processes of a receiver. More processes than cores only take memory and
-connections to Postgres.
+"""The most processes of a receiver.
+
+More processes than cores only take memory and connections to Postgres.
 """
 HOME_VARIABLE = "SENSORIUM_HOME"
 """Tells commands the folder of `sensorium up`. It is not a setting of a role."""
 RESERVED_NAMESPACES = frozenset({"sensorium", "media", "public", "information-schema"})
-"""Postgres schemas and folders of the object store that exist already. Those of the
-empty namespace are `sensorium` and `media`.
+"""Postgres schemas and folders of the object store that exist already.
+
+Those of the empty namespace are `sensorium` and `media`.
 """
 WRITTEN_BY_UP = frozenset({"SENSORIUM_CONSOLE__URL"})
 """Names that `sensorium up` writes for people and other programs.

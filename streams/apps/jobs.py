@@ -176,8 +176,10 @@ class _Calls(Generic[J]):
         return Done(writes, "forwarded", forward.failure or "")
 
     async def _work(self, attempt: StageAttempt[J]) -> Forward:
-        """Runs one try. A call that does not return would occupy its worker
-        permanently, so it is ended and tried again for a day, like other trouble.
+        """Runs one try.
+
+        A call that does not return would occupy its worker permanently, so it is ended
+        and tried again for a day, like other trouble.
         """
         try:
             async with asyncio.timeout(TRY_SECONDS) as deadline:

@@ -66,8 +66,9 @@ class _Trouble(NamedTuple):
 
 
 class ModelWorld:
-    """The ports of asking.py on real clients, opened before the first job. `server`
-    serves this stage's models.
+    """The ports of asking.py on real clients, opened before the first job.
+
+    `server` serves this stage's models.
     """
 
     def __init__(self, settings: Settings, stage: str, server: Server) -> None:
@@ -107,8 +108,9 @@ class ModelWorld:
         return tenant.settings if tenant is not None else TenantSettings()
 
     def load(self, job: StoredJob) -> Callable[[], Awaitable[bytes]]:
-        """Returns a function that loads the file's bytes, called once a decoder is
-        free. That function raises FileUnavailable.
+        """Returns a function that loads the file's bytes, called once a decoder is free.
+
+        That function raises FileUnavailable.
 
         For a removed tenant no model is asked any more, even if the file still exists.
         """
@@ -196,8 +198,9 @@ class ModelWorld:
     def _count_trouble(
         self, job: StoredJob, recipes: tuple[Recipe, ...], trouble: ModelUnavailable
     ) -> None:
-        """Counts each failed call. The log reports it once per tenant, until the
-        trouble changes or ends.
+        """Counts each failed call.
+
+        The log reports it once per tenant, until the trouble changes or ends.
         """
         metrics.AI_TROUBLE.labels(self._stage, trouble.trouble).inc()
         label = self._labels.of(recipes[0].model)
@@ -256,8 +259,9 @@ class ModelWorld:
 
 
 class TimeOuts:
-    """Counts, per file, the calls in a row that timed out. The counts are in memory, so
-    a restart begins at zero.
+    """Counts, per file, the calls in a row that timed out.
+
+    The counts are in memory, so a restart begins at zero.
     """
 
     def __init__(self) -> None:

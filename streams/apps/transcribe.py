@@ -47,8 +47,10 @@ class StoredAudioTranscriber:
         return await self._world.ask(job, recipes, turn, partial(self._ask, job))
 
     async def _ask(self, job: AudioJob, recipe: Recipe) -> ModelAnswer | Unfit:
-        """Asks the model. A sound that the server does not take is sent again in the
-        formats that every server reads.
+        """Asks the model.
+
+        A sound that the server does not take is sent again in the formats that every
+        server reads.
         """
         answer = await self._transcribe(job, recipe, self._format)
         for safer in SAFER[self._format]:

@@ -44,8 +44,10 @@ for dedupe alone).
 
 @dataclass(frozen=True, slots=True)
 class AuditScope:
-    """What is audited. With `tenant` None these are all tenants but the `removed` ones,
-    whose rows and files are deleted on purpose.
+    """What is audited.
+
+    With `tenant` None these are all tenants but the `removed` ones, whose rows and
+    files are deleted on purpose.
 
     Many tenants are audited in `parts`, one `part` at a time, to bound the memory.
     """

@@ -25,8 +25,10 @@ _HEADER = "# Kept by `sensorium up` from its environment. Edit or remove lines a
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The settings. `values` are by full name; `kept` belongs into `settings.env`;
-    `sources` says where they came from.
+    """The settings.
+
+    `values` are by full name; `kept` belongs into `settings.env`; `sources` says where
+    they came from.
     """
 
     values: Mapping[str, str]

@@ -10,8 +10,10 @@ from cryptography.fernet import Fernet
 
 
 class Home(NamedTuple):
-    """The home folder. `data/` has what must survive, `log/` one file per process,
-    `run/` the secrets and what is known about the processes.
+    """The home folder.
+
+    `data/` has what must survive, `log/` one file per process, `run/` the secrets and
+    what is known about the processes.
     """
 
     folder: Path

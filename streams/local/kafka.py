@@ -55,8 +55,9 @@ Configuration:
 
 
 def jars(say: Say) -> Path:
-    """Returns the folder with the jars. Maven fetches them if they are missing, and
-    they are checked against kafka.lock.
+    """Returns the folder with the jars.
+
+    Maven fetches them if they are missing, and they are checked against kafka.lock.
     """
 
     def fetch(folder: Path) -> None:

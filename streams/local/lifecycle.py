@@ -123,8 +123,9 @@ class _Bringing:
         _declare(self.home, self.declared)
 
     def add(self, more: list[Declared]) -> None:
-        """Declares and starts more processes. Processes of an earlier `up` that were not added yet
-        stay as they are.
+        """Declares and starts more processes.
+
+        Processes of an earlier `up` that were not added yet stay as they are.
         """
         self.declared += more
         added = {one.name for one in self.declared}

@@ -25,8 +25,9 @@ MUST_STAY: Mapping[str, str] = {
     "receiver": "SENSORIUM_RECEIVER__PORT",
     "console": "SENSORIUM_CONSOLE__PORT",
 }
-"""Ports whose addresses others know → the setting that chooses the port. They never
-change silently.
+"""Ports whose addresses others know → the setting that chooses the port.
+
+They never change silently.
 """
 _FREE = range(20_000, 32_000)
 """Below the ports that the kernel gives to outgoing connections, so that none of those

@@ -1,5 +1,6 @@
-"""Checks whether a server is ready, by a round trip in its own protocol. An open port
-alone is not enough.
+"""Checks whether a server is ready, by a round trip in its own protocol.
+
+An open port alone is not enough.
 """
 
 import json

@@ -88,8 +88,9 @@ def load_speech_model(settings: Local) -> LocalSpeechModel:
 
 
 def bound_this_process(threads: int) -> None:
-    """Limits threads and memory. Must run before the engines are imported, because they
-    read these variables once.
+    """Limits threads and memory.
+
+    Must run before the engines are imported, because they read these variables once.
     """
     os.environ |= {
         "OMP_NUM_THREADS": str(threads),

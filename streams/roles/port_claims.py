@@ -63,8 +63,9 @@ class PortClaim:
 def claim_port(
     port: int, installation: Iterable[str], *, host: str = "127.0.0.1", ours: bool = False
 ) -> PortClaim:
-    """Claims the port for the installation. With `ours` the program that listens there
-    is known to be ours.
+    """Claims the port for the installation.
+
+    With `ours` the program that listens there is known to be ours.
 
     Raises PortTaken if another installation claims the port or another program listens on it.
 

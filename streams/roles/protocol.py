@@ -21,8 +21,9 @@ MAX_FIELD_BYTES = 16 * 1024
 The parser itself has none.
 """
 MAX_PIPELINED = 64
-"""Limit of requests sent ahead of an answer on one connection. Each takes some
-kilobytes, and one read may contain thousands.
+"""Limit of requests sent ahead of an answer on one connection.
+
+Each takes some kilobytes, and one read may contain thousands.
 """
 FRESH_SECONDS = 1.0
 """While the server stops: how long a client that has connected but sent nothing may still begin."""

@@ -93,8 +93,9 @@ def redact(event: MutableMapping[str, Any], *, show_keys: bool = False) -> Mutab
 
 
 def clean(value: Any, depth: int = 0) -> Any:
-    """Returns a value of any type without customers' data. An object that is not a
-    plain value becomes its cleaned text.
+    """Returns a value of any type without customers' data.
+
+    An object that is not a plain value becomes its cleaned text.
     """
     match value:
         case None | bool():

@@ -56,8 +56,10 @@ class Control(msgspec.Struct, kw_only=True):
 
 @dataclass
 class Call:
-    """One call. Times are Unix seconds. `paid` means that it got a real answer, whether
-    or not the client received it.
+    """One call.
+
+    Times are Unix seconds. `paid` means that it got a real answer, whether or not the
+    client received it.
     """
 
     key: str

@@ -33,8 +33,9 @@ from streams.lanes.transactions import fence
 log = structlog.get_logger()
 
 FENCE_WITHIN_SECONDS = 4.0
-"""While the dead child's session lasts, no other process can own its partitions. Later,
-fencing would hit their new owner.
+"""While the dead child's session lasts, no other process can own its partitions.
+
+Later, fencing would hit their new owner.
 """
 FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 30.0
@@ -45,9 +46,10 @@ CHILD_STOP_SECONDS = 25.0
 FENCE_THREADS = 32
 METRICS_PORT = "SENSORIUM_WORKER__METRICS_PORT"
 WORKER = (sys.executable, "-m", "streams.roles.worker")
-"""The program of a child. Its arguments are the stage, the pipe to write to, the
-parent's process id, the shared memory for the record in flight, and the records that
-must not be read.
+"""The program of a child.
+
+Its arguments are the stage, the pipe to write to, the parent's process id, the shared
+memory for the record in flight, and the records that must not be read.
 """
 
 

@@ -23,8 +23,10 @@ ResultKind = Literal["described", "transcribed"]
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """The file cannot be response to a model. With `skipped` nothing is wrong with it
-    (for instance a sound too short to contain words).
+    """The file cannot be response to a model.
+
+    With `skipped` nothing is wrong with it (for instance a sound too short to contain
+    words).
     """
 
     reason: str
@@ -137,8 +139,9 @@ async def answer(
 def _model_unavailable(
     job: StoredJob, question: Question, trouble: Unavailable, source: Source, at: datetime
 ) -> Forward:
-    """Ends a job whose model stayed unavailable. A rejected key has a reason of its
-    own, because its fix differs.
+    """Ends a job whose model stayed unavailable.
+
+    A rejected key has a reason of its own, because its fix differs.
     """
     log.warning(
         "model_given_up",

@@ -49,8 +49,9 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
     @property
     def is_first_written(self) -> bool:
-        """Whether the topic has the opening version already. Only dedupe writes it, and
-        only for the first opening of live traffic.
+        """Whether the topic has the opening version already.
+
+        Only dedupe writes it, and only for the first opening of live traffic.
         """
         return not self.generation and not opening_of(self.snapshot.version)
 
@@ -121,8 +122,9 @@ def kept_message(value: bytes) -> OpenMessage | ClosedMessage:
 
 
 def closed_message(value: bytes) -> ClosedMessage | None:
-    """Returns the closed message, or None if it is open. Does not decode open messages,
-    so it may be called for every entry.
+    """Returns the closed message, or None if it is open.
+
+    Does not decode open messages, so it may be called for every entry.
     """
     body = body_of(value, "OpenMessage")
     return ClosedMessage(*_closed_decoder.decode(body)) if body[:1] == _ARRAY_OF_TWO else None
@@ -277,8 +279,9 @@ def _version(state: OpenMessage, now: datetime, most_chars: int | None) -> Enric
 
 
 def _kind(opened: EnrichedMessage, attachments: Iterable[Attachment]) -> Kind:
-    """The kind of a message. One that consists of its files has the kind that they
-    turned out to be.
+    """The kind of a message.
+
+    One that consists of its files has the kind that they turned out to be.
     """
     if opened.kind not in _OF_FILES:
         return opened.kind

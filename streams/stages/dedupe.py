@@ -26,8 +26,9 @@ _LARGEST_MESSAGE_BYTES = MAX_RECORD_BYTES - 1024 * 1024
 
 
 class Claimed(Protocol):
-    """The digests claimed so far, including those of this batch. Must keep a digest for
-    the whole horizon.
+    """The digests claimed so far, including those of this batch.
+
+    Must keep a digest for the whole horizon.
     """
 
     def __contains__(self, digest: bytes) -> bool: ...

@@ -30,8 +30,9 @@ async def describe(
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """Turns one image job into one `described`, `failed` or `skipped` enrichment. The
-    answer is recorded before it is forwarded.
+    """Turns one image job into one `described`, `failed` or `skipped` enrichment.
+
+    The answer is recorded before it is forwarded.
     """
     question = Question("describe", "described", recipes, lambda: describer.describe(job, recipes))
     return await answer(job, question, results=results, patience=patience, source=source, now=now)

@@ -75,8 +75,9 @@ class FileNotThere(StreamsError):
 
 
 class MediaPorts(Protocol):
-    """Everything store_media needs from outside. Implementations raise Unavailable if a
-    server or the disk is in trouble.
+    """Everything store_media needs from outside.
+
+    Implementations raise Unavailable if a server or the disk is in trouble.
     """
 
     def candidates(self, job: MediaJob) -> Sequence[CandidateRequest]:

@@ -113,8 +113,10 @@ OPENING_STEPS = GENERATION_STEPS // OPENINGS
 
 
 def opening_version(generation: int, opening: int = 0) -> int:
-    """The first version number of an opening. Opening 0 is the first delivery; each
-    later one brought a file that was missing before.
+    """The first version number of an opening.
+
+    Opening 0 is the first delivery; each later one brought a file that was missing
+    before.
     """
     return generation * GENERATION_STEPS + opening * OPENING_STEPS + 1
 

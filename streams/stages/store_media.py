@@ -305,8 +305,10 @@ def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[
 
 
 def _is_image(job: MediaJob, content: ContentType) -> bool:
-    """Whether the content is an image. Unrecognised bytes announced as an image are
-    left to the decoder, which knows more formats.
+    """Whether the content is an image.
+
+    Unrecognised bytes announced as an image are left to the decoder, which knows more
+    formats.
     """
     announced = _FAMILY_OF.get(job.type) == "image" or plain_type(job.mime_type).startswith(
         "image/"

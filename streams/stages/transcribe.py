@@ -30,8 +30,9 @@ async def transcribe(
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """Turns one audio job into one `transcribed`, `failed` or `skipped` enrichment. The
-    answer is recorded before it is forwarded.
+    """Turns one audio job into one `transcribed`, `failed` or `skipped` enrichment.
+
+    The answer is recorded before it is forwarded.
     """
     question = Question(
         "transcribe", "transcribed", recipes, lambda: transcriber.transcribe(job, recipes)
