@@ -80,8 +80,9 @@ def picture(report: Report) -> str:
 
 
 def _colour(number: int, name: str, names: list[str]) -> int:
-    """Returns the same colour for a part in every panel: that of the part with this
-    name in the longest panel.
+    """Returns the same colour for a part in every panel.
+
+    It is that of the part with this name in the longest panel.
     """
     same = (place for place, other in enumerate(names) if other.startswith(name))
     return next(same, number) % len(_PARTS)

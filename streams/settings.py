@@ -96,8 +96,9 @@ def _secret(kind: type, value: object) -> object:
 
 
 def _in_environment_names(message: str) -> str:
-    """Replaces `$.kafka.partitions` in a message by the name that a person sets,
-    SENSORIUM_KAFKA__PARTITIONS.
+    """Replaces a path in a message by the name that a person sets.
+
+    `$.kafka.partitions` becomes SENSORIUM_KAFKA__PARTITIONS.
     """
     return re.sub(r"`\$\.([a-z_.]+)`", lambda m: PREFIX + m[1].replace(".", "__").upper(), message)
 
@@ -195,8 +196,9 @@ def _is_base_address(text: str) -> bool:
 
 
 def to_environment(settings: Settings, parts: Container[str] | None = None) -> dict[str, str]:
-    """Returns every setting in force under its full name, or only those of some parts
-    (`kafka`, `namespace`, …).
+    """Returns every setting in force under its full name, or those of some parts.
+
+    Parts are `kafka`, `namespace`, and so on.
     """
     return {
         f"{PREFIX}{'__'.join(path).upper()}": str(value).lower()

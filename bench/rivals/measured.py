@@ -1,5 +1,6 @@
-"""Collects what product and rivals did in one run, and builds a table per measurement
-with its goals.
+"""Collects the results of one run of product and rivals.
+
+It builds a table per measurement with its goals.
 """
 
 import os

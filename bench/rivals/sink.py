@@ -1,5 +1,6 @@
-"""Measures the sink beside Kafka Connect with Debezium's JDBC sink, and beside COPY,
-with the same new messages and second versions.
+"""Measures the sink beside Kafka Connect with Debezium's JDBC sink, and beside COPY.
+
+All of them write the same new messages and second versions.
 
 The rivals write one table with the columns, indexes and defaults of chat_messages. The
 sink writes that one, the arrivals, the steps and its position.
@@ -143,8 +144,9 @@ def _name(settings: Settings) -> str:
 
 @contextmanager
 def _worker(rig: Rig, settings: Settings, topic: str) -> Iterator[Worker]:
-    """Runs a standalone worker with one task, tuned as its users do: large batches,
-    each rewritten to one statement.
+    """Runs a standalone worker with one task, tuned as its users do.
+
+    It writes large batches, each rewritten to one statement.
     """
     folder = rig.folder / _name(settings)
     folder.mkdir(exist_ok=True)

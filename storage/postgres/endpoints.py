@@ -287,8 +287,9 @@ def _new_secret(provider: str) -> str:
 
 
 def _random() -> str:
-    """256 random bits as text without a leading hyphen, which a command would take for
-    an option.
+    """256 random bits as text.
+
+    It does not begin with a hyphen, because a command would take it for an option.
     """
     while (text := secrets.token_urlsafe(32)).startswith("-"):
         pass

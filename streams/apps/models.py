@@ -1,5 +1,6 @@
-"""The clients that describe and transcribe share: tenants, stored files, recorded
-answers, the decoder.
+"""The clients that describe and transcribe share.
+
+They are the tenants, the stored files, the recorded answers and the decoder.
 """
 
 import asyncio
@@ -145,8 +146,9 @@ class ModelWorld:
         prompt_version: str,
         answer: Answer,
     ) -> Answer:
-        """Tries until the answer is recorded, so that a short outage of Postgres does
-        not lose a paid answer.
+        """Tries until the answer is recorded.
+
+        So a short outage of Postgres does not lose a paid answer.
         """
         results = self._results
         assert results is not None
@@ -155,9 +157,7 @@ class ModelWorld:
         )
 
     async def count(self, tenant_id: TenantId, answer: Answer) -> None:
-        """Counts the usage of a call without recording its answer, and also tries until
-        it succeeds.
-        """
+        """Counts the usage of a call without recording its answer. Tries until it succeeds."""
         results = self._results
         assert results is not None
         await _until_it_works(lambda: results.count(tenant_id, self._stage, answer))
@@ -169,9 +169,10 @@ class ModelWorld:
         turn: Callable[[], AbstractAsyncContextManager[None]],
         call: Callable[[Recipe], Awaitable[ModelAnswer | Unfit]],
     ) -> Answer | Unfit:
-        """Asks the first model of the recipes that is available, in a turn of its
-        server, and counts the call. Gives up on a file whose calls time out again and
-        again.
+        """Asks the first available model of the recipes, and counts the call.
+
+        The call waits for its turn at the model's server. A file whose calls time out
+        again and again is given up.
         """
 
         async def call_in_turn(recipe: Recipe) -> ModelAnswer | Unfit:

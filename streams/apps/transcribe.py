@@ -63,9 +63,7 @@ class StoredAudioTranscriber:
     async def _transcribe(
         self, job: AudioJob, recipe: Recipe, audio_format: AudioFormat
     ) -> ModelAnswer | Unfit:
-        """Sends the sound, cut into smaller parts for as long as the model answers that
-        they are too long.
-        """
+        """Sends the sound, in smaller parts as long as the model answers that they are too long."""
         for _ in range(MOST_CUTS):
             limit = self._model.server.traits(recipe.model).sound_seconds
             sound = await self._prepared(job, audio_format, limit)

@@ -37,8 +37,9 @@ CHUNK = 1_000
 """Keys per SQL statement."""
 SLICE = timedelta(hours=1)
 RECORD_BYTES = 1_500
-"""Memory per source record with its receipts, versions and rows (measured: 662 of it
-for dedupe alone).
+"""The memory per source record with its receipts, versions and rows.
+
+It was measured: 662 bytes of it are for dedupe alone.
 """
 
 

@@ -71,8 +71,9 @@ def say_sources(given: Given, say: Say) -> None:
 
 
 def _read(file: Path) -> dict[str, str]:
-    """The settings of a file that differ from the defaults, so that a copy of
-    .env.example gives none.
+    """The settings of a file that differ from the defaults.
+
+    A copy of .env.example gives none.
     """
     try:
         lines = dotenv_values(file, interpolate=False, encoding="utf-8")

@@ -1,5 +1,6 @@
-"""Programs that are fetched or built once per machine and shared by all clones, under
-${XDG_CACHE_HOME:-~/.cache}/sensorium.
+"""Programs that are fetched or built once per machine, for all clones.
+
+They are in ${XDG_CACHE_HOME:-~/.cache}/sensorium.
 """
 
 import fcntl

@@ -199,8 +199,7 @@ def become(data: Path, port: int) -> None:
 
 
 def clear_stale_lock(lock: Path, seconds: float = 1.0) -> None:
-    """Removes the lock of a server that was killed, if its process is still a zombie
-    after `seconds`.
+    """Removes the lock of a killed server that is still a zombie after `seconds`.
 
     After SIGKILL a server stays a zombie until its parent reaps it. PostgreSQL takes
     that for a running server and refuses to start.

@@ -13,8 +13,9 @@ _SECONDS = 2.0
 
 
 def answers(url: str) -> bool:
-    """Returns true if the server at `url` works: `kafka://`, `postgres://`, `s3://` or
-    `http://` (2xx) at host:port.
+    """Returns True if the server at `url` works.
+
+    `url` is `kafka://`, `postgres://`, `s3://` or `http://` (2xx) at host:port.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 0

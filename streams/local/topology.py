@@ -126,8 +126,9 @@ def own_models_url(ports: Mapping[str, int]) -> str:
 def servers(
     home: Home, settings: Settings, ports: Mapping[str, int], secrets: LocalSecrets, say: Say
 ) -> dict[str, Callable[[], Declared]]:
-    """Returns, by name, the function that makes each server ready to start: it fetches
-    parts and creates folders.
+    """Returns, by name, the function that makes each server ready to start.
+
+    It fetches parts and creates folders.
 
     That may take minutes. A server that the settings place elsewhere is not run here.
     """

@@ -1,5 +1,6 @@
-"""uvicorn's HTTP protocol with bounds that it does not have: on time, header bytes,
-pipelined requests and connections.
+"""uvicorn's HTTP protocol with limits that it does not have.
+
+They concern time, header bytes, pipelined requests and connections.
 
 A connection is always in one of five states, each of which ends by itself: it waits for
 a request head (`head_seconds`, then 408); a request is being answered (the

@@ -79,8 +79,9 @@ async def run(settings: Settings, siblings: Siblings | None = None) -> None:
 
 
 async def _watch_bulk(app: Receiver, settings: Settings, names: Names) -> None:
-    """Measures how far behind dedupe is, while enough deliveries arrive that some may
-    have to be slowed down.
+    """Measures how far behind dedupe is.
+
+    It does so only while enough deliveries arrive that some may have to be slowed down.
     """
     if not settings.receiver.bulk_behind_seconds:
         await asyncio.Event().wait()

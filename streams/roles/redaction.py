@@ -148,8 +148,9 @@ def _without_patterns(text: str) -> str:
 
 
 def _encodes_number(token: str) -> bool:
-    """Whether the token, decoded as base64 from one of its first characters on,
-    contains a long number. Both alphabets are tried.
+    """True if the token contains a long number when it is decoded as base64.
+
+    Decoding begins at each of its first characters. Both alphabets are tried.
     """
     plain = token.rstrip("=").translate(_TO_STANDARD)
     for start in range(4):

@@ -55,9 +55,7 @@ memory for the record in flight, and the records that must not be read.
 
 @dataclass
 class Child:
-    """A worker process and what the parent knows about it: its last assignment and its
-    heartbeats since then.
-    """
+    """A worker process, its last assignment, and its heartbeats since then."""
 
     stage: Stage
     process: subprocess.Popen[bytes]
@@ -136,8 +134,9 @@ class Parent:
         return 0
 
     def _stop(self, *_: object) -> None:
-        """Only sets a flag, because a signal may arrive between the start of a child
-        and its entry in the list.
+        """Only sets a flag.
+
+        A signal may arrive between the start of a child and its entry in the list.
         """
         self._stopping = True
 
@@ -172,8 +171,10 @@ class Parent:
         log.info("worker_started", stage=stage, pid=process.pid)
 
     def _port_of(self, stage: Stage) -> dict[str, str]:
-        """The port at which the stage answers probes: the configured one for the first
-        stage, the following ones for the others.
+        """The port at which the stage answers probes.
+
+        It is the configured one for the first stage, and the following ones for the
+        others.
         """
         first = self._settings.worker.metrics_port
         return (

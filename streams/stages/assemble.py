@@ -105,8 +105,9 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
 
 class ClosedMessage(msgspec.Struct, frozen=True):
-    """What is kept of a message that a repair finished, so that no lower version
-    follows in the topic. `day` counts from 1970-01-01.
+    """The rest of a message that a repair finished, kept so that no lower version follows.
+
+    `day` counts from 1970-01-01.
     """
 
     last_version: int
@@ -188,9 +189,7 @@ def fold(
 
 
 def _opened_again(state: OpenMessage, newer: OpenMessage) -> OpenMessage | Duplicate:
-    """Returns the later opening with the facts already known about the files that both
-    openings have.
-    """
+    """Returns the later opening with the known facts about files that both openings have."""
     if newer.snapshot.version <= state.snapshot.version:
         return Duplicate()
     before = {attachment.index: attachment for attachment in state.snapshot.attachments}
@@ -220,8 +219,9 @@ def _is_same_file(before: Attachment, after: Attachment) -> bool:
 
 
 def _fitting(enrichment: Enrichment, state: OpenMessage) -> Enrichment:
-    """Cuts the text so that those of all attachments fit into the table's record beside
-    the snapshot.
+    """Cuts the text so that the texts of all attachments fit into the record of the table.
+
+    The record also contains the snapshot.
 
     The limit depends on the snapshot only, so the order of arrival does not matter.
     """

@@ -11,8 +11,7 @@ from streams.stages.asking import Patience, Question, Results, Unfit, answer
 
 
 class ImageDescriber(Protocol):
-    """Loads the stored image, converts it to what the model accepts, and asks the first
-    available model.
+    """Loads and converts the stored image, and asks the first available model.
 
     Raises Unavailable if a later try may succeed.
     """
