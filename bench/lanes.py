@@ -102,7 +102,7 @@ def _key(number: int) -> bytes:
 
 
 def has_media(key: bytes) -> bool:
-    """Whether the key gets a second output, as one key in five does."""
+    """True if the key gets a second output, as one key in five does."""
     return key[-1:] in (b"0", b"5")
 
 

@@ -26,7 +26,9 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class TenantBacklog:
-    """What waits of one tenant in one stage. `tried` counts the jobs whose last try failed.
+    """The waiting jobs and records of one tenant in one stage.
+
+    `tried` counts the jobs whose last try failed.
 
     Times are Unix seconds; `next_at` is the time of the next try.
     """
@@ -43,7 +45,7 @@ class TenantBacklog:
 
 @dataclass(slots=True)
 class StageBacklog:
-    """What waits in one stage.
+    """The waiting jobs and records of one stage.
 
     `first` has the offset and time of the first unread record of each partition.
     """

@@ -42,12 +42,12 @@ class Home(NamedTuple):
 
     @property
     def declared_file(self) -> Path:
-        """What should run. Written by `up`, read by the supervisor."""
+        """The processes that should run. Written by `up`, read by the supervisor."""
         return self.run / "declared.json"
 
     @property
     def state_file(self) -> Path:
-        """What runs. Written by the supervisor."""
+        """The processes that run. Written by the supervisor."""
         return self.run / "state.json"
 
     @property

@@ -140,7 +140,7 @@ def marked(prefix: str) -> Iterator[tuple[Process, str]]:
 
 
 def descends_from(pid: int, ancestors: Set[int]) -> bool:
-    """Whether the process is one of the ancestors or a descendant of one."""
+    """True if the process is one of the ancestors or a descendant of one."""
     while pid > 1:
         if pid in ancestors:
             return True

@@ -1,4 +1,4 @@
-"""What `sensorium up` runs: the servers, the roles, and the settings that they share."""
+"""The servers and roles that `sensorium up` runs, and their common settings."""
 
 import hashlib
 import sys

@@ -149,7 +149,7 @@ Its bytes depend on the release of `onnx`, so its hash is not pinned.
 
 
 def engines_installed() -> bool:
-    """Whether the extra `local` is installed."""
+    """True if the extra `local` is installed."""
     return all(find_spec(engine) for engine in ENGINES)
 
 

@@ -34,7 +34,7 @@ _BY_STATUS = {"2": "accepted", "4": "refused", "5": "unavailable"}
 
 @dataclass(frozen=True, slots=True)
 class ProcessFigures:
-    """What a process did since its start, and its current backlog.
+    """The work of a process since its start, and its current backlog.
 
     `took` is a histogram of durations.
     """

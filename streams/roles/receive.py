@@ -28,7 +28,7 @@ from streams.roles.port_claims import installation_of
 
 LOOK_SECONDS = 0.25
 START_SECONDS = 3.0
-"""How long to wait for tenants and Kafka before listening.
+"""The longest wait for tenants and Kafka before listening.
 
 Another receiver may share the port, and listening earlier would take requests from it
 only to answer 503. After this time 503 is the right answer.

@@ -59,7 +59,7 @@ class ToParent:
             time.sleep(BEAT_SECONDS)
 
     def _is_ready_now(self) -> bool:
-        """Whether we are ready.
+        """True if the worker is ready.
 
         The state changes in another thread meanwhile, and an error must not end the
         heartbeat.

@@ -49,7 +49,7 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
     @property
     def is_first_written(self) -> bool:
-        """Whether the topic has the opening version already.
+        """True if the topic already has the version of this opening.
 
         Only dedupe writes it, and only for the first opening of live traffic.
         """
