@@ -21,6 +21,16 @@ Slower, the hold of a repair would end between two of its records.
 """
 
 
+GONE_REASONS = frozenset({"media_gone"})
+"""The provider answered that the file is gone. Asking again can only help if something
+else has changed, such as the endpoint's API key, so a repair leaves such files out
+unless it is told to try them.
+
+A missing or forbidden file is not of this kind: later, or with another key, a provider
+may give it.
+"""
+
+
 class RepairError(StorageError):
     """The request cannot be carried out.
 
@@ -35,7 +45,9 @@ class RepairLost(StorageError):
 class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which records a repair covers.
 
-    For failed files only the reason and limit are used.
+    For failed files only the reason, the limit and `with_gone` are used.
+
+    `with_gone`: files that the provider says are gone are tried too.
 
     `place`: one quarantined record, as topic, partition, offset, and the topic's id if
     known. `until`: the newest quarantined record that was counted. `spans`: offsets of
@@ -50,6 +62,12 @@ class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
     until: datetime | None = None
     spans: tuple[str, ...] = ()
     limit: int = 0
+    with_gone: bool = False
+
+    @property
+    def leaves_gone(self) -> bool:
+        """Whether the repair leaves out what the provider says is gone."""
+        return self.reason in GONE_REASONS and not self.with_gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +87,8 @@ class RepairRequest:
 class PlanLine(msgspec.Struct, frozen=True):
     """A row of a plan.
 
-    `becomes` is again, set_aside, without (the file has no address), refused or job.
+    `becomes` is again, set_aside, without (the file has no address), gone (the provider
+    says that it no longer has the file), refused or job.
     `messages` counts the messages of failed files; `place` is that of one of the
     quarantined records.
     """
@@ -104,6 +123,11 @@ class Counted(msgspec.Struct, frozen=True):
     answers: int = 0
     unpriced: int = 0
     paid_microusd: int = 0
+
+    @property
+    def gone(self) -> int:
+        """The files that are left out because the provider no longer has them."""
+        return sum(line.records for line in self.lines if line.becomes == "gone")
 
 
 class Intent(msgspec.Struct, frozen=True):
