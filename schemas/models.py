@@ -1,4 +1,4 @@
-"""A question to a model and its answer, as connectors, storage and stages share them."""
+"""A question to a model and its answer, for connectors, storage and stages."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Recipe:
     """How a model is asked. `id` is a hash of everything that decides the answer.
 
-    An answer to another recipe is therefore another answer.
+    So an answer under one recipe is never used for another.
     """
 
     id: str

@@ -95,8 +95,9 @@ class PreparedAudio(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields
 
 
 class Probed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The results of a child's probe: name in isolation.HOLDS → True if the attempt was
-    prevented.
+    """The results of a child's probe.
+
+    They map each name in isolation.HOLDS to True if the attempt was prevented.
     """
 
     holds: dict[str, bool]

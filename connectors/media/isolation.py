@@ -73,7 +73,8 @@ def give_up_the_rest(answer: int, cpu_seconds: int) -> None:
     os.closerange(0, answer)
     os.closerange(answer + 1, min(most_open, 65_536) if most_open > 0 else 65_536)
     _limit(resource.RLIMIT_NOFILE, answer + 1)
-    with contextlib.suppress(OSError, ValueError):  # SIGXCPU at the soft limit, SIGKILL after it
+    # SIGXCPU at the soft limit, SIGKILL after it.
+    with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
     with contextlib.suppress(OSError):
         seccomp.confine()

@@ -59,9 +59,7 @@ def vision_recipes(tenant: TenantSettings, servers: ModelServers) -> tuple[Recip
 
 
 def speech_recipes(tenant: TenantSettings, servers: ModelServers) -> tuple[Recipe, ...]:
-    """How voice notes are transcribed for the tenant: one recipe per model of its list,
-    in order.
-    """
+    """The recipes for the tenant's voice notes: one per model of its list, in order."""
     prompt, language = tenant.transcription_prompt, _code(tenant.language)
     version = f"tenant-{_short(prompt)}" if prompt else DEFAULT_VERSION
     server = servers.speech

@@ -1,4 +1,4 @@
-"""The values of repairs: the chosen records, the counts of a plan, the current portion."""
+"""The values of repairs: chosen records, a plan's counts, the current portion."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,10 +15,7 @@ BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 MESSAGES_PER_SECOND = 50.0
 """The default rate. It is low because live traffic comes first."""
 LOWEST_RATE = 0.1
-"""The lowest rate.
-
-Slower, the hold of a repair would end between two of its records.
-"""
+"""With a lower rate, the hold of a repair would end between two records."""
 
 
 GONE_REASONS = frozenset({"media_gone"})
@@ -43,16 +40,13 @@ class RepairLost(StorageError):
 
 
 class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which records a repair covers.
+    """Selects the records that a repair covers.
 
-    For failed files only the reason, the limit and `with_gone` are used.
-
-    `with_gone`: files that the provider says are gone are tried too.
-
-    `place`: one quarantined record, as topic, partition, offset, and the topic's id if
-    known. `until`: the newest quarantined record that was counted. `spans`: offsets of
-    raw records, as `PARTITION:FIRST-LAST`; without any, those that arrived from `since`
-    to `until`.
+    For failed files only the reason, the limit and `with_gone` are used; `with_gone` tries
+    also files that the provider says are gone. `place` is one quarantined record: topic,
+    partition, offset, and the topic's id if known. `until` is the newest quarantined record
+    that was counted. `spans` are offsets of raw records, as `PARTITION:FIRST-LAST`. Without
+    them, a repair covers the raw records that arrived from `since` to `until`.
     """
 
     reason: str = ""
@@ -74,7 +68,7 @@ class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
 class RepairRequest:
     """A requested repair for one tenant, or for all (`*`).
 
-    `rate`: records per second; 0 means no limit.
+    `rate` is in records per second. 0 means no limit.
     """
 
     tenant_id: TenantId
@@ -103,14 +97,13 @@ class PlanLine(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """The result of planning.
+    """The result of planning a repair.
 
-    `records`: messages or records to be written again.
-
-    `files`: their files by type. `is_whole`: everything was counted; otherwise there
-    are more. `choice` is the requested one with exact limits. For raw records,
-    `answers` counts their recorded model answers, `unpriced` those without a known
-    price, and `paid_microusd` is the cost of the others.
+    `records` counts the messages or records to be written again, and `files` their files
+    by type. If `is_whole` is False, there are more than were counted. `choice` is the
+    requested one with exact limits. For raw records, `answers` counts their recorded model
+    answers, `unpriced` counts those without a known price, and `paid_microusd` is the cost
+    of the others.
     """
 
     records: int

@@ -30,9 +30,9 @@ from storage.postgres.sql import queries
 PLAN_SECONDS = 15 * 60.0
 MOST_COUNTED = 1_000_000
 MOST_TRIES = 3
-"""A record that was tried this often is set aside, because another try would fail too."""
+"""A record is set aside after this many tries, as another one would fail too."""
 HOLD_SECONDS = 60.0
-"""How long a process holds a repair without renewing it.
+"""A process that has not renewed its hold of a repair for this long loses it.
 
 It is longer than the watcher of a dead process takes to end its transaction, so that
 the watcher cannot fence the process that continues.
@@ -49,7 +49,7 @@ class Repairs:
         self._sql = queries("repairs")
 
     async def count_failed(self, asked: RepairRequest) -> Counted:
-        """Counts the files that failed for the reason, with the known cost of trying them again."""
+        """Counts the files that failed for the reason, with the cost of new tries."""
         reason, most = asked.choice.reason, asked.choice.limit or MOST_COUNTED
         rows: list[Any] = []
         if "\0" not in reason:  # no text in Postgres can contain it
@@ -224,7 +224,7 @@ class Repairs:
         return HeldRepair(**row)
 
     async def following(self, held: HeldRepair, most: int) -> Intent | None:
-        """The next portion of failed files or quarantined records; None if nothing is left."""
+        """The next portion of failed files or quarantined records, or None."""
         if held.choice.limit:
             most = min(most, held.choice.limit - held.looked)
         if most <= 0:
@@ -293,12 +293,10 @@ class Repairs:
         return bool(rows)
 
     async def settle(self, held: HeldRepair, intent: Intent) -> None:
-        """Records that the portion is in Kafka.
+        """Records that the portion is in Kafka. Raises RepairLost.
 
-        Raises RepairLost.
-
-        It moves the position, marks the records that were sent again, and counts the
-        tries.
+        It moves the position of the repair, marks the records that were sent again, and
+        counts their tries.
         """
         with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -339,7 +337,7 @@ class Repairs:
         held.state = "done"
 
     async def let_go(self, held: HeldRepair, trouble: str = "", seconds: float = 0.0) -> None:
-        """Releases the repair. Another process may take it after so many seconds."""
+        """Releases the repair. Another process may hold it after `seconds`."""
         await self._fetch(
             "let_go", held.tenant_id, held.repair_id, held.holder, trouble[:200], seconds
         )
@@ -398,7 +396,7 @@ def _item(row: Any) -> tuple[str | int, ...]:
 
 
 def _cost(files: dict[str, int], costs: dict[str, float | None]) -> int | None:
-    """The expected cost of the calls, or None if the recent cost of a kind is unknown."""
+    """The expected cost of the calls, or None if a recent cost is unknown."""
     total = 0.0
     for type_, count in files.items():
         each = costs.get("transcribe" if type_ == "audio" else "describe")

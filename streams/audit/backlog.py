@@ -1,5 +1,6 @@
-"""Counts what waits, by stage and tenant. It is read from Kafka, so it is right whether
-or not the stage runs.
+"""Counts what waits, by stage and tenant.
+
+It is read from Kafka, so it is right whether or not the stage runs.
 
 Unread records are those of a stage's source topic after its committed offset. Jobs are
 the entries of its changelog: admitted and not finished.
@@ -42,8 +43,9 @@ class TenantBacklog:
 
 @dataclass(slots=True)
 class StageBacklog:
-    """What waits in one stage. `first` has the offset and time of the first unread
-    record of each partition.
+    """What waits in one stage.
+
+    `first` has the offset and time of the first unread record of each partition.
     """
 
     stage: str

@@ -161,8 +161,10 @@ class Audit:
                 )
 
     def _is_open(self, line: Line) -> bool:
-        """Whether assemble need not have written this opening: it has not read it yet,
-        has quarantined it, or wrote a later opening or a later repair instead.
+        """True if assemble need not have written this opening.
+
+        It has not read it yet, has quarantined it, or wrote a later opening or a later
+        repair instead.
         """
         key = line.key.decode(errors="replace")
         last = self._facts.versions.last.get((key, line.generation), 0)
@@ -172,9 +174,7 @@ class Audit:
         return key in self._unfolded or last % 1000 > OPENING_STEPS or is_elsewhere
 
     def _swallowed(self) -> Iterator[Finding]:
-        """Finds duplicates of keys that were never forwarded: their key was claimed,
-        but their message never came out.
-        """
+        """Finds duplicates of keys that were claimed but whose message never came out."""
         for place, book in self._books.items():
             if place.stage != "dedupe" or self._is_sink_behind(place.partition):
                 continue
@@ -390,8 +390,9 @@ def _known_version(row: Any) -> int:
 
 
 def _is_after_horizon(row: object, newest: Newest) -> bool:
-    """Whether the difference comes from a delivery after the horizon, which makes new
-    versions but changes no row.
+    """True if the difference comes from a delivery after the horizon.
+
+    Such a delivery makes new versions but changes no row.
     """
     received_ms = int(row["received_at"].timestamp() * 1000)  # type: ignore[index]
     return newest.version < OPENING_STEPS and received_ms != newest.received_ms

@@ -35,8 +35,9 @@ def tenant_of(key: bytes) -> str:
 
 
 def tenant_of_object(key: str) -> str:
-    """The tenant in `[namespace/]media/<tenant>/<file>`. A tenant or a namespace may
-    itself be called `media`.
+    """The tenant in `[namespace/]media/<tenant>/<file>`.
+
+    A tenant or a namespace may itself be called `media`.
     """
     return key.rsplit("/", 2)[-2]
 

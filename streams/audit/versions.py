@@ -28,8 +28,9 @@ class Newest:
 
 @dataclass(slots=True)
 class Versions:
-    """The versions of messages by message key. `last` is the highest version per
-    message and generation.
+    """The versions of messages by message key.
+
+    `last` is the highest version per message and generation.
     """
 
     newest: dict[str, Newest] = field(default_factory=dict)

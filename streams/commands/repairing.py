@@ -151,7 +151,8 @@ class RepairCommand:
             if not may_continue:
                 raise click.ClickException(
                     f"{other} is under way for these records: wait for it, or end it by"
-                    f" sensorium repairs cancel {other}"
+                    f" sensorium repairs cancel {other}. If its command was killed, a console"
+                    " continues it within a minute, and so does this command when it is repeated"
                 ) from None
             note(f"continues {other}, which was interrupted")
             repair_id = other

@@ -1,5 +1,6 @@
-"""Sample traffic: bodies as providers send and sign them, with real photographs and
-voice notes behind the links.
+"""Sample traffic: bodies as providers send and sign them.
+
+The links lead to real photographs and voice notes.
 """
 
 import json

@@ -80,7 +80,10 @@ def other_roles_of(settings: Settings) -> OtherRoles:
 
 
 async def _read(reading: Callable[..., T], *arguments: object) -> T:
-    """What `reading` returns, in a thread. Raises Unavailable if Kafka does not answer."""
+    """What `reading` returns, in a thread.
+
+    Raises Unavailable if Kafka does not answer.
+    """
     try:
         return await read_in_thread(reading, *arguments)
     except (KafkaException, TimeoutError) as error:
