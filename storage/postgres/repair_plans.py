@@ -18,6 +18,16 @@ LOWEST_RATE = 0.1
 """With a lower rate, the hold of a repair would end between two records."""
 
 
+GONE_REASONS = frozenset({"media_gone"})
+"""The provider answered that the file is gone. Asking again can only help if something
+else has changed, such as the endpoint's API key, so a repair leaves such files out
+unless it is told to try them.
+
+A missing or forbidden file is not of this kind: later, or with another key, a provider
+may give it.
+"""
+
+
 class RepairError(StorageError):
     """The request cannot be carried out.
 
@@ -32,11 +42,11 @@ class RepairLost(StorageError):
 class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
     """Selects the records that a repair covers.
 
-    For failed files only the reason and the limit are used. `place` is one quarantined
-    record: topic, partition, offset, and the topic's id if known. `until` is the newest
-    quarantined record that was counted. `spans` are offsets of raw records, as
-    `PARTITION:FIRST-LAST`. Without them, a repair covers the raw records that arrived from
-    `since` to `until`.
+    For failed files only the reason, the limit and `with_gone` are used; `with_gone` tries
+    also files that the provider says are gone. `place` is one quarantined record: topic,
+    partition, offset, and the topic's id if known. `until` is the newest quarantined record
+    that was counted. `spans` are offsets of raw records, as `PARTITION:FIRST-LAST`. Without
+    them, a repair covers the raw records that arrived from `since` to `until`.
     """
 
     reason: str = ""
@@ -46,6 +56,12 @@ class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
     until: datetime | None = None
     spans: tuple[str, ...] = ()
     limit: int = 0
+    with_gone: bool = False
+
+    @property
+    def leaves_gone(self) -> bool:
+        """Whether the repair leaves out what the provider says is gone."""
+        return self.reason in GONE_REASONS and not self.with_gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +81,8 @@ class RepairRequest:
 class PlanLine(msgspec.Struct, frozen=True):
     """A row of a plan.
 
-    `becomes` is again, set_aside, without (the file has no address), refused or job.
+    `becomes` is again, set_aside, without (the file has no address), gone (the provider
+    says that it no longer has the file), refused or job.
     `messages` counts the messages of failed files; `place` is that of one of the
     quarantined records.
     """
@@ -99,6 +116,11 @@ class Counted(msgspec.Struct, frozen=True):
     answers: int = 0
     unpriced: int = 0
     paid_microusd: int = 0
+
+    @property
+    def gone(self) -> int:
+        """The files that are left out because the provider no longer has them."""
+        return sum(line.records for line in self.lines if line.becomes == "gone")
 
 
 class Intent(msgspec.Struct, frozen=True):

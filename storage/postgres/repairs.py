@@ -54,10 +54,11 @@ class Repairs:
         rows: list[Any] = []
         if "\0" not in reason:  # no text in Postgres can contain it
             name = self._of("count_failed", asked.tenant_id)
-            rows = await self._fetch(name, asked.tenant_id, reason, most, MOST_TRIES)
+            leaves_gone = asked.choice.leaves_gone
+            rows = await self._fetch(name, asked.tenant_id, reason, most, MOST_TRIES, leaves_gone)
         files: dict[str, int] = {}
         for row in rows:
-            if row["is_redoable"] and not row["is_set_aside"]:
+            if _becomes(row) == "again":
                 files[row["type"]] = files.get(row["type"], 0) + row["files"]
         costs = {
             row["kind"]: row["microusd"] for row in await self._fetch("call_cost", asked.tenant_id)
@@ -121,9 +122,10 @@ class Repairs:
     async def add(self, asked: RepairRequest, counted: Counted) -> str:
         """Stores the plan for a quarter of an hour.
 
-        Raises RepairError if there is nothing to do.
+        Raises RepairError if there is nothing to do. A plan whose files are all gone is
+        stored, because it says so.
         """
-        if not counted.records:
+        if not counted.records and not counted.gone:
             raise RepairError("repair.nothing")
         repair_id = f"rep_{secrets.token_hex(8)}"
         document = msgspec.structs.replace(counted, choice=RepairChoice())
@@ -248,7 +250,14 @@ class Repairs:
         name = self._of("next_failed", held.tenant_id)
         return list(
             await self._fetch(
-                name, held.tenant_id, held.reason, held.began_at, held.done_at, held.done_key, most
+                name,
+                held.tenant_id,
+                held.reason,
+                held.began_at,
+                held.done_at,
+                held.done_key,
+                most,
+                held.choice.leaves_gone,
             )
         )
 
@@ -367,6 +376,8 @@ def _decoded(row: Any) -> dict[str, Any]:
 def _becomes(row: Any) -> str:
     if not row["is_redoable"]:
         return "without"
+    if row["is_gone"]:
+        return "gone"
     return "set_aside" if row["is_set_aside"] else "again"
 
 

@@ -35,6 +35,7 @@ _BECOMES = {
     "again": "",
     "set_aside": "left out: they were tried three times before",
     "without": "left out: they have neither a file nor a URL",
+    "gone": "left out: the provider no longer has them; ask the sender to send them again",
     "refused": "left out: they cannot be replayed",
     "job": "left out: sensorium replay attachments --reason quarantined opens their messages again",
 }
