@@ -49,7 +49,7 @@ class OutOfStep(ConnectorsError):
 
 
 class Refusing(ConnectorsError):
-    """So many records are refused that the program is at fault, not the records.
+    """Nearly all records are refused, so the program is at fault and not the records.
 
     A person has to look.
     """
@@ -99,7 +99,7 @@ class Work:
 
 @dataclass(slots=True)
 class Written:
-    """What the transaction did."""
+    """The result of the transaction."""
 
     rows: int = 0
     unchanged: int = 0

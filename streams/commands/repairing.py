@@ -35,6 +35,7 @@ _BECOMES = {
     "again": "",
     "set_aside": "left out: they were tried three times before",
     "without": "left out: they have neither a file nor a URL",
+    "gone": "left out: the provider no longer has them; ask the sender to send them again",
     "refused": "left out: they cannot be replayed",
     "job": "left out: sensorium replay attachments --reason quarantined opens their messages again",
 }
@@ -150,7 +151,8 @@ class RepairCommand:
             if not may_continue:
                 raise click.ClickException(
                     f"{other} is under way for these records: wait for it, or end it by"
-                    f" sensorium repairs cancel {other}"
+                    f" sensorium repairs cancel {other}. If its command was killed, a console"
+                    " continues it within a minute, and so does this command when it is repeated"
                 ) from None
             note(f"continues {other}, which was interrupted")
             repair_id = other

@@ -121,11 +121,15 @@ def snapshot(
     )
 
 
-def failed_for(reason: str) -> Redo:
-    """Redoes attachments that failed for this reason and have a file or a URL."""
+def failed_for(reason: str, *, leaves_gone: bool = False) -> Redo:
+    """Redoes attachments that failed for this reason and have a file or a URL.
+
+    With `leaves_gone` only those with a file of ours: the provider no longer has the others.
+    """
 
     def redo(attachment: Attachment) -> Attachment:
-        may_be_redone = attachment.url is not None or attachment.original_url is not None
+        may_be_asked_for = attachment.original_url is not None and not leaves_gone
+        may_be_redone = attachment.url is not None or may_be_asked_for
         if attachment.status == "failed" and attachment.reason == reason and may_be_redone:
             return msgspec.structs.replace(attachment, status="pending", reason=None)
         return attachment

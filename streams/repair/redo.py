@@ -135,7 +135,8 @@ class KafkaOpened:
         rows = await connection.fetch(
             queries("repairs")["failed_messages_of"], tenants, keys, self._held.reason
         )
-        redo, writes, redone, tried = failed_for(self._held.reason), list[Write](), 0, set[str]()
+        redo = failed_for(self._held.reason, leaves_gone=self._held.choice.leaves_gone)
+        writes, redone, tried = list[Write](), 0, set[str]()
         for row in rows:
             item = await item_for(connection, row, redo, self._held.generation, self._encoding)
             if item.writes:

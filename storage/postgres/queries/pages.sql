@@ -63,6 +63,9 @@ ORDER BY received_at DESC, message_key DESC LIMIT $5;
 -- What a list shows of conversations: one message of each, the customer's name, and what is the matter in the latest messages.
 SELECT m.message_key, m.conversation_id, m.provider, m.role, m.kind, left(m.content, 200) AS content, m.status, m.received_at,
        left(m.content_attributes ->> 'description', 200) AS description, left(m.content_attributes ->> 'transcript', 200) AS transcript,
+       left(m.content_attributes #>> '{attachments,0,filename}', 200) AS filename,
+       CASE WHEN octet_length((m.content_attributes -> 'provider')::text) <= 16384 THEN (m.content_attributes -> 'provider')::text END
+           AS provider_data,
        customer.sender_name, latest.pending, latest.degraded
 FROM unnest($2::text[]) AS wanted (message_key)
 JOIN chat_messages m ON m.tenant_id = $1 AND m.message_key = wanted.message_key

@@ -1,7 +1,8 @@
 -- name: count_failed
 -- How many files of a tenant failed for a reason, of the oldest messages, by type and by whether they can be tried again.
+-- With $5 those without a copy of ours count as gone: the provider said that it no longer has them.
 SELECT m.tenant_id, attachment ->> 'type' AS type, count(DISTINCT m.message_key) AS messages, count(*) AS files,
-       attachment ? 'url' OR attachment ? 'original_url' AS is_redoable, m.is_set_aside
+       attachment ? 'url' OR attachment ? 'original_url' AS is_redoable, m.is_set_aside, $5 AND NOT attachment ? 'url' AS is_gone
 FROM (
     SELECT m.tenant_id, m.message_key, m.content_attributes, coalesce(t.tries, 0) >= $4 AS is_set_aside
     FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t.message_key = m.message_key AND t.reason = $2
@@ -11,12 +12,12 @@ FROM (
 ) AS m
 CROSS JOIN LATERAL jsonb_array_elements(m.content_attributes -> 'attachments') AS attachment
 WHERE attachment ->> 'status' = 'failed' AND attachment ->> 'reason' = $2
-GROUP BY m.tenant_id, 2, 5, 6 ORDER BY m.tenant_id, 2, 5, 6;
+GROUP BY m.tenant_id, 2, 5, 6, 7 ORDER BY m.tenant_id, 2, 5, 6, 7;
 
 -- name: count_failed_everywhere
 -- The same of all tenants.
 SELECT m.tenant_id, attachment ->> 'type' AS type, count(DISTINCT m.message_key) AS messages, count(*) AS files,
-       attachment ? 'url' OR attachment ? 'original_url' AS is_redoable, m.is_set_aside
+       attachment ? 'url' OR attachment ? 'original_url' AS is_redoable, m.is_set_aside, $5 AND NOT attachment ? 'url' AS is_gone
 FROM (
     SELECT m.tenant_id, m.message_key, m.content_attributes, coalesce(t.tries, 0) >= $4 AS is_set_aside
     FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t.message_key = m.message_key AND t.reason = $2
@@ -26,16 +27,19 @@ FROM (
 ) AS m
 CROSS JOIN LATERAL jsonb_array_elements(m.content_attributes -> 'attachments') AS attachment
 WHERE attachment ->> 'status' = 'failed' AND attachment ->> 'reason' = $2
-GROUP BY m.tenant_id, 2, 5, 6 ORDER BY m.tenant_id, 2, 5, 6;
+GROUP BY m.tenant_id, 2, 5, 6, 7 ORDER BY m.tenant_id, 2, 5, 6, 7;
 
 
 -- name: next_failed
 -- The next messages of a repair at a tenant, oldest first: failed before it began, and not being redone.
+-- With $7 only those with a copy of ours: the provider said that it no longer has the others.
 SELECT m.tenant_id, m.message_key, m.received_at, coalesce(t.tries, 0) AS tries
 FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t.message_key = m.message_key AND t.reason = $2
 WHERE m.tenant_id = $1 AND m.status = 'degraded' AND m.redoing_version IS NULL AND m.enriched_at < $3
   AND (m.received_at, m.message_key) > ($4, $5)
   AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $2::text))
+  AND (NOT $7 OR EXISTS (SELECT FROM jsonb_array_elements(m.content_attributes -> 'attachments') a
+                         WHERE a ->> 'status' = 'failed' AND a ->> 'reason' = $2 AND a ? 'url'))
 ORDER BY m.received_at, m.message_key LIMIT $6;
 
 -- name: next_failed_everywhere
@@ -45,6 +49,8 @@ FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t
 WHERE $1 = '*' AND m.status = 'degraded' AND m.redoing_version IS NULL AND m.enriched_at < $3
   AND (m.received_at, m.message_key) > ($4, $5)
   AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $2::text))
+  AND (NOT $7 OR EXISTS (SELECT FROM jsonb_array_elements(m.content_attributes -> 'attachments') a
+                         WHERE a ->> 'status' = 'failed' AND a ->> 'reason' = $2 AND a ? 'url'))
 ORDER BY m.received_at, m.message_key LIMIT $6;
 
 
