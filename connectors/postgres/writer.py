@@ -246,7 +246,8 @@ class Writer:
         if (row["epoch"], row["next_offset"]) == (position.epoch, position.next_offset):
             return False
         raise OutOfStep(
-            f"{where} stands at {row['next_offset']} under epoch {row['epoch']}, not at {position.after} under {position.epoch}"
+            f"{where} stands at {row['next_offset']} under epoch {row['epoch']}, not "
+            f"at {position.after} under {position.epoch}"
         )
 
     async def _store(

@@ -133,8 +133,9 @@ def _held_by_the_log(settings: Settings, requested: list[OffsetRange]) -> list[O
 
 
 def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
-    """Prints how many records of which tenants a replay would write, and what the
-    models' answers about them have cost.
+    """Prints how many records of each tenant a replay would write.
+
+    It also prints what the models' answers about them have cost.
     """
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
@@ -180,8 +181,8 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
         "go_on": go_on,
     }
     return document, (
-        f"{held.redone} records were replayed as generation {held.generation} before that;"
-        f" for the rest: {go_on}"
+        f"{held.redone} records were replayed as generation {held.generation} before "
+        f"that; for the rest: {go_on}"
     )
 
 
@@ -255,8 +256,8 @@ def _note_what_stays(
         note(f"{stays['set_aside']} were tried three times and are set aside")
     if stays["gone"]:
         note(
-            f"{stays['gone']} cannot be retried: the provider no longer has the file; ask the"
-            " sender to send it again (--with-gone tries all the same)"
+            f"{stays['gone']} cannot be retried: the provider no longer has the file; "
+            "ask the sender to send it again (--with-gone tries all the same)"
         )
     if not counted.lines and (redone := run_command(lambda: _redone(settings, request))):
         note(f"{redone} are being redone already: sensorium queue, sensorium trace MESSAGE_KEY")

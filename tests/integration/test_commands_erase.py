@@ -290,7 +290,7 @@ def test_a_run_that_is_killed_is_completed_by_the_next_one(filled: Commands, pla
         [sys.executable, "-m", "streams.commands.main", *words],
         env=environment,
         capture_output=True,
-        timeout=60,
+        timeout=120,
     )
     assert killed.returncode == -9
     assert len(keys(filled, "acme")) == 4  # by the rows the next run finds the rest
