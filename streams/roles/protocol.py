@@ -1,12 +1,10 @@
 """uvicorn's HTTP protocol with limits that it does not have.
 
-They concern time, header bytes, pipelined requests and connections.
-
-A connection is always in one of five states, each of which ends by itself: it waits for
-a request head (`head_seconds`, then 408); a request is being answered (the
-application's deadlines); the client does not read the answer (`head_seconds`); the rest
-of a body that was answered early is discarded (`head_seconds`); it is idle (uvicorn's
-keep-alive).
+They concern time, header bytes, pipelined requests and connections. A connection is
+always in one of five states, each of which ends by itself: it waits for a request head
+(`head_seconds`, then 408); a request is being answered (the application's deadlines);
+the client does not read the answer (`head_seconds`); the rest of a body that was
+answered early is discarded (`head_seconds`); it is idle (uvicorn's keep-alive).
 """
 
 import asyncio
