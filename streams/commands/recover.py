@@ -123,7 +123,7 @@ def _kafka_lines(document: dict[str, Any]) -> list[str]:
     return [
         f"{document['messages']} rows written to enriched-messages, "
         f"{document['reopened']} unfinished messages opened again",
-        f"the sink begins again in {topics}",
+        f"the sink starts again from the beginning of {topics}",
         "lost with Kafka: raw records that were accepted and not read yet; providers "
         "do not send them again by themselves",
     ]
