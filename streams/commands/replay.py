@@ -13,6 +13,7 @@ from schemas.topics import Names
 from storage.postgres.people import EVERY_TENANT
 from storage.postgres.repair_plans import Counted, Kind, RepairChoice, RepairRequest
 from storage.postgres.sql import queries
+from streams.commands import waiting
 from streams.commands.environment import (
     actor,
     command_settings,
@@ -102,7 +103,9 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
     emit(
         done,
         as_json,
-        [f"{done['records']} raw records replayed as generation {done['generation']}"],
+        [
+            f"{waiting.counted(done['records'], 'raw record')} replayed as generation {done['generation']}"
+        ],
     )
 
 
@@ -139,7 +142,7 @@ def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
     cost = (
-        f"{counted.answers} answers of models are recorded for them"
+        f"recorded for them: {waiting.counted(counted.answers, 'answer')} of models"
         f" ({counted.paid_microusd / 1_000_000:.6f} USD{unpriced});"
         " they are paid again only if prompt, model or language changed"
     )
@@ -154,7 +157,7 @@ def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
             "cost_microusd": counted.paid_microusd,
         },
         as_json,
-        [f"{counted.records} raw records would be replayed", *lines, cost],
+        [f"{waiting.counted(counted.records, 'raw record')} would be replayed", *lines, cost],
     )
 
 
@@ -180,7 +183,7 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
         "go_on": go_on,
     }
     return document, (
-        f"{held.redone} records were replayed as generation {held.generation} before that;"
+        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation {held.generation};"
         f" for the rest: {go_on}"
     )
 
@@ -236,9 +239,13 @@ def attachments(reason: str, tenant: str | None, dry_run: bool, as_json: bool, *
     emit(
         done,
         as_json,
-        [f"{done['attachments']} attachments of {done['messages']} messages are tried again"],
+        [f"tried again: {_of_messages(done['attachments'], done['messages'])}"],
     )
     _note_what_stays(settings, counted, request, looked)
+
+
+def _of_messages(files: int, messages: int) -> str:
+    return f"{waiting.counted(files, 'attachment')} of {waiting.counted(messages, 'message')}"
 
 
 def _note_what_stays(
@@ -280,7 +287,7 @@ def _emit_files_plan(counted: Counted, request: RepairRequest, as_json: bool) ->
     emit(
         plan,
         as_json,
-        [f"{files} attachments of {counted.records} messages would be tried again", *lines],
+        [f"would be tried again: {_of_messages(files, counted.records)}", *lines],
     )
     note_plan(request, counted)
 
@@ -298,7 +305,7 @@ def _files_left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
         "attachments": held.redone,
     }
     return document, (
-        f"{applied.tried} messages are tried again as generation {held.generation};"
+        f"tried again: {waiting.counted(applied.tried, 'message')} as generation {held.generation};"
         " for the rest, run the same command again"
     )
 
