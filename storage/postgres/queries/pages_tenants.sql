@@ -18,7 +18,7 @@ FROM (
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT $2;
 
 -- name: failed_files_of_tenants
--- The same of the newest $3 failed messages of each tenant.
+-- The same of the newest $3 failed messages of each tenant. Unfolded as in failed_files.
 SELECT tenant_id, reason, type, sum(files)::bigint AS files, min(first_at) AS first_at, max(last_at) AS last_at, (max(newest))[2] AS message_key,
        sum(redoing)::bigint AS redoing, array_agg(day) AS days, array_agg(files) AS counts
 FROM (
@@ -26,13 +26,16 @@ FROM (
            count(*) AS files, min(m.received_at) AS first_at, max(m.received_at) AS last_at,
            max(ARRAY[extract(epoch FROM m.received_at)::numeric(20, 6)::text, m.message_key]) AS newest,
            count(*) FILTER (WHERE m.redoing_version IS NOT NULL) AS redoing
-    FROM unnest($1::text[]) AS wanted (tenant_id)
-    CROSS JOIN LATERAL (
-        SELECT tenant_id, message_key, received_at, redoing_version, content_attributes FROM chat_messages
-        WHERE tenant_id = wanted.tenant_id AND status = 'degraded' ORDER BY received_at DESC LIMIT $3
+    FROM (
+        SELECT newest.tenant_id, message_key, received_at, redoing_version,
+               jsonb_array_elements(CASE WHEN jsonb_typeof(content_attributes -> 'attachments') = 'array'
+                   THEN content_attributes -> 'attachments' ELSE '[]' END) AS attachment
+        FROM unnest($1::text[]) AS wanted (tenant_id)
+        CROSS JOIN LATERAL (
+            SELECT tenant_id, message_key, received_at, redoing_version, content_attributes FROM chat_messages
+            WHERE tenant_id = wanted.tenant_id AND status = 'degraded' ORDER BY received_at DESC LIMIT $3
+        ) AS newest
     ) AS m
-    CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN jsonb_typeof(m.content_attributes -> 'attachments') = 'array'
-        THEN m.content_attributes -> 'attachments' ELSE '[]' END) AS attachment
     WHERE attachment ->> 'status' = 'failed'
     GROUP BY 1, 2, 3, 4
 ) AS by_day
