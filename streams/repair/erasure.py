@@ -1,5 +1,5 @@
 """Erases messages of a tenant: rows, files, recorded answers, quarantined records, and
-their versions on the topic.
+their versions on the topics.
 """
 
 import asyncio
@@ -152,7 +152,9 @@ class Erasure:
             done.files += 1
             done.file_bytes += row["bytes"]
         failpoints.reached("erase_files_gone")
-        await asyncio.to_thread(self._tombstones.write, tenant, messages.items())  # 3
+        done.tombstones += await asyncio.to_thread(  # 3
+            self._tombstones.write, tenant, messages.items()
+        )
         failpoints.reached("erase_buried")
         async with self._connection.transaction():  # 4
             gone = await forget(self._connection, named)
@@ -160,7 +162,6 @@ class Erasure:
             if one.name != "files":
                 rows = max(getattr(gone, one.name), getattr(held, one.name))
                 setattr(done, one.name, getattr(done, one.name) + rows)
-        done.tombstones += len(messages)
 
     async def _delete_file(self, key: str) -> None:
         with contextlib.suppress(ObjectMissing):

@@ -6,11 +6,14 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.records import Attachment, EnrichedMessage
+from schemas.topics import Names
 from storage.kafka.client import plain_producer_config, reader_config
+from storage.kafka.topics import apply_topics
 from storage.postgres.erased import key_digest
 from streams.repair import tombstones as writing
 from streams.settings import to_environment
@@ -128,13 +131,14 @@ def keys(commands: Commands, tenant: str) -> list[str]:
     return commands.database(found)
 
 
-def tombstones(commands: Commands) -> list[str]:
+def tombstones(commands: Commands, names: Names | None = None, partitions: int = 0) -> list[str]:
     settings = commands.settings.kafka
+    partitions = partitions or settings.partitions
     consumer = Consumer(reader_config(settings, "erase-test") | {"enable.partition.eof": True})
-    topic = commands.names.topic("enriched-messages")
-    consumer.assign([TopicPartition(topic, number, 0) for number in range(settings.partitions)])
+    topic = (names or commands.names).topic("enriched-messages")
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
     found, ended = [], 0
-    while ended < settings.partitions:
+    while ended < partitions:
         message = consumer.poll(10)
         assert message is not None
         if message.error() is not None:
@@ -143,6 +147,16 @@ def tombstones(commands: Commands) -> list[str]:
             found.append((message.key() or b"").decode())
     consumer.close()
     return sorted(found)
+
+
+def test_a_message_is_buried_in_every_set_of_topics_of_the_pipeline(filled: Commands) -> None:
+    further = Names(f"{filled.settings.namespace}.2")
+    apply_topics(msgspec.structs.replace(filled.settings.kafka, partitions=3), further)
+    done = filled.json("erase", "message", key_of("2"), "--yes")["erased"]
+    assert (done["messages"], done["tombstones"]) == (1, 2)
+    assert tombstones(filled) == tombstones(filled, further, 3) == [key_of("2")]
+    filled.json("tenants", "remove", "acme", "--yes")
+    assert tombstones(filled, further, 3) == [key_of(one) for one in ("1", "2", "3", "answer")]
 
 
 def test_without_yes_it_says_what_would_go_and_changes_nothing(filled: Commands) -> None:
