@@ -10,11 +10,14 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from connectors.console.pages.refs import page_refs
+from schemas.keys import TenantId
 from schemas.records import Attachment, EnrichedMessage
 from schemas.topics import Names
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.kafka.topics import apply_topics
 from storage.postgres.erased import key_digest
+from storage.postgres.vault import Vault
 from streams.repair import tombstones as writing
 from streams.settings import to_environment
 from tests.integration.commands import Commands
@@ -190,11 +193,17 @@ def test_a_message_goes_with_all_that_belongs_to_it_and_nothing_else(filled: Com
 
 
 def test_the_audit_log_keeps_who_looked_and_no_name_of_what_is_gone(filled: Commands) -> None:
+    refs = page_refs(Vault(filled.settings.secrets.key))
+    gone_ref, left_ref = (refs.of(TenantId("acme"), "c", one) for one in (CONVERSATION, BESIDE))
     looks = [
         ("acme", "media_seen", f"{key_of('1')} file 0"),
-        ("acme", "media_seen", f"{key_of('3')} file 0"),
+        ("acme", "record_seen", f"{key_of('1')} raw-messages[0]@5"),
         ("acme", "conversation_unmasked", f"{CONVERSATION}: Ana asked"),
+        ("acme", "context_seen", gone_ref),
+        ("acme", "media_seen", f"{key_of('3')} file 0"),
+        ("acme", "record_seen", f"{key_of('3')} versions"),
         ("acme", "conversation_unmasked", f"{BESIDE}: Ben asked"),
+        ("acme", "context_seen", left_ref),
         ("acme", "key_added", CONVERSATION),
         ("other", "media_seen", f"{key_of('1')} file 0"),
     ]
@@ -214,11 +223,13 @@ def test_the_audit_log_keeps_who_looked_and_no_name_of_what_is_gone(filled: Comm
 
     filled.database(noted)
     filled.json("erase", "message", key_of("1"), "--yes")
-    gone = ("acme", "media_seen", "erased")
-    assert filled.database(told) == [gone, *looks[1:]]  # other messages are left of it
+    gone = [("acme", action, "erased") for _, action, _ in looks[:4]]
+    assert filled.database(told) == [*gone[:2], *looks[2:]]  # other messages are left of it
     filled.json("erase", "conversation", "acme", CONVERSATION, "--yes")
-    ended = ("acme", "conversation_unmasked", "erased")
-    assert filled.database(told) == [gone, looks[1], ended, *looks[3:]]
+    assert filled.database(told) == [*gone, *looks[4:]]
+    filled.json("tenants", "remove", "acme", "--yes")
+    gone += [("acme", action, "erased") for _, action, _ in looks[4:8]]
+    assert filled.database(told) == [*gone, *looks[8:]]
 
 
 def test_a_conversation_goes_with_the_other_names_it_has(filled: Commands) -> None:
